@@ -1,0 +1,201 @@
+"""Every error that Nightlight raises on purpose, in one tree.
+
+::
+
+    NightlightError                        code                  HTTP  retryable
+    ├── InvalidInput                       invalid_input         422
+    │   └── IdempotencyMismatch            idempotency_mismatch  422
+    ├── Unauthenticated                    unauthenticated       401
+    ├── Forbidden                          forbidden             403
+    ├── NotFound                           not_found             404
+    │   └── ProfileNotDeclared             profile_not_declared  404
+    ├── PayloadTooLarge                    payload_too_large     413
+    ├── ImageRefused                       image_refused         422
+    │   ├── UnsupportedFormat              unsupported_format    415
+    │   ├── ImageTooLarge                  image_too_large       422
+    │   └── CorruptImage                   corrupt_image         422
+    ├── PolicyRefused                      policy_refused        500
+    ├── SettingsRefused                    settings_refused      500
+    ├── Unavailable                        unavailable           503   yes
+    │   ├── StoreUnavailable               store_unavailable     503   yes
+    │   ├── CatalogueUnavailable           catalogue_unavailable 503   yes
+    │   └── QueueUnavailable               queue_unavailable     503   yes
+    ├── ObjectMissing                      object_missing        404
+    ├── StoreDenied                        store_denied          500
+    ├── Conflict                           conflict              409
+    └── LeaseLost                          lease_lost            409
+
+``public`` is what a caller of the API is told; ``str(error)`` is what the operator reads in the log.
+The two differ because the first may be read by an outsider.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NightlightError(Exception):
+    """The root. A subclass gives its code, HTTP status and public text as class attributes."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    public: ClassVar[str] = "Something went wrong here; the operator has been told."
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str = "", *, pointer: str | None = None) -> None:
+        """Keep ``detail`` (for the log) and ``pointer`` (RFC 6901, into the request) apart."""
+        super().__init__(detail or self.public)
+        self.detail = detail
+        self.pointer = pointer
+
+
+class InvalidInput(NightlightError):
+    """The request is well-formed but one of its values is not allowed."""
+
+    code = "invalid_input"
+    status = 422
+    public = "A value in the request is not allowed."
+
+
+class IdempotencyMismatch(InvalidInput):
+    """The same Idempotency-Key was sent before with another body."""
+
+    code = "idempotency_mismatch"
+    public = "This Idempotency-Key was used before with another request; use a new key."
+
+
+class Unauthenticated(NightlightError):
+    """No bearer token, or one that is expired, forged, or for another audience."""
+
+    code = "unauthenticated"
+    status = 401
+    public = "A valid bearer token is needed."
+
+
+class Forbidden(NightlightError):
+    """The token is good but lacks the scope of this call."""
+
+    code = "forbidden"
+    status = 403
+    public = "The token does not carry the scope that this call needs."
+
+
+class NotFound(NightlightError):
+    """No such thing, or none that may be told apart from nothing."""
+
+    code = "not_found"
+    status = 404
+    public = "There is nothing here."
+
+
+class ProfileNotDeclared(NotFound):
+    """An upload came before ``PUT /v1/profiles/{profile_id}``."""
+
+    code = "profile_not_declared"
+    public = "Declare the profile with PUT /v1/profiles/{profile_id} before uploading its image."
+
+
+class PayloadTooLarge(NightlightError):
+    """The body is over the cap; it was not read to its end."""
+
+    code = "payload_too_large"
+    status = 413
+    public = "The request body is larger than is allowed."
+
+
+class ImageRefused(NightlightError):
+    """The upload cannot become a rendition; trying again with the same bytes will not help."""
+
+    code = "image_refused"
+    status = 422
+    public = "This image cannot be used."
+
+
+class UnsupportedFormat(ImageRefused):
+    """The magic bytes name no format of the allow-list."""
+
+    code = "unsupported_format"
+    status = 415
+    public = "The bytes are not a JPEG, PNG, WebP, AVIF or GIF image."
+
+
+class ImageTooLarge(ImageRefused):
+    """The header promises more pixels, or a longer side, than the caps allow."""
+
+    code = "image_too_large"
+    public = "The image has more pixels, or a longer side, than is allowed."
+
+
+class CorruptImage(ImageRefused):
+    """The header or the pixels could not be read to the end."""
+
+    code = "corrupt_image"
+    public = "The image is damaged or incomplete."
+
+
+class PolicyRefused(NightlightError):
+    """The policy files do not load or do not compile; nothing starts on them."""
+
+    code = "policy_refused"
+
+
+class SettingsRefused(NightlightError):
+    """A setting is missing or contradicts another; nothing starts on them."""
+
+    code = "settings_refused"
+
+
+class Unavailable(NightlightError):
+    """Something that Nightlight depends on does not answer; the same call may succeed later."""
+
+    code = "unavailable"
+    status = 503
+    public = "Not available at the moment; try again soon."
+    retryable = True
+
+
+class StoreUnavailable(Unavailable):
+    """The object store does not answer, or answers with a server error."""
+
+    code = "store_unavailable"
+
+
+class CatalogueUnavailable(Unavailable):
+    """The database does not answer."""
+
+    code = "catalogue_unavailable"
+
+
+class QueueUnavailable(Unavailable):
+    """The message broker does not answer."""
+
+    code = "queue_unavailable"
+
+
+class ObjectMissing(NightlightError):
+    """The object store answers that there is no object under this key."""
+
+    code = "object_missing"
+    status = 404
+    public = NotFound.public
+
+
+class StoreDenied(NightlightError):
+    """The object store refuses these credentials this action."""
+
+    code = "store_denied"
+
+
+class Conflict(NightlightError):
+    """Somebody else wrote the same row first; the transaction was rolled back."""
+
+    code = "conflict"
+    status = 409
+    public = "The same thing is being done at this moment; try again."
+
+
+class LeaseLost(NightlightError):
+    """Another attempt took the job over; this one must not write its result."""
+
+    code = "lease_lost"
+    status = 409

@@ -1,0 +1,46 @@
+"""Prometheus metrics. Labels come from closed lists and never name a person, an age or a relation.
+
+A worker's children each write their own values; where ``PROMETHEUS_MULTIPROC_DIR`` is set before this
+module loads, ``exposition`` adds them up.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+UPLOADS = Counter("nightlight_uploads_total", "Uploads, by how they ended.", ["outcome"])
+DECISIONS = Counter("nightlight_decisions_total", "Decisions made, whatever they were.")
+UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")
+DELIVERIES = Counter("nightlight_deliveries_total", "Pictures asked for, by how the answer came about.", ["outcome"])
+RENDERS = Counter("nightlight_renders_total", "Render attempts, by how they ended.", ["outcome"])
+RENDER_SECONDS = Histogram(
+    "nightlight_render_seconds", "Wall time of one render.", buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+)
+STAGE_SECONDS = Histogram(
+    "nightlight_render_stage_cpu_seconds",
+    "CPU time of one stage of a render.",
+    ["stage"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
+)
+PUBLISHED = Counter("nightlight_outbox_published_total", "Outbox messages the broker has confirmed.")
+PUBLISH_FAILURES = Counter("nightlight_outbox_failures_total", "Outbox messages the broker did not confirm.")
+RECONCILED = Counter("nightlight_jobs_reconciled_total", "Jobs found lost or due, and published again.")
+
+
+def exposition() -> tuple[bytes, str]:
+    """Return the metrics page and its content type."""
+    registry = REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
