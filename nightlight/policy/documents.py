@@ -1,0 +1,170 @@
+"""The six kinds of policy document, as strict models: unknown keys and wrong types are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+Sentence = Annotated[str, Field(min_length=1, max_length=300)]
+FORMAT = "policy/1"
+
+
+def _listed(value: object) -> object:
+    """Take a single word for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[Word, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
+Condition = Annotated[dict[Word, Words], Field(max_length=16)]
+
+
+class Document(BaseModel):
+    """What all documents share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class _Headed(Document):
+    format: Literal["policy/1"]
+
+
+class Outcomes(Document):
+    """The values that an outcome may take, the most protective first."""
+
+    tier: tuple[Word, ...] = Field(min_length=2, max_length=16)
+    cache_s: tuple[int, ...] = Field(min_length=2, max_length=16)
+    per_hour: tuple[int, ...] = Field(min_length=2, max_length=16)
+
+
+class Vocabulary(_Headed):
+    """``vocabulary.yaml``: the only words that the other files may use."""
+
+    attributes: dict[Word, tuple[Word, ...]] = Field(min_length=1, max_length=12)
+    groups: dict[Word, dict[Word, tuple[Word, ...]]] = Field(default_factory=dict)
+    outcomes: Outcomes
+    impossible: tuple[Condition, ...] = ()
+    retention_attributes: dict[Word, tuple[Word, ...]] = Field(default_factory=dict)
+    assurance: tuple[Word, ...] = Field(min_length=1, max_length=16)
+
+
+class Tier(Document):
+    """The recipe of one kind of rendition: everything about its pixels."""
+
+    edge: Annotated[int, Field(ge=8, le=2048)]
+    crop: Literal["square"] = "square"
+    format: Literal["webp", "jpeg"] = "webp"
+    quality: Annotated[int, Field(ge=1, le=100)] = 80
+    effort: Annotated[int, Field(ge=0, le=6)] = 2
+    face_px: Annotated[int, Field(ge=4, le=2048)] | None = None
+    visible_mark: Literal["none", "crescents"] = "none"
+    hidden_mark: Literal["none", "best_effort", "required"] = "none"
+    provenance: Literal["none", "sidecar", "embedded"] = "none"
+
+
+class Tiers(_Headed):
+    """``tiers.yaml``: one recipe for each tier but ``none``, which is the placeholder."""
+
+    tiers: dict[Word, Tier] = Field(min_length=1, max_length=16)
+
+
+class Ceiling(Document):
+    """The most that a rule allows; a field left out is not limited by the rule."""
+
+    tier: Word | None = None
+    cache_s: int | None = None
+    per_hour: int | None = None
+
+
+class Rule(Document):
+    """A ceiling over a region of the space. Every rule that matches applies; none can open anything."""
+
+    id: Identifier
+    why: Sentence
+    when: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+    at_most: Ceiling
+
+
+class Rules(_Headed):
+    """``rules.yaml``: who may see what."""
+
+    pack: Identifier
+    version: str = Field(max_length=64)
+    rules: tuple[Rule, ...] = Field(min_length=1, max_length=500)
+
+
+class RetentionRule(Document):
+    """How long a thing in some state is kept; the smallest matching number wins."""
+
+    id: Identifier
+    why: Sentence
+    when: Condition = Field(default_factory=dict)
+    keep_days: Annotated[int, Field(ge=1, le=36_500)]
+
+
+class Retention(_Headed):
+    """``retention.yaml``: how long each thing is kept."""
+
+    retention: tuple[RetentionRule, ...] = Field(min_length=1, max_length=200)
+
+
+class Always(Document):
+    """A ceiling that must hold over a whole region."""
+
+    id: Identifier
+    where: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+    tier_at_most: Word
+
+
+class Compare(Document):
+    """Along one attribute, a word on the left never sees more than a word on its right."""
+
+    id: Identifier
+    along: Word
+    never_more_open: tuple[Word, ...] = Field(min_length=2, max_length=64)
+    where: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+
+
+class Same(Document):
+    """The outcome must not change along an attribute: nobody can read the attribute off it."""
+
+    id: Identifier
+    along: Word
+    where: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+
+
+class Checks(_Headed):
+    """``checks.yaml``: what must always hold."""
+
+    always: tuple[Always, ...] = ()
+    compare: tuple[Compare, ...] = ()
+    same: tuple[Same, ...] = ()
+
+
+class Expectation(Document):
+    """What a case expects; only the fields that are given are compared."""
+
+    tier: Word | None = None
+    cache_s: int | None = None
+    per_hour: int | None = None
+    because: Identifier | None = None
+
+
+class Case(Document):
+    """One example: every attribute given, and the answer expected."""
+
+    name: Sentence
+    given: dict[Word, Word]
+    expect: Expectation
+
+
+class Cases(_Headed):
+    """``cases/*.yaml``: examples with the expected answer."""
+
+    cases: tuple[Case, ...] = Field(min_length=1, max_length=1000)

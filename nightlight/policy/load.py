@@ -1,0 +1,126 @@
+"""A folder of policy files to one checked pack, with every problem found along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from nightlight.policy.documents import (
+    Cases,
+    Checks,
+    Document,
+    Retention,
+    Rules,
+    Tiers,
+    Vocabulary,
+)
+from nightlight.policy.problems import Place, Problems, did_you_mean
+from nightlight.policy.source import Source, read
+from nightlight.policy.words import Words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nightlight.policy.source import Path_
+
+AnyDocument = TypeVar("AnyDocument", bound=Document)
+MAX_CASE_FILES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A policy pack whose every word is known; conditions are still as written (groups not expanded)."""
+
+    vocabulary: Vocabulary
+    tiers: Tiers
+    rules: Rules
+    retention: Retention
+    checks: Checks
+    cases: tuple[tuple[Source, Cases], ...]
+    rules_source: Source
+
+
+def load(folder: Path) -> Pack:
+    """Read the pack in ``folder``; raise PolicyProblems with everything that is wrong with it."""
+    problems = Problems()
+    vocabulary = _document(folder / "vocabulary.yaml", Vocabulary, problems)
+    tiers = _document(folder / "tiers.yaml", Tiers, problems)
+    rules = _document(folder / "rules.yaml", Rules, problems)
+    retention = _document(folder / "retention.yaml", Retention, problems)
+    checks = _document(folder / "checks.yaml", Checks, problems)
+    case_files = sorted((folder / "cases").glob("*.yaml"))
+    if len(case_files) > MAX_CASE_FILES:
+        problems.add(Place("cases"), "file-too-large", f"holds more than {MAX_CASE_FILES} files")
+    cases = [_document(path, Cases, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
+    problems.refuse()
+    if not (vocabulary and tiers and rules and retention and checks):  # pragma: no cover - refuse() has raised
+        raise AssertionError
+    words = Words(vocabulary[1], problems)
+    words.check_vocabulary(vocabulary[0])
+    words.check_tiers(*tiers)
+    words.check_rules(*rules)
+    words.check_retention(*retention)
+    words.check_checks(*checks)
+    kept = [pair for pair in cases if pair]
+    for source, document in kept:
+        words.check_cases(source, document)
+    problems.refuse()
+    return Pack(vocabulary[1], tiers[1], rules[1], retention[1], checks[1], tuple(kept), rules[0])
+
+
+def expand(condition: Mapping[str, tuple[str, ...]], vocabulary: Vocabulary) -> dict[str, frozenset[str]]:
+    """Return ``condition`` with every group replaced by its words."""
+    expanded: dict[str, frozenset[str]] = {}
+    for attribute, words in condition.items():
+        groups = vocabulary.groups.get(attribute, {})
+        expanded[attribute] = frozenset(plain for word in words for plain in groups.get(word, (word,)))
+    return expanded
+
+
+def _document(
+    path: Path, model: type[AnyDocument], problems: Problems, *, name: str | None = None
+) -> tuple[Source, AnyDocument] | None:
+    source = read(path, problems, name=name)
+    if source is None:
+        return None
+    try:
+        return source, model.model_validate(source.value)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            loc: Path_ = tuple(part for part in item["loc"] if part != "[key]")
+            known = _fields(model, loc)
+            message = (
+                f"'{loc[-1]}' is not a key here{did_you_mean(str(loc[-1]), known)}"
+                if (item["type"] == "extra_forbidden")
+                else f"{'.'.join(str(p) for p in loc) or 'the file'}: {_plain(item['msg'])}"
+            )
+            problems.add(
+                source.place(loc), "unknown-key" if item["type"] == "extra_forbidden" else "wrong-value", message
+            )
+        return None
+
+
+def _plain(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _fields(model: type[Document], loc: Path_) -> Iterable[str]:
+    """Return the keys allowed where ``loc`` points: walk the model's annotations as far as they are models."""
+    current: type[Document] = model
+    for part in loc[:-1]:
+        if not isinstance(part, str) or part not in current.model_fields:
+            continue
+        for candidate in _models(current.model_fields[part].annotation):
+            current = candidate
+    return list(current.model_fields)
+
+
+def _models(annotation: object) -> Iterable[type[Document]]:
+    if isinstance(annotation, type) and issubclass(annotation, Document):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)

@@ -1,0 +1,113 @@
+"""The compiled policy: one cell for every combination, and the look-up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nightlight.policy.documents import Tier
+
+NONE_TIER = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the policy gives: the tier, how long a copy may be cached, and how many an hour.
+
+    ``rank`` orders outcomes by how much they open (smaller protects more); ``rule`` is the id of the
+    rule that bound the tier, or ``impossible`` / ``doubt`` where no rule did.
+    """
+
+    rank: tuple[int, int, int]
+    tier: str
+    cache_s: int
+    per_hour: int
+    rule: str
+
+
+def none_because(rule: str) -> Outcome:
+    """Return the one canonical outcome that shows nothing."""
+    return Outcome((0, 0, 0), NONE_TIER, 0, 0, rule)
+
+
+DOUBT = none_because("doubt")
+
+
+class Table:
+    """Every combination's outcome. Immutable; safe to share between threads."""
+
+    __slots__ = ("_cells", "_offsets", "attributes", "digest", "outcomes", "tiers")
+
+    def __init__(
+        self,
+        attributes: Mapping[str, tuple[str, ...]],
+        cells: array[int],
+        outcomes: tuple[Outcome, ...],
+        tiers: Mapping[str, Tier],
+    ) -> None:
+        """Take cells in row-major order of ``attributes``; each is an index into ``outcomes``."""
+        self.attributes = dict(attributes)
+        self.outcomes = outcomes
+        self.tiers = dict(tiers)
+        self._cells = cells
+        self._offsets: tuple[tuple[str, dict[str, int]], ...] = tuple(
+            (name, {word: index * stride for index, word in enumerate(words)})
+            for (name, words), stride in zip(self.attributes.items(), strides(self.attributes), strict=True)
+        )
+        self.digest = self._digest()
+
+    def __len__(self) -> int:
+        """Return the number of combinations."""
+        return len(self._cells)
+
+    def decide(self, given: Mapping[str, str]) -> Outcome:
+        """Return the outcome for ``given`` (attribute to word); a missing or unknown word gives DOUBT."""
+        cell = 0
+        try:
+            for name, offsets in self._offsets:
+                cell += offsets[given[name]]
+        except (KeyError, TypeError):
+            return DOUBT
+        return self.outcomes[self._cells[cell]]
+
+    def unknown_words(self, given: Mapping[str, str]) -> list[str]:
+        """Return the names of attributes in ``given`` that are missing or whose word is not known."""
+        return [name for name, offsets in self._offsets if given.get(name) not in offsets]
+
+    def _digest(self) -> str:
+        """Return a SHA-256, in hexadecimal, of what the table means: its space and outcomes, not its rules."""
+        meaning = [[o.tier, o.cache_s, o.per_hour] for o in self.outcomes]
+        unique = sorted({json.dumps(m) for m in meaning})
+        renumbered = array("H", (unique.index(json.dumps(m)) for m in meaning))
+        canonical = array("H", (renumbered[cell] for cell in self._cells))
+        head = json.dumps([self.attributes, unique], sort_keys=False, separators=(",", ":"))
+        body = b"".join(value.to_bytes(2, "big") for value in canonical)
+        return hashlib.sha256(head.encode() + b"\0" + body).hexdigest()
+
+
+def more_protective(left: Outcome, right: Outcome) -> Outcome:
+    """Return the outcome that opens no more than either, field by field."""
+    lower, higher = (left, right) if left.rank <= right.rank else (right, left)
+    if all(a <= b for a, b in zip(lower.rank, higher.rank, strict=True)):
+        return lower
+    rank = tuple(min(pair) for pair in zip(lower.rank, higher.rank, strict=True))
+    return Outcome(
+        (rank[0], rank[1], rank[2]),
+        lower.tier,
+        lower.cache_s if lower.rank[1] <= higher.rank[1] else higher.cache_s,
+        lower.per_hour if lower.rank[2] <= higher.rank[2] else higher.per_hour,
+        lower.rule,
+    )
+
+
+def strides(attributes: Mapping[str, tuple[str, ...]]) -> list[int]:
+    """Return how many cells apart two neighbouring words of each attribute lie."""
+    result: list[int] = []
+    step = 1
+    for words in reversed(list(attributes.values())):
+        result.append(step)
+        step *= len(words)
+    return result[::-1]
