@@ -1,0 +1,97 @@
+"""Pixels of any kind to upright sRGB pixels that carry nothing else."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from nightlight.errors import CorruptImage
+from nightlight.imaging.decode import UNREADABLE
+
+# What lies under transparent pixels: the page colour that most avatars are shown on.
+BACKGROUND = (255, 255, 255)
+
+_SRGB = ImageCms.createProfile("sRGB")
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Modes whose pixels may be averaged as they are.
+_CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
+
+
+def to_continuous(image: Image.Image) -> Image.Image:
+    """Return ``image`` in a mode that can be resized: palettes and bitmaps looked up, 16 bits brought to 8."""
+    if image.mode in _CONTINUOUS:
+        # A transparent colour named apart from the pixels (PNG's tRNS) becomes an alpha channel.
+        return image.convert("RGBA") if "transparency" in image.info and image.mode in {"L", "RGB"} else image
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
+    if image.mode in {"I", "F"}:
+        wide = np.clip(np.asarray(image, dtype=np.float64), 0, 65_535)
+        return Image.fromarray((wide / 257).astype(np.uint8))
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in {"P", "PA"} or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Return ``image`` turned by EXIF ``orientation`` (1 to 8) so that its top is up."""
+    turn = _TO_UPRIGHT.get(orientation)
+    return image.transpose(turn) if turn is not None else image
+
+
+def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """Return ``image`` as RGB or RGBA in sRGB.
+
+    ``icc_profile`` is the file's own; pixels without one, or with one that does not fit them, are taken
+    to be sRGB (CMYK: converted by the plain formula). Perceptual intent, as ICC.1:2022 gives for pictures.
+    """
+    alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
+    plain = image.convert("RGB" if image.mode == "RGBA" else "L") if alpha else image
+    colour = _through_profile(plain, icc_profile) if icc_profile else None
+    if colour is None:
+        colour = plain.convert("RGB")
+    if alpha is not None:
+        colour.putalpha(alpha)
+    return colour
+
+
+def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image | None:
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
+        intent = ImageCms.Intent.PERCEPTUAL
+        return ImageCms.profileToProfile(image, source, _SRGB, renderingIntent=intent, outputMode="RGB")
+    except (ImageCms.PyCMSError, *UNREADABLE):
+        return None
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Return RGB: transparent pixels over BACKGROUND."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    below = Image.new("RGB", image.size, BACKGROUND)
+    below.paste(image, mask=image.getchannel("A"))
+    return below
+
+
+def rebuild(image: Image.Image) -> Image.Image:
+    """Return a new image made from the raw RGB pixels alone.
+
+    Pillow images drag their file's comment, ICC profile, EXIF and XMP along in ``info`` and write some of
+    them back when saved; a picture made from bytes has none. This is what keeps metadata out, whatever
+    the steps before it do.
+    """
+    if image.mode != "RGB":
+        message = f"rebuild needs RGB pixels, not {image.mode}"
+        raise CorruptImage(message)
+    return Image.frombytes("RGB", image.size, image.tobytes())
