@@ -1,0 +1,123 @@
+"""A folder as an object store: one file an object, a JSON line of its properties before its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight.store.port import ObjectInfo, StoredObject, check_key
+
+_BLOCK = 1 << 20
+_MAX_HEADER = 4_096
+
+
+class LocalStore:
+    """One bucket in a folder. Writes are atomic and durable: a temporary file, fsync, then a hard link."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use ``folder``, which is made (for the owner alone) when the first object is put."""
+        self._folder = folder
+
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+        """See ObjectStore.put."""
+        path = self._path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            size = body.seek(0, os.SEEK_END)
+            body.seek(0)
+            header = json.dumps(asdict(ObjectInfo(size, sha256, content_type, cache_control))).encode() + b"\n"
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part") as part:
+                part.write(header)
+                while block := body.read(_BLOCK):
+                    part.write(block)
+                part.flush()
+                os.fsync(part.fileno())
+                try:
+                    os.link(part.name, path)
+                except FileExistsError:
+                    return False
+            self._sync(path.parent)
+        except OSError as error:
+            raise _failed(error) from error
+        return True
+
+    def ready(self) -> None:
+        """See ObjectStore.ready."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _failed(error) from error
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """See ObjectStore.get."""
+        try:
+            with self._path(key).open("rb") as stream:
+                info = _header(stream)
+                data = stream.read(max_bytes + 1)
+        except FileNotFoundError as error:
+            raise ObjectMissing(key) from error
+        except OSError as error:
+            raise _failed(error) from error
+        if len(data) != info.size or hashlib.sha256(data).hexdigest() != info.sha256:
+            message = f"{key}: too large, or its bytes do not match their hash"
+            raise StoreUnavailable(message)
+        return StoredObject(data, info)
+
+    def head(self, key: str) -> ObjectInfo:
+        """See ObjectStore.head."""
+        try:
+            with self._path(key).open("rb") as stream:
+                return _header(stream)
+        except FileNotFoundError as error:
+            raise ObjectMissing(key) from error
+        except OSError as error:
+            raise _failed(error) from error
+
+    def delete(self, key: str) -> None:
+        """See ObjectStore.delete."""
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.exists():
+                self._sync(path.parent)
+        except OSError as error:
+            raise _failed(error) from error
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """See ObjectStore.keys."""
+        found = (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
+        yield from sorted(key for key in found if key.startswith(prefix) and "/." not in f"/{key}")
+
+    def _path(self, key: str) -> Path:
+        return self._folder / check_key(key)
+
+    @staticmethod
+    def _sync(folder: Path) -> None:
+        """Make a directory's entries durable."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _header(stream: BinaryIO) -> ObjectInfo:
+    line = stream.readline(_MAX_HEADER)
+    try:
+        return ObjectInfo(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        message = "an object's file has no header"
+        raise StoreUnavailable(message) from error
+
+
+def _failed(error: OSError) -> StoreUnavailable | StoreDenied:
+    if isinstance(error, PermissionError):
+        return StoreDenied(str(error))
+    return StoreUnavailable(str(error))

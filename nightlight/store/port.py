@@ -1,0 +1,91 @@
+"""What Nightlight asks of an object store. Objects are written once and never changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+_KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
+MAX_KEY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store knows of an object without its bytes; ``sha256`` is of the bytes, in hexadecimal."""
+
+    size: int
+    sha256: str
+    content_type: str
+    cache_control: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's bytes, and what the store knows of it."""
+
+    data: bytes
+    info: ObjectInfo
+
+
+class PutStore(Protocol):
+    """The half of a store that a process without the right to read is given."""
+
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+        """Write ``body`` under ``key`` unless an object is there already.
+
+        Returns True if it was written, False if there was one. When True is returned the object is durable.
+        Raises StoreUnavailable or StoreDenied.
+        """
+        ...
+
+    def ready(self) -> None:
+        """Return if the store answers; raise StoreUnavailable if not."""
+        ...
+
+
+class ObjectStore(PutStore, Protocol):
+    """A whole store, for one bucket."""
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """Return the object under ``key``, its bytes checked against their hash.
+
+        Raises ObjectMissing; StoreUnavailable where the store does not answer, or the object is larger
+        than ``max_bytes`` or does not match its hash; StoreDenied.
+        """
+        ...
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return what is known of the object under ``key``; raises like ``get``."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete the object under ``key``; it is no error if there is none."""
+        ...
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with ``prefix``, in order."""
+        ...
+
+
+class PutOnly:
+    """Holds a store so that only ``put`` can be reached: the web tier's view of the originals."""
+
+    __slots__ = ("put", "ready")
+
+    def __init__(self, store: PutStore) -> None:
+        """Take over the two methods and let go of the store."""
+        self.put = store.put
+        self.ready = store.ready
+
+
+def check_key(key: str) -> str:
+    """Return ``key`` if it is one that Nightlight makes; raise ValueError for anything else.
+
+    A second defence: keys come from random or keyed names, never from outside.
+    """
+    if len(key) > MAX_KEY or not _KEY.fullmatch(key):
+        message = f"not an object key: {key!r}"
+        raise ValueError(message)
+    return key

@@ -1,0 +1,174 @@
+"""S3, or anything that speaks it, as an object store. The client is built on first use, after any fork."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import boto3
+from botocore.client import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightlight.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight.store.port import ObjectInfo, StoredObject, check_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
+_DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
+_HASH = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """Where the server is and who we are to it; the secret never prints."""
+
+    endpoint_url: str | None
+    region: str
+    access_key_id: str | None
+    secret_access_key: str | None = field(repr=False)
+    connect_timeout_s: float
+    read_timeout_s: float
+
+
+class S3Store:
+    """One bucket. Every put is conditional on there being no object under the key."""
+
+    def __init__(self, bucket: str, access: S3Access) -> None:
+        """Use ``bucket`` as ``access`` says; nothing is connected yet."""
+        self._bucket = bucket
+        self._access = access
+        self._lock = threading.Lock()
+        self._made: S3Client | None = None
+
+    @property
+    def _client(self) -> S3Client:
+        with self._lock:
+            if self._made is None:
+                self._made = make_client(self._access)
+            return self._made
+
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+        """See ObjectStore.put."""
+        body.seek(0)
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=check_key(key),
+                Body=body,
+                ContentType=content_type,
+                CacheControl=cache_control,
+                Metadata={_HASH: sha256},
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            if _code(error) in _EXISTS:
+                return False
+            raise _failed(error, key) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        return True
+
+    def ready(self) -> None:
+        """See ObjectStore.ready: any answer of the server about the bucket will do, a refusal too."""
+        try:
+            self._client.head_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            if _code(error) not in _DENIED:
+                raise _failed(error, "") from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """See ObjectStore.get."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=check_key(key))
+            with answer["Body"] as stream:
+                data = stream.read(max_bytes + 1)
+        except ClientError as error:
+            raise _failed(error, key) from error
+        except (BotoCoreError, OSError) as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        info = _info(answer)
+        if len(data) != info.size or hashlib.sha256(data).hexdigest() != info.sha256:
+            message = f"{key}: too large, or its bytes do not match their hash"
+            raise StoreUnavailable(message)
+        return StoredObject(data, info)
+
+    def head(self, key: str) -> ObjectInfo:
+        """See ObjectStore.head."""
+        try:
+            return _info(self._client.head_object(Bucket=self._bucket, Key=check_key(key)))
+        except ClientError as error:
+            raise _failed(error, key) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def delete(self, key: str) -> None:
+        """See ObjectStore.delete."""
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=check_key(key))
+        except ClientError as error:
+            if _code(error) not in _MISSING:
+                raise _failed(error, key) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """See ObjectStore.keys."""
+        try:
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+                yield from (item["Key"] for item in page.get("Contents", []))
+        except ClientError as error:
+            raise _failed(error, prefix) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def make_client(access: S3Access) -> S3Client:
+    """Return a boto3 client with bounded timeouts and few retries (the job's own retries come after)."""
+    config = Config(
+        connect_timeout=access.connect_timeout_s,
+        read_timeout=access.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=32,
+        signature_version="s3v4",
+        s3={"addressing_style": "path"} if access.endpoint_url else {},
+        # Ceph RGW over TLS refuses the trailing checksums that boto3 adds on its own.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    session = boto3.session.Session(
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+        region_name=access.region,
+    )
+    return session.client("s3", endpoint_url=access.endpoint_url, config=config)
+
+
+def _info(answer: Any) -> ObjectInfo:
+    return ObjectInfo(
+        size=answer["ContentLength"],
+        sha256=answer["Metadata"].get(_HASH, ""),
+        content_type=answer.get("ContentType", ""),
+        cache_control=answer.get("CacheControl", ""),
+    )
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _failed(error: ClientError, key: str) -> NightlightError:
+    code = _code(error)
+    message = f"{error.operation_name} {key}: {code}"
+    if code in _MISSING:
+        return ObjectMissing(message)
+    if code in _DENIED:
+        return StoreDenied(message)
+    return StoreUnavailable(message)
