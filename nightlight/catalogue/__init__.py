@@ -1,0 +1,1 @@
+"""The SQL catalogue: profiles, images, renditions, jobs, outbox, audit. PostgreSQL or SQLite."""

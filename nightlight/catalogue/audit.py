@@ -1,0 +1,58 @@
+"""The audit log: what was done, when, by which caller. It can only grow, and it names no person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from nightlight.catalogue.tables import audit
+from nightlight.ids import ImageId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log; ``detail`` holds words and numbers, never a profile id."""
+
+    at: datetime
+    event: str
+    image_id: ImageId | None
+    actor: str
+    detail: dict[str, str | int]
+
+
+class Audit:
+    """Audit rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def append(
+        self,
+        event: str,
+        *,
+        now: datetime,
+        actor: str,
+        image_id: ImageId | None = None,
+        detail: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Add one line; it stands or falls with the transaction."""
+        self._connection.execute(
+            insert(audit).values(at=now, event=event, image_id=image_id, actor=actor, detail=dict(detail or {}))
+        )
+
+    def of_image(self, image_id: ImageId) -> list[Entry]:
+        """Return the lines about one image, the oldest first."""
+        query = (
+            select(audit.c.at, audit.c.event, audit.c.image_id, audit.c.actor, audit.c.detail)
+            .where(audit.c.image_id == image_id)
+            .order_by(audit.c.entry_id)
+        )
+        return [Entry(*row) for row in self._connection.execute(query)]

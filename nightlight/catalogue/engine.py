@@ -1,0 +1,129 @@
+"""Connections to the database, and transactions over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from nightlight.catalogue.audit import Audit
+from nightlight.catalogue.idempotency import Idempotency
+from nightlight.catalogue.images import Images
+from nightlight.catalogue.jobs import Jobs
+from nightlight.catalogue.outbox import Outbox
+from nightlight.catalogue.profiles import Profiles
+from nightlight.errors import CatalogueUnavailable, Conflict
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+
+_READ_ONLY = "nightlight_read_only"
+
+
+class Transaction:
+    """Everything that can be done inside one transaction, by subject."""
+
+    __slots__ = ("audit", "connection", "idempotency", "images", "jobs", "outbox", "profiles")
+
+    def __init__(self, connection: Connection) -> None:
+        """Bind every subject to ``connection``."""
+        self.connection = connection
+        self.profiles = Profiles(connection)
+        self.images = Images(connection)
+        self.jobs = Jobs(connection)
+        self.outbox = Outbox(connection)
+        self.idempotency = Idempotency(connection)
+        self.audit = Audit(connection)
+
+
+class Catalogue:
+    """The database. Safe to share between threads; make it after a fork, not before."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, timeout_s: float = 5.0) -> None:
+        """Prepare connections to ``url``; nothing is connected yet."""
+        self.engine = make_engine(url, pool_size=pool_size, timeout_s=timeout_s)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Run the block in one transaction: committed at its end, rolled back if it raises.
+
+        Raises CatalogueUnavailable where the database does not answer in time, and Conflict where another
+        transaction wrote the same row first.
+        """
+        with self._begun({}) as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Run the block in one transaction that only reads, and so waits for no writer; raises likewise."""
+        with self._begun({_READ_ONLY: True}) as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def _begun(self, options: dict[str, bool]) -> Iterator[Connection]:
+        try:
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+        except IntegrityError as error:
+            raise Conflict(type(error).__name__) from error
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise CatalogueUnavailable(type(error).__name__) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise CatalogueUnavailable(type(error).__name__) from error
+            raise
+
+    def ready(self) -> None:
+        """Return if the database answers; raise CatalogueUnavailable if not."""
+        with self.reading() as tx:
+            tx.connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def make_engine(url: str, *, pool_size: int, timeout_s: float) -> Engine:
+    """Return an engine for PostgreSQL (psycopg) or SQLite (WAL, immediate transactions)."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, timeout_s)
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": max(1, int(timeout_s)),
+            # A statement or a lock that takes longer than this is an outage to us, not a wait.
+            "options": f"-c lock_timeout={int(timeout_s * 1000)} -c statement_timeout={int(timeout_s * 1000)}",
+        },
+    )
+
+
+def _sqlite(url: URL, timeout_s: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": timeout_s, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # Taking the write lock at once means that no transaction fails half-way when it comes to write.
+        read_only = connection.get_execution_options().get(_READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,56 @@
+"""Idempotency keys: the same key and body give the same image, however often they are sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from nightlight.catalogue.tables import idempotency
+from nightlight.ids import ImageId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What was done under a key: the SHA-256 of the request's body, and the image made."""
+
+    fingerprint: str
+    image_id: ImageId
+
+
+class Idempotency:
+    """Idempotency rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def find(self, key_hash: str) -> Remembered | None:
+        """Return what was done under the key, or None."""
+        query = select(idempotency.c.fingerprint, idempotency.c.image_id).where(idempotency.c.key_hash == key_hash)
+        row = self._connection.execute(query).one_or_none()
+        return Remembered(row.fingerprint, ImageId(row.image_id)) if row else None
+
+    def remember(self, key_hash: str, remembered: Remembered, now: datetime) -> None:
+        """Write the key; raises IntegrityError if another request wrote it first."""
+        self._connection.execute(
+            insert(idempotency).values(
+                key_hash=key_hash,
+                fingerprint=remembered.fingerprint,
+                image_id=remembered.image_id,
+                created_at=now,
+            )
+        )
+
+    def forget_before(self, moment: datetime) -> int:
+        """Drop keys older than ``moment``; return how many."""
+        return self._connection.execute(delete(idempotency).where(idempotency.c.created_at < moment)).rowcount
+
+    def forget_image(self, image_id: ImageId) -> None:
+        """Drop the keys that led to an image that is being erased: a fingerprint is a trace of it."""
+        self._connection.execute(delete(idempotency).where(idempotency.c.image_id == image_id))

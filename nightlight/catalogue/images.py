@@ -1,0 +1,130 @@
+"""Images, from accepted to ready, and the renditions made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from nightlight.catalogue.tables import images, renditions
+from nightlight.ids import ImageId, ProfileId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# The life of an image: receiving -> pending -> ready -> superseded; or pending -> rejected | failed;
+# any -> deleted. It is `receiving` until its original is safely stored and the upload acknowledged, so that
+# no object is ever stored that the catalogue does not know of.
+RECEIVING = "receiving"
+PENDING = "pending"
+READY = "ready"
+SUPERSEDED = "superseded"
+REJECTED = "rejected"
+FAILED = "failed"
+DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One upload; sizes are in pixels as stored in the file, before orientation."""
+
+    image_id: ImageId
+    profile_id: ProfileId
+    sequence: int
+    state: str
+    reason: str | None
+    original_key: str
+    original_bytes: int
+    format: str
+    width: int
+    height: int
+    band: str
+    released: bool
+    created_at: datetime
+    ready_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionRow:
+    """One rendition as published; ``name`` is its opaque name and its key in the store."""
+
+    name: str
+    tier: str
+    generation: int
+    recipe: str
+    format: str
+    bytes: int
+    width: int
+    height: int
+    sha256: str
+
+
+class Images:
+    """Image and rendition rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(self, image: Image) -> None:
+        """Write a new image."""
+        self._connection.execute(insert(images).values(**asdict(image)))
+
+    def get(self, image_id: ImageId, *, lock: bool = False) -> Image | None:
+        """Return the image or None; ``lock`` holds its row until the transaction ends."""
+        query = select(images).where(images.c.image_id == image_id)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        return Image(*row) if row else None
+
+    def of_profile(self, profile_id: ProfileId) -> list[Image]:
+        """Return every image of a profile that is not deleted, the newest first."""
+        query = (
+            select(images)
+            .where(images.c.profile_id == profile_id, images.c.state != DELETED)
+            .order_by(images.c.sequence.desc())
+        )
+        return [Image(*row) for row in self._connection.execute(query)]
+
+    def set_state(
+        self, image_id: ImageId, state: str, *, reason: str | None = None, ready_at: datetime | None = None
+    ) -> None:
+        """Change the state; the caller holds the row's lock and knows the change is allowed."""
+        values: dict[str, object] = {"state": state, "reason": reason}
+        if ready_at is not None:
+            values["ready_at"] = ready_at
+        self._connection.execute(update(images).where(images.c.image_id == image_id).values(**values))
+
+    def abandoned(self, before: datetime, *, limit: int) -> list[ImageId]:
+        """Return images that began to be received before ``before`` and were never acknowledged."""
+        query = (
+            select(images.c.image_id)
+            .where(images.c.state == RECEIVING, images.c.created_at < before)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [ImageId(row.image_id) for row in self._connection.execute(query)]
+
+    def release(self, profile_id: ProfileId) -> int:
+        """Let a profile's images follow its present band; return how many were held to an earlier one."""
+        statement = (
+            update(images).where(images.c.profile_id == profile_id, images.c.released.is_(False)).values(released=True)
+        )
+        return self._connection.execute(statement).rowcount
+
+    def add_renditions(self, image_id: ImageId, rows: Sequence[RenditionRow], now: datetime) -> None:
+        """Write the renditions of an image."""
+        self._connection.execute(
+            insert(renditions), [{**asdict(row), "image_id": image_id, "created_at": now} for row in rows]
+        )
+
+    def rendition_names(self, image_id: ImageId) -> list[tuple[str, str]]:
+        """Return (name, format) of an image's renditions."""
+        query = select(renditions.c.name, renditions.c.format).where(renditions.c.image_id == image_id)
+        return [(row.name, row.format) for row in self._connection.execute(query)]
+
+    def drop_renditions(self, image_id: ImageId) -> None:
+        """Forget an image's renditions."""
+        self._connection.execute(delete(renditions).where(renditions.c.image_id == image_id))

@@ -1,0 +1,151 @@
+"""Jobs: work on an image, leased to one attempt at a time and fenced by the attempt's number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, case, insert, or_, select, update
+
+from nightlight.catalogue.tables import jobs
+from nightlight.errors import LeaseLost
+from nightlight.ids import ImageId, JobId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+RENDER = "render"
+ERASE = "erase"
+
+QUEUED = "queued"
+LEASED = "leased"
+DONE = "done"
+FAILED = "failed"
+
+# A job that is found leased by somebody who does not finish it has crashed once more.
+_CRASHES = jobs.c.crashes + case((jobs.c.state == LEASED, 1), else_=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a job.
+
+    ``attempt`` counts from one and fences off older attempts; ``crashes`` counts attempts that took the
+    job and were never heard of again.
+    """
+
+    job_id: JobId
+    kind: str
+    image_id: ImageId
+    attempt: int
+    crashes: int
+
+
+class Jobs:
+    """Job rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(self, job_id: JobId, kind: str, image_id: ImageId, now: datetime, *, due: datetime) -> None:
+        """Write a new job; ``due`` is when it is published again if nobody has taken it."""
+        self._connection.execute(
+            insert(jobs).values(
+                job_id=job_id,
+                kind=kind,
+                image_id=image_id,
+                state=QUEUED,
+                attempt=0,
+                crashes=0,
+                planned=[],
+                next_run_at=due,
+                created_at=now,
+            )
+        )
+
+    def lease(self, job_id: JobId, now: datetime, lease_s: float, *, take_over: bool = False) -> Lease | None:
+        """Take the job for ``lease_s`` seconds, or return None if it is done or somebody has it.
+
+        ``take_over`` is for a message that the broker delivered again: its former holder is dead, so its
+        lease does not count. If it was not dead after all, the attempt number keeps it from finishing.
+        """
+        free = or_(jobs.c.state == QUEUED, jobs.c.lease_until <= now)
+        open_ = jobs.c.state.in_((QUEUED, LEASED))
+        statement = (
+            update(jobs)
+            .where(jobs.c.job_id == job_id, open_ if take_over else and_(open_, free))
+            .values(
+                state=LEASED,
+                attempt=jobs.c.attempt + 1,
+                crashes=_CRASHES,
+                lease_until=now + timedelta(seconds=lease_s),
+            )
+            .returning(jobs.c.kind, jobs.c.image_id, jobs.c.attempt, jobs.c.crashes)
+        )
+        row = self._connection.execute(statement).one_or_none()
+        return Lease(job_id, row.kind, ImageId(row.image_id), row.attempt, row.crashes) if row else None
+
+    def plan(self, lease: Lease, keys: list[str]) -> None:
+        """Note the object keys that this attempt is going to write, so that an erasure finds them whatever happens."""
+        query = select(jobs.c.planned).where(jobs.c.job_id == lease.job_id)
+        planned = set(self._connection.execute(query).scalar_one()) | set(keys)
+        self._write(lease, planned=sorted(planned))
+
+    def planned_keys(self, image_id: ImageId) -> list[str]:
+        """Return every object key that any attempt at this image may have written."""
+        query = select(jobs.c.planned).where(jobs.c.image_id == image_id)
+        return sorted({key for row in self._connection.execute(query) for key in row.planned})
+
+    def finish(self, lease: Lease, now: datetime) -> None:
+        """Mark the job done; raise LeaseLost if another attempt has it by now."""
+        self._write(lease, state=DONE, lease_until=None, finished_at=now)
+
+    def fail(self, lease: Lease, reason: str, now: datetime) -> None:
+        """Mark the job failed for good; raise LeaseLost if another attempt has it by now."""
+        self._write(lease, state=FAILED, lease_until=None, finished_at=now, reason=reason)
+
+    def put_back(self, lease: Lease, reason: str, due: datetime) -> None:
+        """Queue the job again for ``due``; raise LeaseLost if another attempt has it by now."""
+        self._write(lease, state=QUEUED, lease_until=None, next_run_at=due, reason=reason)
+
+    def claim_due(self, now: datetime, *, limit: int, again_after_s: float) -> list[tuple[JobId, str]]:
+        """Return (job, kind) of jobs that are due or whose lease ran out, and put each off by ``again_after_s``.
+
+        Rows that another process is claiming are skipped, so each is returned to one caller.
+        """
+        query = (
+            select(jobs.c.job_id)
+            .where(
+                or_(
+                    and_(jobs.c.state == QUEUED, jobs.c.next_run_at <= now),
+                    and_(jobs.c.state == LEASED, jobs.c.lease_until <= now),
+                )
+            )
+            .order_by(jobs.c.next_run_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        due = [row.job_id for row in self._connection.execute(query)]
+        if not due:
+            return []
+        statement = (
+            update(jobs)
+            .where(jobs.c.job_id.in_(due))
+            .values(
+                state=QUEUED, crashes=_CRASHES, lease_until=None, next_run_at=now + timedelta(seconds=again_after_s)
+            )
+            .returning(jobs.c.job_id, jobs.c.kind)
+        )
+        return [(JobId(row.job_id), row.kind) for row in self._connection.execute(statement)]
+
+    def _write(self, lease: Lease, **values: object) -> None:
+        statement = (
+            update(jobs)
+            .where(jobs.c.job_id == lease.job_id, jobs.c.state == LEASED, jobs.c.attempt == lease.attempt)
+            .values(**values)
+        )
+        if self._connection.execute(statement).rowcount != 1:
+            message = f"attempt {lease.attempt} has lost the job"
+            raise LeaseLost(message)

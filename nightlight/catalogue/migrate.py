@@ -1,0 +1,42 @@
+"""Bring a database to the newest schema, or say how far behind it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from nightlight.errors import CatalogueUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def upgrade(engine: Engine) -> None:
+    """Run every migration that the database lacks."""
+    with engine.begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def check_current(engine: Engine) -> None:
+    """Raise CatalogueUnavailable unless the database has exactly the schema that this release expects."""
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    if found != wanted:
+        message = f"the catalogue's schema is {found}, {wanted} is needed; run `nightlight catalogue upgrade`"
+        raise CatalogueUnavailable(message)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    return config

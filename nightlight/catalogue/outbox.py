@@ -1,0 +1,75 @@
+"""The outbox: messages written in the same transaction as what they speak of, and published after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, or_, select, update
+
+from nightlight.catalogue.tables import outbox
+from nightlight.ids import JobId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A task to be sent, by name, for a job."""
+
+    message_id: int
+    task: str
+    job_id: JobId
+
+
+class Outbox:
+    """Outbox rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(self, task: str, job_id: JobId, now: datetime) -> None:
+        """Write a message, unless one for the job is waiting; it is published after the transaction is committed."""
+        waiting = select(outbox.c.message_id).where(outbox.c.job_id == job_id).limit(1)
+        if self._connection.execute(waiting).one_or_none() is None:
+            self._connection.execute(insert(outbox).values(task=task, job_id=job_id, created_at=now))
+
+    def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Message]:
+        """Take up to ``limit`` messages for ``claim_s`` seconds, the oldest first.
+
+        Rows that another relay is claiming are skipped. A claim that is never settled runs out, and the
+        message is published again: at least once, never none.
+        """
+        query = (
+            select(outbox.c.message_id)
+            .where(or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now))
+            .order_by(outbox.c.message_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        ids = [row.message_id for row in self._connection.execute(query)]
+        if not ids:
+            return []
+        statement = (
+            update(outbox)
+            .where(outbox.c.message_id.in_(ids))
+            .values(claimed_until=now + timedelta(seconds=claim_s))
+            .returning(outbox.c.message_id, outbox.c.task, outbox.c.job_id)
+        )
+        rows = self._connection.execute(statement).all()
+        return sorted((Message(*row) for row in rows), key=lambda message: message.message_id)
+
+    def settle(self, message_ids: list[int]) -> None:
+        """Drop messages that the broker has confirmed."""
+        if message_ids:
+            self._connection.execute(delete(outbox).where(outbox.c.message_id.in_(message_ids)))
+
+    def release(self, message_ids: list[int]) -> None:
+        """Give up claims on messages that could not be published, so that they are tried again at once."""
+        if message_ids:
+            self._connection.execute(
+                update(outbox).where(outbox.c.message_id.in_(message_ids)).values(claimed_until=None)
+            )

@@ -1,0 +1,177 @@
+"""Profiles: what the platform asserts of an account, and which image is current."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, insert, select, update
+
+from nightlight.catalogue.tables import images, profiles, renditions
+from nightlight.ids import ImageId, ProfileId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+LIVE = "live"
+DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the platform says of a profile; the words are the policy vocabulary's."""
+
+    band: str
+    assurance: str
+    region: str
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile as the catalogue knows it."""
+
+    profile_id: ProfileId
+    state: str
+    band: str
+    assurance: str
+    region: str
+    choice: str
+    hold: str
+    asserted_at: datetime
+    generation: int
+    current_image_id: ImageId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a decision needs of one profile: the profile, the band its image came under, the rendition names."""
+
+    profile: Profile
+    image_band: str | None
+    released: bool
+    names: dict[str, str]
+    formats: dict[str, str]
+
+
+_COLUMNS = (
+    profiles.c.profile_id,
+    profiles.c.state,
+    profiles.c.band,
+    profiles.c.assurance,
+    profiles.c.region,
+    profiles.c.choice,
+    profiles.c.hold,
+    profiles.c.asserted_at,
+    profiles.c.generation,
+    profiles.c.current_image_id,
+)
+
+
+class Profiles:
+    """Profile rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def declare(self, profile_id: ProfileId, said: Declaration, now: datetime) -> bool:
+        """Write what the platform said; return True if the profile is new (or was deleted before)."""
+        values = {
+            "band": said.band,
+            "assurance": said.assurance,
+            "region": said.region,
+            "choice": said.choice,
+            "asserted_at": now,
+        }
+        known = self.get(profile_id, lock=True)
+        if known is None:
+            self._connection.execute(
+                insert(profiles).values(
+                    profile_id=profile_id,
+                    state=LIVE,
+                    hold="clear",
+                    generation=0,
+                    uploads=0,
+                    created_at=now,
+                    **values,
+                )
+            )
+            return True
+        revived = {"state": LIVE, "hold": "clear"} if known.state == DELETED else {}
+        self._connection.execute(
+            update(profiles).where(profiles.c.profile_id == profile_id).values(**values, **revived)
+        )
+        return known.state == DELETED
+
+    def get(self, profile_id: ProfileId, *, lock: bool = False) -> Profile | None:
+        """Return the profile, deleted ones too, or None; ``lock`` holds its row until the transaction ends."""
+        query = select(*_COLUMNS).where(profiles.c.profile_id == profile_id)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        return _profile(row) if row else None
+
+    def next_upload(self, profile_id: ProfileId) -> int:
+        """Count one more upload of a live profile and return its number; the row is locked from here on."""
+        statement = (
+            update(profiles)
+            .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
+            .values(uploads=profiles.c.uploads + 1)
+            .returning(profiles.c.uploads)
+        )
+        number: int = self._connection.execute(statement).scalar_one()
+        return number
+
+    def set_hold(self, profile_id: ProfileId, hold: str) -> bool:
+        """Set the hold of a live profile; return False if there is none."""
+        statement = (
+            update(profiles).where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE).values(hold=hold)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def set_current(self, profile_id: ProfileId, image_id: ImageId | None) -> None:
+        """Make ``image_id`` the one that is shown."""
+        self._connection.execute(
+            update(profiles).where(profiles.c.profile_id == profile_id).values(current_image_id=image_id)
+        )
+
+    def delete(self, profile_id: ProfileId) -> bool:
+        """Mark a live profile deleted and raise its generation; return False if there is none."""
+        statement = (
+            update(profiles)
+            .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
+            .values(state=DELETED, current_image_id=None, generation=profiles.c.generation + 1)
+        )
+        return self._connection.execute(statement).rowcount == 1
+
+    def shown(self, profile_ids: Sequence[ProfileId]) -> dict[ProfileId, Shown]:
+        """Return what decisions need of these live profiles, in one query; others are left out."""
+        query = (
+            select(
+                *_COLUMNS,
+                images.c.band.label("image_band"),
+                images.c.released,
+                renditions.c.tier,
+                renditions.c.name,
+                renditions.c.format,
+            )
+            .select_from(profiles)
+            .outerjoin(images, and_(images.c.image_id == profiles.c.current_image_id, images.c.state == "ready"))
+            .outerjoin(renditions, renditions.c.image_id == images.c.image_id)
+            .where(profiles.c.profile_id.in_(profile_ids), profiles.c.state == LIVE)
+        )
+        found: dict[ProfileId, Shown] = {}
+        for row in self._connection.execute(query):
+            known = found.get(row.profile_id)
+            if known is None:
+                known = Shown(_profile(row), row.image_band, bool(row.released), {}, {})
+                found[row.profile_id] = known
+            if row.tier is not None:
+                known.names[row.tier] = row.name
+                known.formats[row.tier] = row.format
+        return found
+
+
+def _profile(row: Sequence[Any]) -> Profile:
+    return Profile(*row[: len(_COLUMNS)])

@@ -1,0 +1,163 @@
+"""The tables. Migrations in ``migrations/`` make them; a test holds the two equal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: ``timestamptz`` on PostgreSQL, UTC text without a zone on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; give SQLite the UTC wall clock."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a time without a zone"
+            raise ValueError(message)
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back an aware time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only in a column typed INTEGER.
+_Serial = BigInteger().with_variant(Integer(), "sqlite")
+_Json: Any = JSON
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("profile_id", String(128), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("band", String(32), nullable=False),
+    Column("assurance", String(32), nullable=False),
+    Column("region", String(32), nullable=False),
+    Column("choice", String(32), nullable=False),
+    Column("hold", String(32), nullable=False),
+    Column("asserted_at", UtcDateTime, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("uploads", Integer, nullable=False),
+    Column("current_image_id", String(32)),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("image_id", String(32), primary_key=True),
+    Column("profile_id", String(128), ForeignKey("profiles.profile_id"), nullable=False, index=True),
+    Column("sequence", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("original_key", String(200), nullable=False, unique=True),
+    Column("original_bytes", Integer, nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("band", String(32), nullable=False),
+    Column("released", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ready_at", UtcDateTime),
+    UniqueConstraint("profile_id", "sequence"),
+)
+
+renditions = Table(
+    "renditions",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
+    Column("tier", String(32), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("recipe", String(16), nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("image_id", "tier"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("planned", _Json, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("next_run_at", UtcDateTime, nullable=False),
+    Column("reason", String(200)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_jobs_state_next_run_at", "state", "next_run_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message_id", _Serial, primary_key=True, autoincrement=True),
+    Column("task", String(64), nullable=False),
+    Column("job_id", String(32), nullable=False, index=True),
+    Column("claimed_until", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+)
+
+# Triggers made by the migration refuse UPDATE and DELETE here.
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry_id", _Serial, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("image_id", String(32), index=True),
+    Column("actor", String(128), nullable=False),
+    Column("detail", _Json, nullable=False),
+)
