@@ -1,0 +1,1 @@
+"""How pictures reach viewers: opaque names, signed URLs, service tokens, the placeholder."""

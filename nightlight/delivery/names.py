@@ -1,0 +1,45 @@
+"""Opaque names of one length, from which nothing can be read and none can be guessed from another."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+from nightlight.ids import ImageId
+
+# 20 bytes of HMAC-SHA256 are 160 bits, and exactly 32 characters of base32 without padding.
+_BYTES = 20
+NAME_PATTERN = r"^[a-z2-7]{32}$"
+
+# The ending and the media type of each format that a tier may be encoded in.
+EXTENSIONS = {"webp": "webp", "jpeg": "jpg"}
+MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}
+
+
+class Names:
+    """Derives names from one secret key."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        """Take a key of at least 32 bytes."""
+        self._key = key
+
+    def rendition(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> str:
+        """Return the name of a rendition: the same inputs give the same name, any other input another."""
+        return self._derive("rendition", image_id, tier, str(generation), recipe)
+
+    def placeholder(self) -> str:
+        """Return the name that the placeholder goes by: of the same shape as all others."""
+        return self._derive("placeholder")
+
+    def _derive(self, *parts: str) -> str:
+        message = b"".join(len(part).to_bytes(2, "big") + part.encode() for part in parts)
+        digest = hmac.new(self._key, message, hashlib.sha256).digest()[:_BYTES]
+        return base64.b32encode(digest).decode().lower()
+
+
+def object_key(name: str, extension: str) -> str:
+    """Return the key in the renditions bucket, which is also the path that the picture is fetched by."""
+    return f"a/{name}.{extension}"

@@ -1,0 +1,16 @@
+"""The placeholder: what everybody sees where nothing may be shown, or something is broken.
+
+Its bytes come with the package, so that it can be served when the store cannot be reached. They are made
+by ``nightlight.imaging.silhouette``; a test holds the two alike.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+EXTENSION = "webp"
+
+
+def placeholder_bytes() -> bytes:
+    """Return the placeholder, a WebP of 128 x 128 pixels."""
+    return resources.files("nightlight.delivery").joinpath("placeholder.webp").read_bytes()

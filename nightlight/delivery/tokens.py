@@ -1,0 +1,111 @@
+"""Signed URLs: ``/a/{name}.webp?e={expiry}&k={key id}&s={signature}``.
+
+The signature is HMAC-SHA256 over path, expiry and key id, cut to 128 bits. The expiry is rounded to a
+bucket, with an offset of each name's own, so that everybody who is given the same rendition at about the
+same time gets the same URL (caches hit) and not all URLs of a page expire at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nightlight.errors import SettingsRefused
+
+MIN_KEY_BYTES = 32
+_SIGNATURE_BYTES = 16
+_KEY_ID = re.compile(r"[a-z0-9]{2}")
+# base64url of 16 bytes is 22 characters and two of padding, which are left out.
+_SIGNATURE = re.compile(r"[A-Za-z0-9_-]{22}")
+_EXPIRY = re.compile(r"[1-9][0-9]{9}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Signing keys by id; the first signs, all verify. The keys never print."""
+
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def signing_id(self) -> str:
+        """Return the id of the key that signs."""
+        return next(iter(self.keys))
+
+    @classmethod
+    def parse(cls, text: str) -> KeyRing:
+        """Return the ring that ``id:base64,id:base64`` describes, or raise SettingsRefused without its text."""
+        keys: dict[str, bytes] = {}
+        for part in text.split(","):
+            key_id, _, encoded = part.strip().partition(":")
+            if not _KEY_ID.fullmatch(key_id) or key_id in keys:
+                message = "a URL signing key needs an id of its own, of two lower-case letters or digits"
+                raise SettingsRefused(message)
+            keys[key_id] = decode_key(encoded, f"URL signing key '{key_id}'")
+        return cls(keys)
+
+
+def decode_key(encoded: str, what: str) -> bytes:
+    """Return the bytes of a base64 key, or raise SettingsRefused naming ``what`` (never the key)."""
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) < MIN_KEY_BYTES:
+        message = f"{what} must be base64 of at least {MIN_KEY_BYTES} bytes"
+        raise SettingsRefused(message)
+    return key
+
+
+class UrlSigner:
+    """Makes and checks signed URLs."""
+
+    __slots__ = ("_base_url", "_ring")
+
+    def __init__(self, ring: KeyRing, base_url: str) -> None:
+        """Sign with ``ring``; ``base_url`` is the scheme and host that viewers fetch from."""
+        self._ring = ring
+        self._base_url = base_url.rstrip("/")
+
+    def url(self, path: str, *, now: int, life_s: int) -> tuple[str, int]:
+        """Return (URL, expiry in Unix seconds) for ``path``, valid for at most ``life_s`` and at least half of it."""
+        expiry = bucketed_expiry(path, now=now, life_s=life_s)
+        key_id = self._ring.signing_id
+        signature = _sign(self._ring.keys[key_id], path, expiry, key_id)
+        return f"{self._base_url}{path}?e={expiry}&k={key_id}&s={signature}", expiry
+
+    def verify(self, path: str, expiry: str, key_id: str, signature: str, *, now: int) -> int | None:
+        """Return the seconds that the URL has left, or None if it is forged, malformed or expired.
+
+        The comparison takes the same time wherever the first difference is; expiry is looked at only
+        after the signature, so that a forged URL says nothing about clocks.
+        """
+        if not (_EXPIRY.fullmatch(expiry) and _SIGNATURE.fullmatch(signature)):
+            return None
+        key = self._ring.keys.get(key_id)
+        if key is None:
+            return None
+        wanted = _sign(key, path, int(expiry), key_id)
+        left = int(expiry) - now
+        if not hmac.compare_digest(wanted, signature) or left <= 0:
+            return None
+        return left
+
+
+def bucketed_expiry(path: str, *, now: int, life_s: int) -> int:
+    """Return the expiry: the end of the bucket after next, at most ``life_s`` from ``now``.
+
+    Buckets are half of ``life_s`` long and begin at an offset that is the path's own.
+    """
+    bucket = max(1, life_s // 2)
+    offset = int.from_bytes(hashlib.blake2s(path.encode(), digest_size=4).digest(), "big") % bucket
+    return ((now + offset) // bucket + 2) * bucket - offset - (2 * bucket - life_s if 2 * bucket > life_s else 0)
+
+
+def _sign(key: bytes, path: str, expiry: int, key_id: str) -> str:
+    digest = hmac.digest(key, f"{path}\n{expiry}\n{key_id}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).rstrip(b"=").decode()
