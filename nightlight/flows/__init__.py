@@ -1,0 +1,1 @@
+"""The verbs: each flow is one way through the house, from its inputs to its answer."""

@@ -1,0 +1,169 @@
+"""A decision: one catalogue read for the batch, one look-up and one signature for each profile.
+
+Whatever is unknown, blocked, deleted, not ready, late or broken gives the placeholder, in the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.delivery.names import EXTENSIONS, Names, object_key
+from nightlight.delivery.placeholder import EXTENSION
+from nightlight.errors import CatalogueUnavailable, InvalidInput
+from nightlight.flows.declare import band_now
+from nightlight.ids import ProfileId
+from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.profiles import Shown
+    from nightlight.clock import Clock
+    from nightlight.delivery.tokens import UrlSigner
+
+MAX_ITEMS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One profile to decide on, and the viewer's relation to it."""
+
+    profile_id: str
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one item: a URL, and when it stops working (Unix seconds). Nothing else is told."""
+
+    profile_id: str
+    url: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an item is answered as it is, for operators: inputs as bands and words, never as identities."""
+
+    profile_id: str
+    inputs: Mapping[str, str]
+    tier: str
+    cache_s: int
+    per_hour: int
+    rule: str
+    shows: str
+    edge: int
+    unknown_words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    inputs: Mapping[str, str]
+    outcome: Outcome
+    path: str | None
+    shows: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Answers which rendition a viewer gets of each profile."""
+
+    catalogue: Catalogue
+    table: Table
+    names: Names
+    signer: UrlSigner
+    assertion_days: int
+    placeholder_cache_s: int
+    clock: Clock
+
+    def decide(self, viewer: str, context: str, items: Sequence[Item]) -> list[Decision]:
+        """Return one decision for each item, in order.
+
+        Raises InvalidInput for a viewer or context that is no word of the vocabulary; an unknown relation
+        gives that item the placeholder. A catalogue that does not answer gives every item the placeholder.
+        """
+        now = self.clock()
+        moment = int(now.timestamp())
+        placeholder, expires_at = self.signer.url(
+            f"/{object_key(self.names.placeholder(), EXTENSION)}", now=moment, life_s=self.placeholder_cache_s
+        )
+        decisions = []
+        for item, answer in zip(items, self._answers(viewer, context, items, now), strict=True):
+            if answer.path is None:
+                decisions.append(Decision(item.profile_id, placeholder, expires_at))
+            else:
+                url, expires = self.signer.url(answer.path, now=moment, life_s=answer.outcome.cache_s)
+                decisions.append(Decision(item.profile_id, url, expires))
+        metrics.DECISIONS.inc(len(decisions))
+        return decisions
+
+    def explain(self, viewer: str, context: str, items: Sequence[Item]) -> list[Explanation]:
+        """Return why each item is answered as it is; raises like ``decide``."""
+        explanations = []
+        for item, answer in zip(items, self._answers(viewer, context, items, self.clock()), strict=True):
+            outcome = answer.outcome
+            tier = self.table.tiers.get(outcome.tier)
+            explanations.append(
+                Explanation(
+                    profile_id=item.profile_id,
+                    inputs=answer.inputs,
+                    tier=outcome.tier,
+                    cache_s=outcome.cache_s,
+                    per_hour=outcome.per_hour,
+                    rule=outcome.rule,
+                    shows=answer.shows,
+                    edge=tier.edge if tier else 0,
+                    unknown_words=tuple(self.table.unknown_words(answer.inputs)) if answer.inputs else (),
+                )
+            )
+        return explanations
+
+    def _answers(self, viewer: str, context: str, items: Sequence[Item], now: datetime) -> list[_Answer]:
+        self._known("viewer", viewer)
+        self._known("context", context)
+        if len(items) > MAX_ITEMS:
+            message = f"at most {MAX_ITEMS} items"
+            raise InvalidInput(message, pointer="/items")
+        try:
+            with self.catalogue.reading() as tx:
+                shown = tx.profiles.shown([ProfileId(item.profile_id) for item in items])
+        except CatalogueUnavailable as error:
+            logs.get("decide").error("decisions.catalogue_unavailable", count=len(items), detail=str(error))
+            return [_Answer({}, none_because("catalogue-unavailable"), None, "placeholder") for _ in items]
+        return [self._answer(viewer, context, item, shown.get(ProfileId(item.profile_id)), now) for item in items]
+
+    def _answer(self, viewer: str, context: str, item: Item, shown: Shown | None, now: datetime) -> _Answer:
+        if shown is None:
+            return _Answer({}, none_because("unknown-profile"), None, "placeholder")
+        profile = shown.profile
+        inputs = {
+            "subject_age": band_now(profile, now, assertion_days=self.assertion_days),
+            "relation": item.relation,
+            "region": profile.region,
+            "viewer": viewer,
+            "context": context,
+            "choice": profile.choice,
+            "hold": profile.hold,
+        }
+        outcome = self.table.decide(inputs)
+        if outcome is DOUBT:
+            metrics.UNKNOWN_WORDS.inc()
+            logs.get("decide").warning("decisions.unknown_word", words=self.table.unknown_words(inputs))
+        if shown.image_band not in (None, inputs["subject_age"]) and not shown.released:
+            # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling
+            # until its owner says otherwise.
+            outcome = more_protective(outcome, self.table.decide({**inputs, "subject_age": str(shown.image_band)}))
+        name = shown.names.get(outcome.tier)
+        if name is None:
+            return _Answer(inputs, outcome, None, "placeholder")
+        extension = EXTENSIONS[shown.formats[outcome.tier]]
+        return _Answer(inputs, outcome, f"/{object_key(name, extension)}", "rendition")
+
+    def _known(self, attribute: str, word: str) -> None:
+        known = self.table.attributes.get(attribute, ())
+        if word not in known:
+            message = f"{attribute} must be one of {', '.join(known)}"
+            raise InvalidInput(message, pointer=f"/{attribute}")

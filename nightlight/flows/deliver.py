@@ -1,0 +1,72 @@
+"""From a signed URL to bytes: the signature, then the store. No age, relation or policy is looked at here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.delivery.names import MEDIA_TYPES, NAME_PATTERN, Names, object_key
+from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
+from nightlight.errors import NightlightError, NotFound
+
+if TYPE_CHECKING:
+    from nightlight.clock import Clock
+    from nightlight.delivery.tokens import UrlSigner
+    from nightlight.store.port import ObjectStore
+
+# The largest rendition that is served: 1024 x 1024 at WebP's worst is well under it.
+MAX_BYTES = 4_000_000
+_NAME = re.compile(NAME_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Bytes to serve; ``max_age`` is in seconds, 0 where nobody may keep the answer."""
+
+    data: bytes
+    media_type: str
+    etag: str
+    max_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Serves pictures."""
+
+    renditions: ObjectStore
+    names: Names
+    signer: UrlSigner
+    clock: Clock
+    _placeholder: bytes = field(default_factory=placeholder_bytes)
+
+    def fetch(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture:
+        """Return the picture that a signed URL is for.
+
+        Raises NotFound, always the same, for a URL that is malformed, forged or expired. Where the URL is
+        good but the rendition cannot be had, the placeholder is returned, to be kept by nobody.
+        """
+        if extension not in MEDIA_TYPES or not _NAME.fullmatch(name):
+            raise NotFound
+        path = f"/{object_key(name, extension)}"
+        left = self.signer.verify(path, expiry, key_id, signature, now=int(self.clock().timestamp()))
+        if left is None:
+            metrics.DELIVERIES.labels("refused").inc()
+            raise NotFound
+        if name == self.names.placeholder():
+            metrics.DELIVERIES.labels("placeholder").inc()
+            return self._stand_in(left)
+        try:
+            stored = self.renditions.get(object_key(name, extension), max_bytes=MAX_BYTES)
+        except NightlightError as error:
+            metrics.DELIVERIES.labels(error.code).inc()
+            logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
+            return self._stand_in(0)
+        metrics.DELIVERIES.labels("rendition").inc()
+        return Picture(stored.data, MEDIA_TYPES[extension], f'"{stored.info.sha256[:32]}"', left)
+
+    def _stand_in(self, max_age: int) -> Picture:
+        etag = f'"{hashlib.sha256(self._placeholder).hexdigest()[:32]}"'
+        return Picture(self._placeholder, MEDIA_TYPES[EXTENSION], etag, max_age)

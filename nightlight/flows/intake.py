@@ -1,0 +1,215 @@
+"""An upload, from its bytes to an acknowledgement that can be relied on.
+
+::
+
+    probe      header only, caps
+    remember?  the same Idempotency-Key gives the same answer
+    receive    the image's row is written first: no object is stored that the catalogue does not know of
+    store      the original, under a random key, by credentials that cannot read it back
+    accept     image, job, outbox and audit in one transaction; only then 202
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from nightlight import metrics
+from nightlight.catalogue import images, jobs, profiles
+from nightlight.catalogue.idempotency import Remembered
+from nightlight.errors import (
+    Conflict,
+    CorruptImage,
+    IdempotencyMismatch,
+    ImageRefused,
+    InvalidInput,
+    NotFound,
+    PayloadTooLarge,
+    ProfileNotDeclared,
+)
+from nightlight.flows.declare import band_now
+from nightlight.flows.erase import erase_later
+from nightlight.flows.messages import ask
+from nightlight.ids import ImageId, ProfileId, new_image_id, new_job_id, new_original_key
+from nightlight.imaging.probe import Header, probe
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.clock import Clock
+    from nightlight.settings import IntakeSettings
+    from nightlight.store.port import PutOnly
+
+_BLOCK = 1 << 20
+MAX_KEY_CHARS = 200
+# Nothing is served from the originals; no cache may keep one either.
+ORIGINAL_CACHE = "no-store"
+ORIGINAL_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Accepts uploads."""
+
+    catalogue: Catalogue
+    originals: PutOnly
+    limits: IntakeSettings
+    publish_again_s: float
+    clock: Clock
+
+    def accept(
+        self, profile_id: ProfileId, upload: IO[bytes], *, idempotency_key: str | None, actor: str
+    ) -> images.Image:
+        """Store ``upload`` (a real file, at its start or anywhere) and return the image, pending.
+
+        Raises ImageRefused and its kinds, ProfileNotDeclared, IdempotencyMismatch, PayloadTooLarge, and
+        StoreUnavailable or CatalogueUnavailable, after which nothing has been acknowledged.
+        """
+        try:
+            header, size, fingerprint = self._inspect(upload)
+            image = self._accept(profile_id, upload, header, size, fingerprint, idempotency_key, actor)
+        except ImageRefused as error:
+            metrics.UPLOADS.labels(error.code).inc()
+            raise
+        metrics.UPLOADS.labels("accepted").inc()
+        return image
+
+    def status(self, image_id: ImageId) -> images.Image:
+        """Return the image as it is now; raises NotFound."""
+        with self.catalogue.reading() as tx:
+            image = tx.images.get(image_id)
+        if image is None or image.state == images.RECEIVING:
+            raise NotFound
+        return image
+
+    def _inspect(self, upload: IO[bytes]) -> tuple[Header, int, str]:
+        size = upload.seek(0, 2)
+        if size == 0:
+            message = "the upload is empty"
+            raise CorruptImage(message)
+        if size > self.limits.max_upload_bytes:
+            message = f"{size} bytes; at most {self.limits.max_upload_bytes}"
+            raise PayloadTooLarge(message)
+        with mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+            header = probe(view, max_pixels=self.limits.max_pixels, max_side=self.limits.max_side)
+        upload.seek(0)
+        digest = hashlib.sha256()
+        while block := upload.read(_BLOCK):
+            digest.update(block)
+        return header, size, digest.hexdigest()
+
+    def _accept(
+        self,
+        profile_id: ProfileId,
+        upload: IO[bytes],
+        header: Header,
+        size: int,
+        fingerprint: str,
+        idempotency_key: str | None,
+        actor: str,
+    ) -> images.Image:
+        key_hash = _key_hash(actor, profile_id, idempotency_key)
+        remembered, image = self._receive(profile_id, header, size, key_hash, fingerprint, actor)
+        if remembered:
+            return remembered
+        self.originals.put(
+            image.original_key,
+            cast("BinaryIO", upload),
+            sha256=fingerprint,
+            content_type=ORIGINAL_TYPE,
+            cache_control=ORIGINAL_CACHE,
+        )
+        try:
+            return self._acknowledge(image, key_hash, fingerprint, actor)
+        except Conflict:
+            # Another request with the same key was acknowledged while this one was storing its bytes.
+            now = self.clock()
+            with self.catalogue.transaction() as tx:
+                erase_later(tx, image.image_id, now=now, actor=actor)
+                found = self._remembered(tx.idempotency.find(key_hash or ""), fingerprint)
+                winner = tx.images.get(found) if found else None
+            if winner is None:
+                raise
+            return winner
+
+    def _receive(
+        self, profile_id: ProfileId, header: Header, size: int, key_hash: str | None, fingerprint: str, actor: str
+    ) -> tuple[images.Image | None, images.Image]:
+        """Return (image of an earlier request with this key, image now being received)."""
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            profile = tx.profiles.get(profile_id, lock=True)
+            if profile is None or profile.state != profiles.LIVE:
+                raise ProfileNotDeclared
+            image = images.Image(
+                image_id=new_image_id(),
+                profile_id=profile_id,
+                sequence=0,
+                state=images.RECEIVING,
+                reason=None,
+                original_key=new_original_key(),
+                original_bytes=size,
+                format=header.format.value,
+                width=header.width,
+                height=header.height,
+                band=band_now(profile, now, assertion_days=self.limits.assertion_days),
+                released=False,
+                created_at=now,
+                ready_at=None,
+            )
+            found = self._remembered(tx.idempotency.find(key_hash) if key_hash else None, fingerprint)
+            if found:
+                return tx.images.get(found), image
+            image = replace(image, sequence=tx.profiles.next_upload(profile_id))
+            tx.images.add(image)
+            tx.audit.append("image.receiving", now=now, actor=actor, image_id=image.image_id)
+        return None, image
+
+    def _acknowledge(self, image: images.Image, key_hash: str | None, fingerprint: str, actor: str) -> images.Image:
+        now = self.clock()
+        job_id = new_job_id()
+        with self.catalogue.transaction() as tx:
+            profile = tx.profiles.get(image.profile_id, lock=True)
+            current = tx.images.get(image.image_id, lock=True)
+            if (
+                profile is None
+                or profile.state != profiles.LIVE
+                or current is None
+                or current.state != images.RECEIVING
+            ):
+                # Deleted while its bytes were being stored: erased like anything else of the profile.
+                erase_later(tx, image.image_id, now=now, actor=actor)
+                accepted = False
+            else:
+                accepted = True
+                tx.images.set_state(image.image_id, images.PENDING)
+                due = now + timedelta(seconds=self.publish_again_s)
+                tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=due)
+                ask(tx, jobs.RENDER, job_id, now)
+                if key_hash:
+                    tx.idempotency.remember(key_hash, Remembered(fingerprint, image.image_id), now)
+                tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)
+            current = tx.images.get(image.image_id)
+        if not accepted or current is None:
+            raise ProfileNotDeclared
+        return current
+
+    @staticmethod
+    def _remembered(found: Remembered | None, fingerprint: str) -> ImageId | None:
+        if found is None:
+            return None
+        if found.fingerprint != fingerprint:
+            raise IdempotencyMismatch
+        return found.image_id
+
+
+def _key_hash(actor: str, profile_id: ProfileId, key: str | None) -> str | None:
+    """Return a hash of the caller, the profile and the key: keys of different callers never meet."""
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY_CHARS or not key.isprintable():
+        message = f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable characters"
+        raise InvalidInput(message)
+    return hashlib.sha256(f"{actor}\n{profile_id}\n{key}".encode()).hexdigest()

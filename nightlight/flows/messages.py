@@ -1,0 +1,20 @@
+"""The names and arguments of the tasks that flows ask for through the outbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightlight.catalogue.jobs import ERASE, RENDER
+from nightlight.ids import JobId
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nightlight.catalogue.engine import Transaction
+
+TASKS = {RENDER: "nightlight.render", ERASE: "nightlight.erase"}
+
+
+def ask(tx: Transaction, kind: str, job_id: JobId, now: datetime) -> None:
+    """Put the message for a job into the outbox."""
+    tx.outbox.add(TASKS[kind], job_id, now)

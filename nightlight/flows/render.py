@@ -1,0 +1,212 @@
+"""The whole life of one render.
+
+::
+
+    lease      one attempt at a time, fenced by its number                     (flows.work)
+    plan       the names that will be written, so that an erasure finds them
+    fetch      the original, by credentials that only workers have
+    pipeline   decode once; every tier of the policy                           (imaging.pipeline)
+    put        each rendition under its keyed name; a retry finds its own bytes there
+    publish    one transaction: renditions, image ready, job done, audit
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
+
+from nightlight import logs, metrics
+from nightlight.catalogue import images, jobs
+from nightlight.catalogue.images import RenditionRow
+from nightlight.delivery.names import EXTENSIONS, Names, object_key
+from nightlight.errors import ImageRefused, ObjectMissing, StoreUnavailable
+from nightlight.flows.work import Work
+
+if TYPE_CHECKING:
+    from nightlight.imaging.recipe import Recipe
+    from nightlight.settings import IntakeSettings
+    from nightlight.store.port import ObjectStore
+
+# A browser or CDN may keep a rendition as long as its signed URL lives; the service and the edge say how
+# long that is. Objects fetched past them are kept for no time at all.
+RENDITION_CACHE = "no-store"
+MAX_RENDITION_BYTES = 4_000_000
+
+
+class RenditionMade(Protocol):
+    """What the pipeline gives for each recipe: ``nightlight.imaging.pipeline.Rendition``."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe it was made by."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its bytes, in hexadecimal."""
+        ...
+
+
+# Bytes of an original to its renditions, with the CPU milliseconds of each stage.
+Pipeline = Callable[[bytes, Sequence["Recipe"]], tuple[Sequence[RenditionMade], dict[str, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """Turns a pending image into a ready one."""
+
+    work: Work
+    originals: ObjectStore
+    renditions: ObjectStore
+    names: Names
+    recipes: tuple[Recipe, ...]
+    pipeline: Pipeline
+    limits: IntakeSettings
+
+    def run(self, job_id: str, *, redelivered: bool) -> str:
+        """Do the job; return how it ended (see Work.run), or ``ready``, ``superseded``, ``rejected``, ``deleted``."""
+        with metrics.RENDER_SECONDS.time():
+            ending = self.work.run(job_id, jobs.RENDER, self._attempt, redelivered=redelivered)
+        metrics.RENDERS.labels(ending).inc()
+        return ending
+
+    def _attempt(self, lease: jobs.Lease) -> str:
+        log = logs.get("render")
+        image, names = self._plan(lease)
+        if image is None or image.state != images.PENDING:
+            return self._discard(lease, names)
+        try:
+            original = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes)
+            made, stages = self.pipeline(original.data, self.recipes)
+        except ImageRefused as error:
+            log.warning("image.rejected", code=error.code, detail=str(error))
+            return self._refuse(lease, images.REJECTED, error.code)
+        except ObjectMissing as error:
+            log.error("original.missing", detail=str(error))
+            return self._refuse(lease, images.FAILED, "original_missing")
+        for stage, milliseconds in stages.items():
+            metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
+        rows = [self._put(rendition, names[rendition.recipe.tier]) for rendition in made]
+        ending = self._publish(lease, image, rows)
+        log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
+        return ending
+
+    def _plan(self, lease: jobs.Lease) -> tuple[images.Image | None, dict[str, RenditionRow]]:
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            profile = tx.profiles.get(image.profile_id) if image else None
+            if image is None or profile is None or image.state != images.PENDING:
+                return image, {}
+            planned = {
+                recipe.tier: RenditionRow(
+                    name=self.names.rendition(image.image_id, recipe.tier, profile.generation, recipe.digest),
+                    tier=recipe.tier,
+                    generation=profile.generation,
+                    recipe=recipe.digest,
+                    format=recipe.format,
+                    bytes=0,
+                    width=0,
+                    height=0,
+                    sha256="",
+                )
+                for recipe in self.recipes
+            }
+            tx.jobs.plan(lease, [_key(row) for row in planned.values()])
+        return image, planned
+
+    def _put(self, rendition: RenditionMade, planned: RenditionRow) -> RenditionRow:
+        """Write one rendition; if an earlier attempt wrote it, what it wrote stands."""
+        key = _key(planned)
+        created = self.renditions.put(
+            key,
+            BytesIO(rendition.data),
+            sha256=rendition.sha256,
+            content_type=rendition.recipe.media_type,
+            cache_control=RENDITION_CACHE,
+        )
+        data, sha256 = rendition.data, rendition.sha256
+        if not created:
+            stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
+            data, sha256 = stored.data, stored.info.sha256
+        elif self.renditions.head(key).size != len(rendition.data):
+            message = f"{key}: the store did not keep what was put"
+            raise StoreUnavailable(message)
+        return RenditionRow(
+            name=planned.name,
+            tier=planned.tier,
+            generation=planned.generation,
+            recipe=planned.recipe,
+            format=planned.format,
+            bytes=len(data),
+            width=rendition.width,
+            height=rendition.height,
+            sha256=sha256 or hashlib.sha256(data).hexdigest(),
+        )
+
+    def _publish(self, lease: jobs.Lease, image: images.Image, rows: list[RenditionRow]) -> str:
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            profile = tx.profiles.get(image.profile_id, lock=True)
+            found = tx.images.get(image.image_id, lock=True)
+            if profile is None or found is None or found.state != images.PENDING:
+                ending = "deleted"
+            else:
+                current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
+                ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
+                tx.images.add_renditions(found.image_id, rows, now)
+                tx.images.set_state(found.image_id, ending, ready_at=now)
+                if ending == images.READY:
+                    if current:
+                        tx.images.set_state(current.image_id, images.SUPERSEDED)
+                    tx.profiles.set_current(profile.profile_id, found.image_id)
+                tx.jobs.finish(lease, now)
+                tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
+        if ending == "deleted":
+            return self._discard(lease, {row.tier: row for row in rows})
+        return ending
+
+    def _refuse(self, lease: jobs.Lease, state: str, reason: str) -> str:
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id, lock=True)
+            if image is not None and image.state == images.PENDING:
+                tx.images.set_state(lease.image_id, state, reason=reason)
+            tx.jobs.fail(lease, reason, now)
+            tx.audit.append(
+                f"image.{state}", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason}
+            )
+        return state
+
+    def _discard(self, lease: jobs.Lease, rows: dict[str, RenditionRow]) -> str:
+        """Take back whatever this or an earlier attempt wrote: the image was deleted meanwhile."""
+        with self.work.catalogue.transaction() as tx:
+            keys = set(tx.jobs.planned_keys(lease.image_id)) | {_key(row) for row in rows.values()}
+            image = tx.images.get(lease.image_id)
+        if image is not None and image.state == images.DELETED:
+            for key in sorted(keys):
+                self.renditions.delete(key)
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, self.work.clock())
+        return "deleted"
+
+
+def _key(row: RenditionRow) -> str:
+    return object_key(row.name, EXTENSIONS[row.format])

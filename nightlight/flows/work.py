@@ -1,0 +1,74 @@
+"""What every job shares: a lease, a quarantine for what keeps crashing, and a later try when a part is down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from nightlight import logs
+from nightlight.catalogue import images, jobs
+from nightlight.errors import LeaseLost, StoreDenied, Unavailable
+from nightlight.ids import JobId
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.clock import Clock
+    from nightlight.settings import WorkerSettings
+
+# However long an outage lasts, a job is looked at again at least this often.
+MAX_BACKOFF_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Runs one attempt at a job."""
+
+    catalogue: Catalogue
+    limits: WorkerSettings
+    clock: Clock
+
+    def run(self, job_id: str, kind: str, attempt: Callable[[jobs.Lease], str], *, redelivered: bool) -> str:
+        """Lease the job, call ``attempt`` and return its word for how it ended.
+
+        Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too
+        often, ``later`` if something that it needs does not answer (it is queued again, without limit: what
+        was acknowledged is not lost), ``lost`` if another attempt took over meanwhile. ``redelivered`` says
+        that the broker delivered the message before and its receiver died.
+        """
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            lease = tx.jobs.lease(JobId(job_id), now, self.limits.lease_s, take_over=redelivered)
+        if lease is None or lease.kind != kind:
+            return "nothing"
+        log = logs.get(kind)
+        with structlog.contextvars.bound_contextvars(
+            job_id=lease.job_id, image_id=lease.image_id, attempt=lease.attempt
+        ):
+            try:
+                if lease.crashes >= self.limits.max_attempts:
+                    self._quarantine(lease)
+                    log.error("job.quarantined", count=lease.crashes)
+                    return "quarantined"
+                return attempt(lease)
+            except LeaseLost as error:
+                log.warning("job.lease_lost", detail=str(error))
+                return "lost"
+            except (Unavailable, StoreDenied) as error:
+                delay = min(self.limits.backoff_s * 2 ** min(lease.attempt - 1, 16), MAX_BACKOFF_S)
+                log.error("job.later", code=error.code, detail=str(error))
+                with self.catalogue.transaction() as tx:
+                    tx.jobs.put_back(lease, error.code, self.clock() + timedelta(seconds=delay))
+                return "later"
+
+    def _quarantine(self, lease: jobs.Lease) -> None:
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id, lock=True)
+            tx.jobs.fail(lease, "quarantined", now)
+            if image is not None and image.state == images.PENDING:
+                tx.images.set_state(lease.image_id, images.FAILED, reason="quarantined")
+            tx.audit.append("image.quarantined", now=now, actor="worker", image_id=lease.image_id)

@@ -1,0 +1,235 @@
+"""The one place where adapters are built and put together: for the service, and for the workers.
+
+Two deployments: ``embedded`` (SQLite, a folder or S3, a private Redis; nothing to install) and ``scale``
+(PostgreSQL, S3, RabbitMQ). Nothing is built at import time, and what only one kind of process uses is
+imported only there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.clock import Clock, system_clock
+from nightlight.delivery.access import Verifier
+from nightlight.delivery.names import Names
+from nightlight.delivery.tokens import KeyRing, UrlSigner, decode_key
+from nightlight.errors import NightlightError, SettingsRefused
+from nightlight.flows.decide import Decide
+from nightlight.flows.declare import Declare
+from nightlight.flows.deliver import Deliver
+from nightlight.flows.erase import Delete, Erase
+from nightlight.flows.intake import Intake
+from nightlight.flows.publish import Reconcile, Relay, Send
+from nightlight.flows.render import Render
+from nightlight.flows.work import Work
+from nightlight.imaging.recipe import Recipe, recipes
+from nightlight.policy.compile import compile_folder
+from nightlight.settings import Deployment, Environment, Settings, StoreKind, require
+from nightlight.store.port import PutOnly
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.profiles import Profile
+    from nightlight.imaging.pipeline import Rendition
+    from nightlight.policy.load import Pack
+    from nightlight.policy.table import Table
+    from nightlight.store.port import ObjectStore, PutStore
+
+ORIGINALS = "originals"
+RENDITIONS = "renditions"
+# A part that does not answer readiness in this state is named by its error code alone.
+_OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHouse:
+    """Everything that the HTTP service reaches. It holds no way to read an original."""
+
+    settings: Settings
+    table: Table
+    catalogue: Catalogue
+    originals: PutOnly
+    renditions: ObjectStore
+    verifier: Verifier
+    declare: Declare
+    intake: Intake
+    delete: Delete
+    decide: Decide
+    deliver: Deliver
+
+    def lapses_at(self, profile: Profile) -> datetime:
+        """Return when the profile's band lapses to unknown."""
+        return profile.asserted_at + timedelta(days=self.settings.intake.assertion_days)
+
+    def readiness(self) -> dict[str, str]:
+        """Return, for each part, ``ok`` or the code of what is wrong with it."""
+        return _readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.catalogue.close()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHouse:
+    """Everything that the workers reach."""
+
+    settings: Settings
+    table: Table
+    catalogue: Catalogue
+    originals: ObjectStore
+    renditions: ObjectStore
+    render: Render
+    erase: Erase
+    reconcile: Reconcile
+    clock: Clock
+
+    def relay(self, send: Send) -> Relay:
+        """Return the outbox relay over a way to send tasks."""
+        return Relay(self.catalogue, send, self.clock)
+
+    def readiness(self) -> dict[str, str]:
+        """Return, for each part, ``ok`` or the code of what is wrong with it."""
+        return _readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.catalogue.close()
+
+
+def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHouse:
+    """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
+    pack, table, _ = _policy(settings)
+    catalogue = build_catalogue(settings)
+    migrate.check_current(catalogue.engine)
+    names, signer = _delivery(settings)
+    auth = settings.auth
+    originals = PutOnly(build_store(settings, ORIGINALS))
+    renditions = build_store(settings, RENDITIONS)
+    return ServiceHouse(
+        settings=settings,
+        table=table,
+        catalogue=catalogue,
+        originals=originals,
+        renditions=renditions,
+        verifier=Verifier(
+            require(auth.jwks, "NIGHTLIGHT_AUTH_JWKS"),
+            issuer=auth.issuer,
+            audience=auth.audience,
+            leeway_s=auth.leeway_s,
+        ),
+        declare=Declare(catalogue, {**table.attributes, "assurance": pack.vocabulary.assurance}, clock),
+        intake=Intake(catalogue, originals, settings.intake, settings.worker.requeue_after_s, clock),
+        delete=Delete(catalogue, clock),
+        decide=Decide(
+            catalogue,
+            table,
+            names,
+            signer,
+            settings.intake.assertion_days,
+            settings.delivery.placeholder_cache_s,
+            clock,
+        ),
+        deliver=Deliver(renditions, names, signer, clock),
+    )
+
+
+def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse:
+    """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
+    _, table, wanted = _policy(settings)
+    catalogue = build_catalogue(settings)
+    migrate.check_current(catalogue.engine)
+    names = Names(_name_key(settings))
+    originals = build_store(settings, ORIGINALS)
+    renditions = build_store(settings, RENDITIONS)
+    work = Work(catalogue, settings.worker, clock)
+
+    def pipeline(data: bytes, asked: Sequence[Recipe]) -> tuple[list[Rendition], dict[str, float]]:
+        from nightlight.imaging.pipeline import Stages, render
+
+        stages = Stages()
+        limits = settings.intake
+        made = render(data, asked, max_pixels=limits.max_pixels, max_side=limits.max_side, stages=stages)
+        return made, stages.ms
+
+    return WorkerHouse(
+        settings=settings,
+        table=table,
+        catalogue=catalogue,
+        originals=originals,
+        renditions=renditions,
+        render=Render(work, originals, renditions, names, wanted, pipeline, settings.intake),
+        erase=Erase(work, originals, renditions),
+        reconcile=Reconcile(catalogue, settings.worker, settings.intake.idempotency_hours, clock),
+        clock=clock,
+    )
+
+
+def build_catalogue(settings: Settings) -> Catalogue:
+    """Return the catalogue that the settings name."""
+    concern = settings.catalogue
+    if concern.url is not None:
+        url = concern.url.get_secret_value()
+    elif settings.general.deployment is Deployment.EMBEDDED:
+        folder = settings.general.data_dir.resolve()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        url = f"sqlite:///{folder / 'catalogue.sqlite3'}"
+    else:
+        url = require(None, "NIGHTLIGHT_CATALOGUE_URL")
+    return Catalogue(url, pool_size=concern.pool_size, timeout_s=concern.timeout_s)
+
+
+def build_store(settings: Settings, bucket: str) -> ObjectStore:
+    """Return the store of one bucket (``originals`` or ``renditions``), with this process's own identity."""
+    concern = settings.store
+    if concern.kind is StoreKind.LOCAL:
+        if settings.general.environment is Environment.PRODUCTION and settings.general.deployment is Deployment.SCALE:
+            message = "NIGHTLIGHT_STORE_KIND=local keeps one identity for all processes; scale deployments need s3"
+            raise SettingsRefused(message)
+        from nightlight.store.local import LocalStore
+
+        return LocalStore(settings.general.data_dir.resolve() / "objects" / bucket)
+    from nightlight.store.s3 import S3Access, S3Store
+
+    secret = concern.secret_access_key
+    access = S3Access(
+        endpoint_url=concern.endpoint_url,
+        region=concern.region,
+        access_key_id=concern.access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        connect_timeout_s=concern.connect_timeout_s,
+        read_timeout_s=concern.read_timeout_s,
+    )
+    name = concern.originals_bucket if bucket == ORIGINALS else concern.renditions_bucket
+    return S3Store(name, access)
+
+
+def _policy(settings: Settings) -> tuple[Pack, Table, tuple[Recipe, ...]]:
+    pack, table = compile_folder(settings.policy.dir)
+    return pack, table, recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
+
+
+def _name_key(settings: Settings) -> bytes:
+    variable = "NIGHTLIGHT_DELIVERY_NAME_KEY"
+    return decode_key(require(settings.delivery.name_key, variable), variable)
+
+
+def _delivery(settings: Settings) -> tuple[Names, UrlSigner]:
+    ring = KeyRing.parse(require(settings.delivery.signing_keys, "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"))
+    return Names(_name_key(settings)), UrlSigner(ring, settings.delivery.base_url)
+
+
+def _readiness(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for name, check in (("catalogue", catalogue.ready), *((name, store.ready) for name, store in stores.items())):
+        try:
+            check()
+        except NightlightError as error:
+            parts[name] = error.code
+        else:
+            parts[name] = _OK
+    return parts
