@@ -1,0 +1,42 @@
+"""``python -m service``: the HTTP service, configured by ``NIGHTLIGHT_*`` variables."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+
+from nightlight import logs
+from nightlight.errors import NightlightError
+from nightlight.settings import Settings
+from nightlight.wiring import build_service
+from service.app import create_app
+
+
+def main() -> int:
+    """Serve until told to stop; 2 if the settings or the policy are refused."""
+    try:
+        settings = Settings()
+        logs.configure(settings.general, settings.log)
+        house = build_service(settings)
+    except NightlightError as error:
+        sys.stderr.write(f"nightlight: {error}\n")
+        return 2
+    logs.get("service").info("service.starting", port=settings.service.port, policy_digest=house.table.digest)
+    uvicorn.run(
+        create_app(house),
+        host=settings.service.host,
+        port=settings.service.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=16_384,
+        timeout_graceful_shutdown=15,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

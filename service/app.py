@@ -1,0 +1,53 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from fastapi import FastAPI
+
+import nightlight
+from service import problems
+from service.middleware import BodyCap, RequestId
+from service.routes import decisions, health, images, pictures, profiles
+
+if TYPE_CHECKING:
+    from nightlight.wiring import ServiceHouse
+
+# What multipart framing may add to the bytes of the file itself.
+_MULTIPART_OVERHEAD = 16_384
+
+
+def create_app(house: ServiceHouse) -> FastAPI:
+    """Return the application over the parts that wiring built."""
+    settings = house.settings
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = settings.service.threads
+        yield
+        house.close()
+
+    app = FastAPI(
+        title="Nightlight",
+        version=nightlight.__version__,
+        summary="Protects minors' profile pictures: uploads in, policy-decided low-resolution renditions out.",
+        docs_url="/docs" if settings.service.docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.service.docs else None,
+        lifespan=lifespan,
+    )
+    app.state.house = house
+    problems.install(app)
+    for module in (profiles, images, decisions, pictures, health):
+        app.include_router(module.router)
+    app.add_middleware(
+        BodyCap,
+        upload_bytes=settings.intake.max_upload_bytes + _MULTIPART_OVERHEAD,
+        json_bytes=settings.service.max_json_bytes,
+    )
+    app.add_middleware(RequestId)
+    return app

@@ -1,0 +1,73 @@
+"""Who may call a route. A route says its scope, or that it is public; one that says neither is not built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from nightlight.delivery.access import Caller, Scope
+from nightlight.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from nightlight.wiring import ServiceHouse
+
+_SCOPE = "__nightlight_scope__"
+_PUBLIC = "public"
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+
+
+def requires(scope: Scope) -> Callable[[_Endpoint], _Endpoint]:
+    """Mark an endpoint as open to callers whose token carries ``scope``."""
+
+    def mark(endpoint: _Endpoint) -> _Endpoint:
+        setattr(endpoint, _SCOPE, scope)
+        return endpoint
+
+    return mark
+
+
+def public(endpoint: _Endpoint) -> _Endpoint:
+    """Mark an endpoint as open to everybody."""
+    setattr(endpoint, _SCOPE, _PUBLIC)
+    return endpoint
+
+
+class ScopedRoute(APIRoute):
+    """Checks the token before anything of the request's body is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, behind the check that the endpoint asked for."""
+        handler = super().get_route_handler()
+        scope = getattr(self.endpoint, _SCOPE, None)
+        if scope is None:
+            message = f"{self.path} says neither @requires(scope) nor @public"
+            raise TypeError(message)
+        if scope == _PUBLIC:
+            return handler
+
+        async def checked(request: Request) -> Response:
+            request.state.caller = await run_in_threadpool(_authenticate, request, scope)
+            return await handler(request)
+
+        return checked
+
+
+def caller(request: Request) -> Caller:
+    """Return who calls; only routes that require a scope have a caller."""
+    found: Caller = request.state.caller
+    return found
+
+
+def _authenticate(request: Request, scope: Scope) -> Caller:
+    house: ServiceHouse = request.app.state.house
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        message = "no bearer token"
+        raise Unauthenticated(message)
+    found = house.verifier.verify(token.strip())
+    found.require(scope)
+    return found

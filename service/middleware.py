@@ -1,0 +1,79 @@
+"""What every request passes: an id for the logs, and a cap on its body before any of it is kept."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nightlight.errors import PayloadTooLarge
+from service.problems import problem
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestId:
+    """Binds a request id to the log lines of a request and returns it in ``X-Request-Id``.
+
+    An id that comes in is kept if it is a plain word, so that a platform's own trace can be followed.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+
+        async def tagged(message: Message) -> None:
+            # Pictures are answered alike for everybody: nothing of one request may stand in their headers.
+            if message["type"] == "http.response.start" and not scope["path"].startswith("/a/"):
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
+            await self._app(scope, receive, tagged)
+
+
+class BodyCap:
+    """Refuses a body over its cap: at once if its declared length says so, else when the cap is passed."""
+
+    def __init__(self, app: ASGIApp, *, upload_bytes: int, json_bytes: int) -> None:
+        """Allow ``upload_bytes`` to multipart requests and ``json_bytes`` to all others."""
+        self._app = app
+        self._upload = upload_bytes
+        self._json = json_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
+        cap = self._upload if multipart else self._json
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or len(declared) > 18 or int(declared) > cap:  # noqa: PLR2004 - below 2**63
+            answer = problem(PayloadTooLarge.status, PayloadTooLarge.code, PayloadTooLarge.public)
+            answer.headers["Connection"] = "close"
+            await answer(scope, receive, send)
+            return
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > cap:
+                detail = f"more than {cap} bytes"
+                raise PayloadTooLarge(detail)
+            return message
+
+        await self._app(scope, counted, send)

@@ -1,0 +1,104 @@
+"""Errors to ``application/problem+json`` (RFC 9457): the public text only; the detail goes to the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from nightlight import logs
+from nightlight.errors import (
+    InvalidInput,
+    NightlightError,
+    NotFound,
+    PayloadTooLarge,
+    Unauthenticated,
+)
+
+MEDIA_TYPE = "application/problem+json"
+_TITLES = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Content too large",
+    415: "Unsupported media type",
+    422: "Not acceptable as it is",
+    500: "Internal error",
+    503: "Not available",
+}
+# How many of a body's problems are told; a body of 500 bad items would otherwise be answered at length.
+_MAX_ERRORS = 20
+RETRY_AFTER_S = "2"
+
+
+def problem(status: int, code: str, detail: str, errors: Sequence[dict[str, str]] = ()) -> Response:
+    """Return the answer for an error."""
+    body: dict[str, Any] = {
+        "type": f"urn:nightlight:problem:{code}",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = list(errors)
+    response = Response(orjson.dumps(body), status_code=status, media_type=MEDIA_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    if status == Unauthenticated.status:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 503:  # noqa: PLR2004 - RFC 9110's number
+        response.headers["Retry-After"] = RETRY_AFTER_S
+    return response
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error that leaves a route."""
+    app.add_exception_handler(NightlightError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, NightlightError):  # pragma: no cover - registered for this class
+        raise error
+    if error.status >= 500:  # noqa: PLR2004 - RFC 9110's class of server errors
+        logs.get("service").error("request.failed", code=error.code, detail=str(error))
+    # What InvalidInput says is about the caller's own request, from closed lists; other details stay here.
+    tells = isinstance(error, InvalidInput) and bool(error.detail)
+    errors = [{"pointer": error.pointer, "detail": error.detail}] if tells and error.pointer else []
+    return problem(error.status, error.code, error.detail if tells else error.public, errors)
+
+
+async def _validation(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):  # pragma: no cover - registered for this class
+        raise error
+    found = [
+        {"pointer": "/" + "/".join(str(part) for part in item["loc"][1:]), "detail": str(item["msg"])}
+        for item in error.errors()[:_MAX_ERRORS]
+    ]
+    return problem(InvalidInput.status, InvalidInput.code, InvalidInput.public, found)
+
+
+async def _http(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):  # pragma: no cover - registered for this class
+        raise error
+    for kind in (NotFound, PayloadTooLarge):
+        if error.status_code == kind.status:
+            return problem(kind.status, kind.code, kind.public)
+    response = problem(error.status_code, "http", _TITLES.get(error.status_code, "Error"))
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def _unexpected(_request: Request, error: Exception) -> Response:
+    logs.get("service").error("request.crashed", exc_info=error)
+    return problem(500, NightlightError.code, NightlightError.public)

@@ -1,0 +1,105 @@
+"""``/v1/decisions`` and ``/v1/explain``: what a viewer gets of each profile, and, for operators, why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from nightlight.delivery.access import Scope
+from nightlight.flows.decide import MAX_ITEMS, Item
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, requires
+
+router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
+
+Word = Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class ItemBody(BaseModel):
+    """One profile, and what the viewer is to it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile_id: Annotated[str, Field(min_length=1, max_length=128)]
+    relation: Word = Field(
+        default="stranger",
+        description="self, guardian, connection, mutual, stranger or blocked; others get the placeholder.",
+    )
+
+
+class DecisionsBody(BaseModel):
+    """Who looks, where, at which profiles."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    viewer: Word = Field(
+        default="signed_out", description="What is assured of the viewer: peer, adult, unverified or signed_out."
+    )
+    context: Word = Field(default="profile", description="profile, list, search, suggest, message or export.")
+    items: list[ItemBody] = Field(max_length=MAX_ITEMS)
+
+
+class DecisionAnswer(BaseModel):
+    """A URL to fetch, and when it stops working. The same shape whatever was decided."""
+
+    profile_id: str
+    url: str
+    expires_at: int = Field(description="Unix seconds.")
+
+
+class DecisionsAnswer(BaseModel):
+    """One answer for each item, in order."""
+
+    items: list[DecisionAnswer]
+
+
+class ExplanationAnswer(BaseModel):
+    """Why an item is answered as it is."""
+
+    profile_id: str
+    inputs: dict[str, str] = Field(description="The words that the policy was asked with.")
+    tier: str
+    edge: int = Field(description="The tier's longest side in pixels; 0 for the placeholder.")
+    cache_s: int
+    per_hour: int
+    rule: str = Field(description="The rule that bound the tier.")
+    shows: str = Field(description="rendition or placeholder.")
+    unknown_words: list[str]
+
+
+class ExplainAnswer(BaseModel):
+    """One explanation for each item, in order."""
+
+    policy_digest: str
+    items: list[ExplanationAnswer]
+
+
+@router.post("/decisions", response_model=DecisionsAnswer)
+@requires(Scope.DECIDE)
+def decide(request: Request, body: DecisionsBody) -> Response:
+    """Decide for up to 500 profiles at once: same count, same order, one URL each.
+
+    Unknown, blocked, deleted and unfinished profiles get the placeholder, in the same shape as all others.
+    """
+    house: ServiceHouse = request.app.state.house
+    items = [Item(item.profile_id, item.relation) for item in body.items]
+    decisions = house.decide.decide(body.viewer, body.context, items)
+    return _json({"items": [asdict(decision) for decision in decisions]})
+
+
+@router.post("/explain", response_model=ExplainAnswer)
+@requires(Scope.EXPLAIN)
+def explain(request: Request, body: DecisionsBody) -> Response:
+    """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
+    house: ServiceHouse = request.app.state.house
+    items = [Item(item.profile_id, item.relation) for item in body.items]
+    explanations = house.decide.explain(body.viewer, body.context, items)
+    return _json({"policy_digest": house.table.digest, "items": [asdict(item) for item in explanations]})
+
+
+def _json(body: object) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,58 @@
+"""``/v1/images``: how an upload is getting on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, Field
+
+from nightlight.catalogue.images import Image
+from nightlight.delivery.access import Scope
+from nightlight.ids import IMAGE_ID_PATTERN, parse_image_id
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, requires
+
+router = APIRouter(prefix="/v1/images", tags=["images"], route_class=ScopedRoute)
+
+ImageIdPath = Annotated[str, Path(pattern=IMAGE_ID_PATTERN)]
+
+
+class ImageAnswer(BaseModel):
+    """One upload."""
+
+    image_id: str
+    profile_id: str
+    state: str = Field(description="pending, ready, superseded, rejected, failed or deleted.")
+    reason: str | None = Field(description="Why it was rejected or failed: an error code.")
+    created_at: str = Field(description="RFC 3339.")
+    ready_at: str | None = Field(description="RFC 3339.")
+
+
+def image_answer(image: Image) -> ImageAnswer:
+    """Return what a caller is told of an image: nothing of its original."""
+    return ImageAnswer(
+        image_id=image.image_id,
+        profile_id=image.profile_id,
+        state=image.state,
+        reason=image.reason,
+        created_at=image.created_at.isoformat(),
+        ready_at=image.ready_at.isoformat() if image.ready_at else None,
+    )
+
+
+@router.get("/{image_id}")
+@requires(Scope.INGEST)
+def status(request: Request, image_id: ImageIdPath) -> ImageAnswer:
+    """Say how an upload is getting on."""
+    house: ServiceHouse = request.app.state.house
+    return image_answer(house.intake.status(parse_image_id(image_id)))
+
+
+@router.delete("/{image_id}", status_code=204)
+@requires(Scope.INGEST)
+def delete(request: Request, image_id: ImageIdPath) -> Response:
+    """Delete an image: no decision shows it from now on, and its objects are erased."""
+    house: ServiceHouse = request.app.state.house
+    house.delete.image(parse_image_id(image_id), actor=caller(request).subject)
+    return Response(status_code=204)

@@ -1,0 +1,156 @@
+"""``/v1/profiles``: what the platform says of an account, and its image."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from nightlight.catalogue.profiles import Declaration
+from nightlight.delivery.access import Scope
+from nightlight.errors import CorruptImage, InvalidInput
+from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, requires
+from service.routes.images import ImageAnswer, image_answer
+
+router = APIRouter(prefix="/v1/profiles", tags=["profiles"], route_class=ScopedRoute)
+
+ProfileIdPath = Annotated[str, Path(pattern=PROFILE_ID_PATTERN, description="The platform's own opaque id.")]
+Word = Annotated[str, Field(min_length=1, max_length=32)]
+
+_UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            }
+        },
+    },
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+            "description": "The same key and bytes give the same image, however often they are sent.",
+        }
+    ],
+}
+
+
+class ProfileBody(BaseModel):
+    """What the platform asserts; the words are those of the policy vocabulary."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    band: Word = Field(description="Age band: unknown, under_13, age_13_15, age_16_17 or adult.")
+    assurance: Word = Field(description="How the platform knows: none, self_declared, estimated or verified.")
+    region: Word = Field(default="unknown", description="Legal regime the profile is under.")
+    choice: Word = Field(default="connections", description="The owner's setting: hidden, connections or everyone.")
+    earlier_pictures: Literal["keep_ceiling", "follow_band"] = Field(
+        default="keep_ceiling",
+        description="`follow_band`: the owner says that pictures uploaded under an earlier band may follow this one.",
+    )
+
+
+class ProfileAnswer(BaseModel):
+    """The profile as it now stands."""
+
+    profile_id: str
+    band: str
+    assurance: str
+    region: str
+    choice: str
+    hold: str
+    lapses_at: str = Field(description="When the band lapses to unknown unless it is asserted again (RFC 3339).")
+
+
+class HoldBody(BaseModel):
+    """Whether an open report hides the profile."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hold: Word = Field(description="clear or reported.")
+
+
+@router.put("/{profile_id}", responses={201: {"model": ProfileAnswer}})
+@requires(Scope.INGEST)
+def declare(request: Request, response: Response, profile_id: ProfileIdPath, body: ProfileBody) -> ProfileAnswer:
+    """Declare a profile, or assert its band again. Without it, or once it lapses, the band is `unknown`."""
+    house: ServiceHouse = request.app.state.house
+    said = Declaration(body.band, body.assurance, body.region, body.choice)
+    profile, new = house.declare.declare(
+        parse_profile_id(profile_id),
+        said,
+        follow_band=body.earlier_pictures == "follow_band",
+        actor=caller(request).subject,
+    )
+    response.status_code = 201 if new else 200
+    return ProfileAnswer(
+        profile_id=profile.profile_id,
+        band=profile.band,
+        assurance=profile.assurance,
+        region=profile.region,
+        choice=profile.choice,
+        hold=profile.hold,
+        lapses_at=house.lapses_at(profile).isoformat(),
+    )
+
+
+@router.delete("/{profile_id}", status_code=204)
+@requires(Scope.INGEST)
+def delete(request: Request, profile_id: ProfileIdPath) -> Response:
+    """Delete a profile and all its images: no decision shows them from now on, and the objects are erased."""
+    house: ServiceHouse = request.app.state.house
+    house.delete.profile(parse_profile_id(profile_id), actor=caller(request).subject)
+    return Response(status_code=204)
+
+
+@router.put("/{profile_id}/hold", status_code=204)
+@requires(Scope.HOLD)
+def hold(request: Request, profile_id: ProfileIdPath, body: HoldBody) -> Response:
+    """Hide a reported profile's picture from everybody but its owner, or show it again."""
+    house: ServiceHouse = request.app.state.house
+    house.declare.hold(parse_profile_id(profile_id), body.hold, actor=caller(request).subject)
+    return Response(status_code=204)
+
+
+@router.post("/{profile_id}/image", status_code=202, openapi_extra=_UPLOAD_BODY)
+@requires(Scope.INGEST)
+async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
+    """Upload a profile's image (JPEG, PNG, WebP, AVIF or GIF, at most 20 MB and 50 megapixels).
+
+    202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
+    """
+    house: ServiceHouse = request.app.state.house
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        message = "the body must be multipart/form-data with one part named 'file'"
+        raise InvalidInput(message)
+    async with request.form(max_files=1, max_fields=0, max_part_size=1_024) as form:
+        part = form.get("file")
+        if not isinstance(part, UploadFile):
+            message = "the body must be multipart/form-data with one part named 'file'"
+            raise InvalidInput(message, pointer="/file")
+        if not part.size:
+            message = "the upload is empty"
+            raise CorruptImage(message)
+        rollover = getattr(part.file, "rollover", None)
+        if rollover is not None:  # small uploads are in memory; the intake wants a real file to map
+            rollover()
+        image = await run_in_threadpool(
+            house.intake.accept,
+            parse_profile_id(profile_id),
+            part.file,
+            idempotency_key=request.headers.get("idempotency-key"),
+            actor=caller(request).subject,
+        )
+    return image_answer(image)
