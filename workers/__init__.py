@@ -1,0 +1,1 @@
+"""Background workers: a task checks its message, calls one flow and reports how it ended."""

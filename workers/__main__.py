@@ -1,0 +1,89 @@
+"""``python -m workers work`` runs a Celery worker; ``python -m workers schedule`` the relay and reconcile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+
+# Both are read when billiard and prometheus_client are imported, so they are set before anything else:
+# SIGTERM, which service managers send, begins a soft shutdown; children's metrics are added up in a folder.
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+_METRICS_DIR = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="nightlight-metrics-"))
+
+from typing import TYPE_CHECKING  # noqa: E402
+
+from celery.signals import worker_ready  # noqa: E402
+
+from nightlight import logs  # noqa: E402
+from nightlight.errors import NightlightError  # noqa: E402
+from nightlight.settings import Settings  # noqa: E402
+from nightlight.wiring import build_worker  # noqa: E402
+from workers import health, schedule  # noqa: E402
+from workers.app import check_broker, declare_dead_letters, make_app, sender  # noqa: E402
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from nightlight.wiring import WorkerHouse
+
+_USAGE = "usage: python -m workers work|schedule\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two; 2 if the arguments, the settings or the policy are refused."""
+    if arguments not in (["work"], ["schedule"]):
+        sys.stderr.write(_USAGE)
+        return 2
+    try:
+        settings = Settings()
+        logs.configure(settings.general, settings.log)
+        house = build_worker(settings)
+        app = make_app(settings)
+    except NightlightError as error:
+        sys.stderr.write(f"nightlight: {error}\n")
+        return 2
+    try:
+        if arguments == ["work"]:
+            return _work(settings, house, app)
+        return _schedule(settings, house, app)
+    finally:
+        house.close()
+        shutil.rmtree(_METRICS_DIR, ignore_errors=True)
+
+
+def _readiness(house: WorkerHouse, app: Celery) -> health.Readiness:
+    def parts() -> dict[str, str]:
+        found = house.readiness()
+        try:
+            check_broker(app)
+        except NightlightError as error:
+            return {**found, "queue": error.code}
+        return {**found, "queue": "ok"}
+
+    return parts
+
+
+def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
+    health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
+    worker_ready.connect(lambda **_: declare_dead_letters(app), weak=False)
+    logs.get("worker").info("worker.starting", policy_digest=house.table.digest)
+    app.worker_main(["worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"])
+    return 0
+
+
+def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
+    health.serve(settings.worker.health_host, settings.worker.schedule_health_port, _readiness(house, app))
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(name, lambda *_: stop.set())
+    logs.get("schedule").info("schedule.starting")
+    schedule.run(house.relay(sender(app)), house.reconcile, settings.worker, stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

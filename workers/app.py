@@ -1,0 +1,134 @@
+"""The Celery application, and how messages travel.
+
+One queue of work. On RabbitMQ it is a quorum queue behind a topic exchange: a message whose receiver dies
+is delivered again at once, at most ``delivery_limit`` times, and then dead-lettered for a person to look
+at. Results are kept nowhere but in the catalogue.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
+from kombu.exceptions import KombuError
+
+from nightlight.errors import QueueUnavailable
+from nightlight.settings import Settings, require
+
+if TYPE_CHECKING:
+    from nightlight.flows.publish import Send
+    from nightlight.ids import JobId
+
+WORK = "nightlight.work"
+DEAD = "nightlight.dead"
+_ROUTING_KEY = "work"
+
+
+def make_app(settings: Settings) -> Celery:
+    """Return the application for these settings; nothing is connected yet."""
+    url = require(settings.queue.broker_url, "NIGHTLIGHT_QUEUE_BROKER_URL")
+    app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True)
+    app.conf.update(_configuration(settings, quorum=url.startswith(("amqp", "pyamqp"))))
+    return app
+
+
+def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
+    worker = settings.worker
+    exchange = Exchange("nightlight", type="topic", durable=True)
+    arguments: dict[str, Any] = {}
+    transport: dict[str, Any]
+    if quorum:
+        arguments = {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": settings.queue.delivery_limit,
+            "x-dead-letter-exchange": DEAD,
+            "x-dead-letter-routing-key": _ROUTING_KEY,
+        }
+        transport = {"confirm_publish": True, "connect_timeout": 5, "read_timeout": 10, "write_timeout": 10}
+    else:
+        # Redis has no deliveries to count: a message is given out again when it was not acknowledged within
+        # the visibility timeout, which must outlast any task. The two other options make that check happen
+        # every second instead of every hundred.
+        transport = {
+            "visibility_timeout": worker.lease_s,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": 5,
+            "socket_timeout": 30,
+        }
+    return {
+        "task_queues": [Queue(WORK, exchange, routing_key=_ROUTING_KEY, durable=True, queue_arguments=arguments)],
+        "task_default_queue": WORK,
+        "task_default_exchange": exchange.name,
+        "task_default_exchange_type": "topic",
+        "task_default_routing_key": _ROUTING_KEY,
+        "task_create_missing_queues": False,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_acks_on_failure_or_timeout": False,
+        "task_time_limit": worker.time_limit_s,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "result_backend": None,
+        "broker_transport_options": transport,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "worker_pool_start_method": "spawn",
+        "worker_prefetch_multiplier": 1,
+        "worker_concurrency": worker.concurrency,
+        "worker_soft_shutdown_timeout": worker.shutdown_s,
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_proc_alive_timeout": 60.0,
+        "timezone": "UTC",
+    }
+
+
+def declare_dead_letters(app: Celery) -> None:
+    """Make the queue that holds messages which were delivered too often (RabbitMQ only)."""
+    if not _is_amqp(app):
+        return
+    exchange = Exchange(DEAD, type="topic", durable=True)
+    queue = Queue(DEAD, exchange, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
+    with app.connection_for_write() as connection:
+        queue.bind(connection.default_channel).declare()
+
+
+def sender(app: Celery) -> Send:
+    """Return a function that sends one task by name, and returns once the broker has it.
+
+    By name, because ``delay()`` would put this process's idea of time limits into the message.
+    """
+
+    def send(task: str, job_id: JobId) -> None:
+        try:
+            app.send_task(
+                task,
+                kwargs={"job_id": job_id},
+                retry=True,
+                retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2},
+                ignore_result=True,
+            )
+        except (KombuError, OSError, *app.connection_for_write().connection_errors) as error:
+            raise QueueUnavailable(type(error).__name__) from error
+
+    return send
+
+
+def check_broker(app: Celery) -> None:
+    """Return if the broker answers; raise QueueUnavailable if not."""
+    connection: Connection
+    try:
+        with app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+    except (KombuError, OSError) as error:
+        raise QueueUnavailable(type(error).__name__) from error
+
+
+def _is_amqp(app: Celery) -> bool:
+    return str(app.conf.broker_url).startswith(("amqp", "pyamqp"))

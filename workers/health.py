@@ -1,0 +1,52 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` of a worker process, on a port of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from nightlight import metrics
+
+Readiness = Callable[[], dict[str, str]]
+
+
+def serve(host: str, port: int, readiness: Readiness) -> ThreadingHTTPServer | None:
+    """Answer health requests in a thread of this process; 0 as the port turns it off."""
+    if port == 0:
+        return None
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 5  # a client that says nothing is let go
+        server_version = "nightlight"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            if self.path == "/healthz":
+                self._answer(200, b'{"status":"ok"}', "application/json")
+            elif self.path == "/readyz":
+                parts = readiness()
+                ready = all(state == "ok" for state in parts.values())
+                body = json.dumps({"status": "ok" if ready else "unavailable", "parts": parts}).encode()
+                self._answer(200 if ready else 503, body, "application/json")
+            elif self.path == "/metrics":
+                data, content_type = metrics.exposition()
+                self._answer(200, data, content_type)
+            else:
+                self._answer(404, b"", "text/plain")
+
+        def _answer(self, status: int, body: bytes, content_type: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep quiet: these are asked every few seconds."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    return server

@@ -1,0 +1,38 @@
+"""The schedule: the outbox relay, many times a second, and the search for lost jobs, every few seconds.
+
+It may run in as many processes as one likes: rows are claimed with SKIP LOCKED.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from nightlight import logs
+from nightlight.errors import NightlightError
+
+if TYPE_CHECKING:
+    from nightlight.flows.publish import Reconcile, Relay
+    from nightlight.settings import WorkerSettings
+
+# While the broker or the database is down there is no use in asking it ten times a second.
+_PAUSE_AFTER_FAILURE_S = 1.0
+
+
+def run(relay: Relay, reconcile: Reconcile, limits: WorkerSettings, stop: threading.Event) -> None:
+    """Work until ``stop`` is set. An outage is logged and outlasted; it never ends the loop."""
+    log = logs.get("schedule")
+    next_reconcile = time.monotonic()
+    while not stop.is_set():
+        pause = limits.relay_interval_s
+        try:
+            if time.monotonic() >= next_reconcile:
+                next_reconcile = time.monotonic() + limits.reconcile_interval_s
+                reconcile.run_once()
+            if relay.run_once():
+                continue
+        except NightlightError as error:
+            log.error("schedule.failed", code=error.code, detail=str(error))
+            pause = max(pause, _PAUSE_AFTER_FAILURE_S)
+        stop.wait(pause)

@@ -1,0 +1,65 @@
+"""The tasks. Each takes a job's id and runs one attempt; how it ended is in the catalogue, not in a result."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from celery import Task, shared_task
+from celery.signals import worker_process_init
+
+from nightlight import logs
+from nightlight.settings import Settings
+from nightlight.wiring import WorkerHouse, build_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+
+
+class _House:
+    """This process's parts, built when the first task needs them: after the child has started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: WorkerHouse | None = None
+
+    def get(self) -> WorkerHouse:
+        with self._lock:
+            if self._made is None:
+                settings = Settings()
+                logs.configure(settings.general, settings.log)
+                self._made = build_worker(settings)
+            return self._made
+
+
+house = _House()
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def _die_with_the_parent(**_kwargs: object) -> None:
+    """End with the parent: if the worker is killed, the broker gives this child's message to somebody else."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@shared_task(name="nightlight.render", bind=True)  # type: ignore[untyped-decorator]
+def render(self: Task[Any, Any], job_id: str) -> None:
+    """Render the image of one job."""
+    _run(self, job_id, house.get().render.run)
+
+
+@shared_task(name="nightlight.erase", bind=True)  # type: ignore[untyped-decorator]
+def erase(self: Task[Any, Any], job_id: str) -> None:
+    """Erase the objects of one deleted image."""
+    _run(self, job_id, house.get().erase.run)
+
+
+def _run(task: Task[Any, Any], job_id: str, flow: Callable[..., str]) -> None:
+    redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
+    ending = flow(job_id, redelivered=redelivered)
+    logs.get("tasks").info("task.ended", task=task.name, job_id=job_id, state=ending)
