@@ -1,0 +1,225 @@
+"""The demonstration: real photographs, several ages, every kind of viewer, over HTTP from end to end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import util
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from nightlight.cli import keys
+from nightlight.cli.embedded import EmbeddedStack
+from nightlight.client import NightlightClient
+from nightlight.errors import SettingsRefused
+from nightlight.imaging.contact_sheet import contact_sheet, size_of
+
+SHEET = "contact-sheet.png"
+_PLACEHOLDER_EDGE = 128
+# In a log or a pipe the table is not cut at 80 columns.
+_PLAIN_WIDTH = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A profile of the demonstration; the photograph comes with scikit-image and shows no minor."""
+
+    profile_id: str
+    photograph: str
+    band: str
+    choice: str
+    region: str = "eu"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: the column's title, and what the platform says of them."""
+
+    title: str
+    relation: str
+    viewer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one viewer got of one profile, as it came over HTTP."""
+
+    profile_id: str
+    band: str
+    viewer: str
+    tier: str
+    rule: str
+    width: int
+    height: int
+    bytes: int
+    cache_s: int
+    shows: str
+
+
+PEOPLE = (
+    Person("ada", "astronaut.png", "under_13", "connections"),
+    Person("ben", "chelsea.png", "age_13_15", "everyone"),
+    Person("cleo", "coffee.png", "age_16_17", "connections"),
+    Person("dan", "camera.png", "unknown", "everyone"),
+    Person("eve", "rocket.jpg", "adult", "connections"),
+    Person("fay", "motorcycle_left.png", "adult", "everyone"),
+    Person("gus", "coins.png", "age_13_15", "hidden"),
+)
+VIEWERS = (
+    Viewer("self", "self", "peer"),
+    Viewer("connection", "connection", "peer"),
+    Viewer("stranger", "stranger", "adult"),
+    Viewer("signed out", "stranger", "signed_out"),
+    Viewer("blocked", "blocked", "adult"),
+)
+
+
+def run(out: Path, *, stay: bool, as_json: bool) -> int:
+    """Run the demonstration into ``out``; return 0 if everything that arrived was what the policy says."""
+    console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    started = time.monotonic()
+    data_dir = out / "data"
+    shutil.rmtree(data_dir, ignore_errors=True)
+    data_dir.mkdir(parents=True)
+    photographs = _photographs()
+    console.print("Nightlight demonstration: starting service, worker, schedule and a private queue ...")
+    with EmbeddedStack(data_dir, quiet=True) as stack:
+        token = keys.token(data_dir, scopes=None, subject="demo", hours=1)
+        with NightlightClient(stack.url, token=token) as client:
+            _upload(client, photographs, console)
+            cells, pictures, urls, wrong = _look(client)
+        sheet = out / SHEET
+        sheet.write_bytes(_sheet(cells, pictures))
+        if as_json:
+            sys.stdout.write(
+                json.dumps({"cells": [asdict(cell) for cell in cells], "sheet": str(sheet)}, indent=2) + "\n"
+            )
+        else:
+            console.print(_table(cells))
+        for line in wrong:
+            console.print(f"[red]WRONG[/red] {line}")
+        console.print(f"{len(cells)} URLs fetched over HTTP and checked, {len(wrong)} wrong.")
+        console.print(f"Contact sheet: {sheet}    {time.monotonic() - started:.1f} s in all")
+        if stay:
+            console.print(
+                f"\nOpenAPI page: {stack.url}/docs\nHealth: {stack.url}/readyz   Metrics: {stack.url}/metrics"
+            )
+            console.print("Pictures to open (they expire):")
+            for label, url in urls:
+                console.print(f"  {label:<22} {url}", soft_wrap=True, highlight=False)
+            console.print("Ctrl-C stops everything.")
+            stack.wait()
+    return 1 if wrong else 0
+
+
+def _photographs() -> dict[str, bytes]:
+    """Return the photographs by file name, read from scikit-image's packaged data."""
+    spec = util.find_spec("skimage")
+    if spec is None or spec.origin is None:
+        message = "the demonstration's photographs come with scikit-image; `make setup` installs it"
+        raise SettingsRefused(message)
+    folder = Path(spec.origin).parent / "data"
+    return {person.photograph: (folder / person.photograph).read_bytes() for person in PEOPLE}
+
+
+def _upload(client: NightlightClient, photographs: dict[str, bytes], console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        uploading = progress.add_task("uploading", total=len(PEOPLE))
+        rendering = progress.add_task("rendering", total=len(PEOPLE))
+        images = []
+        for person in PEOPLE:
+            client.declare(
+                person.profile_id, band=person.band, assurance="verified", region=person.region, choice=person.choice
+            )
+            images.append(client.upload(person.profile_id, photographs[person.photograph]))
+            progress.advance(uploading)
+        for image in images:
+            done = client.wait(image.image_id)
+            if done.state != "ready":
+                message = f"the image of {done.profile_id} is {done.state}: {done.reason}"
+                raise SettingsRefused(message)
+            progress.advance(rendering)
+
+
+def _look(client: NightlightClient) -> tuple[list[Cell], list[bytes], list[tuple[str, str]], list[str]]:
+    """Ask, fetch and check every combination of profile and viewer."""
+    found: dict[tuple[str, str], tuple[Cell, bytes, str]] = {}
+    wrong: list[str] = []
+    for viewer in VIEWERS:
+        items = [(person.profile_id, viewer.relation) for person in PEOPLE]
+        decisions = client.decide(viewer.viewer, "profile", items)
+        reasons = client.explain(viewer.viewer, "profile", items)["items"]
+        for person, decision, reason in zip(PEOPLE, decisions, reasons, strict=True):
+            label = f"{person.profile_id} seen by {viewer.title}"
+            arrived = client.fetch(decision.url)
+            if arrived.status_code != 200:  # noqa: PLR2004 - OK
+                wrong.append(f"{label}: status {arrived.status_code}")
+                continue
+            width, height = size_of(arrived.content)
+            allowed = reason["edge"] or _PLACEHOLDER_EDGE
+            if max(width, height) > allowed:
+                wrong.append(f"{label}: {width} x {height} pixels, {allowed} allowed")
+            cell = Cell(
+                profile_id=person.profile_id,
+                band=person.band,
+                viewer=viewer.title,
+                tier=reason["tier"],
+                rule=reason["rule"],
+                width=width,
+                height=height,
+                bytes=len(arrived.content),
+                cache_s=reason["cache_s"],
+                shows=reason["shows"],
+            )
+            found[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
+    in_order = [
+        found[key] for person in PEOPLE for viewer in VIEWERS if (key := (person.profile_id, viewer.title)) in found
+    ]
+    urls = [(f"{cell.profile_id} / {cell.viewer}", url) for cell, _, url in in_order if cell.shows == "rendition"]
+    return [cell for cell, _, _ in in_order], [data for _, data, _ in in_order], urls, wrong
+
+
+def _sheet(cells: Sequence[Cell], pictures: Sequence[bytes]) -> bytes:
+    rows = []
+    for person in PEOPLE:
+        shown = [
+            (data, f"{cell.tier}, {cell.width} px, {cell.bytes} B" if cell.shows == "rendition" else "placeholder")
+            for cell, data in zip(cells, pictures, strict=True)
+            if cell.profile_id == person.profile_id
+        ]
+        rows.append((f"{person.profile_id}: {person.band}", f"chose {person.choice}\nregion {person.region}", shown))
+    return contact_sheet("Who sees what", [viewer.title for viewer in VIEWERS], rows)
+
+
+def _table(cells: Sequence[Cell]) -> Table:
+    table = Table(title="What each viewer gets")
+    for name in ("profile", "band", "viewer", "tier", "size", "bytes", "cache s", "bound by"):
+        table.add_column(name, justify="right" if name in {"size", "bytes", "cache s"} else "left", no_wrap=True)
+    last = ""
+    for cell in cells:
+        first = cell.profile_id != last
+        if first and last:
+            table.add_section()
+        last = cell.profile_id
+        shows = cell.shows == "rendition"
+        table.add_row(
+            cell.profile_id if first else "",
+            cell.band if first else "",
+            cell.viewer,
+            cell.tier if shows else "placeholder",
+            f"{cell.width}x{cell.height}",
+            str(cell.bytes),
+            str(cell.cache_s),
+            cell.rule,
+        )
+    return table

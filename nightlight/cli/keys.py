@@ -1,0 +1,83 @@
+"""Keys for development, in ``DATA_DIR/keys``, readable by their owner alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from nightlight.clock import system_clock
+from nightlight.delivery.access import Scope, generate_key, mint
+from nightlight.errors import SettingsRefused
+from nightlight.settings import AuthSettings
+
+JWKS = "callers.jwks.json"
+PRIVATE = "caller.private.jwk.json"
+DELIVERY = "delivery.json"
+_KEY_BYTES = 32
+
+
+def init(data_dir: Path) -> Path:
+    """Make the keys unless they are there; return their folder."""
+    folder = data_dir / "keys"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (folder / JWKS).exists():
+        private, public = generate_key()
+        _write(folder / PRIVATE, private)
+        _write(folder / JWKS, public)
+    if not (folder / DELIVERY).exists():
+        _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
+    return folder
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    """Return the ``NIGHTLIGHT_*`` variables that point to the keys in ``data_dir``."""
+    folder = data_dir / "keys"
+    delivery = _read(folder / DELIVERY)
+    return {
+        "NIGHTLIGHT_AUTH_JWKS": str((folder / JWKS).resolve()),
+        "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
+        "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
+    }
+
+
+def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: float) -> str:
+    """Return a bearer token signed by the development key; raise SettingsRefused for an unknown scope."""
+    known = [scope.value for scope in Scope]
+    wanted = scopes or known
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        message = f"unknown scope {', '.join(unknown)}; known: {', '.join(known)}"
+        raise SettingsRefused(message)
+    auth = AuthSettings()
+    return mint(
+        _read(data_dir / "keys" / PRIVATE),
+        subject=subject,
+        scopes=wanted,
+        issuer=auth.issuer,
+        audience=auth.audience,
+        now=system_clock(),
+        life=timedelta(hours=hours),
+    )
+
+
+def _secret() -> str:
+    return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content: dict[str, str] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read; make it with `nightlight keys init`"
+        raise SettingsRefused(message) from error
+    return content
+
+
+def _write(path: Path, content: object) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=2)

@@ -1,0 +1,163 @@
+"""The commands, each a thin shell over one module."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import nightlight
+from nightlight.errors import NightlightError
+
+app = typer.Typer(
+    help="Protects minors' profile pictures: uploads in, policy-decided low-resolution renditions out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+policy_app = typer.Typer(help="Check policy packs.", no_args_is_help=True)
+keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
+catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
+app.add_typer(policy_app, name="policy")
+app.add_typer(keys_app, name="keys")
+app.add_typer(catalogue_app, name="catalogue")
+
+# Options that are either given or not.
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(nightlight.__version__)
+
+
+@app.command()
+def serve(
+    data_dir: Annotated[Path, typer.Option(help="Where files, keys and the catalogue are kept.")] = Path("var"),
+    port: Annotated[int, typer.Option(help="Port of the service; 0 picks a free one.")] = 8080,
+    workers: Annotated[int, typer.Option(min=1, help="Child processes that render.")] = 2,
+) -> None:
+    """Run everything on this machine: service, worker, schedule and a private queue. Ctrl-C stops it all.
+
+    Example: `nightlight serve --port 8080 --data-dir var`
+    """
+    from nightlight.cli.embedded import EmbeddedStack
+
+    with EmbeddedStack(data_dir, port=port, workers=workers) as stack:
+        typer.echo(f"Nightlight listens on {stack.url}  (OpenAPI page: {stack.url}/docs)")
+        typer.echo(f"A token for all scopes: nightlight keys token --data-dir {data_dir}")
+        stack.wait()
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the contact sheet and the demo's data.")] = Path("demo"),
+    stay: Annotated[bool, typer.Option("--serve", help="Stay up afterwards and print URLs to open.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Upload real photographs for profiles of several ages and show what every kind of viewer gets.
+
+    Example: `nightlight demo --serve`
+    """
+    from nightlight.cli.demo import run
+
+    raise typer.Exit(run(out, stay=stay, as_json=as_json))
+
+
+@policy_app.command("check")
+def policy_check(
+    folder: Annotated[Path, typer.Argument(help="The policy pack.")] = Path("policies"), as_json: JsonFlag = False
+) -> None:
+    """Load and compile a pack and try its cases; exit 1 with every problem as file:line:column.
+
+    Example: `nightlight policy check policies`
+    """
+    from nightlight.imaging.recipe import recipes
+    from nightlight.policy.compile import compile_folder
+    from nightlight.policy.problems import PolicyProblems
+
+    try:
+        pack, table = compile_folder(folder)
+        recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
+    except PolicyProblems as error:
+        if as_json:
+            found = [
+                {
+                    "file": p.place.file,
+                    "line": p.place.line,
+                    "column": p.place.column,
+                    "code": p.code,
+                    "message": p.message,
+                }
+                for p in error.problems
+            ]
+            typer.echo(json.dumps({"ok": False, "problems": found}, indent=2))
+        else:
+            typer.echo(str(error), err=True)
+            typer.echo(f"{len(error.problems)} problem(s); see docs/policy/errors.md", err=True)
+        raise typer.Exit(1) from None
+    cases = sum(len(document.cases) for _, document in pack.cases)
+    if as_json:
+        typer.echo(
+            json.dumps({"ok": True, "digest": table.digest, "combinations": len(table), "cases": cases}, indent=2)
+        )
+    else:
+        typer.echo(f"{len(pack.rules.rules)} rules, {len(table):,} combinations, {cases} cases: all right")
+        typer.echo(f"policy digest {table.digest}")
+
+
+@keys_app.command("init")
+def keys_init(data_dir: Annotated[Path, typer.Option(help="Folder to make `keys/` in.")] = Path("var")) -> None:
+    """Make a set of keys for development, unless there is one: service tokens, URL signatures, names.
+
+    Example: `nightlight keys init --data-dir var`
+    """
+    from nightlight.cli.keys import init
+
+    typer.echo(f"keys in {init(data_dir)}")
+
+
+@keys_app.command("token")
+def keys_token(
+    data_dir: Annotated[Path, typer.Option(help="Folder that `keys init` made `keys/` in.")] = Path("var"),
+    scope: Annotated[list[str] | None, typer.Option(help="Scope; repeat for several. All by default.")] = None,
+    subject: Annotated[str, typer.Option(help="Who the token is for.")] = "developer",
+    hours: Annotated[float, typer.Option(min=0.01, max=720, help="Hours it is valid for.")] = 12,
+) -> None:
+    """Print a bearer token for development.
+
+    Example: `curl -H "Authorization: Bearer $(nightlight keys token --scope decide)" ...`
+    """
+    from nightlight.cli.keys import token
+
+    typer.echo(token(data_dir, scopes=scope, subject=subject, hours=hours))
+
+
+@catalogue_app.command("upgrade")
+def catalogue_upgrade() -> None:
+    """Bring the database that NIGHTLIGHT_CATALOGUE_URL names to this release's schema.
+
+    Example: `NIGHTLIGHT_CATALOGUE_URL=postgresql+psycopg://... nightlight catalogue upgrade`
+    """
+    from nightlight.catalogue.migrate import upgrade
+    from nightlight.settings import Settings
+    from nightlight.wiring import build_catalogue
+
+    catalogue = build_catalogue(Settings())
+    upgrade(catalogue.engine)
+    catalogue.close()
+    typer.echo("the catalogue is up to date")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line and exit 2."""
+    try:
+        app()
+    except NightlightError as error:
+        sys.stderr.write(f"nightlight: {error}\n")
+        sys.exit(2)

@@ -1,0 +1,15 @@
+"""What a platform backend imports: a small HTTP client. It needs nothing of the server.
+
+::
+
+    from nightlight.client import NightlightClient
+
+    with NightlightClient("https://nightlight.internal", token=lambda: tokens.current()) as client:
+        client.declare("u-81", band="age_13_15", assurance="verified", region="eu")
+        image = client.upload("u-81", open("picture.jpg", "rb"), idempotency_key="upload-7731")
+        urls = client.decide("peer", "list", [("u-81", "connection"), ("u-82", "stranger")])
+"""
+
+from nightlight.client.http import Decision, Image, NightlightClient, Problem
+
+__all__ = ["Decision", "Image", "NightlightClient", "Problem"]

@@ -1,0 +1,151 @@
+"""The HTTP client: one connection pool, bounded timeouts, typed answers, problems as exceptions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import IO, Any, Self
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+
+
+class Problem(Exception):  # noqa: N818 - the name of RFC 9457
+    """The service's answer to a request that it did not carry out."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        """Keep the HTTP status, the stable code and the text."""
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Image(_Answer):
+    """One upload; ``state`` is pending, ready, superseded, rejected, failed or deleted."""
+
+    image_id: str
+    profile_id: str
+    state: str
+    reason: str | None
+
+
+class Decision(_Answer):
+    """The URL to show for one profile, and when it stops working (Unix seconds)."""
+
+    profile_id: str
+    url: str
+    expires_at: int
+
+
+class NightlightClient:
+    """Speaks to one Nightlight service. Safe to share between threads; close it, or use it as a context."""
+
+    def __init__(self, base_url: str, *, token: str | Callable[[], str]) -> None:
+        """Call ``base_url`` with a bearer token, or with whatever ``token()`` returns at each call."""
+        self._token = token if callable(token) else lambda: token
+        self._http = httpx.Client(base_url=base_url, timeout=_TIMEOUT)
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def declare(
+        self,
+        profile_id: str,
+        *,
+        band: str,
+        assurance: str,
+        region: str = "unknown",
+        choice: str = "connections",
+        earlier_pictures: str = "keep_ceiling",
+    ) -> None:
+        """Declare a profile, or assert its band again before it lapses."""
+        body = {
+            "band": band,
+            "assurance": assurance,
+            "region": region,
+            "choice": choice,
+            "earlier_pictures": earlier_pictures,
+        }
+        self._call("PUT", f"/v1/profiles/{profile_id}", json=body)
+
+    def upload(self, profile_id: str, picture: IO[bytes] | bytes, *, idempotency_key: str | None = None) -> Image:
+        """Upload a profile's image; when this returns it is safely stored and will be rendered."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        files = {"file": ("picture", picture, "application/octet-stream")}
+        answer = self._call("POST", f"/v1/profiles/{profile_id}/image", files=files, headers=headers)
+        return Image.model_validate(answer)
+
+    def image(self, image_id: str) -> Image:
+        """Return how an upload is getting on."""
+        return Image.model_validate(self._call("GET", f"/v1/images/{image_id}"))
+
+    def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Image:
+        """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        end = time.monotonic() + timeout_s
+        while (image := self.image(image_id)).state == "pending":
+            if time.monotonic() > end:
+                message = f"image {image_id} is still pending after {timeout_s:.0f} s"
+                raise TimeoutError(message)
+            time.sleep(0.1)
+        return image
+
+    def delete_image(self, image_id: str) -> None:
+        """Delete one image."""
+        self._call("DELETE", f"/v1/images/{image_id}")
+
+    def delete_profile(self, profile_id: str) -> None:
+        """Delete a profile and all its images."""
+        self._call("DELETE", f"/v1/profiles/{profile_id}")
+
+    def hold(self, profile_id: str, hold: str) -> None:
+        """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
+        self._call("PUT", f"/v1/profiles/{profile_id}/hold", json={"hold": hold})
+
+    def decide(self, viewer: str, context: str, items: Sequence[tuple[str, str]]) -> list[Decision]:
+        """Return one decision for each (profile id, relation), in order; at most 500."""
+        answer = self._call("POST", "/v1/decisions", json=_decisions(viewer, context, items))
+        return [Decision.model_validate(item) for item in answer["items"]]
+
+    def explain(self, viewer: str, context: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Return the policy digest and why each item is answered as it is; for operators."""
+        explained: dict[str, Any] = self._call("POST", "/v1/explain", json=_decisions(viewer, context, items))
+        return explained
+
+    def fetch(self, url: str) -> httpx.Response:
+        """Fetch a decision's URL as a viewer would: without a token."""
+        return httpx.get(url, timeout=_TIMEOUT)
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self._token()}", **arguments.pop("headers", {})}
+        answer = self._http.request(method, path, headers=headers, **arguments)
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        try:
+            body = answer.json()
+        except ValueError:
+            body = {}
+        raise Problem(answer.status_code, str(body.get("code", "http")), str(body.get("detail", answer.reason_phrase)))
+
+
+def _decisions(viewer: str, context: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    listed = [{"profile_id": profile_id, "relation": relation} for profile_id, relation in items]
+    return {"viewer": viewer, "context": context, "items": listed}
