@@ -92,6 +92,11 @@ class QueueSettings(BaseSettings):
         description="Celery broker URL, such as `amqp://user:password@host//`. "
         "Unset in the embedded deployment: a private Redis that `nightlight serve` starts.",
     )
+    name: str = Field(
+        default="nightlight",
+        pattern=r"^[a-z][a-z0-9._-]{0,63}$",
+        description="What the names of queues and exchanges begin with.",
+    )
     delivery_limit: int = Field(
         default=5, ge=1, le=100, description="Deliveries of one message before RabbitMQ dead-letters it."
     )

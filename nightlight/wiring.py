@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
@@ -175,12 +176,17 @@ def build_catalogue(settings: Settings) -> Catalogue:
     if concern.url is not None:
         url = concern.url.get_secret_value()
     elif settings.general.deployment is Deployment.EMBEDDED:
-        folder = settings.general.data_dir.resolve()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        url = f"sqlite:///{folder / 'catalogue.sqlite3'}"
+        url = embedded_catalogue_url(settings.general.data_dir)
     else:
         url = require(None, "NIGHTLIGHT_CATALOGUE_URL")
     return Catalogue(url, pool_size=concern.pool_size, timeout_s=concern.timeout_s)
+
+
+def embedded_catalogue_url(data_dir: Path) -> str:
+    """Return the URL of the SQLite file in the data folder, which is made if it is not there."""
+    folder = data_dir.resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return f"sqlite:///{folder / 'catalogue.sqlite3'}"
 
 
 def build_store(settings: Settings, bucket: str) -> ObjectStore:

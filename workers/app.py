@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from nightlight.flows.publish import Send
     from nightlight.ids import JobId
 
-WORK = "nightlight.work"
-DEAD = "nightlight.dead"
 _ROUTING_KEY = "work"
 
 
@@ -36,14 +34,16 @@ def make_app(settings: Settings) -> Celery:
 
 def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
     worker = settings.worker
-    exchange = Exchange("nightlight", type="topic", durable=True)
+    queue = settings.queue
+    exchange = Exchange(queue.name, type="topic", durable=True)
+    work = f"{queue.name}.work"
     arguments: dict[str, Any] = {}
     transport: dict[str, Any]
     if quorum:
         arguments = {
             "x-queue-type": "quorum",
-            "x-delivery-limit": settings.queue.delivery_limit,
-            "x-dead-letter-exchange": DEAD,
+            "x-delivery-limit": queue.delivery_limit,
+            "x-dead-letter-exchange": f"{queue.name}.dead",
             "x-dead-letter-routing-key": _ROUTING_KEY,
         }
         transport = {"confirm_publish": True, "connect_timeout": 5, "read_timeout": 10, "write_timeout": 10}
@@ -59,8 +59,8 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
             "socket_timeout": 30,
         }
     return {
-        "task_queues": [Queue(WORK, exchange, routing_key=_ROUTING_KEY, durable=True, queue_arguments=arguments)],
-        "task_default_queue": WORK,
+        "task_queues": [Queue(work, exchange, routing_key=_ROUTING_KEY, durable=True, queue_arguments=arguments)],
+        "task_default_queue": work,
         "task_default_exchange": exchange.name,
         "task_default_exchange_type": "topic",
         "task_default_routing_key": _ROUTING_KEY,
@@ -83,18 +83,20 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_proc_alive_timeout": 60.0,
         "timezone": "UTC",
     }
 
 
-def declare_dead_letters(app: Celery) -> None:
+def declare_dead_letters(app: Celery, settings: Settings) -> None:
     """Make the queue that holds messages which were delivered too often (RabbitMQ only)."""
     if not _is_amqp(app):
         return
-    exchange = Exchange(DEAD, type="topic", durable=True)
-    queue = Queue(DEAD, exchange, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
+    name = f"{settings.queue.name}.dead"
+    exchange = Exchange(name, type="topic", durable=True)
+    queue = Queue(name, exchange, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
     with app.connection_for_write() as connection:
         queue.bind(connection.default_channel).declare()
 

@@ -20,10 +20,10 @@ from typing import IO, Any, Self
 import httpx
 
 from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import keys
 from nightlight.errors import SettingsRefused, Unavailable
-from nightlight.settings import Settings
-from nightlight.wiring import build_catalogue
+from nightlight.wiring import embedded_catalogue_url
 
 START_S = 60.0
 STOP_S = 20.0
@@ -107,8 +107,7 @@ class EmbeddedStack:
     def _start(self) -> None:
         keys.init(self._data_dir)
         self.environment.update(keys.environment(self._data_dir))
-        os.environ.update(self.environment)
-        catalogue = build_catalogue(Settings())
+        catalogue = Catalogue(embedded_catalogue_url(self._data_dir))
         migrate.upgrade(catalogue.engine)
         catalogue.close()
         self._spawn("queue", [str(_redis_server()), *self._redis_options()])

@@ -92,8 +92,9 @@ class Intake:
         if size > self.limits.max_upload_bytes:
             message = f"{size} bytes; at most {self.limits.max_upload_bytes}"
             raise PayloadTooLarge(message)
-        with mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-            header = probe(view, max_pixels=self.limits.max_pixels, max_side=self.limits.max_side)
+        # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
+        mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
+        header = probe(mapped, max_pixels=self.limits.max_pixels, max_side=self.limits.max_side)
         upload.seek(0)
         digest = hashlib.sha256()
         while block := upload.read(_BLOCK):

@@ -1,0 +1,247 @@
+"""Idempotency, replacement, deletion, holds, lapses and choices, over HTTP."""
+
+import threading
+import time
+
+import httpx
+import pytest
+
+from nightlight.client import Problem
+from tests.support import pictures
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+def declare(client, profile_id, band="adult", **more):
+    client.declare(profile_id, band=band, assurance="verified", region="eu", **more)
+    return profile_id
+
+
+def ready(client, profile_id, data):
+    image = client.wait(client.upload(profile_id, data).image_id)
+    assert image.state == "ready"
+    return image
+
+
+def seen(client, profile_id, relation="self", viewer="peer"):
+    (decision,) = client.decide(viewer, "profile", [(profile_id, relation)])
+    answer = client.fetch(decision.url)
+    assert answer.status_code == 200
+    return pictures.opened(answer.content)
+
+
+def placeholder_url(client):
+    (decision,) = client.decide("peer", "profile", [("nobody-at-all", "stranger")])
+    return decision.url
+
+
+def eventually(check, seconds=20):
+    end = time.monotonic() + seconds
+    while not (result := check()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+    return result
+
+
+def test_the_same_key_and_bytes_give_the_same_image(client):
+    profile_id = declare(client, "idem-1")
+    data = pictures.jpeg(seed=1)
+    first = client.upload(profile_id, data, idempotency_key="k-1")
+    again = client.upload(profile_id, data, idempotency_key="k-1")
+    assert again.image_id == first.image_id
+    other = client.upload(profile_id, data, idempotency_key="k-2")
+    assert other.image_id != first.image_id
+
+
+def test_the_same_key_with_other_bytes_is_refused(client):
+    profile_id = declare(client, "idem-2")
+    client.upload(profile_id, pictures.jpeg(seed=2), idempotency_key="k")
+    with pytest.raises(Problem) as refused:
+        client.upload(profile_id, pictures.jpeg(seed=3), idempotency_key="k")
+    assert refused.value.code == "idempotency_mismatch"
+
+
+def test_a_key_that_is_too_long_is_refused(client):
+    profile_id = declare(client, "idem-3")
+    with pytest.raises(Problem) as refused:
+        client.upload(profile_id, pictures.jpeg(seed=2), idempotency_key="k" * 201)
+    assert refused.value.status == 422
+
+
+def test_ten_at_once_with_one_key_make_one_image(client):
+    profile_id = declare(client, "idem-4")
+    data = pictures.jpeg(seed=4)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(client.upload(profile_id, data, idempotency_key="k").image_id))
+        for _ in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 10
+    assert len(set(found)) == 1
+
+
+def test_before_an_image_is_ready_everybody_gets_the_placeholder(client):
+    profile_id = declare(client, "not-ready")
+    image = client.upload(profile_id, pictures.slow_png(seed=1))
+    (decision,) = client.decide("peer", "profile", [(profile_id, "self")])
+    assert client.image(image.image_id).state == "pending"
+    assert decision.url == placeholder_url(client)
+    assert client.wait(image.image_id).state == "ready"
+    assert seen(client, profile_id).size == (1024, 1024)
+
+
+def test_a_second_upload_during_the_first_ones_rendering_wins(client):
+    profile_id = declare(client, "second")
+    slow = client.upload(profile_id, pictures.slow_png(seed=2))
+    quick = client.upload(profile_id, pictures.jpeg(300, 300, seed=5))
+    assert client.wait(quick.image_id).state in {"ready", "superseded"}
+    client.wait(slow.image_id)
+    states = {client.image(slow.image_id).state, client.image(quick.image_id).state}
+    assert states == {"ready", "superseded"}
+    assert client.image(quick.image_id).state == "ready"
+    assert seen(client, profile_id).size == (300, 300)
+
+
+def test_a_new_picture_replaces_the_old_one_at_once(client):
+    profile_id = declare(client, "replace")
+    old = ready(client, profile_id, pictures.jpeg(200, 200, seed=6))
+    ready(client, profile_id, pictures.jpeg(260, 260, seed=7))
+    assert client.image(old.image_id).state == "superseded"
+    assert seen(client, profile_id).size == (260, 260)
+
+
+def test_deleting_an_image_closes_it_for_decisions_at_once_and_erases_its_bytes(client):
+    profile_id = declare(client, "delete-1")
+    image = ready(client, profile_id, pictures.jpeg(seed=8))
+    (decision,) = client.decide("peer", "profile", [(profile_id, "self")])
+    assert pictures.opened(client.fetch(decision.url).content).size == (480, 480)
+    client.delete_image(image.image_id)
+    (after,) = client.decide("peer", "profile", [(profile_id, "self")])
+    assert after.url == placeholder_url(client)
+    assert client.image(image.image_id).state == "deleted"
+    # The URL that was issued before shows the placeholder as soon as the bytes are gone.
+    eventually(lambda: client.fetch(decision.url).headers["cache-control"] == "no-store")
+    assert pictures.opened(client.fetch(decision.url).content).size == (128, 128)
+
+
+def test_an_image_deleted_while_it_is_rendered_leaves_nothing_behind(stack, client):
+    profile_id = declare(client, "delete-2")
+    image = client.upload(profile_id, pictures.slow_png(seed=3))
+    time.sleep(0.5)
+    client.delete_image(image.image_id)
+    eventually(lambda: len([e for e in audit(stack, image.image_id) if e == "image.erased"]) == 1)
+    eventually(lambda: jobs_open(stack, image.image_id) == 0, seconds=40)
+    assert client.image(image.image_id).state == "deleted"
+    assert "image.ready" not in audit(stack, image.image_id)
+    (decision,) = client.decide("peer", "profile", [(profile_id, "self")])
+    assert decision.url == placeholder_url(client)
+    assert stored_keys(stack, image.image_id) == []
+
+
+def test_deleting_a_profile_takes_all_its_images_along(stack, client):
+    profile_id = declare(client, "delete-3")
+    first = ready(client, profile_id, pictures.jpeg(seed=10))
+    second = ready(client, profile_id, pictures.jpeg(seed=11))
+    client.delete_profile(profile_id)
+    (decision,) = client.decide("peer", "profile", [(profile_id, "self")])
+    assert decision.url == placeholder_url(client)
+    for image in (first, second):
+        assert client.image(image.image_id).state == "deleted"
+        eventually(lambda image=image: stored_keys(stack, image.image_id) == [])
+    with pytest.raises(Problem) as refused:
+        client.upload(profile_id, pictures.jpeg())
+    assert refused.value.code == "profile_not_declared"
+    with pytest.raises(Problem) as refused:
+        client.delete_profile(profile_id)
+    assert refused.value.status == 404
+
+
+def test_a_report_hides_the_picture_from_all_but_its_owner(client):
+    profile_id = declare(client, "reported")
+    ready(client, profile_id, pictures.jpeg(seed=12))
+    client.hold(profile_id, "reported")
+    (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
+    assert decision.url == placeholder_url(client)
+    assert seen(client, profile_id, "self").size == (480, 480)
+    declare(client, profile_id)  # asserting the band again does not lift the hold
+    (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
+    assert decision.url == placeholder_url(client)
+    client.hold(profile_id, "clear")
+    assert seen(client, profile_id, "connection").size == (480, 480)
+
+
+def test_a_band_that_nobody_vouches_for_is_unknown(client):
+    client.declare("unvouched", band="adult", assurance="none", region="eu", choice="everyone")
+    why = client.explain("adult", "profile", [("unvouched", "stranger")])["items"][0]
+    assert (why["inputs"]["subject_age"], why["tier"]) == ("unknown", "tiny")
+
+
+def test_on_a_birthday_earlier_pictures_keep_their_ceiling_until_the_owner_says_otherwise(client):
+    profile_id = declare(client, "birthday", band="age_16_17", choice="everyone")
+    ready(client, profile_id, pictures.jpeg(600, 600, seed=13))
+    assert seen(client, profile_id, "connection").size == (320, 320)
+    declare(client, profile_id, band="adult", choice="everyone")
+    assert seen(client, profile_id, "connection").size == (320, 320)
+    assert seen(client, profile_id, "stranger").size == (32, 32)
+    declare(client, profile_id, band="adult", choice="everyone", earlier_pictures="follow_band")
+    assert seen(client, profile_id, "connection").size == (600, 600)
+    assert seen(client, profile_id, "stranger").size == (320, 320)
+
+
+def test_health_pages_answer_on_service_and_worker(stack, client):
+    ports = [stack.environment[f"NIGHTLIGHT_WORKER_{name}HEALTH_PORT"] for name in ("", "SCHEDULE_")]
+    for address in (stack.url, *(f"http://127.0.0.1:{port}" for port in ports)):
+        assert httpx.get(f"{address}/healthz").json() == {"status": "ok"}
+        parts = httpx.get(f"{address}/readyz").json()["parts"]
+        assert set(parts.values()) == {"ok"}
+        assert "nightlight_" in httpx.get(f"{address}/metrics").text
+    assert 'nightlight_renders_total{outcome="ready"}' in httpx.get(f"http://127.0.0.1:{ports[0]}/metrics").text
+
+
+def test_logs_name_no_profile_and_no_url(stack, client):
+    profile_id = declare(client, "unmistakable-person-4711")
+    ready(client, profile_id, pictures.jpeg(seed=14))
+    seen(client, profile_id)
+    for name in ("service", "worker", "schedule"):
+        text = stack.logs(name)
+        assert "unmistakable-person-4711" not in text
+        assert "/a/" not in text
+    assert '"image_id"' in stack.logs("worker")
+
+
+def audit(stack, image_id):
+    with stack.catalogue.reading() as tx:
+        return [entry.event for entry in tx.audit.of_image(image_id)]
+
+
+def jobs_open(stack, image_id):
+    from sqlalchemy import func, select
+
+    from nightlight.catalogue.tables import jobs
+
+    with stack.catalogue.reading() as tx:
+        query = select(func.count()).where(jobs.c.image_id == image_id, jobs.c.state.in_(("queued", "leased")))
+        return tx.connection.execute(query).scalar_one()
+
+
+def stored_keys(stack, image_id):
+    """Every object that belongs to an image, found by listing both buckets."""
+    with stack.catalogue.reading() as tx:
+        image = tx.images.get(image_id)
+        keys = {image.original_key, *tx.jobs.planned_keys(image_id)}
+    return sorted(keys & set(all_keys(stack)))
+
+
+def all_keys(stack):
+    if stack.name == "embedded":
+        root = stack.folder / "objects"
+        for bucket in ("originals", "renditions"):
+            yield from (path.relative_to(root / bucket).as_posix() for path in (root / bucket).rglob("*"))
+        return
+    for bucket in (stack.buckets.originals, stack.buckets.renditions):
+        for page in stack.buckets.owner.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            yield from (item["Key"] for item in page.get("Contents", []))

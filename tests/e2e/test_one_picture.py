@@ -1,0 +1,208 @@
+"""The way of one picture: uploaded, rendered, decided on, fetched; for every relation and age band."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from ruamel.yaml import YAML
+
+from tests.support import pictures
+from tests.support.stacks import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+TIERS = YAML(typ="safe").load(ROOT / "policies/tiers.yaml")["tiers"]
+PLACEHOLDER = 128
+RELATIONS = ("self", "guardian", "connection", "mutual", "stranger", "blocked")
+VIEWERS = ("peer", "adult", "unverified", "signed_out")
+
+
+def edges(client, viewer, relation, people):
+    """{band: longest side of what arrives}, asked and fetched over HTTP."""
+    items = [(profile_id, relation) for profile_id, _ in people.values()]
+    decisions = client.decide(viewer, "profile", items)
+    found = {}
+    for band, decision in zip(people, decisions, strict=True):
+        answer = client.fetch(decision.url)
+        assert answer.status_code == 200
+        found[band] = max(pictures.opened(answer.content).size), answer.content
+    return found
+
+
+@pytest.mark.parametrize("viewer", VIEWERS)
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_what_arrives_is_at_most_what_the_policy_says(client, people, relation, viewer):
+    items = [(profile_id, relation) for profile_id, _ in people.values()]
+    explained = client.explain(viewer, "profile", items)["items"]
+    for (edge, _), why in zip(edges(client, viewer, relation, people).values(), explained, strict=True):
+        allowed = TIERS[why["tier"]]["edge"] if why["tier"] != "none" else PLACEHOLDER
+        assert edge <= allowed, why
+
+
+@pytest.mark.parametrize("context", ["profile", "list", "search", "suggest", "message", "export"])
+@pytest.mark.parametrize("relation", ["mutual", "stranger"])
+def test_an_outsider_never_gets_more_than_tiny_or_the_placeholder(client, people, relation, context):
+    for viewer in ("peer", "adult", "unverified", "signed_out"):
+        items = [(profile_id, relation) for profile_id, _ in people.values()]
+        for decision in client.decide(viewer, context, items):
+            data = client.fetch(decision.url).content
+            image = pictures.opened(data)
+            assert image.size == (PLACEHOLDER, PLACEHOLDER) or max(image.size) <= TIERS["tiny"]["edge"]
+
+
+def test_outsiders_get_the_same_bytes_and_headers_for_every_age(client, people):
+    decisions = client.decide("adult", "profile", [(profile_id, "stranger") for profile_id, _ in people.values()])
+    answers = [client.fetch(decision.url) for decision in decisions]
+    assert len({answer.content for answer in answers}) == 1
+    volatile = {"date", "cache-control"}
+    headers = [{k: v for k, v in answer.headers.items() if k not in volatile} for answer in answers]
+    assert all(one == headers[0] for one in headers)
+    shapes = {re.sub(r"\d", "0", answer.headers["cache-control"]) for answer in answers}
+    assert len(shapes) == 1
+    assert len({len(decision.url) for decision in decisions}) == 1
+
+
+def test_a_connection_sees_more_of_an_adult_than_of_a_minor(client, people):
+    found = edges(client, "peer", "connection", people)
+    assert found["adult"][0] == 512  # the photograph's own size, under the tier's 1024
+    assert found["age_13_15"][0] == TIERS["medium"]["edge"]
+    assert found["under_13"][0] == TIERS["tiny"]["edge"]
+    assert found["unknown"][0] == TIERS["medium"]["edge"]
+
+
+def test_the_owner_sees_the_picture_that_was_uploaded(client, people):
+    profile_id, _ = people["age_13_15"]
+    (decision,) = client.decide("peer", "profile", [(profile_id, "self")])
+    shown = pictures.opened(client.fetch(decision.url).content)
+    assert pictures.psnr(shown, pictures.opened(pictures.photograph("astronaut.png"))) > 30
+
+
+def test_the_batch_keeps_count_order_and_shape_whatever_is_asked(client, people):
+    ready, _ = people["age_16_17"]
+    client.declare("bare", band="adult", assurance="verified", region="eu")
+    items = [
+        (ready, "stranger"),
+        ("nobody-by-this-name", "stranger"),
+        (ready, "blocked"),
+        ("bare", "connection"),
+        (ready, "best-friend"),
+        ("no such id at all / \\ ..", "self"),
+        (ready, "stranger"),
+    ]
+    decisions = client.decide("adult", "profile", items)
+    assert [decision.profile_id for decision in decisions] == [profile_id for profile_id, _ in items]
+    assert len({len(decision.url) for decision in decisions}) == 1
+    placeholders = {decision.url for decision in decisions[1:6]}
+    assert len(placeholders) == 1
+    assert decisions[0].url == decisions[6].url
+    assert decisions[0].url not in placeholders
+
+
+def test_five_hundred_items_are_answered_and_one_more_is_refused(stack, client):
+    assert len(client.decide("peer", "list", [("nobody", "stranger")] * 500)) == 500
+    answer = post(stack, client, "/v1/decisions", {"items": [{"profile_id": "x"}] * 501})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+def test_unknown_viewers_and_contexts_are_refused_with_the_known_words(stack, client):
+    answer = post(stack, client, "/v1/decisions", {"viewer": "friend", "items": [{"profile_id": "x"}]})
+    assert answer.status_code == 422
+    assert "signed_out" in answer.json()["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_unknown_relation_gives_that_item_the_placeholder_and_tells_the_operator(client, people):
+    ready, _ = people["adult"]
+    why = client.explain("peer", "profile", [(ready, "conection")])["items"][0]
+    assert (why["tier"], why["rule"], why["unknown_words"]) == ("none", "doubt", ["relation"])
+
+
+def test_an_explanation_names_the_rule_and_the_policy(client, people):
+    minor, _ = people["age_13_15"]
+    explained = client.explain("adult", "profile", [(minor, "stranger")])
+    assert len(explained["policy_digest"]) == 64
+    (why,) = explained["items"]
+    assert (why["tier"], why["rule"], why["cache_s"], why["per_hour"]) == ("tiny", "outsider", 3600, 120)
+    assert why["inputs"]["subject_age"] == "age_13_15"
+
+
+def test_a_decision_tells_neither_tier_nor_reason(stack, client, people):
+    ready, _ = people["under_13"]
+    answer = post(stack, client, "/v1/decisions", {"viewer": "peer", "items": [{"profile_id": ready}]})
+    assert set(answer.json()) == {"items"}
+    assert set(answer.json()["items"][0]) == {"profile_id", "url", "expires_at"}
+
+
+def test_a_url_lives_no_longer_than_the_policy_allows(client, people):
+    import time
+
+    minor, _ = people["age_13_15"]
+    (decision,) = client.decide("peer", "profile", [(minor, "connection")])
+    left = decision.expires_at - time.time()
+    assert 300 / 2 - 2 <= left <= 300 + 1
+    assert parse_qs(urlsplit(decision.url).query)["e"] == [str(decision.expires_at)]
+
+
+def test_forged_expired_and_malformed_urls_are_all_the_same_404(stack, client, people):
+    minor, _ = people["age_13_15"]
+    (decision,) = client.decide("peer", "profile", [(minor, "connection")])
+    url = decision.url
+    query = urlsplit(url).query
+    path = urlsplit(url).path
+    bad = [
+        url[:-1] + ("A" if url[-1] != "A" else "B"),
+        url.replace(f"e={decision.expires_at}", f"e={decision.expires_at + 1}"),
+        url.replace(f"e={decision.expires_at}", "e=1700000000"),
+        url.replace("k=d1", "k=d2"),
+        url.replace(".webp", ".jpg"),
+        f"{stack.url}{path}",
+        f"{stack.url}{path}?e=&k=&s=",
+        f"{stack.url}{path}?e=9999999999999999&k=d1&s={'A' * 22}",
+        f"{stack.url}/a/{'a' * 32}.webp?{query}",
+        f"{stack.url}/a/nonsense.webp?{query}",
+        f"{stack.url}/a/..%2f..%2fo%2fx.webp?{query}",
+        f"{stack.url}/a/{'a' * 5000}.webp?{query}",
+    ]
+    answers = [httpx.get(one) for one in bad]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+
+
+def test_ranges_and_conditional_requests(client, people):
+    minor, _ = people["age_13_15"]
+    (decision,) = client.decide("peer", "profile", [(minor, "connection")])
+    whole = httpx.get(decision.url)
+    etag = whole.headers["etag"]
+    assert re.fullmatch(r'"[0-9a-f]{32}"', etag)
+    size = len(whole.content)
+
+    def got(**headers):
+        return httpx.get(decision.url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    assert got(if_none_match=etag).status_code == 304
+    assert got(if_none_match='"other"').status_code == 200
+    part = got(range="bytes=10-19")
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{size}"
+    assert got(range="bytes=-5").content == whole.content[-5:]
+    assert got(range=f"bytes={size}-").status_code == 416
+    assert got(range="bytes=5-2").status_code == 200
+    assert got(range="bytes=0-1,4-5").status_code == 200
+    assert got(range="bytes=0-1", if_range='"other"').status_code == 200
+    assert httpx.head(decision.url).headers["content-length"] == str(size)
+
+
+def test_pictures_come_with_headers_that_forbid_sniffing_indexing_and_mining(client, people):
+    minor, _ = people["age_13_15"]
+    (decision,) = client.decide("peer", "profile", [(minor, "connection")])
+    headers = httpx.get(decision.url).headers
+    assert headers["content-type"] == "image/webp"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "noai" in headers["x-robots-tag"]
+    assert re.fullmatch(r"public, max-age=\d+, immutable", headers["cache-control"])
+    assert "server" not in headers
+
+
+def post(stack, client, path, body):
+    return httpx.post(f"{stack.url}{path}", json=body, headers={"Authorization": f"Bearer {client._token()}"})

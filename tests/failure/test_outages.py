@@ -1,0 +1,95 @@
+"""The broker or the object store goes away and comes back, on the real services."""
+
+import time
+
+import httpx
+import pytest
+
+from nightlight.client import Problem
+from tests.support import pictures
+
+pytestmark = [pytest.mark.failure, pytest.mark.integration]
+
+
+@pytest.fixture
+def client(scale):
+    with scale.client() as made:
+        yield made
+
+
+def declare(client, profile_id):
+    client.declare(profile_id, band="age_13_15", assurance="verified", region="eu")
+
+
+def test_an_upload_while_the_broker_is_down_is_accepted_and_rendered_once_it_is_back(scale, client):
+    declare(client, "broker-down")
+    scale.broker.cut()
+    try:
+        image = client.upload("broker-down", pictures.jpeg(seed=31))
+        time.sleep(3)
+        assert client.image(image.image_id).state == "pending"
+        schedule = f"http://127.0.0.1:{scale.environment['NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT']}"
+        answer = httpx.get(f"{schedule}/readyz", timeout=10)
+        assert (answer.status_code, answer.json()["parts"]["queue"]) == (503, "queue_unavailable")
+    finally:
+        scale.broker.mend()
+    assert client.wait(image.image_id, timeout_s=60).state == "ready"
+
+
+def test_while_the_store_is_down_viewers_get_the_placeholder_and_uploads_are_refused(scale, client):
+    declare(client, "store-down")
+    image = client.upload("store-down", pictures.jpeg(seed=32))
+    assert client.wait(image.image_id).state == "ready"
+    (decision,) = client.decide("peer", "profile", [("store-down", "connection")])
+    assert pictures.opened(client.fetch(decision.url).content).size == (320, 320)
+    scale.s3.cut()
+    try:
+        answer = client.fetch(decision.url)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+        assert pictures.opened(answer.content).size == (128, 128)
+        with pytest.raises(Problem) as refused:
+            client.upload("store-down", pictures.jpeg(seed=33))
+        assert (refused.value.status, refused.value.code) == (503, "store_unavailable")
+        assert httpx.get(f"{scale.url}/readyz", timeout=10).status_code == 503
+    finally:
+        scale.s3.mend()
+    assert pictures.opened(client.fetch(decision.url).content).size == (320, 320)
+
+
+def test_a_store_that_fails_during_a_render_delays_it_but_loses_nothing(scale, client):
+    declare(client, "store-late")
+    image = client.upload("store-late", pictures.slow_png(seed=34))
+    time.sleep(0.4)
+    scale.s3.cut()
+    time.sleep(4)
+    assert client.image(image.image_id).state == "pending"
+    scale.s3.mend()
+    assert client.wait(image.image_id, timeout_s=60).state == "ready"
+
+
+def test_without_its_database_the_service_answers_every_item_with_the_placeholder(scale, client, monkeypatch):
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    declare(client, "database-down")
+    image = client.upload("database-down", pictures.jpeg(seed=35))
+    assert client.wait(image.image_id).state == "ready"
+    database = make_url(scale.environment["NIGHTLIGHT_CATALOGUE_URL"])
+    admin = create_engine(database.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    shut = text(f"ALTER DATABASE {database.database} WITH ALLOW_CONNECTIONS false")
+    drop = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with admin.connect() as connection:
+        connection.execute(shut)
+        connection.execute(drop, {"name": database.database})
+        try:
+            decisions = client.decide("peer", "profile", [("database-down", "self"), ("nobody", "stranger")])
+            assert len({decision.url for decision in decisions}) == 1
+            assert pictures.opened(client.fetch(decisions[0].url).content).size == (128, 128)
+            with pytest.raises(Problem) as refused:
+                client.image(image.image_id)
+            assert refused.value.code == "catalogue_unavailable"
+        finally:
+            connection.execute(text(f"ALTER DATABASE {database.database} WITH ALLOW_CONNECTIONS true"))
+    admin.dispose()
+    (decision,) = client.decide("peer", "profile", [("database-down", "self")])
+    assert pictures.opened(client.fetch(decision.url).content).size == (480, 480)

@@ -1,0 +1,112 @@
+"""A worker that is killed, or a picture that kills its worker: nothing is lost, nothing happens twice."""
+
+import os
+import signal
+import time
+
+import pytest
+from sqlalchemy import select
+
+from nightlight.catalogue.tables import jobs
+from tests.support import pictures
+
+pytestmark = [pytest.mark.failure, pytest.mark.integration]
+
+
+def job_of(stack, image_id):
+    with stack.catalogue.reading() as tx:
+        query = select(jobs.c.state, jobs.c.attempt, jobs.c.crashes).where(jobs.c.image_id == image_id)
+        return tx.connection.execute(query).one()
+
+
+def events(stack, image_id):
+    with stack.catalogue.reading() as tx:
+        return [entry.event for entry in tx.audit.of_image(image_id)]
+
+
+def wait_until(check, seconds):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_worker_killed_in_the_middle_of_a_render_makes_the_image_ready_exactly_once(any_stack):
+    with any_stack.client() as client:
+        client.declare("killed", band="age_13_15", assurance="verified", region="eu")
+        image = client.upload("killed", pictures.slow_png(seed=21))
+        wait_until(lambda: job_of(any_stack, image.image_id).state == "leased", 20)
+        time.sleep(0.3)
+        assert client.image(image.image_id).state == "pending"
+        worker = any_stack.children["worker"]
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+        killed_at = time.monotonic()
+        any_stack.start_worker()
+        assert client.wait(image.image_id, timeout_s=60).state == "ready"
+        print(f"\n{any_stack.name}: ready {time.monotonic() - killed_at:.1f} s after the kill")
+        time.sleep(2)
+        assert events(any_stack, image.image_id).count("image.ready") == 1
+        job = job_of(any_stack, image.image_id)
+        assert (job.state, job.crashes >= 1, job.attempt >= 2) == ("done", True, True)
+        (decision,) = client.decide("peer", "profile", [("killed", "stranger")])
+        assert pictures.opened(client.fetch(decision.url).content).size == (32, 32)
+
+
+def test_a_child_killed_in_the_middle_of_a_render_is_replaced_and_its_picture_becomes_ready(any_stack):
+    with any_stack.client() as client:
+        client.declare("child", band="age_13_15", assurance="verified", region="eu")
+        image = client.upload("child", pictures.slow_png(seed=22))
+        wait_until(lambda: job_of(any_stack, image.image_id).state == "leased", 20)
+        for child in busy_children(any_stack.children["worker"].pid):
+            os.kill(child, signal.SIGKILL)
+        assert client.wait(image.image_id, timeout_s=60).state == "ready"
+        assert events(any_stack, image.image_id).count("image.ready") == 1
+
+
+def test_a_picture_that_keeps_killing_its_worker_is_quarantined_and_others_go_on(any_stack):
+    with any_stack.client() as client:
+        client.declare("poison", band="adult", assurance="verified", region="eu")
+        image = client.upload("poison", pictures.slow_png(seed=23))
+        end = time.monotonic() + 90
+        killed = 0
+        while client.image(image.image_id).state == "pending":
+            assert time.monotonic() < end
+            job = job_of(any_stack, image.image_id)
+            if job.state == "leased" and job.attempt > killed:
+                victims = busy_children(any_stack.children["worker"].pid)
+                for child in victims:
+                    os.kill(child, signal.SIGKILL)
+                killed = job.attempt if victims else killed
+            time.sleep(0.02)
+        done = client.image(image.image_id)
+        assert (done.state, done.reason) == ("failed", "quarantined")
+        assert "image.quarantined" in events(any_stack, image.image_id)
+        client.declare("after", band="adult", assurance="verified", region="eu")
+        assert client.wait(client.upload("after", pictures.jpeg()).image_id).state == "ready"
+
+
+def busy_children(parent):
+    """The worker's children that are using the processor right now: those that decode a picture."""
+
+    def ticks(pid):
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return int(fields[1]), int(fields[11]) + int(fields[12])
+
+    def children():
+        found = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    ppid, used = ticks(entry)
+                except (OSError, IndexError):
+                    continue
+                if ppid == parent:
+                    found[int(entry)] = used
+        return found
+
+    before = children()
+    time.sleep(0.05)
+    after = children()
+    return [pid for pid, used in after.items() if used > before.get(pid, used)]

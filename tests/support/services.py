@@ -1,0 +1,35 @@
+"""Where the real services are, as `infra/dev/services.sh env` or their owner says."""
+
+import os
+import secrets
+
+import pytest
+
+DATABASE = "NIGHTLIGHT_TEST_DATABASE_URL"
+BROKER = "NIGHTLIGHT_TEST_BROKER_URL"
+REDIS = "NIGHTLIGHT_TEST_REDIS_URL"
+S3 = "NIGHTLIGHT_TEST_S3_URL"
+S3_OWNER = "NIGHTLIGHT_TEST_S3_OWNER"
+S3_SERVICE = "NIGHTLIGHT_TEST_S3_SERVICE"
+S3_WORKER = "NIGHTLIGHT_TEST_S3_WORKER"
+
+
+def needed(variable):
+    """The value of a service's variable; without one the test is skipped, or fails where that is not allowed."""
+    value = os.environ.get(variable)
+    if value:
+        return value
+    message = f"{variable} is not set; `make test` starts the services and sets it"
+    if os.environ.get("NIGHTLIGHT_TEST_STRICT"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def identity(variable):
+    key, _, secret = needed(variable).partition(":")
+    return key, secret
+
+
+def token():
+    """A name that no other test run uses."""
+    return secrets.token_hex(5)

@@ -1,0 +1,216 @@
+"""Two whole running Nightlights, for tests that speak HTTP only: embedded, and on the real services."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from kombu import Connection
+
+from nightlight.catalogue.engine import Catalogue
+from nightlight.cli import keys
+from nightlight.cli.embedded import EmbeddedStack, free_port
+from nightlight.client import NightlightClient
+from nightlight.wiring import embedded_catalogue_url
+from tests.support.buckets import bucket_pair
+from tests.support.databases import catalogue_at, postgres_database
+from tests.support.proxy import Proxy
+from tests.support.services import BROKER, S3_SERVICE, S3_WORKER, identity, needed, token
+
+ROOT = Path(__file__).parents[2]
+QUICK = {
+    "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
+    "NIGHTLIGHT_WORKER_TIME_LIMIT_S": "20",
+    "NIGHTLIGHT_WORKER_LEASE_S": "21",
+    "NIGHTLIGHT_WORKER_BACKOFF_S": "0.3",
+    "NIGHTLIGHT_WORKER_RECONCILE_INTERVAL_S": "0.3",
+    "NIGHTLIGHT_WORKER_REQUEUE_AFTER_S": "5",
+    "NIGHTLIGHT_WORKER_SHUTDOWN_S": "1",
+    "NIGHTLIGHT_LOG_LEVEL": "info",
+    "NIGHTLIGHT_LOG_JSON_LINES": "true",
+}
+
+
+class Embedded:
+    """Everything on this machine, as `nightlight serve` runs it."""
+
+    name = "embedded"
+
+    def __init__(self, folder, **settings):
+        self.folder = folder
+        self._stack = EmbeddedStack(folder, extra={**QUICK, **settings}, quiet=True)
+        self.url = self._stack.url
+
+    def __enter__(self):
+        self._stack.__enter__()
+        self.catalogue = Catalogue(embedded_catalogue_url(self.folder))
+        return self
+
+    def __exit__(self, *_):
+        self.catalogue.close()
+        self._stack.stop()
+
+    @property
+    def children(self):
+        return dict(self._stack._children)
+
+    @property
+    def environment(self):
+        return self._stack.environment
+
+    def start_worker(self):
+        self._stack._children = [(n, c) for n, c in self._stack._children if n != "worker"]
+        self._stack._spawn("worker", [sys.executable, "-m", "workers", "work"])
+
+    def client(self, *scopes):
+        return client_of(self, scopes)
+
+    def logs(self, name):
+        return (self.folder / "logs" / f"{name}.log").read_text()
+
+
+class Scale:
+    """PostgreSQL, RabbitMQ and S3, with service, worker and schedule in processes of their own."""
+
+    name = "scale"
+
+    def __init__(self, folder, **settings):
+        self.folder = folder
+        self._settings = settings
+        self._exit = ExitStack()
+        self.children = {}
+
+    def __enter__(self):
+        try:
+            return self._start()
+        except BaseException:
+            self._exit.close()
+            raise
+
+    def __exit__(self, *_):
+        self._exit.close()
+
+    def _start(self):
+        database = self._exit.enter_context(postgres_database())
+        self.catalogue = self._exit.enter_context(catalogue_at(database))
+        self.buckets = self._exit.enter_context(bucket_pair())
+        broker = urlsplit(needed(BROKER))
+        self.broker = self._proxy(broker.hostname, broker.port or 5672)
+        s3 = urlsplit(self.buckets.endpoint)
+        self.s3 = self._proxy(s3.hostname, s3.port)
+        keys.init(self.folder)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        credentials = f"{broker.username}:{broker.password}@" if broker.username else ""
+        self.queue = f"test-{token()}"
+        self.environment = {
+            **QUICK,
+            **keys.environment(self.folder),
+            "NIGHTLIGHT_DEPLOYMENT": "scale",
+            "NIGHTLIGHT_ENVIRONMENT": "production",
+            "NIGHTLIGHT_CATALOGUE_URL": database,
+            "NIGHTLIGHT_QUEUE_BROKER_URL": f"amqp://{credentials}127.0.0.1:{self.broker.port}{broker.path or '//'}",
+            "NIGHTLIGHT_QUEUE_NAME": self.queue,
+            "NIGHTLIGHT_STORE_KIND": "s3",
+            "NIGHTLIGHT_STORE_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}",
+            "NIGHTLIGHT_STORE_ORIGINALS_BUCKET": self.buckets.originals,
+            "NIGHTLIGHT_STORE_RENDITIONS_BUCKET": self.buckets.renditions,
+            "NIGHTLIGHT_STORE_READ_TIMEOUT_S": "3",
+            "NIGHTLIGHT_SERVICE_PORT": str(port),
+            "NIGHTLIGHT_DELIVERY_BASE_URL": self.url,
+            "NIGHTLIGHT_WORKER_CONCURRENCY": "2",
+            "NIGHTLIGHT_WORKER_HEALTH_PORT": str(free_port()),
+            "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT": str(free_port()),
+            **self._settings,
+        }
+        self._exit.callback(self._drop_queues)
+        self._exit.callback(self._stop_children)
+        self._spawn("service", S3_SERVICE, "service")
+        self.start_worker()
+        self._spawn("schedule", S3_WORKER, "workers", "schedule")
+        for address in (
+            self.url,
+            f"http://127.0.0.1:{self.environment['NIGHTLIGHT_WORKER_HEALTH_PORT']}",
+            f"http://127.0.0.1:{self.environment['NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT']}",
+        ):
+            self._wait_ready(address)
+        return self
+
+    def start_worker(self):
+        self._spawn("worker", S3_WORKER, "workers", "work")
+
+    def client(self, *scopes):
+        return client_of(self, scopes)
+
+    def logs(self, name):
+        return (self.folder / f"{name}.log").read_text()
+
+    def _proxy(self, host, port):
+        proxy = Proxy(host, port)
+        self._exit.callback(proxy.close)
+        return proxy
+
+    def _spawn(self, name, credentials, *module):
+        key, secret = identity(credentials)
+        clean = {name_: value for name_, value in os.environ.items() if not name_.startswith(("NIGHTLIGHT_", "AWS_"))}
+        environment = {
+            **clean,
+            **self.environment,
+            "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
+            "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
+        }
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.children[name] = subprocess.Popen(
+                [sys.executable, "-m", *module],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=ROOT,
+            )
+
+    def _wait_ready(self, address):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for name, child in self.children.items():
+                if child.poll() is not None:
+                    raise RuntimeError(f"{name} ended with {child.returncode}:\n{self.logs(name)[-4000:]}")
+            try:
+                if httpx.get(f"{address}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.1)
+        raise RuntimeError(f"{address} was not ready; logs in {self.folder}")
+
+    def _stop_children(self):
+        for child in reversed(self.children.values()):
+            child.terminate()
+        for child in self.children.values():
+            try:
+                child.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+    def _drop_queues(self):
+        with Connection(needed(BROKER)) as connection:
+            channel = connection.default_channel
+            for name in (f"{self.queue}.work", f"{self.queue}.dead"):
+                channel.queue_delete(name)
+            for name in (self.queue, f"{self.queue}.dead"):
+                channel.exchange_delete(name)
+
+
+STACKS = {"embedded": Embedded, "scale": Scale}
+
+
+def client_of(stack, scopes):
+    token_ = keys.token(stack.folder, scopes=list(scopes) or None, subject="tests", hours=1)
+    return NightlightClient(stack.url, token=token_)
