@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FIELDS = frozenset(
     {
         # structlog's own
-        "event", "level", "timestamp", "logger", "exception", "stack_info",
+        "event", "level", "timestamp", "logger", "exc_info", "exception", "stack_info",
         # identifiers that are random and ours
         "request_id", "job_id", "image_id", "message_id",
         # what happened

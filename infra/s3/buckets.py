@@ -4,6 +4,9 @@ The policies are ``service-policy.json`` and ``worker-policy.json`` beside this 
 IAM and MinIO attach to an identity. Ceph has no such policies, so this script puts the same statements on
 the buckets, each with its principal. On AWS attach the files themselves instead.
 
+Where a bucket does not enforce its owner's ownership, as on Ceph, whoever puts an object owns it and may
+read it whatever is not allowed; that is why the service's policy denies what it does not need.
+
     python infra/s3/buckets.py --endpoint URL --owner KEY:SECRET --originals NAME --renditions NAME
 """
 

@@ -96,6 +96,7 @@ def make_engine(url: str, *, pool_size: int, timeout_s: float) -> Engine:
         return _sqlite(parsed, timeout_s)
     return create_engine(
         parsed,
+        hide_parameters=True,  # an error's text must not carry a profile id into the log
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeout_s,
@@ -109,7 +110,7 @@ def make_engine(url: str, *, pool_size: int, timeout_s: float) -> Engine:
 
 
 def _sqlite(url: URL, timeout_s: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": timeout_s, "check_same_thread": False})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": timeout_s, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:

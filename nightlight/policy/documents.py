@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+# A word where it is used: any text will do here, because what is not in the vocabulary is refused with a hint.
+Used = Annotated[str, Field(min_length=1, max_length=64)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
 FORMAT = "policy/1"
@@ -17,8 +19,8 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Words = Annotated[tuple[Word, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
-Condition = Annotated[dict[Word, Words], Field(max_length=16)]
+Words = Annotated[tuple[Used, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
+Condition = Annotated[dict[Used, Words], Field(max_length=16)]
 
 
 class Document(BaseModel):
@@ -73,7 +75,7 @@ class Tiers(_Headed):
 class Ceiling(Document):
     """The most that a rule allows; a field left out is not limited by the rule."""
 
-    tier: Word | None = None
+    tier: Used | None = None
     cache_s: int | None = None
     per_hour: int | None = None
 
@@ -117,15 +119,15 @@ class Always(Document):
     id: Identifier
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
-    tier_at_most: Word
+    tier_at_most: Used
 
 
 class Compare(Document):
     """Along one attribute, a word on the left never sees more than a word on its right."""
 
     id: Identifier
-    along: Word
-    never_more_open: tuple[Word, ...] = Field(min_length=2, max_length=64)
+    along: Used
+    never_more_open: tuple[Used, ...] = Field(min_length=2, max_length=64)
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
 
@@ -134,7 +136,7 @@ class Same(Document):
     """The outcome must not change along an attribute: nobody can read the attribute off it."""
 
     id: Identifier
-    along: Word
+    along: Used
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
 
@@ -150,7 +152,7 @@ class Checks(_Headed):
 class Expectation(Document):
     """What a case expects; only the fields that are given are compared."""
 
-    tier: Word | None = None
+    tier: Used | None = None
     cache_s: int | None = None
     per_hour: int | None = None
     because: Identifier | None = None
@@ -160,7 +162,7 @@ class Case(Document):
     """One example: every attribute given, and the answer expected."""
 
     name: Sentence
-    given: dict[Word, Word]
+    given: dict[Used, Used]
     expect: Expectation
 
 

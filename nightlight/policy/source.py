@@ -136,7 +136,7 @@ class _Reader:
         self._values += 1
         if self._values > MAX_VALUES:
             raise _TooMuch(place, "yaml-size", f"holds more than {MAX_VALUES:,} values")
-        if len(path) > MAX_DEPTH:
+        if len(path) >= MAX_DEPTH:
             raise _TooMuch(place, "yaml-depth", f"is nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
             raise _TooMuch(place, "yaml-anchor", "anchors and aliases are not allowed; write the value out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import ObjectInfo, StoredObject, check_key
+from nightlight.store.port import ObjectInfo, StoredObject, check_key, checked
 
 _BLOCK = 1 << 20
 _MAX_HEADER = 4_096
@@ -60,15 +59,12 @@ class LocalStore:
         try:
             with self._path(key).open("rb") as stream:
                 info = _header(stream)
-                data = stream.read(max_bytes + 1)
+                data = stream.read(max_bytes + 1)  # one more tells that there is more
         except FileNotFoundError as error:
             raise ObjectMissing(key) from error
         except OSError as error:
             raise _failed(error) from error
-        if len(data) != info.size or hashlib.sha256(data).hexdigest() != info.sha256:
-            message = f"{key}: too large, or its bytes do not match their hash"
-            raise StoreUnavailable(message)
-        return StoredObject(data, info)
+        return checked(key, data, info, max_bytes)
 
     def head(self, key: str) -> ObjectInfo:
         """See ObjectStore.head."""

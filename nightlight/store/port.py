@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
+
+from nightlight.errors import StoreUnavailable
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
@@ -78,6 +81,14 @@ class PutOnly:
         """Take over the two methods and let go of the store."""
         self.put = store.put
         self.ready = store.ready
+
+
+def checked(key: str, data: bytes, info: ObjectInfo, max_bytes: int) -> StoredObject:
+    """Return the object if it is whole, no larger than asked for, and matches its hash; else StoreUnavailable."""
+    if len(data) > max_bytes or len(data) != info.size or hashlib.sha256(data).hexdigest() != info.sha256:
+        message = f"{key}: too large, or its bytes do not match their hash"
+        raise StoreUnavailable(message)
+    return StoredObject(data, info)
 
 
 def check_key(key: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import ObjectInfo, StoredObject, check_key
+from nightlight.store.port import ObjectInfo, StoredObject, check_key, checked
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -89,16 +88,12 @@ class S3Store:
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=check_key(key))
             with answer["Body"] as stream:
-                data = stream.read(max_bytes + 1)
+                data = stream.read(max_bytes + 1)  # one more tells that there is more
         except ClientError as error:
             raise _failed(error, key) from error
         except (BotoCoreError, OSError) as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-        info = _info(answer)
-        if len(data) != info.size or hashlib.sha256(data).hexdigest() != info.sha256:
-            message = f"{key}: too large, or its bytes do not match their hash"
-            raise StoreUnavailable(message)
-        return StoredObject(data, info)
+        return checked(key, data, _info(answer), max_bytes)
 
     def head(self, key: str) -> ObjectInfo:
         """See ObjectStore.head."""

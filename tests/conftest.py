@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from nightlight.imaging.recipe import recipes
+from nightlight.policy.compile import compile_folder
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def pack_and_table():
+    return compile_folder(ROOT / "policies")
+
+
+@pytest.fixture(scope="session")
+def table(pack_and_table):
+    return pack_and_table[1]
+
+
+@pytest.fixture(scope="session")
+def all_recipes(table):
+    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()})

@@ -1,0 +1,291 @@
+"""One suite for both databases: PostgreSQL and SQLite."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from nightlight.catalogue import images, jobs, migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.idempotency import Remembered
+from nightlight.catalogue.images import Image, RenditionRow
+from nightlight.catalogue.profiles import Declaration
+from nightlight.catalogue.tables import metadata
+from nightlight.errors import CatalogueUnavailable, Conflict, LeaseLost
+from nightlight.ids import new_image_id, new_job_id, new_original_key
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
+SAID = Declaration("age_13_15", "verified", "eu", "connections")
+
+
+def later(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def profile_id(catalogue, request):
+    name = f"p-{abs(hash(request.node.nodeid)) % 10**12}"
+    with catalogue.transaction() as tx:
+        tx.profiles.declare(name, SAID, NOW)
+    return name
+
+
+def add_image(catalogue, profile_id, state=images.PENDING):
+    image_id = new_image_id()
+    with catalogue.transaction() as tx:
+        sequence = tx.profiles.next_upload(profile_id)
+        tx.images.add(
+            Image(image_id, profile_id, sequence, state, None, new_original_key(), 10, "jpeg", 4, 3, "age_13_15", False, NOW, None)
+        )  # fmt: skip
+    return image_id
+
+
+def add_job(catalogue, image_id, due=NOW):
+    job_id = new_job_id()
+    with catalogue.transaction() as tx:
+        tx.jobs.add(job_id, jobs.RENDER, image_id, NOW, due=due)
+    return job_id
+
+
+def lease(catalogue, job_id, now, **options):
+    with catalogue.transaction() as tx:
+        return tx.jobs.lease(job_id, now, 60, **options)
+
+
+def test_the_migrations_make_exactly_the_tables(catalogue):
+    with catalogue.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
+
+
+def test_migrating_twice_is_harmless_and_an_old_schema_is_noticed(catalogue, tmp_path):
+    migrate.upgrade(catalogue.engine)
+    migrate.check_current(catalogue.engine)
+    empty = Catalogue(f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+    with pytest.raises(CatalogueUnavailable, match="nightlight catalogue upgrade"):
+        migrate.check_current(empty.engine)
+    empty.close()
+
+
+def test_times_come_back_as_they_went_in_aware_and_to_the_microsecond(catalogue, profile_id):
+    with catalogue.reading() as tx:
+        assert tx.profiles.get(profile_id).asserted_at == NOW
+
+
+def test_a_time_without_a_zone_is_refused(catalogue):
+    with pytest.raises(Exception, match="without a zone"), catalogue.transaction() as tx:
+        tx.profiles.declare("naive", SAID, NOW.replace(tzinfo=None))
+
+
+def test_a_transaction_that_raises_leaves_nothing(catalogue):
+    with pytest.raises(RuntimeError), catalogue.transaction() as tx:
+        tx.profiles.declare("rolled-back", SAID, NOW)
+        raise RuntimeError
+    with catalogue.reading() as tx:
+        assert tx.profiles.get("rolled-back") is None
+
+
+def test_declaring_again_changes_what_was_said_and_keeps_the_hold(catalogue, profile_id):
+    with catalogue.transaction() as tx:
+        assert tx.profiles.set_hold(profile_id, "reported")
+        assert tx.profiles.declare(profile_id, Declaration("adult", "estimated", "us", "everyone"), later(5)) is False
+        known = tx.profiles.get(profile_id)
+    assert (known.band, known.region, known.choice, known.hold) == ("adult", "us", "everyone", "reported")
+    assert known.asserted_at == later(5)
+
+
+def test_a_deleted_profile_is_shown_to_nobody_and_comes_back_only_by_a_declaration(catalogue, profile_id):
+    with catalogue.transaction() as tx:
+        assert tx.profiles.delete(profile_id)
+        assert not tx.profiles.delete(profile_id)
+        assert tx.profiles.shown([profile_id]) == {}
+        assert not tx.profiles.set_hold(profile_id, "reported")
+        assert tx.profiles.get(profile_id).generation == 1
+        assert tx.profiles.declare(profile_id, SAID, NOW) is True
+        assert profile_id in tx.profiles.shown([profile_id])
+
+
+def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile_id):
+    ready, pending = add_image(catalogue, profile_id), add_image(catalogue, profile_id)
+    rows = [RenditionRow(f"{tier}-{ready}", tier, 0, "r", "webp", 5, 2, 2, "0" * 64) for tier in ("tiny", "full")]
+    with catalogue.transaction() as tx:
+        tx.images.add_renditions(ready, rows, NOW)
+        tx.profiles.set_current(profile_id, pending)
+        assert tx.profiles.shown([profile_id])[profile_id].names == {}
+        tx.profiles.set_current(profile_id, ready)
+        assert tx.profiles.shown([profile_id])[profile_id].names == {}
+        tx.images.set_state(ready, images.READY, ready_at=NOW)
+        shown = tx.profiles.shown([profile_id, "nobody"])
+    assert set(shown) == {profile_id}
+    assert shown[profile_id].names == {"tiny": f"tiny-{ready}", "full": f"full-{ready}"}
+    assert shown[profile_id].image_band == "age_13_15"
+
+
+def test_uploads_are_numbered_without_gaps_by_many_at_once(catalogue, profile_id):
+    def number(_):
+        with catalogue.transaction() as tx:
+            return tx.profiles.next_upload(profile_id)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(number, range(24))) == list(range(1, 25))
+
+
+def test_a_job_is_leased_to_one_of_many_at_once(catalogue, profile_id):
+    job_id = add_job(catalogue, add_image(catalogue, profile_id))
+    with ThreadPoolExecutor(8) as pool:
+        leases = list(pool.map(lambda _: lease(catalogue, job_id, NOW), range(8)))
+    assert len([one for one in leases if one]) == 1
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_its_holder_cannot_finish(catalogue, profile_id):
+    job_id = add_job(catalogue, add_image(catalogue, profile_id))
+    first = lease(catalogue, job_id, NOW)
+    assert lease(catalogue, job_id, later(59)) is None
+    second = lease(catalogue, job_id, later(61))
+    assert (first.attempt, first.crashes, second.attempt, second.crashes) == (1, 0, 2, 1)
+    for late in ("finish", "fail", "put_back", "plan"):
+        with pytest.raises(LeaseLost), catalogue.transaction() as tx:
+            arguments = {
+                "finish": (NOW,),
+                "fail": ("x", NOW),
+                "put_back": ("x", NOW),
+                "plan": (["a/b"],),
+            }[late]
+            getattr(tx.jobs, late)(first, *arguments)
+    with catalogue.transaction() as tx:
+        tx.jobs.finish(second, later(62))
+    assert lease(catalogue, job_id, later(1000), take_over=True) is None
+
+
+def test_a_redelivered_message_takes_the_lease_over_at_once(catalogue, profile_id):
+    job_id = add_job(catalogue, add_image(catalogue, profile_id))
+    lease(catalogue, job_id, NOW)
+    assert lease(catalogue, job_id, later(1)) is None
+    assert lease(catalogue, job_id, later(1), take_over=True).attempt == 2
+
+
+def test_putting_a_job_back_is_no_crash(catalogue, profile_id):
+    job_id = add_job(catalogue, add_image(catalogue, profile_id))
+    for attempt in range(1, 6):
+        held = lease(catalogue, job_id, NOW)
+        assert (held.attempt, held.crashes) == (attempt, 0)
+        with catalogue.transaction() as tx:
+            tx.jobs.put_back(held, "store_unavailable", NOW)
+
+
+def test_planned_keys_add_up_over_attempts(catalogue, profile_id):
+    image_id = add_image(catalogue, profile_id)
+    job_id = add_job(catalogue, image_id)
+    held = lease(catalogue, job_id, NOW)
+    with catalogue.transaction() as tx:
+        tx.jobs.plan(held, ["a/2", "a/1"])
+    again = lease(catalogue, job_id, later(100))
+    with catalogue.transaction() as tx:
+        tx.jobs.plan(again, ["a/3"])
+        assert tx.jobs.planned_keys(image_id) == ["a/1", "a/2", "a/3"]
+
+
+def test_due_and_lost_jobs_are_found_once_by_many_at_once(catalogue, profile_id):
+    with catalogue.transaction() as tx:  # what other tests left is not ours
+        tx.jobs.claim_due(later(100_000), limit=1000, again_after_s=10**6)
+    due = {add_job(catalogue, add_image(catalogue, profile_id), due=NOW) for _ in range(12)}
+    not_due = add_job(catalogue, add_image(catalogue, profile_id), due=later(50))
+    lost = add_job(catalogue, add_image(catalogue, profile_id), due=later(500))
+    lease(catalogue, lost, NOW - timedelta(seconds=100))
+
+    def claim(_):
+        with catalogue.transaction() as tx:
+            return tx.jobs.claim_due(later(1), limit=3, again_after_s=60)
+
+    with ThreadPoolExecutor(6) as pool:
+        claimed = [job_id for batch in pool.map(claim, range(12)) for job_id, _ in batch]
+    assert sorted(claimed) == sorted({*due, lost})
+    assert not_due not in claimed
+
+
+def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_settled(catalogue):
+    with catalogue.transaction() as tx:
+        for number in range(20):
+            tx.outbox.add("nightlight.render", f"{number:032x}", NOW)
+            tx.outbox.add("nightlight.render", f"{number:032x}", NOW)  # one waiting message a job is enough
+
+    def claim(_):
+        with catalogue.transaction() as tx:
+            return tx.outbox.claim(NOW, limit=3, claim_s=15)
+
+    with ThreadPoolExecutor(6) as pool:
+        found = [message for batch in pool.map(claim, range(12)) for message in batch]
+    assert len(found) == 20
+    assert len({message.job_id for message in found}) == 20
+    with catalogue.transaction() as tx:
+        tx.outbox.settle([message.message_id for message in found[:15]])
+        tx.outbox.release([found[15].message_id])
+        assert [message.message_id for message in tx.outbox.claim(later(1), limit=50, claim_s=1)] == [found[15].message_id]
+        assert len(tx.outbox.claim(later(16), limit=50, claim_s=15)) == 5
+        tx.outbox.settle([message.message_id for message in found])
+
+
+def test_an_idempotency_key_is_remembered_once(catalogue, profile_id):
+    image_id = add_image(catalogue, profile_id)
+    with catalogue.transaction() as tx:
+        tx.idempotency.remember("k" * 64, Remembered("f", image_id), NOW)
+    with pytest.raises(Conflict), catalogue.transaction() as tx:
+        tx.idempotency.remember("k" * 64, Remembered("g", image_id), NOW)
+    with catalogue.transaction() as tx:
+        assert tx.idempotency.find("k" * 64) == Remembered("f", image_id)
+        assert tx.idempotency.forget_before(later(1)) == 1
+        assert tx.idempotency.find("k" * 64) is None
+
+
+def test_the_audit_log_can_only_grow(catalogue, profile_id):
+    image_id = add_image(catalogue, profile_id)
+    with catalogue.transaction() as tx:
+        tx.audit.append("image.accepted", now=NOW, actor="t", image_id=image_id, detail={"n": 1})
+    for statement in ("UPDATE audit SET event = 'x'", "DELETE FROM audit"):
+        with pytest.raises((DBAPIError, Conflict)) as refused, catalogue.transaction() as tx:
+            tx.connection.execute(text(statement))
+        assert "append-only" in str(refused.value.__cause__ or refused.value)
+    with catalogue.reading() as tx:
+        (entry,) = tx.audit.of_image(image_id)
+    assert (entry.event, entry.at, entry.detail) == ("image.accepted", NOW, {"n": 1})
+
+
+def test_readers_do_not_wait_for_a_writer(catalogue, profile_id):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def write():
+        with catalogue.transaction() as tx:
+            tx.profiles.set_hold(profile_id, "reported")
+            inside.set()
+            go_on.wait(10)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    inside.wait(10)
+    try:
+        with catalogue.reading() as tx:
+            assert tx.profiles.get(profile_id).hold == "clear"
+    finally:
+        go_on.set()
+        writer.join()
+
+
+def test_a_database_that_does_not_answer_is_unavailable():
+    nowhere = Catalogue("postgresql+psycopg://nobody@127.0.0.1:1/none", timeout_s=1)
+    with pytest.raises(CatalogueUnavailable):
+        nowhere.ready()
+    nowhere.close()
+
+
+def test_errors_carry_no_parameters(catalogue):
+    with pytest.raises((DBAPIError, CatalogueUnavailable)) as failed, catalogue.transaction() as tx:
+        tx.connection.execute(text("SELECT * FROM no_such_table WHERE x = :who"), {"who": "a-person"})
+    cause = failed.value if isinstance(failed.value, DBAPIError) else failed.value.__cause__
+    assert "no_such_table" in str(cause)
+    assert "a-person" not in str(cause)

@@ -1,0 +1,162 @@
+import base64
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightlight.delivery.access import Scope, Verifier, generate_key, mint
+from nightlight.delivery.names import NAME_PATTERN, Names
+from nightlight.delivery.tokens import KeyRing, UrlSigner, bucketed_expiry, decode_key
+from nightlight.errors import Forbidden, SettingsRefused, Unauthenticated
+
+KEY = bytes(range(32))
+RING = KeyRing({"b2": KEY, "a1": bytes(32)})
+SIGNER = UrlSigner(RING, "https://pictures.example/")
+PATH = "/a/" + "a" * 32 + ".webp"
+NOW = 1_790_000_000
+
+
+def parts(url):
+    path, _, query = url.removeprefix("https://pictures.example").partition("?")
+    return path, *(pair.partition("=")[2] for pair in query.split("&"))
+
+
+@given(st.integers(1_600_000_000, 2_000_000_000), st.integers(1, 86_400), st.text("abc", min_size=1, max_size=8))
+def test_a_url_lives_at_most_as_long_as_allowed_and_at_least_about_half(now, life, path):
+    left = bucketed_expiry(path, now=now, life_s=life) - now
+    assert max(1, life // 2) <= left <= life
+
+
+def test_everybody_within_a_bucket_gets_the_same_url():
+    urls = {SIGNER.url(PATH, now=NOW + second, life_s=3600)[0] for second in range(0, 3600, 10)}
+    assert len(urls) <= 3
+
+
+def test_names_do_not_all_expire_at_once():
+    expiries = {bucketed_expiry(f"/a/{number}", now=NOW, life_s=3600) for number in range(300)}
+    assert len(expiries) > 200
+
+
+def test_what_was_signed_verifies_until_it_expires():
+    url, expiry = SIGNER.url(PATH, now=NOW, life_s=300)
+    path, e, k, s = parts(url)
+    assert (path, e, k) == (PATH, str(expiry), "b2")
+    assert SIGNER.verify(path, e, k, s, now=NOW) == expiry - NOW
+    assert SIGNER.verify(path, e, k, s, now=expiry - 1) == 1
+    assert SIGNER.verify(path, e, k, s, now=expiry) is None
+
+
+def test_an_old_key_still_verifies_after_rotation_and_not_once_it_is_gone():
+    old = UrlSigner(KeyRing({"a1": bytes(32)}), "https://pictures.example")
+    path, e, k, s = parts(old.url(PATH, now=NOW, life_s=300)[0])
+    assert SIGNER.verify(path, e, k, s, now=NOW)
+    assert UrlSigner(KeyRing({"b2": KEY}), "x").verify(path, e, k, s, now=NOW) is None
+
+
+@given(st.integers(0, 21), st.sampled_from("ABCDabcd0123-_"))
+def test_a_signature_with_one_character_changed_is_refused(position, character):
+    path, e, k, s = parts(SIGNER.url(PATH, now=NOW, life_s=300)[0])
+    forged = s[:position] + character + s[position + 1 :]
+    # The last character carries two bits that base64 does not use; only its canonical form verifies.
+    assert (SIGNER.verify(path, e, k, forged, now=NOW) is not None) == (forged == s)
+
+
+@pytest.mark.parametrize(
+    ("expiry", "key_id", "signature"),
+    [
+        ("", "", ""),
+        ("1e9", "b2", "A" * 22),
+        ("-1790000000", "b2", "A" * 22),
+        ("99999999999", "b2", "A" * 22),
+        ("１７９０００００００", "b2", "A" * 22),
+        ("1790000100", "zz", "A" * 22),
+        ("1790000100", "b2", "A" * 21),
+        ("1790000100", "b2", "A" * 23),
+        ("1790000100", "b2", "é" * 22),
+        ("1790000100\n", "b2", "A" * 22),
+    ],
+)
+def test_malformed_parts_are_refused(expiry, key_id, signature):
+    assert SIGNER.verify(PATH, expiry, key_id, signature, now=NOW) is None
+
+
+@pytest.mark.parametrize("text", ["", "a1", "a1:", "a1:!!!", f"a1:{base64.b64encode(bytes(31)).decode()}", "A1:x", "abc:x"])
+def test_a_ring_that_cannot_be_read_is_refused_without_printing_it(text):
+    with pytest.raises(SettingsRefused) as refused:
+        KeyRing.parse(text)
+    if len(text) > 6:
+        assert text.split(":")[1] not in str(refused.value)
+
+
+def test_a_ring_is_read_and_does_not_print_its_keys():
+    secret = base64.b64encode(secrets.token_bytes(32)).decode()
+    ring = KeyRing.parse(f"k2:{secret},k1:{secret}")
+    assert ring.signing_id == "k2"
+    assert secret not in repr(ring)
+    assert decode_key(secret, "x") == ring.keys["k1"]
+
+
+def test_names_have_one_length_and_say_nothing():
+    import re
+
+    names = Names(KEY)
+    made = [names.rendition(f"{number:032x}", tier, 0, "r") for number in range(50) for tier in ("tiny", "full")]
+    assert all(re.fullmatch(NAME_PATTERN, name) for name in [*made, names.placeholder()])
+    assert len(set(made)) == 100
+    assert made[0] == names.rendition(f"{0:032x}", "tiny", 0, "r")
+    assert made[0] != names.rendition(f"{0:032x}", "tiny", 1, "r")
+    assert made[0] != names.rendition(f"{0:032x}", "tiny", 0, "s")
+    assert made[0] != Names(bytes(32)).rendition(f"{0:032x}", "tiny", 0, "r")
+
+
+@pytest.fixture
+def keyed(tmp_path):
+    private, public = generate_key()
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps(public))
+    return private, Verifier(str(path), issuer="i", audience="a", leeway_s=30)
+
+
+def minted(private, **changes):
+    given_ = {"subject": "s", "scopes": ["decide"], "issuer": "i", "audience": "a", "now": datetime.now(UTC), "life": timedelta(hours=1)}
+    return mint(private, **{**given_, **changes})
+
+
+def test_a_token_names_its_caller_and_scopes(keyed):
+    private, verifier = keyed
+    caller = verifier.verify(minted(private))
+    assert caller.subject == "s"
+    caller.require(Scope.DECIDE)
+    with pytest.raises(Forbidden):
+        caller.require(Scope.INGEST)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"issuer": "other"},
+        {"audience": "other"},
+        {"life": timedelta(seconds=-60)},
+        {"now": datetime.now(UTC) + timedelta(minutes=20)},
+    ],
+)
+def test_a_token_for_others_or_other_times_is_refused(keyed, changes):
+    private, verifier = keyed
+    with pytest.raises(Unauthenticated):
+        verifier.verify(minted(private, **changes))
+
+
+def test_a_clock_that_is_a_little_off_is_forgiven(keyed):
+    private, verifier = keyed
+    assert verifier.verify(minted(private, now=datetime.now(UTC) + timedelta(seconds=20)))
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"keys": []}', '{"keys": [{"kty": "oct", "k": "eHg", "kid": "1"}]}'])
+def test_a_jwks_without_a_usable_key_stops_the_start(tmp_path, content):
+    path = tmp_path / "jwks.json"
+    path.write_text(content)
+    with pytest.raises(SettingsRefused):
+        Verifier(str(path), issuer="i", audience="a", leeway_s=0)
