@@ -8,3 +8,5 @@ lock() { uv pip compile pyproject.toml --universal --python-version 3.11 --gener
   --no-emit-index-url --no-annotate --no-header --quiet "$@"; }
 lock --extra dev -o infra/requirements/dev.txt
 lock --extra server -c infra/requirements/dev.txt -o infra/requirements/server.txt
+printf 'hatchling>=1.27\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --no-header --quiet -c infra/requirements/dev.txt -o infra/requirements/build.txt

@@ -44,7 +44,9 @@ def bucket_policy(bucket: str, originals: str, renditions: str) -> dict[str, Any
             arns = [arn for arn in statement["Resource"] if arn.split(":::")[1].split("/")[0] == bucket]
             if arns:
                 principal = {"AWS": [f"arn:aws:iam:::user/{identity}"]}
-                chosen.append({**statement, "Sid": f"{identity}{statement['Sid']}", "Principal": principal, "Resource": arns})
+                chosen.append(
+                    {**statement, "Sid": f"{identity}{statement['Sid']}", "Principal": principal, "Resource": arns}
+                )
     return {"Version": "2012-10-17", "Statement": chosen}
 
 

@@ -87,7 +87,7 @@ def test_a_mislabelled_picture_is_taken_for_what_its_bytes_say(stack, client, pr
 
 def test_a_body_that_lies_about_its_length_is_cut_off(stack, client, profile):
     def endless():
-        yield b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n\xff\xd8\xff"
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n\xff\xd8\xff'
         for _ in range(400):
             yield bytes(65_536)
 
@@ -105,7 +105,11 @@ def test_a_body_that_lies_about_its_length_is_cut_off(stack, client, profile):
         ("application/json", b"{}", 422),
         ("multipart/form-data", b"", 400),
         ("multipart/form-data; boundary=x", b"garbage", 400),
-        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x--\r\n", 400),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
+            400,
+        ),
     ],
 )
 def test_an_upload_that_is_no_form_with_a_file(stack, client, profile, content_type, body, status):

@@ -226,7 +226,9 @@ def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_sett
     with catalogue.transaction() as tx:
         tx.outbox.settle([message.message_id for message in found[:15]])
         tx.outbox.release([found[15].message_id])
-        assert [message.message_id for message in tx.outbox.claim(later(1), limit=50, claim_s=1)] == [found[15].message_id]
+        assert [message.message_id for message in tx.outbox.claim(later(1), limit=50, claim_s=1)] == [
+            found[15].message_id
+        ]
         assert len(tx.outbox.claim(later(16), limit=50, claim_s=15)) == 5
         tx.outbox.settle([message.message_id for message in found])
 

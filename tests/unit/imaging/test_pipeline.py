@@ -52,7 +52,9 @@ def test_the_scaled_decode_agrees_with_the_plain_one(all_recipes):
     image = pictures.opened(pictures.photograph()).convert("RGB").resize((3000, 3000), Image.Resampling.BICUBIC)
     data = pictures.encoded(image, "JPEG", quality=92)
     for rendition in render(data, [replace(recipe, visible_mark="none", quality=95) for recipe in all_recipes], **CAPS):
-        small = pictures.opened(data).convert("RGB").resize((rendition.width, rendition.height), Image.Resampling.LANCZOS)
+        small = (
+            pictures.opened(data).convert("RGB").resize((rendition.width, rendition.height), Image.Resampling.LANCZOS)
+        )
         # WebP halves the colour resolution, which at 32 pixels is most of the difference.
         assert pictures.psnr(pictures.opened(rendition.data), small) > 28
 
@@ -105,7 +107,9 @@ def test_the_visible_mark_is_the_same_for_every_picture_of_a_size():
     assert black.tobytes() == again.tobytes()
 
 
-@pytest.mark.parametrize("step", [{"face_px": 12}, {"hidden_mark": "required"}, {"hidden_mark": "best_effort"}, {"provenance": "sidecar"}])
+@pytest.mark.parametrize(
+    "step", [{"face_px": 12}, {"hidden_mark": "required"}, {"hidden_mark": "best_effort"}, {"provenance": "sidecar"}]
+)
 def test_a_tier_that_asks_for_a_step_that_is_not_installed_is_refused(step):
     with pytest.raises(PolicyRefused, match=f"tier 'low' asks for {next(iter(step))}"):
         recipes({"low": {"edge": 64, **step}})
@@ -113,7 +117,10 @@ def test_a_tier_that_asks_for_a_step_that_is_not_installed_is_refused(step):
 
 def test_a_recipes_digest_follows_everything_in_it():
     recipe = Recipe(tier="low", edge=64)
-    others = [replace(recipe, **change) for change in ({"edge": 65}, {"quality": 81}, {"format": "jpeg"}, {"visible_mark": "crescents"})]
+    others = [
+        replace(recipe, **change)
+        for change in ({"edge": 65}, {"quality": 81}, {"format": "jpeg"}, {"visible_mark": "crescents"})
+    ]
     assert len({recipe.digest, *(other.digest for other in others)}) == 5
     assert recipe.digest == Recipe(tier="low", edge=64).digest
 

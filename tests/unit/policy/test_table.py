@@ -104,7 +104,7 @@ def test_missing_and_unknown_words_give_doubt(table, broken):
 
 
 def test_the_order_of_rules_and_their_wording_change_neither_outcome_nor_digest(tmp_path, pack_and_table):
-    pack, table = pack_and_table
+    _, table = pack_and_table
     shutil.copytree(ROOT / "policies", tmp_path / "p")
     text = (tmp_path / "p/rules.yaml").read_text()
     head, _, body = text.partition("rules:\n")
@@ -135,7 +135,8 @@ def test_adding_a_rule_can_only_protect(tmp_path, table):
     shutil.copytree(ROOT / "policies", tmp_path / "p")
     path = tmp_path / "p/rules.yaml"
     path.write_text(
-        path.read_text() + "  - {id: extra, why: a test, when: {region: uk}, at_most: {tier: low, cache_s: 60, per_hour: 600}}\n"
+        path.read_text()
+        + "  - {id: extra, why: a test, when: {region: uk}, at_most: {tier: low, cache_s: 60, per_hour: 600}}\n"
     )
     _, stricter = compile_folder_without_cases(tmp_path / "p")
     changed = 0

@@ -1,0 +1,83 @@
+# Nightlight's verbs. `make demo` and `make test` need nothing but Python 3.11 or newer, make and bash: they
+# make their own environment in .venv from requirements pinned by hash.
+#
+#   make setup          .venv with everything, and the `nightlight` command in it
+#   make demo           run the main job on the embedded default; SERVE=1 stays up
+#   make test           every test, on both deployments; starts the real services it needs, stops what it started
+#   make test-unit      the tests that need nothing
+#   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
+#   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
+#   make docs           write the generated reference pages again
+#   make services-up    PostgreSQL, RabbitMQ, Redis and an S3 server on 127.0.0.1;  make services-down
+#   make lock           write infra/requirements/*.txt again (needs uv)
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c 'import sys; print("$(p)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SERVICES := infra/dev/services.sh
+
+.PHONY: help setup demo test test-unit lint format bench docs services-up services-down services-status lock clean
+
+help:
+	@sed -n '2,15s/^# \{0,1\}//p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): infra/requirements/dev.txt pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; name one with make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version) ..."
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes -r infra/requirements/dev.txt
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/nightlight demo $(if $(SERVE),--serve)
+
+test: setup
+	@infra/dev/test.sh $(BIN)/pytest $(TESTS)
+
+test-unit: setup
+	@$(BIN)/pytest tests/unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/shellcheck infra/dev/*.sh infra/requirements/lock.sh .ci/run
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec infra/compose.yaml
+	$(BIN)/nightlight policy check policies
+	$(BIN)/python docs/generate.py --check
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	@$(BIN)/python bench/imaging.py
+
+docs: setup
+	@$(BIN)/python docs/generate.py
+
+services-up:
+	@$(SERVICES) start >/dev/null
+	@$(SERVICES) env
+
+services-down:
+	@$(SERVICES) stop
+
+services-status:
+	@$(SERVICES) status
+
+lock: setup
+	@PATH="$$PWD/$(BIN):$$PATH" infra/requirements/lock.sh
+
+clean:
+	rm -rf $(VENV) demo var dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache bench/node_modules
