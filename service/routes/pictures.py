@@ -22,7 +22,8 @@ _HEADERS = {
 }
 
 
-@router.api_route("/a/{name}.{extension}", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/a/{name}.{extension}", response_class=Response, include_in_schema=False)
+@router.get("/a/{name}.{extension}", response_class=Response)
 @public
 def picture(request: Request, name: str, extension: str, e: str = "", k: str = "", s: str = "") -> Response:
     """Serve the picture that a decision's URL is for; anything else is 404, whatever is wrong with it."""

@@ -1,0 +1,123 @@
+"""Write the reference pages that are made from the code, or check that they are up to date.
+
+    python docs/generate.py            write docs/reference/*
+    python docs/generate.py --check    exit 1 and name each page that differs from what would be written
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import typer.main
+from pydantic import SecretStr
+
+from nightlight import errors
+from nightlight.cli.main import app as command_line
+from nightlight.settings import CONCERNS, Settings
+from service.app import create_app
+
+if TYPE_CHECKING:
+    from click import Command, Group
+
+    from nightlight.wiring import ServiceHouse
+
+HERE = Path(__file__).parent / "reference"
+NOTE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
+
+
+def settings_page() -> str:
+    """Return the page of every NIGHTLIGHT_* variable."""
+    lines = ["# Settings", "", NOTE, inspect.getdoc(sys.modules["nightlight.settings"]) or "", ""]
+    for concern in CONCERNS.values():
+        lines += [f"## {concern.__name__}", "", inspect.getdoc(concern) or "", "", "| variable | default | what it is |"]
+        lines.append("| --- | --- | --- |")
+        prefix = str(concern.model_config.get("env_prefix", ""))
+        for name, field in concern.model_fields.items():
+            secret = SecretStr in getattr(field.annotation, "__args__", ())
+            default = "unset" if field.default is None else f"`{field.default}`"
+            text = (field.description or "") + (" *Secret.*" if secret else "")
+            lines.append(f"| `{prefix}{name.upper()}` | {default} | {text.replace('|', chr(92) + '|')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def errors_page() -> str:
+    """Return the page of every error code that the API answers with."""
+    lines = ["# Error codes", "", NOTE]
+    lines += [
+        "Every error is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `code` and `detail`,",
+        "and `errors` with JSON pointers where parts of a body are at fault. `code` is stable.",
+        "",
+        "| code | HTTP | try again? | what it means | what the caller is told |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.NightlightError)]
+    for kind in sorted(kinds, key=lambda kind: (kind.status, kind.code)):
+        meaning = (inspect.getdoc(kind) or "").splitlines()[0]
+        again = "yes" if kind.retryable else "no"
+        lines.append(f"| `{kind.code}` | {kind.status} | {again} | {meaning} | {kind.public} |")
+    return "\n".join([*lines, ""])
+
+
+def openapi_page() -> str:
+    """Return the OpenAPI document of the service."""
+    house = cast("ServiceHouse", SimpleNamespace(settings=Settings(), close=lambda: None))
+    return json.dumps(create_app(house).openapi(), indent=2) + "\n"
+
+
+def cli_page() -> str:
+    """Return the page of the command line."""
+    root = cast("Group", typer.main.get_command(command_line))
+    lines = ["# The `nightlight` command", "", NOTE]
+    lines += _command("nightlight", root)
+    return "\n".join(lines)
+
+
+def _command(name: str, command: Command) -> list[str]:
+    lines = [f"## `{name}`", "", inspect.cleandoc(command.help or ""), ""]
+    rows = []
+    for parameter in command.params:
+        names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
+        text = getattr(parameter, "help", "") or ""
+        default = parameter.default if parameter.default not in (None, False) and not callable(parameter.default) else ""
+        if names != "`--help`":
+            rows.append(f"| {names} | {f'`{default}`' if default != '' else ''} | {text} |")
+    if rows:
+        lines += ["| option | default | what it is |", "| --- | --- | --- |", *rows, ""]
+    for child_name, child in sorted(getattr(command, "commands", {}).items()):
+        lines += _command(f"{name} {child_name}", child)
+    return lines
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "openapi.json": openapi_page,
+    "cli.md": cli_page,
+}
+
+
+def main() -> int:
+    """Write the pages, or compare them with ``--check``."""
+    check = sys.argv[1:] == ["--check"]
+    HERE.mkdir(exist_ok=True)
+    stale = []
+    for name, make in PAGES.items():
+        text, path = make(), HERE / name
+        if check:
+            if not path.exists() or path.read_text("utf-8") != text:
+                stale.append(name)
+        else:
+            path.write_text(text, "utf-8")
+    for name in stale:
+        print(f"docs/reference/{name} is out of date; run `make docs`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
