@@ -1,7 +1,7 @@
 """Write the reference pages that are made from the code, or check that they are up to date.
 
-    python docs/generate.py            write docs/reference/*
-    python docs/generate.py --check    exit 1 and name each page that differs from what would be written
+python docs/generate.py            write docs/reference/*
+python docs/generate.py --check    exit 1 and name each page that differs from what would be written
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def settings_page() -> str:
     """Return the page of every NIGHTLIGHT_* variable."""
     lines = ["# Settings", "", NOTE, inspect.getdoc(sys.modules["nightlight.settings"]) or "", ""]
     for concern in CONCERNS.values():
-        lines += [f"## {concern.__name__}", "", inspect.getdoc(concern) or "", "", "| variable | default | what it is |"]
-        lines.append("| --- | --- | --- |")
+        lines += [f"## {concern.__name__}", "", inspect.getdoc(concern) or "", ""]
+        lines += ["| variable | default | what it is |", "| --- | --- | --- |"]
         prefix = str(concern.model_config.get("env_prefix", ""))
         for name, field in concern.model_fields.items():
             secret = SecretStr in getattr(field.annotation, "__args__", ())
@@ -56,7 +56,8 @@ def errors_page() -> str:
         "| code | HTTP | try again? | what it means | what the caller is told |",
         "| --- | --- | --- | --- | --- |",
     ]
-    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.NightlightError)]
+    classes = (kind for _, kind in inspect.getmembers(errors, inspect.isclass))
+    kinds = [kind for kind in classes if issubclass(kind, errors.NightlightError)]
     for kind in sorted(kinds, key=lambda kind: (kind.status, kind.code)):
         meaning = (inspect.getdoc(kind) or "").splitlines()[0]
         again = "yes" if kind.retryable else "no"
@@ -84,7 +85,8 @@ def _command(name: str, command: Command) -> list[str]:
     for parameter in command.params:
         names = ", ".join(f"`{option}`" for option in (*parameter.opts, *parameter.secondary_opts))
         text = getattr(parameter, "help", "") or ""
-        default = parameter.default if parameter.default not in (None, False) and not callable(parameter.default) else ""
+        plain = parameter.default not in (None, False) and not callable(parameter.default)
+        default = parameter.default if plain else ""
         if names != "`--help`":
             rows.append(f"| {names} | {f'`{default}`' if default != '' else ''} | {text} |")
     if rows:

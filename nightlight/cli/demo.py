@@ -69,7 +69,7 @@ PEOPLE = (
     Person("cleo", "coffee.png", "age_16_17", "connections"),
     Person("dan", "camera.png", "unknown", "everyone"),
     Person("eve", "rocket.jpg", "adult", "connections"),
-    Person("fay", "motorcycle_left.png", "adult", "everyone"),
+    Person("fay", "clock_motion.png", "adult", "everyone"),
     Person("gus", "coins.png", "age_13_15", "hidden"),
 )
 VIEWERS = (
