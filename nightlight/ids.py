@@ -33,6 +33,11 @@ def parse_profile_id(text: str) -> ProfileId:
     return ProfileId(text)
 
 
+def is_profile_id(text: str) -> bool:
+    """Say whether ``text`` could be the id of a profile at all."""
+    return _PROFILE_ID.fullmatch(text) is not None
+
+
 def parse_image_id(text: str) -> ImageId:
     """Return ``text`` as an image id, or raise InvalidInput."""
     if not _IMAGE_ID.fullmatch(text):

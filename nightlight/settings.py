@@ -150,7 +150,8 @@ class AuthSettings(BaseSettings):
     model_config = _config("NIGHTLIGHT_AUTH_")
 
     jwks: str | None = Field(
-        default=None, description="File path or https URL of the JWKS with the Ed25519 public keys of callers."
+        default=None,
+        description="The Ed25519 public keys of callers: a JWKS or PEM file, or the https URL of a JWKS.",
     )
     issuer: str = Field(default="nightlight-dev", description="`iss` that a token must carry.")
     audience: str = Field(default="nightlight", description="`aud` that a token must carry.")

@@ -46,14 +46,22 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownRendition:
+    """A rendition that can be shown; ``edge`` is its longer side in pixels."""
+
+    name: str
+    format: str
+    edge: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """What a decision needs of one profile: the profile, the band its image came under, the rendition names."""
+    """What a decision needs of one profile: the profile, the band its image came under, its renditions by tier."""
 
     profile: Profile
     image_band: str | None
     released: bool
-    names: dict[str, str]
-    formats: dict[str, str]
+    renditions: dict[str, ShownRendition]
 
 
 _COLUMNS = (
@@ -155,6 +163,8 @@ class Profiles:
                 renditions.c.tier,
                 renditions.c.name,
                 renditions.c.format,
+                renditions.c.width,
+                renditions.c.height,
             )
             .select_from(profiles)
             .outerjoin(images, and_(images.c.image_id == profiles.c.current_image_id, images.c.state == "ready"))
@@ -165,11 +175,10 @@ class Profiles:
         for row in self._connection.execute(query):
             known = found.get(row.profile_id)
             if known is None:
-                known = Shown(_profile(row), row.image_band, bool(row.released), {}, {})
+                known = Shown(_profile(row), row.image_band, bool(row.released), {})
                 found[row.profile_id] = known
             if row.tier is not None:
-                known.names[row.tier] = row.name
-                known.formats[row.tier] = row.format
+                known.renditions[row.tier] = ShownRendition(row.name, row.format, max(row.width, row.height))
         return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import OKPAlgorithm
 
-from nightlight.errors import Forbidden, SettingsRefused, Unauthenticated
+from nightlight.errors import Forbidden, SettingsRefused, Unauthenticated, Unavailable
 
 ALGORITHM = "EdDSA"
 MAX_TOKEN_CHARS = 4_096
+# The id under which the one key of a PEM file is kept; no token can name it, for key ids are text.
+_ANY = ""
 
 
 class Scope(StrEnum):
@@ -52,11 +57,11 @@ class Verifier:
         self._audience = audience
         self._leeway = leeway_s
         self._remote: jwt.PyJWKClient | None = None
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys: Mapping[str, jwt.PyJWK | Ed25519PublicKey] = {}
         if jwks.startswith("https://"):
             self._remote = jwt.PyJWKClient(jwks, cache_keys=True, lifespan=300, timeout=5)
         else:
-            self._keys = _read_jwks(Path(jwks))
+            self._keys = _read_keys(Path(jwks))
 
     def verify(self, token: str) -> Caller:
         """Return the caller that ``token`` names, or raise Unauthenticated."""
@@ -73,6 +78,8 @@ class Verifier:
                 leeway=self._leeway,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
+        except jwt.PyJWKClientConnectionError as error:
+            raise Unavailable(f"the JWKS cannot be fetched: {type(error).__name__}") from error
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"{type(error).__name__}: {error}") from error
         scope = claims.get("scope", "")
@@ -81,22 +88,30 @@ class Verifier:
             raise Unauthenticated(message)
         return Caller(str(claims["sub"])[:128], frozenset(scope.split()))
 
-    def _key(self, token: str) -> jwt.PyJWK:
+    def _key(self, token: str) -> jwt.PyJWK | Ed25519PublicKey:
         if self._remote is not None:
             return self._remote.get_signing_key_from_jwt(token)
         key_id = jwt.get_unverified_header(token).get("kid")
-        key = self._keys.get(key_id) if isinstance(key_id, str) else None
+        key = self._keys.get(key_id if isinstance(key_id, str) else _ANY) or self._keys.get(_ANY)
         if key is None:
             message = "the token's key id is not known"
             raise Unauthenticated(message)
         return key
 
 
-def _read_jwks(path: Path) -> dict[str, jwt.PyJWK]:
+def _read_keys(path: Path) -> Mapping[str, jwt.PyJWK | Ed25519PublicKey]:
+    """Return public keys by key id; the one key of a PEM file serves whatever id a token names."""
     try:
-        found = jwt.PyJWKSet.from_dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, jwt.PyJWTError) as error:
-        message = f"NIGHTLIGHT_AUTH_JWKS: {path} cannot be read as a JWKS ({type(error).__name__})"
+        text = path.read_text("utf-8")
+        if text.startswith("-----BEGIN"):
+            key = load_pem_public_key(text.encode())
+            if isinstance(key, Ed25519PublicKey):
+                return {_ANY: key}
+            message = f"NIGHTLIGHT_AUTH_JWKS: {path} is not an Ed25519 public key"
+            raise SettingsRefused(message)
+        found = jwt.PyJWKSet.from_dict(json.loads(text))
+    except (OSError, ValueError, UnsupportedAlgorithm, jwt.PyJWTError) as error:
+        message = f"NIGHTLIGHT_AUTH_JWKS: {path} cannot be read as a JWKS or PEM ({type(error).__name__})"
         raise SettingsRefused(message) from error
     keys = {key.key_id: key for key in found.keys if key.key_id and key.key_type == "OKP"}
     if not keys:

@@ -15,7 +15,7 @@ from nightlight.delivery.names import EXTENSIONS, Names, object_key
 from nightlight.delivery.placeholder import EXTENSION
 from nightlight.errors import CatalogueUnavailable, InvalidInput
 from nightlight.flows.declare import band_now
-from nightlight.ids import ProfileId
+from nightlight.ids import ProfileId, is_profile_id
 from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Decide:
             raise InvalidInput(message, pointer="/items")
         try:
             with self.catalogue.reading() as tx:
-                shown = tx.profiles.shown([ProfileId(item.profile_id) for item in items])
+                shown = tx.profiles.shown([ProfileId(i.profile_id) for i in items if is_profile_id(i.profile_id)])
         except CatalogueUnavailable as error:
             logs.get("decide").error("decisions.catalogue_unavailable", count=len(items), detail=str(error))
             return [_Answer({}, none_because("catalogue-unavailable"), None, "placeholder") for _ in items]
@@ -156,11 +156,12 @@ class Decide:
             # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling
             # until its owner says otherwise.
             outcome = more_protective(outcome, self.table.decide({**inputs, "subject_age": str(shown.image_band)}))
-        name = shown.names.get(outcome.tier)
-        if name is None:
+        rendition = shown.renditions.get(outcome.tier)
+        tier = self.table.tiers.get(outcome.tier)
+        # A rendition made under an earlier recipe of the tier may be larger than the policy allows today.
+        if rendition is None or tier is None or rendition.edge > tier.edge:
             return _Answer(inputs, outcome, None, "placeholder")
-        extension = EXTENSIONS[shown.formats[outcome.tier]]
-        return _Answer(inputs, outcome, f"/{object_key(name, extension)}", "rendition")
+        return _Answer(inputs, outcome, f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}", "rendition")
 
     def _known(self, attribute: str, word: str) -> None:
         known = self.table.attributes.get(attribute, ())

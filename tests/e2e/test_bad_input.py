@@ -1,6 +1,7 @@
 """Hostile and mistaken requests: each has an answer of its own, and the service stays up."""
 
 import io
+import json
 import struct
 import zlib
 
@@ -148,6 +149,17 @@ def test_profile_ids_that_are_none(stack, client, profile_id):
     body = {"band": "adult", "assurance": "verified"}
     answer = httpx.put(f"{stack.url}/v1/profiles/{profile_id}", json=body, headers=bearer(client))
     assert answer.status_code in {404, 405, 422}
+
+
+@pytest.mark.parametrize("profile_id", ["a\u0000b", "\ud800", "\u202e", "a" * 128, "'; DROP TABLE profiles; --", "💡"])
+def test_ids_that_no_profile_can_have_get_the_placeholder_or_a_refusal(stack, client, profile_id):
+    body = json.dumps({"viewer": "peer", "items": [{"profile_id": profile_id}, {"profile_id": "nobody"}]})
+    headers = {**bearer(client), "Content-Type": "application/json"}
+    answer = httpx.post(f"{stack.url}/v1/decisions", content=body, headers=headers)
+    if answer.status_code != 422:
+        assert answer.status_code == 200
+        first, second = answer.json()["items"]
+        assert first["url"] == second["url"]
 
 
 def test_json_that_is_broken_too_deep_or_too_large(stack, client):

@@ -1,12 +1,15 @@
 """The way of one picture: uploaded, rendered, decided on, fetched; for every relation and age band."""
 
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from ruamel.yaml import YAML
 
+from nightlight.settings import Settings
+from nightlight.wiring import build_service
 from tests.support import pictures
 from tests.support.stacks import ROOT
 
@@ -206,3 +209,49 @@ def test_pictures_come_with_headers_that_forbid_sniffing_indexing_and_mining(cli
 
 def post(stack, client, path, body):
     return httpx.post(f"{stack.url}{path}", json=body, headers={"Authorization": f"Bearer {client._token()}"})
+
+
+def test_the_service_runs_without_any_way_to_read_an_original(stack, client, people, monkeypatch):
+    """On S3 with its own identity only; embedded, where one user owns every file, it is handed nothing that reads."""
+    from nightlight.errors import StoreDenied
+    from nightlight.store.s3 import S3Access, S3Store
+    from tests.support.services import S3_SERVICE, S3_WORKER, identity
+
+    if stack.name == "embedded":
+        for name, value in stack.environment.items():
+            monkeypatch.setenv(name, value)
+        house = build_service(Settings())
+        assert not any(hasattr(house.originals, method) for method in ("get", "head", "keys", "delete"))
+        assert not hasattr(house.intake.originals, "get")
+        house.close()
+        return
+    environ = (Path("/proc") / str(stack.children["service"].pid) / "environ").read_text()
+    assert identity(S3_SERVICE)[1] in environ
+    assert identity(S3_WORKER)[1] not in environ
+    _, image_id = people["under_13"]
+    with stack.catalogue.reading() as tx:
+        key = tx.images.get(image_id).original_key
+    own = S3Access(stack.buckets.endpoint, "us-east-1", *identity(S3_SERVICE), 2.0, 5.0)
+    with pytest.raises(StoreDenied):
+        S3Store(stack.buckets.originals, own).get(key, max_bytes=10**8)
+
+
+def test_a_rendition_larger_than_todays_policy_allows_is_not_shown(stack, client, people):
+    """As if the tier had been made smaller since: the catalogue is told of another size."""
+    from sqlalchemy import update
+
+    from nightlight.catalogue.tables import renditions
+
+    profile_id, image_id = people["age_16_17"]
+    (before,) = client.decide("peer", "profile", [(profile_id, "connection")])
+    (nobody,) = client.decide("peer", "profile", [("nobody", "connection")])
+    assert before.url != nobody.url
+    chosen = (renditions.c.image_id == image_id) & (renditions.c.tier == "medium")
+    try:
+        with stack.catalogue.transaction() as tx:
+            tx.connection.execute(update(renditions).where(chosen).values(height=TIERS["medium"]["edge"] + 1))
+        (after,) = client.decide("peer", "profile", [(profile_id, "connection")])
+        assert after.url == nobody.url
+    finally:
+        with stack.catalogue.transaction() as tx:
+            tx.connection.execute(update(renditions).where(chosen).values(height=TIERS["medium"]["edge"]))

@@ -93,3 +93,28 @@ def test_without_its_database_the_service_answers_every_item_with_the_placeholde
     admin.dispose()
     (decision,) = client.decide("peer", "profile", [("database-down", "self")])
     assert pictures.opened(client.fetch(decision.url).content).size == (480, 480)
+
+
+def test_a_message_that_no_task_can_take_ends_among_the_dead_letters(scale, client):
+    from kombu import Connection
+
+    from tests.support.services import BROKER, needed
+
+    with Connection(needed(BROKER)) as connection:
+        producer = connection.Producer()
+        producer.publish(
+            [[], {"job_id": "0" * 32}, {}],
+            exchange=scale.queue,
+            routing_key="work",
+            headers={"task": "nightlight.nonsense", "id": "nonsense", "lang": "py", "root_id": "n", "parent_id": None},
+            serializer="json",
+        )
+        channel = connection.default_channel
+        end = time.monotonic() + 20
+        while (message := channel.basic_get(f"{scale.queue}.dead", no_ack=True)) is None:
+            assert time.monotonic() < end, "no dead letter came"
+            time.sleep(0.1)
+    assert message.headers["task"] == "nightlight.nonsense"
+    declare(client, "after-nonsense")
+    image = client.upload("after-nonsense", pictures.jpeg(seed=41))
+    assert client.wait(image.image_id).state == "ready"

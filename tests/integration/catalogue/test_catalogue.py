@@ -14,7 +14,7 @@ from nightlight.catalogue import images, jobs, migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import Remembered
 from nightlight.catalogue.images import Image, RenditionRow
-from nightlight.catalogue.profiles import Declaration
+from nightlight.catalogue.profiles import Declaration, ShownRendition
 from nightlight.catalogue.tables import metadata
 from nightlight.errors import CatalogueUnavailable, Conflict, LeaseLost
 from nightlight.ids import new_image_id, new_job_id, new_original_key
@@ -113,17 +113,19 @@ def test_a_deleted_profile_is_shown_to_nobody_and_comes_back_only_by_a_declarati
 
 def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile_id):
     ready, pending = add_image(catalogue, profile_id), add_image(catalogue, profile_id)
-    rows = [RenditionRow(f"{tier}-{ready}", tier, 0, "r", "webp", 5, 2, 2, "0" * 64) for tier in ("tiny", "full")]
+    rows = [RenditionRow(f"{tier}-{ready}", tier, 0, "r", "webp", 5, 2, 3, "0" * 64) for tier in ("tiny", "full")]
     with catalogue.transaction() as tx:
         tx.images.add_renditions(ready, rows, NOW)
         tx.profiles.set_current(profile_id, pending)
-        assert tx.profiles.shown([profile_id])[profile_id].names == {}
+        assert tx.profiles.shown([profile_id])[profile_id].renditions == {}
         tx.profiles.set_current(profile_id, ready)
-        assert tx.profiles.shown([profile_id])[profile_id].names == {}
+        assert tx.profiles.shown([profile_id])[profile_id].renditions == {}
         tx.images.set_state(ready, images.READY, ready_at=NOW)
         shown = tx.profiles.shown([profile_id, "nobody"])
     assert set(shown) == {profile_id}
-    assert shown[profile_id].names == {"tiny": f"tiny-{ready}", "full": f"full-{ready}"}
+    assert shown[profile_id].renditions == {
+        tier: ShownRendition(f"{tier}-{ready}", "webp", 3) for tier in ("tiny", "full")
+    }
     assert shown[profile_id].image_band == "age_13_15"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nightlight.delivery.access import Scope, Verifier, generate_key, mint
 from nightlight.delivery.names import NAME_PATTERN, Names
 from nightlight.delivery.tokens import KeyRing, UrlSigner, bucketed_expiry, decode_key
-from nightlight.errors import Forbidden, SettingsRefused, Unauthenticated
+from nightlight.errors import Forbidden, SettingsRefused, Unauthenticated, Unavailable
 
 KEY = bytes(range(32))
 RING = KeyRing({"b2": KEY, "a1": bytes(32)})
@@ -163,7 +163,37 @@ def test_a_clock_that_is_a_little_off_is_forgiven(keyed):
     assert verifier.verify(minted(private, now=datetime.now(UTC) + timedelta(seconds=20)))
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"keys": []}', '{"keys": [{"kty": "oct", "k": "eHg", "kid": "1"}]}'])
+def test_a_pem_key_file_serves_as_well(tmp_path):
+    from cryptography.hazmat.primitives import serialization
+    from jwt import PyJWK
+
+    private, _ = generate_key()
+    public = PyJWK(private).key.public_key()
+    path = tmp_path / "key.pem"
+    path.write_bytes(public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    verifier = Verifier(str(path), issuer="i", audience="a", leeway_s=30)
+    assert verifier.verify(minted(private)).subject == "s"
+    with pytest.raises(Unauthenticated):
+        verifier.verify(minted(generate_key()[0]))
+
+
+def test_a_jwks_that_cannot_be_fetched_is_an_outage_and_no_refusal(keyed, socket_enabled):
+    private, _ = keyed
+    remote = Verifier("https://127.0.0.1:1/jwks", issuer="i", audience="a", leeway_s=30)
+    with pytest.raises(Unavailable):
+        remote.verify(minted(private))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+        "",
+        "{}",
+        '{"keys": []}',
+        '{"keys": [{"kty": "oct", "k": "eHg", "kid": "1"}]}',
+    ],
+)
 def test_a_jwks_without_a_usable_key_stops_the_start(tmp_path, content):
     path = tmp_path / "jwks.json"
     path.write_text(content)
