@@ -22,7 +22,6 @@ from nightlight.flows.work import Work
 from nightlight.imaging.pipeline import render as pipeline
 from nightlight.settings import IntakeSettings, WorkerSettings
 from nightlight.store.local import LocalStore
-from nightlight.store.port import PutOnly
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
@@ -74,10 +73,8 @@ class House:
         settings = IntakeSettings()
         words = {**self.table.attributes, "assurance": ("none", "verified")}
         work = Work(self.catalogue, self.limits, self.clock)
-        put = PutOnly(self.originals)
-        put.put = lambda key, body, **more: self.originals.put(key, body, **more)  # asked anew each time
         self.declare = Declare(self.catalogue, words, self.clock)
-        self.intake = Intake(self.catalogue, put, settings, 60, self.clock)
+        self.intake = Intake(self.catalogue, self.originals, settings, 60, self.clock)
         self.delete = Delete(self.catalogue, self.clock)
         self.render = Render(
             work, self.originals, self.renditions, Names(bytes(32)), self.recipes,
