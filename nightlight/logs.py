@@ -75,7 +75,7 @@ def configure(general: GeneralSettings, log: LogSettings) -> None:
     root.handlers = [handler]
     root.setLevel(log.level.upper())
     # Access lines of the web server and wire logs of the SDKs carry paths and keys.
-    for noisy in ("uvicorn.access", "botocore", "boto3", "urllib3", "httpx", "httpcore", "amqp", "kombu"):
+    for noisy in ("uvicorn.access", "botocore", "boto3", "urllib3", "httpx", "httpcore", "amqp", "kombu", "alembic"):
         logging.getLogger(noisy).setLevel("WARNING")
 
 

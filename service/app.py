@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 import nightlight
 from service import problems
@@ -31,15 +32,17 @@ def create_app(house: ServiceHouse) -> FastAPI:
         yield
         house.close()
 
-    app = FastAPI(
-        title="Nightlight",
-        version=nightlight.__version__,
-        summary="Protects minors' profile pictures: uploads in, policy-decided low-resolution renditions out.",
-        docs_url="/docs" if settings.service.docs else None,
-        redoc_url=None,
-        openapi_url="/openapi.json" if settings.service.docs else None,
-        lifespan=lifespan,
-    )
+    about: dict[str, Any] = {
+        "title": "Nightlight",
+        "version": nightlight.__version__,
+        "summary": "Protects minors' profile pictures: uploads in, policy-decided low-resolution renditions out.",
+        "redoc_url": None,
+        "lifespan": lifespan,
+    }
+    if settings.service.docs:
+        app = FastAPIOffline(docs_url="/docs", **about)  # its scripts come from here, not from elsewhere
+    else:
+        app = FastAPI(docs_url=None, openapi_url=None, **about)
     app.state.house = house
     problems.install(app)
     for module in (profiles, images, decisions, pictures, health):

@@ -80,10 +80,10 @@ class Images:
         return Image(*row) if row else None
 
     def of_profile(self, profile_id: ProfileId) -> list[Image]:
-        """Return every image of a profile that is not deleted, the newest first."""
+        """Return every acknowledged image of a profile that is not deleted, the newest first."""
         query = (
             select(images)
-            .where(images.c.profile_id == profile_id, images.c.state != DELETED)
+            .where(images.c.profile_id == profile_id, images.c.state.not_in((DELETED, RECEIVING)))
             .order_by(images.c.sequence.desc())
         )
         return [Image(*row) for row in self._connection.execute(query)]

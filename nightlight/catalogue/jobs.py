@@ -65,8 +65,10 @@ class Jobs:
             )
         )
 
-    def lease(self, job_id: JobId, now: datetime, lease_s: float, *, take_over: bool = False) -> Lease | None:
-        """Take the job for ``lease_s`` seconds, or return None if it is done or somebody has it.
+    def lease(
+        self, job_id: JobId, kind: str, now: datetime, lease_s: float, *, take_over: bool = False
+    ) -> Lease | None:
+        """Take the job for ``lease_s`` seconds; None if it is done, of another kind, or somebody has it.
 
         ``take_over`` is for a message that the broker delivered again: its former holder is dead, so its
         lease does not count. If it was not dead after all, the attempt number keeps it from finishing.
@@ -75,7 +77,7 @@ class Jobs:
         open_ = jobs.c.state.in_((QUEUED, LEASED))
         statement = (
             update(jobs)
-            .where(jobs.c.job_id == job_id, open_ if take_over else and_(open_, free))
+            .where(jobs.c.job_id == job_id, jobs.c.kind == kind, open_ if take_over else and_(open_, free))
             .values(
                 state=LEASED,
                 attempt=jobs.c.attempt + 1,

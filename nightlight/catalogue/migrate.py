@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from nightlight.errors import CatalogueUnavailable
 
@@ -21,6 +22,8 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 def upgrade(engine: Engine) -> None:
     """Run every migration that the database lacks."""
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":  # a migration may take longer than a request may
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -41,8 +41,8 @@ class Work:
         """
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            lease = tx.jobs.lease(JobId(job_id), now, self.limits.lease_s, take_over=redelivered)
-        if lease is None or lease.kind != kind:
+            lease = tx.jobs.lease(JobId(job_id), kind, now, self.limits.lease_s, take_over=redelivered)
+        if lease is None:
             return "nothing"
         log = logs.get(kind)
         with structlog.contextvars.bound_contextvars(

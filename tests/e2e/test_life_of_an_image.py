@@ -245,3 +245,16 @@ def all_keys(stack):
     for bucket in (stack.buckets.originals, stack.buckets.renditions):
         for page in stack.buckets.owner.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             yield from (item["Key"] for item in page.get("Contents", []))
+
+
+def test_the_openapi_page_needs_nothing_from_elsewhere(stack):
+    import re
+
+    page = httpx.get(f"{stack.url}/docs").text
+    addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", page)
+    assert addresses
+    for address in addresses:
+        assert address.startswith("/")
+        assert httpx.get(f"{stack.url}{address}").status_code == 200
+    paths = httpx.get(f"{stack.url}/openapi.json").json()["paths"]
+    assert {"/v1/decisions", "/v1/profiles/{profile_id}/image", "/a/{name}.{extension}"} <= set(paths)

@@ -56,7 +56,7 @@ def add_job(catalogue, image_id, due=NOW):
 
 def lease(catalogue, job_id, now, **options):
     with catalogue.transaction() as tx:
-        return tx.jobs.lease(job_id, now, 60, **options)
+        return tx.jobs.lease(job_id, jobs.RENDER, now, 60, **options)
 
 
 def test_the_migrations_make_exactly_the_tables(catalogue):
@@ -143,6 +143,13 @@ def test_a_job_is_leased_to_one_of_many_at_once(catalogue, profile_id):
     with ThreadPoolExecutor(8) as pool:
         leases = list(pool.map(lambda _: lease(catalogue, job_id, NOW), range(8)))
     assert len([one for one in leases if one]) == 1
+
+
+def test_a_job_is_not_leased_as_one_of_another_kind(catalogue, profile_id):
+    job_id = add_job(catalogue, add_image(catalogue, profile_id))
+    with catalogue.transaction() as tx:
+        assert tx.jobs.lease(job_id, jobs.ERASE, NOW, 60, take_over=True) is None
+    assert lease(catalogue, job_id, NOW).attempt == 1
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_holder_cannot_finish(catalogue, profile_id):

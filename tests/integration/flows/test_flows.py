@@ -12,7 +12,7 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import images as images_table
 from nightlight.catalogue.tables import jobs as jobs_table
 from nightlight.delivery.names import Names
-from nightlight.errors import QueueUnavailable, StoreUnavailable
+from nightlight.errors import ProfileNotDeclared, QueueUnavailable, StoreUnavailable
 from nightlight.flows.declare import Declare
 from nightlight.flows.erase import Delete, Erase
 from nightlight.flows.intake import Intake
@@ -159,6 +159,21 @@ def test_an_upload_whose_bytes_cannot_be_stored_is_not_acknowledged_and_is_erase
     assert house.state(image_id) == images.DELETED
 
 
+def test_a_profile_deleted_while_an_upload_is_being_stored_keeps_nothing_of_it(house, profile_id):
+    put = house.originals.store.put
+
+    def deleted_meanwhile(*arguments, **more):
+        created = put(*arguments, **more)
+        house.delete.profile(profile_id, actor="t")
+        return created
+
+    house.originals.store.put = deleted_meanwhile
+    with pytest.raises(ProfileNotDeclared):
+        house.upload(profile_id)
+    assert house.deliver() == ["erased"]
+    assert house.objects() == []
+
+
 def test_a_store_that_is_away_puts_the_job_back_with_growing_pauses_and_no_limit(house, profile_id):
     image = house.upload(profile_id)
     house.renditions.off = {"put"}
@@ -276,7 +291,7 @@ def test_three_attempts_that_vanish_quarantine_the_picture(house, profile_id):
     ((_, job_id),) = house.sent
     for _ in range(3):
         with house.catalogue.transaction() as tx:
-            assert tx.jobs.lease(job_id, house.clock.now, 60, take_over=True)
+            assert tx.jobs.lease(job_id, jobs.RENDER, house.clock.now, 60, take_over=True)
     house.clock.forward(seconds=10)
     assert house.render.run(job_id, redelivered=True) == "quarantined"
     with house.catalogue.reading() as tx:
