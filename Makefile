@@ -54,6 +54,8 @@ lint: setup
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec infra/compose.yaml
 	$(BIN)/nightlight policy check policies
+	$(BIN)/nightlight policy mutate policies
+	$(BIN)/nightlight policy schema policies --check
 	$(BIN)/python docs/generate.py --check
 
 format: setup

@@ -152,7 +152,7 @@ def memory(path):
 
 
 def policy_recipes():
-    _, table = compile_folder(HERE.parent / "policies")
+    table = compile_folder(HERE.parent / "policies").table
     return recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
 
 

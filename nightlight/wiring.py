@@ -19,7 +19,7 @@ from nightlight.clock import Clock, system_clock
 from nightlight.delivery.access import Verifier
 from nightlight.delivery.names import Names
 from nightlight.delivery.tokens import KeyRing, UrlSigner, decode_key
-from nightlight.errors import NightlightError, SettingsRefused
+from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight.flows.decide import Decide
 from nightlight.flows.declare import Declare
 from nightlight.flows.deliver import Deliver
@@ -30,6 +30,7 @@ from nightlight.flows.render import Render
 from nightlight.flows.work import Work
 from nightlight.imaging.recipe import Recipe, recipes
 from nightlight.policy.compile import compile_folder
+from nightlight.policy.prove import prove
 from nightlight.settings import Deployment, Environment, Settings, StoreKind, require
 from nightlight.store.port import PutOnly
 
@@ -215,7 +216,11 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
 
 
 def _policy(settings: Settings) -> tuple[Pack, Table, tuple[Recipe, ...]]:
-    pack, table = compile_folder(settings.policy.dir)
+    compiled = compile_folder(settings.policy.dir)
+    failures = prove(compiled)
+    if failures:
+        raise PolicyRefused("\n".join(str(failure) for failure in failures))
+    pack, table = compiled.pack, compiled.table
     return pack, table, recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
 
 

@@ -9,13 +9,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
-def pack_and_table():
+def compiled():
     return compile_folder(ROOT / "policies")
 
 
 @pytest.fixture(scope="session")
-def table(pack_and_table):
-    return pack_and_table[1]
+def table(compiled):
+    return compiled.table
 
 
 @pytest.fixture(scope="session")

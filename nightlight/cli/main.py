@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 import nightlight
+from nightlight.cli import policy
 from nightlight.errors import NightlightError
 
 app = typer.Typer(
@@ -19,10 +19,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-policy_app = typer.Typer(help="Check policy packs.", no_args_is_help=True)
 keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
-app.add_typer(policy_app, name="policy")
+app.add_typer(policy.app, name="policy")
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 
@@ -67,48 +66,6 @@ def demo(
     from nightlight.cli.demo import run
 
     raise typer.Exit(run(out, stay=stay, as_json=as_json))
-
-
-@policy_app.command("check")
-def policy_check(
-    folder: Annotated[Path, typer.Argument(help="The policy pack.")] = Path("policies"), as_json: JsonFlag = False
-) -> None:
-    """Load and compile a pack and try its cases; exit 1 with every problem as file:line:column.
-
-    Example: `nightlight policy check policies`
-    """
-    from nightlight.imaging.recipe import recipes
-    from nightlight.policy.compile import compile_folder
-    from nightlight.policy.problems import PolicyProblems
-
-    try:
-        pack, table = compile_folder(folder)
-        recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
-    except PolicyProblems as error:
-        if as_json:
-            found = [
-                {
-                    "file": p.place.file,
-                    "line": p.place.line,
-                    "column": p.place.column,
-                    "code": p.code,
-                    "message": p.message,
-                }
-                for p in error.problems
-            ]
-            typer.echo(json.dumps({"ok": False, "problems": found}, indent=2))
-        else:
-            typer.echo(str(error), err=True)
-            typer.echo(f"{len(error.problems)} problem(s); see docs/policy/errors.md", err=True)
-        raise typer.Exit(1) from None
-    cases = sum(len(document.cases) for _, document in pack.cases)
-    if as_json:
-        typer.echo(
-            json.dumps({"ok": True, "digest": table.digest, "combinations": len(table), "cases": cases}, indent=2)
-        )
-    else:
-        typer.echo(f"{len(pack.rules.rules)} rules, {len(table):,} combinations, {cases} cases: all right")
-        typer.echo(f"policy digest {table.digest}")
 
 
 @keys_app.command("init")

@@ -2,173 +2,190 @@
 
 from __future__ import annotations
 
-import itertools
-import math
+import hashlib
+import json
 from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nightlight.policy.load import Pack, expand, load
+import numpy as np
+
+from nightlight.policy.cases import try_cases
+from nightlight.policy.load import Pack, load
 from nightlight.policy.problems import Problems
-from nightlight.policy.table import NONE_TIER, Outcome, Table, none_because, strides
+from nightlight.policy.retention import RetentionTable, compile_retention
+from nightlight.policy.sentences import sentences
+from nightlight.policy.space import Mask, Ranks, Space, space_of
+from nightlight.policy.table import Outcome, Table, none_because
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from nightlight.policy.documents import Rule
 
 MAX_COMBINATIONS = 250_000
-_UNSET = 255
-_FIELDS = ("tier", "cache_s", "per_hour")
+UNSET = 255
+FIELDS = ("tier", "cache_s", "per_hour")
+IMPOSSIBLE = "impossible"
 
 
-def compile_folder(folder: Path) -> tuple[Pack, Table]:
-    """Load, compile and try the cases of the pack in ``folder``; raise PolicyProblems if anything fails."""
-    pack = load(folder)
-    table = compile_pack(pack)
-    try_cases(pack, table)
-    return pack, table
+@dataclass(frozen=True)
+class Compiled:
+    """A pack with its table, and what proofs and comparisons need: ranks as arrays over the space.
 
-
-def compile_pack(pack: Pack) -> Table:
-    """Return the table of ``pack``; raise PolicyProblems if it is too large or leaves a combination open."""
-    problems = Problems()
-    attributes = pack.vocabulary.attributes
-    size = math.prod(len(words) for words in attributes.values())
-    place = pack.rules_source.place(("rules",))
-    if size > MAX_COMBINATIONS:
-        message = (
-            f"the vocabulary makes {size:,} combinations; at most {MAX_COMBINATIONS:,} can be proved. Use fewer words"
-        )
-        problems.add(place, "too-many-combinations", message)
-        problems.refuse()
-    space = _Space(attributes)
-    lowest, bound = _ceilings(pack, space, size)
-    impossible = {
-        cell for condition in pack.vocabulary.impossible for cell in space.cells(expand(condition, pack.vocabulary))
-    }
-    cells = array("H", bytes(2 * size))
-    outcomes: list[Outcome] = []
-    numbers: dict[Outcome, int] = {}
-    gaps: dict[str, list[int]] = {}
-    for cell in range(size):
-        outcome = _outcome(pack, cell, lowest, bound, impossible=cell in impossible, gaps=gaps)
-        number = numbers.setdefault(outcome, len(outcomes))
-        if number == len(outcomes):
-            outcomes.append(outcome)
-        cells[cell] = number
-    for field, open_cells in gaps.items():
-        words = ", ".join(f"{name} {word}" for name, word in space.words(open_cells[0]))
-        message = f"no rule limits {field} in {len(open_cells):,} combinations, for example: {words}"
-        problems.add(place, "gap", message)
-    problems.refuse()
-    return Table(attributes, cells, tuple(outcomes), pack.tiers.tiers)
-
-
-def try_cases(pack: Pack, table: Table) -> None:
-    """Raise PolicyProblems naming every case whose answer differs from the one expected."""
-    problems = Problems()
-    for source, document in pack.cases:
-        for index, case in enumerate(document.cases):
-            outcome = table.decide(case.given)
-            got = {
-                "tier": outcome.tier,
-                "cache_s": outcome.cache_s,
-                "per_hour": outcome.per_hour,
-                "because": outcome.rule,
-            }
-            for field, wanted in case.expect.model_dump(exclude_none=True).items():
-                if got[field] != wanted:
-                    message = (
-                        f"case '{case.name}': expected {field} {wanted}, got {got[field]} (bound by '{outcome.rule}')"
-                    )
-                    problems.add(source.place(("cases", index, "expect", field)), "case-failed", message)
-    problems.refuse()
-
-
-def _ceilings(pack: Pack, space: _Space, size: int) -> tuple[dict[str, bytearray], array[int]]:
-    """Return, for each field, the index of the lowest ceiling of each cell, and the rule that bound the tier.
-
-    Rules are taken in the order of their ids, and a tie keeps the first, so that the order in which they
-    are written cannot matter.
+    ``ranks[field]`` is the index of each combination's outcome in the vocabulary's list for the field
+    (0 protects most), already canonical; ``bound`` is the number of the rule that bound the tier.
     """
-    lowest = {field: bytearray([_UNSET]) * size for field in _FIELDS}
-    bound = array("H", bytes(2 * size))
-    indexed = {
-        field: {value: i for i, value in enumerate(getattr(pack.vocabulary.outcomes, field))} for field in _FIELDS
-    }
-    by_id = sorted(range(len(pack.rules.rules)), key=lambda number: pack.rules.rules[number].id)
-    for number in by_id:
-        rule = pack.rules.rules[number]
-        limits = {field: indexed[field][value] for field, value in rule.at_most.model_dump(exclude_none=True).items()}
-        for cell in _region(rule, pack, space):
-            for field, index in limits.items():
-                column = lowest[field]
-                if index < column[cell]:
-                    column[cell] = index
-                    if field == "tier":
-                        bound[cell] = number
+
+    pack: Pack
+    space: Space
+    ranks: Mapping[str, Ranks]
+    bound: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
+    impossible: Mask
+    retention: RetentionTable
+    table: Table
+
+    @property
+    def possible(self) -> Mask:
+        """Return which combinations can occur."""
+        return ~self.impossible
+
+    @cached_property
+    def limits(self) -> list[dict[str, int]]:
+        """Return each rule's ceilings as ranks."""
+        return [limits(rule, self.pack) for rule in self.pack.rules.rules]
+
+    @cached_property
+    def regions(self) -> list[Mask]:
+        """Return where each rule applies."""
+        return [self.space.region(rule.when, rule.unless) for rule in self.pack.rules.rules]
+
+
+def compile_folder(folder: Path) -> Compiled:
+    """Load, compile and try the cases of the pack in ``folder``; raise PolicyProblems if anything fails."""
+    compiled = compile_pack(load(folder))
+    problems = Problems()
+    for source, index, message in try_cases(compiled.pack.cases, compiled.table):
+        problems.add(source.place(index), "case-failed", message)
+    problems.refuse()
+    return compiled
+
+
+def compile_pack(pack: Pack) -> Compiled:
+    """Return ``pack`` compiled; raise PolicyProblems if it is too large, has gaps or rules that match nothing."""
+    problems = Problems()
+    space = space_of(pack.vocabulary)
+    place = pack.rules_source.place(("rules",))
+    if space.size > MAX_COMBINATIONS:
+        limit = f"at most {MAX_COMBINATIONS:,} can be proved. Use fewer words"
+        problems.add(place, "too-many-combinations", f"the vocabulary makes {space.size:,} combinations; {limit}")
+        problems.refuse()
+    impossible = np.zeros(space.shape, dtype=np.bool_)
+    for condition in pack.vocabulary.impossible:
+        impossible |= space.region(condition)
+    _refuse_dead_rules(pack, space, impossible, problems)
+    rules = pack.rules.rules
+    lowest, bound = ceilings(
+        [(space.region(rule.when, rule.unless), limits(rule, pack)) for rule in rules], space, order=_by_id(rules)
+    )
+    ranks = canonical(lowest, impossible)
+    for field in FIELDS:
+        gap = ranks[field] == UNSET
+        if gap.any():
+            told = "; ".join(s.text for s in sentences(space, gap, impossible=impossible)[:3])
+            problems.add(place, "gap", f"no rule limits {field} in {int(gap.sum()):,} combinations: {told}")
+            break
+    problems.refuse()
+    retention = compile_retention(pack)
+    table = _table(pack, space, ranks, bound, impossible, retention)
+    return Compiled(pack, space, ranks, bound, impossible, retention, table)
+
+
+def limits(rule: Rule, pack: Pack) -> dict[str, int]:
+    """Return a rule's ceilings as ranks: positions in the vocabulary's lists of outcomes."""
+    given = rule.at_most.model_dump(exclude_none=True)
+    return {field: getattr(pack.vocabulary.outcomes, field).index(value) for field, value in given.items()}
+
+
+def ceilings(
+    rules: Sequence[tuple[Mask, Mapping[str, int]]], space: Space, *, order: Sequence[int]
+) -> tuple[dict[str, Ranks], np.ndarray[tuple[int, ...], np.dtype[np.uint16]]]:
+    """Return, for each field, the lowest ceiling of each combination (UNSET where none), and the binding rule.
+
+    Rules are taken in ``order``, and a tie keeps the first, so that the order in which they are written
+    cannot matter.
+    """
+    lowest: dict[str, Ranks] = {field: np.full(space.shape, UNSET, dtype=np.uint8) for field in FIELDS}
+    bound = np.zeros(space.shape, dtype=np.uint16)
+    for number in order:
+        region, limit = rules[number]
+        for field, rank in limit.items():
+            lower = region & (lowest[field] > rank)
+            lowest[field][lower] = rank
+            if field == "tier":
+                bound[lower] = number
     return lowest, bound
 
 
-def _region(rule: Rule, pack: Pack, space: _Space) -> Iterator[int]:
-    when = expand(rule.when, pack.vocabulary)
-    if not rule.unless:
-        return space.cells(when)
-    unless = expand(rule.unless, pack.vocabulary)
-    both = {name: when.get(name, words) & words for name, words in unless.items()}
-    excepted = set(space.cells({**when, **both}))
-    return (cell for cell in space.cells(when) if cell not in excepted)
+def canonical(lowest: Mapping[str, Ranks], impossible: Mask) -> dict[str, Ranks]:
+    """Return ranks in which everything that shows nothing is one and the same ``none``.
+
+    A picture that may not be cached at all, or be seen zero times an hour, is not shown; nor is anything
+    in a combination that cannot occur. A combination without a ceiling for its tier stays UNSET.
+    """
+    nothing = impossible.copy()
+    for field in FIELDS:
+        nothing |= lowest[field] == 0
+    nothing &= impossible | (lowest["tier"] != UNSET)
+    return {field: np.where(nothing, np.uint8(0), lowest[field]) for field in FIELDS}
 
 
-def _outcome(
+def _by_id(rules: Sequence[Rule]) -> list[int]:
+    return sorted(range(len(rules)), key=lambda number: rules[number].id)
+
+
+def _refuse_dead_rules(pack: Pack, space: Space, impossible: Mask, problems: Problems) -> None:
+    for number, rule in enumerate(pack.rules.rules):
+        if not (space.region(rule.when, rule.unless) & ~impossible).any():
+            place = pack.rules_source.place(("rules", number))
+            message = f"rule '{rule.id}' matches no combination that can occur; take it away or mend its condition"
+            problems.add(place, "dead-rule", message)
+    problems.refuse()
+
+
+def _table(
     pack: Pack,
-    cell: int,
-    lowest: Mapping[str, bytearray],
-    bound: array[int],
-    *,
-    impossible: bool,
-    gaps: dict[str, list[int]],
-) -> Outcome:
-    if impossible:
-        return none_because("impossible")
-    ranks = [lowest[field][cell] for field in _FIELDS]
-    if ranks[0] == _UNSET:
-        gaps.setdefault("tier", []).append(cell)
-        return none_because("gap")
-    rule = pack.rules.rules[bound[cell]].id
-    # A picture that may not be cached at all, or be seen zero times an hour, is not shown.
-    if 0 in ranks:
+    space: Space,
+    ranks: Mapping[str, Ranks],
+    bound: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
+    impossible: Mask,
+    retention: RetentionTable,
+) -> Table:
+    """Return the table: combinations with equal outcome and rule share one Outcome."""
+    columns = [ranks[field].astype(np.uint32) for field in FIELDS]
+    who = np.where(impossible, np.uint32(len(pack.rules.rules)), bound.astype(np.uint32))
+    packed = (columns[0] << 28 | columns[1] << 24 | columns[2] << 20 | who).ravel()
+    kinds, cells = np.unique(packed, return_inverse=True)
+    outcomes = tuple(_outcome(pack, int(kind)) for kind in kinds)
+    meaning = {"tiers": pack.tiers.model_dump(mode="json")["tiers"], "retention": retention.meaning()}
+    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    return Table(
+        space.attributes,
+        array("H", cells.astype(np.uint16).tobytes()),
+        outcomes,
+        pack.tiers.tiers,
+        besides=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _outcome(pack: Pack, kind: int) -> Outcome:
+    number = kind & 0xFFFFF
+    rule = IMPOSSIBLE if number == len(pack.rules.rules) else pack.rules.rules[number].id
+    tier, cache_s, per_hour = kind >> 28, kind >> 24 & 0xF, kind >> 20 & 0xF
+    if tier == 0:
         return none_because(rule)
-    for field, rank in zip(_FIELDS, ranks, strict=True):
-        if rank == _UNSET:
-            gaps.setdefault(field, []).append(cell)
-            return none_because("gap")
     outcomes = pack.vocabulary.outcomes
-    tier, cache_s, per_hour = outcomes.tier[ranks[0]], outcomes.cache_s[ranks[1]], outcomes.per_hour[ranks[2]]
-    if tier == NONE_TIER:  # pragma: no cover - rank 0, handled above
-        return none_because(rule)
-    return Outcome((ranks[0], ranks[1], ranks[2]), tier, cache_s, per_hour, rule)
-
-
-class _Space:
-    """The combinations of an attribute list, numbered in row-major order."""
-
-    def __init__(self, attributes: Mapping[str, tuple[str, ...]]) -> None:
-        self._attributes = attributes
-        self._strides = strides(attributes)
-
-    def cells(self, condition: Mapping[str, frozenset[str]]) -> Iterator[int]:
-        """Yield the number of every combination that ``condition`` matches."""
-        offsets = [
-            [index * stride for index, word in enumerate(words) if name not in condition or word in condition[name]]
-            for (name, words), stride in zip(self._attributes.items(), self._strides, strict=True)
-        ]
-        return map(sum, itertools.product(*offsets))
-
-    def words(self, cell: int) -> list[tuple[str, str]]:
-        """Return the combination with this number, as (attribute, word) pairs."""
-        return [
-            (name, words[cell // stride % len(words)])
-            for (name, words), stride in zip(self._attributes.items(), self._strides, strict=True)
-        ]
+    values = outcomes.tier[tier], outcomes.cache_s[cache_s], outcomes.per_hour[per_hour]
+    return Outcome((tier, cache_s, per_hour), *values, rule)

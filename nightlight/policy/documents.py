@@ -119,7 +119,15 @@ class Always(Document):
     id: Identifier
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
-    tier_at_most: Used
+    tier_at_most: Used | None = None
+    cache_s_at_most: int | None = None
+    per_hour_at_most: int | None = None
+
+    @property
+    def caps(self) -> dict[str, str | int]:
+        """Return the caps that are given, by field."""
+        given = {"tier": self.tier_at_most, "cache_s": self.cache_s_at_most, "per_hour": self.per_hour_at_most}
+        return {field: value for field, value in given.items() if value is not None}
 
 
 class Compare(Document):
@@ -159,10 +167,10 @@ class Expectation(Document):
 
 
 class Case(Document):
-    """One example: every attribute given, and the answer expected."""
+    """One example: every attribute given (a list means one case for each word), and the answer expected."""
 
     name: Sentence
-    given: dict[Used, Used]
+    given: Annotated[dict[Used, Words], Field(max_length=16)]
     expect: Expectation
 
 

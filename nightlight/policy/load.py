@@ -23,8 +23,6 @@ from nightlight.policy.source import Source, read
 from nightlight.policy.words import Words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nightlight.policy.source import Path_
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
@@ -42,6 +40,8 @@ class Pack:
     checks: Checks
     cases: tuple[tuple[Source, Cases], ...]
     rules_source: Source
+    retention_source: Source
+    checks_source: Source
 
 
 def load(folder: Path) -> Pack:
@@ -69,16 +69,9 @@ def load(folder: Path) -> Pack:
     for source, document in kept:
         words.check_cases(source, document)
     problems.refuse()
-    return Pack(vocabulary[1], tiers[1], rules[1], retention[1], checks[1], tuple(kept), rules[0])
-
-
-def expand(condition: Mapping[str, tuple[str, ...]], vocabulary: Vocabulary) -> dict[str, frozenset[str]]:
-    """Return ``condition`` with every group replaced by its words."""
-    expanded: dict[str, frozenset[str]] = {}
-    for attribute, words in condition.items():
-        groups = vocabulary.groups.get(attribute, {})
-        expanded[attribute] = frozenset(plain for word in words for plain in groups.get(word, (word,)))
-    return expanded
+    return Pack(
+        vocabulary[1], tiers[1], rules[1], retention[1], checks[1], tuple(kept), rules[0], retention[0], checks[0]
+    )
 
 
 def _document(

@@ -47,8 +47,13 @@ class Table:
         cells: array[int],
         outcomes: tuple[Outcome, ...],
         tiers: Mapping[str, Tier],
+        *,
+        besides: str = "",
     ) -> None:
-        """Take cells in row-major order of ``attributes``; each is an index into ``outcomes``."""
+        """Take cells in row-major order of ``attributes``; each is an index into ``outcomes``.
+
+        ``besides`` is a hash of what else the policy means (recipes and retention), for the digest.
+        """
         self.attributes = dict(attributes)
         self.outcomes = outcomes
         self.tiers = dict(tiers)
@@ -57,7 +62,7 @@ class Table:
             (name, {word: index * stride for index, word in enumerate(words)})
             for (name, words), stride in zip(self.attributes.items(), strides(self.attributes), strict=True)
         )
-        self.digest = self._digest()
+        self.digest = self._digest(besides)
 
     def __len__(self) -> int:
         """Return the number of combinations."""
@@ -77,13 +82,13 @@ class Table:
         """Return the names of attributes in ``given`` that are missing or whose word is not known."""
         return [name for name, offsets in self._offsets if given.get(name) not in offsets]
 
-    def _digest(self) -> str:
-        """Return a SHA-256, in hexadecimal, of what the table means: its space and outcomes, not its rules."""
+    def _digest(self, besides: str) -> str:
+        """Return a SHA-256, in hexadecimal, of what the policy means: space, outcomes, recipes, retention; no rules."""
         meaning = [[o.tier, o.cache_s, o.per_hour] for o in self.outcomes]
         unique = sorted({json.dumps(m) for m in meaning})
         renumbered = array("H", (unique.index(json.dumps(m)) for m in meaning))
         canonical = array("H", (renumbered[cell] for cell in self._cells))
-        head = json.dumps([self.attributes, unique], sort_keys=False, separators=(",", ":"))
+        head = json.dumps([self.attributes, unique, besides], sort_keys=False, separators=(",", ":"))
         body = b"".join(value.to_bytes(2, "big") for value in canonical)
         return hashlib.sha256(head.encode() + b"\0" + body).hexdigest()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from nightlight.policy.cases import MAX_EXPANDED
 from nightlight.policy.documents import (
     Always,
     Cases,
@@ -136,7 +138,11 @@ class Words:
                     place = source.place((*path, "along"))
                     self._problems.add(place, "unknown-attribute", f"'{along}' is not an attribute{hint}")
         for index, always in enumerate(checks.always):
-            self._outcome(source, ("always", index, "tier_at_most"), "tier", always.tier_at_most)
+            if not always.caps:
+                message = f"check '{always.id}' caps nothing; give tier_at_most, cache_s_at_most or per_hour_at_most"
+                self._problems.add(source.place(("always", index)), "empty-ceiling", message)
+            for field, value in always.caps.items():
+                self._outcome(source, ("always", index, f"{field}_at_most"), field, value)
         for index, compare in enumerate(checks.compare):
             known = self._vocabulary.attributes.get(compare.along, ())
             for position, word in enumerate(compare.never_more_open):
@@ -147,9 +153,12 @@ class Words:
         """Check that every case gives every attribute, and expects values that exist."""
         for index, case in enumerate(cases.cases):
             path: Path_ = ("cases", index)
-            self._condition(
-                source, (*path, "given"), {name: (word,) for name, word in case.given.items()}, groups=False
-            )
+            self._condition(source, (*path, "given"), case.given, groups=False)
+            count = math.prod(len(words) for words in case.given.values())
+            if count > MAX_EXPANDED:
+                place = source.place((*path, "given"))
+                message = f"case '{case.name}' stands for {count:,} combinations; at most {MAX_EXPANDED:,}"
+                self._problems.add(place, "case-too-large", message)
             missing = [name for name in self._vocabulary.attributes if name not in case.given]
             if missing:
                 place = source.place((*path, "given"))

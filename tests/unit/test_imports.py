@@ -14,10 +14,10 @@ def loaded(statement, *modules):
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import service.app", ("PIL", "numpy", "boto3", "celery")),
+        ("import service.app", ("PIL", "boto3", "celery")),
         ("import nightlight.client", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "ruamel.yaml")),
-        ("import workers.schedule", ("PIL", "numpy", "boto3", "fastapi")),
-        ("import nightlight.policy.compile", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "httpx")),
+        ("import workers.schedule", ("PIL", "boto3", "fastapi")),
+        ("import nightlight.policy.table", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "httpx")),
         ("import nightlight.cli.main", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi")),
     ],
 )

@@ -5,9 +5,14 @@ import shutil
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.load import expand
+from nightlight.policy.space import space_of
 from nightlight.policy.table import DOUBT, more_protective
 from tests.conftest import ROOT
+
+
+def expand(condition, pack):
+    space = space_of(pack.vocabulary)
+    return {name: space.words(name, words) for name, words in condition.items()}
 
 
 def combinations(table):
@@ -15,13 +20,13 @@ def combinations(table):
         yield dict(zip(table.attributes, words, strict=True))
 
 
-def test_the_table_agrees_with_the_rules_read_one_by_one(pack_and_table):
+def test_the_table_agrees_with_the_rules_read_one_by_one(compiled):
     """An independent reading: for sampled combinations, take the lowest of all matching ceilings."""
-    pack, table = pack_and_table
+    pack, table = compiled.pack, compiled.table
     outcomes = pack.vocabulary.outcomes
 
     def matches(condition, given):
-        return all(given[name] in words for name, words in expand(condition, pack.vocabulary).items())
+        return all(given[name] in words for name, words in expand(condition, pack).items())
 
     sample = random.Random(7).sample(list(combinations(table)), 3000)
     for given in sample:
@@ -58,22 +63,25 @@ def test_promise_6_an_outsiders_outcome_tells_no_age_unless_an_adult_chose_to_be
         assert (got.tier, got.cache_s, got.per_hour) == (reference.tier, reference.cache_s, reference.per_hour)
 
 
-def test_every_always_check_of_the_pack_holds(pack_and_table):
-    pack, table = pack_and_table
+def test_every_always_check_of_the_pack_holds(compiled):
+    pack, table = compiled.pack, compiled.table
     order = pack.vocabulary.outcomes.tier
     for check in pack.checks.always:
-        where = expand(check.where, pack.vocabulary)
+        where = expand(check.where, pack)
         for given in combinations(table):
             if all(given[name] in words for name, words in where.items()):
-                assert order.index(table.decide(given).tier) <= order.index(check.tier_at_most), (check.id, given)
+                outcome = table.decide(given)
+                assert order.index(outcome.tier) <= order.index(check.tier_at_most or order[-1]), (check.id, given)
+                assert check.cache_s_at_most is None or outcome.cache_s <= check.cache_s_at_most
+                assert check.per_hour_at_most is None or outcome.per_hour <= check.per_hour_at_most
 
 
-def test_every_compare_and_same_check_of_the_pack_holds(pack_and_table):
-    pack, table = pack_and_table
+def test_every_compare_and_same_check_of_the_pack_holds(compiled):
+    pack, table = compiled.pack, compiled.table
     order = pack.vocabulary.outcomes.tier
     possible = [given for given in combinations(table) if table.decide(given).rule != "impossible"]
     for check in pack.checks.compare:
-        where, unless = expand(check.where, pack.vocabulary), expand(check.unless, pack.vocabulary)
+        where, unless = expand(check.where, pack), expand(check.unless, pack)
         for left, right in itertools.pairwise(check.never_more_open):
             for given in possible:
                 if given[check.along] != left or not all(given[name] in words for name, words in where.items()):
@@ -84,7 +92,7 @@ def test_every_compare_and_same_check_of_the_pack_holds(pack_and_table):
                 if other.rule != "impossible":
                     assert order.index(table.decide(given).tier) <= order.index(other.tier), (check.id, given)
     for check in pack.checks.same:
-        where = expand(check.where, pack.vocabulary)
+        where = expand(check.where, pack)
         along = where.pop(check.along, frozenset(table.attributes[check.along]))
         seen = {}
         for given in possible:
@@ -103,15 +111,15 @@ def test_missing_and_unknown_words_give_doubt(table, broken):
     assert DOUBT.tier == "none"
 
 
-def test_the_order_of_rules_and_their_wording_change_neither_outcome_nor_digest(tmp_path, pack_and_table):
-    _, table = pack_and_table
+def test_the_order_of_rules_and_their_wording_change_neither_outcome_nor_digest(tmp_path, compiled):
+    table = compiled.table
     shutil.copytree(ROOT / "policies", tmp_path / "p")
     text = (tmp_path / "p/rules.yaml").read_text()
     head, _, body = text.partition("rules:\n")
     rules = ["  - id:" + part for part in body.split("  - id:")[1:]]
     random.Random(3).shuffle(rules)
     (tmp_path / "p/rules.yaml").write_text(head + "rules:\n" + "".join(rules).replace("own choice", "their own choice"))
-    _, shuffled = compile_folder(tmp_path / "p")
+    shuffled = compile_folder(tmp_path / "p").table
     assert shuffled.digest == table.digest
     for given in random.Random(5).sample(list(combinations(table)), 2000):
         assert shuffled.decide(given) == table.decide(given)
@@ -121,7 +129,7 @@ def test_the_digest_changes_when_a_ceiling_does(tmp_path, table):
     shutil.copytree(ROOT / "policies", tmp_path / "p")
     path = tmp_path / "p/rules.yaml"
     path.write_text(path.read_text().replace("per_hour: 120", "per_hour: 30", 1))
-    _, changed = compile_folder_without_cases(tmp_path / "p")
+    changed = compile_folder_without_cases(tmp_path / "p").table
     assert changed.digest != table.digest
 
 
@@ -138,7 +146,7 @@ def test_adding_a_rule_can_only_protect(tmp_path, table):
         path.read_text()
         + "  - {id: extra, why: a test, when: {region: uk}, at_most: {tier: low, cache_s: 60, per_hour: 600}}\n"
     )
-    _, stricter = compile_folder_without_cases(tmp_path / "p")
+    stricter = compile_folder_without_cases(tmp_path / "p").table
     changed = 0
     for given in combinations(table):
         before, after = table.decide(given), stricter.decide(given)

@@ -1,0 +1,147 @@
+"""Mutation coverage: whether some check would fail if a rule were deleted or loosened by mistake.
+
+Every rule is deleted, each of its ceilings loosened by a step, each word of its ``when`` taken out, and
+each word that is missing added to its ``when`` and ``unless``. A mutant that opens anything and passes every
+check is a hole in the checks, and is told with what it opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nightlight.policy.compile import FIELDS, UNSET, canonical, ceilings
+from nightlight.policy.prove import holds, opens
+from nightlight.policy.sentences import Sentence, sentences
+
+if TYPE_CHECKING:
+    from nightlight.policy.compile import Compiled
+    from nightlight.policy.documents import Rule
+    from nightlight.policy.space import Mask, Ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A mutant that no check catches: what was done to which rule, and what that opens."""
+
+    rule: str
+    change: str
+    count: int
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MutationReport:
+    """How many mutants there were, how many opened something, and those that no check caught."""
+
+    mutants: int
+    opening: int
+    survivors: tuple[Survivor, ...]
+
+
+def mutate(compiled: Compiled) -> MutationReport:
+    """Return the mutation report of a pack."""
+    total = opening = 0
+    survivors = []
+    base = _Others(compiled)
+    for number, rule in enumerate(compiled.pack.rules.rules):
+        without = base.without(number)
+        for change, region, limit in _mutants(compiled, number, rule):
+            total += 1
+            lowest = {field: ranks.copy() for field, ranks in without.items()}
+            if region is not None:
+                for field, rank in limit.items():
+                    lower = region & (lowest[field] > rank)
+                    lowest[field][lower] = rank
+            ranks = canonical(lowest, compiled.impossible)
+            if not opens(compiled.ranks, ranks):
+                continue
+            opening += 1
+            if _gap(ranks) or not holds(
+                compiled.pack.checks, compiled.space, ranks, compiled.impossible, compiled.pack.vocabulary
+            ):
+                continue
+            more = np.zeros(compiled.space.shape, dtype=np.bool_)
+            for field in FIELDS:
+                more |= ranks[field] > compiled.ranks[field]
+            told = sentences(compiled.space, more, impossible=compiled.impossible)
+            survivors.append(Survivor(rule.id, change, int(more.sum()), tuple(told)))
+    return MutationReport(total, opening, tuple(survivors))
+
+
+def redundant(compiled: Compiled) -> list[str]:
+    """Return the ids of rules that could be deleted without changing anything."""
+    base = _Others(compiled)
+    found = []
+    for number, rule in enumerate(compiled.pack.rules.rules):
+        ranks = canonical(base.without(number), compiled.impossible)
+        if all((ranks[field] == compiled.ranks[field]).all() for field in FIELDS):
+            found.append(rule.id)
+    return found
+
+
+class _Others:
+    """The ceilings of all rules but one, for each rule in turn, without computing all others anew.
+
+    For every field, the lowest ceiling of each combination, how many rules give it, and the lowest above
+    it: taking one rule away leaves the lowest where another gives it too, and the next where none does.
+    """
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        rules = list(zip(compiled.regions, compiled.limits, strict=True))
+        self._lowest, _ = ceilings(rules, compiled.space, order=range(len(rules)))
+        self._times = {field: np.zeros(compiled.space.shape, dtype=np.uint16) for field in FIELDS}
+        self._next: dict[str, Ranks] = {field: np.full(compiled.space.shape, UNSET, dtype=np.uint8) for field in FIELDS}
+        for region, limit in rules:
+            for field, rank in limit.items():
+                lowest = self._lowest[field]
+                self._times[field] += region & (lowest == rank)
+                above = region & (lowest < rank) & (self._next[field] > rank)
+                self._next[field][above] = rank
+
+    def without(self, number: int) -> dict[str, Ranks]:
+        """Return the lowest ceilings of all rules but this one."""
+        region, limit = self._compiled.regions[number], self._compiled.limits[number]
+        left: dict[str, Ranks] = {}
+        for field in FIELDS:
+            lowest = self._lowest[field]
+            if field not in limit:
+                left[field] = lowest
+                continue
+            alone = region & (lowest == limit[field]) & (self._times[field] == 1)
+            left[field] = np.where(alone, self._next[field], lowest)
+        return left
+
+
+def _mutants(compiled: Compiled, number: int, rule: Rule) -> Iterator[tuple[str, Mask | None, Mapping[str, int]]]:
+    """Yield (what was done, the rule's new region or None if deleted, its new ceilings)."""
+    space, limit = compiled.space, compiled.limits[number]
+    yield "deleted", None, {}
+    for field, rank in limit.items():
+        values = getattr(compiled.pack.vocabulary.outcomes, field)
+        if rank + 1 < len(values):
+            change = f"{field} loosened from {values[rank]} to {values[rank + 1]}"
+            yield change, compiled.regions[number], {**limit, field: rank + 1}
+    for part in ("when", "unless"):
+        condition = getattr(rule, part)
+        for attribute, listed in condition.items():
+            words = space.words(attribute, listed)
+            for word in space.attributes[attribute]:
+                changed = words ^ {word}
+                if not changed:
+                    continue
+                verb = "taken out of" if word in words else "added to"
+                other = {**condition, attribute: tuple(changed)}
+                region = space.region(other, rule.unless) if part == "when" else space.region(rule.when, other)
+                yield f"'{word}' {verb} {part} {attribute}", region, limit
+    for attribute in rule.unless:
+        other = {name: words for name, words in rule.unless.items() if name != attribute}
+        yield f"{attribute} taken out of unless", space.region(rule.when, other) if other else None, limit
+
+
+def _gap(ranks: Mapping[str, Ranks]) -> bool:
+    return any(bool((ranks[field] == UNSET).any()) for field in FIELDS)

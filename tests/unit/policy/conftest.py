@@ -1,0 +1,43 @@
+import shutil
+
+import pytest
+
+from nightlight.policy.compile import compile_folder, compile_pack
+from nightlight.policy.load import load
+from tests.conftest import ROOT
+
+
+class Edited:
+    """A copy of the default pack that a test changes."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        shutil.copytree(ROOT / "policies", folder)
+
+    def change(self, file, old, new, *, count=1):
+        path = self.folder / file
+        text = path.read_text()
+        assert text.count(old) >= 1, (file, old)
+        path.write_text(text.replace(old, new, count))
+        return self
+
+    def add(self, file, text):
+        path = self.folder / file
+        path.write_text(path.read_text() + text)
+        return self
+
+    def without_cases(self):
+        for case in (self.folder / "cases").glob("*.yaml"):
+            case.unlink()
+        return self
+
+    def compiled(self):
+        return compile_pack(load(self.folder))
+
+    def checked(self):
+        return compile_folder(self.folder)
+
+
+@pytest.fixture
+def edited(tmp_path):
+    return Edited(tmp_path / "policies")

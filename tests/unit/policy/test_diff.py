@@ -1,0 +1,196 @@
+import itertools
+import json
+import random
+
+import pytest
+
+from nightlight.errors import PolicyRefused
+from nightlight.policy.diff import Kind, diff, markdown
+from nightlight.policy.weights import Weights, read_weights
+
+
+def kinds(difference):
+    return {change.kind for change in difference.changes}
+
+
+def test_a_pack_does_not_differ_from_itself(compiled):
+    difference = diff(compiled, compiled)
+    assert difference.same
+    assert not difference.opens
+    assert markdown(difference) == "### Policy: nothing changes for anybody\n"
+
+
+def test_wording_comments_and_order_are_no_difference(compiled, edited):
+    edited.change("rules.yaml", "why: a block is absolute", "why: blocked is blocked")
+    assert diff(compiled, edited.compiled()).same
+
+
+def test_every_combination_that_differs_is_told_once(compiled, edited):
+    edited.change(
+        "rules.yaml", "when: {region: [us_ca, unknown], relation: outsider}", "when: {region: [uk], relation: outsider}"
+    )
+    new = edited.without_cases().compiled()
+    difference = diff(compiled, new)
+    changed = 0
+    for words in itertools.product(*compiled.space.attributes.values()):
+        given = dict(zip(compiled.space.attributes, words, strict=True))
+        before, after = compiled.table.decide(given), new.table.decide(given)
+        changed += (before.tier, before.cache_s, before.per_hour) != (after.tier, after.cache_s, after.per_hour)
+    assert sum(change.count for change in difference.outcomes) == changed > 0
+    assert kinds(difference) == {Kind.OPENS, Kind.CLOSES}
+    assert difference.outcomes[0].kind is Kind.OPENS
+
+
+def test_a_rule_that_is_added_only_closes(compiled, edited):
+    edited.add(
+        "rules.yaml", "  - {id: extra, why: a test, when: {region: uk, relation: connection}, at_most: {tier: low}}\n"
+    )
+    difference = diff(compiled, edited.without_cases().compiled())
+    assert kinds(difference) == {Kind.CLOSES}
+    assert not difference.opens
+
+
+def test_a_change_that_closes_one_field_and_opens_another_opens(compiled, edited):
+    edited.change(
+        "rules.yaml",
+        "at_most: {tier: medium, cache_s: 300, per_hour: 600}",
+        "at_most: {tier: low, cache_s: 3600, per_hour: 600}",
+    )
+    assert diff(compiled, edited.without_cases().compiled()).outcomes[0].kind is Kind.OPENS
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "kind", "where"),
+    [
+        ("tiers.yaml", "edge: 32", "edge: 48", Kind.OPENS, "tier tiny, edge"),
+        ("tiers.yaml", "edge: 1024", "edge: 640", Kind.CLOSES, "tier full, edge"),
+        ("tiers.yaml", "quality: 70", "quality: 75", Kind.OPENS, "tier low, quality"),
+        ("tiers.yaml", "quality: 78, effort: 3, visible_mark: crescents", "quality: 78, effort: 3, visible_mark: none", Kind.OPENS, "tier medium, visible_mark"),
+        ("tiers.yaml", "effort: 2", "effort: 1", Kind.CHANGES, "tier full, effort"),
+        ("retention.yaml", "keep_days: 7", "keep_days: 14", Kind.OPENS, "state replaced or account_closed, subject_age protected"),
+        ("retention.yaml", "keep_days: 3650", "keep_days: 365", Kind.CLOSES, "state live"),
+    ],
+)  # fmt: skip
+def test_recipes_and_retention_are_compared_too(compiled, edited, file, old, new, kind, where):
+    edited.change(file, old, new)
+    (change,) = diff(compiled, edited.compiled()).changes
+    assert (change.kind, change.where) == (kind, where)
+
+
+def test_a_face_budget_closes_and_taking_it_away_opens(compiled, edited):
+    limited = edited.change("tiers.yaml", "{edge: 32, ", "{edge: 32, face_px: 12, ").compiled()
+    assert kinds(diff(compiled, limited)) == {Kind.CLOSES}
+    assert kinds(diff(limited, compiled)) == {Kind.OPENS}
+
+
+def test_taking_a_check_out_or_changing_it_needs_safety_and_adding_one_does_not(compiled, edited):
+    new = edited.change(
+        "checks.yaml",
+        "id: blocked-none, where: {relation: blocked}, tier_at_most: none",
+        "id: blocked-none, where: {relation: blocked}, tier_at_most: tiny",
+    ).compiled()
+    difference = diff(compiled, new)
+    assert difference.checks == ("check 'blocked-none' was changed",)
+    assert difference.opens
+    added = diff(new, compiled)
+    assert added.opens  # changed back is a change too: a person looks at it
+    edited.add("checks.yaml", "  - {id: another, along: region, where: {relation: blocked}}\n")
+    assert diff(new, edited.compiled()).same
+
+
+def test_a_new_word_was_none_before_and_an_attribute_that_is_new_did_not_matter(compiled, edited):
+    edited.change("vocabulary.yaml", "au, in, other]", "au, in, br, other]")
+    difference = diff(compiled, edited.compiled())
+    assert kinds(difference) == {Kind.OPENS}
+    assert all("region br" in change.where for change in difference.outcomes)
+    edited.change("vocabulary.yaml", "  hold: [", "  device: [phone, desktop]\n  hold: [")
+    wider = edited.without_cases().compiled()
+    assert {change.where for change in diff(compiled, wider).outcomes} == {
+        change.where for change in difference.outcomes
+    }
+
+
+def test_a_tier_put_between_others_keeps_the_order(compiled, edited):
+    edited.change("vocabulary.yaml", "tier: [none, tiny, low,", "tier: [none, tiny, small, low,")
+    edited.change("tiers.yaml", "  low: ", "  small: {edge: 64}\n  low: ")
+    edited.change(
+        "rules.yaml",
+        "at_most: {tier: tiny, cache_s: 3600, per_hour: 120}",
+        "at_most: {tier: small, cache_s: 3600, per_hour: 120}",
+    )
+    new = edited.without_cases().compiled()
+    assert kinds(diff(compiled, new)) == {Kind.OPENS, Kind.CHANGES}
+    assert {change.kind for change in diff(new, compiled).outcomes} == {Kind.CLOSES}
+
+
+def test_the_digest_of_a_difference_follows_what_differs_and_not_the_weights(compiled, edited):
+    new = edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").without_cases().compiled()
+    weights = Weights(1.0, tuple(compiled.space.attributes), {})
+    assert diff(compiled, new).digest == diff(compiled, new, weights).digest
+    assert diff(compiled, new).digest != diff(new, compiled).digest
+    json.dumps(diff(compiled, new, weights).to_json())
+
+
+def test_weights_say_how_many_views_a_day_a_sentence_touches(compiled, edited, tmp_path):
+    new = (
+        edited.change(
+            "rules.yaml",
+            "when: {relation: self}\n    at_most: {tier: full",
+            "when: {relation: self}\n    at_most: {tier: medium",
+        )
+        .without_cases()
+        .compiled()
+    )
+    cells = {
+        ("adult", "self", "uk", "peer", "profile", "everyone", "clear"): 700,
+        ("adult", "stranger", "uk", "peer", "profile", "everyone", "clear"): 10**6,
+    }
+    path = tmp_path / "w.json"
+    path.write_text(json.dumps(Weights(7.0, tuple(compiled.space.attributes), cells).to_json()))
+    (change,) = diff(compiled, new, read_weights(path)).outcomes
+    assert change.views_a_day == 100.0
+    assert "100 views a day" in str(change)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"format": "policy-weights/1", "days": 0, "attributes": [], "cells": {}}',
+     '{"format": "x", "days": 1, "attributes": ["a"], "cells": {"b": 1}}',
+     '{"format": "policy-weights/1", "days": 1, "attributes": ["a"], "cells": {"b,c": 1}}',
+     '{"format": "policy-weights/1", "days": 1, "attributes": ["a"], "cells": {"b": -1}}',
+     '{"format": "policy-weights/1", "days": "x", "attributes": ["a"], "cells": {"b": 1}}'],
+)  # fmt: skip
+def test_files_that_hold_no_weights_are_refused(tmp_path, text):
+    path = tmp_path / "w.json"
+    path.write_text(text)
+    with pytest.raises(PolicyRefused):
+        read_weights(path)
+
+
+def test_markdown_is_a_table_for_each_part(compiled, edited):
+    edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").change("tiers.yaml", "edge: 32", "edge: 48")
+    text = markdown(diff(compiled, edited.without_cases().compiled()))
+    assert text.startswith("### Policy: **this opens something")
+    assert "| **OPENS** | tier tiny, edge | 32 | 48 | 1 |" in text
+    assert "| **CLOSES** |" in text
+
+
+def test_random_edits_never_lose_a_combination(compiled, edited):
+    """Loosen and tighten rules at random; the sentences' counts are the number of combinations that differ."""
+    generator = random.Random(11)
+    text = (edited.folder / "rules.yaml").read_text()
+    edited.without_cases()
+    for _ in range(5):
+        changed = text
+        for _ in range(3):
+            old = generator.choice(["tier: tiny", "tier: medium", "cache_s: 3600,", "per_hour: 600}", "tier: low"])
+            new = {
+                "tier": generator.choice(["tier: tiny", "tier: low", "tier: full"]),
+                "cach": "cache_s: 60,",
+                "per_": "per_hour: 30}",
+            }[old[:4]]
+            changed = changed.replace(old, new, 1)
+        (edited.folder / "rules.yaml").write_text(changed)
+        other = edited.compiled()
+        differing = sum((compiled.ranks[f] != other.ranks[f]).astype(int) for f in compiled.ranks) > 0
+        assert sum(change.count for change in diff(compiled, other).outcomes) == int(differing.sum())

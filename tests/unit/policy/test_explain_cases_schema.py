@@ -1,0 +1,117 @@
+import itertools
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from nightlight.errors import PolicyRefused
+from nightlight.policy.cases import junit, run_cases
+from nightlight.policy.explain import explain
+from nightlight.policy.problems import PolicyProblems
+from nightlight.policy.schema import schemas, text_of
+from tests.conftest import ROOT
+
+WHOLE = {
+    "subject_age": "age_13_15",
+    "relation": "stranger",
+    "region": "eu",
+    "viewer": "adult",
+    "context": "profile",
+    "choice": "connections",
+    "hold": "clear",
+}
+
+
+def test_an_explanation_names_each_rule_that_applied_and_which_bound(compiled):
+    explained = explain(compiled, WHOLE)
+    assert explained.filled == {}
+    assert explained.outcome == compiled.table.decide(WHOLE)
+    applied = {applied.rule: applied for applied in explained.applied}
+    assert set(applied) == {"public-outsider", "outsider"}
+    assert applied["outsider"].binds == ("tier", "cache_s", "per_hour")
+    assert applied["public-outsider"].binds == ("cache_s",)
+
+
+def test_missing_inputs_are_read_as_what_shows_least(compiled):
+    for missing in itertools.combinations(WHOLE, 2):
+        given = {name: word for name, word in WHOLE.items() if name not in missing}
+        explained = explain(compiled, given)
+        assert set(explained.filled) == set(missing)
+        options = itertools.product(*(compiled.space.attributes[name] for name in missing))
+        least = min(
+            compiled.table.decide({**given, **dict(zip(missing, words, strict=True))}).rank for words in options
+        )
+        assert explained.outcome.rank == least
+
+
+def test_nothing_given_shows_nothing(compiled):
+    assert explain(compiled, {}).outcome.tier == "none"
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [({"relatoin": "self"}, "did you mean 'relation'"), ({"relation": "freind"}, "is not a word of relation")],
+)
+def test_unknown_inputs_are_refused_with_a_hint(compiled, given, hint):
+    with pytest.raises(PolicyRefused, match=hint):
+        explain(compiled, given)
+
+
+MATRIX = """\
+format: policy/1
+cases:
+  - name: nobody signed out sees a minor
+    given: {subject_age: [under_13, age_13_15], relation: stranger, region: [uk, eu], viewer: signed_out, context: profile, choice: connections, hold: clear}
+    expect: {tier: none}
+"""
+
+
+def test_a_list_in_a_case_stands_for_one_case_each(edited):
+    (edited.folder / "cases/matrix.yaml").write_text(MATRIX)
+    compiled = edited.checked()
+    results = [
+        result for result in run_cases(compiled.pack.cases, compiled.table) if result.file == "cases/matrix.yaml"
+    ]
+    assert len(results) == 4
+    assert results[0].name == "nobody signed out sees a minor [under_13-uk]"
+    assert results[0].line == 3
+
+
+def test_one_wrong_combination_of_a_matrix_is_told_by_its_words(edited):
+    (edited.folder / "cases/matrix.yaml").write_text(
+        MATRIX.replace("[under_13, age_13_15]", "[adult, age_13_15]").replace("choice: connections", "choice: everyone")
+    )
+    with pytest.raises(PolicyProblems) as refused:
+        edited.checked()
+    messages = [problem.message for problem in refused.value.problems]
+    assert len(messages) == 2
+    assert all("[adult-" in message for message in messages)
+
+
+def test_junit_holds_every_case_and_each_failure(compiled):
+    results = list(run_cases(compiled.pack.cases, compiled.table))
+    failing = [type(results[0])("f.yaml", 3, "bad", {}, ((("cases", 0), "expected <x>"),))]
+    root = ET.fromstring(junit([*results, *failing]).split("\n", 1)[1])
+    assert len(root.findall(".//testcase")) == len(results) + 1
+    assert [failure.get("message") for failure in root.findall(".//failure")] == ["expected <x>"]
+
+
+def test_the_schemas_in_the_repository_hold_todays_vocabulary(compiled):
+    for name, schema in schemas(compiled.pack.vocabulary).items():
+        assert (ROOT / f"policies/schema/{name}.json").read_text() == text_of(schema)
+
+
+def test_every_policy_file_names_its_schema():
+    for path in (ROOT / "policies").rglob("*.yaml"):
+        first = path.read_text().splitlines()[0]
+        assert first.startswith("# yaml-language-server: $schema=")
+        assert (path.parent / first.split("=")[1]).resolve().exists()
+
+
+def test_words_in_the_schema_are_the_vocabularys_with_groups_where_they_may_stand(compiled):
+    made = schemas(compiled.pack.vocabulary)
+    rules = json.dumps(made["rules"])
+    assert '"outsider"' in rules
+    assert '"erasure_asked"' not in rules
+    assert '"erasure_asked"' in json.dumps(made["retention"])
+    assert '"outsider"' not in json.dumps(made["cases"])
