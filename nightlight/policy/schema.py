@@ -28,7 +28,9 @@ def schemas(vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
         schema = model.model_json_schema()
         schema["$schema"] = "http://json-schema.org/draft-07/schema#"
         schema["title"] = f"Nightlight policy: {name}"
-        if name != "vocabulary":
+        if name == "vocabulary":
+            schema["properties"]["impossible"]["items"] = _condition(vocabulary, retention=False, groups=True)
+        else:
             _fill(schema, vocabulary, retention=name == "retention")
         if name == "tiers":
             schema["properties"]["tiers"]["propertyNames"] = {"enum": list(vocabulary.outcomes.tier[1:])}

@@ -33,3 +33,11 @@ def identity(variable):
 def token():
     """A name that no other test run uses."""
     return secrets.token_hex(5)
+
+
+def missing_tool(name):
+    """Skip for want of a program, or fail where that is not allowed."""
+    message = f"{name} not installed"
+    if os.environ.get("NIGHTLIGHT_TEST_STRICT"):
+        pytest.fail(message)
+    pytest.skip(message)
