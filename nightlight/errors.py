@@ -15,6 +15,8 @@
     │   ├── ImageTooLarge                  image_too_large       422
     │   └── CorruptImage                   corrupt_image         422
     ├── PolicyRefused                      policy_refused        500
+    ├── PolicyRejected                     policy_rejected       422
+    ├── PolicyConflict                     policy_conflict       409
     ├── SettingsRefused                    settings_refused      500
     ├── Unavailable                        unavailable           503   yes
     │   ├── StoreUnavailable               store_unavailable     503   yes
@@ -137,6 +139,22 @@ class PolicyRefused(NightlightError):
     """The policy files do not load or do not compile; nothing starts on them."""
 
     code = "policy_refused"
+
+
+class PolicyRejected(NightlightError):
+    """A bundle that was sent may not be activated: its signature, its proofs or its approval do not hold."""
+
+    code = "policy_rejected"
+    status = 422
+    public = "This policy may not be activated."
+
+
+class PolicyConflict(NightlightError):
+    """A bundle's version is not above every one before, or the policy was changed at this moment."""
+
+    code = "policy_conflict"
+    status = 409
+    public = "The policy's version is not above the ones before it."
 
 
 class SettingsRefused(NightlightError):

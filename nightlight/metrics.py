@@ -34,6 +34,7 @@ STAGE_SECONDS = Histogram(
 )
 PUBLISHED = Counter("nightlight_outbox_published_total", "Outbox messages the broker has confirmed.")
 PUBLISH_FAILURES = Counter("nightlight_outbox_failures_total", "Outbox messages the broker did not confirm.")
+POLICY_REFUSED = Counter("nightlight_policy_refused_total", "Looks for a changed policy that kept the last good one.")
 RECONCILED = Counter("nightlight_jobs_reconciled_total", "Jobs found lost or due, and published again.")
 
 

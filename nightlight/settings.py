@@ -63,7 +63,29 @@ class PolicySettings(BaseSettings):
 
     model_config = _config("NIGHTLIGHT_POLICY_")
 
-    dir: Path = Field(default=Path("policies"), description="The folder of the policy pack.")
+    dir: Path = Field(
+        default=Path("policies"), description="The folder of the policy pack that is used until a bundle is activated."
+    )
+    publisher_keys: Path | None = Field(
+        default=None, description="JWKS of the keys that may sign bundles; unset: none can be activated."
+    )
+    safety_keys: Path | None = Field(
+        default=None, description="JWKS of the keys that may approve a change that opens something."
+    )
+    poll_s: float = Field(
+        default=1.0, ge=0.05, le=60, description="Seconds after which a process looks whether another policy is active."
+    )
+    share_key: SecretStr | None = Field(
+        default=None,
+        description="Base64 key, at least 32 bytes, that chooses which profiles a staged candidate decides for; "
+        "unset: the name key chooses.",
+    )
+    counter_flush_s: float = Field(
+        default=10.0, ge=0.1, le=600, description="Seconds after which counts of decisions are written down."
+    )
+    counter_threshold: int = Field(
+        default=10, ge=1, le=1_000_000, description="Counts below this are left out of what is exported."
+    )
 
 
 class CatalogueSettings(BaseSettings):

@@ -20,25 +20,27 @@ from nightlight.delivery.access import Verifier
 from nightlight.delivery.names import Names
 from nightlight.delivery.tokens import KeyRing, UrlSigner, decode_key
 from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
+from nightlight.flows.count import DecisionCounter
 from nightlight.flows.decide import Decide
 from nightlight.flows.declare import Declare
 from nightlight.flows.deliver import Deliver
 from nightlight.flows.erase import Delete, Erase
 from nightlight.flows.intake import Intake
+from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
+from nightlight.flows.rollout import Rollout
 from nightlight.flows.work import Work
-from nightlight.imaging.recipe import Recipe, recipes
+from nightlight.imaging.recipe import Recipe
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
+from nightlight.policy.signing import PublicKeys
 from nightlight.settings import Deployment, Environment, Settings, StoreKind, require
 from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
     from nightlight.imaging.pipeline import Rendition
-    from nightlight.policy.load import Pack
-    from nightlight.policy.table import Table
     from nightlight.store.port import ObjectStore, PutStore
 
 ORIGINALS = "originals"
@@ -52,7 +54,7 @@ class ServiceHouse:
     """Everything that the HTTP service reaches. It holds no way to read an original."""
 
     settings: Settings
-    table: Table
+    policy: PolicyInUse
     catalogue: Catalogue
     originals: PutOnly
     renditions: ObjectStore
@@ -62,6 +64,8 @@ class ServiceHouse:
     delete: Delete
     decide: Decide
     deliver: Deliver
+    counter: DecisionCounter
+    rollout: Rollout
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
@@ -81,7 +85,7 @@ class WorkerHouse:
     """Everything that the workers reach."""
 
     settings: Settings
-    table: Table
+    policy: PolicyInUse
     catalogue: Catalogue
     originals: ObjectStore
     renditions: ObjectStore
@@ -105,16 +109,17 @@ class WorkerHouse:
 
 def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHouse:
     """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
-    pack, table, _ = _policy(settings)
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
     names, signer = _delivery(settings)
+    policy = _policy(settings, catalogue)
+    counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     auth = settings.auth
     originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
     return ServiceHouse(
         settings=settings,
-        table=table,
+        policy=policy,
         catalogue=catalogue,
         originals=originals,
         renditions=renditions,
@@ -124,12 +129,13 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             audience=auth.audience,
             leeway_s=auth.leeway_s,
         ),
-        declare=Declare(catalogue, {**table.attributes, "assurance": pack.vocabulary.assurance}, clock),
+        declare=Declare(catalogue, lambda: _words(policy), clock),
         intake=Intake(catalogue, originals, settings.intake, settings.worker.requeue_after_s, clock),
         delete=Delete(catalogue, clock),
         decide=Decide(
             catalogue,
-            table,
+            policy,
+            counter,
             names,
             signer,
             settings.intake.assertion_days,
@@ -137,14 +143,24 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             clock,
         ),
         deliver=Deliver(renditions, names, signer, clock),
+        counter=counter,
+        rollout=Rollout(
+            catalogue,
+            policy,
+            _public_keys(settings.policy.publisher_keys),
+            _public_keys(settings.policy.safety_keys),
+            settings.policy.counter_threshold,
+            counter.flush,
+            clock,
+        ),
     )
 
 
 def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse:
     """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
-    _, table, wanted = _policy(settings)
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
+    policy = _policy(settings, catalogue)
     names = Names(_name_key(settings))
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
@@ -160,11 +176,11 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
 
     return WorkerHouse(
         settings=settings,
-        table=table,
+        policy=policy,
         catalogue=catalogue,
         originals=originals,
         renditions=renditions,
-        render=Render(work, originals, renditions, names, wanted, pipeline, settings.intake),
+        render=Render(work, originals, renditions, names, lambda: policy.current().recipes, pipeline, settings.intake),
         erase=Erase(work, originals, renditions),
         reconcile=Reconcile(catalogue, settings.worker, settings.intake.idempotency_hours, clock),
         clock=clock,
@@ -215,13 +231,31 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
     return S3Store(name, access)
 
 
-def _policy(settings: Settings) -> tuple[Pack, Table, tuple[Recipe, ...]]:
+def _policy(settings: Settings, catalogue: Catalogue) -> PolicyInUse:
     compiled = compile_folder(settings.policy.dir)
     failures = prove(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
-    pack, table = compiled.pack, compiled.table
-    return pack, table, recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
+    share_key = settings.policy.share_key
+    return PolicyInUse(
+        catalogue,
+        compiled,
+        _public_keys(settings.policy.publisher_keys),
+        poll_s=settings.policy.poll_s,
+        share_key=decode_key(share_key.get_secret_value(), "NIGHTLIGHT_POLICY_SHARE_KEY")
+        if share_key
+        else share_key_from(_name_key(settings)),
+    )
+
+
+def _public_keys(path: Path | None) -> PublicKeys | None:
+    return PublicKeys.read(path) if path is not None else None
+
+
+def _words(policy: PolicyInUse) -> dict[str, tuple[str, ...]]:
+    """Return the closed lists that declarations are checked against."""
+    vocabulary = policy.current().compiled.pack.vocabulary
+    return {**vocabulary.attributes, "assurance": vocabulary.assurance}
 
 
 def _name_key(settings: Settings) -> bytes:

@@ -22,7 +22,9 @@ def main() -> int:
     except NightlightError as error:
         sys.stderr.write(f"nightlight: {error}\n")
         return 2
-    logs.get("service").info("service.starting", port=settings.service.port, policy_digest=house.table.digest)
+    logs.get("service").info(
+        "service.starting", port=settings.service.port, policy_digest=house.policy.current().table.digest
+    )
     uvicorn.run(
         create_app(house),
         host=settings.service.host,

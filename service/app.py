@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 import nightlight
 from service import problems
 from service.middleware import BodyCap, RequestId
-from service.routes import decisions, health, images, pictures, profiles
+from service.routes import decisions, health, images, pictures, policy, profiles
 
 if TYPE_CHECKING:
     from nightlight.wiring import ServiceHouse
@@ -29,7 +30,12 @@ def create_app(house: ServiceHouse) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = settings.service.threads
+        stop = threading.Event()
+        counting = threading.Thread(target=house.counter.run, args=(stop,), name="count", daemon=True)
+        counting.start()
         yield
+        stop.set()
+        await to_thread.run_sync(counting.join, 5.0)
         house.close()
 
     about: dict[str, Any] = {
@@ -45,7 +51,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
         app = FastAPI(docs_url=None, openapi_url=None, **about)
     app.state.house = house
     problems.install(app)
-    for module in (profiles, images, decisions, pictures, health):
+    for module in (profiles, images, decisions, policy, pictures, health):
         app.include_router(module.router)
     app.add_middleware(
         BodyCap,

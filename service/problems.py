@@ -16,6 +16,8 @@ from nightlight.errors import (
     NightlightError,
     NotFound,
     PayloadTooLarge,
+    PolicyConflict,
+    PolicyRejected,
     Unauthenticated,
 )
 
@@ -36,6 +38,8 @@ _TITLES = {
 # How many of a body's problems are told; a body of 500 bad items would otherwise be answered at length.
 _MAX_ERRORS = 20
 RETRY_AFTER_S = "2"
+# Errors whose detail is about the caller's own request, or for operators who may change the policy.
+_TELLING = (InvalidInput, PolicyConflict, PolicyRejected)
 
 
 def problem(status: int, code: str, detail: str, errors: Sequence[dict[str, str]] = ()) -> Response:
@@ -71,8 +75,7 @@ async def _ours(_request: Request, error: Exception) -> Response:
         raise error
     if error.status >= 500:  # noqa: PLR2004 - RFC 9110's class of server errors
         logs.get("service").error("request.failed", code=error.code, detail=str(error))
-    # What InvalidInput says is about the caller's own request, from closed lists; other details stay here.
-    tells = isinstance(error, InvalidInput) and bool(error.detail)
+    tells = isinstance(error, _TELLING) and bool(error.detail)
     errors = [{"pointer": error.pointer, "detail": error.detail}] if tells and error.pointer else []
     return problem(error.status, error.code, error.detail if tells else error.public, errors)
 

@@ -70,7 +70,7 @@ def _readiness(house: WorkerHouse, app: Celery) -> health.Readiness:
 def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
     worker_ready.connect(lambda **_: declare_dead_letters(app, settings), weak=False)
-    logs.get("worker").info("worker.starting", policy_digest=house.table.digest)
+    logs.get("worker").info("worker.starting", policy_digest=house.policy.current().table.digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
     )

@@ -16,6 +16,7 @@ from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
 from nightlight.catalogue.jobs import Jobs
 from nightlight.catalogue.outbox import Outbox
+from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
 from nightlight.errors import CatalogueUnavailable, Conflict
 
@@ -29,7 +30,7 @@ _READ_ONLY = "nightlight_read_only"
 class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
-    __slots__ = ("audit", "connection", "idempotency", "images", "jobs", "outbox", "profiles")
+    __slots__ = ("audit", "connection", "idempotency", "images", "jobs", "outbox", "policies", "profiles")
 
     def __init__(self, connection: Connection) -> None:
         """Bind every subject to ``connection``."""
@@ -39,6 +40,7 @@ class Transaction:
         self.jobs = Jobs(connection)
         self.outbox = Outbox(connection)
         self.idempotency = Idempotency(connection)
+        self.policies = Policies(connection)
         self.audit = Audit(connection)
 
 

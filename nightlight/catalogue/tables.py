@@ -10,11 +10,13 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -148,6 +150,38 @@ idempotency = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
+)
+
+policy_bundles = Table(
+    "policy_bundles",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# One row: which bundles are in use. ``revision`` changes with every change, so that polling is one small read.
+policy_state = Table(
+    "policy_state",
+    metadata,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, nullable=False),
+    Column("highest_version", Integer, nullable=False),
+    Column("active_version", Integer),
+    Column("previous_version", Integer),
+    Column("candidate_version", Integer),
+    Column("candidate_permille", Integer, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+)
+
+decision_counts = Table(
+    "decision_counts",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("cell", String(300), primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 # Triggers made by the migration refuse UPDATE and DELETE here.

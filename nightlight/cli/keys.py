@@ -17,6 +17,9 @@ from nightlight.settings import AuthSettings
 JWKS = "callers.jwks.json"
 PRIVATE = "caller.private.jwk.json"
 DELIVERY = "delivery.json"
+# Who signs bundles, and who approves what opens: two teams, so two keys.
+PUBLISHER = "publisher"
+SAFETY = "safety"
 _KEY_BYTES = 32
 
 
@@ -28,6 +31,11 @@ def init(data_dir: Path) -> Path:
         private, public = generate_key()
         _write(folder / PRIVATE, private)
         _write(folder / JWKS, public)
+    for team in (PUBLISHER, SAFETY):
+        if not (folder / f"{team}.jwks.json").exists():
+            private, public = generate_key()
+            _write(folder / f"{team}.private.jwk.json", private)
+            _write(folder / f"{team}.jwks.json", public)
     if not (folder / DELIVERY).exists():
         _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
     return folder
@@ -39,6 +47,8 @@ def environment(data_dir: Path) -> dict[str, str]:
     delivery = _read(folder / DELIVERY)
     return {
         "NIGHTLIGHT_AUTH_JWKS": str((folder / JWKS).resolve()),
+        "NIGHTLIGHT_POLICY_PUBLISHER_KEYS": str((folder / f"{PUBLISHER}.jwks.json").resolve()),
+        "NIGHTLIGHT_POLICY_SAFETY_KEYS": str((folder / f"{SAFETY}.jwks.json").resolve()),
         "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
         "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
     }

@@ -34,11 +34,12 @@ EXIT_OPENS = 4
 _GIT_SECONDS = 30
 
 
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 120
-    return console
+def console() -> Console:
+    """Return a console that does not cut lines in a log or a pipe."""
+    made = Console(highlight=False, soft_wrap=True)
+    if not made.is_terminal:
+        made.width = 120
+    return made
 
 
 @app.command()
@@ -117,23 +118,23 @@ def run_tests(
     except PolicyProblems as error:
         _refused(error, as_json=False)
     results = list(run_cases(pack.cases, compiled.table))
-    console = _console()
+    out = console()
     for file in dict.fromkeys(result.file for result in results):
         group = [result for result in results if result.file == file]
         if verbose:
             for result in group:
                 mark = "[red]FAILED[/]" if result.failures else "[green]PASSED[/]"
-                console.print(f"{file}:{result.line} {result.name} {mark}")
+                out.print(f"{file}:{result.line} {result.name} {mark}")
         else:
             marks = "".join("[red]F[/]" if result.failures else "[green].[/]" for result in group)
-            console.print(f"{file} {marks}")
+            out.print(f"{file} {marks}")
     failed = [result for result in results if result.failures]
     for result in failed:
-        console.print(f"\n[red]{result.file}:{result.line}: {result.name}[/]", markup=True)
-        console.print("    " + ", ".join(f"{name}={word}" for name, word in result.given.items()))
+        out.print(f"\n[red]{result.file}:{result.line}: {result.name}[/]", markup=True)
+        out.print("    " + ", ".join(f"{name}={word}" for name, word in result.given.items()))
         for _, message in result.failures:
-            console.print(f"    {message}", markup=False)
-    console.print(f"\n{len(results) - len(failed)} passed, {len(failed)} failed")
+            out.print(f"    {message}", markup=False)
+    out.print(f"\n{len(results) - len(failed)} passed, {len(failed)} failed")
     if junit is not None:
         junit.write_text(junit_xml(results), "utf-8")
     if failed:
@@ -182,8 +183,8 @@ def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="A folder, or a git revision such as main:policies.")],
-    new: Annotated[str, typer.Argument(help="A folder, or a git revision.")],
+    old: Annotated[str, typer.Argument(help="A folder, a bundle, or a git revision such as main:policies.")],
+    new: Annotated[str, typer.Argument(help="A folder, a bundle, or a git revision.")],
     as_json: JsonFlag = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table for a pull request.")] = False,
     weights: Annotated[
@@ -201,8 +202,8 @@ def diff(
     from nightlight.policy.weights import read_weights
 
     try:
-        with _source(old) as before, _source(new) as after:
-            difference = compare(_compiled(before), _compiled(after), read_weights(weights) if weights else None)
+        with compiled_of(old) as before, compiled_of(new) as after:
+            difference = compare(before, after, read_weights(weights) if weights else None)
     except PolicyProblems as error:
         _refused(error, as_json=as_json)
     if as_json:
@@ -210,7 +211,7 @@ def diff(
     elif markdown:
         typer.echo(as_markdown(difference), nl=False)
     else:
-        print_difference(_console(), difference)
+        print_difference(console(), difference)
     if difference.opens:
         raise typer.Exit(EXIT_OPENS)
     if not difference.same:
@@ -236,23 +237,12 @@ def explain(
         _refused(error, as_json=as_json)
     outcome = explained.outcome
     if as_json:
-        answer = {
-            "given": explained.given,
-            "filled": explained.filled,
-            "tier": outcome.tier,
-            "cache_s": outcome.cache_s,
-            "per_hour": outcome.per_hour,
-            "rule": outcome.rule,
-            "applied": [
-                {"rule": a.rule, "why": a.why, "caps": a.caps, "binds": list(a.binds)} for a in explained.applied
-            ],
-        }
-        typer.echo(json.dumps(answer, indent=2))
+        typer.echo(json.dumps(explained.to_json(), indent=2))
         return
-    console = _console()
+    out = console()
     for name, word in explained.given.items():
         note = "  (missing: read as the word that shows least)" if name in explained.filled else ""
-        console.print(f"  {name:<12} {word}{note}", markup=False)
+        out.print(f"  {name:<12} {word}{note}", markup=False)
     table = RichTable(title="Rules that applied; the lowest of each column wins")
     for title in ("rule", "tier", "cache_s", "per_hour", "why"):
         table.add_column(title, overflow="fold")
@@ -262,8 +252,8 @@ def explain(
             value = applied.caps.get(field)
             cells.append("" if value is None else f"[bold]{value}[/] *" if field in applied.binds else str(value))
         table.add_row(applied.rule, *cells, applied.why)
-    console.print(table)
-    console.print(f"{outcome.tier}, cached {outcome.cache_s} s, {outcome.per_hour} an hour; bound by {outcome.rule}")
+    out.print(table)
+    out.print(f"{outcome.tier}, cached {outcome.cache_s} s, {outcome.per_hour} an hour; bound by {outcome.rule}")
 
 
 @app.command()
@@ -298,10 +288,10 @@ def schema(
         raise typer.Exit(1)
 
 
-def print_difference(console: Console, difference: Difference) -> None:
+def print_difference(out: Console, difference: Difference) -> None:
     """Print a difference for a person."""
     if difference.same:
-        console.print("nothing changes for anybody")
+        out.print("nothing changes for anybody")
         return
     colours = {"OPENS": "bold red", "CLOSES": "green", "CHANGES": "yellow"}
     for title, changes in (
@@ -310,14 +300,14 @@ def print_difference(console: Console, difference: Difference) -> None:
         ("How long things are kept", difference.retention),
     ):
         if changes:
-            console.print(f"[bold]{title}[/]")
+            out.print(f"[bold]{title}[/]")
         for change in changes:
             kind = change.kind.value
-            console.print(f"  [{colours[kind]}]{kind}[/]{str(change)[len(kind) :]}")
+            out.print(f"  [{colours[kind]}]{kind}[/]{str(change)[len(kind) :]}")
     for line in difference.checks:
-        console.print(f"  [bold red]CHECKS[/]  {line}")
+        out.print(f"  [bold red]CHECKS[/]  {line}")
     verdict = "something opens: safety must approve" if difference.opens else "nothing opens"
-    console.print(f"{verdict}; difference {difference.digest}")
+    out.print(f"{verdict}; difference {difference.digest}")
 
 
 def _compiled(folder: Path) -> Compiled:
@@ -351,6 +341,22 @@ def _pair(text: str) -> tuple[str, str]:
         message = f"'{text}' is not attribute=word"
         raise PolicyRefused(message)
     return name.strip(), word.strip()
+
+
+@contextmanager
+def compiled_of(name: str) -> Iterator[Compiled]:
+    """Give the compiled pack of a folder, a bundle or a git revision.
+
+    A bundle is compared by what it says, whoever signed it; activation is where signatures count.
+    """
+    if Path(name).is_file():
+        from nightlight.policy.bundle import read_unverified
+        from nightlight.policy.compile import compile_bundle
+
+        yield compile_bundle(read_unverified(Path(name).read_bytes()))
+        return
+    with _source(name) as folder:
+        yield _compiled(folder)
 
 
 @contextmanager

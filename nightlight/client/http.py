@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -130,20 +131,74 @@ class NightlightClient:
         explained: dict[str, Any] = self._call("POST", "/v1/explain", json=_decisions(viewer, context, items))
         return explained
 
+    def policy_status(self) -> dict[str, Any]:
+        """Return which policy is active and which is a candidate; for operators."""
+        status: dict[str, Any] = self._call("GET", "/v1/policy")
+        return status
+
+    def policy_bundle(self, known: str | None = None) -> tuple[str, bytes] | None:
+        """Return (ETag, bytes) of the active bundle; None if it is still ``known``, or no bundle is active."""
+        headers = {"If-None-Match": known} if known else {}
+        answer = self._http.get("/v1/policy/bundle", headers={**self._bearer(), **headers})
+        if answer.status_code in {304, 404}:
+            return None
+        _raise_for(answer)
+        return answer.headers["etag"], answer.content
+
+    def policy_version(self, version: int) -> bytes:
+        """Return the bytes of a bundle that was activated before; for operators."""
+        answer = self._http.get(f"/v1/policy/bundle/{version}", headers=self._bearer())
+        _raise_for(answer)
+        return answer.content
+
+    def activate(self, bundle: bytes, approval: dict[str, str] | None = None) -> dict[str, Any]:
+        """Activate a policy bundle for everybody; return its version, digest and difference."""
+        body = {"bundle": base64.b64encode(bundle).decode(), "approval": approval}
+        activated: dict[str, Any] = self._call("POST", "/v1/policy/activate", json=body)
+        return activated
+
+    def candidate(self, bundle: bytes, approval: dict[str, str] | None = None, *, permille: int = 0) -> dict[str, Any]:
+        """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
+        body = {"bundle": base64.b64encode(bundle).decode(), "approval": approval, "permille": permille}
+        set_: dict[str, Any] = self._call("PUT", "/v1/policy/candidate", json=body)
+        return set_
+
+    def withdraw_candidate(self) -> None:
+        """Take the candidate away."""
+        self._call("DELETE", "/v1/policy/candidate")
+
+    def policy_counters(self, days: int = 7) -> dict[str, Any]:
+        """Return how often each combination was decided."""
+        counters: dict[str, Any] = self._call("GET", "/v1/policy/counters", params={"days": days})
+        return counters
+
+    def explain_policy(self, given: dict[str, str]) -> dict[str, Any]:
+        """Return why one combination is answered as it is under the active policy."""
+        explained: dict[str, Any] = self._call("POST", "/v1/policy/explain", json={"given": given})
+        return explained
+
     def fetch(self, url: str) -> httpx.Response:
         """Fetch a decision's URL as a viewer would: without a token."""
         return httpx.get(url, timeout=_TIMEOUT)
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        headers = {"Authorization": f"Bearer {self._token()}", **arguments.pop("headers", {})}
+        headers = {**self._bearer(), **arguments.pop("headers", {})}
         answer = self._http.request(method, path, headers=headers, **arguments)
-        if answer.is_success:
-            return answer.json() if answer.content else None
-        try:
-            body = answer.json()
-        except ValueError:
-            body = {}
-        raise Problem(answer.status_code, str(body.get("code", "http")), str(body.get("detail", answer.reason_phrase)))
+        _raise_for(answer)
+        return answer.json() if answer.content else None
+
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token()}"}
+
+
+def _raise_for(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    raise Problem(answer.status_code, str(body.get("code", "http")), str(body.get("detail", answer.reason_phrase)))
 
 
 def _decisions(viewer: str, context: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Scope(StrEnum):
     INGEST = "ingest"  # declare profiles, upload and delete images
     DECIDE = "decide"  # ask for decisions
     EXPLAIN = "explain"  # ask why, as an operator
+    POLICY = "policy"  # activate policies, and read counters
     HOLD = "hold"  # hide and unhide reported profiles
 
 

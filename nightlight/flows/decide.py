@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Shown
     from nightlight.clock import Clock
     from nightlight.delivery.tokens import UrlSigner
+    from nightlight.flows.count import DecisionCounter
+    from nightlight.flows.policy_in_use import InUse, PolicyInUse
 
 MAX_ITEMS = 500
 
@@ -68,11 +70,20 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    viewer: str
+    context: str
+    now: datetime
+    count: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Decide:
     """Answers which rendition a viewer gets of each profile."""
 
     catalogue: Catalogue
-    table: Table
+    policy: PolicyInUse
+    counter: DecisionCounter
     names: Names
     signer: UrlSigner
     assertion_days: int
@@ -103,9 +114,12 @@ class Decide:
     def explain(self, viewer: str, context: str, items: Sequence[Item]) -> list[Explanation]:
         """Return why each item is answered as it is; raises like ``decide``."""
         explanations = []
-        for item, answer in zip(items, self._answers(viewer, context, items, self.clock()), strict=True):
+        view = self.policy.current()
+        answers = self._answers(viewer, context, items, self.clock(), count=False)
+        for item, answer in zip(items, answers, strict=True):
             outcome = answer.outcome
-            tier = self.table.tiers.get(outcome.tier)
+            table = self.policy.table_for(view, item.profile_id)
+            tier = table.tiers.get(outcome.tier)
             explanations.append(
                 Explanation(
                     profile_id=item.profile_id,
@@ -116,14 +130,17 @@ class Decide:
                     rule=outcome.rule,
                     shows=answer.shows,
                     edge=tier.edge if tier else 0,
-                    unknown_words=tuple(self.table.unknown_words(answer.inputs)) if answer.inputs else (),
+                    unknown_words=tuple(table.unknown_words(answer.inputs)) if answer.inputs else (),
                 )
             )
         return explanations
 
-    def _answers(self, viewer: str, context: str, items: Sequence[Item], now: datetime) -> list[_Answer]:
-        self._known("viewer", viewer)
-        self._known("context", context)
+    def _answers(
+        self, viewer: str, context: str, items: Sequence[Item], now: datetime, *, count: bool = True
+    ) -> list[_Answer]:
+        view = self.policy.current()
+        _known(view.table, "viewer", viewer)
+        _known(view.table, "context", context)
         if len(items) > MAX_ITEMS:
             message = f"at most {MAX_ITEMS} items"
             raise InvalidInput(message, pointer="/items")
@@ -133,38 +150,51 @@ class Decide:
         except CatalogueUnavailable as error:
             logs.get("decide").error("decisions.catalogue_unavailable", count=len(items), detail=str(error))
             return [_Answer({}, none_because("catalogue-unavailable"), None, "placeholder") for _ in items]
-        return [self._answer(viewer, context, item, shown.get(ProfileId(item.profile_id)), now) for item in items]
+        asked = _Asked(viewer, context, now, count)
+        return [self._answer(view, asked, item, shown.get(ProfileId(item.profile_id))) for item in items]
 
-    def _answer(self, viewer: str, context: str, item: Item, shown: Shown | None, now: datetime) -> _Answer:
+    def _answer(self, view: InUse, asked: _Asked, item: Item, shown: Shown | None) -> _Answer:
         if shown is None:
             return _Answer({}, none_because("unknown-profile"), None, "placeholder")
         profile = shown.profile
         inputs = {
-            "subject_age": band_now(profile, now, assertion_days=self.assertion_days),
+            "subject_age": band_now(profile, asked.now, assertion_days=self.assertion_days),
             "relation": item.relation,
             "region": profile.region,
-            "viewer": viewer,
-            "context": context,
+            "viewer": asked.viewer,
+            "context": asked.context,
             "choice": profile.choice,
             "hold": profile.hold,
         }
-        outcome = self.table.decide(inputs)
+        table = self.policy.table_for(view, item.profile_id)
+        # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling until
+        # its owner says otherwise.
+        held_to = shown.image_band if not shown.released else None
+        outcome = _outcome(table, inputs, held_to)
         if outcome is DOUBT:
             metrics.UNKNOWN_WORDS.inc()
-            logs.get("decide").warning("decisions.unknown_word", words=self.table.unknown_words(inputs))
-        if shown.image_band not in (None, inputs["subject_age"]) and not shown.released:
-            # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling
-            # until its owner says otherwise.
-            outcome = more_protective(outcome, self.table.decide({**inputs, "subject_age": str(shown.image_band)}))
+            logs.get("decide").warning("decisions.unknown_word", words=table.unknown_words(inputs))
+        elif asked.count:
+            other = _outcome(view.candidate.table, inputs, held_to) if view.candidate else None
+            self.counter.count(inputs, _outcome(view.table, inputs, held_to) if other else outcome, other)
         rendition = shown.renditions.get(outcome.tier)
-        tier = self.table.tiers.get(outcome.tier)
+        tier = table.tiers.get(outcome.tier)
         # A rendition made under an earlier recipe of the tier may be larger than the policy allows today.
         if rendition is None or tier is None or rendition.edge > tier.edge:
             return _Answer(inputs, outcome, None, "placeholder")
         return _Answer(inputs, outcome, f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}", "rendition")
 
-    def _known(self, attribute: str, word: str) -> None:
-        known = self.table.attributes.get(attribute, ())
-        if word not in known:
-            message = f"{attribute} must be one of {', '.join(known)}"
-            raise InvalidInput(message, pointer=f"/{attribute}")
+
+def _outcome(table: Table, inputs: Mapping[str, str], held_to: str | None) -> Outcome:
+    """Return what a table gives; the more protective of two where the picture is held to another band."""
+    outcome = table.decide(inputs)
+    if held_to in (None, inputs["subject_age"]):
+        return outcome
+    return more_protective(outcome, table.decide({**inputs, "subject_age": held_to}))
+
+
+def _known(table: Table, attribute: str, word: str) -> None:
+    known = table.attributes.get(attribute, ())
+    if word not in known:
+        message = f"{attribute} must be one of {', '.join(known)}"
+        raise InvalidInput(message, pointer=f"/{attribute}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,10 +21,10 @@ UNVOUCHED = "none"
 
 @dataclass(frozen=True, slots=True)
 class Declare:
-    """Writes what the platform asserts; ``words`` are the vocabulary's closed lists."""
+    """Writes what the platform asserts; ``words`` gives the vocabulary's closed lists."""
 
     catalogue: Catalogue
-    words: Mapping[str, tuple[str, ...]]
+    words: Callable[[], Mapping[str, tuple[str, ...]]]
     clock: Clock
 
     def declare(
@@ -60,7 +60,7 @@ class Declare:
             tx.audit.append("profile.hold", now=now, actor=actor, detail={"hold": hold})
 
     def _known(self, field: str, attribute: str, word: str) -> None:
-        known = self.words[attribute]
+        known = self.words()[attribute]
         if word not in known:
             message = f"{field} must be one of {', '.join(known)}"
             raise InvalidInput(message, pointer=f"/{field}")

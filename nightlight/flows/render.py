@@ -77,7 +77,7 @@ class Render:
     originals: ObjectStore
     renditions: ObjectStore
     names: Names
-    recipes: tuple[Recipe, ...]
+    recipes: Callable[[], tuple[Recipe, ...]]
     pipeline: Pipeline
     limits: IntakeSettings
 
@@ -90,12 +90,13 @@ class Render:
 
     def _attempt(self, lease: jobs.Lease) -> str:
         log = logs.get("render")
-        image, names = self._plan(lease)
+        recipes = self.recipes()
+        image, names = self._plan(lease, recipes)
         if image is None or image.state != images.PENDING:
             return self._discard(lease, names)
         try:
             original = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes)
-            made, stages = self.pipeline(original.data, self.recipes)
+            made, stages = self.pipeline(original.data, recipes)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
             return self._refuse(lease, images.REJECTED, error.code)
@@ -109,7 +110,9 @@ class Render:
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
-    def _plan(self, lease: jobs.Lease) -> tuple[images.Image | None, dict[str, RenditionRow]]:
+    def _plan(
+        self, lease: jobs.Lease, recipes: Sequence[Recipe]
+    ) -> tuple[images.Image | None, dict[str, RenditionRow]]:
         with self.work.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id) if image else None
@@ -127,7 +130,7 @@ class Render:
                     height=0,
                     sha256="",
                 )
-                for recipe in self.recipes
+                for recipe in recipes
             }
             tx.jobs.plan(lease, [_key(row) for row in planned.values()])
         return image, planned

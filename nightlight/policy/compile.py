@@ -8,12 +8,13 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nightlight.errors import PolicyRefused
 from nightlight.policy.cases import try_cases
-from nightlight.policy.load import Pack, load
+from nightlight.policy.load import Pack, load, load_documents
 from nightlight.policy.problems import Problems
 from nightlight.policy.retention import RetentionTable, compile_retention
 from nightlight.policy.sentences import sentences
@@ -23,6 +24,7 @@ from nightlight.policy.table import Outcome, Table, none_because
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nightlight.policy.bundle import Bundle
     from nightlight.policy.documents import Rule
 
 MAX_COMBINATIONS = 250_000
@@ -65,10 +67,27 @@ class Compiled:
 
 def compile_folder(folder: Path) -> Compiled:
     """Load, compile and try the cases of the pack in ``folder``; raise PolicyProblems if anything fails."""
-    compiled = compile_pack(load(folder))
+    return _tried(compile_pack(load(folder)))
+
+
+def compile_documents(documents: Mapping[str, Any]) -> Compiled:
+    """Compile a pack from plain values, as a bundle holds them, and try its cases; raises like compile_folder."""
+    return _tried(compile_pack(load_documents(documents)))
+
+
+def compile_bundle(bundle: Bundle) -> Compiled:
+    """Compile a bundle's documents anew; raise PolicyRefused unless they mean what the bundle says they mean."""
+    compiled = compile_documents(bundle.documents)
+    if compiled.table.digest != bundle.digest or bundle.table.digest != bundle.digest:
+        message = "the bundle's table is not what its documents compile to"
+        raise PolicyRefused(message)
+    return compiled
+
+
+def _tried(compiled: Compiled) -> Compiled:
     problems = Problems()
-    for source, index, message in try_cases(compiled.pack.cases, compiled.table):
-        problems.add(source.place(index), "case-failed", message)
+    for source, path, message in try_cases(compiled.pack.cases, compiled.table):
+        problems.add(source.place(path), "case-failed", message)
     problems.refuse()
     return compiled
 

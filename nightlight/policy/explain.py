@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,18 @@ class Explained:
     filled: dict[str, str]
     outcome: Outcome
     applied: tuple[Applied, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as plain values."""
+        return {
+            "given": self.given,
+            "filled": self.filled,
+            "tier": self.outcome.tier,
+            "cache_s": self.outcome.cache_s,
+            "per_hour": self.outcome.per_hour,
+            "rule": self.outcome.rule,
+            "applied": [{"rule": a.rule, "why": a.why, "caps": a.caps, "binds": list(a.binds)} for a in self.applied],
+        }
 
 
 def explain(compiled: Compiled, given: Mapping[str, str]) -> Explained:

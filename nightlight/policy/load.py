@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 MAX_CASE_FILES = 100
+_KINDS = ("vocabulary", "tiers", "rules", "retention", "checks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,31 @@ class Pack:
 def load(folder: Path) -> Pack:
     """Read the pack in ``folder``; raise PolicyProblems with everything that is wrong with it."""
     problems = Problems()
-    vocabulary = _document(folder / "vocabulary.yaml", Vocabulary, problems)
-    tiers = _document(folder / "tiers.yaml", Tiers, problems)
-    rules = _document(folder / "rules.yaml", Rules, problems)
-    retention = _document(folder / "retention.yaml", Retention, problems)
-    checks = _document(folder / "checks.yaml", Checks, problems)
+    found = {kind: read(folder / f"{kind}.yaml", problems) for kind in _KINDS}
     case_files = sorted((folder / "cases").glob("*.yaml"))
     if len(case_files) > MAX_CASE_FILES:
         problems.add(Place("cases"), "file-too-large", f"holds more than {MAX_CASE_FILES} files")
-    cases = [_document(path, Cases, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
+    cases = [read(path, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
+    return _pack(found, cases, problems)
+
+
+def load_documents(documents: Mapping[str, Any]) -> Pack:
+    """Check a pack given as plain values, as a bundle holds them; raises like ``load``."""
+    found: dict[str, Source | None] = {kind: Source(f"{kind}.yaml", documents.get(kind), {}) for kind in _KINDS}
+    cases = [
+        Source(str(plain["file"]), {key: value for key, value in plain.items() if key != "file"}, {})
+        for plain in documents.get("cases", [])
+    ]
+    return _pack(found, cases, Problems())
+
+
+def _pack(found: Mapping[str, Source | None], case_sources: Sequence[Source | None], problems: Problems) -> Pack:
+    vocabulary = _document(found["vocabulary"], Vocabulary, problems)
+    tiers = _document(found["tiers"], Tiers, problems)
+    rules = _document(found["rules"], Rules, problems)
+    retention = _document(found["retention"], Retention, problems)
+    checks = _document(found["checks"], Checks, problems)
+    cases = [_document(source, Cases, problems) for source in case_sources]
     problems.refuse()
     if not (vocabulary and tiers and rules and retention and checks):  # pragma: no cover - refuse() has raised
         raise AssertionError
@@ -74,10 +91,7 @@ def load(folder: Path) -> Pack:
     )
 
 
-def _document(
-    path: Path, model: type[AnyDocument], problems: Problems, *, name: str | None = None
-) -> tuple[Source, AnyDocument] | None:
-    source = read(path, problems, name=name)
+def _document(source: Source | None, model: type[AnyDocument], problems: Problems) -> tuple[Source, AnyDocument] | None:
     if source is None:
         return None
     try:

@@ -39,7 +39,7 @@ DOUBT = none_because("doubt")
 class Table:
     """Every combination's outcome. Immutable; safe to share between threads."""
 
-    __slots__ = ("_cells", "_offsets", "attributes", "digest", "outcomes", "tiers")
+    __slots__ = ("_offsets", "attributes", "besides", "cells", "digest", "outcomes", "tiers")
 
     def __init__(
         self,
@@ -57,16 +57,17 @@ class Table:
         self.attributes = dict(attributes)
         self.outcomes = outcomes
         self.tiers = dict(tiers)
-        self._cells = cells
+        self.cells = cells
         self._offsets: tuple[tuple[str, dict[str, int]], ...] = tuple(
             (name, {word: index * stride for index, word in enumerate(words)})
             for (name, words), stride in zip(self.attributes.items(), strides(self.attributes), strict=True)
         )
+        self.besides = besides
         self.digest = self._digest(besides)
 
     def __len__(self) -> int:
         """Return the number of combinations."""
-        return len(self._cells)
+        return len(self.cells)
 
     def decide(self, given: Mapping[str, str]) -> Outcome:
         """Return the outcome for ``given`` (attribute to word); a missing or unknown word gives DOUBT."""
@@ -76,7 +77,7 @@ class Table:
                 cell += offsets[given[name]]
         except (KeyError, TypeError):
             return DOUBT
-        return self.outcomes[self._cells[cell]]
+        return self.outcomes[self.cells[cell]]
 
     def unknown_words(self, given: Mapping[str, str]) -> list[str]:
         """Return the names of attributes in ``given`` that are missing or whose word is not known."""
@@ -87,7 +88,7 @@ class Table:
         meaning = [[o.tier, o.cache_s, o.per_hour] for o in self.outcomes]
         unique = sorted({json.dumps(m) for m in meaning})
         renumbered = array("H", (unique.index(json.dumps(m)) for m in meaning))
-        canonical = array("H", (renumbered[cell] for cell in self._cells))
+        canonical = array("H", (renumbered[cell] for cell in self.cells))
         head = json.dumps([self.attributes, unique, besides], sort_keys=False, separators=(",", ":"))
         body = b"".join(value.to_bytes(2, "big") for value in canonical)
         return hashlib.sha256(head.encode() + b"\0" + body).hexdigest()

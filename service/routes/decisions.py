@@ -98,7 +98,9 @@ def explain(request: Request, body: DecisionsBody) -> Response:
     house: ServiceHouse = request.app.state.house
     items = [Item(item.profile_id, item.relation) for item in body.items]
     explanations = house.decide.explain(body.viewer, body.context, items)
-    return _json({"policy_digest": house.table.digest, "items": [asdict(item) for item in explanations]})
+    return _json(
+        {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
+    )
 
 
 def _json(body: object) -> Response:

@@ -179,12 +179,20 @@ ROUTES = [
     ("DELETE", f"/v1/images/{'0' * 32}", "ingest"),
     ("POST", "/v1/decisions", "decide"),
     ("POST", "/v1/explain", "explain"),
+    ("GET", "/v1/policy", "policy"),
+    ("GET", "/v1/policy/bundle", "decide"),
+    ("GET", "/v1/policy/bundle/1", "policy"),
+    ("POST", "/v1/policy/activate", "policy"),
+    ("PUT", "/v1/policy/candidate", "policy"),
+    ("DELETE", "/v1/policy/candidate", "policy"),
+    ("GET", "/v1/policy/counters", "policy"),
+    ("POST", "/v1/policy/explain", "explain"),
 ]
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES)
 def test_every_route_wants_its_own_scope(stack, method, path, scope):
-    others = [other for other in ("ingest", "decide", "explain", "hold") if other != scope]
+    others = [other for other in ("ingest", "decide", "explain", "hold", "policy") if other != scope]
     token = keys.token(stack.folder, scopes=others, subject="tests", hours=1)
     answer = httpx.request(method, f"{stack.url}{path}", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

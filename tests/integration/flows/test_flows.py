@@ -73,11 +73,11 @@ class House:
         settings = IntakeSettings()
         words = {**self.table.attributes, "assurance": ("none", "verified")}
         work = Work(self.catalogue, self.limits, self.clock)
-        self.declare = Declare(self.catalogue, words, self.clock)
+        self.declare = Declare(self.catalogue, lambda: words, self.clock)
         self.intake = Intake(self.catalogue, self.originals, settings, 60, self.clock)
         self.delete = Delete(self.catalogue, self.clock)
         self.render = Render(
-            work, self.originals, self.renditions, Names(bytes(32)), self.recipes,
+            work, self.originals, self.renditions, Names(bytes(32)), lambda: self.recipes,
             lambda data, recipes: (pipeline(data, recipes, max_pixels=10**8, max_side=16_384), {}), settings,
         )  # fmt: skip
         self.erase = Erase(work, self.originals, self.renditions)

@@ -1,0 +1,106 @@
+"""Policy bundles as they were activated, which is in use, and counts of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, insert, select, update
+
+from nightlight.catalogue.tables import decision_counts, policy_bundles, policy_state
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# Kinds of counts: decisions made, and what a candidate would have changed.
+DECIDED = "decided"
+WOULD_OPEN = "would_open"
+WOULD_CLOSE = "would_close"
+
+_ONLY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """Which bundles are in use; None where the pack in the folder is.
+
+    ``candidate_permille`` is the share of profiles that the candidate decides for; 0 means that it is only
+    watched (shadow).
+    """
+
+    revision: int
+    highest_version: int
+    active_version: int | None
+    previous_version: int | None
+    candidate_version: int | None
+    candidate_permille: int
+    changed_at: datetime | None
+
+
+UNCHANGED = PolicyState(0, 0, None, None, None, 0, None)
+
+
+class Policies:
+    """Bundle, state and count rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def state(self, *, lock: bool = False) -> PolicyState:
+        """Return which bundles are in use; ``lock`` holds the row until the transaction ends."""
+        query = select(policy_state).where(policy_state.c.only == _ONLY)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        return PolicyState(*row[1:]) if row else UNCHANGED
+
+    def change(self, before: PolicyState, now: datetime, **values: int | None) -> None:
+        """Change the state and raise its revision; raises Conflict if the first change is made twice at once."""
+        values = {**values, "revision": before.revision + 1}
+        if before.revision == 0:
+            fresh = {
+                "highest_version": 0,
+                "active_version": None,
+                "previous_version": None,
+                "candidate_version": None,
+                "candidate_permille": 0,
+            }
+            self._connection.execute(insert(policy_state).values(only=_ONLY, changed_at=now, **{**fresh, **values}))
+            return
+        self._connection.execute(
+            update(policy_state).where(policy_state.c.only == _ONLY).values(changed_at=now, **values)
+        )
+
+    def add_bundle(self, version: int, digest: str, data: bytes, now: datetime) -> None:
+        """Keep a bundle; raises Conflict if its version was taken."""
+        self._connection.execute(
+            insert(policy_bundles).values(version=version, digest=digest, data=data, created_at=now)
+        )
+
+    def bundle(self, version: int) -> bytes | None:
+        """Return a bundle's bytes, or None."""
+        query = select(policy_bundles.c.data).where(policy_bundles.c.version == version)
+        row = self._connection.execute(query).one_or_none()
+        return bytes(row.data) if row else None
+
+    def count(self, day: date, kind: str, counts: Mapping[str, int]) -> None:
+        """Add to a day's counts. Rows are taken in order, so that processes counting at once do not deadlock."""
+        for cell, count in sorted(counts.items()):
+            where = (decision_counts.c.day == day) & (decision_counts.c.kind == kind) & (decision_counts.c.cell == cell)
+            added = update(decision_counts).where(where).values(count=decision_counts.c.count + count)
+            if self._connection.execute(added).rowcount == 0:
+                self._connection.execute(insert(decision_counts).values(day=day, kind=kind, cell=cell, count=count))
+
+    def counts(self, kind: str, since: date) -> tuple[dict[str, int], int]:
+        """Return counts by combination since a day, and over how many different days they were made."""
+        query = (
+            select(decision_counts.c.cell, func.sum(decision_counts.c.count))
+            .where(decision_counts.c.kind == kind, decision_counts.c.day >= since)
+            .group_by(decision_counts.c.cell)
+        )
+        days = select(func.count(func.distinct(decision_counts.c.day))).where(
+            decision_counts.c.kind == kind, decision_counts.c.day >= since
+        )
+        found = {cell: int(count) for cell, count in self._connection.execute(query)}
+        return found, int(self._connection.execute(days).scalar_one())

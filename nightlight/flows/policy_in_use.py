@@ -1,0 +1,159 @@
+"""The policy that a process decides by: the active bundle, and a candidate that is watched or staged.
+
+Every process looks for a change once in ``poll_s`` seconds, while it is working, with one small read. What
+cannot be read or verified changes nothing: the last good policy stays, and the operator is told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.errors import NightlightError, PolicyRefused
+from nightlight.imaging.recipe import Recipe, recipes
+from nightlight.policy.bundle import open_bundle
+from nightlight.policy.compile import compile_bundle
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.policies import PolicyState
+    from nightlight.policy.compile import Compiled
+    from nightlight.policy.signing import PublicKeys
+    from nightlight.policy.table import Table
+
+PERMILLE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """One consistent view: nothing of it changes while a batch is decided.
+
+    ``version`` is None while the pack of the folder is active. ``permille`` is the candidate's share of
+    profiles; 0 means that it is only watched.
+    """
+
+    compiled: Compiled
+    version: int | None
+    candidate: Compiled | None
+    candidate_version: int | None
+    permille: int
+    revision: int
+    recipes: tuple[Recipe, ...]
+
+    @property
+    def table(self) -> Table:
+        """Return the active table."""
+        return self.compiled.table
+
+
+class PolicyInUse:
+    """Holds the view and keeps it fresh. Safe to share between threads."""
+
+    def __init__(
+        self, catalogue: Catalogue, folder: Compiled, keys: PublicKeys | None, *, poll_s: float, share_key: bytes
+    ) -> None:
+        """Begin with the pack of the folder, or the bundle that is active.
+
+        Raises PolicyRefused if a bundle is active that cannot be verified: there is no last good one yet.
+        """
+        self._catalogue = catalogue
+        self._folder = folder
+        self._keys = keys
+        self._poll_s = poll_s
+        self._share_key = share_key
+        self._lock = threading.Lock()
+        self._now = InUse(folder, None, None, None, 0, 0, _recipes(folder))
+        with catalogue.reading() as tx:
+            self._now = self._view(tx, tx.policies.state())
+        self._looked = time.monotonic()
+
+    def current(self) -> InUse:
+        """Return the view, looked at afresh if the last look is too long ago."""
+        if time.monotonic() - self._looked >= self._poll_s and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looked = time.monotonic()
+                self._lock.release()
+        return self._now
+
+    def refresh(self) -> InUse:
+        """Look now, whatever the time; used by the process that has just made a change."""
+        with self._lock:
+            self._look()
+            self._looked = time.monotonic()
+        return self._now
+
+    def table_for(self, view: InUse, profile_id: str) -> Table:
+        """Return the table that decides for a profile: the candidate's for its share of profiles."""
+        if view.candidate is None or view.permille == 0:
+            return view.table
+        digest = hmac.digest(self._share_key, f"{view.candidate_version}\n{profile_id}".encode(), "sha256")
+        chosen = int.from_bytes(digest[:4], "big") % PERMILLE < view.permille
+        return view.candidate.table if chosen else view.table
+
+    def _look(self) -> None:
+        try:
+            with self._catalogue.reading() as tx:
+                state = tx.policies.state()
+                if state.revision == self._now.revision:
+                    return
+                view = self._view(tx, state)
+        except NightlightError as error:
+            metrics.POLICY_REFUSED.inc()
+            logs.get("policy").error("policy.kept_last_good", code=error.code, detail=str(error))
+            return
+        self._now = view
+        logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.table.digest)
+
+    def _view(self, tx: Transaction, state: PolicyState) -> InUse:
+        known = self._now
+        if known.version is not None and (state.active_version or 0) < known.version:
+            message = f"version {state.active_version} is older than {known.version}, which was in use"
+            raise PolicyRefused(message)
+        active = self._bundle(tx, state.active_version) or self._folder
+        candidate = self._bundle(tx, state.candidate_version)
+        return InUse(
+            compiled=active,
+            version=state.active_version,
+            candidate=candidate,
+            candidate_version=state.candidate_version,
+            permille=state.candidate_permille if candidate else 0,
+            revision=state.revision,
+            recipes=_recipes(active),
+        )
+
+    def _bundle(self, tx: Transaction, version: int | None) -> Compiled | None:
+        if version is None:
+            return None
+        for known, compiled in (
+            (self._now.version, self._now.compiled),
+            (self._now.candidate_version, self._now.candidate),
+        ):
+            if known == version:
+                return compiled
+        data = tx.policies.bundle(version)
+        if data is None or self._keys is None:
+            message = f"bundle {version} is not there" if data is None else "no publisher keys are set"
+            raise PolicyRefused(message)
+        bundle = open_bundle(data, self._keys)
+        if bundle.version != version:
+            message = f"bundle {version} says that it is {bundle.version}"
+            raise PolicyRefused(message)
+        compiled = compile_bundle(bundle)
+        _recipes(compiled)
+        return compiled
+
+
+def _recipes(compiled: Compiled) -> tuple[Recipe, ...]:
+    return recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
+
+
+def share_key_from(name_key: bytes) -> bytes:
+    """Return a key of its own for choosing profiles, derived from the name key."""
+    return hashlib.sha256(b"nightlight policy share\n" + name_key).digest()

@@ -1,0 +1,148 @@
+"""``/v1/policy``: what is in use, activation, candidates, counters; and the bundle for clients that decide locally."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from nightlight.delivery.access import Scope
+from nightlight.errors import InvalidInput, NotFound, PolicyRefused
+from nightlight.flows.rollout import Activated
+from nightlight.policy.bundle import MAX_BYTES
+from nightlight.policy.explain import explain as explain_policy
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, requires
+
+router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=ScopedRoute)
+
+# Base64 is a third longer than what it holds.
+_MAX_TEXT = MAX_BYTES * 4 // 3 + 8
+
+
+class BundleBody(BaseModel):
+    """A signed bundle, and safety's approval where it opens anything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bundle: Annotated[str, Field(min_length=1, max_length=_MAX_TEXT, description="The bundle's bytes, base64.")]
+    approval: dict[str, str] | None = Field(default=None, description="What `nightlight policy approve` wrote.")
+
+    def data(self) -> bytes:
+        """Return the bundle's bytes; raise InvalidInput if they are not base64."""
+        try:
+            return base64.b64decode(self.bundle, validate=True)
+        except binascii.Error as error:
+            message = "bundle must be base64"
+            raise InvalidInput(message, pointer="/bundle") from error
+
+
+class CandidateBody(BundleBody):
+    """A candidate: watched without effect, or deciding for a share of profiles."""
+
+    permille: Annotated[int, Field(ge=0, le=999)] = Field(
+        default=0, description="Thousandths of profiles that it decides for; 0 only watches."
+    )
+
+
+class ActivatedAnswer(BaseModel):
+    """What was activated, and what that changed."""
+
+    version: int
+    digest: str
+    difference: dict[str, Any]
+
+
+class ExplainPolicyBody(BaseModel):
+    """One combination; what is left out is read as the word that shows least."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    given: Annotated[dict[str, str], Field(max_length=16)]
+
+
+@router.get("")
+@requires(Scope.POLICY)
+def status(request: Request) -> dict[str, Any]:
+    """Say which policy is active, which is a candidate, and what the candidate would have changed so far."""
+    house: ServiceHouse = request.app.state.house
+    return house.rollout.status()
+
+
+@router.get("/bundle", response_class=Response)
+@requires(Scope.DECIDE)
+def bundle(request: Request) -> Response:
+    """Fetch the active bundle; ask with `If-None-Match`, and 304 says that it is still the same."""
+    house: ServiceHouse = request.app.state.house
+    found = house.rollout.bundle()
+    if found is None:
+        raise NotFound
+    version, data = found
+    headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type="application/json", headers=headers)
+
+
+@router.get("/bundle/{version}", response_class=Response)
+@requires(Scope.POLICY)
+def earlier_bundle(request: Request, version: int) -> Response:
+    """Fetch a bundle that was activated or a candidate before."""
+    house: ServiceHouse = request.app.state.house
+    found = house.rollout.bundle(version) if 0 < version < 2**31 else None
+    if found is None:
+        raise NotFound
+    return Response(found[1], media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/activate")
+@requires(Scope.POLICY)
+def activate(request: Request, body: BundleBody) -> ActivatedAnswer:
+    """Activate a bundle for everybody: proved, compared with the active one, and approved where it opens."""
+    house: ServiceHouse = request.app.state.house
+    return _activated(house.rollout.activate(body.data(), body.approval, actor=caller(request).subject))
+
+
+@router.put("/candidate")
+@requires(Scope.POLICY)
+def candidate(request: Request, body: CandidateBody) -> ActivatedAnswer:
+    """Watch a candidate beside the active policy, or let it decide for a share of profiles."""
+    house: ServiceHouse = request.app.state.house
+    actor = caller(request).subject
+    return _activated(house.rollout.candidate(body.data(), body.approval, permille=body.permille, actor=actor))
+
+
+@router.delete("/candidate", status_code=204)
+@requires(Scope.POLICY)
+def withdraw(request: Request) -> Response:
+    """Take the candidate away."""
+    house: ServiceHouse = request.app.state.house
+    house.rollout.withdraw(actor=caller(request).subject)
+    return Response(status_code=204)
+
+
+@router.get("/counters")
+@requires(Scope.POLICY)
+def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) -> dict[str, Any]:
+    """Export how often each combination was decided: what `nightlight policy diff --weights` takes."""
+    house: ServiceHouse = request.app.state.house
+    return house.rollout.weights(days).to_json()
+
+
+@router.post("/explain")
+@requires(Scope.EXPLAIN)
+def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
+    """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
+    house: ServiceHouse = request.app.state.house
+    try:
+        explained = explain_policy(house.policy.current().compiled, body.given)
+    except PolicyRefused as error:
+        raise InvalidInput(str(error), pointer="/given") from error
+    return explained.to_json()
+
+
+def _activated(done: Activated) -> ActivatedAnswer:
+    return ActivatedAnswer(version=done.version, digest=done.digest, difference=done.difference.to_json())

@@ -1,0 +1,294 @@
+"""Policies built, watched, staged, activated and rolled back over HTTP, on a running service."""
+
+import json
+import shutil
+import time
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from nightlight.cli.main import app
+from nightlight.client import NightlightClient, Problem
+from nightlight.client.policy import PolicyWatcher
+from nightlight.policy.bundle import build
+from nightlight.policy.compile import compile_folder
+from nightlight.policy.diff import diff
+from nightlight.policy.signing import PublicKeys, SigningKey, approve
+from tests.support import pictures
+from tests.support.stacks import ROOT, STACKS
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+@pytest.fixture(scope="module", params=sorted(STACKS))
+def own(request, tmp_path_factory):
+    """A stack of its own: other tests expect the default policy."""
+    settings = {
+        "NIGHTLIGHT_POLICY_COUNTER_FLUSH_S": "0.2",
+        "NIGHTLIGHT_POLICY_COUNTER_THRESHOLD": "3",
+        "NIGHTLIGHT_POLICY_POLL_S": "0.2",
+    }
+    with STACKS[request.param](tmp_path_factory.mktemp(request.param), **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(own):
+    with own.client() as made:
+        made.declare("teen", band="age_13_15", assurance="verified", region="eu", choice="connections")
+        made.declare("grown", band="adult", assurance="verified", region="eu", choice="connections")
+        images = [made.upload(name, pictures.jpeg(700, 700)) for name in ("teen", "grown")]
+        assert {made.wait(image.image_id).state for image in images} == {"ready"}
+        yield made
+
+
+@pytest.fixture(scope="module")
+def keys(own):
+    folder = own.folder / "keys"
+    return {name: SigningKey.read(folder / f"{name}.private.jwk.json") for name in ("publisher", "safety")}
+
+
+@pytest.fixture
+def pack(tmp_path):
+    shutil.copytree(ROOT / "policies", tmp_path / "p")
+    return tmp_path / "p"
+
+
+def edit(pack, *changes, cases=False):
+    for file, old, new in changes:
+        text = (pack / file).read_text()
+        assert old in text
+        (pack / file).write_text(text.replace(old, new, 1))
+    if not cases:
+        for case in (pack / "cases").glob("*.yaml"):
+            case.unlink()
+    return compile_folder(pack)
+
+
+CLOSE = (
+    "rules.yaml",
+    "at_most: {tier: medium, cache_s: 300, per_hour: 600}",
+    "at_most: {tier: low, cache_s: 300, per_hour: 600}",
+)
+OPEN = (
+    "rules.yaml",
+    "when: {region: [us_ca, unknown], relation: outsider}",
+    "when: {region: us_ca, relation: outsider}",
+)
+BREAK = (
+    "rules.yaml",
+    "at_most: {tier: tiny, cache_s: 3600, per_hour: 120}",
+    "at_most: {tier: low, cache_s: 3600, per_hour: 120}",
+)
+
+
+def next_version(client):
+    return client.policy_status()["highest_version"] + 1
+
+
+def size(client, profile_id, relation="connection"):
+    (decision,) = client.decide("peer", "profile", [(profile_id, relation)])
+    return pictures.opened(client.fetch(decision.url).content).size[0]
+
+
+def test_an_activation_that_only_closes_takes_effect_at_once_and_is_audited(own, client, keys, pack):
+    assert size(client, "teen") == 320
+    compiled = edit(pack, CLOSE)
+    data = build(compiled, next_version(client), keys["publisher"])
+    answer = client.activate(data)
+    assert answer["digest"] == compiled.table.digest
+    assert size(client, "teen") == 128
+    assert client.explain("peer", "profile", [("teen", "connection")])["policy_digest"] == compiled.table.digest
+    with own.catalogue.reading() as tx:
+        from sqlalchemy import select
+
+        from nightlight.catalogue.tables import audit
+
+        rows = tx.connection.execute(
+            select(audit.c.actor, audit.c.detail).where(audit.c.event == "policy.activated")
+        ).all()
+    assert rows[-1].actor == "tests"
+    assert rows[-1].detail["difference"] == answer["difference"]["digest"]
+    assert rows[-1].detail["digest"] == compiled.table.digest
+
+
+def test_the_same_bundle_again_and_every_older_version_are_refused(client, keys, pack):
+    compiled = edit(pack, CLOSE)
+    highest = client.policy_status()["highest_version"]
+    for version in {highest, 1}:
+        with pytest.raises(Problem) as refused:
+            client.activate(build(compiled, version, keys["publisher"]))
+        assert (refused.value.status, refused.value.code) == (409, "policy_conflict")
+
+
+def test_what_opens_needs_safetys_approval_of_exactly_this_difference(client, keys, pack, tmp_path):
+    before = compile_folder(ROOT / "policies")
+    active = client.policy_bundle()
+    compiled = edit(pack, OPEN)
+    data = build(compiled, next_version(client), keys["publisher"])
+    with pytest.raises(Problem, match="safety must approve") as refused:
+        client.activate(data)
+    assert refused.value.status == 422
+    from nightlight.policy.bundle import read_unverified
+    from nightlight.policy.compile import compile_bundle
+
+    difference = diff(compile_bundle(read_unverified(active[1])), compiled)
+    other = diff(before, compiled)
+    for wrong in (approve(other.digest, keys["safety"]), approve(difference.digest, keys["publisher"])):
+        with pytest.raises(Problem):
+            client.activate(data, wrong)
+    (why,) = client.explain("peer", "profile", [("teen", "stranger")])["items"]
+    assert why["inputs"]["region"] == "eu"
+    client.activate(data, approve(difference.digest, keys["safety"]))
+    assert client.policy_status()["active"]["digest"] == compiled.table.digest
+    assert size(client, "teen") == 320
+
+
+def test_a_pack_whose_checks_fail_is_refused_with_the_check(client, keys, pack):
+    compiled = edit(pack, BREAK)
+    with pytest.raises(Problem, match="outsider-tiny") as refused:
+        client.activate(build(compiled, next_version(client), keys["publisher"]))
+    assert (refused.value.status, refused.value.code) == (422, "policy_rejected")
+
+
+def test_a_tier_that_asks_for_what_is_not_installed_is_refused(client, keys, pack):
+    compiled = edit(pack, ("tiers.yaml", "{edge: 32,", "{edge: 32, face_px: 12,"))
+    with pytest.raises(Problem, match="face_px"):
+        client.activate(build(compiled, next_version(client), keys["publisher"]))
+
+
+def test_forged_and_malformed_bundles_are_refused(own, client, keys, pack):
+    compiled = edit(pack, CLOSE)
+    forged = build(compiled, next_version(client), keys["safety"])
+    for data in (forged, b"", b"{}", b"x" * 2000):
+        with pytest.raises(Problem) as refused:
+            client.activate(data)
+        assert refused.value.status == 422
+    headers = {"Authorization": f"Bearer {client._token()}"}
+    answer = httpx.post(f"{own.url}/v1/policy/activate", json={"bundle": "***"}, headers=headers)
+    assert answer.status_code == 422
+
+
+def test_a_shadow_counts_what_it_would_change_and_changes_nothing(client, keys, pack):
+    compiled = edit(pack, CLOSE)
+    client.candidate(build(compiled, next_version(client), keys["publisher"]))
+    for _ in range(5):
+        assert size(client, "teen") == 320
+        size(client, "grown")
+    candidate = client.policy_status()["candidate"]
+    assert (candidate["mode"], candidate["digest"]) == ("shadow", compiled.table.digest)
+    assert (candidate["would_close"], candidate["would_open"]) == (5, 0)
+    assert candidate["cells"]["would_close"] == {"age_13_15,connection,eu,peer,profile,connections,clear": 5}
+    client.withdraw_candidate()
+    assert client.policy_status()["candidate"] is None
+
+
+def test_a_staged_candidate_decides_for_its_share_of_profiles_and_always_the_same_ones(client, keys, pack):
+    compiled = edit(pack, CLOSE)
+    names = [f"staged-{number}" for number in range(200)]
+    for name in names:
+        client.declare(name, band="age_13_15", assurance="verified", region="eu")
+
+    def tiers():
+        items = [(name, "connection") for name in names]
+        return [item["tier"] for item in client.explain("peer", "profile", items)["items"]]
+
+    assert set(tiers()) == {"medium"}
+    version = next_version(client)
+    client.candidate(build(compiled, version, keys["publisher"]), permille=300)
+    first = tiers()
+    assert 30 <= first.count("low") <= 90
+    assert tiers() == first
+    client.candidate(build(compiled, version, keys["publisher"]), permille=600)
+    wider = tiers()
+    assert all(after == "low" for before, after in zip(first, wider, strict=True) if before == "low")
+    assert wider.count("low") > first.count("low")
+    client.activate(build(compiled, version, keys["publisher"]))
+    assert set(tiers()) == {"low"}
+
+
+def test_staging_something_that_opens_needs_approval_too(client, keys, pack):
+    compiled = edit(pack)
+    with pytest.raises(Problem, match="safety must approve"):
+        client.candidate(build(compiled, next_version(client), keys["publisher"]), permille=10)
+
+
+def test_counters_are_exported_without_small_counts(client):
+    for _ in range(4):
+        client.decide("adult", "list", [("teen", "stranger")])
+    client.decide("unverified", "message", [("grown", "stranger")])
+    exported = client.policy_counters(7)
+    assert exported["cells"]["age_13_15,stranger,eu,adult,list,connections,clear"] >= 4
+    assert not any("unverified" in cell for cell in exported["cells"])
+    assert not any("teen" in cell for cell in exported["cells"])
+
+
+def test_a_combination_is_explained_over_http(own, client):
+    explained = client.explain_policy({"subject_age": "age_13_15", "relation": "stranger", "region": "eu"})
+    assert explained["filled"]["viewer"]
+    assert "outsider" in {applied["rule"] for applied in explained["applied"]}
+    with pytest.raises(Problem, match="did you mean 'relation'"):
+        client.explain_policy({"relatoin": "self"})
+
+
+def test_a_watching_client_verifies_keeps_the_last_good_and_refuses_what_is_older(own, client, keys, monkeypatch):
+    trusted = PublicKeys.read(own.folder / "keys/publisher.jwks.json")
+    watcher = PolicyWatcher(client, trusted)
+    assert watcher.table is None
+    assert watcher.poll() is True
+    version, table = watcher.version, watcher.table
+    assert table.digest == client.policy_status()["active"]["digest"]
+    assert watcher.poll() is False
+    assert watcher.problem is None
+    old = build(compile_folder(ROOT / "policies"), 1, keys["publisher"])
+    forged = build(compile_folder(ROOT / "policies"), version + 5, keys["safety"])
+    for bad in (old, forged, b"garbage"):
+        monkeypatch.setattr(NightlightClient, "policy_bundle", lambda *_args, bad=bad: ('"x"', bad))
+        assert watcher.poll() is False
+        assert watcher.problem
+        assert watcher.table is table
+
+
+def test_the_commands_do_all_of_it(own, client, pack, tmp_path, monkeypatch):
+    folder = own.folder / "keys"
+    monkeypatch.setenv("NIGHTLIGHT_TOKEN", client._token())
+    monkeypatch.setenv("NIGHTLIGHT_URL", own.url)
+    monkeypatch.chdir(tmp_path)
+    publisher, safety = f"{folder}/publisher.private.jwk.json", f"{folder}/safety.private.jwk.json"
+
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(app, ["policy", *map(str, arguments)])
+        assert result.exit_code == code, (arguments, result.output, result.exception)
+        return result.output
+
+    digest = client.policy_status()["active"]["digest"]
+    run("fetch", "--out", "active.bundle")
+    run("build", pack, "--version", next_version(client), "--key", publisher, "--out", "new.bundle")
+    assert "OPENS" in run("diff", "active.bundle", "new.bundle", code=4)
+    assert "approval of difference" in run("approve", "active.bundle", "new.bundle", "--key", safety, "--yes")
+    assert "is watched" in run("shadow", "new.bundle")
+    assert json.loads(run("status"))["candidate"]["mode"] == "shadow"
+    assert "deciding for 50 of 1000" in run("stage", "new.bundle", "--permille", "50", "--approval", "approval.json")
+    run("withdraw")
+    run("build", pack, "--version", next_version(client), "--key", publisher, "--out", "new.bundle")
+    assert "is active" in run("activate", "new.bundle", "--approval", "approval.json")
+    assert client.policy_status()["active"]["digest"] != digest
+    assert "brought back" in run("rollback", "--key", publisher)
+    assert client.policy_status()["active"]["digest"] == digest
+    run("counters", "--days", "1", "--out", "weights.json")
+    run("diff", "active.bundle", pack, "--weights", "weights.json", "--markdown", code=4)
+
+
+def test_every_process_follows_within_its_polling_time(own, client, keys, pack):
+    """The worker's own recipes follow: a tier made smaller is smaller in the next picture."""
+    compiled = edit(pack, CLOSE, ("tiers.yaml", "edge: 128", "edge: 96"))
+    client.activate(build(compiled, next_version(client), keys["publisher"]))
+    time.sleep(0.5)
+    client.declare("later", band="age_13_15", assurance="verified", region="eu")
+    assert client.wait(client.upload("later", pictures.jpeg(700, 700)).image_id).state == "ready"
+    assert size(client, "later") == 96
+    # A picture made before is larger than the tier is now: not shown until it is rendered again.
+    (old,) = client.decide("peer", "profile", [("teen", "connection")])
+    (nobody,) = client.decide("peer", "profile", [("nobody", "connection")])
+    assert old.url == nobody.url

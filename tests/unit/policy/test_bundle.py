@@ -1,0 +1,170 @@
+import base64
+import json
+import zlib
+
+import pytest
+
+from nightlight.delivery.access import generate_key
+from nightlight.errors import PolicyRefused
+from nightlight.policy.bundle import build, open_bundle, read_unverified
+from nightlight.policy.compile import compile_bundle
+from nightlight.policy.signing import PublicKeys, SigningKey, approve, check_approval
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    made = {}
+    for name in ("publisher", "safety"):
+        private, public = generate_key()
+        (folder / f"{name}.json").write_text(json.dumps(private))
+        (folder / f"{name}.jwks.json").write_text(json.dumps(public))
+        made[name] = SigningKey.read(folder / f"{name}.json"), PublicKeys.read(folder / f"{name}.jwks.json")
+    return made
+
+
+@pytest.fixture(scope="module")
+def bundle(compiled, keys):
+    return build(compiled, 7, keys["publisher"][0])
+
+
+def test_a_bundle_holds_the_whole_policy_in_under_64_kilobytes(compiled, keys, bundle):
+    assert len(bundle) < 64_000
+    opened = open_bundle(bundle, keys["publisher"][1])
+    assert (opened.version, opened.digest) == (7, compiled.table.digest)
+    again = compile_bundle(opened)
+    assert again.table.digest == compiled.table.digest
+    assert again.pack.checks == compiled.pack.checks
+    assert list(opened.table.cells) == list(compiled.table.cells)
+    assert opened.table.outcomes == compiled.table.outcomes
+
+
+def test_building_twice_gives_the_same_bytes(compiled, keys, bundle):
+    assert build(compiled, 7, keys["publisher"][0]) == bundle
+
+
+def test_a_bundle_signed_by_somebody_else_is_refused(keys, bundle):
+    with pytest.raises(PolicyRefused, match="not trusted"):
+        open_bundle(bundle, keys["safety"][1])
+
+
+@pytest.mark.parametrize("field", ["payload", "signature", "key_id", "format"])
+def test_a_bundle_with_anything_changed_is_refused(keys, bundle, field):
+    outer = json.loads(bundle)
+    value = outer[field]
+    outer[field] = ("A" if value[0] != "A" else "B") + value[1:]
+    with pytest.raises(PolicyRefused):
+        open_bundle(json.dumps(outer).encode(), keys["publisher"][1])
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b"null", b"\xff", b'{"format": 5}', b"[" * 100_000, b"x" * 1_000_001]
+)
+def test_what_is_no_bundle_is_refused(keys, data):
+    with pytest.raises(PolicyRefused):
+        open_bundle(data, keys["publisher"][1])
+
+
+def signed(keys, payload):
+    """A bundle of any payload, signed by the real publisher: what a broken or hostile builder could make."""
+    from nightlight.policy.bundle import _signed
+
+    packed = zlib.compress(payload)
+    key = keys["publisher"][0]
+    return json.dumps(
+        {
+            "format": "nightlight-bundle/1",
+            "key_id": key.key_id,
+            "payload": base64.b64encode(packed).decode(),
+            "signature": base64.b64encode(key.sign(_signed(packed))).decode(),
+        }
+    ).encode()
+
+
+def payload_of(bundle):
+    return json.loads(zlib.decompress(base64.b64decode(json.loads(bundle)["payload"])))
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"not json", b"0" * 21_000_000, b'{"version": 1}'])
+def test_a_signed_bundle_of_nonsense_is_refused(keys, payload):
+    with pytest.raises(PolicyRefused):
+        open_bundle(signed(keys, payload), keys["publisher"][1])
+
+
+def test_a_table_that_is_not_what_its_documents_mean_is_refused(keys, bundle):
+    payload = payload_of(bundle)
+    payload["documents"]["rules"]["rules"][0]["at_most"]["per_hour"] = 30
+    opened = open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+    with pytest.raises(PolicyRefused, match="not what its documents compile to"):
+        compile_bundle(opened)
+
+
+def test_a_table_whose_cells_were_changed_is_refused(keys, bundle):
+    payload = payload_of(bundle)
+    cells = bytearray(base64.b64decode(payload["table"]["cells"]))
+    cells[1001] ^= 1
+    payload["table"]["cells"] = base64.b64encode(bytes(cells)).decode()
+    with pytest.raises(PolicyRefused):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+def test_documents_with_mistakes_are_refused_with_their_place(keys, bundle):
+    payload = payload_of(bundle)
+    payload["documents"]["rules"]["rules"][0]["when"] = {"relation": ["sefl"]}
+    opened = open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+    with pytest.raises(PolicyRefused, match=r"rules.yaml.*did you mean 'self'"):
+        compile_bundle(opened)
+
+
+def test_comparing_reads_without_trusting(bundle, compiled):
+    assert read_unverified(bundle).digest == compiled.table.digest
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**31])
+def test_versions_out_of_range_are_refused(compiled, keys, version):
+    with pytest.raises(PolicyRefused):
+        build(compiled, version, keys["publisher"][0])
+
+
+def test_an_approval_is_for_one_difference_by_one_team(keys):
+    digest = "ab" * 32
+    approval = approve(digest, keys["safety"][0])
+    assert check_approval(approval, digest, keys["safety"][1]) == keys["safety"][0].key_id
+    for wrong in (
+        {**approval, "difference": "cd" * 32},
+        {**approval, "signature": approval["signature"][::-1]},
+        {**approval, "format": "other"},
+        {**approval, "key_id": "nobody"},
+        {"format": approval["format"]},
+        None,
+        [],
+        approve(digest, keys["publisher"][0]),
+    ):
+        with pytest.raises(PolicyRefused):
+            check_approval(wrong, digest, keys["safety"][1])
+    with pytest.raises(PolicyRefused, match="is for difference"):
+        check_approval(approval, "cd" * 32, keys["safety"][1])
+
+
+def test_an_approval_cannot_pass_for_a_bundle(keys, bundle):
+    outer = json.loads(bundle)
+    outer["signature"] = approve("ab" * 32, keys["publisher"][0])["signature"]
+    with pytest.raises(PolicyRefused, match="signature"):
+        open_bundle(json.dumps(outer).encode(), keys["publisher"][1])
+
+
+def test_keys_do_not_print(keys):
+    signing = keys["publisher"][0]
+    assert "PrivateKey" not in repr(signing) or "object at" in repr(signing)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"keys": []}', '{"keys": [{"kid": "1", "crv": "Ed25519", "x": "AA"}]}', '{"keys": 5}']
+)
+def test_files_that_hold_no_keys_are_refused(tmp_path, text):
+    path = tmp_path / "keys.json"
+    path.write_text(text)
+    with pytest.raises(PolicyRefused):
+        PublicKeys.read(path)
+    with pytest.raises(PolicyRefused):
+        SigningKey.read(path)
