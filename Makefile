@@ -7,6 +7,7 @@
 #   make test-unit      the tests that need nothing
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
+#   make bench-policy  load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
 #   make services-up    PostgreSQL, RabbitMQ, Redis and an S3 server on 127.0.0.1;  make services-down
 #   make lock           write infra/requirements/*.txt again (needs uv)
@@ -19,10 +20,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit lint format bench bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,15s/^# \{0,1\}//p' Makefile
+	@sed -n '2,16s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -50,9 +51,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/shellcheck infra/dev/*.sh infra/requirements/lock.sh .ci/run
+	$(BIN)/shellcheck docs/policy/ci/*.sh infra/dev/*.sh infra/requirements/lock.sh .ci/run
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec infra/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/policy/ci/github-actions.yaml
 	$(BIN)/nightlight policy check policies
 	$(BIN)/nightlight policy mutate policies
 	$(BIN)/nightlight policy schema policies --check
@@ -65,8 +67,13 @@ format: setup
 bench: setup
 	@$(BIN)/python bench/imaging.py
 
+bench-policy: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes -r infra/requirements/bench.txt
+	@$(BIN)/python bench/policy.py $(ARGS)
+
 docs: setup
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/policy/pictures.py
 
 services-up:
 	@$(SERVICES) start >/dev/null

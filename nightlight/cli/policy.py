@@ -43,12 +43,19 @@ def console() -> Console:
 
 
 @app.command()
-def check(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
+def check(
+    folder: Folder = DEFAULT,
+    as_json: JsonFlag = False,
+    minors: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of minors on the platform, for what parity costs.")
+    ] = 0.2,
+) -> None:
     """Load, compile and prove a pack: every problem as file:line:column, every check over every combination.
 
     Exits 1 if anything is wrong. Example: `nightlight policy check policies`
     """
     from nightlight.imaging.recipe import recipes
+    from nightlight.policy.cases import try_cases
     from nightlight.policy.mutate import redundant
     from nightlight.policy.problems import PolicyProblems
     from nightlight.policy.prove import prove
@@ -60,17 +67,20 @@ def check(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
         _refused(error, as_json=as_json)
     failures, idle = prove(compiled), redundant(compiled)
     pack = compiled.pack
+    wrong = [f"{source.place(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled.table)]
     checks = len(pack.checks.always) + len(pack.checks.compare) + len(pack.checks.same)
     cases = sum(len(document.cases) for _, document in pack.cases)
     if as_json:
         answer = {
-            "ok": not failures,
+            "ok": not failures and not wrong,
             "digest": compiled.table.digest,
             "combinations": len(compiled.table),
             "rules": len(pack.rules.rules),
             "checks": checks,
             "cases": cases,
             "redundant_rules": idle,
+            "parity": parity_cost(compiled, minors),
+            "failed_cases": wrong,
             "failures": [
                 {
                     "check": failure.check,
@@ -84,15 +94,19 @@ def check(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
         }
         typer.echo(json.dumps(answer, indent=2))
     else:
+        for line in wrong:
+            typer.echo(f"{line} [case-failed]")
         for failure in failures:
             typer.echo(str(failure))
         for rule in idle:
             typer.echo(f"warning: rule '{rule}' changes nothing that other rules do not do already [redundant-rule]")
-        verdict = f"{len(failures)} checks fail" if failures else "all right"
+        verdict = f"{len(failures)} checks and {len(wrong)} cases fail" if failures or wrong else "all right"
+        for line in _parity_lines(compiled, minors):
+            typer.echo(line)
         counts = f"{len(pack.rules.rules)} rules, {len(compiled.table):,} combinations, {checks} checks, {cases} cases"
         typer.echo(f"{counts}: {verdict}")
         typer.echo(f"policy digest {compiled.table.digest}")
-    if failures:
+    if failures or wrong:
         raise typer.Exit(1)
 
 
@@ -310,10 +324,32 @@ def print_difference(out: Console, difference: Difference) -> None:
     out.print(f"{verdict}; difference {difference.digest}")
 
 
-def _compiled(folder: Path) -> Compiled:
-    from nightlight.policy.compile import compile_folder
+def parity_cost(compiled: Compiled, minors: float) -> dict[str, float]:
+    """Return, by the share of adults who stay covered, how likely a covered picture is a minor's.
 
-    return compile_folder(folder)
+    P(minor | covered) = p / (p + (1 - p) f); what some adults' choice to be public costs everybody else.
+    Empty where no check of kind `same` speaks of age.
+    """
+    if not any(same.along == "subject_age" for same in compiled.pack.checks.same):
+        return {}
+    shares = (1.0, 0.8, 0.5, 0.2, 0.1)
+    return {f"{share:.1f}": minors / (minors + (1 - minors) * share) if minors else 0.0 for share in shares}
+
+
+def _parity_lines(compiled: Compiled, minors: float) -> list[str]:
+    cost = parity_cost(compiled, minors)
+    if not cost:
+        return ["warning: no check of kind `same` keeps outsiders from telling who is a minor [no-parity]"]
+    told = ", ".join(f"{float(share):.0%} -> {likely:.0%}" for share, likely in cost.items())
+    return [f"parity: with {minors:.0%} minors, a covered picture is a minor's, by adults who stay covered: {told}"]
+
+
+def _compiled(folder: Path) -> Compiled:
+    """Compile without trying the cases: what a pack means can be asked even if a case says otherwise."""
+    from nightlight.policy.compile import compile_pack
+    from nightlight.policy.load import load
+
+    return compile_pack(load(folder))
 
 
 def _refused(error: PolicyProblems, *, as_json: bool) -> NoReturn:

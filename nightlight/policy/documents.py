@@ -11,6 +11,8 @@ Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Used = Annotated[str, Field(min_length=1, max_length=64)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
+# A number is written as one in decimal; text that looks like a number ("0454", "86_400") is not.
+Number = Annotated[int, Field(strict=True)]
 FORMAT = "policy/1"
 
 
@@ -37,8 +39,8 @@ class Outcomes(Document):
     """The values that an outcome may take, the most protective first."""
 
     tier: tuple[Word, ...] = Field(min_length=2, max_length=16)
-    cache_s: tuple[int, ...] = Field(min_length=2, max_length=16)
-    per_hour: tuple[int, ...] = Field(min_length=2, max_length=16)
+    cache_s: tuple[Number, ...] = Field(min_length=2, max_length=16)
+    per_hour: tuple[Number, ...] = Field(min_length=2, max_length=16)
 
 
 class Vocabulary(_Headed):
@@ -55,12 +57,12 @@ class Vocabulary(_Headed):
 class Tier(Document):
     """The recipe of one kind of rendition: everything about its pixels."""
 
-    edge: Annotated[int, Field(ge=8, le=2048)]
+    edge: Annotated[Number, Field(ge=8, le=2048)]
     crop: Literal["square"] = "square"
     format: Literal["webp", "jpeg"] = "webp"
-    quality: Annotated[int, Field(ge=1, le=100)] = 80
-    effort: Annotated[int, Field(ge=0, le=6)] = 2
-    face_px: Annotated[int, Field(ge=4, le=2048)] | None = None
+    quality: Annotated[Number, Field(ge=1, le=100)] = 80
+    effort: Annotated[Number, Field(ge=0, le=6)] = 2
+    face_px: Annotated[Number, Field(ge=4, le=2048)] | None = None
     visible_mark: Literal["none", "crescents"] = "none"
     hidden_mark: Literal["none", "best_effort", "required"] = "none"
     provenance: Literal["none", "sidecar", "embedded"] = "none"
@@ -76,8 +78,8 @@ class Ceiling(Document):
     """The most that a rule allows; a field left out is not limited by the rule."""
 
     tier: Used | None = None
-    cache_s: int | None = None
-    per_hour: int | None = None
+    cache_s: Number | None = None
+    per_hour: Number | None = None
 
 
 class Rule(Document):
@@ -104,7 +106,7 @@ class RetentionRule(Document):
     id: Identifier
     why: Sentence
     when: Condition = Field(default_factory=dict)
-    keep_days: Annotated[int, Field(ge=1, le=36_500)]
+    keep_days: Annotated[Number, Field(ge=1, le=36_500)]
 
 
 class Retention(_Headed):
@@ -120,8 +122,8 @@ class Always(Document):
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
     tier_at_most: Used | None = None
-    cache_s_at_most: int | None = None
-    per_hour_at_most: int | None = None
+    cache_s_at_most: Number | None = None
+    per_hour_at_most: Number | None = None
 
     @property
     def caps(self) -> dict[str, str | int]:
@@ -161,8 +163,8 @@ class Expectation(Document):
     """What a case expects; only the fields that are given are compared."""
 
     tier: Used | None = None
-    cache_s: int | None = None
-    per_hour: int | None = None
+    cache_s: Number | None = None
+    per_hour: Number | None = None
     because: Identifier | None = None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from nightlight.policy.documents import Tier
 
@@ -39,7 +41,7 @@ DOUBT = none_because("doubt")
 class Table:
     """Every combination's outcome. Immutable; safe to share between threads."""
 
-    __slots__ = ("_offsets", "attributes", "besides", "cells", "digest", "outcomes", "tiers")
+    __slots__ = ("_answers", "_pick", "attributes", "besides", "cells", "digest", "outcomes", "tiers")
 
     def __init__(
         self,
@@ -58,10 +60,10 @@ class Table:
         self.outcomes = outcomes
         self.tiers = dict(tiers)
         self.cells = cells
-        self._offsets: tuple[tuple[str, dict[str, int]], ...] = tuple(
-            (name, {word: index * stride for index, word in enumerate(words)})
-            for (name, words), stride in zip(self.attributes.items(), strides(self.attributes), strict=True)
-        )
+        # One tuple of words to one outcome: the whole decision is picking seven values and one look-up.
+        self._pick = _picker(tuple(self.attributes))
+        combinations = itertools.product(*self.attributes.values())
+        self._answers = dict(zip(combinations, map(outcomes.__getitem__, cells), strict=True))
         self.besides = besides
         self.digest = self._digest(besides)
 
@@ -71,17 +73,14 @@ class Table:
 
     def decide(self, given: Mapping[str, str]) -> Outcome:
         """Return the outcome for ``given`` (attribute to word); a missing or unknown word gives DOUBT."""
-        cell = 0
         try:
-            for name, offsets in self._offsets:
-                cell += offsets[given[name]]
+            return self._answers[self._pick(given)]
         except (KeyError, TypeError):
             return DOUBT
-        return self.outcomes[self.cells[cell]]
 
     def unknown_words(self, given: Mapping[str, str]) -> list[str]:
         """Return the names of attributes in ``given`` that are missing or whose word is not known."""
-        return [name for name, offsets in self._offsets if given.get(name) not in offsets]
+        return [name for name, words in self.attributes.items() if given.get(name) not in words]
 
     def _digest(self, besides: str) -> str:
         """Return a SHA-256, in hexadecimal, of what the policy means: space, outcomes, recipes, retention; no rules."""
@@ -109,11 +108,8 @@ def more_protective(left: Outcome, right: Outcome) -> Outcome:
     )
 
 
-def strides(attributes: Mapping[str, tuple[str, ...]]) -> list[int]:
-    """Return how many cells apart two neighbouring words of each attribute lie."""
-    result: list[int] = []
-    step = 1
-    for words in reversed(list(attributes.values())):
-        result.append(step)
-        step *= len(words)
-    return result[::-1]
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
+    """Return what picks the words of a combination, in order, as a tuple."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda given: (given[names[0]],)
