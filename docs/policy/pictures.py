@@ -24,10 +24,10 @@ WIDTH = 118
 # What an editor did: a rule for Brazil, and by accident `unknown` lost from California's.
 ACCIDENT = [
     ("vocabulary.yaml", "au, in, other]", "au, in, br, other]"),
-    ("rules.yaml", "when: {region: [us_ca, unknown], relation: outsider}", "when: {region: [us_ca, br], relation: outsider}"),
-    ("rules.yaml", "when: {region: [us_vt, unknown], relation: outsider,", "when: {region: us_vt, relation: outsider,"),
-    ("rules.yaml", "when: {region: [au, unknown], relation: outsider}", "when: {region: au, relation: outsider}"),
-]  # fmt: skip
+    ("rules.yaml", "region: [us_ca, unknown], relation: outsider}", "region: [us_ca, br], relation: outsider}"),
+    ("rules.yaml", "region: [us_vt, unknown], relation: outsider,", "region: us_vt, relation: outsider,"),
+    ("rules.yaml", "region: [au, unknown], relation: outsider}", "region: au, relation: outsider}"),
+]
 MISSPELT = [("rules.yaml", "when: {relation: blocked}", "when: {relation: blokced}")]
 
 
