@@ -1,11 +1,16 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nightlight.imaging.recipe import recipes
 from nightlight.policy.compile import compile_folder
 
 ROOT = Path(__file__).parents[1]
+
+# A slow machine is no failure: no timing decides a test.
+settings.register_profile("nightlight", deadline=None)
+settings.load_profile("nightlight")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from nightlight.catalogue.tables import decision_counts, policy_bundles, policy_
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# Kinds of counts: decisions made, and what a candidate would have changed.
+# Kinds of counts: decisions made, and what a candidate would have changed (followed by its version).
 DECIDED = "decided"
 WOULD_OPEN = "would_open"
 WOULD_CLOSE = "would_close"

@@ -179,7 +179,7 @@ decision_counts = Table(
     "decision_counts",
     metadata,
     Column("day", Date, primary_key=True),
-    Column("kind", String(16), primary_key=True),
+    Column("kind", String(32), primary_key=True),
     Column("cell", String(300), primary_key=True),
     Column("count", BigInteger, nullable=False),
 )

@@ -14,7 +14,16 @@ from nightlight.errors import NightlightError
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
     from nightlight.clock import Clock
-    from nightlight.policy.table import Outcome
+    from nightlight.policy.table import Outcome, Table
+
+# How much an outcome opens, comparable between packs with different words: edge in pixels, cache_s, per_hour.
+Openness = tuple[int, int, int]
+
+
+def openness(table: Table, outcome: Outcome) -> Openness:
+    """Return how much an outcome of ``table`` opens."""
+    tier = table.tiers.get(outcome.tier)
+    return (tier.edge if tier else 0, outcome.cache_s, outcome.per_hour)
 
 
 class DecisionCounter:
@@ -26,23 +35,25 @@ class DecisionCounter:
         self._clock = clock
         self._flush_s = flush_s
         self._lock = threading.Lock()
-        self._counts: dict[str, Counter[str]] = {kind: Counter() for kind in (DECIDED, WOULD_OPEN, WOULD_CLOSE)}
+        self._counts: dict[str, Counter[str]] = {}
 
-    def count(self, inputs: Mapping[str, str], active: Outcome, candidate: Outcome | None) -> None:
-        """Count one decision, and whether the candidate would have shown more or less."""
+    def count(self, inputs: Mapping[str, str], active: Openness, candidate: tuple[int, Openness] | None) -> None:
+        """Count one decision, and whether the candidate (version, what it gives) would have shown more or less."""
         cell = ",".join(inputs.values())
         with self._lock:
-            self._counts[DECIDED][cell] += 1
-            if candidate is None or candidate.rank == active.rank:
+            self._counts.setdefault(DECIDED, Counter())[cell] += 1
+            if candidate is None or candidate[1] == active:
                 return
-            higher = any(new > old for new, old in zip(candidate.rank, active.rank, strict=True))
-            self._counts[WOULD_OPEN if higher else WOULD_CLOSE][cell] += 1
+            version, given = candidate
+            higher = any(new > old for new, old in zip(given, active, strict=True))
+            kind = f"{WOULD_OPEN if higher else WOULD_CLOSE}:{version}"
+            self._counts.setdefault(kind, Counter())[cell] += 1
 
     def flush(self) -> None:
         """Write down what was counted; if the catalogue does not answer, it is counted on."""
         with self._lock:
-            taken, self._counts = self._counts, {kind: Counter() for kind in self._counts}
-        if not any(taken.values()):
+            taken, self._counts = self._counts, {}
+        if not taken:
             return
         try:
             with self._catalogue.transaction() as tx:
@@ -52,7 +63,7 @@ class DecisionCounter:
             logs.get("count").warning("counts.kept", code=error.code)
             with self._lock:
                 for kind, counts in taken.items():
-                    self._counts[kind].update(counts)
+                    self._counts.setdefault(kind, Counter()).update(counts)
 
     def run(self, stop: threading.Event) -> None:
         """Flush every few seconds until ``stop`` is set, and once more then."""

@@ -14,6 +14,7 @@ from nightlight import logs, metrics
 from nightlight.delivery.names import EXTENSIONS, Names, object_key
 from nightlight.delivery.placeholder import EXTENSION
 from nightlight.errors import CatalogueUnavailable, InvalidInput
+from nightlight.flows.count import DecisionCounter, openness
 from nightlight.flows.declare import band_now
 from nightlight.ids import ProfileId, is_profile_id
 from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Shown
     from nightlight.clock import Clock
     from nightlight.delivery.tokens import UrlSigner
-    from nightlight.flows.count import DecisionCounter
     from nightlight.flows.policy_in_use import InUse, PolicyInUse
 
 MAX_ITEMS = 500
@@ -175,14 +175,21 @@ class Decide:
             metrics.UNKNOWN_WORDS.inc()
             logs.get("decide").warning("decisions.unknown_word", words=table.unknown_words(inputs))
         elif asked.count:
-            other = _outcome(view.candidate.table, inputs, held_to) if view.candidate else None
-            self.counter.count(inputs, _outcome(view.table, inputs, held_to) if other else outcome, other)
+            self._count(view, inputs, held_to)
         rendition = shown.renditions.get(outcome.tier)
         tier = table.tiers.get(outcome.tier)
         # A rendition made under an earlier recipe of the tier may be larger than the policy allows today.
         if rendition is None or tier is None or rendition.edge > tier.edge:
             return _Answer(inputs, outcome, None, "placeholder")
         return _Answer(inputs, outcome, f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}", "rendition")
+
+    def _count(self, view: InUse, inputs: Mapping[str, str], held_to: str | None) -> None:
+        active = openness(view.table, _outcome(view.table, inputs, held_to))
+        candidate = None
+        if view.candidate is not None and view.candidate_version is not None:
+            other = view.candidate.table
+            candidate = view.candidate_version, openness(other, _outcome(other, inputs, held_to))
+        self.counter.count(inputs, active, candidate)
 
 
 def _outcome(table: Table, inputs: Mapping[str, str], held_to: str | None) -> Outcome:

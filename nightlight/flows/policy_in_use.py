@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 
 PERMILLE = 1000
 
+# What decisions supply, and the word that a profile has before anybody says another one.
+INPUTS: dict[str, str | None] = {
+    "subject_age": "unknown",
+    "relation": None,
+    "region": None,
+    "viewer": None,
+    "context": None,
+    "choice": None,
+    "hold": "clear",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class InUse:
@@ -67,7 +78,7 @@ class PolicyInUse:
         self._poll_s = poll_s
         self._share_key = share_key
         self._lock = threading.Lock()
-        self._now = InUse(folder, None, None, None, 0, 0, _recipes(folder))
+        self._now = InUse(folder, None, None, None, 0, 0, usable(folder))
         with catalogue.reading() as tx:
             self._now = self._view(tx, tx.policies.state())
         self._looked = time.monotonic()
@@ -125,7 +136,7 @@ class PolicyInUse:
             candidate_version=state.candidate_version,
             permille=state.candidate_permille if candidate else 0,
             revision=state.revision,
-            recipes=_recipes(active),
+            recipes=usable(active),
         )
 
     def _bundle(self, tx: Transaction, version: int | None) -> Compiled | None:
@@ -146,11 +157,25 @@ class PolicyInUse:
             message = f"bundle {version} says that it is {bundle.version}"
             raise PolicyRefused(message)
         compiled = compile_bundle(bundle)
-        _recipes(compiled)
+        usable(compiled)
         return compiled
 
 
-def _recipes(compiled: Compiled) -> tuple[Recipe, ...]:
+def usable(compiled: Compiled) -> tuple[Recipe, ...]:
+    """Return the pack's recipes; raise PolicyRefused if this release could not decide or render by it.
+
+    A pack whose attributes are not the ones that decisions supply, or that lacks a word that they begin with, would
+    answer everything with ``none``.
+    """
+    attributes = compiled.table.attributes
+    foreign = [name for name in attributes if name not in INPUTS]
+    if foreign:
+        message = f"decisions do not supply {', '.join(foreign)}; known attributes: {', '.join(INPUTS)}"
+        raise PolicyRefused(message)
+    for name, word in INPUTS.items():
+        if word is not None and name in attributes and word not in attributes[name]:
+            message = f"the vocabulary's {name} lacks '{word}', which decisions begin with"
+            raise PolicyRefused(message)
     return recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
 
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight.errors import PolicyConflict, PolicyRefused, PolicyRejected
-from nightlight.flows.policy_in_use import PERMILLE, InUse, PolicyInUse
-from nightlight.imaging.recipe import recipes
+from nightlight.flows.policy_in_use import PERMILLE, InUse, PolicyInUse, usable
 from nightlight.policy.bundle import Bundle, open_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.diff import Difference, diff
@@ -155,8 +154,10 @@ class Rollout:
         view = self.in_use.refresh()
         with self.catalogue.reading() as tx:
             state = tx.policies.state()
-            since = (state.changed_at or self.clock()).date()
-            shadow = {kind: tx.policies.counts(kind, since)[0] for kind in (WOULD_OPEN, WOULD_CLOSE)}
+            shadow = {
+                kind: tx.policies.counts(f"{kind}:{state.candidate_version}", date.min)[0]
+                for kind in (WOULD_OPEN, WOULD_CLOSE)
+            }
         candidate = None
         if view.candidate is not None:
             candidate = {
@@ -195,7 +196,7 @@ class Rollout:
         try:
             bundle = open_bundle(data, self.publishers)
             compiled = compile_bundle(bundle)
-            recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
+            usable(compiled)
         except PolicyRefused as error:
             raise PolicyRejected(str(error)) from error
         failures = prove(compiled)

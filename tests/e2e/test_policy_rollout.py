@@ -158,6 +158,27 @@ def test_a_tier_that_asks_for_what_is_not_installed_is_refused(client, keys, pac
         client.activate(build(compiled, next_version(client), keys["publisher"]))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  hold: [", "  device: [phone, desktop]\n  hold: [", "do not supply device"),
+        ("subject_age: [unknown, under_13", "subject_age: [under_13", "lacks 'unknown'"),
+    ],
+)
+def test_a_vocabulary_that_decisions_cannot_speak_is_refused(client, keys, pack, old, new, said):
+    changes = [("vocabulary.yaml", old, new)]
+    if "lacks" in said:
+        changes += [("vocabulary.yaml", "protected: [unknown, ", "protected: [")]
+        changes += [("rules.yaml", "subject_age: [unknown, under_13", "subject_age: [under_13")]
+        changes += [("checks.yaml", "subject_age: [unknown, under_13", "subject_age: [under_13")]
+        changes += [
+            ("checks.yaml", "  - {id: doubt-is-youth, along: subject_age, never_more_open: [unknown, age_16_17]}\n", "")
+        ]
+    compiled = edit(pack, *changes)
+    with pytest.raises(Problem, match=said):
+        client.activate(build(compiled, next_version(client), keys["publisher"]))
+
+
 def test_forged_and_malformed_bundles_are_refused(own, client, keys, pack):
     compiled = edit(pack, CLOSE)
     forged = build(compiled, next_version(client), keys["safety"])

@@ -36,7 +36,7 @@ def upgrade() -> None:
     op.create_table(
         "decision_counts",
         sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("cell", sa.String(300), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("day", "kind", "cell", name="pk_decision_counts"),
