@@ -87,10 +87,10 @@ def _most_protective(compiled: Compiled, given: Mapping[str, str]) -> dict[str, 
             for name, words in space.attributes.items()
         )
     )
-    order = np.zeros(compiled.ranks["tier"][where].shape, dtype=np.int64)
+    # A combination that cannot occur explains nothing; it is taken only if there is no other.
+    order = compiled.impossible[where].astype(np.int64)
     for field in FIELDS:
         order = order * 256 + compiled.ranks[field][where]
-    order = order * 2 + compiled.impossible[where]  # a combination that can occur explains more
     best = np.unravel_index(int(np.argmin(order)), order.shape)
     found = {}
     for axis, (name, words) in enumerate(space.attributes.items()):

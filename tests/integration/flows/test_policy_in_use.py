@@ -1,0 +1,171 @@
+"""Which policy a process decides by, over a real database: what is broken changes nothing."""
+
+import json
+import shutil
+import threading
+from datetime import UTC, date, datetime
+
+import pytest
+from sqlalchemy import update
+
+from nightlight.catalogue.tables import policy_bundles
+from nightlight.delivery.access import generate_key
+from nightlight.errors import CatalogueUnavailable, PolicyRefused
+from nightlight.flows.count import DecisionCounter
+from nightlight.flows.policy_in_use import PolicyInUse
+from nightlight.policy.bundle import build
+from nightlight.policy.compile import compile_pack
+from nightlight.policy.load import load
+from nightlight.policy.signing import PublicKeys, SigningKey
+from tests.conftest import ROOT
+from tests.support.databases import catalogue_at, postgres_database
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def fresh(request, tmp_path):
+    """A catalogue of the test's own: which policy is in use is one row."""
+    if request.param == "sqlite":
+        with catalogue_at(f"sqlite:///{tmp_path / 'c.sqlite3'}") as made:
+            yield made
+        return
+    with postgres_database() as url, catalogue_at(url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "key.json"
+    path.write_text(json.dumps(generate_key()[0]))
+    return SigningKey.read(path)
+
+
+@pytest.fixture(scope="module")
+def stricter(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pack") / "p"
+    shutil.copytree(ROOT / "policies", folder)
+    text = (folder / "rules.yaml").read_text()
+    (folder / "rules.yaml").write_text(text.replace("per_hour: 120", "per_hour: 30"))
+    shutil.rmtree(folder / "cases")
+    return compile_pack(load(folder))
+
+
+def in_use(catalogue, folder, key):
+    return PolicyInUse(catalogue, folder, PublicKeys.of(key), poll_s=0, share_key=bytes(32))
+
+
+def activate(catalogue, version, data, **more):
+    with catalogue.transaction() as tx:
+        tx.policies.add_bundle(version, "d", data, NOW)
+        state = tx.policies.state(lock=True)
+        tx.policies.change(state, NOW, highest_version=version, active_version=version, **more)
+
+
+def test_the_folder_counts_until_a_bundle_is_active(fresh, compiled, stricter, key):
+    policy = in_use(fresh, compiled, key)
+    assert policy.current().table is compiled.table
+    activate(fresh, 3, build(stricter, 3, key))
+    view = policy.current()
+    assert (view.version, view.table.digest) == (3, stricter.table.digest)
+    assert in_use(fresh, compiled, key).current().version == 3
+
+
+@pytest.mark.parametrize("broken", ["garbage", "signed by another", "another version", "missing"])
+def test_a_bundle_that_cannot_be_verified_changes_nothing_and_stops_a_start(
+    fresh, compiled, stricter, key, tmp_path, broken
+):
+    policy = in_use(fresh, compiled, key)
+    activate(fresh, 1, build(stricter, 1, key))
+    assert policy.current().version == 1
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(generate_key()[0]))
+    data = {
+        "garbage": b"garbage",
+        "signed by another": build(compiled, 2, SigningKey.read(path)),
+        "another version": build(compiled, 9, key),
+        "missing": b"",
+    }[broken]
+    if broken == "missing":
+        with fresh.transaction() as tx:
+            tx.policies.change(tx.policies.state(lock=True), NOW, active_version=2)
+    else:
+        activate(fresh, 2, data)
+    view = policy.current()
+    assert (view.version, view.table.digest) == (1, stricter.table.digest)
+    with pytest.raises(PolicyRefused):
+        in_use(fresh, compiled, key)
+
+
+def test_an_older_version_is_not_taken_back(fresh, compiled, stricter, key):
+    activate(fresh, 5, build(stricter, 5, key))
+    policy = in_use(fresh, compiled, key)
+    assert policy.current().version == 5
+    activate(fresh, 4, build(compiled, 4, key))
+    assert policy.current().version == 5
+
+
+def test_a_catalogue_that_is_away_leaves_the_last_good_policy(fresh, compiled, stricter, key, monkeypatch):
+    activate(fresh, 1, build(stricter, 1, key))
+    policy = in_use(fresh, compiled, key)
+
+    def away():
+        raise CatalogueUnavailable("away")
+
+    monkeypatch.setattr(type(fresh), "reading", lambda _self: away())
+    assert policy.current().table.digest == stricter.table.digest
+
+
+def test_a_bundle_that_is_changed_in_the_database_is_noticed_at_the_next_start(fresh, compiled, stricter, key):
+    activate(fresh, 1, build(stricter, 1, key))
+    with fresh.transaction() as tx:
+        tx.connection.execute(update(policy_bundles).values(data=build(stricter, 1, key)[:-20]))
+    with pytest.raises(PolicyRefused):
+        in_use(fresh, compiled, key)
+
+
+def test_counts_add_up_over_processes_and_survive_an_outage(fresh, compiled, monkeypatch):
+    counters = [DecisionCounter(fresh, lambda: NOW, flush_s=60) for _ in range(4)]
+    inputs = compiled.space.given((2, 4, 2, 1, 0, 1, 0))
+
+    def work(counter):
+        for number in range(50):
+            counter.count(inputs, (32, 60, 30), (7, (128, 60, 30)) if number % 2 else (7, (32, 60, 30)))
+            if number % 10 == 0:
+                counter.flush()
+
+    threads = [threading.Thread(target=work, args=(counter,)) for counter in counters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    transaction = type(fresh).transaction
+
+    def away(_self):
+        raise CatalogueUnavailable("away")
+
+    monkeypatch.setattr(type(fresh), "transaction", away)
+    counters[0].flush()
+    monkeypatch.setattr(type(fresh), "transaction", transaction)
+    for counter in counters:
+        counter.flush()
+        counter.flush()
+    with fresh.reading() as tx:
+        decided, days = tx.policies.counts("decided", date.min)
+        opened, _ = tx.policies.counts("would_open:7", date.min)
+    assert list(decided.values()) == [200]
+    assert list(opened.values()) == [100]
+    assert days == 1
+
+
+def test_two_first_changes_at_once_do_not_both_happen(fresh):
+    from nightlight.errors import Conflict
+
+    with fresh.reading() as tx:
+        state = tx.policies.state()
+    with fresh.transaction() as tx:
+        tx.policies.change(state, NOW, highest_version=1, active_version=None)
+    with pytest.raises(Conflict), fresh.transaction() as tx:
+        tx.policies.change(state, NOW, highest_version=1, active_version=None)
