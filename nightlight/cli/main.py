@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import nightlight
-from nightlight.cli import policy, rollout
+from nightlight.cli import compare, policy, rollout
 from nightlight.errors import NightlightError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
+compare.register(policy.app)
 rollout.register(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(keys_app, name="keys")

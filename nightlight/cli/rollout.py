@@ -58,7 +58,8 @@ def approve(
 
     Example: `nightlight policy approve active.bundle policy.bundle --key safety.private.jwk.json`
     """
-    from nightlight.cli.policy import compiled_of, console, print_difference
+    from nightlight.cli.compare import compiled_of, print_difference
+    from nightlight.cli.policy import console
     from nightlight.policy.diff import diff
     from nightlight.policy.signing import SigningKey
     from nightlight.policy.signing import approve as sign

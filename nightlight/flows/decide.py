@@ -175,7 +175,8 @@ class Decide:
             metrics.UNKNOWN_WORDS.inc()
             logs.get("decide").warning("decisions.unknown_word", words=table.unknown_words(inputs))
         elif asked.count:
-            self._count(view, inputs, held_to)
+            active = outcome if table is view.table else _outcome(view.table, inputs, held_to)
+            self._count(view, inputs, active, held_to)
         rendition = shown.renditions.get(outcome.tier)
         tier = table.tiers.get(outcome.tier)
         # A rendition made under an earlier recipe of the tier may be larger than the policy allows today.
@@ -183,13 +184,12 @@ class Decide:
             return _Answer(inputs, outcome, None, "placeholder")
         return _Answer(inputs, outcome, f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}", "rendition")
 
-    def _count(self, view: InUse, inputs: Mapping[str, str], held_to: str | None) -> None:
-        active = openness(view.table, _outcome(view.table, inputs, held_to))
+    def _count(self, view: InUse, inputs: Mapping[str, str], active: Outcome, held_to: str | None) -> None:
         candidate = None
         if view.candidate is not None and view.candidate_version is not None:
             other = view.candidate.table
             candidate = view.candidate_version, openness(other, _outcome(other, inputs, held_to))
-        self.counter.count(inputs, active, candidate)
+        self.counter.count(inputs, openness(view.table, active), candidate)
 
 
 def _outcome(table: Table, inputs: Mapping[str, str], held_to: str | None) -> Outcome:
