@@ -14,6 +14,7 @@ import pytest
 from nightlight.errors import CorruptImage, ImageRefused, UnsupportedFormat
 from nightlight.imaging.pipeline import render
 from tests.conftest import ROOT
+from tests.support.services import missing_tool
 
 pytestmark = pytest.mark.integration
 
@@ -65,9 +66,7 @@ def test_each_image_is_decoded_or_refused_as_the_manifest_says(name, all_recipes
 @needs_corpus
 def test_exiftool_finds_structure_and_nothing_else_in_any_rendition(tmp_path, all_recipes):
     if shutil.which("exiftool") is None:
-        if os.environ.get("NIGHTLIGHT_TEST_STRICT"):
-            pytest.fail("exiftool is not installed (Debian: libimage-exiftool-perl)")
-        pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
+        missing_tool("exiftool (Debian: libimage-exiftool-perl)")
     decoded = 0
     for name in ENTRIES:
         try:
