@@ -1,13 +1,13 @@
 """Idempotency, replacement, deletion, holds, lapses and choices, over HTTP."""
 
 import threading
-import time
 
 import httpx
 import pytest
 
 from nightlight.client import Problem
 from tests.support import pictures
+from tests.support.waiting import eventually, in_the_middle_of_a_render
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -33,14 +33,6 @@ def seen(client, profile_id, relation="self", viewer="peer"):
 def placeholder_url(client):
     (decision,) = client.decide("peer", "profile", [("nobody-at-all", "stranger")])
     return decision.url
-
-
-def eventually(check, seconds=20):
-    end = time.monotonic() + seconds
-    while not (result := check()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
-    return result
 
 
 def test_the_same_key_and_bytes_give_the_same_image(client):
@@ -84,19 +76,22 @@ def test_ten_at_once_with_one_key_make_one_image(client):
     assert len(set(found)) == 1
 
 
-def test_before_an_image_is_ready_everybody_gets_the_placeholder(client):
+def test_before_an_image_is_ready_everybody_gets_the_placeholder(stack, client):
     profile_id = declare(client, "not-ready")
-    image = client.upload(profile_id, pictures.slow_png(seed=1))
-    (decision,) = client.decide("peer", "profile", [(profile_id, "self")])
-    assert client.image(image.image_id).state == "pending"
-    assert decision.url == placeholder_url(client)
+    seen_early = []
+
+    def look(_image):
+        seen_early.append(client.decide("peer", "profile", [(profile_id, "self")])[0].url)
+
+    image = in_the_middle_of_a_render(stack, client, profile_id, pictures.slow_webp(), look)
+    assert seen_early[-1] == placeholder_url(client)
     assert client.wait(image.image_id).state == "ready"
     assert seen(client, profile_id).size == (1024, 1024)
 
 
 def test_a_second_upload_during_the_first_ones_rendering_wins(client):
     profile_id = declare(client, "second")
-    slow = client.upload(profile_id, pictures.slow_png(seed=2))
+    slow = client.upload(profile_id, pictures.slow_webp())
     quick = client.upload(profile_id, pictures.jpeg(300, 300, seed=5))
     assert client.wait(quick.image_id).state in {"ready", "superseded"}
     client.wait(slow.image_id)
@@ -130,9 +125,9 @@ def test_deleting_an_image_closes_it_for_decisions_at_once_and_erases_its_bytes(
 
 def test_an_image_deleted_while_it_is_rendered_leaves_nothing_behind(stack, client):
     profile_id = declare(client, "delete-2")
-    image = client.upload(profile_id, pictures.slow_png(seed=3))
-    time.sleep(0.5)
-    client.delete_image(image.image_id)
+    image = in_the_middle_of_a_render(
+        stack, client, profile_id, pictures.slow_webp(), lambda image: client.delete_image(image.image_id)
+    )
     eventually(lambda: len([e for e in audit(stack, image.image_id) if e == "image.erased"]) == 1)
     eventually(lambda: jobs_open(stack, image.image_id) == 0, seconds=40)
     assert client.image(image.image_id).state == "deleted"

@@ -3,7 +3,7 @@ import pytest
 from tests.support.stacks import STACKS
 
 # Short leases, so that what a dead worker held is found again in seconds on any broker.
-SHORT = {"NIGHTLIGHT_WORKER_TIME_LIMIT_S": "6", "NIGHTLIGHT_WORKER_LEASE_S": "7"}
+SHORT = {"NIGHTLIGHT_WORKER_TIME_LIMIT_S": "9", "NIGHTLIGHT_WORKER_LEASE_S": "10"}
 
 
 @pytest.fixture(scope="module", params=sorted(STACKS))

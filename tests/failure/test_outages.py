@@ -7,6 +7,7 @@ import pytest
 
 from nightlight.client import Problem
 from tests.support import pictures
+from tests.support.waiting import in_the_middle_of_a_render
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
 
@@ -58,9 +59,13 @@ def test_while_the_store_is_down_viewers_get_the_placeholder_and_uploads_are_ref
 
 def test_a_store_that_fails_during_a_render_delays_it_but_loses_nothing(scale, client):
     declare(client, "store-late")
-    image = client.upload("store-late", pictures.slow_png(seed=34))
-    time.sleep(0.4)
-    scale.s3.cut()
+
+    def cut(image):
+        scale.s3.cut()
+        if client.image(image.image_id).state != "pending":
+            scale.s3.mend()  # too late: another try needs the store
+
+    image = in_the_middle_of_a_render(scale, client, "store-late", pictures.slow_webp(), cut)
     time.sleep(4)
     assert client.image(image.image_id).state == "pending"
     scale.s3.mend()

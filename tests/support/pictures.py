@@ -1,5 +1,6 @@
 """Pictures for tests: generated, or real photographs that come inside scikit-image."""
 
+from functools import lru_cache
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -29,11 +30,11 @@ def jpeg(width=640, height=480, *, seed=0, **options):
     return encoded(gradient(width, height, seed=seed), "JPEG", quality=90, **options)
 
 
-def slow_png(side=7000, *, seed=0):
-    """A valid picture of 49 megapixels, under the caps, whose decoding takes a worker about a second."""
-    row = np.asarray(gradient(side, 1, seed=seed))
-    tall = np.broadcast_to(row, (side, side, 3))
-    return encoded(Image.fromarray(np.ascontiguousarray(tall)), "PNG", compress_level=1)
+@lru_cache(maxsize=1)
+def slow_webp(side=6000):
+    """A valid picture of 36 megapixels, under the caps, that takes a worker more than a second to render."""
+    tile = np.random.default_rng(3).integers(0, 255, (500, 500, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(np.tile(tile, (side // 500, side // 500, 1))), "WEBP", quality=10, method=0)
 
 
 def photograph(name="astronaut.png"):
