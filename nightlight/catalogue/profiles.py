@@ -108,7 +108,7 @@ class Profiles:
                 )
             )
             return True
-        revived = {"state": LIVE, "hold": "clear"} if known.state == DELETED else {}
+        revived = {"state": LIVE} if known.state == DELETED else {}  # an open report stays open
         self._connection.execute(
             update(profiles).where(profiles.c.profile_id == profile_id).values(**values, **revived)
         )

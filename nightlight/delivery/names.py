@@ -12,6 +12,9 @@ from nightlight.ids import ImageId
 _BYTES = 20
 NAME_PATTERN = r"^[a-z2-7]{32}$"
 
+# The largest rendition that is written or served: 1024 x 1024 at WebP's worst is well under it.
+MAX_RENDITION_BYTES = 4_000_000
+
 # The ending and the media type of each format that a tier may be encoded in.
 EXTENSIONS = {"webp": "webp", "jpeg": "jpg"}
 MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}

@@ -189,7 +189,9 @@ class Decide:
         if view.candidate is not None and view.candidate_version is not None:
             other = view.candidate.table
             candidate = view.candidate_version, openness(other, _outcome(other, inputs, held_to))
-        self.counter.count(inputs, openness(view.table, active), candidate)
+        # In the vocabulary's own order, which is how counts are read back.
+        cell = {name: inputs[name] for name in view.table.attributes}
+        self.counter.count(cell, openness(view.table, active), candidate)
 
 
 def _outcome(table: Table, inputs: Mapping[str, str], held_to: str | None) -> Outcome:

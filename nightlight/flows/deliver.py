@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.delivery.names import MEDIA_TYPES, NAME_PATTERN, Names, object_key
+from nightlight.delivery.names import MAX_RENDITION_BYTES, MEDIA_TYPES, NAME_PATTERN, Names, object_key
 from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
 from nightlight.errors import NightlightError, NotFound
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from nightlight.delivery.tokens import UrlSigner
     from nightlight.store.port import ObjectStore
 
-# The largest rendition that is served: 1024 x 1024 at WebP's worst is well under it.
-MAX_BYTES = 4_000_000
 _NAME = re.compile(NAME_PATTERN)
 
 
@@ -59,7 +57,7 @@ class Deliver:
             metrics.DELIVERIES.labels("placeholder").inc()
             return self._stand_in(left)
         try:
-            stored = self.renditions.get(object_key(name, extension), max_bytes=MAX_BYTES)
+            stored = self.renditions.get(object_key(name, extension), max_bytes=MAX_RENDITION_BYTES)
         except NightlightError as error:
             metrics.DELIVERIES.labels(error.code).inc()
             logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)

@@ -128,7 +128,12 @@ class PolicyInUse:
             message = f"version {state.active_version} is older than {known.version}, which was in use"
             raise PolicyRefused(message)
         active = self._bundle(tx, state.active_version) or self._folder
-        candidate = self._bundle(tx, state.candidate_version)
+        try:
+            candidate = self._bundle(tx, state.candidate_version)
+        except PolicyRefused as error:  # the active policy must not wait for a candidate to be mended
+            metrics.POLICY_REFUSED.inc()
+            logs.get("policy").error("policy.candidate_refused", version=state.candidate_version, detail=str(error))
+            candidate = None
         return InUse(
             compiled=active,
             version=state.active_version,

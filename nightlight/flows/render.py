@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.images import RenditionRow
-from nightlight.delivery.names import EXTENSIONS, Names, object_key
+from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, Names, object_key
 from nightlight.errors import ImageRefused, ObjectMissing, StoreUnavailable
 from nightlight.flows.work import Work
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # A browser or CDN may keep a rendition as long as its signed URL lives; the service and the edge say how
 # long that is. Objects fetched past them are kept for no time at all.
 RENDITION_CACHE = "no-store"
-MAX_RENDITION_BYTES = 4_000_000
 
 
 class RenditionMade(Protocol):

@@ -11,18 +11,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
-from nightlight.errors import PolicyConflict, PolicyRefused, PolicyRejected
+from nightlight.errors import InvalidInput, PolicyConflict, PolicyRefused, PolicyRejected
 from nightlight.flows.policy_in_use import PERMILLE, InUse, PolicyInUse, usable
 from nightlight.policy.bundle import Bundle, open_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.diff import Difference, diff
+from nightlight.policy.explain import Explained, explain
 from nightlight.policy.prove import prove
 from nightlight.policy.signing import check_approval
 from nightlight.policy.weights import Weights
@@ -73,7 +74,7 @@ class Rollout:
             if not staged_already:
                 self._newer(bundle, state)
             difference = diff(view.compiled, compiled)
-            approved_by = self._approved(difference, approval)
+            approved_by = self._approved(bundle, difference, approval)
             if not staged_already:
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
             elif tx.policies.bundle(bundle.version) != data:
@@ -115,7 +116,7 @@ class Rollout:
                 self._newer(bundle, state)
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
             difference = diff(view.compiled, compiled)
-            approved_by = self._approved(difference, approval) if permille else ""
+            approved_by = self._approved(bundle, difference, approval) if permille else ""
             tx.policies.change(
                 state,
                 now,
@@ -175,6 +176,13 @@ class Rollout:
             "candidate": candidate,
         }
 
+    def explain(self, given: Mapping[str, str]) -> Explained:
+        """Return why one combination is answered as it is under the active policy; raises InvalidInput."""
+        try:
+            return explain(self.in_use.current().compiled, given)
+        except PolicyRefused as error:
+            raise InvalidInput(str(error), pointer="/given") from error
+
     def weights(self, days: int) -> Weights:
         """Return counts of decisions by combination over the last ``days`` days; small counts are left out."""
         self.flush()
@@ -220,7 +228,7 @@ class Rollout:
             message = f"version {bundle.version} is not above {state.highest_version}; build it with a higher one"
             raise PolicyConflict(message)
 
-    def _approved(self, difference: Difference, approval: Any) -> str:
+    def _approved(self, bundle: Bundle, difference: Difference, approval: Any) -> str:
         if not difference.opens:
             return ""
         if approval is None:
@@ -230,9 +238,13 @@ class Rollout:
             message = "no safety keys are set (NIGHTLIGHT_POLICY_SAFETY_KEYS), so nothing that opens can be approved"
             raise PolicyRejected(message)
         try:
-            return check_approval(approval, difference.digest, self.safety)
+            key_id = check_approval(approval, difference.digest, self.safety)
         except PolicyRefused as error:
             raise PolicyRejected(str(error)) from error
+        if key_id == bundle.key_id:
+            message = "the key that signed the bundle cannot approve it too: two teams, two keys"
+            raise PolicyRejected(message)
+        return key_id
 
     @staticmethod
     def _detail(bundle: Bundle, difference: Difference, approved_by: str) -> dict[str, str | int]:

@@ -55,6 +55,8 @@ class Difference:
 
     old_digest: str
     new_digest: str
+    old_checks: str
+    new_checks: str
     outcomes: tuple[Change, ...]
     recipes: tuple[Change, ...]
     retention: tuple[Change, ...]
@@ -77,7 +79,7 @@ class Difference:
 
     @property
     def digest(self) -> str:
-        """Return a SHA-256, in hexadecimal, of the whole difference and of both policies' digests."""
+        """Return a SHA-256, in hexadecimal, of the whole difference, both policies' digests and what both check."""
         plain = json.dumps(self.to_json(with_digest=False), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(plain.encode()).hexdigest()
 
@@ -86,6 +88,8 @@ class Difference:
         plain: dict[str, Any] = {
             "old_digest": self.old_digest,
             "new_digest": self.new_digest,
+            "old_checks": self.old_checks,
+            "new_checks": self.new_checks,
             "opens": self.opens,
             "outcomes": [asdict(change) for change in self.outcomes],
             "recipes": [asdict(change) for change in self.recipes],
@@ -102,6 +106,8 @@ def diff(old: Compiled, new: Compiled, weights: Weights | None = None) -> Differ
     return Difference(
         old.table.digest,
         new.table.digest,
+        _digest_of(_checked(old)),
+        _digest_of(_checked(new)),
         tuple(_outcomes(old, new, weights)),
         tuple(_recipes(old, new)),
         tuple(_retention(old, new)),
@@ -246,17 +252,29 @@ def _retention(old: Compiled, new: Compiled) -> list[Change]:
     return _ordered(changes)
 
 
+def _checked(compiled: Compiled) -> dict[str, Any]:
+    """Return what each check means, by its id: groups are written out, so that a changed group is a changed check."""
+    meaning: dict[str, Any] = {}
+    for kind in ("always", "compare", "same"):
+        for check in getattr(compiled.pack.checks, kind):
+            plain = check.model_dump(mode="json")
+            for part in ("where", "unless"):
+                condition = getattr(check, part)
+                plain[part] = {name: sorted(compiled.space.words(name, words)) for name, words in condition.items()}
+            meaning[check.id] = {"kind": kind, **plain}
+    return meaning
+
+
+def _digest_of(meaning: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def _checks(old: Compiled, new: Compiled) -> list[str]:
     """Return what happened to checks that were there: a new check can only make things stricter."""
-    told = []
-    for kind in ("always", "compare", "same"):
-        after = {check.id: check for check in getattr(new.pack.checks, kind)}
-        for check in getattr(old.pack.checks, kind):
-            if check.id not in after:
-                told.append(f"check '{check.id}' was taken out")
-            elif after[check.id] != check:
-                told.append(f"check '{check.id}' was changed")
-    return sorted(told)
+    before, after = _checked(old), _checked(new)
+    gone = [f"check '{name}' was taken out" for name in before if name not in after]
+    changed = [f"check '{name}' was changed" for name in before if name in after and before[name] != after[name]]
+    return sorted(gone + changed)
 
 
 def markdown(difference: Difference) -> str:

@@ -78,8 +78,10 @@ class S3Store:
         try:
             self._client.head_bucket(Bucket=self._bucket)
         except ClientError as error:
-            if _code(error) not in _DENIED:
-                raise _failed(error, "") from error
+            code = _code(error)
+            if code not in _DENIED:
+                message = f"bucket {self._bucket}: {code}"
+                raise StoreUnavailable(message) from error
         except BotoCoreError as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 

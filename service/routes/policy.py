@@ -10,10 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access import Scope
-from nightlight.errors import InvalidInput, NotFound, PolicyRefused
+from nightlight.errors import InvalidInput, NotFound
 from nightlight.flows.rollout import Activated
 from nightlight.policy.bundle import MAX_BYTES
-from nightlight.policy.explain import explain as explain_policy
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, requires
 
@@ -137,11 +136,7 @@ def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) ->
 def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
     """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
     house: ServiceHouse = request.app.state.house
-    try:
-        explained = explain_policy(house.policy.current().compiled, body.given)
-    except PolicyRefused as error:
-        raise InvalidInput(str(error), pointer="/given") from error
-    return explained.to_json()
+    return house.rollout.explain(body.given).to_json()
 
 
 def _activated(done: Activated) -> ActivatedAnswer:

@@ -313,3 +313,25 @@ def test_every_process_follows_within_its_polling_time(own, client, keys, pack):
     (old,) = client.decide("peer", "profile", [("teen", "connection")])
     (nobody,) = client.decide("peer", "profile", [("nobody", "connection")])
     assert old.url == nobody.url
+
+
+def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(client, keys, pack, own):
+    from nightlight.policy.bundle import read_unverified
+    from nightlight.policy.compile import compile_bundle
+
+    text = (pack / "vocabulary.yaml").read_text()
+    line = next(line for line in text.splitlines(keepends=True) if line.startswith("  hold: ["))
+    (pack / "vocabulary.yaml").write_text(
+        text.replace(line, "").replace("attributes:", "attributes:\n" + line + "  #", 1)
+    )
+    compiled = edit(pack)
+    assert next(iter(compiled.table.attributes)) == "hold"
+    difference = diff(compile_bundle(read_unverified(client.policy_bundle()[1])), compiled)
+    client.activate(
+        build(compiled, next_version(client), keys["publisher"]), approve(difference.digest, keys["safety"])
+    )
+    for _ in range(4):
+        client.decide("adult", "list", [("grown", "mutual")])
+    exported = client.policy_counters(1)
+    assert exported["attributes"][0] == "hold"
+    assert exported["cells"]["clear,adult,mutual,eu,adult,list,connections"] == 4

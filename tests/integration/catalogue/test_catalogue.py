@@ -102,12 +102,14 @@ def test_declaring_again_changes_what_was_said_and_keeps_the_hold(catalogue, pro
 
 def test_a_deleted_profile_is_shown_to_nobody_and_comes_back_only_by_a_declaration(catalogue, profile_id):
     with catalogue.transaction() as tx:
+        assert tx.profiles.set_hold(profile_id, "reported")
         assert tx.profiles.delete(profile_id)
         assert not tx.profiles.delete(profile_id)
         assert tx.profiles.shown([profile_id]) == {}
         assert not tx.profiles.set_hold(profile_id, "reported")
         assert tx.profiles.get(profile_id).generation == 1
         assert tx.profiles.declare(profile_id, SAID, NOW) is True
+        assert tx.profiles.get(profile_id).hold == "reported"
         assert profile_id in tx.profiles.shown([profile_id])
 
 

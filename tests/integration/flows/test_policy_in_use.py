@@ -10,13 +10,15 @@ from sqlalchemy import update
 
 from nightlight.catalogue.tables import policy_bundles
 from nightlight.delivery.access import generate_key
-from nightlight.errors import CatalogueUnavailable, PolicyRefused
+from nightlight.errors import CatalogueUnavailable, PolicyRefused, PolicyRejected
 from nightlight.flows.count import DecisionCounter
 from nightlight.flows.policy_in_use import PolicyInUse
+from nightlight.flows.rollout import Rollout
 from nightlight.policy.bundle import build
 from nightlight.policy.compile import compile_pack
+from nightlight.policy.diff import diff
 from nightlight.policy.load import load
-from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.policy.signing import PublicKeys, SigningKey, approve
 from tests.conftest import ROOT
 from tests.support.databases import catalogue_at, postgres_database
 
@@ -99,6 +101,16 @@ def test_a_bundle_that_cannot_be_verified_changes_nothing_and_stops_a_start(
         in_use(fresh, compiled, key)
 
 
+def test_a_candidate_that_cannot_be_verified_does_not_hold_the_active_policy_back(fresh, compiled, stricter, key):
+    policy = in_use(fresh, compiled, key)
+    with fresh.transaction() as tx:
+        tx.policies.add_bundle(2, "d", b"garbage", NOW)
+    activate(fresh, 1, build(stricter, 1, key), candidate_version=2, candidate_permille=500)
+    for view in (policy.current(), in_use(fresh, compiled, key).current()):
+        assert (view.version, view.candidate, view.permille) == (1, None, 0)
+        assert view.table.digest == stricter.table.digest
+
+
 def test_an_older_version_is_not_taken_back(fresh, compiled, stricter, key):
     activate(fresh, 5, build(stricter, 5, key))
     policy = in_use(fresh, compiled, key)
@@ -169,3 +181,14 @@ def test_two_first_changes_at_once_do_not_both_happen(fresh):
         tx.policies.change(state, NOW, highest_version=1, active_version=None)
     with pytest.raises(Conflict), fresh.transaction() as tx:
         tx.policies.change(state, NOW, highest_version=1, active_version=None)
+
+
+def test_the_key_that_signed_a_bundle_cannot_approve_it(fresh, compiled, stricter, key):
+    activate(fresh, 1, build(stricter, 1, key))
+    policy = in_use(fresh, compiled, key)
+    trusted = PublicKeys.of(key)
+    rollout = Rollout(fresh, policy, trusted, trusted, 1, lambda: None, lambda: NOW)
+    approval = approve(diff(stricter, compiled).digest, key)
+    with pytest.raises(PolicyRejected, match="two teams, two keys"):
+        rollout.activate(build(compiled, 2, key), approval, actor="t")
+    assert policy.refresh().version == 1

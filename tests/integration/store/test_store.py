@@ -133,8 +133,14 @@ def test_keys_that_we_never_make_are_refused(store, bad):
         check_key(bad)
 
 
-def test_a_store_that_is_there_is_ready(store):
-    store.ready()
+def test_a_store_that_is_there_is_ready_and_stays_as_it_was(store, key):
+    assert store.ready() is None
+    assert list(store.keys(key)) == []
+
+
+def test_a_bucket_that_is_not_there_is_not_ready(buckets):
+    with pytest.raises(StoreUnavailable, match="bucket"):
+        S3Store(f"{buckets.renditions}-not-there", access(buckets.endpoint, S3_OWNER)).ready()
 
 
 def test_put_only_gives_no_way_to_read(store):

@@ -98,6 +98,36 @@ def test_taking_a_check_out_or_changing_it_needs_safety_and_adding_one_does_not(
     assert diff(new, edited.compiled()).same
 
 
+def test_a_group_that_changes_what_a_check_means_is_a_changed_check(compiled, edited):
+    """The rules say the same in plain words, so the table is the same; the checks silently cover less."""
+    before = edited.change(
+        "vocabulary.yaml",
+        "relation: {outsider: [mutual, stranger]}",
+        "relation: {outsider: [mutual, stranger], far: [mutual, stranger]}",
+    ).compiled()
+    text = (edited.folder / "rules.yaml").read_text()
+    (edited.folder / "rules.yaml").write_text(
+        text.replace("relation: outsider", "relation: far").replace(", outsider]", ", far]")
+    )
+    edited.change("vocabulary.yaml", "outsider: [mutual, stranger],", "outsider: [mutual],")
+    after = edited.without_cases().compiled()
+    assert after.table.digest == before.table.digest
+    difference = diff(before, after)
+    assert difference.opens
+    assert "check 'outsider-tiny' was changed" in difference.checks
+
+
+def test_an_approval_of_one_change_to_a_check_does_not_fit_another(compiled, edited):
+    check = "{id: blocked-none, where: {relation: blocked}, tier_at_most: none}"
+    one = edited.change("checks.yaml", check, check.replace("tier_at_most: none", "tier_at_most: tiny")).compiled()
+    other = edited.change(
+        "checks.yaml", check.replace("none}", "tiny}"), check.replace("tier_at_most: none", "tier_at_most: full")
+    ).compiled()
+    first, second = diff(compiled, one), diff(compiled, other)
+    assert first.checks == second.checks
+    assert first.digest != second.digest
+
+
 def test_a_new_word_was_none_before_and_an_attribute_that_is_new_did_not_matter(compiled, edited):
     edited.change("vocabulary.yaml", "au, in, other]", "au, in, br, other]")
     difference = diff(compiled, edited.compiled())
