@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Write the hash-pinned requirement files again from pyproject.toml. Run it after a dependency changes:
 #   make lock
-# One file serves every supported Python (3.11 and newer). Index addresses are never written.
+# One file serves every supported Python (3.11 and newer). Index addresses are never written. The files are
+# whole, and are installed with --no-deps: overrides.in leaves out what a dependency asks for in vain.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-lock() { uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --no-annotate --no-header --quiet "$@"; }
-lock --extra dev -o infra/requirements/dev.txt
-lock --extra server -c infra/requirements/dev.txt -o infra/requirements/server.txt
-lock --extra dev --extra bench -c infra/requirements/dev.txt -o infra/requirements/bench.txt
-printf 'hatchling>=1.27\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --no-annotate --no-header --quiet -c infra/requirements/dev.txt -o infra/requirements/build.txt
+lock() { uv pip compile "$@" --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --no-header --quiet --overrides infra/requirements/overrides.in; }
+lock pyproject.toml --extra dev -o infra/requirements/dev.txt
+lock pyproject.toml --extra server --overrides infra/requirements/overrides-server.in \
+  -c infra/requirements/dev.txt -o infra/requirements/server.txt
+for extra in bench bench-images bench-face; do
+  lock pyproject.toml --extra dev --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
+done
+# thumbor wants an older Pillow than ours: the bench gives it an environment of its own.
+printf 'thumbor>=7.8\n' | lock - -o infra/requirements/bench-thumbor.txt
+printf 'hatchling>=1.27\n' | lock - -c infra/requirements/dev.txt -o infra/requirements/build.txt
