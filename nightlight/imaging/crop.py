@@ -1,30 +1,128 @@
-"""Where the square lies that is kept of a picture, in the coordinates of the pixels as stored."""
+"""Which part of a picture is kept: the owner's crop, then a square around the face or the middle."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightlight.imaging.face import Face
+
+Box = tuple[float, float, float, float]
+
 # Of the height that is cut off, this share comes off the top: heads are in the upper part of portraits.
 TOP_SHARE = 0.4
+# Where the middle of a found face comes to lie, from the top of the square: eyes on the upper third leave
+# headroom above and shoulders below.
+FACE_AT = 0.42
+# The frame's longer side is at most this many times its shorter: where a face is looked for. Of a longer
+# picture the middle is kept. It bounds the frame's memory: 2048 * 2048 * LONGEST * 3 bytes = 25 MB.
+LONGEST = 2
+# The least width and height, in pixels, of an owner's crop: under it there is no picture left.
+LEAST_SIDE = 16
 
-# EXIF orientations (CIPA DC-008, tag 0x0112) by which side of the stored picture is the top when upright.
-_TOP_IS_LEFT = (5, 6)
-_TOP_IS_RIGHT = (7, 8)
-_TOP_IS_BOTTOM = (3, 4)
+# EXIF orientations (CIPA DC-008, tag 0x0112) by what they do to the stored picture's axes.
+UPRIGHT = 1
+_SIDEWAYS = (5, 6, 7, 8)
 
 
-def square(width: int, height: int, orientation: int) -> tuple[float, float, float, float]:
-    """Return (left, top, right, bottom) of the kept square, in stored pixels.
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The owner's crop, in pixels of the upright picture: left, top, width, height."""
 
-    ``width`` and ``height`` are as stored; ``orientation`` is EXIF's, 1 to 8. The square is as large as the
-    shorter side, in the middle across and TOP_SHARE down, seen upright.
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        """Return ``left,top,width,height``, as the IIIF Image API writes a region."""
+        return f"{self.left},{self.top},{self.width},{self.height}"
+
+    @classmethod
+    def parse(cls, text: str, *, max_side: int) -> Region:
+        """Return the region that ``left,top,width,height`` names; raise ValueError saying what is wrong."""
+        parts = text.split(",")
+        if len(parts) != 4 or not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in parts):  # noqa: PLR2004
+            message = "a crop is four whole numbers: left,top,width,height"
+            raise ValueError(message)
+        region = cls(*(int(part) for part in parts))
+        if min(region.width, region.height) < LEAST_SIDE:
+            message = f"a crop is at least {LEAST_SIDE} pixels wide and high"
+            raise ValueError(message)
+        if region.left + region.width > max_side or region.top + region.height > max_side:
+            message = "the crop reaches beyond the picture"
+            raise ValueError(message)
+        return region
+
+
+def window(size: tuple[int, int], orientation: int, region: Region | None) -> Box:
+    """Return the box, in pixels as stored, of what the frame shows.
+
+    ``size`` is (width, height) as stored; ``orientation`` is EXIF's, 1 to 8. A region that reaches beyond the
+    picture is cut at its edge; one that leaves less than LEAST_SIDE pixels is as good as none.
+    """
+    stored_width, stored_height = size
+    width, height = (stored_height, stored_width) if orientation in _SIDEWAYS else size
+    left, top, right, bottom = 0.0, 0.0, float(width), float(height)
+    if region is not None:
+        right, bottom = min(right, region.left + region.width), min(bottom, region.top + region.height)
+        if right - region.left >= LEAST_SIDE and bottom - region.top >= LEAST_SIDE:
+            left, top = float(region.left), float(region.top)
+        else:
+            right, bottom = float(width), float(height)
+    long = LONGEST * min(right - left, bottom - top)
+    if right - left > long:
+        left += (right - left - long) / 2
+        right = left + long
+    elif bottom - top > long:
+        top += (bottom - top - long) * TOP_SHARE
+        bottom = top + long
+    return _stored((left, top, right, bottom), (width, height), orientation)
+
+
+def _stored(box: Box, upright: tuple[int, int], orientation: int) -> Box:
+    """Return a box of the upright picture in pixels as stored."""
+    left, top, right, bottom = box
+    width, height = upright
+    if orientation in (2, 3):
+        left, right = width - right, width - left
+    if orientation in (3, 4):
+        top, bottom = height - bottom, height - top
+    if orientation not in _SIDEWAYS:
+        return left, top, right, bottom
+    # Stored across is upright down, and the other way round, each perhaps reversed.
+    across = (top, bottom) if orientation in (5, 6) else (height - bottom, height - top)
+    down = (left, right) if orientation in (5, 8) else (width - right, width - left)
+    return across[0], down[0], across[1], down[1]
+
+
+def fitted(box: Box, edge: int) -> tuple[int, int]:
+    """Return the (width, height) that ``box`` has when its shorter side is at most ``edge`` pixels."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    factor = min(1.0, edge / min(width, height))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def most_pixels(size: tuple[int, int], edge: int, region: Region | None) -> int:
+    """Return how many pixels a frame can have at the most, whatever the picture's orientation."""
+    return max(
+        width * height
+        for orientation in (UPRIGHT, *_SIDEWAYS[1:2])
+        for width, height in [fitted(window(size, orientation, region), edge)]
+    )
+
+
+def square(width: int, height: int, face: Face | None = None) -> tuple[int, int, int, int]:
+    """Return the box of the square that is kept of an upright frame, in whole pixels.
+
+    It is as large as the shorter side: nothing is enlarged by cutting. A found ``face`` lies in the middle
+    across and FACE_AT down; without one the square is in the middle across and TOP_SHARE down.
     """
     side = min(width, height)
-    across, down = (width - side) / 2, (height - side) / 2
-    if orientation in _TOP_IS_LEFT:
-        across = (width - side) * TOP_SHARE
-    elif orientation in _TOP_IS_RIGHT:
-        across = (width - side) * (1 - TOP_SHARE)
-    elif orientation in _TOP_IS_BOTTOM:
-        down = (height - side) * (1 - TOP_SHARE)
+    if face is None:
+        left, top = (width - side) / 2, (height - side) * TOP_SHARE
     else:
-        down = (height - side) * TOP_SHARE
-    return across, down, across + side, down + side
+        left = min(max(face.left + face.width / 2 - side / 2, 0), width - side)
+        top = min(max(face.top + face.height / 2 - side * FACE_AT, 0), height - side)
+    return round(left), round(top), round(left) + side, round(top) + side

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 
 from nightlight.errors import CorruptImage
 
+# A byte budget is met by lowering the quality, at most down to this and in at most so many tries.
+LEAST_QUALITY = 20
+TRIES = 5
 
-def encode(image: Image.Image, *, format: str, quality: int, effort: int) -> bytes:  # noqa: A002 - the tiers' word
-    """Return ``image`` (RGB) as ``webp`` or ``jpeg`` bytes.
 
-    ``quality`` is 1 to 100; ``effort`` is WebP's method, 0 (fast) to 6 (small). With the same libraries the
-    same pixels give the same bytes. Raises CorruptImage if the bytes hold more than a picture needs.
+def encode(
+    image: Image.Image,
+    *,
+    format: str,  # noqa: A002 - the tiers' word
+    quality: int,
+    effort: int,
+    max_bytes: int | None = None,
+) -> bytes:
+    """Return ``image`` (RGB) as ``webp``, ``jpeg`` or ``avif`` bytes.
+
+    ``quality`` is 1 to 100; ``effort`` is 0 (fast) to 6 (small). Where ``max_bytes`` is given and the picture
+    takes more, the quality is lowered until it fits, but not under LEAST_QUALITY: the budget is a target. With
+    the same libraries the same pixels give the same bytes. Raises CorruptImage if the bytes hold more than
+    a picture needs.
     """
-    buffer = BytesIO()
-    if format == "webp":
-        image.save(buffer, "WEBP", quality=quality, method=effort)
-    else:
-        image.save(buffer, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
-    data = buffer.getvalue()
-    foreign = unexpected_parts(data)
+    data = _encoded(image, format, quality, effort)
+    low, high = min(LEAST_QUALITY, quality), quality
+    fits = max_bytes is None or len(data) <= max_bytes
+    best = data
+    if max_bytes is not None and not fits:
+        best = _encoded(image, format, low, effort)
+        for _ in range(TRIES - 2):
+            middle = (low + high) // 2
+            data = _encoded(image, format, middle, effort)
+            if len(data) <= max_bytes:
+                low, best = middle, data
+            else:
+                high = middle
+    foreign = unexpected_parts(best)
     if foreign:
         message = f"the encoder wrote {', '.join(foreign)}; refusing to publish it"
         raise CorruptImage(message)
-    return data
+    return best
+
+
+def _encoded(image: Image.Image, format_: str, quality: int, effort: int) -> bytes:
+    buffer = BytesIO()
+    if format_ == "webp":
+        image.save(buffer, "WEBP", quality=quality, method=effort)
+    elif format_ == "avif":
+        # One thread: more would give other bytes on another machine. Its speed runs from 10 down to 0.
+        image.save(buffer, "AVIF", quality=quality, speed=10 - effort, max_threads=1, subsampling="4:2:0")
+    else:
+        image.save(buffer, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+    return buffer.getvalue()
 
 
 # T.81 table B.1: start, tables, baseline frame, scan, end. APP0 is JFIF's header, 14 bytes of structure.
@@ -37,6 +71,8 @@ def unexpected_parts(data: bytes) -> list[str]:
     """Return the names of chunks or segments in a rendition that are no part of the bare picture."""
     if data[:4] == b"RIFF":
         return _webp_parts(data)
+    if data[4:8] == b"ftyp":
+        return _avif_parts(data)
     return _jpeg_parts(data)
 
 
@@ -50,6 +86,38 @@ def _webp_parts(data: bytes) -> list[str]:
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8 + size + size % 2
     return foreign
+
+
+# Boxes of a still AVIF (ISO/IEC 23008-12, AV1 Image File Format 1.1) that describe nothing but its pixels.
+_AVIF_BOXES = {
+    b"ftyp": {}, b"mdat": {},
+    b"meta": {b"hdlr": {}, b"pitm": {}, b"iloc": {}, b"iinf": {b"infe": {}},
+              b"iprp": {b"ipco": {b"ispe": {}, b"pixi": {}, b"av1C": {}, b"colr": {}}, b"ipma": {}}},
+}  # fmt: skip
+# Bytes before a full box's children: version and flags, and for `iinf` a count.
+_AVIF_SKIP = {b"meta": 4, b"iinf": 6}
+
+
+def _avif_parts(data: bytes) -> list[str]:
+    return list(_foreign_boxes(data, 0, len(data), _AVIF_BOXES))
+
+
+def _foreign_boxes(data: bytes, at: int, end: int, known: dict[bytes, dict[bytes, Any]]) -> Iterator[str]:
+    while at + 8 <= end:
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind not in known or size < 8 or at + size > end:
+            yield f"box {kind!r}"
+            return
+        body = at + 8 + _AVIF_SKIP.get(kind, 0)
+        if kind == b"infe" and data[at + 16 : at + 20] != b"av01":
+            yield f"item {data[at + 16 : at + 20]!r}"
+        if kind == b"colr" and data[body : body + 4] != b"nclx":
+            yield "an ICC profile"
+        if known[kind]:
+            yield from _foreign_boxes(data, body, at + size, known[kind])
+        at += size
+    if at != end:
+        yield "a trailer"
 
 
 def _jpeg_parts(data: bytes) -> list[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from io import BytesIO
 
-import numpy as np
 from PIL import Image, ImageCms
 
-from nightlight.errors import CorruptImage
 from nightlight.imaging.decode import UNREADABLE
 
 # What lies under transparent pixels: the page colour that most avatars are shown on.
@@ -23,6 +21,8 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# 16 bits to 8 by a table, for the modes in which Pillow's own way would clip at 255.
+_UPPER_BYTE = [value >> 8 for value in range(1 << 16)]
 # Modes whose pixels may be averaged as they are.
 _CONTINUOUS = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 
@@ -32,14 +32,13 @@ def to_continuous(image: Image.Image) -> Image.Image:
     if image.mode in _CONTINUOUS:
         # A transparent colour named apart from the pixels (PNG's tRNS) becomes an alpha channel.
         return image.convert("RGBA") if "transparency" in image.info and image.mode in {"L", "RGB"} else image
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image, dtype=np.uint16) >> 8).astype(np.uint8))
-    if image.mode in {"I", "F"}:
-        wide = np.clip(np.asarray(image, dtype=np.float64), 0, 65_535)
-        return Image.fromarray((wide / 257).astype(np.uint8))
+    if image.mode == "I;16":
+        return image.point(lambda value: value * (1 / 256)).convert("L")
+    if image.mode in {"I;16B", "I;16N", "I"}:
+        return image.convert("I").point(_UPPER_BYTE, "L")
     if image.mode == "1":
         return image.convert("L")
-    if image.mode in {"P", "PA"} or "transparency" in image.info:
+    if image.mode == "PA" or "transparency" in image.info:
         return image.convert("RGBA")
     return image.convert("RGB")
 
@@ -82,16 +81,3 @@ def flatten(image: Image.Image) -> Image.Image:
     below = Image.new("RGB", image.size, BACKGROUND)
     below.paste(image, mask=image.getchannel("A"))
     return below
-
-
-def rebuild(image: Image.Image) -> Image.Image:
-    """Return a new image made from the raw RGB pixels alone.
-
-    Pillow images drag their file's comment, ICC profile, EXIF and XMP along in ``info`` and write some of
-    them back when saved; a picture made from bytes has none. This is what keeps metadata out, whatever
-    the steps before it do.
-    """
-    if image.mode != "RGB":
-        message = f"rebuild needs RGB pixels, not {image.mode}"
-        raise CorruptImage(message)
-    return Image.frombytes("RGB", image.size, image.tobytes())

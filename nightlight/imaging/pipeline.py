@@ -3,117 +3,162 @@
 ::
 
     probe      header only: format, size, caps
-    decode     first frame; JPEG at the smallest DCT scale that suffices
-    continuous palettes looked up, 16 bits to 8
-    shrink     the kept square, at the largest edge that any tier asks for
-    upright    EXIF orientation
-    srgb       ICC profile to sRGB
-    flatten    transparency over the background
-    rebuild    raw pixels into a new image: nothing else passes
-    then for every tier, from the largest edge to the smallest, each from the one before:
-    resize, visible mark, encode
-
-The picture is shrunk before it is turned and colour-managed, because those cost by the pixel.
+    frame      in the cage: decode, shrink, upright, sRGB, no transparency   (frame, cage)
+    face       where the faces are, on a small copy
+    crop       the square that is kept: around the face, else the middle
+    then for every tier, from the largest edge to the smallest:
+    resize     from the tier before, or, under a face budget, from a grid of that much detail
+    mark       the visible mark
+    encode     the bytes, and a look that nothing else is in them
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
 
-from nightlight.errors import CorruptImage
-from nightlight.imaging import crop, mark, normalise
-from nightlight.imaging.decode import UNREADABLE, decode
+from nightlight.imaging import crop, detail, face
+from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.encode import encode
-from nightlight.imaging.probe import Header, probe
-from nightlight.imaging.recipe import Recipe
+from nightlight.imaging.frame import Stages
+from nightlight.imaging.mark import Design
+from nightlight.imaging.probe import Caps, Header, probe
 
-# Measured against one Lanczos resize of a whole 12-megapixel decode (PSNR in dB, CPU ms, one core):
-# the master, 2000 x 1500 to 1024: Lanczos 51.8 dB in 26.8 ms, Hamming 48.8 dB in 13.5 ms. The encoder's own
-# loss is ten times either, so the master is made with Hamming. The cascade from it, 320 to 32: Lanczos
-# with a gap of 1.5 (Pillow first reduces by a whole factor that leaves at least so much) 50.6, 54.4 and
-# 42.7 dB in 5.0 ms; without a gap 10.7 ms.
-_MASTER_FILTER, _MASTER_GAP = Image.Resampling.HAMMING, 2.0
-_CASCADE_FILTER, _CASCADE_GAP = Image.Resampling.LANCZOS, 1.5
+if TYPE_CHECKING:
+    from nightlight.imaging.crop import Region
+    from nightlight.imaging.recipe import Recipe
+
+# The cascade from the square, 320 to 32 pixels, against one Lanczos resize of the whole (PSNR in dB, CPU
+# ms, one core): Lanczos with a gap of 1.5 (Pillow first reduces by a whole factor that leaves at least so
+# much) 50.6, 54.4 and 42.7 dB in 5.0 ms; without a gap 10.7 ms.
+_FILTER, _GAP = Image.Resampling.LANCZOS, 1.5
+
+
+class Frames(Protocol):
+    """What makes frames: ``nightlight.imaging.cage.Cage``."""
+
+    def frame(
+        self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: Stages | None = None
+    ) -> Image.Image:
+        """Return the frame: RGB, upright, sRGB."""
+        ...
+
+
+class Finds(Protocol):
+    """What finds faces: ``nightlight.imaging.face.FaceDetector``."""
+
+    def find(self, frame: Image.Image) -> list[face.Face]:
+        """Return the faces of an RGB frame, the likeliest first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One finished picture: its bytes, and its size in pixels."""
+    """One finished picture: its bytes, its size in pixels, and its BlurHash where it is the preview's.
+
+    ``grid`` is the side in pixels of the grid that it was made from: the detail that is in it. ``face_px`` is how
+    much of that lies across the widest face there may be; None where the tier has no budget.
+    """
 
     recipe: Recipe
     data: bytes
     width: int
     height: int
     sha256: str
+    grid: int
+    face_px: float | None = None
+    blurhash: str | None = None
 
 
-@dataclass(slots=True)
-class Stages:
-    """CPU milliseconds spent in each stage of one render."""
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """All renditions of an upload, the CPU milliseconds of each stage, and what was found on the way.
 
-    ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the CPU time of the block to ``name``."""
-        begin = time.thread_time_ns()
-        try:
-            yield
-        finally:
-            self.ms[name] = self.ms.get(name, 0.0) + (time.thread_time_ns() - begin) / 1e6
-
-
-def render(
-    data: bytes, recipes: Sequence[Recipe], *, max_pixels: int, max_side: int, stages: Stages | None = None
-) -> list[Rendition]:
-    """Return one rendition for each recipe (largest edge first, as ``recipes`` are sorted).
-
-    Raises UnsupportedFormat, ImageTooLarge or CorruptImage; trying the same bytes again gives the same.
+    ``square`` is the box that was kept of the frame, whose size is ``frame``; ``face_share`` is how much of its side
+    the widest face is taken to have. None of it is stored.
     """
-    stages = stages or Stages()
-    with stages.stage("probe"):
-        header = probe(data, max_pixels=max_pixels, max_side=max_side)
-    picture = master(data, header, edge=max(recipe.edge for recipe in recipes), stages=stages)
-    renditions = []
-    for recipe in recipes:
-        edge = min(recipe.edge, *picture.size)
-        with stages.stage("resize"):
-            if picture.size != (edge, edge):
-                picture = picture.resize((edge, edge), _CASCADE_FILTER, reducing_gap=_CASCADE_GAP)
-        with stages.stage("mark"):
-            shown = mark.crescents(picture) if recipe.visible_mark == "crescents" else picture
-        with stages.stage("encode"):
-            encoded = encode(shown, format=recipe.format, quality=recipe.quality, effort=recipe.effort)
-        renditions.append(Rendition(recipe, encoded, edge, edge, hashlib.sha256(encoded).hexdigest()))
-    return renditions
+
+    renditions: list[Rendition]
+    stages: dict[str, float]
+    header: Header
+    frame: tuple[int, int]
+    square: tuple[int, int, int, int]
+    faces: list[face.Face]
+    face_share: float
 
 
-def master(data: bytes, header: Header, *, edge: int, stages: Stages | None = None) -> Image.Image:
-    """Return the kept square, upright sRGB, at most ``edge`` pixels a side, free of metadata (mode RGB)."""
-    stages = stages or Stages()
-    with stages.stage("decode"):
-        image, orientation = decode(data, header, edge=edge)
-    icc_profile = image.info.get("icc_profile")
-    try:
-        with stages.stage("shrink"):
-            image = _shrink(normalise.to_continuous(image), orientation, edge)
-        with stages.stage("normalise"):
-            image = normalise.upright(image, orientation)
-            image = normalise.to_srgb(image, icc_profile)
-            image = normalise.flatten(image)
-            return normalise.rebuild(image)
-    except UNREADABLE as error:
-        message = f"{header.format}: {type(error).__name__}: {error}"
-        raise CorruptImage(message) from error
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything that a picture goes through. One for each process; not for several threads at once."""
+
+    caps: Caps
+    frames: Frames
+    faces: Finds
+    design: Design
+
+    def render(self, data: bytes, recipes: Sequence[Recipe], *, region: Region | None = None) -> Rendered:
+        """Return one rendition for each recipe (largest edge first, as ``recipes`` are sorted).
+
+        ``region`` is the owner's crop. Raises UnsupportedFormat, ImageTooLarge or CorruptImage: trying the same
+        bytes again gives the same; and DecoderDied or CageUnavailable.
+        """
+        stages = Stages()
+        edge = max(recipe.edge for recipe in recipes)
+        with stages.stage("probe"):
+            header = probe(data, self.caps, edge=edge)
+        frame = self.frames.frame(data, header, edge=edge, region=region, stages=stages)
+        with stages.stage("face"):
+            faces = self.faces.find(frame)
+        square = crop.square(*frame.size, face.surest(faces))
+        side = square[2] - square[0]
+        widest = face.widest(faces, side)
+        renditions = []
+        pictures: dict[str, Image.Image] = {}
+        for recipe in recipes:
+            with stages.stage("resize"):
+                picture = pictures.get(recipe.crop)
+                if picture is None:
+                    picture = frame.crop(square if recipe.crop == "face" else crop.square(*frame.size))
+                canvas, grid = min(recipe.edge, side), side
+                if recipe.face_px is not None:
+                    grid = detail.grid_side(side, widest, recipe.face_px)
+                    shown = detail.soften(picture, grid=grid, canvas=canvas)
+                else:
+                    shown = _resized(picture, canvas)
+                    picture = shown
+                pictures[recipe.crop] = picture
+            with stages.stage("mark"):
+                marked = self.design.draw(shown, recipe.visible_mark) if recipe.visible_mark != "none" else shown
+            with stages.stage("encode"):
+                encoded = encode(
+                    marked,
+                    format=recipe.format,
+                    quality=recipe.quality,
+                    effort=recipe.effort,
+                    max_bytes=recipe.max_bytes,
+                )
+                preview = blurhash(marked) if recipe.preview else None
+            detail_side = min(grid, canvas)
+            renditions.append(
+                Rendition(
+                    recipe,
+                    encoded,
+                    canvas,
+                    canvas,
+                    hashlib.sha256(encoded).hexdigest(),
+                    detail_side,
+                    detail_side * widest / side if recipe.face_px is not None else None,
+                    preview,
+                )
+            )
+        return Rendered(renditions, stages.ms, header, frame.size, square, faces, widest / side)
 
 
-def _shrink(image: Image.Image, orientation: int, edge: int) -> Image.Image:
-    box = crop.square(*image.size, orientation)
-    edge = min(edge, *image.size)
-    return image.resize((edge, edge), _MASTER_FILTER, box=box, reducing_gap=_MASTER_GAP)
+def _resized(picture: Image.Image, edge: int) -> Image.Image:
+    if picture.size == (edge, edge):
+        return picture
+    return picture.resize((edge, edge), _FILTER, reducing_gap=_GAP)

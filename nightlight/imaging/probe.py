@@ -1,64 +1,122 @@
-"""What an upload says of itself, from its first bytes, before any decoder sees it.
+"""What an upload says of itself, from its first bytes, before any decoder sees it, and what it would cost.
 
 The magic bytes decide the format; the file's name and the content type that came with it do not count.
-Only integers at fixed or declared places are read: nothing is decoded, and the work is bounded by the
-number of segments, chunks or boxes walked (``MAX_STEPS``).
-
-Sources: ITU-T T.81 (JPEG), W3C PNG 3rd edition, RFC 9649 (WebP), ISO/IEC 14496-12 and 23008-12 with the
-AV1 Image File Format 1.1 (AVIF), GIF89a.
+``headers`` reads each format's own integers; here they are held against the caps. Among the caps is the
+memory that decoding would take, which the header gives away: see ``decode_bytes``.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from nightlight.errors import CorruptImage, ImageTooLarge, UnsupportedFormat
+from nightlight.imaging import headers
 
-# A camera JPEG has some 30 segments before its frame header; an AVIF fewer than 50 boxes.
-MAX_STEPS = 2_000
+if TYPE_CHECKING:
+    from nightlight.settings import IntakeSettings
 
 
 class Format(StrEnum):
-    """The allow-list of upload formats."""
+    """The formats of uploads. HEIC is accepted only where the caps say so."""
 
     JPEG = "jpeg"
     PNG = "png"
     WEBP = "webp"
     AVIF = "avif"
     GIF = "gif"
+    HEIC = "heic"
+
+
+USUAL = frozenset(Format) - {Format.HEIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What an upload may be: formats, pixels in all, pixels a side, and bytes of memory to decode it."""
+
+    max_pixels: int = 50_000_000
+    max_side: int = 16_384
+    max_decode_bytes: int = 125_000_000
+    formats: frozenset[Format] = USUAL
+
+
+def caps_of(limits: IntakeSettings) -> Caps:
+    """Return what the settings allow an upload to be."""
+    formats = frozenset(Format) if limits.heic else USUAL
+    return Caps(limits.max_pixels, limits.max_side, limits.max_decode_bytes, formats)
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header promises: format, and width and height in pixels as stored (before orientation)."""
+    """What the header promises; see ``headers.Facts`` for the fields. Sizes are as stored, before orientation."""
 
     format: Format
     width: int
     height: int
+    bits: int = 8
+    colour: str = "rgb"
+    alpha: bool = False
+    animated: bool = False
+    staged: bool = False
+    lossless: bool = False
+    samples: float = 3.0
 
 
-def probe(data: bytes | memoryview, *, max_pixels: int, max_side: int) -> Header:
+_READERS = {
+    Format.JPEG: headers.jpeg,
+    Format.PNG: headers.png,
+    Format.WEBP: headers.webp,
+    Format.AVIF: headers.isobmff,
+    Format.HEIC: headers.isobmff,
+    Format.GIF: headers.gif,
+}
+# Decoders here take 8 bits of a JPEG's sample (T.81's extended process has 12 as well).
+_JPEG_BITS = 8
+
+
+def probe(data: bytes | memoryview, caps: Caps, *, edge: int = 2048) -> Header:
     """Return the header of ``data`` if it is of an allowed format and within the caps.
 
-    Raises UnsupportedFormat, CorruptImage (the header cannot be read) or ImageTooLarge.
+    ``edge`` is the largest edge in pixels that any tier asks for, which decides how much of a JPEG has to be
+    decoded. Raises UnsupportedFormat, CorruptImage (the header cannot be read) or ImageTooLarge.
     """
     view = memoryview(data)
     kind = sniff(view)
+    if kind not in caps.formats:
+        message = f"{kind} is not accepted here"
+        raise UnsupportedFormat(message)
     try:
-        width, height = _SIZES[kind](view)
+        facts = _READERS[kind](view)
     except (IndexError, ValueError) as error:
         message = f"{kind}: the header cannot be read"
         raise CorruptImage(message) from error
-    if width < 1 or height < 1:
-        message = f"{kind}: {width} x {height} pixels"
+    width, height = facts.width, facts.height
+    if width < 1 or height < 1 or (kind is Format.JPEG and facts.bits != _JPEG_BITS):
+        message = f"{kind}: {width} x {height} pixels, {facts.bits} bits a sample"
         raise CorruptImage(message)
-    if width > max_side or height > max_side or width * height > max_pixels:
-        message = f"{kind}: {width} x {height} pixels; at most {max_pixels} pixels and {max_side} a side"
+    if width > caps.max_side or height > caps.max_side or width * height > caps.max_pixels:
+        message = f"{kind}: {width} x {height} pixels; at most {caps.max_pixels} pixels and {caps.max_side} a side"
         raise ImageTooLarge(message)
-    return Header(kind, width, height)
+    header = Header(
+        kind,
+        width,
+        height,
+        facts.bits,
+        facts.colour,
+        alpha=facts.alpha,
+        animated=facts.animated,
+        staged=facts.staged,
+        lossless=facts.lossless,
+        samples=facts.samples,
+    )
+    cost = decode_bytes(header, edge=edge)
+    if cost > caps.max_decode_bytes:
+        most = caps.max_decode_bytes
+        message = f"{kind}: {width} x {height} pixels of this kind take {cost} bytes to decode; at most {most}"
+        raise ImageTooLarge(message)
+    return header
 
 
 def sniff(data: bytes | memoryview) -> Format:
@@ -72,127 +130,70 @@ def sniff(data: bytes | memoryview) -> Format:
         return Format.WEBP
     if head[:6] in (b"GIF87a", b"GIF89a"):
         return Format.GIF
-    if head[4:8] == b"ftyp" and _avif_brand(head):
-        return Format.AVIF
+    if head[4:8] == b"ftyp":
+        brands = _brands(head)
+        if brands & {b"avif", b"avis"}:
+            return Format.AVIF
+        if brands & {b"heic", b"heix"}:
+            return Format.HEIC
     message = f"no format of the allow-list begins with {head[:12]!r}"
     raise UnsupportedFormat(message)
 
 
-def _avif_brand(head: bytes) -> bool:
+def _brands(head: bytes) -> set[bytes]:
     size = int.from_bytes(head[:4], "big")
-    brands = [head[8:12]] + [head[at : at + 4] for at in range(16, min(size, len(head)), 4)]
-    return b"avif" in brands or b"avis" in brands
+    return {head[8:12]} | {head[at : at + 4] for at in range(16, min(size, len(head)), 4)}
 
 
-def _u16(view: memoryview, at: int) -> int:
-    return _int(view, at, 2)
+def dct_scale(header: Header, *, edge: int, side: float | None = None) -> int:
+    """Return by how much (1, 2, 4 or 8) a JPEG is made smaller while it is decoded.
 
-
-def _u32(view: memoryview, at: int) -> int:
-    return _int(view, at, 4)
-
-
-def _int(view: memoryview, at: int, size: int, order: str = "big") -> int:
-    piece = view[at : at + size]
-    if len(piece) != size:
-        raise IndexError(at)
-    return int.from_bytes(piece, "little" if order == "little" else "big")
-
-
-def _jpeg(view: memoryview) -> tuple[int, int]:
-    """Walk marker segments to the frame header (SOFn): T.81 B.2.2."""
-    at = 2
-    for _ in range(MAX_STEPS):
-        if view[at] != 0xFF:
-            raise ValueError(at)
-        while view[at] == 0xFF:  # fill bytes
-            at += 1
-        marker = view[at]
-        at += 1
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return _u16(view, at + 5), _u16(view, at + 3)
-        if marker in (0xD9, 0xDA):  # the end, or a scan, before any frame
-            raise ValueError(at)
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # no length follows
-            continue
-        length = _u16(view, at)
-        if length < 2:
-            raise ValueError(at)
-        at += length
-    raise ValueError(at)
-
-
-def _png(view: memoryview) -> tuple[int, int]:
-    """Read IHDR, which must come first and whose checksum must be right."""
-    if _u32(view, 8) != 13 or bytes(view[12:16]) != b"IHDR":
-        raise ValueError(8)
-    if zlib.crc32(view[12:29]) != _u32(view, 29):
-        raise ValueError(29)
-    return _u32(view, 16), _u32(view, 20)
-
-
-def _webp(view: memoryview) -> tuple[int, int]:
-    """Read the first chunk: lossy, lossless or extended (RFC 9649, 2.5 to 2.7)."""
-    kind = bytes(view[12:16])
-    if kind == b"VP8X":
-        return 1 + _int(view, 24, 3, "little"), 1 + _int(view, 27, 3, "little")
-    if kind == b"VP8L":
-        if view[20] != 0x2F:
-            raise ValueError(20)
-        bits = _int(view, 21, 4, "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"VP8 ":
-        if bytes(view[23:26]) != b"\x9d\x01\x2a":
-            raise ValueError(23)
-        return _int(view, 26, 2, "little") & 0x3FFF, _int(view, 28, 2, "little") & 0x3FFF
-    raise ValueError(12)
-
-
-def _gif(view: memoryview) -> tuple[int, int]:
-    """Read the logical screen descriptor."""
-    return _int(view, 6, 2, "little"), _int(view, 8, 2, "little")
-
-
-def _avif(view: memoryview) -> tuple[int, int]:
-    """Return the largest image spatial extents (``ispe``) in meta/iprp/ipco.
-
-    A file may hold several items (alpha, thumbnails, grid cells); the decoder allocates for the primary
-    one, which is the largest or the grid's whole, so the largest is the safe bound.
+    It is the most that leaves ``edge`` pixels on the shorter side of what is kept, ``side`` pixels long in
+    the file; but a small crop of a very large picture gives way to what the whole would cost.
     """
-    best = (0, 0)
-    for kind, start, end in _boxes(view, 0, len(view)):
-        if kind != b"meta":
-            continue
-        for inner, inner_start, inner_end in _boxes(view, start + 4, end):
-            if inner != b"iprp":
-                continue
-            for part, part_start, part_end in _boxes(view, inner_start, inner_end):
-                if part != b"ipco":
-                    continue
-                for item, at, _ in _boxes(view, part_start, part_end):
-                    if item == b"ispe":
-                        size = _u32(view, at + 4), _u32(view, at + 8)
-                        best = max(best, size, key=lambda wh: wh[0] * wh[1])
-    return best
+    kept = min(header.width, header.height) if side is None else side
+    scale = 8
+    while scale > 1 and kept / scale < edge:
+        scale //= 2
+    whole = replace(header, staged=False)
+    while scale < 8 and _pixels_bytes(whole, scale) > SCALED_BYTES:
+        scale *= 2
+    return scale
 
 
-def _boxes(view: memoryview, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, content start, end) of the ISO base media boxes between two offsets."""
-    for _ in range(MAX_STEPS):
-        if start + 8 > end:
-            return
-        size = _u32(view, start)
-        header = 8
-        if size == 1:
-            size = _int(view, start + 8, 8)
-            header = 16
-        elif size == 0:
-            size = end - start
-        if size < header or start + size > end:
-            raise ValueError(start)
-        yield bytes(view[start + 4 : start + 8]), start + header, start + size
-        start += size
-    raise ValueError(start)
+# The most that a JPEG's pixels may take at the scale that is chosen for a small crop: 16 megapixels in RGB.
+SCALED_BYTES = 64_000_000
+# Bytes for each pixel at the peak of Pillow's decoding and our first resize, by format: measured with
+# bench/memory.py, rounded up. Pillow keeps RGB in 4 bytes. A palette is looked up into RGB or RGBA, and
+# transparent pixels are multiplied by their alpha before they are averaged, in another copy. For WebP
+# there are libwebp's canvas twice, Pillow's copy and the picture. AVIF and HEIC have planes, RGBA, a copy and
+# the picture; more than 8 bits double the planes.
+_PER_PIXEL = {"grey": 1, "rgb": 4, "cmyk": 5, "palette": 5}
+_DEEP_GREY = 5
+_ALPHA = {"grey": 9, "rgb": 9, "palette": 9}
+_GIF = 10
+_WEBP = 17
+_SUBSAMPLED, _ISOBMFF, _ISOBMFF_DEEP = 9, 11, 15
+# The frame, and what is between it and the decoded picture, by the pixel of the largest square.
+_FRAME = 14
 
 
-_SIZES = {Format.JPEG: _jpeg, Format.PNG: _png, Format.WEBP: _webp, Format.AVIF: _avif, Format.GIF: _gif}
+def decode_bytes(header: Header, *, edge: int) -> int:
+    """Return the memory in bytes that decoding takes at its peak, beyond the upload itself."""
+    pixels = header.width * header.height
+    frame = _FRAME * min(edge, header.width, header.height) ** 2
+    if header.format is Format.JPEG:
+        cost = _pixels_bytes(header, dct_scale(header, edge=edge))
+        # A progressive JPEG's coefficients are all kept, 2 bytes each, whatever the scale.
+        return frame + cost + (int(pixels * header.samples * 2) if header.staged else 0)
+    deep = header.bits > 8
+    if header.format is Format.PNG:
+        if header.alpha:
+            return frame + pixels * _ALPHA[header.colour]
+        return frame + (pixels * _DEEP_GREY if deep and header.colour == "grey" else _pixels_bytes(header, 1))
+    isobmff = _ISOBMFF_DEEP if deep else _ISOBMFF if header.samples > 2 else _SUBSAMPLED
+    return frame + pixels * {Format.WEBP: _WEBP, Format.GIF: _GIF}.get(header.format, isobmff)
+
+
+def _pixels_bytes(header: Header, scale: int) -> int:
+    return -(-header.width // scale) * -(-header.height // scale) * _PER_PIXEL[header.colour]

@@ -5,37 +5,45 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from nightlight.errors import PolicyRefused
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 
-MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg"}
+MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
 
 # Steps that a tier may name and this release does not have. A later release takes its line away.
 NOT_INSTALLED = {
-    "face_px": None,
     "hidden_mark": "none",
     "provenance": "none",
 }
+# What a tier says of itself that makes no difference to its pixels.
+_CLAIMS = ("reidentification_at_most",)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One tier's recipe; the fields are those of ``tiers.yaml``. ``edge`` is in pixels, ``quality`` 1 to 100."""
+    """One tier's recipe; the fields are those of ``tiers.yaml``.
+
+    ``edge`` and ``face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target. ``design`` is the digest
+    of the visible mark's design; ``preview`` says that the BlurHash is made from this tier.
+    """
 
     tier: str
     edge: int
-    crop: str = "square"
+    crop: str = "face"
     format: str = "webp"
     quality: int = 80
     effort: int = 2
+    max_bytes: int | None = None
     face_px: int | None = None
     visible_mark: str = "none"
     hidden_mark: str = "none"
     provenance: str = "none"
+    design: str = ""
+    preview: bool = False
 
     @property
     def media_type(self) -> str:
@@ -45,22 +53,37 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change whenever this recipe would give other pixels."""
-        text = json.dumps([PIPELINE_VERSION, asdict(self)], sort_keys=True, separators=(",", ":"))
+        fields = {name: value for name, value in asdict(self).items() if name != "preview"}
+        text = json.dumps([PIPELINE_VERSION, fields], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def recipes(tiers: Mapping[str, Mapping[str, object]]) -> tuple[Recipe, ...]:
+def recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
     """Return the recipes of a policy's tiers, the largest first; refuse a step that is not installed.
 
-    Raises PolicyRefused naming every tier that asks for a missing step.
+    ``order`` is the policy's tiers, the most protective first: the preview is made from the first of them that
+    has a recipe. Raises PolicyRefused naming every tier that asks for a missing step.
     """
     missing = [
         f"tier '{name}' asks for {step}, which is not installed"
         for name, fields in tiers.items()
         for step, absent in NOT_INSTALLED.items()
-        if fields.get(step) != absent
+        if fields.get(step, absent) != absent
     ]
     if missing:
         raise PolicyRefused("; ".join(missing))
-    made = [Recipe(tier=name, **fields) for name, fields in tiers.items()]  # type: ignore[arg-type]
+    preview = next((name for name in order if name in tiers), None)
+    made = [
+        Recipe(
+            tier=name,
+            preview=name == preview,
+            **{field: value for field, value in fields.items() if field not in _CLAIMS},  # type: ignore[arg-type]
+        )
+        for name, fields in tiers.items()
+    ]
     return tuple(sorted(made, key=lambda recipe: (-recipe.edge, recipe.tier)))
+
+
+def drawn_with(made: tuple[Recipe, ...], design: str) -> tuple[Recipe, ...]:
+    """Return the recipes with the digest of this deployment's visible mark in those that draw it."""
+    return tuple(replace(recipe, design=design) if recipe.visible_mark != "none" else recipe for recipe in made)

@@ -1,5 +1,7 @@
 """Pictures for tests: generated, or real photographs that come inside scikit-image."""
 
+import struct
+import zlib
 from functools import lru_cache
 from importlib.util import find_spec
 from io import BytesIO
@@ -7,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from nightlight.imaging.decode import available
+from nightlight.imaging.probe import Format
 
 
 def gradient(width, height, *, seed=0):
@@ -18,6 +23,31 @@ def gradient(width, height, *, seed=0):
     blue = 128 + 60 * np.sin(x / 17 + seed) * np.cos(y / 23)
     stacked = np.stack([red, green, blue], axis=-1) + noise[..., None]
     return Image.fromarray(np.clip(stacked, 0, 255).astype(np.uint8))
+
+
+# Adam7 (PNG 3rd edition, 8.2): the first column and row of each pass, and the steps between its pixels.
+_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def interlaced_png(image):
+    """An interlaced PNG of an RGB picture; Pillow reads such files and writes none."""
+    pixels = np.asarray(image.convert("RGB"))
+    rows = []
+    for left, top, across, down in _ADAM7:
+        part = pixels[top::down, left::across]
+        rows += [b"\0" + row.tobytes() for row in part if row.size]
+    header = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 1)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows), 1)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+# Settings under which a slow picture passes: it takes more memory than is usually let.
+SLOW = {
+    "NIGHTLIGHT_INTAKE_MAX_DECODE_BYTES": "1000000000",
+    "NIGHTLIGHT_WORKER_DECODE_MEMORY_BYTES": "2000000000",
+}
 
 
 def encoded(image, format_="JPEG", **options):
@@ -32,9 +62,15 @@ def jpeg(width=640, height=480, *, seed=0, **options):
 
 @lru_cache(maxsize=1)
 def slow_webp(side=6000):
-    """A valid picture of 36 megapixels, under the caps, that takes a worker more than a second to render."""
+    """A valid picture of 36 megapixels that takes a worker more than a second to render, where SLOW lets it pass."""
     tile = np.random.default_rng(3).integers(0, 255, (500, 500, 3), dtype=np.uint8)
     return encoded(Image.fromarray(np.tile(tile, (side // 500, side // 500, 1))), "WEBP", quality=10, method=0)
+
+
+def heic(width=64, height=48, *, image=None):
+    """A HEIC file; the decoder is registered by asking which there are."""
+    assert Format.HEIC in available()
+    return encoded(image or gradient(width, height), "HEIF", quality=95, chroma=444)
 
 
 def photograph(name="astronaut.png"):

@@ -19,12 +19,14 @@ from nightlight.client import NightlightClient
 from nightlight.wiring import embedded_catalogue_url
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_at, postgres_database
+from tests.support.pictures import SLOW
 from tests.support.proxy import Proxy
 from tests.support.services import BROKER, S3_SERVICE, S3_WORKER, identity, needed, token
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
     "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
+    **SLOW,
     "NIGHTLIGHT_WORKER_TIME_LIMIT_S": "20",
     "NIGHTLIGHT_WORKER_LEASE_S": "21",
     "NIGHTLIGHT_WORKER_BACKOFF_S": "0.3",

@@ -1,0 +1,93 @@
+"""What decoding takes of memory, by kind of picture, beside what ``probe.decode_bytes`` reckons from the header.
+
+Each picture goes through the real cage; the figure is the child's peak resident size above that of a child that
+decodes a picture of 16 pixels.
+
+    python bench/memory.py [--megapixels N]
+"""
+
+from __future__ import annotations
+
+import argparse
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageFile
+from rich.console import Console
+from rich.table import Table
+
+from nightlight.errors import NightlightError
+from nightlight.imaging.cage import Cage, CageLimits
+from nightlight.imaging.decode import available
+from nightlight.imaging.probe import Caps, Format, decode_bytes, probe
+
+EDGE = 1024
+ImageFile.MAXBLOCK = 1 << 26  # room for the encoder to write a large rough JPEG in one go
+
+
+def picture(width, height):
+    tile = np.random.default_rng(5).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    rough = np.tile(tile, (height // 64 + 1, width // 64 + 1, 1))[:height, :width]
+    return Image.fromarray(rough)
+
+
+def kinds(image):
+    wide = Image.fromarray(np.asarray(image.convert("L"), dtype=np.uint16) * 257)
+    yield "JPEG", image, "JPEG", {"quality": 85}
+    yield "JPEG 4:4:4 progressive", image, "JPEG", {"quality": 85, "progressive": True, "subsampling": 0}
+    yield "JPEG 4:2:0 progressive", image, "JPEG", {"quality": 85, "progressive": True}
+    yield "JPEG grey", image.convert("L"), "JPEG", {}
+    yield "JPEG CMYK", image.convert("CMYK"), "JPEG", {}
+    yield "PNG RGB", image, "PNG", {"compress_level": 1}
+    yield "PNG RGBA", image.convert("RGBA"), "PNG", {"compress_level": 1}
+    yield "PNG RGB with a transparent colour", image, "PNG", {"compress_level": 1, "transparency": (1, 2, 3)}
+    yield "PNG palette", image.quantize(64), "PNG", {"compress_level": 1}
+    yield "PNG grey", image.convert("L"), "PNG", {"compress_level": 1}
+    yield "PNG grey and alpha", image.convert("LA"), "PNG", {"compress_level": 1}
+    yield "PNG grey, 16 bits", wide, "PNG", {"compress_level": 1}
+    yield "GIF", image.quantize(64), "GIF", {}
+    yield "WebP", image, "WEBP", {"quality": 80, "method": 0}
+    yield "WebP with alpha", image.convert("RGBA"), "WEBP", {"quality": 80, "method": 0}
+    yield "WebP lossless", image, "WEBP", {"lossless": True, "quality": 0, "method": 0}
+    yield "AVIF 4:2:0", image, "AVIF", {"quality": 60, "speed": 10}
+    yield "AVIF 4:4:4 with alpha", image.convert("RGBA"), "AVIF", {"quality": 60, "speed": 10, "subsampling": "4:4:4"}
+    if Format.HEIC in available():
+        yield "HEIC", image, "HEIF", {"quality": 60}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megapixels", type=float, default=6.0)
+    options = parser.parse_args()
+    side = int((options.megapixels * 1e6) ** 0.5)
+    image = picture(side, side)
+    anything = Caps(max_decode_bytes=10**12, formats=frozenset(Format))
+    table = Table(title=f"{side} x {side} pixels")
+    for title in ("kind", "bytes a pixel", "reckoned", "of the reckoning"):
+        table.add_column(title, justify="left" if title == "kind" else "right")
+    with Cage(CageLimits(memory_bytes=2_000_000_000)) as cage:
+        buffer = BytesIO()
+        picture(16, 16).save(buffer, "JPEG")
+        cage.frame(buffer.getvalue(), probe(buffer.getvalue(), anything), edge=EDGE)
+        idle = cage.peak_kb
+        for name, one, format_, how in kinds(image):
+            buffer = BytesIO()
+            one.save(buffer, format_, **how)
+            data = buffer.getvalue()
+            header = probe(data, anything, edge=EDGE)
+            try:
+                cage.frame(data, header, edge=EDGE)
+            except NightlightError as error:
+                table.add_row(name, str(error), "", "")
+                continue
+            taken = (cage.peak_kb - idle) * 1024
+            reckoned = decode_bytes(header, edge=EDGE)
+            pixels = side * side
+            table.add_row(name, f"{taken / pixels:.1f}", f"{reckoned / pixels:.1f}", f"{taken / reckoned:.2f}")
+    console = Console(width=100)
+    console.print(table)
+    console.print(f"an idle child: {idle / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""The cage, seen from outside: bytes that nobody trusts go in, plain pixels come out.
+
+A helper process (``nightlight.imaging.caged``) holds warm decoders and forks a child for every picture. Both
+are shut in (``nightlight.imaging.confine``): no files, no network, no programs, no memory beyond a limit.
+The upload goes in and the pixels come out through anonymous memory that only these processes have. A
+child that is killed, or takes too long, costs its picture; the next one gets a fresh helper.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from PIL import Image
+
+from nightlight.errors import CageUnavailable, CorruptImage, DecoderDied, ImageTooLarge, SettingsRefused
+from nightlight.imaging.caged import ANSWER_HEAD, MAX_DETAIL, receive, send
+from nightlight.imaging.crop import LONGEST, most_pixels
+from nightlight.imaging.frame import Stages
+from nightlight.imaging.probe import Format
+from nightlight.imaging.shared_memory import SharedMemory
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from nightlight.imaging.crop import Region
+    from nightlight.imaging.probe import Header
+
+# Large memory pages, for which a fresh child pays fewer page faults; and one heap, so that the limit on address
+# space is a limit on memory.
+_MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
+_REFUSALS = {error.code: error for error in (CorruptImage, ImageTooLarge)}
+_ODDEST_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class CageLimits:
+    """What one picture may cost: address space in bytes on top of the idle helper, seconds of processor and clock."""
+
+    memory_bytes: int = 160_000_000
+    cpu_s: int = 10
+    wall_s: float = 20.0
+    start_s: float = 60.0
+
+
+class Cage:
+    """One helper process, started when it is first needed and again whenever it is gone. Not for several threads."""
+
+    def __init__(
+        self,
+        limits: CageLimits | None = None,
+        *,
+        require_seccomp: bool = True,
+        module: str = "nightlight.imaging.caged",
+        folder: Path = Path("/"),
+    ) -> None:
+        """Keep the limits; nothing is started yet.
+
+        ``module`` is the helper's program and ``folder`` where it is started: tests have others.
+        """
+        self._limits = limits or CageLimits()
+        self._require_seccomp = require_seccomp
+        # From the root nothing is imported by chance; a program of the tests lies in the folder it is given.
+        safe = ["-P"] if folder == Path("/") else []
+        self._command = [sys.executable, *safe, "-s", "-m", module]
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+        self._upload = SharedMemory("upload")
+        self._answer = SharedMemory("answer")
+        self.seccomp = False
+        self.peak_kb = 0
+
+    def __enter__(self) -> Self:
+        """Start the helper."""
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop the helper."""
+        self.close()
+
+    def start(self) -> None:
+        """Start the helper if it does not run.
+
+        Raises SettingsRefused if it has no seccomp and must have it, CageUnavailable if it does not come up.
+        """
+        if self.alive:
+            return
+        self.stop()
+        ours, theirs = socket.socketpair()
+        passed = (theirs.fileno(), self._upload.descriptor, self._answer.descriptor)
+        self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+            [*self._command, *map(str, passed)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=passed,
+            env=_environment(),
+            cwd=self._folder,
+        )
+        theirs.close()
+        self._connection = ours
+        hello = self._receive(self._limits.start_s)
+        if not hello or hello.get("ready") is not True:
+            self.stop()
+            message = "the caged decoder did not start; its own message is above this one"
+            raise CageUnavailable(message)
+        self.seccomp = hello.get("seccomp") is True
+        if self._require_seccomp and not self.seccomp:
+            self.stop()
+            message = (
+                f"decoders cannot be shut in here ({hello.get('why')}); NIGHTLIGHT_WORKER_CAGE=limits_only decodes "
+                "under resource limits alone"
+            )
+            raise SettingsRefused(message)
+
+    def frame(
+        self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: Stages | None = None
+    ) -> Image.Image:
+        """Return the frame (see ``nightlight.imaging.frame.make_frame``), made inside the cage.
+
+        Raises CorruptImage, ImageTooLarge, DecoderDied (with how) or CageUnavailable.
+        """
+        stages = stages or Stages()
+        heic = header.format is Format.HEIC  # whose header does not give the exact size
+        pixels = edge * (edge * LONGEST + 1) if heic else most_pixels((header.width, header.height), edge, region)
+        room = ANSWER_HEAD + pixels * 3
+        request = {
+            "header": asdict(header),
+            "edge": edge,
+            "region": list(asdict(region).values()) if region else None,
+            "threads": heic,
+        }
+        with stages.stage("cage"):
+            return _pixels(self.ask(request, data, answer_bytes=room), header, edge, stages)
+
+    def ask(self, request: dict[str, Any], data: bytes, *, answer_bytes: int) -> memoryview:
+        """Put one request and its bytes to the helper; return the answer, valid until the next one.
+
+        Raises like ``frame``.
+        """
+        self.start()
+        self._upload.view(len(data))[:] = data
+        answer = self._answer.view(answer_bytes)
+        limits = self._limits
+        sizes = {"upload_bytes": len(data), "answer_bytes": answer_bytes}
+        bounds = {"memory_bytes": limits.memory_bytes, "cpu_s": limits.cpu_s}
+        try:
+            send(self._connected(), {**request, **sizes, **bounds})
+            ended = self._receive(limits.wall_s)
+        except TimeoutError as error:
+            self.stop()
+            message = f"no answer after {limits.wall_s:g} s"
+            raise DecoderDied(message, how="timeout") from error
+        except OSError as error:
+            self.stop()
+            raise DecoderDied(type(error).__name__, how="helper") from error
+        finally:
+            self._upload.clear()
+        if ended is None:
+            self.stop()
+            message = "the helper ended"
+            raise DecoderDied(message, how="helper")
+        self.peak_kb = int(ended.get("peak_kb", 0))
+        if ended.get("code") != 0:
+            how = _how(ended)
+            message = f"the decoder was ended: {how}{_failed(answer)}"
+            raise DecoderDied(message, how=how)
+        return answer
+
+    def stop(self) -> None:
+        """Kill the helper, and with it any child of its; the next picture starts another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """Stop the helper and let go of the shared memory."""
+        self.stop()
+        self._upload.close()
+        self._answer.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the helper's process id while it runs."""
+        return self._process.pid if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Say whether the helper runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def _connected(self) -> socket.socket:
+        if self._connection is None:
+            message = "the helper is not running"
+            raise CageUnavailable(message)
+        return self._connection
+
+    def _receive(self, timeout_s: float) -> dict[str, Any] | None:
+        connection = self._connected()
+        connection.settimeout(timeout_s)
+        try:
+            return receive(connection)
+        except ValueError:  # not JSON: whatever it is, it is no helper of ours any more
+            return None
+
+
+def _pixels(answer: memoryview, header: Header, edge: int, stages: Stages) -> Image.Image:
+    """Return the frame of an answer, after checking every number in it."""
+    try:
+        head = json.loads(bytes(answer[:ANSWER_HEAD]))
+        if refused := head.get("refused"):
+            raise _REFUSALS[refused](str(head.get("detail", "")))
+        width, height = head["width"], head["height"]
+        if not (type(width) is int and type(height) is int and width >= 1 and height >= 1):
+            raise ValueError(head)
+        if min(width, height) > edge or ANSWER_HEAD + width * height * 3 > len(answer):
+            raise ValueError(head)
+        for stage, ms in head["stages"].items():
+            if isinstance(ms, float) and 0 <= ms < _ODDEST_MS and len(stage) < 20:  # noqa: PLR2004 - our names are short
+                stages.ms[stage] = stages.ms.get(stage, 0.0) + ms
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        message = f"{header.format}: the decoder's answer makes no sense"
+        raise DecoderDied(message, how="nonsense") from error
+    return Image.frombytes("RGB", (width, height), answer[ANSWER_HEAD : ANSWER_HEAD + width * height * 3])
+
+
+def _failed(answer: memoryview) -> str:
+    """Return what a decoder that failed had to say, as far as it can be printed."""
+    try:
+        said = json.loads(bytes(answer[:ANSWER_HEAD])).get("failed", "")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return f": {said[:MAX_DETAIL]}" if isinstance(said, str) and said.isprintable() and said else ""
+
+
+def _how(ended: dict[str, Any]) -> str:
+    number = ended.get("signal")
+    try:
+        return signal.Signals(number).name if isinstance(number, int) else f"exit {ended.get('code')}"
+    except ValueError:
+        return f"signal {number}"
+
+
+def _environment() -> dict[str, str]:
+    """Return the helper's environment: no setting of ours, and so no secret, is in it.
+
+    ``PATH`` is for ldconfig, by which libseccomp is found.
+    """
+    path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
+    return {"PATH": path, "LANG": "C.UTF-8", "GLIBC_TUNABLES": _MALLOC}

@@ -1,0 +1,204 @@
+"""The cage from outside and from inside: what a decoder that an upload has taken over could do."""
+
+import json
+import os
+import signal
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nightlight.errors import CorruptImage, DecoderDied, ImageTooLarge, SettingsRefused
+from nightlight.imaging import cage as cage_module
+from nightlight.imaging import confine
+from nightlight.imaging.cage import Cage, CageLimits
+from nightlight.imaging.caged import ANSWER_HEAD
+from nightlight.imaging.frame import Uncaged
+from nightlight.imaging.probe import Caps, Format, Header, probe
+from tests.support import pictures
+from tests.support.waiting import eventually
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(bool(confine.why_not()), reason=f"no seccomp here: {confine.why_not()}"),
+]
+
+# Killed by the filter, except where a limit answers first.
+FORBIDDEN = {
+    "open a file": "SIGSYS",
+    "make a file": "SIGSYS",
+    "write to what was inherited": "SIGSYS",
+    "open a socket": "SIGSYS",
+    "fork": "SIGSYS",
+    "run a program": "SIGSYS",
+    "trace the parent": "SIGSYS",
+    "read another's memory": "SIGSYS",
+    "kill the parent": "SIGSYS",
+    "map executable memory": "SIGSYS",
+    "raise its limits": "SIGSYS",
+    "start a thread": "SIGSYS",
+    "lift the filter": "SIGSYS",
+    "die": "SIGSEGV",
+    "abort": "SIGSYS",
+}
+
+
+@pytest.fixture(scope="module")
+def breakout():
+    """A cage whose helper tries what it is asked to, shut in as the real one is."""
+    with closing(Cage(CageLimits(cpu_s=1, wall_s=4), module="tests.support.breakout", folder=Path.cwd())) as made:
+        made.start()
+        yield made
+
+
+def attempt(cage, name):
+    answer = cage.ask({}, name.encode(), answer_bytes=ANSWER_HEAD + 4096)
+    return json.loads(bytes(answer[:ANSWER_HEAD]))
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_what_is_forbidden_ends_the_decoder(breakout, name):
+    with pytest.raises(DecoderDied) as died:
+        attempt(breakout, name)
+    assert died.value.how == FORBIDDEN[name]
+    assert attempt(breakout, "nothing")["outcome"] == "succeeded"  # the next picture has a child of its own
+
+
+def test_a_gigabyte_is_refused(breakout):
+    assert attempt(breakout, "take a gigabyte")["outcome"] == "no memory"
+
+
+def test_the_processor_is_not_to_be_had_for_ever(breakout):
+    with pytest.raises(DecoderDied) as died:
+        attempt(breakout, "use the processor for ever")
+    assert died.value.how in {"SIGXCPU", "SIGKILL"}
+
+
+def test_a_decoder_that_hangs_is_killed_with_its_helper_and_the_next_picture_gets_a_fresh_one(breakout):
+    before = breakout.pid
+    begin = time.monotonic()
+    with pytest.raises(DecoderDied) as died:
+        attempt(breakout, "hang")
+    assert died.value.how == "timeout"
+    assert time.monotonic() - begin < 20
+    eventually(lambda: not Path(f"/proc/{before}").exists() or None)
+    assert attempt(breakout, "nothing")["outcome"] == "succeeded"
+    assert breakout.pid != before
+
+
+def test_what_one_picture_leaves_no_other_finds(breakout):
+    attempt(breakout, "leave something behind")
+    assert attempt(breakout, "nothing")["left"] == ""
+
+
+@pytest.mark.parametrize("lie", ["lie about the size", "answer with no JSON", "answer with a deep JSON"])
+def test_an_answer_that_makes_no_sense_is_no_picture(breakout, lie):
+    with pytest.raises(DecoderDied) as died:
+        breakout.frame(lie.encode(), Header(Format.PNG, 64, 64), edge=64)
+    assert died.value.how == "nonsense"
+
+
+def test_the_helper_holds_no_secret_and_no_descriptor_but_its_three(monkeypatch):
+    monkeypatch.setenv("NIGHTLIGHT_DELIVERY_NAME_KEY", "a secret")
+    with Cage() as cage:
+        environment = Path(f"/proc/{cage.pid}/environ").read_bytes()
+        assert b"NIGHTLIGHT" not in environment
+        open_ones = sorted(str(path.readlink()) for path in Path(f"/proc/{cage.pid}/fd").iterdir())
+    kinds = [name.split(":")[0] for name in open_ones if name != "/dev/null"]
+    assert len([name for name in kinds if name.startswith("/memfd")]) == 2
+    assert len([name for name in kinds if name == "socket"]) == 1
+
+
+def test_the_helper_is_shut_in_by_the_kernels_own_word():
+    with Cage() as cage:
+        cage.frame(pictures.jpeg(64, 48), probe(pictures.jpeg(64, 48), Caps()), edge=48)
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{cage.pid}/status").read_text().splitlines() if ":\t" in line
+        )
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert status["Threads"] == "1"
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
+@pytest.mark.parametrize("size", [(640, 480), (333, 1000), (7, 5)])
+def test_pixels_are_the_same_inside_and_outside(cage, format_, size):
+    data = pictures.encoded(pictures.gradient(*size), format_)
+    header = probe(data, Caps())
+    inside = cage.frame(data, header, edge=320)
+    assert inside.tobytes() == Uncaged().frame(data, header, edge=320).tobytes()
+    assert inside.info == {}
+
+
+def test_a_corrupt_picture_is_refused_with_the_decoders_word(cage):
+    data = pictures.jpeg(320, 240)
+    with pytest.raises(CorruptImage, match="jpeg: OSError"):
+        cage.frame(data[: len(data) // 2], probe(data, Caps()), edge=64)
+
+
+def test_more_memory_than_is_let_is_a_picture_too_large():
+    data = pictures.encoded(pictures.gradient(3000, 3000), "PNG")
+    with Cage(CageLimits(memory_bytes=20_000_000)) as cage, pytest.raises(ImageTooLarge, match="more memory"):
+        cage.frame(data, probe(data, Caps()), edge=64)
+
+
+def test_a_helper_that_was_killed_is_replaced(cage):
+    data = pictures.jpeg(320, 240)
+    cage.frame(data, probe(data, Caps()), edge=64)
+    before = cage.pid
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: not cage.alive or None)
+    assert cage.frame(data, probe(data, Caps()), edge=64).size == (85, 64)
+    assert cage.pid != before
+
+
+def test_the_helper_ends_with_its_parent():
+    """The parent is killed so that nothing of it can tidy up."""
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        cage = Cage()
+        cage.start()
+        os.write(write, str(cage.pid).encode())
+        time.sleep(60)
+        os._exit(0)
+    helper = int(os.read(read, 20))
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    eventually(lambda: not _runs(helper) or None)
+
+
+def _runs(pid):
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_without_seccomp_it_does_not_start_unless_told_otherwise(monkeypatch):
+    """A libseccomp that cannot be found: the helper is really started, and really cannot find it."""
+    nowhere = {"PATH": "/nowhere", "NIGHTLIGHT_TEST": "1"}
+    monkeypatch.setattr(cage_module, "_environment", lambda: nowhere)
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_WORKER_CAGE=limits_only"):
+        Cage(module="tests.support.no_seccomp", folder=Path.cwd()).start()
+    lenient = Cage(require_seccomp=False, module="tests.support.no_seccomp", folder=Path.cwd())
+    with closing(lenient):
+        lenient.start()
+        assert not lenient.seccomp
+        data = pictures.jpeg(320, 240)
+        assert lenient.frame(data, probe(data, Caps()), edge=64).size == (85, 64)
+
+
+def test_heic_may_start_a_thread_and_nothing_else_may(cage):
+    data = pictures.heic(320, 240)
+    header = probe(data, replace(Caps(), formats=frozenset(Format)))
+    assert cage.frame(data, header, edge=64).size == (85, 64)
+
+
+def test_growing_and_shrinking_pictures_share_the_memory_without_harm(cage):
+    for width, height in ((100, 80), (2000, 1500), (60, 60), (1200, 900)):
+        data = pictures.jpeg(width, height)
+        header = probe(data, Caps())
+        assert cage.frame(data, header, edge=640).tobytes() == Uncaged().frame(data, header, edge=640).tobytes()
