@@ -21,7 +21,9 @@
     ├── Unavailable                        unavailable           503   yes
     │   ├── StoreUnavailable               store_unavailable     503   yes
     │   ├── CatalogueUnavailable           catalogue_unavailable 503   yes
-    │   └── QueueUnavailable               queue_unavailable     503   yes
+    │   ├── QueueUnavailable               queue_unavailable     503   yes
+    │   └── CageUnavailable                cage_unavailable      503   yes
+    ├── DecoderDied                        decoder_died          500   yes
     ├── ObjectMissing                      object_missing        404
     ├── StoreDenied                        store_denied          500
     ├── Conflict                           conflict              409
@@ -188,6 +190,24 @@ class QueueUnavailable(Unavailable):
     """The message broker does not answer."""
 
     code = "queue_unavailable"
+
+
+class CageUnavailable(Unavailable):
+    """The helper that decodes did not come up."""
+
+    code = "cage_unavailable"
+
+
+class DecoderDied(NightlightError):
+    """The decoder was killed over a picture, or took too long; ``how`` says it in a word, such as SIGSYS."""
+
+    code = "decoder_died"
+    retryable = True
+
+    def __init__(self, detail: str = "", *, how: str = "unknown") -> None:
+        """Keep ``how`` for the job's row."""
+        super().__init__(detail)
+        self.how = how
 
 
 class ObjectMissing(NightlightError):

@@ -39,6 +39,13 @@ class StoreKind(StrEnum):
     S3 = "s3"
 
 
+class CageKind(StrEnum):
+    """How the workers' decoders are shut in."""
+
+    SECCOMP = "seccomp"
+    LIMITS_ONLY = "limits_only"
+
+
 def _config(prefix: str) -> SettingsConfigDict:
     return SettingsConfigDict(env_prefix=prefix, extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -191,6 +198,16 @@ class IntakeSettings(BaseSettings):
     max_pixels: int = Field(default=50_000_000, ge=1, le=50_000_000, description="Most pixels (width times height).")
     # The longest side that WebP can hold is 16,383; the cap of 16,384 keeps one power of two for all formats.
     max_side: int = Field(default=16_384, ge=1, le=16_384, description="Longest side, in pixels.")
+    # A 12-megapixel AVIF takes 124 MB. The cage with that in it stays under 160 MB (docs/performance.md).
+    max_decode_bytes: int = Field(
+        default=125_000_000,
+        ge=1_000_000,
+        le=1_000_000_000,
+        description="Most memory, in bytes, that an upload's header lets its decoding take.",
+    )
+    heic: bool = Field(
+        default=False, description="Accept HEIC too. The workers need the `heic` extra; it is decoded in the cage only."
+    )
     assertion_days: int = Field(
         default=30, ge=1, le=365, description="Days after which an asserted age band lapses to `unknown`."
     )
@@ -220,6 +237,18 @@ class WorkerSettings(BaseSettings):
     schedule_health_port: int = Field(
         default=8082, ge=0, le=65535, description="Port of the schedule's health and metrics pages."
     )
+    cage: CageKind = Field(
+        default=CageKind.SECCOMP,
+        description="`seccomp`: decoders are shut in, or the worker does not start (in development it warns instead). "
+        "`limits_only`: resource limits alone, for systems that have no seccomp.",
+    )
+    decode_memory_bytes: int = Field(
+        default=160_000_000,
+        ge=20_000_000,
+        le=2_000_000_000,
+        description="Address space, in bytes, that one decoder may add to what the idle helper has.",
+    )
+    decode_s: float = Field(default=20.0, gt=0, le=300, description="Seconds after which a decoder is killed.")
     time_limit_s: int = Field(default=60, ge=5, le=600, description="Seconds after which a render is killed.")
     lease_s: int = Field(
         default=120, ge=6, le=3600, description="Seconds a job is leased for; must be more than the time limit."
@@ -254,6 +283,18 @@ class WorkerSettings(BaseSettings):
         return self
 
 
+class MarkSettings(BaseSettings):
+    """The visible mark, in tiers that ask for one. Unset: crescents. It must not say anything about age."""
+
+    model_config = _config("NIGHTLIGHT_MARK_")
+
+    text: str = Field(default="", description="Text to draw, at most 40 characters, such as the platform's name.")
+    logo: Path | None = Field(default=None, description="PNG file whose alpha channel is drawn instead of text.")
+    font: Path | None = Field(
+        default=None, description="TrueType or OpenType file for the text; unset: the font that comes with Pillow."
+    )
+
+
 class LogSettings(BaseSettings):
     """Logs."""
 
@@ -278,6 +319,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "intake": IntakeSettings,
     "service": ServiceSettings,
     "worker": WorkerSettings,
+    "mark": MarkSettings,
     "log": LogSettings,
 }
 
@@ -295,6 +337,7 @@ class Settings:
     intake: IntakeSettings
     service: ServiceSettings
     worker: WorkerSettings
+    mark: MarkSettings
     log: LogSettings
 
     def __init__(self) -> None:

@@ -7,7 +7,6 @@ imported only there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,7 +30,7 @@ from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
 from nightlight.flows.rollout import Rollout
 from nightlight.flows.work import Work
-from nightlight.imaging.recipe import Recipe
+from nightlight.imaging.rendering import Rendering
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
 from nightlight.policy.signing import PublicKeys
@@ -40,7 +39,6 @@ from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
-    from nightlight.imaging.pipeline import Rendition
     from nightlight.store.port import ObjectStore, PutStore
 
 ORIGINALS = "originals"
@@ -92,6 +90,7 @@ class WorkerHouse:
     render: Render
     erase: Erase
     reconcile: Reconcile
+    rendering: Rendering
     clock: Clock
 
     def relay(self, send: Send) -> Relay:
@@ -103,7 +102,8 @@ class WorkerHouse:
         return _readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection, and of the cage."""
+        self.rendering.close()
         self.catalogue.close()
 
 
@@ -130,7 +130,14 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             leeway_s=auth.leeway_s,
         ),
         declare=Declare(catalogue, lambda: _words(policy), clock),
-        intake=Intake(catalogue, originals, settings.intake, settings.worker.requeue_after_s, clock),
+        intake=Intake(
+            catalogue,
+            originals,
+            settings.intake,
+            settings.worker.requeue_after_s,
+            lambda: max(recipe.edge for recipe in policy.current().recipes),
+            clock,
+        ),
         delete=Delete(catalogue, clock),
         decide=Decide(
             catalogue,
@@ -166,21 +173,23 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     renditions = build_store(settings, RENDITIONS)
     work = Work(catalogue, settings.worker, clock)
 
-    def pipeline(data: bytes, asked: Sequence[Recipe]) -> tuple[list[Rendition], dict[str, float]]:
-        from nightlight.imaging.pipeline import Stages, render
-
-        stages = Stages()
-        limits = settings.intake
-        made = render(data, asked, max_pixels=limits.max_pixels, max_side=limits.max_side, stages=stages)
-        return made, stages.ms
-
+    rendering = Rendering(settings)
     return WorkerHouse(
         settings=settings,
         policy=policy,
         catalogue=catalogue,
         originals=originals,
         renditions=renditions,
-        render=Render(work, originals, renditions, names, lambda: policy.current().recipes, pipeline, settings.intake),
+        render=Render(
+            work,
+            originals,
+            renditions,
+            names,
+            lambda: rendering.recipes(policy.current().recipes),
+            rendering.render,
+            settings.intake,
+        ),
+        rendering=rendering,
         erase=Erase(work, originals, renditions),
         reconcile=Reconcile(catalogue, settings.worker, settings.intake.idempotency_hours, clock),
         clock=clock,

@@ -3,6 +3,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from nightlight.imaging.cage import Cage
+from nightlight.imaging.face import FaceDetector
+from nightlight.imaging.mark import Design
+from nightlight.imaging.pipeline import Pipeline
+from nightlight.imaging.probe import Caps
 from nightlight.imaging.recipe import recipes
 from nightlight.policy.compile import compile_folder
 
@@ -25,4 +30,27 @@ def table(compiled):
 
 @pytest.fixture(scope="session")
 def all_recipes(table):
-    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
+    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+
+
+@pytest.fixture(scope="session")
+def caps():
+    return Caps()
+
+
+@pytest.fixture(scope="session")
+def cage():
+    """The real cage; a test that has it killed gets, and leaves behind, a fresh helper."""
+    with Cage() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def pipeline(caps, cage):
+    return Pipeline(caps, cage, FaceDetector(), Design())
+
+
+@pytest.fixture(scope="session")
+def render(pipeline):
+    """The pipeline with its real cage and its real face detector: bytes and recipes to renditions."""
+    return lambda data, wanted, **asked: pipeline.render(data, wanted, **asked).renditions

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING  # noqa: E402
 from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402
-from nightlight.errors import NightlightError  # noqa: E402
+from nightlight.errors import NightlightError, SettingsRefused  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
 from nightlight.wiring import build_worker  # noqa: E402
 from workers import health, schedule  # noqa: E402
@@ -50,6 +50,9 @@ def main(arguments: list[str]) -> int:
         if arguments == ["work"]:
             return _work(settings, house, app)
         return _schedule(settings, house, app)
+    except SettingsRefused as error:
+        sys.stderr.write(f"nightlight: {error}\n")
+        return 2
     finally:
         house.close()
         shutil.rmtree(_METRICS_DIR, ignore_errors=True)
@@ -68,6 +71,9 @@ def _readiness(house: WorkerHouse, app: Celery) -> health.Readiness:
 
 
 def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
+    warning = house.rendering.check()
+    if warning:
+        logs.get("worker").warning("worker.not_shut_in", detail=warning)
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
     worker_ready.connect(lambda **_: declare_dead_letters(app, settings), weak=False)
     logs.get("worker").info("worker.starting", policy_digest=house.policy.current().table.digest)

@@ -29,7 +29,10 @@ DELETED = "deleted"
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One upload; sizes are in pixels as stored in the file, before orientation."""
+    """One upload; sizes are in pixels as stored in the file, before orientation.
+
+    ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
+    """
 
     image_id: ImageId
     profile_id: ProfileId
@@ -45,6 +48,8 @@ class Image:
     released: bool
     created_at: datetime
     ready_at: datetime | None
+    crop: str | None = None
+    blurhash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class RenditionRow:
     width: int
     height: int
     sha256: str
+    face_px: int | None = None
 
 
 class Images:
@@ -89,10 +95,18 @@ class Images:
         return [Image(*row) for row in self._connection.execute(query)]
 
     def set_state(
-        self, image_id: ImageId, state: str, *, reason: str | None = None, ready_at: datetime | None = None
+        self,
+        image_id: ImageId,
+        state: str,
+        *,
+        reason: str | None = None,
+        ready_at: datetime | None = None,
+        blurhash: str | None = None,
     ) -> None:
         """Change the state; the caller holds the row's lock and knows the change is allowed."""
         values: dict[str, object] = {"state": state, "reason": reason}
+        if blurhash is not None:
+            values["blurhash"] = blurhash
         if ready_at is not None:
             values["ready_at"] = ready_at
         self._connection.execute(update(images).where(images.c.image_id == image_id).values(**values))

@@ -108,6 +108,10 @@ class Jobs:
         """Mark the job failed for good; raise LeaseLost if another attempt has it by now."""
         self._write(lease, state=FAILED, lease_until=None, finished_at=now, reason=reason)
 
+    def crashed(self, lease: Lease, reason: str, due: datetime) -> None:
+        """Count a crash, and queue the job again for ``due``; raise LeaseLost if another attempt has it by now."""
+        self._write(lease, state=QUEUED, crashes=jobs.c.crashes + 1, lease_until=None, next_run_at=due, reason=reason)
+
     def put_back(self, lease: Lease, reason: str, due: datetime) -> None:
         """Queue the job again for ``due``; raise LeaseLost if another attempt has it by now."""
         self._write(lease, state=QUEUED, lease_until=None, next_run_at=due, reason=reason)

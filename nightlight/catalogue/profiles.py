@@ -47,11 +47,12 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ShownRendition:
-    """A rendition that can be shown; ``edge`` is its longer side in pixels."""
+    """A rendition that can be shown; ``edge`` is its longer side in pixels, ``face_px`` the face budget it kept to."""
 
     name: str
     format: str
     edge: int
+    face_px: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Shown:
     image_band: str | None
     released: bool
     renditions: dict[str, ShownRendition]
+    blurhash: str | None
 
 
 _COLUMNS = (
@@ -165,6 +167,8 @@ class Profiles:
                 renditions.c.format,
                 renditions.c.width,
                 renditions.c.height,
+                renditions.c.face_px,
+                images.c.blurhash,
             )
             .select_from(profiles)
             .outerjoin(images, and_(images.c.image_id == profiles.c.current_image_id, images.c.state == "ready"))
@@ -175,10 +179,11 @@ class Profiles:
         for row in self._connection.execute(query):
             known = found.get(row.profile_id)
             if known is None:
-                known = Shown(_profile(row), row.image_band, bool(row.released), {})
+                known = Shown(_profile(row), row.image_band, bool(row.released), {}, row.blurhash)
                 found[row.profile_id] = known
             if row.tier is not None:
-                known.renditions[row.tier] = ShownRendition(row.name, row.format, max(row.width, row.height))
+                edge = max(row.width, row.height)
+                known.renditions[row.tier] = ShownRendition(row.name, row.format, edge, row.face_px)
         return found
 
 

@@ -95,6 +95,8 @@ images = Table(
     Column("released", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("ready_at", UtcDateTime),
+    Column("crop", String(40)),
+    Column("blurhash", String(64)),
     UniqueConstraint("profile_id", "sequence"),
 )
 
@@ -111,6 +113,7 @@ renditions = Table(
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
+    Column("face_px", Integer),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("image_id", "tier"),
 )

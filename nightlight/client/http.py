@@ -39,11 +39,12 @@ class Image(_Answer):
 
 
 class Decision(_Answer):
-    """The URL to show for one profile, and when it stops working (Unix seconds)."""
+    """The URL to show for one profile, when it stops working (Unix seconds), and a BlurHash to paint meanwhile."""
 
     profile_id: str
     url: str
     expires_at: int
+    blurhash: str
 
 
 class NightlightClient:
@@ -88,11 +89,22 @@ class NightlightClient:
         }
         self._call("PUT", f"/v1/profiles/{profile_id}", json=body)
 
-    def upload(self, profile_id: str, picture: IO[bytes] | bytes, *, idempotency_key: str | None = None) -> Image:
-        """Upload a profile's image; when this returns it is safely stored and will be rendered."""
+    def upload(
+        self,
+        profile_id: str,
+        picture: IO[bytes] | bytes,
+        *,
+        idempotency_key: str | None = None,
+        crop: tuple[int, int, int, int] | None = None,
+    ) -> Image:
+        """Upload a profile's image; when this returns it is safely stored and will be rendered.
+
+        ``crop`` is the owner's own: left, top, width and height in pixels of the upright picture.
+        """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         files = {"file": ("picture", picture, "application/octet-stream")}
-        answer = self._call("POST", f"/v1/profiles/{profile_id}/image", files=files, headers=headers)
+        fields = {"crop": ",".join(map(str, crop))} if crop else {}
+        answer = self._call("POST", f"/v1/profiles/{profile_id}/image", files=files, data=fields, headers=headers)
         return Image.model_validate(answer)
 
     def image(self, image_id: str) -> Image:

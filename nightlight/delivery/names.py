@@ -16,8 +16,8 @@ NAME_PATTERN = r"^[a-z2-7]{32}$"
 MAX_RENDITION_BYTES = 4_000_000
 
 # The ending and the media type of each format that a tier may be encoded in.
-EXTENSIONS = {"webp": "webp", "jpeg": "jpg"}
-MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg"}
+EXTENSIONS = {"webp": "webp", "jpeg": "jpg", "avif": "avif"}
+MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg", "avif": "image/avif"}
 
 
 class Names:

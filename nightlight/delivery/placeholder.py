@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import resources
 
 EXTENSION = "webp"
+# Its BlurHash (``nightlight.imaging.blurhash``): a test holds the two equal.
+PLACEHOLDER_BLURHASH = "UINddt%M~p-;~qofIoj[Rja{RkWC?bj[M{az"
 
 
 def placeholder_bytes() -> bytes:

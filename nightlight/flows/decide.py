@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.delivery.names import EXTENSIONS, Names, object_key
-from nightlight.delivery.placeholder import EXTENSION
+from nightlight.delivery.placeholder import EXTENSION, PLACEHOLDER_BLURHASH
 from nightlight.errors import CatalogueUnavailable, InvalidInput
 from nightlight.flows.count import DecisionCounter, openness
 from nightlight.flows.declare import band_now
@@ -39,11 +39,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer for one item: a URL, and when it stops working (Unix seconds). Nothing else is told."""
+    """The answer for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
+
+    Nothing else is told. The blur is of the most protective tier, whichever is shown.
+    """
 
     profile_id: str
     url: str
     expires_at: int
+    blurhash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class _Answer:
     outcome: Outcome
     path: str | None
     shows: str
+    blurhash: str = PLACEHOLDER_BLURHASH
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +109,10 @@ class Decide:
         decisions = []
         for item, answer in zip(items, self._answers(viewer, context, items, now), strict=True):
             if answer.path is None:
-                decisions.append(Decision(item.profile_id, placeholder, expires_at))
+                decisions.append(Decision(item.profile_id, placeholder, expires_at, PLACEHOLDER_BLURHASH))
             else:
                 url, expires = self.signer.url(answer.path, now=moment, life_s=answer.outcome.cache_s)
-                decisions.append(Decision(item.profile_id, url, expires))
+                decisions.append(Decision(item.profile_id, url, expires, answer.blurhash))
         metrics.DECISIONS.inc(len(decisions))
         return decisions
 
@@ -179,10 +184,11 @@ class Decide:
             self._count(view, inputs, active, held_to)
         rendition = shown.renditions.get(outcome.tier)
         tier = table.tiers.get(outcome.tier)
-        # A rendition made under an earlier recipe of the tier may be larger than the policy allows today.
-        if rendition is None or tier is None or rendition.edge > tier.edge:
+        # A rendition made under an earlier recipe of the tier may show more than the policy allows today.
+        if rendition is None or tier is None or rendition.edge > tier.edge or _finer(rendition.face_px, tier.face_px):
             return _Answer(inputs, outcome, None, "placeholder")
-        return _Answer(inputs, outcome, f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}", "rendition")
+        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
+        return _Answer(inputs, outcome, path, "rendition", shown.blurhash or PLACEHOLDER_BLURHASH)
 
     def _count(self, view: InUse, inputs: Mapping[str, str], active: Outcome, held_to: str | None) -> None:
         candidate = None
@@ -207,3 +213,8 @@ def _known(table: Table, attribute: str, word: str) -> None:
     if word not in known:
         message = f"{attribute} must be one of {', '.join(known)}"
         raise InvalidInput(message, pointer=f"/{attribute}")
+
+
+def _finer(made: int | None, allowed: int | None) -> bool:
+    """Say whether a rendition made under one face budget shows more than another allows; None is no limit."""
+    return allowed is not None and (made is None or made > allowed)

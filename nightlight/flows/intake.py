@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
@@ -34,7 +35,8 @@ from nightlight.flows.declare import band_now
 from nightlight.flows.erase import erase_later
 from nightlight.flows.messages import ask
 from nightlight.ids import ImageId, ProfileId, new_image_id, new_job_id, new_original_key
-from nightlight.imaging.probe import Header, probe
+from nightlight.imaging.crop import Region
+from nightlight.imaging.probe import Header, caps_of, probe
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -50,26 +52,46 @@ ORIGINAL_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
+class _Inspected:
+    """What was seen of an upload: ``sha256`` is of its bytes, ``fingerprint`` of them and of what was asked."""
+
+    header: Header
+    size: int
+    sha256: str
+    fingerprint: str
+    crop: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
-    """Accepts uploads."""
+    """Accepts uploads. ``edge`` gives the largest edge in pixels that any tier asks for today."""
 
     catalogue: Catalogue
     originals: PutOnly
     limits: IntakeSettings
     publish_again_s: float
+    edge: Callable[[], int]
     clock: Clock
 
     def accept(
-        self, profile_id: ProfileId, upload: IO[bytes], *, idempotency_key: str | None, actor: str
+        self,
+        profile_id: ProfileId,
+        upload: IO[bytes],
+        *,
+        idempotency_key: str | None,
+        actor: str,
+        crop: str | None = None,
     ) -> images.Image:
         """Store ``upload`` (a real file, at its start or anywhere) and return the image, pending.
+
+        ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
 
         Raises ImageRefused and its kinds, ProfileNotDeclared, IdempotencyMismatch, PayloadTooLarge, and
         StoreUnavailable or CatalogueUnavailable, after which nothing has been acknowledged.
         """
         try:
-            header, size, fingerprint = self._inspect(upload)
-            image = self._accept(profile_id, upload, header, size, fingerprint, idempotency_key, actor)
+            inspected = self._inspect(upload, crop)
+            image = self._accept(profile_id, upload, inspected, idempotency_key, actor)
         except ImageRefused as error:
             metrics.UPLOADS.labels(error.code).inc()
             raise
@@ -84,7 +106,7 @@ class Intake:
             raise NotFound
         return image
 
-    def _inspect(self, upload: IO[bytes]) -> tuple[Header, int, str]:
+    def _inspect(self, upload: IO[bytes], crop: str | None) -> _Inspected:
         size = upload.seek(0, 2)
         if size == 0:
             message = "the upload is empty"
@@ -94,31 +116,34 @@ class Intake:
             raise PayloadTooLarge(message)
         # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
         mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
-        header = probe(mapped, max_pixels=self.limits.max_pixels, max_side=self.limits.max_side)
+        header = probe(mapped, caps_of(self.limits), edge=self.edge())
+        region = _region(crop, header) if crop is not None else None
         upload.seek(0)
-        digest = hashlib.sha256()
+        # The crop is a part of what is asked for: the same key with another crop is another request.
+        digest, content = hashlib.sha256(f"{region}\n".encode()), hashlib.sha256()
         while block := upload.read(_BLOCK):
             digest.update(block)
-        return header, size, digest.hexdigest()
+            content.update(block)
+        fingerprint = digest.hexdigest() if region else content.hexdigest()
+        return _Inspected(header, size, content.hexdigest(), fingerprint, str(region) if region else None)
 
     def _accept(
         self,
         profile_id: ProfileId,
         upload: IO[bytes],
-        header: Header,
-        size: int,
-        fingerprint: str,
+        inspected: _Inspected,
         idempotency_key: str | None,
         actor: str,
     ) -> images.Image:
         key_hash = _key_hash(actor, profile_id, idempotency_key)
-        remembered, image = self._receive(profile_id, header, size, key_hash, fingerprint, actor)
+        fingerprint = inspected.fingerprint
+        remembered, image = self._receive(profile_id, inspected, key_hash, actor)
         if remembered:
             return remembered
         self.originals.put(
             image.original_key,
             cast("BinaryIO", upload),
-            sha256=fingerprint,
+            sha256=inspected.sha256,
             content_type=ORIGINAL_TYPE,
             cache_control=ORIGINAL_CACHE,
         )
@@ -136,7 +161,7 @@ class Intake:
             return winner
 
     def _receive(
-        self, profile_id: ProfileId, header: Header, size: int, key_hash: str | None, fingerprint: str, actor: str
+        self, profile_id: ProfileId, inspected: _Inspected, key_hash: str | None, actor: str
     ) -> tuple[images.Image | None, images.Image]:
         """Return (image of an earlier request with this key, image now being received)."""
         now = self.clock()
@@ -151,16 +176,17 @@ class Intake:
                 state=images.RECEIVING,
                 reason=None,
                 original_key=new_original_key(),
-                original_bytes=size,
-                format=header.format.value,
-                width=header.width,
-                height=header.height,
+                original_bytes=inspected.size,
+                format=inspected.header.format.value,
+                width=inspected.header.width,
+                height=inspected.header.height,
+                crop=inspected.crop,
                 band=band_now(profile, now, assertion_days=self.limits.assertion_days),
                 released=False,
                 created_at=now,
                 ready_at=None,
             )
-            found = self._remembered(tx.idempotency.find(key_hash) if key_hash else None, fingerprint)
+            found = self._remembered(tx.idempotency.find(key_hash) if key_hash else None, inspected.fingerprint)
             if found:
                 return tx.images.get(found), image
             image = replace(image, sequence=tx.profiles.next_upload(profile_id))
@@ -204,6 +230,13 @@ class Intake:
         if found.fingerprint != fingerprint:
             raise IdempotencyMismatch
         return found.image_id
+
+
+def _region(crop: str, header: Header) -> Region:
+    try:
+        return Region.parse(crop, max_side=max(header.width, header.height))
+    except ValueError as error:
+        raise InvalidInput(str(error), pointer="/crop") from error
 
 
 def _key_hash(actor: str, profile_id: ProfileId, key: str | None) -> str | None:

@@ -181,7 +181,8 @@ def usable(compiled: Compiled) -> tuple[Recipe, ...]:
         if word is not None and name in attributes and word not in attributes[name]:
             message = f"the vocabulary's {name} lacks '{word}', which decisions begin with"
             raise PolicyRefused(message)
-    return recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
+    tiers = {name: tier.model_dump() for name, tier in compiled.table.tiers.items()}
+    return recipes(tiers, order=compiled.pack.vocabulary.outcomes.tier)
 
 
 def share_key_from(name_key: bytes) -> bytes:

@@ -5,7 +5,7 @@
     lease      one attempt at a time, fenced by its number                     (flows.work)
     plan       the names that will be written, so that an erasure finds them
     fetch      the original, by credentials that only workers have
-    pipeline   decode once; every tier of the policy                           (imaging.pipeline)
+    pipeline   decode once, in the cage; every tier of the policy              (imaging.pipeline)
     put        each rendition under its keyed name; a retry finds its own bytes there
     publish    one transaction: renditions, image ready, job done, audit
 """
@@ -63,9 +63,14 @@ class RenditionMade(Protocol):
         """The hash of its bytes, in hexadecimal."""
         ...
 
+    @property
+    def blurhash(self) -> str | None:
+        """Its BlurHash, where it is the preview's."""
+        ...
 
-# Bytes of an original to its renditions, with the CPU milliseconds of each stage.
-Pipeline = Callable[[bytes, Sequence["Recipe"]], tuple[Sequence[RenditionMade], dict[str, float]]]
+
+# Bytes of an original, and its owner's crop, to its renditions, with the CPU milliseconds of each stage.
+Pipeline = Callable[[bytes, Sequence["Recipe"], str | None], tuple[Sequence[RenditionMade], dict[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Render:
             return self._discard(lease, names)
         try:
             original = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes)
-            made, stages = self.pipeline(original.data, recipes)
+            made, stages = self.pipeline(original.data, recipes, image.crop)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
             return self._refuse(lease, images.REJECTED, error.code)
@@ -105,7 +110,8 @@ class Render:
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
         rows = [self._put(rendition, names[rendition.recipe.tier]) for rendition in made]
-        ending = self._publish(lease, image, rows)
+        blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
+        ending = self._publish(lease, image, rows, blurhash)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -128,6 +134,7 @@ class Render:
                     width=0,
                     height=0,
                     sha256="",
+                    face_px=recipe.face_px,
                 )
                 for recipe in recipes
             }
@@ -161,9 +168,10 @@ class Render:
             width=rendition.width,
             height=rendition.height,
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
+            face_px=planned.face_px,
         )
 
-    def _publish(self, lease: jobs.Lease, image: images.Image, rows: list[RenditionRow]) -> str:
+    def _publish(self, lease: jobs.Lease, image: images.Image, rows: list[RenditionRow], blurhash: str | None) -> str:
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
             profile = tx.profiles.get(image.profile_id, lock=True)
@@ -174,7 +182,7 @@ class Render:
                 current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
                 ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
                 tx.images.add_renditions(found.image_id, rows, now)
-                tx.images.set_state(found.image_id, ending, ready_at=now)
+                tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash)
                 if ending == images.READY:
                     if current:
                         tx.images.set_state(current.image_id, images.SUPERSEDED)

@@ -11,7 +11,7 @@ import structlog
 
 from nightlight import logs
 from nightlight.catalogue import images, jobs
-from nightlight.errors import LeaseLost, StoreDenied, Unavailable
+from nightlight.errors import DecoderDied, LeaseLost, StoreDenied, Unavailable
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Work:
         """Lease the job, call ``attempt`` and return its word for how it ended.
 
         Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too
-        often, ``later`` if something that it needs does not answer (it is queued again, without limit: what
-        was acknowledged is not lost), ``lost`` if another attempt took over meanwhile. ``redelivered`` says
-        that the broker delivered the message before and its receiver died.
+        often (as is one whose decoder did), ``later`` if something that it needs does not answer (it is queued
+        again, without limit: what was acknowledged is not lost), ``lost`` if another attempt took over
+        meanwhile. ``redelivered`` says that the broker delivered the message before and its receiver died.
         """
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -54,6 +54,8 @@ class Work:
                     log.error("job.quarantined", count=lease.crashes)
                     return "quarantined"
                 return attempt(lease)
+            except DecoderDied as error:
+                return self._died(lease, error)
             except LeaseLost as error:
                 log.warning("job.lease_lost", detail=str(error))
                 return "lost"
@@ -64,11 +66,24 @@ class Work:
                     tx.jobs.put_back(lease, error.code, self.clock() + timedelta(seconds=delay))
                 return "later"
 
-    def _quarantine(self, lease: jobs.Lease) -> None:
+    def _died(self, lease: jobs.Lease, error: DecoderDied) -> str:
+        """Count a decoder that died over the picture like a worker that did."""
+        reason = f"decoder_{error.how.lower().replace(' ', '_')}"
+        logs.get(lease.kind).error("decoder.died", code=error.code, detail=str(error), reason=reason)
+        if lease.crashes + 1 >= self.limits.max_attempts:
+            self._quarantine(lease, reason)
+            return "quarantined"
+        with self.catalogue.transaction() as tx:
+            tx.jobs.crashed(lease, reason, self.clock() + timedelta(seconds=self.limits.backoff_s))
+        return "later"
+
+    def _quarantine(self, lease: jobs.Lease, reason: str = "quarantined") -> None:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id, lock=True)
-            tx.jobs.fail(lease, "quarantined", now)
+            tx.jobs.fail(lease, reason, now)
             if image is not None and image.state == images.PENDING:
-                tx.images.set_state(lease.image_id, images.FAILED, reason="quarantined")
-            tx.audit.append("image.quarantined", now=now, actor="worker", image_id=lease.image_id)
+                tx.images.set_state(lease.image_id, images.FAILED, reason=reason)
+            tx.audit.append(
+                "image.quarantined", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason}
+            )

@@ -203,11 +203,11 @@ def _said(scales: Mapping[str, Sequence[Any]], packed: int) -> str:
 
 # For recipe fields that are words, the order from most protective to most open.
 _PROTECTIVE_ORDER = {
-    "visible_mark": ["crescents", "none"],
+    "visible_mark": ["strong", "clear", "faint", "none"],
     "hidden_mark": ["required", "best_effort", "none"],
     "provenance": ["embedded", "sidecar", "none"],
 }
-_LARGER_OPENS = frozenset({"edge", "face_px", "quality"})
+_LARGER_OPENS = frozenset({"edge", "face_px", "max_bytes", "quality", "reidentification_at_most"})
 
 
 def _recipes(old: Compiled, new: Compiled) -> list[Change]:

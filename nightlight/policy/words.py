@@ -77,13 +77,13 @@ class Words:
                 )
 
     def check_tiers(self, source: Source, tiers: Tiers) -> None:
-        """Check that every tier but none has a recipe, and that a more open tier is no smaller."""
+        """Check that every tier but none has a recipe, and that a more open tier shows no less."""
         wanted = [tier for tier in self._vocabulary.outcomes.tier if tier != NONE_TIER]
         for tier in tiers.tiers:
             if tier not in wanted:
                 place = source.place(("tiers", tier))
                 self._problems.add(place, "unknown-word", f"'{tier}' is not a tier{did_you_mean(tier, wanted)}")
-        edge = 0
+        edge, budget = 0, 0.0
         for tier in wanted:
             recipe = tiers.tiers.get(tier)
             if recipe is None:
@@ -93,7 +93,16 @@ class Words:
                 place = source.place(("tiers", tier, "edge"))
                 message = f"tier '{tier}' opens more than the one before it but has a smaller edge"
                 self._problems.add(place, "outcome-order", message)
-            edge = max(edge, recipe.edge)
+            detail = float("inf") if recipe.face_px is None else recipe.face_px
+            if detail < budget:
+                place = source.place(("tiers", tier, "face_px"))
+                message = f"tier '{tier}' opens more than the one before it but has a smaller face budget"
+                self._problems.add(place, "outcome-order", message)
+            if recipe.reidentification_at_most is not None and recipe.face_px is None:
+                place = source.place(("tiers", tier, "reidentification_at_most"))
+                message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
+                self._problems.add(place, "claim-without-budget", message)
+            edge, budget = max(edge, recipe.edge), max(budget, detail)
 
     def check_rules(self, source: Source, rules: Rules) -> None:
         """Check ids, conditions and ceilings of the rules."""

@@ -49,6 +49,7 @@ class DecisionAnswer(BaseModel):
     profile_id: str
     url: str
     expires_at: int = Field(description="Unix seconds.")
+    blurhash: str = Field(description="A BlurHash to paint until the picture is there, of the most protective tier.")
 
 
 class DecisionsAnswer(BaseModel):

@@ -30,7 +30,14 @@ _UPLOAD_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "crop": {
+                            "type": "string",
+                            "pattern": r"^\d{1,5},\d{1,5},\d{1,5},\d{1,5}$",
+                            "description": "The owner's crop: left,top,width,height in pixels of the upright picture.",
+                        },
+                    },
                 }
             }
         },
@@ -129,14 +136,18 @@ def hold(request: Request, profile_id: ProfileIdPath, body: HoldBody) -> Respons
 async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
     """Upload a profile's image (JPEG, PNG, WebP, AVIF or GIF, at most 20 MB and 50 megapixels).
 
+    An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
     202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
     """
     house: ServiceHouse = request.app.state.house
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         message = "the body must be multipart/form-data with one part named 'file'"
         raise InvalidInput(message)
-    async with request.form(max_files=1, max_fields=0, max_part_size=1_024) as form:
-        part = form.get("file")
+    async with request.form(max_files=1, max_fields=1, max_part_size=1_024) as form:
+        part, crop = form.get("file"), form.get("crop")
+        if set(form) - {"file", "crop"} or not isinstance(crop, str | None):
+            message = "the body has one part named 'file' and at most a field named 'crop'"
+            raise InvalidInput(message)
         if not isinstance(part, UploadFile):
             message = "the body must be multipart/form-data with one part named 'file'"
             raise InvalidInput(message, pointer="/file")
@@ -152,5 +163,6 @@ async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
             part.file,
             idempotency_key=request.headers.get("idempotency-key"),
             actor=caller(request).subject,
+            crop=crop,
         )
     return image_answer(image)

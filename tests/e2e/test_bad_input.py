@@ -109,7 +109,7 @@ def test_a_body_that_lies_about_its_length_is_cut_off(stack, client, profile):
         (
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
-            400,
+            422,
         ),
     ],
 )

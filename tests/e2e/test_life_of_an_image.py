@@ -53,6 +53,36 @@ def test_the_same_key_with_other_bytes_is_refused(client):
     assert refused.value.code == "idempotency_mismatch"
 
 
+def test_the_same_key_with_another_crop_is_refused(client):
+    profile_id = declare(client, "idem-5")
+    data = pictures.jpeg(seed=2)
+    client.upload(profile_id, data, idempotency_key="k", crop=(0, 0, 100, 100))
+    client.upload(profile_id, data, idempotency_key="k", crop=(0, 0, 100, 100))
+    with pytest.raises(Problem) as refused:
+        client.upload(profile_id, data, idempotency_key="k", crop=(5, 0, 100, 100))
+    assert refused.value.code == "idempotency_mismatch"
+
+
+def test_the_owners_crop_is_what_is_shown(client):
+    profile_id = declare(client, "cropped")
+    image = pictures.gradient(400, 300)
+    uploaded = client.upload(profile_id, pictures.encoded(image, "PNG"), crop=(200, 100, 120, 120))
+    assert client.wait(uploaded.image_id).state == "ready"
+    assert pictures.psnr(seen(client, profile_id), image.crop((200, 100, 320, 220))) > 28
+
+
+@pytest.mark.parametrize(
+    "crop", ["", "1,2,3", "a,b,c,d", "0,0,5,5", "-1,0,50,50", "0,0,99999,99999", "0,0,641,20", "0" * 2000]
+)
+def test_a_crop_that_is_no_crop_is_refused(client, stack, crop):
+    profile_id = declare(client, "cropped-badly")
+    files = {"file": ("picture", pictures.jpeg(640, 480), "image/jpeg")}
+    url = f"{stack.url}/v1/profiles/{profile_id}/image"
+    answer = httpx.post(url, files=files, data={"crop": crop}, headers=client._bearer())
+    assert answer.status_code in {400, 422}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_a_key_that_is_too_long_is_refused(client):
     profile_id = declare(client, "idem-3")
     with pytest.raises(Problem) as refused:
@@ -181,7 +211,7 @@ def test_on_a_birthday_earlier_pictures_keep_their_ceiling_until_the_owner_says_
     assert seen(client, profile_id, "connection").size == (320, 320)
     declare(client, profile_id, band="adult", choice="everyone")
     assert seen(client, profile_id, "connection").size == (320, 320)
-    assert seen(client, profile_id, "stranger").size == (32, 32)
+    assert seen(client, profile_id, "stranger").size == (96, 96)
     declare(client, profile_id, band="adult", choice="everyone", earlier_pictures="follow_band")
     assert seen(client, profile_id, "connection").size == (600, 600)
     assert seen(client, profile_id, "stranger").size == (320, 320)

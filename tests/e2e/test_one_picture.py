@@ -8,6 +8,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
+from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
 from tests.support import pictures
@@ -134,7 +135,18 @@ def test_a_decision_tells_neither_tier_nor_reason(stack, client, people):
     ready, _ = people["under_13"]
     answer = post(stack, client, "/v1/decisions", {"viewer": "peer", "items": [{"profile_id": ready}]})
     assert set(answer.json()) == {"items"}
-    assert set(answer.json()["items"][0]) == {"profile_id", "url", "expires_at"}
+    assert set(answer.json()["items"][0]) == {"profile_id", "url", "expires_at", "blurhash"}
+
+
+def test_a_blurhash_is_of_the_most_protective_tier_whichever_is_shown(client, people):
+    profile_id, _ = people["adult"]
+    asked = [(profile_id, "self"), (profile_id, "connection"), (profile_id, "stranger"), ("nobody-at-all", "self")]
+    own, connection, stranger, nobody = (decision.blurhash for decision in client.decide("peer", "profile", asked))
+    assert own == connection == stranger
+    assert len(own) == len(nobody)
+    assert nobody == PLACEHOLDER_BLURHASH
+    (blocked,) = client.decide("peer", "profile", [(profile_id, "blocked")])
+    assert blocked.blurhash == PLACEHOLDER_BLURHASH
 
 
 def test_a_url_lives_no_longer_than_the_policy_allows(client, people):
@@ -236,22 +248,34 @@ def test_the_service_runs_without_any_way_to_read_an_original(stack, client, peo
         S3Store(stack.buckets.originals, own).get(key, max_bytes=10**8)
 
 
-def test_a_rendition_larger_than_todays_policy_allows_is_not_shown(stack, client, people):
-    """As if the tier had been made smaller since: the catalogue is told of another size."""
-    from sqlalchemy import update
+@pytest.mark.parametrize(
+    ("tier", "relation", "column", "value"),
+    [
+        ("medium", "connection", "height", TIERS["medium"]["edge"] + 1),
+        ("tiny", "stranger", "face_px", TIERS["tiny"]["face_px"] + 1),
+        ("tiny", "stranger", "face_px", None),
+    ],
+)
+def test_a_rendition_that_shows_more_than_todays_policy_allows_is_not_shown(
+    stack, client, people, tier, relation, column, value
+):
+    """As if the tier had been made smaller since: the catalogue is told of a larger size, or of more detail."""
+    from sqlalchemy import select, update
 
     from nightlight.catalogue.tables import renditions
 
     profile_id, image_id = people["age_16_17"]
-    (before,) = client.decide("peer", "profile", [(profile_id, "connection")])
-    (nobody,) = client.decide("peer", "profile", [("nobody", "connection")])
+    (before,) = client.decide("peer", "profile", [(profile_id, relation)])
+    (nobody,) = client.decide("peer", "profile", [("nobody", relation)])
     assert before.url != nobody.url
-    chosen = (renditions.c.image_id == image_id) & (renditions.c.tier == "medium")
+    chosen = (renditions.c.image_id == image_id) & (renditions.c.tier == tier)
+    with stack.catalogue.transaction() as tx:
+        was = tx.connection.execute(select(renditions.c[column]).where(chosen)).scalar_one()
     try:
         with stack.catalogue.transaction() as tx:
-            tx.connection.execute(update(renditions).where(chosen).values(height=TIERS["medium"]["edge"] + 1))
-        (after,) = client.decide("peer", "profile", [(profile_id, "connection")])
+            tx.connection.execute(update(renditions).where(chosen).values({column: value}))
+        (after,) = client.decide("peer", "profile", [(profile_id, relation)])
         assert after.url == nobody.url
     finally:
         with stack.catalogue.transaction() as tx:
-            tx.connection.execute(update(renditions).where(chosen).values(height=TIERS["medium"]["edge"]))
+            tx.connection.execute(update(renditions).where(chosen).values({column: was}))

@@ -1,7 +1,9 @@
 """A worker that is killed, or a picture that kills its worker: nothing is lost, nothing happens twice."""
 
+import contextlib
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def test_a_worker_killed_in_the_middle_of_a_render_makes_the_image_ready_exactly
         job = job_of(any_stack, image.image_id)
         assert (job.state, job.crashes >= 1, job.attempt >= 2) == ("done", True, True)
         (decision,) = client.decide("peer", "profile", [("killed", "stranger")])
-        assert pictures.opened(client.fetch(decision.url).content).size == (32, 32)
+        assert pictures.opened(client.fetch(decision.url).content).size == (96, 96)
 
 
 def test_a_child_killed_in_the_middle_of_a_render_is_replaced_and_its_picture_becomes_ready(any_stack):
@@ -84,26 +86,64 @@ def test_a_picture_that_keeps_killing_its_worker_is_quarantined_and_others_go_on
         assert client.wait(client.upload("after", pictures.jpeg()).image_id).state == "ready"
 
 
-def busy_children(parent):
-    """The worker's children that are using the processor right now: those that decode a picture."""
+def processes():
+    """Every process: its parent, and the ticks of processor time (10 ms) that it has used."""
+    found = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                found[int(entry.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
+    return found
 
-    def ticks(pid):
-        fields = (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
-        return int(fields[1]), int(fields[11]) + int(fields[12])
 
-    def children():
-        found = {}
-        for entry in PROC.iterdir():
-            if entry.name.isdigit():
-                try:
-                    ppid, used = ticks(entry.name)
-                except (OSError, IndexError):
-                    continue
-                if ppid == parent:
-                    found[int(entry.name)] = used
-        return found
+def worker_children(stack):
+    return [pid for pid, (parent, _) in processes().items() if parent == stack.children["worker"].pid]
 
-    before = children()
+
+def busy_children(worker):
+    """The worker's children that are using the processor right now, themselves or by their decoders."""
+    before = processes()
     time.sleep(0.05)
-    after = children()
-    return [pid for pid, used in after.items() if used > before.get(pid, used)]
+    after = processes()
+    busy = set()
+    for pid, (_, used) in after.items():
+        if used > before.get(pid, (0, used))[1]:
+            chain = [pid]
+            while chain[-1] in after and after[chain[-1]][0] > 1:
+                chain.append(after[chain[-1]][0])
+            if worker in chain:
+                busy.update(chain[chain.index(worker) - 1 : chain.index(worker)])
+    return sorted(busy - {worker})
+
+
+def kill_decoders(stack, stop):
+    """Kill every decoder that has been at one picture for a tenth of a second, until told to stop."""
+    while not stop.is_set():
+        now = processes()
+        for helper in [pid for pid, (parent, _) in now.items() if parent in worker_children(stack)]:
+            for pid, (parent, used) in now.items():
+                if parent == helper and used >= 10:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def test_a_decoder_that_is_killed_costs_a_try_and_one_that_always_is_quarantines_its_picture(any_stack):
+    """The cage's children are killed as soon as they meet the picture; the worker itself lives on."""
+    with any_stack.client() as client:
+        client.declare("caged", band="adult", assurance="verified", region="eu")
+        ordinary = client.upload("caged", pictures.jpeg())
+        assert client.wait(ordinary.image_id).state == "ready"
+        workers = set(worker_children(any_stack))
+        stop = threading.Event()
+        killer = threading.Thread(target=kill_decoders, args=(any_stack, stop))
+        killer.start()
+        try:
+            image = client.wait(client.upload("caged", pictures.slow_webp()).image_id, timeout_s=90)
+        finally:
+            stop.set()
+            killer.join()
+        assert (image.state, image.reason) == ("failed", "decoder_sigkill")
+        assert set(worker_children(any_stack)) == workers
+        assert client.wait(client.upload("caged", pictures.jpeg(seed=9)).image_id).state == "ready"

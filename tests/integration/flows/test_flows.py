@@ -19,7 +19,7 @@ from nightlight.flows.intake import Intake
 from nightlight.flows.publish import Reconcile, Relay
 from nightlight.flows.render import Render
 from nightlight.flows.work import Work
-from nightlight.imaging.pipeline import render as pipeline
+from nightlight.imaging.crop import Region
 from nightlight.settings import IntakeSettings, WorkerSettings
 from nightlight.store.local import LocalStore
 from tests.support import pictures
@@ -67,6 +67,7 @@ class House:
     sent: list
     table: object
     recipes: tuple
+    draw: object
     limits: WorkerSettings = field(default_factory=WorkerSettings)
 
     def __post_init__(self):
@@ -74,11 +75,11 @@ class House:
         words = {**self.table.attributes, "assurance": ("none", "verified")}
         work = Work(self.catalogue, self.limits, self.clock)
         self.declare = Declare(self.catalogue, lambda: words, self.clock)
-        self.intake = Intake(self.catalogue, self.originals, settings, 60, self.clock)
+        self.intake = Intake(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
         self.delete = Delete(self.catalogue, self.clock)
         self.render = Render(
             work, self.originals, self.renditions, Names(bytes(32)), lambda: self.recipes,
-            lambda data, recipes: (pipeline(data, recipes, max_pixels=10**8, max_side=16_384), {}), settings,
+            lambda data, recipes, crop: (self.draw(data, recipes, crop), {}), settings,
         )  # fmt: skip
         self.erase = Erase(work, self.originals, self.renditions)
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, self.clock)
@@ -105,7 +106,7 @@ class House:
 
 
 @pytest.fixture
-def house(catalogue, tmp_path, table, all_recipes):
+def house(catalogue, tmp_path, table, all_recipes, render):
     made = House(
         catalogue,
         Switch(LocalStore(tmp_path / "originals")),
@@ -114,6 +115,7 @@ def house(catalogue, tmp_path, table, all_recipes):
         [],
         table,
         all_recipes,
+        lambda data, recipes, crop: render(data, recipes, region=Region.parse(crop, max_side=9999) if crop else None),
     )
     made.originals.ready()
     made.renditions.ready()

@@ -62,10 +62,10 @@ def test_a_change_that_closes_one_field_and_opens_another_opens(compiled, edited
 @pytest.mark.parametrize(
     ("file", "old", "new", "kind", "where"),
     [
-        ("tiers.yaml", "edge: 32", "edge: 48", Kind.OPENS, "tier tiny, edge"),
+        ("tiers.yaml", "edge: 96", "edge: 112", Kind.OPENS, "tier tiny, edge"),
         ("tiers.yaml", "edge: 1024", "edge: 640", Kind.CLOSES, "tier full, edge"),
         ("tiers.yaml", "quality: 70", "quality: 75", Kind.OPENS, "tier low, quality"),
-        ("tiers.yaml", "quality: 78, effort: 3, visible_mark: crescents", "quality: 78, effort: 3, visible_mark: none", Kind.OPENS, "tier medium, visible_mark"),
+        ("tiers.yaml", "quality: 78, effort: 3, visible_mark: clear", "quality: 78, effort: 3, visible_mark: none", Kind.OPENS, "tier medium, visible_mark"),
         ("tiers.yaml", "effort: 2", "effort: 1", Kind.CHANGES, "tier full, effort"),
         ("retention.yaml", "keep_days: 7", "keep_days: 14", Kind.OPENS, "state replaced or account_closed, subject_age protected"),
         ("retention.yaml", "keep_days: 3650", "keep_days: 365", Kind.CLOSES, "state live"),
@@ -78,7 +78,7 @@ def test_recipes_and_retention_are_compared_too(compiled, edited, file, old, new
 
 
 def test_a_face_budget_closes_and_taking_it_away_opens(compiled, edited):
-    limited = edited.change("tiers.yaml", "{edge: 32, ", "{edge: 32, face_px: 12, ").compiled()
+    limited = edited.change("tiers.yaml", "face_px: 6,", "face_px: 4,").compiled()
     assert kinds(diff(compiled, limited)) == {Kind.CLOSES}
     assert kinds(diff(limited, compiled)) == {Kind.OPENS}
 
@@ -142,7 +142,7 @@ def test_a_new_word_was_none_before_and_an_attribute_that_is_new_did_not_matter(
 
 def test_a_tier_put_between_others_keeps_the_order(compiled, edited):
     edited.change("vocabulary.yaml", "tier: [none, tiny, low,", "tier: [none, tiny, small, low,")
-    edited.change("tiers.yaml", "  low: ", "  small: {edge: 64}\n  low: ")
+    edited.change("tiers.yaml", "  low: ", "  small: {edge: 112, face_px: 9}\n  low: ")
     edited.change(
         "rules.yaml",
         "at_most: {tier: tiny, cache_s: 3600, per_hour: 120}",
@@ -198,10 +198,10 @@ def test_files_that_hold_no_weights_are_refused(tmp_path, text):
 
 
 def test_markdown_is_a_table_for_each_part(compiled, edited):
-    edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").change("tiers.yaml", "edge: 32", "edge: 48")
+    edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").change("tiers.yaml", "edge: 96", "edge: 112")
     text = markdown(diff(compiled, edited.without_cases().compiled()))
     assert text.startswith("### Policy: **this opens something")
-    assert "| **OPENS** | tier tiny, edge | 32 | 48 | 1 |" in text
+    assert "| **OPENS** | tier tiny, edge | 96 | 112 | 1 |" in text
     assert "| **CLOSES** |" in text
 
 
