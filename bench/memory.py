@@ -19,7 +19,8 @@ from rich.table import Table
 from nightlight.errors import NightlightError
 from nightlight.imaging.cage import Cage, CageLimits
 from nightlight.imaging.decode import available
-from nightlight.imaging.probe import Caps, Format, decode_bytes, probe
+from nightlight.imaging.headers import Format
+from nightlight.imaging.probe import Caps, decode_bytes, probe
 
 EDGE = 1024
 ImageFile.MAXBLOCK = 1 << 26  # room for the encoder to write a large rough JPEG in one go

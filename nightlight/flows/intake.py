@@ -36,7 +36,8 @@ from nightlight.flows.erase import erase_later
 from nightlight.flows.messages import ask
 from nightlight.ids import ImageId, ProfileId, new_image_id, new_job_id, new_original_key
 from nightlight.imaging.crop import Region
-from nightlight.imaging.probe import Header, caps_of, probe
+from nightlight.imaging.headers import Header
+from nightlight.imaging.probe import caps_of, probe
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue

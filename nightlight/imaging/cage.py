@@ -24,14 +24,14 @@ from nightlight.errors import CageUnavailable, CorruptImage, DecoderDied, ImageT
 from nightlight.imaging.caged import ANSWER_HEAD, MAX_DETAIL, receive, send
 from nightlight.imaging.crop import LONGEST, most_pixels
 from nightlight.imaging.frame import Stages
-from nightlight.imaging.probe import Format
+from nightlight.imaging.headers import Format
 from nightlight.imaging.shared_memory import SharedMemory
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from nightlight.imaging.crop import Region
-    from nightlight.imaging.probe import Header
+    from nightlight.imaging.headers import Header
 
 # Large memory pages, for which a fresh child pays fewer page faults; and one heap, so that the limit on address
 # space is a limit on memory.

@@ -27,7 +27,7 @@ from nightlight.errors import CorruptImage, ImageRefused, ImageTooLarge
 from nightlight.imaging import confine, decode
 from nightlight.imaging.crop import Region
 from nightlight.imaging.frame import Stages, make_frame
-from nightlight.imaging.probe import Format, Header
+from nightlight.imaging.headers import Format, Header
 
 # What stands before the pixels in the answer: a JSON object, padded with spaces.
 ANSWER_HEAD = 4096

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, cast
 from PIL import AvifImagePlugin, Image, ImageFile
 
 from nightlight.errors import CorruptImage
-from nightlight.imaging.probe import Format, Header, dct_scale
+from nightlight.imaging.headers import Format, Header
+from nightlight.imaging.probe import dct_scale
 
 if TYPE_CHECKING:
     import mmap

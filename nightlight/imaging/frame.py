@@ -32,7 +32,7 @@ from nightlight.imaging.decode import UNREADABLE, opened, scaled
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region
     from nightlight.imaging.decode import Readable
-    from nightlight.imaging.probe import Header
+    from nightlight.imaging.headers import Header
 
 # Measured against one Lanczos resize of a whole 12-megapixel decode (PSNR in dB, CPU ms, one core), 2000 x
 # 1500 to 1024: Lanczos 51.8 dB in 26.8 ms, Hamming 48.8 dB in 13.5 ms. The encoder's own loss is ten times

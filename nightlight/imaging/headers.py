@@ -11,16 +11,28 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 # A camera JPEG has some 30 segments before its frame header; an AVIF fewer than 50 boxes; a PNG fewer
 # than 20 chunks before its pixels.
 MAX_STEPS = 2_000
 
 
+class Format(StrEnum):
+    """The formats of uploads. HEIC is accepted only where the caps say so."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+    GIF = "gif"
+    HEIC = "heic"
+
+
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a header says.
+class Header:
+    """What a header promises.
 
     ``width`` and ``height`` in pixels as stored; ``bits`` a sample; ``colour`` one of ``grey``, ``rgb``, ``cmyk``
     and ``palette``; ``alpha``: some pixels may be transparent; ``animated``: more than one frame may follow;
@@ -28,6 +40,7 @@ class Facts:
     ``samples``: of a JPEG or AVIF, how many samples there are for each pixel, chroma subsampling counted.
     """
 
+    format: Format
     width: int
     height: int
     bits: int = 8
@@ -39,7 +52,7 @@ class Facts:
     samples: float = 3.0
 
 
-def jpeg(view: memoryview) -> Facts:
+def jpeg(view: memoryview) -> Header:
     """Walk marker segments to the frame header (SOFn): T.81 B.2.2."""
     at = 2
     for _ in range(MAX_STEPS):
@@ -62,7 +75,7 @@ def jpeg(view: memoryview) -> Facts:
     raise ValueError(at)
 
 
-def _jpeg_frame(view: memoryview, at: int, marker: int) -> Facts:
+def _jpeg_frame(view: memoryview, at: int, marker: int) -> Header:
     components = view[at + 7]
     colour = {1: "grey", 3: "rgb", 4: "cmyk"}.get(components)
     if colour is None:
@@ -71,7 +84,8 @@ def _jpeg_frame(view: memoryview, at: int, marker: int) -> Facts:
     if not all(1 <= across <= 4 and 1 <= down <= 4 for across, down in sampling):
         raise ValueError(at)
     most = max(across for across, _ in sampling) * max(down for _, down in sampling)
-    return Facts(
+    return Header(
+        Format.JPEG,
         width=_u16(view, at + 5),
         height=_u16(view, at + 3),
         bits=view[at + 2],
@@ -81,7 +95,7 @@ def _jpeg_frame(view: memoryview, at: int, marker: int) -> Facts:
     )
 
 
-def png(view: memoryview) -> Facts:
+def png(view: memoryview) -> Header:
     """Read IHDR, which must come first and whose checksum must be right, and walk to the pixels."""
     if _u32(view, 8) != 13 or bytes(view[12:16]) != b"IHDR":
         raise ValueError(8)
@@ -101,37 +115,54 @@ def png(view: memoryview) -> Facts:
         at += 12 + _u32(view, at)
     else:
         raise ValueError(at)
-    return Facts(_u32(view, 16), _u32(view, 20), view[24], colour, alpha=alpha, animated=animated, staged=view[28] != 0)
+    return Header(
+        Format.PNG,
+        _u32(view, 16),
+        _u32(view, 20),
+        view[24],
+        colour,
+        alpha=alpha,
+        animated=animated,
+        staged=view[28] != 0,
+    )
 
 
-def webp(view: memoryview) -> Facts:
+def webp(view: memoryview) -> Header:
     """Read the first chunk: lossy, lossless or extended (RFC 9649, 2.5 to 2.7)."""
     kind = bytes(view[12:16])
     if kind == b"VP8X":
         flags = view[20]
         width, height = 1 + _int(view, 24, 3, "little"), 1 + _int(view, 27, 3, "little")
         # Which kind of data follows is not looked for: the dearer one is reckoned with.
-        return Facts(width, height, alpha=bool(flags & 0x10), animated=bool(flags & 0x02), lossless=True)
+        return Header(Format.WEBP, width, height, alpha=bool(flags & 0x10), animated=bool(flags & 0x02), lossless=True)
     if kind == b"VP8L":
         if view[20] != 0x2F:
             raise ValueError(20)
         bits = _int(view, 21, 4, "little")
-        return Facts(1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), alpha=bool(bits >> 28 & 1), lossless=True)
+        return Header(
+            Format.WEBP, 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), alpha=bool(bits >> 28 & 1), lossless=True
+        )
     if kind == b"VP8 ":
         if bytes(view[23:26]) != b"\x9d\x01\x2a":
             raise ValueError(23)
-        return Facts(_int(view, 26, 2, "little") & 0x3FFF, _int(view, 28, 2, "little") & 0x3FFF)
+        return Header(Format.WEBP, _int(view, 26, 2, "little") & 0x3FFF, _int(view, 28, 2, "little") & 0x3FFF)
     raise ValueError(12)
 
 
-def gif(view: memoryview) -> Facts:
+def gif(view: memoryview) -> Header:
     """Read the logical screen descriptor; how many frames follow is not counted."""
-    return Facts(
-        _int(view, 6, 2, "little"), _int(view, 8, 2, "little"), colour="palette", alpha=True, animated=True, staged=True
+    return Header(
+        Format.GIF,
+        _int(view, 6, 2, "little"),
+        _int(view, 8, 2, "little"),
+        colour="palette",
+        alpha=True,
+        animated=True,
+        staged=True,
     )
 
 
-def isobmff(view: memoryview) -> Facts:
+def avif(view: memoryview) -> Header:
     """Return the largest image spatial extents (``ispe``) in meta/iprp/ipco, and the most bits a sample (``pixi``).
 
     A file may hold several items (alpha, thumbnails, grid cells); the decoder allocates for the primary
@@ -148,7 +179,12 @@ def isobmff(view: memoryview) -> Facts:
         elif item == b"av1C" and not alpha:
             subsampled = view[at + 2] & 0x0C == 0x0C  # AV1 codec ISO media file format binding, 2.3.3
     samples = 1.5 if subsampled and not alpha else 3.0
-    return Facts(*best, bits=bits, alpha=alpha, animated=bytes(view[8:12]) == b"avis", samples=samples)
+    return Header(Format.AVIF, *best, bits=bits, alpha=alpha, animated=bytes(view[8:12]) == b"avis", samples=samples)
+
+
+def heic(view: memoryview) -> Header:
+    """Read as ``avif`` does: both are ISO base media files."""
+    return replace(avif(view), format=Format.HEIC)
 
 
 def _properties(view: memoryview) -> Iterator[tuple[bytes, int, int]]:

@@ -25,8 +25,9 @@ from nightlight.imaging import crop, detail, face
 from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.encode import encode
 from nightlight.imaging.frame import Stages
+from nightlight.imaging.headers import Header
 from nightlight.imaging.mark import Design
-from nightlight.imaging.probe import Caps, Header, probe
+from nightlight.imaging.probe import Caps, probe
 
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region

@@ -8,25 +8,14 @@ memory that decoding would take, which the header gives away: see ``decode_bytes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nightlight.errors import CorruptImage, ImageTooLarge, UnsupportedFormat
 from nightlight.imaging import headers
+from nightlight.imaging.headers import Format, Header
 
 if TYPE_CHECKING:
     from nightlight.settings import IntakeSettings
-
-
-class Format(StrEnum):
-    """The formats of uploads. HEIC is accepted only where the caps say so."""
-
-    JPEG = "jpeg"
-    PNG = "png"
-    WEBP = "webp"
-    AVIF = "avif"
-    GIF = "gif"
-    HEIC = "heic"
 
 
 USUAL = frozenset(Format) - {Format.HEIC}
@@ -48,28 +37,12 @@ def caps_of(limits: IntakeSettings) -> Caps:
     return Caps(limits.max_pixels, limits.max_side, limits.max_decode_bytes, formats)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What the header promises; see ``headers.Facts`` for the fields. Sizes are as stored, before orientation."""
-
-    format: Format
-    width: int
-    height: int
-    bits: int = 8
-    colour: str = "rgb"
-    alpha: bool = False
-    animated: bool = False
-    staged: bool = False
-    lossless: bool = False
-    samples: float = 3.0
-
-
 _READERS = {
     Format.JPEG: headers.jpeg,
     Format.PNG: headers.png,
     Format.WEBP: headers.webp,
-    Format.AVIF: headers.isobmff,
-    Format.HEIC: headers.isobmff,
+    Format.AVIF: headers.avif,
+    Format.HEIC: headers.heic,
     Format.GIF: headers.gif,
 }
 # Decoders here take 8 bits of a JPEG's sample (T.81's extended process has 12 as well).
@@ -88,29 +61,17 @@ def probe(data: bytes | memoryview, caps: Caps, *, edge: int = 2048) -> Header:
         message = f"{kind} is not accepted here"
         raise UnsupportedFormat(message)
     try:
-        facts = _READERS[kind](view)
+        header = _READERS[kind](view)
     except (IndexError, ValueError) as error:
         message = f"{kind}: the header cannot be read"
         raise CorruptImage(message) from error
-    width, height = facts.width, facts.height
-    if width < 1 or height < 1 or (kind is Format.JPEG and facts.bits != _JPEG_BITS):
-        message = f"{kind}: {width} x {height} pixels, {facts.bits} bits a sample"
+    width, height = header.width, header.height
+    if width < 1 or height < 1 or (kind is Format.JPEG and header.bits != _JPEG_BITS):
+        message = f"{kind}: {width} x {height} pixels, {header.bits} bits a sample"
         raise CorruptImage(message)
     if width > caps.max_side or height > caps.max_side or width * height > caps.max_pixels:
         message = f"{kind}: {width} x {height} pixels; at most {caps.max_pixels} pixels and {caps.max_side} a side"
         raise ImageTooLarge(message)
-    header = Header(
-        kind,
-        width,
-        height,
-        facts.bits,
-        facts.colour,
-        alpha=facts.alpha,
-        animated=facts.animated,
-        staged=facts.staged,
-        lossless=facts.lossless,
-        samples=facts.samples,
-    )
     cost = decode_bytes(header, edge=edge)
     if cost > caps.max_decode_bytes:
         most = caps.max_decode_bytes

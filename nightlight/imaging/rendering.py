@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from nightlight.errors import SettingsRefused
 from nightlight.imaging.crop import Region
-from nightlight.imaging.probe import Format, caps_of
+from nightlight.imaging.headers import Format
+from nightlight.imaging.probe import caps_of
 from nightlight.imaging.recipe import drawn_with
 from nightlight.settings import CageKind, Environment
 

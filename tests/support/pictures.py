@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from nightlight.imaging.decode import available
-from nightlight.imaging.probe import Format
+from nightlight.imaging.headers import Format
 
 
 def gradient(width, height, *, seed=0):

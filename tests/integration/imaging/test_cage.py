@@ -16,7 +16,8 @@ from nightlight.imaging import confine
 from nightlight.imaging.cage import Cage, CageLimits
 from nightlight.imaging.caged import ANSWER_HEAD
 from nightlight.imaging.frame import Uncaged
-from nightlight.imaging.probe import Caps, Format, Header, probe
+from nightlight.imaging.headers import Format, Header
+from nightlight.imaging.probe import Caps, probe
 from tests.support import pictures
 from tests.support.waiting import eventually
 

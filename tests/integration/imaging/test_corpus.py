@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from nightlight.errors import CorruptImage, ImageRefused, UnsupportedFormat
-from nightlight.imaging.probe import Format, probe
+from nightlight.imaging.headers import Format
+from nightlight.imaging.probe import probe
 from tests.conftest import ROOT
 from tests.support.services import missing_tool
 

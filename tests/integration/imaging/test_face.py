@@ -31,7 +31,7 @@ def test_the_face_of_a_portrait_is_found_where_it_is(detector):
     found = face.surest(detector.find(portrait()))
     assert found.left == pytest.approx(FACE[0], abs=20)
     assert found.top == pytest.approx(FACE[1], abs=25)
-    assert found.span == pytest.approx(FACE[2] - FACE[0], rel=0.25)
+    assert 0.95 < found.span / (FACE[2] - FACE[0]) < 1.25
 
 
 @pytest.mark.parametrize("width", [12, 16, 24, 48, 96])
@@ -41,10 +41,10 @@ def test_faces_down_to_a_sixteenth_of_the_frame_are_found(detector, width):
     factor = width * 4 / (FACE[2] - FACE[0])
     small = part.resize((round(part.width * factor), round(part.height * factor)), Image.Resampling.LANCZOS)
     frame = Image.new("RGB", (768, 768), (150, 160, 170))
-    frame.paste(small, (200, 100))
+    frame.paste(small, (200, 100) if width < 96 else (0, 0))
     found = face.surest(detector.find(frame))
     assert found is not None
-    assert 0.8 < found.span / (width * 4) < 1.5  # too wide protects more
+    assert 0.95 < found.span / (width * 4) < 1.6  # too wide protects more
 
 
 @pytest.mark.parametrize("degrees", [30, 90, 180, 270, 330])

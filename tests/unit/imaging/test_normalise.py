@@ -8,7 +8,8 @@ from PIL import Image, ImageCms
 
 from nightlight.imaging import crop, normalise
 from nightlight.imaging.frame import make_frame
-from nightlight.imaging.probe import Caps, Format, probe
+from nightlight.imaging.headers import Format
+from nightlight.imaging.probe import Caps, probe
 from tests.support import pictures
 
 EDGE = 96

@@ -9,7 +9,8 @@ from PIL import Image
 
 from nightlight.errors import CorruptImage, ImageRefused, ImageTooLarge, UnsupportedFormat
 from nightlight.imaging.decode import PILLOW_FORMATS, available
-from nightlight.imaging.probe import Caps, Format, Header, dct_scale, decode_bytes, probe, sniff
+from nightlight.imaging.headers import Format, Header
+from nightlight.imaging.probe import Caps, dct_scale, decode_bytes, probe, sniff
 from tests.support import pictures
 
 CAPS = Caps(formats=frozenset(Format))
