@@ -65,6 +65,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-images.txt
 	@$(BIN)/python bench/imaging.py
 
 bench-policy: setup

@@ -1,7 +1,7 @@
-"""What a render costs, stage by stage, beside libjpeg-turbo's bare scaled decode and sharp, in the same run.
+"""What pictures cost: pixels only, the cage, faces, the whole render; beside other libraries in the same run.
 
-CPU milliseconds are medians over RUNS, of the thread's own clock, since machines are noisy; memory is the
-peak resident size of a stage above the idle process, from a process of its own. Nothing here decides a test.
+CPU milliseconds are medians over RUNS, of the processes' own clocks, since machines are noisy; the cage's
+helper and its children are counted. Memory is peak resident size. Nothing here decides a test.
 
     python bench/imaging.py [--runs N] [--json FILE]
 """
@@ -10,35 +10,49 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import peers
 import simplejpeg
 from PIL import Image, features
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.imaging.pipeline import Stages, render
-from nightlight.imaging.recipe import recipes
+from nightlight.imaging.cage import Cage
+from nightlight.imaging.face import FaceDetector
+from nightlight.imaging.frame import Uncaged
+from nightlight.imaging.mark import Design
+from nightlight.imaging.pipeline import Pipeline
+from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.recipe import Recipe, recipes
 from nightlight.policy.compile import compile_folder
 
 HERE = Path(__file__).parent
-CAPS = {"max_pixels": 50_000_000, "max_side": 16_384}
 PICTURES = {"12 megapixels (4000 x 3000)": (4000, 3000), "1080 pixels (1080 x 1080)": (1080, 1080)}
-STAGES = ("probe", "decode", "shrink", "normalise", "resize", "mark", "encode")
+# The sizes of the comparison, and how they are encoded where they are.
+SIZES = (640, 320, 96)
+PLAIN = [Recipe(f"s{edge}", edge, crop="centre", quality=75, effort=2) for edge in SIZES]
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def photograph(width: int, height: int) -> bytes:
+class NoFaces:
+    """Stands where the detector does when only pixels are measured."""
+
+    def find(self, _frame):
+        return []
+
+
+def photograph(width, height):
     """A JPEG (quality 90, 4:2:0) from a real photograph, enlarged, with a sensor's worth of grain."""
     source = Path(find_spec("skimage").origin).parent / "data" / "astronaut.png"
     enlarged = Image.open(source).convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
@@ -49,111 +63,175 @@ def photograph(width: int, height: int) -> bytes:
     return buffer.getvalue()
 
 
-def ours(data, wanted, runs):
-    """Median CPU milliseconds of each stage, and the whole's."""
+def medians(pipeline, data, wanted, runs):
+    """Median CPU milliseconds of each stage of this process, and of the whole call."""
     rounds = []
     for _ in range(runs + 1):
-        stages = Stages()
         begin = time.thread_time_ns()
-        render(data, wanted, **CAPS, stages=stages)
-        rounds.append({**stages.ms, "all": (time.thread_time_ns() - begin) / 1e6})
-    return {stage: statistics.median(one[stage] for one in rounds[1:]) for stage in (*STAGES, "all")}
+        stages = pipeline.render(data, wanted).stages
+        rounds.append({**stages, "call": (time.thread_time_ns() - begin) / 1e6})
+    return {stage: statistics.median(one.get(stage, 0.0) for one in rounds[1:]) for stage in rounds[1]}
+
+
+def helper_ticks(cage):
+    """CPU milliseconds of the cage's helper and of all its children that have ended."""
+    fields = Path(f"/proc/{cage.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(field) for field in fields[11:15]) * TICK_MS
 
 
 def bare_decode(data, edge, runs):
-    """Median CPU milliseconds of libjpeg-turbo's decode at the scale that our draft picks."""
+    """Median CPU milliseconds of libjpeg-turbo's decode at the scale that ours picks."""
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
     factor = edge / min(width, height)
     least = {"min_height": int(height * factor), "min_width": int(width * factor), "min_factor": 1}
-    times = []
-    for _ in range(runs + 1):
-        begin = time.thread_time_ns()
-        simplejpeg.decode_jpeg(data, "RGB", **least)
-        times.append((time.thread_time_ns() - begin) / 1e6)
-    return statistics.median(times[1:])
+    return peers.median_ms(lambda: simplejpeg.decode_jpeg(data, "RGB", **least), runs)
 
 
-def plain_pillow(data, wanted, runs):
-    """Median CPU milliseconds of the obvious way: decode whole, and resize from the whole for every size."""
-    times = []
-    for _ in range(runs + 1):
-        begin = time.thread_time_ns()
-        image = Image.open(BytesIO(data)).convert("RGB")
-        side = min(image.size)
-        for recipe in wanted:
-            edge = min(recipe.edge, side)
-            small = image.crop((0, 0, side, side)).resize((edge, edge), Image.Resampling.LANCZOS)
-            small.save(BytesIO(), "WEBP", quality=recipe.quality, method=recipe.effort)
-        times.append((time.thread_time_ns() - begin) / 1e6)
-    return statistics.median(times[1:])
+def pixels_only(console, title, data, path, runs):
+    """Decode and resize to SIZES: ours in this process, others in theirs."""
+    bare = bare_decode(data, SIZES[0], runs)
+    stages = medians(Pipeline(Caps(), Uncaged(), NoFaces(), Design()), data, PLAIN, runs)
+    ours = stages["call"] - stages["encode"]
+    rows = [("libjpeg-turbo, bare scaled decode", bare, None), ("ours", ours, None)]
+    asked = [{"edge": r.edge, "quality": r.quality, "effort": r.effort} for r in PLAIN]
+    sharp, why = peers.sharp(path, runs, asked)
+    if sharp:
+        rows += [("sharp, a size at a time", sharp["separate_pixels"], sharp["peak_mb"])]
+        rows += [("sharp, cascade", sharp["cascade_pixels"], sharp["peak_mb"])]
+    else:
+        console.print(f"sharp: not measured, {why}")
+    for name in peers.HERE_TOO:
+        found, why = peers.ask(name, path, runs, SIZES)
+        if found:
+            rows.append((name, found["cpu_ms"], found["peak_mb"]))
+        else:
+            console.print(f"{name}: not measured, {why}")
+    table = Table(title=f"{title}: pixels only, {', '.join(map(str, SIZES))} px")
+    for name in ("who", "CPU ms", "ours is", "peak MB of its process"):
+        table.add_column(name, justify="left" if name == "who" else "right")
+    for name, ms, peak in rows:
+        table.add_row(name, f"{ms:.1f}", f"{ours / ms:.2f} of it", f"{peak:.0f}" if peak else "")
+    console.print(table)
+    return {"ours": ours, "stages": stages, "sharp": sharp, "others": {name: ms for name, ms, _ in rows}}
 
 
-def sharp(path, wanted, runs):
-    """What sharp takes for the same sizes; None (with a word) where node or the package is missing."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        return None, "node and npm are not installed"
-    if not (HERE / "node_modules" / "sharp").exists():
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=HERE,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            return None, f"npm ci failed: {done.stderr.strip().splitlines()[-1:]}"
-    asked = json.dumps([{"edge": r.edge, "quality": r.quality, "effort": r.effort} for r in wanted])
-    done = subprocess.run(
-        [node, "sharp_peer.js", str(path), str(runs), asked], cwd=HERE, capture_output=True, text=True, check=True
+def caged(console, title, data, pixels, runs):
+    """The same sizes with the cage, faces and the visible mark, not encoded; and what the cage alone adds."""
+    header = probe(data, Caps(), edge=SIZES[0])
+    marked = [Recipe(r.tier, r.edge, quality=75, effort=2, visible_mark="clear") for r in PLAIN]
+    with Cage() as cage:
+        detector = FaceDetector()
+        pipeline = Pipeline(Caps(), cage, detector, Design())
+        pipeline.render(data, marked)
+        walls = {"inside": [], "outside": []}
+        for _ in range(runs * 3):
+            begin = time.perf_counter()
+            cage.frame(data, header, edge=SIZES[0])
+            walls["inside"].append((time.perf_counter() - begin) * 1e3)
+            begin = time.perf_counter()
+            Uncaged().frame(data, header, edge=SIZES[0])
+            walls["outside"].append((time.perf_counter() - begin) * 1e3)
+        frame = cage.frame(data, header, edge=SIZES[0])
+        face = peers.median_ms(lambda: detector.find(frame), runs)
+        many = max(100, runs)
+        before, begin = helper_ticks(cage), time.thread_time_ns()
+        encoding = sum(pipeline.render(data, marked).stages["encode"] for _ in range(many))
+        here = (time.thread_time_ns() - begin) / 1e6
+        everything = (here - encoding + helper_ticks(cage) - before) / many
+    wall = {where: statistics.median(times) for where, times in walls.items()}
+    added = wall["inside"] - wall["outside"]
+    console.print(
+        f"[bold]{title}[/]: the cage adds {added:.1f} ms to a frame ({wall['inside']:.1f} against {wall['outside']:.1f} ms "
+        f"of the clock); faces {face:.1f} ms; all but encoding, with cage, faces and mark, {everything:.1f} ms of CPU"
     )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    found = {
-        way: statistics.median(one["cpu_ms"] for one in lines if one.get("way") == way)
-        for way in ("separate", "cascade")
-    }
-    return {**found, "peak_mb": lines[-1]["peak_kb"] / 1024}, ""
+    if pixels["sharp"]:
+        bare = pixels["sharp"]["separate_pixels"]
+        console.print(f"  that is {everything / bare:.2f} of sharp's bare resize, {bare:.1f} ms\n")
+    return {"cage_adds_wall_ms": added, "face_ms": face, "cpu_ms": everything}
 
 
-MEASURE_MEMORY = "--measure-memory"
+def whole(console, data, wanted, runs):
+    """A render by the active policy, stage by stage, in the cage."""
+    with Cage() as cage:
+        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design())
+        stages = medians(pipeline, data, wanted, runs)
+    inside = ("decode", "shrink", "normalise", "hand over")
+    order = ("probe", *inside, "cage", "face", "resize", "mark", "encode")
+    total = stages["call"] + sum(stages[stage] for stage in inside)
+    said = ", ".join(f"{stage} {stages[stage]:.1f}" for stage in order)
+    console.print(
+        f"  by the policy ({', '.join(f'{r.tier} {r.edge}' for r in wanted)}): {total:.1f} ms of CPU: {said}\n"
+    )
+    return {**stages, "all": total}
 
 
-def measure_memory(path):
-    """In a process of its own: peak resident megabytes of each stage above the idle process."""
-    status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+CHILD = "--child"
 
-    def megabytes(field):
-        line = next(line for line in status.read_text().splitlines() if line.startswith(field))
-        return int(line.split()[1]) / 1024
 
-    class Peaks(Stages):
-        @contextmanager
-        def stage(self, name):
-            clear.write_text("5")  # resets VmHWM, the peak
-            yield
-            self.ms[name] = max(self.ms.get(name, 0.0), megabytes("VmHWM:") - idle)
+def child(path, seconds, core):
+    """Render one picture again and again for so long; print how many, and the most memory that it took.
 
-    wanted = policy_recipes()
-    small = BytesIO()
-    Image.new("RGB", (64, 64)).save(small, "JPEG")
-    render(small.getvalue(), wanted, **CAPS)  # every lazy import and table is in place
+    The process and its cage keep to one core: a child alone would otherwise borrow the other for its next fork.
+    """
+    if core != "any":
+        os.sched_setaffinity(0, {int(core)})
     data = Path(path).read_bytes()
-    idle = megabytes("VmRSS:")
-    peaks = Peaks()
-    render(data, wanted, **CAPS, stages=peaks)
-    print(json.dumps({**peaks.ms, "all": max(peaks.ms.values()), "idle": idle}))
+    wanted = policy_recipes()
+    with Cage() as cage:
+        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design())
+        pipeline.render(data, wanted)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        end, count, peak = time.monotonic() + float(seconds), 0, 0
+        while time.monotonic() < end:
+            pipeline.render(data, wanted)
+            count, peak = count + 1, max(peak, cage.peak_kb)
+        helper = _status(cage.pid, "VmRSS")
+    print(json.dumps({"count": count, "own": _status("self", "VmHWM"), "helper": helper, "decoder": peak / 1024}))
 
 
-def memory(path):
-    if not Path("/proc/self/clear_refs").exists():
-        return dict.fromkeys((*STAGES, "all", "idle"), float("nan"))
-    command = [sys.executable, __file__, MEASURE_MEMORY, str(path)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def _status(pid, field):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+
+def throughput(console, path, seconds=6):
+    """Renders a second of one child and of two, each with its own cage."""
+    found = {}
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    for name, cores in {
+        "one": [first],
+        "two": [first, second],
+        "one free": ["any"],
+        "two free": ["any", "any"],
+    }.items():
+        started = [
+            subprocess.Popen(
+                [sys.executable, __file__, CHILD, str(path), str(seconds), str(core)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for core in cores
+        ]
+        for one in started:
+            one.stdout.readline()
+        for one in started:
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        answers = [json.loads(one.communicate()[0]) for one in started]
+        found[name] = sum(answer["count"] for answer in answers) / seconds
+        memory = answers[0]
+    console.print(
+        f"1080 pixels, whole renders a second: one child on one core {found['one']:.1f}, two on two {found['two']:.1f}: "
+        f"{found['two'] / found['one']:.2f} times (cores left free: {found['one free']:.1f} and {found['two free']:.1f}); peak MB: rendering process {memory['own']:.0f}, idle helper {memory['helper']:.0f}, decoder {memory['decoder']:.0f}"
+    )
+    return {**found, **memory}
 
 
 def policy_recipes():
     table = compile_folder(HERE.parent / "policies").table
-    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()})
+    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
 
 
 def main():
@@ -161,59 +239,31 @@ def main():
     parser.add_argument("--runs", type=int, default=15, help="runs of each thing measured (default 15)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
-    console = Console(width=110)
-    wanted = policy_recipes()
+    console = Console(width=118, highlight=False)
     console.print(
-        f"Python {platform.python_version()}, libjpeg-turbo {features.version('libjpeg_turbo')}, WebP "
-        f"{features.version('webp')}; renditions {', '.join(f'{r.tier} {r.edge}' for r in wanted)}; medians of {options.runs}"
+        f"Python {platform.python_version()}, Pillow {Image.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}, "
+        f"WebP {features.version('webp')}; medians of {options.runs}"
     )
     report = {}
     for title, size in PICTURES.items():
-        with console.status(f"measuring {title} ..."):
-            report[title] = one_picture(console, title, photograph(*size), wanted, options.runs)
+        data = photograph(*size)
+        with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+            file.write(data)
+            file.flush()
+            pixels = pixels_only(console, f"{title}, {len(data) / 1e6:.1f} MB", data, file.name, options.runs)
+            report[title] = {
+                "pixels": pixels,
+                "caged": caged(console, title, data, pixels, options.runs),
+                "whole": whole(console, data, policy_recipes(), options.runs),
+            }
+            if size[0] == size[1]:
+                report["throughput"] = throughput(console, file.name)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def one_picture(console, title, data, wanted, runs):
-    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
-        file.write(data)
-        file.flush()
-        cpu, peak = ours(data, wanted, runs), memory(file.name)
-        peer, why_not = sharp(file.name, wanted, runs)
-    bare = bare_decode(data, wanted[0].edge, runs)
-    plain = plain_pillow(data, wanted, runs)
-    table = Table(title=f"{title}, {len(data) / 1e6:.1f} MB")
-    for name in ("stage", "CPU ms", "peak MB above idle"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
-    for stage in (*STAGES, "all"):
-        if stage == "all":
-            table.add_section()
-        table.add_row(stage, f"{cpu[stage]:.2f}", f"{peak[stage]:.1f}")
-    console.print(table)
-    pixels = sum(cpu[stage] for stage in ("probe", "decode", "shrink", "normalise", "resize", "mark"))
-    console.print(f"libjpeg-turbo's bare scaled decode {bare:.1f} ms; our decode is {cpu['decode'] / bare:.2f} of it,")
-    console.print(
-        f"  all our steps but encoding {pixels:.1f} ms, {pixels / bare:.2f} of it; with encoding {cpu['all'] / bare:.2f}"
-    )
-    console.print(
-        f"plain Pillow (whole decode, each size from it) {plain:.1f} ms; we take {cpu['all'] / plain:.2f} of it"
-    )
-    if peer:
-        console.print(
-            f"sharp, one pipeline a size {peer['separate']:.1f} ms, cascade {peer['cascade']:.1f} ms, peak {peer['peak_mb']:.0f} MB "
-            f"in all (ours {peak['idle'] + peak['all']:.0f} MB in all);"
-        )
-        console.print(
-            f"  we take {cpu['all'] / peer['separate']:.2f} of its documented way and {cpu['all'] / peer['cascade']:.2f} of its cascade, mark included\n"
-        )
-    else:
-        console.print(f"sharp: not measured, {why_not}\n")
-    return {"cpu_ms": cpu, "peak_mb": peak, "bare_decode_ms": bare, "plain_pillow_ms": plain, "sharp": peer}
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == [MEASURE_MEMORY]:
-        measure_memory(sys.argv[2])
+    if sys.argv[1:2] == [CHILD]:
+        child(*sys.argv[2:])
     else:
         main()

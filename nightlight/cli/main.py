@@ -70,6 +70,23 @@ def demo(
     raise typer.Exit(run(out, stay=stay, as_json=as_json))
 
 
+@app.command()
+def render(
+    picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, AVIF, GIF or HEIC file.")],
+    policy_dir: Annotated[Path, typer.Option("--policy", help="Folder of the policy pack.")] = Path("policies"),
+    out: Annotated[Path, typer.Option(help="Folder for the renditions, a contact sheet and a report.")] = Path("out"),
+    crop: Annotated[str | None, typer.Option(help="The owner's crop: left,top,width,height in pixels.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make every tier of a policy from one picture, and show what a face keeps of its detail.
+
+    Example: `nightlight render portrait.jpg --policy policies --out out`
+    """
+    from nightlight.cli.render import run
+
+    run(picture, policy_dir, out, crop=crop, as_json=as_json)
+
+
 @keys_app.command("init")
 def keys_init(data_dir: Annotated[Path, typer.Option(help="Folder to make `keys/` in.")] = Path("var")) -> None:
     """Make a set of keys for development, unless there is one: service tokens, URL signatures, names.

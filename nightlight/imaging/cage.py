@@ -2,14 +2,16 @@
 
 A helper process (``nightlight.imaging.caged``) holds warm decoders and forks a child for every picture. Both
 are shut in (``nightlight.imaging.confine``): no files, no network, no programs, no memory beyond a limit.
-The upload goes in and the pixels come out through anonymous memory that only these processes have. A
-child that is killed, or takes too long, costs its picture; the next one gets a fresh helper.
+The upload goes in and the pixels come out through anonymous memory that only these processes have. A child
+that is done rings a bell, a pipe, and its answer is read while it ends; the next picture is not put in before it
+is gone. A child that is killed, or takes too long, costs its picture.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 _MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
 _REFUSALS = {error.code: error for error in (CorruptImage, ImageTooLarge)}
 _ODDEST_MS = 1e6
+# A child that has answered is gone within this time, or its helper is killed with it.
+_DEATH_S = 2.0
+_BELLS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,10 @@ class Cage:
         self._connection: socket.socket | None = None
         self._upload = SharedMemory("upload")
         self._answer = SharedMemory("answer")
+        self._bell = (-1, -1)  # a pipe: read here, written to by the child that is done
+        self._unsettled = False  # a child has answered, and nobody has said yet that it is gone
         self.seccomp = False
-        self.peak_kb = 0
+        self._peak_kb = 0
 
     def __enter__(self) -> Self:
         """Start the helper."""
@@ -96,7 +103,8 @@ class Cage:
             return
         self.stop()
         ours, theirs = socket.socketpair()
-        passed = (theirs.fileno(), self._upload.descriptor, self._answer.descriptor)
+        self._bell = os.pipe()
+        passed = (theirs.fileno(), self._upload.descriptor, self._answer.descriptor, self._bell[1])
         self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
             [*self._command, *map(str, passed)],
             stdin=subprocess.DEVNULL,
@@ -146,6 +154,7 @@ class Cage:
 
         Raises like ``frame``.
         """
+        self._settle()
         self.start()
         self._upload.view(len(data))[:] = data
         answer = self._answer.view(answer_bytes)
@@ -154,7 +163,9 @@ class Cage:
         bounds = {"memory_bytes": limits.memory_bytes, "cpu_s": limits.cpu_s}
         try:
             send(self._connected(), {**request, **sizes, **bounds})
-            ended = self._receive(limits.wall_s)
+            rung = self._rung(limits.wall_s)
+            self._unsettled = True
+            ended = None if rung else self._ended(limits.wall_s)
         except TimeoutError as error:
             self.stop()
             message = f"no answer after {limits.wall_s:g} s"
@@ -164,16 +175,39 @@ class Cage:
             raise DecoderDied(type(error).__name__, how="helper") from error
         finally:
             self._upload.clear()
-        if ended is None:
-            self.stop()
-            message = "the helper ended"
-            raise DecoderDied(message, how="helper")
-        self.peak_kb = int(ended.get("peak_kb", 0))
-        if ended.get("code") != 0:
+        if ended is not None:
             how = _how(ended)
             message = f"the decoder was ended: {how}{_failed(answer)}"
             raise DecoderDied(message, how=how)
         return answer
+
+    def _rung(self, timeout_s: float) -> bool:
+        """Wait for the bell, or for the helper's word that the child has ended without ringing it."""
+        ready, _, _ = select.select([self._bell[0], self._connected().fileno()], [], [], timeout_s)
+        if not ready:
+            raise TimeoutError
+        return self._bell[0] in ready
+
+    def _ended(self, timeout_s: float) -> dict[str, Any] | None:
+        """Return how the last child ended if that was badly; raise OSError if the helper itself has."""
+        ended = self._receive(timeout_s)
+        self._unsettled = False
+        if ended is None:
+            message = "the helper ended"
+            raise OSError(message)
+        self._peak_kb = int(ended.get("peak_kb", 0))
+        return None if ended.get("code") == 0 else ended
+
+    def _settle(self) -> None:
+        """See to it that the child of the last picture is gone, and its bell still, before the next one comes."""
+        if not self._unsettled:
+            return
+        try:
+            self._ended(_DEATH_S)
+            while select.select([self._bell[0]], [], [], 0)[0]:
+                os.read(self._bell[0], _BELLS)
+        except OSError:
+            self.stop()
 
     def stop(self) -> None:
         """Kill the helper, and with it any child of its; the next picture starts another one."""
@@ -184,6 +218,11 @@ class Cage:
             self._process.kill()
             self._process.wait()
             self._process = None
+        for end in self._bell:
+            if end >= 0:
+                os.close(end)
+        self._bell = (-1, -1)
+        self._unsettled = False
 
     def close(self) -> None:
         """Stop the helper and let go of the shared memory."""
@@ -195,6 +234,12 @@ class Cage:
     def pid(self) -> int | None:
         """Return the helper's process id while it runs."""
         return self._process.pid if self._process else None
+
+    @property
+    def peak_kb(self) -> int:
+        """Return the most memory that the last picture's child had resident, in kB."""
+        self._settle()
+        return self._peak_kb
 
     @property
     def alive(self) -> bool:

@@ -1,9 +1,9 @@
-"""The helper inside the cage. ``python -m nightlight.imaging.caged SOCKET UPLOAD ANSWER`` (descriptors).
+"""The helper inside the cage. ``python -m nightlight.imaging.caged SOCKET UPLOAD ANSWER BELL`` (descriptors).
 
 It loads the decoders, makes each of them work once so that nothing is left to load, shuts itself in, and
 then forks a child for every picture. The child maps the upload, shuts itself in further, makes the frame,
-writes it where the parent can see it and ends: no picture ever meets another one's memory. The parent
-trusts nothing that the child says but numbers that it checks, and pixels.
+writes it where the parent can see it, rings the bell and ends: no picture ever meets another one's memory.
+The parent trusts nothing that the child says but numbers that it checks, and pixels.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ STRIP_BYTES = 96_000
 REHEARSED_BYTES = 8_000_000
 # Exit codes of a child: it failed in a way that nobody foresaw; no request will come.
 FAILED, NO_MORE = 1, 3
+# What a child writes to say that its answer is there.
+BELL = b"\a"
 _LENGTH = struct.Struct("<I")
 
 # Shared, and (Linux) mapped whole at once: a page fault each would cost more than the copying.
@@ -139,11 +141,12 @@ def warm_up() -> None:
             continue
 
 
-def serve(connection: socket.socket, upload_fd: int, answer_fd: int, work: Work) -> None:
+def serve(work: Work, connection_fd: int, upload_fd: int, answer_fd: int, bell_fd: int) -> None:
     """Shut this process in and serve requests until the other end closes."""
     confine.die_with_parent()
+    connection = socket.socket(fileno=connection_fd)
     try:
-        filters = confine.Filters()
+        filters = confine.Filters(bell_fd)
         why = ""
     except (ImportError, OSError, RuntimeError) as error:
         filters, why = None, f"{type(error).__name__}: {error}"
@@ -162,7 +165,7 @@ def serve(connection: socket.socket, upload_fd: int, answer_fd: int, work: Work)
         child = os.fork()
         if child == 0:
             try:
-                _child(connection, upload_fd, answer_fd, filters, work)
+                _child(work, connection, upload_fd, answer_fd, bell_fd, filters)
             finally:
                 os._exit(FAILED)
         _, status, usage = os.wait4(child, 0)
@@ -170,16 +173,24 @@ def serve(connection: socket.socket, upload_fd: int, answer_fd: int, work: Work)
             os._exit(0)  # an orderly end of the interpreter would ask for more than the filter allows
         ended = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
         cpu_ms = (usage.ru_utime + usage.ru_stime) * 1000
-        send(connection, {**ended, "cpu_ms": cpu_ms, "peak_kb": usage.ru_maxrss})
+        try:
+            send(connection, {**ended, "cpu_ms": cpu_ms, "peak_kb": usage.ru_maxrss})
+        except OSError:  # the parent is gone
+            os._exit(0)
 
 
 def _child(
-    connection: socket.socket, upload_fd: int, answer_fd: int, filters: confine.Filters | None, work: Work
+    work: Work,
+    connection: socket.socket,
+    upload_fd: int,
+    answer_fd: int,
+    bell_fd: int,
+    filters: confine.Filters | None,
 ) -> None:
-    """Wait for one request, and do it with nothing left in hand but the two mapped areas."""
+    """Wait for one request, and do it with nothing left in hand but the two mapped areas and the bell."""
     confine.die_with_parent()
     _rehearse()
-    request = receive(connection)
+    request = _next(connection)
     if request is None:
         os._exit(NO_MORE)
     upload = mmap.mmap(upload_fd, request["upload_bytes"], prot=mmap.PROT_READ, flags=_SHARED)
@@ -195,7 +206,15 @@ def _child(
     except Exception as error:  # noqa: BLE001 - whatever it is, the operator is to read of it
         answer(area, {"failed": f"{type(error).__name__}: {error}"[:MAX_DETAIL]})
         os._exit(FAILED)
+    os.write(bell_fd, BELL)  # the parent need not wait for the end of this process to read the answer
     os._exit(0)
+
+
+def _next(connection: socket.socket) -> dict[str, Any] | None:
+    try:
+        return receive(connection)
+    except OSError:  # the parent is gone
+        return None
 
 
 def _rehearse() -> None:
@@ -207,9 +226,8 @@ def _rehearse() -> None:
 def main() -> None:
     """Serve frames over the descriptors that the command line names."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then closes the cage
-    connection, upload_fd, answer_fd = (int(argument) for argument in sys.argv[1:4])
     warm_up()
-    serve(socket.socket(fileno=connection), upload_fd, answer_fd, frame_work)
+    serve(frame_work, *(int(argument) for argument in sys.argv[1:5]))
 
 
 if __name__ == "__main__":

@@ -56,10 +56,13 @@ class _Program(ctypes.Structure):
 
 
 class Filters:
-    """The two filters, made once. Building one takes milliseconds; closing one, microseconds."""
+    """The filters, made once. Building one takes milliseconds; closing one, microseconds."""
 
-    def __init__(self) -> None:
-        """Make both; raise OSError or ImportError with the reason where seccomp is not to be had."""
+    def __init__(self, bell: int = 0) -> None:
+        """Make them; ``bell`` is the one descriptor that a decoder may write to, to say that it is done.
+
+        Raises OSError or ImportError with the reason where seccomp is not to be had.
+        """
         if sys.platform != "linux":
             message = f"seccomp is a part of Linux, and this is {sys.platform}"
             raise OSError(message)
@@ -67,8 +70,8 @@ class Filters:
             message = "this kernel has no seccomp"
             raise OSError(message)
         self.helper = _program(_COMPUTE + _FORK)
-        self.decoder = _program(_COMPUTE)
-        self.threaded = _program((*_COMPUTE, *_THREAD), threads=True)
+        self.decoder = _program(_COMPUTE, writes_to=bell)
+        self.threaded = _program((*_COMPUTE, *_THREAD), writes_to=bell, threads=True)
 
 
 class Filter:
@@ -87,7 +90,7 @@ class Filter:
             raise OSError(message)
 
 
-def _program(allowed: tuple[str, ...], *, threads: bool = False) -> Filter:
+def _program(allowed: tuple[str, ...], *, writes_to: int | None = None, threads: bool = False) -> Filter:
     import pyseccomp
 
     made = pyseccomp.SyscallFilter(defaction=pyseccomp.KILL_PROCESS)
@@ -96,6 +99,8 @@ def _program(allowed: tuple[str, ...], *, threads: bool = False) -> Filter:
     for name in ("mmap", "mprotect"):
         # Memory that is not executable: the third argument has no PROT_EXEC in it.
         made.add_rule(pyseccomp.ALLOW, name, pyseccomp.Arg(2, pyseccomp.MASKED_EQ, mmap.PROT_EXEC, 0))
+    if writes_to is not None:
+        made.add_rule(pyseccomp.ALLOW, "write", pyseccomp.Arg(0, pyseccomp.EQ, writes_to))
     if threads:
         made.add_rule(pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
         # Its flags lie in memory, where no filter can look; told that there is no such call, libc uses `clone`.

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
+from nightlight.imaging.face import SURE
+
+if TYPE_CHECKING:
+    from nightlight.imaging.pipeline import Rendered
+
 CELL = 220
+_WIDE = 320
 _GAP = 10
 _LEFT = 250
 _TOP = 64
@@ -40,6 +47,43 @@ def contact_sheet(
             left = _LEFT + number * (CELL + _GAP)
             sheet.paste(_fit(data), (left, top))
             pen.text((left + CELL / 2, top + CELL + 15), caption, _PALE, font=small, anchor="mm")
+    buffer = BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def tier_sheet(title: str, frame: Image.Image, rendered: Rendered) -> bytes:
+    """Return a PNG: the frame with the kept square and the faces drawn in, then every tier as pages show it.
+
+    Each tier stands twice: at its own size, and enlarged smoothly to the size of the frame's column, which is the
+    most that a page, or somebody who enlarges it, can make of it.
+    """
+    columns = 1 + len(rendered.renditions)
+    sheet = Image.new("RGB", (columns * (_WIDE + _GAP) + _GAP, _TOP + 2 * (_WIDE + 40) + _GAP), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    head, text, small = (ImageFont.load_default(size) for size in (22, 17, 13))
+    pen.text((_GAP, 18), title, _INK, font=head)
+    drawn = frame.copy()
+    outline = ImageDraw.Draw(drawn)
+    thick = max(2, min(frame.size) // 150)
+    outline.rectangle(rendered.square, outline=(255, 255, 255), width=thick)
+    for face in rendered.faces:
+        colour = (90, 220, 120) if face.confidence >= SURE else (240, 180, 60)
+        box = (face.left, face.top, face.left + face.width, face.top + face.height)
+        outline.rectangle(box, outline=colour, width=thick)
+    drawn.thumbnail((_WIDE, _WIDE))
+    sheet.paste(drawn, (_GAP, _TOP))
+    pen.text((_GAP, _TOP + _WIDE + 8), "the frame", _INK, font=text)
+    for number, made in enumerate(rendered.renditions, 1):
+        left = _GAP + number * (_WIDE + _GAP)
+        with Image.open(BytesIO(made.data), formats=["WEBP", "JPEG", "AVIF"]) as image:
+            picture = image.convert("RGB")
+        sheet.paste(picture.resize((_WIDE, _WIDE), Image.Resampling.BICUBIC), (left, _TOP))
+        across = "no budget" if made.face_px is None else f"{made.face_px:.1f} px across the face"
+        pen.text((left, _TOP + _WIDE + 8), f"{made.recipe.tier}, {made.width} px, {across}", _INK, font=text)
+        pen.text((left, _TOP + _WIDE + 30), f"{len(made.data)} bytes", _PALE, font=small)
+        picture.thumbnail((_WIDE, _WIDE))
+        sheet.paste(picture, (left, _TOP + _WIDE + 60))
     buffer = BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -1,6 +1,6 @@
 """A helper of the cage whose work is to break out: it does, shut in as a decoder is, what the request names.
 
-``python -m tests.support.breakout SOCKET UPLOAD ANSWER``, started by tests in the place of the real helper.
+``python -m tests.support.breakout SOCKET UPLOAD ANSWER BELL``, started by tests in the place of the real helper.
 """
 
 import ctypes
@@ -107,6 +107,11 @@ def work(request, upload, area):
     if name in LIES:
         area[: caged.ANSWER_HEAD] = LIES[name].ljust(caged.ANSWER_HEAD)
         return
+    if name == "ring the bell in advance":
+        os.write(int(sys.argv[4]), caged.BELL * 50)
+    if name == "ring the bell and stay":
+        os.write(int(sys.argv[4]), caged.BELL)
+        _sleep()
     if name == "leave something behind":
         area[caged.ANSWER_HEAD : caged.ANSWER_HEAD + 6] = b"secret"
     try:
@@ -124,5 +129,4 @@ def work(request, upload, area):
 if __name__ == "__main__":
     # Everything that the attempts need is there already; what is tried is the deed, not an import.
     caged.warm_up()
-    connection, upload_fd, answer_fd = (int(argument) for argument in sys.argv[1:4])
-    caged.serve(socket.socket(fileno=connection), upload_fd, answer_fd, work)
+    caged.serve(work, *map(int, sys.argv[1:5]))

@@ -94,6 +94,21 @@ def test_what_one_picture_leaves_no_other_finds(breakout):
     assert attempt(breakout, "nothing")["left"] == ""
 
 
+def test_a_decoder_that_rings_too_often_does_not_answer_for_the_next_picture(breakout):
+    breakout.ask({}, b"ring the bell in advance", answer_bytes=ANSWER_HEAD)  # it may not have answered yet
+    for _ in range(3):
+        assert attempt(breakout, "nothing")["outcome"] == "succeeded"
+
+
+def test_a_decoder_that_stays_after_its_answer_is_gone_before_the_next_picture(breakout):
+    """It answers nothing, says that it is done, and hangs on with its upload mapped."""
+    before = breakout.pid
+    breakout.ask({}, b"ring the bell and stay", answer_bytes=ANSWER_HEAD)
+    assert attempt(breakout, "nothing")["outcome"] == "succeeded"
+    assert breakout.pid != before
+    assert not Path(f"/proc/{before}").exists()
+
+
 @pytest.mark.parametrize("lie", ["lie about the size", "answer with no JSON", "answer with a deep JSON"])
 def test_an_answer_that_makes_no_sense_is_no_picture(breakout, lie):
     with pytest.raises(DecoderDied) as died:
@@ -101,7 +116,7 @@ def test_an_answer_that_makes_no_sense_is_no_picture(breakout, lie):
     assert died.value.how == "nonsense"
 
 
-def test_the_helper_holds_no_secret_and_no_descriptor_but_its_three(monkeypatch):
+def test_the_helper_holds_no_secret_and_no_descriptor_but_its_four(monkeypatch):
     monkeypatch.setenv("NIGHTLIGHT_DELIVERY_NAME_KEY", "a secret")
     with Cage() as cage:
         environment = Path(f"/proc/{cage.pid}/environ").read_bytes()
@@ -110,6 +125,7 @@ def test_the_helper_holds_no_secret_and_no_descriptor_but_its_three(monkeypatch)
     kinds = [name.split(":")[0] for name in open_ones if name != "/dev/null"]
     assert len([name for name in kinds if name.startswith("/memfd")]) == 2
     assert len([name for name in kinds if name == "socket"]) == 1
+    assert len([name for name in kinds if name == "pipe"]) == 1
 
 
 def test_the_helper_is_shut_in_by_the_kernels_own_word():

@@ -89,7 +89,6 @@ def test_exiftool_finds_structure_and_nothing_else_in_any_rendition(tmp_path, al
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name.startswith(("bomb", "truncated", "malformed"))])
 def test_hostile_images_are_dealt_with_in_two_seconds_and_with_the_memory_that_is_let(name, cage, caps):
     data = (CORPUS / name).read_bytes()
-    cage.peak_kb = 0
     begin = time.monotonic()
     with contextlib.suppress(ImageRefused):
         cage.frame(data, probe(data, caps, edge=64), edge=64)
