@@ -7,7 +7,9 @@
 #   make test-unit      the tests that need nothing
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
-#   make bench-policy  load, prove and ask, beside four other policy engines; ARGS=--full compares everything
+#   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
+#   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
+#   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
 #   make services-up    PostgreSQL, RabbitMQ, Redis and an S3 server on 127.0.0.1;  make services-down
 #   make lock           write infra/requirements/*.txt again (needs uv)
@@ -20,10 +22,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit lint format bench bench-face fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,16s/^# \{0,1\}//p' Makefile
+	@sed -n '2,18s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -66,7 +68,14 @@ format: setup
 
 bench: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-images.txt
-	@$(BIN)/python bench/imaging.py
+	@$(BIN)/python bench/imaging.py $(ARGS)
+
+bench-face: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-face.txt
+	@$(BIN)/python bench/face.py $(ARGS)
+
+fuzz: setup
+	@$(BIN)/python bench/fuzz.py $(ARGS)
 
 bench-policy: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench.txt

@@ -69,9 +69,8 @@ def seeds():
         image.save(buffer, format_, **options)
         found.append((name, buffer.getvalue()))
     if CORPUS.is_dir():
-        for path in sorted(CORPUS.iterdir()):
-            if path.suffix != ".csv" and 0 < path.stat().st_size <= LARGEST_SEED:
-                found.append((path.name, path.read_bytes()))
+        files = (path for path in sorted(CORPUS.iterdir()) if path.suffix != ".csv")
+        found += [(path.name, path.read_bytes()) for path in files if 0 < path.stat().st_size <= LARGEST_SEED]
     return found
 
 

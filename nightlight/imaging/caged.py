@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import mmap
 import os
 import resource
@@ -17,6 +18,7 @@ import signal
 import socket
 import struct
 import sys
+import warnings
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -226,6 +228,9 @@ def _rehearse() -> None:
 def main() -> None:
     """Serve frames over the descriptors that the command line names."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then closes the cage
+    # A warning would be printed with its line of source, and neither reading nor printing is allowed.
+    warnings.simplefilter("ignore")
+    logging.disable()
     warm_up()
     serve(frame_work, *(int(argument) for argument in sys.argv[1:5]))
 

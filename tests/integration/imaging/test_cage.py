@@ -1,5 +1,6 @@
 """The cage from outside and from inside: what a decoder that an upload has taken over could do."""
 
+import contextlib
 import json
 import os
 import signal
@@ -153,6 +154,18 @@ def test_a_corrupt_picture_is_refused_with_the_decoders_word(cage):
     data = pictures.jpeg(320, 240)
     with pytest.raises(CorruptImage, match="jpeg: OSError"):
         cage.frame(data[: len(data) // 2], probe(data, Caps()), edge=64)
+
+
+def test_a_picture_over_which_the_decoder_warns_is_dealt_with_like_any_other(cage):
+    """An animated PNG whose frame control is cut short: Pillow warns, and reads what is left of it."""
+    frames = [pictures.gradient(64, 48, seed=seed) for seed in range(2)]
+    data = pictures.encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    at = data.index(b"acTL") + 4
+    broken = data[:at] + bytes(4) + data[at + 4 :]  # no frames at all
+    with pytest.warns(UserWarning, match="Invalid APNG"), contextlib.suppress(CorruptImage):
+        Uncaged().frame(broken, probe(broken, Caps()), edge=48)
+    with contextlib.suppress(CorruptImage):
+        cage.frame(broken, probe(broken, Caps()), edge=48)
 
 
 def test_more_memory_than_is_let_is_a_picture_too_large():

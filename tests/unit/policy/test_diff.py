@@ -78,7 +78,7 @@ def test_recipes_and_retention_are_compared_too(compiled, edited, file, old, new
 
 
 def test_a_face_budget_closes_and_taking_it_away_opens(compiled, edited):
-    limited = edited.change("tiers.yaml", "face_px: 6,", "face_px: 4,").compiled()
+    limited = edited.change("tiers.yaml", "face_px: 5,", "face_px: 4,").compiled()
     assert kinds(diff(compiled, limited)) == {Kind.CLOSES}
     assert kinds(diff(limited, compiled)) == {Kind.OPENS}
 

@@ -1,0 +1,84 @@
+"""``nightlight render``, as a privacy team runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.support import pictures
+
+pytestmark = pytest.mark.integration
+
+
+def nightlight(*arguments, cwd=ROOT):
+    command = [str(Path(sys.executable).parent / "nightlight"), "render", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory):
+    path = tmp_path_factory.mktemp("portrait") / "portrait.png"
+    path.write_bytes(pictures.photograph())
+    return path
+
+
+def test_it_writes_each_tier_a_sheet_and_a_report(portrait, tmp_path):
+    done = nightlight(portrait, "--policy", "policies", "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report == json.loads((tmp_path / "out/report.json").read_text())
+    assert [tier["tier"] for tier in report["tiers"]] == ["full", "medium", "low", "tiny"]
+    for tier in report["tiers"]:
+        data = (tmp_path / "out" / tier["file"]).read_bytes()
+        assert len(data) == tier["bytes"]
+        assert pictures.opened(data).size == (tier["edge"], tier["edge"])
+    tiny = report["tiers"][-1]
+    assert tiny["face_px"] == 5
+    assert 4 < tiny["face_px_made"] <= 5
+    assert tiny["blurhash"]
+    (face,) = [one for one in report["faces"] if one["confidence"] > 0.5]
+    assert 150 < face["left"] < 220
+    assert set(report["stages_ms"]) >= {"decode", "cage", "face", "resize", "mark", "encode"}
+    assert report["caged"] == "seccomp"
+    assert pictures.opened((tmp_path / "out/sheet.png").read_bytes()).width > 1200
+
+
+def test_a_person_gets_a_table(portrait, tmp_path):
+    done = nightlight(portrait, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "1 face; the widest takes" in done.stdout
+    assert "CPU ms: probe" in done.stdout
+
+
+def test_the_owners_crop_is_honoured(portrait, tmp_path):
+    done = nightlight(portrait, "--out", tmp_path / "out", "--crop", "150,40,160,160", "--json")
+    report = json.loads(done.stdout)
+    assert report["frame"] == [160, 160]
+    assert report["face_share"] > 0.5
+
+
+def test_a_picture_without_a_face_says_so(tmp_path):
+    path = tmp_path / "coffee.png"
+    path.write_bytes(pictures.photograph("coffee.png"))
+    done = nightlight(path, "--out", tmp_path / "out")
+    assert "no sure face: the whole picture counts as one" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["absent.jpg"], "absent.jpg: No such file or directory"),
+        (["README.md"], "no format of the allow-list"),
+        (["PORTRAIT", "--crop", "1,2,3"], "--crop: a crop is four whole numbers"),
+        (["PORTRAIT", "--policy", "tests"], "vocabulary.yaml"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_2(portrait, tmp_path, arguments, said):
+    given = [str(portrait) if argument == "PORTRAIT" else argument for argument in arguments]
+    done = nightlight(*given, "--out", tmp_path / "out")
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
