@@ -9,7 +9,12 @@ decodes a picture of 16 pixels.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import threading
+from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -23,6 +28,7 @@ from nightlight.imaging.headers import Format
 from nightlight.imaging.probe import Caps, decode_bytes, probe
 
 EDGE = 1024
+LARGEST_UPLOAD = 20_000_000
 ImageFile.MAXBLOCK = 1 << 26  # room for the encoder to write a large rough JPEG in one go
 
 
@@ -85,9 +91,84 @@ def main():
             reckoned = decode_bytes(header, edge=EDGE)
             pixels = side * side
             table.add_row(name, f"{taken / pixels:.1f}", f"{reckoned / pixels:.1f}", f"{taken / reckoned:.2f}")
-    console = Console(width=100)
+    console = Console(width=100, highlight=False)
     console.print(table)
     console.print(f"an idle child: {idle / 1024:.0f} MB")
+    dearest(console)
+
+
+def dearest(console):
+    """For each kind the largest picture that the usual caps allow: helper and decoder together, at their most."""
+    caps = Caps(formats=frozenset(Format))
+    table = Table(title="the largest square that is allowed, shared pages counted once (PSS)")
+    for title in ("kind", "pixels", "helper and decoder, MB", "what rendering it added here, MB"):
+        table.add_column(title, justify="left" if title == "kind" else "right")
+    names = [name for name, *_ in kinds(picture(64, 64))]
+    with Cage() as cage:
+        for name in names:
+            side = largest(name, caps)
+            data = encoded(name, side)
+            if len(data) > LARGEST_UPLOAD:
+                data = encoded(name, side, smooth=True)
+            before = pss(os.getpid())
+            with Watch(cage) as watch:
+                try:
+                    cage.frame(data, probe(data, caps, edge=EDGE), edge=EDGE)
+                except NightlightError as error:
+                    console.print(f"{name}, {side} x {side}, {len(data)} bytes: {error}")
+            table.add_row(
+                name, f"{side * side / 1e6:.1f} M", f"{watch.most:.0f}", f"{max(0.0, watch.here - before):.0f}"
+            )
+    console.print(table)
+
+
+def encoded(name, side, *, smooth=False):
+    image = Image.radial_gradient("L").resize((side, side)).convert("RGB") if smooth else picture(side, side)
+    one, format_, how = next(rest for kind, *rest in kinds(image) if kind == name)
+    buffer = BytesIO()
+    one.save(buffer, format_, **how)
+    return buffer.getvalue()
+
+
+def largest(name, caps):
+    """Return the largest side whose header passes: from what a small picture of the kind says of itself."""
+    sample = probe(encoded(name, 256), caps, edge=EDGE)
+    low, high = 256, 7071
+    while high - low > 8:
+        middle = (low + high) // 2
+        asked = replace(sample, width=middle, height=middle)
+        low, high = (middle, high) if decode_bytes(asked, edge=EDGE) <= caps.max_decode_bytes else (low, middle)
+    return low
+
+
+def pss(pid):
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
+
+
+class Watch:
+    """Looks every few milliseconds how much memory the helper and its child have between them."""
+
+    def __init__(self, cage):
+        self.cage, self.most, self.here = cage, 0.0, 0.0
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.look)
+
+    def look(self):
+        while not self.stop.is_set():
+            with contextlib.suppress(OSError, StopIteration):
+                children = Path(f"/proc/{self.cage.pid}/task/{self.cage.pid}/children").read_text().split()
+                self.most = max(self.most, sum(pss(pid) for pid in (self.cage.pid, *children)))
+            self.here = max(self.here, pss(os.getpid()))
+            self.stop.wait(0.003)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
 
 
 if __name__ == "__main__":

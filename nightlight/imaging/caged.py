@@ -200,7 +200,7 @@ def _child(
     connection.close()
     os.close(upload_fd)
     os.close(answer_fd)
-    confine.limit(memory_bytes=request["memory_bytes"], cpu_s=request["cpu_s"])
+    confine.limit(memory_bytes=request["memory_bytes"] + len(upload) + len(area), cpu_s=request["cpu_s"])
     if filters:
         (filters.threaded if request.get("threads") else filters.decoder).close()
     try:

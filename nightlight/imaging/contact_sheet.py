@@ -28,7 +28,7 @@ def contact_sheet(
 ) -> bytes:
     """Return a PNG: one row a profile (name, note, cells), one column a viewer; a cell is (picture, caption).
 
-    Pictures smaller than a cell are enlarged without smoothing, so that their pixels can be seen.
+    Pictures smaller than a cell are enlarged smoothly, as pages do.
     """
     line = CELL + 34
     sheet = Image.new(
@@ -98,5 +98,4 @@ def size_of(data: bytes) -> tuple[int, int]:
 def _fit(data: bytes) -> Image.Image:
     with Image.open(BytesIO(data), formats=["WEBP", "JPEG"]) as image:
         picture = image.convert("RGB")
-    enlarge = picture.width < CELL
-    return picture.resize((CELL, CELL), Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS)
+    return picture.resize((CELL, CELL), Image.Resampling.BICUBIC)

@@ -137,12 +137,14 @@ _WEBP = 17
 _SUBSAMPLED, _ISOBMFF, _ISOBMFF_DEEP = 9, 11, 15
 # The frame, and what is between it and the decoded picture, by the pixel of the largest square.
 _FRAME = 14
+# A picture more than four times the frame's size is first reduced by a whole factor that leaves twice its size.
+_REDUCED_GAP = 2
 
 
 def decode_bytes(header: Header, *, edge: int) -> int:
     """Return the memory in bytes that decoding takes at its peak, beyond the upload itself."""
     pixels = header.width * header.height
-    frame = _FRAME * min(edge, header.width, header.height) ** 2
+    frame = _FRAME * min(edge, header.width, header.height) ** 2 + _reduced_bytes(header, edge)
     if header.format is Format.JPEG:
         cost = _pixels_bytes(header, dct_scale(header, edge=edge))
         # A progressive JPEG's coefficients are all kept, 2 bytes each, whatever the scale.
@@ -154,6 +156,13 @@ def decode_bytes(header: Header, *, edge: int) -> int:
         return frame + (pixels * _DEEP_GREY if deep and header.colour == "grey" else _pixels_bytes(header, 1))
     isobmff = _ISOBMFF_DEEP if deep else _ISOBMFF if header.samples > 2 else _SUBSAMPLED
     return frame + pixels * {Format.WEBP: _WEBP, Format.GIF: _GIF}.get(header.format, isobmff)
+
+
+def _reduced_bytes(header: Header, edge: int) -> int:
+    factor = int(min(header.width, header.height) / edge / _REDUCED_GAP)
+    if factor < 2 or header.format is Format.JPEG:
+        return 0
+    return (header.width // factor + 1) * (header.height // factor + 1) * (1 if header.colour == "grey" else 4)
 
 
 def _pixels_bytes(header: Header, scale: int) -> int:
