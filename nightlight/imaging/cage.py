@@ -183,7 +183,7 @@ class Cage:
 
     def _rung(self, timeout_s: float) -> bool:
         """Wait for the bell, or for the helper's word that the child has ended without ringing it."""
-        ready, _, _ = select.select([self._bell[0], self._connected().fileno()], [], [], timeout_s)
+        ready = _ready(timeout_s, self._bell[0], self._connected().fileno())
         if not ready:
             raise TimeoutError
         return self._bell[0] in ready
@@ -204,7 +204,7 @@ class Cage:
             return
         try:
             self._ended(_DEATH_S)
-            while select.select([self._bell[0]], [], [], 0)[0]:
+            while _ready(0, self._bell[0]):
                 os.read(self._bell[0], _BELLS)
         except OSError:
             self.stop()
@@ -223,6 +223,9 @@ class Cage:
                 os.close(end)
         self._bell = (-1, -1)
         self._unsettled = False
+        # A child that was killed with the helper may live a moment longer than it: it keeps the old memory to itself.
+        self._upload.renew()
+        self._answer.renew()
 
     def close(self) -> None:
         """Stop the helper and let go of the shared memory."""
@@ -259,6 +262,14 @@ class Cage:
             return receive(connection)
         except ValueError:  # not JSON: whatever it is, it is no helper of ours any more
             return None
+
+
+def _ready(timeout_s: float, *descriptors: int) -> list[int]:
+    """Return which of the descriptors can be read from, after waiting for at most so long."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(timeout_s * 1000)]
 
 
 def _pixels(answer: memoryview, header: Header, edge: int, stages: Stages) -> Image.Image:

@@ -16,13 +16,16 @@ class SharedMemory:
 
     def __init__(self, name: str) -> None:
         """Make it, of no size yet; ``name`` is for people who look at a process's descriptors."""
+        self._name = name
         self._map: mmap.mmap | None = None
         self._used = 0
-        if hasattr(os, "memfd_create"):
-            self.descriptor = os.memfd_create(f"nightlight-{name}")
-        else:
-            with tempfile.TemporaryFile() as file:
-                self.descriptor = os.dup(file.fileno())
+        self.descriptor = _anonymous(name)
+
+    def renew(self) -> None:
+        """Take other memory: whoever has the old mapped sees nothing of what comes."""
+        self.close()
+        self._used = 0
+        self.descriptor = _anonymous(self._name)
 
     def view(self, size: int) -> memoryview:
         """Return ``size`` bytes of it, all zero."""
@@ -45,3 +48,10 @@ class SharedMemory:
         """Let go of it."""
         self._map = None
         os.close(self.descriptor)
+
+
+def _anonymous(name: str) -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(f"nightlight-{name}")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
