@@ -1,0 +1,58 @@
+"""What a worker checks before it takes its first picture."""
+
+import sys
+
+import pytest
+
+from nightlight.errors import SettingsRefused
+from nightlight.imaging import confine
+from nightlight.imaging.rendering import Rendering
+from nightlight.settings import Settings
+
+
+@pytest.fixture
+def rendering(monkeypatch, tmp_path):
+    def made(**variables):
+        monkeypatch.setenv("NIGHTLIGHT_DATA_DIR", str(tmp_path))
+        for name, value in variables.items():
+            monkeypatch.setenv(f"NIGHTLIGHT_{name}", value)
+        return Rendering(Settings())
+
+    return made
+
+
+@pytest.fixture
+def without_libseccomp(monkeypatch):
+    """A None in sys.modules is Python's own way of saying that a module cannot be imported."""
+    monkeypatch.setitem(sys.modules, "pyseccomp", None)
+    assert "pyseccomp" in confine.why_not()
+
+
+@pytest.mark.skipif(bool(confine.why_not()), reason="no seccomp here")
+def test_where_decoders_can_be_shut_in_there_is_nothing_to_say(rendering):
+    assert not rendering(ENVIRONMENT="production").check()
+
+
+def test_production_refuses_to_start_where_they_can_not(rendering, without_libseccomp):
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_WORKER_CAGE=limits_only"):
+        rendering(ENVIRONMENT="production").check()
+
+
+def test_development_warns_and_goes_on(rendering, without_libseccomp):
+    assert "without seccomp" in rendering(ENVIRONMENT="development").check()
+
+
+def test_production_goes_on_when_it_is_told_so(rendering, without_libseccomp):
+    assert not rendering(ENVIRONMENT="production", WORKER_CAGE="limits_only").check()
+
+
+def test_heic_needs_its_decoder(rendering, monkeypatch):
+    assert not rendering(INTAKE_HEIC="true", WORKER_CAGE="limits_only").check()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(SettingsRefused, match=r"nightlight\[heic\]"):
+        rendering(INTAKE_HEIC="true", WORKER_CAGE="limits_only").check()
+
+
+def test_a_mark_that_cannot_be_drawn_stops_the_start(rendering, tmp_path):
+    with pytest.raises(SettingsRefused, match="No such file"):
+        rendering(MARK_LOGO=str(tmp_path / "absent.png")).check()
