@@ -32,6 +32,10 @@ STAGE_SECONDS = Histogram(
     ["stage"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
 )
+FACE_DETECTOR_FAILURES = Counter(
+    "nightlight_face_detector_failures_total", "Pictures over which the face detector broke; they were softened whole."
+)
+DECODERS_DIED = Counter("nightlight_decoders_died_total", "Decoders that were killed over a picture, or took too long.")
 PUBLISHED = Counter("nightlight_outbox_published_total", "Outbox messages the broker has confirmed.")
 PUBLISH_FAILURES = Counter("nightlight_outbox_failures_total", "Outbox messages the broker did not confirm.")
 POLICY_REFUSED = Counter("nightlight_policy_refused_total", "Looks for a changed policy that kept the last good one.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from nightlight import logs
+from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.errors import DecoderDied, LeaseLost, StoreDenied, Unavailable
 from nightlight.ids import JobId
@@ -68,6 +68,7 @@ class Work:
 
     def _died(self, lease: jobs.Lease, error: DecoderDied) -> str:
         """Count a decoder that died over the picture like a worker that did."""
+        metrics.DECODERS_DIED.inc()
         reason = f"decoder_{error.how.lower().replace(' ', '_')}"
         logs.get(lease.kind).error("decoder.died", code=error.code, detail=str(error), reason=reason)
         if lease.crashes + 1 >= self.limits.max_attempts:

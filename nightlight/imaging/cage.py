@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from PIL import Image
 
 from nightlight.errors import CageUnavailable, CorruptImage, DecoderDied, ImageTooLarge, SettingsRefused
-from nightlight.imaging.caged import ANSWER_HEAD, MAX_DETAIL, receive, send
+from nightlight.imaging.caged import ANSWER_HEAD, INSIDE, MAX_DETAIL, receive, send
 from nightlight.imaging.crop import LONGEST, most_pixels
 from nightlight.imaging.frame import Stages
 from nightlight.imaging.headers import Format
@@ -283,8 +283,9 @@ def _pixels(answer: memoryview, header: Header, edge: int, stages: Stages) -> Im
             raise ValueError(head)
         if min(width, height) > edge or ANSWER_HEAD + width * height * 3 > len(answer):
             raise ValueError(head)
-        for stage, ms in head["stages"].items():
-            if isinstance(ms, float) and 0 <= ms < _ODDEST_MS and len(stage) < 20:  # noqa: PLR2004 - our names are short
+        for stage in INSIDE:
+            ms = head["stages"].get(stage, 0.0)
+            if isinstance(ms, float) and 0 <= ms < _ODDEST_MS:
                 stages.ms[stage] = stages.ms.get(stage, 0.0) + ms
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"{header.format}: the decoder's answer makes no sense"

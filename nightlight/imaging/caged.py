@@ -34,6 +34,8 @@ from nightlight.imaging.headers import Format, Header
 # What stands before the pixels in the answer: a JSON object, padded with spaces.
 ANSWER_HEAD = 4096
 MAX_DETAIL = 500
+# The stages that a child may report the time of.
+INSIDE = ("decode", "shrink", "normalise", "hand over")
 STRIP_BYTES = 96_000
 # Memory that a waiting child has in hand: the pixels of a 1080-pixel picture, and what shrinking it takes.
 REHEARSED_BYTES = 8_000_000

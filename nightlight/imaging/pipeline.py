@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image
 
+from nightlight import logs, metrics
 from nightlight.imaging import crop, detail, face
 from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.encode import encode
@@ -113,7 +114,7 @@ class Pipeline:
             header = probe(data, self.caps, edge=edge)
         frame = self.frames.frame(data, header, edge=edge, region=region, stages=stages)
         with stages.stage("face"):
-            faces = self.faces.find(frame)
+            faces = self._find(frame)
         square = crop.square(*frame.size, face.surest(faces))
         side = square[2] - square[0]
         widest = face.widest(faces, side)
@@ -157,6 +158,15 @@ class Pipeline:
                 )
             )
         return Rendered(renditions, stages.ms, header, frame.size, square, faces, widest / side)
+
+    def _find(self, frame: Image.Image) -> list[face.Face]:
+        """Return the faces of a frame; none where the detector breaks, so that the whole picture counts as one."""
+        try:
+            return self.faces.find(frame)
+        except Exception as error:  # noqa: BLE001 - whatever broke, the picture is softened and the operator told
+            metrics.FACE_DETECTOR_FAILURES.inc()
+            logs.get("imaging").error("face.detector_failed", detail=f"{type(error).__name__}: {error}")
+            return []
 
 
 def _resized(picture: Image.Image, edge: int) -> Image.Image:

@@ -207,13 +207,14 @@ def test_without_a_face_the_budget_is_for_the_whole_picture(uncaged):
     assert rendered.renditions[0].grid == 6
 
 
-def test_a_detector_that_breaks_gives_no_picture(uncaged):
+def test_where_the_detector_breaks_the_whole_picture_is_a_face(uncaged):
     class Broken:
         def find(self, frame):
             raise RuntimeError("the network is gone")
 
-    with pytest.raises(RuntimeError):
-        replace(uncaged, faces=Broken()).render(pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)])
+    rendered = replace(uncaged, faces=Broken()).render(pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)])
+    assert rendered.face_share == 1
+    assert rendered.renditions[0].grid == 6
 
 
 def test_a_sharper_tier_behind_a_softer_one_is_not_made_from_it(uncaged):
