@@ -24,6 +24,7 @@
     │   ├── QueueUnavailable               queue_unavailable     503   yes
     │   └── CageUnavailable                cage_unavailable      503   yes
     ├── DecoderDied                        decoder_died          500   yes
+    ├── IndexBroken                        index_broken          500
     ├── ObjectMissing                      object_missing        404
     ├── StoreDenied                        store_denied          500
     ├── Conflict                           conflict              409
@@ -208,6 +209,12 @@ class DecoderDied(NightlightError):
         """Keep ``how`` for the job's row."""
         super().__init__(detail)
         self.how = how
+
+
+class IndexBroken(NightlightError):
+    """The index of perceptual hashes cannot be read as it should be; it is made again from the catalogue."""
+
+    code = "index_broken"
 
 
 class ObjectMissing(NightlightError):

@@ -1,0 +1,312 @@
+"""Near hashes among millions: every one within a distance is found, none is missed.
+
+256 bits are sixteen words of sixteen bits. Two hashes that differ in at most 31 bits have at least one word in which
+they differ in at most one bit (31 // 16 = 1), so it is enough to look, for each word, at the hashes that have
+that word or one of its sixteen neighbours there, and to count all bits of those: multi-index hashing (Norouzi,
+Punjani, Fleet: "Fast Exact Search in Hamming Space with Multi-Index Hashing", IEEE PAMI 2014).
+
+On disk it is a folder: sealed segments, each an array of hashes, one of keys, and for each word the rows in
+the order of that word, all memory-mapped; a log of what came since, which is searched from end to end and sealed
+when it is long; and a log of keys that were taken out. One process writes; any number read. The catalogue is the
+truth: an index that does not open is made again from it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from nightlight.errors import Conflict, IndexBroken
+from nightlight.matching.pdq import BYTES, MATCH_WITHIN, distance
+
+KEY_BYTES = 16
+WORDS = 16
+# Hashes in the log from which it is sealed: searching so many from end to end takes two milliseconds.
+SEAL_AT = 1 << 16
+# Segments from which they are merged into one: each costs a search of its own.
+MERGE_AT = 8
+FORMAT = 1
+
+_ONE_BIT = np.concatenate(([0], 1 << np.arange(16))).astype(np.uint16)
+_ROW = BYTES + KEY_BYTES
+# A record of a log: its bytes, then their checksum, so that one that was cut short or damaged is seen.
+_CHECK = struct.Struct("<I")
+_ADDED, _TAKEN = "added.log", "taken.log"
+_SEGMENT = re.compile(r"s[0-9]{1,9}")
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A hash that is near: the key it was added under (16 bytes), and in how many bits of 256 it differs."""
+
+    key: bytes
+    distance: int
+
+
+class HashIndex:
+    """A folder of hashes that can be searched and added to. Use it as a context, or close it."""
+
+    def __init__(self, folder: Path, *, write: bool = False, seal_at: int = SEAL_AT) -> None:
+        """Open the index in ``folder``, which is made if ``write`` and absent.
+
+        Raises IndexBroken if it cannot be read as it should be, and Conflict if another process writes to it.
+        """
+        self._folder = folder
+        self._seal_at = seal_at
+        self._lock: int | None = None
+        self._names: list[str] = []
+        self._segments: list[Segment] = []
+        self._tail_hashes = np.zeros((0, BYTES), np.uint8)
+        self._tail_keys: list[bytes] = []
+        self._taken: set[bytes] = set()
+        if write:
+            self._begin_writing()
+        self._load()
+
+    def __enter__(self) -> Self:
+        """Return the index."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+    def __len__(self) -> int:
+        """Return how many hashes are kept, those that were taken out and not yet merged away among them."""
+        return sum(len(segment.hashes) for segment in self._segments) + len(self._tail_hashes)
+
+    @staticmethod
+    def discard(folder: Path) -> None:
+        """Take a broken index off the disk, so that another can be built in its place."""
+        for path in (folder / _MANIFEST, folder / _ADDED, folder / _TAKEN):
+            path.unlink(missing_ok=True)
+        for path in folder.glob("s[0-9]*"):
+            shutil.rmtree(path)
+
+    def add(self, key: bytes, hashes: np.ndarray) -> None:
+        """Add hashes, uint8 (n, 32), under one key of 16 bytes; they are found from now on, and after a crash."""
+        self._append(_ADDED, b"".join(_record(bytes(row) + _checked(key)) for row in np.atleast_2d(hashes)))
+        self._tail_hashes = np.concatenate((self._tail_hashes, np.atleast_2d(hashes)))
+        self._tail_keys += [key] * len(np.atleast_2d(hashes))
+        if len(self._tail_hashes) >= self._seal_at:
+            self.seal()
+
+    def take_out(self, key: bytes) -> None:
+        """Take everything under a key out: it is not found from now on, and gone from the disk after ``merge``."""
+        self._append(_TAKEN, _record(_checked(key)))
+        self._taken.add(key)
+
+    def search(self, query: np.ndarray, *, within: int = MATCH_WITHIN) -> list[Match]:
+        """Return every hash at most ``within`` (0 to 31) bits away from ``query``, uint8 (32,), the nearest first.
+
+        A key that has several such hashes is returned once, with its nearest.
+        """
+        if not 0 <= within <= MATCH_WITHIN:
+            message = f"the search is exact up to {MATCH_WITHIN} bits, not {within}"
+            raise ValueError(message)
+        if query.shape != (BYTES,) or query.dtype != np.uint8:
+            message = f"a query is uint8 ({BYTES},), not {query.dtype} {query.shape}"
+            raise ValueError(message)
+        nearest: dict[bytes, int] = {}
+        for key, bits in self._near(query, within):
+            if key not in self._taken and bits < nearest.get(key, BYTES * 8 + 1):
+                nearest[key] = bits
+        return [Match(key, bits) for key, bits in sorted(nearest.items(), key=lambda item: (item[1], item[0]))]
+
+    def seal(self) -> None:
+        """Make a segment of what is in the log, and merge the segments if there are many."""
+        if len(self._tail_hashes):
+            keys = np.frombuffer(b"".join(self._tail_keys), np.uint8).reshape(-1, KEY_BYTES)
+            self._commit([*self._names, self._write_segment(self._tail_hashes, keys)])
+        if len(self._names) >= MERGE_AT:
+            self.merge()
+
+    def merge(self) -> None:
+        """Make one segment of everything that is still in, and drop the rest from the disk."""
+        hashes = np.concatenate([*(segment.hashes for segment in self._segments), self._tail_hashes])
+        tail = np.frombuffer(b"".join(self._tail_keys), np.uint8).reshape(-1, KEY_BYTES)
+        keys = np.concatenate([*(segment.keys for segment in self._segments), tail])
+        if self._taken:
+            taken = np.frombuffer(b"".join(sorted(self._taken)), f"V{KEY_BYTES}")
+            kept = ~np.isin(np.ascontiguousarray(keys).view(f"V{KEY_BYTES}").ravel(), taken)
+            hashes, keys = hashes[kept], keys[kept]
+        self._commit([self._write_segment(hashes, keys)] if len(hashes) else [], forget_taken=True)
+
+    def build(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Replace everything by ``batches`` of hashes, uint8 (n, 32), and keys, uint8 (n, 16): one segment."""
+        pairs = list(batches)
+        hashes = np.concatenate([np.zeros((0, BYTES), np.uint8), *(batch for batch, _ in pairs)])
+        keys = np.concatenate([np.zeros((0, KEY_BYTES), np.uint8), *(batch for _, batch in pairs)])
+        self._commit([self._write_segment(hashes, keys)] if len(hashes) else [], forget_taken=True)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._segments = []
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _near(self, query: np.ndarray, within: int) -> Iterator[tuple[bytes, int]]:
+        for segment in self._segments:
+            yield from segment.near(query, within)
+        bits = distance(self._tail_hashes, query)
+        for row in np.flatnonzero(bits <= within):
+            yield self._tail_keys[row], int(bits[row])
+
+    def _begin_writing(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            self._lock = None
+            message = f"{self._folder}: another process writes to this index"
+            raise Conflict(message) from error
+
+    def _load(self) -> None:
+        manifest = self._folder / _MANIFEST
+        try:
+            said: dict[str, Any] = {"format": FORMAT, "segments": []}
+            if manifest.exists():
+                said = json.loads(manifest.read_text("utf-8"))
+            if said["format"] != FORMAT or not all(_SEGMENT.fullmatch(name) for name in said["segments"]):
+                message = f"{manifest} is none of format {FORMAT}; build the index again from the catalogue"
+                raise IndexBroken(message)
+            self._names = list(said["segments"])
+            self._segments = [Segment(self._folder / name) for name in self._names]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"{self._folder}: {type(error).__name__}: {error}; build it again from the catalogue"
+            raise IndexBroken(message) from error
+        added = self._records(_ADDED, _ROW)
+        self._tail_hashes = np.frombuffer(b"".join(row[:BYTES] for row in added), np.uint8).reshape(-1, BYTES)
+        self._tail_keys = [row[BYTES:] for row in added]
+        self._taken = set(self._records(_TAKEN, KEY_BYTES))
+
+    def _records(self, name: str, size: int) -> list[bytes]:
+        """Return a log's records up to the first that is not whole; a writer cuts what follows it."""
+        path = self._folder / name
+        data = path.read_bytes() if path.exists() else b""
+        step = size + _CHECK.size
+        found: list[bytes] = []
+        for at in range(0, len(data) - step + 1, step):
+            body = data[at : at + size]
+            if _CHECK.unpack_from(data, at + size)[0] != zlib.crc32(body):
+                break
+            found.append(body)
+        if self._lock is not None and len(found) * step != len(data):
+            os.truncate(path, len(found) * step)
+        return found
+
+    def _append(self, name: str, data: bytes) -> None:
+        if self._lock is None:
+            message = f"{self._folder}: opened for reading"
+            raise Conflict(message)
+        with (self._folder / name).open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _write_segment(self, hashes: np.ndarray, keys: np.ndarray) -> str:
+        number = 1 + max((int(path.name[1:]) for path in self._folder.glob("s[0-9]*")), default=0)
+        write_segment(self._folder / f"s{number}", hashes, keys)
+        return f"s{number}"
+
+    def _commit(self, names: list[str], *, forget_taken: bool = False) -> None:
+        """Make ``names`` the segments: one rename, before which the old ones hold and after which the new ones do."""
+        if self._lock is None:
+            message = f"{self._folder}: opened for reading"
+            raise Conflict(message)
+        fresh = self._folder / f"{_MANIFEST}.new"
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, "segments": names}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(self._folder / _MANIFEST)
+        # What the logs hold is in the segments by now. A crash in between finds a hash twice, which does no harm.
+        for name in (_ADDED, _TAKEN) if forget_taken else (_ADDED,):
+            (self._folder / name).unlink(missing_ok=True)
+        self._load()
+        for path in self._folder.glob("s[0-9]*"):
+            if path.name not in names:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+class Segment:
+    """Hashes that change no more: rows of hashes and keys, and for each word the rows in its order."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the arrays; raises OSError or ValueError if they are not there or do not fit together."""
+        self.hashes = np.load(folder / "hashes.npy", mmap_mode="r")
+        self.keys = np.load(folder / "keys.npy", mmap_mode="r")
+        self._order = np.load(folder / "order.npy", mmap_mode="r")
+        self._start = np.load(folder / "start.npy")
+        self._wide = self.hashes.view("<u8")
+        count = len(self.hashes)
+        shapes = (self.hashes.shape, self.keys.shape, self._order.shape, self._start.shape)
+        if shapes != ((count, BYTES), (count, KEY_BYTES), (WORDS, count), (WORDS, (1 << 16) + 1)):
+            message = f"{folder.name}: arrays of shapes {shapes} do not fit together"
+            raise ValueError(message)
+
+    def near(self, query: np.ndarray, within: int) -> Iterator[tuple[bytes, int]]:
+        """Yield (key, distance) of every hash at most ``within`` bits away."""
+        words = query.view("<u2")[:, None] ^ _ONE_BIT
+        rows = np.arange(WORDS)[:, None]
+        first, last = self._start[rows, words], self._start[rows, words.astype(np.int64) + 1]
+        lengths = (last - first).ravel()
+        total = int(lengths.sum())
+        if total == 0:
+            return
+        # All the runs of rows, one behind the other: where each begins, and how far each place is into its own.
+        ends = np.cumsum(lengths)
+        within_run = np.arange(total) - np.repeat(ends - lengths, lengths)
+        places = np.repeat((first + rows * len(self.hashes)).ravel(), lengths) + within_run
+        # A row may come up for several words; it is counted again rather than sorted out.
+        candidates = self._order.reshape(-1)[places]
+        bits = np.bitwise_count(self._wide[candidates] ^ query.view("<u8")).sum(axis=1, dtype=np.int64)
+        for place in np.flatnonzero(bits <= within):
+            yield bytes(self.keys[candidates[place]]), int(bits[place])
+
+
+def write_segment(folder: Path, hashes: np.ndarray, keys: np.ndarray) -> None:
+    """Write a segment's arrays; uint8 (n, 32) and uint8 (n, 16)."""
+    if hashes.shape[1:] != (BYTES,) or keys.shape != (len(hashes), KEY_BYTES):
+        message = f"hashes {hashes.shape} and keys {keys.shape} do not fit together"
+        raise ValueError(message)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    np.save(folder / "hashes.npy", np.ascontiguousarray(hashes, dtype=np.uint8))
+    np.save(folder / "keys.npy", np.ascontiguousarray(keys, dtype=np.uint8))
+    words = np.ascontiguousarray(hashes, dtype=np.uint8).view("<u2")
+    start = np.zeros((WORDS, (1 << 16) + 1), np.int64)
+    order = np.lib.format.open_memmap(folder / "order.npy", mode="w+", dtype=np.uint32, shape=(WORDS, len(hashes)))
+    for word in range(WORDS):
+        column = np.ascontiguousarray(words[:, word])
+        order[word] = np.argsort(column, kind="stable")  # a radix sort, for words of sixteen bits
+        start[word, 1:] = np.cumsum(np.bincount(column, minlength=1 << 16))
+    order.flush()
+    np.save(folder / "start.npy", start)
+
+
+def _checked(key: bytes) -> bytes:
+    if len(key) != KEY_BYTES:
+        message = f"a key is {KEY_BYTES} bytes, not {len(key)}"
+        raise ValueError(message)
+    return key
+
+
+def _record(body: bytes) -> bytes:
+    return body + _CHECK.pack(zlib.crc32(body))

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightlight.errors import InvalidInput
+from nightlight.matching import lists
+from nightlight.matching.index import HashIndex
+from nightlight.matching.lists import read_list
+
+ONE, TWO, THREE = ("ab" * 32, "cd" * 32, "0123456789abcdef" * 4)
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text, *, encoding="utf-8"):
+        path = tmp_path / "list.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"hash\n{ONE}\n{TWO}\n",
+        f"{ONE}\n{TWO}",
+        f"\ufeffHASH,note\r\n{ONE.upper()},x\r\n{TWO},y\r\n",
+        f'id,hash,quality\n1,"{ONE}",100\n\n2,{TWO},\n',
+        f"quality, hash ,reference\n90, {ONE} ,r1\n50,{TWO},r2\n50,{TWO},again\n",
+    ],
+)
+def test_a_list_is_read_whatever_its_other_columns(written, text):
+    found = read_list(written(text), "theirs")
+    assert [row.tobytes().hex() for row in found.hashes] == [ONE, TWO]
+    assert found.left_out == 0
+
+
+def test_references_are_kept_and_pictures_with_nothing_in_them_left_out(written):
+    found = read_list(written(f"hash,quality,reference\n{ONE},49,a\n{TWO},50,b\n{THREE},,c\n"), "theirs")
+    assert found.references == ("b", "c")
+    assert found.left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"hash\n{ONE}\n{ONE[:-1]}\n", "list.csv:3: a hash is 64 hexadecimal digits"),
+        (f"hash\n{ONE}x\n", "list.csv:2: a hash is"),
+        (f"hash,quality\n{ONE},101\n", "list.csv:2: a quality is"),
+        (f"hash,quality\n{ONE},-1\n", "list.csv:2: a quality is"),
+        (f"hash,quality\n{ONE},٣\n", "list.csv:2: a quality is"),
+        (f"hash,reference\n{ONE},{'r' * 201}\n", "list.csv:2: a reference is"),
+        (f"hash,reference\n{ONE},a\x07b\n", "list.csv:2: a reference is"),
+        (f"md5,name\n{ONE},x\n", "no column is called 'hash'; there are md5, name"),
+        ("hash\n" + "z\n" * 15, "and 5 more lines"),
+        (f"hash\n{'a' * 5000}\n", "more than 4000 characters"),
+        (b"hash\n\xff\xfe\n", "can't decode"),
+        (f'hash\n"{ONE}\n', "unexpected end of data"),
+        (f"hash\n{ONE[:-2]}\x00\n", "list.csv"),
+    ],
+)
+def test_a_list_with_a_line_that_cannot_be_read_is_refused_whole(written, text, said):
+    with pytest.raises(InvalidInput) as refused:
+        read_list(written(text), "theirs")
+    assert said in str(refused.value)
+
+
+def test_a_list_that_is_not_there_or_too_long_is_refused(tmp_path, written, monkeypatch):
+    with pytest.raises(InvalidInput, match="No such file"):
+        read_list(tmp_path / "absent.csv", "theirs")
+    monkeypatch.setattr(lists, "MAX_LINES", 3)
+    with pytest.raises(InvalidInput, match="more than 3 lines"):
+        read_list(written("hash\n" + f"{ONE}\n" * 3), "theirs")
+
+
+def test_an_empty_list_is_a_list(written):
+    for text in ("", "hash\n"):
+        assert read_list(written(text), "theirs").hashes.shape == (0, 32)
+
+
+def test_a_list_goes_into_an_index_and_is_found(written, tmp_path):
+    found = read_list(written(f"hash,reference\n{ONE},a\n{TWO},b\n"), "theirs")
+    other = read_list(written(f"{ONE}\n"), "others")
+    assert bytes(found.keys()[0]) != bytes(other.keys()[0])
+    with HashIndex(tmp_path / "index", write=True) as index:
+        index.build([(found.hashes, found.keys())])
+        (match,) = index.search(np.frombuffer(bytes.fromhex(TWO), np.uint8))
+        assert match.key == bytes(found.keys()[1])
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_list_or_refused(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("list") / "list.csv"
+    path.write_bytes(data)
+    try:
+        found = read_list(path, "theirs")
+    except InvalidInput:
+        return
+    assert found.hashes.shape == (len(found.references), 32)
