@@ -7,6 +7,9 @@ import mmap
 import os
 import tempfile
 
+# Bytes that stay in hand between pictures: an ordinary upload, or the pixels of an ordinary frame.
+KEPT = 4_000_000
+
 
 class SharedMemory:
     """Memory without a name in any folder, mapped here for good; it grows as it must.
@@ -39,8 +42,10 @@ class SharedMemory:
         return memoryview(self._map)[:size]
 
     def clear(self) -> None:
-        """Wipe what was used."""
-        if self._map is not None:
+        """Wipe what was used; what is large is given back to the system, which gives it out zeroed."""
+        if self._map is not None and self._used > KEPT and hasattr(mmap, "MADV_REMOVE"):
+            self._map.madvise(mmap.MADV_REMOVE, 0, self._used)
+        elif self._map is not None:
             ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(self._map)), 0, self._used)
         self._used = 0
 

@@ -29,14 +29,15 @@ def gradient(width, height, *, seed=0):
 _ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
-def interlaced_png(image):
-    """An interlaced PNG of an RGB picture; Pillow reads such files and writes none."""
+def png(image, *, bits=8, interlaced=False):
+    """A PNG of an RGB picture in ways that Pillow reads and does not write: interlaced, or 16 bits a sample."""
     pixels = np.asarray(image.convert("RGB"))
+    pixels = (pixels.astype(np.uint16) * 257).astype(">u2") if bits == 16 else pixels
     rows = []
-    for left, top, across, down in _ADAM7:
+    for left, top, across, down in _ADAM7 if interlaced else [(0, 0, 1, 1)]:
         part = pixels[top::down, left::across]
         rows += [b"\0" + row.tobytes() for row in part if row.size]
-    header = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 1)
+    header = struct.pack(">IIBBBBB", image.width, image.height, bits, 2, 0, 0, interlaced)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows), 1)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks

@@ -30,7 +30,7 @@ def sixteen_bit_png(image):
 
 CASES = {
     "png": (pictures.encoded(SQUARE, "PNG"), SQUARE, 60),
-    "interlaced png": (pictures.interlaced_png(SQUARE), SQUARE, 60),
+    "interlaced png": (pictures.png(SQUARE, interlaced=True), SQUARE, 60),
     "jpeg": (pictures.encoded(SQUARE, "JPEG", quality=95, subsampling=0), SQUARE, 36),
     "progressive jpeg": (pictures.encoded(SQUARE, "JPEG", quality=95, subsampling=0, progressive=True), SQUARE, 36),
     "grey jpeg": (pictures.encoded(SQUARE.convert("L"), "JPEG", quality=95), SQUARE.convert("L"), 36),
@@ -70,6 +70,8 @@ CASES = {
         34,
     ),
     "heic": (pictures.heic(image=SQUARE), SQUARE, 30),
+    "16-bit rgb png": (pictures.png(SQUARE, bits=16), SQUARE, 48),
+    "16-bit interlaced rgb png": (pictures.png(SQUARE, bits=16, interlaced=True), SQUARE, 48),
     "16-bit grey png": (sixteen_bit_png(SQUARE), SQUARE.convert("L"), 48),
 }
 

@@ -162,7 +162,7 @@ def test_depth_colour_transparency_and_stages_are_read(image, format_, options, 
 
 
 def test_an_interlaced_png_is_noticed():
-    assert facts(pictures.interlaced_png(pictures.gradient(64, 48))) == (8, "rgb", False, False, True)
+    assert facts(pictures.png(pictures.gradient(64, 48), interlaced=True)) == (8, "rgb", False, False, True)
 
 
 @pytest.mark.parametrize("format_", ["PNG", "WEBP", "GIF", "AVIF"])
