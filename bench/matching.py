@@ -17,8 +17,9 @@ import peers
 from PIL import Image
 from rich.console import Console
 
-from nightlight.matching.index import KEY_BYTES, HashIndex
+from nightlight.matching.index import HashIndex
 from nightlight.matching.pdq import BYTES, CANONICAL, MATCH_WITHIN, distance, pdq
+from nightlight.matching.segment import KEY_BYTES
 
 BATCH = 1_000_000
 

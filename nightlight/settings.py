@@ -295,6 +295,18 @@ class MarkSettings(BaseSettings):
     )
 
 
+class MatchingSettings(BaseSettings):
+    """Perceptual hashes, by which found copies are traced."""
+
+    model_config = _config("NIGHTLIGHT_MATCHING_")
+
+    index_dir: Path | None = Field(
+        default=None,
+        description="Folder of the index that `nightlight trace` keeps, about 110 bytes a rendition; unset: `index` in "
+        "the data folder. It can be deleted at any time: it is made again from the catalogue.",
+    )
+
+
 class LogSettings(BaseSettings):
     """Logs."""
 
@@ -320,6 +332,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "service": ServiceSettings,
     "worker": WorkerSettings,
     "mark": MarkSettings,
+    "matching": MatchingSettings,
     "log": LogSettings,
 }
 
@@ -338,6 +351,7 @@ class Settings:
     service: ServiceSettings
     worker: WorkerSettings
     mark: MarkSettings
+    matching: MatchingSettings
     log: LogSettings
 
     def __init__(self) -> None:

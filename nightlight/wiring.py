@@ -7,6 +7,8 @@ imported only there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +31,7 @@ from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
 from nightlight.flows.rollout import Rollout
+from nightlight.flows.trace import Trace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
 from nightlight.policy.compile import compile_folder
@@ -194,6 +197,20 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         reconcile=Reconcile(catalogue, settings.worker, settings.intake.idempotency_hours, clock),
         clock=clock,
     )
+
+
+@contextmanager
+def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
+    """Give what traces found copies: the catalogue, the cage, and the index in the data folder."""
+    catalogue = build_catalogue(settings)
+    rendering = Rendering(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        folder = settings.matching.index_dir or settings.general.data_dir / "index"
+        yield Trace(catalogue, folder.resolve(), rendering.look, clock)
+    finally:
+        rendering.close()
+        catalogue.close()
 
 
 def build_catalogue(settings: Settings) -> Catalogue:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from nightlight.catalogue.audit import Audit
+from nightlight.catalogue.hashes import Hashes
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
 from nightlight.catalogue.jobs import Jobs
@@ -30,7 +31,7 @@ _READ_ONLY = "nightlight_read_only"
 class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
-    __slots__ = ("audit", "connection", "idempotency", "images", "jobs", "outbox", "policies", "profiles")
+    __slots__ = ("audit", "connection", "hashes", "idempotency", "images", "jobs", "outbox", "policies", "profiles")
 
     def __init__(self, connection: Connection) -> None:
         """Bind every subject to ``connection``."""
@@ -41,6 +42,7 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.idempotency = Idempotency(connection)
         self.policies = Policies(connection)
+        self.hashes = Hashes(connection)
         self.audit = Audit(connection)
 
 

@@ -118,6 +118,17 @@ renditions = Table(
     UniqueConstraint("image_id", "tier"),
 )
 
+# Numbers are never given twice (a sequence; AUTOINCREMENT): an index knows hashes by them.
+rendition_hashes = Table(
+    "rendition_hashes",
+    metadata,
+    Column("hash_id", _Serial, primary_key=True, autoincrement=True),
+    Column("name", String(64), ForeignKey("renditions.name"), nullable=False, unique=True),
+    Column("hash", LargeBinary, nullable=False),
+    Column("quality", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 jobs = Table(
     "jobs",
     metadata,

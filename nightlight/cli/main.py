@@ -87,6 +87,23 @@ def render(
     run(picture, policy_dir, out, crop=crop, as_json=as_json)
 
 
+@app.command()
+def trace(
+    files: Annotated[list[Path] | None, typer.Argument(help="Found copies: image files, or folders of them.")] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again from the catalogue first.")] = False,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a line for each match to this file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say which renditions found copies were made from, by their perceptual hashes. For investigators.
+
+    It finds copies that were re-encoded, resized, mirrored or turned, and none that were cropped. Everything asked is
+    in the audit log. Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight trace found.jpg --json`
+    """
+    from nightlight.cli.trace import run
+
+    raise typer.Exit(run(files or [], rebuild=rebuild, csv_file=csv_file, as_json=as_json))
+
+
 @keys_app.command("init")
 def keys_init(data_dir: Annotated[Path, typer.Option(help="Folder to make `keys/` in.")] = Path("var")) -> None:
     """Make a set of keys for development, unless there is one: service tokens, URL signatures, names.

@@ -98,6 +98,7 @@ class Erase:
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if ending == "erased":
+                tx.hashes.drop(lease.image_id)
                 tx.images.drop_renditions(lease.image_id)
                 tx.audit.append("image.erased", now=now, actor="worker", image_id=lease.image_id)
         return ending

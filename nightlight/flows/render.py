@@ -7,6 +7,7 @@
     fetch      the original, by credentials that only workers have
     pipeline   decode once, in the cage; every tier of the policy              (imaging.pipeline)
     put        each rendition under its keyed name; a retry finds its own bytes there
+    hash       each rendition's perceptual hash, by which a found copy leads back      (matching.pdq)
     publish    one transaction: renditions, image ready, job done, audit
 """
 
@@ -16,10 +17,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
+from nightlight.catalogue.hashes import HashRow
 from nightlight.catalogue.images import RenditionRow
 from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, Names, object_key
 from nightlight.errors import ImageRefused, ObjectMissing, StoreUnavailable
@@ -61,6 +63,10 @@ class RenditionMade(Protocol):
     @property
     def sha256(self) -> str:
         """The hash of its bytes, in hexadecimal."""
+        ...
+
+    def canonical(self, side: int) -> Any:
+        """Return its pixels as published but for the encoder, uint8 (side, side, 3)."""
         ...
 
     @property
@@ -111,7 +117,7 @@ class Render:
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
         rows = [self._put(rendition, names[rendition.recipe.tier]) for rendition in made]
         blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
-        ending = self._publish(lease, image, rows, blurhash)
+        ending = self._publish(lease, image, rows, _hashes(made, rows), blurhash)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -171,7 +177,14 @@ class Render:
             face_px=planned.face_px,
         )
 
-    def _publish(self, lease: jobs.Lease, image: images.Image, rows: list[RenditionRow], blurhash: str | None) -> str:
+    def _publish(
+        self,
+        lease: jobs.Lease,
+        image: images.Image,
+        rows: list[RenditionRow],
+        hashes: list[HashRow],
+        blurhash: str | None,
+    ) -> str:
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
             profile = tx.profiles.get(image.profile_id, lock=True)
@@ -182,6 +195,7 @@ class Render:
                 current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
                 ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
                 tx.images.add_renditions(found.image_id, rows, now)
+                tx.hashes.add(hashes)
                 tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash)
                 if ending == images.READY:
                     if current:
@@ -216,6 +230,17 @@ class Render:
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, self.work.clock())
         return "deleted"
+
+
+def _hashes(made: Sequence[RenditionMade], rows: Sequence[RenditionRow]) -> list[HashRow]:
+    """Return the perceptual hash of every rendition that has enough in it for one.
+
+    Each has its own: the visible mark and a face budget move it by more than a search would bridge.
+    """
+    from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, pdq
+
+    hashed = [(row.name, pdq(rendition.canonical(CANONICAL))) for rendition, row in zip(made, rows, strict=True)]
+    return [HashRow(name, bytes(one.hashes[0]), one.quality) for name, one in hashed if one.quality >= LEAST_QUALITY]
 
 
 def _key(row: RenditionRow) -> str:

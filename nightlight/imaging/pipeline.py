@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from PIL import Image
 
 from nightlight import logs, metrics
@@ -72,8 +73,13 @@ class Rendition:
     height: int
     sha256: str
     grid: int
+    picture: Image.Image
     face_px: float | None = None
     blurhash: str | None = None
+
+    def canonical(self, side: int) -> np.ndarray:
+        """Return its pixels before they were encoded, uint8 (side, side, 3), RGB."""
+        return canonical(self.picture, side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,7 @@ class Pipeline:
                     canvas,
                     hashlib.sha256(encoded).hexdigest(),
                     detail_side,
+                    marked,
                     detail_side * widest / side if recipe.face_px is not None else None,
                     preview,
                 )
@@ -167,6 +174,11 @@ class Pipeline:
             metrics.FACE_DETECTOR_FAILURES.inc()
             logs.get("imaging").error("face.detector_failed", detail=f"{type(error).__name__}: {error}")
             return []
+
+
+def canonical(picture: Image.Image, side: int) -> np.ndarray:
+    """Return ``picture`` (RGB) stretched to ``side`` pixels a side, uint8 (side, side, 3)."""
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
 def _resized(picture: Image.Image, edge: int) -> Image.Image:

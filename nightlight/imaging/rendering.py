@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from nightlight.errors import SettingsRefused
 from nightlight.imaging.crop import Region
 from nightlight.imaging.headers import Format
-from nightlight.imaging.probe import caps_of
+from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.recipe import drawn_with
 from nightlight.settings import CageKind, Environment
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nightlight.imaging.cage import Cage
     from nightlight.imaging.mark import Design
     from nightlight.imaging.pipeline import Pipeline, Rendition
@@ -56,6 +58,20 @@ class Rendering:
         region = Region.parse(crop, max_side=self._settings.intake.max_side) if crop else None
         rendered = self._built().render(data, asked, region=region)
         return rendered.renditions, rendered.stages
+
+    def look(self, data: bytes, side: int = 512) -> list[np.ndarray]:
+        """Return the pixels of an image file that nobody trusts, uint8 (side, side, 3): whole, and its middle square.
+
+        Raises ImageRefused and its kinds, or DecoderDied.
+        """
+        from nightlight.imaging.crop import square
+        from nightlight.imaging.pipeline import canonical
+
+        pipeline = self._built()
+        header = probe(data, pipeline.caps, edge=side)
+        frame = pipeline.frames.frame(data, header, edge=side)
+        views = [frame] if frame.width == frame.height else [frame, frame.crop(square(*frame.size))]
+        return [canonical(view, side) for view in views]
 
     def close(self) -> None:
         """Stop the cage, if there is one."""

@@ -20,7 +20,7 @@ import re
 import shutil
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,16 +30,14 @@ import numpy as np
 
 from nightlight.errors import Conflict, IndexBroken
 from nightlight.matching.pdq import BYTES, MATCH_WITHIN, distance
+from nightlight.matching.segment import KEY_BYTES, Segment, write_segment
 
-KEY_BYTES = 16
-WORDS = 16
 # Hashes in the log from which it is sealed: searching so many from end to end takes two milliseconds.
 SEAL_AT = 1 << 16
 # Segments from which they are merged into one: each costs a search of its own.
 MERGE_AT = 8
 FORMAT = 1
 
-_ONE_BIT = np.concatenate(([0], 1 << np.arange(16))).astype(np.uint16)
 _ROW = BYTES + KEY_BYTES
 # A record of a log: its bytes, then their checksum, so that one that was cut short or damaged is seen.
 _CHECK = struct.Struct("<I")
@@ -74,7 +72,11 @@ class HashIndex:
         self._taken: set[bytes] = set()
         if write:
             self._begin_writing()
-        self._load()
+        try:
+            self._load()
+        except IndexBroken:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         """Return the index."""
@@ -98,9 +100,17 @@ class HashIndex:
 
     def add(self, key: bytes, hashes: np.ndarray) -> None:
         """Add hashes, uint8 (n, 32), under one key of 16 bytes; they are found from now on, and after a crash."""
-        self._append(_ADDED, b"".join(_record(bytes(row) + _checked(key)) for row in np.atleast_2d(hashes)))
-        self._tail_hashes = np.concatenate((self._tail_hashes, np.atleast_2d(hashes)))
-        self._tail_keys += [key] * len(np.atleast_2d(hashes))
+        self.extend([(key, bytes(row)) for row in np.atleast_2d(hashes)])
+
+    def extend(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Add many at once: (key of 16 bytes, hash of 32). All of them are found from now on, or none."""
+        if any(len(hash_) != BYTES for _, hash_ in rows):
+            message = f"a hash is {BYTES} bytes"
+            raise ValueError(message)
+        self._append(_ADDED, b"".join(_record(hash_ + _checked(key)) for key, hash_ in rows))
+        fresh = np.frombuffer(b"".join(hash_ for _, hash_ in rows), np.uint8).reshape(-1, BYTES)
+        self._tail_hashes = np.concatenate((self._tail_hashes, fresh))
+        self._tail_keys += [key for key, _ in rows]
         if len(self._tail_hashes) >= self._seal_at:
             self.seal()
 
@@ -243,62 +253,6 @@ class HashIndex:
         for path in self._folder.glob("s[0-9]*"):
             if path.name not in names:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-class Segment:
-    """Hashes that change no more: rows of hashes and keys, and for each word the rows in its order."""
-
-    def __init__(self, folder: Path) -> None:
-        """Map the arrays; raises OSError or ValueError if they are not there or do not fit together."""
-        self.hashes = np.load(folder / "hashes.npy", mmap_mode="r")
-        self.keys = np.load(folder / "keys.npy", mmap_mode="r")
-        self._order = np.load(folder / "order.npy", mmap_mode="r")
-        self._start = np.load(folder / "start.npy")
-        self._wide = self.hashes.view("<u8")
-        count = len(self.hashes)
-        shapes = (self.hashes.shape, self.keys.shape, self._order.shape, self._start.shape)
-        if shapes != ((count, BYTES), (count, KEY_BYTES), (WORDS, count), (WORDS, (1 << 16) + 1)):
-            message = f"{folder.name}: arrays of shapes {shapes} do not fit together"
-            raise ValueError(message)
-
-    def near(self, query: np.ndarray, within: int) -> Iterator[tuple[bytes, int]]:
-        """Yield (key, distance) of every hash at most ``within`` bits away."""
-        words = query.view("<u2")[:, None] ^ _ONE_BIT
-        rows = np.arange(WORDS)[:, None]
-        first, last = self._start[rows, words], self._start[rows, words.astype(np.int64) + 1]
-        lengths = (last - first).ravel()
-        total = int(lengths.sum())
-        if total == 0:
-            return
-        # All the runs of rows, one behind the other: where each begins, and how far each place is into its own.
-        ends = np.cumsum(lengths)
-        within_run = np.arange(total) - np.repeat(ends - lengths, lengths)
-        places = np.repeat((first + rows * len(self.hashes)).ravel(), lengths) + within_run
-        # A row may come up for several words; it is counted again rather than sorted out.
-        candidates = self._order.reshape(-1)[places]
-        bits = np.bitwise_count(self._wide[candidates] ^ query.view("<u8")).sum(axis=1, dtype=np.int64)
-        for place in np.flatnonzero(bits <= within):
-            yield bytes(self.keys[candidates[place]]), int(bits[place])
-
-
-def write_segment(folder: Path, hashes: np.ndarray, keys: np.ndarray) -> None:
-    """Write a segment's arrays; uint8 (n, 32) and uint8 (n, 16)."""
-    if hashes.shape[1:] != (BYTES,) or keys.shape != (len(hashes), KEY_BYTES):
-        message = f"hashes {hashes.shape} and keys {keys.shape} do not fit together"
-        raise ValueError(message)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    np.save(folder / "hashes.npy", np.ascontiguousarray(hashes, dtype=np.uint8))
-    np.save(folder / "keys.npy", np.ascontiguousarray(keys, dtype=np.uint8))
-    words = np.ascontiguousarray(hashes, dtype=np.uint8).view("<u2")
-    start = np.zeros((WORDS, (1 << 16) + 1), np.int64)
-    order = np.lib.format.open_memmap(folder / "order.npy", mode="w+", dtype=np.uint32, shape=(WORDS, len(hashes)))
-    for word in range(WORDS):
-        column = np.ascontiguousarray(words[:, word])
-        order[word] = np.argsort(column, kind="stable")  # a radix sort, for words of sixteen bits
-        start[word, 1:] = np.cumsum(np.bincount(column, minlength=1 << 16))
-    order.flush()
-    np.save(folder / "start.npy", start)
 
 
 def _checked(key: bytes) -> bytes:

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from nightlight.errors import InvalidInput
-from nightlight.matching.index import KEY_BYTES
 from nightlight.matching.pdq import BYTES, LEAST_QUALITY
+from nightlight.matching.segment import KEY_BYTES
 
 # A line is at most so long, a reference too; and a list has at most so many lines: ten million hashes are 320 MB.
 MAX_LINE = 4_000

@@ -1,0 +1,99 @@
+"""``nightlight trace``: found copies, back to the renditions they were made from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
+from nightlight.settings import Settings
+from nightlight.wiring import tracing
+
+if TYPE_CHECKING:
+    from nightlight.flows.trace import Trace
+
+MAX_BYTES = 20_000_000
+NOTHING_FOUND = 1
+# How a row of the table and of the CSV reads.
+_COLUMNS = ("file", "distance", "image_id", "profile_id", "tier", "state", "rendered_at")
+
+
+def run(given: Sequence[Path], *, rebuild: bool, csv_file: Path | None, as_json: bool) -> int:
+    """Trace files and folders of files; print a table or JSON; return 0, or 1 if nothing at all was found."""
+    files = _files(given)
+    if not files and not rebuild:
+        message = "name a file or a folder; or --rebuild"
+        raise InvalidInput(message)
+    console = Console(stderr=True)
+    with tracing(Settings()) as trace:
+        if rebuild:
+            kept = trace.rebuild()
+            console.print(f"the index was made again: {kept} hashes")
+        columns = (TextColumn("tracing"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=console, transient=True, disable=len(files) == 1) as progress:
+            answers = [_one(trace, path) for path in progress.track(files)]
+    if csv_file is not None:
+        _write(csv_file, answers)
+    if as_json:
+        print(json.dumps(answers, indent=2))  # noqa: T201 - what was asked for
+    elif files:
+        _show(answers)
+    return 0 if not files or any(answer["found"] for answer in answers) else NOTHING_FOUND
+
+
+def _files(given: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            files += sorted(inner for inner in path.rglob("*") if inner.is_file())
+        elif path.is_file():
+            files.append(path)
+        else:
+            message = f"{path}: there is no such file or folder"
+            raise InvalidInput(message)
+    return files
+
+
+def _one(trace: Trace, path: Path) -> dict[str, Any]:
+    """Return what is known of one file; what cannot be read as an image says why."""
+    answer: dict[str, Any] = {"file": str(path), "found": [], "error": None}
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return {**answer, "error": f"more than {MAX_BYTES} bytes"}
+        traced = trace.trace(path.read_bytes(), actor=f"cli:{os.environ.get('USER') or os.getuid()}")
+    except (ImageRefused, DecoderDied, OSError) as error:
+        return {**answer, "error": str(error)}
+    found = [{**asdict(one), "rendered_at": one.rendered_at.isoformat()} for one in traced.found]
+    return {**answer, "sha256": traced.sha256, "quality": traced.quality, "searched": traced.searched, "found": found}
+
+
+def _write(path: Path, answers: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        for answer in answers:
+            for one in answer["found"]:
+                writer.writerow([answer["file"], *(one[column] for column in _COLUMNS[1:])])
+
+
+def _show(answers: Sequence[dict[str, Any]]) -> None:
+    console = Console(highlight=False)
+    table = Table()
+    for column in _COLUMNS:
+        table.add_column(column.replace("_", " "), justify="right" if column == "distance" else "left")
+    for answer in answers:
+        for one in answer["found"]:
+            table.add_row(answer["file"], *(str(one[column]) for column in _COLUMNS[1:]))
+        if not answer["found"]:
+            said = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
+            table.add_row(answer["file"], "", said)
+    console.print(table)

@@ -1,0 +1,155 @@
+"""A leaked copy, taken over HTTP and changed, back to its rendition by the command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image, ImageOps
+
+from nightlight.matching.index import HashIndex
+from nightlight.matching.segment import KEY_BYTES
+from tests.support import pictures
+from tests.support.stacks import ROOT
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def index(stack, tmp_path_factory):
+    """A folder of the test's own for the index."""
+    stack.environment["NIGHTLIGHT_MATCHING_INDEX_DIR"] = str(tmp_path_factory.mktemp("traces") / "index")
+    return Path(stack.environment["NIGHTLIGHT_MATCHING_INDEX_DIR"])
+
+
+def nightlight(stack, *arguments):
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
+        **stack.environment,
+    }
+    command = [str(Path(sys.executable).parent / "nightlight"), "trace", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+
+
+def traced(stack, *paths):
+    done = nightlight(stack, *paths, "--json")
+    assert done.returncode in {0, 1}, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def leak(stack, client):
+    """A photograph that is served, and its medium rendition as a connection gets it."""
+    client.declare("leaky", band="age_16_17", assurance="verified", region="eu")
+    image = client.wait(client.upload("leaky", pictures.photograph()).image_id)
+    assert image.state == "ready"
+    (decision,) = client.decide("peer", "profile", [("leaky", "connection")])
+    return image, pictures.opened(httpx.get(decision.url).content).convert("RGB")
+
+
+CHANGES = {
+    "re-encoded": lambda image: pictures.encoded(image, "JPEG", quality=50),
+    "half its size": lambda image: pictures.encoded(image.resize((160, 160)), "WEBP", quality=60),
+    "mirrored": lambda image: pictures.encoded(ImageOps.mirror(image), "JPEG", quality=80),
+    "turned": lambda image: pictures.encoded(image.transpose(Image.Transpose.ROTATE_90), "PNG"),
+    "brighter": lambda image: pictures.encoded(image.point(lambda value: min(255, int(value * 1.2))), "JPEG"),
+    "on a wide page": lambda image: pictures.encoded(ImageOps.pad(image, (480, 320), color="white"), "PNG"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_leads_back_to_its_rendition(stack, leak, tmp_path, change):
+    image, shown = leak
+    path = tmp_path / "found"
+    path.write_bytes(CHANGES[change](shown))
+    (answer,) = traced(stack, path)
+    first = answer["found"][0]
+    assert (first["image_id"], first["profile_id"]) == (image.image_id, "leaky")
+    assert first["distance"] <= 31
+    # A hash knows the picture; which of its tiers a copy was is for the hidden mark to say.
+    assert "medium" in {one["tier"] for one in answer["found"]}
+
+
+def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(stack, leak, tmp_path):
+    image, shown = leak
+    (tmp_path / "a.jpg").write_bytes(CHANGES["re-encoded"](shown))
+    (tmp_path / "b.png").write_bytes(pictures.photograph("coffee.png"))
+    (tmp_path / "c.txt").write_text("no picture")
+    (tmp_path / "d.png").write_bytes(pictures.encoded(Image.new("RGB", (300, 300), "white"), "PNG"))
+    (tmp_path / "e.png").write_bytes(pictures.encoded(Image.new("RGB", (3, 2)), "PNG"))
+    lines = tmp_path / "matches.csv"
+    done = nightlight(stack, tmp_path, "--csv", lines, "--json")
+    answers = {Path(answer["file"]).name: answer for answer in json.loads(done.stdout)}
+    assert answers["a.jpg"]["found"]
+    assert "no format of the allow-list" in answers["c.txt"]["error"]
+    for nothing in ("b.png", "d.png", "e.png"):
+        assert answers[nothing]["found"] == []
+        assert answers[nothing]["error"] is None
+    assert answers["d.png"]["quality"] == 0
+    first, *rest = lines.read_text().splitlines()
+    assert first == "file,distance,image_id,profile_id,tier,state,rendered_at"
+    assert any(image.image_id in line for line in rest)
+
+
+def test_who_asked_is_in_the_audit_log_and_the_copy_is_not_kept(stack, leak, tmp_path):
+    from sqlalchemy import select
+
+    from nightlight.catalogue.tables import audit
+
+    path = tmp_path / "found.jpg"
+    path.write_bytes(CHANGES["re-encoded"](leak[1]))
+    (answer,) = traced(stack, path)
+    with stack.catalogue.reading() as tx:
+        rows = tx.connection.execute(select(audit).where(audit.c.event == "trace.asked")).all()
+    assert any(row.detail == {"sha256": answer["sha256"]} and row.actor.startswith("cli:") for row in rows)
+
+
+def test_an_index_that_was_harmed_is_made_again(stack, leak, tmp_path, index):
+    path = tmp_path / "found.jpg"
+    path.write_bytes(CHANGES["re-encoded"](leak[1]))
+    assert nightlight(stack, "--rebuild").returncode == 0
+    (index / "manifest.json").write_text("{")
+    assert traced(stack, path)[0]["found"]
+
+
+def test_an_index_of_another_time_is_made_again(stack, leak, tmp_path, index):
+    """As after a restore: the numbers are there, and stand for other hashes."""
+    path = tmp_path / "found.jpg"
+    path.write_bytes(CHANGES["re-encoded"](leak[1]))
+    (before,) = traced(stack, path)
+    with stack.catalogue.reading() as tx:
+        rows = tx.hashes.after(0, limit=1000)
+    HashIndex.discard(index)
+    with HashIndex(index, write=True) as wrong:
+        wrong.extend([(rows[at - 1][0].to_bytes(KEY_BYTES, "big"), row[1]) for at, row in enumerate(rows)])
+    assert traced(stack, path)[0]["found"] == before["found"]
+
+
+def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
+    client.declare("gone", band="age_16_17", assurance="verified", region="eu")
+    image = client.wait(client.upload("gone", pictures.photograph("chelsea.png")).image_id)
+    (decision,) = client.decide("peer", "profile", [("gone", "connection")])
+    path = tmp_path / "found.webp"
+    path.write_bytes(httpx.get(decision.url).content)
+    assert traced(stack, path)[0]["found"][0]["image_id"] == image.image_id
+    client.delete_image(image.image_id)
+
+    def erased():
+        with stack.catalogue.reading() as tx:
+            return "image.erased" in [entry.event for entry in tx.audit.of_image(image.image_id)] or None
+
+    eventually(erased)
+    assert traced(stack, path)[0]["found"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [((), "name a file or a folder"), (("/nowhere.jpg",), "there is no such file")]
+)
+def test_what_cannot_be_traced_is_one_line_and_exit_2(stack, arguments, said):
+    done = nightlight(stack, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
