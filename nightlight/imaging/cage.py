@@ -9,10 +9,8 @@ is gone. A child that is killed, or takes too long, costs its picture.
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -22,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from nightlight.errors import CageUnavailable, CorruptImage, DecoderDied, ImageTooLarge, SettingsRefused
-from nightlight.imaging.caged import ANSWER_HEAD, INSIDE, MAX_DETAIL, receive, send
+from nightlight.errors import CageUnavailable, DecoderDied, SettingsRefused
+from nightlight.imaging.answers import failure_in, how_it_ended, pixels_of
+from nightlight.imaging.caged import ANSWER_HEAD, receive, send
 from nightlight.imaging.crop import LONGEST, most_pixels
 from nightlight.imaging.frame import Stages
 from nightlight.imaging.headers import Format
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 # Large memory pages, for which a fresh child pays fewer page faults; and one heap, so that the limit on address
 # space is a limit on memory.
 _MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
-_REFUSALS = {error.code: error for error in (CorruptImage, ImageTooLarge)}
-_ODDEST_MS = 1e6
 # A child that has answered is gone within this time, or its helper is killed with it.
 _DEATH_S = 2.0
 _BELLS = 1 << 16
@@ -147,7 +144,7 @@ class Cage:
             "threads": heic,
         }
         with stages.stage("cage"):
-            return _pixels(self.ask(request, data, answer_bytes=room), header, edge, stages)
+            return pixels_of(self.ask(request, data, answer_bytes=room), header, edge, stages)
 
     def ask(self, request: dict[str, Any], data: bytes, *, answer_bytes: int) -> memoryview:
         """Put one request and its bytes to the helper; return the answer, valid until the next one.
@@ -176,8 +173,8 @@ class Cage:
         finally:
             self._upload.clear()
         if ended is not None:
-            how = _how(ended)
-            message = f"the decoder was ended: {how}{_failed(answer)}"
+            how = how_it_ended(ended)
+            message = f"the decoder was ended: {how}{failure_in(answer)}"
             raise DecoderDied(message, how=how)
         return answer
 
@@ -270,44 +267,6 @@ def _ready(timeout_s: float, *descriptors: int) -> list[int]:
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
     return [descriptor for descriptor, _ in poll.poll(timeout_s * 1000)]
-
-
-def _pixels(answer: memoryview, header: Header, edge: int, stages: Stages) -> Image.Image:
-    """Return the frame of an answer, after checking every number in it."""
-    try:
-        head = json.loads(bytes(answer[:ANSWER_HEAD]))
-        if refused := head.get("refused"):
-            raise _REFUSALS[refused](str(head.get("detail", "")))
-        width, height = head["width"], head["height"]
-        if not (type(width) is int and type(height) is int and width >= 1 and height >= 1):
-            raise ValueError(head)
-        if min(width, height) > edge or ANSWER_HEAD + width * height * 3 > len(answer):
-            raise ValueError(head)
-        for stage in INSIDE:
-            ms = head["stages"].get(stage, 0.0)
-            if isinstance(ms, float) and 0 <= ms < _ODDEST_MS:
-                stages.ms[stage] = stages.ms.get(stage, 0.0) + ms
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"{header.format}: the decoder's answer makes no sense"
-        raise DecoderDied(message, how="nonsense") from error
-    return Image.frombytes("RGB", (width, height), answer[ANSWER_HEAD : ANSWER_HEAD + width * height * 3])
-
-
-def _failed(answer: memoryview) -> str:
-    """Return what a decoder that failed had to say, as far as it can be printed."""
-    try:
-        said = json.loads(bytes(answer[:ANSWER_HEAD])).get("failed", "")
-    except (ValueError, AttributeError, RecursionError):
-        return ""
-    return f": {said[:MAX_DETAIL]}" if isinstance(said, str) and said.isprintable() and said else ""
-
-
-def _how(ended: dict[str, Any]) -> str:
-    number = ended.get("signal")
-    try:
-        return signal.Signals(number).name if isinstance(number, int) else f"exit {ended.get('code')}"
-    except ValueError:
-        return f"signal {number}"
 
 
 def _environment() -> dict[str, str]:
