@@ -6,11 +6,14 @@ python bench/matching.py [--hashes N]
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as a worker has it
 
 import numpy as np
 import peers

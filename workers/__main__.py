@@ -9,9 +9,11 @@ import sys
 import tempfile
 import threading
 
-# Both are read when billiard and prometheus_client are imported, so they are set before anything else:
+# These are read when billiard, numpy and prometheus_client are imported, so they are set before anything else:
 # SIGTERM, which service managers send, begins a soft shutdown; children's metrics are added up in a folder.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+# One worker child has one core: numpy's own threads would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 _METRICS_DIR = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="nightlight-metrics-"))
 
 from typing import TYPE_CHECKING  # noqa: E402

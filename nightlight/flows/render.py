@@ -66,7 +66,7 @@ class RenditionMade(Protocol):
         ...
 
     def canonical(self, side: int) -> Any:
-        """Return its pixels as published but for the encoder, uint8 (side, side, 3)."""
+        """Return its luma as published but for the encoder, uint8 (side, side)."""
         ...
 
     @property

@@ -59,7 +59,7 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Traces copies by their perceptual hash. ``look`` gives a copy's pixels, uint8 (512, 512, 3), one way or two."""
+    """Traces copies by their perceptual hash. ``look`` gives a copy's luma, uint8 (512, 512), one way or two."""
 
     catalogue: Catalogue
     folder: Path

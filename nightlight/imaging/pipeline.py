@@ -78,7 +78,7 @@ class Rendition:
     blurhash: str | None = None
 
     def canonical(self, side: int) -> np.ndarray:
-        """Return its pixels before they were encoded, uint8 (side, side, 3), RGB."""
+        """Return its luma before it was encoded, uint8 (side, side)."""
         return canonical(self.picture, side)
 
 
@@ -177,8 +177,8 @@ class Pipeline:
 
 
 def canonical(picture: Image.Image, side: int) -> np.ndarray:
-    """Return ``picture`` (RGB) stretched to ``side`` pixels a side, uint8 (side, side, 3)."""
-    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    """Return the luma of ``picture`` (RGB) stretched to ``side`` pixels a side, uint8 (side, side)."""
+    return np.asarray(picture.convert("L").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
 def _resized(picture: Image.Image, edge: int) -> Image.Image:

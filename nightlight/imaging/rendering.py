@@ -60,7 +60,7 @@ class Rendering:
         return rendered.renditions, rendered.stages
 
     def look(self, data: bytes, side: int = 512) -> list[np.ndarray]:
-        """Return the pixels of an image file that nobody trusts, uint8 (side, side, 3): whole, and its middle square.
+        """Return the luma of an image file that nobody trusts, uint8 (side, side): whole, and its middle square.
 
         Raises ImageRefused and its kinds, or DecoderDied.
         """

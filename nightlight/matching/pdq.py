@@ -47,14 +47,16 @@ class Hashed:
 
 
 def pdq(pixels: np.ndarray) -> Hashed:
-    """Return the hashes of ``pixels``, uint8 (CANONICAL, CANONICAL, 3), RGB.
+    """Return the hashes of ``pixels``, uint8 (CANONICAL, CANONICAL, 3), RGB; or, without the last, their luma.
 
-    Raises ValueError for another shape or dtype.
+    Luma is ITU-R BT.601's, which Pillow's mode L holds rounded: a bit or two of the hash may differ for that. Raises
+    ValueError for another shape or dtype.
     """
-    if pixels.shape != (CANONICAL, CANONICAL, 3) or pixels.dtype != np.uint8:
-        message = f"PDQ takes uint8 pixels of shape ({CANONICAL}, {CANONICAL}, 3), not {pixels.dtype} {pixels.shape}"
+    if pixels.shape not in {(CANONICAL, CANONICAL, 3), (CANONICAL, CANONICAL)} or pixels.dtype != np.uint8:
+        message = f"PDQ takes uint8 pixels of shape ({CANONICAL}, {CANONICAL}[, 3]), not {pixels.dtype} {pixels.shape}"
         raise ValueError(message)
-    small = _REDUCTION @ (pixels @ _LUMA) @ _REDUCTION.T
+    luma = pixels @ _LUMA if pixels.ndim == 3 else pixels.astype(np.float32)  # noqa: PLR2004 - rows, columns, colours
+    small = _REDUCTION @ luma @ _REDUCTION.T
     waves = _DCT @ small @ _DCT.T
     # Mirroring and turning the picture is negating and transposing its waves.
     across, down, both = waves * _MIRROR, waves * _MIRROR[:, None], waves * _MIRROR * _MIRROR[:, None]

@@ -38,6 +38,14 @@ def test_it_is_what_the_reference_gives(name):
     assert abs(found.quality - quality) <= 1
 
 
+@pytest.mark.parametrize("name", REFERENCE)
+def test_luma_will_do(name):
+    image = photograph(name).resize((CANONICAL, CANONICAL), Image.Resampling.BOX)
+    whole, luma = pdq(np.asarray(image)), pdq(np.asarray(image.convert("L")))
+    assert distance(whole.hashes, luma.hashes).max() <= 4
+    assert abs(whole.quality - luma.quality) <= 2
+
+
 TURNS = {
     1: Image.Transpose.ROTATE_90,
     2: Image.Transpose.ROTATE_180,
@@ -85,7 +93,7 @@ def test_a_picture_with_nothing_in_it_has_no_quality():
     "pixels",
     [
         np.zeros((64, 64, 3), np.uint8),
-        np.zeros((CANONICAL, CANONICAL), np.uint8),
+        np.zeros((CANONICAL, CANONICAL, 1), np.uint8),
         np.zeros((CANONICAL, CANONICAL, 4), np.uint8),
         np.zeros((CANONICAL, CANONICAL, 3), np.float32),
     ],
