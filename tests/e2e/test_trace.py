@@ -43,9 +43,9 @@ def traced(stack, *paths):
 
 @pytest.fixture(scope="module")
 def leak(stack, client):
-    """A photograph that is served, and its medium rendition as a connection gets it."""
+    """A photograph that no other test uploads, and its medium rendition as a connection gets it."""
     client.declare("leaky", band="age_16_17", assurance="verified", region="eu")
-    image = client.wait(client.upload("leaky", pictures.photograph()).image_id)
+    image = client.wait(client.upload("leaky", pictures.photograph("motorcycle_left.png")).image_id)
     assert image.state == "ready"
     (decision,) = client.decide("peer", "profile", [("leaky", "connection")])
     return image, pictures.opened(httpx.get(decision.url).content).convert("RGB")
@@ -131,7 +131,7 @@ def test_an_index_of_another_time_is_made_again(stack, leak, tmp_path, index):
 
 def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
     client.declare("gone", band="age_16_17", assurance="verified", region="eu")
-    image = client.wait(client.upload("gone", pictures.photograph("chelsea.png")).image_id)
+    image = client.wait(client.upload("gone", pictures.photograph("retina.jpg")).image_id)
     (decision,) = client.decide("peer", "profile", [("gone", "connection")])
     path = tmp_path / "found.webp"
     path.write_bytes(httpx.get(decision.url).content)
