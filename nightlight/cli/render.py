@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from nightlight.cli.files import read_image
 from nightlight.errors import InvalidInput
 from nightlight.imaging.crop import Region
 from nightlight.imaging.recipe import drawn_with, recipes
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from nightlight.imaging.pipeline import Rendered, Rendition
     from nightlight.policy.table import Table as PolicyTable
 
-MAX_BYTES = 20_000_000
 SHEET = "sheet.png"
 REPORT = "report.json"
 
@@ -38,7 +38,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     from nightlight.imaging.probe import Caps
     from nightlight.settings import MarkSettings
 
-    data = _read(picture)
+    data = read_image(picture)
     region = _region(crop)
     compiled = compile_folder(policy)
     table = compiled.table
@@ -68,22 +68,11 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
         _show(report, out)
 
 
-def _read(picture: Path) -> bytes:
-    try:
-        if picture.stat().st_size > MAX_BYTES:
-            message = f"{picture}: at most {MAX_BYTES} bytes"
-            raise InvalidInput(message)
-        return picture.read_bytes()
-    except OSError as error:
-        message = f"{picture}: {error.strerror}"
-        raise InvalidInput(message) from error
-
-
 def _region(crop: str | None) -> Region | None:
     if crop is None:
         return None
     try:
-        return Region.parse(crop, max_side=16_384)
+        return Region.parse(crop)
     except ValueError as error:
         message = f"--crop: {error}"
         raise InvalidInput(message) from error
@@ -125,7 +114,7 @@ def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: b
 
 
 def _show(report: dict[str, Any], out: Path) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # a file's name is no markup
     sure = [face for face in report["faces"] if face["confidence"] >= _sure()]
     found = (
         f"{len(sure)} face{'s' if len(sure) != 1 else ''}" if sure else "no sure face: the whole picture counts as one"

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from nightlight.cli.files import read_image
 from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
 from nightlight.settings import Settings
 from nightlight.wiring import tracing
@@ -21,7 +22,6 @@ from nightlight.wiring import tracing
 if TYPE_CHECKING:
     from nightlight.flows.trace import Trace
 
-MAX_BYTES = 20_000_000
 NOTHING_FOUND = 1
 # How a row of the table and of the CSV reads.
 _COLUMNS = ("file", "distance", "image_id", "profile_id", "tier", "state", "rendered_at")
@@ -67,10 +67,8 @@ def _one(trace: Trace, path: Path) -> dict[str, Any]:
     """Return what is known of one file; what cannot be read as an image says why."""
     answer: dict[str, Any] = {"file": str(path), "found": [], "error": None}
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return {**answer, "error": f"more than {MAX_BYTES} bytes"}
-        traced = trace.trace(path.read_bytes(), actor=f"cli:{os.environ.get('USER') or os.getuid()}")
-    except (ImageRefused, DecoderDied, OSError) as error:
+        traced = trace.trace(read_image(path), actor=f"cli:{os.environ.get('USER') or os.getuid()}")
+    except (ImageRefused, DecoderDied, InvalidInput) as error:
         return {**answer, "error": str(error)}
     found = [{**asdict(one), "rendered_at": one.rendered_at.isoformat()} for one in traced.found]
     return {**answer, "sha256": traced.sha256, "quality": traced.quality, "searched": traced.searched, "found": found}
@@ -82,11 +80,12 @@ def _write(path: Path, answers: Sequence[dict[str, Any]]) -> None:
         writer.writerow(_COLUMNS)
         for answer in answers:
             for one in answer["found"]:
-                writer.writerow([answer["file"], *(one[column] for column in _COLUMNS[1:])])
+                # Absolute: a spreadsheet takes a name that begins with "=" for a formula.
+                writer.writerow([Path(answer["file"]).absolute(), *(one[column] for column in _COLUMNS[1:])])
 
 
 def _show(answers: Sequence[dict[str, Any]]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # a file's name is no markup
     table = Table()
     for column in _COLUMNS:
         table.add_column(column.replace("_", " "), justify="right" if column == "distance" else "left")

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 # Rows that are read from the catalogue at once.
 _BATCH = 10_000
-_SYNCED = "synced"
+# Numbers are given when a row is written and seen when its transaction ends, so a lower one may come after a higher:
+# at most so many are on their way at once (four tiers, 250 pictures published at the same moment).
+_LATE = 1_000
 # At most so many origins are told of one copy: more means that the picture is a common one.
 MOST = 20
 
@@ -92,7 +94,6 @@ class Trace:
         from nightlight.matching.index import HashIndex
 
         HashIndex.discard(self.folder)
-        (self.folder / _SYNCED).unlink(missing_ok=True)
         with self._synced(progress) as index:
             index.merge()
             return len(index)
@@ -106,20 +107,20 @@ class Trace:
             index = HashIndex(self.folder, write=True)
         except IndexBroken:
             HashIndex.discard(self.folder)
-            (self.folder / _SYNCED).unlink(missing_ok=True)
             index = HashIndex(self.folder, write=True)
         with index:
-            mark = self.folder / _SYNCED
-            last = int(mark.read_text("ascii")) if mark.exists() else 0
+            known = {int.from_bytes(key, "big") for key in index.newest(4 * _LATE)}
+            last = max(0, max(known, default=0) - _LATE)
             while True:
                 with self.catalogue.reading() as tx:
                     rows = tx.hashes.after(last, limit=_BATCH)
                 if not rows:
                     break
-                index.extend([(number.to_bytes(KEY_BYTES, "big"), hash_) for number, hash_ in rows])
                 last = rows[-1][0]
-                mark.write_text(str(last), "ascii")
-                progress(len(rows))
+                fresh = [(number.to_bytes(KEY_BYTES, "big"), hash_) for number, hash_ in rows if number not in known]
+                if fresh:
+                    index.extend(fresh)
+                progress(len(fresh))
             yield index
 
     def _search(self, queries: Sequence[Any]) -> tuple[list[Found], int]:

@@ -112,7 +112,10 @@ class Cage:
         )
         theirs.close()
         self._connection = ours
-        hello = self._receive(self._limits.start_s)
+        try:
+            hello = self._receive(self._limits.start_s)
+        except OSError:  # nothing within the time, or the connection broke
+            hello = None
         if not hello or hello.get("ready") is not True:
             self.stop()
             message = "the caged decoder did not start; its own message is above this one"

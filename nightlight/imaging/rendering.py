@@ -36,8 +36,11 @@ class Rendering:
         """Return a warning, or nothing; raise SettingsRefused if this process's children could not render."""
         from nightlight.imaging import confine
         from nightlight.imaging.decode import available
+        from nightlight.imaging.face import missing
 
         self._design()
+        if what := missing():
+            raise SettingsRefused(what)
         if self._settings.intake.heic and Format.HEIC not in available():
             message = "NIGHTLIGHT_INTAKE_HEIC is on and pillow-heif is not installed; install nightlight[heic]"
             raise SettingsRefused(message)
@@ -55,7 +58,7 @@ class Rendering:
         self, data: bytes, asked: Sequence[Recipe], crop: str | None
     ) -> tuple[list[Rendition], dict[str, float]]:
         """Return the renditions of an original, and the CPU milliseconds of each stage."""
-        region = Region.parse(crop, max_side=self._settings.intake.max_side) if crop else None
+        region = Region.parse(crop) if crop else None  # bounded when it was accepted
         rendered = self._built().render(data, asked, region=region)
         return rendered.renditions, rendered.stages
 

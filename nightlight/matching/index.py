@@ -92,7 +92,17 @@ class HashIndex:
 
     @staticmethod
     def discard(folder: Path) -> None:
-        """Take a broken index off the disk, so that another can be built in its place."""
+        """Take an index off the disk, so that another can be built in its place; raise Conflict if it is written to."""
+        if not folder.is_dir():
+            return
+        lock = _lock(folder)
+        try:
+            HashIndex._remove(folder)
+        finally:
+            os.close(lock)
+
+    @staticmethod
+    def _remove(folder: Path) -> None:
         for path in (folder / _MANIFEST, folder / _ADDED, folder / _TAKEN):
             path.unlink(missing_ok=True)
         for path in folder.glob("s[0-9]*"):
@@ -113,6 +123,15 @@ class HashIndex:
         self._tail_keys += [key for key, _ in rows]
         if len(self._tail_hashes) >= self._seal_at:
             self.seal()
+
+    def newest(self, count: int) -> list[bytes]:
+        """Return the keys of the hashes that were added last, at most ``count``."""
+        found = self._tail_keys[-count:]
+        for segment in reversed(self._segments):
+            if len(found) >= count:
+                break
+            found = [bytes(key) for key in segment.keys[-(count - len(found)) :]] + found
+        return found
 
     def take_out(self, key: bytes) -> None:
         """Take everything under a key out: it is not found from now on, and gone from the disk after ``merge``."""
@@ -178,14 +197,7 @@ class HashIndex:
 
     def _begin_writing(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            self._lock = None
-            message = f"{self._folder}: another process writes to this index"
-            raise Conflict(message) from error
+        self._lock = _lock(self._folder)
 
     def _load(self) -> None:
         manifest = self._folder / _MANIFEST
@@ -253,6 +265,18 @@ class HashIndex:
         for path in self._folder.glob("s[0-9]*"):
             if path.name not in names:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _lock(folder: Path) -> int:
+    """Return the descriptor that holds the right to write; raise Conflict if somebody else has it."""
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        message = f"{folder}: another process writes to this index"
+        raise Conflict(message) from error
+    return lock
 
 
 def _checked(key: bytes) -> bytes:

@@ -95,6 +95,15 @@ def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(st
     assert any(image.image_id in line for line in rest)
 
 
+def test_a_name_that_looks_like_markup_is_a_name(stack, tmp_path):
+    path = tmp_path / "[" / "red].txt"  # which reads as the end of something red
+    path.parent.mkdir()
+    path.write_text("no picture")
+    done = nightlight(stack, path)
+    assert done.returncode == 1, done.stderr
+    assert "no format of the" in " ".join(done.stdout.split())
+
+
 def test_who_asked_is_in_the_audit_log_and_the_copy_is_not_kept(stack, leak, tmp_path):
     from sqlalchemy import select
 

@@ -1,6 +1,5 @@
 """The cage from outside and from inside: what a decoder that an upload has taken over could do."""
 
-import contextlib
 import json
 import os
 import signal
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.errors import CorruptImage, DecoderDied, ImageTooLarge, SettingsRefused
+from nightlight.errors import CageUnavailable, CorruptImage, DecoderDied, ImageTooLarge, SettingsRefused
 from nightlight.imaging import cage as cage_module
 from nightlight.imaging import confine
 from nightlight.imaging.cage import Cage, CageLimits
@@ -162,16 +161,35 @@ def test_a_picture_over_which_the_decoder_warns_is_dealt_with_like_any_other(cag
     data = pictures.encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
     at = data.index(b"acTL") + 4
     broken = data[:at] + bytes(4) + data[at + 4 :]  # no frames at all
-    with pytest.warns(UserWarning, match="Invalid APNG"), contextlib.suppress(CorruptImage):
-        Uncaged().frame(broken, probe(broken, Caps()), edge=48)
-    with contextlib.suppress(CorruptImage):
-        cage.frame(broken, probe(broken, Caps()), edge=48)
+    before = cage.pid
+    with pytest.warns(UserWarning, match="Invalid APNG"):
+        outside = outcome(Uncaged(), broken)
+    assert outcome(cage, broken) == outside
+    assert cage.alive
+    assert cage.pid == before
+
+
+def outcome(frames, data):
+    """The pixels that come of a picture, or the word that it is refused with."""
+    try:
+        return frames.frame(data, probe(data, Caps()), edge=48).tobytes()
+    except CorruptImage as error:
+        return error.code
 
 
 def test_more_memory_than_is_let_is_a_picture_too_large():
     data = pictures.encoded(pictures.gradient(3000, 3000), "PNG")
     with Cage(CageLimits(memory_bytes=20_000_000)) as cage, pytest.raises(ImageTooLarge, match="more memory"):
         cage.frame(data, probe(data, Caps()), edge=64)
+
+
+def test_a_helper_that_never_says_that_it_is_ready_is_not_waited_for_and_not_left_running():
+    cage = Cage(CageLimits(start_s=0.5), module="tests.support.silent", folder=Path.cwd())
+    with closing(cage):
+        for _ in range(2):  # nor is it taken for a good one the next time
+            with pytest.raises(CageUnavailable):
+                cage.start()
+            assert not cage.alive
 
 
 def test_a_helper_that_was_killed_is_replaced(cage):
@@ -197,7 +215,7 @@ def test_the_helper_ends_with_its_parent():
     helper = int(os.read(read, 20))
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
-    eventually(lambda: not _runs(helper) or None)
+    assert eventually(lambda: not _runs(helper) or None)
 
 
 def _runs(pid):

