@@ -140,5 +140,7 @@ class Images:
         return [(row.name, row.format) for row in self._connection.execute(query)]
 
     def drop_renditions(self, image_id: ImageId) -> None:
-        """Forget an image's renditions."""
+        """Forget an image's renditions, and what the image's own row tells of its pixels."""
         self._connection.execute(delete(renditions).where(renditions.c.image_id == image_id))
+        told = {"blurhash": None, "crop": None}
+        self._connection.execute(update(images).where(images.c.image_id == image_id).values(told))

@@ -120,13 +120,13 @@ class Intake:
         header = probe(mapped, caps_of(self.limits), edge=self.edge())
         region = _region(crop, header) if crop is not None else None
         upload.seek(0)
-        # The crop is a part of what is asked for: the same key with another crop is another request.
-        digest, content = hashlib.sha256(f"{region}\n".encode()), hashlib.sha256()
+        digest = hashlib.sha256()
         while block := upload.read(_BLOCK):
             digest.update(block)
-            content.update(block)
-        fingerprint = digest.hexdigest() if region else content.hexdigest()
-        return _Inspected(header, size, content.hexdigest(), fingerprint, str(region) if region else None)
+        sha256 = fingerprint = digest.hexdigest()
+        if region:  # a part of what is asked for: the same key with another crop is another request
+            fingerprint = hashlib.sha256(f"{sha256}\n{region}".encode()).hexdigest()
+        return _Inspected(header, size, sha256, fingerprint, str(region) if region else None)
 
     def _accept(
         self,

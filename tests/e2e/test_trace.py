@@ -140,7 +140,7 @@ def test_an_index_of_another_time_is_made_again(stack, leak, tmp_path, index):
 
 def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
     client.declare("gone", band="age_16_17", assurance="verified", region="eu")
-    image = client.wait(client.upload("gone", pictures.photograph("retina.jpg")).image_id)
+    image = client.wait(client.upload("gone", pictures.photograph("retina.jpg"), crop=(100, 100, 1200, 1200)).image_id)
     (decision,) = client.decide("peer", "profile", [("gone", "connection")])
     path = tmp_path / "found.webp"
     path.write_bytes(httpx.get(decision.url).content)
@@ -153,6 +153,11 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
 
     eventually(erased)
     assert traced(stack, path)[0]["found"] == []
+    with stack.catalogue.reading() as tx:
+        left = tx.images.get(image.image_id)
+        hashed = tx.hashes.origins([number for number, _ in tx.hashes.after(0, limit=10_000)])
+    assert (left.blurhash, left.crop) == (None, None)
+    assert image.image_id not in {origin.image_id for origin in hashed.values()}
 
 
 @pytest.mark.parametrize(
