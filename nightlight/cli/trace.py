@@ -92,7 +92,9 @@ def _show(answers: Sequence[dict[str, Any]]) -> None:
     for answer in answers:
         for one in answer["found"]:
             table.add_row(answer["file"], *(str(one[column]) for column in _COLUMNS[1:]))
+    if table.row_count:
+        console.print(table)
+    for answer in answers:
         if not answer["found"]:
             said = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
-            table.add_row(answer["file"], "", said)
-    console.print(table)
+            console.print(f"{answer['file']}: {said}", soft_wrap=True)
