@@ -8,57 +8,16 @@ same time gets the same URL (caches hit) and not all URLs of a page expire at on
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from nightlight.errors import SettingsRefused
+from nightlight.keyring import KeyRing
 
-MIN_KEY_BYTES = 32
 _SIGNATURE_BYTES = 16
-_KEY_ID = re.compile(r"[a-z0-9]{2}")
 # base64url of 16 bytes is 22 characters and two of padding, which are left out.
 _SIGNATURE = re.compile(r"[A-Za-z0-9_-]{22}")
 _EXPIRY = re.compile(r"[1-9][0-9]{9}")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRing:
-    """Signing keys by id; the first signs, all verify. The keys never print."""
-
-    keys: Mapping[str, bytes] = field(repr=False)
-
-    @property
-    def signing_id(self) -> str:
-        """Return the id of the key that signs."""
-        return next(iter(self.keys))
-
-    @classmethod
-    def parse(cls, text: str) -> KeyRing:
-        """Return the ring that ``id:base64,id:base64`` describes, or raise SettingsRefused without its text."""
-        keys: dict[str, bytes] = {}
-        for part in text.split(","):
-            key_id, _, encoded = part.strip().partition(":")
-            if not _KEY_ID.fullmatch(key_id) or key_id in keys:
-                message = "a URL signing key needs an id of its own, of two lower-case letters or digits"
-                raise SettingsRefused(message)
-            keys[key_id] = decode_key(encoded, f"URL signing key '{key_id}'")
-        return cls(keys)
-
-
-def decode_key(encoded: str, what: str) -> bytes:
-    """Return the bytes of a base64 key, or raise SettingsRefused naming ``what`` (never the key)."""
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) < MIN_KEY_BYTES:
-        message = f"{what} must be base64 of at least {MIN_KEY_BYTES} bytes"
-        raise SettingsRefused(message)
-    return key
 
 
 class UrlSigner:
