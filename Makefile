@@ -8,6 +8,7 @@
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
 #   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
+#   make bench-mark     the hidden mark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
@@ -23,7 +24,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench bench-face bench-matching fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,19s/^# \{0,1\}//p' Makefile
@@ -74,6 +75,10 @@ bench: setup
 bench-face: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-face.txt
 	@$(BIN)/python bench/face.py $(ARGS)
+
+bench-mark: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-mark.txt
+	@$(BIN)/python bench/mark.py $(ARGS)
 
 bench-matching: setup
 	@$(BIN)/python bench/matching.py $(ARGS)

@@ -36,6 +36,11 @@ FACE_DETECTOR_FAILURES = Counter(
     "nightlight_face_detector_failures_total", "Pictures over which the face detector broke; they were softened whole."
 )
 DECODERS_DIED = Counter("nightlight_decoders_died_total", "Decoders that were killed over a picture, or took too long.")
+UNREADABLE_MARKS = Counter(
+    "nightlight_unreadable_marks_total",
+    "Renditions whose hidden mark did not read back: left out (required) or published all the same (best_effort).",
+    ["wanted"],
+)
 PUBLISHED = Counter("nightlight_outbox_published_total", "Outbox messages the broker has confirmed.")
 PUBLISH_FAILURES = Counter("nightlight_outbox_failures_total", "Outbox messages the broker did not confirm.")
 POLICY_REFUSED = Counter("nightlight_policy_refused_total", "Looks for a changed policy that kept the last good one.")

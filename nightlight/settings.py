@@ -295,6 +295,18 @@ class MarkSettings(BaseSettings):
     )
 
 
+class HiddenMarkSettings(BaseSettings):
+    """The hidden mark, in tiers that ask for one. Only workers, and whoever traces, need its keys."""
+
+    model_config = _config("NIGHTLIGHT_HIDDEN_MARK_")
+
+    keys: SecretStr | None = Field(
+        default=None,
+        description="Keys of the hidden mark, as `id:base64,id:base64`: the first marks, all are looked for when "
+        "tracing. Each more takes a search about a second longer; one that is lost can never be read again.",
+    )
+
+
 class MatchingSettings(BaseSettings):
     """Perceptual hashes, by which found copies are traced."""
 
@@ -332,6 +344,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "service": ServiceSettings,
     "worker": WorkerSettings,
     "mark": MarkSettings,
+    "hidden_mark": HiddenMarkSettings,
     "matching": MatchingSettings,
     "log": LogSettings,
 }
@@ -351,6 +364,7 @@ class Settings:
     service: ServiceSettings
     worker: WorkerSettings
     mark: MarkSettings
+    hidden_mark: HiddenMarkSettings
     matching: MatchingSettings
     log: LogSettings
 

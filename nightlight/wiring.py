@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.delivery.access import Verifier
 from nightlight.delivery.names import Names
-from nightlight.delivery.tokens import KeyRing, UrlSigner, decode_key
+from nightlight.delivery.tokens import UrlSigner
 from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight.flows.count import DecisionCounter
 from nightlight.flows.decide import Decide
@@ -34,6 +34,7 @@ from nightlight.flows.rollout import Rollout
 from nightlight.flows.trace import Trace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
+from nightlight.keyring import KeyRing, decode_key
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
 from nightlight.policy.signing import PublicKeys
@@ -43,6 +44,7 @@ from nightlight.store.port import PutOnly
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
     from nightlight.store.port import ObjectStore, PutStore
+    from nightlight.watermark.detect import Looked
 
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
@@ -201,13 +203,19 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
 
 @contextmanager
 def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
-    """Give what traces found copies: the catalogue, the cage, and the index in the data folder."""
+    """Give what traces found copies: the catalogue, the cage, the mark's keys, and the index in the data folder."""
     catalogue = build_catalogue(settings)
     rendering = Rendering(settings)
     try:
         migrate.check_current(catalogue.engine)
         folder = settings.matching.index_dir or settings.general.data_dir / "index"
-        yield Trace(catalogue, folder.resolve(), rendering.look, clock)
+        policy = _policy(settings, catalogue)
+
+        def detect(pixels: Any) -> Looked:
+            sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
+            return rendering.detect(pixels, sorted(sides))
+
+        yield Trace(catalogue, folder.resolve(), rendering.look, detect, clock)
     finally:
         rendering.close()
         catalogue.close()
@@ -290,7 +298,8 @@ def _name_key(settings: Settings) -> bytes:
 
 
 def _delivery(settings: Settings) -> tuple[Names, UrlSigner]:
-    ring = KeyRing.parse(require(settings.delivery.signing_keys, "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"))
+    variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
+    ring = KeyRing.parse(require(settings.delivery.signing_keys, variable), variable)
     return Names(_name_key(settings)), UrlSigner(ring, settings.delivery.base_url)
 
 

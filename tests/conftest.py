@@ -5,6 +5,7 @@ from hypothesis import settings
 
 from nightlight.imaging.cage import Cage
 from nightlight.imaging.face import FaceDetector
+from nightlight.imaging.hidden import HiddenMark
 from nightlight.imaging.mark import Design
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
@@ -47,7 +48,7 @@ def cage():
 
 @pytest.fixture(scope="session")
 def pipeline(caps, cage):
-    return Pipeline(caps, cage, FaceDetector(), Design())
+    return Pipeline(caps, cage, FaceDetector(), Design(), HiddenMark(bytes(range(32))))
 
 
 @pytest.fixture(scope="session")

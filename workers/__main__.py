@@ -73,7 +73,7 @@ def _readiness(house: WorkerHouse, app: Celery) -> health.Readiness:
 
 
 def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
-    warning = house.rendering.check()
+    warning = house.rendering.check(house.policy.current().recipes)
     if warning:
         logs.get("worker").warning("worker.not_shut_in", detail=warning)
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))

@@ -13,6 +13,9 @@ lock pyproject.toml --extra server --overrides infra/requirements/overrides-serv
 for extra in bench bench-images bench-face; do
   lock pyproject.toml --extra dev --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
 done
+# Of ultralytics, imgaug and invisible-watermark only pictures, networks and single modules are used.
+lock pyproject.toml --extra dev --extra bench-mark --overrides infra/requirements/overrides-mark.in \
+  -c infra/requirements/dev.txt -o infra/requirements/bench-mark.txt
 # thumbor wants an older Pillow than ours: the bench gives it an environment of its own.
 printf 'thumbor>=7.8\n' | lock - -o infra/requirements/bench-thumbor.txt
 printf 'hatchling>=1.27\n' | lock - -c infra/requirements/dev.txt -o infra/requirements/build.txt

@@ -1,13 +1,13 @@
-"""Perceptual hashes of renditions: what an index is made from, and what a match leads back to."""
+"""What leads back to a rendition: its perceptual hash, from which an index is made, and its hidden mark."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, func, insert, select
 
 from nightlight.catalogue.tables import images, rendition_hashes, renditions
 from nightlight.ids import ImageId, ProfileId
@@ -27,15 +27,23 @@ class HashRow:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a hash leads back to."""
+    """What a hash or a hidden mark leads back to.
 
-    hash_id: int
+    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``mark`` for one without a hidden mark.
+    ``published_at`` is when the image was first shown, ``shown_until`` when another took its place, or None.
+    """
+
+    hash_id: int | None
     image_id: ImageId
     profile_id: ProfileId
     tier: str
+    variant: int
     state: str
-    hash: bytes
+    hash: bytes | None
+    mark: int | None
     rendered_at: datetime
+    published_at: datetime | None
+    shown_until: datetime | None
 
 
 class Hashes:
@@ -63,24 +71,49 @@ class Hashes:
 
     def origins(self, hash_ids: Sequence[int]) -> dict[int, Origin]:
         """Return what these hashes lead back to; those that are not here any more are left out."""
-        query = (
-            select(
-                rendition_hashes.c.hash_id,
-                renditions.c.image_id,
-                images.c.profile_id,
-                renditions.c.tier,
-                images.c.state,
-                rendition_hashes.c.hash,
-                renditions.c.created_at,
-            )
-            .select_from(rendition_hashes)
-            .join(renditions, renditions.c.name == rendition_hashes.c.name)
-            .join(images, images.c.image_id == renditions.c.image_id)
-            .where(rendition_hashes.c.hash_id.in_(hash_ids))
-        )
+        query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))
         return {row.hash_id: Origin(*row) for row in self._connection.execute(query)}
+
+    def marked(self, mark: int, *, limit: int = 20) -> list[Origin]:
+        """Return the renditions whose hidden mark says ``mark``: variants of one, or nothing if it was erased."""
+        query = _origins().where(renditions.c.mark == mark).order_by(renditions.c.variant).limit(limit)
+        return [Origin(*row) for row in self._connection.execute(query)]
+
+    def short_marked(self, short_mark: int, variant: int, *, limit: int = 200) -> list[Origin]:
+        """Return the small renditions whose hidden mark says ``short_mark`` of 16 bits: one in 65,536 of all."""
+        said = renditions.c.short_mark == short_mark, renditions.c.variant == variant
+        query = _origins().where(*said).order_by(renditions.c.created_at.desc()).limit(limit)
+        return [Origin(*row) for row in self._connection.execute(query)]
 
     def drop(self, image_id: ImageId) -> None:
         """Forget the hashes of an image's renditions."""
         names = select(renditions.c.name).where(renditions.c.image_id == image_id)
         self._connection.execute(delete(rendition_hashes).where(rendition_hashes.c.name.in_(names)))
+
+
+def _origins() -> Select[Any]:
+    later = images.alias("later")
+    replaced = (
+        select(func.min(later.c.ready_at))
+        .where(later.c.profile_id == images.c.profile_id, later.c.sequence > images.c.sequence)
+        .correlate(images)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            rendition_hashes.c.hash_id,
+            renditions.c.image_id,
+            images.c.profile_id,
+            renditions.c.tier,
+            renditions.c.variant,
+            images.c.state,
+            rendition_hashes.c.hash,
+            renditions.c.mark,
+            renditions.c.created_at,
+            images.c.ready_at,
+            replaced,
+        )
+        .select_from(renditions)
+        .join(images, images.c.image_id == renditions.c.image_id)
+        .outerjoin(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
+    )

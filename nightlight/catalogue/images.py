@@ -54,7 +54,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class RenditionRow:
-    """One rendition as published; ``name`` is its opaque name and its key in the store."""
+    """One rendition as published; ``name`` is its opaque name and its key in the store.
+
+    ``mark`` is the number that its hidden mark says (0 to 2**56 - 1; None where it has none), ``short_mark``
+    the 16 bits of it that a small rendition carries, ``mark_agreement`` how
+    well that read back, in thousandths.
+    """
 
     name: str
     tier: str
@@ -66,6 +71,10 @@ class RenditionRow:
     height: int
     sha256: str
     face_px: int | None = None
+    mark: int | None = None
+    short_mark: int | None = None
+    variant: int = 0
+    mark_agreement: int | None = None
 
 
 class Images:

@@ -174,6 +174,7 @@ class Profiles:
             .outerjoin(images, and_(images.c.image_id == profiles.c.current_image_id, images.c.state == "ready"))
             .outerjoin(renditions, renditions.c.image_id == images.c.image_id)
             .where(profiles.c.profile_id.in_(profile_ids), profiles.c.state == LIVE)
+            .order_by(renditions.c.variant)
         )
         found: dict[ProfileId, Shown] = {}
         for row in self._connection.execute(query):
@@ -181,7 +182,9 @@ class Profiles:
             if known is None:
                 known = Shown(_profile(row), row.image_band, bool(row.released), {}, row.blurhash)
                 found[row.profile_id] = known
-            if row.tier is not None:
+            if (
+                row.tier is not None and row.tier not in known.renditions
+            ):  # the first variant, until viewers are told apart
                 edge = max(row.width, row.height)
                 known.renditions[row.tier] = ShownRendition(row.name, row.format, edge, row.face_px)
         return found

@@ -114,8 +114,14 @@ renditions = Table(
     Column("height", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("face_px", Integer),
+    # What its hidden mark says, of 56 bits; the 16 of them that a small rendition carries; which variant it is; how
+    # well the mark read back, in thousandths.
+    Column("mark", BigInteger, index=True),
+    Column("short_mark", Integer, index=True),
+    Column("variant", Integer, nullable=False),
+    Column("mark_agreement", Integer),
     Column("created_at", UtcDateTime, nullable=False),
-    UniqueConstraint("image_id", "tier"),
+    UniqueConstraint("image_id", "tier", "variant"),
 )
 
 # Numbers are never given twice (a sequence; AUTOINCREMENT): an index knows hashes by them.

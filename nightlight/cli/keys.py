@@ -17,6 +17,7 @@ from nightlight.settings import AuthSettings
 JWKS = "callers.jwks.json"
 PRIVATE = "caller.private.jwk.json"
 DELIVERY = "delivery.json"
+HIDDEN_MARK = "hidden_mark.json"
 # Who signs bundles, and who approves what opens: two teams, so two keys.
 PUBLISHER = "publisher"
 SAFETY = "safety"
@@ -38,6 +39,8 @@ def init(data_dir: Path) -> Path:
             _write(folder / f"{team}.jwks.json", public)
     if not (folder / DELIVERY).exists():
         _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
+    if not (folder / HIDDEN_MARK).exists():
+        _write(folder / HIDDEN_MARK, {"keys": f"m1:{_secret()}"})
     return folder
 
 
@@ -51,6 +54,7 @@ def environment(data_dir: Path) -> dict[str, str]:
         "NIGHTLIGHT_POLICY_SAFETY_KEYS": str((folder / f"{SAFETY}.jwks.json").resolve()),
         "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
         "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
+        "NIGHTLIGHT_HIDDEN_MARK_KEYS": _read(folder / HIDDEN_MARK)["keys"],
     }
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SHEET = "sheet.png"
 REPORT = "report.json"
+# What is rendered here is looked at and thrown away: its hidden marks say 0, under a key that everybody knows.
+_EXAMPLE_KEY = bytes(32)
 
 
 def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bool) -> None:
@@ -33,6 +35,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     from nightlight.imaging.cage import Cage
     from nightlight.imaging.decode import available
     from nightlight.imaging.face import FaceDetector
+    from nightlight.imaging.hidden import HiddenMark
     from nightlight.imaging.mark import Design
     from nightlight.imaging.pipeline import Pipeline
     from nightlight.imaging.probe import Caps
@@ -48,7 +51,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
         {name: tier.model_dump() for name, tier in table.tiers.items()}, order=compiled.pack.vocabulary.outcomes.tier
     )
     with Cage(require_seccomp=not confine.why_not()) as cage:
-        pipeline = Pipeline(Caps(formats=available()), cage, FaceDetector(), design)
+        pipeline = Pipeline(Caps(formats=available()), cage, FaceDetector(), design, HiddenMark(_EXAMPLE_KEY))
         # The first picture pays for what is loaded once; the second is what a worker's pictures cost.
         wanted = drawn_with(made, design.digest)
         pipeline.render(data, wanted, region=region)
@@ -79,7 +82,8 @@ def _region(crop: str | None) -> Region | None:
 
 
 def _name(rendition: Rendition) -> str:
-    return f"{rendition.recipe.tier}.{'jpg' if rendition.recipe.format == 'jpeg' else rendition.recipe.format}"
+    variant = f"-{rendition.variant}" if rendition.variant else ""
+    return f"{rendition.recipe.tier}{variant}.{'jpg' if rendition.recipe.format == 'jpeg' else rendition.recipe.format}"
 
 
 def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: bool) -> dict[str, Any]:
@@ -107,10 +111,19 @@ def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: b
                 "face_px_made": round(rendition.face_px, 2) if rendition.face_px is not None else None,
                 "detail_px": rendition.grid,
                 "blurhash": rendition.blurhash,
+                "hidden_mark": rendition.recipe.hidden_mark,
+                "hidden_mark_agreement": None if rendition.agreement is None else round(rendition.agreement, 2),
             }
             for rendition in rendered.renditions
         ],
     }
+
+
+def _read_back(tier: dict[str, Any]) -> str:
+    if tier["hidden_mark"] == "none":
+        return "none"
+    agreement = tier["hidden_mark_agreement"]
+    return "no" if agreement is None else f"{agreement:.2f}"
 
 
 def _show(report: dict[str, Any], out: Path) -> None:
@@ -124,7 +137,7 @@ def _show(report: dict[str, Any], out: Path) -> None:
         f"{100 * report['face_share']:.0f} % of the square"
     )
     table = Table()
-    for title in ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "file"):
+    for title in ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "mark reads", "file"):
         table.add_column(title, justify="left" if title in {"tier", "file"} else "right")
     for tier in report["tiers"]:
         budget, made = tier["face_px"], tier["face_px_made"]
@@ -135,6 +148,7 @@ def _show(report: dict[str, Any], out: Path) -> None:
             "none" if budget is None else f"{budget} px",
             "" if made is None else f"{made:.1f} px",
             f"{tier['detail_px']} px",
+            _read_back(tier),
             tier["file"],
         )
     console.print(table)

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from nightlight.cli.files import read_image
 from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
+from nightlight.flows.trace import plain
 from nightlight.settings import Settings
 from nightlight.wiring import tracing
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 NOTHING_FOUND = 1
 # How a row of the table and of the CSV reads.
-_COLUMNS = ("file", "distance", "image_id", "profile_id", "tier", "state", "rendered_at")
+_COLUMNS = (
+    "file", "by", "distance", "image_id", "profile_id", "tier", "variant", "state", "published_at", "shown_until",
+)  # fmt: skip
 
 
 def run(given: Sequence[Path], *, rebuild: bool, csv_file: Path | None, as_json: bool) -> int:
@@ -70,8 +72,7 @@ def _one(trace: Trace, path: Path) -> dict[str, Any]:
         traced = trace.trace(read_image(path), actor=f"cli:{os.environ.get('USER') or os.getuid()}")
     except (ImageRefused, DecoderDied, InvalidInput) as error:
         return {**answer, "error": str(error)}
-    found = [{**asdict(one), "rendered_at": one.rendered_at.isoformat()} for one in traced.found]
-    return {**answer, "sha256": traced.sha256, "quality": traced.quality, "searched": traced.searched, "found": found}
+    return {**answer, **plain(traced)}
 
 
 def _write(path: Path, answers: Sequence[dict[str, Any]]) -> None:
@@ -91,10 +92,20 @@ def _show(answers: Sequence[dict[str, Any]]) -> None:
         table.add_column(column.replace("_", " "), justify="right" if column == "distance" else "left")
     for answer in answers:
         for one in answer["found"]:
-            table.add_row(answer["file"], *(str(one[column]) for column in _COLUMNS[1:]))
+            table.add_row(answer["file"], *("" if one[column] is None else str(one[column]) for column in _COLUMNS[1:]))
     if table.row_count:
         console.print(table)
     for answer in answers:
         if not answer["found"]:
             said = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
             console.print(f"{answer['file']}: {said}", soft_wrap=True)
+        mark = answer.get("mark")
+        if mark:
+            doubt = f"; {mark['doubt']}" if mark["doubt"] else ""
+            console.print(
+                f"{answer['file']}: hidden mark read ({mark['how']}), agreement {mark['agreement']:.2f}, "
+                f"by chance less than {mark['chance']:.1e}{doubt}",
+                soft_wrap=True,
+            )
+        elif answer.get("present"):
+            console.print(f"{answer['file']}: a hidden mark of ours is there, too damaged to be read", soft_wrap=True)

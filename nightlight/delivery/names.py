@@ -10,6 +10,8 @@ from nightlight.ids import ImageId
 
 # 20 bytes of HMAC-SHA256 are 160 bits, and exactly 32 characters of base32 without padding.
 _BYTES = 20
+# 56 bits: two of a billion renditions share a number with a probability of one in a thousand each; a trace tells both.
+MARK_BYTES = 7
 NAME_PATTERN = r"^[a-z2-7]{32}$"
 
 # The largest rendition that is written or served: 1024 x 1024 at WebP's worst is well under it.
@@ -29,18 +31,24 @@ class Names:
         """Take a key of at least 32 bytes."""
         self._key = key
 
-    def rendition(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> str:
+    def rendition(self, image_id: ImageId, tier: str, generation: int, recipe: str, variant: int = 0) -> str:
         """Return the name of a rendition: the same inputs give the same name, any other input another."""
-        return self._derive("rendition", image_id, tier, str(generation), recipe)
+        return self._encoded("rendition", image_id, tier, str(generation), recipe, *([str(variant)] if variant else []))
+
+    def mark(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> int:
+        """Return the number that the hidden marks of a tier's renditions say: 0 to 2**56 - 1, alike in all variants."""
+        return int.from_bytes(self._derive("mark", image_id, tier, str(generation), recipe)[:MARK_BYTES], "big")
 
     def placeholder(self) -> str:
         """Return the name that the placeholder goes by: of the same shape as all others."""
-        return self._derive("placeholder")
+        return self._encoded("placeholder")
 
-    def _derive(self, *parts: str) -> str:
+    def _encoded(self, *parts: str) -> str:
+        return base64.b32encode(self._derive(*parts)[:_BYTES]).decode().lower()
+
+    def _derive(self, *parts: str) -> bytes:
         message = b"".join(len(part).to_bytes(2, "big") + part.encode() for part in parts)
-        digest = hmac.new(self._key, message, hashlib.sha256).digest()[:_BYTES]
-        return base64.b32encode(digest).decode().lower()
+        return hmac.new(self._key, message, hashlib.sha256).digest()
 
 
 def object_key(name: str, extension: str) -> str:

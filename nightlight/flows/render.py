@@ -14,8 +14,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,13 +70,28 @@ class RenditionMade(Protocol):
         ...
 
     @property
+    def variant(self) -> int:
+        """Which of its tier's variants it is, from 0."""
+        ...
+
+    @property
+    def agreement(self) -> float | None:
+        """How well its hidden mark read back, 0 to 1; None where there is none to read."""
+        ...
+
+    @property
     def blurhash(self) -> str | None:
         """Its BlurHash, where it is the preview's."""
         ...
 
 
-# Bytes of an original, and its owner's crop, to its renditions, with the CPU milliseconds of each stage.
-Pipeline = Callable[[bytes, Sequence["Recipe"], str | None], tuple[Sequence[RenditionMade], dict[str, float]]]
+# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, with the CPU
+# milliseconds of each stage.
+Pipeline = Callable[
+    [bytes, Sequence["Recipe"], str | None, Mapping[str, int]], tuple[Sequence[RenditionMade], dict[str, float]]
+]
+# The rows that are planned, by tier and variant.
+_Planned = dict[tuple[str, int], RenditionRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,8 @@ class Render:
             return self._discard(lease, names)
         try:
             original = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes)
-            made, stages = self.pipeline(original.data, recipes, image.crop)
+            numbers = {tier: row.mark for (tier, _), row in names.items() if row.mark is not None}
+            made, stages = self.pipeline(original.data, recipes, image.crop, numbers)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
             return self._refuse(lease, images.REJECTED, error.code)
@@ -115,37 +131,42 @@ class Render:
             return self._refuse(lease, images.FAILED, "original_missing")
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
-        rows = [self._put(rendition, names[rendition.recipe.tier]) for rendition in made]
+        rows = [self._put(rendition, names[rendition.recipe.tier, rendition.variant]) for rendition in made]
         blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
         ending = self._publish(lease, image, rows, _hashes(made, rows), blurhash)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
-    def _plan(
-        self, lease: jobs.Lease, recipes: Sequence[Recipe]
-    ) -> tuple[images.Image | None, dict[str, RenditionRow]]:
+    def _plan(self, lease: jobs.Lease, recipes: Sequence[Recipe]) -> tuple[images.Image | None, _Planned]:
         with self.work.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id) if image else None
             if image is None or profile is None or image.state != images.PENDING:
                 return image, {}
             planned = {
-                recipe.tier: RenditionRow(
-                    name=self.names.rendition(image.image_id, recipe.tier, profile.generation, recipe.digest),
-                    tier=recipe.tier,
-                    generation=profile.generation,
-                    recipe=recipe.digest,
-                    format=recipe.format,
-                    bytes=0,
-                    width=0,
-                    height=0,
-                    sha256="",
-                    face_px=recipe.face_px,
-                )
+                (recipe.tier, variant): self._row(recipe, image, profile.generation, variant)
                 for recipe in recipes
+                for variant in range(recipe.variants)
             }
             tx.jobs.plan(lease, [_key(row) for row in planned.values()])
         return image, planned
+
+    def _row(self, recipe: Recipe, image: images.Image, generation: int, variant: int) -> RenditionRow:
+        named = image.image_id, recipe.tier, generation, recipe.digest
+        return RenditionRow(
+            name=self.names.rendition(*named, variant),
+            tier=recipe.tier,
+            generation=generation,
+            recipe=recipe.digest,
+            format=recipe.format,
+            bytes=0,
+            width=0,
+            height=0,
+            sha256="",
+            face_px=recipe.face_px,
+            mark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
+            variant=variant,
+        )
 
     def _put(self, rendition: RenditionMade, planned: RenditionRow) -> RenditionRow:
         """Write one rendition; if an earlier attempt wrote it, what it wrote stands."""
@@ -164,17 +185,14 @@ class Render:
         elif self.renditions.head(key).size != len(rendition.data):
             message = f"{key}: the store did not keep what was put"
             raise StoreUnavailable(message)
-        return RenditionRow(
-            name=planned.name,
-            tier=planned.tier,
-            generation=planned.generation,
-            recipe=planned.recipe,
-            format=planned.format,
+        return replace(
+            planned,
             bytes=len(data),
             width=rendition.width,
             height=rendition.height,
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
-            face_px=planned.face_px,
+            short_mark=_short(planned.mark, rendition.width),
+            mark_agreement=None if rendition.agreement is None else round(1000 * rendition.agreement),
         )
 
     def _publish(
@@ -204,7 +222,7 @@ class Render:
                 tx.jobs.finish(lease, now)
                 tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
         if ending == "deleted":
-            return self._discard(lease, {row.tier: row for row in rows})
+            return self._discard(lease, {(row.tier, row.variant): row for row in rows})
         return ending
 
     def _refuse(self, lease: jobs.Lease, state: str, reason: str) -> str:
@@ -219,7 +237,7 @@ class Render:
             )
         return state
 
-    def _discard(self, lease: jobs.Lease, rows: dict[str, RenditionRow]) -> str:
+    def _discard(self, lease: jobs.Lease, rows: _Planned) -> str:
         """Take back whatever this or an earlier attempt wrote: the image was deleted meanwhile."""
         with self.work.catalogue.transaction() as tx:
             keys = set(tx.jobs.planned_keys(lease.image_id)) | {_key(row) for row in rows.values()}
@@ -230,6 +248,15 @@ class Render:
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, self.work.clock())
         return "deleted"
+
+
+def _short(mark: int | None, side: int) -> int | None:
+    """Return what a rendition of ``side`` pixels carries of its mark, where that is not the whole."""
+    from nightlight.watermark.embed import LEAST_SIDE, fitting
+    from nightlight.watermark.payload import Payload
+
+    carried = fitting(Payload(mark), side) if mark is not None and side >= LEAST_SIDE else None
+    return carried.rendition if carried is not None and carried.short else None
 
 
 def _hashes(made: Sequence[RenditionMade], rows: Sequence[RenditionRow]) -> list[HashRow]:

@@ -4,8 +4,9 @@
 
     sync       the index takes in what was published since it was last asked; a broken one is made again
     look       the copy goes through the cage, like any upload that nobody trusts
+    read       its hidden mark, which names one rendition                          (watermark.detect)
     search     its perceptual hash, as it is, turned and mirrored, among those of all renditions
-    origin     the catalogue says what a near hash leads back to; what was erased leads nowhere
+    origin     the catalogue says what the mark and near hashes lead back to; what was erased leads nowhere
 
 Nothing of the copy is kept but its SHA-256 in the audit log, with who asked.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,11 @@ from nightlight.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.hashes import Origin
     from nightlight.clock import Clock
+    from nightlight.imaging.rendering import Look
     from nightlight.matching.index import HashIndex
+    from nightlight.watermark.detect import Detection, Looked
 
 # Rows that are read from the catalogue at once.
 _BATCH = 10_000
@@ -37,23 +41,62 @@ _LATE = 1_000
 MOST = 20
 
 
+# A picture whose whole is this far, of 256 bits, from the rendition that its mark names is another picture: strangers
+# are 128 apart, with a deviation of 8, and edits that leave a whole picture whole stay far under it.
+ANOTHER = 90
+BITS = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One rendition that the copy may come from; ``distance`` of 256 bits, at most 31: the nearest is the likeliest."""
+    """One rendition that the copy may come from.
+
+    ``by`` is ``mark``, ``hash`` or ``mark+hash``. ``distance`` is that of the hashes, of 256 bits: a match is at most
+    31, the nearest the likeliest; None where there is no hash to compare. It was shown from ``published_at`` until
+    ``shown_until`` (None: another has not taken its place).
+    """
 
     image_id: ImageId
     profile_id: ProfileId
     tier: str
+    variant: int
     state: str
     rendered_at: datetime
-    distance: int
+    published_at: datetime | None
+    shown_until: datetime | None
+    by: str
+    distance: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRead:
+    """The hidden mark of a copy.
+
+    ``number`` is of 56 bits, or of 16 where ``short``, which names a rendition only together with a hash. ``chance``
+    bounds the probability that a picture without a mark reads as one. ``doubt`` says why it may not belong here.
+    """
+
+    number: int
+    variant: int
+    short: bool
+    key_id: str
+    agreement: float
+    chance: float
+    how: str
+    mirrored: bool
+    doubt: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """What is known of a copy: its SHA-256, its hash's quality (under 50 it says nothing), what it may come from."""
+    """What is known of a copy: its SHA-256, its mark, its hash's quality (under 50 it says nothing), its origins.
+
+    ``present`` says that there is a hidden mark of this deployment, whether or not it could be read.
+    """
 
     sha256: str
+    mark: MarkRead | None
+    present: bool
     quality: int
     searched: int
     found: tuple[Found, ...]
@@ -61,11 +104,15 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Traces copies by their perceptual hash. ``look`` gives a copy's luma, uint8 (512, 512), one way or two."""
+    """Traces copies by their hidden mark and their perceptual hash.
+
+    ``look`` gives a copy's pixels and its luma, uint8 (512, 512), one way or two; ``detect`` reads the mark.
+    """
 
     catalogue: Catalogue
     folder: Path
-    look: Callable[[bytes], Sequence[Any]]
+    look: Callable[[bytes], Look]
+    detect: Callable[[Any], Looked]
     clock: Clock
 
     def trace(self, data: bytes, *, actor: str) -> Traced:
@@ -75,19 +122,51 @@ class Trace:
         brings the index up to date.
         """
         from nightlight.matching.pdq import LEAST_QUALITY, pdq
+        from nightlight.watermark.detect import PRESENT
 
         sha256 = hashlib.sha256(data).hexdigest()
         with self.catalogue.transaction() as tx:
             tx.audit.append("trace.asked", now=self.clock(), actor=actor, detail={"sha256": sha256})
-        hashed = [pdq(pixels) for pixels in self.look(data)]
+        look = self.look(data)
+        looked = self.detect(look.pixels)
+        hashed = [pdq(pixels) for pixels in look.hashed]
         quality = max(one.quality for one in hashed)
         queries = [row for one in hashed if one.quality >= LEAST_QUALITY for row in one.hashes]
         try:
-            found, searched = self._search(queries)
+            near, searched = self._search(queries)
         except IndexBroken:
             self.rebuild()
-            found, searched = self._search(queries)
-        return Traced(sha256, quality, searched, tuple(found[:MOST]))
+            near, searched = self._search(queries)
+        mark, found = self._merged(looked.detection, near, queries)
+        present = mark is not None or looked.present >= PRESENT
+        return Traced(sha256, mark, present, quality, searched, tuple(found[:MOST]))
+
+    def _merged(
+        self, read: Detection | None, near: dict[Origin, int], queries: Sequence[Any]
+    ) -> tuple[MarkRead | None, list[Found]]:
+        """Return the mark, and the origins that it and the hashes lead back to: by the mark first, then the nearest."""
+        named: dict[Origin, int | None] = {}
+        doubt = None
+        if read is not None and read.payload.short:
+            with self.catalogue.reading() as tx:
+                said = tx.hashes.short_marked(read.payload.rendition, read.payload.variant)
+            distances = {one: near.get(one, _distance(one, queries)) for one in said}
+            named = dict(sorted(distances.items(), key=lambda one: BITS if one[1] is None else one[1]))
+            if not near.keys() & named.keys():
+                doubt = f"{len(named)} small renditions say this, and the hash of none is near: it may be none of them"
+        elif read is not None:
+            with self.catalogue.reading() as tx:
+                origins = tx.hashes.marked(read.payload.rendition)
+            named = {one: _distance(one, queries) for one in origins if one.variant == read.payload.variant}
+            if not named:
+                doubt = "nothing is published under this mark: it was erased, or is of another deployment"
+            elif read.how == "whole" and all(distance is None or distance > ANOTHER for distance in named.values()):
+                doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
+        ways = {origin: "mark+hash" if origin in near else "mark" for origin in named}
+        by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
+        by_hash.sort(key=lambda one: (one[1], one[0].rendered_at, one[0].tier))
+        found = [_found(origin, distance, ways[origin]) for origin, distance in named.items()]
+        return _mark_read(read, doubt), found + [_found(*one) for one in by_hash]
 
     def rebuild(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Make the index again from the catalogue; return how many hashes are in it."""
@@ -123,8 +202,8 @@ class Trace:
                 progress(len(fresh))
             yield index
 
-    def _search(self, queries: Sequence[Any]) -> tuple[list[Found], int]:
-        """Return what these hashes lead to, the nearest first, and among how many it was looked for."""
+    def _search(self, queries: Sequence[Any]) -> tuple[dict[Origin, int], int]:
+        """Return what these hashes lead to with the distance of each, and among how many it was looked for."""
         with self._synced() as index:
             nearest: dict[int, int] = {}
             for query in queries:
@@ -133,25 +212,72 @@ class Trace:
                     nearest[number] = min(match.distance, nearest.get(number, match.distance))
             return self._origins(index, nearest, queries), len(index)
 
-    def _origins(self, index: HashIndex, nearest: dict[int, int], queries: Sequence[Any]) -> list[Found]:
-        import numpy as np
-
-        from nightlight.matching.pdq import distance
+    def _origins(self, index: HashIndex, nearest: dict[int, int], queries: Sequence[Any]) -> dict[Origin, int]:
         from nightlight.matching.segment import KEY_BYTES
 
         if not nearest:
-            return []
+            return {}
         with self.catalogue.reading() as tx:
             origins = tx.hashes.origins(sorted(nearest))
         for number in nearest.keys() - origins.keys():  # erased since
             index.take_out(number.to_bytes(KEY_BYTES, "big"))
         for number, origin in origins.items():
-            stored = np.frombuffer(origin.hash, np.uint8)
-            if min(int(distance(stored, query)) for query in queries) != nearest[number]:
+            if _distance(origin, queries) != nearest[number]:
                 message = f"hash {number} is another one in the catalogue: the index belongs to another time"
                 raise IndexBroken(message)
-        found = [
-            Found(origin.image_id, origin.profile_id, origin.tier, origin.state, origin.rendered_at, nearest[number])
-            for number, origin in origins.items()
-        ]
-        return sorted(found, key=lambda one: (one.distance, one.rendered_at, one.tier))
+        return {origin: nearest[number] for number, origin in origins.items()}
+
+
+def _distance(origin: Origin, queries: Sequence[Any]) -> int | None:
+    """Return how far an origin's hash is from the nearest of ``queries``, of 256 bits; None where one has no hash."""
+    import numpy as np
+
+    from nightlight.matching.pdq import distance
+
+    if origin.hash is None or not queries:
+        return None
+    stored = np.frombuffer(origin.hash, np.uint8)
+    return min(int(distance(stored, query)) for query in queries)
+
+
+def plain(traced: Traced) -> dict[str, Any]:
+    """Return what is known of a copy as JSON holds it."""
+
+    def said(value: object) -> object:
+        return value.isoformat() if isinstance(value, datetime) else value
+
+    return {
+        **asdict(traced),
+        "found": [{name: said(value) for name, value in asdict(one).items()} for one in traced.found],
+    }
+
+
+def _found(origin: Origin, distance: int | None, by: str) -> Found:
+    return Found(
+        image_id=origin.image_id,
+        profile_id=origin.profile_id,
+        tier=origin.tier,
+        variant=origin.variant,
+        state=origin.state,
+        rendered_at=origin.rendered_at,
+        published_at=origin.published_at,
+        shown_until=origin.shown_until,
+        by=by,
+        distance=distance,
+    )
+
+
+def _mark_read(read: Detection | None, doubt: str | None) -> MarkRead | None:
+    if read is None:
+        return None
+    return MarkRead(
+        number=read.payload.rendition,
+        variant=read.payload.variant,
+        short=read.payload.short,
+        key_id=read.key_id,
+        agreement=read.agreement,
+        chance=read.chance,
+        how=read.how,
+        mirrored=read.mirrored,
+        doubt=doubt,
+    )

@@ -10,12 +10,13 @@
     resize     from the tier before, or, under a face budget, from a grid of that much detail
     mark       the visible mark
     encode     the bytes, and a look that nothing else is in them
+    hide       the hidden mark, just before encoding, and read back from the bytes     (hidden)
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,13 +24,16 @@ import numpy as np
 from PIL import Image
 
 from nightlight import logs, metrics
+from nightlight.errors import SettingsRefused
 from nightlight.imaging import crop, detail, face
 from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.encode import encode
 from nightlight.imaging.frame import Stages
 from nightlight.imaging.headers import Header
+from nightlight.imaging.hidden import HiddenMark, Marked
 from nightlight.imaging.mark import Design
 from nightlight.imaging.probe import Caps, probe
+from nightlight.watermark.payload import Payload
 
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region
@@ -64,7 +68,9 @@ class Rendition:
     """One finished picture: its bytes, its size in pixels, and its BlurHash where it is the preview's.
 
     ``grid`` is the side in pixels of the grid that it was made from: the detail that is in it. ``face_px`` is how
-    much of that lies across the widest face there may be; None where the tier has no budget.
+    much of that lies across the widest face there may be; None where the tier has no budget. ``variant`` counts from
+    0 where the tier has several; ``agreement`` is how well the hidden mark reads back, None where there is none to
+    read.
     """
 
     recipe: Recipe
@@ -76,6 +82,8 @@ class Rendition:
     picture: Image.Image
     face_px: float | None = None
     blurhash: str | None = None
+    variant: int = 0
+    agreement: float | None = None
 
     def canonical(self, side: int) -> np.ndarray:
         """Return its luma before it was encoded, uint8 (side, side)."""
@@ -107,12 +115,22 @@ class Pipeline:
     frames: Frames
     faces: Finds
     design: Design
+    hidden: HiddenMark | None = None
 
-    def render(self, data: bytes, recipes: Sequence[Recipe], *, region: Region | None = None) -> Rendered:
-        """Return one rendition for each recipe (largest edge first, as ``recipes`` are sorted).
+    def render(
+        self,
+        data: bytes,
+        recipes: Sequence[Recipe],
+        *,
+        region: Region | None = None,
+        numbers: Mapping[str, int] | None = None,
+    ) -> Rendered:
+        """Return the renditions of each recipe (largest edge first, as ``recipes`` are sorted): one, or its variants.
 
-        ``region`` is the owner's crop. Raises UnsupportedFormat, ImageTooLarge or CorruptImage: trying the same
-        bytes again gives the same; and DecoderDied or CageUnavailable.
+        ``region`` is the owner's crop. ``numbers`` are what the hidden marks say, by tier: 0 to 2**56 - 1. A tier
+        that requires a mark has no rendition where the mark does not read back. Raises UnsupportedFormat,
+        ImageTooLarge or CorruptImage: trying the same bytes again gives the same; DecoderDied or CageUnavailable;
+        and SettingsRefused where a mark is asked for and there is no key.
         """
         stages = Stages()
         edge = max(recipe.edge for recipe in recipes)
@@ -141,30 +159,59 @@ class Pipeline:
                 pictures[recipe.crop] = picture
             with stages.stage("mark"):
                 marked = self.design.draw(shown, recipe.visible_mark) if recipe.visible_mark != "none" else shown
+            preview = None
+            if recipe.preview:
+                with stages.stage("encode"):
+                    preview = blurhash(marked)
+            detail_side = min(grid, canvas)
+            for variant in range(recipe.variants):
+                made = self._finished(marked, recipe, (numbers or {}).get(recipe.tier, 0), variant, stages)
+                if made is None:
+                    continue
+                renditions.append(
+                    Rendition(
+                        recipe,
+                        made.data,
+                        canvas,
+                        canvas,
+                        hashlib.sha256(made.data).hexdigest(),
+                        detail_side,
+                        made.picture,
+                        detail_side * widest / side if recipe.face_px is not None else None,
+                        preview,
+                        variant,
+                        made.agreement,
+                    )
+                )
+        return Rendered(renditions, stages.ms, header, frame.size, square, faces, widest / side)
+
+    def _finished(
+        self, picture: Image.Image, recipe: Recipe, number: int, variant: int, stages: Stages
+    ) -> Marked | None:
+        """Return a rendition's bytes, marked if its tier asks for it; None where a mark that must be there is not."""
+
+        def encoded(image: Image.Image) -> bytes:
             with stages.stage("encode"):
-                encoded = encode(
-                    marked,
+                return encode(
+                    image,
                     format=recipe.format,
                     quality=recipe.quality,
                     effort=recipe.effort,
                     max_bytes=recipe.max_bytes,
                 )
-                preview = blurhash(marked) if recipe.preview else None
-            detail_side = min(grid, canvas)
-            renditions.append(
-                Rendition(
-                    recipe,
-                    encoded,
-                    canvas,
-                    canvas,
-                    hashlib.sha256(encoded).hexdigest(),
-                    detail_side,
-                    marked,
-                    detail_side * widest / side if recipe.face_px is not None else None,
-                    preview,
-                )
-            )
-        return Rendered(renditions, stages.ms, header, frame.size, square, faces, widest / side)
+
+        if recipe.hidden_mark == "none":
+            return Marked(picture, encoded(picture), None, None)
+        if self.hidden is None:
+            message = f"tier '{recipe.tier}' asks for a hidden mark; set NIGHTLIGHT_HIDDEN_MARK_KEYS"
+            raise SettingsRefused(message)
+        made = self.hidden.mark(picture, recipe, Payload(number, variant), encoded, stages)
+        if made.agreement is None:
+            metrics.UNREADABLE_MARKS.labels(recipe.hidden_mark).inc()
+            logs.get("imaging").warning("mark.unreadable", tier=recipe.tier, wanted=recipe.hidden_mark)
+            if recipe.hidden_mark == "required":
+                return None
+        return made
 
     def _find(self, frame: Image.Image) -> list[face.Face]:
         """Return the faces of a frame; none where the detector breaks, so that the whole picture counts as one."""

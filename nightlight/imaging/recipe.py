@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from nightlight.errors import PolicyRefused
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
-PIPELINE_VERSION = 2
+PIPELINE_VERSION = 3
 
 MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
 
 # Steps that a tier may name and this release does not have. A later release takes its line away.
 NOT_INSTALLED = {
-    "hidden_mark": "none",
     "provenance": "none",
 }
 # What a tier says of itself that makes no difference to its pixels.
@@ -28,7 +27,9 @@ class Recipe:
     """One tier's recipe; the fields are those of ``tiers.yaml``.
 
     ``edge`` and ``face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target. ``design`` is the digest
-    of the visible mark's design; ``preview`` says that the BlurHash is made from this tier.
+    of the visible mark's design; ``preview`` says that the BlurHash is made from this tier. ``psnr_at_least``, in
+    dB, is what the hidden mark must leave of the picture; of ``variants`` there are one or two, alike but for that
+    mark.
     """
 
     tier: str
@@ -41,6 +42,8 @@ class Recipe:
     face_px: int | None = None
     visible_mark: str = "none"
     hidden_mark: str = "none"
+    psnr_at_least: int = 40
+    variants: int = 1
     provenance: str = "none"
     design: str = ""
     preview: bool = False

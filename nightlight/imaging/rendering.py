@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from nightlight.errors import SettingsRefused
 from nightlight.imaging.crop import Region
 from nightlight.imaging.headers import Format
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.recipe import drawn_with
+from nightlight.keyring import KeyRing
 from nightlight.settings import CageKind, Environment
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from nightlight.imaging.cage import Cage
     from nightlight.imaging.mark import Design
     from nightlight.imaging.pipeline import Pipeline, Rendition
     from nightlight.imaging.recipe import Recipe
     from nightlight.settings import Settings
+    from nightlight.watermark.detect import Looked
+
+_KEYS = "NIGHTLIGHT_HIDDEN_MARK_KEYS"
+# The pixels of a copy's shorter side that a trace looks at, and the side that is hashed.
+_LOOK_EDGE, _HASH_SIDE = 1024, 512
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A copy as a trace looks at it: its RGB pixels, uint8 (h, w, 3), and its luma for hashing, uint8 (512, 512).
+
+    The latter is the whole and, where that is no square, its middle.
+    """
+
+    pixels: np.ndarray
+    hashed: tuple[np.ndarray, ...]
 
 
 class Rendering:
@@ -32,13 +50,14 @@ class Rendering:
         self._pipeline: Pipeline | None = None
         self._cage: Cage | None = None
 
-    def check(self) -> str:
-        """Return a warning, or nothing; raise SettingsRefused if this process's children could not render."""
+    def check(self, made: tuple[Recipe, ...] = ()) -> str:
+        """Return a warning, or nothing; raise SettingsRefused if this process's children could not render ``made``."""
         from nightlight.imaging import confine
         from nightlight.imaging.decode import available
         from nightlight.imaging.face import missing
 
         self._design()
+        self._must_mark(made)
         if what := missing():
             raise SettingsRefused(what)
         if self._settings.intake.heic and Format.HEIC not in available():
@@ -51,19 +70,26 @@ class Rendering:
         return f"decoders run without seccomp here: {why}" if why else ""
 
     def recipes(self, made: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
-        """Return the recipes as they are drawn here, with this deployment's visible mark."""
+        """Return the recipes as they are drawn here, with this deployment's visible mark.
+
+        Raises SettingsRefused where a tier asks for a hidden mark and there is no key.
+        """
+        self._must_mark(made)
         return drawn_with(made, self._built().design.digest)
 
     def render(
-        self, data: bytes, asked: Sequence[Recipe], crop: str | None
+        self, data: bytes, asked: Sequence[Recipe], crop: str | None, numbers: Mapping[str, int]
     ) -> tuple[list[Rendition], dict[str, float]]:
-        """Return the renditions of an original, and the CPU milliseconds of each stage."""
+        """Return the renditions of an original, and the CPU milliseconds of each stage.
+
+        ``numbers`` are what the hidden marks say, by tier.
+        """
         region = Region.parse(crop) if crop else None  # bounded when it was accepted
-        rendered = self._built().render(data, asked, region=region)
+        rendered = self._built().render(data, asked, region=region, numbers=numbers)
         return rendered.renditions, rendered.stages
 
-    def look(self, data: bytes, side: int = 512) -> list[np.ndarray]:
-        """Return the luma of an image file that nobody trusts, uint8 (side, side): whole, and its middle square.
+    def look(self, data: bytes) -> Look:
+        """Return an image file that nobody trusts, as a trace looks at it.
 
         Raises ImageRefused and its kinds, or DecoderDied.
         """
@@ -71,10 +97,17 @@ class Rendering:
         from nightlight.imaging.pipeline import canonical
 
         pipeline = self._built()
-        header = probe(data, pipeline.caps, edge=side)
-        frame = pipeline.frames.frame(data, header, edge=side)
+        header = probe(data, pipeline.caps, edge=_LOOK_EDGE)
+        frame = pipeline.frames.frame(data, header, edge=_LOOK_EDGE)
         views = [frame] if frame.width == frame.height else [frame, frame.crop(square(*frame.size))]
-        return [canonical(view, side) for view in views]
+        return Look(np.asarray(frame), tuple(canonical(view, _HASH_SIDE) for view in views))
+
+    def detect(self, pixels: np.ndarray, sides: Sequence[int]) -> Looked:
+        """Return the hidden mark found in RGB pixels, uint8 (h, w, 3); ``sides``: those of today's renditions."""
+        from nightlight.watermark.detect import Detector
+
+        ring = self._hidden_mark()
+        return Detector(ring.keys if ring else {}, sides).detect(pixels)
 
     def close(self) -> None:
         """Stop the cage, if there is one."""
@@ -86,6 +119,7 @@ class Rendering:
         if self._pipeline is None:
             from nightlight.imaging.cage import Cage, CageLimits
             from nightlight.imaging.face import FaceDetector
+            from nightlight.imaging.hidden import HiddenMark
             from nightlight.imaging.pipeline import Pipeline
 
             worker = self._settings.worker
@@ -93,7 +127,10 @@ class Rendering:
                 memory_bytes=worker.decode_memory_bytes, cpu_s=math.ceil(worker.decode_s), wall_s=worker.decode_s
             )
             self._cage = Cage(limits, require_seccomp=self._must())
-            self._pipeline = Pipeline(caps_of(self._settings.intake), self._cage, FaceDetector(), self._design())
+            ring = self._hidden_mark()
+            hidden = HiddenMark(ring.keys[ring.signing_id]) if ring else None
+            caps = caps_of(self._settings.intake)
+            self._pipeline = Pipeline(caps, self._cage, FaceDetector(), self._design(), hidden)
         return self._pipeline
 
     def _must(self) -> bool:
@@ -105,3 +142,12 @@ class Rendering:
 
         mark = self._settings.mark
         return Design.read(mark.text, mark.logo, mark.font)
+
+    def _must_mark(self, made: tuple[Recipe, ...]) -> None:
+        if self._hidden_mark() is None and any(recipe.hidden_mark != "none" for recipe in made):
+            message = f"the policy asks for hidden marks and {_KEYS} is not set; `nightlight keys init` makes one"
+            raise SettingsRefused(message)
+
+    def _hidden_mark(self) -> KeyRing | None:
+        keys = self._settings.hidden_mark.keys
+        return KeyRing.parse(keys.get_secret_value(), _KEYS) if keys else None

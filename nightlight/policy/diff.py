@@ -207,7 +207,9 @@ _PROTECTIVE_ORDER = {
     "hidden_mark": ["required", "best_effort", "none"],
     "provenance": ["embedded", "sidecar", "none"],
 }
-_LARGER_OPENS = frozenset({"edge", "face_px", "max_bytes", "quality", "reidentification_at_most"})
+# A mark that may cost less, and fewer variants: a leak is traced less well.
+_LARGER_OPENS = frozenset({"edge", "face_px", "max_bytes", "quality", "reidentification_at_most", "psnr_at_least"})
+_SMALLER_OPENS = frozenset({"variants"})
 
 
 def _recipes(old: Compiled, new: Compiled) -> list[Change]:
@@ -231,6 +233,8 @@ def _recipe_kind(field: str, before: Any, after: Any) -> Kind:
         unlimited = float("inf")
         left, right = (unlimited if value is None else value for value in (before, after))
         return Kind.OPENS if right > left else Kind.CLOSES
+    if field in _SMALLER_OPENS:
+        return Kind.OPENS if after < before else Kind.CLOSES
     order = _PROTECTIVE_ORDER.get(field)
     if order is None:
         return Kind.CHANGES

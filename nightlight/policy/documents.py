@@ -77,6 +77,8 @@ class Tier(Document):
     reidentification_at_most: Share | None = None
     visible_mark: Literal["none", "faint", "clear", "strong"] = "none"
     hidden_mark: Literal["none", "best_effort", "required"] = "none"
+    psnr_at_least: Annotated[Number, Field(ge=36, le=48)] = 40
+    variants: Annotated[Number, Field(ge=1, le=2)] = 1
     provenance: Literal["none", "sidecar", "embedded"] = "none"
 
 

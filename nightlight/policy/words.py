@@ -15,6 +15,7 @@ from nightlight.policy.documents import (
     Retention,
     Rules,
     Same,
+    Tier,
     Tiers,
     Vocabulary,
 )
@@ -23,6 +24,9 @@ from nightlight.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
     from nightlight.policy.source import Path_, Source
+
+# Pixels a side under which a rendition can carry no hidden mark (nightlight.watermark.embed.LEAST_SIDE).
+LEAST_MARKED_EDGE = 64
 
 
 class Words:
@@ -102,7 +106,18 @@ class Words:
                 place = source.place(("tiers", tier, "reidentification_at_most"))
                 message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
                 self._problems.add(place, "claim-without-budget", message)
+            self._check_hidden_mark(source, tier, recipe)
             edge, budget = max(edge, recipe.edge), max(budget, detail)
+
+    def _check_hidden_mark(self, source: Source, tier: str, recipe: Tier) -> None:
+        if recipe.hidden_mark == "none" and recipe.variants > 1:
+            place = source.place(("tiers", tier, "variants"))
+            message = f"tier '{tier}' has variants, which differ in the hidden mark alone, and no hidden mark"
+            self._problems.add(place, "variants-without-mark", message)
+        if recipe.hidden_mark == "required" and recipe.edge < LEAST_MARKED_EDGE:
+            place = source.place(("tiers", tier, "hidden_mark"))
+            message = f"tier '{tier}' requires a hidden mark, which takes an edge of {LEAST_MARKED_EDGE} pixels"
+            self._problems.add(place, "mark-without-room", message)
 
     def check_rules(self, source: Source, rules: Rules) -> None:
         """Check ids, conditions and ceilings of the rules."""

@@ -153,8 +153,8 @@ def test_a_pack_whose_checks_fail_is_refused_with_the_check(client, keys, pack):
 
 
 def test_a_tier_that_asks_for_what_is_not_installed_is_refused(client, keys, pack):
-    compiled = edit(pack, ("tiers.yaml", "edge: 96,", "edge: 96, hidden_mark: required,"))
-    with pytest.raises(Problem, match="hidden_mark"):
+    compiled = edit(pack, ("tiers.yaml", "edge: 96,", "edge: 96, provenance: sidecar,"))
+    with pytest.raises(Problem, match="provenance"):
         client.activate(build(compiled, next_version(client), keys["publisher"]))
 
 

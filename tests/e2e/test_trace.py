@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from nightlight.matching.index import HashIndex
 from nightlight.matching.segment import KEY_BYTES
@@ -45,7 +46,7 @@ def traced(stack, *paths):
 def leak(stack, client):
     """A photograph that no other test uploads, and its medium rendition as a connection gets it."""
     client.declare("leaky", band="age_16_17", assurance="verified", region="eu")
-    image = client.wait(client.upload("leaky", pictures.photograph("motorcycle_left.png")).image_id)
+    image = client.wait(client.upload("leaky", pictures.photograph("rocket.jpg")).image_id)
     assert image.state == "ready"
     (decision,) = client.decide("peer", "profile", [("leaky", "connection")])
     return image, pictures.opened(httpx.get(decision.url).content).convert("RGB")
@@ -67,11 +68,79 @@ def test_a_changed_copy_leads_back_to_its_rendition(stack, leak, tmp_path, chang
     path = tmp_path / "found"
     path.write_bytes(CHANGES[change](shown))
     (answer,) = traced(stack, path)
+    # A hash knows the picture; the hidden mark says which of its tiers a copy was.
     first = answer["found"][0]
-    assert (first["image_id"], first["profile_id"]) == (image.image_id, "leaky")
+    assert (first["image_id"], first["profile_id"], first["tier"]) == (image.image_id, "leaky", "medium")
+    assert first["by"] == "mark+hash"
     assert first["distance"] <= 31
-    # A hash knows the picture; which of its tiers a copy was is for the hidden mark to say.
-    assert "medium" in {one["tier"] for one in answer["found"]}
+    assert first["published_at"]
+    assert first["shown_until"] is None
+    mark = answer["mark"]
+    assert mark["agreement"] > 0.5
+    assert mark["chance"] < 1e-6
+    assert mark["doubt"] is None
+    assert mark["mirrored"] == (change == "mirrored")
+
+
+# What no hash bears: for these there is the hidden mark alone.
+CROPS = {
+    "cropped": lambda image: pictures.encoded(image.crop((20, 30, 270, 280)), "JPEG", quality=80),
+    "a mirrored screenshot of a part": lambda image: pictures.encoded(
+        ImageOps.mirror(image.crop((10, 20, 300, 310)).resize((212, 212), Image.Resampling.BICUBIC)), "JPEG", quality=80
+    ),
+    "turned by four degrees": lambda image: pictures.encoded(image.rotate(4, Image.Resampling.BICUBIC), "WEBP"),
+}
+
+
+@pytest.mark.parametrize("change", CROPS)
+def test_a_part_of_a_copy_leads_back_by_its_hidden_mark(stack, leak, tmp_path, change):
+    image, shown = leak
+    path = tmp_path / "found"
+    path.write_bytes(CROPS[change](shown))
+    (answer,) = traced(stack, path)
+    first = answer["found"][0]
+    assert (first["image_id"], first["tier"], first["variant"]) == (image.image_id, "medium", 0)
+    assert first["by"].startswith("mark")
+
+
+@pytest.mark.parametrize(("relation", "tier"), [("stranger", "tiny"), ("connection", "medium")])
+def test_what_read_back_when_it_was_rendered_is_read_by_whoever_finds_it(stack, client, leak, tmp_path, relation, tier):
+    from sqlalchemy import select
+
+    from nightlight.catalogue.tables import renditions
+
+    image, _ = leak
+    (decision,) = client.decide("peer", "profile", [("leaky", relation)])
+    path = tmp_path / "found.webp"
+    path.write_bytes(httpx.get(decision.url).content)
+    (answer,) = traced(stack, path)
+    with stack.catalogue.reading() as tx:
+        query = select(renditions).where(renditions.c.image_id == image.image_id, renditions.c.tier == tier)
+        (row,) = tx.connection.execute(query)
+    # Of what an outsider sees so little is left that its mark, `best_effort`, does not read back from every picture.
+    assert (answer["mark"] is None) == (row.mark_agreement is None) or tier == "tiny"
+    if row.mark_agreement is None:
+        return
+    assert answer["mark"]["short"] == (tier == "tiny")
+    assert answer["mark"]["number"] == (row.short_mark if tier == "tiny" else row.mark)
+    assert (answer["found"][0]["image_id"], answer["found"][0]["tier"]) == (image.image_id, tier)
+
+
+def test_a_mark_that_was_copied_onto_another_picture_is_doubted(stack, leak, tmp_path):
+    import numpy as np
+
+    _, shown = leak
+    # What a forger can do without the key: take away what a denoiser would, and put that on another picture.
+    marked = np.asarray(shown, np.float32)
+    other = np.asarray(Image.open(BytesIO(pictures.photograph("coffee.png"))).resize((320, 320)), np.float32)
+    blurred = np.asarray(shown.filter(ImageFilter.GaussianBlur(6)), np.float32)
+    calm = np.asarray(Image.fromarray(other.astype(np.uint8)).filter(ImageFilter.GaussianBlur(6)), np.float32)
+    path = tmp_path / "forged.png"
+    path.write_bytes(
+        pictures.encoded(Image.fromarray(np.clip(calm + marked - blurred, 0, 255).astype(np.uint8)), "PNG")
+    )
+    (answer,) = traced(stack, path)
+    assert answer["mark"] is None or "copied" in answer["mark"]["doubt"]
 
 
 def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(stack, leak, tmp_path):
@@ -91,7 +160,7 @@ def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(st
         assert answers[nothing]["error"] is None
     assert answers["d.png"]["quality"] == 0
     first, *rest = lines.read_text().splitlines()
-    assert first == "file,distance,image_id,profile_id,tier,state,rendered_at"
+    assert first == "file,by,distance,image_id,profile_id,tier,variant,state,published_at,shown_until"
     assert any(image.image_id in line for line in rest)
 
 

@@ -88,3 +88,13 @@ def psnr(left, right):
     b = np.asarray(right.convert("RGB"), dtype=np.float64)
     error = np.mean((a - b) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+@lru_cache(maxsize=16)
+def portrait(side):
+    """The head of scikit-image's astronaut, uint8 (side, side, 3), read only."""
+    from skimage import data
+
+    pixels = np.asarray(Image.fromarray(data.astronaut()).crop((100, 0, 360, 260)).resize((side, side)))
+    pixels.flags.writeable = False
+    return pixels

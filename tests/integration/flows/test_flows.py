@@ -79,7 +79,7 @@ class House:
         self.delete = Delete(self.catalogue, self.clock)
         self.render = Render(
             work, self.originals, self.renditions, Names(bytes(32)), lambda: self.recipes,
-            lambda data, recipes, crop: (self.draw(data, recipes, crop), {}), settings,
+            lambda *asked: (self.draw(*asked), {}), settings,
         )  # fmt: skip
         self.erase = Erase(work, self.originals, self.renditions)
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, self.clock)
@@ -115,7 +115,9 @@ def house(catalogue, tmp_path, table, all_recipes, render):
         [],
         table,
         all_recipes,
-        lambda data, recipes, crop: render(data, recipes, region=Region.parse(crop, max_side=9999) if crop else None),
+        lambda data, recipes, crop, numbers: render(
+            data, recipes, region=Region.parse(crop, max_side=9999) if crop else None, numbers=numbers
+        ),
     )
     made.originals.ready()
     made.renditions.ready()

@@ -1,11 +1,13 @@
 """What a worker checks before it takes its first picture."""
 
+import base64
 import sys
 
 import pytest
 
 from nightlight.errors import SettingsRefused
 from nightlight.imaging import confine, face
+from nightlight.imaging.recipe import Recipe
 from nightlight.imaging.rendering import Rendering
 from nightlight.settings import Settings
 
@@ -63,3 +65,20 @@ def test_the_detectors_weights_are_asked_for_before_the_first_picture(rendering,
 def test_a_mark_that_cannot_be_drawn_stops_the_start(rendering, tmp_path):
     with pytest.raises(SettingsRefused, match="No such file"):
         rendering(MARK_LOGO=str(tmp_path / "absent.png")).check()
+
+
+def test_a_policy_that_asks_for_hidden_marks_needs_a_key(rendering):
+    marked = (Recipe(tier="low", edge=160, hidden_mark="best_effort"),)
+    without = rendering(WORKER_CAGE="limits_only")
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
+        without.check(marked)
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
+        without.recipes(marked)
+    key = base64.b64encode(bytes(range(32))).decode()
+    assert not rendering(WORKER_CAGE="limits_only", HIDDEN_MARK_KEYS=f"m1:{key}").check(marked)
+
+
+@pytest.mark.parametrize("keys", ["m1", "m1:short", "M1:AAAA"])
+def test_a_hidden_mark_key_that_cannot_be_read_stops_the_start(rendering, keys):
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
+        rendering(WORKER_CAGE="limits_only", HIDDEN_MARK_KEYS=keys).check()

@@ -1,0 +1,181 @@
+"""Writes the mark: as strong as a rendition's ceiling lets it be, and no stronger than a reader needs.
+
+The carriers are moved towards their lattices and the pilot is added, in luma; the change is given to red, green and
+blue in the proportions in which luma is made of them, which changes the pixels least for what it changes in luma.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from nightlight.watermark import code
+from nightlight.watermark.frame import LUMA, carried, luma, stretched, written
+from nightlight.watermark.layout import CANONICAL, COARSE_WAVES, NARROW, WAVES, WIDE, WIDE_FROM, Layout
+from nightlight.watermark.payload import Payload, sealed
+from nightlight.watermark.pilot import FOLLOWS, contrast, strength
+
+# A smaller rendition carries the short payload; one smaller than LEAST_SIDE carries none.
+FULL_FROM, LEAST_SIDE = 160, 64
+# The mark is reckoned on at most so many pixels a side, and enlarged from there: it has no finer detail.
+_RECKONED = 320
+PSNR, SSIM = 40.0, 0.97
+# Rounding to whole numbers costs 0.06 dB; enlarging what was reckoned, another 0.03.
+_HEADROOM_DB, _HEADROOM_SSIM = 0.1, 0.0003
+# Two or three are usual: to see how much is too much, and that it no longer is.
+_ATTEMPTS = 10
+
+# Shares of the energy that go to the pilot. It is to stand out by LOUD deviations of chance, since cropping and
+# re-encoding take most of that; in an even picture less energy does, in a busy one as much as MOST.
+_PILOT, _LEAST_PILOT, _ENOUGH_PILOT, _MOST_PILOT = 0.2, 0.03, 0.14, 0.4
+_LOUD, _AMPLE = 9.0, 25.0
+_WIDE_LOUDER, _WIDE_ENOUGH = 1.7, 0.25
+# The strength of the carriers under which the pilot is made weaker too.
+_PILOT_YIELDS = 0.8
+_CHANNELS = (LUMA / float(LUMA @ LUMA)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A marked picture, uint8 (side, side, 3), what was written, and what it cost.
+
+    ``psnr`` (dB) and ``ssim`` are against the unmarked pixels; ``ssim`` is None where it was not looked at.
+    """
+
+    pixels: np.ndarray
+    payload: Payload
+    psnr: float
+    ssim: float | None
+
+
+def fitting(payload: Payload, side: int) -> Payload:
+    """Return what a rendition of ``side`` pixels carries of a payload; raise ValueError under LEAST_SIDE."""
+    if side < LEAST_SIDE:
+        message = f"a hidden mark needs {LEAST_SIDE} pixels a side, and this has {side}"
+        raise ValueError(message)
+    return payload if side >= FULL_FROM or payload.short else payload.shortened()
+
+
+def embed(
+    pixels: np.ndarray, payload: Payload, layout: Layout, *, psnr: float = PSNR, ssim: float | None = SSIM
+) -> Embedded:
+    """Return ``pixels``, uint8 (side, side, 3), RGB, with the mark in them.
+
+    ``psnr`` in dB and ``ssim`` are what is at least left; the mark is as strong as both let it be. Both are reckoned
+    over red, green and blue, SSIM as by Wang et al. 2004 with windows of 7 pixels, and only up to 320 pixels a side:
+    above, the mark is so much coarser than the window that the PSNR binds. Raises ValueError for pixels that are not
+    square, or too few.
+    """
+    side = pixels.shape[0]
+    if pixels.shape != (side, side, 3) or pixels.dtype != np.uint8:
+        message = f"the mark takes square RGB pixels, uint8, not {pixels.dtype} {pixels.shape}"
+        raise ValueError(message)
+    payload = fitting(payload, side)
+    small = min(side, _RECKONED)
+    picture = luma(pixels)
+    reckoned = picture if small == side else cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+    maker = _Maker(reckoned, payload, layout)
+    allowed = 255**2 / 10 ** ((psnr + _HEADROOM_DB) / 10) / float(np.mean(_CHANNELS**2))
+    pilot = maker.pilot(allowed)
+    judge = _Similarity(pixels) if ssim is not None and side <= _RECKONED else None
+    amount, marked, similar = 1.0, pixels, None
+    slope, before = 0.9, None
+    for _ in range(_ATTEMPTS):
+        change = maker.change(amount, pilot)
+        over = np.sqrt(float(np.mean(change * change)) / allowed)
+        if small != side:
+            change = cv2.resize(change, (side, side), interpolation=cv2.INTER_CUBIC)
+        if over <= 1:
+            marked = _added(pixels, change)
+            if judge is None or ssim is None:
+                break
+            similar = judge.similarity(marked)
+            over = np.sqrt((1 - similar) / (1 - ssim - _HEADROOM_SSIM))
+        if over <= 1:
+            break
+        # How fast the cost falls with the strength is learned on the way: at first the pilot does not yield.
+        if before is not None and amount < before[0]:
+            slope = float(np.clip(np.log(before[1] / over) / np.log(before[0] / amount), 0.5, 1.0))
+        before = amount, over
+        amount *= (0.995 / over) ** (1 / slope)
+    else:
+        marked = pixels
+    error = cv2.norm(marked, pixels, cv2.NORM_L2SQR) / pixels.size
+    return Embedded(marked, payload, float(10 * np.log10(255**2 / max(error, 1e-9))), similar)
+
+
+class _Maker:
+    """What a payload changes in one picture's luma, float32 (side, side)."""
+
+    def __init__(self, picture: np.ndarray, payload: Payload, layout: Layout) -> None:
+        self._picture, self._layout = picture, layout
+        self._side = picture.shape[0]
+        self._wide = self._side >= WIDE_FROM
+        self._waves = WAVES if self._wide else COARSE_WAVES
+        coded = code.encode(sealed(payload, layout.key))[layout.bits(short=payload.short)]
+        steps = layout.step[WIDE if self._wide else NARROW]
+        self._used = steps > 0
+        self._steps = np.where(self._used, steps, np.float32(1))
+        self._target = layout.dither + coded.astype(np.float32) / 2
+        _, spread = contrast(picture, self._side)
+        pattern = layout.pilot
+        if self._side != CANONICAL:
+            pattern = cv2.resize(pattern, (self._side, self._side), interpolation=cv2.INTER_CUBIC)
+        shaped = pattern * (spread + np.float32(3)) ** np.float32(FOLLOWS)
+        self._pattern = shaped / np.float32(np.sqrt(np.mean(shaped * shaped)))
+
+    def pilot(self, energy: float) -> np.ndarray:
+        """Return the pilot, of the share of ``energy`` (mean square) that this picture needs."""
+        tried = self._pattern * np.float32(np.sqrt(energy * _PILOT))
+        heard = max(strength(stretched(self._picture + tried), self._layout.pilot), 0.1)
+        louder, enough = (_WIDE_LOUDER, _WIDE_ENOUGH) if self._wide else (1.0, _ENOUGH_PILOT)
+        needed = _PILOT * (_LOUD * louder / heard) ** 2
+        ample = _PILOT * (_AMPLE * louder / heard) ** 2
+        share = min(max(needed, min(ample, enough), _LEAST_PILOT), _MOST_PILOT)
+        scaled: np.ndarray = tried * np.float32(np.sqrt(share / _PILOT))
+        return scaled
+
+    def change(self, amount: float, pilot: np.ndarray) -> np.ndarray:
+        """Return the change of luma, of the whole strength (1) or of less."""
+        added = pilot * np.float32(min(1.0, amount / _PILOT_YIELDS))
+        held = carried(self._picture + added, self._layout, self._waves)
+        away = held / self._steps - self._target
+        moved = (np.rint(away) - away) * self._steps * np.float32(min(amount, 1.0)) * self._used
+        change: np.ndarray = added + written(moved, self._layout, self._side, self._waves)
+        return change
+
+
+class _Similarity:
+    """SSIM of a marked picture, of which the unmarked side is reckoned once."""
+
+    _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    _WINDOW = (7, 7)
+    _SAMPLE = np.float32(49 / 48)  # of a window's values, not of a population: as scikit-image reckons it
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels = pixels.astype(np.float32)
+        self._mean = self._smooth(self._pixels)
+        self._square = self._mean**2 + np.float32(self._C1)
+        variance = self._SAMPLE * (self._smooth(self._pixels * self._pixels) - self._mean**2)
+        self._double = 2 * variance + np.float32(self._C2)
+
+    def similarity(self, marked: np.ndarray) -> float:
+        """Return the mean SSIM of ``marked`` over the channels and the windows that are whole."""
+        change = cv2.subtract(marked, self._pixels, dtype=cv2.CV_32F)
+        shift = self._smooth(change)
+        power = self._SAMPLE * (self._smooth(change * change) - shift * shift)
+        both = self._SAMPLE * (self._smooth(self._pixels * change) - self._mean * shift)
+        moved = self._mean + shift
+        near = 1 - shift * shift / (self._square + moved * moved)
+        double = 2 * both + self._double
+        return float((near * double / (double + power))[3:-3, 3:-3].mean())
+
+    def _smooth(self, values: np.ndarray) -> np.ndarray:
+        return cv2.blur(values, self._WINDOW)
+
+
+def _added(pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Return ``pixels`` with a change of luma, float32 (side, side), given to their three channels and rounded."""
+    return cv2.add(pixels, cv2.transform(change, _CHANNELS[:, None]), dtype=cv2.CV_8U)

@@ -1,0 +1,230 @@
+"""Finds how a copy was cropped, scaled, turned and mirrored, so that its mark can be read.
+
+First the pilot is looked for, at a grid of scales and angles, everywhere at once by a correlation in the Fourier
+domain (template pilots: S. Pereira and T. Pun, IEEE Trans. Image Processing 9, 2000). What stands out most is lined
+up more closely with the pilot, and then with the lattices of the carriers themselves, which tell a tenth of a pixel.
+The work is bounded by the grids below, whatever the copy holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from nightlight.watermark.copy import Copy, Placement
+from nightlight.watermark.lattice import fit
+from nightlight.watermark.layout import CANONICAL, COARSE_BANDS, PILOT_HIGH, PILOT_LOW, Layout
+
+# Pixels a side of the frame in the first search; enough for the pilot.
+_COARSE = 128
+# How far the frame may reach past the copy beyond what cropping explains, in parts of the frame.
+_SLACK = 0.03
+# Sides of the frame over the copy's longer side: less than one where the copy has margins, more where it was cropped.
+UPRIGHT = np.exp(np.arange(np.log(0.65), np.log(2.3), 0.014))
+TURNED = np.exp(np.arange(np.log(0.97), np.log(1.6), 0.02))
+ANGLES = tuple(np.radians(angle) for angle in range(-10, 11) if angle)
+# Places that are lined up more closely, after each search, and of those the ones lined up with the lattices.
+_KEPT, _POLISHED, _KNOWN = 8, 4, 10
+
+Scored = tuple[float, Placement]
+
+
+def cropped(copy: Copy, layout: Layout, side: int) -> list[Scored]:
+    """Return where the frame of a rendition of ``side`` pixels may lie over a copy that was cropped, not resized."""
+    found = []
+    for _, place in _search(copy, layout, [side], [0.0], _KNOWN, 8, CANONICAL):
+        found.append(_on_whole_pixels(copy, layout, place))
+    return sorted(found, key=lambda one: -one[0])[:3]
+
+
+def placed(copy: Copy, layout: Layout, sides: Sequence[float], angles: Sequence[float]) -> list[Scored]:
+    """Return where the frame may lie over a copy, the likeliest first; ``sides`` are over the copy's longer side."""
+    longest = max(copy.width, copy.height)
+    starts = _search(copy, layout, [longest * side for side in sides], angles, _KEPT, 1, _COARSE)
+    lined_up = sorted((_lined_up(copy, layout, place) for _, place in starts), key=lambda one: -one[0])
+    distinct: list[Placement] = []
+    for _, place in lined_up:
+        if not any(_alike(place, other, 0.004, 0.01) for other in distinct):
+            distinct.append(place)
+    scored = [(_fit_at(copy, layout, place), place) for place in distinct]
+    scored.sort(key=lambda one: -one[0])
+    # The pilot's own favourites first: before they are polished the lattices say little.
+    chosen = list(dict.fromkeys([*distinct[:2], *(place for _, place in scored)]))[:_POLISHED]
+    return sorted((_polished(copy, layout, place) for place in chosen), key=lambda one: -one[0])
+
+
+def _search(
+    copy: Copy, layout: Layout, sides: Iterable[float], angles: Sequence[float], keep: int, each: int, size: int
+) -> list[Scored]:
+    """Return where the pilot stands out most, of all the sides and angles."""
+    middle = (copy.width - 1) / 2, (copy.height - 1) / 2
+    found = []
+    for side in sides:
+        room = [abs(side - extent) / 2 / side + _SLACK for extent in (copy.width, copy.height)]
+        near = _near(size, round(room[0] * size), round(room[1] * size))
+        for angle in angles:
+            at = Placement(side, angle, *middle)
+            spectrum = np.fft.rfft2(copy.laid(at, size, white=True))
+            for mirrored in (False, True):
+                response = np.fft.irfft2(spectrum * _pilot(layout, size, mirrored), s=(size, size))
+                response /= max(float(response.std()), 1e-9)
+                for height, across, down in _peaks(response, near, each):
+                    step = CANONICAL / size
+                    moved = at.moved(across * step, down * step, 0.0, 0.0)
+                    found.append((height, replace(moved, mirrored=mirrored)))
+    found.sort(key=lambda one: -one[0])
+    kept: list[Scored] = []
+    for one in found:
+        if not any(_alike(one[1], other, 0.03, 0.02) for _, other in kept):
+            kept.append(one)
+            if len(kept) == keep:
+                break
+    return kept
+
+
+@lru_cache(maxsize=32)
+def _pilot(layout: Layout, size: int, mirrored: bool) -> np.ndarray:  # noqa: FBT001 - a key of the cache
+    pattern = layout.pilot
+    if size != CANONICAL:
+        pattern = cv2.resize(pattern, (size, size), interpolation=cv2.INTER_AREA)
+    spectrum = np.fft.rfft2(pattern[:, ::-1] if mirrored else pattern)
+    radius = np.hypot(np.fft.fftfreq(size, 1 / size)[:, None], np.arange(size // 2 + 1)[None])
+    made: np.ndarray = np.conj(spectrum) * ((radius >= PILOT_LOW - 1) & (radius < PILOT_HIGH + 1))
+    return made.astype(np.complex64)
+
+
+@lru_cache(maxsize=512)
+def _near(size: int, across: int, down: int) -> np.ndarray:
+    shift = np.abs(np.fft.fftfreq(size, 1 / size))
+    near: np.ndarray = (shift[:, None] <= down) & (shift[None] <= across)
+    return near
+
+
+def _peaks(response: np.ndarray, near: np.ndarray, most: int) -> Iterator[tuple[float, int, int]]:
+    """Yield the highest places of a correlation and how far they are, across and down, in its pixels."""
+    size = response.shape[0]
+    response = np.where(near, response, -np.inf)
+    for _ in range(most):
+        down, across = divmod(int(response.argmax()), size)
+        height = float(response[down, across])
+        if height == -np.inf:
+            return
+        yield height, across - size * (across > size // 2), down - size * (down > size // 2)
+        around = np.arange(-2, 3)
+        response[np.ix_((down + around) % size, (across + around) % size)] = -np.inf
+
+
+def _alike(one: Placement, other: Placement, tilt: float, shift: float) -> bool:
+    return (
+        one.mirrored == other.mirrored
+        and abs(np.log(one.side / other.side)) < tilt
+        and abs(one.angle - other.angle) < tilt
+        and np.hypot(one.x - other.x, one.y - other.y) < shift * one.side
+    )
+
+
+def _lined_up(copy: Copy, layout: Layout, place: Placement) -> Scored:
+    """Return the frame where the pilot fits best, by turns in shift, size and angle."""
+    pilot = (layout.pilot[:, ::-1] if place.mirrored else layout.pilot).ravel()
+    middle = (copy.width - 1) / 2, (copy.height - 1) / 2
+
+    def fits(at: Placement) -> float:
+        white = copy.laid(at, CANONICAL, white=True, flags=cv2.INTER_CUBIC).ravel()
+        return float(white @ pilot) / math.sqrt(float(white @ white) + 1e-9)
+
+    def across(at: Placement, by: float) -> Placement:
+        return replace(at, x=at.x + by * at.side)
+
+    def down(at: Placement, by: float) -> Placement:
+        return replace(at, y=at.y + by * at.side)
+
+    def grown(at: Placement, by: float) -> Placement:
+        return at.about(*middle, by, 0.0)
+
+    def turned(at: Placement, by: float) -> Placement:
+        return at.about(*middle, 0.0, by)
+
+    ways: list[tuple[Callable[[Placement, float], Placement], float]] = [
+        (across, 0.003), (down, 0.003), (grown, 0.006), (turned, 0.006),
+    ]  # fmt: skip
+    best = (fits(place), place)
+    for scale in (1.0, 0.6, 0.36, 0.216):
+        for way, size in ways:
+            step = size * scale
+            below, above = way(best[1], -step), way(best[1], step)
+            low, high = fits(below), fits(above)
+            bend = low - 2 * best[0] + high
+            vertex = 0.5 * (low - high) / bend if bend < 0 else (-1.0 if low > high else 1.0)
+            there = way(best[1], float(np.clip(vertex, -1.5, 1.5)) * step)
+            best = max([best, (low, below), (high, above), (fits(there), there)], key=lambda one: one[0])
+    return best
+
+
+def _fit_at(copy: Copy, layout: Layout, place: Placement) -> float:
+    values, seen = copy.read(place, layout)
+    inside = seen[layout.cell] & (layout.band < COARSE_BANDS)
+    return fit(values[inside][None], layout, inside, (0.93, 1.0, 1.07), (-0.3, 0.0))[0] if inside.any() else 0.0
+
+
+# How the frame is lined up with the lattices: tries, how far they spread, bands that are used, and how many go on.
+# The lowest bands come first: they lead the way from furthest.
+_ROUNDS = ((3000, 1.0, 2, 6), (700, 0.5, 4, 4), (500, 0.3, 4, 3), (400, 0.18, 4, 2), (300, 0.1, 4, 1))
+# What the pilot leaves open: pixels across and down, share of the size, radians.
+_SPREAD = np.array([0.25, 0.25, 0.003, 0.003], np.float32)
+_LEAST_CARRIERS = 40
+
+
+@lru_cache(maxsize=1)
+def _tries() -> np.ndarray:
+    """Return the directions tried, float32 (3000, 4): the same for every copy, so that a trace can be repeated."""
+    made: np.ndarray = np.random.Generator(np.random.PCG64(5)).standard_normal((3000, 4)).astype(np.float32)
+    made[0] = 0
+    return made
+
+
+def _polished(copy: Copy, layout: Layout, place: Placement) -> Scored:
+    """Return the frame where the carriers fit their lattices best, sought about ``place``."""
+    beam: list[Scored] = [(0.0, place)]
+    for first, (count, spread, bands, keep) in zip((True, *[False] * 4), _ROUNDS, strict=True):
+        gains, slopes = ((1.0,), (0.0,)) if first else ((0.95, 1.04), (0.0, -0.3))
+        reached: list[Scored] = []
+        for _, at in beam:
+            values, seen, changes = copy.slopes(at, layout)
+            inside = seen[layout.cell] & (layout.band < bands)
+            if int(inside.sum()) < _LEAST_CARRIERS:
+                return 0.0, place
+            moves = _tries()[:count] * (_SPREAD * np.float32(spread))
+            scores = fit(values[inside][None] + moves @ changes[:, inside], layout, inside, gains, slopes)
+            if first:
+                scores = scores - (_tries()[:count] ** 2).sum(1) / 4
+            best = np.argpartition(-scores, keep)[:keep] if first else [int(scores.argmax())]
+            reached += [(float(scores[one]), at.moved(*(float(by) for by in moves[one]))) for one in best]
+        reached.sort(key=lambda one: -one[0])
+        beam = reached[:keep]
+    return beam[0]
+
+
+def _on_whole_pixels(copy: Copy, layout: Layout, place: Placement) -> Scored:
+    """Return the frame near ``place`` of which the copy was cut out along pixels."""
+    half = (place.side - 1) / 2
+    pixel = place.side / CANONICAL
+    best: Scored = (-np.inf, place)
+    steps = [max(1, round(pixel / 3)), 1] if pixel > 3 else [1]  # noqa: PLR2004 - a third of a canonical pixel
+    left, top, reach = round(half - place.x), round(half - place.y), int(np.ceil(0.8 * pixel))
+    for step in steps:
+        for down in range(-reach, reach + 1, step):
+            for across in range(-reach, reach + 1, step):
+                at = replace(place, angle=0.0, x=half - left - across, y=half - top - down)
+                values, seen = copy.read(at, layout)
+                inside = seen[layout.cell] & (layout.band < COARSE_BANDS)
+                if int(inside.sum()) < _LEAST_CARRIERS:
+                    continue
+                score = float(fit(values[inside][None], layout, inside, (0.97, 1.0, 1.03), (0.0,))[0])
+                best = max(best, (score, at), key=lambda one: one[0])
+        left, top, reach = round(half - best[1].x), round(half - best[1].y), step
+    return best
