@@ -22,7 +22,8 @@
     │   ├── StoreUnavailable               store_unavailable     503   yes
     │   ├── CatalogueUnavailable           catalogue_unavailable 503   yes
     │   ├── QueueUnavailable               queue_unavailable     503   yes
-    │   └── CageUnavailable                cage_unavailable      503   yes
+    │   ├── CageUnavailable                cage_unavailable      503   yes
+    │   └── MarkKeyMissing                 mark_key_missing      503   yes
     ├── DecoderDied                        decoder_died          500   yes
     ├── IndexBroken                        index_broken          500
     ├── ObjectMissing                      object_missing        404
@@ -197,6 +198,12 @@ class CageUnavailable(Unavailable):
     """The helper that decodes did not come up."""
 
     code = "cage_unavailable"
+
+
+class MarkKeyMissing(Unavailable):
+    """The active policy asks for hidden marks and this worker has no key: its jobs wait until one has."""
+
+    code = "mark_key_missing"
 
 
 class DecoderDied(NightlightError):

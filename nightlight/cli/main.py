@@ -92,16 +92,36 @@ def trace(
     files: Annotated[list[Path] | None, typer.Argument(help="Found copies: image files, or folders of them.")] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the index again from the catalogue first.")] = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a line for each match to this file.")] = None,
+    accuse: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of viewers, one id a line: say whose variants agree with these copies. Full marks only."
+        ),
+    ] = None,
+    false_accusation: Annotated[
+        float, typer.Option(min=1e-12, max=0.5, help="Most probability that anybody innocent is named at all.")
+    ] = 1e-3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say which renditions found copies were made from, by their perceptual hashes. For investigators.
+    """Say which renditions found copies were made from, by hidden mark and perceptual hash. For investigators.
 
-    It finds copies that were re-encoded, resized, mirrored or turned, and none that were cropped. Everything asked is
-    in the audit log. Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight trace found.jpg --json`
+    The mark survives cropping, screenshots and mirroring, and names one tier and variant; a hash names the picture.
+    Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.
+    Examples: `nightlight trace found.jpg --json`, `nightlight trace leak/ --csv found.csv --accuse viewers.txt`
     """
     from nightlight.cli.trace import run
 
-    raise typer.Exit(run(files or [], rebuild=rebuild, csv_file=csv_file, as_json=as_json))
+    given = files or []
+    raise typer.Exit(
+        run(
+            given,
+            rebuild=rebuild,
+            csv_file=csv_file,
+            suspects=accuse,
+            false_accusation=false_accusation,
+            as_json=as_json,
+        )
+    )
 
 
 @keys_app.command("init")

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +15,40 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nightlight.cli.files import read_image
+from nightlight.delivery.variants import Leaked, accuse, least_agreements
 from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
 from nightlight.flows.trace import plain
-from nightlight.settings import Settings
+from nightlight.keyring import decode_key
+from nightlight.settings import Settings, require
 from nightlight.wiring import tracing
 
 if TYPE_CHECKING:
     from nightlight.flows.trace import Trace
 
 NOTHING_FOUND = 1
+# Ten million viewers.
+_MOST_VIEWER_BYTES = 400_000_000
+_NAME_KEY = "NIGHTLIGHT_DELIVERY_NAME_KEY"
 # How a row of the table and of the CSV reads.
 _COLUMNS = (
     "file", "by", "distance", "image_id", "profile_id", "tier", "variant", "state", "published_at", "shown_until",
 )  # fmt: skip
 
 
-def run(given: Sequence[Path], *, rebuild: bool, csv_file: Path | None, as_json: bool) -> int:
-    """Trace files and folders of files; print a table or JSON; return 0, or 1 if nothing at all was found."""
+def run(
+    given: Sequence[Path],
+    *,
+    rebuild: bool,
+    csv_file: Path | None,
+    suspects: Path | None,
+    false_accusation: float,
+    as_json: bool,
+) -> int:
+    """Trace files and folders of files; print a table or JSON; return 0, or 1 if nothing at all was found.
+
+    ``suspects`` is a file of viewers, who are accused where their variants agree with the copies.
+    """
+    viewers = _viewers(suspects) if suspects else []
     files = _files(given)
     if not files and not rebuild:
         message = "name a file or a folder; or --rebuild"
@@ -45,11 +63,62 @@ def run(given: Sequence[Path], *, rebuild: bool, csv_file: Path | None, as_json:
             answers = [_one(trace, path) for path in progress.track(files)]
     if csv_file is not None:
         _write(csv_file, answers)
+    verdict = _accused(answers, viewers, false_accusation) if suspects else None
     if as_json:
-        print(json.dumps(answers, indent=2))  # noqa: T201 - what was asked for
+        told = answers if verdict is None else {"files": answers, **verdict}
+        print(json.dumps(told, indent=2))  # noqa: T201 - what was asked for
     elif files:
         _show(answers)
+        if verdict is not None:
+            _show_accused(verdict, false_accusation)
     return 0 if not files or any(answer["found"] for answer in answers) else NOTHING_FOUND
+
+
+def _viewers(path: Path) -> list[str]:
+    if not path.is_file() or path.stat().st_size > _MOST_VIEWER_BYTES:
+        message = f"{path}: there is no such file, or it has over {_MOST_VIEWER_BYTES // 1_000_000} MB"
+        raise InvalidInput(message)
+    try:
+        return list(dict.fromkeys(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()))
+    except UnicodeDecodeError as error:
+        message = f"{path}: not UTF-8"
+        raise InvalidInput(message) from error
+
+
+def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusation: float) -> dict[str, Any]:
+    """Return who is accused by the copies whose full mark was read and is beyond doubt."""
+    key = decode_key(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)
+    leaked = [
+        Leaked(answer["found"][0]["image_id"], answer["mark"]["variant"])
+        for answer in answers
+        if answer["found"] and answer.get("mark") and not answer["mark"]["short"] and not answer["mark"]["doubt"]
+    ]
+    accused, looked = accuse(key, leaked, viewers, false_accusation=false_accusation)
+    pictures = len({one.image_id for one in leaked})
+    return {
+        "accused": [asdict(one) for one in accused],
+        "viewers": looked,
+        "pictures": pictures,
+        "agreements_needed": least_agreements(pictures, looked, false_accusation),
+    }
+
+
+def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:
+    console = Console(highlight=False, markup=False)
+    for one in verdict["accused"]:
+        console.print(
+            f"{one['viewer']}: agrees in {one['agreements']} of {one['of']} pictures; that anybody innocent does has a "
+            f"probability of at most {one['chance']:.1e}",
+            soft_wrap=True,
+        )
+    if not verdict["accused"]:
+        needed = verdict["agreements_needed"]
+        more = "more pictures are needed" if needed is None else f"{needed} agreements are needed"
+        console.print(
+            f"nobody of {verdict['viewers']} is accused by {verdict['pictures']} pictures: {more} for a false "
+            f"accusation to be under {false_accusation:g}",
+            soft_wrap=True,
+        )
 
 
 def _files(given: Sequence[Path]) -> list[Path]:

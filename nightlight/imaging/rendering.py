@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightlight.errors import SettingsRefused
+from nightlight.errors import MarkKeyMissing, SettingsRefused
 from nightlight.imaging.crop import Region
 from nightlight.imaging.headers import Format
 from nightlight.imaging.probe import caps_of, probe
@@ -57,8 +57,7 @@ class Rendering:
         from nightlight.imaging.face import missing
 
         self._design()
-        self._must_mark(made)
-        if what := missing():
+        if what := self._no_key(made) or missing():
             raise SettingsRefused(what)
         if self._settings.intake.heic and Format.HEIC not in available():
             message = "NIGHTLIGHT_INTAKE_HEIC is on and pillow-heif is not installed; install nightlight[heic]"
@@ -72,9 +71,10 @@ class Rendering:
     def recipes(self, made: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
         """Return the recipes as they are drawn here, with this deployment's visible mark.
 
-        Raises SettingsRefused where a tier asks for a hidden mark and there is no key.
+        Raises MarkKeyMissing where a tier asks for a hidden mark, as it may since the start, and there is no key.
         """
-        self._must_mark(made)
+        if why := self._no_key(made):
+            raise MarkKeyMissing(why)
         return drawn_with(made, self._built().design.digest)
 
     def render(
@@ -143,10 +143,10 @@ class Rendering:
         mark = self._settings.mark
         return Design.read(mark.text, mark.logo, mark.font)
 
-    def _must_mark(self, made: tuple[Recipe, ...]) -> None:
+    def _no_key(self, made: tuple[Recipe, ...]) -> str:
         if self._hidden_mark() is None and any(recipe.hidden_mark != "none" for recipe in made):
-            message = f"the policy asks for hidden marks and {_KEYS} is not set; `nightlight keys init` makes one"
-            raise SettingsRefused(message)
+            return f"the policy asks for hidden marks and {_KEYS} is not set; `nightlight keys init` makes one"
+        return ""
 
     def _hidden_mark(self) -> KeyRing | None:
         keys = self._settings.hidden_mark.keys

@@ -164,6 +164,22 @@ def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(st
     assert any(image.image_id in line for line in rest)
 
 
+def test_an_accusation_needs_enough_pictures_and_says_how_many_there_were(stack, leak, tmp_path):
+    _, shown = leak
+    path, viewers = tmp_path / "found.jpg", tmp_path / "viewers.txt"
+    path.write_bytes(CHANGES["re-encoded"](shown))
+    viewers.write_text("\n".join(f"viewer-{number}" for number in range(1000)) + "\n\nviewer-1\n")
+    done = nightlight(stack, path, "--accuse", viewers, "--json")
+    told = json.loads(done.stdout)
+    assert (told["viewers"], told["pictures"], told["accused"], told["agreements_needed"]) == (1000, 1, [], None)
+    viewers.write_text("viewer-1\n")
+    told = json.loads(nightlight(stack, path, "--accuse", viewers, "--false-accusation", "0.5", "--json").stdout)
+    assert told["agreements_needed"] == 1
+    assert {one["viewer"] for one in told["accused"]} <= {"viewer-1"}
+    assert "more pictures are needed" in nightlight(stack, path, "--accuse", viewers).stdout
+    assert nightlight(stack, path, "--accuse", tmp_path / "nobody").returncode != 0
+
+
 def test_a_name_that_looks_like_markup_is_a_name(stack, tmp_path):
     path = tmp_path / "[" / "red].txt"  # which reads as the end of something red
     path.parent.mkdir()

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nightlight.errors import SettingsRefused
+from nightlight.errors import MarkKeyMissing, SettingsRefused
 from nightlight.imaging import confine, face
 from nightlight.imaging.recipe import Recipe
 from nightlight.imaging.rendering import Rendering
@@ -72,7 +72,7 @@ def test_a_policy_that_asks_for_hidden_marks_needs_a_key(rendering):
     without = rendering(WORKER_CAGE="limits_only")
     with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
         without.check(marked)
-    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
+    with pytest.raises(MarkKeyMissing, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
         without.recipes(marked)
     key = base64.b64encode(bytes(range(32))).decode()
     assert not rendering(WORKER_CAGE="limits_only", HIDDEN_MARK_KEYS=f"m1:{key}").check(marked)
