@@ -36,6 +36,7 @@ from scipy.stats import beta
 
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.frame import Uncaged
+from nightlight.imaging.hidden import HiddenMark
 from nightlight.imaging.mark import Design
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
@@ -186,7 +187,7 @@ def from_packages(recogniser):
 
 def measured(recogniser, gallery, partners, wanted):
     """Return, for each tier and attack, (hits, pairs, impostors)."""
-    pipeline = Pipeline(Caps(), Uncaged(), FaceDetector(), Design())
+    pipeline = Pipeline(Caps(), Uncaged(), FaceDetector(), Design(), HiddenMark(bytes(range(32))))
     for photograph in gallery:
         photograph.full = recogniser.describe(photograph.picture, photograph.landmarks)
     probes = {}

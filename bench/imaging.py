@@ -31,6 +31,7 @@ from rich.table import Table
 from nightlight.imaging.cage import Cage
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.frame import Uncaged
+from nightlight.imaging.hidden import HiddenMark
 from nightlight.imaging.mark import Design
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps, probe
@@ -41,6 +42,7 @@ HERE = Path(__file__).parent
 PICTURES = {"12 megapixels (4000 x 3000)": (4000, 3000), "1080 pixels (1080 x 1080)": (1080, 1080)}
 # The sizes of the comparison, and how they are encoded where they are.
 SIZES = (640, 320, 96)
+KEY = bytes(range(32))
 PLAIN = [Recipe(f"s{edge}", edge, crop="centre", quality=75, effort=2) for edge in SIZES]
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
@@ -116,12 +118,13 @@ def pixels_only(console, title, data, path, runs):
 
 
 def caged(console, title, data, pixels, runs):
-    """The same sizes with the cage, faces and the visible mark, not encoded; and what the cage alone adds."""
+    """The same sizes with the cage, faces and both marks, not encoded; and what the cage alone adds."""
     header = probe(data, Caps(), edge=SIZES[0])
-    marked = [Recipe(r.tier, r.edge, quality=75, effort=2, visible_mark="clear") for r in PLAIN]
+    asked = {"quality": 75, "effort": 2, "visible_mark": "clear", "hidden_mark": "best_effort"}
+    marked = [Recipe(r.tier, r.edge, **asked) for r in PLAIN]
     with Cage() as cage:
         detector = FaceDetector()
-        pipeline = Pipeline(Caps(), cage, detector, Design())
+        pipeline = Pipeline(Caps(), cage, detector, Design(), HiddenMark(KEY))
         pipeline.render(data, marked)
         walls = {"inside": [], "outside": []}
         for _ in range(runs * 3):
@@ -142,7 +145,7 @@ def caged(console, title, data, pixels, runs):
     added = wall["inside"] - wall["outside"]
     console.print(
         f"[bold]{title}[/]: the cage adds {added:.1f} ms to a frame ({wall['inside']:.1f} against {wall['outside']:.1f} ms "
-        f"of the clock); faces {face:.1f} ms; all but encoding, with cage, faces and mark, {everything:.1f} ms of CPU"
+        f"of the clock); faces {face:.1f} ms; all but encoding, with cage, faces, visible and hidden mark, {everything:.1f} ms of CPU"
     )
     if pixels["sharp"]:
         bare = pixels["sharp"]["separate_pixels"]
@@ -153,10 +156,10 @@ def caged(console, title, data, pixels, runs):
 def whole(console, data, wanted, runs):
     """A render by the active policy, stage by stage, in the cage."""
     with Cage() as cage:
-        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design())
+        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design(), HiddenMark(KEY))
         stages = medians(pipeline, data, wanted, runs)
     inside = ("decode", "shrink", "normalise", "hand over")
-    order = ("probe", *inside, "cage", "face", "resize", "mark", "encode")
+    order = ("probe", *inside, "cage", "face", "resize", "mark", "hide", "encode")
     total = stages["call"] + sum(stages[stage] for stage in inside)
     said = ", ".join(f"{stage} {stages[stage]:.1f}" for stage in order)
     console.print(
@@ -178,7 +181,7 @@ def child(path, seconds, core):
     data = Path(path).read_bytes()
     wanted = policy_recipes()
     with Cage() as cage:
-        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design())
+        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design(), HiddenMark(KEY))
         pipeline.render(data, wanted)
         print("ready", flush=True)
         sys.stdin.readline()

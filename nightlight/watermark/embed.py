@@ -23,7 +23,7 @@ FULL_FROM, LEAST_SIDE = 160, 64
 _RECKONED = 320
 PSNR, SSIM = 40.0, 0.97
 # Rounding to whole numbers costs 0.06 dB; enlarging what was reckoned, another 0.03.
-_HEADROOM_DB, _HEADROOM_SSIM = 0.1, 0.0003
+_HEADROOM_DB, _HEADROOM_SSIM = 0.1, 0.0006
 # Two or three are usual: to see how much is too much, and that it no longer is.
 _ATTEMPTS = 10
 
@@ -32,6 +32,12 @@ _ATTEMPTS = 10
 _PILOT, _LEAST_PILOT, _ENOUGH_PILOT, _MOST_PILOT = 0.2, 0.03, 0.14, 0.4
 _LOUD, _AMPLE = 9.0, 25.0
 _WIDE_LOUDER, _WIDE_ENOUGH = 1.7, 0.25
+# Pixels a side up to which every window of SSIM is looked at.
+_EVERY_WINDOW = 200
+# What binds: PSNR, then all carriers give way alike; or SSIM, then those of each band by a power of the strength, the
+# lowest not at all: in the calm pictures that this is about they are what codecs leave, and cost the least likeness.
+_ENERGY, _LIKENESS = "energy", "likeness"
+_YIELDS = np.array([0.0, 0.3, 0.8, 1.5, 1.5, 1.5, 1.5], np.float32)
 # The strength of the carriers under which the pilot is made weaker too.
 _PILOT_YIELDS = 0.8
 _CHANNELS = (LUMA / float(LUMA @ LUMA)).astype(np.float32)
@@ -80,10 +86,11 @@ def embed(
     allowed = 255**2 / 10 ** ((psnr + _HEADROOM_DB) / 10) / float(np.mean(_CHANNELS**2))
     pilot = maker.pilot(allowed)
     judge = _Similarity(pixels) if ssim is not None and side <= _RECKONED else None
-    amount, marked, similar = 1.0, pixels, None
-    slope, before = 0.9, None
+    dials = {_ENERGY: _Dial(), _LIKENESS: _Dial()}
+    marked, similar = pixels, None
     for _ in range(_ATTEMPTS):
-        change = maker.change(amount, pilot)
+        change = maker.change(dials[_ENERGY].at, dials[_LIKENESS].at, pilot)
+        binds = _ENERGY
         over = np.sqrt(float(np.mean(change * change)) / allowed)
         if small != side:
             change = cv2.resize(change, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -91,19 +98,30 @@ def embed(
             marked = _added(pixels, change)
             if judge is None or ssim is None:
                 break
-            similar = judge.similarity(marked)
+            similar, binds = judge.similarity(marked), _LIKENESS
             over = np.sqrt((1 - similar) / (1 - ssim - _HEADROOM_SSIM))
         if over <= 1:
             break
-        # How fast the cost falls with the strength is learned on the way: at first the pilot does not yield.
-        if before is not None and amount < before[0]:
-            slope = float(np.clip(np.log(before[1] / over) / np.log(before[0] / amount), 0.5, 1.0))
-        before = amount, over
-        amount *= (0.995 / over) ** (1 / slope)
+        dials[binds].turn(float(over))
     else:
         marked = pixels
     error = cv2.norm(marked, pixels, cv2.NORM_L2SQR) / pixels.size
     return Embedded(marked, payload, float(10 * np.log10(255**2 / max(error, 1e-9))), similar)
+
+
+class _Dial:
+    """The strength that one of the two limits leaves: 1, or less where it binds."""
+
+    def __init__(self) -> None:
+        self.at, self._slope, self._before = 1.0, 0.9, (1.0, 0.0)
+
+    def turn(self, over: float) -> None:
+        """Turn down what costs ``over`` times too much; how fast the cost falls is learned on the way."""
+        at, cost = self._before
+        if self.at < at:
+            self._slope = float(np.clip(np.log(cost / over) / np.log(at / self.at), 0.5, 1.0))
+        self._before = self.at, over
+        self.at *= (0.995 / over) ** (1 / self._slope)
 
 
 class _Maker:
@@ -137,12 +155,13 @@ class _Maker:
         scaled: np.ndarray = tried * np.float32(np.sqrt(share / _PILOT))
         return scaled
 
-    def change(self, amount: float, pilot: np.ndarray) -> np.ndarray:
-        """Return the change of luma, of the whole strength (1) or of less."""
-        added = pilot * np.float32(min(1.0, amount / _PILOT_YIELDS))
+    def change(self, energy: float, likeness: float, pilot: np.ndarray) -> np.ndarray:
+        """Return the change of luma, of the whole strength (1, 1) or of less: all alike, and band by band."""
+        added = pilot * np.float32(min(1.0, energy * likeness / _PILOT_YIELDS))
         held = carried(self._picture + added, self._layout, self._waves)
         away = held / self._steps - self._target
-        moved = (np.rint(away) - away) * self._steps * np.float32(min(amount, 1.0)) * self._used
+        strength = np.float32(energy) * likeness**_YIELDS
+        moved = (np.rint(away) - away) * self._steps * strength[self._layout.band] * self._used
         change: np.ndarray = added + written(moved, self._layout, self._side, self._waves)
         return change
 
@@ -156,24 +175,26 @@ class _Similarity:
 
     def __init__(self, pixels: np.ndarray) -> None:
         self._pixels = pixels.astype(np.float32)
-        self._mean = self._smooth(self._pixels)
+        self._mean = self._seen(self._pixels)
         self._square = self._mean**2 + np.float32(self._C1)
-        variance = self._SAMPLE * (self._smooth(self._pixels * self._pixels) - self._mean**2)
+        variance = self._SAMPLE * (self._seen(self._pixels * self._pixels) - self._mean**2)
         self._double = 2 * variance + np.float32(self._C2)
 
     def similarity(self, marked: np.ndarray) -> float:
-        """Return the mean SSIM of ``marked`` over the channels and the windows that are whole."""
+        """Return the mean SSIM of ``marked`` over the channels and the windows that are whole, or a quarter of them."""
         change = cv2.subtract(marked, self._pixels, dtype=cv2.CV_32F)
-        shift = self._smooth(change)
-        power = self._SAMPLE * (self._smooth(change * change) - shift * shift)
-        both = self._SAMPLE * (self._smooth(self._pixels * change) - self._mean * shift)
+        shift = self._seen(change)
+        power = self._SAMPLE * (self._seen(change * change) - shift * shift)
+        both = self._SAMPLE * (self._seen(self._pixels * change) - self._mean * shift)
         moved = self._mean + shift
         near = 1 - shift * shift / (self._square + moved * moved)
         double = 2 * both + self._double
-        return float((near * double / (double + power))[3:-3, 3:-3].mean())
+        return float((near * double / (double + power)).mean())
 
-    def _smooth(self, values: np.ndarray) -> np.ndarray:
-        return cv2.blur(values, self._WINDOW)
+    def _seen(self, values: np.ndarray) -> np.ndarray:
+        """Return the means over whole windows; of a larger picture over every second, both ways."""
+        step = 2 if values.shape[0] > _EVERY_WINDOW else 1
+        return np.ascontiguousarray(cv2.blur(values, self._WINDOW)[3:-3:step, 3:-3:step])
 
 
 def _added(pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
