@@ -186,7 +186,7 @@ def _differences(folder, debian):
             apart = np.clip(128 + 10 * (marked.astype(int) - pixels), 0, 255).astype(np.uint8)
             for column, shown in enumerate((pixels, marked, apart)):
                 sheet.paste(Image.fromarray(shown), (column * side, row * side))
-        sheet.save(folder / f"hidden-mark-{side}.png")
+        sheet.save(folder / f"hidden-mark-{side}.jpg", quality=88)
 
 
 def main():
