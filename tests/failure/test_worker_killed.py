@@ -101,6 +101,16 @@ def worker_children(stack):
     return [pid for pid, (parent, _) in processes().items() if parent == stack.children["worker"].pid]
 
 
+def settled_children(stack):
+    """The worker's children once they stay the same for a second: an earlier test's killings may still be made good."""
+    for _ in range(30):
+        before = set(worker_children(stack))
+        time.sleep(1)
+        if set(worker_children(stack)) == before:
+            return before
+    pytest.fail("the worker's children do not settle")
+
+
 def busy_children(worker):
     """The worker's children that are using the processor right now, themselves or by their decoders."""
     before = processes()
@@ -135,7 +145,7 @@ def test_a_decoder_that_is_killed_costs_a_try_and_one_that_always_is_quarantines
         client.declare("caged", band="adult", assurance="verified", region="eu")
         ordinary = client.upload("caged", pictures.jpeg())
         assert client.wait(ordinary.image_id).state == "ready"
-        workers = set(worker_children(any_stack))
+        workers = settled_children(any_stack)
         stop = threading.Event()
         killer = threading.Thread(target=kill_decoders, args=(any_stack, stop))
         killer.start()
