@@ -160,7 +160,8 @@ class Trace:
             named = {one: _distance(one, queries) for one in origins if one.variant == read.payload.variant}
             if not named:
                 doubt = "nothing is published under this mark: it was erased, or is of another deployment"
-            elif read.how == "whole" and all(distance is None or distance > ANOTHER for distance in named.values()):
+            known = [distance for distance in named.values() if distance is not None]
+            if read.how == "whole" and known and min(known) > ANOTHER:
                 doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
         ways = {origin: "mark+hash" if origin in near else "mark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]

@@ -73,8 +73,7 @@ class Detector:
         if min(pixels.shape[:2]) < LEAST_SIDE:
             return Looked(None, 0.0)
         copy = Copy(luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32))  # noqa: PLR2004 - with colours
-        tries = _Tries()
-        searches = [_Search(copy, key_id, layout(key), tries) for key_id, key in self._keys.items()]
+        searches = [_Search(copy, key_id, layout(key), len(self._keys)) for key_id, key in self._keys.items()]
         for search in searches:
             if found := search.quick():
                 return Looked(found, search.present)
@@ -99,10 +98,10 @@ def agreement(pixels: np.ndarray, payload: Payload, key: bytes) -> float:
 
 
 class _Tries:
-    """How often one search may still try to read."""
+    """How often one key may still be tried in one stage: its share, or the first would leave nothing to the others."""
 
-    def __init__(self) -> None:
-        self._left = {False: MOST_TRIES, True: MOST_SHORT_TRIES}
+    def __init__(self, shares: int) -> None:
+        self._left = {False: MOST_TRIES // shares, True: MOST_SHORT_TRIES // shares}
 
     def one_more(self, *, short: bool) -> bool:
         self._left[short] -= 1
@@ -112,8 +111,10 @@ class _Tries:
 class _Search:
     """The search for one key's mark in one copy."""
 
-    def __init__(self, copy: Copy, key_id: str, marks: Layout, tries: _Tries) -> None:
-        self._copy, self._key_id, self._marks, self._tries = copy, key_id, marks, tries
+    def __init__(self, copy: Copy, key_id: str, marks: Layout, keys: int) -> None:
+        self._copy, self._key_id, self._marks = copy, key_id, marks
+        self._shares = 2 * keys  # one for each stage of each key
+        self._tries = _Tries(self._shares)
         self.present = 0.0
 
     def quick(self) -> Detection | None:
@@ -130,6 +131,7 @@ class _Search:
 
     def thorough(self, sides: Sequence[int]) -> Detection | None:
         """Return what a part of a rendition says, wherever it lies."""
+        self._tries = _Tries(self._shares)
         for how, places in self._places(sides):
             for score, place in places:
                 self.present = max(self.present, score)

@@ -41,9 +41,9 @@ _SPREAD = 2
 PILOT_LOW, PILOT_HIGH = 20, 48
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Layout:
-    """One key's carriers (n of them) and pilot.
+    """One key's carriers (n of them) and pilot. It never prints: the key is in it.
 
     ``waves`` int64 (n, 2): indices into the flat (CELLS * WAVES) ** 2 coefficients; ``signs`` float32 (n, 2);
     ``cell`` and ``band`` int64 (n,); ``dither`` float32 (n,) in 0 to 1; ``step`` float32 (2, n): of narrow

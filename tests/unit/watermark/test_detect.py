@@ -49,6 +49,7 @@ ATTACKS = {
     "lettered": lettered,
     "cropped by a tenth": lambda i: cropped(i, 0.03, 0.08, 0.9, 0.9),
     "cropped by a quarter": lambda i: cropped(i, 0.2, 0.1, 0.75, 0.75),
+    "cropped to an oblong": lambda i: cropped(i, 0.1, 0.05, 0.85, 0.75),
     "cropped and enlarged": lambda i: cropped(i, 0.05, 0.1, 0.85, 0.85).resize((i.width, i.height), Image.Resampling.BICUBIC),
     "turned by three degrees": lambda i: i.rotate(-3, Image.Resampling.BICUBIC),
     "turned by eight degrees": lambda i: i.rotate(8, Image.Resampling.BICUBIC),
