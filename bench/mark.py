@@ -165,7 +165,7 @@ def _unmarked(seed, count, debian):
 
 
 def _false_positives(console, pool, count, debian):
-    parts = 200
+    parts = min(200, count)
     waiting = [pool.submit(_unmarked, seed, count // parts, debian) for seed in range(parts)]
     done = [one.result() for one in track(waiting, "unmarked crops", transient=True)]
     console.print(

@@ -10,6 +10,7 @@
     ├── NotFound                           not_found             404
     │   └── ProfileNotDeclared             profile_not_declared  404
     ├── PayloadTooLarge                    payload_too_large     413
+    ├── TooManyRequests                    too_many_requests     429   yes
     ├── ImageRefused                       image_refused         422
     │   ├── UnsupportedFormat              unsupported_format    415
     │   ├── ImageTooLarge                  image_too_large       422
@@ -23,7 +24,8 @@
     │   ├── CatalogueUnavailable           catalogue_unavailable 503   yes
     │   ├── QueueUnavailable               queue_unavailable     503   yes
     │   ├── CageUnavailable                cage_unavailable      503   yes
-    │   └── MarkKeyMissing                 mark_key_missing      503   yes
+    │   ├── MarkKeyMissing                 mark_key_missing      503   yes
+    │   └── IndexBehind                    index_behind          503   yes
     ├── DecoderDied                        decoder_died          500   yes
     ├── IndexBroken                        index_broken          500
     ├── ObjectMissing                      object_missing        404
@@ -107,6 +109,20 @@ class PayloadTooLarge(NightlightError):
     code = "payload_too_large"
     status = 413
     public = "The request body is larger than is allowed."
+
+
+class TooManyRequests(NightlightError):
+    """The caller has asked for more than its share; ``after_s`` says in how many seconds the next may be asked for."""
+
+    code = "too_many_requests"
+    status = 429
+    public = "This caller has asked for as much as it may for now; try again later."
+    retryable = True
+
+    def __init__(self, detail: str = "", *, after_s: int = 60) -> None:
+        """Keep ``after_s`` for the answer's Retry-After."""
+        super().__init__(detail)
+        self.after_s = after_s
 
 
 class ImageRefused(NightlightError):
@@ -204,6 +220,12 @@ class MarkKeyMissing(Unavailable):
     """The active policy asks for hidden marks and this worker has no key: its jobs wait until one has."""
 
     code = "mark_key_missing"
+
+
+class IndexBehind(Unavailable):
+    """The index of perceptual hashes is being brought up to date with the catalogue, here or by another process."""
+
+    code = "index_behind"
 
 
 class DecoderDied(NightlightError):

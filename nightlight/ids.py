@@ -16,11 +16,13 @@ from nightlight.errors import InvalidInput
 ProfileId = NewType("ProfileId", str)
 ImageId = NewType("ImageId", str)
 JobId = NewType("JobId", str)
+TraceId = NewType("TraceId", str)
 
 # Long enough for a UUID, a Snowflake or an e-mail-free handle; the characters are RFC 3986's
 # unreserved ones, so that the id stands unescaped in a path.
 PROFILE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
 IMAGE_ID_PATTERN = r"^[0-9a-f]{32}$"
+TRACE_ID_PATTERN = IMAGE_ID_PATTERN
 _PROFILE_ID = re.compile(PROFILE_ID_PATTERN)
 _IMAGE_ID = re.compile(IMAGE_ID_PATTERN)
 
@@ -46,6 +48,14 @@ def parse_image_id(text: str) -> ImageId:
     return ImageId(text)
 
 
+def parse_trace_id(text: str) -> TraceId:
+    """Return ``text`` as a trace id, or raise InvalidInput."""
+    if not _IMAGE_ID.fullmatch(text):
+        message = "a trace id is 32 hexadecimal digits"
+        raise InvalidInput(message)
+    return TraceId(text)
+
+
 def new_image_id() -> ImageId:
     """Return a fresh image id (128 random bits)."""
     return ImageId(secrets.token_hex(16))
@@ -54,6 +64,16 @@ def new_image_id() -> ImageId:
 def new_job_id() -> JobId:
     """Return a fresh job id (128 random bits)."""
     return JobId(secrets.token_hex(16))
+
+
+def new_trace_id() -> TraceId:
+    """Return a fresh trace id (128 random bits)."""
+    return TraceId(secrets.token_hex(16))
+
+
+def new_copy_key() -> str:
+    """Return a fresh object key for a found copy, beside the originals: whoever may read those may read it."""
+    return f"found/{secrets.token_hex(32)}"
 
 
 def new_original_key() -> str:

@@ -24,7 +24,7 @@ FIELDS = frozenset(
         # structlog's own
         "event", "level", "timestamp", "logger", "exc_info", "exception", "stack_info",
         # identifiers that are random and ours
-        "request_id", "job_id", "image_id", "message_id",
+        "request_id", "job_id", "image_id", "trace_id", "message_id",
         # what happened
         "attempt", "bytes", "code", "component", "count", "detail", "duration_ms", "format", "height", "method",
         "policy_digest", "port", "reason", "renditions", "route", "stages_ms", "state", "status", "task", "tier",

@@ -41,6 +41,9 @@ UNREADABLE_MARKS = Counter(
     "Renditions whose hidden mark did not read back: left out (required) or published all the same (best_effort).",
     ["wanted"],
 )
+TRACES = Counter(
+    "nightlight_traces_total", "Traces over HTTP, by how they were accepted and how they ended.", ["outcome"]
+)
 PUBLISHED = Counter("nightlight_outbox_published_total", "Outbox messages the broker has confirmed.")
 PUBLISH_FAILURES = Counter("nightlight_outbox_failures_total", "Outbox messages the broker did not confirm.")
 POLICY_REFUSED = Counter("nightlight_policy_refused_total", "Looks for a changed policy that kept the last good one.")

@@ -317,6 +317,15 @@ class MatchingSettings(BaseSettings):
         description="Folder of the index that `nightlight trace` keeps, about 110 bytes a rendition; unset: `index` in "
         "the data folder. It can be deleted at any time: it is made again from the catalogue.",
     )
+    traces_per_hour: int = Field(
+        default=600, ge=1, le=100_000, description="Traces that one caller may ask for over HTTP in an hour."
+    )
+    trace_days: int = Field(
+        default=30,
+        ge=1,
+        le=365,
+        description="Days after which a trace that was asked for over HTTP is forgotten, with a copy that was kept.",
+    )
 
 
 class LogSettings(BaseSettings):

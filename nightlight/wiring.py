@@ -32,6 +32,7 @@ from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
 from nightlight.flows.rollout import Rollout
 from nightlight.flows.trace import Trace
+from nightlight.flows.traces import AskTrace, RunTrace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
 from nightlight.keyring import KeyRing, decode_key
@@ -69,6 +70,7 @@ class ServiceHouse:
     deliver: Deliver
     counter: DecisionCounter
     rollout: Rollout
+    traces: AskTrace
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
@@ -94,6 +96,7 @@ class WorkerHouse:
     renditions: ObjectStore
     render: Render
     erase: Erase
+    traces: RunTrace
     reconcile: Reconcile
     rendering: Rendering
     clock: Clock
@@ -165,6 +168,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             counter.flush,
             clock,
         ),
+        traces=AskTrace(catalogue, originals, settings.intake, settings.matching, clock),
     )
 
 
@@ -196,7 +200,10 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         ),
         rendering=rendering,
         erase=Erase(work, originals, renditions),
-        reconcile=Reconcile(catalogue, settings.worker, settings.intake.idempotency_hours, clock),
+        traces=RunTrace(work, originals, _trace(settings, catalogue, rendering, policy, clock), settings.intake),
+        reconcile=Reconcile(
+            catalogue, settings.worker, settings.intake.idempotency_hours, settings.matching.trace_days, clock
+        ),
         clock=clock,
     )
 
@@ -208,17 +215,20 @@ def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
     rendering = Rendering(settings)
     try:
         migrate.check_current(catalogue.engine)
-        folder = settings.matching.index_dir or settings.general.data_dir / "index"
-        policy = _policy(settings, catalogue)
-
-        def detect(pixels: Any) -> Looked:
-            sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
-            return rendering.detect(pixels, sorted(sides))
-
-        yield Trace(catalogue, folder.resolve(), rendering.look, detect, clock)
+        yield _trace(settings, catalogue, rendering, _policy(settings, catalogue), clock)
     finally:
         rendering.close()
         catalogue.close()
+
+
+def _trace(settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyInUse, clock: Clock) -> Trace:
+    folder = settings.matching.index_dir or settings.general.data_dir / "index"
+
+    def detect(pixels: Any) -> Looked:
+        sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
+        return rendering.detect(pixels, sorted(sides))
+
+    return Trace(catalogue, folder.resolve(), rendering.look, detect, clock)
 
 
 def build_catalogue(settings: Settings) -> Catalogue:

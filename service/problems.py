@@ -18,6 +18,7 @@ from nightlight.errors import (
     PayloadTooLarge,
     PolicyConflict,
     PolicyRejected,
+    TooManyRequests,
     Unauthenticated,
 )
 
@@ -32,6 +33,7 @@ _TITLES = {
     413: "Content too large",
     415: "Unsupported media type",
     422: "Not acceptable as it is",
+    429: "Too many requests",
     500: "Internal error",
     503: "Not available",
 }
@@ -77,7 +79,10 @@ async def _ours(_request: Request, error: Exception) -> Response:
         logs.get("service").error("request.failed", code=error.code, detail=str(error))
     tells = isinstance(error, _TELLING) and bool(error.detail)
     errors = [{"pointer": error.pointer, "detail": error.detail}] if tells and error.pointer else []
-    return problem(error.status, error.code, error.detail if tells else error.public, errors)
+    response = problem(error.status, error.code, error.detail if tells else error.public, errors)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.after_s)
+    return response
 
 
 async def _validation(_request: Request, error: Exception) -> Response:

@@ -59,6 +59,18 @@ def erase(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().erase.run)
 
 
+@shared_task(name="nightlight.trace", bind=True)  # type: ignore[untyped-decorator]
+def trace(self: Task[Any, Any], job_id: str) -> None:
+    """Find where the copy of one job comes from."""
+    _run(self, job_id, house.get().traces.run)
+
+
+@shared_task(name="nightlight.forget", bind=True)  # type: ignore[untyped-decorator]
+def forget(self: Task[Any, Any], job_id: str) -> None:
+    """Delete the copy of one trace."""
+    _run(self, job_id, house.get().traces.forget)
+
+
 def _run(task: Task[Any, Any], job_id: str, flow: Callable[..., str]) -> None:
     redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
     ending = flow(job_id, redelivered=redelivered)

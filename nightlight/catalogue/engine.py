@@ -19,6 +19,7 @@ from nightlight.catalogue.jobs import Jobs
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
+from nightlight.catalogue.traces import Traces
 from nightlight.errors import CatalogueUnavailable, Conflict
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ _READ_ONLY = "nightlight_read_only"
 class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
-    __slots__ = ("audit", "connection", "hashes", "idempotency", "images", "jobs", "outbox", "policies", "profiles")
+    __slots__ = (
+        "audit", "connection", "hashes", "idempotency", "images", "jobs", "outbox", "policies", "profiles", "traces"
+    )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
         """Bind every subject to ``connection``."""
@@ -43,6 +46,7 @@ class Transaction:
         self.idempotency = Idempotency(connection)
         self.policies = Policies(connection)
         self.hashes = Hashes(connection)
+        self.traces = Traces(connection)
         self.audit = Audit(connection)
 
 

@@ -31,6 +31,7 @@ class Origin:
 
     ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``mark`` for one without a hidden mark.
     ``published_at`` is when the image was first shown, ``shown_until`` when another took its place, or None.
+    ``variants`` is how many its tier has of this image: where there is one, everybody is given the same.
     """
 
     hash_id: int | None
@@ -44,6 +45,7 @@ class Origin:
     rendered_at: datetime
     published_at: datetime | None
     shown_until: datetime | None
+    variants: int
 
 
 class Hashes:
@@ -99,6 +101,13 @@ def _origins() -> Select[Any]:
         .correlate(images)
         .scalar_subquery()
     )
+    sibling = renditions.alias("sibling")
+    variants = (
+        select(func.count())
+        .where(sibling.c.image_id == renditions.c.image_id, sibling.c.tier == renditions.c.tier)
+        .correlate(renditions)
+        .scalar_subquery()
+    )
     return (
         select(
             rendition_hashes.c.hash_id,
@@ -112,6 +121,7 @@ def _origins() -> Select[Any]:
             renditions.c.created_at,
             images.c.ready_at,
             replaced,
+            variants,
         )
         .select_from(renditions)
         .join(images, images.c.image_id == renditions.c.image_id)

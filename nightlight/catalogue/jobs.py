@@ -1,4 +1,4 @@
-"""Jobs: work on an image, leased to one attempt at a time and fenced by the attempt's number."""
+"""Jobs: work on an image or on a trace, leased to one attempt at a time and fenced by the attempt's number."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from sqlalchemy import and_, case, insert, or_, select, update
 
 from nightlight.catalogue.tables import jobs
 from nightlight.errors import LeaseLost
-from nightlight.ids import ImageId, JobId
+from nightlight.ids import ImageId, JobId, TraceId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 RENDER = "render"
 ERASE = "erase"
+# These are on a trace: to find where a copy comes from, and to delete the copy.
+TRACE = "trace"
+FORGET = "forget"
+_ON_TRACES = frozenset({TRACE, FORGET})
 
 QUEUED = "queued"
 LEASED = "leased"
@@ -37,9 +41,28 @@ class Lease:
 
     job_id: JobId
     kind: str
-    image_id: ImageId
+    subject: str
     attempt: int
     crashes: int
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Return what the job is on, as log lines name it."""
+        return {"trace_id" if self.kind in _ON_TRACES else "image_id": self.subject}
+
+    @property
+    def image_id(self) -> ImageId:
+        """Return the image that the job is on; raise LookupError if it is on a trace."""
+        if self.kind in _ON_TRACES:
+            raise LookupError(self.kind)
+        return ImageId(self.subject)
+
+    @property
+    def trace_id(self) -> TraceId:
+        """Return the trace that the job is on; raise LookupError if it is on an image."""
+        if self.kind not in _ON_TRACES:
+            raise LookupError(self.kind)
+        return TraceId(self.subject)
 
 
 class Jobs:
@@ -49,19 +72,20 @@ class Jobs:
         """Work on ``connection``."""
         self._connection = connection
 
-    def add(self, job_id: JobId, kind: str, image_id: ImageId, now: datetime, *, due: datetime) -> None:
-        """Write a new job; ``due`` is when it is published again if nobody has taken it."""
+    def add(self, job_id: JobId, kind: str, subject: ImageId | TraceId, now: datetime, *, due: datetime) -> None:
+        """Write a new job on an image or a trace; ``due`` is when it is published again if nobody has taken it."""
+        on = {"trace_id" if kind in _ON_TRACES else "image_id": subject}
         self._connection.execute(
             insert(jobs).values(
                 job_id=job_id,
                 kind=kind,
-                image_id=image_id,
                 state=QUEUED,
                 attempt=0,
                 crashes=0,
                 planned=[],
                 next_run_at=due,
                 created_at=now,
+                **on,
             )
         )
 
@@ -84,10 +108,10 @@ class Jobs:
                 crashes=_CRASHES,
                 lease_until=now + timedelta(seconds=lease_s),
             )
-            .returning(jobs.c.kind, jobs.c.image_id, jobs.c.attempt, jobs.c.crashes)
+            .returning(jobs.c.kind, jobs.c.image_id, jobs.c.trace_id, jobs.c.attempt, jobs.c.crashes)
         )
         row = self._connection.execute(statement).one_or_none()
-        return Lease(job_id, row.kind, ImageId(row.image_id), row.attempt, row.crashes) if row else None
+        return Lease(job_id, row.kind, row.image_id or row.trace_id, row.attempt, row.crashes) if row else None
 
     def plan(self, lease: Lease, keys: list[str]) -> None:
         """Note the object keys that this attempt is going to write, so that an erasure finds them whatever happens."""

@@ -135,12 +135,42 @@ rendition_hashes = Table(
     sqlite_autoincrement=True,
 )
 
+# A copy that somebody found, and what it led back to. ``progress`` is in hundredths; ``copy_key`` is None once the
+# copy is gone from the store.
+traces = Table(
+    "traces",
+    metadata,
+    Column("trace_id", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(200)),
+    Column("progress", Integer, nullable=False),
+    Column("copy_key", String(200)),
+    Column("sha256", String(64)),
+    Column("keep", Boolean, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("result", _Json),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_traces_actor_created_at", "actor", "created_at"),
+    Index("ix_traces_state_created_at", "state", "created_at"),
+)
+
+# Which images a trace's result names, so that an erasure finds it.
+trace_origins = Table(
+    "trace_origins",
+    metadata,
+    Column("trace_id", String(32), ForeignKey("traces.trace_id"), primary_key=True),
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True, index=True),
+)
+
+# A job is on an image or on a trace.
 jobs = Table(
     "jobs",
     metadata,
     Column("job_id", String(32), primary_key=True),
     Column("kind", String(16), nullable=False),
-    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
+    Column("image_id", String(32), ForeignKey("images.image_id"), index=True),
+    Column("trace_id", String(32), ForeignKey("traces.trace_id"), index=True),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),

@@ -17,7 +17,7 @@ from rich.table import Table
 from nightlight.cli.files import read_image
 from nightlight.delivery.variants import Leaked, accuse, least_agreements
 from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
-from nightlight.flows.trace import plain
+from nightlight.flows.traced import plain
 from nightlight.keyring import decode_key
 from nightlight.settings import Settings, require
 from nightlight.wiring import tracing
@@ -86,12 +86,15 @@ def _viewers(path: Path) -> list[str]:
 
 
 def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusation: float) -> dict[str, Any]:
-    """Return who is accused by the copies whose full mark was read and is beyond doubt."""
+    """Return who is accused by the copies whose full mark was read and is beyond doubt.
+
+    A tier with one variant gives the same to everybody, so its copies say nothing.
+    """
     key = decode_key(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)
     leaked = [
         Leaked(answer["found"][0]["image_id"], answer["mark"]["variant"])
         for answer in answers
-        if answer["found"] and answer.get("mark") and not answer["mark"]["short"] and not answer["mark"]["doubt"]
+        if answer["found"] and answer["found"][0]["variants"] > 1 and _beyond_doubt(answer["mark"])
     ]
     accused, looked = accuse(key, leaked, viewers, false_accusation=false_accusation)
     pictures = len({one.image_id for one in leaked})
@@ -101,6 +104,10 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
         "pictures": pictures,
         "agreements_needed": least_agreements(pictures, looked, false_accusation),
     }
+
+
+def _beyond_doubt(mark: dict[str, Any] | None) -> bool:
+    return bool(mark and not mark["short"] and not mark["doubt"])
 
 
 def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:

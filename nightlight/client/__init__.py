@@ -10,6 +10,6 @@
         urls = client.decide("peer", "list", [("u-81", "connection"), ("u-82", "stranger")])
 """
 
-from nightlight.client.http import Decision, Image, NightlightClient, Problem
+from nightlight.client.http import Decision, Image, NightlightClient, Problem, Trace
 
-__all__ = ["Decision", "Image", "NightlightClient", "Problem"]
+__all__ = ["Decision", "Image", "NightlightClient", "Problem", "Trace"]

@@ -6,7 +6,7 @@ import base64
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict
@@ -45,6 +45,20 @@ class Decision(_Answer):
     url: str
     expires_at: int
     blurhash: str
+
+
+class Trace(_Answer):
+    """A found copy; ``state`` is pending, done, rejected or failed, ``progress`` in hundredths.
+
+    ``result`` is as ``POST /v1/traces`` describes it: the hidden mark, and the renditions found, the likeliest first.
+    """
+
+    trace_id: str
+    state: str
+    reason: str | None
+    progress: int
+    copy_kept: bool
+    result: dict[str, Any] | None
 
 
 class NightlightClient:
@@ -113,13 +127,7 @@ class NightlightClient:
 
     def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Image:
         """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
-        end = time.monotonic() + timeout_s
-        while (image := self.image(image_id)).state == "pending":
-            if time.monotonic() > end:
-                message = f"image {image_id} is still pending after {timeout_s:.0f} s"
-                raise TimeoutError(message)
-            time.sleep(0.1)
-        return image
+        return _once_settled(lambda: self.image(image_id), f"image {image_id}", timeout_s)
 
     def delete_image(self, image_id: str) -> None:
         """Delete one image."""
@@ -137,6 +145,24 @@ class NightlightClient:
         """Return one decision for each (profile id, relation), in order; at most 500."""
         answer = self._call("POST", "/v1/decisions", json=_decisions(viewer, context, items))
         return [Decision.model_validate(item) for item in answer["items"]]
+
+    def trace(self, copy: IO[bytes] | bytes, *, keep: bool = False) -> Trace:
+        """Ask where a found copy comes from; it is deleted when the trace ends unless ``keep``."""
+        files = {"file": ("copy", copy, "application/octet-stream")}
+        answer = self._call("POST", "/v1/traces", files=files, data={"keep": "true"} if keep else {})
+        return Trace.model_validate(answer)
+
+    def trace_status(self, trace_id: str) -> Trace:
+        """Return how far a trace is, and what came of it."""
+        return Trace.model_validate(self._call("GET", f"/v1/traces/{trace_id}"))
+
+    def wait_trace(self, trace_id: str, *, timeout_s: float = 60.0) -> Trace:
+        """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        return _once_settled(lambda: self.trace_status(trace_id), f"trace {trace_id}", timeout_s)
+
+    def delete_trace(self, trace_id: str) -> None:
+        """Forget what a trace led back to, and delete its copy."""
+        self._call("DELETE", f"/v1/traces/{trace_id}")
 
     def explain(self, viewer: str, context: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Return the policy digest and why each item is answered as it is; for operators."""
@@ -201,6 +227,19 @@ class NightlightClient:
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token()}"}
+
+
+_Settling = TypeVar("_Settling", Image, Trace)
+
+
+def _once_settled(ask: Callable[[], _Settling], what: str, timeout_s: float) -> _Settling:
+    end = time.monotonic() + timeout_s
+    while (answer := ask()).state == "pending":
+        if time.monotonic() > end:
+            message = f"{what} is still pending after {timeout_s:.0f} s"
+            raise TimeoutError(message)
+        time.sleep(0.1)
+    return answer
 
 
 def _raise_for(answer: httpx.Response) -> None:

@@ -33,6 +33,7 @@ class Scope(StrEnum):
     EXPLAIN = "explain"  # ask why, as an operator
     POLICY = "policy"  # activate policies, and read counters
     HOLD = "hold"  # hide and unhide reported profiles
+    TRACE = "trace"  # find where copies come from
 
 
 @dataclass(frozen=True, slots=True)

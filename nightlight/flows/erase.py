@@ -99,6 +99,7 @@ class Erase:
             tx.jobs.finish(lease, now)
             if ending == "erased":
                 tx.hashes.drop(lease.image_id)
+                tx.traces.drop_image(lease.image_id)
                 tx.images.drop_renditions(lease.image_id)
                 tx.audit.append("image.erased", now=now, actor="worker", image_id=lease.image_id)
         return ending

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue.jobs import ERASE, RENDER
+from nightlight.catalogue.jobs import ERASE, FORGET, RENDER, TRACE
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
     from nightlight.catalogue.engine import Transaction
 
-TASKS = {RENDER: "nightlight.render", ERASE: "nightlight.erase"}
+TASKS = {
+    RENDER: "nightlight.render",
+    ERASE: "nightlight.erase",
+    TRACE: "nightlight.trace",
+    FORGET: "nightlight.forget",
+}
 
 
 def ask(tx: Transaction, kind: str, job_id: JobId, now: datetime) -> None:

@@ -11,6 +11,7 @@ from nightlight import logs, metrics
 from nightlight.errors import QueueUnavailable
 from nightlight.flows.erase import erase_later
 from nightlight.flows.messages import ask
+from nightlight.flows.traces import forget_later
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -68,10 +69,11 @@ class Reconcile:
     catalogue: Catalogue
     limits: WorkerSettings
     idempotency_hours: int
+    trace_days: int
     clock: Clock
 
     def run_once(self) -> int:
-        """Publish jobs again that are due or whose lease ran out; erase uploads that were never acknowledged.
+        """Publish jobs again that are due or whose lease ran out; erase what was never acknowledged; forget old traces.
 
         Returns how many jobs were put into the outbox.
         """
@@ -82,6 +84,9 @@ class Reconcile:
                 ask(tx, kind, job_id, now)
             for image_id in tx.images.abandoned(now - _ABANDONED, limit=_BATCH):
                 erase_later(tx, image_id, now=now, actor="reconcile")
+            expired = now - timedelta(days=self.trace_days)
+            for trace_id in tx.traces.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
+                forget_later(tx, trace_id, now=now, actor="reconcile")
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
         if due:
             metrics.RECONCILED.inc(len(due))

@@ -8,21 +8,22 @@
     search     its perceptual hash, as it is, turned and mirrored, among those of all renditions
     origin     the catalogue says what the mark and near hashes lead back to; what was erased leads nowhere
 
-Nothing of the copy is kept but its SHA-256 in the audit log, with who asked.
+Nothing of the copy is kept here but its SHA-256 in the audit log, with who asked. ``flows.traces`` does the same for
+callers over HTTP, in a worker.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightlight.errors import IndexBroken
-from nightlight.ids import ImageId, ProfileId
+from nightlight.errors import IndexBehind, IndexBroken
+from nightlight.flows.traced import Found, MarkRead, Traced, found_by, mark_read
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -46,60 +47,10 @@ MOST = 20
 ANOTHER = 90
 BITS = 256
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One rendition that the copy may come from.
-
-    ``by`` is ``mark``, ``hash`` or ``mark+hash``. ``distance`` is that of the hashes, of 256 bits: a match is at most
-    31, the nearest the likeliest; None where there is no hash to compare. It was shown from ``published_at`` until
-    ``shown_until`` (None: another has not taken its place).
-    """
-
-    image_id: ImageId
-    profile_id: ProfileId
-    tier: str
-    variant: int
-    state: str
-    rendered_at: datetime
-    published_at: datetime | None
-    shown_until: datetime | None
-    by: str
-    distance: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class MarkRead:
-    """The hidden mark of a copy.
-
-    ``number`` is of 56 bits, or of 16 where ``short``, which names a rendition only together with a hash. ``chance``
-    bounds the probability that a picture without a mark reads as one. ``doubt`` says why it may not belong here.
-    """
-
-    number: int
-    variant: int
-    short: bool
-    key_id: str
-    agreement: float
-    chance: float
-    how: str
-    mirrored: bool
-    doubt: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """What is known of a copy: its SHA-256, its mark, its hash's quality (under 50 it says nothing), its origins.
-
-    ``present`` says that there is a hidden mark of this deployment, whether or not it could be read.
-    """
-
-    sha256: str
-    mark: MarkRead | None
-    present: bool
-    quality: int
-    searched: int
-    found: tuple[Found, ...]
+# Another process holds the index for the time of one search, or while it brings it up to date.
+_WAIT_S = 5.0
+# How far a trace is, in hundredths, once the copy is decoded, and once its mark was looked for: by far the longest.
+DECODED, MARK_SOUGHT = 10, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +72,37 @@ class Trace:
         Raises ImageRefused and its kinds, DecoderDied, CatalogueUnavailable, or Conflict while another process
         brings the index up to date.
         """
-        from nightlight.matching.pdq import LEAST_QUALITY, pdq
-        from nightlight.watermark.detect import PRESENT
-
         sha256 = hashlib.sha256(data).hexdigest()
         with self.catalogue.transaction() as tx:
             tx.audit.append("trace.asked", now=self.clock(), actor=actor, detail={"sha256": sha256})
+        return self.find(data)
+
+    def find(
+        self, data: bytes, *, within_s: float | None = None, progress: Callable[[int], None] = lambda _: None
+    ) -> Traced:
+        """Return what ``data`` may be a copy of, for somebody whose asking is in the audit log already.
+
+        ``progress`` is told how far it is, in hundredths. Raises like ``trace``, and IndexBehind where the index has
+        more to take in than can be done ``within_s`` seconds: the next call goes on from there.
+        """
+        from nightlight.matching.index import HashIndex
+        from nightlight.matching.pdq import LEAST_QUALITY, pdq
+        from nightlight.watermark.detect import PRESENT
+
+        until = time.monotonic() + within_s if within_s else None
+        sha256 = hashlib.sha256(data).hexdigest()
         look = self.look(data)
+        progress(DECODED)
         looked = self.detect(look.pixels)
+        progress(MARK_SOUGHT)
         hashed = [pdq(pixels) for pixels in look.hashed]
         quality = max(one.quality for one in hashed)
         queries = [row for one in hashed if one.quality >= LEAST_QUALITY for row in one.hashes]
         try:
-            near, searched = self._search(queries)
+            near, searched = self._search(queries, until)
         except IndexBroken:
-            self.rebuild()
-            near, searched = self._search(queries)
+            HashIndex.discard(self.folder)
+            near, searched = self._search(queries, until)
         mark, found = self._merged(looked.detection, near, queries)
         present = mark is not None or looked.present >= PRESENT
         return Traced(sha256, mark, present, quality, searched, tuple(found[:MOST]))
@@ -166,25 +132,27 @@ class Trace:
         ways = {origin: "mark+hash" if origin in near else "mark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
         by_hash.sort(key=lambda one: (one[1], one[0].rendered_at, one[0].tier))
-        found = [_found(origin, distance, ways[origin]) for origin, distance in named.items()]
-        return _mark_read(read, doubt), found + [_found(*one) for one in by_hash]
+        found = [found_by(origin, distance, ways[origin]) for origin, distance in named.items()]
+        return mark_read(read, doubt), found + [found_by(*one) for one in by_hash]
 
     def rebuild(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Make the index again from the catalogue; return how many hashes are in it."""
         from nightlight.matching.index import HashIndex
 
         HashIndex.discard(self.folder)
-        with self._synced(progress) as index:
+        with self._synced(progress=progress) as index:
             index.merge()
             return len(index)
 
     @contextmanager
-    def _synced(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[HashIndex]:
+    def _synced(
+        self, until: float | None = None, *, progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[HashIndex]:
         from nightlight.matching.index import HashIndex
         from nightlight.matching.segment import KEY_BYTES
 
         try:
-            index = HashIndex(self.folder, write=True)
+            index = HashIndex(self.folder, write=True, wait_s=_WAIT_S)
         except IndexBroken:
             HashIndex.discard(self.folder)
             index = HashIndex(self.folder, write=True)
@@ -201,11 +169,14 @@ class Trace:
                 if fresh:
                     index.extend(fresh)
                 progress(len(fresh))
+                if until is not None and time.monotonic() > until:
+                    message = f"{len(index)} hashes are in the index, and more are in the catalogue"
+                    raise IndexBehind(message)
             yield index
 
-    def _search(self, queries: Sequence[Any]) -> tuple[dict[Origin, int], int]:
+    def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[Origin, int], int]:
         """Return what these hashes lead to with the distance of each, and among how many it was looked for."""
-        with self._synced() as index:
+        with self._synced(until) as index:
             nearest: dict[int, int] = {}
             for query in queries:
                 for match in index.search(query):
@@ -239,46 +210,3 @@ def _distance(origin: Origin, queries: Sequence[Any]) -> int | None:
         return None
     stored = np.frombuffer(origin.hash, np.uint8)
     return min(int(distance(stored, query)) for query in queries)
-
-
-def plain(traced: Traced) -> dict[str, Any]:
-    """Return what is known of a copy as JSON holds it."""
-
-    def said(value: object) -> object:
-        return value.isoformat() if isinstance(value, datetime) else value
-
-    return {
-        **asdict(traced),
-        "found": [{name: said(value) for name, value in asdict(one).items()} for one in traced.found],
-    }
-
-
-def _found(origin: Origin, distance: int | None, by: str) -> Found:
-    return Found(
-        image_id=origin.image_id,
-        profile_id=origin.profile_id,
-        tier=origin.tier,
-        variant=origin.variant,
-        state=origin.state,
-        rendered_at=origin.rendered_at,
-        published_at=origin.published_at,
-        shown_until=origin.shown_until,
-        by=by,
-        distance=distance,
-    )
-
-
-def _mark_read(read: Detection | None, doubt: str | None) -> MarkRead | None:
-    if read is None:
-        return None
-    return MarkRead(
-        number=read.payload.rendition,
-        variant=read.payload.variant,
-        short=read.payload.short,
-        key_id=read.key_id,
-        agreement=read.agreement,
-        chance=read.chance,
-        how=read.how,
-        mirrored=read.mirrored,
-        doubt=doubt,
-    )

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
-from nightlight.errors import DecoderDied, LeaseLost, StoreDenied, Unavailable
+from nightlight.errors import Conflict, DecoderDied, LeaseLost, StoreDenied, Unavailable
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.clock import Clock
     from nightlight.settings import WorkerSettings
 
 # However long an outage lasts, a job is looked at again at least this often.
 MAX_BACKOFF_S = 300.0
+
+
+# Says of what a job is on, in the transaction that gives the job up, that it was quarantined, and why.
+Quarantine = Callable[["Transaction", jobs.Lease, str, datetime], None]
+
+
+def quarantine_image(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
+    """Say that an image was given up."""
+    image = tx.images.get(lease.image_id, lock=True)
+    if image is not None and image.state == images.PENDING:
+        tx.images.set_state(lease.image_id, images.FAILED, reason=reason)
+    tx.audit.append("image.quarantined", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,15 @@ class Work:
     limits: WorkerSettings
     clock: Clock
 
-    def run(self, job_id: str, kind: str, attempt: Callable[[jobs.Lease], str], *, redelivered: bool) -> str:
+    def run(
+        self,
+        job_id: str,
+        kind: str,
+        attempt: Callable[[jobs.Lease], str],
+        *,
+        redelivered: bool,
+        quarantine: Quarantine = quarantine_image,
+    ) -> str:
         """Lease the job, call ``attempt`` and return its word for how it ended.
 
         Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too
@@ -45,46 +65,39 @@ class Work:
         if lease is None:
             return "nothing"
         log = logs.get(kind)
-        with structlog.contextvars.bound_contextvars(
-            job_id=lease.job_id, image_id=lease.image_id, attempt=lease.attempt
-        ):
+        with structlog.contextvars.bound_contextvars(job_id=lease.job_id, attempt=lease.attempt, **lease.named):
             try:
                 if lease.crashes >= self.limits.max_attempts:
-                    self._quarantine(lease)
+                    self._give_up(lease, quarantine, "quarantined")
                     log.error("job.quarantined", count=lease.crashes)
                     return "quarantined"
                 return attempt(lease)
             except DecoderDied as error:
-                return self._died(lease, error)
+                return self._died(lease, error, quarantine)
             except LeaseLost as error:
                 log.warning("job.lease_lost", detail=str(error))
                 return "lost"
-            except (Unavailable, StoreDenied) as error:
+            except (Conflict, Unavailable, StoreDenied) as error:
                 delay = min(self.limits.backoff_s * 2 ** min(lease.attempt - 1, 16), MAX_BACKOFF_S)
                 log.error("job.later", code=error.code, detail=str(error))
                 with self.catalogue.transaction() as tx:
                     tx.jobs.put_back(lease, error.code, self.clock() + timedelta(seconds=delay))
                 return "later"
 
-    def _died(self, lease: jobs.Lease, error: DecoderDied) -> str:
+    def _died(self, lease: jobs.Lease, error: DecoderDied, quarantine: Quarantine) -> str:
         """Count a decoder that died over the picture like a worker that did."""
         metrics.DECODERS_DIED.inc()
         reason = f"decoder_{error.how.lower().replace(' ', '_')}"
         logs.get(lease.kind).error("decoder.died", code=error.code, detail=str(error), reason=reason)
         if lease.crashes + 1 >= self.limits.max_attempts:
-            self._quarantine(lease, reason)
+            self._give_up(lease, quarantine, reason)
             return "quarantined"
         with self.catalogue.transaction() as tx:
             tx.jobs.crashed(lease, reason, self.clock() + timedelta(seconds=self.limits.backoff_s))
         return "later"
 
-    def _quarantine(self, lease: jobs.Lease, reason: str = "quarantined") -> None:
+    def _give_up(self, lease: jobs.Lease, quarantine: Quarantine, reason: str) -> None:
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            image = tx.images.get(lease.image_id, lock=True)
             tx.jobs.fail(lease, reason, now)
-            if image is not None and image.state == images.PENDING:
-                tx.images.set_state(lease.image_id, images.FAILED, reason=reason)
-            tx.audit.append(
-                "image.quarantined", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason}
-            )
+            quarantine(tx, lease, reason, now)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _KEYS = "NIGHTLIGHT_HIDDEN_MARK_KEYS"
 # The pixels of a copy's shorter side that a trace looks at, and the side that is hashed.
-_LOOK_EDGE, _HASH_SIDE = 1024, 512
+LOOK_EDGE, _HASH_SIDE = 1024, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class Rendering:
         from nightlight.imaging.pipeline import canonical
 
         pipeline = self._built()
-        header = probe(data, pipeline.caps, edge=_LOOK_EDGE)
-        frame = pipeline.frames.frame(data, header, edge=_LOOK_EDGE)
+        header = probe(data, pipeline.caps, edge=LOOK_EDGE)
+        frame = pipeline.frames.frame(data, header, edge=LOOK_EDGE)
         views = [frame] if frame.width == frame.height else [frame, frame.crop(square(*frame.size))]
         return Look(np.asarray(frame), tuple(canonical(view, _HASH_SIDE) for view in views))
 

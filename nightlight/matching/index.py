@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ SEAL_AT = 1 << 16
 # Segments from which they are merged into one: each costs a search of its own.
 MERGE_AT = 8
 FORMAT = 1
+# Between two looks whether another process has let go of the lock.
+_LOOK_AGAIN_S = 0.01
 
 _ROW = BYTES + KEY_BYTES
 # A record of a log: its bytes, then their checksum, so that one that was cut short or damaged is seen.
@@ -57,10 +60,11 @@ class Match:
 class HashIndex:
     """A folder of hashes that can be searched and added to. Use it as a context, or close it."""
 
-    def __init__(self, folder: Path, *, write: bool = False, seal_at: int = SEAL_AT) -> None:
+    def __init__(self, folder: Path, *, write: bool = False, seal_at: int = SEAL_AT, wait_s: float = 0) -> None:
         """Open the index in ``folder``, which is made if ``write`` and absent.
 
-        Raises IndexBroken if it cannot be read as it should be, and Conflict if another process writes to it.
+        Raises IndexBroken if it cannot be read as it should be, and Conflict if another process writes to it and still
+        does after ``wait_s`` seconds.
         """
         self._folder = folder
         self._seal_at = seal_at
@@ -71,7 +75,8 @@ class HashIndex:
         self._tail_keys: list[bytes] = []
         self._taken: set[bytes] = set()
         if write:
-            self._begin_writing()
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _lock(self._folder, wait_s)
         try:
             self._load()
         except IndexBroken:
@@ -195,10 +200,6 @@ class HashIndex:
         for row in np.flatnonzero(bits <= within):
             yield self._tail_keys[row], int(bits[row])
 
-    def _begin_writing(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = _lock(self._folder)
-
     def _load(self) -> None:
         manifest = self._folder / _MANIFEST
         try:
@@ -267,16 +268,21 @@ class HashIndex:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _lock(folder: Path) -> int:
-    """Return the descriptor that holds the right to write; raise Conflict if somebody else has it."""
+def _lock(folder: Path, wait_s: float = 0) -> int:
+    """Return the descriptor that holds the right to write; raise Conflict if somebody else keeps it."""
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        message = f"{folder}: another process writes to this index"
-        raise Conflict(message) from error
-    return lock
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() < until:
+                time.sleep(_LOOK_AGAIN_S)
+                continue
+            os.close(lock)
+            message = f"{folder}: another process writes to this index"
+            raise Conflict(message) from error
+        return lock
 
 
 def _checked(key: bytes) -> bytes:

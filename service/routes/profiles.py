@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access import Scope
-from nightlight.errors import CorruptImage, InvalidInput
 from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, requires
+from service.forms import upload_body, upload_form
 from service.routes.images import ImageAnswer, image_answer
 
 router = APIRouter(prefix="/v1/profiles", tags=["profiles"], route_class=ScopedRoute)
@@ -22,26 +21,13 @@ router = APIRouter(prefix="/v1/profiles", tags=["profiles"], route_class=ScopedR
 ProfileIdPath = Annotated[str, Path(pattern=PROFILE_ID_PATTERN, description="The platform's own opaque id.")]
 Word = Annotated[str, Field(min_length=1, max_length=32)]
 
+_CROP = {
+    "type": "string",
+    "pattern": r"^\d{1,5},\d{1,5},\d{1,5},\d{1,5}$",
+    "description": "The owner's crop: left,top,width,height in pixels of the upright picture.",
+}
 _UPLOAD_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "crop": {
-                            "type": "string",
-                            "pattern": r"^\d{1,5},\d{1,5},\d{1,5},\d{1,5}$",
-                            "description": "The owner's crop: left,top,width,height in pixels of the upright picture.",
-                        },
-                    },
-                }
-            }
-        },
-    },
+    **upload_body(crop=_CROP),
     "parameters": [
         {
             "name": "Idempotency-Key",
@@ -140,27 +126,11 @@ async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
     202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
     """
     house: ServiceHouse = request.app.state.house
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        message = "the body must be multipart/form-data with one part named 'file'"
-        raise InvalidInput(message)
-    async with request.form(max_files=1, max_fields=1, max_part_size=1_024) as form:
-        part, crop = form.get("file"), form.get("crop")
-        if set(form) - {"file", "crop"} or not isinstance(crop, str | None):
-            message = "the body has one part named 'file' and at most a field named 'crop'"
-            raise InvalidInput(message)
-        if not isinstance(part, UploadFile):
-            message = "the body must be multipart/form-data with one part named 'file'"
-            raise InvalidInput(message, pointer="/file")
-        if not part.size:
-            message = "the upload is empty"
-            raise CorruptImage(message)
-        rollover = getattr(part.file, "rollover", None)
-        if rollover is not None:  # small uploads are in memory; the intake wants a real file to map
-            rollover()
+    async with upload_form(request, field="crop") as (file, crop):
         image = await run_in_threadpool(
             house.intake.accept,
             parse_profile_id(profile_id),
-            part.file,
+            file,
             idempotency_key=request.headers.get("idempotency-key"),
             actor=caller(request).subject,
             crop=crop,

@@ -82,7 +82,7 @@ class House:
             lambda *asked: (self.draw(*asked), {}), settings,
         )  # fmt: skip
         self.erase = Erase(work, self.originals, self.renditions)
-        self.reconcile = Reconcile(self.catalogue, self.limits, 24, self.clock)
+        self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
 
     def upload(self, profile_id, data=None, key=None):

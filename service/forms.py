@@ -1,0 +1,47 @@
+"""Bodies of ``multipart/form-data`` with one file and at most one field beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import IO, Any
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from nightlight.errors import CorruptImage, InvalidInput
+
+_KIND = "multipart/form-data"
+_MOST_FIELD_BYTES = 1_024
+
+
+def upload_body(**fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what OpenAPI says of a body with a ``file`` and, besides, ``fields`` by their schemas."""
+    properties = {"file": {"type": "string", "format": "binary"}, **fields}
+    schema = {"type": "object", "required": ["file"], "properties": properties}
+    return {"requestBody": {"required": True, "content": {_KIND: {"schema": schema}}}}
+
+
+@asynccontextmanager
+async def upload_form(request: Request, *, field: str) -> AsyncIterator[tuple[IO[bytes], str | None]]:
+    """Give the file, on the disk, and the value of ``field`` or None.
+
+    Raises InvalidInput where the body has another shape, and CorruptImage where the file is empty.
+    """
+    wanted = f"the body must be {_KIND} with one part named 'file'"
+    if not request.headers.get("content-type", "").lower().startswith(_KIND):
+        raise InvalidInput(wanted)
+    async with request.form(max_files=1, max_fields=1, max_part_size=_MOST_FIELD_BYTES) as form:
+        part, value = form.get("file"), form.get(field)
+        if set(form) - {"file", field} or not isinstance(value, str | None):
+            message = f"the body has one part named 'file' and at most a field named '{field}'"
+            raise InvalidInput(message)
+        if not isinstance(part, UploadFile):
+            raise InvalidInput(wanted, pointer="/file")
+        if not part.size:
+            message = "the upload is empty"
+            raise CorruptImage(message)
+        rollover = getattr(part.file, "rollover", None)
+        if rollover is not None:  # small files are in memory; who maps them wants a real one
+            rollover()
+        yield part.file, value

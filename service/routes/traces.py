@@ -1,0 +1,129 @@
+"""``/v1/traces``: found copies, back to the renditions they were made from. For investigators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from nightlight.catalogue.traces import TraceRow
+from nightlight.delivery.access import Scope
+from nightlight.errors import InvalidInput
+from nightlight.ids import TRACE_ID_PATTERN, parse_trace_id
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, requires
+from service.forms import upload_body, upload_form
+
+router = APIRouter(prefix="/v1/traces", tags=["traces"], route_class=ScopedRoute)
+
+TraceIdPath = Annotated[str, Path(pattern=TRACE_ID_PATTERN)]
+_KEEP = {
+    "type": "string",
+    "enum": ["true", "false"],
+    "description": "`true` keeps the copy as evidence until the trace is deleted or expires; by default it is deleted.",
+}
+
+
+class FoundAnswer(BaseModel):
+    """One rendition that the copy may come from; the likeliest is the first."""
+
+    image_id: str
+    profile_id: str
+    tier: str
+    variant: int
+    variants: int = Field(description="How many its tier has; with one, the variant says nothing of who was given it.")
+    state: str = Field(description="The image's, when it was traced.")
+    rendered_at: str
+    published_at: str | None = Field(description="It could be shown from then on (RFC 3339).")
+    shown_until: str | None = Field(description="When another image took its place; null: none has.")
+    by: str = Field(description="mark, hash or mark+hash.")
+    distance: int | None = Field(description="Between perceptual hashes, of 256 bits; a match is at most 31.")
+
+
+class MarkAnswer(BaseModel):
+    """The hidden mark that was read."""
+
+    number: int
+    variant: int
+    short: bool = Field(description="16 bits instead of 56: it names a rendition only together with a hash.")
+    key_id: str
+    agreement: float = Field(description="Share of its soft bits that agree, 0 to 1.")
+    chance: float = Field(description="Bounds the probability that a picture without a mark reads as one.")
+    how: str
+    mirrored: bool
+    doubt: str | None = Field(description="Why the mark may not belong to this picture.")
+
+
+class ResultAnswer(BaseModel):
+    """What is known of the copy."""
+
+    sha256: str
+    mark: MarkAnswer | None
+    present: bool = Field(description="A hidden mark of this deployment is there, whether or not it could be read.")
+    quality: int = Field(description="Of the perceptual hash, 0 to 100; under 50 it says nothing.")
+    searched: int = Field(description="Hashes that were searched.")
+    found: list[FoundAnswer]
+
+
+class TraceAnswer(BaseModel):
+    """One trace."""
+
+    trace_id: str
+    state: str = Field(description="pending, done, rejected or failed.")
+    reason: str | None = Field(description="Why it was rejected or failed: an error code.")
+    progress: int = Field(ge=0, le=100)
+    copy_kept: bool = Field(description="Whether the copy is kept.")
+    created_at: str = Field(description="RFC 3339.")
+    finished_at: str | None = Field(description="RFC 3339.")
+    result: ResultAnswer | None
+
+
+def _answer(row: TraceRow) -> dict[str, Any]:
+    return {
+        "trace_id": row.trace_id,
+        "state": row.state,
+        "reason": row.reason,
+        "progress": row.progress,
+        "copy_kept": row.keep,
+        "created_at": row.created_at.isoformat(),
+        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
+        "result": row.result,
+    }
+
+
+@router.post("", status_code=202, response_model=TraceAnswer, openapi_extra=upload_body(keep=_KEEP))
+@requires(Scope.TRACE)
+async def ask(request: Request, response: Response) -> dict[str, Any]:
+    """Ask where a copy comes from: by its hidden mark, then by its perceptual hash. A worker finds out.
+
+    202 means that it is safely stored and will be traced; ask `GET /v1/traces/{trace_id}` what came of it. Everything
+    asked is in the audit log. The copy is deleted when the trace ends, unless the field `keep` says `true`.
+    """
+    house: ServiceHouse = request.app.state.house
+    async with upload_form(request, field="keep") as (file, keep):
+        if keep not in {None, "true", "false"}:
+            message = "keep is true or false"
+            raise InvalidInput(message, pointer="/keep")
+        who = caller(request).subject
+        row = await run_in_threadpool(house.traces.accept, file, keep=keep == "true", actor=who)
+    response.headers["Location"] = f"/v1/traces/{row.trace_id}"
+    return _answer(row)
+
+
+@router.get("/{trace_id}", response_model=TraceAnswer)
+@requires(Scope.TRACE)
+def status(request: Request, trace_id: TraceIdPath) -> dict[str, Any]:
+    """Say how far a trace is, and what came of it."""
+    house: ServiceHouse = request.app.state.house
+    return _answer(house.traces.status(parse_trace_id(trace_id), actor=caller(request).subject))
+
+
+@router.delete("/{trace_id}", status_code=204)
+@requires(Scope.TRACE)
+def delete(request: Request, trace_id: TraceIdPath) -> Response:
+    """Forget a trace: what it led back to, and the copy if it was kept."""
+    house: ServiceHouse = request.app.state.house
+    house.traces.delete(parse_trace_id(trace_id), actor=caller(request).subject)
+    return Response(status_code=204)

@@ -1,0 +1,297 @@
+"""Traces over a real catalogue and store: what becomes of a copy, whatever happens in between."""
+
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import insert, select, update
+
+from nightlight.catalogue import traces
+from nightlight.catalogue.tables import audit, images, jobs, profiles, rendition_hashes, renditions
+from nightlight.catalogue.tables import traces as traces_table
+from nightlight.errors import CorruptImage, DecoderDied, IndexBehind, NotFound, StoreUnavailable, TooManyRequests
+from nightlight.flows.erase import Delete, Erase
+from nightlight.flows.publish import Reconcile, Relay
+from nightlight.flows.trace import Trace
+from nightlight.flows.traces import AskTrace, RunTrace
+from nightlight.flows.work import Work
+from nightlight.imaging.pipeline import canonical
+from nightlight.imaging.rendering import Look
+from nightlight.matching.pdq import CANONICAL
+from nightlight.settings import IntakeSettings, MatchingSettings, WorkerSettings
+from nightlight.store.local import LocalStore
+from nightlight.watermark.detect import Detector
+from nightlight.watermark.embed import embed
+from nightlight.watermark.layout import layout
+from nightlight.watermark.payload import Payload
+from tests.support import pictures
+
+pytestmark = pytest.mark.integration
+
+KEY = bytes(range(32))
+
+
+@dataclass
+class House:
+    catalogue: object
+    store: LocalStore
+    folder: object
+    now: datetime
+    look: object = None
+    sent: list = field(default_factory=list)
+
+    def __post_init__(self):
+        limits = WorkerSettings()
+        work = Work(self.catalogue, limits, self.clock)
+        found = Trace(
+            self.catalogue,
+            self.folder,
+            lambda data: self.look(data),  # noqa: PLW0108 - a test may change it
+            Detector({"m1": KEY}, ()).detect,
+            self.clock,
+        )
+        self.ask = AskTrace(
+            self.catalogue, self.store, IntakeSettings(), MatchingSettings(traces_per_hour=3), self.clock
+        )
+        self.run = RunTrace(work, self.store, found, IntakeSettings())
+        self.erase = Erase(work, self.store, self.store)
+        self.delete = Delete(self.catalogue, self.clock)
+        self.reconcile = Reconcile(self.catalogue, limits, 24, 30, self.clock)
+        self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
+
+    def clock(self):
+        return self.now
+
+    def accept(self, image, *, keep=False, actor="investigator"):
+        with tempfile.TemporaryFile() as file:
+            file.write(image if isinstance(image, bytes) else pictures.encoded(image, "PNG"))
+            return self.ask.accept(file, keep=keep, actor=actor).trace_id
+
+    def deliver(self):
+        """Publish what waits and run it, as the broker and a worker would."""
+        self.relay.run_once()
+        sent, self.sent[:] = list(self.sent), []
+        run = {
+            "nightlight.trace": self.run.run,
+            "nightlight.forget": self.run.forget,
+            "nightlight.erase": self.erase.run,
+        }
+        return [run[task](job_id, redelivered=False) for task, job_id in sent]
+
+    def row(self, trace_id):
+        with self.catalogue.reading() as tx:
+            return tx.traces.get(trace_id)
+
+    def copies(self):
+        return list(self.store.keys("found/"))
+
+    def events(self, trace_id):
+        with self.catalogue.reading() as tx:
+            rows = tx.connection.execute(select(audit).order_by(audit.c.entry_id)).all()
+        return [(row.event, row.actor) for row in rows if row.detail.get("trace_id") == trace_id]
+
+
+@pytest.fixture
+def house(catalogue, tmp_path, request):
+    def look(data):
+        image = pictures.opened(data).convert("RGB")
+        return Look(np.asarray(image), (canonical(image, CANONICAL),))
+
+    store = LocalStore(tmp_path / "originals")
+    store.ready()
+    # Each test at a time of its own: none sees what another asked for.
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=abs(hash(request.node.nodeid)) % 3000)
+    made = House(catalogue, store, tmp_path / "index", now, look)
+    with catalogue.transaction() as tx:  # what an earlier test left
+        for message in tx.outbox.claim(now + timedelta(days=9000), limit=1000, claim_s=1):
+            tx.outbox.settle([message.message_id])
+        tx.connection.execute(update(jobs).values(state="done"))
+        tx.connection.execute(update(traces_table).values(state="deleted", actor="an earlier test"))
+    return made
+
+
+@pytest.fixture
+def published(house, request):
+    """A rendition in the catalogue whose hidden mark says a number, and the marked picture."""
+    number = abs(hash(request.node.nodeid)) % 2**50
+    name = f"{number:032x}"
+    with house.catalogue.transaction() as tx:
+        run = tx.connection.execute
+        run(insert(profiles).values(
+            profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="everyone",
+            hold="clear", asserted_at=house.now, generation=1, uploads=1, created_at=house.now))  # fmt: skip
+        run(insert(images).values(
+            image_id=name, profile_id=name, sequence=1, state="ready", original_key=name, original_bytes=1,
+            format="jpeg", width=1, height=1, band="adult", released=False, created_at=house.now))  # fmt: skip
+        run(insert(renditions).values(
+            name=name, image_id=name, tier="full", generation=1, recipe="r", format="webp", bytes=1, width=1,
+            height=1, sha256="", created_at=house.now, variant=0, mark=number))  # fmt: skip
+    return name, embed(pictures.portrait(160), Payload(number, 0), layout(KEY)).pixels
+
+
+def image_of(pixels):
+    return Image.fromarray(pixels)
+
+
+def test_a_copy_is_traced_and_then_gone(house, published):
+    image_id, pixels = published
+    trace_id = house.accept(image_of(pixels))
+    assert house.row(trace_id).state == traces.PENDING
+    assert len(house.copies()) == 1
+    assert house.deliver() == ["done"]
+    row = house.ask.status(trace_id, actor="reader")
+    assert (row.state, row.progress) == (traces.DONE, 100)
+    assert [one["image_id"] for one in row.result["found"]] == [image_id]
+    assert house.deliver() == ["forgotten"]
+    assert house.copies() == []
+    assert house.row(trace_id).copy_key is None
+    assert house.events(trace_id) == [
+        ("trace.asked", "investigator"), ("trace.done", "worker"), ("trace.read", "reader"), ("trace.forgotten", "worker")
+    ]  # fmt: skip
+
+
+def test_a_copy_is_kept_if_that_was_asked_until_the_trace_is_deleted(house, published):
+    trace_id = house.accept(image_of(published[1]), keep=True)
+    assert house.deliver() == ["done"]
+    assert house.deliver() == []
+    assert len(house.copies()) == 1
+    house.ask.delete(trace_id, actor="investigator")
+    with pytest.raises(NotFound):
+        house.ask.status(trace_id, actor="reader")
+    with pytest.raises(NotFound):
+        house.ask.delete(trace_id, actor="investigator")
+    assert house.deliver() == ["forgotten"]
+    row = house.row(trace_id)
+    assert (house.copies(), row.result, row.sha256, row.copy_key) == ([], None, None, None)
+
+
+def test_a_trace_that_is_deleted_while_a_worker_is_at_it_says_nothing(house, published):
+    trace_id = house.accept(image_of(published[1]))
+    looking = house.look
+
+    def deleted_meanwhile(data):
+        house.ask.delete(trace_id, actor="investigator")
+        return looking(data)
+
+    house.look = deleted_meanwhile
+    assert house.deliver() == ["deleted"]
+    assert house.deliver() == ["forgotten"]
+    assert (house.row(trace_id).result, house.copies()) == (None, [])
+
+
+def test_what_a_trace_led_back_to_goes_with_the_erasure_of_the_picture(house, published):
+    image_id, pixels = published
+    trace_id = house.accept(image_of(pixels))
+    house.deliver()
+    house.deliver()
+    house.delete.image(image_id, actor="t")
+    assert house.deliver() == ["erased"]
+    result = house.ask.status(trace_id, actor="reader").result
+    assert result["found"] == []
+    assert result["mark"] is not None
+
+
+def test_old_traces_are_forgotten_and_so_are_copies_that_were_never_acknowledged(house, published):
+    old = house.accept(image_of(published[1]), keep=True)
+    house.deliver()
+    house.now += timedelta(days=29)
+    house.reconcile.run_once()
+    assert house.row(old).state == traces.DONE
+
+    putting = house.store.put
+
+    def cut_off(*arguments, **named):
+        putting(*arguments, **named)
+        message = "the answer was lost"
+        raise StoreUnavailable(message)
+
+    house.store.put = cut_off
+    with pytest.raises(StoreUnavailable):
+        house.accept(image_of(published[1]))
+    assert len(house.copies()) == 2
+    house.now += timedelta(days=2)
+    house.reconcile.run_once()
+    assert sorted(house.deliver()) == ["forgotten", "forgotten"]
+    assert house.copies() == []
+    assert house.row(old).state == traces.DELETED
+
+
+def test_a_caller_has_a_share_of_the_hour(house, published):
+    copy = pictures.encoded(image_of(published[1]), "PNG")
+    for _ in range(3):
+        house.accept(copy, actor="greedy")
+        house.now += timedelta(minutes=1)
+    with pytest.raises(TooManyRequests) as refused:
+        house.accept(copy, actor="greedy")
+    assert refused.value.after_s == 57 * 60 + 1
+    house.accept(copy, actor="another")
+    house.now += timedelta(minutes=57, seconds=1)
+    house.accept(copy, actor="greedy")
+
+
+def test_a_copy_that_cannot_be_decoded_is_rejected_and_gone(house):
+    def broken(_data):
+        message = "cut short"
+        raise CorruptImage(message)
+
+    house.look = broken
+    trace_id = house.accept(pictures.jpeg())
+    assert house.deliver() == ["rejected"]
+    assert (house.row(trace_id).state, house.row(trace_id).reason) == ("rejected", "corrupt_image")
+    assert house.deliver() == ["forgotten"]
+    assert house.copies() == []
+
+
+def test_a_copy_over_which_decoders_die_is_given_up_and_gone(house):
+    def dies(_data):
+        raise DecoderDied(how="SIGSYS")
+
+    house.look = dies
+    trace_id = house.accept(pictures.jpeg())
+    assert house.deliver() == ["later"]
+    for ending in ("later", "quarantined"):
+        house.now += timedelta(minutes=5)
+        house.reconcile.run_once()
+        assert house.deliver() == [ending]
+    assert (house.row(trace_id).state, house.row(trace_id).reason) == ("failed", "decoder_sigsys")
+    assert house.deliver() == ["forgotten"]
+    assert house.copies() == []
+
+
+def test_while_the_index_is_brought_up_to_date_a_trace_waits(house, published):
+    behind = True
+    looking = house.look
+
+    def look(data):
+        if behind:
+            raise IndexBehind
+        return looking(data)
+
+    house.look = look
+    trace_id = house.accept(image_of(published[1]))
+    assert house.deliver() == ["later"]
+    assert house.row(trace_id).state == traces.PENDING
+    behind = False
+    house.now += timedelta(minutes=5)
+    house.reconcile.run_once()
+    assert house.deliver() == ["done"]
+
+
+def test_an_index_that_has_too_much_to_take_in_says_so_and_goes_on_from_there(house, published, monkeypatch):
+    image_id, pixels = published
+    with house.catalogue.transaction() as tx:
+        for variant in range(1, 5):
+            name = f"{image_id}-{variant}"
+            tx.connection.execute(insert(renditions).values(
+                name=name, image_id=image_id, tier="full", generation=1, recipe="r", format="webp", bytes=1, width=1,
+                height=1, sha256="", created_at=house.now, variant=variant))  # fmt: skip
+            hash_ = np.random.default_rng([variant, int(image_id, 16)]).bytes(32)
+            tx.connection.execute(insert(rendition_hashes).values(name=name, hash=hash_, quality=100))
+    monkeypatch.setattr("nightlight.flows.trace._BATCH", 2)
+    data = pictures.encoded(image_of(pixels), "PNG")
+    with pytest.raises(IndexBehind, match="2 hashes are in the index"):
+        house.run.trace.find(data, within_s=1e-9)
+    assert house.run.trace.find(data).searched >= 4
