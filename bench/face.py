@@ -117,7 +117,7 @@ def attacked(pipeline, photograph, wanted):
     rendered = pipeline.render(photograph.data, wanted)
     left, top, right, _ = rendered.square
     side = right - left
-    scale = rendered.frame[0] / photograph.picture.width
+    scale = rendered.frame.width / photograph.picture.width
     inside = photograph.landmarks * scale - (left, top)
     size = max(side, 600)
     for made in rendered.renditions:

@@ -25,6 +25,7 @@
     │   ├── QueueUnavailable               queue_unavailable     503   yes
     │   ├── CageUnavailable                cage_unavailable      503   yes
     │   ├── MarkKeyMissing                 mark_key_missing      503   yes
+    │   ├── ListsUnavailable               lists_unavailable     503   yes
     │   └── IndexBehind                    index_behind          503   yes
     ├── DecoderDied                        decoder_died          500   yes
     ├── IndexBroken                        index_broken          500
@@ -220,6 +221,12 @@ class MarkKeyMissing(Unavailable):
     """The active policy asks for hidden marks and this worker has no key: its jobs wait until one has."""
 
     code = "mark_key_missing"
+
+
+class ListsUnavailable(Unavailable):
+    """A hash list that uploads are held against cannot be read, or has yet to be indexed: renders wait."""
+
+    code = "lists_unavailable"
 
 
 class IndexBehind(Unavailable):

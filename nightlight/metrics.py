@@ -41,6 +41,7 @@ UNREADABLE_MARKS = Counter(
     "Renditions whose hidden mark did not read back: left out (required) or published all the same (best_effort).",
     ["wanted"],
 )
+LISTED = Counter("nightlight_listed_total", "Uploads that were quarantined because they are on a hash list.")
 TRACES = Counter(
     "nightlight_traces_total", "Traces over HTTP, by how they were accepted and how they ended.", ["outcome"]
 )

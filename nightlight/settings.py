@@ -317,6 +317,12 @@ class MatchingSettings(BaseSettings):
         description="Folder of the index that `nightlight trace` keeps, about 110 bytes a rendition; unset: `index` in "
         "the data folder. It can be deleted at any time: it is made again from the catalogue.",
     )
+    lists_dir: Path | None = Field(
+        default=None,
+        description="Folder of hash lists that uploads are held against: each `NAME.csv` is one, with a column `hash` "
+        "and perhaps `quality` and `reference`. What is on one is quarantined. Put what a programme you are a member "
+        "of exports here; no list comes with Nightlight.",
+    )
     traces_per_hour: int = Field(
         default=600, ge=1, le=100_000, description="Traces that one caller may ask for over HTTP in an hour."
     )

@@ -31,6 +31,7 @@ from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
 from nightlight.flows.rollout import Rollout
+from nightlight.flows.screen import Search, Verdicts
 from nightlight.flows.trace import Trace
 from nightlight.flows.traces import AskTrace, RunTrace
 from nightlight.flows.work import Work
@@ -44,6 +45,7 @@ from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
+    from nightlight.matching.listed import Lists
     from nightlight.store.port import ObjectStore, PutStore
     from nightlight.watermark.detect import Looked
 
@@ -197,6 +199,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             lambda: rendering.recipes(policy.current().recipes),
             rendering.render,
             settings.intake,
+            _search(settings),
         ),
         rendering=rendering,
         erase=Erase(work, originals, renditions),
@@ -221,14 +224,44 @@ def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
         catalogue.close()
 
 
-def _trace(settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyInUse, clock: Clock) -> Trace:
-    folder = settings.matching.index_dir or settings.general.data_dir / "index"
+@contextmanager
+def verdicts(settings: Settings, clock: Clock = system_clock) -> Iterator[Verdicts]:
+    """Give what reports uploads that are on a hash list, and takes verdicts on them."""
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield Verdicts(catalogue, clock)
+    finally:
+        catalogue.close()
 
+
+def hash_lists(settings: Settings) -> Lists:
+    """Return the hash lists that uploads are held against; raise SettingsRefused where there is no folder of them."""
+    from nightlight.matching.listed import Lists
+
+    folder = settings.matching.lists_dir
+    if folder is None:
+        message = "NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists"
+        raise SettingsRefused(message)
+    return Lists(folder.resolve(), _index_dir(settings))
+
+
+def _search(settings: Settings) -> Search:
+    if settings.matching.lists_dir is None:
+        return lambda _: ()
+    return hash_lists(settings).search
+
+
+def _index_dir(settings: Settings) -> Path:
+    return (settings.matching.index_dir or settings.general.data_dir / "index").resolve()
+
+
+def _trace(settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyInUse, clock: Clock) -> Trace:
     def detect(pixels: Any) -> Looked:
         sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
         return rendering.detect(pixels, sorted(sides))
 
-    return Trace(catalogue, folder.resolve(), rendering.look, detect, clock)
+    return Trace(catalogue, _index_dir(settings), rendering.look, detect, clock)
 
 
 def build_catalogue(settings: Settings) -> Catalogue:

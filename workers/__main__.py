@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING  # noqa: E402
 from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402
-from nightlight.errors import NightlightError, SettingsRefused  # noqa: E402
+from nightlight.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
-from nightlight.wiring import build_worker  # noqa: E402
+from nightlight.wiring import build_worker, hash_lists  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_dead_letters, make_app, sender  # noqa: E402
 
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         if arguments == ["work"]:
             return _work(settings, house, app)
         return _schedule(settings, house, app)
-    except SettingsRefused as error:
+    except (InvalidInput, SettingsRefused) as error:
         sys.stderr.write(f"nightlight: {error}\n")
         return 2
     finally:
@@ -76,6 +76,9 @@ def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     warning = house.rendering.check(house.policy.current().recipes)
     if warning:
         logs.get("worker").warning("worker.not_shut_in", detail=warning)
+    if settings.matching.lists_dir is not None:
+        kept = hash_lists(settings).build()  # here, where no time limit cuts it short
+        logs.get("worker").info("lists.ready", count=sum(one.hashes for one in kept))
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
     worker_ready.connect(lambda **_: declare_dead_letters(app, settings), weak=False)
     logs.get("worker").info("worker.starting", policy_digest=house.policy.current().table.digest)

@@ -16,6 +16,7 @@ from nightlight.catalogue.hashes import Hashes
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
 from nightlight.catalogue.jobs import Jobs
+from nightlight.catalogue.matches import Matches
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
@@ -33,7 +34,8 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "audit", "connection", "hashes", "idempotency", "images", "jobs", "outbox", "policies", "profiles", "traces"
+        "audit", "connection", "hashes", "idempotency", "images", "jobs", "matches", "outbox", "policies", "profiles",
+        "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -47,6 +49,7 @@ class Transaction:
         self.policies = Policies(connection)
         self.hashes = Hashes(connection)
         self.traces = Traces(connection)
+        self.matches = Matches(connection)
         self.audit = Audit(connection)
 
 

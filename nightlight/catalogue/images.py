@@ -15,15 +15,16 @@ from nightlight.ids import ImageId, ProfileId
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# The life of an image: receiving -> pending -> ready -> superseded; or pending -> rejected | failed;
-# any -> deleted. It is `receiving` until its original is safely stored and the upload acknowledged, so that
-# no object is ever stored that the catalogue does not know of.
+# The life of an image: receiving -> pending -> ready -> superseded; or pending -> rejected | failed; or pending ->
+# quarantined, and back once it is cleared; any -> deleted. It is `receiving` until its original is safely stored and
+# the upload acknowledged, so that no object is ever stored that the catalogue does not know of.
 RECEIVING = "receiving"
 PENDING = "pending"
 READY = "ready"
 SUPERSEDED = "superseded"
 REJECTED = "rejected"
 FAILED = "failed"
+QUARANTINED = "quarantined"
 DELETED = "deleted"
 
 

@@ -163,6 +163,21 @@ trace_origins = Table(
     Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True, index=True),
 )
 
+# Entries of hash lists that an image is near to. ``verdict``: open, cleared or confirmed.
+list_matches = Table(
+    "list_matches",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("list", String(64), primary_key=True),
+    Column("reference", String(200), primary_key=True),
+    Column("distance", Integer, nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("decided_by", String(128)),
+    Column("decided_at", UtcDateTime),
+    Index("ix_list_matches_verdict_found_at", "verdict", "found_at"),
+)
+
 # A job is on an image or on a trace.
 jobs = Table(
     "jobs",

@@ -95,7 +95,7 @@ def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: b
         "height": header.height,
         "caged": "seccomp" if seccomp else "limits_only",
         "policy_digest": table.digest,
-        "frame": rendered.frame,
+        "frame": rendered.frame.size,
         "square": rendered.square,
         "faces": [{name: round(value, 3) for name, value in asdict(face).items()} for face in rendered.faces],
         "face_share": round(rendered.face_share, 4),

@@ -6,6 +6,7 @@
     plan       the names that will be written, so that an erasure finds them
     fetch      the original, by credentials that only workers have
     pipeline   decode once, in the cage; every tier of the policy              (imaging.pipeline)
+    screen     is it on a hash list of others? then nothing is put, and it is kept from everybody  (flows.screen)
     put        each rendition under its keyed name; a retry finds its own bytes there
     hash       each rendition's perceptual hash, by which a found copy leads back      (matching.pdq)
     publish    one transaction: renditions, image ready, job done, audit
@@ -25,6 +26,7 @@ from nightlight.catalogue.hashes import HashRow
 from nightlight.catalogue.images import RenditionRow
 from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, Names, object_key
 from nightlight.errors import ImageRefused, ObjectMissing, StoreUnavailable
+from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
 
 if TYPE_CHECKING:
@@ -85,10 +87,11 @@ class RenditionMade(Protocol):
         ...
 
 
-# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, with the CPU
-# milliseconds of each stage.
+# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
+# of each stage, and lumas that lists are searched for.
 Pipeline = Callable[
-    [bytes, Sequence["Recipe"], str | None, Mapping[str, int]], tuple[Sequence[RenditionMade], dict[str, float]]
+    [bytes, Sequence["Recipe"], str | None, Mapping[str, int]],
+    tuple[Sequence[RenditionMade], dict[str, float], Sequence[Any]],
 ]
 # The rows that are planned, by tier and variant.
 _Planned = dict[tuple[str, int], RenditionRow]
@@ -105,6 +108,7 @@ class Render:
     recipes: Callable[[], tuple[Recipe, ...]]
     pipeline: Pipeline
     limits: IntakeSettings
+    search: Search = lambda _: ()
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see Work.run), or ``ready``, ``superseded``, ``rejected``, ``deleted``."""
@@ -122,7 +126,8 @@ class Render:
         try:
             original = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes)
             numbers = {tier: row.mark for (tier, _), row in names.items() if row.mark is not None}
-            made, stages = self.pipeline(original.data, recipes, image.crop, numbers)
+            made, stages, views = self.pipeline(original.data, recipes, image.crop, numbers)
+            listed = self.search(views) if views else ()
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
             return self._refuse(lease, images.REJECTED, error.code)
@@ -131,6 +136,8 @@ class Render:
             return self._refuse(lease, images.FAILED, "original_missing")
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
+        if listed and self._quarantined(lease, listed):
+            return images.QUARANTINED
         rows = [self._put(rendition, names[rendition.recipe.tier, rendition.variant]) for rendition in made]
         blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
         ending = self._publish(lease, image, rows, _hashes(made, rows), blurhash)
@@ -224,6 +231,16 @@ class Render:
         if ending == "deleted":
             return self._discard(lease, {(row.tier, row.variant): row for row in rows})
         return ending
+
+    def _quarantined(self, lease: jobs.Lease, listed: Sequence[Entry]) -> bool:
+        """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id, lock=True)
+            kept = image is not None and image.state == images.PENDING and quarantine(tx, image, listed, now)
+            if kept:
+                tx.jobs.finish(lease, now)
+        return kept
 
     def _refuse(self, lease: jobs.Lease, state: str, reason: str) -> str:
         now = self.work.clock()

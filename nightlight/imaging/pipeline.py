@@ -94,14 +94,14 @@ class Rendition:
 class Rendered:
     """All renditions of an upload, the CPU milliseconds of each stage, and what was found on the way.
 
-    ``square`` is the box that was kept of the frame, whose size is ``frame``; ``face_share`` is how much of its side
-    the widest face is taken to have. None of it is stored.
+    ``square`` is the box that was kept of the ``frame``, RGB; ``face_share`` is how much of its side the widest face is
+    taken to have. None of it is stored.
     """
 
     renditions: list[Rendition]
     stages: dict[str, float]
     header: Header
-    frame: tuple[int, int]
+    frame: Image.Image
     square: tuple[int, int, int, int]
     faces: list[face.Face]
     face_share: float
@@ -183,7 +183,7 @@ class Pipeline:
                         made.agreement,
                     )
                 )
-        return Rendered(renditions, stages.ms, header, frame.size, square, faces, widest / side)
+        return Rendered(renditions, stages.ms, header, frame, square, faces, widest / side)
 
     def _finished(
         self, picture: Image.Image, recipe: Recipe, number: int, variant: int, stages: Stages

@@ -18,6 +18,8 @@ from nightlight.keyring import KeyRing
 from nightlight.settings import CageKind, Environment
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from nightlight.imaging.cage import Cage
     from nightlight.imaging.mark import Design
     from nightlight.imaging.pipeline import Pipeline, Rendition
@@ -79,28 +81,30 @@ class Rendering:
 
     def render(
         self, data: bytes, asked: Sequence[Recipe], crop: str | None, numbers: Mapping[str, int]
-    ) -> tuple[list[Rendition], dict[str, float]]:
-        """Return the renditions of an original, and the CPU milliseconds of each stage.
+    ) -> tuple[list[Rendition], dict[str, float], list[np.ndarray]]:
+        """Return the renditions of an original, the CPU milliseconds of each stage, and what lists are searched for.
 
-        ``numbers`` are what the hidden marks say, by tier.
+        ``numbers`` are what the hidden marks say, by tier. The last are lumas, uint8 (512, 512), of what the renditions
+        show and, where its owner chose a part, of the whole too; none where there are no lists.
         """
         region = Region.parse(crop) if crop else None  # bounded when it was accepted
         rendered = self._built().render(data, asked, region=region, numbers=numbers)
-        return rendered.renditions, rendered.stages
+        views: list[np.ndarray] = []
+        if self._settings.matching.lists_dir is not None:
+            views += _views(rendered.frame)
+            if region is not None:
+                views += self.look(data).hashed
+        return rendered.renditions, rendered.stages, views
 
     def look(self, data: bytes) -> Look:
         """Return an image file that nobody trusts, as a trace looks at it.
 
         Raises ImageRefused and its kinds, or DecoderDied.
         """
-        from nightlight.imaging.crop import square
-        from nightlight.imaging.pipeline import canonical
-
         pipeline = self._built()
         header = probe(data, pipeline.caps, edge=LOOK_EDGE)
         frame = pipeline.frames.frame(data, header, edge=LOOK_EDGE)
-        views = [frame] if frame.width == frame.height else [frame, frame.crop(square(*frame.size))]
-        return Look(np.asarray(frame), tuple(canonical(view, _HASH_SIDE) for view in views))
+        return Look(np.asarray(frame), _views(frame))
 
     def detect(self, pixels: np.ndarray, sides: Sequence[int]) -> Looked:
         """Return the hidden mark found in RGB pixels, uint8 (h, w, 3); ``sides``: those of today's renditions."""
@@ -151,3 +155,12 @@ class Rendering:
     def _hidden_mark(self) -> KeyRing | None:
         keys = self._settings.hidden_mark.keys
         return KeyRing.parse(keys.get_secret_value(), _KEYS) if keys else None
+
+
+def _views(frame: Image) -> tuple[np.ndarray, ...]:
+    """Return the lumas to hash of a picture: the whole and, where that is no square, its middle."""
+    from nightlight.imaging.crop import square
+    from nightlight.imaging.pipeline import canonical
+
+    shown = [frame] if frame.width == frame.height else [frame, frame.crop(square(*frame.size))]
+    return tuple(canonical(view, _HASH_SIDE) for view in shown)

@@ -9,7 +9,6 @@ whole: what is missing from it would be missed in silence.
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ import numpy as np
 
 from nightlight.errors import InvalidInput
 from nightlight.matching.pdq import BYTES, LEAST_QUALITY
-from nightlight.matching.segment import KEY_BYTES
 
 # A line is at most so long, a reference too; and a list has at most so many lines: ten million hashes are 320 MB.
 MAX_LINE = 4_000
@@ -41,11 +39,6 @@ class HashList:
     hashes: np.ndarray
     references: tuple[str, ...]
     left_out: int
-
-    def keys(self) -> np.ndarray:
-        """Return the keys to add the hashes to an index under, uint8 (n, 16): the same for the same list and hash."""
-        digests = (hashlib.sha256(self.name.encode() + b"\n" + bytes(row)).digest()[:KEY_BYTES] for row in self.hashes)
-        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, KEY_BYTES)
 
 
 def read_list(path: Path, name: str) -> HashList:

@@ -23,7 +23,7 @@ class ImageAnswer(BaseModel):
 
     image_id: str
     profile_id: str
-    state: str = Field(description="pending, ready, superseded, rejected, failed or deleted.")
+    state: str = Field(description="pending, ready, superseded, rejected, failed, quarantined or deleted.")
     reason: str | None = Field(description="Why it was rejected or failed: an error code.")
     created_at: str = Field(description="RFC 3339.")
     ready_at: str | None = Field(description="RFC 3339.")

@@ -12,12 +12,13 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import images as images_table
 from nightlight.catalogue.tables import jobs as jobs_table
 from nightlight.delivery.names import Names
-from nightlight.errors import ProfileNotDeclared, QueueUnavailable, StoreUnavailable
+from nightlight.errors import ListsUnavailable, NotFound, ProfileNotDeclared, QueueUnavailable, StoreUnavailable
 from nightlight.flows.declare import Declare
 from nightlight.flows.erase import Delete, Erase
 from nightlight.flows.intake import Intake
 from nightlight.flows.publish import Reconcile, Relay
 from nightlight.flows.render import Render
+from nightlight.flows.screen import Verdicts
 from nightlight.flows.work import Work
 from nightlight.imaging.crop import Region
 from nightlight.settings import IntakeSettings, WorkerSettings
@@ -68,6 +69,8 @@ class House:
     table: object
     recipes: tuple
     draw: object
+    views: tuple = ()
+    listed: object = lambda _: ()
     limits: WorkerSettings = field(default_factory=WorkerSettings)
 
     def __post_init__(self):
@@ -79,7 +82,8 @@ class House:
         self.delete = Delete(self.catalogue, self.clock)
         self.render = Render(
             work, self.originals, self.renditions, Names(bytes(32)), lambda: self.recipes,
-            lambda *asked: (self.draw(*asked), {}), settings,
+            lambda *asked: (self.draw(*asked), {}, self.views), settings,
+            lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
         )  # fmt: skip
         self.erase = Erase(work, self.originals, self.renditions)
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
@@ -351,3 +355,53 @@ def test_jobs_are_all_done_at_the_end(house, profile_id):
     with house.catalogue.reading() as tx:
         open_jobs = select(jobs_table.c.job_id).where(jobs_table.c.state.in_((jobs.QUEUED, jobs.LEASED)))
         assert tx.connection.execute(open_jobs).all() == []
+
+
+@dataclass(frozen=True)
+class Entry:
+    list: str = "members"
+    reference: str = "17"
+    distance: int = 3
+
+
+def test_what_is_on_a_list_is_quarantined_with_nothing_written_until_it_is_cleared(house, profile_id):
+    verdicts = Verdicts(house.catalogue, house.clock)
+    house.views, house.listed = ("a view",), lambda _: [Entry(), Entry(distance=9), Entry("others", "x", 31)]
+    image = house.upload(profile_id)
+    assert house.deliver() == ["quarantined"]
+    assert house.state(image.image_id) == images.QUARANTINED
+    assert list(house.renditions.store.keys()) == []
+    rows = [row for row in verdicts.report(verdict="open") if row.image_id == image.image_id]
+    assert [(row.list, row.reference, row.distance) for row in rows] == [("members", "17", 3), ("others", "x", 31)]
+    verdicts.clear(image.image_id, actor="somebody")
+    assert house.deliver() == ["ready"]
+    assert {row.verdict for row in verdicts.report() if row.image_id == image.image_id} == {"cleared"}
+    with pytest.raises(NotFound):
+        verdicts.confirm(image.image_id, actor="somebody")
+    with house.catalogue.reading() as tx:
+        events = [entry.event for entry in tx.audit.of_image(image.image_id)]
+    assert events[2:] == ["image.listed", "image.listed", "image.cleared", "image.ready"]
+
+
+def test_what_was_cleared_of_one_list_is_quarantined_again_by_another(house, profile_id):
+    verdicts = Verdicts(house.catalogue, house.clock)
+    house.views, house.listed = ("a view",), lambda _: [Entry()]
+    image = house.upload(profile_id)
+    assert house.deliver() == ["quarantined"]
+    verdicts.clear(image.image_id, actor="somebody")
+    house.listed = lambda _: [Entry(), Entry("others")]
+    assert house.deliver() == ["quarantined"]
+    assert [row.list for row in verdicts.report(verdict="open") if row.image_id == image.image_id] == ["others"]
+    verdicts.confirm(image.image_id, actor="somebody")
+    house.delete.image(image.image_id, actor="t")
+    assert house.deliver() == ["erased"]
+
+
+def test_while_lists_cannot_be_read_a_picture_waits(house, profile_id):
+    def unreadable(_views):
+        raise ListsUnavailable
+
+    house.views, house.listed = ("a view",), unreadable
+    image = house.upload(profile_id)
+    assert house.deliver() == ["later"]
+    assert (house.state(image.image_id), list(house.renditions.store.keys())) == (images.PENDING, [])

@@ -1,11 +1,9 @@
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlight.errors import InvalidInput
 from nightlight.matching import lists
-from nightlight.matching.index import HashIndex
 from nightlight.matching.lists import read_list
 
 ONE, TWO, THREE = ("ab" * 32, "cd" * 32, "0123456789abcdef" * 4)
@@ -78,16 +76,6 @@ def test_a_list_that_is_not_there_or_too_long_is_refused(tmp_path, written, monk
 def test_an_empty_list_is_a_list(written):
     for text in ("", "hash\n"):
         assert read_list(written(text), "theirs").hashes.shape == (0, 32)
-
-
-def test_a_list_goes_into_an_index_and_is_found(written, tmp_path):
-    found = read_list(written(f"hash,reference\n{ONE},a\n{TWO},b\n"), "theirs")
-    other = read_list(written(f"{ONE}\n"), "others")
-    assert bytes(found.keys()[0]) != bytes(other.keys()[0])
-    with HashIndex(tmp_path / "index", write=True) as index:
-        index.build([(found.hashes, found.keys())])
-        (match,) = index.search(np.frombuffer(bytes.fromhex(TWO), np.uint8))
-        assert match.key == bytes(found.keys()[1])
 
 
 @given(st.binary(max_size=400))

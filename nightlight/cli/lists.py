@@ -1,0 +1,124 @@
+"""``nightlight lists``: hash lists of others, and uploads that are on them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nightlight.ids import parse_image_id
+from nightlight.settings import Settings
+
+if TYPE_CHECKING:
+    from nightlight.flows.screen import Verdicts
+
+app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+ImageArgument = Annotated[str, typer.Argument(help="The image's id.")]
+_COLUMNS = (
+    "found_at", "image_id", "profile_id", "state", "list", "reference", "distance", "verdict", "decided_by",
+    "decided_at",
+)  # fmt: skip
+
+
+@app.command()
+def build(as_json: JsonFlag = False) -> None:
+    """Index the lists in NIGHTLIGHT_MATCHING_LISTS_DIR for the workers of this machine; say what is in them.
+
+    Run it after every change of a large list, with the environment of a worker. Ten million hashes take a minute.
+    Example: `nightlight lists build`
+    """
+    from nightlight.wiring import hash_lists
+
+    kept = hash_lists(Settings()).build()
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in kept], indent=2))
+        return
+    for one in kept:
+        typer.echo(f"{one.name}: {one.hashes} hashes, {one.left_out} left out whose quality says too little")
+    if not kept:
+        typer.echo("there are no lists; put NAME.csv files into the folder")
+
+
+@app.command()
+def report(
+    everything: Annotated[bool, typer.Option("--all", help="With those on which there is a verdict.")] = False,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write them to this file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show which uploads are near to entries of a list, the newest first.
+
+    Example: `nightlight lists report --csv matches.csv`
+    """
+    with _verdicts() as deciding:
+        rows = [_plain(asdict(row)) for row in deciding.report(verdict=None if everything else "open")]
+    if csv_file is not None:
+        with csv_file.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows({column: _cell(row[column]) for column in _COLUMNS} for row in rows)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    console = Console(highlight=False, markup=False)
+    if not rows:
+        console.print("no matches")
+        return
+    table = Table(*(column.replace("_", " ") for column in _COLUMNS))
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in _COLUMNS))
+    console.print(table)
+
+
+@app.command()
+def clear(image_id: ImageArgument) -> None:
+    """Say that an image is another picture than the listed one: it is rendered after all.
+
+    Example: `nightlight lists clear 3f0c...`
+    """
+    with _verdicts() as deciding:
+        deciding.clear(parse_image_id(image_id), actor=_actor())
+    typer.echo(f"{image_id}: cleared; it is being rendered")
+
+
+@app.command()
+def confirm(image_id: ImageArgument) -> None:
+    """Say that an image is what the list says: it stays in quarantine, and off the report of open matches.
+
+    Example: `nightlight lists confirm 3f0c...`
+    """
+    with _verdicts() as deciding:
+        deciding.confirm(parse_image_id(image_id), actor=_actor())
+    typer.echo(f"{image_id}: confirmed; it stays in quarantine")
+
+
+@contextmanager
+def _verdicts() -> Iterator[Verdicts]:
+    from nightlight.wiring import verdicts
+
+    with verdicts(Settings()) as deciding:
+        yield deciding
+
+
+def _actor() -> str:
+    return f"cli:{os.environ.get('USER') or os.getuid()}"
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _cell(value: object) -> object:
+    """Return a value that no spreadsheet takes for a formula: a reference is somebody else's text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} else value

@@ -1,0 +1,159 @@
+"""Which of the lists in a folder an upload is on.
+
+Every ``NAME.csv`` in the folder is a list, called ``NAME``. From them an index is built once, beside the index of
+renditions, under a name that changes with any of the files; it is memory-mapped and shared by all processes of a
+machine. While a list cannot be read nothing is let through: what is missing from it would be missed in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nightlight.errors import Conflict, IndexBroken, InvalidInput, ListsUnavailable
+from nightlight.matching.index import HashIndex
+from nightlight.matching.lists import read_list
+from nightlight.matching.pdq import LEAST_QUALITY, pdq
+from nightlight.matching.segment import KEY_BYTES
+
+# Files of so many bytes are indexed in a second or two, in passing; larger ones by ``nightlight lists build``.
+IN_PASSING_BYTES = 20_000_000
+_LOOK_AGAIN_S = 5.0
+_WAIT_S = 20.0
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+# Written last: an index without it was cut short.
+_ABOUT = "about.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry that an upload is near to: of which list, the list's own reference, and how many bits of 256 apart."""
+
+    list: str
+    reference: str
+    distance: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListKept:
+    """One list as it is indexed: how many hashes, and how many were left out because they say too little."""
+
+    name: str
+    hashes: int
+    left_out: int
+
+
+class Lists:
+    """The lists of a folder. Safe to share between threads."""
+
+    def __init__(self, folder: Path, index_dir: Path) -> None:
+        """Read ``NAME.csv`` in ``folder`` when first asked; keep what is made of them in ``index_dir``."""
+        self._folder = folder
+        self._index_dir = index_dir
+        self._lock = threading.Lock()
+        self._looked = -_LOOK_AGAIN_S
+        self._open: tuple[Path, HashIndex] | None = None
+
+    def search(self, views: Sequence[np.ndarray]) -> list[Listed]:
+        """Return the entries near a picture, given as lumas, uint8 (512, 512): as it is, turned and mirrored.
+
+        The nearest comes first. Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
+        """
+        folder, index = self._current()
+        hashed = [pdq(view) for view in views]
+        nearest: dict[bytes, int] = {}
+        for query in (row for one in hashed if one.quality >= LEAST_QUALITY for row in one.hashes):
+            for match in index.search(query):
+                nearest[match.key] = min(match.distance, nearest.get(match.key, match.distance))
+        found = [Listed(*_named(folder, key), bits) for key, bits in nearest.items()]
+        return sorted(found, key=lambda one: (one.distance, one.list, one.reference))
+
+    def build(self) -> list[ListKept]:
+        """Index the lists as they are now, unless that has been done; return them.
+
+        Raises InvalidInput naming the lines that cannot be read, and Conflict while another process does it.
+        """
+        target, _ = self._wanted()
+        if (target / _ABOUT).exists():
+            return _about(target)
+        with HashIndex(target, write=True, wait_s=_WAIT_S) as index:
+            if not (target / _ABOUT).exists():
+                self._fill(target, index)
+        self._drop_others(target)
+        return _about(target)
+
+    def _fill(self, target: Path, index: HashIndex) -> None:
+        read = [read_list(path, path.stem) for path in self._files()]
+        batches = []
+        for number, one in enumerate(read):
+            keys = np.zeros((len(one.hashes), 2), ">u8")
+            keys[:, 0], keys[:, 1] = number, np.arange(len(one.hashes))
+            batches.append((one.hashes, keys.view(np.uint8).reshape(-1, KEY_BYTES)))
+            (target / f"{number}.txt").write_text("".join(f"{reference}\n" for reference in one.references), "utf-8")
+        index.build(batches)
+        kept = [{"name": one.name, "hashes": len(one.hashes), "left_out": one.left_out} for one in read]
+        (target / f"{_ABOUT}.new").write_text(json.dumps(kept), "utf-8")
+        (target / f"{_ABOUT}.new").rename(target / _ABOUT)
+
+    def _current(self) -> tuple[Path, HashIndex]:
+        with self._lock:
+            if self._open is not None and time.monotonic() - self._looked < _LOOK_AGAIN_S:
+                return self._open
+            try:
+                target, size = self._wanted()
+                if self._open is None or self._open[0] != target:
+                    self._open = None
+                    if size > IN_PASSING_BYTES and not (target / _ABOUT).exists():
+                        message = f"{self._folder}: {size} bytes of lists are new; run `nightlight lists build`"
+                        raise ListsUnavailable(message)
+                    self.build()
+                    self._open = target, HashIndex(target)
+            except (InvalidInput, IndexBroken, Conflict, OSError) as error:
+                message = f"{self._folder}: {error}"
+                raise ListsUnavailable(message) from error
+            self._looked = time.monotonic()
+            return self._open
+
+    def _files(self) -> list[Path]:
+        if not self._folder.is_dir():
+            message = f"{self._folder}: there is no such folder"
+            raise InvalidInput(message)
+        files = sorted(self._folder.glob("*.csv"))
+        for path in files:
+            if not _NAME.fullmatch(path.stem):
+                message = f"{path.name}: a list's name is at most 64 lower-case letters, digits or ._-"
+                raise InvalidInput(message)
+        return files
+
+    def _wanted(self) -> tuple[Path, int]:
+        """Return where the index of the lists as they are now is, and how large their files are, in bytes."""
+        said = [(path.name, path.stat()) for path in self._files()]
+        digest = hashlib.sha256(repr([(name, at.st_size, at.st_mtime_ns, at.st_ino) for name, at in said]).encode())
+        return self._index_dir / f"lists-{digest.hexdigest()[:16]}", sum(at.st_size for _, at in said)
+
+    def _drop_others(self, target: Path) -> None:
+        for path in self._index_dir.glob("lists-*"):
+            if path != target:  # whoever still has it mapped keeps what it has mapped
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _about(target: Path) -> list[ListKept]:
+    return [ListKept(**one) for one in json.loads((target / _ABOUT).read_text("utf-8"))]
+
+
+def _named(target: Path, key: bytes) -> tuple[str, str]:
+    """Return the name of a list and its reference for the entry with this key."""
+    number, row = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
+    with (target / f"{number}.txt").open(encoding="utf-8") as file:
+        reference = next(itertools.islice(file, row, None)).rstrip("\n")
+    return _about(target)[number].name, reference

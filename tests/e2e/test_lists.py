@@ -1,0 +1,135 @@
+"""An upload that is on a hash list: kept from everybody, reported, and rendered once somebody has cleared it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from nightlight.catalogue.tables import jobs
+from nightlight.imaging.pipeline import canonical
+from nightlight.matching.listed import _LOOK_AGAIN_S
+from nightlight.matching.pdq import pdq
+from tests.support import pictures
+from tests.support.stacks import ROOT, Embedded
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+def hash_of(name):
+    picture = pictures.opened(pictures.photograph(name)).convert("RGB")
+    return bytes(pdq(canonical(picture, 512)).hashes[0]).hex()
+
+
+@pytest.fixture(scope="module")
+def lists_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lists")
+    (folder / "members.csv").write_text(f"hash,reference\n{hash_of('astronaut.png')},=case-17\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, lists_dir):
+    with Embedded(tmp_path_factory.mktemp("listed"), NIGHTLIGHT_MATCHING_LISTS_DIR=str(lists_dir)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(stack):
+    with stack.client() as made:
+        yield made
+
+
+def nightlight(stack, *arguments):
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
+        **stack.environment,
+        "COLUMNS": "250",
+    }
+    command = [str(Path(sys.executable).parent / "nightlight"), "lists", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+
+
+def uploaded(client, profile_id, data, **how):
+    client.declare(profile_id, band="adult", assurance="verified", region="eu", choice="everyone")
+    return client.wait(client.upload(profile_id, data, **how).image_id)
+
+
+def test_a_listed_upload_is_kept_from_everybody_until_it_is_cleared(stack, client, tmp_path):
+    other = uploaded(client, "unlisted", pictures.photograph("coffee.png"))
+    assert other.state == "ready"
+    again = pictures.encoded(pictures.opened(pictures.photograph()).convert("RGB").resize((300, 300)), "JPEG")
+    image = uploaded(client, "listed", again)
+    assert (image.state, image.reason) == ("quarantined", "listed")
+    (mine, nobody) = client.decide("peer", "profile", [("listed", "self"), ("no-such-profile", "self")])
+    assert httpx.get(mine.url).content == httpx.get(nobody.url).content
+
+    (row,) = json.loads(nightlight(stack, "report", "--json").stdout)
+    assert (row["image_id"], row["profile_id"], row["list"], row["reference"]) == (
+        image.image_id, "listed", "members", "=case-17"
+    )  # fmt: skip
+    assert row["distance"] <= 31
+    path = tmp_path / "matches.csv"
+    told = nightlight(stack, "report", "--csv", path)
+    assert "members" in told.stdout
+    with path.open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert line["reference"] == "'=case-17"
+
+    assert nightlight(stack, "clear", image.image_id).returncode == 0
+    assert client.wait(image.image_id).state == "ready"
+    eventually(
+        lambda: (
+            client.decide("peer", "profile", [("listed", "self")])[0].url.split("?")[0] != mine.url.split("?")[0]
+            or None
+        )
+    )
+    assert nightlight(stack, "report").stdout.strip() == "no matches"
+    (row,) = json.loads(nightlight(stack, "report", "--all", "--json").stdout)
+    assert row["verdict"] == "cleared"
+    assert row["decided_by"].startswith("cli:")
+    twice = nightlight(stack, "clear", image.image_id)
+    assert twice.returncode == 2
+    assert "not in quarantine" in twice.stderr
+
+
+def test_one_that_is_confirmed_stays_where_it_is(stack, client):
+    image = uploaded(client, "confirmed", pictures.photograph())
+    assert image.state == "quarantined"
+    assert nightlight(stack, "confirm", image.image_id).returncode == 0
+    assert client.image(image.image_id).state == "quarantined"
+    assert nightlight(stack, "clear", image.image_id).returncode == 2
+
+
+def test_a_crop_of_the_owners_own_does_not_hide_the_rest(client):
+    image = uploaded(client, "cropped", pictures.photograph(), crop=(0, 0, 120, 120))
+    assert image.state == "quarantined"
+
+
+def test_while_a_list_cannot_be_read_uploads_wait_and_go_on_once_it_can(stack, client, lists_dir):
+    bad = lists_dir / "broken.csv"
+    bad.write_text("hash\nnot a hash\n")
+    client.declare("waiting", band="adult", assurance="verified", region="eu")
+    time.sleep(_LOOK_AGAIN_S)
+    image = client.upload("waiting", pictures.photograph("rocket.jpg"))
+
+    def held():
+        with stack.catalogue.reading() as tx:
+            query = select(jobs.c.reason).where(jobs.c.image_id == image.image_id)
+            return tx.connection.execute(query).scalar_one() == "lists_unavailable" or None
+
+    eventually(held)
+    assert client.image(image.image_id).state == "pending"
+    told = nightlight(stack, "build")
+    assert told.returncode == 2
+    assert "broken.csv:2: a hash is 64 hexadecimal digits" in told.stderr
+    bad.unlink()
+    assert client.wait(image.image_id).state == "ready"
+    assert "members: 1 hashes" in nightlight(stack, "build").stdout

@@ -1,0 +1,141 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nightlight.errors import Conflict, InvalidInput, ListsUnavailable
+from nightlight.imaging.pipeline import canonical
+from nightlight.matching import listed
+from nightlight.matching.index import HashIndex
+from nightlight.matching.listed import Listed, ListKept, Lists
+from nightlight.matching.pdq import pdq
+from tests.support import pictures
+
+
+def view(name="astronaut.png", change=lambda image: image):
+    return canonical(change(pictures.opened(pictures.photograph(name)).convert("RGB")), 512)
+
+
+def hex_of(view_):
+    return bytes(pdq(view_).hashes[0]).hex()
+
+
+@pytest.fixture
+def lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(listed, "_LOOK_AGAIN_S", 0.0)
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "house.csv").write_text(f"hash,quality,reference\n{'00' * 32},100,blank\n{hex_of(view())},100,case 7\n")
+    (folder / "other.csv").write_text(f"{hex_of(view('coffee.png'))}\n")
+    return Lists(folder, tmp_path / "index")
+
+
+def test_a_listed_picture_is_found_with_its_list_and_reference(lists):
+    assert lists.search([view()]) == [Listed("house", "case 7", 0)]
+    assert lists.search([view("coffee.png")]) == [Listed("other", "", 0)]
+    assert lists.search([view("rocket.jpg")]) == []
+    assert lists.search([]) == []
+
+
+@pytest.mark.parametrize("turn", [*Image.Transpose])
+def test_turned_and_mirrored_it_is_found_too(lists, turn):
+    (found,) = lists.search([view(change=lambda image: image.transpose(turn))])
+    assert (found.list, found.reference) == ("house", "case 7")
+    assert found.distance <= 31
+
+
+def test_what_says_nothing_is_near_to_nothing(lists):
+    """A blank upload has no hash worth the name, though a list may hold one."""
+    assert lists.search([np.full((512, 512), 200, np.uint8)]) == []
+
+
+def test_of_several_views_and_lists_the_nearest_comes_first(lists, tmp_path):
+    near = bytearray(pdq(view()).hashes[0])
+    near[0] ^= 0b111
+    (tmp_path / "lists/third.csv").write_text(f"hash,reference\n{near.hex()},near\n")
+    found = lists.search([view("rocket.jpg"), view()])
+    assert [(one.list, one.distance) for one in found] == [("house", 0), ("third", 3)]
+
+
+def test_a_list_that_changes_is_read_again_and_the_old_index_goes(lists, tmp_path):
+    assert lists.search([view("rocket.jpg")]) == []
+    (tmp_path / "lists/new.csv").write_text(f"{hex_of(view('rocket.jpg'))}\n")
+    assert lists.search([view("rocket.jpg")]) == [Listed("new", "", 0)]
+    (tmp_path / "lists/new.csv").unlink()
+    assert lists.search([view("rocket.jpg")]) == []
+    assert len(list((tmp_path / "index").glob("lists-*"))) == 1
+
+
+def test_building_says_what_is_in_them_and_is_done_once(lists, tmp_path):
+    wanted = [ListKept("house", 2, 0), ListKept("other", 1, 0)]
+    assert lists.build() == wanted
+    (index,) = (tmp_path / "index").iterdir()
+    before = {path.name: path.stat().st_mtime_ns for path in index.iterdir()}
+    assert Lists(tmp_path / "lists", tmp_path / "index").build() == wanted
+    assert {path.name: path.stat().st_mtime_ns for path in index.iterdir()} == before
+
+
+def test_no_lists_let_everything_through(tmp_path):
+    (tmp_path / "lists").mkdir()
+    assert Lists(tmp_path / "lists", tmp_path / "index").search([view()]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("bad.csv", "hash\nzz\n", "bad.csv:2: a hash is 64"),
+        ("Bad Name.csv", "hash\n", "a list's name"),
+        ("=cmd.csv", "hash\n", "a list's name"),
+        ("bad.csv", b"\xff\xfe", "bad.csv"),
+    ],
+)
+def test_while_a_list_cannot_be_read_nothing_is_let_through(lists, tmp_path, name, text, said):
+    lists.search([view()])
+    (tmp_path / "lists" / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ListsUnavailable, match=said):
+        lists.search([view("rocket.jpg")])
+    with pytest.raises(InvalidInput, match=said):
+        lists.build()
+    (tmp_path / "lists" / name).unlink()
+    assert lists.search([view()])
+
+
+def test_a_folder_that_is_gone_lets_nothing_through(tmp_path):
+    with pytest.raises(ListsUnavailable, match="no such folder"):
+        Lists(tmp_path / "nowhere", tmp_path / "index").search([view()])
+
+
+def test_large_lists_are_indexed_by_the_command_alone(lists, monkeypatch):
+    monkeypatch.setattr(listed, "IN_PASSING_BYTES", 10)
+    with pytest.raises(ListsUnavailable, match="run `nightlight lists build`"):
+        lists.search([view()])
+    lists.build()
+    assert lists.search([view()])
+
+
+def test_an_index_that_was_cut_short_is_made_again_and_a_broken_one_lets_nothing_through(lists, tmp_path):
+    lists.build()
+    (index,) = (tmp_path / "index").iterdir()
+    (index / "about.json").unlink()
+    assert lists.search([view()])
+    fresh = Lists(tmp_path / "lists", tmp_path / "index")
+    (index / "manifest.json").write_text("{")
+    with pytest.raises(ListsUnavailable):
+        fresh.search([view()])
+
+
+def test_while_another_process_builds_this_one_waits_and_then_lets_nothing_through(lists, tmp_path, monkeypatch):
+    monkeypatch.setattr(listed, "_WAIT_S", 0.05)
+    lists.build()
+    (index,) = (tmp_path / "index").iterdir()
+    os.utime(tmp_path / "lists/house.csv", (1, 1))
+    target, _ = lists._wanted()
+    target.mkdir(parents=True)
+    with HashIndex(target, write=True):
+        with pytest.raises(ListsUnavailable):
+            lists.search([view()])
+        with pytest.raises(Conflict):
+            lists.build()
+    assert lists.search([view()])
+    assert not index.exists()
