@@ -1,6 +1,6 @@
 """The hidden mark under attack, beside others; what it costs; and that it is never seen where it is not.
 
-python bench/mark.py [--sides 160,320] [--peers dwtDct,...] [--photographs N] [--unmarked N] [--pictures FOLDER] [--json FILE]
+python bench/mark.py [--sides 160,320] [--peers dwtDct,...] [--photographs N] [--payloads N] [--unmarked N] [--pictures FOLDER] [--json FILE]
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def _psnr(left, right):
     return 99.0 if error == 0 else 10 * np.log10(255**2 / error)
 
 
-def _run(kind, side, name, debian):
+def _run(kind, side, name, debian, draw):
     """One method on one photograph: quality, CPU seconds, and for each attack whether the payload came back."""
     cv2.setNumThreads(1)
     method = Ours(SIDES) if kind == Ours.name else PEERS[kind]()
     pixels = square(name, side, debian)
-    random = np.random.default_rng(zlib.crc32(f"{name} {side}".encode()))
+    random = np.random.default_rng([zlib.crc32(f"{name} {side}".encode()), draw])
     bits = random.integers(0, 2, method.bits)
     method.embed(pixels, bits)  # what is loaded once is paid for here
     begin = time.process_time()
@@ -86,8 +86,8 @@ def _run(kind, side, name, debian):
     return row
 
 
-def _all(pool, kind, side, names, debian):
-    waiting = [pool.submit(_run, kind, side, name, debian) for name in names]
+def _all(pool, kind, side, names, debian, payloads):
+    waiting = [pool.submit(_run, kind, side, name, debian, draw) for name in names for draw in range(payloads)]
     return [one.result() for one in track(waiting, f"{kind} at {side} px", transient=True)]
 
 
@@ -194,6 +194,7 @@ def main():
     parser.add_argument("--sides", default="160,320", help="pixels a side, by commas")
     parser.add_argument("--peers", default=",".join(PEERS), help="which others, by commas; empty: none")
     parser.add_argument("--photographs", type=int, default=0, help="only the first so many; 0: all")
+    parser.add_argument("--payloads", type=int, default=1, help="payloads for each photograph, and attacks drawn anew")
     parser.add_argument("--unmarked", type=int, default=10_000, help="crops without a mark; 0: none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once")
     parser.add_argument("--pictures", type=Path, help="write difference pictures of three portraits here")
@@ -207,7 +208,8 @@ def main():
         for side in (int(part) for part in asked.sides.split(",") if part):
             results, counts = {}, {}
             for kind in (Ours.name, *filter(None, asked.peers.split(","))):
-                results[kind], counts[kind] = _all(pool, kind, side, names, debian), len(names)
+                results[kind] = _all(pool, kind, side, names, debian, asked.payloads)
+                counts[kind] = len(results[kind])
             _table(console, side, results, counts)
             figures[side] = results
         if asked.unmarked:

@@ -1,0 +1,16 @@
+"""The one place where adapters are built and put together: for the service, and for the workers.
+
+Two deployments: ``embedded`` (SQLite, a folder or S3, a private Redis; nothing to install) and ``scale``
+(PostgreSQL, S3, RabbitMQ). Nothing is built at import time, and what only one kind of process uses is
+imported only there.
+"""
+
+from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
+from nightlight.wiring.service import ServiceHouse, build_service
+from nightlight.wiring.tools import hash_lists, tracing, verdicts
+from nightlight.wiring.worker import WorkerHouse, build_worker
+
+__all__ = [
+    "ServiceHouse", "WorkerHouse", "build_catalogue", "build_service", "build_worker", "embedded_catalogue_url",
+    "hash_lists", "tracing", "verdicts",
+]  # fmt: skip

@@ -1,0 +1,125 @@
+"""What every house is built of: the catalogue, the stores, the policy, and the keys of delivery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nightlight.catalogue.engine import Catalogue
+from nightlight.delivery.names import Names
+from nightlight.delivery.tokens import UrlSigner
+from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
+from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
+from nightlight.keyring import KeyRing, decode_key
+from nightlight.policy.compile import compile_folder
+from nightlight.policy.prove import prove
+from nightlight.policy.signing import PublicKeys
+from nightlight.settings import Deployment, Environment, Settings, StoreKind, require
+from nightlight.store.port import PutOnly
+
+if TYPE_CHECKING:
+    from nightlight.store.port import ObjectStore, PutStore
+
+ORIGINALS = "originals"
+RENDITIONS = "renditions"
+# A part that does not answer readiness in this state is named by its error code alone.
+_OK = "ok"
+
+
+def build_catalogue(settings: Settings) -> Catalogue:
+    """Return the catalogue that the settings name."""
+    concern = settings.catalogue
+    if concern.url is not None:
+        url = concern.url.get_secret_value()
+    elif settings.general.deployment is Deployment.EMBEDDED:
+        url = embedded_catalogue_url(settings.general.data_dir)
+    else:
+        url = require(None, "NIGHTLIGHT_CATALOGUE_URL")
+    return Catalogue(url, pool_size=concern.pool_size, timeout_s=concern.timeout_s)
+
+
+def embedded_catalogue_url(data_dir: Path) -> str:
+    """Return the URL of the SQLite file in the data folder, which is made if it is not there."""
+    folder = data_dir.resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return f"sqlite:///{folder / 'catalogue.sqlite3'}"
+
+
+def build_store(settings: Settings, bucket: str) -> ObjectStore:
+    """Return the store of one bucket (``originals`` or ``renditions``), with this process's own identity."""
+    concern = settings.store
+    if concern.kind is StoreKind.LOCAL:
+        if settings.general.environment is Environment.PRODUCTION and settings.general.deployment is Deployment.SCALE:
+            message = "NIGHTLIGHT_STORE_KIND=local keeps one identity for all processes; scale deployments need s3"
+            raise SettingsRefused(message)
+        from nightlight.store.local import LocalStore
+
+        return LocalStore(settings.general.data_dir.resolve() / "objects" / bucket)
+    from nightlight.store.s3 import S3Access, S3Store
+
+    secret = concern.secret_access_key
+    access = S3Access(
+        endpoint_url=concern.endpoint_url,
+        region=concern.region,
+        access_key_id=concern.access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        connect_timeout_s=concern.connect_timeout_s,
+        read_timeout_s=concern.read_timeout_s,
+    )
+    name = concern.originals_bucket if bucket == ORIGINALS else concern.renditions_bucket
+    return S3Store(name, access)
+
+
+def policy_in_use(settings: Settings, catalogue: Catalogue) -> PolicyInUse:
+    """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved."""
+    compiled = compile_folder(settings.policy.dir)
+    failures = prove(compiled)
+    if failures:
+        raise PolicyRefused("\n".join(str(failure) for failure in failures))
+    share_key = settings.policy.share_key
+    return PolicyInUse(
+        catalogue,
+        compiled,
+        public_keys(settings.policy.publisher_keys),
+        poll_s=settings.policy.poll_s,
+        share_key=decode_key(share_key.get_secret_value(), "NIGHTLIGHT_POLICY_SHARE_KEY")
+        if share_key
+        else share_key_from(name_key(settings)),
+    )
+
+
+def public_keys(path: Path | None) -> PublicKeys | None:
+    """Return the keys of a JWKS file, or None where none is set."""
+    return PublicKeys.read(path) if path is not None else None
+
+
+def words(policy: PolicyInUse) -> dict[str, tuple[str, ...]]:
+    """Return the closed lists that declarations are checked against."""
+    vocabulary = policy.current().compiled.pack.vocabulary
+    return {**vocabulary.attributes, "assurance": vocabulary.assurance}
+
+
+def name_key(settings: Settings) -> bytes:
+    """Return the key that names are derived from; raise SettingsRefused."""
+    variable = "NIGHTLIGHT_DELIVERY_NAME_KEY"
+    return decode_key(require(settings.delivery.name_key, variable), variable)
+
+
+def delivery(settings: Settings) -> tuple[Names, UrlSigner]:
+    """Return what names renditions and what signs their URLs; raise SettingsRefused."""
+    variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
+    ring = KeyRing.parse(require(settings.delivery.signing_keys, variable), variable)
+    return Names(name_key(settings)), UrlSigner(ring, settings.delivery.base_url)
+
+
+def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) -> dict[str, str]:
+    """Return, for each part, ``ok`` or the code of what is wrong with it."""
+    parts: dict[str, str] = {}
+    for name, check in (("catalogue", catalogue.ready), *((name, store.ready) for name, store in stores.items())):
+        try:
+            check()
+        except NightlightError as error:
+            parts[name] = error.code
+        else:
+            parts[name] = _OK
+    return parts

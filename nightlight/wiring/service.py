@@ -1,0 +1,127 @@
+"""What the HTTP service reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.clock import Clock, system_clock
+from nightlight.delivery.access import Verifier
+from nightlight.flows.count import DecisionCounter
+from nightlight.flows.decide import Decide
+from nightlight.flows.declare import Declare
+from nightlight.flows.deliver import Deliver
+from nightlight.flows.erase import Delete
+from nightlight.flows.intake import Intake
+from nightlight.flows.policy_in_use import PolicyInUse
+from nightlight.flows.rollout import Rollout
+from nightlight.flows.traces import AskTrace
+from nightlight.settings import Settings, require
+from nightlight.store.port import PutOnly
+from nightlight.wiring.parts import (
+    ORIGINALS,
+    RENDITIONS,
+    build_catalogue,
+    build_store,
+    delivery,
+    policy_in_use,
+    public_keys,
+    readiness_of,
+    words,
+)
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.profiles import Profile
+    from nightlight.store.port import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHouse:
+    """Everything that the HTTP service reaches. It holds no way to read an original."""
+
+    settings: Settings
+    policy: PolicyInUse
+    catalogue: Catalogue
+    originals: PutOnly
+    renditions: ObjectStore
+    verifier: Verifier
+    declare: Declare
+    intake: Intake
+    delete: Delete
+    decide: Decide
+    deliver: Deliver
+    counter: DecisionCounter
+    rollout: Rollout
+    traces: AskTrace
+
+    def lapses_at(self, profile: Profile) -> datetime:
+        """Return when the profile's band lapses to unknown."""
+        return profile.asserted_at + timedelta(days=self.settings.intake.assertion_days)
+
+    def readiness(self) -> dict[str, str]:
+        """Return, for each part, ``ok`` or the code of what is wrong with it."""
+        return readiness_of(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.catalogue.close()
+
+
+def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHouse:
+    """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
+    catalogue = build_catalogue(settings)
+    migrate.check_current(catalogue.engine)
+    names, signer = delivery(settings)
+    policy = policy_in_use(settings, catalogue)
+    counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
+    auth = settings.auth
+    originals = PutOnly(build_store(settings, ORIGINALS))
+    renditions = build_store(settings, RENDITIONS)
+    return ServiceHouse(
+        settings=settings,
+        policy=policy,
+        catalogue=catalogue,
+        originals=originals,
+        renditions=renditions,
+        verifier=Verifier(
+            require(auth.jwks, "NIGHTLIGHT_AUTH_JWKS"),
+            issuer=auth.issuer,
+            audience=auth.audience,
+            leeway_s=auth.leeway_s,
+        ),
+        declare=Declare(catalogue, lambda: words(policy), clock),
+        intake=Intake(
+            catalogue,
+            originals,
+            settings.intake,
+            settings.worker.requeue_after_s,
+            lambda: max(recipe.edge for recipe in policy.current().recipes),
+            clock,
+        ),
+        delete=Delete(catalogue, clock),
+        decide=Decide(
+            catalogue,
+            policy,
+            counter,
+            names,
+            signer,
+            settings.intake.assertion_days,
+            settings.delivery.placeholder_cache_s,
+            clock,
+        ),
+        deliver=Deliver(renditions, names, signer, clock),
+        counter=counter,
+        rollout=Rollout(
+            catalogue,
+            policy,
+            public_keys(settings.policy.publisher_keys),
+            public_keys(settings.policy.safety_keys),
+            settings.policy.counter_threshold,
+            counter.flush,
+            clock,
+        ),
+        traces=AskTrace(catalogue, originals, settings.intake, settings.matching, clock),
+    )

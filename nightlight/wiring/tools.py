@@ -1,0 +1,84 @@
+"""What the commands of investigators and safety teams reach, and workers too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.clock import Clock, system_clock
+from nightlight.errors import SettingsRefused
+from nightlight.flows.policy_in_use import PolicyInUse
+from nightlight.flows.screen import Search, Verdicts
+from nightlight.flows.trace import Trace
+from nightlight.imaging.rendering import Rendering
+from nightlight.settings import Settings
+from nightlight.wiring.parts import (
+    build_catalogue,
+    policy_in_use,
+)
+
+if TYPE_CHECKING:
+    from nightlight.matching.listed import Lists
+    from nightlight.watermark.detect import Looked
+
+
+@contextmanager
+def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
+    """Give what traces found copies: the catalogue, the cage, the mark's keys, and the index in the data folder."""
+    catalogue = build_catalogue(settings)
+    rendering = Rendering(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield trace_with(settings, catalogue, rendering, policy_in_use(settings, catalogue), clock)
+    finally:
+        rendering.close()
+        catalogue.close()
+
+
+@contextmanager
+def verdicts(settings: Settings, clock: Clock = system_clock) -> Iterator[Verdicts]:
+    """Give what reports uploads that are on a hash list, and takes verdicts on them."""
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield Verdicts(catalogue, clock)
+    finally:
+        catalogue.close()
+
+
+def hash_lists(settings: Settings) -> Lists:
+    """Return the hash lists that uploads are held against; raise SettingsRefused where there is no folder of them."""
+    from nightlight.matching.listed import Lists
+
+    folder = settings.matching.lists_dir
+    if folder is None:
+        message = "NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists"
+        raise SettingsRefused(message)
+    return Lists(folder.resolve(), _index_dir(settings))
+
+
+def hash_search(settings: Settings) -> Search:
+    """Return what looks for uploads on the hash lists; it finds nothing where there is no folder of them."""
+    if settings.matching.lists_dir is None:
+        return lambda _: ()
+    return hash_lists(settings).search
+
+
+def _index_dir(settings: Settings) -> Path:
+    return (settings.matching.index_dir or settings.general.data_dir / "index").resolve()
+
+
+def trace_with(
+    settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyInUse, clock: Clock
+) -> Trace:
+    """Return what traces copies, with these parts."""
+
+    def detect(pixels: Any) -> Looked:
+        sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
+        return rendering.detect(pixels, sorted(sides))
+
+    return Trace(catalogue, _index_dir(settings), rendering.look, detect, clock)

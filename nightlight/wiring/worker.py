@@ -1,0 +1,99 @@
+"""What the workers reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.clock import Clock, system_clock
+from nightlight.delivery.names import Names
+from nightlight.flows.erase import Erase
+from nightlight.flows.policy_in_use import PolicyInUse
+from nightlight.flows.publish import Reconcile, Relay, Send
+from nightlight.flows.render import Render
+from nightlight.flows.traces import RunTrace
+from nightlight.flows.work import Work
+from nightlight.imaging.rendering import Rendering
+from nightlight.settings import Settings
+from nightlight.wiring.parts import (
+    ORIGINALS,
+    RENDITIONS,
+    build_catalogue,
+    build_store,
+    name_key,
+    policy_in_use,
+    readiness_of,
+)
+from nightlight.wiring.tools import hash_search, trace_with
+
+if TYPE_CHECKING:
+    from nightlight.store.port import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHouse:
+    """Everything that the workers reach."""
+
+    settings: Settings
+    policy: PolicyInUse
+    catalogue: Catalogue
+    originals: ObjectStore
+    renditions: ObjectStore
+    render: Render
+    erase: Erase
+    traces: RunTrace
+    reconcile: Reconcile
+    rendering: Rendering
+    clock: Clock
+
+    def relay(self, send: Send) -> Relay:
+        """Return the outbox relay over a way to send tasks."""
+        return Relay(self.catalogue, send, self.clock)
+
+    def readiness(self) -> dict[str, str]:
+        """Return, for each part, ``ok`` or the code of what is wrong with it."""
+        return readiness_of(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+
+    def close(self) -> None:
+        """Let go of every connection, and of the cage."""
+        self.rendering.close()
+        self.catalogue.close()
+
+
+def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse:
+    """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
+    catalogue = build_catalogue(settings)
+    migrate.check_current(catalogue.engine)
+    policy = policy_in_use(settings, catalogue)
+    names = Names(name_key(settings))
+    originals = build_store(settings, ORIGINALS)
+    renditions = build_store(settings, RENDITIONS)
+    work = Work(catalogue, settings.worker, clock)
+
+    rendering = Rendering(settings)
+    return WorkerHouse(
+        settings=settings,
+        policy=policy,
+        catalogue=catalogue,
+        originals=originals,
+        renditions=renditions,
+        render=Render(
+            work,
+            originals,
+            renditions,
+            names,
+            lambda: rendering.recipes(policy.current().recipes),
+            rendering.render,
+            settings.intake,
+            hash_search(settings),
+        ),
+        rendering=rendering,
+        erase=Erase(work, originals, renditions),
+        traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
+        reconcile=Reconcile(
+            catalogue, settings.worker, settings.intake.idempotency_hours, settings.matching.trace_days, clock
+        ),
+        clock=clock,
+    )
