@@ -20,6 +20,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 UPLOADS = Counter("nightlight_uploads_total", "Uploads, by how they ended.", ["outcome"])
 DECISIONS = Counter("nightlight_decisions_total", "Decisions made, whatever they were.")
+UNPROVED = Counter("nightlight_relations_unproved_total", "Relation proofs that were forged, expired or another's.")
+PROVIDER_FAILURES = Counter("nightlight_relation_provider_failures_total", "Times the relation provider was no help.")
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")
 DELIVERIES = Counter("nightlight_deliveries_total", "Pictures asked for, by how the answer came about.", ["outcome"])
 RENDERS = Counter("nightlight_renders_total", "Render attempts, by how they ended.", ["outcome"])

@@ -173,6 +173,40 @@ class DeliverySettings(BaseSettings):
     )
 
 
+class ProviderKind(StrEnum):
+    """Who confirms relations that come without a proof."""
+
+    CALLBACK = "callback"
+    OPENFGA = "openfga"
+
+
+class RelationSettings(BaseSettings):
+    """What it takes for a viewer to count as more than a stranger."""
+
+    model_config = _config("NIGHTLIGHT_RELATIONS_")
+
+    keys: SecretStr | None = Field(
+        default=None,
+        description="Key ring of relation proofs, as `id:base64,id:base64`: shared with whoever keeps the platform's "
+        "social graph and signs them. Unset: no proof is good.",
+    )
+    provider: ProviderKind = Field(
+        default=ProviderKind.CALLBACK, description="`callback` or `openfga`: how `provider_url` is asked."
+    )
+    provider_url: str | None = Field(
+        default=None,
+        description="Asked about relations that come without a proof: a callback, or the API of an OpenFGA server. "
+        "Unset: they are strangers.",
+    )
+    provider_token: SecretStr | None = Field(default=None, description="Bearer token for the provider.")
+    provider_timeout_s: float = Field(
+        default=0.25, gt=0, le=10, description="Seconds to wait for the provider, after which all are strangers."
+    )
+    openfga_store: str | None = Field(default=None, description="The OpenFGA store's id.")
+    openfga_model: str | None = Field(default=None, description="The authorization model's id; unset: the newest.")
+    leeway_s: int = Field(default=30, ge=0, le=300, description="Clock difference allowed to proofs, in seconds.")
+
+
 class AuthSettings(BaseSettings):
     """Service tokens: who may call which route."""
 
@@ -354,6 +388,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "queue": QueueSettings,
     "store": StoreSettings,
     "delivery": DeliverySettings,
+    "relations": RelationSettings,
     "auth": AuthSettings,
     "intake": IntakeSettings,
     "service": ServiceSettings,
@@ -374,6 +409,7 @@ class Settings:
     queue: QueueSettings
     store: StoreSettings
     delivery: DeliverySettings
+    relations: RelationSettings
     auth: AuthSettings
     intake: IntakeSettings
     service: ServiceSettings

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from nightlight.catalogue.audit import Audit
+from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.hashes import Hashes
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
@@ -34,8 +35,8 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "audit", "connection", "hashes", "idempotency", "images", "jobs", "matches", "outbox", "policies", "profiles",
-        "traces",
+        "audit", "blocks", "connection", "hashes", "idempotency", "images", "jobs", "matches", "outbox", "policies",
+        "profiles", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -49,6 +50,7 @@ class Transaction:
         self.policies = Policies(connection)
         self.hashes = Hashes(connection)
         self.traces = Traces(connection)
+        self.blocks = Blocks(connection)
         self.matches = Matches(connection)
         self.audit = Audit(connection)
 

@@ -47,22 +47,29 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ShownRendition:
-    """A rendition that can be shown; ``edge`` is its longer side in pixels, ``face_px`` the face budget it kept to."""
+    """A rendition that can be shown; ``edge`` is its longer side in pixels, ``face_px`` the face budget it kept to.
+
+    ``generation`` is the profile's when it was named.
+    """
 
     name: str
     format: str
     edge: int
     face_px: int | None
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a decision needs of one profile: the profile, the band its image came under, its renditions by tier."""
+    """What a decision needs of one profile: the profile, the band its image came under, its renditions.
+
+    These are by tier, and of one tier by variant.
+    """
 
     profile: Profile
     image_band: str | None
     released: bool
-    renditions: dict[str, ShownRendition]
+    renditions: dict[str, list[ShownRendition]]
     blurhash: str | None
 
 
@@ -168,6 +175,7 @@ class Profiles:
                 renditions.c.width,
                 renditions.c.height,
                 renditions.c.face_px,
+                renditions.c.generation.label("named_in"),
                 images.c.blurhash,
             )
             .select_from(profiles)
@@ -182,11 +190,10 @@ class Profiles:
             if known is None:
                 known = Shown(_profile(row), row.image_band, bool(row.released), {}, row.blurhash)
                 found[row.profile_id] = known
-            if (
-                row.tier is not None and row.tier not in known.renditions
-            ):  # the first variant, until viewers are told apart
+            if row.tier is not None:
                 edge = max(row.width, row.height)
-                known.renditions[row.tier] = ShownRendition(row.name, row.format, edge, row.face_px)
+                shown = ShownRendition(row.name, row.format, edge, row.face_px, row.named_in)
+                known.renditions.setdefault(row.tier, []).append(shown)
         return found
 
 

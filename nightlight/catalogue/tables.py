@@ -100,6 +100,15 @@ images = Table(
     UniqueConstraint("profile_id", "sequence"),
 )
 
+# A block may come before its profile.
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("viewer_id", String(128), primary_key=True),
+    Column("profile_id", String(128), primary_key=True, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 renditions = Table(
     "renditions",
     metadata,

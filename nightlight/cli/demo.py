@@ -94,7 +94,9 @@ def run(out: Path, *, stay: bool, as_json: bool) -> int:
     console.print("Nightlight demonstration: starting service, worker, schedule and a private queue ...")
     with EmbeddedStack(data_dir, quiet=True) as stack:
         token = keys.token(data_dir, scopes=None, subject="demo", hours=1)
-        with NightlightClient(stack.url, token=token) as client:
+        with NightlightClient(
+            stack.url, token=token, relation_keys=keys.relation_keys(data_dir), viewer_id="demo-viewer"
+        ) as client:
             _upload(client, photographs, console)
             cells, pictures, urls, wrong = _look(client)
         sheet = out / SHEET

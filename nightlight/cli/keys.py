@@ -12,12 +12,14 @@ from pathlib import Path
 from nightlight.clock import system_clock
 from nightlight.delivery.access import Scope, generate_key, mint
 from nightlight.errors import SettingsRefused
+from nightlight.keyring import KeyRing
 from nightlight.settings import AuthSettings
 
 JWKS = "callers.jwks.json"
 PRIVATE = "caller.private.jwk.json"
 DELIVERY = "delivery.json"
 HIDDEN_MARK = "hidden_mark.json"
+RELATIONS = "relations.json"
 # Who signs bundles, and who approves what opens: two teams, so two keys.
 PUBLISHER = "publisher"
 SAFETY = "safety"
@@ -41,7 +43,15 @@ def init(data_dir: Path) -> Path:
         _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
     if not (folder / HIDDEN_MARK).exists():
         _write(folder / HIDDEN_MARK, {"keys": f"m1:{_secret()}"})
+    if not (folder / RELATIONS).exists():
+        _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
     return folder
+
+
+def relation_keys(data_dir: Path) -> dict[str, bytes]:
+    """Return the development keys that sign relation proofs."""
+    text = _read(data_dir / "keys" / RELATIONS)["keys"]
+    return dict(KeyRing.parse(text, RELATIONS).keys)
 
 
 def environment(data_dir: Path) -> dict[str, str]:
@@ -55,6 +65,7 @@ def environment(data_dir: Path) -> dict[str, str]:
         "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
         "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
         "NIGHTLIGHT_HIDDEN_MARK_KEYS": _read(folder / HIDDEN_MARK)["keys"],
+        "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
     }
 
 

@@ -4,10 +4,10 @@
 
     from nightlight.client import NightlightClient
 
-    with NightlightClient("https://nightlight.internal", token=lambda: tokens.current()) as client:
+    with NightlightClient("https://nightlight.internal", token=lambda: tokens.current(), relation_keys=keys) as client:
         client.declare("u-81", band="age_13_15", assurance="verified", region="eu")
         image = client.upload("u-81", open("picture.jpg", "rb"), idempotency_key="upload-7731")
-        urls = client.decide("peer", "list", [("u-81", "connection"), ("u-82", "stranger")])
+        urls = client.decide("peer", "list", [("u-81", "connection"), ("u-82", "stranger")], viewer_id="u-7")
 """
 
 from nightlight.client.http import Decision, Image, NightlightClient, Problem, Trace

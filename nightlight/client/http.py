@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict
+
+from nightlight.delivery.relations import UNPROVEN, prove
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
@@ -64,9 +66,23 @@ class Trace(_Answer):
 class NightlightClient:
     """Speaks to one Nightlight service. Safe to share between threads; close it, or use it as a context."""
 
-    def __init__(self, base_url: str, *, token: str | Callable[[], str]) -> None:
-        """Call ``base_url`` with a bearer token, or with whatever ``token()`` returns at each call."""
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | Callable[[], str],
+        relation_keys: Mapping[str, bytes] | None = None,
+        viewer_id: str | None = None,
+    ) -> None:
+        """Call ``base_url`` with a bearer token, or with whatever ``token()`` returns at each call.
+
+        ``relation_keys`` are those that the service checks relation proofs with; with them, this client vouches for
+        every relation that it is given: give it what your own graph says, never what a viewer says. ``viewer_id`` looks
+        where a call names nobody else.
+        """
         self._token = token if callable(token) else lambda: token
+        self._relation_keys = relation_keys or {}
+        self._viewer_id = viewer_id
         self._http = httpx.Client(base_url=base_url, timeout=_TIMEOUT)
 
     def __enter__(self) -> Self:
@@ -141,9 +157,14 @@ class NightlightClient:
         """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
         self._call("PUT", f"/v1/profiles/{profile_id}/hold", json={"hold": hold})
 
-    def decide(self, viewer: str, context: str, items: Sequence[tuple[str, str]]) -> list[Decision]:
-        """Return one decision for each (profile id, relation), in order; at most 500."""
-        answer = self._call("POST", "/v1/decisions", json=_decisions(viewer, context, items))
+    def decide(
+        self, viewer: str, context: str, items: Sequence[tuple[str, str]], *, viewer_id: str | None = None
+    ) -> list[Decision]:
+        """Return one decision for each (profile id, relation), in order; at most 500.
+
+        ``viewer`` is the word for what is assured of whoever looks, ``viewer_id`` who it is.
+        """
+        answer = self._call("POST", "/v1/decisions", json=self._decisions(viewer, context, items, viewer_id))
         return [Decision.model_validate(item) for item in answer["items"]]
 
     def trace(self, copy: IO[bytes] | bytes, *, keep: bool = False) -> Trace:
@@ -164,9 +185,20 @@ class NightlightClient:
         """Forget what a trace led back to, and delete its copy."""
         self._call("DELETE", f"/v1/traces/{trace_id}")
 
-    def explain(self, viewer: str, context: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    def block(self, profile_id: str, viewer_id: str) -> None:
+        """Keep a viewer from seeing a profile, whatever else is said of the two."""
+        self._call("POST", "/v1/blocks", json={"profile_id": profile_id, "viewer_id": viewer_id})
+
+    def unblock(self, profile_id: str, viewer_id: str) -> None:
+        """Take a block away."""
+        self._call("DELETE", f"/v1/blocks/{profile_id}/{viewer_id}")
+
+    def explain(
+        self, viewer: str, context: str, items: Sequence[tuple[str, str]], *, viewer_id: str | None = None
+    ) -> dict[str, Any]:
         """Return the policy digest and why each item is answered as it is; for operators."""
-        explained: dict[str, Any] = self._call("POST", "/v1/explain", json=_decisions(viewer, context, items))
+        body = self._decisions(viewer, context, items, viewer_id)
+        explained: dict[str, Any] = self._call("POST", "/v1/explain", json=body)
         return explained
 
     def policy_status(self) -> dict[str, Any]:
@@ -225,6 +257,19 @@ class NightlightClient:
         _raise_for(answer)
         return answer.json() if answer.content else None
 
+    def _decisions(
+        self, viewer: str, context: str, items: Sequence[tuple[str, str]], viewer_id: str | None
+    ) -> dict[str, Any]:
+        who = viewer_id or self._viewer_id
+        now = int(time.time())
+        listed: list[dict[str, str]] = []
+        for profile_id, relation in items:
+            item = {"profile_id": profile_id, "relation": relation}
+            if who and self._relation_keys and relation not in UNPROVEN:
+                item["proof"] = prove(self._relation_keys, who, profile_id, relation, now=now)
+            listed.append(item)
+        return {"viewer": viewer, "context": context, "items": listed, **({"viewer_id": who} if who else {})}
+
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token()}"}
 
@@ -250,8 +295,3 @@ def _raise_for(answer: httpx.Response) -> None:
     except ValueError:
         body = {}
     raise Problem(answer.status_code, str(body.get("code", "http")), str(body.get("detail", answer.reason_phrase)))
-
-
-def _decisions(viewer: str, context: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    listed = [{"profile_id": profile_id, "relation": relation} for profile_id, relation in items]
-    return {"viewer": viewer, "context": context, "items": listed}

@@ -32,6 +32,7 @@ class Scope(StrEnum):
     DECIDE = "decide"  # ask for decisions
     EXPLAIN = "explain"  # ask why, as an operator
     POLICY = "policy"  # activate policies, and read counters
+    RELATE = "relate"  # push blocks
     HOLD = "hold"  # hide and unhide reported profiles
     TRACE = "trace"  # find where copies come from
 

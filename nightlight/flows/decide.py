@@ -16,25 +16,18 @@ from nightlight.delivery.placeholder import EXTENSION, PLACEHOLDER_BLURHASH
 from nightlight.errors import CatalogueUnavailable, InvalidInput
 from nightlight.flows.count import DecisionCounter, openness
 from nightlight.flows.declare import band_now
+from nightlight.flows.relate import Claim, Relate, Settled
 from nightlight.ids import ProfileId, is_profile_id
 from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.profiles import Shown
+    from nightlight.catalogue.profiles import Shown, ShownRendition
     from nightlight.clock import Clock
     from nightlight.delivery.tokens import UrlSigner
     from nightlight.flows.policy_in_use import InUse, PolicyInUse
 
 MAX_ITEMS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One profile to decide on, and the viewer's relation to it."""
-
-    profile_id: str
-    relation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why an item is answered as it is, for operators: inputs as bands and words, never as identities."""
+    """Why an item is answered as it is, for operators: inputs as bands and words, never as identities.
+
+    ``claimed`` is the relation that the request said, ``relation_because`` why another or the same counts.
+    """
 
     profile_id: str
     inputs: Mapping[str, str]
@@ -63,6 +59,8 @@ class Explanation:
     shows: str
     edge: int
     unknown_words: tuple[str, ...]
+    claimed: str
+    relation_because: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +70,14 @@ class _Answer:
     path: str | None
     shows: str
     blurhash: str = PLACEHOLDER_BLURHASH
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     viewer: str
     context: str
+    viewer_id: str | None
     now: datetime
     count: bool
 
@@ -91,15 +91,19 @@ class Decide:
     counter: DecisionCounter
     names: Names
     signer: UrlSigner
+    relate: Relate
     assertion_days: int
     placeholder_cache_s: int
     clock: Clock
 
-    def decide(self, viewer: str, context: str, items: Sequence[Item]) -> list[Decision]:
+    def decide(
+        self, viewer: str, context: str, items: Sequence[Claim], *, viewer_id: str | None = None
+    ) -> list[Decision]:
         """Return one decision for each item, in order.
 
-        Raises InvalidInput for a viewer or context that is no word of the vocabulary; an unknown relation
-        gives that item the placeholder. A catalogue that does not answer gives every item the placeholder.
+        ``viewer_id`` says who looks, so that blocks, proofs and variants can be theirs. Raises InvalidInput for a
+        viewer or context that is no word of the vocabulary; an unknown relation gives that item the placeholder. A
+        catalogue that does not answer gives every item the placeholder.
         """
         now = self.clock()
         moment = int(now.timestamp())
@@ -107,7 +111,8 @@ class Decide:
             f"/{object_key(self.names.placeholder(), EXTENSION)}", now=moment, life_s=self.placeholder_cache_s
         )
         decisions = []
-        for item, answer in zip(items, self._answers(viewer, context, items, now), strict=True):
+        asked = _Asked(viewer, context, viewer_id, now, count=True)
+        for item, answer in zip(items, self._answers(asked, items), strict=True):
             if answer.path is None:
                 decisions.append(Decision(item.profile_id, placeholder, expires_at, PLACEHOLDER_BLURHASH))
             else:
@@ -116,11 +121,13 @@ class Decide:
         metrics.DECISIONS.inc(len(decisions))
         return decisions
 
-    def explain(self, viewer: str, context: str, items: Sequence[Item]) -> list[Explanation]:
+    def explain(
+        self, viewer: str, context: str, items: Sequence[Claim], *, viewer_id: str | None = None
+    ) -> list[Explanation]:
         """Return why each item is answered as it is; raises like ``decide``."""
         explanations = []
         view = self.policy.current()
-        answers = self._answers(viewer, context, items, self.clock(), count=False)
+        answers = self._answers(_Asked(viewer, context, viewer_id, self.clock(), count=False), items)
         for item, answer in zip(items, answers, strict=True):
             outcome = answer.outcome
             table = self.policy.table_for(view, item.profile_id)
@@ -136,42 +143,47 @@ class Decide:
                     shows=answer.shows,
                     edge=tier.edge if tier else 0,
                     unknown_words=tuple(table.unknown_words(answer.inputs)) if answer.inputs else (),
+                    claimed=item.relation,
+                    relation_because=answer.because,
                 )
             )
         return explanations
 
-    def _answers(
-        self, viewer: str, context: str, items: Sequence[Item], now: datetime, *, count: bool = True
-    ) -> list[_Answer]:
+    def _answers(self, asked: _Asked, items: Sequence[Claim]) -> list[_Answer]:
         view = self.policy.current()
-        _known(view.table, "viewer", viewer)
-        _known(view.table, "context", context)
+        _known(view.table, "viewer", asked.viewer)
+        _known(view.table, "context", asked.context)
         if len(items) > MAX_ITEMS:
             message = f"at most {MAX_ITEMS} items"
             raise InvalidInput(message, pointer="/items")
         try:
+            profile_ids = [ProfileId(item.profile_id) for item in items if is_profile_id(item.profile_id)]
             with self.catalogue.reading() as tx:
-                shown = tx.profiles.shown([ProfileId(i.profile_id) for i in items if is_profile_id(i.profile_id)])
+                shown = tx.profiles.shown(profile_ids)
+                blocked = tx.blocks.of_viewer(asked.viewer_id, profile_ids) if asked.viewer_id else set()
         except CatalogueUnavailable as error:
             logs.get("decide").error("decisions.catalogue_unavailable", count=len(items), detail=str(error))
             return [_Answer({}, none_because("catalogue-unavailable"), None, "placeholder") for _ in items]
-        asked = _Asked(viewer, context, now, count)
-        return [self._answer(view, asked, item, shown.get(ProfileId(item.profile_id))) for item in items]
+        settled = self.relate.settle(asked.viewer_id, items, blocked, now=int(asked.now.timestamp()))
+        return [
+            self._answer(view, asked, said, shown.get(ProfileId(item.profile_id)))
+            for item, said in zip(items, settled, strict=True)
+        ]
 
-    def _answer(self, view: InUse, asked: _Asked, item: Item, shown: Shown | None) -> _Answer:
+    def _answer(self, view: InUse, asked: _Asked, settled: Settled, shown: Shown | None) -> _Answer:
         if shown is None:
-            return _Answer({}, none_because("unknown-profile"), None, "placeholder")
+            return _Answer({}, none_because("unknown-profile"), None, "placeholder", because=settled.because)
         profile = shown.profile
         inputs = {
             "subject_age": band_now(profile, asked.now, assertion_days=self.assertion_days),
-            "relation": item.relation,
+            "relation": settled.relation,
             "region": profile.region,
             "viewer": asked.viewer,
             "context": asked.context,
             "choice": profile.choice,
             "hold": profile.hold,
         }
-        table = self.policy.table_for(view, item.profile_id)
+        table = self.policy.table_for(view, profile.profile_id)
         # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling until
         # its owner says otherwise.
         held_to = shown.image_band if not shown.released else None
@@ -182,13 +194,23 @@ class Decide:
         elif asked.count:
             active = outcome if table is view.table else _outcome(view.table, inputs, held_to)
             self._count(view, inputs, active, held_to)
-        rendition = shown.renditions.get(outcome.tier)
+        rendition = self._variant(shown, outcome.tier, asked.viewer_id)
         tier = table.tiers.get(outcome.tier)
         # A rendition made under an earlier recipe of the tier may show more than the policy allows today.
         if rendition is None or tier is None or rendition.edge > tier.edge or _finer(rendition.face_px, tier.face_px):
-            return _Answer(inputs, outcome, None, "placeholder")
+            return _Answer(inputs, outcome, None, "placeholder", because=settled.because)
         path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
-        return _Answer(inputs, outcome, path, "rendition", shown.blurhash or PLACEHOLDER_BLURHASH)
+        return _Answer(
+            inputs, outcome, path, "rendition", shown.blurhash or PLACEHOLDER_BLURHASH, because=settled.because
+        )
+
+    def _variant(self, shown: Shown, tier: str, viewer_id: str | None) -> ShownRendition | None:
+        """Return the rendition of a tier that a viewer gets; None where there is none."""
+        variants = shown.renditions.get(tier)
+        image_id = shown.profile.current_image_id
+        if not variants or image_id is None:
+            return None
+        return variants[self.names.variant(viewer_id, image_id, len(variants))]
 
     def _count(self, view: InUse, inputs: Mapping[str, str], active: Outcome, held_to: str | None) -> None:
         candidate = None

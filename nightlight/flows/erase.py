@@ -51,6 +51,7 @@ class Delete:
         with self.catalogue.transaction() as tx:
             if not tx.profiles.delete(profile_id):
                 raise NotFound
+            tx.blocks.forget(profile_id)
             for image in tx.images.of_profile(profile_id):
                 erase_later(tx, image.image_id, now=now, actor=actor)
             tx.audit.append("profile.deleted", now=now, actor=actor)

@@ -10,14 +10,17 @@ from nightlight.delivery.names import Names
 from nightlight.delivery.tokens import UrlSigner
 from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
+from nightlight.flows.relate import Relate
 from nightlight.keyring import KeyRing, decode_key
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
 from nightlight.policy.signing import PublicKeys
-from nightlight.settings import Deployment, Environment, Settings, StoreKind, require
+from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, require
 from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
+    from nightlight.delivery.providers import Provider
+    from nightlight.settings import RelationSettings
     from nightlight.store.port import ObjectStore, PutStore
 
 ORIGINALS = "originals"
@@ -123,3 +126,28 @@ def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) ->
         else:
             parts[name] = _OK
     return parts
+
+
+def relations(settings: Settings) -> Relate:
+    """Return what settles relations; raise SettingsRefused for keys or a provider that cannot be."""
+    concern = settings.relations
+    variable = "NIGHTLIGHT_RELATIONS_KEYS"
+    keys = KeyRing.parse(concern.keys.get_secret_value(), variable).keys if concern.keys else {}
+    return Relate(keys, _provider(concern), concern.leeway_s)
+
+
+def _provider(concern: RelationSettings) -> Provider | None:
+    from nightlight.delivery.providers import Callback, OpenFga
+
+    if concern.provider_url is None:
+        return None
+    token = concern.provider_token.get_secret_value() if concern.provider_token else None
+    if concern.provider is ProviderKind.CALLBACK:
+        return Callback(concern.provider_url, timeout_s=concern.provider_timeout_s, token=token)
+    return OpenFga(
+        concern.provider_url,
+        require(concern.openfga_store, "NIGHTLIGHT_RELATIONS_OPENFGA_STORE"),
+        model=concern.openfga_model,
+        timeout_s=concern.provider_timeout_s,
+        token=token,
+    )

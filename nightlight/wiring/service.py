@@ -17,6 +17,7 @@ from nightlight.flows.deliver import Deliver
 from nightlight.flows.erase import Delete
 from nightlight.flows.intake import Intake
 from nightlight.flows.policy_in_use import PolicyInUse
+from nightlight.flows.relate import Block
 from nightlight.flows.rollout import Rollout
 from nightlight.flows.traces import AskTrace
 from nightlight.settings import Settings, require
@@ -30,6 +31,7 @@ from nightlight.wiring.parts import (
     policy_in_use,
     public_keys,
     readiness_of,
+    relations,
     words,
 )
 
@@ -53,6 +55,7 @@ class ServiceHouse:
     delete: Delete
     decide: Decide
     deliver: Deliver
+    block: Block
     counter: DecisionCounter
     rollout: Rollout
     traces: AskTrace
@@ -77,6 +80,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     names, signer = delivery(settings)
     policy = policy_in_use(settings, catalogue)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
+    relate = relations(settings)
     auth = settings.auth
     originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
@@ -108,11 +112,13 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             counter,
             names,
             signer,
+            relate,
             settings.intake.assertion_days,
             settings.delivery.placeholder_cache_s,
             clock,
         ),
         deliver=Deliver(renditions, names, signer, clock),
+        block=Block(catalogue, clock),
         counter=counter,
         rollout=Rollout(
             catalogue,

@@ -10,7 +10,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access import Scope
-from nightlight.flows.decide import MAX_ITEMS, Item
+from nightlight.delivery.relations import MAX_PROOF
+from nightlight.flows.decide import MAX_ITEMS
+from nightlight.flows.relate import Claim
+from nightlight.ids import PROFILE_ID_PATTERN
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, requires
 
@@ -27,7 +30,11 @@ class ItemBody(BaseModel):
     profile_id: Annotated[str, Field(min_length=1, max_length=128)]
     relation: Word = Field(
         default="stranger",
-        description="self, guardian, connection, mutual, stranger or blocked; others get the placeholder.",
+        description="self, guardian, connection, mutual, stranger or blocked. More than a stranger needs a proof, or "
+        "the word of the configured provider; otherwise the viewer counts as a stranger.",
+    )
+    proof: Annotated[str, Field(min_length=1, max_length=MAX_PROOF)] | None = Field(
+        default=None, description="A relation proof, signed by whoever keeps the platform's social graph."
     )
 
 
@@ -39,8 +46,17 @@ class DecisionsBody(BaseModel):
     viewer: Word = Field(
         default="signed_out", description="What is assured of the viewer: peer, adult, unverified or signed_out."
     )
+    viewer_id: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = Field(
+        default=None,
+        description="Who looks, in the platform's own opaque id: for blocks, proofs and traceable variants. Without it "
+        "everybody is a stranger.",
+    )
     context: Word = Field(default="profile", description="profile, list, search, suggest, message or export.")
     items: list[ItemBody] = Field(max_length=MAX_ITEMS)
+
+    def claims(self) -> list[Claim]:
+        """Return what is said of each profile."""
+        return [Claim(item.profile_id, item.relation, item.proof) for item in self.items]
 
 
 class DecisionAnswer(BaseModel):
@@ -70,6 +86,8 @@ class ExplanationAnswer(BaseModel):
     rule: str = Field(description="The rule that bound the tier.")
     shows: str = Field(description="rendition or placeholder.")
     unknown_words: list[str]
+    claimed: str = Field(description="The relation that the request said.")
+    relation_because: str = Field(description="Why that, or another, counts.")
 
 
 class ExplainAnswer(BaseModel):
@@ -87,8 +105,7 @@ def decide(request: Request, body: DecisionsBody) -> Response:
     Unknown, blocked, deleted and unfinished profiles get the placeholder, in the same shape as all others.
     """
     house: ServiceHouse = request.app.state.house
-    items = [Item(item.profile_id, item.relation) for item in body.items]
-    decisions = house.decide.decide(body.viewer, body.context, items)
+    decisions = house.decide.decide(body.viewer, body.context, body.claims(), viewer_id=body.viewer_id)
     return _json({"items": [asdict(decision) for decision in decisions]})
 
 
@@ -97,8 +114,7 @@ def decide(request: Request, body: DecisionsBody) -> Response:
 def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
     house: ServiceHouse = request.app.state.house
-    items = [Item(item.profile_id, item.relation) for item in body.items]
-    explanations = house.decide.explain(body.viewer, body.context, items)
+    explanations = house.decide.explain(body.viewer, body.context, body.claims(), viewer_id=body.viewer_id)
     return _json(
         {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
     )

@@ -215,4 +215,6 @@ STACKS = {"embedded": Embedded, "scale": Scale}
 
 def client_of(stack, scopes):
     token_ = keys.token(stack.folder, scopes=list(scopes) or None, subject="tests", hours=1)
-    return NightlightClient(stack.url, token=token_)
+    return NightlightClient(
+        stack.url, token=token_, relation_keys=keys.relation_keys(stack.folder), viewer_id="somebody"
+    )

@@ -126,7 +126,7 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         shown = tx.profiles.shown([profile_id, "nobody"])
     assert set(shown) == {profile_id}
     assert shown[profile_id].renditions == {
-        tier: ShownRendition(f"{tier}-{ready}", "webp", 3, None) for tier in ("tiny", "full")
+        tier: [ShownRendition(f"{tier}-{ready}", "webp", 3, None, 0)] for tier in ("tiny", "full")
     }
     assert shown[profile_id].image_band == "age_13_15"
 

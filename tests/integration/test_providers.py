@@ -1,0 +1,136 @@
+"""Relation providers over real connections: a callback and OpenFGA's API, late, broken and of another mind."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from nightlight.delivery.providers import Callback, OpenFga
+from nightlight.errors import Unavailable
+from nightlight.flows.relate import Claim, Relate
+
+pytestmark = pytest.mark.integration
+
+CONNECTED = {("v", "connection", "a"), ("v", "guardian", "b")}
+
+
+class Graph(BaseHTTPRequestHandler):
+    """Answers as a platform's callback and as OpenFGA's batch check do (openfga.dev/api/service, BatchCheck)."""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.asked.append((self.path, self.headers.get("authorization"), body))
+        answer = self.server.answer(body) if self.server.answer else self.told(body)
+        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(self.server.status)
+        if self.server.status == 302:
+            self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def told(self, body):
+        if self.path == "/relations":
+            held = {(viewer, profile): relation for viewer, relation, profile in CONNECTED}
+            return {
+                "relations": [held.get((body["viewer_id"], one["profile_id"]), "stranger") for one in body["items"]]
+            }
+        result = {}
+        for check in body["checks"]:
+            key = check["tuple_key"]
+            said = key["user"].removeprefix("user:"), key["relation"], key["object"].removeprefix("profile:")
+            result[check["correlation_id"]] = {"allowed": said in CONNECTED}
+        return {"result": result}
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def graph():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Graph)
+    server.status, server.answer, server.asked = 200, None, []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=["callback", "openfga"])
+def provider(request, graph):
+    if request.param == "callback":
+        made = Callback(f"{graph.url}/relations", timeout_s=0.3, token="secret")
+    else:
+        made = OpenFga(graph.url, "store1", model="model1", timeout_s=0.3, token="secret")
+    yield made
+    made.close()
+
+
+def test_what_the_graph_says_counts(provider, graph):
+    claims = [("a", "connection"), ("b", "connection"), ("b", "guardian"), ("c", "self")]
+    assert provider.confirm("v", claims) == [True, False, True, False]
+    assert provider.confirm("w", claims) == [False] * 4
+    assert {authorization for _, authorization, _ in graph.asked} == {"Bearer secret"}
+
+
+def test_openfga_is_asked_as_its_api_says_and_in_its_portions(graph):
+    made = OpenFga(graph.url + "/", "store1", model="model1", timeout_s=2)
+    found = made.confirm("v", [("a", "connection")] + [(f"p{number}", "self") for number in range(119)])
+    assert found == [True] + [False] * 119
+    assert [len(body["checks"]) for _, _, body in graph.asked] == [50, 50, 20]
+    path, _, body = graph.asked[0]
+    assert path == "/stores/store1/batch-check"
+    assert body["authorization_model_id"] == "model1"
+    assert body["checks"][0] == {
+        "tuple_key": {"user": "user:v", "relation": "connection", "object": "profile:a"},
+        "correlation_id": "0",
+    }
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"", b"no json", b"[]", b"null", b'"yes"', b"{}", b'{"relations": null}', b'{"relations": ["connection", "x"]}',
+        b'{"result": []}', b'{"result": null}',
+    ],
+)  # fmt: skip
+def test_an_answer_that_does_not_fit_is_no_answer(provider, graph, answer):
+    graph.answer = lambda _: answer
+    with pytest.raises(Unavailable):
+        provider.confirm("v", [("a", "connection")])
+
+
+@pytest.mark.parametrize(
+    "one", [{"allowed": "true"}, {"allowed": 1}, {"allowed": True, "error": {"message": "x"}}, None, "yes", {}]
+)
+def test_openfga_confirms_by_a_plain_yes_alone(graph, one):
+    graph.answer = lambda _: {"result": {"0": one}}
+    made = OpenFga(graph.url, "s", model=None, timeout_s=1)
+    assert made.confirm("v", [("a", "connection")]) == [False]
+    made.close()
+
+
+@pytest.mark.parametrize("status", [204, 302, 400, 401, 403, 404, 429, 500, 503])
+def test_another_status_is_no_answer(provider, graph, status):
+    graph.status = status
+    if status == 204:
+        graph.answer = lambda _: b""
+    with pytest.raises(Unavailable):
+        provider.confirm("v", [("a", "connection")])
+
+
+def test_one_that_is_late_or_gone_makes_strangers_in_bounded_time(provider, graph):
+    graph.answer = lambda _: time.sleep(1) or {}
+    relate = Relate({}, provider, 0)
+    begin = time.monotonic()
+    (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0)
+    assert (settled.relation, settled.because) == ("stranger", "the provider does not answer")
+    assert time.monotonic() - begin < 5
+    graph.server_close()
+    (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0)
+    assert settled.relation == "stranger"

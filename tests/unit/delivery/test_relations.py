@@ -1,0 +1,116 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightlight.delivery.relations import MAX_LIFE_S, MAX_PROOF, UNPROVEN, prove, proves
+from nightlight.flows.relate import Claim, Relate
+
+KEYS = {"r2": b"2" * 32, "r1": b"1" * 32}
+NOW = 1_800_000_000
+WHO = ("viewer-1", "profile-1", "connection")
+
+
+def good(proof, who=WHO, *, keys=KEYS, now=NOW, leeway_s=0):
+    return proves(keys, proof, *who, now=now, leeway_s=leeway_s)
+
+
+def test_a_proof_holds_for_its_viewer_profile_and_relation_alone():
+    proof = prove(KEYS, *WHO, now=NOW)
+    assert len(proof) <= MAX_PROOF
+    assert good(proof)
+    for other in (("viewer-2", *WHO[1:]), ("viewer-1", "profile-2", "connection"), (*WHO[:2], "self")):
+        assert not good(proof, other)
+
+
+def test_keys_rotate_and_one_that_is_gone_proves_nothing():
+    old = prove({"r1": KEYS["r1"]}, *WHO, now=NOW)
+    assert good(old)
+    assert not good(old, keys={"r2": KEYS["r2"]})
+    assert not good(old, keys={})
+    assert not good(old.replace("r1", "r2"))
+
+
+@pytest.mark.parametrize(
+    ("later", "leeway_s", "wanted"),
+    [(299, 0, True), (300, 0, False), (300, 30, True), (330, 30, False), (1200, 30, False), (-1200, 30, True)],
+)
+def test_it_lives_as_long_as_it_says(later, leeway_s, wanted):
+    assert good(prove(KEYS, *WHO, now=NOW), now=NOW + later, leeway_s=leeway_s) is wanted
+
+
+def test_one_that_was_made_to_last_is_none():
+    assert good(prove(KEYS, *WHO, now=NOW, life_s=MAX_LIFE_S))
+    assert not good(prove(KEYS, *WHO, now=NOW + 1, life_s=MAX_LIFE_S))
+    for life_s in (0, MAX_LIFE_S + 1):
+        with pytest.raises(ValueError, match="lives 1 to 3600"):
+            prove(KEYS, *WHO, now=NOW, life_s=life_s)
+
+
+@given(st.text(max_size=70))
+def test_nothing_else_is_a_proof(text):
+    assert not good(text)
+
+
+@given(st.integers(0, 40), st.characters(min_codepoint=33, max_codepoint=126))
+def test_one_character_changed_is_another_proof(at, character):
+    proof = prove(KEYS, *WHO, now=NOW)
+    at = min(at, len(proof) - 2)  # the last of 22 characters has bits that stand for nothing
+    changed = proof[:at] + character + proof[at + 1 :]
+    assert good(changed) is (changed == proof)
+
+
+class Graph:
+    """A provider whose mind is made up."""
+
+    def __init__(self, answers):
+        self.answers, self.asked = answers, []
+
+    def confirm(self, viewer_id, claims):
+        self.asked.append((viewer_id, list(claims)))
+        return [self.answers.get(claim, False) for claim in claims]
+
+
+def settled(relate, viewer_id, *claims, blocked=()):
+    return [(one.relation, one.because) for one in relate.settle(viewer_id, claims, set(blocked), now=NOW)]
+
+
+def test_what_makes_less_of_a_relation_needs_nothing():
+    relate = Relate({}, None, 0)
+    for word in UNPROVEN:
+        assert settled(relate, None, Claim("p", word)) == [(word, "own word")]
+
+
+@pytest.mark.parametrize("word", ["self", "guardian", "connection", "mutual", "Stranger", "owner", "", "blocked "])
+def test_what_makes_more_of_it_or_anything_else_is_a_stranger_without_proof(word):
+    relate = Relate(KEYS, None, 0)
+    assert settled(relate, "v", Claim("p", word)) == [("stranger", "no proof")]
+    assert settled(relate, None, Claim("p", word, prove(KEYS, "v", "p", word, now=NOW))) == [
+        ("stranger", "no viewer_id to prove it for")
+    ]
+
+
+def test_a_block_wins_over_every_proof():
+    relate = Relate(KEYS, Graph({("p", "connection"): True}), 0)
+    proof = prove(KEYS, "v", "p", "connection", now=NOW)
+    assert settled(relate, "v", Claim("p", "connection", proof), Claim("q", "stranger"), blocked={"p"}) == [
+        ("blocked", "block"), ("stranger", "own word")
+    ]  # fmt: skip
+
+
+def test_the_provider_is_asked_once_and_only_of_what_nothing_else_settles():
+    graph = Graph({("a", "connection"): True, ("b", "guardian"): False})
+    relate = Relate(KEYS, graph, 0)
+    proof = prove(KEYS, "v", "c", "self", now=NOW)
+    forged = prove({"r2": b"x" * 32}, "v", "a", "connection", now=NOW)
+    claims = (
+        Claim("a", "connection"), Claim("b", "guardian"), Claim("c", "self", proof), Claim("d", "stranger"),
+        Claim("a", "connection", forged),
+    )  # fmt: skip
+    assert settled(relate, "v", *claims) == [
+        ("connection", "provider"),
+        ("stranger", "the provider does not confirm it"),
+        ("self", "proof"),
+        ("stranger", "own word"),
+        ("stranger", "the proof is not good for this"),
+    ]
+    assert graph.asked == [("v", [("a", "connection"), ("b", "guardian")])]
