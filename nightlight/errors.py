@@ -25,6 +25,7 @@
     │   ├── QueueUnavailable               queue_unavailable     503   yes
     │   ├── CageUnavailable                cage_unavailable      503   yes
     │   ├── MarkKeyMissing                 mark_key_missing      503   yes
+    │   ├── QuotasUnavailable              quotas_unavailable    503   yes
     │   ├── ListsUnavailable               lists_unavailable     503   yes
     │   └── IndexBehind                    index_behind          503   yes
     ├── DecoderDied                        decoder_died          500   yes
@@ -221,6 +222,12 @@ class MarkKeyMissing(Unavailable):
     """The active policy asks for hidden marks and this worker has no key: its jobs wait until one has."""
 
     code = "mark_key_missing"
+
+
+class QuotasUnavailable(Unavailable):
+    """The store of quotas does not answer: nobody is given a picture."""
+
+    code = "quotas_unavailable"
 
 
 class ListsUnavailable(Unavailable):

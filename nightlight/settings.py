@@ -168,6 +168,22 @@ class DeliverySettings(BaseSettings):
     base_url: str = Field(
         default="http://127.0.0.1:8080", description="Scheme and host that viewers fetch pictures from."
     )
+    revocation_poll_s: float = Field(
+        default=0.25, ge=0.05, le=10, description="Seconds after which a service looks for names that were revoked."
+    )
+    purge_url: str | None = Field(
+        default=None,
+        description='Told `{"paths": ["/a/...", ...]}` by the workers when pictures are revoked or erased, so that the '
+        "edge forgets them. A job is not done before it has answered with 2xx.",
+    )
+    purge_token: SecretStr | None = Field(default=None, description="Bearer token for the purge hook.")
+    webhook_url: str | None = Field(
+        default=None, description="Sent an event (Standard Webhooks) whenever a profile's picture is revoked."
+    )
+    webhook_key: SecretStr | None = Field(
+        default=None, description="Signs events: `whsk_` and the base64 of an Ed25519 private key's 32 bytes."
+    )
+    hook_timeout_s: float = Field(default=5.0, gt=0, le=60, description="Seconds to wait for either of the two.")
     placeholder_cache_s: int = Field(
         default=3600, ge=60, le=86400, description="Longest life of a placeholder's URL, in seconds."
     )
@@ -205,6 +221,38 @@ class RelationSettings(BaseSettings):
     openfga_store: str | None = Field(default=None, description="The OpenFGA store's id.")
     openfga_model: str | None = Field(default=None, description="The authorization model's id; unset: the newest.")
     leeway_s: int = Field(default=30, ge=0, le=300, description="Clock difference allowed to proofs, in seconds.")
+
+
+class QuotaSettings(BaseSettings):
+    """How many pictures are given in an hour, besides what the policy allows a viewer."""
+
+    model_config = _config("NIGHTLIGHT_QUOTAS_")
+
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis in which all service processes keep quotas together, such as `redis://host/0`. Unset: each "
+        "keeps its own in memory, which the scale deployment refuses in production.",
+    )
+    timeout_s: float = Field(
+        default=0.25, gt=0, le=10, description="Seconds to wait for Redis; then nobody is given a picture."
+    )
+    namespace: str = Field(
+        default="nightlight",
+        pattern=r"^[a-z][a-z0-9._-]{0,63}$",
+        description="What the names of keys in Redis begin with.",
+    )
+    network_per_hour: int = Field(
+        default=60_000, ge=1, le=10**9, description="Pictures an hour for one network, as the platform names it."
+    )
+    tenant_per_hour: int = Field(
+        default=100_000_000, ge=1, le=10**12, description="Pictures an hour for one caller of the API."
+    )
+    profiles_per_hour: int = Field(
+        default=3_000,
+        ge=1,
+        le=10**6,
+        description="Different profiles that a viewer may ask for in a clock hour; who asks for more is given none.",
+    )
 
 
 class AuthSettings(BaseSettings):
@@ -389,6 +437,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "store": StoreSettings,
     "delivery": DeliverySettings,
     "relations": RelationSettings,
+    "quotas": QuotaSettings,
     "auth": AuthSettings,
     "intake": IntakeSettings,
     "service": ServiceSettings,
@@ -410,6 +459,7 @@ class Settings:
     store: StoreSettings
     delivery: DeliverySettings
     relations: RelationSettings
+    quotas: QuotaSettings
     auth: AuthSettings
     intake: IntakeSettings
     service: ServiceSettings

@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 import nightlight
 from service import problems
 from service.middleware import BodyCap, RequestId
-from service.routes import blocks, decisions, health, images, pictures, policy, profiles, traces
+from service.routes import blocks, canaries, decisions, health, images, pictures, policy, profiles, traces
 
 if TYPE_CHECKING:
     from nightlight.wiring import ServiceHouse
@@ -33,9 +33,15 @@ def create_app(house: ServiceHouse) -> FastAPI:
         stop = threading.Event()
         counting = threading.Thread(target=house.counter.run, args=(stop,), name="count", daemon=True)
         counting.start()
+        looking = threading.Thread(target=house.revoked.run, args=(stop,), name="revoked", daemon=True)
+        looking.start()
+        guarding = threading.Thread(target=house.guard.run, args=(stop,), name="guard", daemon=True)
+        guarding.start()
         yield
         stop.set()
         await to_thread.run_sync(counting.join, 5.0)
+        await to_thread.run_sync(looking.join, 5.0)
+        await to_thread.run_sync(guarding.join, 5.0)
         house.close()
 
     about: dict[str, Any] = {
@@ -51,7 +57,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
         app = FastAPI(docs_url=None, openapi_url=None, **about)
     app.state.house = house
     problems.install(app)
-    for module in (profiles, images, decisions, blocks, policy, pictures, traces, health):
+    for module in (profiles, images, decisions, blocks, canaries, policy, pictures, traces, health):
         app.include_router(module.router)
     app.add_middleware(
         BodyCap,

@@ -94,7 +94,7 @@ def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(name, lambda *_: stop.set())
     logs.get("schedule").info("schedule.starting")
-    schedule.run(house.relay(sender(app)), house.reconcile, settings.worker, stop)
+    schedule.run(house.relay(sender(app)), house.reconcile, settings.worker, stop, notify=house.notify)
     return 0
 
 

@@ -13,6 +13,7 @@ from nightlight import logs
 from nightlight.errors import NightlightError
 
 if TYPE_CHECKING:
+    from nightlight.flows.notify import Notify
     from nightlight.flows.publish import Reconcile, Relay
     from nightlight.settings import WorkerSettings
 
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
 _PAUSE_AFTER_FAILURE_S = 1.0
 
 
-def run(relay: Relay, reconcile: Reconcile, limits: WorkerSettings, stop: threading.Event) -> None:
-    """Work until ``stop`` is set. An outage is logged and outlasted; it never ends the loop."""
+def run(
+    relay: Relay, reconcile: Reconcile, limits: WorkerSettings, stop: threading.Event, *, notify: Notify | None = None
+) -> None:
+    """Work until ``stop`` is set. An outage is logged and outlasted; it never ends the loop.
+
+    Events are delivered beside it: a platform that is slow to take them holds up nobody's job.
+    """
     log = logs.get("schedule")
+    if notify is not None:
+        threading.Thread(target=_deliver, args=(notify, stop), name="notify", daemon=True).start()
     next_reconcile = time.monotonic()
     while not stop.is_set():
         pause = limits.relay_interval_s
@@ -36,3 +44,13 @@ def run(relay: Relay, reconcile: Reconcile, limits: WorkerSettings, stop: thread
             log.error("schedule.failed", code=error.code, detail=str(error))
             pause = max(pause, _PAUSE_AFTER_FAILURE_S)
         stop.wait(pause)
+
+
+def _deliver(notify: Notify, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            if notify.run_once():
+                continue
+        except NightlightError as error:
+            logs.get("schedule").error("notify.failed", code=error.code, detail=str(error))
+        stop.wait(_PAUSE_AFTER_FAILURE_S)

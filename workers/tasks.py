@@ -59,6 +59,12 @@ def erase(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().erase.run)
 
 
+@shared_task(name="nightlight.rename", bind=True)  # type: ignore[untyped-decorator]
+def rename(self: Task[Any, Any], job_id: str) -> None:
+    """Name the renditions of one image anew."""
+    _run(self, job_id, house.get().rename.run)
+
+
 @shared_task(name="nightlight.trace", bind=True)  # type: ignore[untyped-decorator]
 def trace(self: Task[Any, Any], job_id: str) -> None:
     """Find where the copy of one job comes from."""

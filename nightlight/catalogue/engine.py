@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from nightlight.catalogue.audit import Audit
 from nightlight.catalogue.blocks import Blocks
+from nightlight.catalogue.events import Events
 from nightlight.catalogue.hashes import Hashes
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
@@ -21,6 +22,8 @@ from nightlight.catalogue.matches import Matches
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
+from nightlight.catalogue.revocations import Revocations
+from nightlight.catalogue.suspects import Suspects
 from nightlight.catalogue.traces import Traces
 from nightlight.errors import CatalogueUnavailable, Conflict
 
@@ -35,8 +38,8 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "audit", "blocks", "connection", "hashes", "idempotency", "images", "jobs", "matches", "outbox", "policies",
-        "profiles", "traces",
+        "audit", "blocks", "connection", "events", "hashes", "idempotency", "images", "jobs", "matches", "outbox",
+        "policies", "profiles", "revocations", "suspects", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -51,6 +54,9 @@ class Transaction:
         self.hashes = Hashes(connection)
         self.traces = Traces(connection)
         self.blocks = Blocks(connection)
+        self.revocations = Revocations(connection)
+        self.events = Events(connection)
+        self.suspects = Suspects(connection)
         self.matches = Matches(connection)
         self.audit = Audit(connection)
 

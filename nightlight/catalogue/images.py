@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.tables import images, renditions
+from nightlight.catalogue.tables import images, rendition_hashes, renditions
 from nightlight.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -143,6 +143,25 @@ class Images:
         self._connection.execute(
             insert(renditions), [{**asdict(row), "image_id": image_id, "created_at": now} for row in rows]
         )
+
+    def renditions(self, image_id: ImageId) -> list[RenditionRow]:
+        """Return an image's renditions."""
+        columns = [renditions.c[name] for name in RenditionRow.__slots__]
+        query = select(*columns).where(renditions.c.image_id == image_id)
+        return [RenditionRow(**row) for row in self._connection.execute(query).mappings()]
+
+    def rename(self, old: str, new: str, generation: int) -> None:
+        """Give a rendition another name, with its hash."""
+        row = self._connection.execute(select(renditions).where(renditions.c.name == old)).mappings().one_or_none()
+        if row is None:
+            return
+        mine = renditions.c.name == old
+        # The hash refers to the name, and of a tier's variant there is one: the old row steps aside first.
+        self._connection.execute(update(renditions).where(mine).values(variant=-1 - row["variant"]))
+        self._connection.execute(insert(renditions).values({**row, "name": new, "generation": generation}))
+        hashes = rendition_hashes.c.name == old
+        self._connection.execute(update(rendition_hashes).where(hashes).values(name=new))
+        self._connection.execute(delete(renditions).where(mine))
 
     def rendition_names(self, image_id: ImageId) -> list[tuple[str, str]]:
         """Return (name, format) of an image's renditions."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RENDER = "render"
 ERASE = "erase"
+RENAME = "rename"
 # These are on a trace: to find where a copy comes from, and to delete the copy.
 TRACE = "trace"
 FORGET = "forget"

@@ -153,6 +153,13 @@ class Profiles:
             update(profiles).where(profiles.c.profile_id == profile_id).values(current_image_id=image_id)
         )
 
+    def raise_generation(self, profile_id: ProfileId) -> int | None:
+        """Raise a live profile's generation, which is in the names of its renditions; return it, or None."""
+        live = profiles.c.profile_id == profile_id, profiles.c.state == LIVE
+        statement = update(profiles).where(*live).values(generation=profiles.c.generation + 1)
+        generation: int | None = self._connection.execute(statement.returning(profiles.c.generation)).scalar()
+        return generation
+
     def delete(self, profile_id: ProfileId) -> bool:
         """Mark a live profile deleted and raise its generation; return False if there is none."""
         statement = (

@@ -109,6 +109,46 @@ blocks = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+# Names of renditions that count for nothing any more, until their objects are gone.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("format", String(8), nullable=False),
+    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+suspects = Table(
+    "suspects",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("who", String(128), primary_key=True),
+    Column("reason", String(32), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False, index=True),
+)
+
+# Profiles that nobody has a reason to ask for.
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("profile_id", String(128), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# What the platform is told of, until it has taken it.
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", String(32), primary_key=True),
+    Column("profile_id", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False, index=True),
+)
+
 renditions = Table(
     "renditions",
     metadata,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import nightlight
-from nightlight.cli import compare, lists, policy, rollout
+from nightlight.cli import compare, lists, policy, rollout, scrapers
 from nightlight.errors import NightlightError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ compare.register(policy.app)
 rollout.register(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(lists.app, name="lists")
+app.add_typer(scrapers.app, name="scrapers")
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 

@@ -185,6 +185,14 @@ class NightlightClient:
         """Forget what a trace led back to, and delete its copy."""
         self._call("DELETE", f"/v1/traces/{trace_id}")
 
+    def revoke(self, profile_id: str) -> None:
+        """Make every URL that was given out of a profile's pictures count for nothing."""
+        self._call("POST", f"/v1/profiles/{profile_id}/revocations")
+
+    def plant(self, profile_id: str) -> None:
+        """Make a canary of a profile: whoever asks for it from now on is noted as a scraper."""
+        self._call("POST", "/v1/canaries", json={"profile_id": profile_id})
+
     def block(self, profile_id: str, viewer_id: str) -> None:
         """Keep a viewer from seeing a profile, whatever else is said of the two."""
         self._call("POST", "/v1/blocks", json={"profile_id": profile_id, "viewer_id": viewer_id})

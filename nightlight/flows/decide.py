@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from nightlight import logs, metrics
 from nightlight.delivery.names import EXTENSIONS, Names, object_key
 from nightlight.delivery.placeholder import EXTENSION, PLACEHOLDER_BLURHASH
+from nightlight.delivery.quotas import Asker, Wanted
 from nightlight.errors import CatalogueUnavailable, InvalidInput
 from nightlight.flows.count import DecisionCounter, openness
 from nightlight.flows.declare import band_now
+from nightlight.flows.guard import Guard
 from nightlight.flows.relate import Claim, Relate, Settled
 from nightlight.ids import ProfileId, is_profile_id
 from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
@@ -92,16 +94,15 @@ class Decide:
     names: Names
     signer: UrlSigner
     relate: Relate
+    guard: Guard
     assertion_days: int
     placeholder_cache_s: int
     clock: Clock
 
-    def decide(
-        self, viewer: str, context: str, items: Sequence[Claim], *, viewer_id: str | None = None
-    ) -> list[Decision]:
+    def decide(self, viewer: str, context: str, items: Sequence[Claim], asker: Asker) -> list[Decision]:
         """Return one decision for each item, in order.
 
-        ``viewer_id`` says who looks, so that blocks, proofs and variants can be theirs. Raises InvalidInput for a
+        ``asker`` says who looks, so that blocks, proofs, variants and quotas can be theirs. Raises InvalidInput for a
         viewer or context that is no word of the vocabulary; an unknown relation gives that item the placeholder. A
         catalogue that does not answer gives every item the placeholder.
         """
@@ -111,15 +112,25 @@ class Decide:
             f"/{object_key(self.names.placeholder(), EXTENSION)}", now=moment, life_s=self.placeholder_cache_s
         )
         decisions = []
-        asked = _Asked(viewer, context, viewer_id, now, count=True)
-        for item, answer in zip(items, self._answers(asked, items), strict=True):
-            if answer.path is None:
+        answers = self._answers(_Asked(viewer, context, asker.viewer_id, now, count=True), items)
+        allowed = iter(self._allowed(asker, items, answers))
+        for item, answer in zip(items, answers, strict=True):
+            if answer.path is None or not next(allowed):
                 decisions.append(Decision(item.profile_id, placeholder, expires_at, PLACEHOLDER_BLURHASH))
             else:
                 url, expires = self.signer.url(answer.path, now=moment, life_s=answer.outcome.cache_s)
                 decisions.append(Decision(item.profile_id, url, expires, answer.blurhash))
         metrics.DECISIONS.inc(len(decisions))
         return decisions
+
+    def _allowed(self, asker: Asker, items: Sequence[Claim], answers: Sequence[_Answer]) -> list[bool]:
+        """Say for each answer that has a picture whether it is given."""
+        wanted = [
+            Wanted(item.profile_id, answer.outcome.per_hour)
+            for item, answer in zip(items, answers, strict=True)
+            if answer.path is not None
+        ]
+        return self.guard.allowed(asker, [item.profile_id for item in items], wanted) if items else []
 
     def explain(
         self, viewer: str, context: str, items: Sequence[Claim], *, viewer_id: str | None = None
@@ -206,7 +217,9 @@ class Decide:
 
     def _variant(self, shown: Shown, tier: str, viewer_id: str | None) -> ShownRendition | None:
         """Return the rendition of a tier that a viewer gets; None where there is none."""
-        variants = shown.renditions.get(tier)
+        generation = shown.profile.generation
+        # What is still named in an earlier generation is being named anew.
+        variants = [one for one in shown.renditions.get(tier, ()) if one.generation == generation]
         image_id = shown.profile.current_image_id
         if not variants or image_id is None:
             return None

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight.errors import InvalidInput, NotFound
+from nightlight.flows.revoke import revoke
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 UNKNOWN_BAND = "unknown"
 UNVOUCHED = "none"
+CLEAR = "clear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,10 @@ class Declare:
         self._known("choice", "choice", said.choice)
         now = self.clock()
         with self.catalogue.transaction() as tx:
+            before = tx.profiles.get(profile_id, lock=True)
             new = tx.profiles.declare(profile_id, said, now)
+            if before is not None and not new and _changed(before, said):
+                revoke(tx, profile_id, now)
             if follow_band:
                 tx.images.release(profile_id)
             tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
@@ -57,6 +62,8 @@ class Declare:
         with self.catalogue.transaction() as tx:
             if not tx.profiles.set_hold(profile_id, hold):
                 raise NotFound
+            if hold != CLEAR:
+                revoke(tx, profile_id, now)
             tx.audit.append("profile.hold", now=now, actor=actor, detail={"hold": hold})
 
     def _known(self, field: str, attribute: str, word: str) -> None:
@@ -64,6 +71,12 @@ class Declare:
         if word not in known:
             message = f"{field} must be one of {', '.join(known)}"
             raise InvalidInput(message, pointer=f"/{field}")
+
+
+def _changed(before: Profile, said: Declaration) -> bool:
+    """Say whether a declaration says something else than before: what was decided by that counts no more."""
+    words = ("band", "assurance", "region", "choice")
+    return any(getattr(before, word) != getattr(said, word) for word in words)
 
 
 def band_now(profile: Profile, now: datetime, *, assertion_days: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,20 +38,21 @@ class Deliver:
     renditions: ObjectStore
     names: Names
     signer: UrlSigner
+    revoked: Container[str]
     clock: Clock
     _placeholder: bytes = field(default_factory=placeholder_bytes)
 
     def fetch(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture:
         """Return the picture that a signed URL is for.
 
-        Raises NotFound, always the same, for a URL that is malformed, forged or expired. Where the URL is
+        Raises NotFound, always the same, for a URL that is malformed, forged, expired or revoked. Where the URL is
         good but the rendition cannot be had, the placeholder is returned, to be kept by nobody.
         """
         if extension not in MEDIA_TYPES or not _NAME.fullmatch(name):
             raise NotFound
         path = f"/{object_key(name, extension)}"
         left = self.signer.verify(path, expiry, key_id, signature, now=int(self.clock().timestamp()))
-        if left is None:
+        if left is None or name in self.revoked:
             metrics.DELIVERIES.labels("refused").inc()
             raise NotFound
         if name == self.names.placeholder():

@@ -17,6 +17,7 @@ from nightlight.ids import ImageId, ProfileId, new_job_id
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.clock import Clock
+    from nightlight.delivery.purge import Purge
     from nightlight.store.port import ObjectStore
 
 # The first publication goes through the outbox at once; this is when it is tried again if that was lost.
@@ -43,6 +44,8 @@ class Delete:
                 raise NotFound
             if profile is not None and profile.current_image_id == image_id:
                 tx.profiles.set_current(image.profile_id, None)
+            tx.revocations.add(image.profile_id, now, image_id=image_id)
+            tx.events.add(image.profile_id, now)
             erase_later(tx, image_id, now=now, actor=actor)
 
     def profile(self, profile_id: ProfileId, *, actor: str) -> None:
@@ -51,6 +54,8 @@ class Delete:
         with self.catalogue.transaction() as tx:
             if not tx.profiles.delete(profile_id):
                 raise NotFound
+            tx.revocations.add(profile_id, now)
+            tx.events.add(profile_id, now)
             tx.blocks.forget(profile_id)
             for image in tx.images.of_profile(profile_id):
                 erase_later(tx, image.image_id, now=now, actor=actor)
@@ -74,6 +79,7 @@ class Erase:
     work: Work
     originals: ObjectStore
     renditions: ObjectStore
+    purge: Purge
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended: ``erased``, ``nothing`` or ``later``."""
@@ -91,6 +97,7 @@ class Erase:
         self.originals.delete(image.original_key)
         for key in sorted(keys):
             self.renditions.delete(key)
+        self.purge.forget(sorted(keys))
         logs.get("erase").info("image.erased", count=len(keys) + 1)
         return self._finish(lease, "erased")
 
@@ -102,5 +109,6 @@ class Erase:
                 tx.hashes.drop(lease.image_id)
                 tx.traces.drop_image(lease.image_id)
                 tx.images.drop_renditions(lease.image_id)
+                tx.revocations.drop(lease.image_id, [name for name, _ in tx.revocations.of_image(lease.image_id)])
                 tx.audit.append("image.erased", now=now, actor="worker", image_id=lease.image_id)
         return ending

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs, metrics
 from nightlight.delivery.relations import BLOCKED, STRANGER, UNPROVEN, proves
 from nightlight.errors import InvalidInput, Unavailable
+from nightlight.flows.revoke import revoke
 from nightlight.ids import ProfileId
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Block:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             if tx.blocks.add(profile_id, viewer_id, now):
+                revoke(tx, profile_id, now)
                 tx.audit.append("block.added", now=now, actor=actor)
 
     def unblock(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> None:

@@ -26,6 +26,7 @@ from nightlight.catalogue.hashes import HashRow
 from nightlight.catalogue.images import RenditionRow
 from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, Names, object_key
 from nightlight.errors import ImageRefused, ObjectMissing, StoreUnavailable
+from nightlight.flows.revoke import rename_stale
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
 
@@ -226,6 +227,7 @@ class Render:
                     if current:
                         tx.images.set_state(current.image_id, images.SUPERSEDED)
                     tx.profiles.set_current(profile.profile_id, found.image_id)
+                rename_stale(tx, profile.profile_id, profile.generation, now)  # revoked while it was made
                 tx.jobs.finish(lease, now)
                 tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
         if ending == "deleted":

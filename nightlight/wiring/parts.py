@@ -20,6 +20,7 @@ from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
     from nightlight.delivery.providers import Provider
+    from nightlight.delivery.quotas import Quotas
     from nightlight.settings import RelationSettings
     from nightlight.store.port import ObjectStore, PutStore
 
@@ -151,3 +152,20 @@ def _provider(concern: RelationSettings) -> Provider | None:
         timeout_s=concern.provider_timeout_s,
         token=token,
     )
+
+
+def quotas(settings: Settings) -> Quotas:
+    """Return what keeps quotas; raise SettingsRefused where processes that should keep them together could not."""
+    from nightlight.delivery.quotas import InProcess, Limits
+
+    concern, general = settings.quotas, settings.general
+    limits = Limits(concern.network_per_hour, concern.tenant_per_hour)
+    if concern.redis_url is None:
+        if general.deployment is Deployment.SCALE and general.environment is Environment.PRODUCTION:
+            message = "NIGHTLIGHT_QUOTAS_REDIS_URL is not set: service processes would each keep quotas of their own"
+            raise SettingsRefused(message)
+        return InProcess(limits)
+    from nightlight.delivery.quotas_redis import InRedis
+
+    url = concern.redis_url.get_secret_value()
+    return InRedis(url, limits, timeout_s=concern.timeout_s, namespace=concern.namespace)

@@ -15,9 +15,11 @@ from nightlight.flows.decide import Decide
 from nightlight.flows.declare import Declare
 from nightlight.flows.deliver import Deliver
 from nightlight.flows.erase import Delete
+from nightlight.flows.guard import Guard, Scrapers
 from nightlight.flows.intake import Intake
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.relate import Block
+from nightlight.flows.revoke import Revoke, RevokedNames
 from nightlight.flows.rollout import Rollout
 from nightlight.flows.traces import AskTrace
 from nightlight.settings import Settings, require
@@ -30,6 +32,7 @@ from nightlight.wiring.parts import (
     delivery,
     policy_in_use,
     public_keys,
+    quotas,
     readiness_of,
     relations,
     words,
@@ -56,6 +59,10 @@ class ServiceHouse:
     decide: Decide
     deliver: Deliver
     block: Block
+    revoke: Revoke
+    revoked: RevokedNames
+    guard: Guard
+    scrapers: Scrapers
     counter: DecisionCounter
     rollout: Rollout
     traces: AskTrace
@@ -81,6 +88,14 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     policy = policy_in_use(settings, catalogue)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     relate = relations(settings)
+    guard = Guard(
+        catalogue,
+        quotas(settings),
+        clock,
+        profiles_per_hour=settings.quotas.profiles_per_hour,
+        poll_s=settings.policy.poll_s,
+    )
+    revoked = RevokedNames(catalogue, poll_s=settings.delivery.revocation_poll_s)
     auth = settings.auth
     originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
@@ -113,12 +128,17 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             names,
             signer,
             relate,
+            guard,
             settings.intake.assertion_days,
             settings.delivery.placeholder_cache_s,
             clock,
         ),
-        deliver=Deliver(renditions, names, signer, clock),
+        deliver=Deliver(renditions, names, signer, revoked, clock),
         block=Block(catalogue, clock),
+        revoke=Revoke(catalogue, clock),
+        revoked=revoked,
+        guard=guard,
+        scrapers=Scrapers(catalogue, clock),
         counter=counter,
         rollout=Rollout(
             catalogue,

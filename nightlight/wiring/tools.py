@@ -11,6 +11,7 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.errors import SettingsRefused
+from nightlight.flows.guard import Scrapers
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.screen import Search, Verdicts
 from nightlight.flows.trace import Trace
@@ -46,6 +47,17 @@ def verdicts(settings: Settings, clock: Clock = system_clock) -> Iterator[Verdic
     try:
         migrate.check_current(catalogue.engine)
         yield Verdicts(catalogue, clock)
+    finally:
+        catalogue.close()
+
+
+@contextmanager
+def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrapers]:
+    """Give what reports who looks like a scraper."""
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield Scrapers(catalogue, clock)
     finally:
         catalogue.close()
 

@@ -9,14 +9,17 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.delivery.names import Names
+from nightlight.delivery.purge import Purge
 from nightlight.flows.erase import Erase
+from nightlight.flows.notify import Notify, signing_key
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
+from nightlight.flows.revoke import Rename
 from nightlight.flows.traces import RunTrace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
-from nightlight.settings import Settings
+from nightlight.settings import Settings, require
 from nightlight.wiring.parts import (
     ORIGINALS,
     RENDITIONS,
@@ -43,6 +46,8 @@ class WorkerHouse:
     renditions: ObjectStore
     render: Render
     erase: Erase
+    rename: Rename
+    notify: Notify
     traces: RunTrace
     reconcile: Reconcile
     rendering: Rendering
@@ -71,6 +76,9 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     work = Work(catalogue, settings.worker, clock)
+    hooks = settings.delivery
+    token = hooks.purge_token.get_secret_value() if hooks.purge_token else None
+    purge = Purge(hooks.purge_url, token=token, timeout_s=hooks.hook_timeout_s)
 
     rendering = Rendering(settings)
     return WorkerHouse(
@@ -90,10 +98,21 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             hash_search(settings),
         ),
         rendering=rendering,
-        erase=Erase(work, originals, renditions),
+        erase=Erase(work, originals, renditions, purge),
+        rename=Rename(work, renditions, names, purge),
+        notify=_notify(settings, catalogue, clock),
         traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
         reconcile=Reconcile(
             catalogue, settings.worker, settings.intake.idempotency_hours, settings.matching.trace_days, clock
         ),
         clock=clock,
     )
+
+
+def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> Notify:
+    hooks = settings.delivery
+    if hooks.webhook_url is None:
+        return Notify(catalogue, None, None, hooks.hook_timeout_s, clock)
+    variable = "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY"
+    key = signing_key(require(hooks.webhook_key, variable), variable)
+    return Notify(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access import Scope
+from nightlight.delivery.quotas import Asker
 from nightlight.delivery.relations import MAX_PROOF
 from nightlight.flows.decide import MAX_ITEMS
 from nightlight.flows.relate import Claim
 from nightlight.ids import PROFILE_ID_PATTERN
 from nightlight.wiring import ServiceHouse
-from service.auth import ScopedRoute, requires
+from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
 
@@ -50,6 +51,11 @@ class DecisionsBody(BaseModel):
         default=None,
         description="Who looks, in the platform's own opaque id: for blocks, proofs and traceable variants. Without it "
         "everybody is a stranger.",
+    )
+    network: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = Field(
+        default=None,
+        description="Where the viewer comes from, in an opaque word of the platform's: a hash of an address prefix, "
+        "say. Its viewers share a quota.",
     )
     context: Word = Field(default="profile", description="profile, list, search, suggest, message or export.")
     items: list[ItemBody] = Field(max_length=MAX_ITEMS)
@@ -105,7 +111,8 @@ def decide(request: Request, body: DecisionsBody) -> Response:
     Unknown, blocked, deleted and unfinished profiles get the placeholder, in the same shape as all others.
     """
     house: ServiceHouse = request.app.state.house
-    decisions = house.decide.decide(body.viewer, body.context, body.claims(), viewer_id=body.viewer_id)
+    asker = Asker(body.viewer_id, body.network, caller(request).subject)
+    decisions = house.decide.decide(body.viewer, body.context, body.claims(), asker)
     return _json({"items": [asdict(decision) for decision in decisions]})
 
 

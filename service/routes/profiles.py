@@ -108,6 +108,19 @@ def delete(request: Request, profile_id: ProfileIdPath) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/{profile_id}/revocations", status_code=204)
+@requires(Scope.RELATE)
+def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
+    """Make every URL that was given out of a profile's pictures count for nothing: somebody is no connection any more.
+
+    Blocks, reports, deletions and declarations that say something else do this by themselves. Decisions give the
+    placeholder until the pictures have new names, some tenths of a second.
+    """
+    house: ServiceHouse = request.app.state.house
+    house.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject)
+    return Response(status_code=204)
+
+
 @router.put("/{profile_id}/hold", status_code=204)
 @requires(Scope.HOLD)
 def hold(request: Request, profile_id: ProfileIdPath, body: HoldBody) -> Response:

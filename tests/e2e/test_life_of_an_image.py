@@ -30,6 +30,12 @@ def seen(client, profile_id, relation="self", viewer="peer"):
     return pictures.opened(answer.content)
 
 
+def named_anew(client, profile_id):
+    """Wait until what a change revoked has its new names; its owner sees the placeholder until then."""
+    nobody = placeholder_url(client)
+    eventually(lambda: client.decide("peer", "profile", [(profile_id, "self")])[0].url != nobody)
+
+
 def placeholder_url(client):
     (decision,) = client.decide("peer", "profile", [("nobody-at-all", "stranger")])
     return decision.url
@@ -191,6 +197,7 @@ def test_a_report_hides_the_picture_from_all_but_its_owner(client):
     client.hold(profile_id, "reported")
     (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
     assert decision.url == placeholder_url(client)
+    named_anew(client, profile_id)
     assert seen(client, profile_id, "self").size == (480, 480)
     declare(client, profile_id)  # asserting the band again does not lift the hold
     (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
@@ -210,6 +217,7 @@ def test_on_a_birthday_earlier_pictures_keep_their_ceiling_until_the_owner_says_
     ready(client, profile_id, pictures.jpeg(600, 600, seed=13))
     assert seen(client, profile_id, "connection").size == (320, 320)
     declare(client, profile_id, band="adult", choice="everyone")
+    named_anew(client, profile_id)
     assert seen(client, profile_id, "connection").size == (320, 320)
     assert seen(client, profile_id, "stranger").size == (96, 96)
     declare(client, profile_id, band="adult", choice="everyone", earlier_pictures="follow_band")

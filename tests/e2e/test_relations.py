@@ -9,6 +9,7 @@ from nightlight.cli import keys
 from nightlight.client import NightlightClient, Problem
 from nightlight.delivery.relations import prove
 from tests.support import pictures
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -100,7 +101,7 @@ def test_a_block_counts_at_once_for_one_viewer_alone_and_until_it_is_taken_away(
     client.block(PROFILE, "mallory")
     for relation in ("connection", "self", "guardian", "stranger", "blocked"):
         assert shown("mallory", relation) == placeholder
-    assert shown("friend") != placeholder
+    eventually(lambda: shown("friend") != placeholder)
     (why,) = client.explain("peer", "profile", [(PROFILE, "connection")], viewer_id="mallory")["items"]
     assert (why["inputs"]["relation"], why["claimed"], why["relation_because"]) == ("blocked", "connection", "block")
     client.unblock(PROFILE, "mallory")

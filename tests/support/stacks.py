@@ -21,7 +21,7 @@ from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_at, postgres_database
 from tests.support.pictures import SLOW
 from tests.support.proxy import Proxy
-from tests.support.services import BROKER, S3_SERVICE, S3_WORKER, identity, needed, token
+from tests.support.services import BROKER, REDIS, S3_SERVICE, S3_WORKER, identity, needed, token
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
@@ -123,6 +123,8 @@ class Scale:
             "NIGHTLIGHT_STORE_ORIGINALS_BUCKET": self.buckets.originals,
             "NIGHTLIGHT_STORE_RENDITIONS_BUCKET": self.buckets.renditions,
             "NIGHTLIGHT_STORE_READ_TIMEOUT_S": "3",
+            "NIGHTLIGHT_QUOTAS_REDIS_URL": needed(REDIS),
+            "NIGHTLIGHT_QUOTAS_NAMESPACE": self.queue,
             "NIGHTLIGHT_SERVICE_PORT": str(port),
             "NIGHTLIGHT_DELIVERY_BASE_URL": self.url,
             "NIGHTLIGHT_WORKER_CONCURRENCY": "2",

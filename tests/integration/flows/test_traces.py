@@ -12,6 +12,7 @@ from sqlalchemy import insert, select, update
 from nightlight.catalogue import traces
 from nightlight.catalogue.tables import audit, images, jobs, profiles, rendition_hashes, renditions
 from nightlight.catalogue.tables import traces as traces_table
+from nightlight.delivery.purge import Purge
 from nightlight.errors import CorruptImage, DecoderDied, IndexBehind, NotFound, StoreUnavailable, TooManyRequests
 from nightlight.flows.erase import Delete, Erase
 from nightlight.flows.publish import Reconcile, Relay
@@ -57,7 +58,7 @@ class House:
             self.catalogue, self.store, IntakeSettings(), MatchingSettings(traces_per_hour=3), self.clock
         )
         self.run = RunTrace(work, self.store, found, IntakeSettings())
-        self.erase = Erase(work, self.store, self.store)
+        self.erase = Erase(work, self.store, self.store, Purge(None, token=None, timeout_s=1))
         self.delete = Delete(self.catalogue, self.clock)
         self.reconcile = Reconcile(self.catalogue, limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)

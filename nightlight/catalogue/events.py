@@ -1,0 +1,69 @@
+"""Events for the platform: written with what they tell of, delivered after it, until somebody has taken them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from nightlight.catalogue.tables import events
+from nightlight.ids import ProfileId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something changed about a profile's picture; ``attempts`` counts deliveries that failed."""
+
+    event_id: str
+    profile_id: ProfileId
+    created_at: datetime
+    attempts: int
+
+
+class Events:
+    """Event rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(self, profile_id: ProfileId, now: datetime) -> None:
+        """Write an event, due at once."""
+        values = {
+            "event_id": secrets.token_hex(16),
+            "profile_id": profile_id,
+            "created_at": now,
+            "attempts": 0,
+            "next_at": now,
+        }
+        self._connection.execute(insert(events).values(values))
+
+    def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Event]:
+        """Take up to ``limit`` events that are due for ``claim_s`` seconds, after which they are due again."""
+        query = (
+            select(events.c.event_id, events.c.profile_id, events.c.created_at, events.c.attempts)
+            .where(events.c.next_at <= now)
+            .order_by(events.c.next_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = [Event(*row) for row in self._connection.execute(query)]
+        if found:
+            mine = events.c.event_id.in_([event.event_id for event in found])
+            self._connection.execute(update(events).where(mine).values(next_at=now + timedelta(seconds=claim_s)))
+        return found
+
+    def taken(self, event_id: str) -> None:
+        """Drop an event that the platform has taken, or that is given up."""
+        self._connection.execute(delete(events).where(events.c.event_id == event_id))
+
+    def put_off(self, event_id: str, until: datetime) -> None:
+        """Count a delivery that failed; try again at ``until``."""
+        later = {"attempts": events.c.attempts + 1, "next_at": until}
+        self._connection.execute(update(events).where(events.c.event_id == event_id).values(later))

@@ -1,0 +1,63 @@
+"""Names of renditions that may not be fetched any more, until their objects are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select
+
+from nightlight.catalogue.tables import images, renditions, revocations
+from nightlight.ids import ImageId, ProfileId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class Revocations:
+    """Revocation rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(
+        self,
+        profile_id: ProfileId,
+        now: datetime,
+        *,
+        before: int | None = None,
+        image_id: ImageId | None = None,
+    ) -> list[ImageId]:
+        """Revoke the names of what was made of a profile's images; return those images.
+
+        ``before`` leaves out what is named in that generation or a later one; ``image_id`` all but one image.
+        """
+        query = (
+            select(renditions.c.name, renditions.c.format, renditions.c.image_id)
+            .join(images, images.c.image_id == renditions.c.image_id)
+            .where(images.c.profile_id == profile_id, renditions.c.name.not_in(select(revocations.c.name)))
+        )
+        if before is not None:
+            query = query.where(renditions.c.generation < before)
+        if image_id is not None:
+            query = query.where(renditions.c.image_id == image_id)
+        rows = [{**row, "created_at": now} for row in self._connection.execute(query).mappings()]
+        if rows:
+            self._connection.execute(insert(revocations), rows)
+        return [ImageId(image_id) for image_id in dict.fromkeys(row["image_id"] for row in rows)]
+
+    def names(self) -> frozenset[str]:
+        """Return every name that is revoked and may still have an object."""
+        return frozenset(row.name for row in self._connection.execute(select(revocations.c.name)))
+
+    def of_image(self, image_id: ImageId) -> list[tuple[str, str]]:
+        """Return (name, format) of what is revoked of an image."""
+        query = select(revocations.c.name, revocations.c.format).where(revocations.c.image_id == image_id)
+        return [(row.name, row.format) for row in self._connection.execute(query)]
+
+    def drop(self, image_id: ImageId, names: Sequence[str]) -> None:
+        """Forget revocations of an image: the objects under these names are gone."""
+        mine = revocations.c.image_id == image_id, revocations.c.name.in_(names)
+        self._connection.execute(delete(revocations).where(*mine))

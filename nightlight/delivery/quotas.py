@@ -1,0 +1,161 @@
+"""How many pictures a viewer, a network and a platform may be given: token buckets, and a count of different profiles.
+
+A bucket is kept by the generic cell rate algorithm (ITU-T I.371): one time for each, the one at which it would be
+empty. Of what the policy allows in an hour three quarters may be taken at once, and a quarter comes back in an hour, so
+that no hour sees more than the policy says. A picture that a viewer was given in this clock hour costs nothing again:
+who looks at the same friends all day is no scraper.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+HOUR_US = 3_600_000_000
+# Shares of an hour's pictures that may be taken at once, and that come back in an hour.
+_AT_ONCE, _COMES_BACK = 0.75, 0.25
+# Where everything is kept in this process: the buckets that were used last.
+_MOST_KEPT = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A picture that the policy would give: of whom, and how many such an hour."""
+
+    profile_id: str
+    per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the viewer and the network as the platform names them, and the platform."""
+
+    viewer_id: str | None
+    network: str | None
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Pictures an hour for one network and one platform, whatever the policy says of viewers."""
+
+    network_per_hour: int
+    tenant_per_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Whether each picture may be given, and how many different profiles the viewer asked for in this hour.
+
+    The latter is counted to within a few per cent.
+    """
+
+    pictures: list[bool]
+    asked: int
+
+
+class Quotas(Protocol):
+    """What keeps the buckets."""
+
+    def allow(self, asker: Asker, wanted: Sequence[Wanted], asked: Sequence[str], *, now_us: int) -> Allowed:
+        """Take what may be taken of ``wanted``; count ``asked``, the profiles of the whole request.
+
+        ``now_us`` is in microseconds since 1970. Raises QuotasUnavailable.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket: its name, microseconds that a picture costs, and how far ahead of now it may run."""
+
+    name: str
+    cost_us: int
+    ahead_us: int
+
+
+def bucket(kind: str, who: str, per_hour: int) -> Bucket:
+    """Return the bucket of somebody for pictures of which ``per_hour`` may be given in an hour."""
+    cost = max(1, round(HOUR_US / max(per_hour * _COMES_BACK, 1e-9)))
+    return Bucket(f"{kind}:{per_hour}:{hashed(who)}", cost, round(max(per_hour * _AT_ONCE, 1.0) * cost))
+
+
+def hashed(who: str) -> str:
+    """Return what somebody goes by in the buckets: no id is kept there as it is."""
+    return hashlib.blake2b(who.encode(), digest_size=12).hexdigest()
+
+
+class InProcess:
+    """Buckets in this process's memory: for one service process. Safe to share between threads."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Begin with every bucket full."""
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._empty_at: OrderedDict[str, int] = OrderedDict()
+        self._seen: OrderedDict[str, set[str]] = OrderedDict()
+
+    def allow(self, asker: Asker, wanted: Sequence[Wanted], asked: Sequence[str], *, now_us: int) -> Allowed:
+        """Take what may be taken of ``wanted``, and count ``asked``."""
+        with self._lock:
+            pictures = self._viewer(asker.viewer_id, wanted, now_us)
+            for kind, who, per_hour in shared(asker, self._limits):
+                left = self._take(bucket(kind, who, per_hour), sum(pictures), now_us)
+                pictures = first(pictures, left)
+            return Allowed(pictures, self._count(asker.viewer_id, asked, now_us))
+
+    def _viewer(self, viewer_id: str | None, wanted: Sequence[Wanted], now_us: int) -> list[bool]:
+        if viewer_id is None:
+            return [True] * len(wanted)
+        found = []
+        for one in wanted:
+            mine = bucket("viewer", viewer_id, one.per_hour)
+            given = self._set(f"given:{mine.name}:{now_us // HOUR_US}")
+            free = one.profile_id in given
+            allowed = free or self._take(mine, 1, now_us) == 1
+            if allowed:
+                given.add(one.profile_id)
+            found.append(allowed)
+        return found
+
+    def _take(self, of: Bucket, count: int, now_us: int) -> int:
+        """Take up to ``count`` pictures out of a bucket; return how many."""
+        empty_at = max(self._empty_at.pop(of.name, 0), now_us)
+        taken = min(count, max(0, (now_us + of.ahead_us - empty_at) // of.cost_us))
+        self._empty_at[of.name] = empty_at + taken * of.cost_us
+        if len(self._empty_at) > _MOST_KEPT:
+            self._empty_at.popitem(last=False)
+        return taken
+
+    def _count(self, viewer_id: str | None, asked: Sequence[str], now_us: int) -> int:
+        if viewer_id is None:
+            return 0
+        seen = self._set(f"asked:{hashed(viewer_id)}:{now_us // HOUR_US}")
+        seen.update(asked)
+        return len(seen)
+
+    def _set(self, name: str) -> set[str]:
+        found = self._seen.pop(name, set())
+        self._seen[name] = found
+        if len(self._seen) > _MOST_KEPT:
+            self._seen.popitem(last=False)
+        return found
+
+
+def shared(asker: Asker, limits: Limits) -> list[tuple[str, str, int]]:
+    """Return (kind, who, pictures an hour) of the buckets that an asker shares with others, the smaller first."""
+    network = [("network", asker.network, limits.network_per_hour)] if asker.network is not None else []
+    return [*network, ("tenant", asker.tenant, limits.tenant_per_hour)]
+
+
+def first(allowed: Sequence[bool], count: int) -> list[bool]:
+    """Return ``allowed`` with only the first ``count`` of its yeses left."""
+    left = []
+    for yes in allowed:
+        left.append(yes and count > 0)
+        count -= yes
+    return left

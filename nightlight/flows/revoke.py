@@ -1,0 +1,195 @@
+"""Revocation: what was given out before counts for nothing any more.
+
+::
+
+    revoke     in the transaction of the change itself: the profile's generation is raised, the names of its renditions
+               are revoked, an event is written. New decisions give the placeholder until the next step is done
+    refuse     every service refuses revoked names from its next look at them         (RevokedNames)
+    rename     a worker copies the current image's renditions to names of the new generation, deletes the old objects,
+               and has the edge forget them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.catalogue import images, jobs
+from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, Names, object_key
+from nightlight.errors import NightlightError, NotFound, ObjectMissing
+from nightlight.flows.messages import ask
+from nightlight.flows.work import Work
+from nightlight.ids import ImageId, ProfileId, new_job_id
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.images import RenditionRow
+    from nightlight.clock import Clock
+    from nightlight.delivery.purge import Purge
+    from nightlight.store.port import ObjectStore
+
+RENDITION_CACHE = "no-store"
+_AGAIN = timedelta(seconds=60)
+
+
+def revoke(tx: Transaction, profile_id: ProfileId, now: datetime) -> None:
+    """Make everything that was given out of a live profile count for nothing, in the caller's transaction."""
+    generation = tx.profiles.raise_generation(profile_id)
+    if generation is None:
+        return
+    rename_stale(tx, profile_id, generation, now)
+    tx.events.add(profile_id, now)
+    metrics.REVOCATIONS.inc()
+
+
+def rename_stale(tx: Transaction, profile_id: ProfileId, generation: int, now: datetime) -> None:
+    """Revoke what is named in an earlier generation, and ask for it to be named anew, in the caller's transaction."""
+    for image_id in tx.revocations.add(profile_id, now, before=generation):
+        _queue(tx, image_id, now)
+
+
+def _queue(tx: Transaction, image_id: ImageId, now: datetime) -> None:
+    job_id = new_job_id()
+    tx.jobs.add(job_id, jobs.RENAME, image_id, now, due=now + _AGAIN)
+    ask(tx, jobs.RENAME, job_id, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """The service's half: takes the platform's word that something changed."""
+
+    catalogue: Catalogue
+    clock: Clock
+
+    def profile(self, profile_id: ProfileId, *, actor: str) -> None:
+        """Revoke what was given out of a profile: somebody is no connection any more. Raises NotFound."""
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            profile = tx.profiles.get(profile_id)
+            if profile is None or profile.state != "live":
+                raise NotFound
+            revoke(tx, profile_id, now)
+            tx.audit.append("profile.revoked", now=now, actor=actor)
+
+
+class RevokedNames:
+    """The names that this process refuses: looked up again every ``poll_s`` seconds once ``run`` is called."""
+
+    def __init__(self, catalogue: Catalogue, *, poll_s: float) -> None:
+        """Know of none until the first look."""
+        self._catalogue = catalogue
+        self._poll_s = poll_s
+        self._names: frozenset[str] = frozenset()
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether a name is revoked."""
+        return name in self._names
+
+    def look(self) -> None:
+        """Look once; raises CatalogueUnavailable, and then what was known stays."""
+        with self._catalogue.reading() as tx:
+            self._names = tx.revocations.names()
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until ``stop`` is set."""
+        while not stop.is_set():
+            try:
+                self.look()
+            except NightlightError as error:
+                logs.get("revoke").error("revocations.unknown", code=error.code)
+            stop.wait(self._poll_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """The worker's half."""
+
+    work: Work
+    renditions: ObjectStore
+    names: Names
+    purge: Purge
+
+    def run(self, job_id: str, *, redelivered: bool) -> str:
+        """Do the job; return how it ended (see Work.run), or ``renamed``, ``deleted``."""
+        return self.work.run(job_id, jobs.RENAME, self._attempt, redelivered=redelivered)
+
+    def _attempt(self, lease: jobs.Lease) -> str:
+        rows, generation = self._plan(lease)
+        copied = [(row, self._copied(row, generation, lease.image_id)) for row in rows]
+        ending = self._switch(lease, [(old, new) for old, new in copied if new is not None])
+        self._clear(lease)
+        return ending
+
+    def _plan(self, lease: jobs.Lease) -> tuple[list[RenditionRow], int]:
+        """Return the renditions to name anew, and the generation to name them in."""
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            profile = tx.profiles.get(image.profile_id) if image else None
+            if image is None or profile is None or image.state != images.READY:
+                return [], 0
+            rows = [row for row in tx.images.renditions(lease.image_id) if row.generation < profile.generation]
+            fresh = [self._named(row, profile.generation, lease.image_id) for row in rows]
+            tx.jobs.plan(lease, [_key(row) for row in fresh])
+        return rows, profile.generation
+
+    def _named(self, row: RenditionRow, generation: int, image_id: ImageId) -> RenditionRow:
+        name = self.names.rendition(image_id, row.tier, generation, row.recipe, row.variant)
+        return replace(row, name=name, generation=generation)
+
+    def _copied(self, row: RenditionRow, generation: int, image_id: ImageId) -> RenditionRow | None:
+        """Copy one object to its new name; None where there is no such object: it will not be shown."""
+        fresh = self._named(row, generation, image_id)
+        try:
+            stored = self.renditions.get(_key(row), max_bytes=MAX_RENDITION_BYTES)
+        except ObjectMissing:
+            logs.get("rename").error("rendition.missing", tier=row.tier)
+            return None
+        self.renditions.put(
+            _key(fresh),
+            BytesIO(stored.data),
+            sha256=hashlib.sha256(stored.data).hexdigest(),
+            content_type=MEDIA_TYPES[EXTENSIONS[row.format]],
+            cache_control=RENDITION_CACHE,
+        )
+        return fresh
+
+    def _switch(self, lease: jobs.Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:
+        """Let decisions show the new names, unless the image was deleted or revoked again meanwhile."""
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            profile = tx.profiles.get(image.profile_id, lock=True) if image else None
+            image = tx.images.get(lease.image_id, lock=True)
+            if image is None or profile is None or image.state != images.READY:
+                for _, fresh in copied:  # its erasure finds the copies too: they were planned
+                    self.renditions.delete(_key(fresh))
+                return "deleted"
+            for old, fresh in copied:
+                tx.images.rename(old.name, fresh.name, fresh.generation)
+            rename_stale(tx, image.profile_id, profile.generation, now)  # revoked again meanwhile
+        return "renamed"
+
+    def _clear(self, lease: jobs.Lease) -> None:
+        """Delete the objects under names that do not count any more, at the edge too; then the job is done."""
+        with self.work.catalogue.reading() as tx:
+            current = {row.name for row in tx.images.renditions(lease.image_id)}
+            image = tx.images.get(lease.image_id)
+            shown = image is not None and image.state == images.READY
+            old = [one for one in tx.revocations.of_image(lease.image_id) if not (shown and one[0] in current)]
+        keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in old]
+        for key in keys:
+            self.renditions.delete(key)
+        self.purge.forget(keys)
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, self.work.clock())
+            tx.revocations.drop(lease.image_id, [name for name, _ in old])
+
+
+def _key(row: RenditionRow) -> str:
+    return object_key(row.name, EXTENSIONS[row.format])

@@ -1,0 +1,30 @@
+"""``/v1/canaries``: profiles that nobody has a reason to ask for."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from nightlight.delivery.access import Scope
+from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, requires
+
+router = APIRouter(prefix="/v1/canaries", tags=["canaries"], route_class=ScopedRoute)
+
+
+class CanaryBody(BaseModel):
+    """A profile that is linked from nowhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile_id: str = Field(pattern=PROFILE_ID_PATTERN)
+
+
+@router.post("", status_code=204)
+@requires(Scope.RELATE)
+def plant(request: Request, body: CanaryBody) -> Response:
+    """Make a canary of a profile: whoever asks for it from now on is noted as a scraper. Answers stay as they are."""
+    house: ServiceHouse = request.app.state.house
+    house.scrapers.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
+    return Response(status_code=204)

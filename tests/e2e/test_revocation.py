@@ -1,0 +1,196 @@
+"""Revocation over HTTP and two service processes: new decisions change at once, old URLs die everywhere."""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from nightlight.cli.embedded import free_port
+from nightlight.delivery.placeholder import placeholder_bytes
+from tests.support import pictures
+from tests.support.receiver import receiving
+from tests.support.stacks import ROOT, Embedded
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+KEY = bytes(range(32))
+PLACEHOLDER = placeholder_bytes()
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    with receiving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, hooks):
+    settings = {
+        "NIGHTLIGHT_DELIVERY_PURGE_URL": f"{hooks.url}/purge",
+        "NIGHTLIGHT_DELIVERY_PURGE_TOKEN": "purge-secret",
+        "NIGHTLIGHT_DELIVERY_WEBHOOK_URL": f"{hooks.url}/events",
+        "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY": "whsk_" + base64.b64encode(KEY).decode(),
+    }
+    with Embedded(tmp_path_factory.mktemp("revoked"), **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(stack):
+    with stack.client() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def second(stack):
+    """Another service process over the same catalogue and store; its URL."""
+    port = free_port()
+    environment = {**os.environ, **stack.environment, "NIGHTLIGHT_SERVICE_PORT": str(port)}
+    with subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment) as process:
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: _answers(url))
+        yield url
+        process.terminate()
+
+
+def _answers(url):
+    try:
+        return httpx.get(f"{url}/healthz").status_code == 200 or None
+    except httpx.HTTPError:
+        return None
+
+
+def shown(client, profile_id, relation="connection", viewer_id="friend"):
+    (decision,) = client.decide("peer", "profile", [(profile_id, relation)], viewer_id=viewer_id)
+    return decision.url
+
+
+def named(url):
+    return url.split("?")[0].rsplit("/", 1)[1]
+
+
+@pytest.fixture
+def profile(client, request):
+    profile_id = re.sub(r"[^a-z_]", "-", request.node.name)[:100]
+    client.declare(profile_id, band="age_16_17", assurance="verified", region="eu")
+    assert client.wait(client.upload(profile_id, pictures.photograph("coffee.png")).image_id).state == "ready"
+    return profile_id
+
+
+@pytest.fixture
+def placeholder(client):
+    return named(shown(client, "no-such-profile"))
+
+
+def dies(url, within_s=5.0):
+    """Return how many seconds it took until ``url`` was refused, or gave the placeholder to be kept by nobody."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < within_s:
+        answer = httpx.get(url)
+        if answer.status_code == 404 or (answer.content, answer.headers["cache-control"]) == (PLACEHOLDER, "no-store"):
+            return time.monotonic() - begin
+        time.sleep(0.01)
+    raise AssertionError(url)
+
+
+def test_a_block_takes_effect_at_once_for_decisions_and_soon_for_urls_on_every_node(
+    stack, client, second, hooks, profile, placeholder, record_property
+):
+    before = shown(client, profile, viewer_id="mallory")
+    elsewhere = before.replace(stack.url, second)
+    assert httpx.get(before).status_code == httpx.get(elsewhere).status_code == 200
+    begin = time.monotonic()
+    client.block(profile, "mallory")
+    assert named(shown(client, profile, viewer_id="mallory")) == placeholder
+    record_property("first_placeholder_s", time.monotonic() - begin)
+    assert dies(before) < 1
+    assert dies(elsewhere) < 1
+    after = eventually(lambda: (url := shown(client, profile)) and named(url) != placeholder and url)
+    assert named(after) != named(before)
+    assert httpx.get(after).status_code == 200
+    assert httpx.get(after.replace(stack.url, second)).status_code == 200
+    assert named(shown(client, profile, viewer_id="mallory")) == placeholder
+    eventually(lambda: any(f"/a/{named(before)}" in told["paths"] for told in hooks.bodies("/purge")) or None)
+    (headers,) = {headers["Authorization"] for path, headers, _ in hooks.sent if path == "/purge"}
+    assert headers == "Bearer purge-secret"
+
+
+@pytest.mark.parametrize("change", ["unfriended", "reported", "hidden", "another band", "deleted", "closed"])
+def test_every_change_kills_what_was_given_out(client, profile, placeholder, change):
+    before = shown(client, profile)
+    assert named(before) != placeholder
+    said = {"band": "age_16_17", "assurance": "verified", "region": "eu"}
+    if change == "unfriended":
+        client.revoke(profile)
+    elif change == "reported":
+        client.hold(profile, "reported")
+    elif change == "hidden":
+        client.declare(profile, **said, choice="hidden")
+    elif change == "another band":
+        client.declare(profile, **{**said, "band": "under_13"})
+    elif change == "deleted":
+        image = client.wait(client.upload(profile, pictures.photograph("rocket.jpg")).image_id)
+        before = shown(client, profile)
+        client.delete_image(image.image_id)
+    else:
+        client.delete_profile(profile)
+    assert named(shown(client, profile)) != named(before)
+    assert dies(before) < 1
+
+
+def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks, profile):
+    def told():
+        return [
+            (headers, body)
+            for path, headers, body in list(hooks.sent)
+            if path == "/events" and profile.encode() in body
+        ]
+
+    hooks.statuses["/events"] = [500]
+    client.block(profile, "mallory")
+    eventually(lambda: len(told()) >= 1 or None)
+    client.revoke(profile)
+    client.hold(profile, "reported")
+    eventually(lambda: len({headers["webhook-id"] for headers, _ in told()}) == 3 or None)
+    public = Ed25519PrivateKey.from_private_bytes(KEY).public_key()
+    for headers, body in told():
+        version, _, signature = headers["webhook-signature"].partition(",")
+        assert version == "v1a"
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        public.verify(base64.b64decode(signature), signed)
+        assert abs(time.time() - int(headers["webhook-timestamp"])) < 60
+    for told_of in hooks.bodies("/events"):
+        assert set(told_of) == {"type", "timestamp", "data"}
+        assert told_of["type"] == "picture.changed"
+        assert set(told_of["data"]) == {"profile_id"}
+
+
+def test_an_event_that_was_not_taken_comes_again(client, hooks, profile):
+    def ids():
+        return [
+            headers["webhook-id"] for path, headers, body in list(hooks.sent)
+            if path == "/events" and profile.encode() in body
+        ]  # fmt: skip
+
+    hooks.statuses["/events"] = [503]
+    client.revoke(profile)
+    eventually(lambda: len(ids()) == 2 or None)
+    assert len(set(ids())) == 1
+
+
+def test_a_revocation_needs_its_scope_and_a_profile(stack, client):
+    from nightlight.client import Problem
+
+    with pytest.raises(Problem) as nobody:
+        client.revoke("nobody-at-all")
+    assert nobody.value.status == 404
+    with stack.client("decide", "hold") as other, pytest.raises(Problem) as refused:
+        other.revoke("nobody-at-all")
+    assert refused.value.status == 403

@@ -1,0 +1,263 @@
+"""Revocation over a real catalogue and store: what was given out dies, whatever happens in between."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from nightlight.catalogue import images
+from nightlight.catalogue.profiles import Declaration
+from nightlight.catalogue.tables import events, rendition_hashes, revocations
+from nightlight.delivery.names import Names
+from nightlight.errors import NotFound, StoreUnavailable, Unavailable
+from nightlight.flows.relate import Block
+from nightlight.flows.revoke import Rename, Revoke, RevokedNames
+from nightlight.flows.work import Work
+
+pytestmark = pytest.mark.integration
+
+
+class Edge:
+    """An edge that remembers what it was told to forget, or does not answer."""
+
+    def __init__(self):
+        self.forgotten, self.away = [], False
+
+    def forget(self, keys):
+        if self.away:
+            raise Unavailable
+        self.forgotten += keys
+
+
+@pytest.fixture
+def shown(house, profile_id):
+    """A profile with a ready image, and what revokes."""
+    house.edge = Edge()
+    work = Work(house.catalogue, house.limits, house.clock)
+    house.rename = Rename(work, house.renditions, Names(bytes(32)), house.edge)
+    house.revoke = Revoke(house.catalogue, house.clock)
+    house.block = Block(house.catalogue, house.clock)
+    house.refused = RevokedNames(house.catalogue, poll_s=1)
+    image = house.upload(profile_id)
+    assert deliver(house) == ["ready"]
+    return profile_id, image.image_id
+
+
+def deliver(house):
+    house.relay.run_once()
+    sent, house.sent[:] = list(house.sent), []
+    run = {
+        "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.rename": house.rename.run,
+    }  # fmt: skip
+    return [run[task](job_id, redelivered=False) for task, job_id in sent]
+
+
+def names(house, image_id):
+    with house.catalogue.reading() as tx:
+        return {row.name for row in tx.images.renditions(image_id)}
+
+
+def count(house, table):
+    with house.catalogue.reading() as tx:
+        return len(tx.connection.execute(select(table)).all())
+
+
+def keys(found):
+    return sorted(f"a/{name}.webp" for name in found)
+
+
+def visible(house, profile_id):
+    with house.catalogue.reading() as tx:
+        known = tx.profiles.shown([profile_id])[profile_id]
+        return [
+            one.name for tier in known.renditions.values() for one in tier
+            if one.generation == known.profile.generation
+        ]  # fmt: skip
+
+
+def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house, shown):
+    profile_id, image_id = shown
+    old = names(house, image_id)
+    with house.catalogue.reading() as tx:
+        hashes = {row.hash for row in tx.connection.execute(select(rendition_hashes))}
+    house.revoke.profile(profile_id, actor="t")
+    house.refused.look()
+    assert all(name in house.refused for name in old)
+    assert visible(house, profile_id) == []
+    assert deliver(house) == ["renamed"]
+    new = names(house, image_id)
+    assert new.isdisjoint(old)
+    assert len(new) == len(old)
+    assert set(visible(house, profile_id)) == new
+    assert list(house.renditions.store.keys()) == keys(new)
+    assert sorted(house.edge.forgotten) == keys(old)
+    house.refused.look()
+    assert not any(name in house.refused for name in old | new)
+    with house.catalogue.reading() as tx:
+        assert {row.hash for row in tx.connection.execute(select(rendition_hashes))} == hashes
+
+
+def test_what_is_said_again_revokes_nothing_and_what_is_said_anew_does(house, shown):
+    profile_id, image_id = shown
+    old = names(house, image_id)
+    said = Declaration("age_13_15", "verified", "eu", "connections")
+    house.declare.declare(profile_id, said, follow_band=False, actor="t")
+    assert deliver(house) == []
+    for change in ({"choice": "hidden"}, {"band": "under_13"}, {"region": "uk"}, {"assurance": "none"}):
+        house.declare.declare(profile_id, Declaration(**{**asdict_of(said), **change}), follow_band=False, actor="t")
+        assert deliver(house) == ["renamed"]
+        assert names(house, image_id).isdisjoint(old)
+        old |= names(house, image_id)
+        house.declare.declare(profile_id, said, follow_band=False, actor="t")
+        assert deliver(house) == ["renamed"]
+        old |= names(house, image_id)
+
+
+def asdict_of(said):
+    return {name: getattr(said, name) for name in ("band", "assurance", "region", "choice")}
+
+
+def test_reports_and_blocks_revoke_and_taking_them_back_does_not(house, shown):
+    profile_id, _ = shown
+    for change, wanted in (
+        (lambda: house.declare.hold(profile_id, "reported", actor="t"), ["renamed"]),
+        (lambda: house.declare.hold(profile_id, "clear", actor="t"), []),
+        (lambda: house.block.block(profile_id, "mallory", actor="t"), ["renamed"]),
+        (lambda: house.block.block(profile_id, "mallory", actor="t"), []),
+        (lambda: house.block.unblock(profile_id, "mallory", actor="t"), []),
+    ):
+        change()
+        assert deliver(house) == wanted
+
+
+def test_several_revocations_at_once_end_with_one_set_of_names_that_works(house, shown):
+    profile_id, image_id = shown
+    for _ in range(3):
+        house.revoke.profile(profile_id, actor="t")
+    while deliver(house):
+        pass
+    new = names(house, image_id)
+    assert set(visible(house, profile_id)) == new
+    assert list(house.renditions.store.keys()) == keys(new)
+    assert count(house, revocations.select().where(revocations.c.image_id == image_id).subquery()) == 0
+
+
+def test_one_that_comes_while_the_last_is_carried_out_is_carried_out_too(house, shown):
+    profile_id, image_id = shown
+    getting, once = house.renditions.store.get, []
+
+    def revoked_meanwhile(*arguments, **named):
+        if not once:
+            once.append(1)
+            house.revoke.profile(profile_id, actor="t")
+        return getting(*arguments, **named)
+
+    house.renditions.store.get = revoked_meanwhile
+    house.revoke.profile(profile_id, actor="t")
+    while deliver(house):
+        pass
+    new = names(house, image_id)
+    assert set(visible(house, profile_id)) == new
+    house.refused.look()
+    assert not any(name in house.refused for name in new)
+    assert list(house.renditions.store.keys()) == keys(new)
+
+
+def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_should_not_be(house, shown):
+    profile_id, image_id = shown
+    old = names(house, image_id)
+    house.renditions.off = {"get"}
+    house.revoke.profile(profile_id, actor="t")
+    assert deliver(house) == ["later"]
+    assert visible(house, profile_id) == []
+    house.renditions.off, house.edge.away = set(), True
+    house.clock.forward(minutes=5)
+    house.reconcile.run_once()
+    assert deliver(house) == ["later"]
+    house.refused.look()
+    assert all(name in house.refused for name in old)
+    house.edge.away = False
+    house.clock.forward(minutes=5)
+    house.reconcile.run_once()
+    assert deliver(house) == ["renamed"]
+    assert sorted(house.edge.forgotten) == keys(old)
+    assert set(visible(house, profile_id)) == names(house, image_id)
+
+
+def test_a_picture_that_is_revoked_while_it_is_made_is_named_anew(house, shown):
+    profile_id, _ = shown
+    drawing = house.draw
+
+    def revoked_meanwhile(*asked):
+        house.revoke.profile(profile_id, actor="t")
+        return drawing(*asked)
+
+    house.draw = revoked_meanwhile
+    image = house.upload(profile_id)
+    house.draw = revoked_meanwhile
+    assert deliver(house) == ["ready"]
+    house.draw = drawing
+    while deliver(house):
+        pass
+    assert set(visible(house, profile_id)) == names(house, image.image_id)
+    assert len(visible(house, profile_id)) > 0
+
+
+def test_a_deleted_picture_is_refused_at_once_and_then_gone_from_the_edge(house, shown):
+    _, image_id = shown
+    old = names(house, image_id)
+    house.delete.image(image_id, actor="t")
+    house.refused.look()
+    assert all(name in house.refused for name in old)
+    assert deliver(house) == ["erased"]
+    house.refused.look()
+    assert not any(name in house.refused for name in old)
+    assert house.state(image_id) == images.DELETED
+
+
+def test_a_replaced_picture_dies_with_the_rest(house, shown):
+    profile_id, first = shown
+    old = names(house, first)
+    second = house.upload(profile_id)
+    assert deliver(house) == ["ready"]
+    house.revoke.profile(profile_id, actor="t")
+    assert sorted(deliver(house)) == ["deleted", "renamed"]
+    assert list(house.renditions.store.keys()) == keys(names(house, second.image_id))
+    assert set(keys(old)) <= set(house.edge.forgotten)
+
+
+def test_nobody_can_be_revoked_who_is_not_there(house, shown):
+    with pytest.raises(NotFound):
+        house.revoke.profile("nobody", actor="t")
+
+
+def test_each_change_is_told_of_once(house, shown):
+    profile_id, image_id = shown
+    mine = events.select().where(events.c.profile_id == profile_id).subquery()
+    assert count(house, mine) == 0
+    house.revoke.profile(profile_id, actor="t")
+    assert count(house, mine) == 1
+    house.delete.image(image_id, actor="t")
+    assert count(house, mine) == 2
+    with house.catalogue.transaction() as tx:
+        claimed = tx.events.claim(house.clock() + timedelta(seconds=1), limit=1000, claim_s=60)
+        assert tx.events.claim(house.clock() + timedelta(seconds=2), limit=1000, claim_s=60) == []
+    assert {event.profile_id for event in claimed} >= {profile_id}
+
+
+def test_names_that_cannot_be_looked_up_stay_as_they_were(house, shown):
+    profile_id, image_id = shown
+    house.revoke.profile(profile_id, actor="t")
+    house.refused.look()
+
+    class Away:
+        def reading(self):
+            raise StoreUnavailable
+
+    stop = threading.Event()
+    refused = RevokedNames(Away(), poll_s=0.01)
+    refused._names = house.refused._names
+    threading.Timer(0.05, stop.set).start()
+    refused.run(stop)
+    assert all(name in refused for name in names(house, image_id))

@@ -1,0 +1,99 @@
+"""A house of flows over a real catalogue and real folders, whose clock stands still and whose queue is a list."""
+
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from nightlight.delivery.names import Names
+from nightlight.delivery.purge import Purge
+from nightlight.errors import StoreUnavailable
+from nightlight.flows.declare import Declare
+from nightlight.flows.erase import Delete, Erase
+from nightlight.flows.intake import Intake
+from nightlight.flows.publish import Reconcile, Relay
+from nightlight.flows.render import Render
+from nightlight.flows.work import Work
+from nightlight.settings import IntakeSettings, WorkerSettings
+from nightlight.store.local import LocalStore
+from tests.support import pictures
+
+START = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    now: datetime = START
+
+    def __call__(self):
+        return self.now
+
+    def forward(self, **by):
+        self.now += timedelta(**by)
+
+
+@dataclass
+class Switch:
+    """A store that can be turned off: everything raises as it does when the server is away."""
+
+    store: LocalStore
+    off: set = field(default_factory=set)
+
+    def __getattr__(self, name):
+        method = getattr(self.store, name)
+        if name not in self.off:
+            return method
+
+        def away(*_args, **_kwargs):
+            raise StoreUnavailable("away")
+
+        return away
+
+
+@dataclass
+class House:
+    catalogue: object
+    originals: Switch
+    renditions: Switch
+    clock: Clock
+    sent: list
+    table: object
+    recipes: tuple
+    draw: object
+    views: tuple = ()
+    listed: object = lambda _: ()
+    limits: WorkerSettings = field(default_factory=WorkerSettings)
+
+    def __post_init__(self):
+        settings = IntakeSettings()
+        words = {**self.table.attributes, "assurance": ("none", "verified")}
+        work = Work(self.catalogue, self.limits, self.clock)
+        self.declare = Declare(self.catalogue, lambda: words, self.clock)
+        self.intake = Intake(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
+        self.delete = Delete(self.catalogue, self.clock)
+        self.render = Render(
+            work, self.originals, self.renditions, Names(bytes(32)), lambda: self.recipes,
+            lambda *asked: (self.draw(*asked), {}, self.views), settings,
+            lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
+        )  # fmt: skip
+        self.erase = Erase(work, self.originals, self.renditions, Purge(None, token=None, timeout_s=1))
+        self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
+        self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
+
+    def upload(self, profile_id, data=None, key=None):
+        with tempfile.TemporaryFile() as file:
+            file.write(pictures.jpeg() if data is None else data)
+            return self.intake.accept(profile_id, file, idempotency_key=key, actor="t")
+
+    def deliver(self):
+        """Publish what waits and run it, as the broker and a worker would."""
+        self.relay.run_once()
+        sent, self.sent[:] = list(self.sent), []
+        run = {"nightlight.render": self.render.run, "nightlight.erase": self.erase.run}
+        return [run[task](job_id, redelivered=False) for task, job_id in sent]
+
+    def state(self, image_id):
+        with self.catalogue.reading() as tx:
+            return tx.images.get(image_id).state
+
+    def objects(self):
+        return [*self.originals.store.keys(), *self.renditions.store.keys()]
