@@ -14,7 +14,19 @@ from fastapi_offline import FastAPIOffline
 import nightlight
 from service import problems
 from service.middleware import BodyCap, RequestId
-from service.routes import blocks, canaries, decisions, health, images, pictures, policy, profiles, traces
+from service.routes import (
+    authzen,
+    blocks,
+    canaries,
+    decisions,
+    health,
+    images,
+    optout,
+    pictures,
+    policy,
+    profiles,
+    traces,
+)
 
 if TYPE_CHECKING:
     from nightlight.wiring import ServiceHouse
@@ -57,7 +69,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
         app = FastAPI(docs_url=None, openapi_url=None, **about)
     app.state.house = house
     problems.install(app)
-    for module in (profiles, images, decisions, blocks, canaries, policy, pictures, traces, health):
+    for module in (profiles, images, decisions, authzen, blocks, canaries, policy, pictures, optout, traces, health):
         app.include_router(module.router)
     app.add_middleware(
         BodyCap,

@@ -36,13 +36,15 @@ MAX_ITEMS = 500
 class Decision:
     """The answer for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
 
-    Nothing else is told. The blur is of the most protective tier, whichever is shown.
+    The blur is of the most protective tier, whichever is shown. ``given`` says whether it is a picture, and not the
+    placeholder; viewers are not told.
     """
 
     profile_id: str
     url: str
     expires_at: int
     blurhash: str
+    given: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,10 @@ class Decide:
         allowed = iter(self._allowed(asker, items, answers))
         for item, answer in zip(items, answers, strict=True):
             if answer.path is None or not next(allowed):
-                decisions.append(Decision(item.profile_id, placeholder, expires_at, PLACEHOLDER_BLURHASH))
+                decisions.append(Decision(item.profile_id, placeholder, expires_at, PLACEHOLDER_BLURHASH, given=False))
             else:
                 url, expires = self.signer.url(answer.path, now=moment, life_s=answer.outcome.cache_s)
-                decisions.append(Decision(item.profile_id, url, expires, answer.blurhash))
+                decisions.append(Decision(item.profile_id, url, expires, answer.blurhash, given=True))
         metrics.DECISIONS.inc(len(decisions))
         return decisions
 

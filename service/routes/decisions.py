@@ -113,7 +113,14 @@ def decide(request: Request, body: DecisionsBody) -> Response:
     house: ServiceHouse = request.app.state.house
     asker = Asker(body.viewer_id, body.network, caller(request).subject)
     decisions = house.decide.decide(body.viewer, body.context, body.claims(), asker)
-    return _json({"items": [asdict(decision) for decision in decisions]})
+    return _json(
+        {
+            "items": [
+                {"profile_id": one.profile_id, "url": one.url, "expires_at": one.expires_at, "blurhash": one.blurhash}
+                for one in decisions
+            ]
+        }
+    )
 
 
 @router.post("/explain", response_model=ExplainAnswer)

@@ -10,15 +10,18 @@ from service.auth import ScopedRoute, public
 
 router = APIRouter(tags=["pictures"], route_class=ScopedRoute)
 
-# Asked of crawlers and of those who train models; and of browsers, to take the bytes for what they are.
+# Asked of crawlers and of those who train models (Content-Usage: draft-ietf-aipref-attach; tdm-reservation: TDM
+# Reservation Protocol); and of browsers, to take the bytes for what they are.
 _HEADERS = {
     "Accept-Ranges": "bytes",
     "Content-Disposition": "inline",
     "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Usage": "train-ai=n, search=n",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noai, noimageai, noindex",
+    "tdm-reservation": "1",
 }
 
 

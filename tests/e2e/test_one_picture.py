@@ -218,7 +218,11 @@ def test_pictures_come_with_headers_that_forbid_sniffing_indexing_and_mining(cli
     headers = httpx.get(decision.url).headers
     assert headers["content-type"] == "image/webp"
     assert headers["x-content-type-options"] == "nosniff"
-    assert "noai" in headers["x-robots-tag"]
+    assert headers["x-robots-tag"] == "noai, noimageai, noindex"
+    assert headers["tdm-reservation"] == "1"
+    assert headers["content-usage"] == "train-ai=n, search=n"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "cross-origin"
     assert re.fullmatch(r"public, max-age=\d+, immutable", headers["cache-control"])
     assert "server" not in headers
 

@@ -1,0 +1,173 @@
+"""``/access/v1``: the same decisions, for platforms that speak AuthZEN (OpenID Authorization API 1.0).
+
+The subject is the viewer, the resource a profile, the action ``view``. ``decision`` says whether there is a picture to
+show; its context is what ``/v1/decisions`` answers, so that a placeholder comes with a refusal too.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from nightlight.delivery.access import Scope
+from nightlight.delivery.quotas import Asker
+from nightlight.delivery.relations import MAX_PROOF
+from nightlight.errors import InvalidInput
+from nightlight.flows.decide import MAX_ITEMS, Decision
+from nightlight.flows.relate import Claim
+from nightlight.ids import PROFILE_ID_PATTERN
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, requires
+
+router = APIRouter(prefix="/access/v1", tags=["authzen"], route_class=ScopedRoute)
+
+Word = Annotated[str, Field(min_length=1, max_length=32)]
+Id = Annotated[str, Field(min_length=1, max_length=128)]
+VIEW = "view"
+
+
+class SubjectProperties(BaseModel):
+    """What is assured of the viewer, and where they come from."""
+
+    viewer: Word = "signed_out"
+    network: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = None
+
+
+class Subject(BaseModel):
+    """The viewer; ``id`` is the platform's own."""
+
+    type: Word
+    id: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)]
+    properties: SubjectProperties = SubjectProperties()
+
+
+class ResourceProperties(BaseModel):
+    """What the viewer is to the profile, and the proof of it."""
+
+    relation: Word = "stranger"
+    proof: Annotated[str, Field(min_length=1, max_length=MAX_PROOF)] | None = None
+
+
+class Resource(BaseModel):
+    """A profile."""
+
+    type: Word
+    id: Id
+    properties: ResourceProperties = ResourceProperties()
+
+
+class Action(BaseModel):
+    """What is to be done: ``view`` is all there is."""
+
+    name: Word
+
+
+class Surroundings(BaseModel):
+    """Where the picture is shown: a word of the policy's vocabulary."""
+
+    context: Word = "profile"
+
+
+class Evaluation(BaseModel):
+    """One question; what it leaves out is as the request's own."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    subject: Subject | None = None
+    action: Action | None = None
+    resource: Resource | None = None
+    context: Surroundings | None = None
+
+
+class Semantic(StrEnum):
+    """Whether all questions are answered, or no more after the first refusal, or the first consent."""
+
+    ALL = "execute_all"
+    UNTIL_DENIED = "deny_on_first_deny"
+    UNTIL_PERMITTED = "permit_on_first_permit"
+
+
+class Options(BaseModel):
+    """How a batch is answered."""
+
+    evaluations_semantic: Semantic = Semantic.ALL
+
+
+class EvaluationsBody(Evaluation):
+    """Several questions, or one."""
+
+    evaluations: list[Evaluation] = Field(default=[], max_length=MAX_ITEMS)
+    options: Options = Options()
+
+
+class EvaluationAnswer(BaseModel):
+    """Whether there is a picture, and what to show: ``url``, ``expires_at`` and ``blurhash``."""
+
+    decision: bool
+    context: dict[str, Any]
+
+
+class EvaluationsAnswer(BaseModel):
+    """One answer for each question, in order."""
+
+    evaluations: list[EvaluationAnswer]
+
+
+@router.post("/evaluation")
+@requires(Scope.DECIDE)
+def evaluation(request: Request, body: Evaluation) -> EvaluationAnswer:
+    """Say whether a viewer may see a profile's picture, and which."""
+    (answer,) = _answers(request, [_whole(body, Evaluation(), "")])
+    return answer
+
+
+@router.post("/evaluations", response_model=EvaluationsAnswer | EvaluationAnswer)
+@requires(Scope.DECIDE)
+def evaluations(request: Request, body: EvaluationsBody) -> EvaluationsAnswer | EvaluationAnswer:
+    """Say it for up to 500 profiles at once; without ``evaluations`` it is one question, answered as one."""
+    if not body.evaluations:
+        return evaluation(request, body)
+    whole = [_whole(one, body, f"/evaluations/{number}") for number, one in enumerate(body.evaluations)]
+    answers = _answers(request, whole)
+    last = {Semantic.UNTIL_DENIED: False, Semantic.UNTIL_PERMITTED: True}.get(body.options.evaluations_semantic)
+    if last is not None:
+        ends = next((number for number, one in enumerate(answers) if one.decision is last), len(answers))
+        answers = answers[: ends + 1]
+    return EvaluationsAnswer(evaluations=answers)
+
+
+def _whole(one: Evaluation, defaults: Evaluation, pointer: str) -> tuple[Subject, str, Claim]:
+    """Return the viewer, the context and the claim of one question."""
+    subject, action = one.subject or defaults.subject, one.action or defaults.action
+    resource, context = one.resource or defaults.resource, one.context or defaults.context or Surroundings()
+    if subject is None or action is None or resource is None:
+        message = "a question needs a subject, an action and a resource"
+        raise InvalidInput(message, pointer=pointer or "/")
+    if action.name != VIEW or subject.type != "user" or resource.type != "profile":
+        message = f"the action is '{VIEW}', the subject a 'user' and the resource a 'profile'"
+        raise InvalidInput(message, pointer=pointer or "/")
+    claim = Claim(resource.id, resource.properties.relation, resource.properties.proof)
+    return subject, context.context, claim
+
+
+def _answers(request: Request, asked: list[tuple[Subject, str, Claim]]) -> list[EvaluationAnswer]:
+    """Decide once for all questions of one viewer in one place; answer in the questions' order."""
+    house: ServiceHouse = request.app.state.house
+    tenant = caller(request).subject
+    groups: dict[tuple[str, str, Asker], list[int]] = {}
+    for number, (subject, context, _) in enumerate(asked):
+        asker = Asker(subject.id, subject.properties.network, tenant)
+        groups.setdefault((subject.properties.viewer, context, asker), []).append(number)
+    found: dict[int, Decision] = {}
+    for (viewer, context, asker), numbers in groups.items():
+        decisions = house.decide.decide(viewer, context, [asked[number][2] for number in numbers], asker)
+        found.update(zip(numbers, decisions, strict=True))
+    return [_answer(found[number]) for number in range(len(asked))]
+
+
+def _answer(decision: Decision) -> EvaluationAnswer:
+    context = {"url": decision.url, "expires_at": decision.expires_at, "blurhash": decision.blurhash}
+    return EvaluationAnswer(decision=decision.given, context=context)

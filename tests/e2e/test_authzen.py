@@ -1,0 +1,116 @@
+"""AuthZEN's endpoints give the decisions of /v1/decisions, in its words."""
+
+import httpx
+import pytest
+
+from nightlight.cli import keys
+from nightlight.delivery.relations import prove
+from tests.support import pictures
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+PROFILE = "authzen"
+USER = {"type": "user", "id": "zen", "properties": {"viewer": "peer"}}
+VIEW = {"name": "view"}
+
+
+@pytest.fixture(scope="module")
+def ready(client):
+    client.declare(PROFILE, band="age_16_17", assurance="verified", region="eu")
+    assert (
+        client.wait(client.upload(PROFILE, pictures.photograph("coffee.png"), crop=(0, 0, 200, 200)).image_id).state
+        == "ready"
+    )
+
+
+@pytest.fixture(scope="module")
+def ask(stack):
+    token = keys.token(stack.folder, scopes=["decide"], subject="gateway", hours=1)
+
+    def post(body, path="evaluations"):
+        return httpx.post(f"{stack.url}/access/v1/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
+
+    return post
+
+
+def profile(stack, profile_id=PROFILE, relation="connection"):
+    import time
+
+    proof = prove(keys.relation_keys(stack.folder), "zen", profile_id, relation, now=int(time.time()))
+    return {"type": "profile", "id": profile_id, "properties": {"relation": relation, "proof": proof}}
+
+
+NOBODY = {"type": "profile", "id": "no-such-profile"}
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_batch_answers_as_decisions_do(stack, client, ask):
+    body = {
+        "subject": USER, "action": VIEW,
+        "evaluations": [{"resource": profile(stack)}, {"resource": NOBODY}, {"resource": {"type": "profile", "id": PROFILE}}],
+    }  # fmt: skip
+    answers = ask(body).raise_for_status().json()["evaluations"]
+    assert [one["decision"] for one in answers] == [True, False, True]
+    asked = [(PROFILE, "connection"), ("no-such-profile", "stranger"), (PROFILE, "stranger")]
+    decisions = client.decide("peer", "profile", asked, viewer_id="zen")
+    for answer, decision in zip(answers, decisions, strict=True):
+        assert answer["context"]["url"].split("?")[0] == decision.url.split("?")[0]
+        assert set(answer["context"]) == {"url", "expires_at", "blurhash"}
+        assert httpx.get(answer["context"]["url"]).status_code == 200
+
+
+@pytest.mark.usefixtures("ready")
+def test_one_question_is_answered_as_one_by_both(stack, ask):
+    body = {"subject": USER, "action": VIEW, "resource": profile(stack)}
+    for path in ("evaluation", "evaluations"):
+        assert ask(body, path).raise_for_status().json()["decision"] is True
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize(
+    ("semantic", "wanted"),
+    [("execute_all", [True, False, True]), ("deny_on_first_deny", [True, False]), ("permit_on_first_permit", [True])],
+)
+def test_the_batch_ends_where_it_was_asked_to(stack, ask, semantic, wanted):
+    body = {
+        "subject": USER, "action": VIEW, "options": {"evaluations_semantic": semantic},
+        "evaluations": [{"resource": profile(stack)}, {"resource": NOBODY}, {"resource": profile(stack)}],
+    }  # fmt: skip
+    assert [one["decision"] for one in ask(body).raise_for_status().json()["evaluations"]] == wanted
+
+
+@pytest.mark.usefixtures("ready")
+def test_each_question_may_have_its_own_viewer_and_place(stack, ask):
+    body = {
+        "subject": USER, "action": VIEW, "resource": profile(stack),
+        "evaluations": [
+            {}, {"context": {"context": "export"}},
+            {"subject": {"type": "user", "id": "other", "properties": {"viewer": "signed_out"}}}, {},
+        ],
+    }  # fmt: skip
+    told = ask(body).raise_for_status().json()["evaluations"]
+    assert [one["decision"] for one in told] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject": None}, {"action": None}, {"resource": None}, {"action": {"name": "delete"}},
+        {"subject": {"type": "robot", "id": "zen"}}, {"resource": {"type": "account", "id": PROFILE}},
+        {"subject": {"type": "user", "id": "a b"}}, {"subject": {**USER, "properties": {"viewer": "friend"}}},
+        {"evaluations": [{}] * 501}, {"options": {"evaluations_semantic": "some"}}, {"evaluations": "all"},
+    ],
+)  # fmt: skip
+def test_what_is_no_question_is_refused(stack, ask, change):
+    body = {"subject": USER, "action": VIEW, "resource": profile(stack), **change}
+    answer = ask(body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+def test_crawlers_are_asked_to_stay_away(stack):
+    robots = httpx.get(f"{stack.url}/robots.txt")
+    assert "Disallow: /" in robots.text
+    assert "train-ai=n" in robots.text
+    reserved = httpx.get(f"{stack.url}/.well-known/tdmrep.json")
+    assert reserved.json() == [{"location": "/*", "tdm-reservation": 1}]
+    assert reserved.headers["content-type"] == "application/json"
