@@ -79,6 +79,7 @@ def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     if settings.matching.lists_dir is not None:
         kept = hash_lists(settings).build()  # here, where no time limit cuts it short
         logs.get("worker").info("lists.ready", count=sum(one.hashes for one in kept))
+    house.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
     worker_ready.connect(lambda **_: declare_dead_letters(app, settings), weak=False)
     logs.get("worker").info("worker.starting", policy_digest=house.policy.current().table.digest)

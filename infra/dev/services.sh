@@ -5,6 +5,7 @@
 #   infra/dev/services.sh stop [NAME...]    stop what this script started
 #   infra/dev/services.sh status            one line each; exit 1 if any is down
 #   infra/dev/services.sh env               the variables that the tests read, as `export` lines
+#   infra/dev/services.sh tools             install what tests run by themselves: exiftool, nginx, node
 #   infra/dev/services.sh wipe              stop everything and delete its data
 #
 # NAMEs: postgres rabbitmq redis s3 (all by default). The S3 server is Ceph's RADOS gateway.
@@ -69,6 +70,9 @@ packages_of() {
     rabbitmq) echo rabbitmq-server ;;
     redis) echo redis-server ;;
     s3) echo radosgw ceph-mon ceph-osd ceph-common ;;
+    exiftool) echo libimage-exiftool-perl ;;
+    nginx) echo nginx-light libnginx-mod-http-js ;;
+    node) echo nodejs ;;
   esac
 }
 
@@ -80,6 +84,9 @@ present() {
     rabbitmq) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ;;
     redis) command -v redis-server ;;
     s3) command -v radosgw && command -v ceph-mon && command -v ceph-osd && command -v radosgw-admin ;;
+    exiftool) command -v exiftool ;;
+    node) command -v node ;;
+    nginx) [ -x /usr/sbin/nginx ] && [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] ;;
   esac >/dev/null
 }
 
@@ -312,6 +319,10 @@ case $verb in
         echo "$name" # on standard output: the names that this call started
       fi
     done
+    ;;
+  tools)
+    mkdir -p "$ROOT/log"
+    install_missing exiftool nginx node
     ;;
   stop)
     for name in "${names[@]}"; do

@@ -17,9 +17,8 @@ started=()
 stop() { [ ${#started[@]} -eq 0 ] || "$here/services.sh" stop "${started[@]}"; }
 trap stop EXIT
 
-if ! command -v exiftool >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "installing libimage-exiftool-perl ..." >&2
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libimage-exiftool-perl; } >/dev/null
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  "$here/services.sh" tools
 fi
 
 if [ ${#wanted[@]} -gt 0 ]; then

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
+from nightlight import logs
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
-from nightlight.delivery.names import Names
+from nightlight.delivery.names import MEDIA_TYPES, Names, object_key
+from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
 from nightlight.delivery.purge import Purge
+from nightlight.errors import NightlightError
 from nightlight.flows.erase import Erase
 from nightlight.flows.notify import Notify, signing_key
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
-from nightlight.flows.revoke import Rename
+from nightlight.flows.revoke import RENDITION_CACHE, Rename
 from nightlight.flows.traces import RunTrace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
@@ -44,6 +49,7 @@ class WorkerHouse:
     catalogue: Catalogue
     originals: ObjectStore
     renditions: ObjectStore
+    names: Names
     render: Render
     erase: Erase
     rename: Rename
@@ -56,6 +62,18 @@ class WorkerHouse:
     def relay(self, send: Send) -> Relay:
         """Return the outbox relay over a way to send tasks."""
         return Relay(self.catalogue, send, self.clock)
+
+    def put_placeholder(self) -> None:
+        """Put the placeholder under its name, so that an edge serves it like any picture."""
+        data = placeholder_bytes()
+        key = object_key(self.names.placeholder(), EXTENSION)
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            self.renditions.put(
+                key, BytesIO(data), sha256=digest, content_type=MEDIA_TYPES[EXTENSION], cache_control=RENDITION_CACHE
+            )
+        except NightlightError as error:  # an edge has a copy of its own for when there is none here
+            logs.get("worker").warning("placeholder.not_put", code=error.code)
 
     def readiness(self) -> dict[str, str]:
         """Return, for each part, ``ok`` or the code of what is wrong with it."""
@@ -87,6 +105,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         catalogue=catalogue,
         originals=originals,
         renditions=renditions,
+        names=names,
         render=Render(
             work,
             originals,

@@ -1,0 +1,119 @@
+// Nightlight at the edge, for nginx with njs: checks signed URLs as nightlight/delivery/tokens.py makes them, signs
+// requests to the bucket (AWS Signature Version 4), and forgets cached pictures when it is told to.
+//
+// The environment of nginx holds NIGHTLIGHT_DELIVERY_SIGNING_KEYS (the ring), NIGHTLIGHT_STORE_ACCESS_KEY_ID and
+// NIGHTLIGHT_STORE_SECRET_ACCESS_KEY (an identity that may get renditions and nothing else), NIGHTLIGHT_STORE_REGION,
+// NIGHTLIGHT_EDGE_S3_HOST (the Host that the bucket's server is asked by), NIGHTLIGHT_EDGE_PURGE_TOKEN and
+// NIGHTLIGHT_EDGE_CACHE (the cache's folder).
+
+import crypto from 'crypto';
+import fs from 'fs';
+
+const SIGNATURE = /^[A-Za-z0-9_-]{22}$/;
+const EXPIRY = /^[1-9][0-9]{9}$/;
+const PATH = /^\/a\/[a-z2-7]{32}\.(webp|jpg|avif)$/;
+const EMPTY = crypto.createHash('sha256').update('').digest('hex');
+const MOST_PATHS = 10000;
+
+const ring = readRing(process.env.NIGHTLIGHT_DELIVERY_SIGNING_KEYS || '');
+
+function readRing(text) {
+    const keys = {};
+    text.split(',').forEach(function (part) {
+        const at = part.indexOf(':');
+        if (at > 0) {
+            keys[part.slice(0, at).trim()] = Buffer.from(part.slice(at + 1), 'base64');
+        }
+    });
+    return keys;
+}
+
+// The seconds that a URL has left; 0 if it is forged, malformed or expired. A forged one is told nothing of clocks.
+function left(r) {
+    const path = r.uri, expiry = r.args.e, id = r.args.k, signature = r.args.s;
+    if (typeof expiry !== 'string' || typeof id !== 'string' || typeof signature !== 'string') {
+        return '0';
+    }
+    const key = Object.prototype.hasOwnProperty.call(ring, id) ? ring[id] : null;
+    if (!key || key.length < 32 || !PATH.test(path) || !EXPIRY.test(expiry) || !SIGNATURE.test(signature)) {
+        return '0';
+    }
+    const digest = crypto.createHmac('sha256', key).update(path + '\n' + expiry + '\n' + id).digest();
+    if (!alike(digest.slice(0, 16).toString('base64url'), signature)) {
+        return '0';
+    }
+    return String(Math.max(0, Number(expiry) - Math.floor(Date.now() / 1000)));
+}
+
+// Compare in a time that does not depend on where the first difference is.
+function alike(one, other) {
+    let difference = one.length ^ other.length;
+    for (let at = 0; at < one.length; at++) {
+        difference |= one.charCodeAt(at) ^ other.charCodeAt(at % other.length);
+    }
+    return difference === 0;
+}
+
+function moment() {
+    return new Date().toISOString().replace(/[:-]|\.[0-9]{3}/g, '');
+}
+
+// The moment and the Authorization header of one GET from the bucket, as "moment|header": both are of one instant.
+function signed(r) {
+    const now = moment(), day = now.slice(0, 8);
+    const region = process.env.NIGHTLIGHT_STORE_REGION || 'us-east-1';
+    const scope = day + '/' + region + '/s3/aws4_request';
+    const names = 'host;x-amz-content-sha256;x-amz-date';
+    const canonical = ['GET', r.variables.nightlight_bucket_path + r.uri, '',
+        'host:' + process.env.NIGHTLIGHT_EDGE_S3_HOST, 'x-amz-content-sha256:' + EMPTY, 'x-amz-date:' + now, '',
+        names, EMPTY].join('\n');
+    const hashed = crypto.createHash('sha256').update(canonical).digest('hex');
+    const text = ['AWS4-HMAC-SHA256', now, scope, hashed].join('\n');
+    let key = mac('AWS4' + process.env.NIGHTLIGHT_STORE_SECRET_ACCESS_KEY, day);
+    key = mac(mac(mac(key, region), 's3'), 'aws4_request');
+    const signature = crypto.createHmac('sha256', key).update(text).digest('hex');
+    return now + '|AWS4-HMAC-SHA256 Credential=' + process.env.NIGHTLIGHT_STORE_ACCESS_KEY_ID + '/' + scope +
+        ', SignedHeaders=' + names + ', Signature=' + signature;
+}
+
+function mac(key, text) {
+    return crypto.createHmac('sha256', key).update(text).digest();
+}
+
+// The purge hook: {"paths": ["/a/...", ...]} with the bearer token. Only files of the cache can be meant.
+function purge(r) {
+    const token = process.env.NIGHTLIGHT_EDGE_PURGE_TOKEN || '';
+    if (r.method !== 'POST' || !token || !alike('Bearer ' + token, r.headersIn.Authorization || ' ')) {
+        r.return(404);
+        return;
+    }
+    let paths;
+    try {
+        paths = JSON.parse(r.requestText).paths;
+    } catch (error) {
+        paths = null;
+    }
+    if (!Array.isArray(paths) || paths.length > MOST_PATHS) {
+        r.return(400);
+        return;
+    }
+    paths.forEach(function (path) {
+        if (typeof path === 'string' && PATH.test(path)) {
+            forget(path);
+        }
+    });
+    r.return(204);
+}
+
+// As proxy_cache_path's levels=1:2 lays the files out under the MD5 of proxy_cache_key.
+function forget(path) {
+    const name = crypto.createHash('md5').update(path).digest('hex');
+    const file = process.env.NIGHTLIGHT_EDGE_CACHE + '/' + name.slice(-1) + '/' + name.slice(-3, -1) + '/' + name;
+    try {
+        fs.unlinkSync(file);
+    } catch (error) {
+        // It was never cached.
+    }
+}
+
+export default {left, signed, purge};

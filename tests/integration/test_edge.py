@@ -1,0 +1,171 @@
+"""nginx checks our URLs and serves the bucket's bytes without Python: real nginx, real S3 server."""
+
+import base64
+import hashlib
+import time
+from io import BytesIO
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from nightlight.delivery.names import object_key
+from nightlight.delivery.placeholder import placeholder_bytes
+from nightlight.delivery.tokens import UrlSigner
+from nightlight.keyring import KeyRing
+from nightlight.store.s3 import S3Access, S3Store
+from service.routes.pictures import _HEADERS
+from tests.support import pictures
+from tests.support.buckets import bucket_pair
+from tests.support.edge import PURGE_TOKEN, Edge
+from tests.support.services import S3_WORKER, identity
+
+pytestmark = pytest.mark.integration
+
+KEYS = f"e1:{base64.b64encode(b'1' * 32).decode()},e0:{base64.b64encode(b'0' * 40).decode()}"
+DATA = pictures.encoded(pictures.opened(pictures.jpeg(96, 96)), "WEBP")
+
+
+@pytest.fixture(scope="module")
+def buckets():
+    with bucket_pair() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def store(buckets):
+    access, secret = identity(S3_WORKER)
+    return S3Store(buckets.renditions, S3Access(buckets.endpoint, "us-east-1", access, secret, 2, 10))
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory, buckets):
+    with Edge(tmp_path_factory.mktemp("edge"), buckets, KEYS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def signer(edge):
+    return UrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
+
+
+@pytest.fixture
+def key(store, request):
+    name = base64.b32encode(hashlib.sha256(request.node.nodeid.encode()).digest()[:20]).decode().lower()
+    return put(store, object_key(name, "webp"))
+
+
+def put(store, key, data=DATA):
+    digest = hashlib.sha256(data).hexdigest()
+    store.put(key, BytesIO(data), sha256=digest, content_type="image/webp", cache_control="no-store")
+    return key
+
+
+def url_of(signer, key, *, now=None, life_s=300):
+    return signer.url(f"/{key}", now=int(now or time.time()), life_s=life_s)[0]
+
+
+def test_a_good_url_gives_the_bytes_with_the_services_own_headers(edge, signer, key):
+    answer = httpx.get(url_of(signer, key))
+    assert (answer.status_code, answer.content) == (200, DATA), edge.errors()
+    wanted = {name.lower(): value for name, value in _HEADERS.items()}
+    told = dict(answer.headers)
+    assert {name: told.get(name) for name in wanted} == wanted
+    assert told["content-type"] == "image/webp"
+    public, left, immutable = told["cache-control"].replace("max-age=", "").split(", ")
+    assert (public, immutable) == ("public", "immutable")
+    assert 0 < int(left) <= 300
+    beyond = (
+        set(told)
+        - set(wanted)
+        - {"content-type", "content-length", "cache-control", "etag", "date", "connection", "server"}
+    )
+    assert beyond == set()
+    assert told["server"] == "nginx"
+
+
+def test_another_expiry_of_the_same_name_is_a_hit_and_so_are_parts_of_it(edge, signer, key):
+    first, second = (url_of(signer, key, now=time.time() + ahead) for ahead in (0, 400))
+    assert first != second
+    before = len(edge.statuses())
+    assert httpx.get(first).content == httpx.get(second).content == DATA
+    part = httpx.get(first, headers={"Range": "bytes=2-5"})
+    assert (part.status_code, part.content) == (206, DATA[2:6])
+    assert [cache for _, cache in edge.statuses()[before:]] == ["MISS", "HIT", "HIT"]
+
+
+def refused(answer):
+    return answer.status_code == 404 and DATA not in answer.content
+
+
+def test_forged_and_expired_urls_are_refused_even_when_the_picture_is_cached(edge, signer, key):
+    good = url_of(signer, key)
+    assert httpx.get(good).status_code == 200
+    query = {name: values[0] for name, values in parse_qs(urlsplit(good).query).items()}
+    bare = good.split("?")[0]
+    other = "/a/" + "b" * 32 + ".webp"
+    changes = [
+        {"e": str(int(query["e"]) + 1)}, {"e": "9999999999"}, {"e": ""}, {"e": "1e9"}, {"k": "e0"}, {"k": "zz"}, {"k": ""},
+        {"k": "constructor"}, {"k": "__proto__"}, {"s": "A" * 22}, {"s": query["s"][:-1]}, {"s": query["s"] + "A"},
+        {"s": ""}, {"s": query["s"].swapcase()},
+    ]  # fmt: skip
+    for change in changes:
+        assert refused(httpx.get(bare, params={**query, **change})), change
+    assert refused(httpx.get(bare))
+    assert refused(httpx.get(f"{edge.url}{other}", params=query))
+    assert refused(httpx.get(good.replace(".webp", ".jpg")))
+    assert refused(httpx.get(f"{good}&s=again"))
+    assert refused(httpx.get(url_of(signer, key, now=time.time() - 1200)))
+    stranger = UrlSigner(KeyRing.parse("e1:" + base64.b64encode(b"x" * 32).decode(), "x"), edge.url)
+    assert refused(httpx.get(url_of(stranger, key)))
+
+
+def test_the_older_key_of_the_ring_still_counts(edge, key):
+    old = UrlSigner(KeyRing.parse("e0:" + base64.b64encode(b"0" * 40).decode(), "x"), edge.url)
+    assert httpx.get(url_of(old, key)).content == DATA
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/a/", "/a/x.webp", "/nightlight-originals/o/x", "/a/../purge", "/a/%2e%2e/x", "/metrics"]
+)
+def test_there_is_nothing_else(edge, path):
+    assert httpx.get(f"{edge.url}{path}").status_code == 404
+
+
+def test_what_is_missing_gives_the_placeholder_and_is_kept_by_nobody(edge, signer):
+    answer = httpx.get(url_of(signer, object_key("c" * 32, "webp")))
+    assert (answer.status_code, answer.content) == (200, placeholder_bytes())
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-robots-tag"] == "noai, noimageai, noindex"
+    assert "last-modified" not in answer.headers
+    assert "etag" not in answer.headers
+
+
+def test_while_the_bucket_is_away_it_gives_the_placeholder(tmp_path, buckets, key):
+    with Edge(tmp_path / "away", buckets, KEYS, address="127.0.0.1:9") as away:
+        answer = httpx.get(url_of(UrlSigner(KeyRing.parse(KEYS, "t"), away.url), key))
+        assert (answer.status_code, answer.content) == (200, placeholder_bytes())
+
+
+def test_a_purged_picture_that_was_deleted_is_gone_at_once(edge, signer, store, key):
+    url = url_of(signer, key)
+    assert httpx.get(url).content == DATA
+    store.delete(key)
+    assert httpx.get(url).content == DATA  # from the cache
+    told = {"paths": [f"/{key}", "/a/none", "/../../etc/passwd", 7]}
+    for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {PURGE_TOKEN}"}):
+        assert httpx.post(f"{edge.url}/purge", json=told, headers=wrong).status_code == 404
+    assert httpx.get(url).content == DATA
+    mine = {"Authorization": f"Bearer {PURGE_TOKEN}"}
+    assert httpx.get(f"{edge.url}/purge", headers=mine).status_code == 404
+    for body in (b"", b"[]", b"{}", b'{"paths": 1}', b"\xff"):
+        assert httpx.post(f"{edge.url}/purge", content=body, headers=mine).status_code == 400
+    assert httpx.post(f"{edge.url}/purge", json=told, headers=mine).status_code == 204
+    assert httpx.get(url).content == placeholder_bytes()
+
+
+def test_the_log_names_no_picture(edge, signer, key):
+    httpx.get(url_of(signer, key))
+    edge.statuses()
+    assert "/a/" not in edge.log.read_text()
+    assert key.split("/")[1] not in edge.log.read_text()

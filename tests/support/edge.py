@@ -1,0 +1,102 @@
+"""The real nginx with the configuration of infra/edge/nginx, over a bucket of the real S3 server."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from nightlight.cli.embedded import free_port
+from nightlight.delivery.placeholder import placeholder_bytes
+from tests.support.services import S3_SERVICE, identity, missing_tool
+
+EDGE = Path(__file__).parents[2] / "infra/edge/nginx"
+BINARY = "/usr/sbin/nginx"
+MODULE = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
+PURGE_TOKEN = "purge-secret"
+
+
+class Edge:
+    """nginx in a folder of its own; use it as a context."""
+
+    def __init__(self, folder, buckets, keys, *, address=None):
+        if not (Path(BINARY).exists() and MODULE.exists()):
+            missing_tool("nginx with njs")
+        s3 = urlsplit(buckets.endpoint)
+        self.folder, self._port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.log = folder / "access.log"
+        access, secret = identity(S3_SERVICE)
+        self._environment = {
+            "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": keys,
+            "NIGHTLIGHT_STORE_ACCESS_KEY_ID": access,
+            "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
+            "NIGHTLIGHT_STORE_REGION": "us-east-1",
+            "NIGHTLIGHT_EDGE_S3_HOST": s3.netloc,
+            "NIGHTLIGHT_EDGE_PURGE_TOKEN": PURGE_TOKEN,
+            "NIGHTLIGHT_EDGE_CACHE": str(folder / "cache"),
+        }
+        self._filled = {
+            **self._environment,
+            "NIGHTLIGHT_EDGE_JS": str(EDGE),
+            "NIGHTLIGHT_EDGE_CACHE_SIZE": "50m",
+            "NIGHTLIGHT_EDGE_S3_ADDRESS": address or s3.netloc,
+            "NIGHTLIGHT_EDGE_BUCKET": buckets.renditions,
+            "NIGHTLIGHT_EDGE_LISTEN": f"127.0.0.1:{self._port}",
+            "NIGHTLIGHT_EDGE_LOG": str(self.log),
+            "NIGHTLIGHT_EDGE_PLACEHOLDER": str(folder / "placeholder"),
+            "NIGHTLIGHT_EDGE_HEADERS": str(EDGE / "headers.conf"),
+        }
+
+    def __enter__(self):
+        (self.folder / "placeholder").mkdir(parents=True)
+        (self.folder / "placeholder/placeholder.webp").write_bytes(placeholder_bytes())
+        template = (EDGE / "nightlight.conf.template").read_text()
+        site = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda found: self._filled.get(found[1], found[0]), template)
+        (self.folder / "site.conf").write_text(site)
+        env = "".join(f"env {name};\n" for name in self._environment)
+        user = "user root;\n" if os.getuid() == 0 else ""
+        (self.folder / "nginx.conf").write_text(
+            f"load_module {MODULE};\n{user}{env}daemon off;\nworker_processes 1;\npid {self.folder}/pid;\n"
+            f"error_log {self.folder}/error.log warn;\nevents {{}}\nhttp {{\n"
+            f"client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy;\n"
+            f"fastcgi_temp_path {self.folder}/f; uwsgi_temp_path {self.folder}/u; scgi_temp_path {self.folder}/s;\n"
+            f"include {self.folder}/site.conf;\n}}\n"
+        )
+        command = [
+            BINARY,
+            "-p",
+            str(self.folder),
+            "-c",
+            str(self.folder / "nginx.conf"),
+            "-e",
+            str(self.folder / "start.log"),
+        ]
+        self._process = subprocess.Popen(command, env={**os.environ, **self._environment})
+        end = time.monotonic() + 10
+        while True:
+            try:
+                httpx.get(self.url)
+                return self
+            except httpx.HTTPError:
+                if self._process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError((self.folder / "start.log").read_text() + self.errors()) from None
+                time.sleep(0.02)
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        self._process.wait(10)
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+
+    def errors(self):
+        path = self.folder / "error.log"
+        return path.read_text() if path.exists() else ""
+
+    def statuses(self):
+        """(status, what the cache said) of every request so far."""
+        time.sleep(0.05)
+        return [tuple(line.split()[1:3]) for line in self.log.read_text().splitlines()]
