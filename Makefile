@@ -10,6 +10,7 @@
 #   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
 #   make bench-mark     the hidden mark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them
+#   make parity         try to tell minors from adults by all that an outsider sees (some five minutes)
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
@@ -24,10 +25,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching parity fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,19s/^# \{0,1\}//p' Makefile
+	@sed -n '2,20s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -82,6 +83,10 @@ bench-mark: setup
 
 bench-matching: setup
 	@$(BIN)/python bench/matching.py $(ARGS)
+
+parity: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt
+	@$(BIN)/python -m tests.parity $(ARGS)
 
 fuzz: setup
 	@$(BIN)/python bench/fuzz.py $(ARGS)

@@ -10,7 +10,7 @@ lock() { uv pip compile "$@" --universal --python-version 3.11 --generate-hashes
 lock pyproject.toml --extra dev -o infra/requirements/dev.txt
 lock pyproject.toml --extra server --overrides infra/requirements/overrides-server.in \
   -c infra/requirements/dev.txt -o infra/requirements/server.txt
-for extra in bench bench-images bench-face; do
+for extra in bench bench-images bench-face parity; do
   lock pyproject.toml --extra dev --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
 done
 # Of ultralytics, imgaug and invisible-watermark only pictures, networks and single modules are used.

@@ -10,6 +10,8 @@
         urls = client.decide("peer", "list", [("u-81", "connection"), ("u-82", "stranger")], viewer_id="u-7")
 """
 
-from nightlight.client.http import Decision, Image, NightlightClient, Problem, Trace
+from nightlight.client.aio import AsyncNightlightClient
+from nightlight.client.http import NightlightClient
+from nightlight.client.models import Decision, Image, Problem, Trace
 
-__all__ = ["Decision", "Image", "NightlightClient", "Problem", "Trace"]
+__all__ = ["AsyncNightlightClient", "Decision", "Image", "NightlightClient", "Problem", "Trace"]

@@ -4,63 +4,14 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict
 
-from nightlight.delivery.relations import UNPROVEN, prove
-
-_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-
-
-class Problem(Exception):  # noqa: N818 - the name of RFC 9457
-    """The service's answer to a request that it did not carry out."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        """Keep the HTTP status, the stable code and the text."""
-        super().__init__(f"{status} {code}: {detail}")
-        self.status = status
-        self.code = code
-        self.detail = detail
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Image(_Answer):
-    """One upload; ``state`` is pending, ready, superseded, rejected, failed, quarantined or deleted."""
-
-    image_id: str
-    profile_id: str
-    state: str
-    reason: str | None
-
-
-class Decision(_Answer):
-    """The URL to show for one profile, when it stops working (Unix seconds), and a BlurHash to paint meanwhile."""
-
-    profile_id: str
-    url: str
-    expires_at: int
-    blurhash: str
-
-
-class Trace(_Answer):
-    """A found copy; ``state`` is pending, done, rejected or failed, ``progress`` in hundredths.
-
-    ``result`` is as ``POST /v1/traces`` describes it: the hidden mark, and the renditions found, the likeliest first.
-    """
-
-    trace_id: str
-    state: str
-    reason: str | None
-    progress: int
-    copy_kept: bool
-    result: dict[str, Any] | None
+from nightlight.client.asking import TIMEOUT, Asking, Budget, Items, raise_for
+from nightlight.client.models import Decision, Image, Trace
 
 
 class NightlightClient:
@@ -73,17 +24,18 @@ class NightlightClient:
         token: str | Callable[[], str],
         relation_keys: Mapping[str, bytes] | None = None,
         viewer_id: str | None = None,
+        budget_s: float = 1.0,
     ) -> None:
         """Call ``base_url`` with a bearer token, or with whatever ``token()`` returns at each call.
 
         ``relation_keys`` are those that the service checks relation proofs with; with them, this client vouches for
         every relation that it is given: give it what your own graph says, never what a viewer says. ``viewer_id`` looks
-        where a call names nobody else.
+        where a call names nobody else. ``budget_s`` is how long decisions may take, with every attempt.
         """
         self._token = token if callable(token) else lambda: token
         self._relation_keys = relation_keys or {}
-        self._viewer_id = viewer_id
-        self._http = httpx.Client(base_url=base_url, timeout=_TIMEOUT)
+        self._viewer_id, self._budget_s = viewer_id, budget_s
+        self._http = httpx.Client(base_url=base_url, timeout=TIMEOUT)
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -158,14 +110,30 @@ class NightlightClient:
         self._call("PUT", f"/v1/profiles/{profile_id}/hold", json={"hold": hold})
 
     def decide(
-        self, viewer: str, context: str, items: Sequence[tuple[str, str]], *, viewer_id: str | None = None
+        self,
+        viewer: str,
+        context: str,
+        items: Items,
+        *,
+        viewer_id: str | None = None,
+        network: str | None = None,
+        budget_s: float | None = None,
     ) -> list[Decision]:
         """Return one decision for each (profile id, relation), in order; at most 500.
 
-        ``viewer`` is the word for what is assured of whoever looks, ``viewer_id`` who it is.
+        ``viewer`` is the word for what is assured of whoever looks, ``viewer_id`` who it is, ``network`` where they
+        come from, in a word of yours. Asks again, with pauses, while there is time; after ``budget_s`` seconds every
+        item is the placeholder (``fallback``). Raises Problem where the request itself is refused.
         """
-        answer = self._call("POST", "/v1/decisions", json=self._decisions(viewer, context, items, viewer_id))
-        return [Decision.model_validate(item) for item in answer["items"]]
+        asking = Asking.of(viewer, context, items, viewer_id or self._viewer_id, self._relation_keys, network)
+        budget = Budget(self._budget_s if budget_s is None else budget_s)
+        found = self._attempt(asking, budget)
+        for wait in budget.pauses() if found is None else ():
+            time.sleep(wait)
+            found = self._attempt(asking, budget)
+            if found is not None:
+                break
+        return asking.fallback() if found is None else found
 
     def trace(self, copy: IO[bytes] | bytes, *, keep: bool = False) -> Trace:
         """Ask where a found copy comes from; it is deleted when the trace ends unless ``keep``."""
@@ -201,11 +169,9 @@ class NightlightClient:
         """Take a block away."""
         self._call("DELETE", f"/v1/blocks/{profile_id}/{viewer_id}")
 
-    def explain(
-        self, viewer: str, context: str, items: Sequence[tuple[str, str]], *, viewer_id: str | None = None
-    ) -> dict[str, Any]:
+    def explain(self, viewer: str, context: str, items: Items, *, viewer_id: str | None = None) -> dict[str, Any]:
         """Return the policy digest and why each item is answered as it is; for operators."""
-        body = self._decisions(viewer, context, items, viewer_id)
+        body = Asking.of(viewer, context, items, viewer_id or self._viewer_id, self._relation_keys, None).body
         explained: dict[str, Any] = self._call("POST", "/v1/explain", json=body)
         return explained
 
@@ -220,13 +186,13 @@ class NightlightClient:
         answer = self._http.get("/v1/policy/bundle", headers={**self._bearer(), **headers})
         if answer.status_code in {304, 404}:
             return None
-        _raise_for(answer)
+        raise_for(answer)
         return answer.headers["etag"], answer.content
 
     def policy_version(self, version: int) -> bytes:
         """Return the bytes of a bundle that was activated before; for operators."""
         answer = self._http.get(f"/v1/policy/bundle/{version}", headers=self._bearer())
-        _raise_for(answer)
+        raise_for(answer)
         return answer.content
 
     def activate(self, bundle: bytes, approval: dict[str, str] | None = None) -> dict[str, Any]:
@@ -257,26 +223,28 @@ class NightlightClient:
 
     def fetch(self, url: str) -> httpx.Response:
         """Fetch a decision's URL as a viewer would: without a token."""
-        return httpx.get(url, timeout=_TIMEOUT)
+        return httpx.get(url, timeout=TIMEOUT)
+
+    def _attempt(self, asking: Asking, budget: Budget) -> list[Decision] | None:
+        body = bytearray()
+        timeout = max(budget.left, 0.001)
+        try:
+            with self._http.stream(
+                "POST", "/v1/decisions", json=asking.body, headers=self._bearer(), timeout=timeout
+            ) as answer:
+                for piece in answer.iter_bytes():  # httpx bounds each step by itself; this bounds all of them
+                    body += piece
+                    if budget.left <= 0:
+                        return None
+        except httpx.HTTPError:
+            return None
+        return asking.answered(httpx.Response(answer.status_code, content=bytes(body)))
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         headers = {**self._bearer(), **arguments.pop("headers", {})}
         answer = self._http.request(method, path, headers=headers, **arguments)
-        _raise_for(answer)
+        raise_for(answer)
         return answer.json() if answer.content else None
-
-    def _decisions(
-        self, viewer: str, context: str, items: Sequence[tuple[str, str]], viewer_id: str | None
-    ) -> dict[str, Any]:
-        who = viewer_id or self._viewer_id
-        now = int(time.time())
-        listed: list[dict[str, str]] = []
-        for profile_id, relation in items:
-            item = {"profile_id": profile_id, "relation": relation}
-            if who and self._relation_keys and relation not in UNPROVEN:
-                item["proof"] = prove(self._relation_keys, who, profile_id, relation, now=now)
-            listed.append(item)
-        return {"viewer": viewer, "context": context, "items": listed, **({"viewer_id": who} if who else {})}
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token()}"}
@@ -293,13 +261,3 @@ def _once_settled(ask: Callable[[], _Settling], what: str, timeout_s: float) -> 
             raise TimeoutError(message)
         time.sleep(0.1)
     return answer
-
-
-def _raise_for(answer: httpx.Response) -> None:
-    if answer.is_success:
-        return
-    try:
-        body = answer.json()
-    except ValueError:
-        body = {}
-    raise Problem(answer.status_code, str(body.get("code", "http")), str(body.get("detail", answer.reason_phrase)))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from nightlight.client.http import NightlightClient, Problem
+from nightlight.client.http import NightlightClient
+from nightlight.client.models import Problem
 from nightlight.errors import PolicyRefused
 from nightlight.policy.bundle import Bundle, open_bundle
 

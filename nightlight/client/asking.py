@@ -1,0 +1,125 @@
+"""What both clients share: how decisions are asked for, how often, and what is shown where there is no answer."""
+
+from __future__ import annotations
+
+import base64
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import httpx
+
+from nightlight.client.models import Decision, Problem
+from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
+from nightlight.delivery.relations import UNPROVEN, prove
+
+TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+# A fallback is asked about again soon.
+_FALLBACK_S = 30
+# Statuses that may be another the next time: too many requests, and what a proxy or the service says of an outage.
+_AGAIN = frozenset({429, 502, 503, 504})
+# Before the second attempt, on average; doubles with each. Drawn between nothing and twice this ("full jitter").
+_PAUSE_S = 0.05
+_PROOF_S = 300
+
+Items = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One request for decisions."""
+
+    body: dict[str, Any]
+    items: Items
+
+    @classmethod
+    def of(
+        cls,
+        viewer: str,
+        context: str,
+        items: Items,
+        viewer_id: str | None,
+        keys: Mapping[str, bytes],
+        network: str | None,
+    ) -> Asking:
+        """Return the request; every relation of more than a stranger is proved with the first of ``keys``."""
+        now = int(time.time())
+        listed: list[dict[str, str]] = []
+        for profile_id, relation in items:
+            item = {"profile_id": profile_id, "relation": relation}
+            if viewer_id and keys and relation not in UNPROVEN:
+                item["proof"] = prove(keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
+            listed.append(item)
+        named = {"viewer_id": viewer_id, "network": network}
+        body = {"viewer": viewer, "context": context, "items": listed}
+        return cls({**body, **{name: value for name, value in named.items() if value}}, items)
+
+    def answered(self, answer: httpx.Response) -> list[Decision] | None:
+        """Return the decisions; None where asking again may help; raise Problem where it will not."""
+        if answer.status_code in _AGAIN:
+            return None
+        raise_for(answer)
+        try:
+            found = [Decision.model_validate(item) for item in answer.json()["items"]]
+        except (ValueError, KeyError, TypeError):
+            return None
+        same = [one.profile_id for one in found] == [profile_id for profile_id, _ in self.items]
+        return found if same else None
+
+    def fallback(self) -> list[Decision]:
+        """Return the placeholder for every item."""
+        until = int(time.time()) + _FALLBACK_S
+        return [
+            Decision(
+                profile_id=profile_id,
+                url=placeholder_url(),
+                expires_at=until,
+                blurhash=PLACEHOLDER_BLURHASH,
+                fallback=True,
+            )
+            for profile_id, _ in self.items
+        ]
+
+
+class Budget:
+    """The time that a call may take with all its attempts, on a clock that only goes forward."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin now."""
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self._end - time.monotonic()
+
+    def pauses(self) -> Iterator[float]:
+        """Yield how long to wait before each further attempt, as long as there is time for one."""
+        pause = _PAUSE_S
+        while True:
+            wait = random.uniform(0, 2 * pause)  # noqa: S311 - no secret: it keeps clients from asking all at once
+            if wait >= self.left:
+                return
+            yield wait
+            pause *= 2
+
+
+def raise_for(answer: httpx.Response) -> None:
+    """Raise the Problem that an answer is, if it is one."""
+    if answer.is_success:
+        return
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    told = body if isinstance(body, dict) else {}
+    raise Problem(answer.status_code, str(told.get("code", "http")), str(told.get("detail", answer.reason_phrase)))
+
+
+@lru_cache(maxsize=1)
+def placeholder_url() -> str:
+    """Return the placeholder as a ``data:`` URL: it works whatever is down."""
+    return f"data:image/webp;base64,{base64.b64encode(placeholder_bytes()).decode()}"

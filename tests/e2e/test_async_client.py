@@ -1,0 +1,44 @@
+"""The asyncio client does with a real service what the other does."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from nightlight.cli import keys
+from nightlight.client import AsyncNightlightClient, Problem
+from tests.support import pictures
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+def test_from_declaration_to_picture_to_block_to_deletion(stack):
+    token = keys.token(stack.folder, scopes=None, subject="async", hours=1)
+    relation_keys = keys.relation_keys(stack.folder)
+
+    async def life():
+        async with AsyncNightlightClient(
+            stack.url, token=token, relation_keys=relation_keys, viewer_id="pal"
+        ) as client:
+            await client.declare("async", band="age_16_17", assurance="verified", region="eu")
+            image = await client.upload("async", pictures.jpeg(400, 400), idempotency_key="async-1")
+            for _ in range(400):
+                if (image := await client.image(image.image_id)).state != "pending":
+                    break
+                await asyncio.sleep(0.05)
+            assert image.state == "ready"
+            asked = [("async", "connection"), ("no-such-profile", "stranger")]
+            batches = await asyncio.gather(*(client.decide("peer", "list", asked) for _ in range(10)))
+            assert len({(one.url, other.url) for one, other in batches}) == 1
+            shown, nobody = batches[0]
+            assert shown.url.split("?")[0] != nobody.url.split("?")[0]
+            assert (await asyncio.to_thread(httpx.get, shown.url)).status_code == 200
+            await client.block("async", "pal")
+            (blocked,) = await client.decide("peer", "list", asked[:1])
+            assert blocked.url.split("?")[0] == nobody.url.split("?")[0]
+            await client.revoke("async")
+            await client.delete_profile("async")
+            with pytest.raises(Problem):
+                await client.revoke("async")
+
+    asyncio.run(life())

@@ -1,0 +1,83 @@
+"""Outsiders cannot tell ages apart by anything; and the gate that says so sees a leak of one answer in a hundred."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nightlight.cli import keys
+from nightlight.cli.scrapers import drawn
+from tests.parity.flip import flipped
+from tests.parity.observe import Observer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+PROFILES = [f"flip-{number}" for number in range(3)]
+
+
+@pytest.fixture(scope="module")
+def profiles(client):
+    for profile_id in PROFILES:
+        client.declare(profile_id, band="adult", assurance="verified", region="eu", choice="connections")
+    images = [client.upload(profile_id, drawn(profile_id)) for profile_id in PROFILES]
+    assert {client.wait(image.image_id).state for image in images} == {"ready"}
+    return PROFILES
+
+
+@pytest.fixture
+def observer(stack):
+    made = Observer(stack, keys.token(stack.folder, scopes=["decide"], subject="parity", hours=1))
+    yield made
+    made.close()
+
+
+def test_nothing_that_an_outsider_sees_follows_the_age(client, observer, profiles):
+    assert list(flipped(client, observer, profiles)) == []
+
+
+class Leaking:
+    """An observer to whom one answer in a hundred about minors is a byte longer."""
+
+    def __init__(self, observer, share):
+        self.observer, self.share, self.looks, self.leaks = observer, share, 0, 0
+        self.minors = False
+
+    def look(self, *asked):
+        look = self.observer.look(*asked)
+        self.looks += self.minors
+        if self.minors and self.looks % round(1 / self.share) == 50:
+            self.leaks += 1
+            return replace(look, exact=(*look.exact[:-1], look.exact[-1] + "!"))
+        return look
+
+
+def test_a_planted_leak_of_one_answer_in_a_hundred_is_caught(client, observer, profiles):
+    leaking = Leaking(observer, 0.01)
+
+    class Client:
+        """Tells the observer which age is declared."""
+
+        def __getattr__(self, name):
+            return getattr(client, name)
+
+        def declare(self, profile_id, *, band, **said):
+            leaking.minors = band not in {"adult", "unknown"}
+            return client.declare(profile_id, band=band, **said)
+
+    found = list(flipped(Client(), leaking, profiles, rounds=5, bands=("adult", "age_13_15")))
+    assert leaking.leaks >= 1
+    assert len(found) == leaking.leaks
+
+
+def test_a_classifier_that_sees_nothing_guesses_and_one_that_sees_something_is_found_out():
+    from tests.parity.guess import judged
+
+    pytest.importorskip("sklearn", reason="scikit-learn comes with `make parity`")
+    random = np.random.default_rng(3)
+    minor = random.random(20_000) < 0.5
+    blind = judged(random.random(20_000), minor)
+    assert blind.auc < 0.51
+    assert blind.by_chance > 0.001
+    leaked = judged(random.random(20_000) + (minor & (random.random(20_000) < 0.05)), minor)
+    assert leaked.upper > 0.51
+    assert leaked.by_chance < 1e-6

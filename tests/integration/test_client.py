@@ -1,0 +1,186 @@
+"""Both clients against services that are late, broken, away, or answer something else."""
+
+import asyncio
+import base64
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from nightlight.client import AsyncNightlightClient, NightlightClient, Problem
+from nightlight.delivery.placeholder import placeholder_bytes
+from nightlight.delivery.relations import proves
+
+pytestmark = pytest.mark.integration
+
+ITEMS = [("p-1", "connection"), ("p-2", "stranger")]
+KEYS = {"r1": b"1" * 32}
+
+
+class _Service(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.asked.append(body)
+        self.server.connections.add(self.client_address)
+        step = self.server.script.pop(0) if self.server.script else "good"
+        if step == "late":
+            time.sleep(1)
+        if step == "cut":
+            self.connection.close()
+            self.close_connection = True
+            return
+        if step == "drip":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            try:
+                for _ in range(100):
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+            except OSError:
+                pass
+            self.close_connection = True
+            return
+        items = [
+            {"profile_id": one["profile_id"], "url": "http://x/a", "expires_at": 1, "blurhash": "b"}
+            for one in body.get("items", [])
+        ]
+        answers = {
+            "good": (200, {"items": items}), "late": (200, {"items": items}), "short": (200, {"items": items[:1]}),
+            "swapped": (200, {"items": items[::-1]}), "no json": (200, b"<html>"), "list": (200, []),
+            "half": (200, {"items": [{"profile_id": "p-1"}, *items[1:]]}), "text": (200, b'"items"'),
+            "503": (503, {"code": "unavailable"}), "429": (429, {}), "502": (502, b"bad gateway"),
+            "422": (422, {"code": "invalid_input", "detail": "no"}), "401": (401, b"x"), "500": (500, []),
+        }  # fmt: skip
+        status, answer = answers[step]
+        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def service():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Service)
+    server.daemon_threads = True  # what is late need not be waited for
+    server.script, server.asked, server.connections = [], [], set()
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def decide(request, service):
+    """Ask once for decisions; gives them and how long it took."""
+
+    def ask(times=1, **how):
+        settings = {"token": "t", "relation_keys": KEYS, "viewer_id": "me", "budget_s": 0.6}
+        begin = time.monotonic()
+        if request.param == "sync":
+            with NightlightClient(service.url, **settings) as client:
+                found = [client.decide("peer", "list", ITEMS, **how) for _ in range(times)]
+        else:
+
+            async def asked():
+                async with AsyncNightlightClient(service.url, **settings) as client:
+                    return [await client.decide("peer", "list", ITEMS, **how) for _ in range(times)]
+
+            found = asyncio.run(asked())
+        return found[-1], time.monotonic() - begin
+
+    return ask
+
+
+def test_what_the_service_says_is_returned_in_order_with_proofs_for_what_needs_one(decide, service):
+    found, _ = decide(network="net-1")
+    assert [(one.profile_id, one.url, one.fallback) for one in found] == [
+        ("p-1", "http://x/a", False), ("p-2", "http://x/a", False)
+    ]  # fmt: skip
+    (body,) = service.asked
+    assert (body["viewer"], body["context"], body["viewer_id"], body["network"]) == ("peer", "list", "me", "net-1")
+    first, second = body["items"]
+    assert proves(KEYS, first["proof"], "me", "p-1", "connection", now=int(time.time()), leeway_s=0)
+    assert "proof" not in second
+
+
+def test_one_connection_serves_many_calls(decide, service):
+    decide(times=20)
+    assert len(service.connections) == 1
+
+
+@pytest.mark.parametrize("step", ["503", "502", "429", "cut", "no json", "short", "swapped", "half", "list", "text"])
+def test_what_may_be_better_the_next_time_is_asked_again(decide, service, step):
+    service.script = [step, step]
+    found, _ = decide()
+    assert not any(one.fallback for one in found)
+    assert len(service.asked) == 3
+
+
+@pytest.mark.parametrize("step", ["503", "cut", "late", "drip", "short", "no json"])
+def test_after_the_budget_every_item_is_the_placeholder_which_needs_no_service(decide, service, step):
+    service.script = [step] * 500
+    found, took = decide()
+    assert [(one.profile_id, one.fallback) for one in found] == [("p-1", True), ("p-2", True)]
+    assert took < 2
+    assert len(service.asked) < 100
+    head, _, data = found[0].url.partition(",")
+    assert head == "data:image/webp;base64"
+    assert base64.b64decode(data) == placeholder_bytes()
+
+
+def test_a_service_that_is_not_there_costs_no_more_than_the_budget(decide, service):
+    service.shutdown()
+    service.server_close()
+    found, took = decide()
+    assert all(one.fallback for one in found)
+    assert took < 2
+
+
+def test_a_call_may_have_less_time_than_others(decide, service):
+    service.script = ["late"]
+    found, took = decide(budget_s=0.1)
+    assert all(one.fallback for one in found)
+    assert took < 0.6
+
+
+@pytest.mark.parametrize("step", ["422", "401", "500"])
+def test_what_will_not_be_better_is_raised(decide, service, step):
+    service.script = [step]
+    with pytest.raises(Problem) as refused:
+        decide()
+    assert refused.value.status == int(step)
+    assert len(service.asked) == 1
+
+
+def test_the_others_are_asked_once_and_say_what_is_wrong(service):
+    service.script = ["503"]
+    with NightlightClient(service.url, token=lambda: "t") as client, pytest.raises(Problem):
+        client.block("a", "b")
+    service.script = ["503"]
+
+    async def blocked():
+        async with AsyncNightlightClient(service.url, token=lambda: "t") as client:
+            await client.block("a", "b")
+
+    with pytest.raises(Problem):
+        asyncio.run(blocked())
+    assert len(service.asked) == 2
+
+
+def test_a_token_that_cannot_be_had_is_the_callers_to_know(service):
+    def none():
+        raise httpx.ConnectError("no token")
+
+    with NightlightClient(service.url, token=none) as client, pytest.raises(httpx.ConnectError):
+        client.block("a", "b")
