@@ -11,6 +11,7 @@
 #   make bench-mark     the hidden mark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them
 #   make parity         try to tell minors from adults by all that an outsider sees (some five minutes)
+#   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
@@ -25,10 +26,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching parity fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching parity api-fuzz fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,20s/^# \{0,1\}//p' Makefile
+	@sed -n '2,21s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -87,6 +88,10 @@ bench-matching: setup
 parity: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt
 	@$(BIN)/python -m tests.parity $(ARGS)
+
+api-fuzz: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt
+	@$(BIN)/python -m tests.parity.requests $(ARGS)
 
 fuzz: setup
 	@$(BIN)/python bench/fuzz.py $(ARGS)

@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 import nightlight
 from service import problems
 from service.middleware import BodyCap, RequestId
+from service.openapi import document
 from service.routes import (
     authzen,
     blocks,
@@ -67,6 +68,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
         app = FastAPIOffline(docs_url="/docs", **about)  # its scripts come from here, not from elsewhere
     else:
         app = FastAPI(docs_url=None, openapi_url=None, **about)
+    app.openapi = document(app)  # type: ignore[method-assign]
     app.state.house = house
     problems.install(app)
     for module in (profiles, images, decisions, authzen, blocks, canaries, policy, pictures, optout, traces, health):

@@ -9,6 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from nightlight import logs
 from nightlight.errors import (
@@ -95,7 +96,7 @@ async def _validation(_request: Request, error: Exception) -> Response:
     return problem(InvalidInput.status, InvalidInput.code, InvalidInput.public, found)
 
 
-async def _http(_request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # pragma: no cover - registered for this class
         raise error
     for kind in (NotFound, PayloadTooLarge):
@@ -104,7 +105,18 @@ async def _http(_request: Request, error: Exception) -> Response:
     response = problem(error.status_code, "http", _TITLES.get(error.status_code, "Error"))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
+    if error.status_code == 405:  # noqa: PLR2004 - RFC 9110's number
+        response.headers["Allow"] = ", ".join(_allowed(request))
     return response
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return the methods of every route for this path: each route of ours has one, and names only itself."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches({**request.scope, "method": "OPTIONS"})[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 async def _unexpected(_request: Request, error: Exception) -> Response:

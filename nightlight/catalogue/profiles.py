@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, insert, select, update
 
-from nightlight.catalogue.tables import images, profiles, renditions
+from nightlight.catalogue.tables import images, profiles
 from nightlight.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -46,30 +46,16 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownRendition:
-    """A rendition that can be shown; ``edge`` is its longer side in pixels, ``face_px`` the face budget it kept to.
-
-    ``generation`` is the profile's when it was named.
-    """
-
-    name: str
-    format: str
-    edge: int
-    face_px: int | None
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
 class Shown:
-    """What a decision needs of one profile: the profile, the band its image came under, its renditions.
+    """What a decision needs of one profile: the profile, and the band its image came under.
 
-    These are by tier, and of one tier by variant.
+    ``image_id`` is that of its ready image, None where there is none.
     """
 
     profile: Profile
+    image_id: ImageId | None
     image_band: str | None
     released: bool
-    renditions: dict[str, list[ShownRendition]]
     blurhash: str | None
 
 
@@ -172,35 +158,15 @@ class Profiles:
     def shown(self, profile_ids: Sequence[ProfileId]) -> dict[ProfileId, Shown]:
         """Return what decisions need of these live profiles, in one query; others are left out."""
         query = (
-            select(
-                *_COLUMNS,
-                images.c.band.label("image_band"),
-                images.c.released,
-                renditions.c.tier,
-                renditions.c.name,
-                renditions.c.format,
-                renditions.c.width,
-                renditions.c.height,
-                renditions.c.face_px,
-                renditions.c.generation.label("named_in"),
-                images.c.blurhash,
-            )
+            select(*_COLUMNS, images.c.image_id, images.c.band, images.c.released, images.c.blurhash)
             .select_from(profiles)
             .outerjoin(images, and_(images.c.image_id == profiles.c.current_image_id, images.c.state == "ready"))
-            .outerjoin(renditions, renditions.c.image_id == images.c.image_id)
             .where(profiles.c.profile_id.in_(profile_ids), profiles.c.state == LIVE)
-            .order_by(renditions.c.variant)
         )
         found: dict[ProfileId, Shown] = {}
-        for row in self._connection.execute(query):
-            known = found.get(row.profile_id)
-            if known is None:
-                known = Shown(_profile(row), row.image_band, bool(row.released), {}, row.blurhash)
-                found[row.profile_id] = known
-            if row.tier is not None:
-                edge = max(row.width, row.height)
-                shown = ShownRendition(row.name, row.format, edge, row.face_px, row.named_in)
-                known.renditions.setdefault(row.tier, []).append(shown)
+        for row in self._connection.execute(query).all():
+            image_id, band, released, blurhash = row[len(_COLUMNS) :]
+            found[row[0]] = Shown(_profile(row), image_id, band, bool(released), blurhash)
         return found
 
 

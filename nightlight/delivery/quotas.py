@@ -112,9 +112,12 @@ class InProcess:
         if viewer_id is None:
             return [True] * len(wanted)
         found = []
+        hour, kept = now_us // HOUR_US, {}
         for one in wanted:
-            mine = bucket("viewer", viewer_id, one.per_hour)
-            given = self._set(f"given:{mine.name}:{now_us // HOUR_US}")
+            if one.per_hour not in kept:
+                mine = bucket("viewer", viewer_id, one.per_hour)
+                kept[one.per_hour] = mine, self._set(f"given:{mine.name}:{hour}")
+            mine, given = kept[one.per_hour]
             free = one.profile_id in given
             allowed = free or self._take(mine, 1, now_us) == 1
             if allowed:

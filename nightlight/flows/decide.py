@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight import logs, metrics
 from nightlight.delivery.names import EXTENSIONS, Names, object_key
@@ -19,15 +19,17 @@ from nightlight.flows.count import DecisionCounter, openness
 from nightlight.flows.declare import band_now
 from nightlight.flows.guard import Guard
 from nightlight.flows.relate import Claim, Relate, Settled
-from nightlight.ids import ProfileId, is_profile_id
+from nightlight.ids import ImageId, ProfileId, is_profile_id
 from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.profiles import Shown, ShownRendition
+    from nightlight.catalogue.images import ShownRendition
+    from nightlight.catalogue.profiles import Shown
     from nightlight.clock import Clock
     from nightlight.delivery.tokens import UrlSigner
     from nightlight.flows.policy_in_use import InUse, PolicyInUse
+    from nightlight.policy.documents import Tier
 
 MAX_ITEMS = 500
 
@@ -84,6 +86,20 @@ class _Asked:
     viewer_id: str | None
     now: datetime
     count: bool
+
+
+class _Decided(NamedTuple):
+    """What the policy gives, before it is known what there is to show; ``tier`` is None where nothing may be."""
+
+    inputs: Mapping[str, str]
+    outcome: Outcome
+    tier: Tier | None
+    shown: Shown | None
+    because: str
+
+
+# What there is to show, by image and tier.
+_Renditions = Mapping[tuple[ImageId, str], Sequence["ShownRendition"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +190,21 @@ class Decide:
             with self.catalogue.reading() as tx:
                 shown = tx.profiles.shown(profile_ids)
                 blocked = tx.blocks.of_viewer(asked.viewer_id, profile_ids) if asked.viewer_id else set()
+            settled = self.relate.settle(asked.viewer_id, items, blocked, now=int(asked.now.timestamp()))
+            decided = [
+                self._decided(view, asked, said, shown.get(ProfileId(item.profile_id)))
+                for item, said in zip(items, settled, strict=True)
+            ]
+            renditions = self._renditions(decided)
         except CatalogueUnavailable as error:
             logs.get("decide").error("decisions.catalogue_unavailable", count=len(items), detail=str(error))
             return [_Answer({}, none_because("catalogue-unavailable"), None, "placeholder") for _ in items]
-        settled = self.relate.settle(asked.viewer_id, items, blocked, now=int(asked.now.timestamp()))
-        return [
-            self._answer(view, asked, said, shown.get(ProfileId(item.profile_id)))
-            for item, said in zip(items, settled, strict=True)
-        ]
+        return [self._answer(asked, one, renditions) for one in decided]
 
-    def _answer(self, view: InUse, asked: _Asked, settled: Settled, shown: Shown | None) -> _Answer:
+    def _decided(self, view: InUse, asked: _Asked, settled: Settled, shown: Shown | None) -> _Decided:
+        """Return what the policy gives one viewer of one profile, whatever there is to show."""
         if shown is None:
-            return _Answer({}, none_because("unknown-profile"), None, "placeholder", because=settled.because)
+            return _Decided({}, none_because("unknown-profile"), None, None, settled.because)
         profile = shown.profile
         inputs = {
             "subject_age": band_now(profile, asked.now, assertion_days=self.assertion_days),
@@ -207,25 +226,47 @@ class Decide:
         elif asked.count:
             active = outcome if table is view.table else _outcome(view.table, inputs, held_to)
             self._count(view, inputs, active, held_to)
-        rendition = self._variant(shown, outcome.tier, asked.viewer_id)
-        tier = table.tiers.get(outcome.tier)
-        # A rendition made under an earlier recipe of the tier may show more than the policy allows today.
-        if rendition is None or tier is None or rendition.edge > tier.edge or _finer(rendition.face_px, tier.face_px):
-            return _Answer(inputs, outcome, None, "placeholder", because=settled.because)
-        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
-        return _Answer(
-            inputs, outcome, path, "rendition", shown.blurhash or PLACEHOLDER_BLURHASH, because=settled.because
-        )
+        return _Decided(inputs, outcome, table.tiers.get(outcome.tier), shown, settled.because)
 
-    def _variant(self, shown: Shown, tier: str, viewer_id: str | None) -> ShownRendition | None:
+    def _renditions(self, decided: Sequence[_Decided]) -> _Renditions:
+        """Return what there is of the tiers that were decided, in one query."""
+        wanted = [
+            (one.shown.image_id, one.outcome.tier)
+            for one in decided
+            if one.tier is not None and one.shown is not None and one.shown.image_id is not None
+        ]
+        if not wanted:
+            return {}
+        with self.catalogue.reading() as tx:
+            return tx.images.shown([image_id for image_id, _ in wanted], {tier for _, tier in wanted})
+
+    def _answer(self, asked: _Asked, decided: _Decided, renditions: _Renditions) -> _Answer:
+        inputs, outcome, tier, shown, because = decided
+        rendition = self._variant(shown, outcome.tier, renditions, asked.viewer_id) if shown is not None else None
+        # A rendition made under an earlier recipe of the tier may show more than the policy allows today.
+        if (
+            rendition is None
+            or shown is None
+            or tier is None
+            or rendition.edge > tier.edge
+            or _finer(rendition.face_px, tier.face_px)
+        ):
+            return _Answer(inputs, outcome, None, "placeholder", because=because)
+        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
+        return _Answer(inputs, outcome, path, "rendition", shown.blurhash or PLACEHOLDER_BLURHASH, because=because)
+
+    def _variant(
+        self, shown: Shown, tier: str, renditions: _Renditions, viewer_id: str | None
+    ) -> ShownRendition | None:
         """Return the rendition of a tier that a viewer gets; None where there is none."""
+        if shown.image_id is None:
+            return None
         generation = shown.profile.generation
         # What is still named in an earlier generation is being named anew.
-        variants = [one for one in shown.renditions.get(tier, ()) if one.generation == generation]
-        image_id = shown.profile.current_image_id
-        if not variants or image_id is None:
+        variants = [one for one in renditions.get((shown.image_id, tier), ()) if one.generation == generation]
+        if not variants:
             return None
-        return variants[self.names.variant(viewer_id, image_id, len(variants))]
+        return variants[self.names.variant(viewer_id, shown.image_id, len(variants))]
 
     def _count(self, view: InUse, inputs: Mapping[str, str], active: Outcome, held_to: str | None) -> None:
         candidate = None
@@ -238,11 +279,12 @@ class Decide:
 
 
 def _outcome(table: Table, inputs: Mapping[str, str], held_to: str | None) -> Outcome:
-    """Return what a table gives; the more protective of two where the picture is held to another band."""
-    outcome = table.decide(inputs)
-    if held_to in (None, inputs["subject_age"]):
-        return outcome
-    return more_protective(outcome, table.decide({**inputs, "subject_age": held_to}))
+    """Return what a table gives; the more protective of two where the picture is held to another band.
+
+    Both are looked up even where they are the same: how long it takes must not tell whose band has changed.
+    """
+    held = {**inputs, "subject_age": inputs["subject_age"] if held_to is None else held_to}
+    return more_protective(table.decide(inputs), table.decide(held))
 
 
 def _known(table: Table, attribute: str, word: str) -> None:

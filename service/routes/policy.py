@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -34,7 +33,7 @@ class BundleBody(BaseModel):
         """Return the bundle's bytes; raise InvalidInput if they are not base64."""
         try:
             return base64.b64decode(self.bundle, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # binascii.Error is one; so is what says that a character is not ASCII
             message = "bundle must be base64"
             raise InvalidInput(message, pointer="/bundle") from error
 

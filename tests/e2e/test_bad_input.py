@@ -222,3 +222,37 @@ def test_a_large_upload_without_a_token_is_refused_before_it_is_read(stack):
 
 def bearer(client):
     return {"Authorization": f"Bearer {client._token()}"}
+
+
+def test_a_bundle_that_is_not_even_ascii_is_refused_like_any_that_is_no_base64(stack):
+    token = keys.token(stack.folder, scopes=["policy"], subject="t", hours=1)
+    for bundle in ("\u00e9", "a b", "====", "\U0001f600"):
+        answer = httpx.put(
+            f"{stack.url}/v1/policy/candidate", json={"bundle": bundle}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/decisions", "POST"),
+        ("PATCH", f"/v1/images/{'0' * 32}", "DELETE, GET"),
+        ("POST", "/v1/profiles/someone", "DELETE, PUT"),
+        ("DELETE", f"/a/{'a' * 32}.webp", "GET, HEAD"),
+    ],
+)
+def test_another_method_is_told_those_that_there_are(stack, method, path, allowed):
+    answer = httpx.request(method, f"{stack.url}{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+def test_the_openapi_document_tells_of_problems_and_of_the_token(stack):
+    document = httpx.get(f"{stack.url}/openapi.json").json()
+    assert "HTTPValidationError" not in json.dumps(document)
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            told = operation["responses"]
+            assert "422" not in told, (method, path)
+            assert "application/problem+json" in told["4XX"]["content"], (method, path)
+            assert path.startswith("/a/") or operation["security"] == [{"bearer": []}], (method, path)

@@ -74,7 +74,7 @@ def service():
     server.daemon_threads = True  # what is late need not be waited for
     server.script, server.asked, server.connections = [], [], set()
     server.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()

@@ -53,7 +53,7 @@ def graph():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Graph)
     server.status, server.answer, server.asked = 200, None, []
     server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server
     server.shutdown()

@@ -22,7 +22,7 @@ from tests.parity.guess import guessed, timed
 from tests.parity.observe import OUTSIDERS, Observer
 from tests.support.stacks import Embedded
 
-MOST_AUC, LEAST_CHANCE = 0.51, 0.001
+MOST_AUC, LEAST_CHANCE = 0.51, 0.002
 MINORS = ("under_13", "age_13_15", "age_16_17")
 # Quotas are another matter: here nobody must run into one.
 _SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIVERY_REVOCATION_POLL_S": "0.05"}
@@ -31,7 +31,7 @@ _SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIV
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profiles", type=int, default=60)
-    parser.add_argument("--responses", type=int, default=40_000, help="of each class, at least 10,000 count")
+    parser.add_argument("--responses", type=int, default=20_000, help="of each class, at least 10,000 count")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     console = Console()
@@ -55,14 +55,16 @@ def main():
             console.print(f"    {one}")
         guess, decision, picture = _guess(console, client, observer, profile_ids, asked.responses)
         console.print(
-            f"(b) {guess.responses} responses: AUC {guess.auc:.4f}, at most {guess.upper:.4f} ({MOST_AUC} allowed); at one "
-            f"false alarm in a thousand {guess.found} minors named, by chance so many with p = {guess.by_chance:.3f}"
+            f"(b) {guess.responses} responses: AUC {guess.auc:.4f}, at most {guess.upper:.4f} ({MOST_AUC} allowed), by chance "
+            f"with p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand {guess.found} minors named, by chance so "
+            f"many with p = {guess.found_by_chance:.3f}"
         )
         for what, (minor, adult, p) in (("decision", decision), ("picture", picture)):
             console.print(f"(c) {what}: minors {1000 * minor:.3f} ms, adults {1000 * adult:.3f} ms, p = {p:.3f}")
         console.print(f"{time.monotonic() - begin:.0f} s")
         observer.close()
-    told = not differences and guess.upper <= MOST_AUC and guess.by_chance >= LEAST_CHANCE
+    chance = min(guess.auc_by_chance, guess.found_by_chance)
+    told = not differences and guess.upper <= MOST_AUC and chance > LEAST_CHANCE
     if asked.json:
         figures = {
             "differences": len(differences),

@@ -34,7 +34,7 @@ class Receiver(ThreadingHTTPServer):
 @contextmanager
 def receiving():
     server = Receiver()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield server
     finally:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from nightlight.catalogue import images, jobs, migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import Remembered
-from nightlight.catalogue.images import Image, RenditionRow
-from nightlight.catalogue.profiles import Declaration, ShownRendition
+from nightlight.catalogue.images import Image, RenditionRow, ShownRendition
+from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import metadata
 from nightlight.errors import CatalogueUnavailable, Conflict, LeaseLost
 from nightlight.ids import new_image_id, new_job_id, new_original_key
@@ -119,16 +119,15 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
     with catalogue.transaction() as tx:
         tx.images.add_renditions(ready, rows, NOW)
         tx.profiles.set_current(profile_id, pending)
-        assert tx.profiles.shown([profile_id])[profile_id].renditions == {}
+        assert tx.profiles.shown([profile_id])[profile_id].image_id is None
         tx.profiles.set_current(profile_id, ready)
-        assert tx.profiles.shown([profile_id])[profile_id].renditions == {}
+        assert tx.profiles.shown([profile_id])[profile_id].image_id is None
         tx.images.set_state(ready, images.READY, ready_at=NOW)
         shown = tx.profiles.shown([profile_id, "nobody"])
+        renditions = tx.images.shown([ready, pending], {"tiny", "low"})
     assert set(shown) == {profile_id}
-    assert shown[profile_id].renditions == {
-        tier: [ShownRendition(f"{tier}-{ready}", "webp", 3, None, 0)] for tier in ("tiny", "full")
-    }
-    assert shown[profile_id].image_band == "age_13_15"
+    assert (shown[profile_id].image_id, shown[profile_id].image_band) == (ready, "age_13_15")
+    assert renditions == {(ready, "tiny"): [ShownRendition(f"tiny-{ready}", "webp", 3, None, 0)]}
 
 
 def test_uploads_are_numbered_without_gaps_by_many_at_once(catalogue, profile_id):

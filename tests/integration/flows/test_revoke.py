@@ -70,10 +70,9 @@ def keys(found):
 def visible(house, profile_id):
     with house.catalogue.reading() as tx:
         known = tx.profiles.shown([profile_id])[profile_id]
-        return [
-            one.name for tier in known.renditions.values() for one in tier
-            if one.generation == known.profile.generation
-        ]  # fmt: skip
+        tiers = {recipe.tier for recipe in house.recipes}
+        shown = tx.images.shown([known.image_id], tiers) if known.image_id else {}
+    return [one.name for tier in shown.values() for one in tier if one.generation == known.profile.generation]
 
 
 def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house, shown):

@@ -1,0 +1,66 @@
+"""What the OpenAPI document says of every call: the bearer token, and problems (RFC 9457) instead of FastAPI's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+
+from service.problems import MEDIA_TYPE
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable; docs/reference/errors.md lists them."},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901, into the body."},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_METHODS = frozenset({"get", "put", "post", "delete", "head", "patch"})
+_PUBLIC = ("/a/",)
+_BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Ed25519; `scope` opens calls."}
+
+
+def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Return what makes the document of ``app``, once."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None or "Problem" not in app.openapi_schema["components"]["schemas"]:
+            app.openapi_schema = _completed(made())
+        return app.openapi_schema
+
+    return openapi
+
+
+def _completed(document_: dict[str, Any]) -> dict[str, Any]:
+    schemas = document_["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = _PROBLEM
+    document_["components"]["securitySchemes"] = {"bearer": _BEARER}
+    for path, item in document_["paths"].items():
+        for operation in (item[method] for method in _METHODS & item.keys()):
+            responses = operation["responses"]
+            responses.pop("422", None)
+            content = {MEDIA_TYPE: {"schema": _REFERENCE}}
+            responses["4XX"] = {"description": "Refused: the problem says why.", "content": content}
+            responses["5XX"] = {"description": "Not possible at the moment.", "content": content}
+            if not path.startswith(_PUBLIC):
+                operation["security"] = [{"bearer": []}]
+    return document_
