@@ -12,6 +12,7 @@
 #   make bench-matching  perceptual hashes, and the search among ten million of them
 #   make parity         try to tell minors from adults by all that an outsider sees (some five minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
+#   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS="--profiles 1000000 --database URL"
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
@@ -26,10 +27,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching parity api-fuzz fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching bench-delivery parity api-fuzz fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,21s/^# \{0,1\}//p' Makefile
+	@sed -n '2,22s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -84,6 +85,9 @@ bench-mark: setup
 
 bench-matching: setup
 	@$(BIN)/python bench/matching.py $(ARGS)
+
+bench-delivery: setup
+	@$(BIN)/python bench/delivery.py $(ARGS)
 
 parity: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt

@@ -17,7 +17,8 @@ from rich.progress import Progress
 
 from nightlight.cli import keys
 from nightlight.cli.scrapers import drawn
-from tests.parity.flip import declare, flipped, placeholder_of
+from tests.parity.crowd import crowd
+from tests.parity.flip import flipped
 from tests.parity.guess import guessed, timed
 from tests.parity.observe import OUTSIDERS, Observer
 from tests.support.stacks import Embedded
@@ -31,7 +32,7 @@ _SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIV
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profiles", type=int, default=60)
-    parser.add_argument("--responses", type=int, default=20_000, help="of each class, at least 10,000 count")
+    parser.add_argument("--responses", type=int, default=40_000, help="of each class")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     console = Console()
@@ -53,7 +54,7 @@ def main():
         console.print(f"(a) {looked} looks at {len(profile_ids)} profiles under five ages: {len(differences)} differ")
         for one in differences[:10]:
             console.print(f"    {one}")
-        guess, decision, picture = _guess(console, client, observer, profile_ids, asked.responses)
+        guess, decision, picture = _guess(console, stack, client, observer, profile_ids, asked.responses)
         console.print(
             f"(b) {guess.responses} responses: AUC {guess.auc:.4f}, at most {guess.upper:.4f} ({MOST_AUC} allowed), by chance "
             f"with p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand {guess.found} minors named, by chance so "
@@ -64,7 +65,7 @@ def main():
         console.print(f"{time.monotonic() - begin:.0f} s")
         observer.close()
     chance = min(guess.auc_by_chance, guess.found_by_chance)
-    told = not differences and guess.upper <= MOST_AUC and chance > LEAST_CHANCE
+    told = bool(not differences and guess.upper <= MOST_AUC and chance > LEAST_CHANCE)
     if asked.json:
         figures = {
             "differences": len(differences),
@@ -78,40 +79,35 @@ def main():
     return 0 if told else 1
 
 
-def _guess(console, client, observer, profile_ids, responses):
-    """Look at every profile as an adult's and as a minor's, by turns, until there are enough of both."""
+def _guess(console, stack, client, observer, profile_ids, responses):
+    """Look once at each of a crowd, minors and adults by turns; return what a classifier and a clock tell."""
     random = np.random.default_rng(7)
-    placeholder = placeholder_of(client)
-    looks, minor, groups = [], [], []
-    times = {"decision_s": [], "picture_s": []}
-    rounds = max(4, -(-2 * responses // (len(profile_ids) * 60)) // 2 * 2)
-    each = -(-2 * responses // (len(profile_ids) * rounds))
-    order = random.permutation(len(profile_ids))
+    decisions = client.decide("peer", "profile", [(profile_id, "stranger") for profile_id in profile_ids])
+    pool = [(client.fetch(one.url).content, one.blurhash) for one in decisions]
+    minor = np.tile([True, False], responses)
+    bands = [MINORS[int(random.integers(3))] if one else "adult" for one in minor]
+    # Two and two have the same picture; which of the pair is the minor's says nothing of the picture.
+    pool = [one for one in pool for _ in range(2)]
+    looks = []
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("looking", total=rounds * each)
-        for number in range(rounds):
-            # Half are minors in the even rounds, the others in the odd ones: each profile is both equally often.
-            as_minor = {profile_ids[one] for one in order[number % 2 :: 2]}
-            for profile_id in profile_ids:
-                band = MINORS[int(random.integers(3))] if profile_id in as_minor else "adult"
-                declare(client, profile_id, band, placeholder)
-            for _ in range(each):
-                outsider = OUTSIDERS[int(random.integers(3))]
-                pair = {True: [], False: []}
-                for at in random.permutation(len(profile_ids)):
-                    profile_id = profile_ids[at]
-                    look = observer.look(profile_id, *outsider)
-                    looks.append(look)
-                    minor.append(profile_id in as_minor)
-                    groups.append(at)
-                    pair[profile_id in as_minor].append(look)
-                for name, found in times.items():
-                    found += [
-                        (getattr(one, name), getattr(other, name))
-                        for one, other in zip(pair[True], pair[False], strict=False)
-                    ]
-                progress.advance(task)
-    result = guessed(looks, np.array(minor), np.array(groups))
+        making = progress.add_task("making a crowd", total=len(bands))
+        for made in crowd(stack, pool, bands):
+            progress.update(making, completed=made)
+        looking = progress.add_task("looking", total=len(bands))
+        for pair in range(responses):
+            outsider = OUTSIDERS[int(random.integers(3))]
+            both = dict.fromkeys(random.permutation([2 * pair, 2 * pair + 1]))
+            for number in both:
+                both[number] = observer.look(f"crowd-{number:06d}", *outsider)
+            looks += [both[2 * pair], both[2 * pair + 1]]
+            progress.advance(looking, 2)
+    # Profiles with one picture belong together: a picture that was learned must not be met again.
+    groups = (np.arange(len(bands)) // 2) % len(profile_ids)
+    result = guessed(looks, minor, groups)
+    times = {
+        name: [(getattr(looks[at], name), getattr(looks[at + 1], name)) for at in range(0, len(looks), 2)]
+        for name in ("decision_s", "picture_s")
+    }
     return result, timed(times["decision_s"]), timed(times["picture_s"])
 
 

@@ -11,8 +11,7 @@ from scipy.stats import norm, rankdata, wilcoxon
 class Guessed:
     """How well minors were told from adults: the area under the ROC curve, its upper bound (one-sided, 97.5 %, responses
     taken as independent), how many minors were named where one adult in a thousand was; and for both how likely so much
-    is by chance, found by permuting which rounds a profile was a minor in: what a name happens to look like is seen many
-    times over, so responses are not independent."""
+    is by chance, found by permuting who of a pair with the same picture is the minor."""
 
     responses: int
     auc: float
@@ -44,11 +43,14 @@ def guessed(looks, minor, groups, *, seed=0):
     model = HistGradientBoostingClassifier(max_iter=120, random_state=seed)
     made = features(looks)
     scores = cross_val_predict(model, made, minor, groups=groups, cv=GroupKFold(5), method="predict_proba")[:, 1]
-    return judged(scores, minor, groups)
+    return judged(scores, minor, np.arange(len(minor)) // 2)
 
 
 def judged(scores, minor, groups, *, permutations=1000):
-    """Return what scores, higher for whoever looks like a minor, tell apart."""
+    """Return what scores, higher for whoever looks like a minor, tell apart.
+
+    Labels are permuted within ``groups``, all at once in each: what is seen many times over counts once.
+    """
     minors, adults = int(minor.sum()), int((~minor).sum())
     ranks = rankdata(scores)
     auc, found = _told(scores, ranks, minor)
