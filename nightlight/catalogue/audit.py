@@ -42,11 +42,16 @@ class Audit:
         actor: str,
         image_id: ImageId | None = None,
         detail: Mapping[str, str | int] | None = None,
-    ) -> None:
-        """Add one line; it stands or falls with the transaction."""
-        self._connection.execute(
-            insert(audit).values(at=now, event=event, image_id=image_id, actor=actor, detail=dict(detail or {}))
-        )
+    ) -> int:
+        """Add one line and return its number; it stands or falls with the transaction."""
+        values = {"at": now, "event": event, "image_id": image_id, "actor": actor, "detail": dict(detail or {})}
+        number: int = self._connection.execute(insert(audit).values(values).returning(audit.c.entry_id)).scalar_one()
+        return number
+
+    def has(self, number: int) -> bool:
+        """Say whether the line with this number is here: it, and what was changed with it, may be seen."""
+        query = select(audit.c.entry_id).where(audit.c.entry_id == number)
+        return self._connection.execute(query).one_or_none() is not None
 
     def of_image(self, image_id: ImageId) -> list[Entry]:
         """Return the lines about one image, the oldest first."""

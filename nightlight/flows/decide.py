@@ -86,6 +86,7 @@ class _Asked:
     viewer_id: str | None
     now: datetime
     count: bool
+    at_least: int | None = None
 
 
 class _Decided(NamedTuple):
@@ -117,12 +118,15 @@ class Decide:
     placeholder_cache_s: int
     clock: Clock
 
-    def decide(self, viewer: str, context: str, items: Sequence[Claim], asker: Asker) -> list[Decision]:
+    def decide(
+        self, viewer: str, context: str, items: Sequence[Claim], asker: Asker, *, at_least: int | None = None
+    ) -> list[Decision]:
         """Return one decision for each item, in order.
 
         ``asker`` says who looks, so that blocks, proofs, variants and quotas can be theirs. Raises InvalidInput for a
         viewer or context that is no word of the vocabulary; an unknown relation gives that item the placeholder. A
-        catalogue that does not answer gives every item the placeholder.
+        catalogue that does not answer, or does not know of the change ``at_least`` yet, gives every item the
+        placeholder.
         """
         now = self.clock()
         moment = int(now.timestamp())
@@ -130,7 +134,7 @@ class Decide:
             f"/{object_key(self.names.placeholder(), EXTENSION)}", now=moment, life_s=self.placeholder_cache_s
         )
         decisions = []
-        answers = self._answers(_Asked(viewer, context, asker.viewer_id, now, count=True), items)
+        answers = self._answers(_Asked(viewer, context, asker.viewer_id, now, count=True, at_least=at_least), items)
         allowed = iter(self._allowed(asker, items, answers))
         for item, answer in zip(items, answers, strict=True):
             if answer.path is None or not next(allowed):
@@ -188,6 +192,9 @@ class Decide:
         try:
             profile_ids = [ProfileId(item.profile_id) for item in items if is_profile_id(item.profile_id)]
             with self.catalogue.reading() as tx:
+                if asked.at_least is not None and not tx.audit.has(asked.at_least):
+                    logs.get("decide").error("decisions.catalogue_behind", count=len(items))
+                    return [_Answer({}, none_because("catalogue-behind"), None, "placeholder") for _ in items]
                 shown = tx.profiles.shown(profile_ids)
                 blocked = tx.blocks.of_viewer(asked.viewer_id, profile_ids) if asked.viewer_id else set()
             settled = self.relate.settle(asked.viewer_id, items, blocked, now=int(asked.now.timestamp()))

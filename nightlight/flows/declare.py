@@ -31,8 +31,8 @@ class Declare:
 
     def declare(
         self, profile_id: ProfileId, said: Declaration, *, follow_band: bool, actor: str
-    ) -> tuple[Profile, bool]:
-        """Write the declaration; return the profile, and whether it is new.
+    ) -> tuple[Profile, bool, int]:
+        """Write the declaration; return the profile, whether it is new, and the change's number.
 
         ``follow_band`` is the owner's word that pictures uploaded under an earlier band may follow the
         present one; without it they keep their ceiling. Raises InvalidInput for a word that is not known.
@@ -49,14 +49,17 @@ class Declare:
                 revoke(tx, profile_id, now)
             if follow_band:
                 tx.images.release(profile_id)
-            tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
+            number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
             profile = tx.profiles.get(profile_id)
         if profile is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
-        return profile, new
+        return profile, new, number
 
-    def hold(self, profile_id: ProfileId, hold: str, *, actor: str) -> None:
-        """Set whether a report hides the profile's picture; raises NotFound or InvalidInput."""
+    def hold(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
+        """Set whether a report hides the profile's picture; return the change's number.
+
+        Raises NotFound or InvalidInput.
+        """
         self._known("hold", "hold", hold)
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -64,7 +67,7 @@ class Declare:
                 raise NotFound
             if hold != CLEAR:
                 revoke(tx, profile_id, now)
-            tx.audit.append("profile.hold", now=now, actor=actor, detail={"hold": hold})
+            return tx.audit.append("profile.hold", now=now, actor=actor, detail={"hold": hold})
 
     def _known(self, field: str, attribute: str, word: str) -> None:
         known = self.words()[attribute]

@@ -115,8 +115,8 @@ class Block:
     catalogue: Catalogue
     clock: Clock
 
-    def block(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> None:
-        """Keep a viewer from seeing a profile, whatever else is said of the two."""
+    def block(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> int:
+        """Keep a viewer from seeing a profile, whatever else is said of the two; return the change's number."""
         if profile_id == viewer_id:
             message = "nobody blocks themselves"
             raise InvalidInput(message, pointer="/viewer_id")
@@ -124,11 +124,11 @@ class Block:
         with self.catalogue.transaction() as tx:
             if tx.blocks.add(profile_id, viewer_id, now):
                 revoke(tx, profile_id, now)
-                tx.audit.append("block.added", now=now, actor=actor)
+            return tx.audit.append("block.added", now=now, actor=actor)
 
-    def unblock(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> None:
-        """Take a block away; it is no error if there is none."""
+    def unblock(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> int:
+        """Take a block away; it is no error if there is none. Returns the change's number."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            if tx.blocks.remove(profile_id, viewer_id):
-                tx.audit.append("block.removed", now=now, actor=actor)
+            tx.blocks.remove(profile_id, viewer_id)
+            return tx.audit.append("block.removed", now=now, actor=actor)

@@ -67,15 +67,18 @@ class Revoke:
     catalogue: Catalogue
     clock: Clock
 
-    def profile(self, profile_id: ProfileId, *, actor: str) -> None:
-        """Revoke what was given out of a profile: somebody is no connection any more. Raises NotFound."""
+    def profile(self, profile_id: ProfileId, *, actor: str) -> int:
+        """Revoke what was given out of a profile: somebody is no connection any more; return the change's number.
+
+        Raises NotFound.
+        """
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(profile_id)
             if profile is None or profile.state != "live":
                 raise NotFound
             revoke(tx, profile_id, now)
-            tx.audit.append("profile.revoked", now=now, actor=actor)
+            return tx.audit.append("profile.revoked", now=now, actor=actor)
 
 
 class RevokedNames:

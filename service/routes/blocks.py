@@ -11,6 +11,7 @@ from nightlight.delivery.access import Scope
 from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, requires
+from service.consistency import changed
 
 router = APIRouter(prefix="/v1/blocks", tags=["blocks"], route_class=ScopedRoute)
 
@@ -35,8 +36,7 @@ def block(request: Request, body: BlockBody) -> Response:
     """
     house: ServiceHouse = request.app.state.house
     ids = parse_profile_id(body.profile_id), parse_profile_id(body.viewer_id)
-    house.block.block(*ids, actor=caller(request).subject)
-    return Response(status_code=204)
+    return changed(house.block.block(*ids, actor=caller(request).subject))
 
 
 @router.delete("/{profile_id}/{viewer_id}", status_code=204)
@@ -44,5 +44,5 @@ def block(request: Request, body: BlockBody) -> Response:
 def unblock(request: Request, profile_id: IdPath, viewer_id: IdPath) -> Response:
     """Take a block away; it is no error if there is none."""
     house: ServiceHouse = request.app.state.house
-    house.block.unblock(parse_profile_id(profile_id), parse_profile_id(viewer_id), actor=caller(request).subject)
-    return Response(status_code=204)
+    ids = parse_profile_id(profile_id), parse_profile_id(viewer_id)
+    return changed(house.block.unblock(*ids, actor=caller(request).subject))

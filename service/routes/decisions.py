@@ -17,6 +17,7 @@ from nightlight.flows.relate import Claim
 from nightlight.ids import PROFILE_ID_PATTERN
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, requires
+from service.consistency import CONSISTENCY_PATTERN
 
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
 
@@ -56,6 +57,10 @@ class DecisionsBody(BaseModel):
         default=None,
         description="Where the viewer comes from, in an opaque word of the platform's: a hash of an address prefix, "
         "say. Its viewers share a quota.",
+    )
+    consistency: Annotated[str, Field(pattern=CONSISTENCY_PATTERN)] | None = Field(
+        default=None,
+        description="The `Nightlight-Consistency` of an answer: decide by at least that change, or give placeholders.",
     )
     context: Word = Field(default="profile", description="profile, list, search, suggest, message or export.")
     items: list[ItemBody] = Field(max_length=MAX_ITEMS)
@@ -112,7 +117,8 @@ def decide(request: Request, body: DecisionsBody) -> Response:
     """
     house: ServiceHouse = request.app.state.house
     asker = Asker(body.viewer_id, body.network, caller(request).subject)
-    decisions = house.decide.decide(body.viewer, body.context, body.claims(), asker)
+    at_least = int(body.consistency) if body.consistency else None
+    decisions = house.decide.decide(body.viewer, body.context, body.claims(), asker, at_least=at_least)
     return _json(
         {
             "items": [

@@ -13,6 +13,7 @@ from nightlight.delivery.access import Scope
 from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, requires
+from service.consistency import CONSISTENCY, changed
 from service.forms import upload_body, upload_form
 from service.routes.images import ImageAnswer, image_answer
 
@@ -81,13 +82,14 @@ def declare(request: Request, response: Response, profile_id: ProfileIdPath, bod
     """Declare a profile, or assert its band again. Without it, or once it lapses, the band is `unknown`."""
     house: ServiceHouse = request.app.state.house
     said = Declaration(body.band, body.assurance, body.region, body.choice)
-    profile, new = house.declare.declare(
+    profile, new, number = house.declare.declare(
         parse_profile_id(profile_id),
         said,
         follow_band=body.earlier_pictures == "follow_band",
         actor=caller(request).subject,
     )
     response.status_code = 201 if new else 200
+    response.headers[CONSISTENCY] = str(number)
     return ProfileAnswer(
         profile_id=profile.profile_id,
         band=profile.band,
@@ -117,8 +119,7 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
     placeholder until the pictures have new names, some tenths of a second.
     """
     house: ServiceHouse = request.app.state.house
-    house.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject)
-    return Response(status_code=204)
+    return changed(house.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
 
 
 @router.put("/{profile_id}/hold", status_code=204)
@@ -126,8 +127,7 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
 def hold(request: Request, profile_id: ProfileIdPath, body: HoldBody) -> Response:
     """Hide a reported profile's picture from everybody but its owner, or show it again."""
     house: ServiceHouse = request.app.state.house
-    house.declare.hold(parse_profile_id(profile_id), body.hold, actor=caller(request).subject)
-    return Response(status_code=204)
+    return changed(house.declare.hold(parse_profile_id(profile_id), body.hold, actor=caller(request).subject))
 
 
 @router.post("/{profile_id}/image", status_code=202, openapi_extra=_UPLOAD_BODY)

@@ -144,3 +144,35 @@ def test_a_client_without_keys_vouches_for_nobody(stack, token, client):
     assert why["inputs"]["relation"] == "stranger"
     (why,) = client.explain("peer", "profile", [(PROFILE, "self")])["items"]
     assert why["inputs"]["relation"] == "self"
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_decision_sees_at_least_the_change_whose_token_it_is_given(stack, client):
+    token = keys.token(stack.folder, scopes=["decide", "relate", "ingest", "hold"], subject="platform", hours=1)
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def call(method, path, **body):
+        return httpx.request(method, f"{stack.url}{path}", json=body or None, headers=headers).raise_for_status()
+
+    said = {"band": "adult", "assurance": "verified", "region": "eu"}
+    changes = [
+        call("PUT", "/v1/profiles/consistent", **said),
+        call("POST", "/v1/profiles/consistent/revocations"),
+        call("PUT", "/v1/profiles/consistent/hold", hold="reported"),
+        call("POST", "/v1/blocks", profile_id="consistent", viewer_id="v"),
+        call("DELETE", "/v1/blocks/consistent/v"),
+    ]
+    numbers = [int(change.headers["nightlight-consistency"]) for change in changes]
+    assert numbers == sorted(set(numbers))
+
+    def shown(consistency):
+        body = {"viewer": "peer", "items": [{"profile_id": PROFILE}], "consistency": consistency}
+        (item,) = call("POST", "/v1/decisions", **body).json()["items"]
+        return item["url"].split("?")[0]
+
+    placeholder = client.decide("peer", "profile", [("no-such-profile", "stranger")])[0].url.split("?")[0]
+    eventually(lambda: shown(str(numbers[-1])) != placeholder)
+    assert shown(str(10**17)) == placeholder
+    for wrong in ("0", "-1", "x", "1" * 19, ""):
+        body = {"items": [], "consistency": wrong}
+        assert httpx.post(f"{stack.url}/v1/decisions", json=body, headers=headers).status_code == 422
