@@ -18,7 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import boto3
 import httpx
+from botocore.client import Config
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert
@@ -32,6 +34,7 @@ from nightlight.cli import keys
 from nightlight.cli.embedded import free_port
 from nightlight.clock import system_clock
 from nightlight.delivery.names import Names
+from nightlight.delivery.presign import Presigner
 from nightlight.delivery.relations import prove, proves
 from nightlight.delivery.tokens import UrlSigner
 from nightlight.keyring import KeyRing
@@ -172,6 +175,21 @@ def _measure(console, asked, http, pid, folder, names):
     table.add_row("the placeholder's bytes", f"{cpu:.2f}", f"{wall:.2f}", f"{1000 / cpu:,.0f} pictures")
     figures["urls"] = _micro(50_000, lambda n: signer.url(f"/a/{n}", now=now, life_s=300))
     table.add_row("sign a URL", "", "", f"{figures['urls']:,.0f}")
+    mine = Presigner("http://127.0.0.1:9000", "/bucket", "us-east-1", "access", "secret")
+    figures["presigned"] = _micro(50_000, lambda n: mine.url(f"/a/{n}", now=now, life_s=300))
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    theirs = boto3.client(
+        "s3", endpoint_url=mine.endpoint, region_name=mine.region, aws_access_key_id="access",
+        aws_secret_access_key=mine.secret_access_key, config=config,
+    )  # fmt: skip
+    params = [{"Bucket": "bucket", "Key": f"a/{n}"} for n in range(1000)]
+    figures["boto3"] = _micro(
+        1000, lambda n: theirs.generate_presigned_url("get_object", Params=params[n], ExpiresIn=300)
+    )
+    ratio = figures["presigned"] / figures["boto3"]
+    table.add_row(
+        "presign a URL (SigV4)", "", "", f"{figures['presigned']:,.0f}; {ratio:.0f} x boto3's {figures['boto3']:,.0f}"
+    )
     proof = prove(ring, "v", "p-1", "connection", now=now)
     figures["proofs"] = _micro(50_000, lambda _: proves(ring, proof, "v", "p-1", "connection", now=now, leeway_s=30))
     table.add_row("check a relation proof", "", "", f"{figures['proofs']:,.0f}")

@@ -151,6 +151,13 @@ class StoreSettings(BaseSettings):
     read_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds to wait for an answer.")
 
 
+class UrlKind(StrEnum):
+    """Who checks the URLs that decisions give."""
+
+    SIGNED = "signed"
+    PRESIGNED = "presigned"
+
+
 class DeliverySettings(BaseSettings):
     """Signed URLs."""
 
@@ -167,6 +174,11 @@ class DeliverySettings(BaseSettings):
     )
     base_url: str = Field(
         default="http://127.0.0.1:8080", description="Scheme and host that viewers fetch pictures from."
+    )
+    urls: UrlKind = Field(
+        default=UrlKind.SIGNED,
+        description="`signed`: by the ring, checked by the service or an edge at `base_url`. `presigned`: viewers "
+        "fetch from S3 at `NIGHTLIGHT_STORE_ENDPOINT_URL`, which checks them, and sends no headers of ours.",
     )
     revocation_poll_s: float = Field(
         default=0.25, ge=0.05, le=10, description="Seconds after which a service looks for names that were revoked."

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import re
+from typing import Protocol
 
 from nightlight.keyring import KeyRing
 
@@ -18,6 +19,14 @@ _SIGNATURE_BYTES = 16
 # base64url of 16 bytes is 22 characters and two of padding, which are left out.
 _SIGNATURE = re.compile(r"[A-Za-z0-9_-]{22}")
 _EXPIRY = re.compile(r"[1-9][0-9]{9}")
+
+
+class Signs(Protocol):
+    """What makes the URLs that decisions give."""
+
+    def url(self, path: str, *, now: int, life_s: int) -> tuple[str, int]:
+        """Return (URL, expiry in Unix seconds) for ``path``, valid for at most ``life_s`` and at least half of it."""
+        ...
 
 
 class UrlSigner:
@@ -56,13 +65,19 @@ class UrlSigner:
 
 
 def bucketed_expiry(path: str, *, now: int, life_s: int) -> int:
-    """Return the expiry: the end of the bucket after next, at most ``life_s`` from ``now``.
+    """Return the expiry: the end of the bucket after this one, at most ``life_s`` from ``now``."""
+    begin, bucket = bucket_of(path, now=now, life_s=life_s)
+    return begin + 2 * bucket - (2 * bucket - life_s if 2 * bucket > life_s else 0)
 
-    Buckets are half of ``life_s`` long and begin at an offset that is the path's own.
+
+def bucket_of(path: str, *, now: int, life_s: int) -> tuple[int, int]:
+    """Return (begin, length) of the bucket of time that ``now`` is in: half of ``life_s`` long.
+
+    Buckets begin at an offset that is the path's own.
     """
     bucket = max(1, life_s // 2)
     offset = int.from_bytes(hashlib.blake2s(path.encode(), digest_size=4).digest(), "big") % bucket
-    return ((now + offset) // bucket + 2) * bucket - offset - (2 * bucket - life_s if 2 * bucket > life_s else 0)
+    return (now + offset) // bucket * bucket - offset, bucket
 
 
 def _sign(key: bytes, path: str, expiry: int, key_id: str) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.images import ShownRendition
     from nightlight.catalogue.profiles import Shown
     from nightlight.clock import Clock
-    from nightlight.delivery.tokens import UrlSigner
+    from nightlight.delivery.tokens import Signs
     from nightlight.flows.policy_in_use import InUse, PolicyInUse
     from nightlight.policy.documents import Tier
 
@@ -111,7 +111,7 @@ class Decide:
     policy: PolicyInUse
     counter: DecisionCounter
     names: Names
-    signer: UrlSigner
+    signer: Signs
     relate: Relate
     guard: Guard
     assertion_days: int

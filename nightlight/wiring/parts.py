@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.names import Names
-from nightlight.delivery.tokens import UrlSigner
+from nightlight.delivery.tokens import Signs, UrlSigner
 from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
 from nightlight.flows.relate import Relate
@@ -15,10 +15,11 @@ from nightlight.keyring import KeyRing, decode_key
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
 from nightlight.policy.signing import PublicKeys
-from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, require
+from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, UrlKind, require
 from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
+    from nightlight.delivery.presign import Presigner
     from nightlight.delivery.providers import Provider
     from nightlight.delivery.quotas import Quotas
     from nightlight.settings import RelationSettings
@@ -109,11 +110,28 @@ def name_key(settings: Settings) -> bytes:
     return decode_key(require(settings.delivery.name_key, variable), variable)
 
 
-def delivery(settings: Settings) -> tuple[Names, UrlSigner]:
-    """Return what names renditions and what signs their URLs; raise SettingsRefused."""
+def delivery(settings: Settings) -> tuple[Names, UrlSigner, Signs]:
+    """Return what names renditions, what checks URLs, and what makes those of decisions; raise SettingsRefused."""
     variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
     ring = KeyRing.parse(require(settings.delivery.signing_keys, variable), variable)
-    return Names(name_key(settings)), UrlSigner(ring, settings.delivery.base_url)
+    signer = UrlSigner(ring, settings.delivery.base_url)
+    presigned = settings.delivery.urls is UrlKind.PRESIGNED
+    return Names(name_key(settings)), signer, _presigner(settings) if presigned else signer
+
+
+def _presigner(settings: Settings) -> Presigner:
+    from nightlight.delivery.presign import Presigner
+
+    store = settings.store
+    if store.kind is not StoreKind.S3:
+        message = "NIGHTLIGHT_DELIVERY_URLS=presigned needs NIGHTLIGHT_STORE_KIND=s3"
+        raise SettingsRefused(message)
+    key = require(store.access_key_id, "NIGHTLIGHT_STORE_ACCESS_KEY_ID")
+    secret = require(store.secret_access_key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY")
+    if store.endpoint_url is not None:
+        return Presigner(store.endpoint_url.rstrip("/"), f"/{store.renditions_bucket}", store.region, key, secret)
+    host = f"https://{store.renditions_bucket}.s3.{store.region}.amazonaws.com"
+    return Presigner(host, "", store.region, key, secret)
 
 
 def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) -> dict[str, str]:

@@ -84,7 +84,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    names, signer = delivery(settings)
+    names, signer, signs = delivery(settings)
     policy = policy_in_use(settings, catalogue)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     relate = relations(settings)
@@ -126,7 +126,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             policy,
             counter,
             names,
-            signer,
+            signs,
             relate,
             guard,
             settings.intake.assertion_days,
