@@ -1,10 +1,11 @@
 """``make parity``: try to tell minors from adults by all that an outsider sees; exit 1 if it can be done.
 
-python -m tests.parity [--profiles N] [--responses N] [--json FILE]
+python -m tests.parity [--profiles N] [--responses N] [--seed N] [--looks FILE] [--json FILE]
 """
 
 import argparse
 import json
+import pickle
 import sys
 import tempfile
 import time
@@ -33,6 +34,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profiles", type=int, default=60)
     parser.add_argument("--responses", type=int, default=40_000, help="of each class")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--looks", type=Path, help="write what was seen, with labels, for whoever wants to learn more")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     console = Console()
@@ -54,7 +57,7 @@ def main():
         console.print(f"(a) {looked} looks at {len(profile_ids)} profiles under five ages: {len(differences)} differ")
         for one in differences[:10]:
             console.print(f"    {one}")
-        guess, decision, picture = _guess(console, stack, client, observer, profile_ids, asked.responses)
+        guess, decision, picture = _guess(console, stack, client, observer, profile_ids, asked)
         console.print(
             f"(b) {guess.responses} responses: AUC {guess.auc:.4f}, at most {guess.upper:.4f} ({MOST_AUC} allowed), by chance "
             f"with p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand {guess.found} minors named, by chance so "
@@ -79,9 +82,9 @@ def main():
     return 0 if told else 1
 
 
-def _guess(console, stack, client, observer, profile_ids, responses):
+def _guess(console, stack, client, observer, profile_ids, asked):
     """Look once at each of a crowd, minors and adults by turns; return what a classifier and a clock tell."""
-    random = np.random.default_rng(7)
+    random, responses = np.random.default_rng(asked.seed), asked.responses
     decisions = client.decide("peer", "profile", [(profile_id, "stranger") for profile_id in profile_ids])
     pool = [(client.fetch(one.url).content, one.blurhash) for one in decisions]
     minor = np.tile([True, False], responses)
@@ -103,7 +106,11 @@ def _guess(console, stack, client, observer, profile_ids, responses):
             progress.advance(looking, 2)
     # Profiles with one picture belong together: a picture that was learned must not be met again.
     groups = (np.arange(len(bands)) // 2) % len(profile_ids)
-    result = guessed(looks, minor, groups)
+    if asked.looks:
+        asked.looks.write_bytes(
+            pickle.dumps(([look.loose for look in looks], [look.exact for look in looks], minor, groups))
+        )
+    result = guessed(looks, minor, groups, seed=asked.seed)
     times = {
         name: [(getattr(looks[at], name), getattr(looks[at + 1], name)) for at in range(0, len(looks), 2)]
         for name in ("decision_s", "picture_s")
