@@ -71,8 +71,10 @@ def create_app(house: ServiceHouse) -> FastAPI:
     app.openapi = document(app)  # type: ignore[method-assign]
     app.state.house = house
     problems.install(app)
-    for module in (profiles, images, decisions, authzen, blocks, canaries, policy, pictures, optout, traces, health):
+    modules = (profiles, images, decisions, authzen, blocks, canaries, policy, pictures, optout, traces, health)
+    for module in modules:
         app.include_router(module.router)
+    app.state.routes = [route for module in modules for route in module.router.routes]
     app.add_middleware(
         BodyCap,
         upload_bytes=settings.intake.max_upload_bytes + _MULTIPART_OVERHEAD,

@@ -113,8 +113,8 @@ async def _http(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> list[str]:
     """Return the methods of every route for this path: each route of ours has one, and names only itself."""
     found: set[str] = set()
-    for route in request.app.routes:
-        if route.matches({**request.scope, "method": "OPTIONS"})[0] is not Match.NONE:
+    for route in request.app.state.routes:
+        if route.matches(dict(request.scope))[0] is not Match.NONE:
             found |= getattr(route, "methods", None) or set()
     return sorted(found)
 
