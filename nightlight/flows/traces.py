@@ -137,7 +137,7 @@ class RunTrace:
 
     def forget(self, job_id: str, *, redelivered: bool) -> str:
         """Delete one copy; return how it ended: ``forgotten``, or see Work.run."""
-        return self.work.run(job_id, jobs.FORGET, self._forget, redelivered=redelivered)
+        return self.work.run(job_id, jobs.FORGET, self._forget, redelivered=redelivered, quarantine=_not_forgotten)
 
     def _attempt(self, lease: jobs.Lease) -> str:
         with self.work.catalogue.reading() as tx:
@@ -207,6 +207,14 @@ def _quarantine(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) 
         told = {"trace_id": lease.trace_id, "reason": reason}
         tx.audit.append("trace.quarantined", now=now, actor="worker", detail=told)
         _forget_copy(tx, lease.trace_id, now)
+
+
+def _not_forgotten(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
+    """Say that a copy is still there: whoever reads the log has to delete it."""
+    row = tx.traces.get(lease.trace_id)
+    logs.get("trace").error("copy.not_forgotten", trace_id=lease.trace_id, reason=reason)
+    told: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
+    tx.audit.append("trace.not_forgotten", now=now, actor="worker", detail=told)
 
 
 def _forget_copy(tx: Transaction, trace_id: TraceId, now: datetime) -> None:

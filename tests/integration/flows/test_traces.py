@@ -296,3 +296,14 @@ def test_an_index_that_has_too_much_to_take_in_says_so_and_goes_on_from_there(ho
     with pytest.raises(IndexBehind, match="2 hashes are in the index"):
         house.run.trace.find(data, within_s=1e-9)
     assert house.run.trace.find(data).searched >= 4
+
+
+def test_a_copy_whose_deletion_keeps_crashing_is_told_of(house, published):
+    trace_id = house.accept(image_of(published[1]))
+    assert house.deliver() == ["done"]
+    with house.catalogue.transaction() as tx:
+        mine = (jobs.c.trace_id == trace_id) & (jobs.c.kind == "forget")
+        tx.connection.execute(update(jobs).where(mine).values(crashes=99))
+    assert house.deliver() == ["quarantined"]
+    assert len(house.copies()) == 1
+    assert house.events(trace_id)[-1] == ("trace.not_forgotten", "worker")
