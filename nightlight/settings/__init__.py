@@ -1,0 +1,122 @@
+"""Settings, read once from ``NIGHTLIGHT_*`` environment variables; one class a concern.
+
+Secrets are ``SecretStr``: they print as stars. Where ``NIGHTLIGHT_SECRETS_DIR`` names a folder, a file
+there with a variable's name in lower case gives its value, as container platforms mount secrets.
+``docs/reference/settings.md`` is generated from this module.
+"""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from nightlight.errors import SettingsRefused
+from nightlight.settings.base import require, secrets_dir
+from nightlight.settings.giving import (
+    AuthSettings,
+    DeliverySettings,
+    ProviderKind,
+    QuotaSettings,
+    RelationSettings,
+    UrlKind,
+)
+from nightlight.settings.keeping import CatalogueSettings, PolicySettings, StoreKind, StoreSettings
+from nightlight.settings.pictures import HiddenMarkSettings, IntakeSettings, MarkSettings, MatchingSettings
+from nightlight.settings.running import (
+    CageKind,
+    Deployment,
+    Environment,
+    GeneralSettings,
+    LogSettings,
+    QueueSettings,
+    ServiceSettings,
+    WorkerSettings,
+)
+
+CONCERNS: dict[str, type[BaseSettings]] = {
+    "general": GeneralSettings,
+    "policy": PolicySettings,
+    "catalogue": CatalogueSettings,
+    "queue": QueueSettings,
+    "store": StoreSettings,
+    "delivery": DeliverySettings,
+    "relations": RelationSettings,
+    "quotas": QuotaSettings,
+    "auth": AuthSettings,
+    "intake": IntakeSettings,
+    "service": ServiceSettings,
+    "worker": WorkerSettings,
+    "mark": MarkSettings,
+    "hidden_mark": HiddenMarkSettings,
+    "matching": MatchingSettings,
+    "log": LogSettings,
+}
+
+
+class Settings:
+    """All concerns, read and checked together; frozen once made."""
+
+    general: GeneralSettings
+    policy: PolicySettings
+    catalogue: CatalogueSettings
+    queue: QueueSettings
+    store: StoreSettings
+    delivery: DeliverySettings
+    relations: RelationSettings
+    quotas: QuotaSettings
+    auth: AuthSettings
+    intake: IntakeSettings
+    service: ServiceSettings
+    worker: WorkerSettings
+    mark: MarkSettings
+    hidden_mark: HiddenMarkSettings
+    matching: MatchingSettings
+    log: LogSettings
+
+    def __init__(self) -> None:
+        """Read every concern from the environment; raise SettingsRefused naming each bad variable."""
+        problems: list[str] = []
+        for name, concern in CONCERNS.items():
+            try:
+                object.__setattr__(self, name, concern(**secrets_dir()))
+            except ValidationError as error:
+                prefix = concern.model_config.get("env_prefix", "")
+                for item in error.errors(include_input=False, include_url=False):
+                    variable = prefix + "_".join(str(part) for part in item["loc"]).upper()
+                    problems.append(f"{variable or prefix}: {item['msg']}")
+        if problems:
+            raise SettingsRefused("; ".join(problems))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse: settings do not change while a process runs."""
+        message = f"settings are frozen: {name}"
+        raise AttributeError(message)
+
+
+__all__ = [
+    "CONCERNS",
+    "AuthSettings",
+    "CageKind",
+    "CatalogueSettings",
+    "DeliverySettings",
+    "Deployment",
+    "Environment",
+    "GeneralSettings",
+    "HiddenMarkSettings",
+    "IntakeSettings",
+    "LogSettings",
+    "MarkSettings",
+    "MatchingSettings",
+    "PolicySettings",
+    "ProviderKind",
+    "QueueSettings",
+    "QuotaSettings",
+    "RelationSettings",
+    "ServiceSettings",
+    "Settings",
+    "StoreKind",
+    "StoreSettings",
+    "UrlKind",
+    "WorkerSettings",
+    "require",
+]

@@ -1,0 +1,140 @@
+"""Settings of who is given what: URLs, relations, quotas, tokens."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from nightlight.settings.base import config
+
+
+class UrlKind(StrEnum):
+    """Who checks the URLs that decisions give."""
+
+    SIGNED = "signed"
+    PRESIGNED = "presigned"
+
+
+class ProviderKind(StrEnum):
+    """Who confirms relations that come without a proof."""
+
+    CALLBACK = "callback"
+    OPENFGA = "openfga"
+
+
+class DeliverySettings(BaseSettings):
+    """Signed URLs."""
+
+    model_config = config("NIGHTLIGHT_DELIVERY_")
+
+    signing_keys: SecretStr | None = Field(
+        default=None,
+        description="Key ring of the URL signatures: `id:base64,id:base64`, ids of two characters, keys of at "
+        "least 32 bytes. The first signs; all verify. Rotate by putting a new key first.",
+    )
+    name_key: SecretStr | None = Field(
+        default=None,
+        description="Base64 key, at least 32 bytes, from which the opaque names of renditions are derived.",
+    )
+    base_url: str = Field(
+        default="http://127.0.0.1:8080", description="Scheme and host that viewers fetch pictures from."
+    )
+    urls: UrlKind = Field(
+        default=UrlKind.SIGNED,
+        description="`signed`: by the ring, checked by the service or an edge at `base_url`. `presigned`: viewers "
+        "fetch from S3 at `NIGHTLIGHT_STORE_ENDPOINT_URL`, which checks them, and sends no headers of ours.",
+    )
+    revocation_poll_s: float = Field(
+        default=0.25, ge=0.05, le=10, description="Seconds after which a service looks for names that were revoked."
+    )
+    purge_url: str | None = Field(
+        default=None,
+        description='Told `{"paths": ["/a/...", ...]}` by the workers when pictures are revoked or erased, so that the '
+        "edge forgets them. A job is not done before it has answered with 2xx.",
+    )
+    purge_token: SecretStr | None = Field(default=None, description="Bearer token for the purge hook.")
+    webhook_url: str | None = Field(
+        default=None, description="Sent an event (Standard Webhooks) whenever a profile's picture is revoked."
+    )
+    webhook_key: SecretStr | None = Field(
+        default=None, description="Signs events: `whsk_` and the base64 of an Ed25519 private key's 32 bytes."
+    )
+    hook_timeout_s: float = Field(default=5.0, gt=0, le=60, description="Seconds to wait for either of the two.")
+    placeholder_cache_s: int = Field(
+        default=3600, ge=60, le=86400, description="Longest life of a placeholder's URL, in seconds."
+    )
+
+
+class RelationSettings(BaseSettings):
+    """What it takes for a viewer to count as more than a stranger."""
+
+    model_config = config("NIGHTLIGHT_RELATIONS_")
+
+    keys: SecretStr | None = Field(
+        default=None,
+        description="Key ring of relation proofs, as `id:base64,id:base64`: shared with whoever keeps the platform's "
+        "social graph and signs them. Unset: no proof is good.",
+    )
+    provider: ProviderKind = Field(
+        default=ProviderKind.CALLBACK, description="`callback` or `openfga`: how `provider_url` is asked."
+    )
+    provider_url: str | None = Field(
+        default=None,
+        description="Asked about relations that come without a proof: a callback, or the API of an OpenFGA server. "
+        "Unset: they are strangers.",
+    )
+    provider_token: SecretStr | None = Field(default=None, description="Bearer token for the provider.")
+    provider_timeout_s: float = Field(
+        default=0.25, gt=0, le=10, description="Seconds to wait for the provider, after which all are strangers."
+    )
+    openfga_store: str | None = Field(default=None, description="The OpenFGA store's id.")
+    openfga_model: str | None = Field(default=None, description="The authorization model's id; unset: the newest.")
+    leeway_s: int = Field(default=30, ge=0, le=300, description="Clock difference allowed to proofs, in seconds.")
+
+
+class QuotaSettings(BaseSettings):
+    """How many pictures are given in an hour, besides what the policy allows a viewer."""
+
+    model_config = config("NIGHTLIGHT_QUOTAS_")
+
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis in which all service processes keep quotas together, such as `redis://host/0`. Unset: each "
+        "keeps its own in memory, which the scale deployment refuses in production.",
+    )
+    timeout_s: float = Field(
+        default=0.25, gt=0, le=10, description="Seconds to wait for Redis; then nobody is given a picture."
+    )
+    namespace: str = Field(
+        default="nightlight",
+        pattern=r"^[a-z][a-z0-9._-]{0,63}$",
+        description="What the names of keys in Redis begin with.",
+    )
+    network_per_hour: int = Field(
+        default=60_000, ge=1, le=10**9, description="Pictures an hour for one network, as the platform names it."
+    )
+    tenant_per_hour: int = Field(
+        default=100_000_000, ge=1, le=10**12, description="Pictures an hour for one caller of the API."
+    )
+    profiles_per_hour: int = Field(
+        default=3_000,
+        ge=1,
+        le=10**6,
+        description="Different profiles that a viewer may ask for in a clock hour; who asks for more is given none.",
+    )
+
+
+class AuthSettings(BaseSettings):
+    """Service tokens: who may call which route."""
+
+    model_config = config("NIGHTLIGHT_AUTH_")
+
+    jwks: str | None = Field(
+        default=None,
+        description="The Ed25519 public keys of callers: a JWKS or PEM file, or the https URL of a JWKS.",
+    )
+    issuer: str = Field(default="nightlight-dev", description="`iss` that a token must carry.")
+    audience: str = Field(default="nightlight", description="`aud` that a token must carry.")
+    leeway_s: int = Field(default=30, ge=0, le=300, description="Clock difference allowed, in seconds.")

@@ -1,0 +1,84 @@
+"""Settings of what is kept: the catalogue, the objects, the policy."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from nightlight.settings.base import config
+
+
+class StoreKind(StrEnum):
+    """Where objects are kept."""
+
+    LOCAL = "local"
+    S3 = "s3"
+
+
+class CatalogueSettings(BaseSettings):
+    """The SQL database."""
+
+    model_config = config("NIGHTLIGHT_CATALOGUE_")
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="SQLAlchemy URL, such as `postgresql+psycopg://user:password@host/name`. "
+        "Unset in the embedded deployment: SQLite in the data folder.",
+    )
+    pool_size: int = Field(default=10, ge=1, le=200, description="Connections kept open by one process.")
+    timeout_s: float = Field(
+        default=5.0, gt=0, le=60, description="Seconds to wait for a connection or a lock before giving up."
+    )
+
+
+class StoreSettings(BaseSettings):
+    """The object store: two buckets, and one identity for each kind of process.
+
+    Give the service credentials that may put originals and get renditions; give the workers
+    credentials that may get originals and put renditions. Neither process needs the other's.
+    """
+
+    model_config = config("NIGHTLIGHT_STORE_")
+
+    kind: StoreKind = Field(default=StoreKind.LOCAL, description="`local` (a folder) or `s3`.")
+    endpoint_url: str | None = Field(default=None, description="S3 endpoint; unset for AWS.")
+    region: str = Field(default="us-east-1", description="S3 region.")
+    access_key_id: str | None = Field(default=None, description="This process's S3 access key id.")
+    secret_access_key: SecretStr | None = Field(default=None, description="This process's S3 secret key.")
+    originals_bucket: str = Field(default="nightlight-originals", description="Bucket of the originals.")
+    renditions_bucket: str = Field(default="nightlight-renditions", description="Bucket of the renditions.")
+    connect_timeout_s: float = Field(default=2.0, gt=0, le=30, description="Seconds to wait for a connection.")
+    read_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds to wait for an answer.")
+
+
+class PolicySettings(BaseSettings):
+    """Where the policy pack is."""
+
+    model_config = config("NIGHTLIGHT_POLICY_")
+
+    dir: Path = Field(
+        default=Path("policies"), description="The folder of the policy pack that is used until a bundle is activated."
+    )
+    publisher_keys: Path | None = Field(
+        default=None, description="JWKS of the keys that may sign bundles; unset: none can be activated."
+    )
+    safety_keys: Path | None = Field(
+        default=None, description="JWKS of the keys that may approve a change that opens something."
+    )
+    poll_s: float = Field(
+        default=1.0, ge=0.05, le=60, description="Seconds after which a process looks whether another policy is active."
+    )
+    share_key: SecretStr | None = Field(
+        default=None,
+        description="Base64 key, at least 32 bytes, that chooses which profiles a staged candidate decides for; "
+        "unset: the name key chooses.",
+    )
+    counter_flush_s: float = Field(
+        default=10.0, ge=0.1, le=600, description="Seconds after which counts of decisions are written down."
+    )
+    counter_threshold: int = Field(
+        default=10, ge=1, le=1_000_000, description="Counts below this are left out of what is exported."
+    )

@@ -1,0 +1,88 @@
+"""Settings of pictures: what is taken in, how it is marked, what it is held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from nightlight.settings.base import config
+
+
+class IntakeSettings(BaseSettings):
+    """Caps on uploads, and how long an asserted age band stands."""
+
+    model_config = config("NIGHTLIGHT_INTAKE_")
+
+    # 20 MB holds a 50-megapixel camera JPEG at its usual 3 bits a pixel (50e6 * 3 / 8 = 19 MB).
+    max_upload_bytes: int = Field(default=20_000_000, ge=1_000, le=20_000_000, description="Largest upload, in bytes.")
+    # 50 MP in RGB is 150 MB decoded; a worker of two children stays under half a GB.
+    max_pixels: int = Field(default=50_000_000, ge=1, le=50_000_000, description="Most pixels (width times height).")
+    # The longest side that WebP can hold is 16,383; the cap of 16,384 keeps one power of two for all formats.
+    max_side: int = Field(default=16_384, ge=1, le=16_384, description="Longest side, in pixels.")
+    # A 12-megapixel AVIF takes 124 MB. The cage with that in it stays under 160 MB (docs/performance.md).
+    max_decode_bytes: int = Field(
+        default=125_000_000,
+        ge=1_000_000,
+        le=1_000_000_000,
+        description="Most memory, in bytes, that an upload's header lets its decoding take.",
+    )
+    heic: bool = Field(
+        default=False, description="Accept HEIC too. The workers need the `heic` extra; it is decoded in the cage only."
+    )
+    assertion_days: int = Field(
+        default=30, ge=1, le=365, description="Days after which an asserted age band lapses to `unknown`."
+    )
+    idempotency_hours: int = Field(default=24, ge=1, le=168, description="Hours that an Idempotency-Key is kept.")
+
+
+class MarkSettings(BaseSettings):
+    """The visible mark, in tiers that ask for one. Unset: crescents. It must not say anything about age."""
+
+    model_config = config("NIGHTLIGHT_MARK_")
+
+    text: str = Field(default="", description="Text to draw, at most 40 characters, such as the platform's name.")
+    logo: Path | None = Field(default=None, description="PNG file whose alpha channel is drawn instead of text.")
+    font: Path | None = Field(
+        default=None, description="TrueType or OpenType file for the text; unset: the font that comes with Pillow."
+    )
+
+
+class HiddenMarkSettings(BaseSettings):
+    """The hidden mark, in tiers that ask for one. Only workers, and whoever traces, need its keys."""
+
+    model_config = config("NIGHTLIGHT_HIDDEN_MARK_")
+
+    keys: SecretStr | None = Field(
+        default=None,
+        description="Keys of the hidden mark, as `id:base64,id:base64`: the first marks, all are looked for when "
+        "tracing. Each more takes a search about a second longer; one that is lost can never be read again.",
+    )
+
+
+class MatchingSettings(BaseSettings):
+    """Perceptual hashes, by which found copies are traced."""
+
+    model_config = config("NIGHTLIGHT_MATCHING_")
+
+    index_dir: Path | None = Field(
+        default=None,
+        description="Folder of the index that `nightlight trace` keeps, about 110 bytes a rendition; unset: `index` in "
+        "the data folder. It can be deleted at any time: it is made again from the catalogue.",
+    )
+    lists_dir: Path | None = Field(
+        default=None,
+        description="Folder of hash lists that uploads are held against: each `NAME.csv` is one, with a column `hash` "
+        "and perhaps `quality` and `reference`. What is on one is quarantined. Put what a programme you are a member "
+        "of exports here; no list comes with Nightlight.",
+    )
+    traces_per_hour: int = Field(
+        default=600, ge=1, le=100_000, description="Traces that one caller may ask for over HTTP in an hour."
+    )
+    trace_days: int = Field(
+        default=30,
+        ge=1,
+        le=365,
+        description="Days after which a trace that was asked for over HTTP is forgotten, with a copy that was kept.",
+    )

@@ -1,0 +1,150 @@
+"""Settings of the processes: what kind they are, what they listen on, how they work and log."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings
+
+from nightlight.settings.base import config
+
+
+class Deployment(StrEnum):
+    """Which set of adapters is wired."""
+
+    EMBEDDED = "embedded"
+    SCALE = "scale"
+
+
+class Environment(StrEnum):
+    """How strict the process is with itself."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class CageKind(StrEnum):
+    """How the workers' decoders are shut in."""
+
+    SECCOMP = "seccomp"
+    LIMITS_ONLY = "limits_only"
+
+
+class GeneralSettings(BaseSettings):
+    """What kind of process this is."""
+
+    model_config = config("NIGHTLIGHT_")
+
+    deployment: Deployment = Field(
+        default=Deployment.EMBEDDED,
+        description="`embedded`: everything on this machine, nothing to install. `scale`: PostgreSQL, RabbitMQ, S3.",
+    )
+    environment: Environment = Field(
+        default=Environment.DEVELOPMENT, description="`production` logs JSON and refuses development defaults."
+    )
+    data_dir: Path = Field(default=Path("var"), description="Where the embedded deployment keeps its files.")
+
+
+class QueueSettings(BaseSettings):
+    """The message broker."""
+
+    model_config = config("NIGHTLIGHT_QUEUE_")
+
+    broker_url: SecretStr | None = Field(
+        default=None,
+        description="Celery broker URL, such as `amqp://user:password@host//`. "
+        "Unset in the embedded deployment: a private Redis that `nightlight serve` starts.",
+    )
+    name: str = Field(
+        default="nightlight",
+        pattern=r"^[a-z][a-z0-9._-]{0,63}$",
+        description="What the names of queues and exchanges begin with.",
+    )
+    delivery_limit: int = Field(
+        default=5, ge=1, le=100, description="Deliveries of one message before RabbitMQ dead-letters it."
+    )
+
+
+class ServiceSettings(BaseSettings):
+    """The HTTP service."""
+
+    model_config = config("NIGHTLIGHT_SERVICE_")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.")
+    threads: int = Field(default=16, ge=1, le=256, description="Threads for calls that wait on SQL or S3.")
+    max_json_bytes: int = Field(default=1_000_000, ge=1_000, le=10_000_000, description="Largest JSON body, in bytes.")
+    docs: bool = Field(default=True, description="Whether to serve the OpenAPI page at `/docs`.")
+
+
+class WorkerSettings(BaseSettings):
+    """The workers and their schedule."""
+
+    model_config = config("NIGHTLIGHT_WORKER_")
+
+    concurrency: int = Field(default=2, ge=1, le=256, description="Child processes of one worker.")
+    health_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics pages.")
+    health_port: int = Field(default=8081, ge=0, le=65535, description="Port of the worker's health and metrics pages.")
+    schedule_health_port: int = Field(
+        default=8082, ge=0, le=65535, description="Port of the schedule's health and metrics pages."
+    )
+    cage: CageKind = Field(
+        default=CageKind.SECCOMP,
+        description="`seccomp`: decoders are shut in, or the worker does not start (in development it warns instead). "
+        "`limits_only`: resource limits alone, for systems that have no seccomp.",
+    )
+    decode_memory_bytes: int = Field(
+        default=160_000_000,
+        ge=20_000_000,
+        le=2_000_000_000,
+        description="Address space, in bytes, that one decoder may add to what the idle helper has.",
+    )
+    decode_s: float = Field(default=20.0, gt=0, le=300, description="Seconds after which a decoder is killed.")
+    time_limit_s: int = Field(default=60, ge=5, le=600, description="Seconds after which a render is killed.")
+    lease_s: int = Field(
+        default=120, ge=6, le=3600, description="Seconds a job is leased for; must be more than the time limit."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=20, description="Times an image may bring its worker down before it is quarantined."
+    )
+    shutdown_s: float = Field(
+        default=10.0,
+        ge=0.1,
+        le=600,
+        description="Seconds that running tasks are given when the worker is told to stop.",
+    )
+    backoff_s: float = Field(
+        default=2.0, ge=0.05, le=600, description="Seconds before the second attempt; doubles with each."
+    )
+    relay_interval_s: float = Field(
+        default=0.1, ge=0.01, le=60, description="Seconds between two looks at an empty outbox."
+    )
+    reconcile_interval_s: float = Field(
+        default=10.0, ge=0.05, le=3600, description="Seconds between two searches for jobs that were lost or are due."
+    )
+    requeue_after_s: float = Field(
+        default=60.0, ge=0.1, le=3600, description="Seconds a published job may wait before it is published again."
+    )
+
+    @model_validator(mode="after")
+    def _lease_outlives_the_limit(self) -> WorkerSettings:
+        if self.lease_s <= self.time_limit_s:
+            message = "NIGHTLIGHT_WORKER_LEASE_S must be more than NIGHTLIGHT_WORKER_TIME_LIMIT_S"
+            raise ValueError(message)
+        return self
+
+
+class LogSettings(BaseSettings):
+    """Logs."""
+
+    model_config = config("NIGHTLIGHT_LOG_")
+
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
+        default="info", description="`debug`, `info`, `warning` or `error`."
+    )
+    json_lines: bool | None = Field(
+        default=None, description="JSON lines; unset: only where the environment is `production`."
+    )
