@@ -87,12 +87,14 @@ def test_a_picture_that_keeps_killing_its_worker_is_quarantined_and_others_go_on
 
 
 def processes():
-    """Every process: its parent, and the ticks of processor time (10 ms) that it has used."""
+    """Every process that lives: its parent, and the ticks of processor time (10 ms) that it has used."""
     found = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
                 fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                if fields[0] == "Z":  # it was killed, and its parent has not looked yet
+                    continue
                 found[int(entry.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
     return found
 
@@ -102,12 +104,13 @@ def worker_children(stack):
 
 
 def settled_children(stack):
-    """The worker's children once they stay the same for a second: an earlier test's killings may still be made good."""
-    for _ in range(30):
-        before = set(worker_children(stack))
-        time.sleep(1)
-        if set(worker_children(stack)) == before:
-            return before
+    """The worker's children once they stay the same for a while: an earlier test's killings may still be made good."""
+    looks = []
+    for _ in range(60):
+        looks.append(set(worker_children(stack)))
+        if len(looks) >= 8 and all(one == looks[-1] for one in looks[-8:]):
+            return looks[-1]
+        time.sleep(0.5)
     pytest.fail("the worker's children do not settle")
 
 
