@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from nightlight.catalogue.audit import Audit
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.events import Events
+from nightlight.catalogue.feed import Feed
 from nightlight.catalogue.hashes import Hashes
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
@@ -38,8 +39,8 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "audit", "blocks", "connection", "events", "hashes", "idempotency", "images", "jobs", "matches", "outbox",
-        "policies", "profiles", "revocations", "suspects", "traces",
+        "audit", "blocks", "connection", "events", "feed", "hashes", "idempotency", "images", "jobs", "matches",
+        "outbox", "policies", "profiles", "revocations", "suspects", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -59,6 +60,7 @@ class Transaction:
         self.suspects = Suspects(connection)
         self.matches = Matches(connection)
         self.audit = Audit(connection)
+        self.feed = Feed(connection)
 
 
 class Catalogue:

@@ -159,15 +159,20 @@ class Images:
         )
 
     def shown(
-        self, image_ids: Sequence[ImageId], tiers: Collection[str]
+        self, image_ids: Sequence[ImageId], tiers: Collection[str] | None = None
     ) -> dict[tuple[ImageId, str], list[ShownRendition]]:
-        """Return the renditions of these images in these tiers, by image and tier, in the order of their variants."""
+        """Return the renditions of these images, by image and tier, in the order of their variants.
+
+        ``tiers`` leaves out all others.
+        """
         columns = ("image_id", "tier", "name", "format", "width", "height", "face_px", "generation")
         query = (
             select(*(renditions.c[name] for name in columns))
-            .where(renditions.c.image_id.in_(image_ids), renditions.c.tier.in_(tiers))
+            .where(renditions.c.image_id.in_(image_ids))
             .order_by(renditions.c.variant)
         )
+        if tiers is not None:
+            query = query.where(renditions.c.tier.in_(tiers))
         found: dict[tuple[ImageId, str], list[ShownRendition]] = {}
         for image_id, tier, name, format_, width, height, face_px, generation in self._connection.execute(query).all():
             one = ShownRendition(name, format_, max(width, height), face_px, generation)

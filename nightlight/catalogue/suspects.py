@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ class Suspects:
         """Make a profile a canary."""
         self._connection.execute(insert(canaries).values(profile_id=profile_id, created_at=now))
 
-    def canaries(self) -> frozenset[str]:
-        """Return the canaries."""
-        return frozenset(row.profile_id for row in self._connection.execute(select(canaries.c.profile_id)))
+    def canaries(self, profile_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the profiles that are canaries."""
+        query = select(canaries.c.profile_id).where(canaries.c.profile_id.in_(profile_ids))
+        return frozenset(row.profile_id for row in self._connection.execute(query))

@@ -298,6 +298,19 @@ decision_counts = Table(
     Column("count", BigInteger, nullable=False),
 )
 
+# What decisions were made by and is so no longer: a profile, a rendition's name. Triggers made by
+# the migration fill it. ``txid`` is PostgreSQL's transaction; ``at`` is in Unix seconds of the database.
+changes = Table(
+    "changes",
+    metadata,
+    Column("change_id", _Serial, primary_key=True, autoincrement=True),
+    Column("txid", BigInteger, index=True),
+    Column("kind", String(8), nullable=False),
+    Column("key", String(128), nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
 # Triggers made by the migration refuse UPDATE and DELETE here.
 audit = Table(
     "audit",

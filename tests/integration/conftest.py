@@ -25,3 +25,14 @@ def catalogue(request, tmp_path_factory):
 def buckets():
     with bucket_pair() as pair:
         yield pair
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def fresh(request, tmp_path):
+    """A catalogue of the test's own."""
+    if request.param == "sqlite":
+        with catalogue_at(f"sqlite:///{tmp_path / 'c.sqlite3'}") as made:
+            yield made
+        return
+    with postgres_database() as url, catalogue_at(url) as made:
+        yield made

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from nightlight.catalogue.tables import policy_bundles
 from nightlight.delivery.access import generate_key
 from nightlight.errors import CatalogueUnavailable, PolicyRefused, PolicyRejected
-from nightlight.flows.count import DecisionCounter
+from nightlight.flows.count import DecisionCounter, difference
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.rollout import Rollout
 from nightlight.policy.bundle import build
@@ -20,22 +20,10 @@ from nightlight.policy.diff import diff
 from nightlight.policy.load import load
 from nightlight.policy.signing import PublicKeys, SigningKey, approve
 from tests.conftest import ROOT
-from tests.support.databases import catalogue_at, postgres_database
 
 pytestmark = pytest.mark.integration
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def fresh(request, tmp_path):
-    """A catalogue of the test's own: which policy is in use is one row."""
-    if request.param == "sqlite":
-        with catalogue_at(f"sqlite:///{tmp_path / 'c.sqlite3'}") as made:
-            yield made
-        return
-    with postgres_database() as url, catalogue_at(url) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +128,13 @@ def test_a_bundle_that_is_changed_in_the_database_is_noticed_at_the_next_start(f
 
 def test_counts_add_up_over_processes_and_survive_an_outage(fresh, compiled, monkeypatch):
     counters = [DecisionCounter(fresh, lambda: NOW, flush_s=60) for _ in range(4)]
-    inputs = compiled.space.given((2, 4, 2, 1, 0, 1, 0))
+    cell = ",".join(compiled.space.given((2, 4, 2, 1, 0, 1, 0)).values())
+    opens, same = (difference(7, (32, 60, 30), would) for would in ((128, 60, 30), (32, 60, 30)))
+    assert (opens, same) == ("would_open:7", None)
 
     def work(counter):
         for number in range(50):
-            counter.count(inputs, (32, 60, 30), (7, (128, 60, 30)) if number % 2 else (7, (32, 60, 30)))
+            counter.count([(cell, opens if number % 2 else same)])
             if number % 10 == 0:
                 counter.flush()
 

@@ -1,0 +1,89 @@
+"""What has changed since the last look, of all that decisions are made by.
+
+Rows are written by triggers, so that no change is missed, whoever makes it. On PostgreSQL numbers are given when a row
+is written and seen when its transaction ends, so a later look may meet a lower one: a look therefore begins at the
+oldest transaction that was still running at the look before. What is told twice does no harm.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select
+
+from nightlight.catalogue.tables import changes
+from nightlight.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+PROFILE, NAME = "profile", "name"
+# Rows are kept for so long; who looked last before half of it begins anew.
+KEPT_S = 7200
+# Who missed more than so many begins anew too.
+MOST = 20_000
+CURSOR_PATTERN = r"^[0-9]{1,18}\.[0-9]{1,12}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What has changed, as (kind, key), and where the next look begins; ``anew`` says to forget all that was known."""
+
+    cursor: str
+    changed: list[tuple[str, str]]
+    anew: bool
+
+
+class Feed:
+    """Change rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+        self._postgresql = connection.dialect.name == "postgresql"
+
+    def since(self, cursor: str | None) -> Look:
+        """Return what has changed since a look that ended at ``cursor``; raise InvalidInput if that is none of ours.
+
+        Whoever reads after this, in this transaction or a later one, sees everything up to the new cursor.
+        """
+        begin, looked_at = _parsed(cursor)
+        upto, now = self._position()
+        if cursor is None or begin > upto or now - looked_at > KEPT_S // 2:
+            return Look(f"{upto}.{now}", [], anew=True)
+        fresh = changes.c.txid >= begin if self._postgresql else changes.c.change_id > begin
+        query = select(changes.c.kind, changes.c.key).where(fresh).limit(MOST + 1)
+        rows = self._connection.execute(query).all()
+        if len(rows) > MOST:
+            return Look(f"{upto}.{now}", [], anew=True)
+        return Look(f"{upto}.{now}", list(dict.fromkeys((row[0], row[1]) for row in rows)), anew=False)
+
+    def forget(self) -> None:
+        """Forget what everybody has seen or will not ask for."""
+        self._connection.execute(delete(changes).where(changes.c.at < self._now() - KEPT_S))
+
+    def _position(self) -> tuple[int, int]:
+        if self._postgresql:
+            oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+            upto: int = self._connection.exec_driver_sql(oldest).scalar_one()
+            return upto, self._now()
+        last = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").scalar()
+        return int(last or 0), self._now()
+
+    def _now(self) -> int:
+        clock = "SELECT extract(epoch from clock_timestamp())::bigint"
+        text = clock if self._postgresql else "SELECT CAST(strftime('%s', 'now') AS INTEGER)"
+        now: int = self._connection.exec_driver_sql(text).scalar_one()
+        return now
+
+
+def _parsed(cursor: str | None) -> tuple[int, int]:
+    if cursor is None:
+        return 0, 0
+    if not re.fullmatch(CURSOR_PATTERN, cursor):
+        message = "this is no cursor of the feed"
+        raise InvalidInput(message, pointer="/after")
+    begin, _, looked_at = cursor.partition(".")
+    return int(begin), int(looked_at)

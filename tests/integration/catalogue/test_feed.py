@@ -1,0 +1,165 @@
+"""The feed of changes over real databases: every change is told, whoever makes it and in whatever order it ends."""
+
+import threading
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from nightlight.catalogue.feed import KEPT_S, NAME, PROFILE
+from nightlight.catalogue.tables import canaries, changes, images, profiles, renditions
+from nightlight.errors import InvalidInput
+from tests.support.databases import catalogue_at, postgres_database
+from tests.support.house import START
+
+pytestmark = pytest.mark.integration
+
+
+def look(catalogue, cursor=None):
+    with catalogue.reading() as tx:
+        return tx.feed.since(cursor)
+
+
+def begun(catalogue, profile_id="p"):
+    """A profile with an image and a rendition, written by hand."""
+    with catalogue.transaction() as tx:
+        tx.connection.execute(insert(profiles).values(
+            profile_id=profile_id, state="live", band="adult", assurance="verified", region="eu", choice="connections",
+            hold="clear", asserted_at=START, generation=0, uploads=0, created_at=START))  # fmt: skip
+        tx.connection.execute(insert(images).values(
+            image_id=profile_id * 32, profile_id=profile_id, sequence=1, state="ready", original_key=profile_id,
+            original_bytes=1, format="jpeg", width=1, height=1, band="adult", released=False, created_at=START))  # fmt: skip
+        tx.connection.execute(insert(renditions).values(
+            name=profile_id * 32, image_id=profile_id * 32, tier="tiny", generation=0, recipe="r", format="webp", bytes=1,
+            width=1, height=1, sha256="0" * 64, variant=0, created_at=START))  # fmt: skip
+
+
+CHANGES = {
+    "a declaration": lambda tx: tx.connection.execute(update(profiles).values(band="unknown")),
+    "a report": lambda tx: tx.profiles.set_hold("p", "reported"),
+    "a generation": lambda tx: tx.profiles.raise_generation("p"),
+    "a deletion": lambda tx: tx.profiles.delete("p"),
+    "another picture": lambda tx: tx.profiles.set_current("p", "p" * 32),
+    "a release": lambda tx: tx.images.release("p"),
+    "a state": lambda tx: tx.images.set_state("p" * 32, "deleted"),
+    "another name": lambda tx: tx.images.rename("p" * 32, "q" * 32, 1),
+    "no renditions": lambda tx: tx.connection.execute(delete(renditions)),
+    "a block": lambda tx: tx.blocks.add("p", "v", START),
+    "a canary": lambda tx: tx.suspects.plant("p", START),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_is_told_and_only_once_it_counts(fresh, change):
+    begun(fresh)
+    seen = look(fresh)
+    assert seen.anew
+    with pytest.raises(RuntimeError), fresh.transaction() as tx:
+        CHANGES[change](tx)
+        raise RuntimeError
+    again = look(fresh, seen.cursor)
+    assert (again.changed, again.anew) == ([], False)
+    with fresh.transaction() as tx:
+        CHANGES[change](tx)
+    told = look(fresh, again.cursor)
+    assert (PROFILE, "p") in told.changed
+    assert not told.anew
+    assert look(fresh, told.cursor).changed == []
+
+
+def test_blocks_and_canaries_that_end_are_told_too(fresh):
+    begun(fresh)
+    with fresh.transaction() as tx:
+        tx.blocks.add("p", "v", START)
+        tx.suspects.plant("p", START)
+    cursor = look(fresh).cursor
+    with fresh.transaction() as tx:
+        tx.blocks.remove("p", "v")
+    told = look(fresh, cursor)
+    assert told.changed == [(PROFILE, "p")]
+    with fresh.transaction() as tx:
+        tx.connection.execute(delete(canaries))
+    assert look(fresh, told.cursor).changed == [(PROFILE, "p")]
+
+
+def test_revoked_names_are_told(fresh):
+    begun(fresh)
+    cursor = look(fresh).cursor
+    with fresh.transaction() as tx:
+        tx.revocations.add("p", START)
+    told = look(fresh, cursor)
+    assert told.changed == [(NAME, "p" * 32)]
+    with fresh.transaction() as tx:
+        tx.revocations.drop("p" * 32, ["p" * 32])
+    assert look(fresh, told.cursor).changed == []
+
+
+def test_a_change_that_began_first_and_ends_last_is_not_missed():
+    """PostgreSQL gives numbers when rows are written and shows them when their transactions end."""
+    with postgres_database() as url, catalogue_at(url) as catalogue:
+        begun(catalogue, "a")
+        begun(catalogue, "b")
+        cursor = look(catalogue).cursor
+        with catalogue.transaction() as slow:
+            slow.profiles.raise_generation("a")
+            with catalogue.transaction() as quick:
+                quick.profiles.raise_generation("b")
+            first = look(catalogue, cursor)
+            assert first.changed == [(PROFILE, "b")]
+            still = look(catalogue, first.cursor)
+            assert (PROFILE, "a") not in still.changed
+        last = look(catalogue, still.cursor)
+        assert (PROFILE, "a") in last.changed
+        assert look(catalogue, last.cursor).changed == []
+
+
+def reread(catalogue, cursor, known):
+    """Read again what is told, and nothing else."""
+    told = look(catalogue, cursor)
+    with catalogue.reading() as tx:
+        for kind, key in told.changed:
+            if kind == PROFILE:
+                known[key] = tx.profiles.get(key).generation
+    return told.cursor
+
+
+def test_under_many_writers_no_change_is_missed(fresh):
+    people = "abcdefgh"
+    for profile_id in people:
+        begun(fresh, profile_id)
+    cursor = look(fresh).cursor
+    known = dict.fromkeys(people, 0)
+
+    def write(profile_id):
+        for _ in range(25):
+            with fresh.transaction() as tx:
+                tx.profiles.raise_generation(profile_id)
+
+    writers = [threading.Thread(target=write, args=(one,)) for one in people]
+    for thread in writers:
+        thread.start()
+    while any(thread.is_alive() for thread in writers):
+        cursor = reread(fresh, cursor, known)
+    reread(fresh, cursor, known)
+    assert known == dict.fromkeys(people, 25)
+
+
+def test_who_was_away_for_long_or_comes_from_elsewhere_begins_anew(fresh):
+    begun(fresh)
+    begin, at = look(fresh).cursor.split(".")
+    assert look(fresh, f"{begin}.{int(at) - KEPT_S}").anew
+    assert look(fresh, f"{int(begin) + 10**9}.{at}").anew
+    for wrong in ("", "1", "x.1", "1.x", "-1.1", "1.1.1", "9" * 30 + ".1", "1.1\n"):
+        with pytest.raises(InvalidInput):
+            look(fresh, wrong)
+
+
+def test_old_changes_are_forgotten_and_numbers_go_on(fresh):
+    begun(fresh)
+    with fresh.transaction() as tx:
+        tx.connection.execute(update(changes).values(at=changes.c.at - KEPT_S - 1))
+        tx.feed.forget()
+        assert tx.connection.execute(select(changes)).all() == []
+    cursor = look(fresh).cursor
+    with fresh.transaction() as tx:
+        tx.profiles.raise_generation("p")
+    assert look(fresh, cursor).changed == [(PROFILE, "p")]
