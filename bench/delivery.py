@@ -1,8 +1,11 @@
-"""What decisions and pictures cost: CPU a request of the service, beside the wall time, medians of rounds.
+"""What decisions and pictures cost: CPU time of the server for each, beside the wall time, medians of rounds.
 
-python bench/delivery.py [--profiles N] [--rounds N] [--database URL] [--json FILE]
+python bench/delivery.py [--profiles N] [--rounds N] [--json FILE]     one service process over SQLite, one client
+python bench/delivery.py --flat                                        from 10^3 to 10^6 profiles in PostgreSQL
+python bench/delivery.py --edge                                        nginx with our checks beside nginx with a file
 
-One service process, one client; the catalogue is SQLite unless a PostgreSQL is named. Loads are bounded.
+The last two want the services of infra/dev/services.sh: `infra/dev/test.sh python bench/delivery.py --flat`. All loads
+are bounded and end by themselves.
 """
 
 from __future__ import annotations
@@ -11,190 +14,291 @@ import argparse
 import base64
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
-import httpx
 from botocore.client import Config
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.load import Connection, latencies, request, rounds
+from bench.profiles import PICTURE, fill, name_of
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import images, profiles, renditions
 from nightlight.cli import keys
 from nightlight.cli.embedded import free_port
-from nightlight.clock import system_clock
-from nightlight.delivery.names import Names
+from nightlight.client import NightlightClient
+from nightlight.client.local import LocalClient, Terms
 from nightlight.delivery.presign import Presigner
+from nightlight.delivery.quotas import InProcess, Limits
 from nightlight.delivery.relations import prove, proves
 from nightlight.delivery.tokens import UrlSigner
 from nightlight.keyring import KeyRing
+from nightlight.policy.bundle import build
+from nightlight.policy.compile import compile_folder
+from nightlight.policy.signing import PublicKeys, SigningKey
 
 ROOT = Path(__file__).parents[1]
-TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
 BATCH = 100
+HOT = 5_000
 
 
-def _fill(catalogue, names, count):
-    now = system_clock()
-    with catalogue.transaction() as tx:
-        for begin in range(0, count, 1000):
-            ids = range(begin, min(begin + 1000, count))
-            tx.connection.execute(insert(profiles), [
-                {"profile_id": f"p-{n}", "state": "live", "band": "age_16_17", "assurance": "verified", "region": "eu",
-                 "choice": "connections", "hold": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
-                 "current_image_id": f"{n:032x}", "created_at": now} for n in ids])  # fmt: skip
-            tx.connection.execute(insert(images), [
-                {"image_id": f"{n:032x}", "profile_id": f"p-{n}", "sequence": 1, "state": "ready", "original_key": f"o/{n}",
-                 "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": "age_16_17", "released": False,
-                 "created_at": now, "ready_at": now, "blurhash": "L" * 36} for n in ids])  # fmt: skip
-            tx.connection.execute(insert(renditions), [
-                {"name": names.rendition(f"{n:032x}", tier, 0, "r"), "image_id": f"{n:032x}", "tier": tier, "generation": 0,
-                 "recipe": "r", "format": "webp", "bytes": 6000, "width": edge, "height": edge, "sha256": "0" * 64,
-                 "face_px": face, "variant": 0, "created_at": now}
-                for n in ids for tier, (edge, face) in TIERS.items()])  # fmt: skip
+@contextmanager
+def serving(folder, url, **settings):
+    """One service process over a catalogue; (process, port)."""
+    port = free_port()
+    environment = {
+        **os.environ, **keys.environment(folder), "NIGHTLIGHT_DATA_DIR": str(folder), "NIGHTLIGHT_CATALOGUE_URL": url,
+        "NIGHTLIGHT_SERVICE_PORT": str(port), "NIGHTLIGHT_LOG_LEVEL": "error", "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
+        "NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_QUOTAS_NETWORK_PER_HOUR": "1000000000",
+        "NIGHTLIGHT_DELIVERY_BASE_URL": f"http://127.0.0.1:{port}", **settings,
+    }  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment)
+    try:
+        wait_for(port)
+        yield process, port
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
-def _cpu(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def wait_for(port):
+    for _ in range(300):
+        try:
+            Connection(port).socket.close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    message = "the server did not start"
+    raise SystemExit(message)
 
 
-def _rounds(rounds, each, pid, call):
-    """Medians over rounds of (CPU of the service, wall time) for one call, in ms."""
-    cpu, wall = [], []
-    for _ in range(rounds):
-        begin, used = time.perf_counter(), _cpu(pid)
-        for number in range(each):
-            call(number)
-        wall.append(1000 * (time.perf_counter() - begin) / each)
-        cpu.append(1000 * (_cpu(pid) - used) / each)
-    return statistics.median(cpu), statistics.median(wall)
+def bodies(folder, ids, relation, many=40):
+    """Requests for decisions about profiles drawn from ``ids``; what the policy allows a viewer is not passed."""
+    ring, now, drawn = keys.relation_keys(folder), int(time.time()), random.Random(7)
+    made = []
+    for number in range(many):
+        items = [{"profile_id": f"p-{drawn.randrange(ids)}", "relation": relation} for _ in range(BATCH)]
+        viewer = f"v-{number}"
+        if relation != "stranger":
+            for item in items:
+                item["proof"] = prove(ring, viewer, item["profile_id"], relation, now=now, life_s=3600)
+        made.append(json.dumps({"viewer": "adult", "context": "list", "viewer_id": viewer, "items": items}).encode())
+    return made
 
 
-def _micro(count, call):
+def posts(folder, made):
+    token = keys.token(folder, scopes=["decide"], subject="bench", hours=1)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return [request("POST", "/v1/decisions", headers, body) for body in made]
+
+
+def micro(count, call):
     begin = time.process_time()
     for number in range(count):
         call(number)
     return count / (time.process_time() - begin)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--profiles", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--database", help="SQLAlchemy URL of an empty PostgreSQL database")
-    parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    console, figures = Console(), {}
+def whole(asked, console):
+    figures = {}
+    table = Table(title=f"one service process, {asked.profiles:,} profiles in SQLite, {HOT:,} asked for")
+    for column in ("call", "CPU ms", "wall ms", "a second and core"):
+        table.add_column(column, justify="right")
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         keys.init(folder)
-        port = free_port()
-        url = asked.database or f"sqlite:///{folder}/catalogue.sqlite3"
-        environment = {
-            **os.environ, **keys.environment(folder), "NIGHTLIGHT_DATA_DIR": str(folder), "NIGHTLIGHT_CATALOGUE_URL": url,
-            "NIGHTLIGHT_SERVICE_PORT": str(port), "NIGHTLIGHT_LOG_LEVEL": "error",
-            "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"), "NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000",
-        }  # fmt: skip
+        url = f"sqlite:///{folder}/catalogue.sqlite3"
         catalogue = Catalogue(url)
         migrate.upgrade(catalogue.engine)
-        names = Names(base64.b64decode(environment["NIGHTLIGHT_DELIVERY_NAME_KEY"]))
-        _fill(catalogue, names, asked.profiles)
-        service = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment)
-        try:
-            base = f"http://127.0.0.1:{port}"
-            http = httpx.Client(base_url=base, timeout=20)
-            _wait(http)
-            figures = _measure(console, asked, http, service.pid, folder, names)
-        finally:
-            service.terminate()
-            service.wait(20)
-            catalogue.close()
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        fill(catalogue, asked.profiles)
+        with serving(folder, url) as (process, port):
+            for relation in ("stranger", "connection"):
+                made = posts(folder, bodies(folder, HOT, relation))
+                used, wall = rounds(asked.rounds, 400, process.pid, port, made)
+                spread = latencies(port, made, rate=500 / used, seconds=5)
+                figures[f"decisions, {relation}"] = {
+                    "cpu_ms": used,
+                    "wall_ms": wall,
+                    "per_s": 1000 * BATCH / used,
+                    **spread,
+                }
+                said = f"{1000 * BATCH / used:,.0f} decisions; p50 {spread['p50_ms']:.1f}, p99 {spread['p99_ms']:.1f} ms at half load"
+                table.add_row(f"{BATCH} decisions, {relation}", f"{used:.3f}", f"{wall:.3f}", said)
+            path = picture(folder)
+            used, wall = rounds(asked.rounds, 4000, process.pid, port, [request("GET", path, {}, b"")])
+            figures["picture"] = {"cpu_ms": used, "wall_ms": wall, "per_s": 1000 / used}
+            table.add_row(
+                f"a picture of {len(PICTURE):,} bytes", f"{used:.3f}", f"{wall:.3f}", f"{1000 / used:,.0f} pictures"
+            )
+            in_process(folder, port, table, figures)
+        catalogue.close()
+        primitives(folder, table, figures)
+    console.print(table)
+    return figures
 
 
-def _wait(http):
-    for _ in range(300):
-        try:
-            if http.get("/healthz").status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    message = "the service did not start"
-    raise SystemExit(message)
+def picture(folder):
+    """Put one picture into the store; return the path that it is fetched by."""
+    name = name_of(0, "tiny")
+    put = folder / "objects/renditions/a"
+    import hashlib
+    from io import BytesIO
+
+    from nightlight.store.local import LocalStore
+
+    store = LocalStore(put.parents[0])
+    digest = hashlib.sha256(PICTURE).hexdigest()
+    store.put(f"a/{name}.webp", BytesIO(PICTURE), sha256=digest, content_type="image/webp", cache_control="no-store")
+    signing = KeyRing.parse(keys.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
+    url, _ = UrlSigner(signing, "").url(f"/a/{name}.webp", now=int(time.time()), life_s=3600)
+    return url
 
 
-def _measure(console, asked, http, pid, folder, names):
-    token = keys.token(folder, scopes=["decide"], subject="bench", hours=1)
-    ring = keys.relation_keys(folder)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+def in_process(folder, port, table, figures):
+    """The same decisions inside this process."""
+    token = keys.token(folder, scopes=["local", "decide", "policy"], subject="bench", hours=1)
+    publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
+    with NightlightClient(f"http://127.0.0.1:{port}", token=token) as client:
+        client.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
+        time.sleep(1.5)
+        quotas = InProcess(Limits(10**9, 10**12))
+        terms = Terms(relation_keys=keys.relation_keys(folder), vouches=True, quotas=quotas)
+        with LocalClient(client, PublicKeys.of(publisher), terms) as local:
+            if local.problem is not None:
+                raise SystemExit(local.problem)
+            for relation, proved in (("stranger", False), ("connection", False), ("connection", True)):
+                asked = [json.loads(body) for body in bodies(folder, HOT, relation)]
+                items = [
+                    [(one["profile_id"], relation, one["proof"] if proved else None) for one in body["items"]]
+                    for body in asked
+                ]
+
+                def decide(number, items=items):
+                    local.decide("adult", "list", items[number % 40], viewer_id=f"v-{number % 40}")
+
+                micro(200, decide)
+                found = statistics.median(micro(500, decide) for _ in range(5)) * BATCH
+                name = f"in process, {relation}{', proved' if proved else ''}"
+                figures[name] = found
+                table.add_row(name, f"{1000 * BATCH / found:.3f}", "", f"{found:,.0f} decisions")
+
+
+def primitives(folder, table, figures):
     now = int(time.time())
-
-    def body(number, relation):
-        ids = [f"p-{(number * BATCH + one) % asked.profiles}" for one in range(BATCH)]
-        items = [{"profile_id": one, "relation": relation} for one in ids]
-        if relation != "stranger":
-            items = [
-                {**one, "proof": prove(ring, "v", one["profile_id"], relation, now=now, life_s=3600)} for one in items
-            ]
-        return json.dumps({"viewer": "peer", "context": "list", "viewer_id": "v", "items": items}).encode()
-
     signing = KeyRing.parse(keys.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
     signer = UrlSigner(signing, "http://127.0.0.1")
-    figures = {}
-    table = Table(title=f"one service process, {asked.profiles} profiles")
-    for column in ("call", "CPU ms", "wall ms", "a second and core"):
-        table.add_column(column, justify="right")
-    for relation in ("stranger", "connection"):
-        bodies = [body(number, relation) for number in range(40)]
-        cpu, wall = _rounds(
-            asked.rounds,
-            40,
-            pid,
-            lambda number, b=bodies: http.post("/v1/decisions", content=b[number], headers=headers),
-        )
-        figures[f"decisions, {relation}"] = {"cpu_ms": cpu, "wall_ms": wall, "per_s": 1000 * BATCH / cpu}
-        table.add_row(
-            f"{BATCH} decisions, {relation}", f"{cpu:.2f}", f"{wall:.2f}", f"{1000 * BATCH / cpu:,.0f} decisions"
-        )
-    path, _ = signer.url(f"/a/{names.placeholder()}.webp", now=now, life_s=3600)
-    path = path.removeprefix("http://127.0.0.1")
-    cpu, wall = _rounds(asked.rounds, 200, pid, lambda _: http.get(path))
-    figures["picture"] = {"cpu_ms": cpu, "wall_ms": wall, "per_s": 1000 / cpu}
-    table.add_row("the placeholder's bytes", f"{cpu:.2f}", f"{wall:.2f}", f"{1000 / cpu:,.0f} pictures")
-    figures["urls"] = _micro(50_000, lambda n: signer.url(f"/a/{n}", now=now, life_s=300))
+    figures["urls"] = statistics.median(
+        micro(50_000, lambda n: signer.url(f"/a/{n}", now=now, life_s=300)) for _ in range(5)
+    )
     table.add_row("sign a URL", "", "", f"{figures['urls']:,.0f}")
     mine = Presigner("http://127.0.0.1:9000", "/bucket", "us-east-1", "access", "secret")
-    figures["presigned"] = _micro(50_000, lambda n: mine.url(f"/a/{n}", now=now, life_s=300))
+    figures["presigned"] = micro(50_000, lambda n: mine.url(f"/a/{n}", now=now, life_s=300))
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     theirs = boto3.client(
         "s3", endpoint_url=mine.endpoint, region_name=mine.region, aws_access_key_id="access",
         aws_secret_access_key=mine.secret_access_key, config=config,
     )  # fmt: skip
     params = [{"Bucket": "bucket", "Key": f"a/{n}"} for n in range(1000)]
-    figures["boto3"] = _micro(
+    figures["boto3"] = micro(
         1000, lambda n: theirs.generate_presigned_url("get_object", Params=params[n], ExpiresIn=300)
     )
     ratio = figures["presigned"] / figures["boto3"]
     table.add_row(
         "presign a URL (SigV4)", "", "", f"{figures['presigned']:,.0f}; {ratio:.0f} x boto3's {figures['boto3']:,.0f}"
     )
+    ring = keys.relation_keys(folder)
     proof = prove(ring, "v", "p-1", "connection", now=now)
-    figures["proofs"] = _micro(50_000, lambda _: proves(ring, proof, "v", "p-1", "connection", now=now, leeway_s=30))
+    figures["proofs"] = micro(50_000, lambda _: proves(ring, proof, "v", "p-1", "connection", now=now, leeway_s=30))
     table.add_row("check a relation proof", "", "", f"{figures['proofs']:,.0f}")
+
+
+def flat(asked, console):
+    """From a thousand profiles to a million in PostgreSQL: asked for at random, and with the same few over and over."""
+    from tests.support.databases import postgres_database
+
+    figures = {}
+    table = Table(title="CPU ms of the service for 100 decisions, PostgreSQL")
+    for column in ("profiles", "each looked up", "5,000 over and over", "at random"):
+        table.add_column(column, justify="right")
+    for count in (1_000, 10_000, 100_000, 1_000_000):
+        with postgres_database() as url, tempfile.TemporaryDirectory() as text:
+            folder = Path(text)
+            keys.init(folder)
+            catalogue = Catalogue(url)
+            migrate.upgrade(catalogue.engine)
+            fill(catalogue, count)
+            catalogue.close()
+            found = {}
+            # What is held against another is asked alike: as many requests, of profiles drawn from all there are.
+            for name, ids, kept in (("cold", count, "0"), ("hot", min(HOT, count), "50000"), ("any", count, "50000")):
+                with serving(folder, url, NIGHTLIGHT_DELIVERY_VIEWS=kept) as (process, port):
+                    made = posts(folder, bodies(folder, ids, "stranger", many=400))
+                    found[name], _ = rounds(asked.rounds, 400, process.pid, port, made)
+            figures[count] = found
+            table.add_row(f"{count:,}", *(f"{found[name]:.2f}" for name in ("cold", "hot", "any")))
     console.print(table)
+    for name in ("cold", "hot", "any"):
+        console.print(f"{name}: {figures[1_000_000][name] / figures[1_000][name]:.2f} x from 10^3 to 10^6")
     return figures
+
+
+def edge(asked, console):
+    """CPU of nginx for a picture: behind our check and cache, and plainly from a file."""
+    import hashlib
+    from io import BytesIO
+
+    from tests.support.plain import Plain
+
+    from nightlight.store.s3 import S3Access, S3Store
+    from tests.support.buckets import bucket_pair
+    from tests.support.edge import Edge
+    from tests.support.services import S3_WORKER, identity
+
+    ring = f"e1:{base64.b64encode(b'1' * 32).decode()}"
+    with tempfile.TemporaryDirectory() as text, bucket_pair() as buckets:
+        access, secret = identity(S3_WORKER)
+        store = S3Store(buckets.renditions, S3Access(buckets.endpoint, "us-east-1", access, secret, 2, 10))
+        key = f"a/{name_of(0, 'tiny')}.webp"
+        digest = hashlib.sha256(PICTURE).hexdigest()
+        store.put(key, BytesIO(PICTURE), sha256=digest, content_type="image/webp", cache_control="no-store")
+        figures = {}
+        with Edge(Path(text) / "edge", buckets, ring) as ours, Plain(Path(text) / "plain", key, PICTURE) as plain:
+            url, _ = UrlSigner(KeyRing.parse(ring, "bench"), "").url(f"/{key}", now=int(time.time()), life_s=3600)
+            for _ in range(asked.rounds):
+                for name, server, path in (("ours", ours, url), ("plain", plain, f"/{key}")):
+                    made = [request("GET", path, {}, b"")]
+                    used, _ = rounds(1, 10_000, server.worker, int(server.url.rsplit(":", 1)[1]), made)
+                    figures.setdefault(name, []).append(1000 * used)
+    ours, plain = (statistics.median(figures[name]) for name in ("ours", "plain"))
+    console.print(
+        f"nginx, {len(PICTURE):,} bytes: checked and cached {ours:.1f} us, a plain file {plain:.1f} us, ratio {ours / plain:.2f}"
+    )
+    return {"ours_us": ours, "plain_us": plain, "ratio": ours / plain}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profiles", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--flat", action="store_true")
+    parser.add_argument("--edge", action="store_true")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    measure = flat if asked.flat else edge if asked.edge else whole
+    figures = measure(asked, Console())
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

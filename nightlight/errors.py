@@ -10,6 +10,7 @@
     ├── NotFound                           not_found             404
     │   └── ProfileNotDeclared             profile_not_declared  404
     ├── PayloadTooLarge                    payload_too_large     413
+    ├── RequestTimeout                     request_timeout       408   yes
     ├── TooManyRequests                    too_many_requests     429   yes
     ├── ImageRefused                       image_refused         422
     │   ├── UnsupportedFormat              unsupported_format    415
@@ -111,6 +112,15 @@ class PayloadTooLarge(NightlightError):
     code = "payload_too_large"
     status = 413
     public = "The request body is larger than is allowed."
+
+
+class RequestTimeout(NightlightError):
+    """The client was too long in sending its request."""
+
+    code = "request_timeout"
+    status = 408
+    public = "The request was too long in coming."
+    retryable = True
 
 
 class TooManyRequests(NightlightError):

@@ -11,6 +11,7 @@ from nightlight.errors import NightlightError
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
 from service.app import create_app
+from service.patience import PatientProtocol
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
         server_header=False,
         date_header=True,
         timeout_keep_alive=30,
-        h11_max_incomplete_event_size=16_384,
+        http=PatientProtocol,
         timeout_graceful_shutdown=15,
     )
     return 0

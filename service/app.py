@@ -13,13 +13,16 @@ from fastapi_offline import FastAPIOffline
 
 import nightlight
 from service import problems
+from service.lean import Lean
 from service.middleware import BodyCap, RequestId
 from service.openapi import document
+from service.patience import Patience
 from service.routes import (
     authzen,
     blocks,
     canaries,
     decisions,
+    feed,
     health,
     images,
     optout,
@@ -46,15 +49,12 @@ def create_app(house: ServiceHouse) -> FastAPI:
         stop = threading.Event()
         counting = threading.Thread(target=house.counter.run, args=(stop,), name="count", daemon=True)
         counting.start()
-        looking = threading.Thread(target=house.revoked.run, args=(stop,), name="revoked", daemon=True)
-        looking.start()
-        guarding = threading.Thread(target=house.guard.run, args=(stop,), name="guard", daemon=True)
-        guarding.start()
+        watching = threading.Thread(target=house.watch.run, args=(stop,), name="watch", daemon=True)
+        watching.start()
         yield
         stop.set()
         await to_thread.run_sync(counting.join, 5.0)
-        await to_thread.run_sync(looking.join, 5.0)
-        await to_thread.run_sync(guarding.join, 5.0)
+        await to_thread.run_sync(watching.join, 5.0)
         house.close()
 
     about: dict[str, Any] = {
@@ -71,14 +71,16 @@ def create_app(house: ServiceHouse) -> FastAPI:
     app.openapi = document(app)  # type: ignore[method-assign]
     app.state.house = house
     problems.install(app)
-    modules = (profiles, images, decisions, authzen, blocks, canaries, policy, pictures, optout, traces, health)
+    modules = (profiles, images, decisions, feed, authzen, blocks, canaries, policy, pictures, optout, traces, health)
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]
+    app.add_middleware(Lean, house=house)
     app.add_middleware(
         BodyCap,
         upload_bytes=settings.intake.max_upload_bytes + _MULTIPART_OVERHEAD,
         json_bytes=settings.service.max_json_bytes,
     )
+    app.add_middleware(Patience, seconds=settings.service.client_s)
     app.add_middleware(RequestId)
     return app

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SCOPE = "__nightlight_scope__"
 _PUBLIC = "public"
+# Scopes whose calls change nothing that decisions are made by.
+_ASKS = frozenset({Scope.DECIDE, Scope.LOCAL, Scope.EXPLAIN, Scope.TRACE})
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
@@ -51,7 +53,10 @@ class ScopedRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             request.state.caller = await run_in_threadpool(_authenticate, request, scope)
-            return await handler(request)
+            answer = await handler(request)
+            if scope not in _ASKS:
+                request.app.state.house.watch.views.expire()  # what has just been changed is in the next decision
+            return answer
 
         return checked
 

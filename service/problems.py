@@ -19,6 +19,7 @@ from nightlight.errors import (
     PayloadTooLarge,
     PolicyConflict,
     PolicyRejected,
+    RequestTimeout,
     TooManyRequests,
     Unauthenticated,
 )
@@ -30,6 +31,7 @@ _TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request timeout",
     409: "Conflict",
     413: "Content too large",
     415: "Unsupported media type",
@@ -81,6 +83,8 @@ async def _ours(_request: Request, error: Exception) -> Response:
     tells = isinstance(error, _TELLING) and bool(error.detail)
     errors = [{"pointer": error.pointer, "detail": error.detail}] if tells and error.pointer else []
     response = problem(error.status, error.code, error.detail if tells else error.public, errors)
+    if isinstance(error, RequestTimeout):
+        response.headers["Connection"] = "close"  # the rest of the body is not waited for
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.after_s)
     return response
@@ -99,6 +103,8 @@ async def _validation(_request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # pragma: no cover - registered for this class
         raise error
+    if isinstance(error.__cause__, NightlightError):  # raised while the framework read the body
+        return await _ours(request, error.__cause__)
     for kind in (NotFound, PayloadTooLarge):
         if error.status_code == kind.status:
             return problem(kind.status, kind.code, kind.public)

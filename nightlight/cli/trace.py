@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nightlight.cli.files import read_image
+from nightlight.delivery.names import Names
 from nightlight.delivery.variants import Leaked, accuse, least_agreements
 from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
 from nightlight.flows.traced import plain
@@ -90,7 +91,7 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
 
     A tier with one variant gives the same to everybody, so its copies say nothing.
     """
-    key = decode_key(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)
+    key = Names(decode_key(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)).variant_key
     leaked = [
         Leaked(answer["found"][0]["image_id"], answer["mark"]["variant"])
         for answer in answers

@@ -25,7 +25,8 @@ _AGAIN = frozenset({429, 502, 503, 504})
 _PAUSE_S = 0.05
 _PROOF_S = 300
 
-Items = Sequence[tuple[str, str]]
+# (profile id, relation), with or without a proof.
+Items = Sequence[tuple[str, str] | tuple[str, str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class Asking:
         keys: Mapping[str, bytes],
         network: str | None,
     ) -> Asking:
-        """Return the request; every relation of more than a stranger is proved with the first of ``keys``."""
+        """Return the request; where more than a stranger is said without a proof, the first of ``keys`` proves it."""
         now = int(time.time())
         listed: list[dict[str, str]] = []
-        for profile_id, relation in items:
+        for profile_id, relation, *proof in items:
             item = {"profile_id": profile_id, "relation": relation}
-            if viewer_id and keys and relation not in UNPROVEN:
+            if proof and proof[0] is not None:
+                item["proof"] = proof[0]
+            elif viewer_id and keys and relation not in UNPROVEN:
                 item["proof"] = prove(keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
             listed.append(item)
         named = {"viewer_id": viewer_id, "network": network}
@@ -66,22 +69,18 @@ class Asking:
             found = [Decision.model_validate(item) for item in answer.json()["items"]]
         except (ValueError, KeyError, TypeError):
             return None
-        same = [one.profile_id for one in found] == [profile_id for profile_id, _ in self.items]
+        same = [one.profile_id for one in found] == [item[0] for item in self.items]
         return found if same else None
 
     def fallback(self) -> list[Decision]:
         """Return the placeholder for every item."""
-        until = int(time.time()) + _FALLBACK_S
-        return [
-            Decision(
-                profile_id=profile_id,
-                url=placeholder_url(),
-                expires_at=until,
-                blurhash=PLACEHOLDER_BLURHASH,
-                fallback=True,
-            )
-            for profile_id, _ in self.items
-        ]
+        return fallback([item[0] for item in self.items])
+
+
+def fallback(profile_ids: Sequence[str]) -> list[Decision]:
+    """Return the placeholder for every profile: one that needs no service."""
+    told = {"url": placeholder_url(), "expires_at": int(time.time()) + _FALLBACK_S, "blurhash": PLACEHOLDER_BLURHASH}
+    return [Decision(profile_id=profile_id, fallback=True, **told) for profile_id in profile_ids]
 
 
 class Budget:

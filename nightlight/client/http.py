@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
@@ -220,6 +220,31 @@ class NightlightClient:
         """Return why one combination is answered as it is under the active policy."""
         explained: dict[str, Any] = self._call("POST", "/v1/policy/explain", json={"given": given})
         return explained
+
+    def feed(self, after: str | None = None) -> dict[str, Any]:
+        """Return what has changed since a cursor; for LocalClient, like what follows (scope ``local``)."""
+        told: dict[str, Any] = self._call("GET", "/v1/feed", params={"after": after} if after else {})
+        return told
+
+    def views(self, profile_ids: Sequence[str]) -> dict[str, Any]:
+        """Return what decisions need of up to 500 profiles."""
+        told: dict[str, Any] = self._call("POST", "/v1/feed/profiles", json={"profile_ids": list(profile_ids)})
+        return told
+
+    def lent_keys(self) -> dict[str, Any]:
+        """Return the keys that URLs of today and tomorrow are signed with."""
+        told: dict[str, Any] = self._call("GET", "/v1/feed/keys")
+        return told
+
+    def lent_bundle(self, version: int) -> bytes:
+        """Return the bytes of a policy bundle that is in use."""
+        answer = self._http.get(f"/v1/feed/policy/{version}", headers=self._bearer())
+        raise_for(answer)
+        return answer.content
+
+    def report(self, counts: Mapping[str, int], sightings: Sequence[Mapping[str, str]]) -> None:
+        """Tell how often each combination was decided elsewhere, and who looked like a scraper."""
+        self._call("POST", "/v1/feed/report", json={"counts": dict(counts), "sightings": list(sightings)})
 
     def fetch(self, url: str) -> httpx.Response:
         """Fetch a decision's URL as a viewer would: without a token."""

@@ -33,6 +33,7 @@ class Scope(StrEnum):
 
     INGEST = "ingest"  # declare profiles, upload and delete images
     DECIDE = "decide"  # ask for decisions
+    LOCAL = "local"  # decide inside the platform: bands, blocks and keys of the day
     EXPLAIN = "explain"  # ask why, as an operator
     POLICY = "policy"  # activate policies, and read counters
     RELATE = "relate"  # push blocks
@@ -71,11 +72,16 @@ class Verifier:
         else:
             self._keys = _read_keys(Path(jwks))
 
+    def known(self, token: str) -> Caller | None:
+        """Return the caller that a token which was good lately names."""
+        known = self._good.get(token)
+        return known[0] if known is not None and time.time() < known[1] else None
+
     def verify(self, token: str) -> Caller:
         """Return the caller that ``token`` names, or raise Unauthenticated."""
-        known = self._good.get(token)
-        if known is not None and time.time() < known[1]:
-            return known[0]
+        known = self.known(token)
+        if known is not None:
+            return known
         if len(token) > MAX_TOKEN_CHARS:
             message = "the token is too long"
             raise Unauthenticated(message)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 
-from nightlight.delivery.variants import variant_for
 from nightlight.ids import ImageId
 
 # 20 bytes of HMAC-SHA256 are 160 bits, and exactly 32 characters of base32 without padding.
@@ -40,9 +39,10 @@ class Names:
         """Return the number that the hidden marks of a tier's renditions say: 0 to 2**56 - 1, alike in all variants."""
         return int.from_bytes(self._derive("mark", image_id, tier, str(generation), recipe)[:MARK_BYTES], "big")
 
-    def variant(self, viewer_id: str | None, image_id: ImageId, variants: int) -> int:
-        """Return which of an image's variants a viewer gets, from 0; the first where nobody says who looks."""
-        return variant_for(self._key, viewer_id, image_id, variants) if viewer_id else 0
+    @property
+    def variant_key(self) -> bytes:
+        """Return the key that chooses variants: of its own, so that it can be lent where the names' key is not."""
+        return self._derive("variants")
 
     def placeholder(self) -> str:
         """Return the name that the placeholder goes by: of the same shape as all others."""

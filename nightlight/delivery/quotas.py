@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 HOUR_US = 3_600_000_000
 # Shares of an hour's pictures that may be taken at once, and that come back in an hour.
@@ -22,8 +22,7 @@ _AT_ONCE, _COMES_BACK = 0.75, 0.25
 _MOST_KEPT = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A picture that the policy would give: of whom, and how many such an hour."""
 
     profile_id: str
@@ -59,7 +58,9 @@ class Allowed:
 
 
 class Quotas(Protocol):
-    """What keeps the buckets."""
+    """What keeps the buckets; ``at_hand`` where asking waits for no other process."""
+
+    at_hand: bool
 
     def allow(self, asker: Asker, wanted: Sequence[Wanted], asked: Sequence[str], *, now_us: int) -> Allowed:
         """Take what may be taken of ``wanted``; count ``asked``, the profiles of the whole request.
@@ -92,6 +93,8 @@ def hashed(who: str) -> str:
 class InProcess:
     """Buckets in this process's memory: for one service process. Safe to share between threads."""
 
+    at_hand = True
+
     def __init__(self, limits: Limits) -> None:
         """Begin with every bucket full."""
         self._limits = limits
@@ -112,17 +115,20 @@ class InProcess:
         if viewer_id is None:
             return [True] * len(wanted)
         found = []
-        hour, kept = now_us // HOUR_US, {}
-        for one in wanted:
-            if one.per_hour not in kept:
-                mine = bucket("viewer", viewer_id, one.per_hour)
-                kept[one.per_hour] = mine, self._set(f"given:{mine.name}:{hour}")
-            mine, given = kept[one.per_hour]
-            free = one.profile_id in given
-            allowed = free or self._take(mine, 1, now_us) == 1
-            if allowed:
-                given.add(one.profile_id)
-            found.append(allowed)
+        hour = now_us // HOUR_US
+        kept: dict[int, set[str]] = {}
+        left: dict[int, int] = {}
+        for profile_id, per_hour in wanted:
+            given = kept.get(per_hour)
+            if given is None:
+                mine = bucket("viewer", viewer_id, per_hour)
+                given = kept[per_hour] = self._set(f"given:{mine.name}:{hour}")
+                fresh = {one.profile_id for one in wanted if one.per_hour == per_hour} - given
+                left[per_hour] = self._take(mine, len(fresh), now_us)
+            if profile_id not in given and left[per_hour] > 0:
+                given.add(profile_id)
+                left[per_hour] -= 1
+            found.append(profile_id in given)
         return found
 
     def _take(self, of: Bucket, count: int, now_us: int) -> int:

@@ -47,6 +47,8 @@ return taken
 class InRedis:
     """Buckets in Redis, under ``{namespace}:quota:``. Safe to share between threads."""
 
+    at_hand = False
+
     def __init__(self, url: str, limits: Limits, *, timeout_s: float, namespace: str = "nightlight") -> None:
         """Prepare connections to ``url``; nothing is connected yet."""
         self._limits, self._namespace = limits, namespace

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import hmac
-import re
 from collections.abc import Mapping
+
+from nightlight.delivery.mac import mac
 
 # What a request may say of a viewer without a proof. Every other word needs one, also one that a policy adds.
 UNPROVEN = frozenset({"stranger", "blocked"})
@@ -20,7 +21,8 @@ STRANGER, BLOCKED = "stranger", "blocked"
 MAX_LIFE_S = 3600
 MAX_PROOF = 64
 _SIGNATURE_BYTES = 16
-_PROOF = re.compile(r"([a-z0-9]{2})\.([1-9][0-9]{9})\.([A-Za-z0-9_-]{22})")
+# Two characters of the key's id, ten digits, 22 characters of the signature, and what stands between them.
+_LENGTH = 36
 
 
 def prove(
@@ -42,17 +44,20 @@ def proves(
     keys: Mapping[str, bytes], proof: str, viewer_id: str, profile_id: str, relation: str, *, now: int, leeway_s: int
 ) -> bool:
     """Say whether a token proves this relation, ``now`` in Unix seconds; clocks may differ by ``leeway_s``."""
-    parts = _PROOF.fullmatch(proof)
-    if parts is None:
+    # Cut by places and not by a pattern: this is done for every connection of every feed. What is signed is the number
+    # that the digits say, and the signature is compared as it is written.
+    if len(proof) != _LENGTH or proof[2] != "." or proof[13] != "." or not proof.isascii():
         return False
-    key_id, written, signature = parts.groups()
-    key, expiry = keys.get(key_id), int(written)
-    if key is None or not now - leeway_s < expiry <= now + MAX_LIFE_S + leeway_s:
+    key, written = keys.get(proof[:2]), proof[3:13]
+    if key is None or not written.isdigit() or written[0] == "0":
         return False
-    return hmac.compare_digest(_signature(key, viewer_id, profile_id, relation, expiry), signature)
+    expiry = int(written)
+    if not now - leeway_s < expiry <= now + MAX_LIFE_S + leeway_s:
+        return False
+    return hmac.compare_digest(_signature(key, viewer_id, profile_id, relation, expiry), proof[14:])
 
 
 def _signature(key: bytes, viewer_id: str, profile_id: str, relation: str, expiry: int) -> str:
     # None of the parts can hold a line's end: ids and words are of a closed set of characters.
-    digest = hmac.digest(key, f"relation\n{viewer_id}\n{profile_id}\n{relation}\n{expiry}".encode(), "sha256")
+    digest = mac(key)(f"relation\n{viewer_id}\n{profile_id}\n{relation}\n{expiry}".encode())
     return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).rstrip(b"=").decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nightlight import logs
@@ -26,6 +26,14 @@ def openness(table: Table, outcome: Outcome) -> Openness:
     return (tier.edge if tier else 0, outcome.cache_s, outcome.per_hour)
 
 
+def difference(version: int, active: Openness, would: Openness) -> str | None:
+    """Return the kind of difference that a candidate makes to one decision, None where it makes none."""
+    if would == active:
+        return None
+    higher = any(new > old for new, old in zip(would, active, strict=True))
+    return f"{WOULD_OPEN if higher else WOULD_CLOSE}:{version}"
+
+
 class DecisionCounter:
     """Adds up in memory and writes down every few seconds. Safe to share between threads."""
 
@@ -35,35 +43,37 @@ class DecisionCounter:
         self._clock = clock
         self._flush_s = flush_s
         self._lock = threading.Lock()
-        self._counts: dict[str, Counter[str]] = {}
+        self._counted: Counter[tuple[str, str | None]] = Counter()
 
-    def count(self, inputs: Mapping[str, str], active: Openness, candidate: tuple[int, Openness] | None) -> None:
-        """Count one decision, and whether the candidate (version, what it gives) would have shown more or less."""
-        cell = ",".join(inputs.values())
+    def count(self, decided: Iterable[tuple[str, str | None]]) -> None:
+        """Count decisions: each its cell, and the difference that a candidate would make to it."""
         with self._lock:
-            self._counts.setdefault(DECIDED, Counter())[cell] += 1
-            if candidate is None or candidate[1] == active:
-                return
-            version, given = candidate
-            higher = any(new > old for new, old in zip(given, active, strict=True))
-            kind = f"{WOULD_OPEN if higher else WOULD_CLOSE}:{version}"
-            self._counts.setdefault(kind, Counter())[cell] += 1
+            self._counted.update(decided)
+
+    def add(self, decided: tuple[str, str | None], times: int) -> None:
+        """Count a decision that was made ``times`` times."""
+        with self._lock:
+            self._counted[decided] += times
 
     def flush(self) -> None:
         """Write down what was counted; if the catalogue does not answer, it is counted on."""
         with self._lock:
-            taken, self._counts = self._counts, {}
+            taken, self._counted = self._counted, Counter()
         if not taken:
             return
+        counts: dict[str, Counter[str]] = {DECIDED: Counter()}
+        for (cell, kind), count in taken.items():
+            counts[DECIDED][cell] += count
+            if kind is not None:
+                counts.setdefault(kind, Counter())[cell] += count
         try:
             with self._catalogue.transaction() as tx:
-                for kind, counts in taken.items():
-                    tx.policies.count(self._clock().date(), kind, counts)
+                for kind, cells in counts.items():
+                    tx.policies.count(self._clock().date(), kind, cells)
         except NightlightError as error:
             logs.get("count").warning("counts.kept", code=error.code)
             with self._lock:
-                for kind, counts in taken.items():
-                    self._counts.setdefault(kind, Counter()).update(counts)
+                self._counted.update(taken)
 
     def run(self, stop: threading.Event) -> None:
         """Flush every few seconds until ``stop`` is set, and once more then."""

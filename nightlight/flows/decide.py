@@ -1,4 +1,4 @@
-"""A decision: one catalogue read for the batch, one look-up and one signature for each profile.
+"""A decision: what is known of each profile, what the viewer is to it, then the policy, quotas and a signed URL.
 
 Whatever is unknown, blocked, deleted, not ready, late or broken gives the placeholder, in the same shape.
 """
@@ -7,46 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight import logs, metrics
-from nightlight.delivery.names import EXTENSIONS, Names, object_key
-from nightlight.delivery.placeholder import EXTENSION, PLACEHOLDER_BLURHASH
-from nightlight.delivery.quotas import Asker, Wanted
+from nightlight.delivery.decision import Decider, Decision, offered, weigh
+from nightlight.delivery.relate import Claim, Relate
 from nightlight.errors import CatalogueUnavailable, InvalidInput
-from nightlight.flows.count import DecisionCounter, openness
-from nightlight.flows.declare import band_now
-from nightlight.flows.guard import Guard
-from nightlight.flows.relate import Claim, Relate, Settled
-from nightlight.ids import ImageId, ProfileId, is_profile_id
-from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
+from nightlight.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.images import ShownRendition
-    from nightlight.catalogue.profiles import Shown
     from nightlight.clock import Clock
-    from nightlight.delivery.tokens import Signs
+    from nightlight.delivery.quotas import Asker
+    from nightlight.delivery.views import View
+    from nightlight.flows.count import DecisionCounter
+    from nightlight.flows.guard import Guard
     from nightlight.flows.policy_in_use import InUse, PolicyInUse
-    from nightlight.policy.documents import Tier
+    from nightlight.flows.watch import Watch
+    from nightlight.policy.table import Table
 
 MAX_ITEMS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
-
-    The blur is of the most protective tier, whichever is shown. ``given`` says whether it is a picture, and not the
-    placeholder; viewers are not told.
-    """
-
-    profile_id: str
-    url: str
-    expires_at: int
-    blurhash: str
-    given: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +48,27 @@ class Explanation:
     relation_because: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    inputs: Mapping[str, str]
-    outcome: Outcome
-    path: str | None
-    shows: str
-    blurhash: str = PLACEHOLDER_BLURHASH
-    because: str = ""
+class _Known(NamedTuple):
+    """What a request is decided by: a view of each item, and the profiles that the viewer is blocked by."""
+
+    views: list[View]
+    blocked: set[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    viewer: str
-    context: str
-    viewer_id: str | None
-    now: datetime
-    count: bool
-    at_least: int | None = None
-
-
-class _Decided(NamedTuple):
-    """What the policy gives, before it is known what there is to show; ``tier`` is None where nothing may be."""
-
-    inputs: Mapping[str, str]
-    outcome: Outcome
-    tier: Tier | None
-    shown: Shown | None
-    because: str
-
-
-# What there is to show, by image and tier.
-_Renditions = Mapping[tuple[ImageId, str], Sequence["ShownRendition"]]
+class _BehindError(Exception):
+    """The catalogue does not know of a change yet that a decision was asked to see."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decide:
     """Answers which rendition a viewer gets of each profile."""
 
-    catalogue: Catalogue
     policy: PolicyInUse
+    watch: Watch
     counter: DecisionCounter
-    names: Names
-    signer: Signs
+    decider: Decider
     relate: Relate
     guard: Guard
-    assertion_days: int
-    placeholder_cache_s: int
     clock: Clock
 
     def decide(
@@ -128,179 +81,117 @@ class Decide:
         catalogue that does not answer, or does not know of the change ``at_least`` yet, gives every item the
         placeholder.
         """
-        now = self.clock()
-        moment = int(now.timestamp())
-        placeholder, expires_at = self.signer.url(
-            f"/{object_key(self.names.placeholder(), EXTENSION)}", now=moment, life_s=self.placeholder_cache_s
-        )
-        decisions = []
-        answers = self._answers(_Asked(viewer, context, asker.viewer_id, now, count=True, at_least=at_least), items)
-        allowed = iter(self._allowed(asker, items, answers))
-        for item, answer in zip(items, answers, strict=True):
-            if answer.path is None or not next(allowed):
-                decisions.append(Decision(item.profile_id, placeholder, expires_at, PLACEHOLDER_BLURHASH, given=False))
-            else:
-                url, expires = self.signer.url(answer.path, now=moment, life_s=answer.outcome.cache_s)
-                decisions.append(Decision(item.profile_id, url, expires, answer.blurhash, given=True))
-        metrics.DECISIONS.inc(len(decisions))
-        return decisions
+        rules = self._rules(viewer, context, items)
+        try:
+            known = self._known(asker.viewer_id, items, at_least)
+        except (CatalogueUnavailable, _BehindError) as error:
+            logs.get("decide").error("decisions.catalogue_unavailable", count=len(items), detail=str(error))
+            metrics.DECISIONS.inc(len(items))
+            return self.decider.nothing([item.profile_id for item in items], now=int(self.clock().timestamp()))
+        return self._decided(rules, viewer, context, items, asker, known)
 
-    def _allowed(self, asker: Asker, items: Sequence[Claim], answers: Sequence[_Answer]) -> list[bool]:
-        """Say for each answer that has a picture whether it is given."""
-        wanted = [
-            Wanted(item.profile_id, answer.outcome.per_hour)
-            for item, answer in zip(items, answers, strict=True)
-            if answer.path is not None
-        ]
-        return self.guard.allowed(asker, [item.profile_id for item in items], wanted) if items else []
+    def at_hand(self, viewer: str, context: str, items: Sequence[Claim], asker: Asker) -> list[Decision] | None:
+        """Return the same as ``decide`` where everything that it needs is in memory, and None where it is not.
+
+        It waits for nothing. Raises likewise.
+        """
+        if not (self.watch.views.fresh and self.guard.at_hand and self.relate.provider is None):
+            return None
+        rules = self._rules(viewer, context, items)
+        views = [view for view in self.watch.views.find([item[0] for item in items]) if view is not None]
+        if len(views) < len(items) or any(view.blocked is None for view in views):
+            return None
+        return self._decided(rules, viewer, context, items, asker, _Known(views, _blocked(asker.viewer_id, views)))
 
     def explain(
         self, viewer: str, context: str, items: Sequence[Claim], *, viewer_id: str | None = None
     ) -> list[Explanation]:
         """Return why each item is answered as it is; raises like ``decide``."""
+        rules = self._rules(viewer, context, items)
+        now = int(self.clock().timestamp())
+        try:
+            views, blocked = self._known(viewer_id, items, None)
+        except CatalogueUnavailable:
+            return [_nothing(item, "catalogue-unavailable", "") for item in items]
+        settled = self.relate.settle(viewer_id, items, blocked, now=now)
         explanations = []
-        view = self.policy.current()
-        answers = self._answers(_Asked(viewer, context, viewer_id, self.clock(), count=False), items)
-        for item, answer in zip(items, answers, strict=True):
-            outcome = answer.outcome
-            table = self.policy.table_for(view, item.profile_id)
-            tier = table.tiers.get(outcome.tier)
+        for item, view, (relation, because) in zip(items, views, settled, strict=True):
+            if not view.known:
+                explanations.append(_nothing(item, "unknown-profile", because))
+                continue
+            inputs, table, outcome, tier = weigh(rules, (viewer, context, relation), view, now)
             explanations.append(
                 Explanation(
                     profile_id=item.profile_id,
-                    inputs=answer.inputs,
+                    inputs=inputs,
                     tier=outcome.tier,
                     cache_s=outcome.cache_s,
                     per_hour=outcome.per_hour,
                     rule=outcome.rule,
-                    shows=answer.shows,
+                    shows="rendition" if offered(view, outcome.tier, tier) else "placeholder",
                     edge=tier.edge if tier else 0,
-                    unknown_words=tuple(table.unknown_words(answer.inputs)) if answer.inputs else (),
+                    unknown_words=tuple(table.unknown_words(inputs)),
                     claimed=item.relation,
-                    relation_because=answer.because,
+                    relation_because=because,
                 )
             )
         return explanations
 
-    def _answers(self, asked: _Asked, items: Sequence[Claim]) -> list[_Answer]:
-        view = self.policy.current()
-        _known(view.table, "viewer", asked.viewer)
-        _known(view.table, "context", asked.context)
+    def _rules(self, viewer: str, context: str, items: Sequence[Claim]) -> InUse:
+        rules = self.policy.current()
+        _known_word(rules.table, "viewer", viewer)
+        _known_word(rules.table, "context", context)
         if len(items) > MAX_ITEMS:
             message = f"at most {MAX_ITEMS} items"
             raise InvalidInput(message, pointer="/items")
-        try:
-            profile_ids = [ProfileId(item.profile_id) for item in items if is_profile_id(item.profile_id)]
-            with self.catalogue.reading() as tx:
-                if asked.at_least is not None and not tx.audit.has(asked.at_least):
-                    logs.get("decide").error("decisions.catalogue_behind", count=len(items))
-                    return [_Answer({}, none_because("catalogue-behind"), None, "placeholder") for _ in items]
-                shown = tx.profiles.shown(profile_ids)
-                blocked = tx.blocks.of_viewer(asked.viewer_id, profile_ids) if asked.viewer_id else set()
-            settled = self.relate.settle(asked.viewer_id, items, blocked, now=int(asked.now.timestamp()))
-            decided = [
-                self._decided(view, asked, said, shown.get(ProfileId(item.profile_id)))
-                for item, said in zip(items, settled, strict=True)
-            ]
-            renditions = self._renditions(decided)
-        except CatalogueUnavailable as error:
-            logs.get("decide").error("decisions.catalogue_unavailable", count=len(items), detail=str(error))
-            return [_Answer({}, none_because("catalogue-unavailable"), None, "placeholder") for _ in items]
-        return [self._answer(asked, one, renditions) for one in decided]
+        return rules
 
-    def _decided(self, view: InUse, asked: _Asked, settled: Settled, shown: Shown | None) -> _Decided:
-        """Return what the policy gives one viewer of one profile, whatever there is to show."""
-        if shown is None:
-            return _Decided({}, none_because("unknown-profile"), None, None, settled.because)
-        profile = shown.profile
-        inputs = {
-            "subject_age": band_now(profile, asked.now, assertion_days=self.assertion_days),
-            "relation": settled.relation,
-            "region": profile.region,
-            "viewer": asked.viewer,
-            "context": asked.context,
-            "choice": profile.choice,
-            "hold": profile.hold,
-        }
-        table = self.policy.table_for(view, profile.profile_id)
-        # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling until
-        # its owner says otherwise.
-        held_to = shown.image_band if not shown.released else None
-        outcome = _outcome(table, inputs, held_to)
-        if outcome is DOUBT:
-            metrics.UNKNOWN_WORDS.inc()
-            logs.get("decide").warning("decisions.unknown_word", words=table.unknown_words(inputs))
-        elif asked.count:
-            active = outcome if table is view.table else _outcome(view.table, inputs, held_to)
-            self._count(view, inputs, active, held_to)
-        return _Decided(inputs, outcome, table.tiers.get(outcome.tier), shown, settled.because)
+    def _known(self, viewer_id: str | None, items: Sequence[Claim], at_least: int | None) -> _Known:
+        """Return what is known of the items; raises CatalogueUnavailable, and _BehindError if it is too old."""
+        kept = self.watch.views
+        if (at_least is not None or not kept.fresh) and not self.watch.look(at_least=at_least):
+            raise _BehindError
+        ids = [item.profile_id for item in items]
+        views = kept.find(ids)
+        missing = [one for one, view in zip(ids, views, strict=True) if view is None]
+        read = {view.profile_id: view for view in self.watch.read(list(dict.fromkeys(missing)))} if missing else {}
+        whole = [view or read[one] for one, view in zip(ids, views, strict=True)]
+        blocked = _blocked(viewer_id, whole)
+        if viewer_id is not None and (many := [view.profile_id for view in whole if view.blocked is None]):
+            blocked |= self.watch.blocked(viewer_id, many)
+        return _Known(whole, blocked)
 
-    def _renditions(self, decided: Sequence[_Decided]) -> _Renditions:
-        """Return what there is of the tiers that were decided, in one query."""
-        wanted = [
-            (one.shown.image_id, one.outcome.tier)
-            for one in decided
-            if one.tier is not None and one.shown is not None and one.shown.image_id is not None
-        ]
-        if not wanted:
-            return {}
-        with self.catalogue.reading() as tx:
-            return tx.images.shown([image_id for image_id, _ in wanted], {tier for _, tier in wanted})
-
-    def _answer(self, asked: _Asked, decided: _Decided, renditions: _Renditions) -> _Answer:
-        inputs, outcome, tier, shown, because = decided
-        rendition = self._variant(shown, outcome.tier, renditions, asked.viewer_id) if shown is not None else None
-        # A rendition made under an earlier recipe of the tier may show more than the policy allows today.
-        if (
-            rendition is None
-            or shown is None
-            or tier is None
-            or rendition.edge > tier.edge
-            or _finer(rendition.face_px, tier.face_px)
-        ):
-            return _Answer(inputs, outcome, None, "placeholder", because=because)
-        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
-        return _Answer(inputs, outcome, path, "rendition", shown.blurhash or PLACEHOLDER_BLURHASH, because=because)
-
-    def _variant(
-        self, shown: Shown, tier: str, renditions: _Renditions, viewer_id: str | None
-    ) -> ShownRendition | None:
-        """Return the rendition of a tier that a viewer gets; None where there is none."""
-        if shown.image_id is None:
-            return None
-        generation = shown.profile.generation
-        # What is still named in an earlier generation is being named anew.
-        variants = [one for one in renditions.get((shown.image_id, tier), ()) if one.generation == generation]
-        if not variants:
-            return None
-        return variants[self.names.variant(viewer_id, shown.image_id, len(variants))]
-
-    def _count(self, view: InUse, inputs: Mapping[str, str], active: Outcome, held_to: str | None) -> None:
-        candidate = None
-        if view.candidate is not None and view.candidate_version is not None:
-            other = view.candidate.table
-            candidate = view.candidate_version, openness(other, _outcome(other, inputs, held_to))
-        # In the vocabulary's own order, which is how counts are read back.
-        cell = {name: inputs[name] for name in view.table.attributes}
-        self.counter.count(cell, openness(view.table, active), candidate)
+    def _decided(
+        self, rules: InUse, viewer: str, context: str, items: Sequence[Claim], asker: Asker, known: _Known
+    ) -> list[Decision]:
+        moment = self.clock().timestamp()
+        now = int(moment)
+        settled = self.relate.settle(asker.viewer_id, items, known.blocked, now=now)
+        answers = self.decider.answers(rules, viewer, context, known.views, [one[0] for one in settled], now=now)
+        self.counter.count([one.counted for one in answers if one.counted is not None])
+        if doubtful := [one.doubtful for one in answers if one.doubtful]:
+            metrics.UNKNOWN_WORDS.inc(len(doubtful))
+            logs.get("decide").warning("decisions.unknown_word", words=sorted({*sum(doubtful, ())}))
+        metrics.DECISIONS.inc(len(answers))
+        wanted = [one.wanted for one in answers if one.wanted is not None]
+        canary = any(view.canary for view in known.views)
+        allowed = self.guard.allowed(asker, [item[0] for item in items], wanted, canary=canary) if items else []
+        return self.decider.given(answers, allowed, asker.viewer_id, now=now)
 
 
-def _outcome(table: Table, inputs: Mapping[str, str], held_to: str | None) -> Outcome:
-    """Return what a table gives; the more protective of two where the picture is held to another band.
-
-    Both are looked up even where they are the same: how long it takes must not tell whose band has changed.
-    """
-    held = {**inputs, "subject_age": inputs["subject_age"] if held_to is None else held_to}
-    return more_protective(table.decide(inputs), table.decide(held))
+def _blocked(viewer_id: str | None, views: Sequence[View]) -> set[str]:
+    if viewer_id is None:
+        return set()
+    return {view.profile_id for view in views if view.blocked and viewer_id in view.blocked}
 
 
-def _known(table: Table, attribute: str, word: str) -> None:
+def _nothing(item: Claim, rule: str, because: str) -> Explanation:
+    told = {"claimed": item.relation, "relation_because": because}
+    return Explanation(item.profile_id, {}, NONE_TIER, 0, 0, rule, "placeholder", 0, (), **told)
+
+
+def _known_word(table: Table, attribute: str, word: str) -> None:
     known = table.attributes.get(attribute, ())
     if word not in known:
         message = f"{attribute} must be one of {', '.join(known)}"
         raise InvalidInput(message, pointer=f"/{attribute}")
-
-
-def _finer(made: int | None, allowed: int | None) -> bool:
-    """Say whether a rendition made under one face budget shows more than another allows; None is no limit."""
-    return allowed is not None and (made is None or made > allowed)

@@ -1,10 +1,9 @@
-"""From a signed URL to bytes: the signature, then the store. No age, relation or policy is looked at here."""
+"""From a signed URL to bytes: the signature, then memory or the store. No age, relation or policy is looked at here."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from nightlight.errors import NightlightError, NotFound
 if TYPE_CHECKING:
     from nightlight.clock import Clock
     from nightlight.delivery.tokens import UrlSigner
-    from nightlight.store.port import ObjectStore
+    from nightlight.flows.watch import Watch
+    from nightlight.store.port import ObjectStore, StoredObject
 
 _NAME = re.compile(NAME_PATTERN)
 
@@ -38,9 +38,14 @@ class Deliver:
     renditions: ObjectStore
     names: Names
     signer: UrlSigner
-    revoked: Container[str]
+    watch: Watch
     clock: Clock
     _placeholder: bytes = field(default_factory=placeholder_bytes)
+    _placeholder_name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the placeholder's name once."""
+        object.__setattr__(self, "_placeholder_name", self.names.placeholder())
 
     def fetch(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture:
         """Return the picture that a signed URL is for.
@@ -48,16 +53,10 @@ class Deliver:
         Raises NotFound, always the same, for a URL that is malformed, forged, expired or revoked. Where the URL is
         good but the rendition cannot be had, the placeholder is returned, to be kept by nobody.
         """
-        if extension not in MEDIA_TYPES or not _NAME.fullmatch(name):
-            raise NotFound
-        path = f"/{object_key(name, extension)}"
-        left = self.signer.verify(path, expiry, key_id, signature, now=int(self.clock().timestamp()))
-        if left is None or name in self.revoked:
-            metrics.DELIVERIES.labels("refused").inc()
-            raise NotFound
-        if name == self.names.placeholder():
-            metrics.DELIVERIES.labels("placeholder").inc()
-            return self._stand_in(left)
+        left = self._left(name, extension, expiry, key_id, signature)
+        found = self._at_hand(name, extension, left)
+        if found is not None:
+            return found
         try:
             stored = self.renditions.get(object_key(name, extension), max_bytes=MAX_RENDITION_BYTES)
         except NightlightError as error:
@@ -65,8 +64,41 @@ class Deliver:
             logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
             return self._stand_in(0)
         metrics.DELIVERIES.labels("rendition").inc()
-        return Picture(stored.data, MEDIA_TYPES[extension], f'"{stored.info.sha256[:32]}"', left)
+        self.watch.pictures.keep(name, stored)
+        return _picture(stored, extension, left)
+
+    def at_hand(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture | None:
+        """Return the same where the bytes are in memory, None where they are not. It waits for nothing.
+
+        Raises NotFound likewise.
+        """
+        return self._at_hand(name, extension, self._left(name, extension, expiry, key_id, signature))
+
+    def _left(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> int:
+        """Return the seconds that a URL has left; raise NotFound."""
+        if extension not in MEDIA_TYPES or not _NAME.fullmatch(name):
+            raise NotFound
+        path = f"/{object_key(name, extension)}"
+        left = self.signer.verify(path, expiry, key_id, signature, now=int(self.clock().timestamp()))
+        if left is None or name in self.watch.refused:
+            metrics.DELIVERIES.labels("refused").inc()
+            raise NotFound
+        return left
+
+    def _at_hand(self, name: str, extension: str, left: int) -> Picture | None:
+        if name == self._placeholder_name:
+            metrics.DELIVERIES.labels("placeholder").inc()
+            return self._stand_in(left)
+        stored = self.watch.pictures.get(name) if self.watch.views.fresh else None
+        if stored is None:
+            return None
+        metrics.DELIVERIES.labels("rendition").inc()
+        return _picture(stored, extension, left)
 
     def _stand_in(self, max_age: int) -> Picture:
         etag = f'"{hashlib.sha256(self._placeholder).hexdigest()[:32]}"'
         return Picture(self._placeholder, MEDIA_TYPES[EXTENSION], etag, max_age)
+
+
+def _picture(stored: StoredObject, extension: str, left: int) -> Picture:
+    return Picture(stored.data, MEDIA_TYPES[extension], f'"{stored.info.sha256[:32]}"', left)

@@ -1,25 +1,18 @@
-"""What scrapers meet: the placeholder, in answers that look like all others, and a line in the operator's report.
-
-::
-
-    quotas     the policy's pictures an hour for a viewer; shares of a network and of a platform   (delivery.quotas)
-    profiles   who asks for more different profiles in an hour than people do is given none
-    canaries   who asks for a profile that nobody has a reason to ask for is noted
-"""
+"""The service's half of what scrapers meet (delivery.gate): sightings are written down, and reported."""
 
 from __future__ import annotations
 
-import threading
-import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue.profiles import LIVE
-from nightlight.delivery.quotas import Asker, Quotas, Wanted
-from nightlight.errors import NightlightError, NotFound, QuotasUnavailable
+from nightlight.delivery.gate import CANARY, Gate, Noted, Sighting
+from nightlight.delivery.quotas import Asker, Wanted
+from nightlight.errors import NotFound, QuotasUnavailable
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -27,83 +20,59 @@ if TYPE_CHECKING:
     from nightlight.clock import Clock
     from nightlight.ids import ProfileId
 
-OVER_QUOTA, MANY_PROFILES, CANARY = "over-quota", "many-profiles", "canary"
-# The same is noted once in so many seconds: a scraper must not be able to make us write.
-_NOTE_AGAIN_S = 60.0
-_MOST_NOTED = 50_000
+# What waits to be written while the catalogue is away; the oldest go first.
+_MOST_WAITING = 10_000
 
 
+@dataclass(frozen=True, slots=True)
 class Guard:
     """Says which of a request's pictures are not given after all. Safe to share between threads."""
 
-    def __init__(
-        self, catalogue: Catalogue, quotas: Quotas, clock: Clock, *, profiles_per_hour: int, poll_s: float
-    ) -> None:
-        """Give nothing to who asks for more than ``profiles_per_hour``; look for new canaries every ``poll_s``."""
-        self._catalogue, self._quotas, self._clock = catalogue, quotas, clock
-        self._profiles_per_hour, self._poll_s = profiles_per_hour, poll_s
-        self._canaries: frozenset[str] = frozenset()
-        self._noted: dict[tuple[str, str, str], float] = {}
-        self._lock = threading.Lock()
+    catalogue: Catalogue
+    gate: Gate
+    clock: Clock
+    _noted: Noted = field(default_factory=Noted)
+    _seen: deque[Sighting] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
 
-    def allowed(self, asker: Asker, asked: Sequence[str], wanted: Sequence[Wanted]) -> list[bool]:
+    @property
+    def at_hand(self) -> bool:
+        """Say whether quotas are kept in this process, so that asking waits for nobody."""
+        return self.gate.quotas.at_hand
+
+    def allowed(self, asker: Asker, asked: Sequence[str], wanted: Sequence[Wanted], *, canary: bool) -> list[bool]:
         """Say for each picture that would be given whether it is; ``asked`` are the profiles of the whole request.
 
         Never raises: while quotas cannot be kept, none is given.
         """
-        now_us = int(self._clock().timestamp() * 1_000_000)
-        if not self._canaries.isdisjoint(asked):
-            self._note(asker, CANARY)
+        if canary:
+            self.see(self._noted.fresh(asker, CANARY))
         try:
-            told = self._quotas.allow(asker, wanted, asked, now_us=now_us)
+            told, looks_like = self.gate.allowed(asker, asked, wanted, now_us=int(self.clock().timestamp() * 1e6))
         except QuotasUnavailable as error:
             logs.get("guard").error("quotas.unavailable", count=len(wanted), detail=str(error))
             return [False] * len(wanted)
-        if told.asked > self._profiles_per_hour:
-            self._note(asker, MANY_PROFILES)
-            return [False] * len(wanted)
-        if not all(told.pictures):
-            self._note(asker, OVER_QUOTA)
-        return told.pictures
+        if looks_like is not None:
+            self.see(self._noted.fresh(asker, looks_like))
+        return told
 
-    def look(self) -> None:
-        """Look for canaries; raises CatalogueUnavailable, and then those that were known stay."""
-        with self._catalogue.reading() as tx:
-            self._canaries = tx.suspects.canaries()
+    def see(self, sightings: Sequence[Sighting]) -> None:
+        """Take in sightings, to be written down by ``flush``: nobody's answer waits for that."""
+        for one in sightings:
+            metrics.SUSPECTS.labels(one.reason).inc()
+        if canaries := sum(one.reason == CANARY for one in sightings):
+            logs.get("guard").error("canary.seen", count=canaries)
+        self._seen.extend(sightings)
 
-    def run(self, stop: threading.Event) -> None:
-        """Look again and again until ``stop`` is set."""
-        while not stop.is_set():
-            try:
-                self.look()
-            except NightlightError as error:
-                logs.get("guard").error("canaries.unknown", code=error.code)
-            stop.wait(self._poll_s)
-
-    def _note(self, asker: Asker, reason: str) -> None:
-        metrics.SUSPECTS.labels(reason).inc()
-        named = (("viewer", asker.viewer_id), ("network", asker.network))
-        fresh = [(kind, who) for kind, who in named if who is not None and self._first(kind, who, reason)]
-        if reason == CANARY and fresh:
-            logs.get("guard").error("canary.seen", count=len(fresh))
-        try:
-            with self._catalogue.transaction() as tx:
-                for kind, who in fresh:
-                    tx.suspects.note(kind, who, reason, self._clock())
-        except NightlightError as error:
-            logs.get("guard").error("suspect.not_noted", code=error.code)
-
-    def _first(self, kind: str, who: str, reason: str) -> bool:
-        """Say whether this was not noted lately."""
-        now = time.monotonic()
-        with self._lock:
-            last = self._noted.get((kind, who, reason))
-            if last is not None and now - last < _NOTE_AGAIN_S:
-                return False
-            if len(self._noted) >= _MOST_NOTED:
-                self._noted.clear()
-            self._noted[kind, who, reason] = now
-            return True
+    def flush(self) -> None:
+        """Write down what was seen; raises CatalogueUnavailable, and then it is kept for the next time."""
+        taken = list(self._seen)
+        if not taken:
+            return
+        with self.catalogue.transaction() as tx:
+            for one in taken:
+                tx.suspects.note(*one, self.clock())
+        for _ in taken:
+            self._seen.popleft()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +89,7 @@ class Scrapers:
             profile = tx.profiles.get(profile_id)
             if profile is None or profile.state != LIVE:
                 raise NotFound
-            if profile_id not in tx.suspects.canaries():
+            if profile_id not in tx.suspects.canaries([profile_id]):
                 tx.suspects.plant(profile_id, now)
                 tx.audit.append("canary.planted", now=now, actor=actor)
 

@@ -10,11 +10,14 @@ import hashlib
 import hmac
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
+from nightlight.delivery.decision import outcome_of
 from nightlight.errors import NightlightError, PolicyRefused
+from nightlight.flows.count import difference, openness
 from nightlight.imaging.recipe import Recipe, recipes
 from nightlight.policy.bundle import open_bundle
 from nightlight.policy.compile import compile_bundle
@@ -22,9 +25,10 @@ from nightlight.policy.compile import compile_bundle
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.policies import PolicyState
+    from nightlight.delivery.views import View
     from nightlight.policy.compile import Compiled
     from nightlight.policy.signing import PublicKeys
-    from nightlight.policy.table import Table
+    from nightlight.policy.table import Outcome, Table
 
 PERMILLE = 1000
 
@@ -55,11 +59,35 @@ class InUse:
     permille: int
     revision: int
     recipes: tuple[Recipe, ...]
+    share_key: bytes = field(repr=False)
 
     @property
     def table(self) -> Table:
         """Return the active table."""
         return self.compiled.table
+
+    def chosen(self, profile_id: str) -> bool:
+        """Say whether the candidate decides for a profile."""
+        if self.candidate is None or self.permille == 0:
+            return False
+        digest = hmac.digest(self.share_key, f"{self.candidate_version}\n{profile_id}".encode(), "sha256")
+        return int.from_bytes(digest[:4], "big") % PERMILLE < self.permille
+
+    def table_for(self, view: View) -> Table:
+        """Return the table that decides for a profile: the candidate's for its share of profiles."""
+        if self.candidate is not None and self.chosen(view.profile_id):
+            return self.candidate.table
+        return self.table
+
+    def counted(self, inputs: Mapping[str, str], outcome: Outcome, held_to: str | None) -> tuple[str, str | None]:
+        """Return what a decision is counted as: its cell, and the kind of difference that the candidate would make."""
+        # In the vocabulary's own order, which is how counts are read back.
+        cell = ",".join(inputs[name] for name in self.table.attributes)
+        if self.candidate is None or self.candidate_version is None:
+            return cell, None
+        other = self.candidate.table
+        would = openness(other, outcome_of(other, inputs, held_to))
+        return cell, difference(self.candidate_version, openness(self.table, outcome), would)
 
 
 class PolicyInUse:
@@ -78,7 +106,7 @@ class PolicyInUse:
         self._poll_s = poll_s
         self._share_key = share_key
         self._lock = threading.Lock()
-        self._now = InUse(folder, None, None, None, 0, 0, usable(folder))
+        self._now = InUse(folder, None, None, None, 0, 0, usable(folder), share_key)
         with catalogue.reading() as tx:
             self._now = self._view(tx, tx.policies.state())
         self._looked = time.monotonic()
@@ -99,14 +127,6 @@ class PolicyInUse:
             self._look()
             self._looked = time.monotonic()
         return self._now
-
-    def table_for(self, view: InUse, profile_id: str) -> Table:
-        """Return the table that decides for a profile: the candidate's for its share of profiles."""
-        if view.candidate is None or view.permille == 0:
-            return view.table
-        digest = hmac.digest(self._share_key, f"{view.candidate_version}\n{profile_id}".encode(), "sha256")
-        chosen = int.from_bytes(digest[:4], "big") % PERMILLE < view.permille
-        return view.candidate.table if chosen else view.table
 
     def _look(self) -> None:
         try:
@@ -142,6 +162,7 @@ class PolicyInUse:
             permille=state.candidate_permille if candidate else 0,
             revision=state.revision,
             recipes=usable(active),
+            share_key=self._share_key,
         )
 
     def _bundle(self, tx: Transaction, version: int | None) -> Compiled | None:

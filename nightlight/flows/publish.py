@@ -88,6 +88,7 @@ class Reconcile:
             for trace_id in tx.traces.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
                 forget_later(tx, trace_id, now=now, actor="reconcile")
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
+            tx.feed.forget()
         if due:
             metrics.RECONCILED.inc(len(due))
             logs.get("reconcile").info("jobs.published_again", count=len(due))

@@ -4,7 +4,7 @@
 
     revoke     in the transaction of the change itself: the profile's generation is raised, the names of its renditions
                are revoked, an event is written. New decisions give the placeholder until the next step is done
-    refuse     every service refuses revoked names from its next look at them         (RevokedNames)
+    refuse     every service refuses revoked names from its next look at them         (flows.watch)
     rename     a worker copies the current image's renditions to names of the new generation, deletes the old objects,
                and has the edge forget them
 """
@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, Names, object_key
-from nightlight.errors import NightlightError, NotFound, ObjectMissing
+from nightlight.errors import NotFound, ObjectMissing
 from nightlight.flows.messages import ask
 from nightlight.flows.work import Work
 from nightlight.ids import ImageId, ProfileId, new_job_id
@@ -79,34 +78,6 @@ class Revoke:
                 raise NotFound
             revoke(tx, profile_id, now)
             return tx.audit.append("profile.revoked", now=now, actor=actor)
-
-
-class RevokedNames:
-    """The names that this process refuses: looked up again every ``poll_s`` seconds once ``run`` is called."""
-
-    def __init__(self, catalogue: Catalogue, *, poll_s: float) -> None:
-        """Know of none until the first look."""
-        self._catalogue = catalogue
-        self._poll_s = poll_s
-        self._names: frozenset[str] = frozenset()
-
-    def __contains__(self, name: object) -> bool:
-        """Say whether a name is revoked."""
-        return name in self._names
-
-    def look(self) -> None:
-        """Look once; raises CatalogueUnavailable, and then what was known stays."""
-        with self._catalogue.reading() as tx:
-            self._names = tx.revocations.names()
-
-    def run(self, stop: threading.Event) -> None:
-        """Look again and again until ``stop`` is set."""
-        while not stop.is_set():
-            try:
-                self.look()
-            except NightlightError as error:
-                logs.get("revoke").error("revocations.unknown", code=error.code)
-            stop.wait(self._poll_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,23 @@ class DeliverySettings(BaseSettings):
         description="`signed`: by the ring, checked by the service or an edge at `base_url`. `presigned`: viewers "
         "fetch from S3 at `NIGHTLIGHT_STORE_ENDPOINT_URL`, which checks them, and sends no headers of ours.",
     )
-    revocation_poll_s: float = Field(
-        default=0.25, ge=0.05, le=10, description="Seconds after which a service looks for names that were revoked."
+    feed_poll_s: float = Field(
+        default=0.25,
+        ge=0.05,
+        le=10,
+        description="Seconds after which a service looks for what has changed: blocks, declarations, revoked pictures.",
+    )
+    views: int = Field(
+        default=50_000,
+        ge=0,
+        le=10**8,
+        description="Profiles that a service process keeps in memory to decide by, some 2 kB each; 0 for none.",
+    )
+    picture_bytes: int = Field(
+        default=64_000_000,
+        ge=0,
+        le=10**11,
+        description="Bytes of pictures that a service process keeps in memory to serve; 0 for none.",
     )
     purge_url: str | None = Field(
         default=None,

@@ -77,6 +77,9 @@ class ServiceSettings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.")
     threads: int = Field(default=16, ge=1, le=256, description="Threads for calls that wait on SQL or S3.")
     max_json_bytes: int = Field(default=1_000_000, ge=1_000, le=10_000_000, description="Largest JSON body, in bytes.")
+    client_s: float = Field(
+        default=60.0, ge=0.1, le=3600, description="Seconds a client may take to send a body, or to take an answer."
+    )
     docs: bool = Field(default=True, description="Whether to serve the OpenAPI page at `/docs`.")
 
 

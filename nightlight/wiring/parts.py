@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nightlight import logs, metrics
 from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.names import Names
-from nightlight.delivery.tokens import Signs, UrlSigner
+from nightlight.delivery.relate import UNPROVED, Relate
+from nightlight.delivery.tokens import RingKeys, Signs, UrlSigner
 from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
-from nightlight.flows.relate import Relate
 from nightlight.keyring import KeyRing, decode_key
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
@@ -21,7 +22,7 @@ from nightlight.store.port import PutOnly
 if TYPE_CHECKING:
     from nightlight.delivery.presign import Presigner
     from nightlight.delivery.providers import Provider
-    from nightlight.delivery.quotas import Quotas
+    from nightlight.delivery.quotas import Limits, Quotas
     from nightlight.settings import RelationSettings
     from nightlight.store.port import ObjectStore, PutStore
 
@@ -110,13 +111,16 @@ def name_key(settings: Settings) -> bytes:
     return decode_key(require(settings.delivery.name_key, variable), variable)
 
 
-def delivery(settings: Settings) -> tuple[Names, UrlSigner, Signs]:
-    """Return what names renditions, what checks URLs, and what makes those of decisions; raise SettingsRefused."""
+def delivery(settings: Settings) -> tuple[Names, RingKeys, UrlSigner, Signs]:
+    """Return what names renditions, the keys of URLs, what checks them, and what makes those of decisions.
+
+    Raises SettingsRefused.
+    """
     variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
-    ring = KeyRing.parse(require(settings.delivery.signing_keys, variable), variable)
+    ring = RingKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
     signer = UrlSigner(ring, settings.delivery.base_url)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
-    return Names(name_key(settings)), signer, _presigner(settings) if presigned else signer
+    return Names(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
 
 
 def _presigner(settings: Settings) -> Presigner:
@@ -152,7 +156,15 @@ def relations(settings: Settings) -> Relate:
     concern = settings.relations
     variable = "NIGHTLIGHT_RELATIONS_KEYS"
     keys = KeyRing.parse(concern.keys.get_secret_value(), variable).keys if concern.keys else {}
-    return Relate(keys, _provider(concern), concern.leeway_s)
+    return Relate(keys, _provider(concern), concern.leeway_s, _notice_relations)
+
+
+def _notice_relations(what: str, count: int, detail: str) -> None:
+    if what == UNPROVED:
+        metrics.UNPROVED.inc(count)
+    else:
+        metrics.PROVIDER_FAILURES.inc()
+        logs.get("relate").error(what, count=count, detail=detail)
 
 
 def _provider(concern: RelationSettings) -> Provider | None:
@@ -172,18 +184,24 @@ def _provider(concern: RelationSettings) -> Provider | None:
     )
 
 
+def limits(settings: Settings) -> Limits:
+    """Return what networks and callers are given at most."""
+    from nightlight.delivery.quotas import Limits
+
+    return Limits(settings.quotas.network_per_hour, settings.quotas.tenant_per_hour)
+
+
 def quotas(settings: Settings) -> Quotas:
     """Return what keeps quotas; raise SettingsRefused where processes that should keep them together could not."""
-    from nightlight.delivery.quotas import InProcess, Limits
+    from nightlight.delivery.quotas import InProcess
 
     concern, general = settings.quotas, settings.general
-    limits = Limits(concern.network_per_hour, concern.tenant_per_hour)
     if concern.redis_url is None:
         if general.deployment is Deployment.SCALE and general.environment is Environment.PRODUCTION:
             message = "NIGHTLIGHT_QUOTAS_REDIS_URL is not set: service processes would each keep quotas of their own"
             raise SettingsRefused(message)
-        return InProcess(limits)
+        return InProcess(limits(settings))
     from nightlight.delivery.quotas_redis import InRedis
 
     url = concern.redis_url.get_secret_value()
-    return InRedis(url, limits, timeout_s=concern.timeout_s, namespace=concern.namespace)
+    return InRedis(url, limits(settings), timeout_s=concern.timeout_s, namespace=concern.namespace)

@@ -10,6 +10,12 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.delivery.access import Verifier
+from nightlight.delivery.decision import Decider
+from nightlight.delivery.gate import Gate
+from nightlight.delivery.names import object_key
+from nightlight.delivery.placeholder import EXTENSION
+from nightlight.delivery.views import Views
+from nightlight.flows.block import Block
 from nightlight.flows.count import DecisionCounter
 from nightlight.flows.decide import Decide
 from nightlight.flows.declare import Declare
@@ -17,11 +23,12 @@ from nightlight.flows.deliver import Deliver
 from nightlight.flows.erase import Delete
 from nightlight.flows.guard import Guard, Scrapers
 from nightlight.flows.intake import Intake
+from nightlight.flows.lend import Lend
 from nightlight.flows.policy_in_use import PolicyInUse
-from nightlight.flows.relate import Block
-from nightlight.flows.revoke import Revoke, RevokedNames
+from nightlight.flows.revoke import Revoke
 from nightlight.flows.rollout import Rollout
 from nightlight.flows.traces import AskTrace
+from nightlight.flows.watch import Watch
 from nightlight.settings import Settings, require
 from nightlight.store.port import PutOnly
 from nightlight.wiring.parts import (
@@ -30,6 +37,7 @@ from nightlight.wiring.parts import (
     build_catalogue,
     build_store,
     delivery,
+    limits,
     policy_in_use,
     public_keys,
     quotas,
@@ -41,6 +49,11 @@ from nightlight.wiring.parts import (
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
     from nightlight.store.port import ObjectStore
+
+
+# What is kept of the catalogue is used for a second after the last look at its feed, or four times as long as looks
+# are apart.
+_STALE_S, _STALE_LOOKS = 1.0, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +70,11 @@ class ServiceHouse:
     intake: Intake
     delete: Delete
     decide: Decide
+    lend: Lend
     deliver: Deliver
     block: Block
     revoke: Revoke
-    revoked: RevokedNames
+    watch: Watch
     guard: Guard
     scrapers: Scrapers
     counter: DecisionCounter
@@ -84,19 +98,23 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    names, signer, signs = delivery(settings)
+    names, ring, signer, signs = delivery(settings)
     policy = policy_in_use(settings, catalogue)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     relate = relations(settings)
-    guard = Guard(
+    guard = Guard(catalogue, Gate(quotas(settings), settings.quotas.profiles_per_hour), clock)
+    poll_s = settings.delivery.feed_poll_s
+    watch = Watch(
         catalogue,
-        quotas(settings),
-        clock,
-        profiles_per_hour=settings.quotas.profiles_per_hour,
-        poll_s=settings.policy.poll_s,
+        Views(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_LOOKS * poll_s)),
+        picture_bytes=settings.delivery.picture_bytes,
+        assertion_days=settings.intake.assertion_days,
+        poll_s=poll_s,
+        flush=guard.flush,
     )
-    revoked = RevokedNames(catalogue, poll_s=settings.delivery.revocation_poll_s)
     auth = settings.auth
+    placeholder = f"/{object_key(names.placeholder(), EXTENSION)}"
+    decider = Decider(signs, names.variant_key, placeholder, settings.delivery.placeholder_cache_s)
     originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
     return ServiceHouse(
@@ -121,22 +139,23 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             clock,
         ),
         delete=Delete(catalogue, clock),
-        decide=Decide(
+        decide=Decide(policy, watch, counter, decider, relate, guard, clock),
+        lend=Lend(
             catalogue,
             policy,
+            watch,
             counter,
-            names,
-            signs,
-            relate,
             guard,
-            settings.intake.assertion_days,
-            settings.delivery.placeholder_cache_s,
+            decider,
+            ring if signs is signer else None,
+            settings.delivery.base_url,
+            limits(settings),
             clock,
         ),
-        deliver=Deliver(renditions, names, signer, revoked, clock),
+        deliver=Deliver(renditions, names, signer, watch, clock),
         block=Block(catalogue, clock),
         revoke=Revoke(catalogue, clock),
-        revoked=revoked,
+        watch=watch,
         guard=guard,
         scrapers=Scrapers(catalogue, clock),
         counter=counter,

@@ -13,11 +13,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access import Scope
+from nightlight.delivery.decision import Decision
 from nightlight.delivery.quotas import Asker
+from nightlight.delivery.relate import Claim
 from nightlight.delivery.relations import MAX_PROOF
 from nightlight.errors import InvalidInput
-from nightlight.flows.decide import MAX_ITEMS, Decision
-from nightlight.flows.relate import Claim
+from nightlight.flows.decide import MAX_ITEMS
 from nightlight.ids import PROFILE_ID_PATTERN
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, requires

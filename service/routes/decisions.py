@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,10 +11,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access import Scope
+from nightlight.delivery.decision import Decision
 from nightlight.delivery.quotas import Asker
+from nightlight.delivery.relate import Claim
 from nightlight.delivery.relations import MAX_PROOF
 from nightlight.flows.decide import MAX_ITEMS
-from nightlight.flows.relate import Claim
 from nightlight.ids import PROFILE_ID_PATTERN
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, requires
@@ -119,14 +121,7 @@ def decide(request: Request, body: DecisionsBody) -> Response:
     asker = Asker(body.viewer_id, body.network, caller(request).subject)
     at_least = int(body.consistency) if body.consistency else None
     decisions = house.decide.decide(body.viewer, body.context, body.claims(), asker, at_least=at_least)
-    return _json(
-        {
-            "items": [
-                {"profile_id": one.profile_id, "url": one.url, "expires_at": one.expires_at, "blurhash": one.blurhash}
-                for one in decisions
-            ]
-        }
-    )
+    return answered(decisions)
 
 
 @router.post("/explain", response_model=ExplainAnswer)
@@ -135,10 +130,17 @@ def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
     house: ServiceHouse = request.app.state.house
     explanations = house.decide.explain(body.viewer, body.context, body.claims(), viewer_id=body.viewer_id)
-    return _json(
-        {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
-    )
+    body_ = {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
+    return Response(orjson.dumps(body_), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def _json(body: object) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json", headers={"Cache-Control": "no-store"})
+def answered(decisions: Sequence[Decision]) -> Response:
+    """Return the answer; a decision that is given again is not written again."""
+    body = b'{"items":[' + b",".join([one.shaped or _encoded(one) for one in decisions]) + b"]}"
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _encoded(one: Decision) -> bytes:
+    told = {"profile_id": one.profile_id, "url": one.url, "expires_at": one.expires_at, "blurhash": one.blurhash}
+    one.shaped = written = orjson.dumps(told)
+    return written

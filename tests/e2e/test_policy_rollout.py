@@ -9,12 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
-from nightlight.client import NightlightClient, Problem
-from nightlight.client.policy import PolicyWatcher
+from nightlight.client import Problem
 from nightlight.policy.bundle import build
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.diff import diff
-from nightlight.policy.signing import PublicKeys, SigningKey, approve
+from nightlight.policy.signing import SigningKey, approve
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
 
@@ -251,24 +250,6 @@ def test_a_combination_is_explained_over_http(own, client):
     assert "outsider" in {applied["rule"] for applied in explained["applied"]}
     with pytest.raises(Problem, match="did you mean 'relation'"):
         client.explain_policy({"relatoin": "self"})
-
-
-def test_a_watching_client_verifies_keeps_the_last_good_and_refuses_what_is_older(own, client, keys, monkeypatch):
-    trusted = PublicKeys.read(own.folder / "keys/publisher.jwks.json")
-    watcher = PolicyWatcher(client, trusted)
-    assert watcher.table is None
-    assert watcher.poll() is True
-    version, table = watcher.version, watcher.table
-    assert table.digest == client.policy_status()["active"]["digest"]
-    assert watcher.poll() is False
-    assert watcher.problem is None
-    old = build(compile_folder(ROOT / "policies"), 1, keys["publisher"])
-    forged = build(compile_folder(ROOT / "policies"), version + 5, keys["safety"])
-    for bad in (old, forged, b"garbage"):
-        monkeypatch.setattr(NightlightClient, "policy_bundle", lambda *_args, bad=bad: ('"x"', bad))
-        assert watcher.poll() is False
-        assert watcher.problem
-        assert watcher.table is table
 
 
 def test_the_commands_do_all_of_it(own, client, pack, tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nightlight.delivery.providers import Callback, OpenFga
+from nightlight.delivery.relate import Claim, Relate
 from nightlight.errors import Unavailable
-from nightlight.flows.relate import Claim, Relate
 
 pytestmark = pytest.mark.integration
 

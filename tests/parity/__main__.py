@@ -27,7 +27,7 @@ from tests.support.stacks import Embedded
 MOST_AUC, LEAST_CHANCE = 0.51, 0.002
 MINORS = ("under_13", "age_13_15", "age_16_17")
 # Quotas are another matter: here nobody must run into one.
-_SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIVERY_REVOCATION_POLL_S": "0.05"}
+_SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIVERY_FEED_POLL_S": "0.05"}
 
 
 def main():

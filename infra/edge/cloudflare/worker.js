@@ -24,14 +24,18 @@ export async function left(url, keys, now) {
         return all.length === 1 ? all[0] : '';
     });
     if (!PATH.test(url.pathname) || !EXPIRY.test(expiry) || !SIGNATURE.test(signature) || !keys.has(id)) return 0;
-    const raw = Uint8Array.from(atob(keys.get(id)), (character) => character.charCodeAt(0));
-    const key = await crypto.subtle.importKey('raw', raw, {name: 'HMAC', hash: 'SHA-256'}, false, ['sign']);
-    const text = new TextEncoder().encode(`${url.pathname}\n${expiry}\n${id}`);
-    const digest = new Uint8Array(await crypto.subtle.sign('HMAC', key, text)).slice(0, 16);
+    const root = Uint8Array.from(atob(keys.get(id)), (character) => character.charCodeAt(0));
+    const key = await mac(root, `day\n${Math.floor(Number(expiry) / 86400)}`);
+    const digest = (await mac(key, `${url.pathname}\n${expiry}\n${id}`)).slice(0, 16);
     const wanted = btoa(String.fromCharCode(...digest)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
     let difference = 0;
     for (let at = 0; at < wanted.length; at++) difference |= wanted.charCodeAt(at) ^ signature.charCodeAt(at);
     return difference === 0 ? Math.max(0, Number(expiry) - now) : 0;
+}
+
+async function mac(key, text) {
+    const imported = await crypto.subtle.importKey('raw', key, {name: 'HMAC', hash: 'SHA-256'}, false, ['sign']);
+    return new Uint8Array(await crypto.subtle.sign('HMAC', imported, new TextEncoder().encode(text)));
 }
 
 export default {

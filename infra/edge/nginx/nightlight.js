@@ -38,7 +38,8 @@ function left(r) {
     if (!key || key.length < 32 || !PATH.test(path) || !EXPIRY.test(expiry) || !SIGNATURE.test(signature)) {
         return '0';
     }
-    const digest = crypto.createHmac('sha256', key).update(path + '\n' + expiry + '\n' + id).digest();
+    const day = Math.floor(Number(expiry) / 86400);
+    const digest = mac(mac(key, 'day\n' + day), path + '\n' + expiry + '\n' + id);
     if (!alike(digest.slice(0, 16).toString('base64url'), signature)) {
         return '0';
     }

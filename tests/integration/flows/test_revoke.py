@@ -10,9 +10,11 @@ from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import events, rendition_hashes, revocations
 from nightlight.delivery.names import Names
+from nightlight.delivery.views import Views
 from nightlight.errors import NotFound, StoreUnavailable, Unavailable
-from nightlight.flows.relate import Block
-from nightlight.flows.revoke import Rename, Revoke, RevokedNames
+from nightlight.flows.block import Block
+from nightlight.flows.revoke import Rename, Revoke
+from nightlight.flows.watch import Watch
 from nightlight.flows.work import Work
 
 pytestmark = pytest.mark.integration
@@ -38,10 +40,21 @@ def shown(house, profile_id):
     house.rename = Rename(work, house.renditions, Names(bytes(32)), house.edge)
     house.revoke = Revoke(house.catalogue, house.clock)
     house.block = Block(house.catalogue, house.clock)
-    house.refused = RevokedNames(house.catalogue, poll_s=1)
+    house.watch = watching(house.catalogue)
+    house.refused = house.watch.refused
     image = house.upload(profile_id)
     assert deliver(house) == ["ready"]
     return profile_id, image.image_id
+
+
+def watching(catalogue, poll_s=1):
+    views = Views(most=100, stale_s=1)
+    return Watch(catalogue, views, picture_bytes=10**6, assertion_days=30, poll_s=poll_s, flush=lambda: None)
+
+
+def look(house):
+    house.watch._all_names_at = float("-inf")  # as it is once a minute: those whose objects are gone are forgotten
+    house.watch.look()
 
 
 def deliver(house):
@@ -68,11 +81,8 @@ def keys(found):
 
 
 def visible(house, profile_id):
-    with house.catalogue.reading() as tx:
-        known = tx.profiles.shown([profile_id])[profile_id]
-        tiers = {recipe.tier for recipe in house.recipes}
-        shown = tx.images.shown([known.image_id], tiers) if known.image_id else {}
-    return [one.name for tier in shown.values() for one in tier if one.generation == known.profile.generation]
+    (view,) = house.watch.read([profile_id])
+    return [one.path.split("/")[-1].split(".")[0] for tier in view.offered.values() for one in tier]
 
 
 def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house, shown):
@@ -81,7 +91,7 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house,
     with house.catalogue.reading() as tx:
         hashes = {row.hash for row in tx.connection.execute(select(rendition_hashes))}
     house.revoke.profile(profile_id, actor="t")
-    house.refused.look()
+    look(house)
     assert all(name in house.refused for name in old)
     assert visible(house, profile_id) == []
     assert deliver(house) == ["renamed"]
@@ -91,7 +101,7 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house,
     assert set(visible(house, profile_id)) == new
     assert list(house.renditions.store.keys()) == keys(new)
     assert sorted(house.edge.forgotten) == keys(old)
-    house.refused.look()
+    look(house)
     assert not any(name in house.refused for name in old | new)
     with house.catalogue.reading() as tx:
         assert {row.hash for row in tx.connection.execute(select(rendition_hashes))} == hashes
@@ -158,7 +168,7 @@ def test_one_that_comes_while_the_last_is_carried_out_is_carried_out_too(house, 
         pass
     new = names(house, image_id)
     assert set(visible(house, profile_id)) == new
-    house.refused.look()
+    look(house)
     assert not any(name in house.refused for name in new)
     assert list(house.renditions.store.keys()) == keys(new)
 
@@ -174,7 +184,7 @@ def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_
     house.clock.forward(minutes=5)
     house.reconcile.run_once()
     assert deliver(house) == ["later"]
-    house.refused.look()
+    look(house)
     assert all(name in house.refused for name in old)
     house.edge.away = False
     house.clock.forward(minutes=5)
@@ -207,10 +217,10 @@ def test_a_deleted_picture_is_refused_at_once_and_then_gone_from_the_edge(house,
     _, image_id = shown
     old = names(house, image_id)
     house.delete.image(image_id, actor="t")
-    house.refused.look()
+    look(house)
     assert all(name in house.refused for name in old)
     assert deliver(house) == ["erased"]
-    house.refused.look()
+    look(house)
     assert not any(name in house.refused for name in old)
     assert house.state(image_id) == images.DELETED
 
@@ -248,15 +258,16 @@ def test_each_change_is_told_of_once(house, shown):
 def test_names_that_cannot_be_looked_up_stay_as_they_were(house, shown):
     profile_id, image_id = shown
     house.revoke.profile(profile_id, actor="t")
-    house.refused.look()
+    look(house)
 
     class Away:
         def reading(self):
             raise StoreUnavailable
 
     stop = threading.Event()
-    refused = RevokedNames(Away(), poll_s=0.01)
-    refused._names = house.refused._names
+    watch = watching(Away(), poll_s=0.01)
+    watch.refused.take(house.refused._names, every=True)
     threading.Timer(0.05, stop.set).start()
-    refused.run(stop)
-    assert all(name in refused for name in names(house, image_id))
+    watch.run(stop)
+    assert all(name in watch.refused for name in names(house, image_id))
+    assert not watch.views.fresh

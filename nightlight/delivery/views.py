@@ -1,0 +1,140 @@
+"""What decisions need of profiles, kept in memory until it changes.
+
+A view may be used as long as the feed of changes is read: a change that was made more than ``stale_s`` ago is in every
+decision, or there is none from memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+# A view is looked up anew after so long, whatever the feed says.
+LIFE_S = 300.0
+# Readings that take longer than so many looks are not kept.
+_LOOKS_KEPT = 200
+# Of a profile that more viewers are blocked by, each request asks for its own.
+MOST_BLOCKED = 1000
+
+
+class Offered(NamedTuple):
+    """One rendition that may be shown: the path that it is fetched by, its longest side, and its face budget."""
+
+    path: str
+    edge: int
+    face_px: int | None
+
+
+@dataclass(slots=True)
+class View:
+    """One profile. ``band`` counts up to ``vouched_until`` (Unix seconds), then it is unknown.
+
+    ``held_to`` is the band whose ceiling its picture keeps; ``offered`` the renditions of its ready picture by tier, in
+    the order of their variants; ``blocked`` the viewers who are to see nothing of it, None where they are too many.
+    ``known`` is False for a profile that is not there or deleted. ``answers`` is what was decided by it.
+    """
+
+    profile_id: str
+    known: bool = False
+    band: str = "unknown"
+    vouched_until: int = 0
+    region: str = "unknown"
+    choice: str = ""
+    hold: str = ""
+    held_to: str | None = None
+    image_id: str | None = None
+    blurhash: str | None = None
+    canary: bool = False
+    candidate: bool = False
+    blocked: frozenset[str] | None = frozenset()
+    offered: Mapping[str, tuple[Offered, ...]] = field(default_factory=dict)
+    answers: tuple[object, dict[Any, Any]] = field(default=(None, {}), repr=False, compare=False)
+    read_at: float = field(default=0.0, repr=False, compare=False)
+
+
+class Views:
+    """Views by profile id. Safe to share between threads.
+
+    ::
+
+        ticket = views.ticket()          before reading what is missing
+        ...                              read
+        views.keep(ticket, read)         whatever changed meanwhile is not kept
+    """
+
+    def __init__(self, *, most: int, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Keep the ``most`` views that were read last; ``clock`` is in seconds and only goes forward."""
+        self._most, self._stale_s, self._clock = most, stale_s, clock
+        self._views: dict[str, View] = {}
+        self._lock = threading.Lock()
+        self._looks = 0
+        self._dropped: deque[tuple[int, frozenset[str] | None]] = deque(maxlen=_LOOKS_KEPT)
+        self._looked_at = self._not_before = float("-inf")
+
+    @property
+    def fresh(self) -> bool:
+        """Say whether the feed was read lately enough for what is kept to be used."""
+        return self._clock() - self._looked_at < self._stale_s
+
+    @property
+    def age_s(self) -> float:
+        """Return the seconds since the last look at the feed began."""
+        return self._clock() - self._looked_at
+
+    def expire(self) -> None:
+        """Let nothing be used before a look at the feed that begins after this."""
+        with self._lock:
+            self._looked_at, self._not_before = float("-inf"), self._clock()
+
+    def find(self, profile_ids: Sequence[str]) -> list[View | None]:
+        """Return what is kept of each profile, in order."""
+        return list(map(self._views.get, profile_ids))
+
+    def ticket(self) -> int:
+        """Return what ``keep`` is to be given for what is read from now on."""
+        return self._looks
+
+    def keep(self, ticket: int, views: Iterable[View]) -> None:
+        """Keep views that were read since ``ticket``, but for those that have changed since."""
+        with self._lock:
+            if ticket < self._looks - _LOOKS_KEPT or self._most == 0:
+                return
+            changed: set[str] = set()
+            for look, keys in self._dropped:
+                if look > ticket:
+                    if keys is None:
+                        return
+                    changed |= keys
+            now = self._clock()
+            for view in views:
+                if view.profile_id not in changed:
+                    view.read_at = now
+                    self._views.pop(view.profile_id, None)
+                    self._views[view.profile_id] = view
+            while len(self._views) > self._most:
+                del self._views[next(iter(self._views))]
+
+    def looked(self, began_at: float, changed: Iterable[str], *, anew: bool) -> None:
+        """Take in a look at the feed that began at ``began_at`` on the clock: forget what has changed."""
+        with self._lock:
+            self._looks += 1
+            if anew:
+                self._views.clear()
+                self._dropped.append((self._looks, None))
+            elif keys := frozenset(changed):
+                for key in keys:
+                    self._views.pop(key, None)
+                self._dropped.append((self._looks, keys))
+            old = began_at - LIFE_S
+            while self._views and (oldest := next(iter(self._views.values()))).read_at < old:
+                del self._views[oldest.profile_id]
+            if began_at >= self._not_before:
+                self._looked_at = max(self._looked_at, began_at)
+
+    def __len__(self) -> int:
+        """Return how many views are kept."""
+        return len(self._views)

@@ -1,0 +1,40 @@
+"""The platform's blocks. A block counts in every decision from the moment that it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightlight.errors import InvalidInput
+from nightlight.flows.revoke import revoke
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.clock import Clock
+    from nightlight.ids import ProfileId
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Takes the platform's blocks. A block counts in every decision from the moment that this returns."""
+
+    catalogue: Catalogue
+    clock: Clock
+
+    def block(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> int:
+        """Keep a viewer from seeing a profile, whatever else is said of the two; return the change's number."""
+        if profile_id == viewer_id:
+            message = "nobody blocks themselves"
+            raise InvalidInput(message, pointer="/viewer_id")
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            if tx.blocks.add(profile_id, viewer_id, now):
+                revoke(tx, profile_id, now)
+            return tx.audit.append("block.added", now=now, actor=actor)
+
+    def unblock(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> int:
+        """Take a block away; it is no error if there is none. Returns the change's number."""
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            tx.blocks.remove(profile_id, viewer_id)
+            return tx.audit.append("block.removed", now=now, actor=actor)

@@ -1,0 +1,127 @@
+"""The service and a process that decides by itself answer the golden table alike, URL by URL."""
+
+import json
+
+import pytest
+
+from nightlight.client.asking import placeholder_url
+from nightlight.client.local import LocalClient, Terms
+from nightlight.errors import InvalidInput
+from nightlight.policy.signing import PublicKeys
+from tests.support import golden
+
+pytestmark = pytest.mark.integration
+
+TABLE = json.loads(golden.PATH.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def over_http():
+    with pytest.MonkeyPatch.context() as patch, golden.served(patch) as (client, publisher, house):
+        yield client, publisher, house
+
+
+def local(over_http, **terms):
+    client, publisher, _ = over_http
+    agreed = Terms(relation_keys=golden.RELATION_KEYS, poll_s=0.05, **terms)
+    return LocalClient(client, PublicKeys.of(publisher), agreed, clock=lambda: golden.NOW)
+
+
+def asked(decides, case):
+    items = [(one["profile_id"], one["relation"], one.get("proof")) for one in case["items"]]
+    return decides.decide(case["viewer"], case["context"], items, viewer_id=case["viewer_id"])
+
+
+def short(decisions):
+    return [[one.url.removeprefix(golden.ORIGIN), one.expires_at] for one in decisions]
+
+
+def test_the_table_is_what_the_service_answers(over_http):
+    client, _, _ = over_http
+    assert golden.written(golden.made(client)) == golden.PATH.read_text("utf-8")
+
+
+def test_it_answers_the_same_with_nothing_in_memory():
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        golden.served(patch, NIGHTLIGHT_DELIVERY_VIEWS="0") as (client, _, house),
+    ):
+        assert golden.made(client)["cases"] == TABLE["cases"]
+        assert len(house.watch.views) == 0
+
+
+def test_a_process_that_decides_by_itself_answers_the_same(over_http):
+    with local(over_http) as decides:
+        for _ in range(2):  # first fetched, then from memory
+            assert [short(asked(decides, case)) for case in TABLE["cases"]] == [
+                case["answers"] for case in TABLE["cases"]
+            ]
+        assert decides.problem is None
+
+
+def test_a_process_that_keeps_the_graph_needs_no_proofs_and_is_believed_nothing_else(over_http):
+    def bare(case):
+        return [(one["profile_id"], one["relation"]) for one in case["items"]]
+
+    (peers, *_) = TABLE["cases"]
+    proved = len(golden.CLAIMED) * (len(golden.PEOPLE) + 1)  # what comes after is badly proved
+    with local(over_http, vouches=True) as decides:
+        told = decides.decide("peer", "profile", bare(peers), viewer_id=golden.VIEWER)
+        assert short(told)[:proved] == peers["answers"][:proved]
+        assert len({one.url for one in told[proved:]}) == 1
+        assert told[proved].url == told[golden.CLAIMED.index("connection")].url
+        nobody = decides.decide("peer", "profile", bare(peers))
+        assert nobody[1].url == nobody[0].url != told[1].url
+        forged = [(one["profile_id"], one["relation"], one.get("proof")) for one in peers["items"][proved + 1 :]]
+        assert {one.url for one in decides.decide("peer", "profile", forged, viewer_id=golden.VIEWER)} == {told[0].url}
+
+
+def test_with_a_stale_feed_nobody_is_more_than_a_stranger(over_http):
+    with local(over_http, stale_s=0.0) as decides:
+        for case in TABLE["cases"]:
+            for_strangers = {
+                item["profile_id"]: answer
+                for item, answer in zip(case["items"], case["answers"], strict=True)
+                if item["relation"] == "stranger"
+            }
+            told = short(asked(decides, case))
+            for item, answer, was in zip(case["items"], told, case["answers"], strict=True):
+                if item["relation"] == "blocked":
+                    assert answer == was
+                elif item["profile_id"] in for_strangers:
+                    assert answer == for_strangers[item["profile_id"]]
+
+
+def test_with_a_feed_that_was_lost_everybody_sees_the_placeholder(over_http):
+    with local(over_http, stale_s=0.0, outsider_s=0.0) as decides:
+        for case in TABLE["cases"]:
+            assert {(one.url, one.fallback) for one in asked(decides, case)} == {(placeholder_url(), True)}
+
+
+def test_the_table_tells_its_profiles_apart():
+    """Every profile that should matter does: no two kinds of answers could be mixed up unnoticed."""
+    (peers, *_) = TABLE["cases"]
+    answers = {}
+    for item, (url, _) in zip(peers["items"], peers["answers"], strict=True):
+        answers.setdefault(item["profile_id"], []).append(url.split("?")[0])
+    placeholder = TABLE["keys"]["placeholder"]
+    nothing = {profile_id for profile_id, urls in answers.items() if set(urls) == {placeholder}}
+    assert nothing == {
+        "no-picture", "being-renamed", "blocks-the-viewer", "larger-than-allowed", "word-since-gone",
+        "deleted", "nobody-at-all",
+    }  # fmt: skip
+    connection = golden.CLAIMED.index("connection")
+    tier = {profile_id: urls[connection][4] for profile_id, urls in answers.items() if profile_id not in nothing}
+    assert tier["teen"] == tier["grown-since"] == "c"
+    assert tier["grown-since-released"] == tier["grown"]
+    assert answers["two-variants"][connection][5] in "ab"
+
+
+@pytest.mark.parametrize(("viewer", "context"), [("nobody", "profile"), ("peer", "nowhere")])
+def test_words_that_the_policy_does_not_know_are_refused(over_http, viewer, context):
+    with local(over_http) as decides, pytest.raises(InvalidInput):
+        decides.decide(viewer, context, [("teen", "stranger")])
+    with local(over_http) as decides, pytest.raises(InvalidInput):
+        decides.decide("peer", "profile", [("teen", "stranger")] * 501)
+    with local(over_http) as decides:
+        assert decides.decide("peer", "profile", []) == []

@@ -1,0 +1,224 @@
+"""The golden table: what every implementation of the delivery decision must answer, URL by URL.
+
+python -m tests.support.golden      write docs/api/decisions.json anew, from the service; look at the difference
+
+It is made by the service over HTTP with a clock that stands still, keys that are known, and a catalogue of profiles
+that differ in one thing each. The tests hold the service and the local mode to it.
+"""
+
+import base64
+import json
+import tempfile
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import uvicorn
+from sqlalchemy import insert
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.tables import blocks, images, profiles, renditions
+from nightlight.cli import keys
+from nightlight.cli.embedded import free_port
+from nightlight.client import NightlightClient
+from nightlight.delivery.relations import prove
+from nightlight.policy.bundle import build
+from nightlight.policy.compile import compile_folder
+from nightlight.policy.signing import SigningKey
+from nightlight.settings import Settings
+from nightlight.wiring import build_service
+from service.app import create_app
+from service.patience import PatientProtocol
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+PATH = ROOT / "docs/api/decisions.json"
+NOW = 1_800_000_123
+ORIGIN = "https://pictures.example"
+VIEWER = "viewer-1"
+RELATION_KEYS = {"r1": bytes(range(32))}
+RING = "d1:" + base64.b64encode(bytes(range(100, 140))).decode()
+NAME_KEY = base64.b64encode(bytes(range(50, 90))).decode()
+TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
+PROFILE = {
+    "state": "live", "band": "age_13_15", "assurance": "verified", "region": "eu", "choice": "connections",
+    "hold": "clear", "generation": 3, "uploads": 1, "image_band": "age_13_15", "released": False, "days": 1,
+}  # fmt: skip
+# What each profile differs in.
+PEOPLE = {
+    "teen": {},
+    "child": {"band": "under_13", "image_band": "under_13"},
+    "older-teen": {"band": "age_16_17", "image_band": "age_16_17"},
+    "grown": {"band": "adult", "image_band": "adult"},
+    "grown-public": {"band": "adult", "image_band": "adult", "choice": "everyone"},
+    "grown-since": {"band": "adult"},
+    "grown-since-released": {"band": "adult", "released": True},
+    "hidden": {"choice": "hidden"},
+    "reported": {"hold": "reported"},
+    "lapsed": {"band": "adult", "image_band": "adult", "days": 31},
+    "nobody-vouches": {"band": "adult", "image_band": "adult", "assurance": "none"},
+    "californian": {"region": "us_ca"},
+    "no-picture": {"picture": False},
+    "being-renamed": {"stale": True},
+    "blocks-the-viewer": {"blocks": [VIEWER]},
+    "blocks-another": {"blocks": ["viewer-2"]},
+    "two-variants": {"variants": 2},
+    "larger-than-allowed": {"edge": 1},
+    "finer-than-allowed": {"face": 1},
+    "word-since-gone": {"region": "atlantis"},
+    "deleted": {"state": "deleted"},
+}
+CLAIMED = ("stranger", "connection", "guardian", "self", "blocked", "cousin")
+WORDS = [("peer", "profile"), ("adult", "list"), ("unverified", "search"), ("signed_out", "profile")]
+
+
+def claims(viewer_id):
+    """Every profile under every relation: proved, not proved, and proved for somebody else."""
+    asked = []
+    for profile_id in [*PEOPLE, "nobody-at-all"]:
+        for relation in CLAIMED:
+            item = {"profile_id": profile_id, "relation": relation}
+            if viewer_id and relation not in {"stranger", "blocked"}:
+                item["proof"] = prove(RELATION_KEYS, viewer_id, profile_id, relation, now=NOW, life_s=600)
+            asked.append(item)
+    proof = prove(RELATION_KEYS, "viewer-2", "teen", "connection", now=NOW, life_s=600)
+    old = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW - 1200, life_s=600)
+    early = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=3600)
+    others = [None, proof, old, early, proof[:-1] + "A", "r9" + proof[2:]]
+    return asked + [{"profile_id": "teen", "relation": "connection", "proof": one} for one in others]
+
+
+def requests():
+    """Every request of the table, each of at most 500 items."""
+    asked = [
+        {"viewer": viewer, "context": context, "viewer_id": VIEWER, "items": claims(VIEWER)}
+        for viewer, context in WORDS
+    ]
+    return [*asked, {"viewer": "peer", "context": "profile", "viewer_id": None, "items": claims(None)[::7]}]
+
+
+def fill(catalogue):
+    now = datetime.fromtimestamp(NOW, UTC)
+    rows = {table: [] for table in (profiles, images, renditions, blocks)}
+    for number, (profile_id, own) in enumerate(PEOPLE.items()):
+        said, image_id = {**PROFILE, **own}, f"{number:032x}"
+        picture = said.get("picture", True)
+        rows[profiles].append(
+            {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "hold", "generation", "uploads")}
+            | {"profile_id": profile_id, "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
+               "current_image_id": image_id if picture else None}
+        )  # fmt: skip
+        for viewer_id in said.get("blocks", ()):
+            rows[blocks].append({"profile_id": profile_id, "viewer_id": viewer_id, "created_at": now})
+        if not picture:
+            continue
+        rows[images].append(
+            {"image_id": image_id, "profile_id": profile_id, "sequence": 1, "state": "ready", "original_key": f"o/{number}",
+             "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": said["image_band"],
+             "released": said["released"], "created_at": now, "ready_at": now, "blurhash": "L" * 36}
+        )  # fmt: skip
+        for at, (tier, (edge, face)) in enumerate(TIERS.items()):
+            for variant in range(said.get("variants", 1)):
+                letters = "abcdefghijklmnopqrstuvwxyz234567"
+                name = (letters[number] + letters[at] + letters[variant]).ljust(32, "q")
+                rows[renditions].append(
+                    {"name": name, "image_id": image_id, "tier": tier, "generation": 2 if said.get("stale") else 3,
+                     "recipe": "r", "format": "webp", "bytes": 6000, "width": edge + said.get("edge", 0), "height": edge,
+                     "sha256": "0" * 64, "face_px": None if face is None else face + said.get("face", 0),
+                     "variant": variant, "created_at": now}
+                )  # fmt: skip
+    with catalogue.transaction() as tx:
+        for table, values in rows.items():
+            tx.connection.execute(insert(table), values)
+
+
+@contextmanager
+def served(monkeypatch, **settings):
+    """A NightlightClient of every scope, the publisher's key, and the house behind the service."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        keys.init(folder)
+        environment = {
+            **keys.environment(folder), "NIGHTLIGHT_DATA_DIR": text, "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
+            "NIGHTLIGHT_CATALOGUE_URL": f"sqlite:///{folder}/c.sqlite3", "NIGHTLIGHT_DELIVERY_BASE_URL": ORIGIN,
+            "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": RING, "NIGHTLIGHT_DELIVERY_NAME_KEY": NAME_KEY,
+            "NIGHTLIGHT_RELATIONS_KEYS": "r1:" + base64.b64encode(RELATION_KEYS["r1"]).decode(),
+            **settings,
+        }  # fmt: skip
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        catalogue = Catalogue(environment["NIGHTLIGHT_CATALOGUE_URL"])
+        migrate.upgrade(catalogue.engine)
+        fill(catalogue)
+        catalogue.close()
+        house = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
+        scopes = ["decide", "explain", "local", "policy", "relate"]
+        token = keys.token(folder, scopes=scopes, subject="golden", hours=1)
+        with serving(house) as url, NightlightClient(url, token=token) as client:
+            publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
+            client.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
+            yield client, publisher, house
+
+
+@contextmanager
+def serving(house):
+    """The service over a house, by the server that it runs on; its URL."""
+    port = free_port()
+    settings = {"host": "127.0.0.1", "port": port, "log_config": None, "access_log": False, "http": PatientProtocol}
+    server = uvicorn.Server(uvicorn.Config(create_app(house), **settings))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    eventually(lambda: server.started or None)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def made(client):
+    """The table, as the service answers now."""
+    told = client.views([*PEOPLE, "nobody-at-all"])["profiles"]
+    days = client.lent_keys()
+    cases = []
+    for request in requests():
+        body = {name: value for name, value in request.items() if value is not None}
+        answers = client._call("POST", "/v1/decisions", json=body)["items"]
+        cases.append({**request, "answers": [[one["url"].removeprefix(ORIGIN), one["expires_at"]] for one in answers]})
+    return {
+        "format": "nightlight-decisions/1",
+        "now": NOW,
+        "policy_digest": compile_folder(ROOT / "policies").table.digest,
+        "relation_keys": {name: base64.b64encode(key).decode() for name, key in RELATION_KEYS.items()},
+        "keys": days,
+        "profiles": told,
+        "cases": cases,
+    }
+
+
+def written(table):
+    """The file's text: one line for each profile and each item, so that a difference can be read."""
+
+    def listed(items):
+        return "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in items) + "\n]"
+
+    cases = []
+    for case in table["cases"]:
+        head = json.dumps({name: case[name] for name in ("viewer", "context", "viewer_id")})[:-1]
+        cases.append(f'{head}, "items": {listed(case["items"])}, "answers": {listed(case["answers"])}}}')
+    plain = {name: value for name, value in table.items() if name not in {"profiles", "cases"}}
+    head = json.dumps(plain, indent=1)[:-2]
+    return f'{head},\n "profiles": {listed(table["profiles"])},\n "cases": [\n' + ",\n".join(cases) + "\n]}\n"
+
+
+def main():
+    import pytest
+
+    with pytest.MonkeyPatch.context() as patch, served(patch) as (client, _, _):
+        PATH.write_text(written(made(client)), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

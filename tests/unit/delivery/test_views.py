@@ -1,0 +1,104 @@
+"""Views are used only while the feed is read, and never after they have changed."""
+
+import pytest
+
+from nightlight.delivery.views import LIFE_S, View, Views
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def kept(clock, most=10):
+    views = Views(most=most, stale_s=1.0, clock=clock)
+    views.looked(clock.now, (), anew=True)
+    return views
+
+
+def ids(views):
+    return [one.profile_id for one in views.find("abcdef") if one is not None]
+
+
+def test_nothing_is_fresh_before_the_first_look_nor_long_after_the_last(clock):
+    views = Views(most=10, stale_s=1.0, clock=clock)
+    assert not views.fresh
+    assert views.age_s == float("inf")
+    views.looked(clock.now, (), anew=True)
+    clock.now += 0.9
+    assert views.fresh
+    clock.now += 0.1
+    assert not views.fresh
+
+
+def test_a_change_drops_its_view_and_no_other(clock):
+    views = kept(clock)
+    views.keep(views.ticket(), [View("a"), View("b")])
+    views.looked(clock.now, ["a", "unheard-of"], anew=False)
+    assert ids(views) == ["b"]
+    views.looked(clock.now, [], anew=True)
+    assert ids(views) == []
+
+
+def test_what_was_read_before_a_change_is_not_kept_after_it(clock):
+    views = kept(clock)
+    ticket = views.ticket()
+    views.looked(clock.now, ["a"], anew=False)
+    views.keep(ticket, [View("a"), View("b")])
+    assert ids(views) == ["b"]
+    ticket = views.ticket()
+    views.looked(clock.now, [], anew=True)
+    views.keep(ticket, [View("c")])
+    assert ids(views) == ["b"] or ids(views) == []
+    assert "c" not in ids(views)
+
+
+def test_what_was_read_very_long_ago_is_not_kept(clock):
+    views = kept(clock)
+    ticket = views.ticket()
+    for _ in range(201):
+        views.looked(clock.now, ["z"], anew=False)
+    views.keep(ticket, [View("a")])
+    assert ids(views) == []
+
+
+def test_after_expiry_only_a_look_that_begins_later_counts(clock):
+    views = kept(clock)
+    began = clock.now
+    clock.now += 0.1
+    views.expire()
+    assert not views.fresh
+    views.looked(began, (), anew=False)  # was under way already: it may have missed what made them expire
+    assert not views.fresh
+    views.looked(clock.now, (), anew=False)
+    assert views.fresh
+
+
+def test_the_views_that_were_read_first_make_room(clock):
+    views = kept(clock, most=2)
+    views.keep(views.ticket(), [View("a"), View("b")])
+    views.keep(views.ticket(), [View("a"), View("c")])
+    assert ids(views) == ["a", "c"]
+    assert len(views) == 2
+    nothing = kept(clock, most=0)
+    nothing.keep(nothing.ticket(), [View("a")])
+    assert len(nothing) == 0
+
+
+def test_a_view_is_read_again_after_a_while_whatever_the_feed_says(clock):
+    views = kept(clock)
+    views.keep(views.ticket(), [View("a")])
+    clock.now += LIFE_S - 1
+    views.keep(views.ticket(), [View("b")])
+    views.looked(clock.now, (), anew=False)
+    assert ids(views) == ["a", "b"]
+    clock.now += 2
+    views.looked(clock.now, (), anew=False)
+    assert ids(views) == ["b"]
