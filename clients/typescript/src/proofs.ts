@@ -1,0 +1,23 @@
+// Relation proofs, as nightlight/delivery/relations.py makes them: `{key id}.{expiry}.{signature}`.
+
+/** Secret keys by id; the first signs. */
+export type Keys = ReadonlyMap<string, Uint8Array>;
+
+const MAX_LIFE_S = 3600;
+
+/** Return a token that proves a relation from `now` (Unix seconds) for `lifeS`. */
+export async function prove(
+    keys: Keys, viewerId: string, profileId: string, relation: string, now: number, lifeS: number,
+): Promise<string> {
+    const first = keys.entries().next();
+    if (first.done) throw new RangeError("there is no key to sign with");
+    if (!(lifeS >= 1 && lifeS <= MAX_LIFE_S)) throw new RangeError(`a relation proof lives 1 to ${MAX_LIFE_S} seconds`);
+    const [id, secret] = first.value;
+    const expiry = now + lifeS;
+    const text = new TextEncoder().encode(`relation\n${viewerId}\n${profileId}\n${relation}\n${expiry}`);
+    const algorithm = { name: "HMAC", hash: "SHA-256" };
+    const key = await crypto.subtle.importKey("raw", new Uint8Array(secret), algorithm, false, ["sign"]);
+    const digest = new Uint8Array(await crypto.subtle.sign("HMAC", key, text)).slice(0, 16);
+    const encoded = btoa(String.fromCharCode(...digest)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+    return `${id}.${expiry}.${encoded}`;
+}

@@ -1,0 +1,121 @@
+// Against a running Nightlight: NIGHTLIGHT_URL, NIGHTLIGHT_TOKEN, NIGHTLIGHT_RELATIONS_KEYS and NIGHTLIGHT_PICTURE (a
+// file) say which. tests/e2e/test_typescript.py starts one.
+
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { test } from "node:test";
+
+import { NightlightClient, Problem, prove } from "../dist/index.js";
+
+const { NIGHTLIGHT_URL: url, NIGHTLIGHT_TOKEN: token } = process.env;
+const [id, key] = process.env.NIGHTLIGHT_RELATIONS_KEYS.split(",")[0].split(":");
+const relationKeys = new Map([[id, Buffer.from(key, "base64")]]);
+const client = new NightlightClient(url, { token, relationKeys, budgetMs: 5000 });
+const golden = JSON.parse(readFileSync(new URL("../../../docs/api/decisions.json", import.meta.url), "utf8"));
+
+async function until(check) {
+    for (let tries = 0; tries < 300; tries++) {
+        const found = await check();
+        if (found) return found;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.fail("it did not come to be");
+}
+
+const asked = (items, more = {}) => ({ viewer: "peer", context: "profile", viewerId: "ts-viewer", items, ...more });
+
+test("from a declaration to the bytes of a picture", async () => {
+    const profile = await client.declare("ts-teen", { band: "age_13_15", assurance: "verified", region: "eu" });
+    assert.equal(profile.profile_id, "ts-teen");
+    const picture = new Blob([readFileSync(process.env.NIGHTLIGHT_PICTURE)]);
+    const image = await client.upload("ts-teen", picture, "ts-upload-1");
+    assert.equal((await client.upload("ts-teen", picture, "ts-upload-1")).image_id, image.image_id);
+    await until(async () => (await client.image(image.image_id)).state === "ready");
+    const items = [
+        { profile_id: "ts-teen", relation: "connection" }, { profile_id: "ts-teen" }, { profile_id: "ts-nobody" },
+    ];
+    const [friend, stranger, nobody] = await client.decide(asked(items));
+    assert.equal(new Set([friend.url, stranger.url, nobody.url].map((one) => one.split("?")[0])).size, 3);
+    assert.ok([friend, stranger, nobody].every((one) => !one.fallback && one.expires_at > Date.now() / 1000));
+    const lengths = await Promise.all([friend, stranger].map(async (one) => {
+        const answer = await fetch(one.url);
+        assert.equal(answer.status, 200);
+        assert.equal(answer.headers.get("content-type"), "image/webp");
+        return (await answer.arrayBuffer()).byteLength;
+    }));
+    assert.ok(lengths[0] > lengths[1]);
+});
+
+test("a block counts in the decision that names it", async () => {
+    const consistency = await client.block("ts-teen", "ts-viewer");
+    assert.match(consistency, /^[1-9][0-9]*$/);
+    const items = [{ profile_id: "ts-teen", relation: "connection" }, { profile_id: "ts-nobody" }];
+    const [blocked, nobody] = await client.decide(asked(items, { consistency }));
+    assert.equal(blocked.url, nobody.url);
+    await client.unblock("ts-teen", "ts-viewer");
+    await client.revoke("ts-teen");
+});
+
+test("what is refused is a problem", async () => {
+    const refused = (call, status, code) => assert.rejects(call, (error) => {
+        assert.ok(error instanceof Problem);
+        assert.deepEqual([error.status, error.code], [status, code]);
+        return true;
+    });
+    await refused(client.decide(asked([], { viewer: "nobody" })), 422, "invalid_input");
+    await refused(client.image("0".repeat(32)), 404, "not_found");
+    await refused(new NightlightClient(url, { token: "x" }).decide(asked([])), 401, "unauthenticated");
+    await assert.rejects(client.decide(asked(Array(501).fill({ profile_id: "a" }))), RangeError);
+});
+
+test("without a service everybody sees the placeholder, in time", async () => {
+    const servers = [
+        createServer(() => {}), // never answers
+        createServer((_, answer) => { answer.writeHead(503); answer.end("{}"); }),
+        createServer((_, answer) => { answer.writeHead(200, { "Content-Type": "application/json" }); answer.end('{"items": [1'); }),
+        createServer((_, answer) => {
+            answer.writeHead(200, { "Content-Type": "application/json" });
+            answer.end(JSON.stringify({ items: [{ profile_id: "another", url: "https://x", expires_at: 1, blurhash: "" }] }));
+        }),
+        createServer((request) => { request.socket.destroy(); }),
+    ];
+    for (const server of servers) {
+        await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+        const away = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x", budgetMs: 300 });
+        const [one] = await away.decide(asked([{ profile_id: "ts-teen" }]));
+        assert.ok(one.fallback);
+        assert.ok(one.url.startsWith("data:image/webp;base64,UklGR"));
+        server.closeAllConnections();
+        server.close();
+    }
+});
+
+test("proofs are those of the golden table", async () => {
+    const keys = new Map(Object.entries(golden.relation_keys).map(([name, text]) => [name, Buffer.from(text, "base64")]));
+    let held = 0;
+    for (const { viewer_id: viewerId, items } of golden.cases) {
+        for (const { profile_id: profileId, relation, proof } of items.slice(0, 120)) {
+            if (!proof || !viewerId) continue;
+            assert.equal(await prove(keys, viewerId, profileId, relation, golden.now, 600), proof);
+            held += 1;
+        }
+    }
+    assert.ok(held > 300);
+    await assert.rejects(prove(keys, "v", "p", "connection", golden.now, 3601), RangeError);
+    await assert.rejects(prove(new Map(), "v", "p", "connection", golden.now, 60), RangeError);
+});
+
+test("URLs of the golden table are signed by the keys of the day on which they expire", () => {
+    for (const { answers } of golden.cases) {
+        for (const [text, expiresAt] of answers) {
+            const found = new URL(text, "https://x");
+            const [e, k, s] = ["e", "k", "s"].map((name) => found.searchParams.get(name));
+            assert.deepEqual([Number(e), k], [expiresAt, golden.keys.signing_id]);
+            const day = Buffer.from(golden.keys.days[Math.floor(expiresAt / 86400)], "base64");
+            const digest = createHmac("sha256", day).update(`${found.pathname}\n${e}\n${k}`).digest();
+            assert.equal(digest.subarray(0, 16).toString("base64url"), s);
+        }
+    }
+});

@@ -1,0 +1,65 @@
+"""The TypeScript client: generated from our document, built, and run by node against a running Nightlight."""
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from nightlight.cli import keys
+from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
+from tests.support import pictures
+from tests.support.services import missing_tool
+from tests.support.stacks import ROOT, Embedded
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+HERE = ROOT / "clients/typescript"
+
+
+@pytest.fixture(scope="module")
+def npm():
+    found = shutil.which("npm")
+    if found is None or shutil.which("node") is None:
+        missing_tool("node and npm")
+    if not (HERE / "node_modules/.bin/tsc").exists():
+        run([found, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+    return found
+
+
+def run(command, **environment):
+    done = subprocess.run(
+        command, cwd=HERE, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_types_are_those_of_the_openapi_document(npm, tmp_path):
+    script = re.search(r'"generate": "(.*) --output', (HERE / "package.json").read_text())[1]
+    run([HERE / "node_modules/.bin/openapi-typescript", *script.split()[1:], "--output", tmp_path / "schema.d.ts"])
+    made = (tmp_path / "schema.d.ts").read_text()
+    assert made == (HERE / "src/schema.d.ts").read_text(), "npm run generate in clients/typescript"
+
+
+def test_its_placeholder_is_ours():
+    text = (HERE / "src/placeholder.ts").read_text()
+    joined = "".join(re.findall(r'"([^"]*)"', text))
+    assert joined == "data:image/webp;base64," + base64.b64encode(placeholder_bytes()).decode() + PLACEHOLDER_BLURHASH
+
+
+def test_it_runs_against_the_service(npm, tmp_path):
+    run([npm, "run", "--silent", "build"])
+    (tmp_path / "picture.jpg").write_bytes(pictures.photograph("coffee.png"))
+    with Embedded(tmp_path / "stack") as stack:
+        environment = {
+            "NIGHTLIGHT_URL": stack.url,
+            "NIGHTLIGHT_TOKEN": keys.token(stack.folder, scopes=None, subject="typescript", hours=1),
+            "NIGHTLIGHT_RELATIONS_KEYS": stack.environment["NIGHTLIGHT_RELATIONS_KEYS"],
+            "NIGHTLIGHT_PICTURE": str(tmp_path / "picture.jpg"),
+        }
+        told = run(["node", "--test", "test/"], **environment)
+    assert "# fail 0" in told
+    assert "# pass 6" in told
