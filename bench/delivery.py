@@ -223,13 +223,24 @@ def primitives(folder, table, figures):
     table.add_row("check a relation proof", "", "", f"{figures['proofs']:,.0f}")
 
 
+def resident(pid):
+    """Megabytes that a process holds in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def flat(asked, console):
     """From a thousand profiles to a million in PostgreSQL: asked for at random, and with the same few over and over."""
     from tests.support.databases import postgres_database
 
     figures = {}
     table = Table(title="CPU ms of the service for 100 decisions, PostgreSQL")
-    for column in ("profiles", "each looked up", "5,000 over and over", "at random"):
+    for column in (
+        "profiles",
+        "each looked up",
+        f"{HOT:,} over and over",
+        "any, 50,000 kept",
+        "MB for each 1,000 kept",
+    ):
         table.add_column(column, justify="right")
     for count in (1_000, 10_000, 100_000, 1_000_000):
         with postgres_database() as url, tempfile.TemporaryDirectory() as text:
@@ -240,13 +251,15 @@ def flat(asked, console):
             fill(catalogue, count)
             catalogue.close()
             found = {}
-            # What is held against another is asked alike: as many requests, of profiles drawn from all there are.
             for name, ids, kept in (("cold", count, "0"), ("hot", min(HOT, count), "50000"), ("any", count, "50000")):
                 with serving(folder, url, NIGHTLIGHT_DELIVERY_VIEWS=kept) as (process, port):
-                    made = posts(folder, bodies(folder, ids, "stranger", many=400))
+                    before = resident(process.pid)
+                    # No request is made twice, but where the same few are asked for.
+                    made = posts(folder, bodies(folder, ids, "stranger", many=400 * (asked.rounds + 1)))
                     found[name], _ = rounds(asked.rounds, 400, process.pid, port, made)
+                    found["mb"] = 1000 * (resident(process.pid) - before) / min(count, 50_000)
             figures[count] = found
-            table.add_row(f"{count:,}", *(f"{found[name]:.2f}" for name in ("cold", "hot", "any")))
+            table.add_row(f"{count:,}", *(f"{found[name]:.2f}" for name in ("cold", "hot", "any", "mb")))
     console.print(table)
     for name in ("cold", "hot", "any"):
         console.print(f"{name}: {figures[1_000_000][name] / figures[1_000][name]:.2f} x from 10^3 to 10^6")
@@ -258,11 +271,9 @@ def edge(asked, console):
     import hashlib
     from io import BytesIO
 
-    from tests.support.plain import Plain
-
     from nightlight.store.s3 import S3Access, S3Store
     from tests.support.buckets import bucket_pair
-    from tests.support.edge import Edge
+    from tests.support.edge import Edge, Plain
     from tests.support.services import S3_WORKER, identity
 
     ring = f"e1:{base64.b64encode(b'1' * 32).decode()}"

@@ -20,15 +20,78 @@ MODULE = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
 PURGE_TOKEN = "purge-secret"
 
 
-class Edge:
-    """nginx in a folder of its own; use it as a context."""
+class Nginx:
+    """A real nginx in a folder of its own, with one worker; use it as a context."""
 
-    def __init__(self, folder, buckets, keys, *, address=None):
+    def __init__(self, folder):
         if not (Path(BINARY).exists() and MODULE.exists()):
             missing_tool("nginx with njs")
-        s3 = urlsplit(buckets.endpoint)
         self.folder, self._port = folder, free_port()
         self.url = f"http://127.0.0.1:{self._port}"
+
+    def start(self, http, env="", environment=None):
+        """Run with ``http`` inside of `http { }`; return once it answers."""
+        user = "user root;\n" if os.getuid() == 0 else ""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "nginx.conf").write_text(
+            f"load_module {MODULE};\n{user}{env}daemon off;\nworker_processes 1;\npid {self.folder}/pid;\n"
+            f"error_log {self.folder}/error.log warn;\nevents {{}}\nhttp {{\n"
+            f"client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy;\n"
+            f"fastcgi_temp_path {self.folder}/f; uwsgi_temp_path {self.folder}/u; scgi_temp_path {self.folder}/s;\n"
+            f"{http}\n}}\n"
+        )
+        command = [BINARY, "-p", self.folder, "-c", self.folder / "nginx.conf", "-e", self.folder / "start.log"]
+        self._process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
+        end = time.monotonic() + 10
+        while True:
+            try:
+                httpx.get(self.url)
+            except httpx.HTTPError:
+                if self._process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError((self.folder / "start.log").read_text() + self.errors()) from None
+                time.sleep(0.02)
+            else:
+                return
+
+    @property
+    def worker(self):
+        """The pid of the process that answers."""
+        pid = self._process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        self._process.wait(10)
+
+    def errors(self):
+        path = self.folder / "error.log"
+        return path.read_text() if path.exists() else ""
+
+
+class Plain(Nginx):
+    """nginx that serves a file under its path."""
+
+    def __init__(self, folder, key, data):
+        super().__init__(folder)
+        self._key, self._data = key, data
+
+    def __enter__(self):
+        path = self.folder / "root" / self._key
+        path.parent.mkdir(parents=True)
+        path.write_bytes(self._data)
+        self.start(
+            f"server {{ listen 127.0.0.1:{self._port}; root {self.folder}/root; access_log {self.folder}/access.log; "
+            "location = / { return 204; } types { image/webp webp; } }"
+        )
+        return self
+
+
+class Edge(Nginx):
+    """nginx as infra/edge/nginx configures it."""
+
+    def __init__(self, folder, buckets, keys, *, address=None):
+        super().__init__(folder)
+        s3 = urlsplit(buckets.endpoint)
         self.log = folder / "access.log"
         access, secret = identity(S3_SERVICE)
         self._environment = {
@@ -59,42 +122,12 @@ class Edge:
         site = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda found: self._filled.get(found[1], found[0]), template)
         (self.folder / "site.conf").write_text(site)
         env = "".join(f"env {name};\n" for name in self._environment)
-        user = "user root;\n" if os.getuid() == 0 else ""
-        (self.folder / "nginx.conf").write_text(
-            f"load_module {MODULE};\n{user}{env}daemon off;\nworker_processes 1;\npid {self.folder}/pid;\n"
-            f"error_log {self.folder}/error.log warn;\nevents {{}}\nhttp {{\n"
-            f"client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy;\n"
-            f"fastcgi_temp_path {self.folder}/f; uwsgi_temp_path {self.folder}/u; scgi_temp_path {self.folder}/s;\n"
-            f"include {self.folder}/site.conf;\n}}\n"
-        )
-        command = [
-            BINARY,
-            "-p",
-            str(self.folder),
-            "-c",
-            str(self.folder / "nginx.conf"),
-            "-e",
-            str(self.folder / "start.log"),
-        ]
-        self._process = subprocess.Popen(command, env={**os.environ, **self._environment})
-        end = time.monotonic() + 10
-        while True:
-            try:
-                httpx.get(self.url)
-                return self
-            except httpx.HTTPError:
-                if self._process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError((self.folder / "start.log").read_text() + self.errors()) from None
-                time.sleep(0.02)
+        self.start(f"include {self.folder}/site.conf;", env, self._environment)
+        return self
 
     def __exit__(self, *_):
-        self._process.terminate()
-        self._process.wait(10)
+        super().__exit__()
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
-
-    def errors(self):
-        path = self.folder / "error.log"
-        return path.read_text() if path.exists() else ""
 
     def statuses(self):
         """(status, what the cache said) of every request so far."""
