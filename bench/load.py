@@ -25,14 +25,18 @@ def request(method, path, headers, body):
 
 class Connection:
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self._port = port
+        self._connect()
+
+    def _connect(self):
+        self.socket = socket.create_connection(("127.0.0.1", self._port), timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data):
         self.socket.sendall(data)
 
     def receive(self):
-        """Read one answer; any status but 200 ends the bench."""
+        """Read one answer to its end; any status but 200 ends the bench."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._some()
@@ -43,7 +47,9 @@ class Connection:
         got = len(rest)
         while got < length:
             got += len(self._some())
-        return got
+        if b"connection: close" in head.lower():  # nginx, after a thousand requests
+            self.socket.close()
+            self._connect()
 
     def _some(self):
         data = self.socket.recv(1 << 18)

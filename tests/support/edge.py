@@ -107,6 +107,7 @@ class Edge(Nginx):
             **self._environment,
             "NIGHTLIGHT_EDGE_JS": str(EDGE),
             "NIGHTLIGHT_EDGE_CACHE_SIZE": "50m",
+            "NIGHTLIGHT_EDGE_SOCKET": str(folder / "checked.sock"),
             "NIGHTLIGHT_EDGE_S3_ADDRESS": address or s3.netloc,
             "NIGHTLIGHT_EDGE_BUCKET": buckets.renditions,
             "NIGHTLIGHT_EDGE_LISTEN": f"127.0.0.1:{self._port}",
@@ -117,6 +118,7 @@ class Edge(Nginx):
 
     def __enter__(self):
         (self.folder / "placeholder").mkdir(parents=True)
+        (self.folder / "cache/revoked/a").mkdir(parents=True)
         (self.folder / "placeholder/placeholder.webp").write_bytes(placeholder_bytes())
         template = (EDGE / "nightlight.conf.template").read_text()
         site = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda found: self._filled.get(found[1], found[0]), template)
@@ -130,6 +132,6 @@ class Edge(Nginx):
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
 
     def statuses(self):
-        """(status, what the cache said) of every request so far."""
+        """(status, what the cache of URLs said, what the cache of pictures said) of every request so far."""
         time.sleep(0.05)
-        return [tuple(line.split()[1:3]) for line in self.log.read_text().splitlines()]
+        return [tuple(line.split()[1:4]) for line in self.log.read_text().splitlines()]

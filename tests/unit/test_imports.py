@@ -18,7 +18,17 @@ def loaded(statement, *modules):
         ("import nightlight.client", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "ruamel.yaml")),
         (
             "import nightlight.client.local, nightlight.policy.signing",
-            ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "structlog", "prometheus_client", "ruamel.yaml"),
+            (
+                "PIL",
+                "numpy",
+                "boto3",
+                "celery",
+                "sqlalchemy",
+                "fastapi",
+                "structlog",
+                "prometheus_client",
+                "ruamel.yaml",
+            ),
         ),
         ("import workers.schedule", ("PIL", "boto3", "fastapi")),
         ("import nightlight.policy.table", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "httpx")),

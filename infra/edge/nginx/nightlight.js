@@ -1,10 +1,10 @@
 // Nightlight at the edge, for nginx with njs: checks signed URLs as nightlight/delivery/tokens.py makes them, signs
-// requests to the bucket (AWS Signature Version 4), and forgets cached pictures when it is told to.
+// requests to the bucket (AWS Signature Version 4), and forgets pictures when it is told to.
 //
 // The environment of nginx holds NIGHTLIGHT_DELIVERY_SIGNING_KEYS (the ring), NIGHTLIGHT_STORE_ACCESS_KEY_ID and
 // NIGHTLIGHT_STORE_SECRET_ACCESS_KEY (an identity that may get renditions and nothing else), NIGHTLIGHT_STORE_REGION,
 // NIGHTLIGHT_EDGE_S3_HOST (the Host that the bucket's server is asked by), NIGHTLIGHT_EDGE_PURGE_TOKEN and
-// NIGHTLIGHT_EDGE_CACHE (the cache's folder).
+// NIGHTLIGHT_EDGE_CACHE (the caches' folder; its subfolder revoked/a must be there, and be writable by nginx).
 
 import crypto from 'crypto';
 import fs from 'fs';
@@ -14,6 +14,8 @@ const EXPIRY = /^[1-9][0-9]{9}$/;
 const PATH = /^\/a\/[a-z2-7]{32}\.(webp|jpg|avif)$/;
 const EMPTY = crypto.createHash('sha256').update('').digest('hex');
 const MOST_PATHS = 10000;
+// The longest life of a URL is a day.
+const KEPT_MS = 25 * 3600 * 1000;
 
 const ring = readRing(process.env.NIGHTLIGHT_DELIVERY_SIGNING_KEYS || '');
 
@@ -31,6 +33,10 @@ function readRing(text) {
 // The seconds that a URL has left; 0 if it is forged, malformed or expired. A forged one is told nothing of clocks.
 function left(r) {
     const path = r.uri, expiry = r.args.e, id = r.args.k, signature = r.args.s;
+    // Written in one way only: what is kept by the URL must not be kept by others that mean the same.
+    if (r.variables.request_uri !== path + '?e=' + expiry + '&k=' + id + '&s=' + signature) {
+        return '0';
+    }
     if (typeof expiry !== 'string' || typeof id !== 'string' || typeof signature !== 'string') {
         return '0';
     }
@@ -44,6 +50,11 @@ function left(r) {
         return '0';
     }
     return String(Math.max(0, Number(expiry) - Math.floor(Date.now() / 1000)));
+}
+
+// When the URL ends, as HTTP writes it.
+function expires(r) {
+    return new Date(Number(r.args.e) * 1000).toUTCString();
 }
 
 // Compare in a time that does not depend on where the first difference is.
@@ -103,18 +114,33 @@ function purge(r) {
             forget(path);
         }
     });
+    if (Math.random() < 0.01) {
+        tidy();
+    }
     r.return(204);
 }
 
-// As proxy_cache_path's levels=1:2 lays the files out under the MD5 of proxy_cache_key.
+// Mark the path, so that no URL of it is served again, and drop the picture, which proxy_cache_path's levels=1:2 lays out
+// under the MD5 of proxy_cache_key.
 function forget(path) {
+    const cache = process.env.NIGHTLIGHT_EDGE_CACHE;
+    fs.writeFileSync(cache + '/revoked' + path, '');
     const name = crypto.createHash('md5').update(path).digest('hex');
-    const file = process.env.NIGHTLIGHT_EDGE_CACHE + '/' + name.slice(-1) + '/' + name.slice(-3, -1) + '/' + name;
     try {
-        fs.unlinkSync(file);
+        fs.unlinkSync(cache + '/pictures/' + name.slice(-1) + '/' + name.slice(-3, -1) + '/' + name);
     } catch (error) {
         // It was never cached.
     }
 }
 
-export default {left, signed, purge};
+// Marks are worth nothing once every URL of before has expired.
+function tidy() {
+    const folder = process.env.NIGHTLIGHT_EDGE_CACHE + '/revoked/a/', before = Date.now() - KEPT_MS;
+    fs.readdirSync(folder).forEach(function (name) {
+        if (PATH.test('/a/' + name) && fs.statSync(folder + name).mtimeMs < before) {
+            fs.unlinkSync(folder + name);
+        }
+    });
+}
+
+export default {left, expires, signed, purge};
