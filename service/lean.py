@@ -1,7 +1,7 @@
-"""What can be answered from memory is answered here, ahead of the framework; everything else goes on to its routes.
+"""Decisions, and pictures that are in memory, are answered here, ahead of the framework; all else goes on to its routes.
 
-The routes say what is right: whatever is unusual about a request (no token, a body that is not as it should be, a
-profile that has to be looked up) is theirs to answer, and so are all errors. Here is only the same, sooner.
+The routes say what is right: whatever is unusual about a request (no token that was good lately, a body that is not as
+it should be) is theirs to answer, and so are all errors. Here is only the same, sooner.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access import Scope as TokenScope
 from nightlight.delivery.quotas import Asker
 from nightlight.errors import NightlightError
-from service.routes.decisions import DecisionsBody, answered
+from service.routes.decisions import DecisionsBody, answered, decided
 from service.routes.pictures import answer
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Lean:
         except NightlightError as error:  # the routes' answers are the right ones to this too
             come.append(error)
         else:
-            found = self._decided(dict(scope["headers"]), bytes(body))
+            found = await self._decided(dict(scope["headers"]), bytes(body))
             if found is not None:
                 await answered(found)(scope, receive, send)
                 return
@@ -92,7 +93,7 @@ class Lean:
 
         await self._app(scope, again, send)
 
-    def _decided(self, headers: dict[bytes, bytes], body: bytes) -> list[Decision] | None:
+    async def _decided(self, headers: dict[bytes, bytes], body: bytes) -> list[Decision] | None:
         kind, _, token = headers.get(b"authorization", b"").partition(b" ")
         if kind.lower() != b"bearer" or headers.get(b"content-type") != b"application/json":
             return None
@@ -101,9 +102,11 @@ class Lean:
             return None
         try:
             asked = DecisionsBody.model_validate_json(body)
-            if asked.consistency is not None:
-                return None
-            asker = Asker(asked.viewer_id, asked.network, caller.subject)
-            return self._house.decide.at_hand(asked.viewer, asked.context, asked.claims(), asker)
+            asker, claims = Asker(asked.viewer_id, asked.network, caller.subject), asked.claims()
+            if asked.consistency is None:
+                found = self._house.decide.at_hand(asked.viewer, asked.context, claims, asker)
+                if found is not None:
+                    return found
+            return await run_in_threadpool(decided, self._house, asked, claims, asker)
         except (ValidationError, NightlightError):
             return None

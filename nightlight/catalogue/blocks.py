@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 
 from nightlight.catalogue.tables import blocks
 from nightlight.ids import ProfileId
@@ -40,22 +40,6 @@ class Blocks:
         """Return those of the profiles that a viewer is blocked by."""
         query = select(blocks.c.profile_id).where(blocks.c.viewer_id == viewer_id, blocks.c.profile_id.in_(profile_ids))
         return {ProfileId(row.profile_id) for row in self._connection.execute(query)}
-
-    def of_profiles(self, profile_ids: Sequence[ProfileId], *, most: int) -> dict[ProfileId, set[str] | None]:
-        """Return whom each of the profiles blocked: None where these are more than ``most``, nothing where nobody."""
-        mine = blocks.c.profile_id.in_(profile_ids)
-        counted = select(blocks.c.profile_id, func.count()).where(mine).group_by(blocks.c.profile_id)
-        found: dict[ProfileId, set[str] | None] = {
-            ProfileId(row[0]): set() if row[1] <= most else None for row in self._connection.execute(counted)
-        }
-        few = [profile_id for profile_id, viewers in found.items() if viewers is not None]
-        if few:
-            query = select(blocks.c.profile_id, blocks.c.viewer_id).where(blocks.c.profile_id.in_(few))
-            for row in self._connection.execute(query):
-                viewers = found[ProfileId(row.profile_id)]
-                if viewers is not None:
-                    viewers.add(row.viewer_id)
-        return found
 
     def forget(self, profile_id: ProfileId) -> None:
         """Forget every block of a profile that is deleted."""

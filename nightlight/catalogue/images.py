@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -78,20 +78,6 @@ class RenditionRow:
     mark_agreement: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ShownRendition:
-    """A rendition that can be shown; ``edge`` is its longer side in pixels, ``face_px`` the face budget it kept to.
-
-    ``generation`` is the profile's when it was named.
-    """
-
-    name: str
-    format: str
-    edge: int
-    face_px: int | None
-    generation: int
-
-
 class Images:
     """Image and rendition rows, inside one transaction."""
 
@@ -157,27 +143,6 @@ class Images:
         self._connection.execute(
             insert(renditions), [{**asdict(row), "image_id": image_id, "created_at": now} for row in rows]
         )
-
-    def shown(
-        self, image_ids: Sequence[ImageId], tiers: Collection[str] | None = None
-    ) -> dict[tuple[ImageId, str], list[ShownRendition]]:
-        """Return the renditions of these images, by image and tier, in the order of their variants.
-
-        ``tiers`` leaves out all others.
-        """
-        columns = ("image_id", "tier", "name", "format", "width", "height", "face_px", "generation")
-        query = (
-            select(*(renditions.c[name] for name in columns))
-            .where(renditions.c.image_id.in_(image_ids))
-            .order_by(renditions.c.variant)
-        )
-        if tiers is not None:
-            query = query.where(renditions.c.tier.in_(tiers))
-        found: dict[tuple[ImageId, str], list[ShownRendition]] = {}
-        for image_id, tier, name, format_, width, height, face_px, generation in self._connection.execute(query).all():
-            one = ShownRendition(name, format_, max(width, height), face_px, generation)
-            found.setdefault((image_id, tier), []).append(one)
-        return found
 
     def renditions(self, image_id: ImageId) -> list[RenditionRow]:
         """Return an image's renditions."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.tables import images, profiles
+from nightlight.catalogue.tables import profiles
 from nightlight.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -43,20 +43,6 @@ class Profile:
     asserted_at: datetime
     generation: int
     current_image_id: ImageId | None
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a decision needs of one profile: the profile, and the band its image came under.
-
-    ``image_id`` is that of its ready image, None where there is none.
-    """
-
-    profile: Profile
-    image_id: ImageId | None
-    image_band: str | None
-    released: bool
-    blurhash: str | None
 
 
 _COLUMNS = (
@@ -154,20 +140,6 @@ class Profiles:
             .values(state=DELETED, current_image_id=None, generation=profiles.c.generation + 1)
         )
         return self._connection.execute(statement).rowcount == 1
-
-    def shown(self, profile_ids: Sequence[ProfileId]) -> dict[ProfileId, Shown]:
-        """Return what decisions need of these live profiles, in one query; others are left out."""
-        query = (
-            select(*_COLUMNS, images.c.image_id, images.c.band, images.c.released, images.c.blurhash)
-            .select_from(profiles)
-            .outerjoin(images, and_(images.c.image_id == profiles.c.current_image_id, images.c.state == "ready"))
-            .where(profiles.c.profile_id.in_(profile_ids), profiles.c.state == LIVE)
-        )
-        found: dict[ProfileId, Shown] = {}
-        for row in self._connection.execute(query).all():
-            image_id, band, released, blurhash = row[len(_COLUMNS) :]
-            found[row[0]] = Shown(_profile(row), image_id, band, bool(released), blurhash)
-        return found
 
 
 def _profile(row: Sequence[Any]) -> Profile:

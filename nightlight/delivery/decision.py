@@ -92,6 +92,7 @@ class Decider:
     variant_key: bytes = field(repr=False)
     placeholder: str
     placeholder_cache_s: int
+    _kept: dict[str, tuple[str, int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def answers(
         self, rules: Rules, viewer: str, context: str, views: Sequence[View], relations: Sequence[str], *, now: int
@@ -128,15 +129,13 @@ class Decider:
 
     def nothing(self, profile_ids: Sequence[str], *, now: int) -> list[Decision]:
         """Return the placeholder for each profile."""
-        url, expires_at = self.signer.url(self.placeholder, now=now, life_s=self.placeholder_cache_s)
+        url, expires_at, _ = self._stand_in(now)
         return [Decision(one, url, expires_at, PLACEHOLDER_BLURHASH, given=False) for one in profile_ids]
 
     def _answer(self, rules: Rules, key: tuple[str, str, str], view: View, now: int) -> Answer:
-        # The placeholder is made whatever comes of it: how long it takes must not tell.
-        decisions = self.nothing([view.profile_id], now=now)
-        until = _renewed_at(self.placeholder, now, self.placeholder_cache_s)
+        until = self._stand_in(now)[2]
         if not view.known:
-            return Answer(until, tuple(decisions), None, "", None, ())
+            return Answer(until, tuple(self.nothing([view.profile_id], now=now)), None, "", None, ())
         inputs, table, outcome, tier = weigh(rules, key, view, now)
         counted, doubtful = None, tuple[str, ...]()
         if outcome is DOUBT:
@@ -153,7 +152,17 @@ class Decider:
         if now <= view.vouched_until:
             until = min(until, view.vouched_until + 1)
         wanted = Wanted(view.profile_id, outcome.per_hour) if pictures else None
-        return Answer(until, tuple(pictures or decisions), wanted, view.image_id or "", counted, doubtful)
+        decisions = tuple(pictures or self.nothing([view.profile_id], now=now))
+        return Answer(until, decisions, wanted, view.image_id or "", counted, doubtful)
+
+    def _stand_in(self, now: int) -> tuple[str, int, int]:
+        """Return (URL, expiry, when it is due to change) of the placeholder: the same for everybody for a while."""
+        known = self._kept.get("placeholder")
+        if known is None or not known[2] - self.placeholder_cache_s // 2 <= now < known[2]:
+            url, expires_at = self.signer.url(self.placeholder, now=now, life_s=self.placeholder_cache_s)
+            until = _renewed_at(self.placeholder, now, self.placeholder_cache_s)
+            known = self._kept["placeholder"] = url, expires_at, until
+        return known
 
 
 def weigh(rules: Rules, key: tuple[str, str, str], view: View, now: int) -> Weighed:

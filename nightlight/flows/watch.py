@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from sys import intern
 from typing import TYPE_CHECKING
 
 from nightlight import logs
 from nightlight.catalogue.feed import NAME, PROFILE
+from nightlight.catalogue.seen import Seen, seen
 from nightlight.delivery.names import EXTENSIONS, object_key
 from nightlight.delivery.views import MOST_BLOCKED, Offered, View, Views
 from nightlight.errors import NightlightError
@@ -61,17 +63,17 @@ class Watch:
         with self._lock:
             began = time.monotonic()
             with self._catalogue.reading() as tx:
-                seen = tx.feed.since(self._cursor)
+                told = tx.feed.since(self._cursor)
                 has = at_least is None or tx.audit.has(at_least)
-                every = seen.anew or began - self._all_names_at > _ALL_NAMES_S
+                every = told.anew or began - self._all_names_at > _ALL_NAMES_S
                 names = tx.revocations.names() if every else frozenset()
-            changed = [key for kind, key in seen.changed if kind == PROFILE]
-            revoked = names | {key for kind, key in seen.changed if kind == NAME}
+            changed = [key for kind, key in told.changed if kind == PROFILE]
+            revoked = names | {key for kind, key in told.changed if kind == NAME}
             self.refused.take(names if every else revoked, every=every)
-            self.pictures.forget(revoked, every=seen.anew)
-            self.views.looked(began, changed, anew=seen.anew)
+            self.pictures.forget(revoked, every=told.anew)
+            self.views.looked(began, changed, anew=told.anew)
             self._all_names_at = began if every else self._all_names_at
-            self._cursor = seen.cursor
+            self._cursor = told.cursor
         return has
 
     def read(self, profile_ids: Sequence[str]) -> list[View]:
@@ -150,47 +152,30 @@ class Pictures:
 def read_views(tx: Transaction, profile_ids: Sequence[str], assertion: timedelta) -> list[View]:
     """Return a view of each profile, in order; unknown and deleted ones alike."""
     valid = [ProfileId(one) for one in profile_ids if is_profile_id(one)]
-    shown = tx.profiles.shown(valid)
-    known = list(shown)
-    images = [one.image_id for one in shown.values() if one.image_id is not None]
-    renditions = tx.images.shown(images) if images else {}
-    by_image: dict[str, dict[str, tuple[Offered, ...]]] = {}
-    generations = {one.image_id: one.profile.generation for one in shown.values()}
-    for (image_id, tier), rows in renditions.items():
-        # What is still named in an earlier generation is being named anew.
-        mine = tuple(
-            Offered(f"/{object_key(row.name, EXTENSIONS[row.format])}", row.edge, row.face_px)
-            for row in rows
-            if row.generation == generations[image_id]
-        )
-        if mine:
-            by_image.setdefault(image_id, {})[tier] = mine
-    blocked = tx.blocks.of_profiles(known, most=MOST_BLOCKED) if known else {}
-    canaries = tx.suspects.canaries(known) if known else frozenset()
-    views = []
-    for profile_id in profile_ids:
-        one = shown.get(ProfileId(profile_id))
-        if one is None:
-            views.append(View(profile_id))
-            continue
-        profile = one.profile
-        viewers = blocked.get(profile.profile_id, set())
-        lapses = 0 if profile.assurance == UNVOUCHED else int((profile.asserted_at + assertion).timestamp())
-        views.append(
-            View(
-                profile_id=profile_id,
-                known=True,
-                band=profile.band,
-                vouched_until=lapses,
-                region=profile.region,
-                choice=profile.choice,
-                hold=profile.hold,
-                held_to=None if one.released else one.image_band,
-                image_id=one.image_id,
-                blurhash=one.blurhash,
-                canary=profile_id in canaries,
-                blocked=None if viewers is None else frozenset(viewers),
-                offered=by_image.get(one.image_id or "", {}),
-            )
-        )
-    return views
+    found = {one.profile_id: one for one in seen(tx.connection, valid, most_blocked=MOST_BLOCKED)} if valid else {}
+    kept_s = int(assertion.total_seconds())
+    return [_view(found[one], kept_s) if one in found else View(one) for one in profile_ids]
+
+
+def _view(one: Seen, kept_s: int) -> View:
+    tiers: dict[str, tuple[Offered, ...]] = {}
+    for rendition in one.offered():
+        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
+        tier = intern(rendition.tier)
+        tiers[tier] = (*tiers.get(tier, ()), Offered(path, rendition.edge, rendition.face_px))
+    # Words are few and views many: each word is kept once.
+    return View(
+        profile_id=one.profile_id,
+        known=True,
+        band=intern(one.band),
+        vouched_until=0 if one.assurance == UNVOUCHED else one.asserted_at + kept_s,
+        region=intern(one.region),
+        choice=intern(one.choice),
+        hold=intern(one.hold),
+        held_to=None if one.released or one.image_band is None else intern(one.image_band),
+        image_id=one.image_id,
+        blurhash=one.blurhash,
+        canary=bool(one.canary),
+        blocked=one.viewers(),
+        offered=tiers,
+    )

@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from nightlight.catalogue import images, jobs, migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import Remembered
-from nightlight.catalogue.images import Image, RenditionRow, ShownRendition
+from nightlight.catalogue.images import Image, RenditionRow
 from nightlight.catalogue.profiles import Declaration
+from nightlight.catalogue.seen import seen
 from nightlight.catalogue.tables import metadata
 from nightlight.errors import CatalogueUnavailable, Conflict, LeaseLost
 from nightlight.ids import new_image_id, new_job_id, new_original_key
@@ -100,34 +101,61 @@ def test_declaring_again_changes_what_was_said_and_keeps_the_hold(catalogue, pro
     assert known.asserted_at == later(5)
 
 
+def shown(tx, *profile_ids):
+    return seen(tx.connection, profile_ids, most_blocked=10)
+
+
 def test_a_deleted_profile_is_shown_to_nobody_and_comes_back_only_by_a_declaration(catalogue, profile_id):
     with catalogue.transaction() as tx:
         assert tx.profiles.set_hold(profile_id, "reported")
         assert tx.profiles.delete(profile_id)
         assert not tx.profiles.delete(profile_id)
-        assert tx.profiles.shown([profile_id]) == {}
+        assert shown(tx, profile_id) == []
         assert not tx.profiles.set_hold(profile_id, "reported")
         assert tx.profiles.get(profile_id).generation == 1
         assert tx.profiles.declare(profile_id, SAID, NOW) is True
         assert tx.profiles.get(profile_id).hold == "reported"
-        assert profile_id in tx.profiles.shown([profile_id])
+        assert [one.profile_id for one in shown(tx, profile_id)] == [profile_id]
 
 
 def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile_id):
     ready, pending = add_image(catalogue, profile_id), add_image(catalogue, profile_id)
-    rows = [RenditionRow(f"{tier}-{ready}", tier, 0, "r", "webp", 5, 2, 3, "0" * 64) for tier in ("tiny", "full")]
+    rows = [
+        RenditionRow(
+            f"{tier}-{ready}-{variant}", tier, 0, "r", "webp", 5, 2, 3, "0" * 64, face_px=face, variant=variant
+        )
+        for tier, face in (("tiny", 5), ("full", None))
+        for variant in (1, 0)
+    ]
+    stale = RenditionRow(f"low-{ready}", "low", 1, "r", "webp", 5, 2, 3, "0" * 64)
     with catalogue.transaction() as tx:
-        tx.images.add_renditions(ready, rows, NOW)
+        tx.images.add_renditions(ready, [*rows, stale], NOW)
         tx.profiles.set_current(profile_id, pending)
-        assert tx.profiles.shown([profile_id])[profile_id].image_id is None
+        assert shown(tx, profile_id)[0].image_id is None
         tx.profiles.set_current(profile_id, ready)
-        assert tx.profiles.shown([profile_id])[profile_id].image_id is None
+        assert shown(tx, profile_id)[0].image_id is None
         tx.images.set_state(ready, images.READY, ready_at=NOW)
-        shown = tx.profiles.shown([profile_id, "nobody"])
-        renditions = tx.images.shown([ready, pending], {"tiny", "low"})
-    assert set(shown) == {profile_id}
-    assert (shown[profile_id].image_id, shown[profile_id].image_band) == (ready, "age_13_15")
-    assert renditions == {(ready, "tiny"): [ShownRendition(f"tiny-{ready}", "webp", 3, None, 0)]}
+        (one,) = shown(tx, profile_id, "nobody")
+    assert (one.image_id, one.image_band, one.released, one.canary) == (ready, "age_13_15", False, False)
+    assert one.asserted_at == int(NOW.timestamp())
+    assert one.offered() == [
+        (variant, tier, "webp", 3, face, f"{tier}-{ready}-{variant}")
+        for variant in (0, 1)
+        for tier, face in (("full", None), ("tiny", 5))
+    ]
+    assert one.viewers() == frozenset()
+
+
+def test_blocked_viewers_are_told_until_they_are_too_many(catalogue, profile_id):
+    with catalogue.transaction() as tx:
+        for number in range(3):
+            tx.blocks.add(profile_id, f"viewer-{number}", NOW)
+        tx.suspects.plant(profile_id, NOW)
+        (one,) = seen(tx.connection, [profile_id], most_blocked=3)
+        (many,) = seen(tx.connection, [profile_id], most_blocked=2)
+    assert one.viewers() == {"viewer-0", "viewer-1", "viewer-2"}
+    assert many.viewers() is None
+    assert one.canary
 
 
 def test_uploads_are_numbered_without_gaps_by_many_at_once(catalogue, profile_id):
