@@ -59,7 +59,7 @@ class Terms:
     ``relation_keys`` check relation proofs; without them everybody is a stranger. ``vouches`` says that this process
     keeps the social graph: what it says of relations counts without proofs, so it must never be what a viewer says.
     ``quotas`` keeps quotas together with other processes; unset, this process keeps its own. ``views`` is how many
-    profiles are kept, some 2 kB each.
+    profiles are kept, some 4 kB each.
     """
 
     relation_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)

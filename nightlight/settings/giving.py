@@ -56,7 +56,7 @@ class DeliverySettings(BaseSettings):
         default=50_000,
         ge=0,
         le=10**8,
-        description="Profiles that a service process keeps in memory to decide by, some 2 kB each; 0 for none.",
+        description="Profiles that a service process keeps in memory to decide by, some 4 kB each; 0 for none.",
     )
     picture_bytes: int = Field(
         default=64_000_000,
