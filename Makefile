@@ -12,7 +12,7 @@
 #   make bench-matching  perceptual hashes, and the search among ten million of them
 #   make parity         try to tell minors from adults by all that an outsider sees (some five minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
-#   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS="--profiles 1000000 --database URL"
+#   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
@@ -87,7 +87,7 @@ bench-matching: setup
 	@$(BIN)/python bench/matching.py $(ARGS)
 
 bench-delivery: setup
-	@$(BIN)/python bench/delivery.py $(ARGS)
+	@$(if $(filter --flat --edge,$(ARGS)),infra/dev/test.sh) $(BIN)/python bench/delivery.py $(ARGS)
 
 parity: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt

@@ -1,4 +1,4 @@
-"""Decisions, and pictures that are in memory, are answered here, ahead of the framework; all else goes on to its routes.
+"""Decisions, and pictures that are in memory, are answered here, before the framework; the rest goes on to its routes.
 
 The routes say what is right: whatever is unusual about a request (no token that was good lately, a body that is not as
 it should be) is theirs to answer, and so are all errors. Here is only the same, sooner.

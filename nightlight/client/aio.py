@@ -70,16 +70,28 @@ class AsyncNightlightClient:
         """Declare a profile, or assert its band again before it lapses; words as for NightlightClient."""
         await self._call("PUT", f"/v1/profiles/{profile_id}", json=said)
 
-    async def upload(self, profile_id: str, picture: IO[bytes] | bytes, *, idempotency_key: str | None = None) -> Image:
-        """Upload a profile's image; when this returns it is safely stored and will be rendered."""
+    async def upload(
+        self,
+        profile_id: str,
+        picture: IO[bytes] | bytes,
+        *,
+        idempotency_key: str | None = None,
+        crop: tuple[int, int, int, int] | None = None,
+    ) -> Image:
+        """Upload a profile's image, as NightlightClient does."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         files = {"file": ("picture", picture, "application/octet-stream")}
-        answer = await self._call("POST", f"/v1/profiles/{profile_id}/image", files=files, headers=headers)
-        return Image.model_validate(answer)
+        fields = {"crop": ",".join(map(str, crop))} if crop else {}
+        path = f"/v1/profiles/{profile_id}/image"
+        return Image.model_validate(await self._call("POST", path, files=files, data=fields, headers=headers))
 
     async def image(self, image_id: str) -> Image:
         """Return how an upload is getting on."""
         return Image.model_validate(await self._call("GET", f"/v1/images/{image_id}"))
+
+    async def delete_image(self, image_id: str) -> None:
+        """Delete one image."""
+        await self._call("DELETE", f"/v1/images/{image_id}")
 
     async def delete_profile(self, profile_id: str) -> None:
         """Delete a profile and all its images."""
@@ -88,6 +100,10 @@ class AsyncNightlightClient:
     async def block(self, profile_id: str, viewer_id: str) -> None:
         """Keep a viewer from seeing a profile, whatever else is said of the two."""
         await self._call("POST", "/v1/blocks", json={"profile_id": profile_id, "viewer_id": viewer_id})
+
+    async def unblock(self, profile_id: str, viewer_id: str) -> None:
+        """Take a block away."""
+        await self._call("DELETE", f"/v1/blocks/{profile_id}/{viewer_id}")
 
     async def revoke(self, profile_id: str) -> None:
         """Make every URL that was given out of a profile's pictures count for nothing."""

@@ -36,7 +36,10 @@ def test_from_declaration_to_picture_to_block_to_deletion(stack):
             await client.block("async", "pal")
             (blocked,) = await client.decide("peer", "list", asked[:1])
             assert blocked.url.split("?")[0] == nobody.url.split("?")[0]
+            await client.unblock("async", "pal")
             await client.revoke("async")
+            other = await client.upload("async", pictures.jpeg(400, 400, seed=3), crop=(10, 10, 300, 300))
+            await client.delete_image(other.image_id)
             await client.delete_profile("async")
             with pytest.raises(Problem):
                 await client.revoke("async")
