@@ -256,3 +256,14 @@ def test_the_openapi_document_tells_of_problems_and_of_the_token(stack):
             assert "422" not in told, (method, path)
             assert "application/problem+json" in told["4XX"]["content"], (method, path)
             assert path.startswith("/a/") or operation["security"] == [{"bearer": []}], (method, path)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "e=1", "&".join(f"p{n}=1" for n in range(500)), "e=1&e=2&k=a&s=b", "e=%FF&k=%00&s=%C3%A9", "e=" + "9" * 3000,
+     "e=1790000000&k=d1&s=" + "A" * 22, "=&=&=", "e&k&s", ";;;"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["a" * 32 + ".webp", "a", ".", "%00", "a" * 3000, "%C3%97.webp", "a" * 32 + ".exe"])
+def test_whatever_is_no_url_of_ours_is_not_found(stack, name, query):
+    answer = httpx.get(f"{stack.url}/a/{name}?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
