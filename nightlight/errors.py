@@ -33,6 +33,7 @@
     ├── IndexBroken                        index_broken          500
     ├── ObjectMissing                      object_missing        404
     ├── StoreDenied                        store_denied          500
+    ├── LifecycleRefused                   lifecycle_refused     409
     ├── Conflict                           conflict              409
     └── LeaseLost                          lease_lost            409
 
@@ -282,6 +283,14 @@ class StoreDenied(NightlightError):
     """The object store refuses these credentials this action."""
 
     code = "store_denied"
+
+
+class LifecycleRefused(NightlightError):
+    """A bucket's lifecycle rules are not made, or not as they were planned: the bucket is as it was."""
+
+    code = "lifecycle_refused"
+    status = 409
+    public = "The lifecycle rules were refused."
 
 
 class Conflict(NightlightError):

@@ -71,9 +71,13 @@ def new_trace_id() -> TraceId:
     return TraceId(secrets.token_hex(16))
 
 
+# What the keys of found copies begin with.
+COPIES = "found/"
+
+
 def new_copy_key() -> str:
     """Return a fresh object key for a found copy, beside the originals: whoever may read those may read it."""
-    return f"found/{secrets.token_hex(32)}"
+    return f"{COPIES}{secrets.token_hex(32)}"
 
 
 def new_original_key() -> str:

@@ -243,6 +243,8 @@ rgw thread pool size = 64
 rgw enable usage log = false
 rgw gc obj min wait = 10
 rgw gc processor period = 10
+# A day of a lifecycle rule takes five seconds here.
+rgw lc debug interval = 5
 rgw dynamic resharding = false
 CONF
 }

@@ -19,6 +19,7 @@ from nightlight.catalogue.hashes import Hashes
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
 from nightlight.catalogue.jobs import Jobs
+from nightlight.catalogue.lifecycles import Lifecycles
 from nightlight.catalogue.matches import Matches
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
@@ -39,8 +40,8 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "audit", "blocks", "connection", "events", "feed", "hashes", "idempotency", "images", "jobs", "matches",
-        "outbox", "policies", "profiles", "revocations", "suspects", "traces",
+        "audit", "blocks", "connection", "events", "feed", "hashes", "idempotency", "images", "jobs", "lifecycles",
+        "matches", "outbox", "policies", "profiles", "revocations", "suspects", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -61,6 +62,7 @@ class Transaction:
         self.matches = Matches(connection)
         self.audit = Audit(connection)
         self.feed = Feed(connection)
+        self.lifecycles = Lifecycles(connection)
 
 
 class Catalogue:

@@ -311,6 +311,27 @@ changes = Table(
     sqlite_autoincrement=True,
 )
 
+# What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards.
+lifecycles = Table(
+    "lifecycles",
+    metadata,
+    Column("bucket", String(63), primary_key=True),
+    Column("rules", _Json, nullable=False),
+    Column("seen", String(64), nullable=False),
+    Column("applied_at", UtcDateTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+)
+
+lifecycle_snapshots = Table(
+    "lifecycle_snapshots",
+    metadata,
+    Column("snapshot_id", _Serial, primary_key=True, autoincrement=True),
+    Column("bucket", String(63), nullable=False, index=True),
+    Column("rules", _Json, nullable=False),
+    Column("ours", _Json, nullable=False),
+    Column("taken_at", UtcDateTime, nullable=False),
+)
+
 # Triggers made by the migration refuse UPDATE and DELETE here.
 audit = Table(
     "audit",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import nightlight
-from nightlight.cli import compare, lists, policy, rollout, scrapers
+from nightlight.cli import compare, lifecycle, lists, policy, rollout, scrapers
 from nightlight.errors import NightlightError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ rollout.register(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(lists.app, name="lists")
 app.add_typer(scrapers.app, name="scrapers")
+app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nightlight.delivery.quotas import Limits, Quotas
     from nightlight.settings import RelationSettings
     from nightlight.store.port import ObjectStore, PutStore
+    from nightlight.store.s3 import S3Access
 
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
@@ -61,10 +62,19 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
         from nightlight.store.local import LocalStore
 
         return LocalStore(settings.general.data_dir.resolve() / "objects" / bucket)
-    from nightlight.store.s3 import S3Access, S3Store
+    from nightlight.store.s3 import S3Store
 
+    name = concern.originals_bucket if bucket == ORIGINALS else concern.renditions_bucket
+    return S3Store(name, s3_access(settings))
+
+
+def s3_access(settings: Settings) -> S3Access:
+    """Return where the S3 server is and who this process is to it."""
+    from nightlight.store.s3 import S3Access
+
+    concern = settings.store
     secret = concern.secret_access_key
-    access = S3Access(
+    return S3Access(
         endpoint_url=concern.endpoint_url,
         region=concern.region,
         access_key_id=concern.access_key_id,
@@ -72,8 +82,6 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
         connect_timeout_s=concern.connect_timeout_s,
         read_timeout_s=concern.read_timeout_s,
     )
-    name = concern.originals_bucket if bucket == ORIGINALS else concern.renditions_bucket
-    return S3Store(name, access)
 
 
 def policy_in_use(settings: Settings, catalogue: Catalogue) -> PolicyInUse:

@@ -15,14 +15,17 @@ from nightlight.flows.guard import Scrapers
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.screen import Search, Verdicts
 from nightlight.flows.trace import Trace
+from nightlight.ids import COPIES
 from nightlight.imaging.rendering import Rendering
-from nightlight.settings import Settings
+from nightlight.settings import Settings, StoreKind
 from nightlight.wiring.parts import (
     build_catalogue,
     policy_in_use,
+    s3_access,
 )
 
 if TYPE_CHECKING:
+    from nightlight.flows.lifecycle import Lifecycle
     from nightlight.matching.listed import Lists
     from nightlight.watermark.detect import Looked
 
@@ -58,6 +61,31 @@ def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrape
     try:
         migrate.check_current(catalogue.engine)
         yield Scrapers(catalogue, clock)
+    finally:
+        catalogue.close()
+
+
+@contextmanager
+def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifecycle]:
+    """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
+    from nightlight.flows.lifecycle import Lifecycle
+    from nightlight.retention.bucket import Bucket
+    from nightlight.retention.desired import Prefixes
+    from nightlight.store.s3 import make_client
+
+    store = settings.store
+    if store.kind is not StoreKind.S3:
+        message = "lifecycle rules are for buckets: NIGHTLIGHT_STORE_KIND is not s3"
+        raise SettingsRefused(message)
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        policy = policy_in_use(settings, catalogue)
+        client = make_client(s3_access(settings))
+        buckets = {name: Bucket(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
+        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1),))
+        prefixes = {store.originals_bucket: copies}
+        yield Lifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
     finally:
         catalogue.close()
 

@@ -5,15 +5,15 @@ export type Keys = ReadonlyMap<string, Uint8Array>;
 
 const MAX_LIFE_S = 3600;
 
-/** Return a token that proves a relation from `now` (Unix seconds) for `lifeS`. */
+/** Return a token that proves a relation from `now` (Unix seconds) for `lifeSeconds`. */
 export async function prove(
-    keys: Keys, viewerId: string, profileId: string, relation: string, now: number, lifeS: number,
+    keys: Keys, viewerId: string, profileId: string, relation: string, now: number, lifeSeconds: number,
 ): Promise<string> {
     const first = keys.entries().next();
     if (first.done) throw new RangeError("there is no key to sign with");
-    if (!(lifeS >= 1 && lifeS <= MAX_LIFE_S)) throw new RangeError(`a relation proof lives 1 to ${MAX_LIFE_S} seconds`);
+    if (!(lifeSeconds >= 1 && lifeSeconds <= MAX_LIFE_S)) throw new RangeError(`a relation proof lives 1 to ${MAX_LIFE_S} seconds`);
     const [id, secret] = first.value;
-    const expiry = now + lifeS;
+    const expiry = now + lifeSeconds;
     const text = new TextEncoder().encode(`relation\n${viewerId}\n${profileId}\n${relation}\n${expiry}`);
     const algorithm = { name: "HMAC", hash: "SHA-256" };
     const key = await crypto.subtle.importKey("raw", new Uint8Array(secret), algorithm, false, ["sign"]);

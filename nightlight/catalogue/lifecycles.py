@@ -1,0 +1,86 @@
+"""Which lifecycle rules were applied to each bucket, and what was there before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+
+from nightlight.catalogue.tables import lifecycle_snapshots, lifecycles
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Rules = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards."""
+
+    bucket: str
+    rules: list[dict[str, Any]]
+    seen: str
+    applied_at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every rule of a bucket as it was before a change, and our rules of the change before it."""
+
+    snapshot_id: int
+    rules: list[dict[str, Any]]
+    ours: list[dict[str, Any]]
+    taken_at: datetime
+
+
+class Lifecycles:
+    """Lifecycle rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def lock(self, bucket: str, now: datetime) -> Applied:
+        """Hold a bucket until the transaction ends, so that nobody else applies; return what was applied last."""
+        mine = lifecycles.c.bucket == bucket
+        locked = select(lifecycles).where(mine).with_for_update()
+        if self._connection.execute(locked).one_or_none() is None:
+            nothing = {"bucket": bucket, "rules": [], "seen": "", "applied_at": now, "actor": ""}
+            self._connection.execute(insert(lifecycles).values(nothing))
+        return Applied(*self._connection.execute(locked).one())
+
+    def applied(self, bucket: str) -> Applied | None:
+        """Return what was applied to a bucket last."""
+        row = self._connection.execute(select(lifecycles).where(lifecycles.c.bucket == bucket)).one_or_none()
+        return Applied(*row) if row is not None and row.actor else None
+
+    def write(self, applied: Applied) -> None:
+        """Write what was applied, to a bucket that is locked."""
+        values = {
+            "rules": applied.rules,
+            "seen": applied.seen,
+            "applied_at": applied.applied_at,
+            "actor": applied.actor,
+        }
+        self._connection.execute(update(lifecycles).where(lifecycles.c.bucket == applied.bucket).values(values))
+
+    def snapshot(self, bucket: str, rules: Rules, ours: Rules, now: datetime) -> None:
+        """Keep what was there before a change."""
+        values = {"bucket": bucket, "rules": list(rules), "ours": list(ours), "taken_at": now}
+        self._connection.execute(insert(lifecycle_snapshots).values(values))
+
+    def last_snapshot(self, bucket: str) -> Snapshot | None:
+        """Return what was there before the last change."""
+        columns = (lifecycle_snapshots.c[name] for name in ("snapshot_id", "rules", "ours", "taken_at"))
+        query = select(*columns).where(lifecycle_snapshots.c.bucket == bucket)
+        row = self._connection.execute(query.order_by(lifecycle_snapshots.c.snapshot_id.desc()).limit(1)).one_or_none()
+        return Snapshot(*row) if row is not None else None
+
+    def drop_snapshot(self, snapshot_id: int) -> None:
+        """Forget a snapshot that was gone back to."""
+        self._connection.execute(delete(lifecycle_snapshots).where(lifecycle_snapshots.c.snapshot_id == snapshot_id))

@@ -1,0 +1,232 @@
+"""Lifecycle rules on the real S3 server: applied, expired, drifted, undone; nobody else's are touched."""
+
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nightlight.errors import LifecycleRefused, NotFound
+from nightlight.flows.lifecycle import Lifecycle
+from nightlight.policy.compile import compile_folder
+from nightlight.retention.bucket import Bucket
+from nightlight.retention.desired import STATE_TAG, Prefixes
+from nightlight.retention.plan import Step
+from nightlight.retention.rule import read
+from tests.conftest import ROOT
+from tests.support.buckets import bucket_pair
+from tests.support.databases import catalogue_at
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+# A day of the test server's, which rounds to none.
+DAY = timedelta(seconds=5)
+FOREIGN = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 300}}
+
+
+@pytest.fixture
+def pair():
+    with bucket_pair() as made:
+        yield made
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """A policy under which everything but a picture in use is kept for a day."""
+    shutil.copytree(ROOT / "policies", tmp_path / "p")
+    path = tmp_path / "p/retention.yaml"
+    path.write_text(path.read_text().replace("keep_days: 30", "keep_days: 1").replace("keep_days: 7", "keep_days: 1"))
+    return tmp_path / "p"
+
+
+@pytest.fixture
+def flow(pair, pack, tmp_path):
+    with catalogue_at(f"sqlite:///{tmp_path / 'c.sqlite3'}") as catalogue:
+        buckets = {name: Bucket(pair.owner, name) for name in (pair.originals, pair.renditions)}
+        prefixes = {pair.originals: Prefixes((("found/", "found-copies", 2),))}
+        compiled = {"now": compile_folder(pack).retention}
+        made = Lifecycle(catalogue, buckets, prefixes, lambda: compiled["now"], lambda: datetime.now(UTC), DAY)
+        yield made, compiled
+
+
+def put(pair, key, state=None):
+    tags = {"Tagging": f"{STATE_TAG}={state}"} if state else {}
+    pair.owner.put_object(Bucket=pair.originals, Key=key, Body=b"x" * 100, **tags)
+
+
+def keys(pair):
+    return {item["Key"] for item in pair.owner.list_objects_v2(Bucket=pair.originals).get("Contents", [])}
+
+
+def live(pair):
+    return {raw["ID"]: read(raw) for raw in Bucket(pair.owner, pair.originals).rules()}
+
+
+def test_what_is_replaced_is_deleted_by_the_server_itself_and_nothing_else(flow, pair):
+    lifecycle, _ = flow
+    Bucket(pair.owner, pair.originals).put([FOREIGN])
+    for key, state in [("o/live", None), ("o/replaced", "replaced"), ("o/closed", "account_closed"), ("logs/1", None)]:
+        put(pair, key, state)
+    made = lifecycle.plan(pair.originals)
+    assert {one.rule_id for one in made.actions if one.step is Step.FOREIGN} == {"logs"}
+    touched = {one.rule_id: one for one in lifecycle.touched(made)}
+    assert (touched["nightlight-replaced"].objects, touched["nightlight-replaced"].bytes) == (1, 100)
+    assert touched["nightlight-live"].objects == 4
+    lifecycle.apply(made, actor="t")
+    rules = live(pair)
+    assert rules["logs"] == read(FOREIGN)
+    assert {name for name in rules if name != "logs"} == {rule.rule_id for rule in made.ours}
+    assert all(rules[rule.rule_id] == rule for rule in made.ours)
+    assert lifecycle.plan(pair.originals).changes == []
+    assert lifecycle.drift(pair.originals) == []
+    eventually(lambda: keys(pair) == {"o/live", "logs/1"} or None, seconds=90)
+    time.sleep(DAY.total_seconds() * 2)
+    assert keys(pair) == {"o/live", "logs/1"}
+
+
+def test_an_object_that_outlived_its_rule_is_told_of(flow, pair):
+    lifecycle, _ = flow
+    lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
+    rules = Bucket(pair.owner, pair.originals)
+    rules.put([{**raw, "Status": "Disabled"} for raw in rules.rules()])  # so that the server deletes nothing
+    for key, state in [("o/live", None), ("o/late", "replaced"), ("found/late", None)]:
+        put(pair, key, state)
+    assert list(lifecycle.late(pair.originals)) == []
+    later = Lifecycle(
+        lifecycle.catalogue, lifecycle.buckets, lifecycle.prefixes, lifecycle.retention,
+        lambda: datetime.now(UTC) + 5 * DAY, DAY,
+    )  # fmt: skip
+    late = {one.key: one.rule_id for one in later.late(pair.originals)}
+    assert late == {"o/late": "nightlight-replaced", "found/late": "nightlight-found-copies"}
+    assert len(lifecycle.drift(pair.originals)) == len(lifecycle.wanted(pair.originals))
+
+
+def test_what_changed_between_plan_and_apply_is_refused(flow, pair, pack):
+    lifecycle, compiled = flow
+    made = lifecycle.plan(pair.originals)
+    Bucket(pair.owner, pair.originals).put([FOREIGN])
+    with pytest.raises(LifecycleRefused, match="plan again"):
+        lifecycle.apply(made, actor="t")
+    assert set(live(pair)) == {"logs"}
+    made = lifecycle.plan(pair.originals)
+    path = pack / "retention.yaml"
+    path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 3000"))
+    compiled["now"] = compile_folder(pack).retention
+    with pytest.raises(LifecycleRefused, match="policy has changed"):
+        lifecycle.apply(made, actor="t")
+    assert set(live(pair)) == {"logs"}
+    lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
+    assert live(pair)["nightlight-live"].expire_days == 3000
+
+
+def test_a_shorter_time_is_shown_and_a_rule_that_is_wanted_no_more_goes(flow, pair, pack):
+    lifecycle, compiled = flow
+    lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
+    path = pack / "retention.yaml"
+    path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 300"))
+    compiled["now"] = compile_folder(pack).retention
+    made = lifecycle.plan(pair.originals)
+    (change,) = made.changes
+    assert (change.step, change.notes) == (Step.CHANGE, ("deletes after 300 days, until now 3650",))
+    lifecycle.apply(made, actor="t")
+    lifecycle.prefixes[pair.originals] = Prefixes()
+    made = lifecycle.plan(pair.originals)
+    assert [(one.step, one.rule_id) for one in made.changes] == [(Step.REMOVE, "nightlight-found-copies")]
+    lifecycle.apply(made, actor="t")
+    assert "nightlight-found-copies" not in live(pair)
+
+
+def test_drift_names_what_somebody_did(flow, pair):
+    lifecycle, _ = flow
+    assert lifecycle.drift(pair.originals) == ["nothing was applied yet"]
+    lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
+    bucket = Bucket(pair.owner, pair.originals)
+    whole = bucket.rules()
+    bucket.put([raw for raw in whole if raw["ID"] != "nightlight-live"])
+    assert lifecycle.drift(pair.originals) == ["nightlight-live: removed since"]
+    made = lifecycle.plan(pair.originals)
+    assert [(one.rule_id, one.step) for one in made.changes] == [("nightlight-live", Step.ADD)]
+    lifecycle.apply(made, actor="t")
+    assert lifecycle.drift(pair.originals) == []
+    bucket.put([*bucket.rules(), FOREIGN])
+    assert "not ours" in lifecycle.drift(pair.originals)[0]
+
+
+def test_undo_puts_back_what_was_there(flow, pair):
+    lifecycle, _ = flow
+    with pytest.raises(NotFound):
+        lifecycle.undo(pair.originals, actor="t")
+    Bucket(pair.owner, pair.originals).put([FOREIGN])
+    lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
+    assert len(live(pair)) > 1
+    bucket = Bucket(pair.owner, pair.originals)
+    applied = bucket.rules()
+    bucket.put([{**FOREIGN, "ID": "newer"}, *applied])
+    with pytest.raises(LifecycleRefused, match="drift"):
+        lifecycle.undo(pair.originals, actor="t")
+    bucket.put(applied)
+    lifecycle.undo(pair.originals, actor="t")
+    assert live(pair) == {"logs": read(FOREIGN)}
+    with pytest.raises(NotFound):
+        lifecycle.undo(pair.originals, actor="t")
+
+
+def test_from_nothing_and_back_to_nothing(flow, pair):
+    lifecycle, _ = flow
+    lifecycle.apply(lifecycle.plan(pair.renditions), actor="t")
+    assert Bucket(pair.owner, pair.renditions).rules() != []
+    lifecycle.undo(pair.renditions, actor="t")
+    assert Bucket(pair.owner, pair.renditions).rules() == []
+
+
+def test_a_server_that_drops_a_filter_without_a_word_is_caught_before_the_rule_is_on(flow, pair):
+    """This one does: a rule that is about large objects only would be about everything."""
+    lifecycle, _ = flow
+    bucket = Bucket(pair.owner, pair.originals)
+    bucket.put([FOREIGN])
+    put(pair, "o/small")
+    by_size = {
+        "ID": "large",
+        "Status": "Enabled",
+        "Filter": {"ObjectSizeGreaterThan": 10**6},
+        "Expiration": {"Days": 1},
+    }
+    before = bucket.rules()
+    with pytest.raises(LifecycleRefused, match="did not keep large"):
+        lifecycle._put(bucket, before, [FOREIGN, by_size], {"large"})
+    assert live(pair) == {"logs": read(FOREIGN)}
+    time.sleep(DAY.total_seconds() * 3)
+    assert keys(pair) == {"o/small"}
+
+
+def test_who_may_not_change_rules_is_told_so(flow, pair):
+    from nightlight.errors import StoreDenied
+    from tests.support.buckets import infra_buckets
+    from tests.support.services import S3_SERVICE, identity
+
+    lifecycle, _ = flow
+    service = infra_buckets.client(pair.endpoint, *identity(S3_SERVICE))
+    lifecycle.buckets[pair.originals] = Bucket(service, pair.originals)
+    with pytest.raises(StoreDenied):
+        lifecycle.plan(pair.originals)
+    with pytest.raises(NotFound):
+        lifecycle.plan("another")
+
+
+def test_a_thousand_rules(flow, pair, record_property):
+    lifecycle, _ = flow
+    ours = len(lifecycle.wanted(pair.renditions))
+    many = [{**FOREIGN, "ID": f"r{n:04}", "Filter": {"Prefix": f"logs/{n:04}/"}} for n in range(1000 - ours)]
+    bucket = Bucket(pair.owner, pair.renditions)
+    bucket.put(many)
+    begin = time.monotonic()
+    made = lifecycle.plan(pair.renditions)
+    record_property("plan_s", time.monotonic() - begin)
+    lifecycle.apply(made, actor="t")
+    begin = time.monotonic()
+    assert lifecycle.drift(pair.renditions) == []
+    record_property("drift_s", time.monotonic() - begin)
+    assert len(bucket.rules()) == 1000
+    bucket.put(bucket.rules()[1:])
+    assert len(lifecycle.drift(pair.renditions)) == 1

@@ -1,0 +1,133 @@
+"""What is to be done: what the policy wants, what was applied last, and what is there."""
+
+import shutil
+
+import pytest
+
+from nightlight.errors import LifecycleRefused
+from nightlight.policy.compile import compile_folder
+from nightlight.retention.desired import Prefixes, desired
+from nightlight.retention.plan import Step, drift, fingerprint, plan, same
+from nightlight.retention.rule import Rule, read, write
+from tests.conftest import ROOT
+
+A, B = Rule("nightlight-a", expire_days=30), Rule("nightlight-b", tags=(("nightlight-state", "b"),), expire_days=7)
+FOREIGN = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Transitions": [
+    {"Days": 30, "StorageClass": "GLACIER"}]}  # fmt: skip
+
+
+def steps(made):
+    return {one.rule_id: (one.step, one.notes) for one in made.actions}
+
+
+def test_from_nothing():
+    made = plan("b", [A, B], [], [])
+    assert steps(made) == {"nightlight-a": (Step.ADD, ()), "nightlight-b": (Step.ADD, ())}
+    assert [read(one) for one in made.wanted] == [A, B]
+
+
+def test_what_is_as_it_should_be_is_kept_however_it_is_written():
+    written = {"ID": "nightlight-a", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 30}}
+    made = plan("b", [A], [A], [written])
+    assert steps(made) == {"nightlight-a": (Step.KEEP, ())}
+    assert made.changes == []
+
+
+@pytest.mark.parametrize(
+    ("last", "there", "wanted", "step", "said"),
+    [
+        ([A], [A], Rule("nightlight-a", expire_days=40), Step.CHANGE, ()),
+        ([A], [A], Rule("nightlight-a", expire_days=20), Step.CHANGE, ("deletes after 20 days, until now 30",)),
+        ([A], [Rule("nightlight-a", expire_days=99)], A, Step.CHANGE,
+         ("somebody has changed it since it was applied", "deletes after 30 days, until now 99")),
+        ([A], [Rule("nightlight-a", enabled=False, expire_days=30)], A, Step.CHANGE,
+         ("somebody has changed it since it was applied",)),
+        ([A], [], A, Step.ADD, ("it was applied before, and somebody has removed it",)),
+        ([], [Rule("nightlight-a", expire_days=30, prefix="x/")], A, Step.CHANGE,
+         ("it is there already, and was not applied by this catalogue",)),
+    ],
+)  # fmt: skip
+def test_three_ways(last, there, wanted, step, said):
+    made = plan("b", [wanted], last, [write(one) for one in there])
+    assert steps(made) == {"nightlight-a": (step, said)}
+    assert [read(one) for one in made.wanted] == [wanted]
+
+
+def test_what_the_policy_wants_no_more_is_removed_only_if_it_was_ours():
+    made = plan("b", [A], [A, B], [write(A), write(B)])
+    assert steps(made)["nightlight-b"] == (Step.REMOVE, ())
+    assert [read(one) for one in made.wanted] == [A]
+    made = plan("b", [A], [A], [write(A), write(B)])
+    assert steps(made)["nightlight-b"][0] is Step.FOREIGN
+    assert {"nightlight-a", "nightlight-b"} == {one["ID"] for one in made.wanted}
+
+
+def test_foreign_rules_are_kept_word_by_word_and_those_that_delete_sooner_are_named():
+    sooner = {"ID": "sooner", "Status": "Enabled", "Filter": {"Prefix": "o/"}, "Expiration": {"Days": 3}}
+    dated = {"ID": "dated", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Date": "2027-01-01"}}
+    off = {**sooner, "ID": "off", "Status": "Disabled"}
+    made = plan("b", [A], [], [FOREIGN, sooner, dated, off])
+    for raw in (FOREIGN, sooner, dated, off):
+        assert raw in made.wanted
+    told = {name: " ".join(notes) for name, (_, notes) in steps(made).items()}
+    assert "DELETES SOONER than the policy (30 days): under o/ is deleted 3 days" in told["sooner"]
+    assert "DELETES SOONER" in told["dated"]
+    assert told["theirs"] == told["off"] == ""
+
+
+def test_more_rules_than_a_bucket_holds_and_two_of_one_name_are_refused():
+    many = [
+        {"ID": f"r{n}", "Status": "Enabled", "Filter": {"Prefix": f"{n}/"}, "Expiration": {"Days": 1}}
+        for n in range(999)
+    ]
+    assert len(plan("b", [A], [], many).wanted) == 1000
+    with pytest.raises(LifecycleRefused, match="1,001 rules"):
+        plan("b", [A, B], [], many)
+    with pytest.raises(LifecycleRefused, match="two rules"):
+        plan("b", [A], [], [FOREIGN, FOREIGN])
+
+
+def test_drift_is_told_in_sentences():
+    there = [write(A), write(B), FOREIGN]
+    seen = fingerprint(there)
+    assert drift([A, B], list(reversed(there)), seen) == []
+    assert drift([A, B], there[1:], seen) == ["nightlight-a: removed since"]
+    changed = write(Rule("nightlight-a", expire_days=99))
+    (told,) = drift([A, B], [changed, *there[1:]], seen)
+    assert "was everything: deleted 30 days" in told
+    assert "is everything: deleted 99 days" in told
+    (told,) = drift([A, B], there[:2], seen)
+    assert "not ours" in told
+
+
+def test_what_a_server_did_not_keep_is_named():
+    asked = [write(A), {**FOREIGN, "Filter": {"ObjectSizeGreaterThan": 5}}]
+    assert same(asked, asked) == []
+    assert same(asked, [write(A), {**FOREIGN, "Filter": {"Prefix": ""}}]) == ["theirs"]
+    assert same(asked, asked[:1]) == ["theirs"]
+    assert same(asked[:1], asked) == ["theirs"]
+
+
+def test_the_rules_of_the_default_pack():
+    rules = {
+        rule.rule_id: rule
+        for rule in desired(compile_folder(ROOT / "policies").retention, Prefixes((("found/", "copies", 31),)))
+    }
+    assert {name: rule.expire_days for name, rule in rules.items() if rule.expire_days} == {
+        "nightlight-live": 3650, "nightlight-replaced": 30, "nightlight-account-closed": 30,
+        "nightlight-erasure-asked": 1, "nightlight-copies": 31,
+    }  # fmt: skip
+    assert rules["nightlight-live"].tags == ()
+    assert rules["nightlight-replaced"].tags == (("nightlight-state", "replaced"),)
+    assert rules["nightlight-versions"].noncurrent_days == 1
+    assert rules["nightlight-markers"].drop_delete_markers
+    assert not any("minor" in name or "age" in name.split("-") for name in rules)
+
+
+def test_a_policy_that_does_not_say_how_long_a_picture_in_use_is_kept_is_no_lifecycle(tmp_path):
+    shutil.copytree(ROOT / "policies", tmp_path / "p")
+    for name in ("vocabulary.yaml", "retention.yaml"):
+        path = tmp_path / "p" / name
+        path.write_text(path.read_text().replace("erasure_asked", "asked_to_go"))
+    with pytest.raises(LifecycleRefused, match="erasure_asked"):
+        desired(compile_folder(tmp_path / "p").retention, Prefixes())

@@ -1,0 +1,94 @@
+"""What other tools are given means what `apply` puts."""
+
+import json
+
+import hcl2
+import pytest
+
+from nightlight.policy.compile import compile_folder
+from nightlight.retention.desired import Prefixes, desired
+from nightlight.retention.rule import Rule, read
+from nightlight.retention.written import as_cloudformation, as_json, as_terraform
+from tests.conftest import ROOT
+
+EXTRA = [
+    Rule("two-tags", tags=(("a", "1"), ("b", 'quo"te')), expire_days=3),
+    Rule("both", prefix="x/", tags=(("a", "1"),), noncurrent_days=4, enabled=False),
+]
+
+
+@pytest.fixture(scope="module")
+def buckets():
+    table = compile_folder(ROOT / "policies").retention
+    return {
+        "nightlight-originals": [*desired(table, Prefixes((("found/", "copies", 31),))), *EXTRA],
+        "nightlight-renditions": desired(table, Prefixes()),
+    }
+
+
+def test_json_is_what_the_command_line_of_aws_takes(buckets):
+    told = json.loads(as_json(buckets))
+    assert {name: [read(raw) for raw in one["Rules"]] for name, one in told.items()} == buckets
+
+
+def of_cloudformation(raw):
+    """A rule as CloudFormation's documentation names its parts."""
+    known = {
+        "Id", "Status", "Prefix", "TagFilters", "ExpirationInDays", "ExpiredObjectDeleteMarker",
+        "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload",
+    }  # fmt: skip
+    assert raw.keys() <= known
+    return Rule(
+        raw["Id"], enabled=raw["Status"] == "Enabled", prefix=raw.get("Prefix", ""),
+        tags=tuple((one["Key"], one["Value"]) for one in raw.get("TagFilters", [])),
+        expire_days=raw.get("ExpirationInDays"), drop_delete_markers=raw.get("ExpiredObjectDeleteMarker", False),
+        noncurrent_days=raw.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
+        abort_upload_days=raw.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation"),
+    )  # fmt: skip
+
+
+def test_cloudformation_says_the_same(buckets):
+    template = json.loads(as_cloudformation(buckets))
+    told = {}
+    for resource in template["Resources"].values():
+        assert resource["Type"] == "AWS::S3::Bucket"
+        assert resource["DeletionPolicy"] == "Retain"
+        properties = resource["Properties"]
+        told[properties["BucketName"]] = [
+            of_cloudformation(raw) for raw in properties["LifecycleConfiguration"]["Rules"]
+        ]
+    assert told == buckets
+
+
+def text(value):
+    return json.loads(value) if isinstance(value, str) and value.startswith('"') else value
+
+
+def of_terraform(block):
+    """A rule block of aws_s3_bucket_lifecycle_configuration."""
+    (where,) = block["filter"]
+    both = where.get("and", [{}])[0]
+    tag = where.get("tag", [None])[0]
+    tags = {tag["key"]: tag["value"]} if tag else both.get("tags", {})
+    expiration = block.get("expiration", [{}])[0]
+    noncurrent = block.get("noncurrent_version_expiration", [{}])[0]
+    upload = block.get("abort_incomplete_multipart_upload", [{}])[0]
+    return Rule(
+        text(block["id"]), enabled=text(block["status"]) == "Enabled",
+        prefix=text(where.get("prefix", both.get("prefix", ""))),
+        tags=tuple(sorted((text(name), text(value)) for name, value in tags.items() if not name.startswith("__"))),
+        expire_days=expiration.get("days"),
+        drop_delete_markers=bool(expiration.get("expired_object_delete_marker", False)),
+        noncurrent_days=noncurrent.get("noncurrent_days"), abort_upload_days=upload.get("days_after_initiation"),
+    )  # fmt: skip
+
+
+def test_terraform_says_the_same(buckets):
+    told = {}
+    for resource in hcl2.loads(as_terraform(buckets))["resource"]:
+        ((kind, named),) = resource.items()
+        assert text(kind) == "aws_s3_bucket_lifecycle_configuration"
+        (body,) = named.values()
+        body = body[0] if isinstance(body, list) else body
+        told[text(body["bucket"])] = [of_terraform(block) for block in body["rule"]]
+    assert told == buckets
