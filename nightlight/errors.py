@@ -34,6 +34,7 @@
     ├── ObjectMissing                      object_missing        404
     ├── StoreDenied                        store_denied          500
     ├── LifecycleRefused                   lifecycle_refused     409
+    ├── ReceiptRefused                     receipt_refused       422
     ├── Conflict                           conflict              409
     └── LeaseLost                          lease_lost            409
 
@@ -291,6 +292,14 @@ class LifecycleRefused(NightlightError):
     code = "lifecycle_refused"
     status = 409
     public = "The lifecycle rules were refused."
+
+
+class ReceiptRefused(NightlightError):
+    """What was given is no receipt, or not one that can be read."""
+
+    code = "receipt_refused"
+    status = 422
+    public = "This is no receipt."
 
 
 class Conflict(NightlightError):

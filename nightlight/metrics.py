@@ -13,6 +13,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
@@ -23,6 +24,12 @@ DECISIONS = Counter("nightlight_decisions_total", "Decisions made, whatever they
 UNPROVED = Counter("nightlight_relations_unproved_total", "Relation proofs that were forged, expired or another's.")
 PROVIDER_FAILURES = Counter("nightlight_relation_provider_failures_total", "Times the relation provider was no help.")
 REVOCATIONS = Counter("nightlight_revocations_total", "Times that what was given out of a profile was revoked.")
+SWEPT = Counter("nightlight_swept_total", "Images that were deleted because the policy keeps them no longer.")
+ERASURES_OVERDUE = Gauge(
+    "nightlight_erasures_overdue",
+    "Erasures that are not done although the policy's time for them is over.",
+    multiprocess_mode="mostrecent",
+)
 EVENTS = Counter("nightlight_events_total", "Deliveries of events to the platform.", ["outcome"])
 SUSPECTS = Counter("nightlight_suspects_total", "Requests that looked like a scraper's.", ["reason"])
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")

@@ -95,7 +95,9 @@ def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(name, lambda *_: stop.set())
     logs.get("schedule").info("schedule.starting")
-    schedule.run(house.relay(sender(app)), house.reconcile, settings.worker, stop, notify=house.notify)
+    schedule.run(
+        house.relay(sender(app)), house.reconcile, settings.worker, stop, notify=house.notify, sweep=house.sweep
+    )
     return 0
 
 

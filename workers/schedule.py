@@ -15,6 +15,7 @@ from nightlight.errors import NightlightError
 if TYPE_CHECKING:
     from nightlight.flows.notify import Notify
     from nightlight.flows.publish import Reconcile, Relay
+    from nightlight.flows.sweep import Sweep
     from nightlight.settings import WorkerSettings
 
 # While the broker or the database is down there is no use in asking it ten times a second.
@@ -22,7 +23,13 @@ _PAUSE_AFTER_FAILURE_S = 1.0
 
 
 def run(
-    relay: Relay, reconcile: Reconcile, limits: WorkerSettings, stop: threading.Event, *, notify: Notify | None = None
+    relay: Relay,
+    reconcile: Reconcile,
+    limits: WorkerSettings,
+    stop: threading.Event,
+    *,
+    notify: Notify | None = None,
+    sweep: Sweep | None = None,
 ) -> None:
     """Work until ``stop`` is set. An outage is logged and outlasted; it never ends the loop.
 
@@ -38,6 +45,8 @@ def run(
             if time.monotonic() >= next_reconcile:
                 next_reconcile = time.monotonic() + limits.reconcile_interval_s
                 reconcile.run_once()
+                if sweep is not None:
+                    sweep.run_once()
             if relay.run_once():
                 continue
         except NightlightError as error:

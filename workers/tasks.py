@@ -59,6 +59,12 @@ def erase(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().erase.run)
 
 
+@shared_task(name="nightlight.prove", bind=True)  # type: ignore[untyped-decorator]
+def prove(self: Task[Any, Any], job_id: str) -> None:
+    """Look again whether anything is left of one erased image."""
+    _run(self, job_id, house.get().erase.prove)
+
+
 @shared_task(name="nightlight.rename", bind=True)  # type: ignore[untyped-decorator]
 def rename(self: Task[Any, Any], job_id: str) -> None:
     """Name the renditions of one image anew."""

@@ -24,6 +24,7 @@ from nightlight.catalogue.matches import Matches
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
+from nightlight.catalogue.receipts import Receipts
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.suspects import Suspects
 from nightlight.catalogue.traces import Traces
@@ -41,7 +42,7 @@ class Transaction:
 
     __slots__ = (
         "audit", "blocks", "connection", "events", "feed", "hashes", "idempotency", "images", "jobs", "lifecycles",
-        "matches", "outbox", "policies", "profiles", "revocations", "suspects", "traces",
+        "matches", "outbox", "policies", "profiles", "receipts", "revocations", "suspects", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -63,6 +64,7 @@ class Transaction:
         self.audit = Audit(connection)
         self.feed = Feed(connection)
         self.lifecycles = Lifecycles(connection)
+        self.receipts = Receipts(connection)
 
 
 class Catalogue:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import case, delete, insert, or_, select, update
 
-from nightlight.catalogue.tables import images, rendition_hashes, renditions
+from nightlight.catalogue.tables import images, profiles, rendition_hashes, renditions
 from nightlight.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Image:
     ready_at: datetime | None
     crop: str | None = None
     blurhash: str | None = None
+    superseded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Images:
         reason: str | None = None,
         ready_at: datetime | None = None,
         blurhash: str | None = None,
+        superseded_at: datetime | None = None,
     ) -> None:
         """Change the state; the caller holds the row's lock and knows the change is allowed."""
         values: dict[str, object] = {"state": state, "reason": reason}
@@ -119,7 +121,24 @@ class Images:
             values["blurhash"] = blurhash
         if ready_at is not None:
             values["ready_at"] = ready_at
+        if superseded_at is not None:
+            values["superseded_at"] = superseded_at
         self._connection.execute(update(images).where(images.c.image_id == image_id).values(**values))
+
+    def due(self, state: str, before: datetime, band: str | None, *, lapsed: datetime, limit: int) -> list[ImageId]:
+        """Return images that have been in a state since before a moment, of a band or of a profile of that band.
+
+        A profile's band is unknown where nobody vouches for it, or has not since ``lapsed``; ``band`` None is for all.
+        """
+        since = images.c.superseded_at if state == SUPERSEDED else images.c.created_at
+        query = select(images.c.image_id).where(images.c.state == state, since <= before)
+        if band is not None:
+            stale = or_(profiles.c.asserted_at < lapsed, profiles.c.assurance == "none")
+            now = case((stale, "unknown"), else_=profiles.c.band)
+            joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
+            query = query.select_from(joined).where(or_(images.c.band == band, now == band))
+        rows = self._connection.execute(query.order_by(since).limit(limit))
+        return [ImageId(row.image_id) for row in rows]
 
     def abandoned(self, before: datetime, *, limit: int) -> list[ImageId]:
         """Return images that began to be received before ``before`` and were never acknowledged."""

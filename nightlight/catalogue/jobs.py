@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, case, insert, or_, select, update
+from sqlalchemy import and_, case, func, insert, or_, select, update
 
 from nightlight.catalogue.tables import jobs
 from nightlight.errors import LeaseLost
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 RENDER = "render"
 ERASE = "erase"
 RENAME = "rename"
+# To look again whether anything is left of what was erased.
+PROVE = "prove"
 # These are on a trace: to find where a copy comes from, and to delete the copy.
 TRACE = "trace"
 FORGET = "forget"
@@ -73,8 +76,20 @@ class Jobs:
         """Work on ``connection``."""
         self._connection = connection
 
-    def add(self, job_id: JobId, kind: str, subject: ImageId | TraceId, now: datetime, *, due: datetime) -> None:
-        """Write a new job on an image or a trace; ``due`` is when it is published again if nobody has taken it."""
+    def add(
+        self,
+        job_id: JobId,
+        kind: str,
+        subject: ImageId | TraceId,
+        now: datetime,
+        *,
+        due: datetime,
+        planned: Sequence[str] = (),
+    ) -> None:
+        """Write a new job on an image or a trace; ``due`` is when it is published again if nobody has taken it.
+
+        ``planned`` are object keys that it is about.
+        """
         on = {"trace_id" if kind in _ON_TRACES else "image_id": subject}
         self._connection.execute(
             insert(jobs).values(
@@ -83,7 +98,7 @@ class Jobs:
                 state=QUEUED,
                 attempt=0,
                 crashes=0,
-                planned=[],
+                planned=list(planned),
                 next_run_at=due,
                 created_at=now,
                 **on,
@@ -124,6 +139,25 @@ class Jobs:
         """Return every object key that any attempt at this image may have written."""
         query = select(jobs.c.planned).where(jobs.c.image_id == image_id)
         return sorted({key for row in self._connection.execute(query) for key in row.planned})
+
+    def asked_at(self, lease: Lease) -> datetime:
+        """Return when a job was asked for."""
+        query = select(jobs.c.created_at).where(jobs.c.job_id == lease.job_id)
+        found: datetime = self._connection.execute(query).scalar_one()
+        return found
+
+    def ended(self, image_id: ImageId, kind: str) -> bool:
+        """Say whether there was a job of a kind on an image, and it is done."""
+        query = select(jobs.c.state).where(jobs.c.image_id == image_id, jobs.c.kind == kind)
+        states = [row.state for row in self._connection.execute(query)]
+        return bool(states) and all(state == DONE for state in states)
+
+    def overdue(self, kind: str, before: datetime) -> int:
+        """Return how many jobs of a kind were asked for before a moment and are not done."""
+        open_ = jobs.c.state.in_((QUEUED, LEASED))
+        query = select(func.count()).where(jobs.c.kind == kind, open_, jobs.c.created_at < before)
+        count: int = self._connection.execute(query).scalar_one()
+        return count
 
     def finish(self, lease: Lease, now: datetime) -> None:
         """Mark the job done; raise LeaseLost if another attempt has it by now."""

@@ -97,6 +97,7 @@ images = Table(
     Column("ready_at", UtcDateTime),
     Column("crop", String(40)),
     Column("blurhash", String(64)),
+    Column("superseded_at", UtcDateTime, index=True),
     UniqueConstraint("profile_id", "sequence"),
 )
 
@@ -309,6 +310,25 @@ changes = Table(
     Column("key", String(128), nullable=False),
     Column("at", BigInteger, nullable=False, index=True),
     sqlite_autoincrement=True,
+)
+
+# What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("sequence", _Serial, primary_key=True, autoincrement=True),
+    Column("receipt_id", String(32), nullable=False, unique=True),
+    Column("image_id", String(32), nullable=False, index=True),
+    Column("hash", String(64), nullable=False),
+    Column("envelope", _Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+receipt_head = Table(
+    "receipt_head",
+    metadata,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
 )
 
 # What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards.

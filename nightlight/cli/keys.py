@@ -23,6 +23,8 @@ RELATIONS = "relations.json"
 # Who signs bundles, and who approves what opens: two teams, so two keys.
 PUBLISHER = "publisher"
 SAFETY = "safety"
+# The workers' own: it signs receipts of erasures.
+RECEIPTS = "receipts"
 _KEY_BYTES = 32
 
 
@@ -34,7 +36,7 @@ def init(data_dir: Path) -> Path:
         private, public = generate_key()
         _write(folder / PRIVATE, private)
         _write(folder / JWKS, public)
-    for team in (PUBLISHER, SAFETY):
+    for team in (PUBLISHER, SAFETY, RECEIPTS):
         if not (folder / f"{team}.jwks.json").exists():
             private, public = generate_key()
             _write(folder / f"{team}.private.jwk.json", private)
@@ -66,6 +68,7 @@ def environment(data_dir: Path) -> dict[str, str]:
         "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
         "NIGHTLIGHT_HIDDEN_MARK_KEYS": _read(folder / HIDDEN_MARK)["keys"],
         "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
+        "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str((folder / f"{RECEIPTS}.private.jwk.json").resolve()),
     }
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 import nightlight
-from nightlight.cli import compare, lifecycle, lists, policy, rollout, scrapers
+from nightlight.cli import compare, lifecycle, lists, policy, receipt, rollout, scrapers
+from nightlight.cli.erase import erase
 from nightlight.errors import NightlightError
 
 app = typer.Typer(
@@ -27,6 +28,8 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(lists.app, name="lists")
 app.add_typer(scrapers.app, name="scrapers")
 app.add_typer(lifecycle.app, name="lifecycle")
+app.add_typer(receipt.app, name="receipt")
+app.command()(erase)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 

@@ -101,6 +101,11 @@ class NightlightClient:
         """Delete one image."""
         self._call("DELETE", f"/v1/images/{image_id}")
 
+    def receipts(self, image_id: str) -> list[dict[str, str]]:
+        """Return the signed receipts of an image's erasure: `nightlight receipt verify` opens them."""
+        found: list[dict[str, str]] = self._call("GET", f"/v1/images/{image_id}/receipts")
+        return found
+
     def delete_profile(self, profile_id: str) -> None:
         """Delete a profile and all its images."""
         self._call("DELETE", f"/v1/profiles/{profile_id}")

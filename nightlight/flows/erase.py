@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -9,19 +11,23 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue import images, jobs
 from nightlight.delivery.names import EXTENSIONS, object_key
-from nightlight.errors import NotFound
+from nightlight.errors import NotFound, StoreUnavailable
 from nightlight.flows.messages import ask
 from nightlight.flows.work import Work
 from nightlight.ids import ImageId, ProfileId, new_job_id
+from nightlight.retention.receipt import ERASED, PROVED, Gone, digest, make
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.clock import Clock
     from nightlight.delivery.purge import Purge
+    from nightlight.policy.signing import SigningKey
     from nightlight.store.port import ObjectStore
 
 # The first publication goes through the outbox at once; this is when it is tried again if that was lost.
 _AGAIN_S = 60
+# What receipts call the two buckets.
+ORIGINALS, RENDITIONS = "originals", "renditions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,20 @@ class Delete:
             tx.events.add(image.profile_id, now)
             erase_later(tx, image_id, now=now, actor=actor)
 
-    def profile(self, profile_id: ProfileId, *, actor: str) -> None:
-        """Delete a profile and all its images; raises NotFound if there is none."""
+    def receipts(self, image_id: ImageId) -> list[dict[str, str]]:
+        """Return the receipts of an image's erasure, the oldest first; raises NotFound where there is no such image."""
+        with self.catalogue.reading() as tx:
+            if tx.images.get(image_id) is None:
+                raise NotFound
+            return tx.receipts.of_image(image_id)
+
+    def erased(self, image_id: ImageId) -> bool:
+        """Say whether a deleted image's objects are gone."""
+        with self.catalogue.reading() as tx:
+            return tx.jobs.ended(image_id, jobs.ERASE)
+
+    def profile(self, profile_id: ProfileId, *, actor: str) -> list[ImageId]:
+        """Delete a profile and all its images, and return those; raises NotFound if there is none."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
             if not tx.profiles.delete(profile_id):
@@ -57,9 +75,11 @@ class Delete:
             tx.revocations.add(profile_id, now)
             tx.events.add(profile_id, now)
             tx.blocks.forget(profile_id)
-            for image in tx.images.of_profile(profile_id):
-                erase_later(tx, image.image_id, now=now, actor=actor)
+            found = [image.image_id for image in tx.images.of_profile(profile_id)]
+            for image_id in found:
+                erase_later(tx, image_id, now=now, actor=actor)
             tx.audit.append("profile.deleted", now=now, actor=actor)
+        return found
 
 
 def erase_later(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str) -> None:
@@ -73,17 +93,54 @@ def erase_later(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str
 
 
 @dataclass(frozen=True, slots=True)
+class Receipts:
+    """Makes receipts. ``residuals`` says where copies stay for how many days: backups, say."""
+
+    key: SigningKey
+    residuals: tuple[tuple[str, int], ...]
+
+    def write(
+        self, tx: Transaction, image_id: ImageId, kind: str, gone: Sequence[Gone], asked_at: datetime, now: datetime
+    ) -> None:
+        """Add the receipt of an erasure to the chain, in the caller's transaction."""
+        receipt_id = secrets.token_hex(16)
+        told = {
+            "receipt_id": receipt_id,
+            "kind": kind,
+            "subject_sha256": digest(image_id),
+            "asked_at": asked_at.isoformat(),
+            "erased_at": now.isoformat(),
+            "residuals": [
+                {"what": what, "until": (now + timedelta(days=days)).date().isoformat()}
+                for what, days in self.residuals
+            ],
+        }
+        mine, envelope = make(self.key, told, gone, tx.receipts.head())
+        tx.receipts.add(receipt_id, image_id, mine, envelope, now)
+
+
+@dataclass(frozen=True, slots=True)
 class Erase:
-    """The worker's half: deletes the original and every rendition that was or may have been written."""
+    """The worker's half: deletes the original and every rendition that was or may have been written, and proves it.
+
+    Every version, delete marker and unfinished upload goes; then what is there is listed, and again by a job of its own
+    after ``again_s``, since servers finish deleting later and a late writer may have come. Each time a receipt is made.
+    """
 
     work: Work
     originals: ObjectStore
     renditions: ObjectStore
     purge: Purge
+    receipts: Receipts | None = None
+    again_s: float = 3600.0
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended: ``erased``, ``nothing`` or ``later``."""
         return self.work.run(job_id, jobs.ERASE, self._erase, redelivered=redelivered)
+
+    def prove(self, job_id: str, *, redelivered: bool) -> str:
+        """Look again, and delete what has come back; return how it ended: ``proved``, ``nothing`` or ``later``."""
+        return self.work.run(job_id, jobs.PROVE, self._prove, redelivered=redelivered)
 
     def _erase(self, lease: jobs.Lease) -> str:
         with self.work.catalogue.transaction() as tx:
@@ -92,23 +149,64 @@ class Erase:
             keys |= {
                 object_key(name, EXTENSIONS[format_]) for name, format_ in tx.images.rendition_names(lease.image_id)
             }
+            asked_at = tx.jobs.asked_at(lease)
         if image is None or image.state != images.DELETED:
             return self._finish(lease, "nothing")
-        self.originals.delete(image.original_key)
-        for key in sorted(keys):
-            self.renditions.delete(key)
+        gone = self._gone(image.original_key, sorted(keys))
         self.purge.forget(sorted(keys))
-        logs.get("erase").info("image.erased", count=len(keys) + 1)
-        return self._finish(lease, "erased")
+        logs.get("erase").info("image.erased", count=len(gone))
+        return self._finish(lease, "erased", gone, asked_at, sorted(keys))
 
-    def _finish(self, lease: jobs.Lease, ending: str) -> str:
-        now = self.work.clock()
+    def _prove(self, lease: jobs.Lease) -> str:
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            keys = tx.jobs.planned_keys(lease.image_id)
+            asked_at = tx.jobs.asked_at(lease)
+        if image is None or image.state != images.DELETED:
+            return self._finish(lease, "nothing")
+        gone = self._gone(image.original_key, keys)
+        came_back = sum(len(one.versions) for one in gone)
+        if came_back:
+            logs.get("erase").error("image.came_back", count=came_back)
+            self.purge.forget(keys)
+        return self._finish(lease, "proved", gone, asked_at)
+
+    def _gone(self, original_key: str, keys: Sequence[str]) -> list[Gone]:
+        """Delete all that there is under these keys, and list them; raise StoreUnavailable if anything is left."""
+        gone = []
+        for bucket, store, key in (
+            (ORIGINALS, self.originals, original_key),
+            *((RENDITIONS, self.renditions, key) for key in keys),
+        ):
+            removed = store.erase(key)
+            left = store.remains(key)
+            if left:
+                message = f"{left} versions are still there after they were deleted"
+                raise StoreUnavailable(message)
+            gone.append(Gone(bucket, key, [(one.version_id, one.marker, one.request_id) for one in removed], left))
+        return gone
+
+    def _finish(
+        self,
+        lease: jobs.Lease,
+        ending: str,
+        gone: Sequence[Gone] = (),
+        asked_at: datetime | None = None,
+        keys: Sequence[str] = (),
+    ) -> str:
+        now, image_id = self.work.clock(), lease.image_id
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if ending == "erased":
-                tx.hashes.drop(lease.image_id)
-                tx.traces.drop_image(lease.image_id)
-                tx.images.drop_renditions(lease.image_id)
-                tx.revocations.drop(lease.image_id, [name for name, _ in tx.revocations.of_image(lease.image_id)])
-                tx.audit.append("image.erased", now=now, actor="worker", image_id=lease.image_id)
+                tx.hashes.drop(image_id)
+                tx.traces.drop_image(image_id)
+                tx.images.drop_renditions(image_id)
+                tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
+                again = now + timedelta(seconds=self.again_s)
+                tx.jobs.add(new_job_id(), jobs.PROVE, image_id, now, due=again, planned=keys)
+            if ending != "nothing":
+                if self.receipts is not None:
+                    kind = ERASED if ending == "erased" else PROVED
+                    self.receipts.write(tx, image_id, kind, gone, asked_at=asked_at or now, now=now)
+                tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=image_id)
         return ending

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue.jobs import ERASE, FORGET, RENAME, RENDER, TRACE
+from nightlight.catalogue.jobs import ERASE, FORGET, PROVE, RENAME, RENDER, TRACE
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 TASKS = {
     RENDER: "nightlight.render",
     ERASE: "nightlight.erase",
+    PROVE: "nightlight.prove",
     RENAME: "nightlight.rename",
     TRACE: "nightlight.trace",
     FORGET: "nightlight.forget",

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
+from nightlight.catalogue.jobs import ERASE
 from nightlight.errors import QueueUnavailable
 from nightlight.flows.erase import erase_later
 from nightlight.flows.messages import ask
@@ -71,6 +72,7 @@ class Reconcile:
     idempotency_hours: int
     trace_days: int
     clock: Clock
+    erasure_days: Callable[[], int] = lambda: 1
 
     def run_once(self) -> int:
         """Publish jobs again that are due or whose lease ran out; erase what was never acknowledged; forget old traces.
@@ -89,6 +91,10 @@ class Reconcile:
                 forget_later(tx, trace_id, now=now, actor="reconcile")
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
+            overdue = tx.jobs.overdue(ERASE, now - timedelta(days=self.erasure_days()))
+        metrics.ERASURES_OVERDUE.set(overdue)
+        if overdue:
+            logs.get("reconcile").error("erasures.overdue", count=overdue)
         if due:
             metrics.RECONCILED.inc(len(due))
             logs.get("reconcile").info("jobs.published_again", count=len(due))

@@ -222,10 +222,11 @@ class Render:
                 ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
                 tx.images.add_renditions(found.image_id, rows, now)
                 tx.hashes.add(hashes)
-                tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash)
+                late = now if ending == images.SUPERSEDED else None
+                tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash, superseded_at=late)
                 if ending == images.READY:
                     if current:
-                        tx.images.set_state(current.image_id, images.SUPERSEDED)
+                        tx.images.set_state(current.image_id, images.SUPERSEDED, superseded_at=now)
                     tx.profiles.set_current(profile.profile_id, found.image_id)
                 rename_stale(tx, profile.profile_id, profile.generation, now)  # revoked while it was made
                 tx.jobs.finish(lease, now)

@@ -20,7 +20,13 @@ from nightlight.settings.giving import (
     RelationSettings,
     UrlKind,
 )
-from nightlight.settings.keeping import CatalogueSettings, PolicySettings, StoreKind, StoreSettings
+from nightlight.settings.keeping import (
+    CatalogueSettings,
+    PolicySettings,
+    RetentionSettings,
+    StoreKind,
+    StoreSettings,
+)
 from nightlight.settings.pictures import HiddenMarkSettings, IntakeSettings, MarkSettings, MatchingSettings
 from nightlight.settings.running import (
     CageKind,
@@ -36,6 +42,7 @@ from nightlight.settings.running import (
 CONCERNS: dict[str, type[BaseSettings]] = {
     "general": GeneralSettings,
     "policy": PolicySettings,
+    "retention": RetentionSettings,
     "catalogue": CatalogueSettings,
     "queue": QueueSettings,
     "store": StoreSettings,
@@ -58,6 +65,7 @@ class Settings:
 
     general: GeneralSettings
     policy: PolicySettings
+    retention: RetentionSettings
     catalogue: CatalogueSettings
     queue: QueueSettings
     store: StoreSettings
@@ -112,6 +120,7 @@ __all__ = [
     "QueueSettings",
     "QuotaSettings",
     "RelationSettings",
+    "RetentionSettings",
     "ServiceSettings",
     "Settings",
     "StoreKind",

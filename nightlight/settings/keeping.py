@@ -82,3 +82,27 @@ class PolicySettings(BaseSettings):
     counter_threshold: int = Field(
         default=10, ge=1, le=1_000_000, description="Counts below this are left out of what is exported."
     )
+
+
+class RetentionSettings(BaseSettings):
+    """Erasures, and the receipts of them."""
+
+    model_config = config("NIGHTLIGHT_RETENTION_")
+
+    receipt_key: Path | None = Field(
+        default=None,
+        description="The workers' private Ed25519 JWK that signs receipts of erasures; unset: there are none.",
+    )
+    residuals: str = Field(
+        default="",
+        pattern=r"^$|^[^:,]{1,60}:[0-9]{1,5}(,[^:,]{1,60}:[0-9]{1,5})*$",
+        description="Where copies of what is erased stay, and for how many days, as `database backups:35,replica:1`: "
+        "receipts tell of it.",
+    )
+    prove_again_s: float = Field(
+        default=3600.0,
+        ge=1,
+        le=30 * 86400,
+        description="Seconds after which it is looked again whether anything is left of what was erased: more than the "
+        "server takes to finish deleting and replicating.",
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import ObjectInfo, StoredObject, check_key, checked
+from nightlight.store.port import ObjectInfo, Removed, StoredObject, check_key, checked
 
 _BLOCK = 1 << 20
 _MAX_HEADER = 4_096
@@ -83,6 +83,19 @@ class LocalStore:
             path.unlink(missing_ok=True)
             if path.parent.exists():
                 self._sync(path.parent)
+        except OSError as error:
+            raise _failed(error) from error
+
+    def erase(self, key: str) -> list[Removed]:
+        """See ObjectStore.erase."""
+        there = self.remains(key)
+        self.delete(key)
+        return [Removed("", marker=False, request_id="")] * there
+
+    def remains(self, key: str) -> int:
+        """See ObjectStore.remains."""
+        try:
+            return int(self._path(key).exists())
         except OSError as error:
             raise _failed(error) from error
 

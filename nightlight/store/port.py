@@ -32,6 +32,18 @@ class StoredObject:
     info: ObjectInfo
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """One thing that was deleted of a key: a version, a delete marker (``marker``) or an unfinished upload.
+
+    ``version_id`` and ``request_id`` are the server's; a folder has none.
+    """
+
+    version_id: str
+    marker: bool
+    request_id: str
+
+
 class PutStore(Protocol):
     """The half of a store that a process without the right to read is given."""
 
@@ -69,6 +81,18 @@ class ObjectStore(PutStore, Protocol):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys that begin with ``prefix``, in order."""
+        ...
+
+    def erase(self, key: str) -> list[Removed]:
+        """Delete everything that there is under ``key``: every version, delete marker and unfinished upload.
+
+        It is no error if there is nothing. Returns what was deleted; raises StoreUnavailable or StoreDenied, and then
+        some of it may be deleted: calling again deletes the rest.
+        """
+        ...
+
+    def remains(self, key: str) -> int:
+        """Return how much there still is under ``key``, counted like what ``erase`` deletes; raises likewise."""
         ...
 
 

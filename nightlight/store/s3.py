@@ -12,7 +12,7 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import ObjectInfo, StoredObject, check_key, checked
+from nightlight.store.port import ObjectInfo, Removed, StoredObject, check_key, checked
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -116,6 +116,45 @@ class S3Store:
         except BotoCoreError as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
+    def erase(self, key: str) -> list[Removed]:
+        """See ObjectStore.erase."""
+        removed = []
+        try:
+            for version_id, marker in self._versions(check_key(key)):
+                answer = self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+                removed.append(Removed(version_id, marker, _request_id(answer)))
+            for upload_id in self._uploads(key):
+                ended = self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+                removed.append(Removed(upload_id, marker=False, request_id=_request_id(ended)))
+        except ClientError as error:
+            raise _failed(error, key) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        return removed
+
+    def remains(self, key: str) -> int:
+        """See ObjectStore.remains."""
+        try:
+            return len(self._versions(check_key(key))) + len(self._uploads(key))
+        except ClientError as error:
+            raise _failed(error, key) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def _versions(self, key: str) -> list[tuple[str, bool]]:
+        """Return (version id, whether it is a delete marker) of everything under a key."""
+        found = []
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key)
+        for page in pages:
+            found += [(one["VersionId"], False) for one in page.get("Versions", []) if one["Key"] == key]
+            found += [(one["VersionId"], True) for one in page.get("DeleteMarkers", []) if one["Key"] == key]
+        return found
+
+    def _uploads(self, key: str) -> list[str]:
+        """Return the ids of unfinished uploads to a key."""
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
+        return [one["UploadId"] for page in pages for one in page.get("Uploads", []) if one["Key"] == key]
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""
         try:
@@ -155,6 +194,10 @@ def _info(answer: Any) -> ObjectInfo:
         content_type=answer.get("ContentType", ""),
         cache_control=answer.get("CacheControl", ""),
     )
+
+
+def _request_id(answer: Any) -> str:
+    return str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
 
 
 def _code(error: ClientError) -> str:

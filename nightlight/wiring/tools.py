@@ -11,6 +11,7 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.errors import SettingsRefused
+from nightlight.flows.erase import Delete
 from nightlight.flows.guard import Scrapers
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.screen import Search, Verdicts
@@ -63,6 +64,24 @@ def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrape
         yield Scrapers(catalogue, clock)
     finally:
         catalogue.close()
+
+
+@contextmanager
+def erasures(settings: Settings) -> Iterator[Catalogue]:
+    """Give the catalogue that holds the receipts of erasures."""
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield catalogue
+    finally:
+        catalogue.close()
+
+
+@contextmanager
+def erasing(settings: Settings, clock: Clock = system_clock) -> Iterator[Delete]:
+    """Give what deletes profiles and images; their objects are erased by the workers."""
+    with erasures(settings) as catalogue:
+        yield Delete(catalogue, clock)
 
 
 @contextmanager

@@ -15,15 +15,18 @@ from nightlight.delivery.names import MEDIA_TYPES, Names, object_key
 from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
 from nightlight.delivery.purge import Purge
 from nightlight.errors import NightlightError
-from nightlight.flows.erase import Erase
+from nightlight.flows.erase import Delete, Erase, Receipts
 from nightlight.flows.notify import Notify, signing_key
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
 from nightlight.flows.revoke import RENDITION_CACHE, Rename
+from nightlight.flows.sweep import Sweep
 from nightlight.flows.traces import RunTrace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
+from nightlight.policy.signing import SigningKey
+from nightlight.retention.desired import ERASED, most_days
 from nightlight.settings import Settings, require
 from nightlight.wiring.parts import (
     ORIGINALS,
@@ -56,6 +59,7 @@ class WorkerHouse:
     notify: Notify
     traces: RunTrace
     reconcile: Reconcile
+    sweep: Sweep
     rendering: Rendering
     clock: Clock
 
@@ -117,15 +121,36 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             hash_search(settings),
         ),
         rendering=rendering,
-        erase=Erase(work, originals, renditions, purge),
+        erase=Erase(work, originals, renditions, purge, _receipts(settings), settings.retention.prove_again_s),
         rename=Rename(work, renditions, names, purge),
         notify=_notify(settings, catalogue, clock),
         traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
         reconcile=Reconcile(
-            catalogue, settings.worker, settings.intake.idempotency_hours, settings.matching.trace_days, clock
+            catalogue,
+            settings.worker,
+            settings.intake.idempotency_hours,
+            settings.matching.trace_days,
+            clock,
+            lambda: most_days(policy.current().compiled.retention, ERASED),
+        ),
+        sweep=Sweep(
+            catalogue,
+            Delete(catalogue, clock),
+            lambda: policy.current().compiled.retention,
+            settings.intake.assertion_days,
+            clock,
         ),
         clock=clock,
     )
+
+
+def _receipts(settings: Settings) -> Receipts | None:
+    concern = settings.retention
+    if concern.receipt_key is None:
+        return None
+    named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
+    residuals = tuple((what.strip(), int(days)) for what, _, days in named)
+    return Receipts(SigningKey.read(concern.receipt_key), residuals)
 
 
 def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> Notify:

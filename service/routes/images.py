@@ -29,6 +29,14 @@ class ImageAnswer(BaseModel):
     ready_at: str | None = Field(description="RFC 3339.")
 
 
+class ReceiptAnswer(BaseModel):
+    """One signed receipt: `nightlight receipt verify` opens it."""
+
+    payload: str = Field(description="Base64 of JSON: what was deleted, when, and the hash of the receipt before.")
+    key_id: str
+    signature: str = Field(description="Base64 of an Ed25519 signature.")
+
+
 def image_answer(image: Image) -> ImageAnswer:
     """Return what a caller is told of an image: nothing of its original."""
     return ImageAnswer(
@@ -47,6 +55,14 @@ def status(request: Request, image_id: ImageIdPath) -> ImageAnswer:
     """Say how an upload is getting on."""
     house: ServiceHouse = request.app.state.house
     return image_answer(house.intake.status(parse_image_id(image_id)))
+
+
+@router.get("/{image_id}/receipts")
+@requires(Scope.INGEST)
+def receipts(request: Request, image_id: ImageIdPath) -> list[ReceiptAnswer]:
+    """Return the receipts of an image's erasure: one when it was erased, one when that was looked at again."""
+    house: ServiceHouse = request.app.state.house
+    return [ReceiptAnswer(**one) for one in house.delete.receipts(parse_image_id(image_id))]
 
 
 @router.delete("/{image_id}", status_code=204)

@@ -61,6 +61,7 @@ class House:
     draw: object
     views: tuple = ()
     listed: object = lambda _: ()
+    receipts: object = None
     limits: WorkerSettings = field(default_factory=WorkerSettings)
 
     def __post_init__(self):
@@ -75,7 +76,9 @@ class House:
             lambda *asked: (self.draw(*asked), {}, self.views), settings,
             lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
         )  # fmt: skip
-        self.erase = Erase(work, self.originals, self.renditions, Purge(None, token=None, timeout_s=1))
+        self.erase = Erase(
+            work, self.originals, self.renditions, Purge(None, token=None, timeout_s=1), self.receipts, 3600
+        )
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
 

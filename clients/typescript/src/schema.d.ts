@@ -118,6 +118,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/images/{image_id}/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Receipts
+         * @description Return the receipts of an image's erasure: one when it was erased, one when that was looked at again.
+         */
+        get: operations["receipts_v1_images__image_id__receipts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/decisions": {
         parameters: {
             query?: never;
@@ -1145,6 +1165,24 @@ export interface components {
             earlier_pictures?: "keep_ceiling" | "follow_band";
         };
         /**
+         * ReceiptAnswer
+         * @description One signed receipt: `nightlight receipt verify` opens it.
+         */
+        ReceiptAnswer: {
+            /**
+             * Payload
+             * @description Base64 of JSON: what was deleted, when, and the hash of the receipt before.
+             */
+            payload: string;
+            /** Key Id */
+            key_id: string;
+            /**
+             * Signature
+             * @description Base64 of an Ed25519 signature.
+             */
+            signature: string;
+        };
+        /**
          * ReportBody
          * @description What was decided elsewhere.
          */
@@ -1694,6 +1732,46 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    receipts_v1_images__image_id__receipts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiptAnswer"][];
+                };
             };
             /** @description Refused: the problem says why. */
             "4XX": {

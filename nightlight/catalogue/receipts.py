@@ -1,0 +1,52 @@
+"""Receipts of erasures, in one chain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select, update
+
+from nightlight.catalogue.tables import receipt_head, receipts
+from nightlight.ids import ImageId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Envelope = dict[str, str]
+
+
+class Receipts:
+    """Receipt rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def head(self) -> str:
+        """Return the hash of the last receipt, empty before the first; it is held until the transaction ends."""
+        found: str = self._connection.execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
+        return found
+
+    def add(self, receipt_id: str, image_id: ImageId, digest: str, envelope: Envelope, now: datetime) -> None:
+        """Add a receipt whose hash is ``digest`` to the chain; the head is held."""
+        values = {
+            "receipt_id": receipt_id,
+            "image_id": image_id,
+            "hash": digest,
+            "envelope": envelope,
+            "created_at": now,
+        }
+        self._connection.execute(insert(receipts).values(values))
+        self._connection.execute(update(receipt_head).values(hash=digest))
+
+    def of_image(self, image_id: ImageId) -> list[Envelope]:
+        """Return the receipts of an image, the oldest first."""
+        query = select(receipts.c.envelope).where(receipts.c.image_id == image_id).order_by(receipts.c.sequence)
+        return [row.envelope for row in self._connection.execute(query)]
+
+    def after(self, sequence: int, *, limit: int) -> list[tuple[int, Envelope]]:
+        """Return (number, receipt) of those after a number, in the order of the chain."""
+        query = select(receipts.c.sequence, receipts.c.envelope).where(receipts.c.sequence > sequence)
+        rows = self._connection.execute(query.order_by(receipts.c.sequence).limit(limit))
+        return [(row.sequence, row.envelope) for row in rows]

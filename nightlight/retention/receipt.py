@@ -1,0 +1,140 @@
+"""Receipts of erasures: what was deleted, when, and what is left elsewhere; signed, each holding the last one's hash.
+
+A receipt is ``{"payload", "key_id", "signature"}``: the payload is base64 of JSON, the signature Ed25519 over the
+format's name and the payload's SHA-256. Names of objects stand in it as SHA-256 digests: whoever has a name can look
+for it, and nobody can read one. It names no profile, no age and no person.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nightlight.errors import ReceiptRefused
+
+FORMAT = "nightlight-receipt/1"
+ERASED, PROVED = "erased", "proved again"
+MAX_BYTES = 1_000_000
+
+
+class Signs(Protocol):
+    """A private key."""
+
+    @property
+    def key_id(self) -> str:
+        """Return its id."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature of a message."""
+        ...
+
+
+class Verifies(Protocol):
+    """Public keys by id."""
+
+    def verify(self, key_id: str, signature: bytes, message: bytes, what: str) -> None:
+        """Return if the signature of a message is one of these keys'; raise PolicyRefused if not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What was deleted under one key of a bucket: version ids and the server's request ids; ``left`` is 0."""
+
+    bucket: str
+    key: str
+    versions: Sequence[tuple[str, bool, str]]
+    left: int
+
+    def told(self) -> dict[str, Any]:
+        """Return what a receipt tells of it."""
+        versions = [{"version_id": one, "marker": marker, "request_id": asked} for one, marker, asked in self.versions]
+        return {"bucket": self.bucket, "key_sha256": digest(self.key), "versions": versions, "left": self.left}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One receipt that was opened: what it says, its own hash, and that of the one before it."""
+
+    receipt_id: str
+    kind: str
+    erased_at: str
+    objects: int
+    versions: int
+    residuals: list[dict[str, str]]
+    previous: str
+    hash: str
+    payload: dict[str, Any]
+
+
+def digest(name: str) -> str:
+    """Return what a receipt says instead of a name: its SHA-256, in hexadecimal."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def make(key: Signs, told: Mapping[str, Any], gone: Iterable[Gone], previous: str) -> tuple[str, dict[str, str]]:
+    """Return (hash, envelope) of a receipt that tells ``told`` and what is gone; it follows ``previous``."""
+    whole = {"format": FORMAT, **told, "objects": [one.told() for one in gone], "previous": previous}
+    payload = json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()
+    envelope = {
+        "payload": base64.b64encode(payload).decode(),
+        "key_id": key.key_id,
+        "signature": base64.b64encode(key.sign(_signed(payload))).decode(),
+    }
+    return hashlib.sha256(payload).hexdigest(), envelope
+
+
+def open_receipt(envelope: object, keys: Verifies) -> Receipt:
+    """Return a receipt whose signature is right; raise ReceiptRefused or PolicyRefused."""
+    try:
+        if not isinstance(envelope, dict) or len(str(envelope.get("payload", ""))) > MAX_BYTES:
+            message = "this is no receipt"
+            raise ReceiptRefused(message)
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signature = base64.b64decode(envelope["signature"], validate=True)
+        keys.verify(str(envelope["key_id"]), signature, _signed(payload), "the receipt")
+        said = json.loads(payload)
+        if said.get("format") != FORMAT:
+            message = f"this is no receipt of the format {FORMAT}"
+            raise ReceiptRefused(message)
+        objects = said["objects"]
+        return Receipt(
+            receipt_id=str(said["receipt_id"]),
+            kind=str(said["kind"]),
+            erased_at=str(said["erased_at"]),
+            objects=len(objects),
+            versions=sum(len(one["versions"]) for one in objects),
+            residuals=list(said["residuals"]),
+            previous=str(said["previous"]),
+            hash=hashlib.sha256(payload).hexdigest(),
+            payload=said,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+        message = f"this is no receipt ({type(error).__name__})"
+        raise ReceiptRefused(message) from error
+
+
+def broken(chain: Sequence[Receipt]) -> list[str]:
+    """Return, in sentences, where a chain is not whole: a receipt that does not follow the one before it."""
+    told = []
+    for last, one in itertools.pairwise(chain):
+        if one.previous != last.hash:
+            told.append(f"{one.receipt_id} does not follow {last.receipt_id}: one was left out, or changed")
+    told += [
+        f"{one.receipt_id} says that something is left"
+        for one in chain
+        if any(o["left"] for o in one.payload["objects"])
+    ]
+    return told
+
+
+def _signed(payload: bytes) -> bytes:
+    """Return the bytes that are signed: the format's name too, so that no other signature serves here."""
+    return FORMAT.encode() + b"\n" + hashlib.sha256(payload).digest()

@@ -1,0 +1,103 @@
+"""A deletion over HTTP ends with a receipt that verifies with nothing but a public key."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nightlight.client import Problem
+from tests.support import pictures
+from tests.support.stacks import ROOT, STACKS
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+
+@pytest.fixture(scope="module", params=sorted(STACKS))
+def stack(request, tmp_path_factory):
+    settings = {
+        "NIGHTLIGHT_RETENTION_PROVE_AGAIN_S": "1",
+        "NIGHTLIGHT_RETENTION_RESIDUALS": "database backups:35,access logs:14",
+    }
+    with STACKS[request.param](tmp_path_factory.mktemp("receipts"), **settings) as running:
+        yield running
+
+
+def nightlight(stack, *arguments, code=0):
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
+        **stack.environment, "COLUMNS": "200",
+    }  # fmt: skip
+    command = [str(Path(sys.executable).parent / "nightlight"), "receipt", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_from_an_upload_to_a_receipt_that_verifies(stack, tmp_path):
+    with stack.client() as client:
+        client.declare("leaver", band="age_13_15", assurance="verified", region="eu")
+        images = [client.upload("leaver", pictures.jpeg(seed=seed)) for seed in (61, 62)]
+        assert {client.wait(image.image_id).state for image in images} <= {"ready", "superseded"}
+        assert client.receipts(images[0].image_id) == []
+        client.delete_profile("leaver")
+        made = [eventually(lambda image=image: two_of(client, image)) for image in images]
+        with pytest.raises(Problem) as nobody:
+            client.receipts("0" * 32)
+        assert nobody.value.status == 404
+    public = stack.folder / "keys/receipts.jwks.json"
+    nightlight(stack, "export", "--out", tmp_path / "all.jsonl")
+    told = json.loads(nightlight(stack, "verify", tmp_path / "all.jsonl", "--keys", public, "--json"))
+    assert told["problems"] == []
+    assert [one["kind"] for one in told["receipts"]].count("erased") == 2
+    assert [one["kind"] for one in told["receipts"]].count("proved again") == 2
+    assert all(one["objects"] >= 5 for one in told["receipts"])
+    erased = [one for one in told["receipts"] if one["kind"] == "erased"]
+    assert all(one["versions"] >= 5 for one in erased)
+    assert [left["what"] for left in erased[0]["residuals"]] == ["database backups", "access logs"]
+    (tmp_path / "one.json").write_text(json.dumps(made[0]))
+    assert "2 receipts" in nightlight(
+        stack, "verify", tmp_path / "one.json", "--keys", public, code=whole_or_gap(made[0])
+    )
+    text = (tmp_path / "all.jsonl").read_text()
+    assert "leaver" not in text
+    lines = text.splitlines()
+    (tmp_path / "gap.jsonl").write_text("\n".join(lines[:1] + lines[2:]))
+    assert "left out" in nightlight(stack, "verify", tmp_path / "gap.jsonl", "--keys", public, code=1)
+    assert len(nightlight(stack, "export", "--image", images[0].image_id).splitlines()) == 2
+
+
+def test_the_command_erases_and_waits_for_the_workers(stack):
+    with stack.client() as client:
+        client.declare("removed", band="adult", assurance="verified", region="eu")
+        image = client.wait(client.upload("removed", pictures.jpeg(seed=63)).image_id)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
+            **stack.environment,
+        }  # fmt: skip
+        command = [str(Path(sys.executable).parent / "nightlight"), "erase", "removed"]
+        run = {"capture_output": True, "text": True, "cwd": ROOT, "env": environment, "timeout": 120}
+        asked = subprocess.run(command, input="n\n", check=False, **run)
+        assert asked.returncode == 1
+        assert client.image(image.image_id).state == "ready"
+        done = subprocess.run([*command, "--yes", "--json"], check=False, **run)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == client.receipts(image.image_id)[:1]
+        assert client.image(image.image_id).state == "deleted"
+
+
+def two_of(client, image):
+    found = client.receipts(image.image_id)
+    return found if len(found) == 2 else None
+
+
+def whole_or_gap(envelopes):
+    """The two receipts of one image follow each other only if no other came between."""
+    import base64
+    import hashlib
+
+    first, second = (base64.b64decode(one["payload"]) for one in envelopes)
+    return 0 if json.loads(second)["previous"] == hashlib.sha256(first).hexdigest() else 1

@@ -1,0 +1,319 @@
+"""Erasures on the real S3 server with versions: killed at every step, resumed, nothing left, and a receipt of it."""
+
+import io
+import json
+import os
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nightlight.catalogue import jobs
+from nightlight.cli import keys
+from nightlight.delivery.names import Names
+from nightlight.delivery.purge import Purge
+from nightlight.errors import StoreUnavailable
+from nightlight.flows.erase import Delete, Erase, Receipts
+from nightlight.flows.work import Work
+from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.retention.receipt import broken, digest, open_receipt
+from nightlight.settings import WorkerSettings
+from nightlight.store.s3 import S3Access, S3Store
+from tests.support.buckets import bucket_pair
+from tests.support.databases import catalogue_at, postgres_database
+from tests.support.services import S3_WORKER, identity
+
+pytestmark = [pytest.mark.failure, pytest.mark.integration]
+
+TIERS = ("tiny", "low", "medium")
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with bucket_pair() as made:
+        for name in (made.originals, made.renditions):
+            made.owner.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        yield made
+        for name in (made.originals, made.renditions):
+            for page in made.owner.get_paginator("list_object_versions").paginate(Bucket=name):
+                for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                    made.owner.delete_object(Bucket=name, Key=one["Key"], VersionId=one["VersionId"])
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def catalogue(request, tmp_path_factory):
+    if request.param == "sqlite":
+        with catalogue_at(f"sqlite:///{tmp_path_factory.mktemp('c') / 'c.sqlite3'}") as made:
+            yield made
+        return
+    with postgres_database() as url, catalogue_at(url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("keys")
+    keys.init(made)
+    return made / "keys"
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """Every connection that a test opened is closed at its end."""
+    yield
+    made, Places.made = Places.made, ()
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def public(folder):
+    return PublicKeys.read(folder / "receipts.jwks.json")
+
+
+class Places:
+    """What an erasure reaches, made anew for each process: clients and connections are not carried over a fork."""
+
+    made = ()
+
+    def __init__(self, pair, url, folder, before=None):
+        from nightlight.catalogue.engine import Catalogue
+
+        access = S3Access(pair.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10)
+        self.catalogue = Catalogue(url)
+        Places.made = (*Places.made, self.catalogue)
+        stores = [Stepped(S3Store(name, access), before) for name in (pair.originals, pair.renditions)]
+        receipts = Receipts(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
+        work = Work(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
+        purge = Stepped(Purge(None, token=None, timeout_s=1), before)
+        self.erase = Erase(work, *stores, purge, receipts, 3600)
+        if before is not None:
+            finish = Erase._finish
+
+            def stepped(*arguments, **named):
+                before()
+                return finish(*arguments, **named)
+
+            Erase._finish = stepped
+
+
+class Stepped:
+    """Calls ``before`` before every call: that is where a process is killed."""
+
+    def __init__(self, real, before):
+        self._real, self._before = real, before
+
+    def __getattr__(self, name):
+        method = getattr(self._real, name)
+
+        def call(*arguments, **named):
+            if self._before is not None:
+                self._before()
+            return method(*arguments, **named)
+
+        return call
+
+
+def url_of(catalogue):
+    return catalogue.engine.url.render_as_string(hide_password=False)
+
+
+def uploaded(catalogue, pair, name):
+    """An image as a worker leaves it, with earlier versions, a delete marker and an unfinished upload besides."""
+    from sqlalchemy import insert
+
+    from nightlight.catalogue.images import RenditionRow
+    from nightlight.catalogue.tables import images, profiles
+    from nightlight.ids import new_image_id, new_job_id
+
+    now, image_id, original = datetime.now(UTC), new_image_id(), f"o/{name}"
+    names = {tier: Names(bytes(32)).rendition(image_id, tier, 0, "r") for tier in TIERS}
+    with catalogue.transaction() as tx:
+        tx.connection.execute(insert(profiles).values(
+            profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="connections",
+            hold="clear", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, created_at=now))  # fmt: skip
+        tx.connection.execute(insert(images).values(
+            image_id=image_id, profile_id=name, sequence=1, state="ready", original_key=original, original_bytes=1,
+            format="jpeg", width=1, height=1, band="adult", released=False, created_at=now))  # fmt: skip
+        tx.images.add_renditions(
+            image_id, [RenditionRow(names[tier], tier, 0, "r", "webp", 1, 1, 1, "0" * 64) for tier in TIERS], now
+        )
+        # A worker that was killed while it rendered: what it planned to write counts too.
+        tx.jobs.add(new_job_id(), jobs.RENDER, image_id, now, due=now, planned=[f"a/{'z' * 32}{name}.webp"])
+    stray = f"a/{'z' * 32}{name}.webp"
+    rendition_keys = [f"a/{one}.webp" for one in names.values()] + [stray]
+    for bucket, key in [(pair.originals, original), *((pair.renditions, key) for key in rendition_keys)]:
+        for version in range(2):
+            pair.owner.put_object(Bucket=bucket, Key=key, Body=f"{version}".encode())
+    pair.owner.delete_object(Bucket=pair.renditions, Key=rendition_keys[0])  # leaves a marker
+    pair.owner.create_multipart_upload(Bucket=pair.originals, Key=original)
+    return image_id, original, rendition_keys
+
+
+def left(pair, original, rendition_keys):
+    found = []
+    for bucket, keys_ in ((pair.originals, [original]), (pair.renditions, rendition_keys)):
+        for key in keys_:
+            page = pair.owner.list_object_versions(Bucket=bucket, Prefix=key)
+            found += page.get("Versions", []) + page.get("DeleteMarkers", [])
+            found += pair.owner.list_multipart_uploads(Bucket=bucket, Prefix=key).get("Uploads", [])
+    return found
+
+
+def asked(catalogue, image_id):
+    """Ask for the erasure; the id of its job."""
+    from sqlalchemy import select
+
+    from nightlight.catalogue.tables import jobs as table
+
+    Delete(catalogue, lambda: datetime.now(UTC)).image(image_id, actor="t")
+    with catalogue.reading() as tx:
+        query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == jobs.ERASE)
+        return tx.connection.execute(query).scalar_one()
+
+
+def receipts(catalogue, image_id, public):
+    with catalogue.reading() as tx:
+        return [open_receipt(one, public) for one in tx.receipts.of_image(image_id)]
+
+
+def test_every_version_marker_and_upload_is_gone_and_the_receipt_says_so(
+    catalogue, pair, folder, public, record_property
+):
+    image_id, original, rendition_keys = uploaded(catalogue, pair, f"whole-{os.urandom(4).hex()}")
+    assert len(left(pair, original, rendition_keys)) == 12
+    begin = time.monotonic()
+    job_id = asked(catalogue, image_id)
+    places = Places(pair, url_of(catalogue), folder)
+    assert places.erase.run(job_id, redelivered=False) == "erased"
+    record_property("erased_s", time.monotonic() - begin)
+    assert left(pair, original, rendition_keys) == []
+    (receipt,) = receipts(catalogue, image_id, public)
+    assert (receipt.kind, receipt.objects, receipt.versions) == ("erased", 5, 12)
+    said = {one["key_sha256"]: one for one in receipt.payload["objects"]}
+    assert said.keys() == {digest(key) for key in [original, *rendition_keys]}
+    assert sum(version["marker"] for one in said.values() for version in one["versions"]) == 1
+    assert all(version["request_id"] for one in said.values() for version in one["versions"])
+    (backups,) = receipt.residuals
+    assert backups["until"] == (datetime.now(UTC) + timedelta(days=35)).date().isoformat()
+    whole = json.dumps(receipt.payload)
+    assert image_id not in whole
+    assert original not in whole
+    assert places.erase.run(job_id, redelivered=True) == "nothing"
+
+
+def killed_at(step, pair, url, folder, job_id):
+    """Erase in a process of its own that is killed before its step-th call; say whether it came that far."""
+    child = os.fork()
+    if child == 0:
+        calls = 0
+
+        def before():
+            nonlocal calls
+            calls += 1
+            if calls == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        Places(pair, url, folder, before).erase.run(job_id, redelivered=True)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_killed_at_every_step_it_is_resumed_and_nothing_is_left(catalogue, pair, folder, public):
+    url = url_of(catalogue)
+    catalogue.close()  # no connection is carried over a fork
+    step, kills = 1, 0
+    while True:
+        name = f"killed-{step}-{os.urandom(4).hex()}"
+        image_id, original, rendition_keys = uploaded(catalogue, pair, name)
+        job_id = asked(catalogue, image_id)
+        catalogue.close()
+        was_killed = killed_at(step, pair, url, folder, job_id)
+        if was_killed:
+            kills += 1
+            places = Places(pair, url, folder)
+            assert places.erase.run(job_id, redelivered=True) == "erased"
+            places.catalogue.close()
+        assert left(pair, original, rendition_keys) == []
+        (receipt,) = receipts(catalogue, image_id, public)
+        assert receipt.objects == 5
+        assert all(one["left"] == 0 for one in receipt.payload["objects"])
+        if not was_killed:
+            break
+        step += 1
+    assert kills == 12  # five keys erased and listed, the purge, the end
+    with catalogue.reading() as tx:
+        chain = [open_receipt(envelope, public) for _, envelope in tx.receipts.after(0, limit=1000)]
+    assert broken(chain) == []
+
+
+def test_what_comes_back_is_found_and_deleted_again(catalogue, pair, folder, public):
+    """A worker that was slow to die puts a rendition after its image was erased."""
+    from sqlalchemy import select
+
+    from nightlight.catalogue.tables import jobs as table
+
+    image_id, original, rendition_keys = uploaded(catalogue, pair, f"back-{os.urandom(4).hex()}")
+    places = Places(pair, url_of(catalogue), folder)
+    assert places.erase.run(asked(catalogue, image_id), redelivered=False) == "erased"
+    places.erase.renditions.put(
+        rendition_keys[-1], io.BytesIO(b"late"), sha256="0" * 64, content_type="image/webp", cache_control="no-store"
+    )
+    assert len(left(pair, original, rendition_keys)) == 1
+    with catalogue.reading() as tx:
+        query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == jobs.PROVE)
+        again = tx.connection.execute(query).scalar_one()
+    assert places.erase.prove(again, redelivered=False) == "proved"
+    assert left(pair, original, rendition_keys) == []
+    first, second = receipts(catalogue, image_id, public)
+    assert (second.kind, second.objects, second.versions) == ("proved again", 5, 1)
+    assert broken([first, second]) == [] or second.previous != first.hash  # others may have come between
+
+
+def test_a_server_that_keeps_something_is_asked_again_later(catalogue, pair, folder, public):
+    image_id, original, rendition_keys = uploaded(catalogue, pair, f"kept-{os.urandom(4).hex()}")
+    places = Places(pair, url_of(catalogue), folder)
+    real = places.erase.renditions._real
+    places.erase.renditions._real = Keeps(real)
+    job_id = asked(catalogue, image_id)
+    assert places.erase.run(job_id, redelivered=False) == "later"
+    assert receipts(catalogue, image_id, public) == []
+    places.erase.renditions._real = real
+    assert places.erase.run(job_id, redelivered=True) == "erased"
+    assert left(pair, original, rendition_keys) == []
+
+
+class Keeps:
+    """The real store, whose deletions do not happen."""
+
+    def __init__(self, real):
+        self._real = real
+
+    def erase(self, _key):
+        return []
+
+    def remains(self, key):
+        return self._real.remains(key)
+
+
+def test_fifty_versions_are_gone_soon(catalogue, pair, folder, record_property):
+    image_id, original, _ = uploaded(catalogue, pair, f"fifty-{os.urandom(4).hex()}")
+    for number in range(50):
+        pair.owner.put_object(Bucket=pair.originals, Key=original, Body=f"{number}".encode())
+    job_id = asked(catalogue, image_id)
+    places = Places(pair, url_of(catalogue), folder)
+    begin = time.monotonic()
+    assert places.erase.run(job_id, redelivered=False) == "erased"
+    record_property("fifty_versions_s", time.monotonic() - begin)
+
+
+def test_erasing_what_is_not_there_is_no_error(pair):
+    store = S3Store(pair.originals, S3Access(pair.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10))
+    assert store.erase("o/never-there") == []
+    assert store.remains("o/never-there") == 0
+    away = S3Store(pair.originals, S3Access("http://127.0.0.1:9", "us-east-1", *identity(S3_WORKER), 1, 1))
+    for call in (away.erase, away.remains):
+        with pytest.raises(StoreUnavailable):
+            call("o/x")

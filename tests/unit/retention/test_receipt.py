@@ -1,0 +1,121 @@
+"""Receipts are verified with nothing but the keys, and tell when one was changed or left out."""
+
+import base64
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from nightlight.cli.main import app
+from nightlight.delivery.access import generate_key
+from nightlight.errors import NightlightError
+from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.retention.receipt import ERASED, Gone, broken, digest, make, open_receipt
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    private, public = generate_key()
+    (folder / "key.json").write_text(json.dumps(private))
+    (folder / "keys.json").write_text(json.dumps(public))
+    made = SigningKey.read(folder / "key.json")
+    return made, PublicKeys.read(folder / "keys.json"), folder / "keys.json"
+
+
+def told(number):
+    return {
+        "receipt_id": f"{number:032x}", "kind": ERASED, "subject_sha256": digest("image"), "asked_at": "2026-11-23T01:00:00",
+        "erased_at": "2026-11-23T01:00:01", "residuals": [{"what": "database backups", "until": "2026-12-28"}],
+    }  # fmt: skip
+
+
+GONE = [Gone("originals", "o/secret", [("v1", False, "r1"), ("v2", True, "r2")], 0), Gone("renditions", "a/x", [], 0)]
+
+
+def chain(key, count=3):
+    previous, made = "", []
+    for number in range(count):
+        previous, envelope = make(key, told(number), GONE, previous)
+        made.append(envelope)
+    return made
+
+
+def test_a_receipt_tells_what_is_gone_and_names_nothing(key):
+    private, public, _ = key
+    (envelope,) = chain(private, 1)
+    one = open_receipt(envelope, public)
+    assert (one.objects, one.versions, one.previous) == (2, 2, "")
+    assert one.payload["objects"][0]["key_sha256"] == digest("o/secret")
+    assert one.payload["objects"][0]["versions"][1] == {"version_id": "v2", "marker": True, "request_id": "r2"}
+    assert "secret" not in base64.b64decode(envelope["payload"]).decode()
+
+
+def test_a_whole_chain_is_whole_and_one_with_a_gap_is_not(key):
+    private, public, _ = key
+    opened = [open_receipt(one, public) for one in chain(private, 5)]
+    assert broken(opened) == []
+    assert broken(opened[2:]) == []
+    (gap,) = broken([*opened[:2], *opened[3:]])
+    assert "left out" in gap
+    assert len(broken([opened[1], opened[0], opened[2]])) == 2
+    _, left = make(private, told(9), [Gone("originals", "o/x", [], 1)], "")
+    assert "something is left" in broken([open_receipt(left, public)])[0]
+
+
+def changed(envelope, **change):
+    payload = json.loads(base64.b64decode(envelope["payload"]))
+    return {**envelope, "payload": base64.b64encode(json.dumps({**payload, **change}).encode()).decode()}
+
+
+BAD = [
+    lambda one: changed(one, erased_at="2026-01-01T00:00:00"),
+    lambda one: changed(one, objects=[]),
+    lambda one: {**one, "signature": base64.b64encode(bytes(64)).decode()},
+    lambda one: {**one, "key_id": "another"},
+    lambda one: {**one, "payload": "!"},
+    lambda one: {**one, "payload": "A" * 2_000_000},
+    lambda one: {name: value for name, value in one.items() if name != "signature"},
+    lambda _: {}, lambda _: [], lambda _: None, lambda _: "receipt", lambda _: 7,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_what_was_changed_or_is_none_is_refused(key, bad):
+    private, public, _ = key
+    (envelope,) = chain(private, 1)
+    with pytest.raises(NightlightError):
+        open_receipt(bad(envelope), public)
+
+
+def test_the_signature_of_something_else_is_none_of_a_receipt(key):
+    private, public, _ = key
+    payload = base64.b64decode(chain(private, 1)[0]["payload"])
+    signature = base64.b64encode(private.sign(payload)).decode()
+    with pytest.raises(NightlightError):
+        open_receipt(
+            {"payload": base64.b64encode(payload).decode(), "key_id": private.key_id, "signature": signature}, public
+        )
+
+
+def verify(*arguments, code):
+    result = CliRunner().invoke(app, ["receipt", "verify", *map(str, arguments)], env={"COLUMNS": "200"})
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout
+
+
+def test_the_command_verifies_files_by_themselves(key, tmp_path):
+    private, _, keys = key
+    made = chain(private, 4)
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, made)))
+    (tmp_path / "list.json").write_text(json.dumps(made[:2]))
+    told_ = verify(tmp_path / "lines.jsonl", tmp_path / "list.json", "--keys", keys, code=0)
+    assert "6 receipts, 0 problems" in told_
+    assert "database backups until 2026-12-28" in told_
+    (tmp_path / "gap.jsonl").write_text("\n".join(map(json.dumps, [made[0], made[2], changed(made[3], objects=[])])))
+    told_ = json.loads(verify(tmp_path / "gap.jsonl", "--keys", keys, "--json", code=1))
+    assert len(told_["receipts"]) == 2
+    assert len(told_["problems"]) == 2
+    (tmp_path / "bad.json").write_text("{")
+    result = CliRunner().invoke(app, ["receipt", "verify", str(tmp_path / "bad.json"), "--keys", str(keys)])
+    assert isinstance(result.exception, NightlightError)
