@@ -71,6 +71,12 @@ def rename(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().rename.run)
 
 
+@shared_task(name="nightlight.restate", bind=True)  # type: ignore[untyped-decorator]
+def restate(self: Task[Any, Any], job_id: str) -> None:
+    """Tag the objects of one image by what has become of it."""
+    _run(self, job_id, house.get().restate.run)
+
+
 @shared_task(name="nightlight.trace", bind=True)  # type: ignore[untyped-decorator]
 def trace(self: Task[Any, Any], job_id: str) -> None:
     """Find where the copy of one job comes from."""

@@ -21,6 +21,8 @@ ERASE = "erase"
 RENAME = "rename"
 # To look again whether anything is left of what was erased.
 PROVE = "prove"
+# To tell the buckets what has become of a picture.
+RESTATE = "restate"
 # These are on a trace: to find where a copy comes from, and to delete the copy.
 TRACE = "trace"
 FORGET = "forget"

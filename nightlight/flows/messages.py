@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue.jobs import ERASE, FORGET, PROVE, RENAME, RENDER, TRACE
+from nightlight.catalogue.jobs import ERASE, FORGET, PROVE, RENAME, RENDER, RESTATE, TRACE
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ TASKS = {
     ERASE: "nightlight.erase",
     PROVE: "nightlight.prove",
     RENAME: "nightlight.rename",
+    RESTATE: "nightlight.restate",
     TRACE: "nightlight.trace",
     FORGET: "nightlight.forget",
 }

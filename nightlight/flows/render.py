@@ -26,6 +26,7 @@ from nightlight.catalogue.hashes import HashRow
 from nightlight.catalogue.images import RenditionRow
 from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, Names, object_key
 from nightlight.errors import ImageRefused, ObjectMissing, StoreUnavailable
+from nightlight.flows.restate import restate_later
 from nightlight.flows.revoke import rename_stale
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
@@ -224,9 +225,12 @@ class Render:
                 tx.hashes.add(hashes)
                 late = now if ending == images.SUPERSEDED else None
                 tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash, superseded_at=late)
+                if late is not None:
+                    restate_later(tx, found.image_id, now)
                 if ending == images.READY:
                     if current:
                         tx.images.set_state(current.image_id, images.SUPERSEDED, superseded_at=now)
+                        restate_later(tx, current.image_id, now)
                     tx.profiles.set_current(profile.profile_id, found.image_id)
                 rename_stale(tx, profile.profile_id, profile.generation, now)  # revoked while it was made
                 tx.jobs.finish(lease, now)

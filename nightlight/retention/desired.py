@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nightlight.policy.retention import RetentionTable
 
 OURS = "nightlight-"
+# As the store writes it (store.port): a test holds the two equal.
 STATE_TAG = "nightlight-state"
 # What retention.yaml calls a picture in use, and one that is to be erased.
 LIVE, ERASED = "live", "erasure_asked"

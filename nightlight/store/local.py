@@ -86,6 +86,9 @@ class LocalStore:
         except OSError as error:
             raise _failed(error) from error
 
+    def restate(self, key: str, state: str) -> None:
+        """See ObjectStore.restate: a folder has no rules, so there is nothing to do."""
+
     def erase(self, key: str) -> list[Removed]:
         """See ObjectStore.erase."""
         there = self.remains(key)

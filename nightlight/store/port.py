@@ -10,6 +10,8 @@ from typing import BinaryIO, Protocol
 
 from nightlight.errors import StoreUnavailable
 
+# The tag that lifecycle rules go by.
+STATE_TAG = "nightlight-state"
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
 
@@ -81,6 +83,13 @@ class ObjectStore(PutStore, Protocol):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys that begin with ``prefix``, in order."""
+        ...
+
+    def restate(self, key: str, state: str) -> None:
+        """Write the object under ``key`` anew in place, tagged with a retention state, so that its days begin now.
+
+        Raises ObjectMissing, StoreUnavailable or StoreDenied. Where nothing goes by tags nothing is done.
+        """
         ...
 
     def erase(self, key: str) -> list[Removed]:

@@ -12,7 +12,7 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import ObjectInfo, Removed, StoredObject, check_key, checked
+from nightlight.store.port import STATE_TAG, ObjectInfo, Removed, StoredObject, check_key, checked
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -113,6 +113,29 @@ class S3Store:
         except ClientError as error:
             if _code(error) not in _MISSING:
                 raise _failed(error, key) from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    def restate(self, key: str, state: str) -> None:
+        """See ObjectStore.restate."""
+        try:
+            head = self._client.head_object(Bucket=self._bucket, Key=check_key(key))
+            self._client.copy_object(
+                Bucket=self._bucket,
+                Key=key,
+                CopySource={"Bucket": self._bucket, "Key": key},
+                CopySourceIfMatch=head["ETag"],
+                # A copy onto itself must change something; what is said again here would be lost.
+                MetadataDirective="REPLACE",
+                Metadata=head["Metadata"],
+                ContentType=head.get("ContentType", ""),
+                CacheControl=head.get("CacheControl", ""),
+            )
+            # By itself: Ceph copies, and forgets the tags that came with the request.
+            tags: Any = {"TagSet": [{"Key": STATE_TAG, "Value": state}]}
+            self._client.put_object_tagging(Bucket=self._bucket, Key=key, Tagging=tags)
+        except ClientError as error:
+            raise _failed(error, key) from error
         except BotoCoreError as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 

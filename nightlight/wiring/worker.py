@@ -20,6 +20,7 @@ from nightlight.flows.notify import Notify, signing_key
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
+from nightlight.flows.restate import Restate
 from nightlight.flows.revoke import RENDITION_CACHE, Rename
 from nightlight.flows.sweep import Sweep
 from nightlight.flows.traces import RunTrace
@@ -56,6 +57,7 @@ class WorkerHouse:
     render: Render
     erase: Erase
     rename: Rename
+    restate: Restate
     notify: Notify
     traces: RunTrace
     reconcile: Reconcile
@@ -123,6 +125,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         rendering=rendering,
         erase=Erase(work, originals, renditions, purge, _receipts(settings), settings.retention.prove_again_s),
         rename=Rename(work, renditions, names, purge),
+        restate=Restate(work, originals, renditions),
         notify=_notify(settings, catalogue, clock),
         traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
         reconcile=Reconcile(

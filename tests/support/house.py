@@ -12,6 +12,7 @@ from nightlight.flows.erase import Delete, Erase
 from nightlight.flows.intake import Intake
 from nightlight.flows.publish import Reconcile, Relay
 from nightlight.flows.render import Render
+from nightlight.flows.restate import Restate
 from nightlight.flows.work import Work
 from nightlight.settings import IntakeSettings, WorkerSettings
 from nightlight.store.local import LocalStore
@@ -79,6 +80,7 @@ class House:
         self.erase = Erase(
             work, self.originals, self.renditions, Purge(None, token=None, timeout_s=1), self.receipts, 3600
         )
+        self.restate = Restate(work, self.originals, self.renditions)
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
 
@@ -91,7 +93,10 @@ class House:
         """Publish what waits and run it, as the broker and a worker would."""
         self.relay.run_once()
         sent, self.sent[:] = list(self.sent), []
-        run = {"nightlight.render": self.render.run, "nightlight.erase": self.erase.run}
+        run = {
+            "nightlight.render": self.render.run, "nightlight.erase": self.erase.run,
+            "nightlight.prove": self.erase.prove, "nightlight.restate": self.restate.run,
+        }  # fmt: skip
         return [run[task](job_id, redelivered=False) for task, job_id in sent]
 
     def state(self, image_id):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
 from nightlight.store.local import LocalStore
 from nightlight.store.port import PutOnly, check_key
-from nightlight.store.s3 import S3Access, S3Store
+from nightlight.store.s3 import S3Access, S3Store, make_client
 from tests.support.services import S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
 
 pytestmark = pytest.mark.integration
@@ -196,8 +197,6 @@ def test_promise_3_the_service_can_put_originals_and_cannot_read_list_or_delete_
         with pytest.raises(StoreDenied):
             call()
     assert worker.get(key, max_bytes=100).data == b"original"
-    with pytest.raises(StoreDenied):
-        put(worker, f"{key}-2", b"x")
 
 
 def test_the_service_can_read_renditions_and_cannot_write_list_or_delete_them(buckets, key):
@@ -209,3 +208,46 @@ def test_the_service_can_read_renditions_and_cannot_write_list_or_delete_them(bu
         with pytest.raises(StoreDenied):
             call()
     worker.delete(key)
+
+
+def test_erasing_leaves_nothing_and_says_what_went(store, key):
+    put(store, key, b"picture")
+    put(store, f"{key}-other", b"another")
+    assert store.remains(key) == 1
+    assert len(store.erase(key)) == 1
+    assert store.remains(key) == 0
+    assert store.erase(key) == []
+    assert store.remains(f"{key}-other") == 1
+    with pytest.raises(ObjectMissing):
+        store.get(key, max_bytes=100)
+
+
+def test_restating_keeps_all_but_the_day_and_the_tag(store, key):
+    put(store, key, b"picture")
+    before = store.get(key, max_bytes=100)
+    store.restate(key, "replaced")
+    store.restate(key, "replaced")
+    assert store.get(key, max_bytes=100) == before
+
+
+def test_a_worker_restates_an_original_so_that_its_days_begin_anew(buckets, key):
+    owner = S3Store(buckets.originals, access(buckets.endpoint, S3_OWNER))
+    put(owner, key, b"original")
+    written = buckets.owner.head_object(Bucket=buckets.originals, Key=key)["LastModified"]
+    time.sleep(1.1)
+    worker = S3Store(buckets.originals, access(buckets.endpoint, S3_WORKER))
+    worker.restate(key, "replaced")
+    # Where a bucket does not enforce its owner's ownership, as here, it is the worker's object now.
+    own = make_client(access(buckets.endpoint, S3_WORKER))
+    after = own.head_object(Bucket=buckets.originals, Key=key)
+    assert after["LastModified"] > written
+    tags = own.get_object_tagging(Bucket=buckets.originals, Key=key)["TagSet"]
+    assert tags == [{"Key": "nightlight-state", "Value": "replaced"}]
+    assert worker.get(key, max_bytes=100).data == b"original"
+    with pytest.raises(ObjectMissing):
+        worker.restate(f"{key}-none", "replaced")
+    service = S3Store(buckets.originals, access(buckets.endpoint, S3_SERVICE))
+    with pytest.raises(StoreDenied):
+        service.restate(key, "replaced")
+    with pytest.raises(StoreDenied):
+        service.erase(key)

@@ -1,0 +1,84 @@
+"""A replaced picture's objects are tagged, and its days begin; nothing else is touched, nothing erased comes back."""
+
+import pytest
+from sqlalchemy import select
+
+from nightlight.catalogue import images, jobs
+from nightlight.catalogue.tables import jobs as table
+from nightlight.flows.erase import Delete
+from nightlight.retention.desired import STATE_TAG
+from nightlight.store import port
+from tests.support import pictures
+
+pytestmark = pytest.mark.integration
+
+
+class Tagging:
+    """A folder that notes what it was told; S3 is met in tests/integration/store."""
+
+    def __init__(self, house):
+        self.told = []
+        for store in (house.originals, house.renditions):
+            real = store.store.restate
+            store.store.restate = lambda key, state, real=real: (self.told.append((key, state)), real(key, state))
+
+
+def of_kind(house, image_id, kind):
+    with house.catalogue.reading() as tx:
+        query = select(table.c.job_id).where(
+            table.c.image_id == image_id, table.c.kind == kind, table.c.state != "done"
+        )
+        return [row.job_id for row in tx.connection.execute(query)]
+
+
+def replaced(house, profile_id):
+    made = []
+    for seed in (1, 2):
+        made.append(house.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id)
+        assert "ready" in house.deliver()
+    return made
+
+
+def test_the_replaced_picture_is_tagged_a_minute_later(house, profile_id):
+    noted = Tagging(house)
+    old, new = replaced(house, profile_id)
+    assert of_kind(house, new, jobs.RESTATE) == []
+    assert noted.told == []
+    house.clock.forward(seconds=61)
+    assert house.reconcile.run_once() >= 1
+    assert "restated" in house.deliver()
+    with house.catalogue.reading() as tx:
+        image = tx.images.get(old)
+        keys = {f"a/{name}.webp" for name, _ in tx.images.rendition_names(old)}
+    assert {key for key, _ in noted.told} == {image.original_key, *keys}
+    assert {state for _, state in noted.told} == {"replaced"}
+    assert port.STATE_TAG == STATE_TAG
+
+
+def test_an_upload_that_is_late_is_replaced_at_once_and_tagged_too(house, profile_id):
+    first = house.upload(profile_id, pictures.jpeg(200, 200, seed=1)).image_id
+    second = house.upload(profile_id, pictures.jpeg(200, 200, seed=2)).image_id
+    house.relay.run_once()
+    house.sent.reverse()
+    sent, house.sent[:] = list(house.sent), []
+    for _, job_id in sent:
+        house.render.run(job_id, redelivered=False)
+    assert (house.state(first), house.state(second)) == (images.SUPERSEDED, images.READY)
+    assert len(of_kind(house, first, jobs.RESTATE)) == 1
+    with house.catalogue.reading() as tx:
+        assert tx.images.get(first).superseded_at == house.clock.now
+
+
+def test_what_was_erased_meanwhile_is_looked_for_again(house, profile_id):
+    noted = Tagging(house)
+    old, _ = replaced(house, profile_id)
+    (job_id,) = of_kind(house, old, jobs.RESTATE)
+    Delete(house.catalogue, house.clock).image(old, actor="t")
+    assert "erased" in house.deliver()
+    before = len(of_kind(house, old, jobs.PROVE))
+    assert house.restate.run(job_id, redelivered=False) == "restated"
+    assert noted.told == []
+    assert len(of_kind(house, old, jobs.PROVE)) == before + 1
+    house.clock.forward(hours=2)
+    house.reconcile.run_once()
+    assert house.deliver().count("proved") == 2
