@@ -81,7 +81,7 @@ class Decide:
         catalogue that does not answer, or does not know of the change ``at_least`` yet, gives every item the
         placeholder.
         """
-        rules = self._rules(viewer, context, items)
+        rules = _checked(self.policy.current(), viewer, context, items)
         try:
             known = self._known(asker.viewer_id, items, at_least)
         except (CatalogueUnavailable, _BehindError) as error:
@@ -97,7 +97,8 @@ class Decide:
         """
         if not (self.watch.views.fresh and self.guard.at_hand and self.relate.provider is None):
             return None
-        rules = self._rules(viewer, context, items)
+        # The policy as it was known last: whoever keeps views true looks for another, and that may take a while.
+        rules = _checked(self.policy.known, viewer, context, items)
         views = [view for view in self.watch.views.find([item[0] for item in items]) if view is not None]
         if len(views) < len(items) or any(view.blocked is None for view in views):
             return None
@@ -107,7 +108,7 @@ class Decide:
         self, viewer: str, context: str, items: Sequence[Claim], *, viewer_id: str | None = None
     ) -> list[Explanation]:
         """Return why each item is answered as it is; raises like ``decide``."""
-        rules = self._rules(viewer, context, items)
+        rules = _checked(self.policy.current(), viewer, context, items)
         now = int(self.clock().timestamp())
         try:
             views, blocked = self._known(viewer_id, items, None)
@@ -137,19 +138,10 @@ class Decide:
             )
         return explanations
 
-    def _rules(self, viewer: str, context: str, items: Sequence[Claim]) -> InUse:
-        rules = self.policy.current()
-        _known_word(rules.table, "viewer", viewer)
-        _known_word(rules.table, "context", context)
-        if len(items) > MAX_ITEMS:
-            message = f"at most {MAX_ITEMS} items"
-            raise InvalidInput(message, pointer="/items")
-        return rules
-
     def _known(self, viewer_id: str | None, items: Sequence[Claim], at_least: int | None) -> _Known:
         """Return what is known of the items; raises CatalogueUnavailable, and _BehindError if it is too old."""
         kept = self.watch.views
-        if (at_least is not None or not kept.fresh) and not self.watch.look(at_least=at_least):
+        if (at_least is not None or not kept.fresh) and not self.watch.catch_up(at_least=at_least):
             raise _BehindError
         ids = [item.profile_id for item in items]
         views = kept.find(ids)
@@ -188,6 +180,16 @@ def _blocked(viewer_id: str | None, views: Sequence[View]) -> set[str]:
 def _nothing(item: Claim, rule: str, because: str) -> Explanation:
     told = {"claimed": item.relation, "relation_because": because}
     return Explanation(item.profile_id, {}, NONE_TIER, 0, 0, rule, "placeholder", 0, (), **told)
+
+
+def _checked(rules: InUse, viewer: str, context: str, items: Sequence[Claim]) -> InUse:
+    """Return the policy; raise InvalidInput for words that it does not know, and for too many items."""
+    _known_word(rules.table, "viewer", viewer)
+    _known_word(rules.table, "context", context)
+    if len(items) > MAX_ITEMS:
+        message = f"at most {MAX_ITEMS} items"
+        raise InvalidInput(message, pointer="/items")
+    return rules
 
 
 def _known_word(table: Table, attribute: str, word: str) -> None:

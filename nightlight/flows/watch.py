@@ -24,7 +24,7 @@ from nightlight.catalogue.feed import NAME, PROFILE
 from nightlight.catalogue.seen import Seen, seen
 from nightlight.delivery.names import EXTENSIONS, object_key
 from nightlight.delivery.views import MOST_BLOCKED, Offered, View, Views
-from nightlight.errors import NightlightError
+from nightlight.errors import CatalogueUnavailable, NightlightError
 from nightlight.flows.declare import UNVOUCHED
 from nightlight.ids import ProfileId, is_profile_id
 
@@ -47,33 +47,54 @@ class Watch:
         picture_bytes: int,
         assertion_days: int,
         poll_s: float,
-        flush: Callable[[], None],
+        after: Sequence[Callable[[], object]] = (),
     ) -> None:
-        """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``flush`` is called after every look."""
+        """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``after`` is called after every look."""
         self.views, self.refused = views, Refused()
         self.pictures = Pictures(self.refused, most_bytes=picture_bytes)
-        self._catalogue, self._poll_s, self._flush = catalogue, poll_s, flush
+        self._catalogue, self._poll_s, self._after = catalogue, poll_s, after
         self._assertion = timedelta(days=assertion_days)
         self._lock = threading.Lock()
         self._cursor: str | None = None
-        self._all_names_at = float("-inf")
+        self._all_names_at = self._failed_at = float("-inf")
 
     def look(self, *, at_least: int | None = None) -> bool:
         """Look once; say whether the change ``at_least`` is in what was seen. Raises CatalogueUnavailable."""
         with self._lock:
-            began = time.monotonic()
+            return self._look(at_least)
+
+    def catch_up(self, *, at_least: int | None = None) -> bool:
+        """Do the same for a request that finds the last look too long ago, unless another has done it meanwhile.
+
+        While the catalogue does not answer, who waited for somebody else's look does not wait for one more.
+        """
+        asked = time.monotonic()
+        with self._lock:
+            if at_least is None and self.views.fresh:
+                return True
+            if self._failed_at >= asked:
+                message = "somebody else has just looked in vain"
+                raise CatalogueUnavailable(message)
+            return self._look(at_least)
+
+    def _look(self, at_least: int | None) -> bool:
+        began = time.monotonic()
+        try:
             with self._catalogue.reading() as tx:
                 told = tx.feed.since(self._cursor)
                 has = at_least is None or tx.audit.has(at_least)
                 every = told.anew or began - self._all_names_at > _ALL_NAMES_S
                 names = tx.revocations.names() if every else frozenset()
-            changed = [key for kind, key in told.changed if kind == PROFILE]
-            revoked = names | {key for kind, key in told.changed if kind == NAME}
-            self.refused.take(names if every else revoked, every=every)
-            self.pictures.forget(revoked, every=told.anew)
-            self.views.looked(began, changed, anew=told.anew)
-            self._all_names_at = began if every else self._all_names_at
-            self._cursor = told.cursor
+        except NightlightError:
+            self._failed_at = time.monotonic()
+            raise
+        changed = [key for kind, key in told.changed if kind == PROFILE]
+        revoked = names | {key for kind, key in told.changed if kind == NAME}
+        self.refused.take(names if every else revoked, every=every)
+        self.pictures.forget(revoked, every=told.anew)
+        self.views.looked(began, changed, anew=told.anew)
+        self._all_names_at = began if every else self._all_names_at
+        self._cursor = told.cursor
         return has
 
     def read(self, profile_ids: Sequence[str]) -> list[View]:
@@ -94,7 +115,8 @@ class Watch:
         while True:
             try:
                 self.look()
-                self._flush()
+                for call in self._after:
+                    call()
             except NightlightError as error:
                 logs.get("watch").error("feed.not_read", code=error.code)
             if stop.wait(self._poll_s):

@@ -110,7 +110,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
         picture_bytes=settings.delivery.picture_bytes,
         assertion_days=settings.intake.assertion_days,
         poll_s=poll_s,
-        flush=guard.flush,
+        after=(guard.flush, policy.current),
     )
     auth = settings.auth
     placeholder = f"/{object_key(names.placeholder(), EXTENSION)}"

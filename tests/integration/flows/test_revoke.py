@@ -49,7 +49,7 @@ def shown(house, profile_id):
 
 def watching(catalogue, poll_s=1):
     views = Views(most=100, stale_s=1)
-    return Watch(catalogue, views, picture_bytes=10**6, assertion_days=30, poll_s=poll_s, flush=lambda: None)
+    return Watch(catalogue, views, picture_bytes=10**6, assertion_days=30, poll_s=poll_s)
 
 
 def look(house):
