@@ -23,7 +23,7 @@ def over_http():
 
 def local(over_http, **terms):
     client, publisher, _ = over_http
-    agreed = Terms(relation_keys=golden.RELATION_KEYS, poll_s=0.05, **terms)
+    agreed = Terms(**{"relation_keys": golden.RELATION_KEYS, "poll_s": 0.05, "stale_s": 60.0, **terms})
     return LocalClient(client, PublicKeys.of(publisher), agreed, clock=lambda: golden.NOW)
 
 

@@ -18,8 +18,8 @@ WAIT = 20
 @pytest.fixture(scope="module")
 def served():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patience, "HEAD_S", 0.4)
-        with golden.served(patch, NIGHTLIGHT_SERVICE_CLIENT_S="0.5") as (client, _, _):
+        patch.setattr(patience, "HEAD_S", 1.5)
+        with golden.served(patch, NIGHTLIGHT_SERVICE_CLIENT_S="1.5") as (client, _, _):
             yield client
 
 
