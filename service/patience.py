@@ -76,7 +76,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the rest of a body that was answered before its end: whoever sends it may read the answer then."""
-        if self.cycle.more_body:
+        if self.cycle.response_complete and self.cycle.more_body:  # and not the next request's, sent ahead
             self._owing = True
             if self._giving_up is None:
                 self._wait()

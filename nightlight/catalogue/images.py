@@ -129,14 +129,16 @@ class Images:
         """Return images that have been in a state since before a moment, of a band or of a profile of that band.
 
         A profile's band is unknown where nobody vouches for it, or has not since ``lapsed``; ``band`` None is for all.
+        What a report is open about is left out: it may be evidence.
         """
         since = images.c.superseded_at if state == SUPERSEDED else images.c.created_at
-        query = select(images.c.image_id).where(images.c.state == state, since <= before)
+        joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
+        query = select(images.c.image_id).select_from(joined)
+        query = query.where(images.c.state == state, since <= before, profiles.c.hold == "clear")
         if band is not None:
             stale = or_(profiles.c.asserted_at < lapsed, profiles.c.assurance == "none")
             now = case((stale, "unknown"), else_=profiles.c.band)
-            joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
-            query = query.select_from(joined).where(or_(images.c.band == band, now == band))
+            query = query.where(or_(images.c.band == band, now == band))
         rows = self._connection.execute(query.order_by(since).limit(limit))
         return [ImageId(row.image_id) for row in rows]
 

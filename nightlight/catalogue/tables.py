@@ -93,7 +93,7 @@ images = Table(
     Column("height", Integer, nullable=False),
     Column("band", String(32), nullable=False),
     Column("released", Boolean, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("ready_at", UtcDateTime),
     Column("crop", String(40)),
     Column("blurhash", String(64)),

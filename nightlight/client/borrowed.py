@@ -102,7 +102,10 @@ class Borrowed:
             return True
 
     def found(self, profile_ids: Sequence[str]) -> list[View]:
-        """Return a view of each profile: from memory, or from the service; unknown where it does not answer."""
+        """Return a view of each profile: from memory, or from the service; unknown where it does not answer in time.
+
+        While the feed cannot be read the service is not asked: nobody's answer waits for it.
+        """
         found = self.views.find(profile_ids)
         missing = list(dict.fromkeys(one for one, view in zip(profile_ids, found, strict=True) if view is None))
         if not missing:
@@ -110,10 +113,10 @@ class Borrowed:
         read: dict[str, View] = {}
         ticket = self.views.ticket()
         try:
-            told = self._client.views(missing)
-            if self.rules is None or told["revision"] != self.rules.revision:
-                self.look()  # another policy is in use since
-            elif [one["profile_id"] for one in told["profiles"]] == missing:
+            told: dict[str, Any] = self._client.views(missing) if self.views.fresh else {"revision": None}
+            # Where another policy is in use since, the next look will tell of it: until then they are unknown.
+            same = self.rules is not None and told["revision"] == self.rules.revision
+            if same and [one["profile_id"] for one in told["profiles"]] == missing:
                 read = {one["profile_id"]: _view(one) for one in told["profiles"]}
                 self.views.keep(ticket, read.values())
         except FAILURES as error:

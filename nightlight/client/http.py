@@ -232,8 +232,13 @@ class NightlightClient:
         return told
 
     def views(self, profile_ids: Sequence[str]) -> dict[str, Any]:
-        """Return what decisions need of up to 500 profiles."""
-        told: dict[str, Any] = self._call("POST", "/v1/feed/profiles", json={"profile_ids": list(profile_ids)})
+        """Return what decisions need of up to 500 profiles; raises httpx.TimeoutException after the budget."""
+        answer = self._within("/v1/feed/profiles", {"profile_ids": list(profile_ids)}, Budget(self._budget_s))
+        if answer is None:
+            message = "no answer within the budget"
+            raise httpx.TimeoutException(message)
+        raise_for(answer)
+        told: dict[str, Any] = answer.json()
         return told
 
     def lent_keys(self) -> dict[str, Any]:
@@ -256,19 +261,22 @@ class NightlightClient:
         return httpx.get(url, timeout=TIMEOUT)
 
     def _attempt(self, asking: Asking, budget: Budget) -> list[Decision] | None:
+        answer = self._within("/v1/decisions", asking.body, budget)
+        return asking.answered(answer) if answer is not None else None
+
+    def _within(self, path: str, asked: dict[str, Any], budget: Budget) -> httpx.Response | None:
+        """Post, and return the answer if all of it came within the budget."""
         body = bytearray()
         timeout = max(budget.left, 0.001)
         try:
-            with self._http.stream(
-                "POST", "/v1/decisions", json=asking.body, headers=self._bearer(), timeout=timeout
-            ) as answer:
+            with self._http.stream("POST", path, json=asked, headers=self._bearer(), timeout=timeout) as answer:
                 for piece in answer.iter_bytes():  # httpx bounds each step by itself; this bounds all of them
                     body += piece
                     if budget.left <= 0:
                         return None
         except httpx.HTTPError:
             return None
-        return asking.answered(httpx.Response(answer.status_code, content=bytes(body)))
+        return httpx.Response(answer.status_code, content=bytes(body))
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         headers = {**self._bearer(), **arguments.pop("headers", {})}

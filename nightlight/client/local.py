@@ -27,6 +27,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 500
 _REPORT_S, _MOST_SEEN = 10.0, 1000
+# The service takes 10,000 in one report.
+_MOST_CELLS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +172,11 @@ class LocalClient:
         with self._counting:
             counts, self._counts = self._counts, Counter()
             seen, self._seen = self._seen, []
-        if not counts and not seen:
-            return
         try:
-            self._client.report(counts, [one._asdict() for one in seen])
+            while counts or seen:
+                part = dict(islice(counts.items(), _MOST_CELLS))
+                self._client.report(part, [one._asdict() for one in seen])
+                counts, seen = counts - Counter(part), []
         except FAILURES as error:
             self._borrowed.problem = f"{type(error).__name__}: {error}"
             with self._counting:

@@ -168,14 +168,14 @@ def test_what_was_decided_here_is_counted_there_and_scrapers_are_told_of(stack, 
             local.decide("adult", "export", [("teen", "stranger")], viewer_id="walker", network="net-1")
         local.decide("peer", "list", [(f"nobody-{number}", "stranger") for number in range(40)], viewer_id="walker")
         local.decide("peer", "list", [("lure", "stranger")], viewer_id="walker")
-    eventually(lambda: client.policy_counters(1)["cells"].get(cell, 0) == before + 5 or None)
+    assert eventually(lambda: client.policy_counters(1)["cells"].get(cell, 0) == before + 5 or None)
 
     def seen():
         with stack.catalogue.reading() as tx:
             found = tx.suspects.report(datetime.now(UTC) - timedelta(hours=1))
         return {(one.who, one.reason) for one in found}
 
-    eventually(lambda: seen() >= {("walker", "many-profiles"), ("walker", "canary")} or None)
+    assert eventually(lambda: seen() >= {("walker", "many-profiles"), ("walker", "canary")} or None)
 
 
 def test_another_policy_counts_once_it_is_verified_and_an_older_or_foreign_one_never(

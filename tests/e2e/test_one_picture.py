@@ -282,7 +282,9 @@ def test_a_rendition_that_shows_more_than_todays_policy_allows_is_not_shown(
     try:
         with stack.catalogue.transaction() as tx:
             tx.connection.execute(update(renditions).where(chosen).values({column: value}))
-        eventually(lambda: client.decide("peer", "profile", [(profile_id, relation)])[0].url == nobody.url or None)
+        assert eventually(
+            lambda: client.decide("peer", "profile", [(profile_id, relation)])[0].url == nobody.url or None
+        )
     finally:
         with stack.catalogue.transaction() as tx:
             tx.connection.execute(update(renditions).where(chosen).values({column: was}))

@@ -21,7 +21,7 @@ from nightlight.retention.receipt import broken, digest, open_receipt
 from nightlight.settings import WorkerSettings
 from nightlight.store.s3 import S3Access, S3Store
 from tests.support.buckets import bucket_pair
-from tests.support.databases import catalogue_at, postgres_database
+from tests.support.databases import catalogue_on
 from tests.support.services import S3_WORKER, identity
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
@@ -43,11 +43,7 @@ def pair():
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def catalogue(request, tmp_path_factory):
-    if request.param == "sqlite":
-        with catalogue_at(f"sqlite:///{tmp_path_factory.mktemp('c') / 'c.sqlite3'}") as made:
-            yield made
-        return
-    with postgres_database() as url, catalogue_at(url) as made:
+    with catalogue_on(request.param, tmp_path_factory.mktemp("c")) as made:
         yield made
 
 

@@ -127,6 +127,13 @@ def test_what_may_be_better_the_next_time_is_asked_again(decide, service, step):
     assert len(service.asked) == 3
 
 
+@pytest.mark.parametrize("step", ["cut", "late", "drip"])
+def test_views_are_waited_for_no_longer_than_decisions(service, step):
+    service.script = [step] * 500
+    with NightlightClient(service.url, token="t", budget_s=0.3) as client, pytest.raises(httpx.TimeoutException):
+        client.views(["p-1"])
+
+
 @pytest.mark.parametrize("step", ["503", "cut", "late", "drip", "short", "no json"])
 def test_after_the_budget_every_item_is_the_placeholder_which_needs_no_service(decide, service, step):
     service.script = [step] * 500

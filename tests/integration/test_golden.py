@@ -1,9 +1,12 @@
 """The service and a process that decides by itself answer the golden table alike, URL by URL."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from nightlight.client import NightlightClient
+from nightlight.client import local as local_module
 from nightlight.client.asking import placeholder_url
 from nightlight.client.local import LocalClient, Terms
 from nightlight.errors import InvalidInput
@@ -13,6 +16,8 @@ from tests.support import golden
 pytestmark = pytest.mark.integration
 
 TABLE = json.loads(golden.PATH.read_text("utf-8"))
+# Where in the first case a profile that is not there is asked for.
+PLACEHOLDER = len(golden.CLAIMED) * len(golden.PEOPLE)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +81,29 @@ def test_a_process_that_keeps_the_graph_needs_no_proofs_and_is_believed_nothing_
         assert {one.url for one in decides.decide("peer", "profile", forged, viewer_id=golden.VIEWER)} == {told[0].url}
 
 
+def test_what_was_decided_is_told_in_parts_that_the_service_takes(over_http, monkeypatch):
+    told, report = [], NightlightClient.report
+
+    def noted(client, counts, sightings):
+        told.append(dict(counts))
+        report(client, counts, sightings)
+
+    monkeypatch.setattr(local_module, "_MOST_CELLS", 3)
+    monkeypatch.setattr(NightlightClient, "report", noted)
+    with local(over_http) as decides:
+        asked(decides, TABLE["cases"][0])
+        counted = sum(decides._counts.values())
+    assert counted > 50
+    assert sum(sum(part.values()) for part in told) == counted
+    assert len(told) > 3
+    assert max(map(len, told)) == 3
+
+
 def test_with_a_stale_feed_nobody_is_more_than_a_stranger(over_http):
-    with local(over_http, stale_s=0.0) as decides:
+    with local(over_http) as decides:
+        for case in TABLE["cases"]:
+            asked(decides, case)  # they are known, and then no look at the feed succeeds for long
+        decides._terms = replace(decides._terms, stale_s=0.0)
         for case in TABLE["cases"]:
             for_strangers = {
                 item["profile_id"]: answer
@@ -90,6 +116,13 @@ def test_with_a_stale_feed_nobody_is_more_than_a_stranger(over_http):
                     assert answer == was
                 elif item["profile_id"] in for_strangers:
                     assert answer == for_strangers[item["profile_id"]]
+
+
+def test_with_a_stale_feed_who_was_never_asked_for_is_not_asked_for_now(over_http, monkeypatch):
+    with local(over_http, stale_s=0.0) as decides:
+        monkeypatch.setattr(NightlightClient, "views", lambda *_args: pytest.fail("the service was asked"))
+        for case in TABLE["cases"]:
+            assert {url for url, _ in short(asked(decides, case))} == {TABLE["cases"][0]["answers"][PLACEHOLDER][0]}
 
 
 def test_with_a_feed_that_was_lost_everybody_sees_the_placeholder(over_http):

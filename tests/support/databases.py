@@ -1,6 +1,6 @@
 """Databases of a test's own, with the schema in place."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -24,6 +24,16 @@ def postgres_database():
         with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         admin.dispose()
+
+
+@contextmanager
+def catalogue_on(kind, folder):
+    """A catalogue of one's own: SQLite in a folder, or PostgreSQL."""
+    with ExitStack() as stack:
+        url = f"sqlite:///{folder / 'c.sqlite3'}"
+        if kind == "postgres":
+            url = stack.enter_context(postgres_database())
+        yield stack.enter_context(catalogue_at(url))
 
 
 @contextmanager

@@ -88,6 +88,15 @@ def test_a_band_that_lapsed_is_a_minors(house, sweep, profile_id):
     assert gone(house, sweep, old, new) == [True, False]
 
 
+def test_what_a_report_is_open_about_stays_until_it_is_closed(house, sweep, profile_id):
+    old, new = replaced(house, profile_id)
+    house.declare.hold(profile_id, "reported", actor="t")
+    house.clock.forward(days=20)
+    assert gone(house, sweep, old, new) == [False, False]
+    house.declare.hold(profile_id, "clear", actor="t")
+    assert gone(house, sweep, old, new) == [True, False]
+
+
 def test_a_picture_in_use_goes_after_its_own_time(house, sweep, profile_id):
     image = house.upload(profile_id).image_id
     house.deliver()

@@ -15,4 +15,5 @@ def upgrade() -> None:
     """Add the column; for what was replaced already its time begins now."""
     op.add_column("images", sa.Column("superseded_at", UtcDateTime()))
     op.create_index("ix_images_superseded_at", "images", ["superseded_at"])
+    op.create_index("ix_images_created_at", "images", ["created_at"])
     op.execute("UPDATE images SET superseded_at = CURRENT_TIMESTAMP WHERE state = 'superseded'")
