@@ -13,6 +13,7 @@
 #   make parity         try to tell minors from adults by all that an outsider sees (some five minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
 #   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
+#   make backfill       take in a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
@@ -27,10 +28,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching bench-delivery parity api-fuzz fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching bench-delivery parity api-fuzz backfill fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,22s/^# \{0,1\}//p' Makefile
+	@sed -n '2,23s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -99,6 +100,9 @@ api-fuzz: setup
 
 fuzz: setup
 	@$(BIN)/python bench/fuzz.py $(ARGS)
+
+backfill: setup
+	@NIGHTLIGHT_TEST_SLOW=1 infra/dev/test.sh $(BIN)/pytest tests/failure/test_backfill.py
 
 bench-policy: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench.txt

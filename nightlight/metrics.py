@@ -54,6 +54,10 @@ UNREADABLE_MARKS = Counter(
     ["wanted"],
 )
 LISTED = Counter("nightlight_listed_total", "Uploads that were quarantined because they are on a hash list.")
+ARRIVALS = Counter(
+    "nightlight_arrivals_total", "Keys of other buckets that were looked at, by what came of it.", ["state"]
+)
+NOTICES = Counter("nightlight_notices_total", "What notifications told of, by what was made of it.", ["outcome"])
 TRACES = Counter(
     "nightlight_traces_total", "Traces over HTTP, by how they were accepted and how they ended.", ["outcome"]
 )

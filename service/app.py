@@ -18,6 +18,7 @@ from service.middleware import BodyCap, RequestId
 from service.openapi import document
 from service.patience import Patience
 from service.routes import (
+    arrivals,
     authzen,
     blocks,
     canaries,
@@ -71,7 +72,10 @@ def create_app(house: ServiceHouse) -> FastAPI:
     app.openapi = document(app)  # type: ignore[method-assign]
     app.state.house = house
     problems.install(app)
-    modules = (profiles, images, decisions, feed, authzen, blocks, canaries, policy, pictures, optout, traces, health)
+    modules = (
+        profiles, images, decisions, feed, authzen, blocks, canaries, policy, pictures, optout, traces, arrivals,
+        health,
+    )  # fmt: skip
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]

@@ -1,4 +1,7 @@
-"""``python -m workers work`` runs a Celery worker; ``python -m workers schedule`` the relay and reconcile."""
+"""``python -m workers work`` runs a Celery worker, ``python -m workers schedule`` the relay and reconcile.
+
+``python -m workers intake`` listens to the queue of S3 notifications.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from celery.signals import worker_ready  # noqa: E402
 from nightlight import logs  # noqa: E402
 from nightlight.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
-from nightlight.wiring import build_worker, hash_lists  # noqa: E402
+from nightlight.wiring import build_worker, hash_lists, listening  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_dead_letters, make_app, sender  # noqa: E402
 
@@ -32,17 +35,20 @@ if TYPE_CHECKING:
 
     from nightlight.wiring import WorkerHouse
 
-_USAGE = "usage: python -m workers work|schedule\n"
+_PAUSE_AFTER_FAILURE_S = 1.0
+_USAGE = "usage: python -m workers work|schedule|intake\n"
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the two; 2 if the arguments, the settings or the policy are refused."""
-    if arguments not in (["work"], ["schedule"]):
+    """Run one of the three; 2 if the arguments, the settings or the policy are refused."""
+    if arguments not in (["work"], ["schedule"], ["intake"]):
         sys.stderr.write(_USAGE)
         return 2
     try:
         settings = Settings()
         logs.configure(settings.general, settings.log)
+        if arguments == ["intake"]:
+            return _listen(settings)
         house = build_worker(settings)
         app = make_app(settings)
     except NightlightError as error:
@@ -91,14 +97,34 @@ def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
 
 def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     health.serve(settings.worker.health_host, settings.worker.schedule_health_port, _readiness(house, app))
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(name, lambda *_: stop.set())
+    stop = _stop()
     logs.get("schedule").info("schedule.starting")
     schedule.run(
         house.relay(sender(app)), house.reconcile, settings.worker, stop, notify=house.notify, sweep=house.sweep
     )
     return 0
+
+
+def _listen(settings: Settings) -> int:
+    """Listen until told to stop. An outage is logged and outlasted."""
+    stop = _stop()
+    with listening(settings) as listen:
+        logs.get("intake").info("intake.starting")
+        while not stop.is_set():
+            try:
+                listen.run_once()
+            except NightlightError as error:
+                logs.get("intake").error("intake.failed", code=error.code, detail=str(error))
+                stop.wait(_PAUSE_AFTER_FAILURE_S)
+    return 0
+
+
+def _stop() -> threading.Event:
+    """Return what is set once the process is told to stop."""
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(name, lambda *_: stop.set())
+    return stop
 
 
 if __name__ == "__main__":

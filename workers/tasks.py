@@ -77,6 +77,12 @@ def restate(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().restate.run)
 
 
+@shared_task(name="nightlight.take", bind=True)  # type: ignore[untyped-decorator]
+def take(self: Task[Any, Any], job_id: str) -> None:
+    """Take a picture in from another bucket."""
+    _run(self, job_id, house.get().take.run)
+
+
 @shared_task(name="nightlight.trace", bind=True)  # type: ignore[untyped-decorator]
 def trace(self: Task[Any, Any], job_id: str) -> None:
     """Find where the copy of one job comes from."""

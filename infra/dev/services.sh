@@ -246,6 +246,8 @@ rgw gc processor period = 10
 # A day of a lifecycle rule takes five seconds here.
 rgw lc debug interval = 5
 rgw dynamic resharding = false
+# An address with a password in it is taken over HTTPS only; a test may say that it came so.
+rgw trust forwarded https = true
 CONF
 }
 

@@ -11,11 +11,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from nightlight.catalogue.arrivals import Arrivals
 from nightlight.catalogue.audit import Audit
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.events import Events
 from nightlight.catalogue.feed import Feed
 from nightlight.catalogue.hashes import Hashes
+from nightlight.catalogue.holds import Holds
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
 from nightlight.catalogue.jobs import Jobs
@@ -27,6 +29,7 @@ from nightlight.catalogue.profiles import Profiles
 from nightlight.catalogue.receipts import Receipts
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.suspects import Suspects
+from nightlight.catalogue.sweeps import Sweeps
 from nightlight.catalogue.traces import Traces
 from nightlight.errors import CatalogueUnavailable, Conflict
 
@@ -41,8 +44,9 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "audit", "blocks", "connection", "events", "feed", "hashes", "idempotency", "images", "jobs", "lifecycles",
-        "matches", "outbox", "policies", "profiles", "receipts", "revocations", "suspects", "traces",
+        "arrivals", "audit", "blocks", "connection", "events", "feed", "hashes", "holds", "idempotency", "images",
+        "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "receipts", "revocations", "suspects",
+        "sweeps", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -65,6 +69,9 @@ class Transaction:
         self.feed = Feed(connection)
         self.lifecycles = Lifecycles(connection)
         self.receipts = Receipts(connection)
+        self.holds = Holds(connection)
+        self.sweeps = Sweeps(connection)
+        self.arrivals = Arrivals(connection)
 
 
 class Catalogue:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ class Image:
     crop: str | None = None
     blurhash: str | None = None
     superseded_at: datetime | None = None
+    sealed_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

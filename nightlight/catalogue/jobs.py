@@ -1,4 +1,4 @@
-"""Jobs: work on an image or on a trace, leased to one attempt at a time and fenced by the attempt's number."""
+"""Jobs: work on one thing, leased to one attempt at a time and fenced by the attempt's number."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ RESTATE = "restate"
 TRACE = "trace"
 FORGET = "forget"
 _ON_TRACES = frozenset({TRACE, FORGET})
+# To copy what a hold covers into the vault.
+VAULT = "vault"
+# On an arrival: to take a picture in from another bucket. On a sweep: to do its next batch.
+TAKE = "take"
+SWEEP = "sweep"
+_ON_OTHERS = frozenset({TAKE, SWEEP})
 
 QUEUED = "queued"
 LEASED = "leased"
@@ -54,21 +60,35 @@ class Lease:
     @property
     def named(self) -> dict[str, str]:
         """Return what the job is on, as log lines name it."""
-        return {"trace_id" if self.kind in _ON_TRACES else "image_id": self.subject}
+        return {_column(self.kind): self.subject}
 
     @property
     def image_id(self) -> ImageId:
-        """Return the image that the job is on; raise LookupError if it is on a trace."""
-        if self.kind in _ON_TRACES:
+        """Return the image that the job is on; raise LookupError if it is on something else."""
+        if _column(self.kind) != "image_id":
             raise LookupError(self.kind)
         return ImageId(self.subject)
 
     @property
     def trace_id(self) -> TraceId:
-        """Return the trace that the job is on; raise LookupError if it is on an image."""
+        """Return the trace that the job is on; raise LookupError if it is on something else."""
         if self.kind not in _ON_TRACES:
             raise LookupError(self.kind)
         return TraceId(self.subject)
+
+    @property
+    def other_id(self) -> str:
+        """Return the arrival or the sweep that the job is on; raise LookupError if it is on something else."""
+        if self.kind not in _ON_OTHERS:
+            raise LookupError(self.kind)
+        return self.subject
+
+
+def _column(kind: str) -> str:
+    """Return the column that names what a job of this kind is on."""
+    if kind in _ON_TRACES:
+        return "trace_id"
+    return "other_id" if kind in _ON_OTHERS else "image_id"
 
 
 class Jobs:
@@ -82,30 +102,22 @@ class Jobs:
         self,
         job_id: JobId,
         kind: str,
-        subject: ImageId | TraceId,
+        subject: str,
         now: datetime,
         *,
         due: datetime,
         planned: Sequence[str] = (),
     ) -> None:
-        """Write a new job on an image or a trace; ``due`` is when it is published again if nobody has taken it.
+        """Write a new job on what its kind is on; ``due`` is when it is published again if nobody has taken it.
 
         ``planned`` are object keys that it is about.
         """
-        on = {"trace_id" if kind in _ON_TRACES else "image_id": subject}
-        self._connection.execute(
-            insert(jobs).values(
-                job_id=job_id,
-                kind=kind,
-                state=QUEUED,
-                attempt=0,
-                crashes=0,
-                planned=list(planned),
-                next_run_at=due,
-                created_at=now,
-                **on,
-            )
-        )
+        self._connection.execute(insert(jobs).values(_row(job_id, kind, subject, now, due, planned)))
+
+    def add_many(self, kind: str, on: Sequence[tuple[JobId, str]], now: datetime, *, due: datetime) -> None:
+        """Write new jobs of one kind, given as (job, what it is on)."""
+        if on:
+            self._connection.execute(insert(jobs), [_row(job_id, kind, subject, now, due) for job_id, subject in on])
 
     def lease(
         self, job_id: JobId, kind: str, now: datetime, lease_s: float, *, take_over: bool = False
@@ -126,10 +138,10 @@ class Jobs:
                 crashes=_CRASHES,
                 lease_until=now + timedelta(seconds=lease_s),
             )
-            .returning(jobs.c.kind, jobs.c.image_id, jobs.c.trace_id, jobs.c.attempt, jobs.c.crashes)
+            .returning(jobs.c[_column(kind)].label("subject"), jobs.c.attempt, jobs.c.crashes)
         )
         row = self._connection.execute(statement).one_or_none()
-        return Lease(job_id, row.kind, row.image_id or row.trace_id, row.attempt, row.crashes) if row else None
+        return Lease(job_id, kind, row.subject, row.attempt, row.crashes) if row else None
 
     def plan(self, lease: Lease, keys: list[str]) -> None:
         """Note the object keys that this attempt is going to write, so that an erasure finds them whatever happens."""
@@ -216,3 +228,19 @@ class Jobs:
         if self._connection.execute(statement).rowcount != 1:
             message = f"attempt {lease.attempt} has lost the job"
             raise LeaseLost(message)
+
+
+def _row(
+    job_id: JobId, kind: str, subject: str, now: datetime, due: datetime, planned: Sequence[str] = ()
+) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "kind": kind,
+        _column(kind): subject,
+        "state": QUEUED,
+        "attempt": 0,
+        "crashes": 0,
+        "planned": list(planned),
+        "next_run_at": due,
+        "created_at": now,
+    }

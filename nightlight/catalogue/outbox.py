@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -36,6 +37,12 @@ class Outbox:
         waiting = select(outbox.c.message_id).where(outbox.c.job_id == job_id).limit(1)
         if self._connection.execute(waiting).one_or_none() is None:
             self._connection.execute(insert(outbox).values(task=task, job_id=job_id, created_at=now))
+
+    def add_many(self, task: str, job_ids: Sequence[JobId], now: datetime) -> None:
+        """Write messages for new jobs, for which none can be waiting."""
+        if job_ids:
+            rows = [{"task": task, "job_id": job_id, "created_at": now} for job_id in job_ids]
+            self._connection.execute(insert(outbox), rows)
 
     def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Message]:
         """Take up to ``limit`` messages for ``claim_s`` seconds, the oldest first.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.tables import receipt_head, receipts
+from nightlight.catalogue.keeping import receipt_head, receipts
 from nightlight.ids import ImageId
 
 if TYPE_CHECKING:

@@ -58,8 +58,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 # SQLite numbers rows by itself only in a column typed INTEGER.
-_Serial = BigInteger().with_variant(Integer(), "sqlite")
-_Json: Any = JSON
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+Json: Any = JSON
 
 profiles = Table(
     "profiles",
@@ -98,6 +98,7 @@ images = Table(
     Column("crop", String(40)),
     Column("blurhash", String(64)),
     Column("superseded_at", UtcDateTime, index=True),
+    Column("sealed_key", String(200)),
     UniqueConstraint("profile_id", "sequence"),
 )
 
@@ -178,7 +179,7 @@ renditions = Table(
 rendition_hashes = Table(
     "rendition_hashes",
     metadata,
-    Column("hash_id", _Serial, primary_key=True, autoincrement=True),
+    Column("hash_id", Serial, primary_key=True, autoincrement=True),
     Column("name", String(64), ForeignKey("renditions.name"), nullable=False, unique=True),
     Column("hash", LargeBinary, nullable=False),
     Column("quality", Integer, nullable=False),
@@ -198,7 +199,7 @@ traces = Table(
     Column("sha256", String(64)),
     Column("keep", Boolean, nullable=False),
     Column("actor", String(128), nullable=False),
-    Column("result", _Json),
+    Column("result", Json),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Index("ix_traces_actor_created_at", "actor", "created_at"),
@@ -228,7 +229,7 @@ list_matches = Table(
     Index("ix_list_matches_verdict_found_at", "verdict", "found_at"),
 )
 
-# A job is on an image or on a trace.
+# A job is on an image, on a trace, or on a row of ``nightlight.catalogue.keeping``.
 jobs = Table(
     "jobs",
     metadata,
@@ -236,10 +237,11 @@ jobs = Table(
     Column("kind", String(16), nullable=False),
     Column("image_id", String(32), ForeignKey("images.image_id"), index=True),
     Column("trace_id", String(32), ForeignKey("traces.trace_id"), index=True),
+    Column("other_id", String(32), index=True),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),
-    Column("planned", _Json, nullable=False),
+    Column("planned", Json, nullable=False),
     Column("lease_until", UtcDateTime),
     Column("next_run_at", UtcDateTime, nullable=False),
     Column("reason", String(200)),
@@ -251,7 +253,7 @@ jobs = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("message_id", _Serial, primary_key=True, autoincrement=True),
+    Column("message_id", Serial, primary_key=True, autoincrement=True),
     Column("task", String(64), nullable=False),
     Column("job_id", String(32), nullable=False, index=True),
     Column("claimed_until", UtcDateTime),
@@ -304,7 +306,7 @@ decision_counts = Table(
 changes = Table(
     "changes",
     metadata,
-    Column("change_id", _Serial, primary_key=True, autoincrement=True),
+    Column("change_id", Serial, primary_key=True, autoincrement=True),
     Column("txid", BigInteger, index=True),
     Column("kind", String(8), nullable=False),
     Column("key", String(128), nullable=False),
@@ -312,54 +314,14 @@ changes = Table(
     sqlite_autoincrement=True,
 )
 
-# What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
-receipts = Table(
-    "receipts",
-    metadata,
-    Column("sequence", _Serial, primary_key=True, autoincrement=True),
-    Column("receipt_id", String(32), nullable=False, unique=True),
-    Column("image_id", String(32), nullable=False, index=True),
-    Column("hash", String(64), nullable=False),
-    Column("envelope", _Json, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-)
-
-receipt_head = Table(
-    "receipt_head",
-    metadata,
-    Column("only", Integer, primary_key=True, autoincrement=False),
-    Column("hash", String(64), nullable=False),
-)
-
-# What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards.
-lifecycles = Table(
-    "lifecycles",
-    metadata,
-    Column("bucket", String(63), primary_key=True),
-    Column("rules", _Json, nullable=False),
-    Column("seen", String(64), nullable=False),
-    Column("applied_at", UtcDateTime, nullable=False),
-    Column("actor", String(128), nullable=False),
-)
-
-lifecycle_snapshots = Table(
-    "lifecycle_snapshots",
-    metadata,
-    Column("snapshot_id", _Serial, primary_key=True, autoincrement=True),
-    Column("bucket", String(63), nullable=False, index=True),
-    Column("rules", _Json, nullable=False),
-    Column("ours", _Json, nullable=False),
-    Column("taken_at", UtcDateTime, nullable=False),
-)
-
 # Triggers made by the migration refuse UPDATE and DELETE here.
 audit = Table(
     "audit",
     metadata,
-    Column("entry_id", _Serial, primary_key=True, autoincrement=True),
+    Column("entry_id", Serial, primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False),
     Column("event", String(64), nullable=False),
     Column("image_id", String(32), index=True),
     Column("actor", String(128), nullable=False),
-    Column("detail", _Json, nullable=False),
+    Column("detail", Json, nullable=False),
 )

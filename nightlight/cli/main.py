@@ -10,6 +10,7 @@ import typer
 
 import nightlight
 from nightlight.cli import compare, lifecycle, lists, policy, receipt, rollout, scrapers
+from nightlight.cli.backfill import backfill
 from nightlight.cli.erase import erase
 from nightlight.errors import NightlightError
 
@@ -30,6 +31,7 @@ app.add_typer(scrapers.app, name="scrapers")
 app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(receipt.app, name="receipt")
 app.command()(erase)
+app.command()(backfill)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 

@@ -75,6 +75,7 @@ class Delete:
             tx.revocations.add(profile_id, now)
             tx.events.add(profile_id, now)
             tx.blocks.forget(profile_id)
+            tx.arrivals.forget_profile(profile_id)
             found = [image.image_id for image in tx.images.of_profile(profile_id)]
             for image_id in found:
                 erase_later(tx, image_id, now=now, actor=actor)
@@ -201,6 +202,7 @@ class Erase:
                 tx.hashes.drop(image_id)
                 tx.traces.drop_image(image_id)
                 tx.images.drop_renditions(image_id)
+                tx.arrivals.forget(image_id)
                 tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
                 again = now + timedelta(seconds=self.again_s)
                 tx.jobs.add(new_job_id(), jobs.PROVE, image_id, now, due=again, planned=keys)

@@ -16,11 +16,12 @@ import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from nightlight import metrics
 from nightlight.catalogue import images, jobs, profiles
 from nightlight.catalogue.idempotency import Remembered
+from nightlight.catalogue.profiles import Declaration
 from nightlight.errors import (
     Conflict,
     CorruptImage,
@@ -40,12 +41,13 @@ from nightlight.imaging.headers import Header
 from nightlight.imaging.probe import caps_of, probe
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.clock import Clock
     from nightlight.settings import IntakeSettings
     from nightlight.store.port import PutOnly
 
 _BLOCK = 1 << 20
+UNDECLARED = Declaration(band="unknown", assurance="none", region="unknown", choice="connections")
 MAX_KEY_CHARS = 200
 # Nothing is served from the originals; no cache may keep one either.
 ORIGINAL_CACHE = "no-store"
@@ -61,6 +63,22 @@ class _Inspected:
     sha256: str
     fingerprint: str
     crop: str | None
+
+
+class Taking(Protocol):
+    """What an upload that nobody makes is accepted for: ``flows.take``. What these raise undoes the transaction."""
+
+    def ready(self, tx: Transaction) -> None:
+        """Be told of the transaction that writes the image's row, before it does; the profile's row is held."""
+        ...
+
+    def begun(self, tx: Transaction, image_id: ImageId) -> None:
+        """Be told of the row, in the same transaction."""
+        ...
+
+    def taken(self, tx: Transaction) -> None:
+        """Be told of the acknowledgement, in its transaction."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +100,21 @@ class Intake:
         idempotency_key: str | None,
         actor: str,
         crop: str | None = None,
+        taking: Taking | None = None,
     ) -> images.Image:
         """Store ``upload`` (a real file, at its start or anywhere) and return the image, pending.
 
-        ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
+        ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture. With ``taking`` a profile
+        that nobody has declared is taken for one of unknown age.
 
         Raises ImageRefused and its kinds, ProfileNotDeclared, IdempotencyMismatch, PayloadTooLarge, and
         StoreUnavailable or CatalogueUnavailable, after which nothing has been acknowledged.
         """
         try:
             inspected = self._inspect(upload, crop)
-            image = self._accept(profile_id, upload, inspected, idempotency_key, actor)
+            image = self._accept(
+                profile_id, upload, inspected, _key_hash(actor, profile_id, idempotency_key), actor, taking
+            )
         except ImageRefused as error:
             metrics.UPLOADS.labels(error.code).inc()
             raise
@@ -133,12 +155,12 @@ class Intake:
         profile_id: ProfileId,
         upload: IO[bytes],
         inspected: _Inspected,
-        idempotency_key: str | None,
+        key_hash: str | None,
         actor: str,
+        taking: Taking | None,
     ) -> images.Image:
-        key_hash = _key_hash(actor, profile_id, idempotency_key)
         fingerprint = inspected.fingerprint
-        remembered, image = self._receive(profile_id, inspected, key_hash, actor)
+        remembered, image = self._receive(profile_id, inspected, key_hash, actor, taking)
         if remembered:
             return remembered
         self.originals.put(
@@ -149,27 +171,39 @@ class Intake:
             cache_control=ORIGINAL_CACHE,
         )
         try:
-            return self._acknowledge(image, key_hash, fingerprint, actor)
+            return self._acknowledge(image, key_hash, fingerprint, actor, taking)
         except Conflict:
+            if key_hash is None:
+                raise
             # Another request with the same key was acknowledged while this one was storing its bytes.
             now = self.clock()
             with self.catalogue.transaction() as tx:
                 erase_later(tx, image.image_id, now=now, actor=actor)
-                found = self._remembered(tx.idempotency.find(key_hash or ""), fingerprint)
+                found = self._remembered(tx.idempotency.find(key_hash), fingerprint)
                 winner = tx.images.get(found) if found else None
             if winner is None:
                 raise
             return winner
 
     def _receive(
-        self, profile_id: ProfileId, inspected: _Inspected, key_hash: str | None, actor: str
+        self,
+        profile_id: ProfileId,
+        inspected: _Inspected,
+        key_hash: str | None,
+        actor: str,
+        taking: Taking | None,
     ) -> tuple[images.Image | None, images.Image]:
         """Return (image of an earlier request with this key, image now being received)."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(profile_id, lock=True)
+            if profile is None and taking is not None:
+                tx.profiles.declare(profile_id, UNDECLARED, now)
+                profile = tx.profiles.get(profile_id, lock=True)
             if profile is None or profile.state != profiles.LIVE:
                 raise ProfileNotDeclared
+            if taking is not None:
+                taking.ready(tx)
             image = images.Image(
                 image_id=new_image_id(),
                 profile_id=profile_id,
@@ -192,10 +226,14 @@ class Intake:
                 return tx.images.get(found), image
             image = replace(image, sequence=tx.profiles.next_upload(profile_id))
             tx.images.add(image)
+            if taking is not None:
+                taking.begun(tx, image.image_id)
             tx.audit.append("image.receiving", now=now, actor=actor, image_id=image.image_id)
         return None, image
 
-    def _acknowledge(self, image: images.Image, key_hash: str | None, fingerprint: str, actor: str) -> images.Image:
+    def _acknowledge(
+        self, image: images.Image, key_hash: str | None, fingerprint: str, actor: str, taking: Taking | None
+    ) -> images.Image:
         now = self.clock()
         job_id = new_job_id()
         with self.catalogue.transaction() as tx:
@@ -216,6 +254,8 @@ class Intake:
                 due = now + timedelta(seconds=self.publish_again_s)
                 tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=due)
                 ask(tx, jobs.RENDER, job_id, now)
+                if taking is not None:
+                    taking.taken(tx)
                 if key_hash:
                     tx.idempotency.remember(key_hash, Remembered(fingerprint, image.image_id), now)
                 tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)

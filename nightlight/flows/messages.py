@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue.jobs import ERASE, FORGET, PROVE, RENAME, RENDER, RESTATE, TRACE
+from nightlight.catalogue.jobs import ERASE, FORGET, PROVE, RENAME, RENDER, RESTATE, SWEEP, TAKE, TRACE, VAULT
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ TASKS = {
     RESTATE: "nightlight.restate",
     TRACE: "nightlight.trace",
     FORGET: "nightlight.forget",
+    VAULT: "nightlight.vault",
+    TAKE: "nightlight.take",
+    SWEEP: "nightlight.sweep",
 }
 
 

@@ -24,6 +24,7 @@ from nightlight.settings.keeping import (
     CatalogueSettings,
     PolicySettings,
     RetentionSettings,
+    SourceSettings,
     StoreKind,
     StoreSettings,
 )
@@ -46,6 +47,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "catalogue": CatalogueSettings,
     "queue": QueueSettings,
     "store": StoreSettings,
+    "source": SourceSettings,
     "delivery": DeliverySettings,
     "relations": RelationSettings,
     "quotas": QuotaSettings,
@@ -69,6 +71,7 @@ class Settings:
     catalogue: CatalogueSettings
     queue: QueueSettings
     store: StoreSettings
+    source: SourceSettings
     delivery: DeliverySettings
     relations: RelationSettings
     quotas: QuotaSettings
@@ -123,6 +126,7 @@ __all__ = [
     "RetentionSettings",
     "ServiceSettings",
     "Settings",
+    "SourceSettings",
     "StoreKind",
     "StoreSettings",
     "UrlKind",

@@ -54,6 +54,33 @@ class StoreSettings(BaseSettings):
     read_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds to wait for an answer.")
 
 
+class SourceSettings(BaseSettings):
+    """Other buckets, from which pictures are taken in: `nightlight backfill`, and notifications of S3."""
+
+    model_config = config("NIGHTLIGHT_SOURCE_")
+
+    buckets: dict[str, str] = Field(
+        default_factory=dict,
+        description="The buckets that notifications are listened to from, each with the form of its keys, as JSON: "
+        '`{"avatars": "avatars/{profile}/*.jpg"}`. `*` is any text without a slash, `**` any text.',
+    )
+    follow_removals: bool = Field(
+        default=True,
+        description="Whether what notifications say was deleted there is deleted here too. Turn it off, or the "
+        "notifications, before the other bucket is emptied.",
+    )
+    endpoint_url: str | None = Field(default=None, description="S3 endpoint of the other buckets; unset: the store's.")
+    region: str | None = Field(default=None, description="Their region; unset: the store's.")
+    access_key_id: str | None = Field(
+        default=None, description="S3 key id of who may read the other buckets; unset: this process's own."
+    )
+    secret_access_key: SecretStr | None = Field(default=None, description="The secret key with it.")
+    queue_url: str | None = Field(
+        default=None, description="URL of the SQS queue of notifications that `python -m workers intake` reads."
+    )
+    queue_endpoint_url: str | None = Field(default=None, description="SQS endpoint; unset for AWS.")
+
+
 class PolicySettings(BaseSettings):
     """Where the policy pack is."""
 

@@ -7,10 +7,22 @@ imported only there.
 
 from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
 from nightlight.wiring.service import ServiceHouse, build_service
-from nightlight.wiring.tools import erasing, erasures, hash_lists, lifecycle, scrapers, tracing, verdicts
+from nightlight.wiring.tools import (
+    erasing,
+    erasures,
+    hash_lists,
+    importing,
+    lifecycle,
+    listening,
+    scrapers,
+    tracing,
+    verdicts,
+    walking,
+)
 from nightlight.wiring.worker import WorkerHouse, build_worker
 
 __all__ = [
     "ServiceHouse", "WorkerHouse", "build_catalogue", "build_service", "build_worker", "embedded_catalogue_url",
-    "erasing", "erasures", "hash_lists", "lifecycle", "scrapers", "tracing", "verdicts",
+    "erasing", "erasures", "hash_lists", "importing", "lifecycle", "listening", "scrapers", "tracing", "verdicts",
+    "walking",
 ]  # fmt: skip

@@ -20,9 +20,11 @@ from nightlight.settings import Deployment, Environment, ProviderKind, Settings,
 from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
+    from nightlight.clock import Clock
     from nightlight.delivery.presign import Presigner
     from nightlight.delivery.providers import Provider
     from nightlight.delivery.quotas import Limits, Quotas
+    from nightlight.flows.arrive import Arrive
     from nightlight.settings import RelationSettings
     from nightlight.store.port import ObjectStore, PutStore
     from nightlight.store.s3 import S3Access
@@ -82,6 +84,30 @@ def s3_access(settings: Settings) -> S3Access:
         connect_timeout_s=concern.connect_timeout_s,
         read_timeout_s=concern.read_timeout_s,
     )
+
+
+def source_access(settings: Settings, *, endpoint_url: str | None = None) -> S3Access:
+    """Return where the other buckets are and who this process is to them; a queue has an endpoint of its own."""
+    from dataclasses import replace
+
+    mine, source = s3_access(settings), settings.source
+    if source.access_key_id is not None:
+        secret = require(source.secret_access_key, "NIGHTLIGHT_SOURCE_SECRET_ACCESS_KEY")
+        mine = replace(mine, access_key_id=source.access_key_id, secret_access_key=secret)
+    where = endpoint_url or source.endpoint_url or mine.endpoint_url
+    return replace(mine, endpoint_url=where, region=source.region or mine.region)
+
+
+def arrive(settings: Settings, catalogue: Catalogue, clock: Clock) -> Arrive:
+    """Return what takes the word of notifications; raise InvalidInput for a key template that is none."""
+    from nightlight.flows.arrive import Arrive, refuse_own
+    from nightlight.store.foreign import KeyTemplate
+
+    own = (settings.store.originals_bucket, settings.store.renditions_bucket)
+    for bucket in settings.source.buckets:
+        refuse_own(bucket, own)
+    templates = {bucket: KeyTemplate(text) for bucket, text in settings.source.buckets.items()}
+    return Arrive(catalogue, templates, clock)
 
 
 def policy_in_use(settings: Settings, catalogue: Catalogue) -> PolicyInUse:

@@ -34,6 +34,7 @@ from nightlight.store.port import PutOnly
 from nightlight.wiring.parts import (
     ORIGINALS,
     RENDITIONS,
+    arrive,
     build_catalogue,
     build_store,
     delivery,
@@ -48,6 +49,7 @@ from nightlight.wiring.parts import (
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
+    from nightlight.flows.arrive import Arrive
     from nightlight.store.port import ObjectStore
 
 
@@ -80,6 +82,7 @@ class ServiceHouse:
     counter: DecisionCounter
     rollout: Rollout
     traces: AskTrace
+    arrive: Arrive
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
@@ -169,4 +172,5 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             clock,
         ),
         traces=AskTrace(catalogue, originals, settings.intake, settings.matching, clock),
+        arrive=arrive(settings, catalogue, clock),
     )

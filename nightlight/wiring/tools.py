@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.errors import SettingsRefused
+from nightlight.flows.arrive import Backfill
 from nightlight.flows.erase import Delete
 from nightlight.flows.guard import Scrapers
 from nightlight.flows.policy_in_use import PolicyInUse
@@ -20,14 +22,18 @@ from nightlight.ids import COPIES
 from nightlight.imaging.rendering import Rendering
 from nightlight.settings import Settings, StoreKind
 from nightlight.wiring.parts import (
+    arrive,
     build_catalogue,
     policy_in_use,
     s3_access,
+    source_access,
 )
 
 if TYPE_CHECKING:
     from nightlight.flows.lifecycle import Lifecycle
+    from nightlight.flows.listen import Listen
     from nightlight.matching.listed import Lists
+    from nightlight.store.foreign import Page
     from nightlight.watermark.detect import Looked
 
 
@@ -107,6 +113,49 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifec
         yield Lifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
     finally:
         catalogue.close()
+
+
+@contextmanager
+def importing(settings: Settings, clock: Clock = system_clock) -> Iterator[Backfill]:
+    """Give what walks through other buckets."""
+    with erasures(settings) as catalogue:
+        yield Backfill(catalogue, clock)
+
+
+def walking(settings: Settings, uri: str) -> tuple[str, Callable[[dict[str, Any]], Iterator[Page]]]:
+    """Return the bucket whose objects an address is about, and what lists them from a place on.
+
+    The address is ``s3://bucket/prefix``, or that of an inventory's ``manifest.json``. Raises InvalidInput,
+    ObjectMissing, StoreDenied or StoreUnavailable.
+    """
+    from nightlight.flows.arrive import refuse_own
+    from nightlight.store.foreign import ForeignBuckets, parse_uri
+    from nightlight.store.inventory import Inventory
+
+    foreign = ForeignBuckets(source_access(settings))
+    bucket, key = parse_uri(uri)
+    pages: Callable[[dict[str, Any]], Iterator[Page]] = partial(foreign.pages, bucket, key)
+    if key.rpartition("/")[2] == "manifest.json":
+        inventory = Inventory(foreign, bucket, key)
+        bucket, pages = inventory.manifest.source_bucket, inventory.pages
+    refuse_own(bucket, (settings.store.originals_bucket, settings.store.renditions_bucket))
+    return bucket, pages
+
+
+@contextmanager
+def listening(settings: Settings, clock: Clock = system_clock) -> Iterator[Listen]:
+    """Give what listens to the queue of notifications; raise SettingsRefused where there is none."""
+    from nightlight.flows.listen import Listen
+    from nightlight.settings import require
+    from nightlight.store.sqs import SqsQueue
+
+    url = require(settings.source.queue_url, "NIGHTLIGHT_SOURCE_QUEUE_URL")
+    if not settings.source.buckets:
+        message = "NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to"
+        raise SettingsRefused(message)
+    access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
+    with erasures(settings) as catalogue:
+        yield Listen(SqsQueue(url, access), arrive(settings, catalogue, clock))
 
 
 def hash_lists(settings: Settings) -> Lists:

@@ -16,6 +16,7 @@ from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
 from nightlight.delivery.purge import Purge
 from nightlight.errors import NightlightError
 from nightlight.flows.erase import Delete, Erase, Receipts
+from nightlight.flows.intake import Intake
 from nightlight.flows.notify import Notify, signing_key
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.publish import Reconcile, Relay, Send
@@ -23,12 +24,14 @@ from nightlight.flows.render import Render
 from nightlight.flows.restate import Restate
 from nightlight.flows.revoke import RENDITION_CACHE, Rename
 from nightlight.flows.sweep import Sweep
+from nightlight.flows.take import Take
 from nightlight.flows.traces import RunTrace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.desired import ERASED, most_days
 from nightlight.settings import Settings, require
+from nightlight.store.port import PutOnly
 from nightlight.wiring.parts import (
     ORIGINALS,
     RENDITIONS,
@@ -37,6 +40,7 @@ from nightlight.wiring.parts import (
     name_key,
     policy_in_use,
     readiness_of,
+    source_access,
 )
 from nightlight.wiring.tools import hash_search, trace_with
 
@@ -58,6 +62,7 @@ class WorkerHouse:
     erase: Erase
     rename: Rename
     restate: Restate
+    take: Take
     notify: Notify
     traces: RunTrace
     reconcile: Reconcile
@@ -126,6 +131,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         erase=Erase(work, originals, renditions, purge, _receipts(settings), settings.retention.prove_again_s),
         rename=Rename(work, renditions, names, purge),
         restate=Restate(work, originals, renditions),
+        take=_take(settings, policy, work, originals, Delete(catalogue, clock)),
         notify=_notify(settings, catalogue, clock),
         traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
         reconcile=Reconcile(
@@ -145,6 +151,21 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         ),
         clock=clock,
     )
+
+
+def _take(settings: Settings, policy: PolicyInUse, work: Work, originals: ObjectStore, delete: Delete) -> Take:
+    from nightlight.store.foreign import ForeignBuckets
+
+    intake = Intake(
+        work.catalogue,
+        PutOnly(originals),
+        settings.intake,
+        settings.worker.requeue_after_s,
+        lambda: max(recipe.edge for recipe in policy.current().recipes),
+        work.clock,
+    )
+    foreign = ForeignBuckets(source_access(settings))
+    return Take(work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals)
 
 
 def _receipts(settings: Settings) -> Receipts | None:

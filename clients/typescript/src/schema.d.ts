@@ -593,6 +593,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/arrivals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Arrived
+         * @description Take an S3 event notification. 202 means that it is not forgotten; the same event may come again, or late.
+         *
+         *     The token may also come as the password of Basic credentials, for servers that take them in the address.
+         */
+        post: operations["arrived_v1_arrivals_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -618,6 +640,27 @@ export interface components {
             difference: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * ArrivalsAnswer
+         * @description What was made of the events.
+         */
+        ArrivalsAnswer: {
+            /**
+             * Queued
+             * @description Keys that will be looked at.
+             */
+            queued: number;
+            /**
+             * Known
+             * @description Events that had been told before.
+             */
+            known: number;
+            /**
+             * Unmatched
+             * @description Events of other buckets, or of keys that are nobody's picture.
+             */
+            unmatched: number;
         };
         /**
          * BlockBody
@@ -2748,6 +2791,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    arrived_v1_arrivals_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArrivalsAnswer"];
+                };
             };
             /** @description Refused: the problem says why. */
             "4XX": {

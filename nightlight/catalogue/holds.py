@@ -1,0 +1,150 @@
+"""Legal and safeguarding holds, what they cover, and what the vault has of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+
+from nightlight.catalogue.keeping import held, holds, vaulted
+from nightlight.ids import ImageId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# A hold is being placed until everything that it covers is in the vault; it ends by its date or by approvals.
+PLACING, PLACED, ENDED = "placing", "placed", "ended"
+_OPEN = (PLACING, PLACED)
+APPROVALS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold; ``approvals`` of its end are ``{"by": ..., "at": ...}``."""
+
+    hold_id: str
+    kind: str
+    reference: str
+    state: str
+    until: datetime | None
+    approvals: list[dict[str, str]]
+    placed_by: str
+    created_at: datetime
+    ended_at: datetime | None
+
+    def may_end(self, now: datetime) -> bool:
+        """Say whether its date has come or enough people have approved of its end."""
+        return len({one["by"] for one in self.approvals}) >= APPROVALS or (self.until is not None and self.until <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class Vaulted:
+    """One object in the vault: where it was, and where and what it is there."""
+
+    bucket: str
+    key: str
+    vault_key: str
+    sha256: str
+    bytes: int
+    content_type: str
+    cache_control: str
+
+
+class Holds:
+    """Hold rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def place(
+        self, kind: str, reference: str, until: datetime | None, covered: Sequence[ImageId], *, by: str, now: datetime
+    ) -> Hold:
+        """Write a hold on images."""
+        made = Hold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
+        self._connection.execute(insert(holds).values({name: getattr(made, name) for name in Hold.__slots__}))
+        rows = [{"hold_id": made.hold_id, "image_id": image_id} for image_id in covered]
+        self._connection.execute(insert(held), rows)
+        return made
+
+    def get(self, hold_id: str, *, lock: bool = False) -> Hold | None:
+        """Return a hold; ``lock`` holds its row until the transaction ends."""
+        query = select(holds).where(holds.c.hold_id == hold_id)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        return Hold(*row) if row is not None else None
+
+    def listed(self, *, ended: bool, limit: int) -> list[Hold]:
+        """Return holds, the newest first; those that have ended only if asked for."""
+        query = select(holds).order_by(holds.c.created_at.desc()).limit(limit)
+        return [Hold(*row) for row in self._connection.execute(query if ended else query.where(holds.c.state != ENDED))]
+
+    def open(self) -> list[Hold]:
+        """Return every hold that has not ended, the oldest first."""
+        return [Hold(*row) for row in self._connection.execute(
+            select(holds).where(holds.c.state.in_(_OPEN)).order_by(holds.c.created_at)
+        )]  # fmt: skip
+
+    def approve(self, hold: Hold, *, by: str, now: datetime) -> None:
+        """Add somebody's approval of the end of a hold whose row is held."""
+        given = [*hold.approvals, {"by": by, "at": now.isoformat()}]
+        self._write(hold.hold_id, approvals=given)
+
+    def placed(self, image_id: ImageId) -> None:
+        """Write that an image is in the vault: holds of which it was the last are placed."""
+        mine = select(held.c.hold_id).where(held.c.image_id == image_id)
+        missing = select(held.c.hold_id).where(held.c.image_id.not_in(select(vaulted.c.image_id)))
+        self._connection.execute(
+            update(holds)
+            .where(holds.c.hold_id.in_(mine), holds.c.state == PLACING, holds.c.hold_id.not_in(missing))
+            .values(state=PLACED)
+        )
+
+    def end(self, hold_id: str, now: datetime) -> None:
+        """Write that a hold is over."""
+        self._write(hold_id, state=ENDED, ended_at=now)
+
+    def covered(self, hold_id: str) -> list[ImageId]:
+        """Return the images that a hold covers."""
+        query = select(held.c.image_id).where(held.c.hold_id == hold_id).order_by(held.c.image_id)
+        return [ImageId(row.image_id) for row in self._connection.execute(query)]
+
+    def of_image(self, image_id: ImageId, *, but: str = "") -> list[Hold]:
+        """Return the holds on an image that have not ended, without the one that is named."""
+        query = select(holds).join(held, held.c.hold_id == holds.c.hold_id)
+        query = query.where(held.c.image_id == image_id, holds.c.state.in_(_OPEN), holds.c.hold_id != but)
+        return [Hold(*row) for row in self._connection.execute(query)]
+
+    def pending(self, image_id: ImageId) -> bool:
+        """Say whether a hold covers an image that is not in the vault yet."""
+        open_ = select(held.c.image_id).join(holds, holds.c.hold_id == held.c.hold_id)
+        query = open_.where(held.c.image_id == image_id, holds.c.state == PLACING)
+        return self._connection.execute(query).first() is not None and self.vault(image_id) is None
+
+    def vault(self, image_id: ImageId) -> list[Vaulted] | None:
+        """Return what the vault has of an image, None if it is not there."""
+        row = self._connection.execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
+        return [Vaulted(**one) for one in row.objects] if row is not None else None
+
+    def put(self, image_id: ImageId, objects: Sequence[Mapping[str, Any]], now: datetime) -> None:
+        """Write what the vault has of an image."""
+        row = {"image_id": image_id, "objects": [dict(one) for one in objects], "vaulted_at": now}
+        self._connection.execute(insert(vaulted).values(row))
+
+    def drop(self, image_id: ImageId) -> None:
+        """Forget what the vault had of an image."""
+        self._connection.execute(delete(vaulted).where(vaulted.c.image_id == image_id))
+
+    def until(self, image_id: ImageId) -> str | None:
+        """Return the date on which the last hold on an image ends, "" where approvals end it, None without one."""
+        open_ = self.of_image(image_id)
+        if not open_:
+            return None
+        dates = [one.until for one in open_]
+        return "" if None in dates else max(one for one in dates if one is not None).date().isoformat()
+
+    def _write(self, hold_id: str, **values: Any) -> None:
+        self._connection.execute(update(holds).where(holds.c.hold_id == hold_id).values(**values))

@@ -1,0 +1,180 @@
+"""S3 Inventory: lists of a bucket's objects that S3 writes daily or weekly, in CSV, Parquet or ORC.
+
+A manifest names the data files, with their MD5, and what their columns are. One file at a time is on the disk, and a
+batch of its rows in memory. Format: Amazon S3 User Guide, "Inventory lists".
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightlight.errors import InvalidInput, SettingsRefused, StoreUnavailable
+from nightlight.store.foreign import MAX_KEY_BYTES, Key, Page, failed
+
+if TYPE_CHECKING:
+    from nightlight.store.foreign import ForeignBuckets
+
+MAX_MANIFEST_BYTES = 50_000_000
+MAX_FILE_BYTES = 5_000_000_000
+_BATCH = 1000
+_BLOCK = 1 << 20
+# What the columns that are needed are called in CSV's schema and in the other two.
+_NAMES = {"key": "key", "etag": "etag", "e_tag": "etag", "islatest": "latest", "is_latest": "latest"}
+_NAMES |= {"isdeletemarker": "marker", "is_delete_marker": "marker"}
+_FORMATS = ("CSV", "Parquet", "ORC")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest says: whose objects are listed, where the files are, and how to read them."""
+
+    source_bucket: str
+    bucket: str
+    files: tuple[tuple[str, str], ...]
+    format: str
+    columns: tuple[str, ...]
+
+
+def manifest_of(data: bytes) -> Manifest:
+    """Read a manifest; raises InvalidInput."""
+    try:
+        said = json.loads(data)
+        files = tuple((str(one["key"]), str(one["MD5checksum"])) for one in said["files"])
+        form = str(said["fileFormat"])
+        columns = tuple(one.strip() for one in str(said["fileSchema"]).split(",")) if form == "CSV" else ()
+        bucket = str(said["destinationBucket"]).removeprefix("arn:aws:s3:::")
+        made = Manifest(str(said["sourceBucket"]), bucket, files, form, columns)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"this is no manifest of an S3 Inventory ({type(error).__name__})"
+        raise InvalidInput(message) from error
+    if form not in _FORMATS or (form == "CSV" and "key" not in {_NAMES.get(one.lower()) for one in columns}):
+        message = f"an inventory is in {', '.join(_FORMATS)}, with a column of keys; this one is in {form!r}"
+        raise InvalidInput(message)
+    return made
+
+
+class Inventory:
+    """One inventory, by the address of its manifest."""
+
+    def __init__(self, buckets: ForeignBuckets, bucket: str, key: str) -> None:
+        """Read the manifest; raises InvalidInput, ObjectMissing, StoreDenied or StoreUnavailable."""
+        self._buckets = buckets
+        self.manifest = manifest_of(buckets.fetch(bucket, key, max_bytes=MAX_MANIFEST_BYTES).data)
+
+    def pages(self, cursor: dict[str, Any]) -> Iterator[Page]:
+        """Yield current objects, a thousand rows at a time, from where ``cursor`` says."""
+        first, done = int(cursor.get("file", 0)), int(cursor.get("rows", 0))
+        for number in range(first, len(self.manifest.files)):
+            with tempfile.TemporaryFile() as file:
+                self._fetch(*self.manifest.files[number], file)
+                rows = 0
+                for batch in _batches(file, self.manifest):
+                    rows += len(batch)
+                    if rows <= done:
+                        continue
+                    fresh = batch[max(0, len(batch) - (rows - done)) :]
+                    yield [one for one in fresh if one is not None], {"file": number, "rows": rows}
+            done = 0
+
+    def _fetch(self, key: str, md5: str, file: IO[bytes]) -> None:
+        digest, size = hashlib.md5(usedforsecurity=False), 0
+        try:
+            answer = self._buckets.client.get_object(Bucket=self.manifest.bucket, Key=key)
+            with answer["Body"] as stream:
+                while block := stream.read(_BLOCK):
+                    size += len(block)
+                    if size > MAX_FILE_BYTES:
+                        message = f"a file of the inventory has more than {MAX_FILE_BYTES:,} bytes"
+                        raise InvalidInput(message)
+                    digest.update(block)
+                    file.write(block)
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise failed(error, f"s3://{self.manifest.bucket}/{key}") from error
+        if digest.hexdigest() != md5:
+            message = f"s3://{self.manifest.bucket}/{key} is not what the manifest says (MD5)"
+            raise StoreUnavailable(message)
+        file.seek(0)
+
+
+def _batches(file: IO[bytes], manifest: Manifest) -> Iterator[list[Key | None]]:
+    """Yield batches of rows; None stands for a row that is no current object."""
+    if manifest.format == "CSV":
+        yield from _csv(file, manifest.columns)
+        return
+    try:
+        from pyarrow import orc, parquet
+        from pyarrow.lib import ArrowException
+    except ImportError as error:
+        message = "inventories in Parquet or ORC need the extra: pip install 'nightlight[inventory]'"
+        raise SettingsRefused(message) from error
+    try:
+        if manifest.format == "Parquet":
+            whole = parquet.ParquetFile(file)
+            names = {name: _NAMES[name] for name in whole.schema_arrow.names if name in _NAMES}
+            tables: Any = whole.iter_batches(batch_size=_BATCH, columns=list(names))
+        else:
+            striped = orc.ORCFile(file)
+            names = {name: _NAMES[name] for name in striped.schema.names if name in _NAMES}
+            tables = (
+                part
+                for number in range(striped.nstripes)
+                for part in _slices(striped.read_stripe(number, columns=list(names)))
+            )
+        if "key" not in names.values():
+            message = "the inventory has no column of keys"
+            raise InvalidInput(message)
+        for table in tables:
+            columns = {names[name]: table.column(name).to_pylist() for name in table.schema.names if name in names}
+            rows = len(columns["key"])
+            blank: list[Any] = [None] * rows
+            told = zip(
+                columns["key"], columns.get("etag", blank), columns.get("latest", blank), columns.get("marker", blank),
+                strict=True,
+            )  # fmt: skip
+            yield [_key(key, etag, latest, marker) for key, etag, latest, marker in told]
+    except (ArrowException, OSError) as error:
+        message = f"a file of the inventory cannot be read ({type(error).__name__})"
+        raise InvalidInput(message) from error
+
+
+def _slices(stripe: Any) -> Iterator[Any]:
+    for begin in range(0, stripe.num_rows, _BATCH):
+        yield stripe.slice(begin, _BATCH)
+
+
+def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[Key | None]]:
+    where = {_NAMES[name.lower()]: number for number, name in enumerate(columns) if name.lower() in _NAMES}
+    batch: list[Key | None] = []
+    try:
+        with gzip.open(file) as packed, io.TextIOWrapper(packed, "utf-8", newline="") as text:
+            csv.field_size_limit(16 * MAX_KEY_BYTES)
+            for row in csv.reader(text):
+                said = {name: row[number] for name, number in where.items()}
+                key = unquote_plus(said["key"])
+                batch.append(_key(key, said.get("etag"), said.get("latest"), said.get("marker")))
+                if len(batch) == _BATCH:
+                    yield batch
+                    batch = []
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, IndexError) as error:
+        message = f"a file of the inventory cannot be read ({type(error).__name__})"
+        raise InvalidInput(message) from error
+    if batch:
+        yield batch
+
+
+def _key(key: object, etag: object, latest: object, marker: object) -> Key | None:
+    """Return a row's key, None if it is no current object."""
+    if str(latest).lower() == "false" or str(marker).lower() == "true" or not isinstance(key, str):
+        return None
+    return Key(key, str(etag or "").strip('"'))

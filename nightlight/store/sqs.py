@@ -1,0 +1,75 @@
+"""An SQS queue of notifications. The client is built on first use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.client import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightlight.errors import QueueUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
+
+    from nightlight.store.s3 import S3Access
+
+_MOST = 10  # SQS gives no more at once
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message, and the handle that it is deleted by."""
+
+    body: str
+    handle: str
+
+
+class SqsQueue:
+    """One queue. A message that is not deleted is given out again after the queue's visibility timeout."""
+
+    def __init__(self, url: str, access: S3Access, *, wait_s: int = 10) -> None:
+        """Read the queue at ``url``, waiting up to ``wait_s`` seconds for messages."""
+        self._url, self._access, self._wait_s = url, access, wait_s
+        self._lock = threading.Lock()
+        self._made: SQSClient | None = None
+
+    @property
+    def _client(self) -> SQSClient:
+        with self._lock:
+            if self._made is None:
+                session = boto3.session.Session(
+                    aws_access_key_id=self._access.access_key_id,
+                    aws_secret_access_key=self._access.secret_access_key,
+                    region_name=self._access.region,
+                )
+                config = Config(
+                    connect_timeout=self._access.connect_timeout_s,
+                    read_timeout=self._access.read_timeout_s + self._wait_s,
+                    retries={"mode": "standard", "total_max_attempts": 3},
+                )
+                self._made = session.client("sqs", endpoint_url=self._access.endpoint_url, config=config)
+            return self._made
+
+    def receive(self) -> list[Message]:
+        """Return up to ten messages, none after a while without any; raises QueueUnavailable."""
+        try:
+            answer = self._client.receive_message(
+                QueueUrl=self._url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=self._wait_s
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise QueueUnavailable(f"SQS: {type(error).__name__}") from error
+        return [Message(one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
+
+    def delete(self, messages: Sequence[Message]) -> None:
+        """Delete messages that were taken care of; raises QueueUnavailable, and then they come again."""
+        entries = [{"Id": str(number), "ReceiptHandle": one.handle} for number, one in enumerate(messages)]
+        try:
+            if entries:
+                self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]
+        except (ClientError, BotoCoreError) as error:
+            raise QueueUnavailable(f"SQS: {type(error).__name__}") from error

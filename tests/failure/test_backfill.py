@@ -1,0 +1,131 @@
+"""A bucket of ten thousand objects, whose walk is killed twice: every object is queued once, and done once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import func, select
+
+from nightlight.catalogue.keeping import arrivals, imports
+from nightlight.catalogue.tables import images, jobs, outbox, profiles
+from tests.conftest import ROOT
+from tests.integration.arrivals.conftest import bucket_of_pictures
+from tests.support import pictures
+from tests.support.databases import catalogue_at, postgres_database
+from tests.support.services import S3, S3_OWNER, identity, needed
+from tests.support.stacks import Scale
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.failure, pytest.mark.integration]
+OBJECTS = int(os.environ.get("NIGHTLIGHT_TEST_BACKFILL", "10000"))
+FORM = "users/{profile}/face.jpg"
+
+
+@pytest.fixture(scope="module")
+def avatars():
+    """Ten thousand small pictures, four of each kind, and a few keys of another form."""
+    data = [pictures.jpeg(48, 48, seed=seed) for seed in range(4)]
+    with bucket_of_pictures() as (name, s3), ThreadPoolExecutor(12) as threads:
+        keys = [(f"users/u-{number:05}/face.jpg", data[number % 4]) for number in range(OBJECTS)]
+        keys += [(f"users/other-{number}.txt", b"x") for number in range(7)]
+        list(threads.map(lambda one: s3.put_object(Bucket=name, Key=one[0], Body=one[1]), keys))
+        yield name
+
+
+def environment(name, database, **more):
+    key, secret = identity(S3_OWNER)
+    return {
+        **{variable: value for variable, value in os.environ.items() if not variable.startswith("NIGHTLIGHT_")},
+        "NIGHTLIGHT_CATALOGUE_URL": database,
+        "NIGHTLIGHT_STORE_KIND": "s3",
+        "NIGHTLIGHT_STORE_ENDPOINT_URL": needed(S3),
+        "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
+        "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
+        **more,
+    }
+
+
+def backfill(name, variables, *more):
+    command = [
+        sys.executable,
+        "-c",
+        "from nightlight.cli import main; main()",
+        "backfill",
+        f"s3://{name}/users/",
+        "--keys",
+        FORM,
+        *more,
+    ]
+    return subprocess.Popen(command, env=variables, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def count(catalogue, *where):
+    with catalogue.reading() as tx:
+        return tx.connection.execute(select(func.count()).where(*where)).scalar_one()
+
+
+def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, record_property):
+    with postgres_database() as database, catalogue_at(database) as catalogue:
+        variables = environment(avatars, database)
+        for least in (1, OBJECTS // 2):
+            child = backfill(avatars, variables, "--no-wait", "--rate", "4000")
+            eventually(lambda least=least: count(catalogue, arrivals.c.state == "queued") >= least, seconds=60)
+            child.kill()
+            child.communicate()
+        assert 0 < count(catalogue, arrivals.c.state == "queued") < OBJECTS
+        begin = time.monotonic()
+        child = backfill(avatars, variables, "--no-wait", "--json")
+        out, _ = child.communicate(timeout=120)
+        record_property("seconds", time.monotonic() - begin)
+        assert child.returncode == 0, out
+        with catalogue.reading() as tx:
+            (walk,) = tx.arrivals.walks(limit=9)
+        assert (walk.found, walk.queued, walk.known, walk.unmatched) == (OBJECTS + 7, OBJECTS, 0, 7)
+        assert count(catalogue, arrivals.c.arrival_id.is_not(None)) == OBJECTS
+        assert count(catalogue, jobs.c.kind == "take") == OBJECTS
+        assert count(catalogue, outbox.c.task == "nightlight.take") == OBJECTS
+        with catalogue.reading() as tx:
+            assert tx.connection.execute(select(func.count(arrivals.c.key.distinct()))).scalar_one() == OBJECTS
+        child = backfill(avatars, variables, "--no-wait")  # once more from the beginning: all of it is known
+        out, _ = child.communicate(timeout=120)
+        assert f"0 queued (), {OBJECTS:,} known before" in out
+        assert count(catalogue, imports.c.state == "listed") == 2
+
+
+@pytest.mark.skipif(
+    OBJECTS > 1000 and not os.environ.get("NIGHTLIGHT_TEST_SLOW"), reason="`make backfill` runs it: some minutes"
+)
+def test_interrupted_and_called_again_every_object_is_shown_once(avatars, tmp_path):
+    """The whole way: listed, taken, rendered and shown, by real workers."""
+    key, secret = identity(S3_OWNER)
+    settings = {
+        "NIGHTLIGHT_SOURCE_ENDPOINT_URL": needed(S3),
+        "NIGHTLIGHT_SOURCE_ACCESS_KEY_ID": key,
+        "NIGHTLIGHT_SOURCE_SECRET_ACCESS_KEY": secret,
+        "NIGHTLIGHT_LOG_LEVEL": "error",
+    }
+    with Scale(tmp_path, **settings) as stack:
+        variables = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
+            **stack.environment, "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
+        }  # fmt: skip
+        child = backfill(avatars, variables, "--ahead", "500")
+        eventually(lambda: count(stack.catalogue, images.c.state == "ready") > OBJECTS // 20, seconds=600)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+        stack.children["worker"].kill()  # and the workers with it
+        stack.children["worker"].wait()
+        stack.start_worker()
+        child = backfill(avatars, variables, "--ahead", "500")
+        out, err = child.communicate(timeout=3000)
+        assert child.returncode == 0, err
+        assert f"{OBJECTS:,} queued ({OBJECTS:,} taken)" in out
+        eventually(lambda: count(stack.catalogue, images.c.state == "ready") == OBJECTS, seconds=1800)
+        shown = select(func.count()).select_from(profiles).where(profiles.c.current_image_id.is_not(None))
+        with stack.catalogue.reading() as tx:
+            assert tx.connection.execute(shown).scalar_one() == OBJECTS
+        assert count(stack.catalogue, images.c.state.not_in(("ready", "receiving", "deleted"))) == 0

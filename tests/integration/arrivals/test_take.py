@@ -1,0 +1,288 @@
+"""What becomes of a key that somebody told of: it is looked at as it is then, in whatever order the words came."""
+
+import json
+import time
+
+import pytest
+
+from nightlight.catalogue import images
+from nightlight.catalogue.profiles import Declaration
+from nightlight.errors import InvalidInput
+from nightlight.flows.arrive import Arrive, refuse_own
+from nightlight.flows.take import Take
+from nightlight.flows.work import Work
+from nightlight.store.foreign import KeyTemplate
+from nightlight.store.notices import read_notices
+from tests.integration.flows.conftest import house  # noqa: F401 - a fixture
+from tests.support import pictures
+from tests.support.services import token
+
+pytestmark = pytest.mark.integration
+
+
+class Platform:
+    """A platform with a bucket of its own, whose server tells us of what happens there."""
+
+    def __init__(self, house, avatars, foreign):  # noqa: F811
+        self.house = house
+        self.bucket, self.s3 = avatars
+        # The real server says when an object was written, so the house's clock goes by the real time here.
+        from datetime import UTC, datetime
+
+        house.clock.now = datetime.now(UTC)
+        self.arrive = Arrive(house.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, house.clock)
+        self.take = Take(
+            Work(house.catalogue, house.limits, house.clock), foreign, house.intake, house.delete, 5_000_000,
+            follow_removals=True,
+        )  # fmt: skip
+        self.number = 0
+
+    def put(self, key, data):
+        return self.s3.put_object(Bucket=self.bucket, Key=key, Body=data)["ETag"].strip('"')
+
+    def event(self, key, kind="ObjectCreated:Put", etag=""):
+        self.number += 1
+        record = {
+            "eventName": kind, "eventSource": "aws:s3",
+            "s3": {"bucket": {"name": self.bucket}, "object": {"key": key, "eTag": etag, "sequencer": f"{self.number:016X}"}},
+        }  # fmt: skip
+        return json.dumps({"Records": [record]})
+
+    def hear(self, *events):
+        return [tuple(self.arrive.hear(read_notices(one))) for one in events]
+
+    def work(self):
+        """Run every take that waits, the newest first, then renders and erasures."""
+        house = self.house  # noqa: F811
+        house.relay.run_once()
+        sent, house.sent[:] = list(house.sent), []
+        endings = []
+        for task, job_id in reversed(sent):
+            if task == "nightlight.take":
+                endings.append(self.take.run(job_id, redelivered=False))
+            else:
+                house.sent.append((task, job_id))
+        while house.sent or house.relay.run_once():
+            house.deliver()
+        return endings
+
+    def shown(self, profile_id):
+        with self.house.catalogue.reading() as tx:
+            profile = tx.profiles.get(profile_id)
+            return profile.current_image_id if profile else None
+
+    def image_states(self, profile_id):
+        with self.house.catalogue.reading() as tx:
+            return sorted(one.state for one in tx.images.of_profile(profile_id))
+
+
+@pytest.fixture
+def platform(house, avatars, foreign):  # noqa: F811
+    return Platform(house, avatars, foreign)
+
+
+@pytest.fixture
+def who():
+    return f"p-{token()}"
+
+
+def jpeg(seed):
+    return pictures.jpeg(120, 120, seed=seed)
+
+
+def test_a_picture_that_is_told_of_is_taken_once_however_often_it_is_told(platform, who):
+    key = f"{who}/a.jpg"
+    event = platform.event(key, etag=platform.put(key, jpeg(1)))
+    assert platform.hear(event, event) == [(1, 0, 0), (0, 1, 0)]
+    assert platform.hear(platform.event(key)) == [(1, 0, 0)]  # another word of the same object
+    assert sorted(platform.work()) == ["skipped", "taken"]
+    assert platform.image_states(who) == [images.READY]
+    with platform.house.catalogue.reading() as tx:
+        profile = tx.profiles.get(who)
+        assert (profile.band, profile.assurance) == ("unknown", "none")  # nobody has declared it
+        assert tx.images.get(profile.current_image_id).band == "unknown"
+
+
+def test_what_is_there_counts_and_not_the_order_of_words(platform, who):
+    key = f"{who}/a.jpg"
+    first = platform.event(key, etag=platform.put(key, jpeg(1)))
+    gone = platform.event(key, "ObjectRemoved:Delete")
+    second = platform.event(key, etag=platform.put(key, jpeg(2)))
+    assert platform.hear(second, gone, first) == [(1, 0, 0)] * 3
+    assert sorted(platform.work()) == ["skipped", "skipped", "taken"]
+    assert platform.image_states(who) == [images.READY]
+
+
+def test_what_is_replaced_there_is_replaced_here(platform, who):
+    key = f"{who}/a.jpg"
+    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    assert platform.work() == ["taken"]
+    time.sleep(1.1)  # the server counts seconds
+    before = platform.shown(who)
+    platform.hear(platform.event(key, etag=platform.put(key, jpeg(2))))
+    assert platform.work() == ["taken"]
+    assert platform.shown(who) not in {None, before}
+    assert platform.image_states(who) == [images.READY, images.SUPERSEDED]
+
+
+def test_of_two_keys_of_a_profile_the_newer_object_is_shown(platform, who):
+    old, new = f"{who}/old.jpg", f"{who}/new.jpg"
+    platform.put(old, jpeg(1))
+    time.sleep(1.1)
+    platform.put(new, jpeg(2))
+    platform.hear(platform.event(old), platform.event(new))
+    assert platform.work() == ["taken", "skipped"]  # the newer was looked at first
+    assert platform.image_states(who) == [images.READY]
+
+
+def test_what_was_uploaded_later_is_not_undone_by_an_old_object(platform, who):
+    key = f"{who}/a.jpg"
+    platform.put(key, jpeg(1))
+    platform.house.clock.forward(minutes=5)
+    platform.house.declare.declare(
+        who, Declaration("adult", "verified", "eu", "connections"), follow_band=False, actor="t"
+    )
+    uploaded = platform.house.upload(who).image_id
+    platform.house.deliver()
+    platform.hear(platform.event(key))
+    assert platform.work() == ["skipped"]
+    assert platform.shown(who) == uploaded
+
+
+def test_what_is_deleted_there_is_deleted_here(platform, who):
+    key = f"{who}/a.jpg"
+    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.work()
+    image_id = platform.shown(who)
+    platform.s3.delete_object(Bucket=platform.bucket, Key=key)
+    platform.hear(platform.event(key, "ObjectRemoved:Delete"))
+    assert platform.work() == ["removed"]
+    assert platform.shown(who) is None
+    assert platform.house.state(image_id) == images.DELETED
+    with platform.house.catalogue.reading() as tx:
+        assert [one.actor for one in tx.audit.of_image(image_id) if one.event == "image.deleted"] == ["arrival"]
+    assert not [one for one in platform.house.objects() if one.startswith("o/")]
+
+
+def test_removals_are_not_followed_where_it_is_told_so(platform, who):
+    from dataclasses import replace
+
+    key = f"{who}/a.jpg"
+    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.work()
+    platform.take = replace(platform.take, follow_removals=False)
+    platform.s3.delete_object(Bucket=platform.bucket, Key=key)
+    platform.hear(platform.event(key, "ObjectRemoved:Delete"))
+    assert platform.work() == ["removed"]
+    assert platform.shown(who) is not None
+
+
+def test_a_deleted_profile_is_not_brought_back_and_its_key_is_forgotten(platform, who):
+    from sqlalchemy import select
+
+    from nightlight.catalogue.keeping import arrivals
+
+    key = f"{who}/a.jpg"
+    event = platform.event(key, etag=platform.put(key, jpeg(1)))
+    platform.hear(event)
+    platform.work()
+    platform.house.delete.profile(who, actor="t")
+    platform.work()
+    assert platform.hear(event) == [(0, 1, 0)]
+    platform.hear(platform.event(key))  # the old bucket still has it
+    assert platform.work() == ["skipped"]
+    assert platform.shown(who) is None
+    with platform.house.catalogue.reading() as tx:
+        rows = tx.connection.execute(select(arrivals).where(arrivals.c.bucket == platform.bucket)).all()
+        assert sorted((row.state, row.reason, bool(row.key)) for row in rows) == [
+            ("skipped", "profile_deleted", False), ("taken", None, False),
+        ]  # fmt: skip
+        assert not any(row.profile_id for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "corrupt_image"),
+        (b"no picture", "unsupported_format"),
+        (b"\xff\xd8\xff\xe0" + bytes(6_000_000), "payload_too_large"),
+    ],
+)
+def test_what_is_no_picture_is_refused_and_said_why(platform, who, data, code):
+    key = f"{who}/a.jpg"
+    platform.put(key, data)
+    platform.hear(platform.event(key))
+    assert platform.work() == ["refused"]
+    with platform.house.catalogue.reading() as tx:
+        from sqlalchemy import select
+
+        from nightlight.catalogue.keeping import arrivals
+
+        reason = tx.connection.execute(select(arrivals.c.reason).where(arrivals.c.profile_id == who)).scalar_one()
+    assert reason == code
+    assert platform.shown(who) is None
+
+
+def test_keys_of_another_form_and_other_buckets_are_nobodys(platform, who):
+    other = json.dumps(
+        {
+            "Records": [
+                {
+                    "eventName": "s3:ObjectCreated:Put",
+                    "s3": {"bucket": {"name": "other"}, "object": {"key": f"{who}/a.jpg"}},
+                }
+            ]
+        }
+    )
+    assert platform.hear(platform.event("a/b/c.jpg"), platform.event(f"{who}/a.png"), other) == [(0, 0, 1)] * 3
+
+
+def test_a_server_that_is_away_is_asked_again(platform, who, access):
+    from dataclasses import replace
+
+    from nightlight.store.foreign import ForeignBuckets
+
+    key = f"{who}/a.jpg"
+    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    real, platform.take = platform.take, replace(
+        platform.take, foreign=ForeignBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
+    )  # fmt: skip
+    assert platform.work() == ["later"]
+    platform.take = real
+    platform.house.clock.forward(hours=1)
+    platform.house.reconcile.run_once()
+    assert platform.work() == ["taken"]
+
+
+def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platform, who):
+    """Its successor makes another; the first was never acknowledged and is erased."""
+    from nightlight.errors import LeaseLost
+
+    key = f"{who}/a.jpg"
+    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.house.relay.run_once()
+    ((_, job_id),) = [one for one in platform.house.sent if one[0] == "nightlight.take"]
+    platform.house.sent.clear()
+    real = platform.house.intake.originals.put
+
+    def put(*arguments, **named):
+        real(*arguments, **named)
+        raise LeaseLost("killed")
+
+    object.__setattr__(platform.take, "intake", type(platform.house.intake)(
+        platform.house.catalogue, type("Dies", (), {"put": staticmethod(put)})(), platform.house.intake.limits, 60,
+        platform.house.intake.edge, platform.house.clock))  # fmt: skip
+    assert platform.take.run(job_id, redelivered=False) == "lost"
+    object.__setattr__(platform.take, "intake", platform.house.intake)
+    assert platform.take.run(job_id, redelivered=True) == "taken"
+    platform.work()
+    assert platform.image_states(who) == [images.READY]
+    platform.house.clock.forward(hours=2)
+    platform.house.reconcile.run_once()
+    platform.work()
+    assert len([one for one in platform.house.objects() if one.startswith("o/")]) == 1
+
+
+def test_own_buckets_are_refused():
+    with pytest.raises(InvalidInput, match="own bucket"):
+        refuse_own("nightlight-originals", ("nightlight-originals", "nightlight-renditions"))

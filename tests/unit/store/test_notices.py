@@ -1,0 +1,132 @@
+"""What servers say of their buckets, in each of their ways; and what nobody should say."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightlight.errors import InvalidInput
+from nightlight.store.foreign import KeyTemplate, parse_uri
+from nightlight.store.notices import MAX_BYTES, Notice, read_notices
+
+
+def record(key="a%2Fb+c.jpg", name="ObjectCreated:Put", source="aws:s3", **entity):
+    return {
+        "eventSource": source,
+        "eventName": name,
+        "s3": {"bucket": {"name": "avatars"}, "object": {"key": key, **entity}},
+    }
+
+
+def test_a_record_of_s3_with_its_escaped_key():
+    (one,) = read_notices(json.dumps({"Records": [record(eTag="e1", sequencer="0A", versionId="v")]}))
+    assert one == Notice("avatars", "a/b c.jpg", removed=False, etag="e1", mark="ObjectCreated/0A/v")
+
+
+def test_ceph_and_minio_say_it_a_little_differently():
+    (ceph,) = read_notices(
+        json.dumps({"Records": [record("a+b%.jpg", "s3:ObjectRemoved:Delete", "ceph:s3", eTag='"e"')]})
+    )
+    assert (ceph.key, ceph.removed, ceph.etag) == ("a+b%.jpg", True, "e")
+    minio = {
+        "EventName": "s3:ObjectCreated:Put",
+        "Key": "avatars/a",
+        "Records": [record("a%20b", "s3:ObjectCreated:Put", "minio:s3")],
+    }
+    assert read_notices(json.dumps(minio))[0].key == "a b"
+
+
+def test_inside_a_message_of_sns_and_of_eventbridge():
+    inner = json.dumps({"Records": [record("k")]})
+    assert read_notices(json.dumps({"Type": "Notification", "Message": inner}))[0].key == "k"
+    bridge = {
+        "detail-type": "Object Deleted",
+        "detail": {"bucket": {"name": "avatars"}, "object": {"key": "a+b", "etag": "e", "sequencer": "1"}},
+    }
+    (one,) = read_notices(json.dumps(bridge))
+    assert (one.key, one.removed) == ("a+b", True)
+    bridge["detail"]["reason"] = "Lifecycle Expiration"
+    assert read_notices(json.dumps(bridge)) == []  # what a rule deleted, nobody asked to delete
+
+
+def test_tests_and_other_events_say_nothing():
+    assert read_notices(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})) == []
+    assert (
+        read_notices(
+            json.dumps({"Records": [record(name="ObjectTagging:Put"), record(name="LifecycleExpiration:Delete")]})
+        )
+        == []
+    )
+    assert read_notices(json.dumps({"detail-type": "Object Tags Added", "detail": {}})) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "", "null", "[]", "{}", "7", '"x"', "{", "\xff", '{"Records": 1}', '{"Records": [1]}', '{"Records": [{}]}',
+        json.dumps({"Records": [record("")]}), json.dumps({"Records": [record("k" * 1025)]}),
+        json.dumps({"Records": [{**record(), "s3": {"bucket": {"name": 7}, "object": {"key": "k"}}}]}),
+        json.dumps({"Records": [{**record(), "s3": {"bucket": {"name": "x" * 64}, "object": {"key": "k"}}}]}),
+        json.dumps({"Message": json.dumps({"Message": json.dumps({"Message": "{}"})})}),
+        '{"Message": "{"}', "[" * 100_000, " " * (MAX_BYTES + 1), '{"detail-type": "Object Created", "detail": []}',
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(said):
+    with pytest.raises(InvalidInput):
+        read_notices(said)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda kids: st.lists(kids) | st.dictionaries(st.sampled_from(
+    ["Records", "eventName", "s3", "bucket", "name", "object", "key", "Message", "detail-type", "detail", "Event"]), kids), max_leaves=20))  # fmt: skip
+def test_nothing_but_our_own_error_comes_of_any_json(said):
+    try:
+        found = read_notices(json.dumps(said))
+    except InvalidInput:
+        return
+    assert all(isinstance(one, Notice) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("template", "key", "profile"),
+    [
+        ("avatars/{profile}.jpg", "avatars/u-81.jpg", "u-81"),
+        ("avatars/{profile}/*", "avatars/u-81/a.png", "u-81"),
+        ("avatars/{profile}/*", "avatars/u-81/a/b.png", None),
+        ("**/{profile}/*.jpg", "x/y/u.8_1~/z.jpg", "u.8_1~"),
+        ("{profile}", "a/b", None),
+        ("{profile}", "-a", None),
+        ("{profile}", "a" * 129, None),
+        ("{profile}", "a\n", None),
+        ("a.c/{profile}", "abc/u", None),  # a dot is a dot
+        ("u/{profile}", "x/u/1", None),
+        ("u/{profile}.jpg", "u/1.jpg.exe", None),
+        ("u/{profile}", "u/" + "é" * 2000, None),
+    ],
+)
+def test_a_template_finds_the_profile_in_a_key(template, key, profile):
+    assert KeyTemplate(template).profile(key) == profile
+
+
+@pytest.mark.parametrize(
+    "text", ["", "avatars/*", "{profile}/{profile}", "{profile}{other}", "{PROFILE}", "{profile}" + "x" * 300]
+)
+def test_what_is_no_template_is_refused(text):
+    with pytest.raises(InvalidInput, match="template"):
+        KeyTemplate(text)
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"),
+    [("s3://avatars", ("avatars", "")), ("s3://avatars/", ("avatars", "")), ("s3://a.b-c/x/y", ("a.b-c", "x/y"))],
+)
+def test_addresses_of_buckets(uri, parts):
+    assert parse_uri(uri) == parts
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "avatars", "https://avatars/x", "s3://", "s3://A/x", "s3://a", "s3://x/" + "k" * 1025, "s3:///x"]
+)
+def test_what_is_no_address_is_refused(uri):
+    with pytest.raises(InvalidInput, match="s3://bucket/prefix"):
+        parse_uri(uri)
