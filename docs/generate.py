@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 
 from nightlight import errors
 from nightlight.cli.main import app as command_line
+from nightlight.retention.access import BUCKETS, IDENTITIES, identity_policy
 from nightlight.settings import CONCERNS, Settings
 from service.app import create_app
 
@@ -96,11 +98,18 @@ def _command(name: str, command: Command) -> list[str]:
     return lines
 
 
+def policy_file(identity: str) -> str:
+    """Return what to attach to an identity, with the buckets' names left open."""
+    names = {bucket: f"${{{bucket.upper()}}}" for bucket in BUCKETS}
+    return json.dumps(identity_policy(identity, names), indent=2) + "\n"
+
+
 PAGES = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "openapi.json": openapi_page,
     "cli.md": cli_page,
+    **{f"../../infra/s3/{identity}-policy.json": partial(policy_file, identity) for identity in IDENTITIES},
 }
 
 

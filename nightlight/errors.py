@@ -26,6 +26,8 @@
     │   ├── QueueUnavailable               queue_unavailable     503   yes
     │   ├── CageUnavailable                cage_unavailable      503   yes
     │   ├── MarkKeyMissing                 mark_key_missing      503   yes
+    │   ├── SealKeyMissing                 seal_key_missing      503   yes
+    │   ├── HoldPending                    hold_pending          503   yes
     │   ├── QuotasUnavailable              quotas_unavailable    503   yes
     │   ├── ListsUnavailable               lists_unavailable     503   yes
     │   └── IndexBehind                    index_behind          503   yes
@@ -234,6 +236,18 @@ class MarkKeyMissing(Unavailable):
     """The active policy asks for hidden marks and this worker has no key: its jobs wait until one has."""
 
     code = "mark_key_missing"
+
+
+class SealKeyMissing(Unavailable):
+    """This worker has no key to open a sealed original with: its jobs wait until one has."""
+
+    code = "seal_key_missing"
+
+
+class HoldPending(Unavailable):
+    """A hold covers what is to be erased, and it is not in the vault yet."""
+
+    code = "hold_pending"
 
 
 class QuotasUnavailable(Unavailable):

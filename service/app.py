@@ -25,6 +25,7 @@ from service.routes import (
     decisions,
     feed,
     health,
+    holds,
     images,
     optout,
     pictures,
@@ -73,7 +74,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
     app.state.house = house
     problems.install(app)
     modules = (
-        profiles, images, decisions, feed, authzen, blocks, canaries, policy, pictures, optout, traces, arrivals,
+        profiles, images, decisions, feed, authzen, blocks, canaries, policy, pictures, optout, traces, arrivals, holds,
         health,
     )  # fmt: skip
     for module in modules:

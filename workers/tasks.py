@@ -77,6 +77,12 @@ def restate(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().restate.run)
 
 
+@shared_task(name="nightlight.vault", bind=True)  # type: ignore[untyped-decorator]
+def vault(self: Task[Any, Any], job_id: str) -> None:
+    """Copy what a hold covers of one image into the vault."""
+    _run(self, job_id, house.get().vault.run)
+
+
 @shared_task(name="nightlight.take", bind=True)  # type: ignore[untyped-decorator]
 def take(self: Task[Any, Any], job_id: str) -> None:
     """Take a picture in from another bucket."""

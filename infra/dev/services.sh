@@ -251,10 +251,10 @@ rgw trust forwarded https = true
 CONF
 }
 
-# Three identities: the owner of the buckets, the service and the workers.
+# Four identities: the owner of the buckets, the service, the workers, and who keeps the vault.
 s3_users() {
   local name
-  for name in owner service worker; do
+  for name in owner service worker keeper; do
     radosgw-admin user create --uid="$name" --display-name="$name" --access-key="nightlight-$name" --secret="nightlight-$name-secret"
   done
 }
@@ -298,6 +298,7 @@ export NIGHTLIGHT_TEST_S3_URL=http://127.0.0.1:$S3_PORT
 export NIGHTLIGHT_TEST_S3_OWNER=nightlight-owner:nightlight-owner-secret
 export NIGHTLIGHT_TEST_S3_SERVICE=nightlight-service:nightlight-service-secret
 export NIGHTLIGHT_TEST_S3_WORKER=nightlight-worker:nightlight-worker-secret
+export NIGHTLIGHT_TEST_S3_KEEPER=nightlight-keeper:nightlight-keeper-secret
 ENV
 }
 

@@ -1,53 +1,26 @@
-"""Make the two buckets on an S3 server and let the service and the workers do what their policies say.
+"""Make the buckets on an S3 server and let the service, the workers and the vault's keeper do what they need.
 
-The policies are ``service-policy.json`` and ``worker-policy.json`` beside this file, in the form that AWS
-IAM and MinIO attach to an identity. Ceph has no such policies, so this script puts the same statements on
-the buckets, each with its principal. On AWS attach the files themselves instead.
+For development and for tests: on AWS use infra/terraform, or attach the files beside this one to the identities and run
+`nightlight buckets fix`. The vault is made with object lock, which a bucket has from the beginning or never.
 
-Where a bucket does not enforce its owner's ownership, as on Ceph, whoever puts an object owns it and may
-read it whatever is not allowed; that is why the service's policy denies what it does not need.
-
-    python infra/s3/buckets.py --endpoint URL --owner KEY:SECRET --originals NAME --renditions NAME
+    python infra/s3/buckets.py --endpoint URL --owner KEY:SECRET --originals NAME --renditions NAME --vault NAME
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.client import Config
 
+from nightlight.retention.access import BUCKETS, IDENTITIES, bucket_policy
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-HERE = Path(__file__).parent
-IDENTITIES = ("service", "worker")
-
-
-def statements(identity: str, originals: str, renditions: str) -> list[dict[str, Any]]:
-    """Return the statements of one identity's policy, with the buckets' names filled in."""
-    text = (HERE / f"{identity}-policy.json").read_text("utf-8")
-    filled = Template(text).substitute(ORIGINALS=originals, RENDITIONS=renditions)
-    found: list[dict[str, Any]] = json.loads(filled)["Statement"]
-    return found
-
-
-def bucket_policy(bucket: str, originals: str, renditions: str) -> dict[str, Any]:
-    """Return the bucket policy that gives both identities their statements about ``bucket``."""
-    chosen = []
-    for identity in IDENTITIES:
-        for statement in statements(identity, originals, renditions):
-            arns = [arn for arn in statement["Resource"] if arn.split(":::")[1].split("/")[0] == bucket]
-            if arns:
-                principal = {"AWS": [f"arn:aws:iam:::user/{identity}"]}
-                chosen.append(
-                    {**statement, "Sid": f"{identity}{statement['Sid']}", "Principal": principal, "Resource": arns}
-                )
-    return {"Version": "2012-10-17", "Statement": chosen}
+VAULT = BUCKETS[-1]
 
 
 def client(endpoint: str, key: str, secret: str) -> S3Client:
@@ -61,11 +34,13 @@ def client(endpoint: str, key: str, secret: str) -> S3Client:
     return session.client("s3", endpoint_url=endpoint, config=config)
 
 
-def make_buckets(owner: S3Client, originals: str, renditions: str) -> None:
-    """Make both buckets, unless they are there, and write their policies."""
-    for bucket in (originals, renditions):
-        owner.create_bucket(Bucket=bucket)
-        owner.put_bucket_policy(Bucket=bucket, Policy=json.dumps(bucket_policy(bucket, originals, renditions)))
+def make_buckets(owner: S3Client, names: dict[str, str]) -> None:
+    """Make every bucket and write its policy; ``names`` are by what they are for."""
+    principals = {identity: f"arn:aws:iam:::user/{identity}" for identity in IDENTITIES}
+    for what, name in names.items():
+        owner.create_bucket(Bucket=name, ObjectLockEnabledForBucket=what == VAULT)
+        policy = bucket_policy(what, names, principals, tls_only=False)
+        owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
 
 
 def main() -> None:
@@ -73,10 +48,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--endpoint", required=True, help="URL of the S3 server")
     parser.add_argument("--owner", required=True, help="KEY:SECRET of the identity that will own the buckets")
-    parser.add_argument("--originals", default="nightlight-originals")
-    parser.add_argument("--renditions", default="nightlight-renditions")
+    for what in BUCKETS:
+        parser.add_argument(f"--{what}", default=f"nightlight-{what}")
     options = parser.parse_args()
-    make_buckets(client(options.endpoint, *options.owner.split(":", 1)), options.originals, options.renditions)
+    names = {what: getattr(options, what) for what in BUCKETS}
+    make_buckets(client(options.endpoint, *options.owner.split(":", 1)), names)
 
 
 if __name__ == "__main__":

@@ -138,9 +138,9 @@ class Holds:
         """Forget what the vault had of an image."""
         self._connection.execute(delete(vaulted).where(vaulted.c.image_id == image_id))
 
-    def until(self, image_id: ImageId) -> str | None:
+    def until(self, image_id: ImageId, *, but: str = "") -> str | None:
         """Return the date on which the last hold on an image ends, "" where approvals end it, None without one."""
-        open_ = self.of_image(image_id)
+        open_ = self.of_image(image_id, but=but)
         if not open_:
             return None
         dates = [one.until for one in open_]

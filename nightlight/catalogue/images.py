@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 # The life of an image: receiving -> pending -> ready -> superseded; or pending -> rejected | failed; or pending ->
-# quarantined, and back once it is cleared; any -> deleted. It is `receiving` until its original is safely stored and
-# the upload acknowledged, so that no object is ever stored that the catalogue does not know of.
+# quarantined, and back once it is cleared; any -> held while a hold covers it, and then pending again; any -> deleted.
+# It is `receiving` until its original is safely stored and the upload acknowledged, so that no object is ever stored
+# that the catalogue does not know of.
 RECEIVING = "receiving"
 PENDING = "pending"
 READY = "ready"
@@ -25,6 +26,7 @@ SUPERSEDED = "superseded"
 REJECTED = "rejected"
 FAILED = "failed"
 QUARANTINED = "quarantined"
+HELD = "held"
 DELETED = "deleted"
 
 
@@ -160,6 +162,15 @@ class Images:
         )
         return self._connection.execute(statement).rowcount
 
+    def set_sealed_key(self, image_id: ImageId, sealed_key: str | None) -> None:
+        """Write the key that an image's original was sealed with."""
+        self._connection.execute(update(images).where(images.c.image_id == image_id).values(sealed_key=sealed_key))
+
+    def destroy_key(self, image_id: ImageId) -> bool:
+        """Destroy the key that an image's original is sealed with; return whether there was one."""
+        mine = images.c.image_id == image_id, images.c.sealed_key.is_not(None)
+        return self._connection.execute(update(images).where(*mine).values(sealed_key=None)).rowcount == 1
+
     def add_renditions(self, image_id: ImageId, rows: Sequence[RenditionRow], now: datetime) -> None:
         """Write the renditions of an image."""
         self._connection.execute(
@@ -190,8 +201,8 @@ class Images:
         query = select(renditions.c.name, renditions.c.format).where(renditions.c.image_id == image_id)
         return [(row.name, row.format) for row in self._connection.execute(query)]
 
-    def drop_renditions(self, image_id: ImageId) -> None:
+    def drop_renditions(self, image_id: ImageId, *, keep_crop: bool = False) -> None:
         """Forget an image's renditions, and what the image's own row tells of its pixels."""
         self._connection.execute(delete(renditions).where(renditions.c.image_id == image_id))
-        told = {"blurhash": None, "crop": None}
+        told = {"blurhash": None} | ({} if keep_crop else {"crop": None})
         self._connection.execute(update(images).where(images.c.image_id == image_id).values(told))

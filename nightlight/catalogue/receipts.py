@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.keeping import receipt_head, receipts
+from nightlight.catalogue.keeping import erasures, receipt_head, receipts
 from nightlight.ids import ImageId
 
 if TYPE_CHECKING:
@@ -39,6 +40,21 @@ class Receipts:
         }
         self._connection.execute(insert(receipts).values(values))
         self._connection.execute(update(receipt_head).values(hash=digest))
+
+    def noted(self, image_id: ImageId) -> dict[str, Any]:
+        """Return what an erasure that has not ended found before it deleted it."""
+        query = select(erasures.c.found).where(erasures.c.image_id == image_id)
+        row = self._connection.execute(query.with_for_update()).one_or_none()
+        return dict(row.found) if row is not None else {}
+
+    def note(self, image_id: ImageId, found: Mapping[str, Any]) -> None:
+        """Write what an erasure has found, in place of what was noted before."""
+        self.drop_note(image_id)
+        self._connection.execute(insert(erasures).values(image_id=image_id, found=dict(found)))
+
+    def drop_note(self, image_id: ImageId) -> None:
+        """Forget what was noted: it is in a receipt."""
+        self._connection.execute(delete(erasures).where(erasures.c.image_id == image_id))
 
     def of_image(self, image_id: ImageId) -> list[Envelope]:
         """Return the receipts of an image, the oldest first."""

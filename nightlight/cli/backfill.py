@@ -41,6 +41,7 @@ def backfill(  # noqa: PLR0913 - options
     that lists from NIGHTLIGHT_SOURCE_*. Exits with 2 if the workers were not done (with --wait, that is Ctrl-C).
     Example: `nightlight backfill s3://avatars/users/ --keys "users/{profile}/*.jpg" --rate 500`
     """
+    from nightlight import logs
     from nightlight.errors import InvalidInput
     from nightlight.store.foreign import KeyTemplate
     from nightlight.wiring import importing, walking
@@ -49,6 +50,7 @@ def backfill(  # noqa: PLR0913 - options
         message = "name what to take in, and the form of its keys: backfill s3://bucket/prefix --keys 'a/{profile}.jpg'"
         raise InvalidInput(message)
     settings = Settings()
+    logs.configure(settings.general, settings.log)
     with importing(settings) as flow:
         if status or source is None:
             _show(flow, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import nightlight
-from nightlight.cli import compare, lifecycle, lists, policy, receipt, rollout, scrapers
+from nightlight.cli import buckets, compare, hold, lifecycle, lists, policy, receipt, rollout, scrapers
 from nightlight.cli.backfill import backfill
 from nightlight.cli.erase import erase
 from nightlight.errors import NightlightError
@@ -30,6 +30,8 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(scrapers.app, name="scrapers")
 app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(receipt.app, name="receipt")
+app.add_typer(hold.app, name="hold")
+app.add_typer(buckets.app, name="buckets")
 app.command()(erase)
 app.command()(backfill)
 app.add_typer(keys_app, name="keys")
@@ -157,6 +159,19 @@ def keys_token(
     from nightlight.cli.keys import token
 
     typer.echo(token(data_dir, scopes=scope, subject=subject, hours=hours))
+
+
+@keys_app.command("seal")
+def keys_seal(key_id: Annotated[str, typer.Option(help="Two lower-case letters or digits.")] = "s1") -> None:
+    """Print a new pair of keys for sealing originals: the public one for the service, the private one for the workers.
+
+    Example: `nightlight keys seal --key-id s2`
+    """
+    from nightlight.store.seal import generate
+
+    private, public = generate()
+    typer.echo(f"NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY={key_id}:{public}")
+    typer.echo(f"NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS={key_id}:{private}")
 
 
 @catalogue_app.command("upgrade")

@@ -38,6 +38,7 @@ class Scope(StrEnum):
     POLICY = "policy"  # activate policies, and read counters
     RELATE = "relate"  # push blocks
     HOLD = "hold"  # hide and unhide reported profiles
+    VAULT = "vault"  # place legal and safeguarding holds, and approve of their end
     ARRIVE = "arrive"  # tell of pictures in other buckets
     TRACE = "trace"  # find where copies come from
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs
 from nightlight.catalogue import images, jobs
 from nightlight.delivery.names import EXTENSIONS, object_key
-from nightlight.errors import NotFound, StoreUnavailable
+from nightlight.errors import HoldPending, NotFound, StoreUnavailable
 from nightlight.flows.messages import ask
 from nightlight.flows.work import Work
 from nightlight.ids import ImageId, ProfileId, new_job_id
@@ -100,10 +100,21 @@ class Receipts:
     key: SigningKey
     residuals: tuple[tuple[str, int], ...]
 
-    def write(
-        self, tx: Transaction, image_id: ImageId, kind: str, gone: Sequence[Gone], asked_at: datetime, now: datetime
+    def write(  # noqa: PLR0913 - what a receipt tells
+        self,
+        tx: Transaction,
+        image_id: ImageId,
+        kind: str,
+        gone: Sequence[Gone],
+        *,
+        asked_at: datetime,
+        now: datetime,
+        key_destroyed: bool = False,
+        ended: str = "",
     ) -> None:
-        """Add the receipt of an erasure to the chain, in the caller's transaction."""
+        """Add the receipt of an erasure to the chain, in the caller's transaction; ``ended`` is a hold that ends."""
+        held_until = tx.holds.until(image_id, but=ended)
+        held = [] if held_until is None else [{"what": "hold", "until": held_until or "it is ended"}]
         receipt_id = secrets.token_hex(16)
         told = {
             "receipt_id": receipt_id,
@@ -114,10 +125,20 @@ class Receipts:
             "residuals": [
                 {"what": what, "until": (now + timedelta(days=days)).date().isoformat()}
                 for what, days in self.residuals
-            ],
+            ]
+            + held,
+            "key_destroyed": key_destroyed,
         }
         mine, envelope = make(self.key, told, gone, tx.receipts.head())
         tx.receipts.add(receipt_id, image_id, mine, envelope, now)
+
+
+class Replica(NamedTuple):
+    """Another bucket with the same keys: ``of`` originals or renditions, by its own name."""
+
+    of: str
+    name: str
+    store: ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +155,7 @@ class Erase:
     purge: Purge
     receipts: Receipts | None = None
     again_s: float = 3600.0
+    replicas: Sequence[Replica] = ()
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended: ``erased``, ``nothing`` or ``later``."""
@@ -151,9 +173,14 @@ class Erase:
                 object_key(name, EXTENSIONS[format_]) for name, format_ in tx.images.rendition_names(lease.image_id)
             }
             asked_at = tx.jobs.asked_at(lease)
+            pending = tx.holds.pending(lease.image_id)
         if image is None or image.state != images.DELETED:
             return self._finish(lease, "nothing")
-        gone = self._gone(image.original_key, sorted(keys))
+        if pending:
+            raise HoldPending
+        places = self._places(image.original_key, sorted(keys))
+        self._note(lease.image_id, places)
+        gone = self._gone(places)
         self.purge.forget(sorted(keys))
         logs.get("erase").info("image.erased", count=len(gone))
         return self._finish(lease, "erased", gone, asked_at, sorted(keys))
@@ -163,28 +190,64 @@ class Erase:
             image = tx.images.get(lease.image_id)
             keys = tx.jobs.planned_keys(lease.image_id)
             asked_at = tx.jobs.asked_at(lease)
-        if image is None or image.state != images.DELETED:
+            vaulted = tx.holds.vault(lease.image_id) is not None
+        gone_for_good = image is not None and (
+            image.state == images.DELETED or (image.state == images.HELD and vaulted)
+        )
+        if image is None or not gone_for_good:
             return self._finish(lease, "nothing")
-        gone = self._gone(image.original_key, keys)
+        places = self._places(image.original_key, keys)
+        if image.state == images.HELD:  # its original may be on its way back; renditions get other names then
+            places = [one for one in places if one.key != image.original_key]
+        gone = self._gone(places)
         came_back = sum(len(one.versions) for one in gone)
         if came_back:
             logs.get("erase").error("image.came_back", count=came_back)
             self.purge.forget(keys)
+        if image.state == images.HELD:
+            return self._finish(lease, "nothing")
         return self._finish(lease, "proved", gone, asked_at)
 
-    def _gone(self, original_key: str, keys: Sequence[str]) -> list[Gone]:
-        """Delete all that there is under these keys, and list them; raise StoreUnavailable if anything is left."""
+    def clear(self, original_key: str, keys: Sequence[str]) -> None:
+        """Delete what there is of an image from every bucket but the vault; raises StoreUnavailable."""
+        self._gone(self._places(original_key, keys))
+        self.purge.forget(list(keys))
+
+    def _places(self, original_key: str, keys: Sequence[str]) -> list[Place]:
+        """Return every place that an image's objects may be in."""
+        stores = [Replica(ORIGINALS, ORIGINALS, self.originals), Replica(RENDITIONS, RENDITIONS, self.renditions)]
+        mine = {ORIGINALS: [original_key], RENDITIONS: list(keys)}
+        return [Place(one.name, one.store, key) for one in (*stores, *self.replicas) for key in mine[one.of]]
+
+    def _note(self, image_id: ImageId, places: Sequence[Place]) -> None:
+        """Write down what is there before any of it is deleted, so that a receipt names it whatever happens.
+
+        The key of a sealed original is destroyed with it: from then on nobody can read any copy.
+        """
+        there = {
+            _named(place): [(one.version_id, one.marker) for one in place.store.remains(place.key)] for place in places
+        }
+        with self.work.catalogue.transaction() as tx:
+            before = tx.receipts.noted(image_id)
+            known = before.get("versions", {})
+            versions = {
+                name: sorted({(version, marker) for version, marker in known.get(name, ())} | set(found))
+                for name, found in there.items()
+            }
+            destroyed = tx.images.destroy_key(image_id) or bool(before.get("key_destroyed"))
+            tx.receipts.note(image_id, {"versions": versions, "key_destroyed": destroyed})
+
+    def _gone(self, places: Sequence[Place]) -> list[Gone]:
+        """Delete all that there is in these places, and list them; raise StoreUnavailable if anything is left."""
         gone = []
-        for bucket, store, key in (
-            (ORIGINALS, self.originals, original_key),
-            *((RENDITIONS, self.renditions, key) for key in keys),
-        ):
-            removed = store.erase(key)
-            left = store.remains(key)
+        for place in places:
+            removed = place.store.erase(place.key)
+            left = len(place.store.remains(place.key))
             if left:
                 message = f"{left} versions are still there after they were deleted"
                 raise StoreUnavailable(message)
-            gone.append(Gone(bucket, key, [(one.version_id, one.marker, one.request_id) for one in removed], left))
+            versions = [(one.version_id, one.marker, one.request_id) for one in removed]
+            gone.append(Gone(place.name, place.key, versions, left))
         return gone
 
     def _finish(
@@ -196,6 +259,7 @@ class Erase:
         keys: Sequence[str] = (),
     ) -> str:
         now, image_id = self.work.clock(), lease.image_id
+        noted: dict[str, Any] = {}
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if ending == "erased":
@@ -206,9 +270,33 @@ class Erase:
                 tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
                 again = now + timedelta(seconds=self.again_s)
                 tx.jobs.add(new_job_id(), jobs.PROVE, image_id, now, due=again, planned=keys)
+                noted = tx.receipts.noted(image_id)
+                gone = [_with(one, noted.get("versions", {}).get(f"{one.bucket}\n{one.key}", ())) for one in gone]
+                tx.receipts.drop_note(image_id)
             if ending != "nothing":
                 if self.receipts is not None:
                     kind = ERASED if ending == "erased" else PROVED
-                    self.receipts.write(tx, image_id, kind, gone, asked_at=asked_at or now, now=now)
+                    destroyed = ending == "erased" and bool(noted.get("key_destroyed"))
+                    asked = asked_at or now
+                    self.receipts.write(tx, image_id, kind, gone, asked_at=asked, now=now, key_destroyed=destroyed)
                 tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=image_id)
         return ending
+
+
+class Place(NamedTuple):
+    """A key of one bucket, by the name that receipts give the bucket."""
+
+    name: str
+    store: ObjectStore
+    key: str
+
+
+def _named(place: Place) -> str:
+    return f"{place.name}\n{place.key}"
+
+
+def _with(gone: Gone, noted: Sequence[Sequence[Any]]) -> Gone:
+    """Add what an earlier attempt deleted: its request ids are lost, what it found is not."""
+    now = {version for version, _, _ in gone.versions}
+    before = [(str(version), bool(marker), "") for version, marker in noted if version not in now]
+    return replace(gone, versions=[*gone.versions, *before])

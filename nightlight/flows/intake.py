@@ -16,6 +16,7 @@ import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from nightlight import metrics
@@ -83,7 +84,10 @@ class Taking(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Accepts uploads. ``edge`` gives the largest edge in pixels that any tier asks for today."""
+    """Accepts uploads. ``edge`` gives the largest edge in pixels that any tier asks for today.
+
+    ``seal`` gives what to store of an original, and the sealed key to keep (store.seal); None stores it as it is.
+    """
 
     catalogue: Catalogue
     originals: PutOnly
@@ -91,6 +95,7 @@ class Intake:
     publish_again_s: float
     edge: Callable[[], int]
     clock: Clock
+    seal: Callable[[bytes], tuple[bytes, str]] | None = None
 
     def accept(
         self,
@@ -159,16 +164,17 @@ class Intake:
         actor: str,
         taking: Taking | None,
     ) -> images.Image:
-        fingerprint = inspected.fingerprint
-        remembered, image = self._receive(profile_id, inspected, key_hash, actor, taking)
+        fingerprint, sha256 = inspected.fingerprint, inspected.sha256
+        body, sealed_key = cast("BinaryIO", upload), None
+        if self.seal is not None:
+            upload.seek(0)
+            sealed, sealed_key = self.seal(upload.read())
+            body, sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
+        remembered, image = self._receive(profile_id, inspected, key_hash, actor, taking, sealed_key)
         if remembered:
             return remembered
         self.originals.put(
-            image.original_key,
-            cast("BinaryIO", upload),
-            sha256=inspected.sha256,
-            content_type=ORIGINAL_TYPE,
-            cache_control=ORIGINAL_CACHE,
+            image.original_key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
         )
         try:
             return self._acknowledge(image, key_hash, fingerprint, actor, taking)
@@ -192,6 +198,7 @@ class Intake:
         key_hash: str | None,
         actor: str,
         taking: Taking | None,
+        sealed_key: str | None,
     ) -> tuple[images.Image | None, images.Image]:
         """Return (image of an earlier request with this key, image now being received)."""
         now = self.clock()
@@ -220,6 +227,7 @@ class Intake:
                 released=False,
                 created_at=now,
                 ready_at=None,
+                sealed_key=sealed_key,
             )
             found = self._remembered(tx.idempotency.find(key_hash) if key_hash else None, inspected.fingerprint)
             if found:

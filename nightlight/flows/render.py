@@ -30,6 +30,7 @@ from nightlight.flows.restate import restate_later
 from nightlight.flows.revoke import rename_stale
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
+from nightlight.store.port import SEAL_BYTES, Open, as_it_is
 
 if TYPE_CHECKING:
     from nightlight.imaging.recipe import Recipe
@@ -111,6 +112,7 @@ class Render:
     pipeline: Pipeline
     limits: IntakeSettings
     search: Search = lambda _: ()
+    open_: Open = as_it_is
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see Work.run), or ``ready``, ``superseded``, ``rejected``, ``deleted``."""
@@ -126,9 +128,10 @@ class Render:
         if image is None or image.state != images.PENDING:
             return self._discard(lease, names)
         try:
-            original = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes)
+            stored = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes + SEAL_BYTES)
+            original = self.open_(stored.data, image.sealed_key)
             numbers = {tier: row.mark for (tier, _), row in names.items() if row.mark is not None}
-            made, stages, views = self.pipeline(original.data, recipes, image.crop, numbers)
+            made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
             listed = self.search(views) if views else ()
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
@@ -266,7 +269,7 @@ class Render:
         with self.work.catalogue.transaction() as tx:
             keys = set(tx.jobs.planned_keys(lease.image_id)) | {_key(row) for row in rows.values()}
             image = tx.images.get(lease.image_id)
-        if image is not None and image.state == images.DELETED:
+        if image is not None and image.state in {images.DELETED, images.HELD}:
             for key in sorted(keys):
                 self.renditions.delete(key)
         with self.work.catalogue.transaction() as tx:

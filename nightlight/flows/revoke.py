@@ -155,7 +155,9 @@ class Rename:
             current = {row.name for row in tx.images.renditions(lease.image_id)}
             image = tx.images.get(lease.image_id)
             shown = image is not None and image.state == images.READY
-            old = [one for one in tx.revocations.of_image(lease.image_id) if not (shown and one[0] in current)]
+            held = image is not None and image.state == images.HELD  # the vault has yet to take them
+            every = [] if held else tx.revocations.of_image(lease.image_id)
+            old = [one for one in every if not (shown and one[0] in current)]
         keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in old]
         for key in keys:
             self.renditions.delete(key)

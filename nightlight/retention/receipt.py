@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from nightlight.errors import ReceiptRefused
 
 FORMAT = "nightlight-receipt/1"
-ERASED, PROVED = "erased", "proved again"
+ERASED, PROVED, ENDED = "erased", "proved again", "hold ended"
 MAX_BYTES = 1_000_000
 
 

@@ -21,6 +21,7 @@ from nightlight.settings.giving import (
     UrlKind,
 )
 from nightlight.settings.keeping import (
+    BucketsSettings,
     CatalogueSettings,
     PolicySettings,
     RetentionSettings,
@@ -48,6 +49,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "queue": QueueSettings,
     "store": StoreSettings,
     "source": SourceSettings,
+    "buckets": BucketsSettings,
     "delivery": DeliverySettings,
     "relations": RelationSettings,
     "quotas": QuotaSettings,
@@ -72,6 +74,7 @@ class Settings:
     queue: QueueSettings
     store: StoreSettings
     source: SourceSettings
+    buckets: BucketsSettings
     delivery: DeliverySettings
     relations: RelationSettings
     quotas: QuotaSettings
@@ -107,6 +110,7 @@ class Settings:
 __all__ = [
     "CONCERNS",
     "AuthSettings",
+    "BucketsSettings",
     "CageKind",
     "CatalogueSettings",
     "DeliverySettings",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from nightlight.settings.base import config
@@ -50,8 +51,51 @@ class StoreSettings(BaseSettings):
     secret_access_key: SecretStr | None = Field(default=None, description="This process's S3 secret key.")
     originals_bucket: str = Field(default="nightlight-originals", description="Bucket of the originals.")
     renditions_bucket: str = Field(default="nightlight-renditions", description="Bucket of the renditions.")
+    vault_bucket: str = Field(
+        default="nightlight-vault",
+        description="Bucket of what is under a legal or safeguarding hold: workers may put there and not read.",
+    )
+    vault_lock: bool = Field(
+        default=True,
+        description="Whether objects are put into the vault under S3's legal hold, for which the bucket needs object "
+        "lock; without it, whoever may delete there can.",
+    )
+    seal_public_key: SecretStr | None = Field(
+        default=None,
+        description="`id:base64` of an X25519 public key, for the service (and for workers that take pictures in): "
+        "every original is encrypted under a key of its own, sealed to this one and destroyed with the image. "
+        "`nightlight keys seal` makes a pair. Unset: originals are stored as they are.",
+    )
+    seal_private_keys: SecretStr | None = Field(
+        default=None,
+        description="The workers' X25519 private keys, `id:base64,id:base64`: all open what was sealed to theirs.",
+    )
     connect_timeout_s: float = Field(default=2.0, gt=0, le=30, description="Seconds to wait for a connection.")
     read_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds to wait for an answer.")
+
+
+class BucketsSettings(BaseSettings):
+    """What buckets must be like: `nightlight buckets`."""
+
+    model_config = config("NIGHTLIGHT_BUCKETS_")
+
+    service_principal: str | None = Field(
+        default=None,
+        description="ARN of the service's identity, for the buckets' policies. Unset: attach what `nightlight buckets "
+        "policy service` prints to the identity instead.",
+    )
+    worker_principal: str | None = Field(default=None, description="ARN of the workers' identity, likewise.")
+    keeper_principal: str | None = Field(default=None, description="ARN of whoever keeps the vault, likewise.")
+    tls_only: bool = Field(default=True, description="Whether buckets refuse requests without TLS.")
+    block_public: bool = Field(
+        default=True,
+        description="Whether buckets refuse public ACLs and policies, and do not only ignore public ACLs. Turn it off "
+        "on Ceph 16, which then lets nobody write but the buckets' owner, and takes every policy for a public one.",
+    )
+    kms_key: str | None = Field(
+        default=None, description="KMS key that buckets encrypt with by default; unset: the server's own keys (AES256)."
+    )
+    log_bucket: str | None = Field(default=None, description="Bucket that takes the buckets' access logs; unset: none.")
 
 
 class SourceSettings(BaseSettings):
@@ -111,6 +155,17 @@ class PolicySettings(BaseSettings):
     )
 
 
+class ReplicaSettings(BaseModel):
+    """Another bucket with the same keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    of: Literal["originals", "renditions"]
+    bucket: str = Field(min_length=3, max_length=63)
+    endpoint_url: str | None = None
+    region: str | None = None
+
+
 class RetentionSettings(BaseSettings):
     """Erasures, and the receipts of them."""
 
@@ -125,6 +180,12 @@ class RetentionSettings(BaseSettings):
         pattern=r"^$|^[^:,]{1,60}:[0-9]{1,5}(,[^:,]{1,60}:[0-9]{1,5})*$",
         description="Where copies of what is erased stay, and for how many days, as `database backups:35,replica:1`: "
         "receipts tell of it.",
+    )
+    replicas: list[ReplicaSettings] = Field(
+        default_factory=list,
+        description="Other buckets with the same keys, where erasures happen too, as JSON: "
+        '`[{"of": "originals", "bucket": "copies", "endpoint_url": "https://...", "region": "eu-west-1"}]`. The '
+        "workers' identity must be one there as well.",
     )
     prove_again_s: float = Field(
         default=3600.0,

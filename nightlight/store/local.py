@@ -93,12 +93,12 @@ class LocalStore:
         """See ObjectStore.erase."""
         there = self.remains(key)
         self.delete(key)
-        return [Removed("", marker=False, request_id="")] * there
+        return there
 
-    def remains(self, key: str) -> int:
+    def remains(self, key: str) -> list[Removed]:
         """See ObjectStore.remains."""
         try:
-            return int(self._path(key).exists())
+            return [Removed("", marker=False, request_id="")] if self._path(key).exists() else []
         except OSError as error:
             raise _failed(error) from error
 

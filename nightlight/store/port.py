@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -12,6 +12,10 @@ from nightlight.errors import StoreUnavailable
 
 # The tag that lifecycle rules go by.
 STATE_TAG = "nightlight-state"
+# What sealing adds to an original (store.seal), in bytes.
+SEAL_BYTES = 16
+# What is stored of an original, and its sealed key, to the original.
+Open = Callable[[bytes, str | None], bytes]
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
 
@@ -100,9 +104,14 @@ class ObjectStore(PutStore, Protocol):
         """
         ...
 
-    def remains(self, key: str) -> int:
-        """Return how much there still is under ``key``, counted like what ``erase`` deletes; raises likewise."""
+    def remains(self, key: str) -> list[Removed]:
+        """Return what there still is under ``key``, as ``erase`` would delete it; raises likewise."""
         ...
+
+
+def as_it_is(data: bytes, _sealed_key: str | None) -> bytes:
+    """Return an original that was not sealed."""
+    return data
 
 
 class PutOnly:

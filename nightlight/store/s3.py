@@ -54,6 +54,11 @@ class S3Store:
 
     def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
         """See ObjectStore.put."""
+        return self._put(key, body, sha256, content_type, cache_control, {})
+
+    def _put(
+        self, key: str, body: BinaryIO, sha256: str, content_type: str, cache_control: str, more: dict[str, Any]
+    ) -> bool:
         body.seek(0)
         try:
             self._client.put_object(
@@ -64,13 +69,14 @@ class S3Store:
                 CacheControl=cache_control,
                 Metadata={_HASH: sha256},
                 IfNoneMatch="*",
+                **more,
             )
         except ClientError as error:
             if _code(error) in _EXISTS:
                 return False
-            raise _failed(error, key) from error
+            raise failed(error, key) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
         return True
 
     def ready(self) -> None:
@@ -83,7 +89,7 @@ class S3Store:
                 message = f"bucket {self._bucket}: {code}"
                 raise StoreUnavailable(message) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """See ObjectStore.get."""
@@ -92,9 +98,9 @@ class S3Store:
             with answer["Body"] as stream:
                 data = stream.read(max_bytes + 1)  # one more tells that there is more
         except ClientError as error:
-            raise _failed(error, key) from error
+            raise failed(error, key) from error
         except (BotoCoreError, OSError) as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
         return checked(key, data, _info(answer), max_bytes)
 
     def head(self, key: str) -> ObjectInfo:
@@ -102,9 +108,9 @@ class S3Store:
         try:
             return _info(self._client.head_object(Bucket=self._bucket, Key=check_key(key)))
         except ClientError as error:
-            raise _failed(error, key) from error
+            raise failed(error, key) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
 
     def delete(self, key: str) -> None:
         """See ObjectStore.delete."""
@@ -112,9 +118,9 @@ class S3Store:
             self._client.delete_object(Bucket=self._bucket, Key=check_key(key))
         except ClientError as error:
             if _code(error) not in _MISSING:
-                raise _failed(error, key) from error
+                raise failed(error, key) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
 
     def restate(self, key: str, state: str) -> None:
         """See ObjectStore.restate."""
@@ -135,9 +141,9 @@ class S3Store:
             tags: Any = {"TagSet": [{"Key": STATE_TAG, "Value": state}]}
             self._client.put_object_tagging(Bucket=self._bucket, Key=key, Tagging=tags)
         except ClientError as error:
-            raise _failed(error, key) from error
+            raise failed(error, key) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
 
     def erase(self, key: str) -> list[Removed]:
         """See ObjectStore.erase."""
@@ -150,19 +156,20 @@ class S3Store:
                 ended = self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
                 removed.append(Removed(upload_id, marker=False, request_id=_request_id(ended)))
         except ClientError as error:
-            raise _failed(error, key) from error
+            raise failed(error, key) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
         return removed
 
-    def remains(self, key: str) -> int:
+    def remains(self, key: str) -> list[Removed]:
         """See ObjectStore.remains."""
         try:
-            return len(self._versions(check_key(key))) + len(self._uploads(key))
+            found = [Removed(version_id, marker, "") for version_id, marker in self._versions(check_key(key))]
+            return found + [Removed(upload_id, marker=False, request_id="") for upload_id in self._uploads(key)]
         except ClientError as error:
-            raise _failed(error, key) from error
+            raise failed(error, key) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
 
     def _versions(self, key: str) -> list[tuple[str, bool]]:
         """Return (version id, whether it is a delete marker) of everything under a key."""
@@ -184,9 +191,9 @@ class S3Store:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
                 yield from (item["Key"] for item in page.get("Contents", []))
         except ClientError as error:
-            raise _failed(error, prefix) from error
+            raise failed(error, prefix) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise unreachable(error) from error
 
 
 def make_client(access: S3Access) -> S3Client:
@@ -227,7 +234,13 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _failed(error: ClientError, key: str) -> NightlightError:
+def unreachable(error: Exception) -> StoreUnavailable:
+    """Return what is ours for a server that does not answer."""
+    return StoreUnavailable(f"{type(error).__name__}: {error}")
+
+
+def failed(error: ClientError, key: str) -> NightlightError:
+    """Return what is ours for what a server answers."""
     code = _code(error)
     message = f"{error.operation_name} {key}: {code}"
     if code in _MISSING:

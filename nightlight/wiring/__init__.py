@@ -8,12 +8,16 @@ imported only there.
 from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
 from nightlight.wiring.service import ServiceHouse, build_service
 from nightlight.wiring.tools import (
+    bucket_names,
     erasing,
     erasures,
     hash_lists,
+    holding,
     importing,
+    keeping,
     lifecycle,
     listening,
+    posture,
     scrapers,
     tracing,
     verdicts,
@@ -22,7 +26,7 @@ from nightlight.wiring.tools import (
 from nightlight.wiring.worker import WorkerHouse, build_worker
 
 __all__ = [
-    "ServiceHouse", "WorkerHouse", "build_catalogue", "build_service", "build_worker", "embedded_catalogue_url",
-    "erasing", "erasures", "hash_lists", "importing", "lifecycle", "listening", "scrapers", "tracing", "verdicts",
-    "walking",
+    "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker",
+    "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
+    "listening", "posture", "scrapers", "tracing", "verdicts", "walking",
 ]  # fmt: skip

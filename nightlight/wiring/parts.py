@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from nightlight.delivery.providers import Provider
     from nightlight.delivery.quotas import Limits, Quotas
     from nightlight.flows.arrive import Arrive
+    from nightlight.flows.erase import Receipts
     from nightlight.settings import RelationSettings
-    from nightlight.store.port import ObjectStore, PutStore
+    from nightlight.store.port import ObjectStore, Open, PutStore
     from nightlight.store.s3 import S3Access
 
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
+VAULT = "vault"
 # A part that does not answer readiness in this state is named by its error code alone.
 _OK = "ok"
 
@@ -55,7 +58,7 @@ def embedded_catalogue_url(data_dir: Path) -> str:
 
 
 def build_store(settings: Settings, bucket: str) -> ObjectStore:
-    """Return the store of one bucket (``originals`` or ``renditions``), with this process's own identity."""
+    """Return the store of one bucket (``originals``, ``renditions`` or ``vault``), with this process's own identity."""
     concern = settings.store
     if concern.kind is StoreKind.LOCAL:
         if settings.general.environment is Environment.PRODUCTION and settings.general.deployment is Deployment.SCALE:
@@ -64,10 +67,50 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
         from nightlight.store.local import LocalStore
 
         return LocalStore(settings.general.data_dir.resolve() / "objects" / bucket)
+    if bucket == VAULT:
+        from nightlight.store.vault import S3Vault
+
+        return S3Vault(concern.vault_bucket, s3_access(settings), lock=concern.vault_lock)
     from nightlight.store.s3 import S3Store
 
     name = concern.originals_bucket if bucket == ORIGINALS else concern.renditions_bucket
     return S3Store(name, s3_access(settings))
+
+
+def sealer(settings: Settings) -> Callable[[bytes], tuple[bytes, str]] | None:
+    """Return what seals originals, None where they are not; raise SettingsRefused."""
+    key = settings.store.seal_public_key
+    if key is None:
+        return None
+    from nightlight.store.seal import Sealer
+
+    return Sealer.parse(key.get_secret_value(), "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY").seal
+
+
+def opener(settings: Settings) -> Open:
+    """Return what opens sealed originals; raise SettingsRefused."""
+    from nightlight.store.seal import Opener
+
+    keys = settings.store.seal_private_keys
+    return Opener.parse(keys.get_secret_value() if keys else None, "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS").open
+
+
+def own_buckets(settings: Settings) -> tuple[str, ...]:
+    """Return the names of Nightlight's own buckets."""
+    return settings.store.originals_bucket, settings.store.renditions_bucket, settings.store.vault_bucket
+
+
+def receipts(settings: Settings) -> Receipts | None:
+    """Return what signs receipts of erasures, None where there is no key for it; raise SettingsRefused."""
+    from nightlight.flows.erase import Receipts
+    from nightlight.policy.signing import SigningKey
+
+    concern = settings.retention
+    if concern.receipt_key is None:
+        return None
+    named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
+    residuals = tuple((what.strip(), int(days)) for what, _, days in named)
+    return Receipts(SigningKey.read(concern.receipt_key), residuals)
 
 
 def s3_access(settings: Settings) -> S3Access:
@@ -103,9 +146,8 @@ def arrive(settings: Settings, catalogue: Catalogue, clock: Clock) -> Arrive:
     from nightlight.flows.arrive import Arrive, refuse_own
     from nightlight.store.foreign import KeyTemplate
 
-    own = (settings.store.originals_bucket, settings.store.renditions_bucket)
     for bucket in settings.source.buckets:
-        refuse_own(bucket, own)
+        refuse_own(bucket, own_buckets(settings))
     templates = {bucket: KeyTemplate(text) for bucket, text in settings.source.buckets.items()}
     return Arrive(catalogue, templates, clock)
 

@@ -22,6 +22,7 @@ from nightlight.flows.declare import Declare
 from nightlight.flows.deliver import Deliver
 from nightlight.flows.erase import Delete
 from nightlight.flows.guard import Guard, Scrapers
+from nightlight.flows.hold import Holds
 from nightlight.flows.intake import Intake
 from nightlight.flows.lend import Lend
 from nightlight.flows.policy_in_use import PolicyInUse
@@ -44,6 +45,7 @@ from nightlight.wiring.parts import (
     quotas,
     readiness_of,
     relations,
+    sealer,
     words,
 )
 
@@ -83,6 +85,7 @@ class ServiceHouse:
     rollout: Rollout
     traces: AskTrace
     arrive: Arrive
+    holds: Holds
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
@@ -140,6 +143,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             settings.worker.requeue_after_s,
             lambda: max(recipe.edge for recipe in policy.current().recipes),
             clock,
+            sealer(settings),
         ),
         delete=Delete(catalogue, clock),
         decide=Decide(policy, watch, counter, decider, relate, guard, clock),
@@ -173,4 +177,5 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
         ),
         traces=AskTrace(catalogue, originals, settings.intake, settings.matching, clock),
         arrive=arrive(settings, catalogue, clock),
+        holds=Holds(catalogue, clock),
     )

@@ -15,24 +15,35 @@ from nightlight.errors import SettingsRefused
 from nightlight.flows.arrive import Backfill
 from nightlight.flows.erase import Delete
 from nightlight.flows.guard import Scrapers
+from nightlight.flows.hold import Holds
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.screen import Search, Verdicts
 from nightlight.flows.trace import Trace
 from nightlight.ids import COPIES
 from nightlight.imaging.rendering import Rendering
+from nightlight.retention.access import BUCKETS, KEEPER, SERVICE, WORKER
 from nightlight.settings import Settings, StoreKind
+from nightlight.store.port import PutOnly
 from nightlight.wiring.parts import (
+    ORIGINALS,
+    VAULT,
     arrive,
     build_catalogue,
+    build_store,
+    own_buckets,
     policy_in_use,
+    receipts,
     s3_access,
+    sealer,
     source_access,
 )
 
 if TYPE_CHECKING:
+    from nightlight.flows.hold import Keep
     from nightlight.flows.lifecycle import Lifecycle
     from nightlight.flows.listen import Listen
     from nightlight.matching.listed import Lists
+    from nightlight.retention.posture import Posture
     from nightlight.store.foreign import Page
     from nightlight.watermark.detect import Looked
 
@@ -115,6 +126,56 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifec
         catalogue.close()
 
 
+def bucket_names(settings: Settings) -> dict[str, str]:
+    """Return the names of Nightlight's own buckets, by what they are for."""
+    return dict(zip(BUCKETS, own_buckets(settings), strict=True))
+
+
+def posture(settings: Settings) -> Posture:
+    """Return what reads and mends what buckets are like; raise SettingsRefused where there are no buckets."""
+    from nightlight.retention.posture import Posture, Wanted
+    from nightlight.store.s3 import make_client
+
+    if settings.store.kind is not StoreKind.S3:
+        message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
+        raise SettingsRefused(message)
+    said = settings.buckets
+    principals = {SERVICE: said.service_principal, WORKER: said.worker_principal, KEEPER: said.keeper_principal}
+    wanted = Wanted(
+        bucket_names(settings),
+        {identity: arn for identity, arn in principals.items() if arn is not None},
+        tls_only=said.tls_only,
+        block_public=said.block_public,
+        kms_key=said.kms_key,
+        log_bucket=said.log_bucket,
+    )
+    return Posture(make_client(s3_access(settings)), wanted)
+
+
+@contextmanager
+def holding(settings: Settings, clock: Clock = system_clock) -> Iterator[Holds]:
+    """Give what places and lists holds."""
+    with erasures(settings) as catalogue:
+        yield Holds(catalogue, clock)
+
+
+@contextmanager
+def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
+    """Give what ends holds, with the identity of whoever keeps the vault."""
+    from nightlight.flows.hold import Keep
+
+    with erasures(settings) as catalogue:
+        yield Keep(
+            catalogue,
+            PutOnly(build_store(settings, ORIGINALS)),
+            build_store(settings, VAULT),
+            receipts(settings),
+            sealer(settings),
+            settings.intake.max_upload_bytes,
+            clock,
+        )
+
+
 @contextmanager
 def importing(settings: Settings, clock: Clock = system_clock) -> Iterator[Backfill]:
     """Give what walks through other buckets."""
@@ -138,7 +199,7 @@ def walking(settings: Settings, uri: str) -> tuple[str, Callable[[dict[str, Any]
     if key.rpartition("/")[2] == "manifest.json":
         inventory = Inventory(foreign, bucket, key)
         bucket, pages = inventory.manifest.source_bucket, inventory.pages
-    refuse_own(bucket, (settings.store.originals_bucket, settings.store.renditions_bucket))
+    refuse_own(bucket, own_buckets(settings))
     return bucket, pages
 
 

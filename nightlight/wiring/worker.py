@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from nightlight.delivery.names import MEDIA_TYPES, Names, object_key
 from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
 from nightlight.delivery.purge import Purge
 from nightlight.errors import NightlightError
-from nightlight.flows.erase import Delete, Erase, Receipts
+from nightlight.flows.erase import Delete, Erase, Replica
+from nightlight.flows.hold import Vault
 from nightlight.flows.intake import Intake
 from nightlight.flows.notify import Notify, signing_key
 from nightlight.flows.policy_in_use import PolicyInUse
@@ -28,18 +29,22 @@ from nightlight.flows.take import Take
 from nightlight.flows.traces import RunTrace
 from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
-from nightlight.policy.signing import SigningKey
 from nightlight.retention.desired import ERASED, most_days
 from nightlight.settings import Settings, require
 from nightlight.store.port import PutOnly
 from nightlight.wiring.parts import (
     ORIGINALS,
     RENDITIONS,
+    VAULT,
     build_catalogue,
     build_store,
     name_key,
+    opener,
     policy_in_use,
     readiness_of,
+    receipts,
+    s3_access,
+    sealer,
     source_access,
 )
 from nightlight.wiring.tools import hash_search, trace_with
@@ -62,6 +67,7 @@ class WorkerHouse:
     erase: Erase
     rename: Rename
     restate: Restate
+    vault: Vault
     take: Take
     notify: Notify
     traces: RunTrace
@@ -110,6 +116,9 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     purge = Purge(hooks.purge_url, token=token, timeout_s=hooks.hook_timeout_s)
 
     rendering = Rendering(settings)
+    again_s = settings.retention.prove_again_s
+    erase = Erase(work, originals, renditions, purge, receipts(settings), again_s, _replicas(settings))
+    open_ = opener(settings)
     return WorkerHouse(
         settings=settings,
         policy=policy,
@@ -126,11 +135,13 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             rendering.render,
             settings.intake,
             hash_search(settings),
+            open_,
         ),
         rendering=rendering,
-        erase=Erase(work, originals, renditions, purge, _receipts(settings), settings.retention.prove_again_s),
+        erase=erase,
         rename=Rename(work, renditions, names, purge),
         restate=Restate(work, originals, renditions),
+        vault=Vault(work, erase, PutOnly(build_store(settings, VAULT)), open_, settings.intake.max_upload_bytes),
         take=_take(settings, policy, work, originals, Delete(catalogue, clock)),
         notify=_notify(settings, catalogue, clock),
         traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
@@ -163,18 +174,30 @@ def _take(settings: Settings, policy: PolicyInUse, work: Work, originals: Object
         settings.worker.requeue_after_s,
         lambda: max(recipe.edge for recipe in policy.current().recipes),
         work.clock,
+        sealer(settings),
     )
     foreign = ForeignBuckets(source_access(settings))
     return Take(work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals)
 
 
-def _receipts(settings: Settings) -> Receipts | None:
-    concern = settings.retention
-    if concern.receipt_key is None:
-        return None
-    named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
-    residuals = tuple((what.strip(), int(days)) for what, _, days in named)
-    return Receipts(SigningKey.read(concern.receipt_key), residuals)
+def _replicas(settings: Settings) -> list[Replica]:
+    """Return the other buckets in which erasures happen too."""
+    if not settings.retention.replicas:
+        return []
+    from nightlight.store.s3 import S3Store
+
+    mine = s3_access(settings)
+    return [
+        Replica(
+            one.of,
+            f"{one.of} replica {one.bucket}",
+            S3Store(
+                one.bucket,
+                replace(mine, endpoint_url=one.endpoint_url or mine.endpoint_url, region=one.region or mine.region),
+            ),
+        )
+        for one in settings.retention.replicas
+    ]
 
 
 def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> Notify:

@@ -234,12 +234,13 @@ def test_killed_at_every_step_it_is_resumed_and_nothing_is_left(catalogue, pair,
             places.catalogue.close()
         assert left(pair, original, rendition_keys) == []
         (receipt,) = receipts(catalogue, image_id, public)
-        assert receipt.objects == 5
+        # Whatever an attempt that was killed had deleted is named too.
+        assert (receipt.objects, receipt.versions) == (5, 12)
         assert all(one["left"] == 0 for one in receipt.payload["objects"])
         if not was_killed:
             break
         step += 1
-    assert kills == 12  # five keys erased and listed, the purge, the end
+    assert kills == 17  # five keys listed, then erased and listed again; the purge, the end
     with catalogue.reading() as tx:
         chain = [open_receipt(envelope, public) for _, envelope in tx.receipts.after(0, limit=1000)]
     assert broken(chain) == []
@@ -281,6 +282,36 @@ def test_a_server_that_keeps_something_is_asked_again_later(catalogue, pair, fol
     assert left(pair, original, rendition_keys) == []
 
 
+def test_replicas_are_erased_too_and_one_that_is_away_keeps_the_erasure_open(catalogue, pair, folder, public):
+    from dataclasses import replace
+
+    from nightlight.flows.erase import Replica
+    from tests.support.services import token
+
+    copies = f"copies-{token()}"
+    pair.owner.create_bucket(Bucket=copies)
+    pair.owner.put_bucket_policy(Bucket=copies, Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/worker"]}, "Action": "s3:*",
+         "Resource": [f"arn:aws:s3:::{copies}", f"arn:aws:s3:::{copies}/*"]}]}))  # fmt: skip
+    image_id, original, rendition_keys = uploaded(catalogue, pair, f"copied-{os.urandom(4).hex()}")
+    pair.owner.put_object(Bucket=copies, Key=original, Body=b"copy")
+    places = Places(pair, url_of(catalogue), folder)
+    access = S3Access(pair.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10)
+    away = replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2)
+    job_id = asked(catalogue, image_id)
+    erase = replace(places.erase, replicas=[Replica("originals", "originals replica", S3Store(copies, away))])
+    assert erase.run(job_id, redelivered=False) == "later"
+    assert receipts(catalogue, image_id, public) == []
+    erase = replace(places.erase, replicas=[Replica("originals", "originals replica", S3Store(copies, access))])
+    assert erase.run(job_id, redelivered=True) == "erased"
+    assert left(pair, original, rendition_keys) == []
+    assert "Contents" not in pair.owner.list_objects_v2(Bucket=copies)
+    (receipt,) = receipts(catalogue, image_id, public)
+    (copy,) = [one for one in receipt.payload["objects"] if one["bucket"] == "originals replica"]
+    assert (copy["key_sha256"], len(copy["versions"])) == (digest(original), 1)
+    pair.owner.delete_bucket(Bucket=copies)
+
+
 class Keeps:
     """The real store, whose deletions do not happen."""
 
@@ -308,7 +339,7 @@ def test_fifty_versions_are_gone_soon(catalogue, pair, folder, record_property):
 def test_erasing_what_is_not_there_is_no_error(pair):
     store = S3Store(pair.originals, S3Access(pair.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10))
     assert store.erase("o/never-there") == []
-    assert store.remains("o/never-there") == 0
+    assert store.remains("o/never-there") == []
     away = S3Store(pair.originals, S3Access("http://127.0.0.1:9", "us-east-1", *identity(S3_WORKER), 1, 1))
     for call in (away.erase, away.remains):
         with pytest.raises(StoreUnavailable):

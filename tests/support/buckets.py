@@ -1,11 +1,11 @@
-"""A pair of buckets of a test's own, on the real S3 server, with the policies of infra/s3."""
+"""Buckets of a test's own, on the real S3 server, with the policies of infra/s3."""
 
 import importlib.util
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.services import S3, S3_OWNER, identity, needed, token
+from tests.support.services import S3, S3_KEEPER, S3_OWNER, identity, needed, token
 
 _SPEC = importlib.util.spec_from_file_location("infra_buckets", Path(__file__).parents[2] / "infra/s3/buckets.py")
 infra_buckets = importlib.util.module_from_spec(_SPEC)
@@ -17,6 +17,7 @@ class Buckets:
     endpoint: str
     originals: str
     renditions: str
+    vault: str
     owner: object
 
 
@@ -25,13 +26,28 @@ def bucket_pair():
     endpoint = needed(S3)
     owner = infra_buckets.client(endpoint, *identity(S3_OWNER))
     mark = token()
-    pair = Buckets(endpoint, f"nightlight-{mark}-originals", f"nightlight-{mark}-renditions", owner)
-    infra_buckets.make_buckets(owner, pair.originals, pair.renditions)
+    names = {what: f"nightlight-{mark}-{what}" for what in ("originals", "renditions", "vault")}
+    pair = Buckets(endpoint, **names, owner=owner)
+    infra_buckets.make_buckets(owner, names)
     try:
         yield pair
     finally:
         for bucket in (pair.originals, pair.renditions):
-            for page in owner.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-                for item in page.get("Contents", []):
-                    owner.delete_object(Bucket=bucket, Key=item["Key"])
+            for page in owner.get_paginator("list_object_versions").paginate(Bucket=bucket):
+                for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                    owner.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
             owner.delete_bucket(Bucket=bucket)
+        _empty_the_vault(pair)
+        owner.delete_bucket(Bucket=pair.vault)
+
+
+def _empty_the_vault(pair):
+    keeper = infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
+    for page in keeper.get_paginator("list_object_versions").paginate(Bucket=pair.vault):
+        for one in page.get("Versions", []):
+            where = {"Bucket": pair.vault, "Key": one["Key"], "VersionId": one["VersionId"]}
+            keeper.put_object_legal_hold(**where, LegalHold={"Status": "OFF"})
+            keeper.delete_object(**where)
+        for one in page.get("DeleteMarkers", []):
+            keeper.delete_object(Bucket=pair.vault, Key=one["Key"], VersionId=one["VersionId"])
+    keeper.close()

@@ -122,6 +122,7 @@ class Scale:
             "NIGHTLIGHT_STORE_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}",
             "NIGHTLIGHT_STORE_ORIGINALS_BUCKET": self.buckets.originals,
             "NIGHTLIGHT_STORE_RENDITIONS_BUCKET": self.buckets.renditions,
+            "NIGHTLIGHT_STORE_VAULT_BUCKET": self.buckets.vault,
             "NIGHTLIGHT_STORE_READ_TIMEOUT_S": "3",
             "NIGHTLIGHT_QUOTAS_REDIS_URL": needed(REDIS),
             "NIGHTLIGHT_QUOTAS_NAMESPACE": self.queue,

@@ -615,6 +615,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listed
+         * @description Return holds.
+         */
+        get: operations["listed_v1_holds_get"];
+        put?: never;
+        /**
+         * Place
+         * @description Hold pictures as evidence: nobody is shown them, and they outlive every erasure in the vault until it ends.
+         */
+        post: operations["place_v1_holds_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{hold_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get
+         * @description Return a hold.
+         */
+        get: operations["get_v1_holds__hold_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{hold_id}/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve
+         * @description Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it.
+         */
+        post: operations["approve_v1_holds__hold_id__approvals_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -640,6 +704,19 @@ export interface components {
             difference: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * ApprovalAnswer
+         * @description Somebody's approval of the end.
+         */
+        ApprovalAnswer: {
+            /** By */
+            by: string;
+            /**
+             * At
+             * @description RFC 3339.
+             */
+            at: string;
         };
         /**
          * ArrivalsAnswer
@@ -993,15 +1070,39 @@ export interface components {
             distance: number | null;
         };
         /**
-         * HoldBody
-         * @description Whether an open report hides the profile.
+         * HoldAnswer
+         * @description A hold as it now stands.
          */
-        HoldBody: {
+        HoldAnswer: {
+            /** Hold Id */
+            hold_id: string;
+            /** Kind */
+            kind: string;
+            /** Reference */
+            reference: string;
             /**
-             * Hold
-             * @description clear or reported.
+             * State
+             * @description placing (not all is in the vault yet), placed or ended.
              */
-            hold: string;
+            state: string;
+            /** Until */
+            until: string | null;
+            /** Approvals */
+            approvals: components["schemas"]["ApprovalAnswer"][];
+            /** Placed By */
+            placed_by: string;
+            /** Created At */
+            created_at: string;
+            /** Ended At */
+            ended_at: string | null;
+        };
+        /**
+         * HoldsAnswer
+         * @description Holds, the newest first; at most a thousand.
+         */
+        HoldsAnswer: {
+            /** Holds */
+            holds: components["schemas"]["HoldAnswer"][];
         };
         /**
          * ImageAnswer
@@ -1468,6 +1569,42 @@ export interface components {
             /** Profile Ids */
             profile_ids: string[];
         };
+        /**
+         * HoldBody
+         * @description What is to be held: a profile's images as they are now, or one image.
+         */
+        service__routes__holds__HoldBody: {
+            /** Profile Id */
+            profile_id?: string | null;
+            /** Image Id */
+            image_id?: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "legal" | "safeguarding";
+            /**
+             * Reference
+             * @description The case's number; no name of a person.
+             */
+            reference: string;
+            /**
+             * Until
+             * @description When it ends by itself; without it approvals end it.
+             */
+            until?: string | null;
+        };
+        /**
+         * HoldBody
+         * @description Whether an open report hides the profile.
+         */
+        service__routes__profiles__HoldBody: {
+            /**
+             * Hold
+             * @description clear or reported.
+             */
+            hold: string;
+        };
         Problem: {
             type: string;
             title: string;
@@ -1634,7 +1771,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["HoldBody"];
+                "application/json": components["schemas"]["service__routes__profiles__HoldBody"];
             };
         };
         responses: {
@@ -2832,6 +2969,169 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ArrivalsAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listed_v1_holds_get: {
+        parameters: {
+            query?: {
+                /** @description Those that have ended too. */
+                ended?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldsAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    place_v1_holds_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["service__routes__holds__HoldBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_v1_holds__hold_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hold_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_v1_holds__hold_id__approvals_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hold_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldAnswer"];
                 };
             };
             /** @description Refused: the problem says why. */

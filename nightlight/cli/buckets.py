@@ -1,0 +1,89 @@
+"""``nightlight buckets``: what buckets must be like, and who may do what with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nightlight.retention.access import IDENTITIES, identity_policy
+from nightlight.retention.posture import Finding, State
+from nightlight.settings import Settings
+
+app = typer.Typer(
+    help="What buckets must be like: closed to the public, versioned, encrypted, over TLS, by least privilege, without "
+    "CORS, logged. Settings come from NIGHTLIGHT_*; the identity must be one that may read and change the buckets.",
+    no_args_is_help=True,
+)
+DIFFERS = 2
+Buckets = Annotated[
+    list[str] | None,
+    typer.Option("--bucket", help="originals, renditions or vault; again for another."),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command()
+def check(bucket: Buckets = None, as_json: JsonFlag = False) -> None:
+    """Show how buckets stand; exits with 2 if anything has drifted. Example: `nightlight buckets check --json`."""
+    from nightlight.wiring import posture
+
+    flow = posture(Settings())
+    _end([one for name in flow.chosen(bucket) for one in flow.check(name)], as_json=as_json)
+
+
+@app.command()
+def fix(
+    bucket: Buckets = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Mend what has drifted, read it back, and show how buckets stand then. Example: `nightlight buckets fix --yes`."""
+    from nightlight.wiring import posture
+
+    flow = posture(Settings())
+    chosen = flow.chosen(bucket)
+    before = [one for name in chosen for one in flow.check(name)]
+    wrong = [one for one in before if one.state is State.DRIFT]
+    if wrong and not as_json:
+        _print(wrong)
+    if wrong and not yes and not typer.confirm(f"Mend {len(wrong)} aspects?"):
+        raise typer.Exit(1)
+    _end([one for name in chosen for one in flow.fix(name)], as_json=as_json)
+
+
+@app.command()
+def policy(
+    identity: Annotated[str, typer.Argument(help="service, worker or keeper.")],
+) -> None:
+    """Print the policy to attach to an identity: what it needs and nothing else.
+
+    Example: `nightlight buckets policy service > service-policy.json`
+    """
+    from nightlight.errors import InvalidInput
+    from nightlight.wiring import bucket_names
+
+    if identity not in IDENTITIES:
+        message = f"an identity is {', '.join(IDENTITIES)}, not {identity!r}"
+        raise InvalidInput(message)
+    typer.echo(json.dumps(identity_policy(identity, bucket_names(Settings())), indent=2))
+
+
+def _end(findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in findings], indent=2))
+    else:
+        _print(findings)
+    raise typer.Exit(DIFFERS if any(one.state is State.DRIFT for one in findings) else 0)
+
+
+def _print(findings: list[Finding]) -> None:
+    table = Table("bucket", "what", "state", "is", "should be")
+    for one in findings:
+        should = one.wanted if one.state is not State.OK else ""
+        table.add_row(one.bucket, one.aspect, one.state.value, one.there, should)
+    Console(highlight=False, markup=False).print(table)

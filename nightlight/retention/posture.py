@@ -1,0 +1,262 @@
+"""What a bucket must be like: closed to the public, versioned, encrypted, over TLS, by least privilege, without CORS.
+
+Every aspect is read, compared by what it means and, if asked for, put and read back: a server may take what it does not
+do. What a server does not have at all is said to be unsupported, not to be right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightlight.errors import NotFound, StoreDenied, StoreUnavailable
+from nightlight.retention.access import VAULT, bucket_policy, canonical
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_UNSUPPORTED = frozenset({"NotImplemented", "MethodNotAllowed", "InvalidRequest", "XNotImplemented", "501", "405"})
+_DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_ABSENT = frozenset(
+    {
+        "NoSuchPublicAccessBlockConfiguration", "OwnershipControlsNotFoundError", "NoSuchBucketPolicy",
+        "ServerSideEncryptionConfigurationNotFoundError", "NoSuchCORSConfiguration", "NoSuchEncryptionConfiguration",
+        "ObjectLockConfigurationNotFoundError", "404", "NoSuchConfiguration",
+    }
+)  # fmt: skip
+_PROBE = "nightlight-probe/"
+
+
+class State(StrEnum):
+    """How one aspect of a bucket stands."""
+
+    OK = "ok"
+    DRIFT = "drift"
+    UNSUPPORTED = "unsupported"
+    NOT_ASKED = "not asked for"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What buckets are to be like. ``kms_key`` None is for the server's own keys; ``log_bucket`` None for no logs.
+
+    ``block_public`` False is for servers that take every policy and every writer for public: they only ignore ACLs.
+    """
+
+    names: Mapping[str, str]
+    principals: Mapping[str, str]
+    tls_only: bool = True
+    block_public: bool = True
+    kms_key: str | None = None
+    log_bucket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One aspect of one bucket: how it stands, what is there and what is wanted, in words."""
+
+    bucket: str
+    aspect: str
+    state: State
+    there: str
+    wanted: str
+
+
+class Posture:
+    """Reads and mends what buckets are like, by whoever may change that."""
+
+    def __init__(self, client: S3Client, wanted: Wanted) -> None:
+        """Use ``client`` for the buckets of ``wanted``."""
+        self._client, self._wanted = client, wanted
+
+    def chosen(self, buckets: Sequence[str] | None) -> list[str]:
+        """Return the buckets that are named, all where none is; raises NotFound."""
+        unknown = sorted(set(buckets or ()) - set(self._wanted.names))
+        if unknown:
+            message = f"no bucket '{unknown[0]}'; there are {', '.join(self._wanted.names)}"
+            raise NotFound(message)
+        return list(buckets or self._wanted.names)
+
+    def check(self, bucket: str) -> list[Finding]:
+        """Return how each aspect of a bucket (``originals``, ...) stands; raises StoreDenied or StoreUnavailable."""
+        return [self._finding(one, bucket) for one in _ASPECTS]
+
+    def fix(self, bucket: str) -> list[Finding]:
+        """Mend what differs and can be mended, one aspect after the other; return how it stands then."""
+        name = self._wanted.names[bucket]
+        for one in _ASPECTS:
+            if one.put is not None and self._finding(one, bucket).state is State.DRIFT:
+                try:
+                    one.put(self._client, name, one.want(self._wanted, bucket))
+                except ClientError as error:
+                    if _code(error) not in _UNSUPPORTED:
+                        raise _failed(error, name) from error
+                except BotoCoreError as error:
+                    raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        return self.check(bucket)
+
+    def _finding(self, aspect: _Aspect, bucket: str) -> Finding:
+        name, want = self._wanted.names[bucket], aspect.want(self._wanted, bucket)
+        if want is None:
+            return Finding(bucket, aspect.name, State.NOT_ASKED, "", "")
+        try:
+            there = aspect.read(self._client, name)
+        except KeyError:  # it answered another question: Ceph lists a bucket where it does not know what is asked
+            return Finding(bucket, aspect.name, State.UNSUPPORTED, "the server does not know it", _said(want))
+        except ClientError as error:
+            code = _code(error)
+            if code in _UNSUPPORTED:
+                return Finding(bucket, aspect.name, State.UNSUPPORTED, code, _said(want))
+            if code not in _ABSENT:
+                raise _failed(error, name) from error
+            there = None
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        same = canonical(there) == canonical(want)
+        state = State.OK if same else State.DRIFT
+        return Finding(bucket, aspect.name, state, _said(there), _said(want))
+
+
+@dataclass(frozen=True, slots=True)
+class _Aspect:
+    """How an aspect is read and put, and what is wanted of it: None where nothing is."""
+
+    name: str
+    read: Callable[[Any, str], Any]
+    put: Callable[[Any, str, Any], Any] | None
+    want: Callable[[Wanted, str], Any]
+
+
+def _encryption(client: Any, name: str) -> Any:
+    """Return the default encryption, and whether an object really has it: servers say yes and do not."""
+    rules = client.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    by = rules[0]["ApplyServerSideEncryptionByDefault"]
+    key = f"{_PROBE}{secrets.token_hex(8)}"
+    put = client.put_object(Bucket=name, Key=key, Body=b"")
+    head = client.head_object(Bucket=name, Key=key)
+    more = {"VersionId": put["VersionId"]} if "VersionId" in put else {}
+    client.delete_object(Bucket=name, Key=key, **more)
+    return {"by": by.get("KMSMasterKeyID") or by["SSEAlgorithm"], "objects": "ServerSideEncryption" in head}
+
+
+def _put_encryption(client: Any, name: str, want: Any) -> None:
+    by = (
+        {"SSEAlgorithm": "AES256"}
+        if want["by"] == "AES256"
+        else {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": want["by"]}
+    )
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": by, "BucketKeyEnabled": "KMSMasterKeyID" in by}]}
+    client.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=rules)
+
+
+def _cors(client: Any, name: str) -> Any:
+    try:
+        rules = client.get_bucket_cors(Bucket=name)["CORSRules"]
+    except ClientError as error:
+        if _code(error) in _ABSENT:
+            return "none"
+        raise
+    return f"{len(rules)} rules"
+
+
+def _logging(client: Any, name: str) -> Any:
+    found = client.get_bucket_logging(Bucket=name).get("LoggingEnabled")
+    return found and {"bucket": found["TargetBucket"], "prefix": found["TargetPrefix"]}
+
+
+def _put_logging(client: Any, name: str, want: Any) -> None:
+    target = {"TargetBucket": want["bucket"], "TargetPrefix": want["prefix"]}
+    client.put_bucket_logging(Bucket=name, BucketLoggingStatus={"LoggingEnabled": target})
+
+
+_ASPECTS = (
+    _Aspect(
+        "public access",
+        lambda client, name: client.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"],
+        lambda client, name, want: client.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=want),
+        lambda wanted, _bucket: {
+            "BlockPublicAcls": wanted.block_public,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": wanted.block_public,
+            "RestrictPublicBuckets": wanted.block_public,
+        },
+    ),
+    _Aspect(
+        "ownership",
+        lambda client, name: client.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"][0][
+            "ObjectOwnership"
+        ],
+        lambda client, name, want: client.put_bucket_ownership_controls(
+            Bucket=name, OwnershipControls={"Rules": [{"ObjectOwnership": want}]}
+        ),
+        lambda _wanted, _bucket: "BucketOwnerEnforced",
+    ),
+    _Aspect(
+        "versioning",
+        lambda client, name: client.get_bucket_versioning(Bucket=name).get("Status", "off"),
+        lambda client, name, want: client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": want}),
+        lambda _wanted, _bucket: "Enabled",
+    ),
+    _Aspect(
+        "encryption",
+        _encryption,
+        _put_encryption,
+        lambda wanted, _bucket: {"by": wanted.kms_key or "AES256", "objects": True},
+    ),
+    _Aspect(
+        "policy",
+        lambda client, name: json.loads(client.get_bucket_policy(Bucket=name)["Policy"]),
+        lambda client, name, want: client.put_bucket_policy(Bucket=name, Policy=json.dumps(want)),
+        lambda wanted, bucket: (
+            bucket_policy(bucket, wanted.names, wanted.principals, tls_only=wanted.tls_only)
+            if wanted.principals or wanted.tls_only
+            else None
+        ),
+    ),
+    _Aspect(
+        "cors",
+        _cors,
+        lambda client, name, _want: client.delete_bucket_cors(Bucket=name),
+        lambda _wanted, _bucket: "none",
+    ),
+    _Aspect(
+        "access logs",
+        _logging,
+        _put_logging,
+        lambda wanted, bucket: (
+            wanted.log_bucket and {"bucket": wanted.log_bucket, "prefix": f"{wanted.names[bucket]}/"}
+        ),
+    ),
+    _Aspect(
+        "object lock",
+        lambda client, name: client.get_object_lock_configuration(Bucket=name)["ObjectLockConfiguration"][
+            "ObjectLockEnabled"
+        ],
+        None,  # a bucket is made with it or never has it
+        lambda _wanted, bucket: "Enabled" if bucket == VAULT else None,
+    ),
+)
+
+
+def _said(value: Any) -> str:
+    """Return a value in a line; a policy by the hash of what it means."""
+    if isinstance(value, dict) and "Statement" in value:
+        digest = hashlib.sha256(repr(canonical(value)).encode()).hexdigest()[:12]
+        return f"{len(value['Statement'])} statements ({digest})"
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _failed(error: ClientError, name: str) -> StoreDenied | StoreUnavailable:
+    message = f"{name}: {error.operation_name}: {_code(error)}"
+    return StoreDenied(message) if _code(error) in _DENIED else StoreUnavailable(message)

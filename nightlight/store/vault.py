@@ -1,0 +1,57 @@
+"""The vault: another bucket, for what is under a legal or safeguarding hold. Neither service nor renderer can read it.
+
+Where the server has object lock every object is put under a legal hold, and nobody can delete it until whoever keeps
+the vault has lifted that.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import BinaryIO
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightlight.store.port import Removed, check_key
+from nightlight.store.s3 import S3Access, S3Store, failed, unreachable
+
+_BLOCK = 1 << 20
+
+
+class S3Vault(S3Store):
+    """A bucket whose objects are put under a legal hold, unless ``lock`` is False."""
+
+    def __init__(self, bucket: str, access: S3Access, *, lock: bool) -> None:
+        """Use ``bucket`` as ``access`` says; nothing is connected yet."""
+        super().__init__(bucket, access)
+        self._lock_objects = lock
+
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+        """See ObjectStore.put."""
+        if not self._lock_objects:
+            return super().put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
+        # S3 takes objects with a lock only if it can check their bytes.
+        digest = hashlib.md5(usedforsecurity=False)
+        body.seek(0)
+        while block := body.read(_BLOCK):
+            digest.update(block)
+        locked = {
+            "ObjectLockLegalHoldStatus": "ON",
+            "ContentMD5": base64.b64encode(digest.digest()).decode(),
+        }
+        return self._put(key, body, sha256, content_type, cache_control, locked)
+
+    def erase(self, key: str) -> list[Removed]:
+        """See ObjectStore.erase: the legal hold on every version is lifted first."""
+        if self._lock_objects:
+            try:
+                for version_id, marker in self._versions(check_key(key)):
+                    if not marker:
+                        self._client.put_object_legal_hold(
+                            Bucket=self._bucket, Key=key, VersionId=version_id, LegalHold={"Status": "OFF"}
+                        )
+            except ClientError as error:
+                raise failed(error, key) from error
+            except BotoCoreError as error:
+                raise unreachable(error) from error
+        return super().erase(key)

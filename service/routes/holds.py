@@ -1,0 +1,120 @@
+"""``/v1/holds``: legal and safeguarding holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from nightlight.catalogue.holds import Hold
+from nightlight.delivery.access import Scope
+from nightlight.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, ImageId, parse_profile_id
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, requires
+
+router = APIRouter(prefix="/v1/holds", tags=["holds"], route_class=ScopedRoute)
+
+HoldIdPath = Annotated[str, Path(pattern=IMAGE_ID_PATTERN)]
+
+
+class HoldBody(BaseModel):
+    """What is to be held: a profile's images as they are now, or one image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile_id: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = None
+    image_id: Annotated[str, Field(pattern=IMAGE_ID_PATTERN)] | None = None
+    kind: Literal["legal", "safeguarding"]
+    reference: str = Field(min_length=1, max_length=200, description="The case's number; no name of a person.")
+    until: AwareDatetime | None = Field(
+        default=None, description="When it ends by itself; without it approvals end it."
+    )
+
+
+class ApprovalAnswer(BaseModel):
+    """Somebody's approval of the end."""
+
+    by: str
+    at: str = Field(description="RFC 3339.")
+
+
+class HoldAnswer(BaseModel):
+    """A hold as it now stands."""
+
+    hold_id: str
+    kind: str
+    reference: str
+    state: str = Field(description="placing (not all is in the vault yet), placed or ended.")
+    until: str | None
+    approvals: list[ApprovalAnswer]
+    placed_by: str
+    created_at: str
+    ended_at: str | None
+
+
+class HoldsAnswer(BaseModel):
+    """Holds, the newest first; at most a thousand."""
+
+    holds: list[HoldAnswer]
+
+
+@router.post("", status_code=201)
+@requires(Scope.VAULT)
+def place(request: Request, body: HoldBody) -> HoldAnswer:
+    """Hold pictures as evidence: nobody is shown them, and they outlive every erasure in the vault until it ends."""
+    house: ServiceHouse = request.app.state.house
+    made = house.holds.place(
+        profile_id=parse_profile_id(body.profile_id) if body.profile_id is not None else None,
+        image_id=ImageId(body.image_id) if body.image_id is not None else None,
+        kind=body.kind,
+        reference=body.reference,
+        until=body.until.astimezone(UTC) if body.until is not None else None,
+        actor=caller(request).subject,
+    )
+    return _answer(made)
+
+
+@router.get("")
+@requires(Scope.VAULT)
+def listed(
+    request: Request, *, ended: Annotated[bool, Query(description="Those that have ended too.")] = False
+) -> HoldsAnswer:
+    """Return holds."""
+    house: ServiceHouse = request.app.state.house
+    return HoldsAnswer(holds=[_answer(one) for one in house.holds.listed(ended=ended)])
+
+
+@router.get("/{hold_id}")
+@requires(Scope.VAULT)
+def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
+    """Return a hold."""
+    house: ServiceHouse = request.app.state.house
+    return _answer(house.holds.get(hold_id))
+
+
+@router.post("/{hold_id}/approvals", status_code=201)
+@requires(Scope.VAULT)
+def approve(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
+    """Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it."""
+    house: ServiceHouse = request.app.state.house
+    return _answer(house.holds.approve(hold_id, actor=caller(request).subject))
+
+
+def _answer(hold: Hold) -> HoldAnswer:
+    return HoldAnswer(
+        hold_id=hold.hold_id,
+        kind=hold.kind,
+        reference=hold.reference,
+        state=hold.state,
+        until=_when(hold.until),
+        approvals=[ApprovalAnswer(**one) for one in hold.approvals],
+        placed_by=hold.placed_by,
+        created_at=hold.created_at.isoformat(),
+        ended_at=_when(hold.ended_at),
+    )
+
+
+def _when(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None

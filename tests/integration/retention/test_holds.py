@@ -1,0 +1,335 @@
+"""A hold outlives the erasure of the rest: on the real S3 server, with object lock, by three identities."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from nightlight.catalogue import images
+from nightlight.catalogue.holds import ENDED, PLACED, PLACING
+from nightlight.catalogue.profiles import Declaration
+from nightlight.cli import keys
+from nightlight.delivery.names import Names
+from nightlight.delivery.purge import Purge
+from nightlight.errors import InvalidInput, NotFound
+from nightlight.flows.erase import Receipts
+from nightlight.flows.hold import Holds, Keep, Vault
+from nightlight.flows.revoke import Rename
+from nightlight.flows.work import Work
+from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.retention.receipt import broken, open_receipt
+from nightlight.store.port import as_it_is
+from nightlight.store.s3 import S3Access, S3Store
+from nightlight.store.seal import Opener, Sealer, generate
+from nightlight.store.vault import S3Vault
+from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
+from tests.support import pictures
+from tests.support.buckets import bucket_pair, infra_buckets
+from tests.support.house import Switch
+from tests.support.services import S3_KEEPER, S3_SERVICE, S3_WORKER, identity, token
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with bucket_pair() as made:
+        yield made
+
+
+@pytest.fixture
+def house(house_, pair, tmp_path):  # noqa: F811
+    """The house over real buckets: the service puts originals, the workers put into the vault, the keeper ends holds."""
+    keys.init(tmp_path)
+
+    def access(who):
+        return S3Access(pair.endpoint, "us-east-1", *identity(who), 2, 10)
+
+    worker, service = access(S3_WORKER), access(S3_SERVICE)
+    house_.originals = Switch(S3Store(pair.originals, worker))
+    house_.renditions = Switch(S3Store(pair.renditions, worker))
+    house_.receipts = Receipts(SigningKey.read(tmp_path / "keys" / "receipts.private.jwk.json"), ())
+    house_.public = PublicKeys.read(tmp_path / "keys" / "receipts.jwks.json")
+    house_.__post_init__()
+    object.__setattr__(house_.intake, "originals", S3Store(pair.originals, service))
+    house_.vault_store = S3Vault(pair.vault, worker, lock=True)
+    work = Work(house_.catalogue, house_.limits, house_.clock)
+    house_.holds = Holds(house_.catalogue, house_.clock)
+    house_.vault = Vault(work, house_.erase, house_.vault_store, as_it_is, 10_000_000)
+    house_.rename = Rename(work, house_.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
+    house_.keep = Keep(
+        house_.catalogue, S3Store(pair.originals, access(S3_KEEPER)), S3Vault(pair.vault, access(S3_KEEPER), lock=True),
+        house_.receipts, None, 10_000_000, house_.clock,
+    )  # fmt: skip
+    return house_
+
+
+def deliver(house):
+    """Run every job that waits, whatever it is."""
+    house.relay.run_once()
+    sent, house.sent[:] = list(house.sent), []
+    run = {
+        "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.vault": house.vault.run,
+        "nightlight.prove": house.erase.prove, "nightlight.rename": house.rename.run, "nightlight.restate": house.restate.run,
+    }  # fmt: skip
+    return sorted(run[task](job_id, redelivered=False) for task, job_id in sent)
+
+
+def keys_of(pair, bucket):
+    found = pair.owner if bucket != pair.vault else infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
+    return sorted(one["Key"] for one in found.list_objects_v2(Bucket=bucket).get("Contents", []))
+
+
+def place(house, **asked):
+    given = {"kind": "legal", "reference": "case-1", "until": None, "actor": "officer", **asked}
+    return house.holds.place(**given)
+
+
+@pytest.fixture
+def who(house):
+    name = f"h-{token()}"
+    house.declare.declare(name, Declaration("age_13_15", "verified", "eu", "connections"), follow_band=False, actor="t")
+    return name
+
+
+@pytest.fixture
+def two(house, who, pair):
+    """A picture that was replaced and one that is shown, and what the buckets hold of them."""
+    made = []
+    for seed in (1, 2):
+        made.append(house.upload(who, pictures.jpeg(200, 200, seed=seed)).image_id)
+        assert "ready" in deliver(house)
+    return made
+
+
+def receipts(house, image_id):
+    with house.catalogue.reading() as tx:
+        return [open_receipt(one, house.public) for one in tx.receipts.of_image(image_id)]
+
+
+def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_erasure_of_the_rest(
+    house, who, two, pair
+):
+    with house.catalogue.reading() as tx:
+        originals = [tx.images.get(one).original_key for one in two]
+    before, others = len(keys_of(pair, pair.renditions)), keys_of(pair, pair.vault)
+    hold = place(house, image_id=two[1])
+    assert hold.state == PLACING
+    with house.catalogue.reading() as tx:
+        assert tx.profiles.get(who).current_image_id is None  # at once: the placeholder
+    assert deliver(house) == ["vaulted"]
+    assert house.holds.get(hold.hold_id).state == PLACED
+    assert house.state(two[1]) == images.HELD
+    assert originals[1] not in keys_of(pair, pair.originals)
+    moved = before - len(keys_of(pair, pair.renditions))
+    assert moved >= 3
+    kept = [key for key in keys_of(pair, pair.vault) if key not in others]
+    assert len(kept) == moved + 1
+    assert not any(who in key or two[1] in key for key in kept)
+
+    house.delete.profile(who, actor="t")
+    assert deliver(house) == ["erased", "erased"]
+    assert [key for key in originals if key in keys_of(pair, pair.originals)] == []
+    assert set(kept) <= set(keys_of(pair, pair.vault))
+    (free,), (held,) = receipts(house, two[0]), receipts(house, two[1])
+    assert free.residuals == []
+    assert held.residuals == [{"what": "hold", "until": "it is ended"}]
+    for key in kept:  # nobody can delete it while the lock is on
+        versions = infra_buckets.client(pair.endpoint, *identity(S3_KEEPER)).list_object_versions(
+            Bucket=pair.vault, Prefix=key
+        )["Versions"]
+        for version in versions:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                pair.owner.delete_object(Bucket=pair.vault, Key=key, VersionId=version["VersionId"])
+
+    assert house.keep.end_due() == []
+    house.holds.approve(hold.hold_id, actor="officer")
+    assert house.keep.end_due() == []
+    with pytest.raises(InvalidInput, match="another person"):
+        house.holds.approve(hold.hold_id, actor="officer")
+    house.holds.approve(hold.hold_id, actor="judge")
+    assert [one.hold_id for one in house.keep.end_due()] == [hold.hold_id]
+    assert [key for key in kept if key in keys_of(pair, pair.vault)] == []
+    _, ended = receipts(house, two[1])
+    assert (ended.kind, ended.objects, ended.versions, ended.residuals) == ("hold ended", moved + 1, moved + 1, [])
+    with house.catalogue.reading() as tx:
+        chain = [open_receipt(one, house.public) for _, one in tx.receipts.after(0, limit=100)]
+    assert not [one for one in broken(chain) if "left" in one and "left out" not in one]
+    with pytest.raises(NotFound):
+        house.holds.approve(hold.hold_id, actor="third")
+    assert house.keep.end_due() == []
+
+
+def test_a_hold_that_ends_by_its_date_puts_the_picture_back(house, who, two, pair):
+    hold = place(house, profile_id=who, until=house.clock() + timedelta(days=30))
+    assert deliver(house) == ["vaulted", "vaulted"]
+    assert {house.state(one) for one in two} == {images.HELD}
+    house.clock.forward(days=29)
+    assert house.keep.end_due() == []
+    house.clock.forward(days=1)
+    assert [one.hold_id for one in house.keep.end_due()] == [hold.hold_id]
+    for _ in range(4):
+        deliver(house)
+    assert sorted(house.state(one) for one in two) == [images.READY, images.SUPERSEDED]
+    with house.catalogue.reading() as tx:
+        assert tx.profiles.get(who).current_image_id == two[1]
+        names = {name for name, _ in tx.images.rendition_names(two[1])}
+        assert not names & tx.revocations.names()
+    assert receipts(house, two[1]) == []
+    house.delete.profile(who, actor="t")
+    assert deliver(house) == ["erased", "erased"]
+
+
+def test_two_holds_on_one_picture_and_the_second_keeps_it(house, who, two, pair):
+    first = place(house, image_id=two[1], until=house.clock() + timedelta(days=1))
+    assert deliver(house) == ["vaulted"]
+    second = place(house, image_id=two[1], kind="safeguarding", until=house.clock() + timedelta(days=2))
+    assert second.state == PLACING
+    assert house.holds.get(second.hold_id).state == PLACED  # it is there already
+    kept = keys_of(pair, pair.vault)
+    house.clock.forward(days=1)
+    assert [one.hold_id for one in house.keep.end_due()] == [first.hold_id]
+    assert house.state(two[1]) == images.HELD
+    assert keys_of(pair, pair.vault) == kept
+    house.clock.forward(days=1)
+    house.keep.end_due()
+    assert house.state(two[1]) == images.PENDING
+    assert house.holds.get(second.hold_id).state == ENDED
+    assert {one.hold_id for one in house.holds.listed(ended=True)} >= {first.hold_id, second.hold_id}
+    assert not {one.hold_id for one in house.holds.listed()} & {first.hold_id, second.hold_id}
+
+
+def test_an_erasure_waits_until_the_hold_has_what_it_covers(house, who, two, pair):
+    place(house, profile_id=who)
+    house.delete.profile(who, actor="t")
+    house.relay.run_once()
+    sent, house.sent[:] = list(house.sent), []
+    erasing = [job_id for task, job_id in sent if task == "nightlight.erase"]
+    assert [house.erase.run(job_id, redelivered=False) for job_id in erasing] == ["later", "later"]
+    for task, job_id in sent:
+        if task == "nightlight.vault":
+            assert house.vault.run(job_id, redelivered=False) == "vaulted"
+    house.clock.forward(hours=1)
+    assert [house.erase.run(job_id, redelivered=True) for job_id in erasing] == ["erased", "erased"]
+    with house.catalogue.reading() as tx:
+        assert all(len(tx.holds.vault(one)) >= 4 for one in two)
+
+
+def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(house, who, pair):
+    image = house.upload(who, pictures.jpeg(200, 200))
+    house.relay.run_once()
+    ((_, render),) = house.sent
+    house.sent.clear()
+    real = house.render.pipeline
+
+    def meanwhile(*asked):
+        place(house, image_id=image.image_id)
+        return real(*asked)
+
+    object.__setattr__(house.render, "pipeline", meanwhile)
+    assert house.render.run(render, redelivered=False) == "deleted"
+    assert house.state(image.image_id) == images.HELD
+    assert deliver(house) == ["vaulted"]
+    with house.catalogue.reading() as tx:
+        (kept,) = tx.holds.vault(image.image_id)
+        planned = tx.jobs.planned_keys(image.image_id)
+    assert kept.bucket == "originals"
+    assert planned
+    assert not set(planned) & set(keys_of(pair, pair.renditions))
+
+
+def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, pair):
+    """Whatever call it was that it did not come back from."""
+    from nightlight.errors import LeaseLost
+
+    hold = place(house, image_id=two[1])
+    house.relay.run_once()
+    ((_, job_id),) = [one for one in house.sent if one[0] == "nightlight.vault"]
+    house.sent.clear()
+    stores = (house.erase.originals, house.erase.renditions, house.vault_store)
+    step, ending = 0, "lost"
+    while ending == "lost":
+        step += 1
+        calls = iter(range(1000))
+
+        def stepped(store, calls=calls, step=step):
+            class Stepped:
+                def __getattr__(self, name):
+                    def call(*arguments, **named):
+                        if next(calls) == step:
+                            raise LeaseLost("killed")
+                        return getattr(store, name)(*arguments, **named)
+
+                    return call
+
+            return Stepped()
+
+        object.__setattr__(house.erase, "originals", stepped(stores[0]))
+        object.__setattr__(house.erase, "renditions", stepped(stores[1]))
+        object.__setattr__(house.vault, "vault", stepped(stores[2]))
+        ending = house.vault.run(job_id, redelivered=True) if step < 100 else "never"
+        house.limits.__dict__["max_attempts"] = 1000
+    object.__setattr__(house.erase, "originals", stores[0])
+    object.__setattr__(house.erase, "renditions", stores[1])
+    assert ending == "vaulted"
+    assert step > 8
+    assert house.holds.get(hold.hold_id).state == PLACED
+    with house.catalogue.reading() as tx:
+        kept = tx.holds.vault(two[1])
+        names = tx.images.rendition_names(two[1])
+        assert tx.images.get(two[1]).original_key not in keys_of(pair, pair.originals)
+    assert len(kept) == len(names) + 1
+    keeper = infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
+    for one in kept:
+        assert len(keeper.get_object(Bucket=pair.vault, Key=one.vault_key)["Body"].read()) == one.bytes
+    keeper.close()
+
+
+def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_comes_back(house, who, pair):
+    private, public = generate()
+    seal, open_ = Sealer.parse(f"s1:{public}", "x").seal, Opener.parse(f"s1:{private}", "x").open
+    object.__setattr__(house.intake, "seal", seal)
+    object.__setattr__(house.render, "open_", open_)
+    object.__setattr__(house.vault, "open_", open_)
+    object.__setattr__(house.keep, "seal", seal)
+    data = pictures.jpeg(200, 200)
+    image = house.upload(who, data)
+    deliver(house)
+    place(house, image_id=image.image_id, until=house.clock() + timedelta(days=1))
+    deliver(house)
+    with house.catalogue.reading() as tx:
+        original = next(one for one in tx.holds.vault(image.image_id) if one.bucket == "originals")
+    assert house.keep.vault.get(original.vault_key, max_bytes=1_000_000).data == data
+    house.clock.forward(days=2)
+    house.keep.end_due()
+    for _ in range(3):
+        deliver(house)
+    assert house.state(image.image_id) == images.READY
+    with house.catalogue.reading() as tx:
+        again = tx.images.get(image.image_id)
+    assert again.sealed_key not in {None, image.sealed_key}
+    assert open_(house.originals.store.get(again.original_key, max_bytes=1_000_000).data, again.sealed_key) == data
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"kind": "whim"},
+        {"until": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"image_id": "0" * 32, "profile_id": "x"},
+        {"profile_id": None},
+    ],
+)
+def test_what_is_no_hold_is_refused(house, who, asked):
+    with pytest.raises(InvalidInput):
+        place(house, **{"profile_id": who, **asked})
+
+
+def test_a_hold_on_nothing_is_not_found(house, who):
+    for asked in ({"profile_id": who}, {"profile_id": "nobody"}, {"image_id": "0" * 32}):
+        with pytest.raises(NotFound):
+            place(house, **asked)
+    with pytest.raises(NotFound):
+        house.holds.get("0" * 32)
+    with pytest.raises(NotFound):
+        house.holds.approve("0" * 32, actor="t")

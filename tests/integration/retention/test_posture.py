@@ -1,0 +1,188 @@
+"""What buckets must be like, on the real server; and that nobody can do there what is not theirs to do."""
+
+import itertools
+import json
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+
+from nightlight.errors import NotFound, StoreDenied, StoreUnavailable
+from nightlight.retention.access import BUCKETS, GRANTS, IDENTITIES, bucket_policy, canonical, identity_policy
+from nightlight.retention.posture import Posture, State, Wanted
+from tests.support.buckets import bucket_pair, infra_buckets
+from tests.support.services import S3_KEEPER, S3_SERVICE, S3_WORKER, identity
+
+pytestmark = pytest.mark.integration
+NAMES = {bucket: f"b-{bucket}" for bucket in BUCKETS}
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with bucket_pair() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def clients(pair):
+    found = {name: infra_buckets.client(pair.endpoint, *identity(who)) for name, who in
+             (("service", S3_SERVICE), ("worker", S3_WORKER), ("keeper", S3_KEEPER))}  # fmt: skip
+    yield SimpleNamespace(**found)
+    for one in found.values():
+        one.close()
+
+
+def names(pair):
+    return {"originals": pair.originals, "renditions": pair.renditions, "vault": pair.vault}
+
+
+def posture(pair, **changed):
+    principals = {who: f"arn:aws:iam:::user/{who}" for who in IDENTITIES}
+    return Posture(pair.owner, Wanted(names(pair), principals, **{"tls_only": False, "block_public": False, **changed}))
+
+
+def states(findings):
+    return {one.aspect: one.state for one in findings}
+
+
+def refused(call, **named):
+    with pytest.raises(ClientError) as told:
+        call(**named)
+    assert told.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_what_is_made_is_found_wanting_mended_and_found_right(pair):
+    flow = posture(pair)
+    before = states(flow.check("originals"))
+    assert before["policy"] is State.OK
+    assert before["versioning"] is State.DRIFT
+    after = states(flow.fix("originals"))
+    assert after["public access"] is State.OK
+    assert after["versioning"] is State.OK
+    assert after["cors"] is State.OK
+    assert after["object lock"] is State.NOT_ASKED
+    assert State.OK not in {after["ownership"], after["encryption"]}  # what Ceph has not is not said to be right
+    assert states(flow.check("vault"))["object lock"] is State.OK
+
+
+def test_what_somebody_changes_is_drift_and_is_mended(pair):
+    flow = posture(pair)
+    flow.fix("renditions")
+    pair.owner.put_bucket_cors(
+        Bucket=pair.renditions, CORSConfiguration={"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
+    )
+    pair.owner.put_bucket_versioning(Bucket=pair.renditions, VersioningConfiguration={"Status": "Suspended"})
+    opened = bucket_policy("renditions", names(pair), {"service": "arn:aws:iam:::user/service"}, tls_only=False)
+    pair.owner.put_bucket_policy(Bucket=pair.renditions, Policy=json.dumps(opened))
+    drift = {one.aspect: one for one in flow.check("renditions") if one.state is State.DRIFT}
+    assert {"cors", "versioning", "policy"} <= drift.keys()
+    assert (drift["cors"].there, drift["cors"].wanted) == ("1 rules", "none")
+    after = states(flow.fix("renditions"))
+    assert {after[name] for name in ("cors", "versioning", "policy")} == {State.OK}
+
+
+def test_a_vault_without_object_lock_is_drift_that_cannot_be_mended(pair):
+    flow = Posture(
+        pair.owner, Wanted({**names(pair), "vault": pair.renditions}, {}, tls_only=False, block_public=False)
+    )
+    assert states(flow.fix("vault"))["object lock"] is State.DRIFT
+
+
+def test_the_services_key_cannot_read_an_original(pair, clients):
+    """Not the one that it put, nor one that a worker put; nor list, delete or give itself the right."""
+    clients.service.put_object(Bucket=pair.originals, Key="o/mine", Body=b"picture")
+    clients.worker.put_object(Bucket=pair.originals, Key="o/other", Body=b"picture")
+    for key in ("o/mine", "o/other"):
+        refused(clients.service.get_object, Bucket=pair.originals, Key=key)
+        refused(clients.service.delete_object, Bucket=pair.originals, Key=key)
+        refused(clients.service.put_object_acl, Bucket=pair.originals, Key=key, ACL="public-read")
+        with pytest.raises(ClientError):
+            clients.service.head_object(Bucket=pair.originals, Key=key)
+    refused(clients.service.list_objects_v2, Bucket=pair.originals)
+    refused(clients.service.list_object_versions, Bucket=pair.originals)
+    refused(clients.service.put_object, Bucket=pair.renditions, Key="a/x", Body=b"forged")
+    refused(clients.service.list_objects_v2, Bucket=pair.renditions)
+    assert clients.worker.get_object(Bucket=pair.originals, Key="o/mine")["Body"].read() == b"picture"
+
+
+def test_the_vault_is_out_of_reach_of_service_and_workers(pair, clients):
+    put = clients.worker.put_object(
+        Bucket=pair.vault, Key="h/1", Body=b"evidence", ObjectLockLegalHoldStatus="ON", ContentMD5=_md5(b"evidence")
+    )
+    for client in (clients.service, clients.worker):
+        refused(client.get_object, Bucket=pair.vault, Key="h/1")
+        refused(client.delete_object, Bucket=pair.vault, Key="h/1", VersionId=put["VersionId"])
+        refused(client.list_objects_v2, Bucket=pair.vault)
+        refused(client.list_object_versions, Bucket=pair.vault)
+    refused(clients.service.put_object, Bucket=pair.vault, Key="h/2", Body=b"forged")
+    refused(clients.keeper.get_object, Bucket=pair.originals, Key="o/mine")
+    assert clients.keeper.get_object(Bucket=pair.vault, Key="h/1")["Body"].read() == b"evidence"
+    # While the legal hold is on nobody deletes it, not who keeps the vault nor who owns the bucket.
+    for client in (clients.keeper, pair.owner):
+        refused(client.delete_object, Bucket=pair.vault, Key="h/1", VersionId=put["VersionId"])
+    assert clients.keeper.get_object(Bucket=pair.vault, Key="h/1")["Body"].read() == b"evidence"
+
+
+def test_who_may_not_look_is_told_so_and_what_is_away_is_an_outage(pair, clients):
+    with pytest.raises(StoreDenied):
+        Posture(clients.service, Wanted(names(pair), {})).check("originals")
+    away = infra_buckets.client("http://127.0.0.1:9", "x", "y")
+    away.meta.config.retries = {"total_max_attempts": 1}
+    with pytest.raises(StoreUnavailable):
+        Posture(away, Wanted(names(pair), {})).check("originals")
+    with pytest.raises(NotFound, match="no bucket 'other'"):
+        posture(pair).chosen(["other"])
+    assert posture(pair).chosen(None) == list(BUCKETS)
+
+
+def test_nobody_is_allowed_what_is_denied_and_each_only_its_own():
+    for grant, other in itertools.product(GRANTS, GRANTS):
+        if (grant.identity, grant.bucket) == (other.identity, other.bucket) and grant.allowed and not other.allowed:
+            assert not set(grant.actions) & set(other.actions)
+    allowed = {(one.identity, one.bucket): set(one.actions) for one in GRANTS if one.allowed}
+    assert allowed["service", "originals"] == {"PutObject"}
+    assert allowed["service", "renditions"] == {"GetObject"}
+    assert ("service", "vault") not in allowed
+    assert allowed["worker", "vault"] == {"PutObject", "PutObjectLegalHold"}
+    assert not any("*" in action for one in GRANTS for action in one.actions)
+    for who in IDENTITIES:
+        assert who not in json.dumps(identity_policy(who, NAMES))
+
+
+def test_without_tls_nothing():
+    (deny, *rest) = bucket_policy("originals", NAMES, {"worker": "arn:w"}, tls_only=True)["Statement"]
+    assert (deny["Effect"], deny["Action"], deny["Principal"]) == ("Deny", "s3:*", "*")
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert rest
+    assert all(one["Principal"] == {"AWS": ["arn:w"]} for one in rest)
+
+
+def test_policies_that_mean_the_same_are_the_same():
+    one = {"Version": "2012-10-17", "Statement": [{"Action": ["a", "b"], "Resource": ["r"]}, {"Action": "c"}]}
+    two = {"Statement": [{"Action": ["c"]}, {"Resource": "r", "Action": ["b", "a"]}]}
+    assert canonical(one) == canonical(two)
+    assert canonical(one) != canonical({"Statement": [{"Action": ["a"], "Resource": ["r"]}, {"Action": "c"}]})
+
+
+def _md5(data):
+    import base64
+    import hashlib
+
+    return base64.b64encode(hashlib.md5(data).digest()).decode()
+
+
+def test_the_command_shows_drift_and_mends_it(pair, capsys, monkeypatch):
+    from nightlight.cli import buckets as command
+
+    wanted = posture(pair)
+    monkeypatch.setattr("nightlight.wiring.posture", lambda _: wanted)
+    pair.owner.put_bucket_versioning(Bucket=pair.originals, VersioningConfiguration={"Status": "Suspended"})
+    with pytest.raises(Exception) as ended:
+        command.check(bucket=["originals"], as_json=True)
+    assert ended.value.exit_code == 2
+    told = json.loads(capsys.readouterr().out)
+    assert [one["state"] for one in told if one["aspect"] == "versioning"] == ["drift"]
+    with pytest.raises(Exception) as ended:
+        command.fix(bucket=["originals"], yes=True, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert [one["state"] for one in told if one["aspect"] == "versioning"] == ["ok"]

@@ -1,0 +1,108 @@
+"""Originals under keys of their own: whoever has the object and not the row has noise."""
+
+import base64
+
+import pytest
+
+from nightlight.catalogue import images
+from nightlight.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
+from nightlight.store.seal import Opener, Sealer, generate
+from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
+from tests.support import pictures
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return generate()
+
+
+def sealer(pair, name="s1"):
+    return Sealer.parse(f"{name}:{pair[1]}", "PUBLIC")
+
+
+def opener(pair, name="s1"):
+    return Opener.parse(f"{name}:{pair[0]}", "PRIVATE")
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_what_was_sealed_opens_and_is_noise_besides(pair, size):
+    data = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    stored, sealed_key = sealer(pair).seal(data)
+    assert len(stored) == size + 16
+    assert data[:32] not in stored or size == 0
+    assert len(sealed_key) <= 200
+    assert opener(pair).open(stored, sealed_key) == data
+    other, other_key = sealer(pair).seal(data)
+    assert (other, other_key) != (stored, sealed_key)
+    with pytest.raises(StoreUnavailable):
+        opener(pair).open(stored, other_key)
+
+
+def test_what_was_not_sealed_is_as_it_is(pair):
+    assert opener(pair).open(b"plain", None) == b"plain"
+    assert Opener.parse(None, "PRIVATE").open(b"plain", None) == b"plain"
+
+
+@pytest.mark.parametrize("damage", ["stored", "key", "no base64", "empty"])
+def test_what_was_changed_does_not_open(pair, damage):
+    stored, sealed_key = sealer(pair).seal(b"picture")
+    if damage == "stored":
+        stored = bytes([stored[0] ^ 1]) + stored[1:]
+    elif damage == "key":
+        raw = bytearray(base64.b64decode(sealed_key[3:]))
+        raw[-1] ^= 1
+        sealed_key = "s1:" + base64.b64encode(raw).decode()
+    else:
+        sealed_key = "s1:!" if damage == "no base64" else "s1:"
+    with pytest.raises(StoreUnavailable, match="does not open"):
+        opener(pair).open(stored, sealed_key)
+
+
+def test_keys_are_rotated_and_one_that_is_missing_makes_jobs_wait(pair):
+    new = generate()
+    stored, sealed_key = sealer(pair).seal(b"old")
+    both = Opener.parse(f"s2:{new[0]},s1:{pair[0]}", "PRIVATE")
+    assert both.open(stored, sealed_key) == b"old"
+    assert both.open(*sealer(new, "s2").seal(b"new")) == b"new"
+    with pytest.raises(SealKeyMissing):
+        Opener.parse(f"s2:{new[0]}", "PRIVATE").open(stored, sealed_key)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "s1", "s1:AAAA", "s1:" + base64.b64encode(bytes(33)).decode(), "S:" + base64.b64encode(bytes(32)).decode()],
+)
+def test_what_is_no_key_is_refused_and_not_printed(text):
+    for parse in (Sealer.parse, Opener.parse):
+        if not text and parse == Opener.parse:
+            continue
+        with pytest.raises(SettingsRefused) as told:
+            parse(text, "NAME")
+        assert "NAME" in str(told.value)
+        assert "AAAA" not in str(told.value)
+
+
+def test_a_sealed_original_is_rendered_and_its_key_is_destroyed_with_it(house, profile_id, pair):  # noqa: F811
+    object.__setattr__(house.intake, "seal", sealer(pair).seal)
+    data = pictures.jpeg(200, 200)
+    image = house.upload(profile_id, data)
+    assert image.sealed_key is not None
+    assert image.sealed_key not in repr(image)
+    stored = house.originals.store.get(image.original_key, max_bytes=1_000_000).data
+    assert stored != data
+    assert data[:64] not in stored
+    object.__setattr__(house.render, "open_", Opener({}).open)
+    assert house.deliver() == ["later"]  # no key: it waits
+    object.__setattr__(house.render, "open_", opener(pair).open)
+    house.clock.forward(hours=1)
+    house.reconcile.run_once()
+    assert house.deliver() == ["ready"]
+    house.delete.image(image.image_id, actor="t")
+    assert house.deliver() == ["erased"]
+    with house.catalogue.reading() as tx:
+        assert tx.images.get(image.image_id).sealed_key is None
+    assert house.state(image.image_id) == images.DELETED
+    with pytest.raises(StoreUnavailable):
+        opener(pair).open(stored, sealer(pair).seal(b"")[1])  # a copy somewhere else stays noise
