@@ -81,7 +81,8 @@ def walk(total: int, database: str) -> None:
     from nightlight.catalogue.engine import Catalogue
     from nightlight.clock import system_clock
     from nightlight.flows.arrive import Backfill
-    from nightlight.store.foreign import ForeignBuckets, KeyTemplate
+    from nightlight.store.foreign import ForeignBuckets
+    from nightlight.store.keys import KeyTemplate
     from nightlight.store.s3 import S3Access
 
     catalogue = Catalogue(database)

@@ -25,6 +25,10 @@ UNPROVED = Counter("nightlight_relations_unproved_total", "Relation proofs that 
 PROVIDER_FAILURES = Counter("nightlight_relation_provider_failures_total", "Times the relation provider was no help.")
 REVOCATIONS = Counter("nightlight_revocations_total", "Times that what was given out of a profile was revoked.")
 SWEPT = Counter("nightlight_swept_total", "Images that were deleted because the policy keeps them no longer.")
+LAPSED = Counter("nightlight_lapsed_total", "Profiles whose age band was not asserted again in time.")
+HOLDS_DUE = Gauge(
+    "nightlight_holds_due", "Holds that may end and that nobody has ended yet.", multiprocess_mode="mostrecent"
+)
 ERASURES_OVERDUE = Gauge(
     "nightlight_erasures_overdue",
     "Erasures that are not done although the policy's time for them is over.",

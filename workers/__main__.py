@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+from functools import partial
 
 # These are read when billiard, numpy and prometheus_client are imported, so they are set before anything else:
 # SIGTERM, which service managers send, begins a soft shutdown; children's metrics are added up in a folder.
@@ -99,9 +100,8 @@ def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     health.serve(settings.worker.health_host, settings.worker.schedule_health_port, _readiness(house, app))
     stop = _stop()
     logs.get("schedule").info("schedule.starting")
-    schedule.run(
-        house.relay(sender(app)), house.reconcile, settings.worker, stop, notify=house.notify, sweep=house.sweep
-    )
+    begin = partial(house.sweep.begin_due, settings.retention.sweep_s)
+    schedule.run(house.relay(sender(app)), house.reconcile, settings.worker, stop, notify=house.notify, sweep=begin)
     return 0
 
 

@@ -13,9 +13,10 @@ from nightlight import logs
 from nightlight.errors import NightlightError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nightlight.flows.notify import Notify
     from nightlight.flows.publish import Reconcile, Relay
-    from nightlight.flows.sweep import Sweep
     from nightlight.settings import WorkerSettings
 
 # While the broker or the database is down there is no use in asking it ten times a second.
@@ -29,9 +30,11 @@ def run(
     stop: threading.Event,
     *,
     notify: Notify | None = None,
-    sweep: Sweep | None = None,
+    sweep: Callable[[], object] | None = None,
 ) -> None:
-    """Work until ``stop`` is set. An outage is logged and outlasted; it never ends the loop.
+    """Work until ``stop`` is set; ``sweep`` begins a sweep if it is time for one.
+
+    An outage is logged and outlasted; it never ends the loop.
 
     Events are delivered beside it: a platform that is slow to take them holds up nobody's job.
     """
@@ -46,7 +49,7 @@ def run(
                 next_reconcile = time.monotonic() + limits.reconcile_interval_s
                 reconcile.run_once()
                 if sweep is not None:
-                    sweep.run_once()
+                    sweep()
             if relay.run_once():
                 continue
         except NightlightError as error:

@@ -77,6 +77,12 @@ def restate(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().restate.run)
 
 
+@shared_task(name="nightlight.sweep", bind=True)  # type: ignore[untyped-decorator]
+def sweep(self: Task[Any, Any], job_id: str) -> None:
+    """Do the next batch of a sweep."""
+    _run(self, job_id, house.get().sweep.run)
+
+
 @shared_task(name="nightlight.vault", bind=True)  # type: ignore[untyped-decorator]
 def vault(self: Task[Any, Any], job_id: str) -> None:
     """Copy what a hold covers of one image into the vault."""

@@ -145,6 +145,20 @@ class Images:
         rows = self._connection.execute(query.order_by(since).limit(limit))
         return [ImageId(row.image_id) for row in rows]
 
+    def stray(self, *, limit: int) -> list[ImageId]:
+        """Return images that are ready and that their profile does not show, and hold their rows."""
+        joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
+        query = select(images.c.image_id).select_from(joined).where(images.c.state == READY)
+        query = query.where(profiles.c.current_image_id.is_distinct_from(images.c.image_id)).limit(limit)
+        rows = self._connection.execute(query.with_for_update(of=images, skip_locked=True))
+        return [ImageId(row.image_id) for row in rows]
+
+    def in_states(self, states: Sequence[str], *, after: str, limit: int) -> list[ImageId]:
+        """Return images that are in one of these states, in the order of their ids, those after an id."""
+        query = select(images.c.image_id).where(images.c.state.in_(states), images.c.image_id > after)
+        rows = self._connection.execute(query.order_by(images.c.image_id).limit(limit))
+        return [ImageId(row.image_id) for row in rows]
+
     def abandoned(self, before: datetime, *, limit: int) -> list[ImageId]:
         """Return images that began to be received before ``before`` and were never acknowledged."""
         query = (

@@ -166,6 +166,12 @@ class Jobs:
         states = [row.state for row in self._connection.execute(query)]
         return bool(states) and all(state == DONE for state in states)
 
+    def open(self, kind: str) -> int:
+        """Return how many jobs of a kind are to be done yet."""
+        query = select(func.count()).where(jobs.c.kind == kind, jobs.c.state.in_((QUEUED, LEASED)))
+        count: int = self._connection.execute(query).scalar_one()
+        return count
+
     def overdue(self, kind: str, before: datetime) -> int:
         """Return how many jobs of a kind were asked for before a moment and are not done."""
         open_ = jobs.c.state.in_((QUEUED, LEASED))

@@ -101,6 +101,14 @@ class Profiles:
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         return _profile(row) if row else None
 
+    def lapse(self, before: datetime, band: str, *, limit: int) -> list[ProfileId]:
+        """Give live profiles whose band was not asserted since ``before`` this band instead; return those."""
+        stale = (profiles.c.state == LIVE, profiles.c.asserted_at < before, profiles.c.band != band)
+        due = select(profiles.c.profile_id).where(*stale).order_by(profiles.c.profile_id).limit(limit)
+        found = [ProfileId(row.profile_id) for row in self._connection.execute(due.with_for_update(skip_locked=True))]
+        self._connection.execute(update(profiles).where(profiles.c.profile_id.in_(found)).values(band=band))
+        return found
+
     def next_upload(self, profile_id: ProfileId) -> int:
         """Count one more upload of a live profile and return its number; the row is locked from here on."""
         statement = (

@@ -43,7 +43,7 @@ def backfill(  # noqa: PLR0913 - options
     """
     from nightlight import logs
     from nightlight.errors import InvalidInput
-    from nightlight.store.foreign import KeyTemplate
+    from nightlight.store.keys import KeyTemplate
     from nightlight.wiring import importing, walking
 
     if not status and (source is None or not keys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from nightlight.retention.plan import Action, Plan, Step
@@ -25,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 DIFFERS = 2
+_LOOK_S = 0.2
 _MARKS = {Step.ADD: "+", Step.CHANGE: "~", Step.REMOVE: "-", Step.KEEP: " ", Step.FOREIGN: "?"}
 
 Buckets = Annotated[
@@ -213,3 +222,28 @@ def _plain(made: Plan, touched: list[Touched]) -> dict[str, Any]:
         "actions": [told(one) for one in made.actions],
         "touched": [one._asdict() for one in touched],
     }
+
+
+@app.command()
+def restate(
+    wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the workers; 0 does not.")] = 3600.0,
+) -> None:
+    """Have every object tagged by its state: those from before there were tags, or after a bucket was restored.
+
+    An object is written anew for it, so its days begin then. Exits with 2 if the workers were not done in time.
+    Example: `nightlight lifecycle restate`
+    """
+    from nightlight.wiring import restating
+
+    with restating(Settings()) as flow:
+        queued = sum(flow.ask_all())
+        end, left = time.monotonic() + wait_s, flow.waiting()
+        columns = (TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("images", total=max(left, queued))
+            while left and time.monotonic() < end:
+                bar.update(task, completed=max(left, queued) - left)
+                time.sleep(_LOOK_S)
+                left = flow.waiting()
+    typer.echo(f"{queued:,} images queued, {left:,} still to be tagged")
+    raise typer.Exit(DIFFERS if left and wait_s else 0)

@@ -12,6 +12,7 @@ import nightlight
 from nightlight.cli import buckets, compare, hold, lifecycle, lists, policy, receipt, rollout, scrapers
 from nightlight.cli.backfill import backfill
 from nightlight.cli.erase import erase
+from nightlight.cli.sweep import sweep
 from nightlight.errors import NightlightError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.add_typer(hold.app, name="hold")
 app.add_typer(buckets.app, name="buckets")
 app.command()(erase)
 app.command()(backfill)
+app.command()(sweep)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 

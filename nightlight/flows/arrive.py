@@ -21,7 +21,8 @@ from nightlight.ids import JobId, ProfileId, new_job_id
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.clock import Clock
-    from nightlight.store.foreign import KeyTemplate, Page
+    from nightlight.store.foreign import Page
+    from nightlight.store.keys import KeyTemplate
     from nightlight.store.notices import Notice
 
 _TRIES = 5

@@ -16,6 +16,7 @@ from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs, matches
 from nightlight.errors import NotFound
 from nightlight.flows.messages import ask
+from nightlight.flows.restate import restate_later
 from nightlight.ids import ImageId, new_job_id
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now
         return False
     tx.matches.add(image.image_id, new, now)
     tx.images.set_state(image.image_id, images.QUARANTINED, reason=REASON)
+    restate_later(tx, image.image_id, now)
     for name, _, distance in new:
         told: dict[str, str | int] = {"list": name, "distance": distance}
         tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)

@@ -187,6 +187,9 @@ class RetentionSettings(BaseSettings):
         '`[{"of": "originals", "bucket": "copies", "endpoint_url": "https://...", "region": "eu-west-1"}]`. The '
         "workers' identity must be one there as well.",
     )
+    sweep_s: float = Field(
+        default=3600.0, ge=1, le=7 * 86400, description="Seconds after which the schedule begins a sweep again."
+    )
     prove_again_s: float = Field(
         default=3600.0,
         ge=1,

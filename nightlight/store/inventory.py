@@ -20,7 +20,8 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.errors import InvalidInput, SettingsRefused, StoreUnavailable
-from nightlight.store.foreign import MAX_KEY_BYTES, Key, Page, failed
+from nightlight.store.foreign import Key, Page, failed
+from nightlight.store.keys import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
     from nightlight.store.foreign import ForeignBuckets

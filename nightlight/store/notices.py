@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from nightlight.errors import InvalidInput
-from nightlight.store.foreign import MAX_KEY_BYTES
+from nightlight.store.keys import MAX_KEY_BYTES
 
 MAX_BYTES = 262_144  # SQS's largest message
 _MOST_DEEP = 2

@@ -5,28 +5,27 @@ Two deployments: ``embedded`` (SQLite, a folder or S3, a private Redis; nothing 
 imported only there.
 """
 
-from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
-from nightlight.wiring.service import ServiceHouse, build_service
-from nightlight.wiring.tools import (
+from nightlight.wiring.keeping import (
     bucket_names,
     erasing,
     erasures,
-    hash_lists,
     holding,
     importing,
     keeping,
     lifecycle,
     listening,
     posture,
-    scrapers,
-    tracing,
-    verdicts,
+    restating,
+    sweeping,
     walking,
 )
+from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
+from nightlight.wiring.service import ServiceHouse, build_service
+from nightlight.wiring.tools import hash_lists, scrapers, tracing, verdicts
 from nightlight.wiring.worker import WorkerHouse, build_worker
 
 __all__ = [
     "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker",
     "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
-    "listening", "posture", "scrapers", "tracing", "verdicts", "walking",
+    "listening", "posture", "restating", "scrapers", "sweeping", "tracing", "verdicts", "walking",
 ]  # fmt: skip

@@ -144,7 +144,7 @@ def source_access(settings: Settings, *, endpoint_url: str | None = None) -> S3A
 def arrive(settings: Settings, catalogue: Catalogue, clock: Clock) -> Arrive:
     """Return what takes the word of notifications; raise InvalidInput for a key template that is none."""
     from nightlight.flows.arrive import Arrive, refuse_own
-    from nightlight.store.foreign import KeyTemplate
+    from nightlight.store.keys import KeyTemplate
 
     for bucket in settings.source.buckets:
         refuse_own(bucket, own_buckets(settings))

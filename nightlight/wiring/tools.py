@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,39 +11,19 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.errors import SettingsRefused
-from nightlight.flows.arrive import Backfill
-from nightlight.flows.erase import Delete
 from nightlight.flows.guard import Scrapers
-from nightlight.flows.hold import Holds
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.screen import Search, Verdicts
 from nightlight.flows.trace import Trace
-from nightlight.ids import COPIES
 from nightlight.imaging.rendering import Rendering
-from nightlight.retention.access import BUCKETS, KEEPER, SERVICE, WORKER
-from nightlight.settings import Settings, StoreKind
-from nightlight.store.port import PutOnly
+from nightlight.settings import Settings
 from nightlight.wiring.parts import (
-    ORIGINALS,
-    VAULT,
-    arrive,
     build_catalogue,
-    build_store,
-    own_buckets,
     policy_in_use,
-    receipts,
-    s3_access,
-    sealer,
-    source_access,
 )
 
 if TYPE_CHECKING:
-    from nightlight.flows.hold import Keep
-    from nightlight.flows.lifecycle import Lifecycle
-    from nightlight.flows.listen import Listen
     from nightlight.matching.listed import Lists
-    from nightlight.retention.posture import Posture
-    from nightlight.store.foreign import Page
     from nightlight.watermark.detect import Looked
 
 
@@ -81,142 +60,6 @@ def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrape
         yield Scrapers(catalogue, clock)
     finally:
         catalogue.close()
-
-
-@contextmanager
-def erasures(settings: Settings) -> Iterator[Catalogue]:
-    """Give the catalogue that holds the receipts of erasures."""
-    catalogue = build_catalogue(settings)
-    try:
-        migrate.check_current(catalogue.engine)
-        yield catalogue
-    finally:
-        catalogue.close()
-
-
-@contextmanager
-def erasing(settings: Settings, clock: Clock = system_clock) -> Iterator[Delete]:
-    """Give what deletes profiles and images; their objects are erased by the workers."""
-    with erasures(settings) as catalogue:
-        yield Delete(catalogue, clock)
-
-
-@contextmanager
-def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifecycle]:
-    """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
-    from nightlight.flows.lifecycle import Lifecycle
-    from nightlight.retention.bucket import Bucket
-    from nightlight.retention.desired import Prefixes
-    from nightlight.store.s3 import make_client
-
-    store = settings.store
-    if store.kind is not StoreKind.S3:
-        message = "lifecycle rules are for buckets: NIGHTLIGHT_STORE_KIND is not s3"
-        raise SettingsRefused(message)
-    catalogue = build_catalogue(settings)
-    try:
-        migrate.check_current(catalogue.engine)
-        policy = policy_in_use(settings, catalogue)
-        client = make_client(s3_access(settings))
-        buckets = {name: Bucket(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
-        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1),))
-        prefixes = {store.originals_bucket: copies}
-        yield Lifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
-    finally:
-        catalogue.close()
-
-
-def bucket_names(settings: Settings) -> dict[str, str]:
-    """Return the names of Nightlight's own buckets, by what they are for."""
-    return dict(zip(BUCKETS, own_buckets(settings), strict=True))
-
-
-def posture(settings: Settings) -> Posture:
-    """Return what reads and mends what buckets are like; raise SettingsRefused where there are no buckets."""
-    from nightlight.retention.posture import Posture, Wanted
-    from nightlight.store.s3 import make_client
-
-    if settings.store.kind is not StoreKind.S3:
-        message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
-        raise SettingsRefused(message)
-    said = settings.buckets
-    principals = {SERVICE: said.service_principal, WORKER: said.worker_principal, KEEPER: said.keeper_principal}
-    wanted = Wanted(
-        bucket_names(settings),
-        {identity: arn for identity, arn in principals.items() if arn is not None},
-        tls_only=said.tls_only,
-        block_public=said.block_public,
-        kms_key=said.kms_key,
-        log_bucket=said.log_bucket,
-    )
-    return Posture(make_client(s3_access(settings)), wanted)
-
-
-@contextmanager
-def holding(settings: Settings, clock: Clock = system_clock) -> Iterator[Holds]:
-    """Give what places and lists holds."""
-    with erasures(settings) as catalogue:
-        yield Holds(catalogue, clock)
-
-
-@contextmanager
-def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
-    """Give what ends holds, with the identity of whoever keeps the vault."""
-    from nightlight.flows.hold import Keep
-
-    with erasures(settings) as catalogue:
-        yield Keep(
-            catalogue,
-            PutOnly(build_store(settings, ORIGINALS)),
-            build_store(settings, VAULT),
-            receipts(settings),
-            sealer(settings),
-            settings.intake.max_upload_bytes,
-            clock,
-        )
-
-
-@contextmanager
-def importing(settings: Settings, clock: Clock = system_clock) -> Iterator[Backfill]:
-    """Give what walks through other buckets."""
-    with erasures(settings) as catalogue:
-        yield Backfill(catalogue, clock)
-
-
-def walking(settings: Settings, uri: str) -> tuple[str, Callable[[dict[str, Any]], Iterator[Page]]]:
-    """Return the bucket whose objects an address is about, and what lists them from a place on.
-
-    The address is ``s3://bucket/prefix``, or that of an inventory's ``manifest.json``. Raises InvalidInput,
-    ObjectMissing, StoreDenied or StoreUnavailable.
-    """
-    from nightlight.flows.arrive import refuse_own
-    from nightlight.store.foreign import ForeignBuckets, parse_uri
-    from nightlight.store.inventory import Inventory
-
-    foreign = ForeignBuckets(source_access(settings))
-    bucket, key = parse_uri(uri)
-    pages: Callable[[dict[str, Any]], Iterator[Page]] = partial(foreign.pages, bucket, key)
-    if key.rpartition("/")[2] == "manifest.json":
-        inventory = Inventory(foreign, bucket, key)
-        bucket, pages = inventory.manifest.source_bucket, inventory.pages
-    refuse_own(bucket, own_buckets(settings))
-    return bucket, pages
-
-
-@contextmanager
-def listening(settings: Settings, clock: Clock = system_clock) -> Iterator[Listen]:
-    """Give what listens to the queue of notifications; raise SettingsRefused where there is none."""
-    from nightlight.flows.listen import Listen
-    from nightlight.settings import require
-    from nightlight.store.sqs import SqsQueue
-
-    url = require(settings.source.queue_url, "NIGHTLIGHT_SOURCE_QUEUE_URL")
-    if not settings.source.buckets:
-        message = "NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to"
-        raise SettingsRefused(message)
-    access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
-    with erasures(settings) as catalogue:
-        yield Listen(SqsQueue(url, access), arrive(settings, catalogue, clock))
 
 
 def hash_lists(settings: Settings) -> Lists:

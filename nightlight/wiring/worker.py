@@ -32,6 +32,7 @@ from nightlight.imaging.rendering import Rendering
 from nightlight.retention.desired import ERASED, most_days
 from nightlight.settings import Settings, require
 from nightlight.store.port import PutOnly
+from nightlight.wiring.keeping import sweep_with
 from nightlight.wiring.parts import (
     ORIGINALS,
     RENDITIONS,
@@ -153,13 +154,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             clock,
             lambda: most_days(policy.current().compiled.retention, ERASED),
         ),
-        sweep=Sweep(
-            catalogue,
-            Delete(catalogue, clock),
-            lambda: policy.current().compiled.retention,
-            settings.intake.assertion_days,
-            clock,
-        ),
+        sweep=sweep_with(settings, work, policy),
         clock=clock,
     )
 

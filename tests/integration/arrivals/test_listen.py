@@ -12,7 +12,7 @@ import pytest
 from nightlight.errors import CatalogueUnavailable, QueueUnavailable
 from nightlight.flows.arrive import Arrive
 from nightlight.flows.listen import Listen
-from nightlight.store.foreign import KeyTemplate
+from nightlight.store.keys import KeyTemplate
 from nightlight.store.s3 import S3Access
 from nightlight.store.sqs import SqsQueue
 from tests.conftest import ROOT

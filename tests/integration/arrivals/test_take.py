@@ -11,7 +11,7 @@ from nightlight.errors import InvalidInput
 from nightlight.flows.arrive import Arrive, refuse_own
 from nightlight.flows.take import Take
 from nightlight.flows.work import Work
-from nightlight.store.foreign import KeyTemplate
+from nightlight.store.keys import KeyTemplate
 from nightlight.store.notices import read_notices
 from tests.integration.flows.conftest import house  # noqa: F401 - a fixture
 from tests.support import pictures

@@ -6,6 +6,7 @@ from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.erase import Delete
 from nightlight.flows.sweep import Sweep
+from nightlight.flows.work import Work
 from nightlight.policy.compile import compile_folder
 from tests.conftest import ROOT
 from tests.support import pictures
@@ -20,7 +21,9 @@ def retention():
 
 @pytest.fixture
 def sweep(house, retention):
-    return Sweep(house.catalogue, Delete(house.catalogue, house.clock), lambda: retention, 30, house.clock)
+    return Sweep(
+        Work(house.catalogue, house.limits, house.clock), Delete(house.catalogue, house.clock), lambda: retention, 30
+    )
 
 
 def declared(house, profile_id, band, assurance="verified"):
@@ -39,7 +42,7 @@ def replaced(house, profile_id):
 
 
 def gone(house, sweep, *image_ids):
-    sweep.run_once()
+    sweep.batch()
     return [house.state(one) == images.DELETED for one in image_ids]
 
 
@@ -116,6 +119,156 @@ def test_more_than_a_batch_goes_by_and_by(house, sweep, profile_id, monkeypatch)
     house.clock.forward(days=8)
     left = 3
     while left:
-        assert sweep.run_once() >= 1
+        assert sweep.batch()["deleted"] >= 1
         left = sum(house.state(one) == images.SUPERSEDED for one in made)
     assert house.state(made[-1]) == images.READY
+
+
+def sweeps_of(house, sweep):
+    """Run every sweep job that waits, as a worker would; how each ended."""
+    endings = []
+    for _ in range(50):
+        house.relay.run_once()
+        sent, house.sent[:] = list(house.sent), []
+        mine = [job_id for task, job_id in sent if task == "nightlight.sweep"]
+        house.sent.extend(one for one in sent if one[0] != "nightlight.sweep")
+        if not mine:
+            return endings
+        endings += [sweep.run(job_id, redelivered=False) for job_id in mine]
+    raise AssertionError("it does not end")
+
+
+def test_a_band_that_nobody_asserts_again_is_unknown_and_what_was_given_out_is_revoked(house, sweep, profile_id):
+    declared(house, profile_id, "adult")
+    image = house.upload(profile_id).image_id
+    house.deliver()
+    house.clock.forward(days=30)
+    sweep.batch()
+    with house.catalogue.reading() as tx:
+        assert tx.profiles.get(profile_id).band == "adult"
+        generation = tx.profiles.get(profile_id).generation
+        names = {name for name, _ in tx.images.rendition_names(image)}
+    house.clock.forward(seconds=1)
+    assert sweep.batch()["lapsed"] >= 1
+    with house.catalogue.reading() as tx:
+        profile = tx.profiles.get(profile_id)
+        assert (profile.band, profile.generation) == ("unknown", generation + 1)
+        assert names <= tx.revocations.names()
+    assert sweep.batch()["lapsed"] == 0
+    declared(house, profile_id, "adult")
+    with house.catalogue.reading() as tx:
+        assert tx.profiles.get(profile_id).band == "adult"
+
+
+def test_an_image_that_its_profile_does_not_show_is_superseded(house, sweep, profile_id):
+    image = house.upload(profile_id).image_id
+    house.deliver()
+    with house.catalogue.transaction() as tx:  # as after a restored catalogue
+        tx.profiles.set_current(profile_id, None)
+    assert sweep.batch()["superseded"] == 1
+    assert house.state(image) == images.SUPERSEDED
+    with house.catalogue.reading() as tx:
+        assert tx.images.get(image).superseded_at == house.clock()
+    assert sweep.batch()["superseded"] == 0
+
+
+def test_an_upload_that_was_no_picture_is_kept_no_longer_than_one_that_was_replaced(house, sweep, profile_id):
+    bad = pictures.jpeg(200, 200)
+    image = house.upload(profile_id, bad[: len(bad) // 2]).image_id
+    assert house.deliver() == ["rejected"]
+    house.clock.forward(days=6)
+    assert gone(house, sweep, image) == [False]
+    house.clock.forward(days=2)
+    assert gone(house, sweep, image) == [True]
+
+
+def test_what_waits_for_a_persons_verdict_goes_after_its_own_time(house, sweep, profile_id):
+    image = house.upload(profile_id).image_id
+    with house.catalogue.transaction() as tx:
+        tx.images.set_state(image, images.QUARANTINED, reason="listed")
+    house.clock.forward(days=89)
+    assert gone(house, sweep, image) == [False]
+    house.clock.forward(days=2)
+    assert gone(house, sweep, image) == [True]
+
+
+def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(house, retention, sweep, profile_id):
+    from dataclasses import replace
+
+    from nightlight.policy.retention import RetentionTable
+    from nightlight.policy.space import Space
+
+    words = tuple(word for word in retention.space.attributes["state"] if word != "quarantined")
+    axis = list(retention.space.attributes).index("state")
+    where = [retention.space.attributes["state"].index(word) for word in words]
+    older = RetentionTable(
+        Space({**retention.space.attributes, "state": words}, retention.space.groups),
+        retention.days.take(where, axis=axis),
+    )
+    image = house.upload(profile_id).image_id
+    with house.catalogue.transaction() as tx:
+        tx.images.set_state(image, images.QUARANTINED, reason="listed")
+    house.clock.forward(days=3000)
+    assert gone(house, replace(sweep, retention=lambda: older), image) == [False]
+
+
+def test_a_run_goes_batch_by_batch_through_the_queue_and_reports(house, sweep, profile_id, monkeypatch):
+    from nightlight.flows import sweep as module
+
+    monkeypatch.setattr(module, "_BATCH", 2)
+    made = [house.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(6)]
+    for _ in range(8):
+        house.deliver()
+    house.clock.forward(days=8)
+    assert sweep.begin_due(3600)
+    assert not sweep.begin_due(3600)  # one is under way
+    endings = sweeps_of(house, sweep)
+    assert endings[-1] == "done"
+    assert set(endings[:-1]) == {"swept"}
+    assert len(endings) > 2
+    report = sweep.report()
+    assert (report.state, report.batches, report.actor) == ("done", len(endings), "schedule")
+    assert report.counts["deleted"] >= 5
+    assert [house.state(one) == images.DELETED for one in made] == [True] * 5 + [False]
+    assert not sweep.begin_due(3600)
+    house.clock.forward(hours=1)
+    assert sweep.begin_due(3600)
+    assert sweeps_of(house, sweep) == ["done"]
+
+
+def test_a_batch_that_was_done_twice_was_done_once(house, sweep, profile_id):
+    """A worker dies after the work and before it says so: its successor finds nothing left to do."""
+    old, new = replaced(house, profile_id)
+    house.clock.forward(days=8)
+    sweep.begin(actor="t")
+    house.relay.run_once()
+    ((_, job_id),) = [one for one in house.sent if one[0] == "nightlight.sweep"]
+    house.sent.clear()
+    sweep.batch()  # all that the first attempt came to
+    assert house.state(old) == images.DELETED
+    assert sweep.run(job_id, redelivered=True) == "done"
+    with house.catalogue.reading() as tx:
+        assert [entry.event for entry in tx.audit.of_image(old)].count("image.deleted") == 1
+    assert house.state(new) == images.READY
+
+
+def test_everything_from_before_there_were_tags_is_tagged(house, sweep, profile_id):
+    made = [house.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(3)]
+    for _ in range(4):
+        house.deliver()
+    house.clock.forward(minutes=5)
+    for _ in range(3):
+        house.reconcile.run_once()
+        house.deliver()
+    told = []
+    real = house.originals.store.restate
+    house.originals.store.restate = lambda key, state: (told.append((key, state)), real(key, state))
+    assert sum(house.restate.ask_all()) >= 2
+    waiting = house.restate.waiting()
+    assert waiting >= 2
+    assert house.deliver().count("restated") >= 2
+    assert house.restate.waiting() < waiting
+    with house.catalogue.reading() as tx:
+        keys = {tx.images.get(one).original_key for one in made[:2]}
+        assert tx.images.get(made[2]).original_key not in {key for key, _ in told}
+    assert {(key, "replaced") for key in keys} <= set(told)

@@ -115,7 +115,7 @@ def test_the_rules_of_the_default_pack():
     }
     assert {name: rule.expire_days for name, rule in rules.items() if rule.expire_days} == {
         "nightlight-live": 3650, "nightlight-replaced": 30, "nightlight-account-closed": 30,
-        "nightlight-erasure-asked": 1, "nightlight-copies": 31,
+        "nightlight-erasure-asked": 1, "nightlight-copies": 31, "nightlight-quarantined": 90,
     }  # fmt: skip
     assert rules["nightlight-live"].tags == ()
     assert rules["nightlight-replaced"].tags == (("nightlight-state", "replaced"),)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlight.errors import InvalidInput
-from nightlight.store.foreign import KeyTemplate, parse_uri
+from nightlight.store.keys import KeyTemplate, parse_uri
 from nightlight.store.notices import MAX_BYTES, Notice, read_notices
 
 
