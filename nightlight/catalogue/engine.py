@@ -16,6 +16,7 @@ from nightlight.catalogue.audit import Audit
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.events import Events
 from nightlight.catalogue.feed import Feed
+from nightlight.catalogue.figures import Figures
 from nightlight.catalogue.hashes import Hashes
 from nightlight.catalogue.holds import Holds
 from nightlight.catalogue.idempotency import Idempotency
@@ -44,9 +45,9 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "arrivals", "audit", "blocks", "connection", "events", "feed", "hashes", "holds", "idempotency", "images",
-        "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "receipts", "revocations", "suspects",
-        "sweeps", "traces",
+        "arrivals", "audit", "blocks", "connection", "events", "feed", "figures", "hashes", "holds", "idempotency",
+        "images", "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "receipts", "revocations",
+        "suspects", "sweeps", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -72,6 +73,7 @@ class Transaction:
         self.holds = Holds(connection)
         self.sweeps = Sweeps(connection)
         self.arrivals = Arrivals(connection)
+        self.figures = Figures(connection)
 
 
 class Catalogue:

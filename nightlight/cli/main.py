@@ -12,6 +12,7 @@ import nightlight
 from nightlight.cli import buckets, compare, hold, lifecycle, lists, policy, receipt, rollout, scrapers
 from nightlight.cli.backfill import backfill
 from nightlight.cli.erase import erase
+from nightlight.cli.report import report
 from nightlight.cli.sweep import sweep
 from nightlight.errors import NightlightError
 
@@ -36,6 +37,7 @@ app.add_typer(buckets.app, name="buckets")
 app.command()(erase)
 app.command()(backfill)
 app.command()(sweep)
+app.command()(report)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
 

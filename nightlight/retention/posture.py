@@ -88,6 +88,11 @@ class Posture:
         """Return how each aspect of a bucket (``originals``, ...) stands; raises StoreDenied or StoreUnavailable."""
         return [self._finding(one, bucket) for one in _ASPECTS]
 
+    def drift(self, bucket: str) -> list[str]:
+        """Return, in sentences, what of a bucket is not as it should be; raises like ``check``."""
+        wrong = [one for one in self.check(bucket) if one.state is State.DRIFT]
+        return [f"{one.aspect}: is {one.there}, should be {one.wanted}" for one in wrong]
+
     def fix(self, bucket: str) -> list[Finding]:
         """Mend what differs and can be mended, one aspect after the other; return how it stands then."""
         name = self._wanted.names[bucket]

@@ -15,6 +15,7 @@ from nightlight.wiring.keeping import (
     lifecycle,
     listening,
     posture,
+    reporting,
     restating,
     sweeping,
     walking,
@@ -27,5 +28,5 @@ from nightlight.wiring.worker import WorkerHouse, build_worker
 __all__ = [
     "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker",
     "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
-    "listening", "posture", "restating", "scrapers", "sweeping", "tracing", "verdicts", "walking",
+    "listening", "posture", "reporting", "restating", "scrapers", "sweeping", "tracing", "verdicts", "walking",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nightlight.flows.hold import Keep
     from nightlight.flows.lifecycle import Lifecycle
     from nightlight.flows.listen import Listen
+    from nightlight.flows.report import Reports
     from nightlight.retention.posture import Posture
     from nightlight.store.foreign import Page
 
@@ -112,6 +113,26 @@ def posture(settings: Settings) -> Posture:
         log_bucket=said.log_bucket,
     )
     return Posture(make_client(s3_access(settings)), wanted)
+
+
+@contextmanager
+def reporting(
+    settings: Settings, *, threshold: int | None, buckets: bool, clock: Clock = system_clock
+) -> Iterator[Reports]:
+    """Give what makes transparency reports; ``buckets``: of how these stand too, where there are any."""
+    from nightlight.flows.report import Look, Reports
+
+    looks: dict[str, Look] = {}
+    with ExitStack() as stack:
+        if buckets and settings.store.kind is StoreKind.S3:
+            flow, state = stack.enter_context(lifecycle(settings, clock)), posture(settings)
+            for what, name in zip(BUCKETS[:2], flow.buckets, strict=True):
+                looks[f"lifecycle of {what}"] = partial(flow.drift, name)
+            for what in BUCKETS:
+                looks[f"bucket of {what}"] = partial(state.drift, what)
+        catalogue = stack.enter_context(erasures(settings))
+        least = threshold if threshold is not None else settings.policy.counter_threshold
+        yield Reports(catalogue, policy_in_use(settings, catalogue), least, clock, looks)
 
 
 @contextmanager

@@ -1,0 +1,174 @@
+"""The transparency report of a period: what was decided, opened, erased and taken down, and what went wrong.
+
+Counts below a threshold are not told: a rare combination may be one person.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nightlight.catalogue import jobs
+from nightlight.catalogue.policies import DECIDED
+from nightlight.errors import InvalidInput, NightlightError
+from nightlight.flows.declare import UNKNOWN_BAND
+from nightlight.retention.desired import ERASED, most_days
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.clock import Clock
+    from nightlight.flows.policy_in_use import PolicyInUse
+
+_DAY_S = 86_400.0
+# What looks at buckets: sentences that say what has drifted. It raises where they cannot be looked at.
+Look = Callable[[], Sequence[str]]
+
+
+class Times(NamedTuple):
+    """How long something took, in seconds: of ``done`` the median and the 95th percentile; None where too few."""
+
+    done: int
+    open: int
+    late: int
+    p50_s: float | None
+    p95_s: float | None
+    deadline_s: float
+
+
+class Cell(NamedTuple):
+    """Decisions that gave a tier for profiles of a band."""
+
+    tier: str
+    band: str
+    decisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report. ``threshold``: what is counted less often is not told; ``withheld`` decisions are in no cell."""
+
+    since: datetime
+    until: datetime
+    made_at: datetime
+    policy_digest: str
+    threshold: int
+    decisions: int | None
+    cells: list[Cell]
+    withheld: int
+    unknown_share: float | None
+    days: dict[date, int]
+    opens: list[dict[str, Any]]
+    erasures: Times
+    takedowns: Times
+    receipts: int | None
+    holds: dict[str, int | None]
+    swept: dict[str, int | None]
+    uploads: dict[str, int | None]
+    failures: dict[str, int | None]
+    drift: dict[str, list[str]]
+    tiers: list[str] = field(default_factory=list)
+    bands: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Makes reports. ``looks`` look at buckets, by what the report calls that."""
+
+    catalogue: Catalogue
+    policy: PolicyInUse
+    threshold: int
+    clock: Clock
+    looks: Mapping[str, Look] = field(default_factory=dict)
+
+    def make(self, since: datetime, until: datetime, *, takedown_hours: float) -> Report:
+        """Return the report of a period; raises InvalidInput where it is none, or CatalogueUnavailable."""
+        if since >= until:
+            message = "a report is of the days from --since until before --until"
+            raise InvalidInput(message)
+        view, period = self.policy.refresh(), (since, until)
+        with self.catalogue.reading() as tx:
+            figures = tx.figures
+            decided = figures.decisions(DECIDED, period)
+            erased, erasing = figures.seconds(jobs.ERASE, period), figures.open(jobs.ERASE, period)
+            taken, taking = figures.seconds(jobs.RENAME, period), figures.open(jobs.RENAME, period)
+            activated = figures.details("policy.activated", period)
+            counts = {
+                "holds": figures.holds(period),
+                "swept": figures.swept(period),
+                "uploads": figures.uploads(period),
+                "failures": {f"{kind}: {why}": count for (kind, why), count in figures.failures(period).items()},
+            }
+            receipts = figures.receipts(period)
+        table = view.table
+        by_cell: Counter[tuple[str, str]] = Counter()
+        by_day: Counter[date] = Counter()
+        unknown = 0
+        names = tuple(table.attributes)
+        band_at = names.index("subject_age")
+        for (day, cell), count in decided.items():
+            words = cell.split(",")
+            by_day[day] += count
+            if len(words) == len(names):
+                by_cell[table.decide(dict(zip(names, words, strict=True))).tier, words[band_at]] += count
+                unknown += count * (words[band_at] == UNKNOWN_BAND)
+        whole = by_day.total()
+        told = self._cells(by_cell, whole)
+        deadline = most_days(view.compiled.retention, ERASED) * _DAY_S
+        return Report(
+            since=since,
+            until=until,
+            made_at=self.clock(),
+            policy_digest=table.digest,
+            threshold=self.threshold,
+            decisions=self._told(whole),
+            cells=told,
+            withheld=whole - sum(one.decisions for one in told) if self._told(whole) is not None else 0,
+            unknown_share=unknown / whole if min(unknown, whole - unknown) >= self.threshold else None,
+            days={day: count for day, count in sorted(by_day.items()) if count >= self.threshold},
+            opens=[_opened(*one) for one in activated if int(one[2].get("opens", 0))],
+            erasures=self._times(erased, erasing, deadline),
+            takedowns=self._times(taken, taking, takedown_hours * 3600),
+            receipts=self._told(receipts),
+            drift={name: _looked(look) for name, look in self.looks.items()},
+            tiers=["none", *table.tiers],
+            bands=list(table.attributes["subject_age"]),
+            **{name: {key: self._told(count) for key, count in found.items()} for name, found in counts.items()},
+        )
+
+    def _cells(self, by_cell: Mapping[tuple[str, str], int], whole: int) -> list[Cell]:
+        """Return the cells that may be told: what is left out is never so little that it could be worked out."""
+        cells = [Cell(tier, band, count) for (tier, band), count in sorted(by_cell.items()) if count >= self.threshold]
+        while cells and 0 < whole - sum(one.decisions for one in cells) < self.threshold:
+            cells.remove(min(cells, key=lambda one: one.decisions))
+        return cells
+
+    def _told(self, count: int) -> int | None:
+        """Return a count that may be told, None for one that is small; nothing is nothing."""
+        return count if count == 0 or count >= self.threshold else None
+
+    def _times(self, done: Sequence[float], open_: int, deadline_s: float) -> Times:
+        ordered = sorted(done)
+        late = sum(one > deadline_s for one in ordered)
+        if len(ordered) < self.threshold:
+            return Times(len(ordered), open_, late, None, None, deadline_s)
+        return Times(len(ordered), open_, late, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least this share of the values do not exceed."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _opened(at: datetime, actor: str, detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {"at": at.isoformat(), "by": actor, **detail}
+
+
+def _looked(look: Look) -> list[str]:
+    try:
+        return list(look())
+    except NightlightError as error:
+        return [f"could not be looked at: {error.code}"]
