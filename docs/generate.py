@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from nightlight import errors
 from nightlight.cli.main import app as command_line
-from nightlight.retention.access import BUCKETS, IDENTITIES, identity_policy
+from nightlight.retention.access import BUCKETS, IDENTITIES, bucket_policy, identity_policy
 from nightlight.settings import CONCERNS, Settings
 from service.app import create_app
 
@@ -100,8 +100,17 @@ def _command(name: str, command: Command) -> list[str]:
 
 def policy_file(identity: str) -> str:
     """Return what to attach to an identity, with the buckets' names left open."""
-    names = {bucket: f"${{{bucket.upper()}}}" for bucket in BUCKETS}
-    return json.dumps(identity_policy(identity, names), indent=2) + "\n"
+    return json.dumps(identity_policy(identity, _blanks(BUCKETS)), indent=2) + "\n"
+
+
+def bucket_policy_file(bucket: str) -> str:
+    """Return the policy of a bucket, with names and identities left open."""
+    policy = bucket_policy(bucket, _blanks(BUCKETS), _blanks(IDENTITIES), tls_only=True)
+    return json.dumps(policy, indent=2) + "\n"
+
+
+def _blanks(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: f"${{{name.upper()}}}" for name in names}
 
 
 PAGES = {
@@ -110,6 +119,7 @@ PAGES = {
     "openapi.json": openapi_page,
     "cli.md": cli_page,
     **{f"../../infra/s3/{identity}-policy.json": partial(policy_file, identity) for identity in IDENTITIES},
+    **{f"../../infra/s3/{bucket}-bucket-policy.json": partial(bucket_policy_file, bucket) for bucket in BUCKETS},
 }
 
 

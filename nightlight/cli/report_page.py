@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")
 _HATCHES = ("", "//", "..", "xx", "--", "\\\\")
 _HOUR, _DAY = 3600.0, 86_400.0
+_TICKS = (
+    *((0.01, "10 ms"), (0.1, "0.1 s"), (1, "1 s"), (10, "10 s"), (60, "1 min"), (600, "10 min"), (_HOUR, "1 h")),
+    *((6 * _HOUR, "6 h"), (_DAY, "1 day"), (7 * _DAY, "1 week"), (30 * _DAY, "30 days")),
+)
 
 
 def page(made: Report) -> str:
@@ -108,7 +112,7 @@ def _tiers(made: Report, cells: dict[tuple[str, str], int], tiers: list[str], ba
         axes.set_yticks(range(len(bands)), [*reversed(bands)])
         axes.set_xlim(0, 100)
         axes.set_xlabel("% of decisions about the band")
-        axes.legend(ncols=len(tiers), loc="lower left", bbox_to_anchor=(0, -0.42), frameon=False)
+        axes.legend(ncols=len(tiers), loc="lower left", bbox_to_anchor=(0, -0.4), frameon=False)
 
     return _drawn(draw, height=1.6 + 0.42 * len(bands), title="Tiers given, by age band")
 
@@ -147,7 +151,10 @@ def _times(made: Report) -> str:
         axes.set_xscale("log")
         axes.set_yticks(range(len(told)), [name for name, _ in reversed(told)])
         axes.set_ylim(-0.6, len(told) - 0.4)
-        axes.xaxis.set_major_formatter(lambda value, _: took(value))
-        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, -0.75), frameon=False)
+        low, high = axes.get_xlim()
+        shown = [(at, name) for at, name in _TICKS if low <= at <= high]
+        axes.set_xticks([at for at, _ in shown], [name for _, name in shown])
+        axes.minorticks_off()
+        axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
 
     return _drawn(draw, height=1.4 + 0.4 * len(told), title="How long it took")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightlight.errors import LifecycleRefused
-from nightlight.retention.rule import Rule, refuse_wrong
+from nightlight.retention.rule import Move, Rule, refuse_wrong
 
 if TYPE_CHECKING:
     from nightlight.policy.retention import RetentionTable
@@ -25,9 +25,10 @@ _UPLOAD_DAYS = 1
 
 @dataclass(frozen=True, slots=True)
 class Prefixes:
-    """Keys with days of their own, whatever their state: (prefix, name of the rule, days)."""
+    """Keys with days of their own: (prefix, name of the rule, days); and moves of what is live."""
 
     named: tuple[tuple[str, str, int], ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 def desired(table: RetentionTable, prefixes: Prefixes) -> list[Rule]:
@@ -43,7 +44,9 @@ def desired(table: RetentionTable, prefixes: Prefixes) -> list[Rule]:
     ]
     for state in states:
         tags = () if state == LIVE else ((STATE_TAG, state),)
-        rules.append(Rule(f"{OURS}{state.replace('_', '-')}", tags=tags, expire_days=most_days(table, state)))
+        moves = prefixes.moves if state == LIVE else ()
+        name = f"{OURS}{state.replace('_', '-')}"
+        rules.append(Rule(name, tags=tags, expire_days=most_days(table, state), moves=moves))
     rules += [Rule(f"{OURS}{name}", prefix=prefix, expire_days=days) for prefix, name, days in prefixes.named]
     for rule in rules:
         refuse_wrong(rule)

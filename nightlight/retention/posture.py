@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +45,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What buckets are to be like. ``kms_key`` None is for the server's own keys; ``log_bucket`` None for no logs.
+    """What buckets are to be like. A bucket without one of ``kms_keys`` has the server's own.
 
-    ``block_public`` False is for servers that take every policy and every writer for public: they only ignore ACLs.
+    ``log_bucket`` None is for no logs. ``block_public`` False is for servers that take every policy and every writer for public: they only ignore ACLs.
     """
 
     names: Mapping[str, str]
     principals: Mapping[str, str]
     tls_only: bool = True
     block_public: bool = True
-    kms_key: str | None = None
+    kms_keys: Mapping[str, str] = field(default_factory=dict)
     log_bucket: str | None = None
 
 
@@ -213,7 +213,7 @@ _ASPECTS = (
         "encryption",
         _encryption,
         _put_encryption,
-        lambda wanted, _bucket: {"by": wanted.kms_key or "AES256", "objects": True},
+        lambda wanted, bucket: {"by": wanted.kms_keys.get(bucket, "AES256"), "objects": True},
     ),
     _Aspect(
         "policy",

@@ -13,6 +13,8 @@ from typing import Any
 from nightlight.errors import LifecycleRefused
 
 MOST_RULES = 1000
+# Storage classes that can be read at once, and the least days after which S3 moves there.
+LEAST_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "INTELLIGENT_TIERING": 1, "GLACIER_IR": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ def write(rule: Rule) -> dict[str, Any]:
         raw["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule.noncurrent_days}
     if rule.abort_upload_days is not None:
         raw["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule.abort_upload_days}
+    if rule.moves:
+        raw["Transitions"] = [{"Days": one.days, "StorageClass": one.storage_class} for one in rule.moves]
     return raw
 
 
@@ -153,13 +157,23 @@ def refuse_wrong(rule: Rule) -> None:
         wrong = "delete markers are dropped by a rule of their own"
     elif all(one is None for one in days) and not rule.drop_delete_markers:
         wrong = "it does nothing"
-    elif rule.expire_date is not None or rule.noncurrent_keep or rule.moves or rule.noncurrent_moves or rule.unknown:
+    elif any(_wrong_move(one, rule.expire_days) for one in rule.moves):
+        wrong = (
+            f"a move is to {', '.join(LEAST_DAYS)}, which are read at once, after S3's least days and before deletion"
+        )
+    elif rule.expire_date is not None or rule.noncurrent_keep or rule.noncurrent_moves or rule.unknown:
         wrong = "it asks for what the policy cannot say"
     elif rule.larger_than is not None or rule.smaller_than is not None:
         wrong = "Ceph drops filters by size without a word, and the rule is then about everything"
     if wrong is not None:
         message = f"rule {rule.rule_id}: {wrong}"
         raise LifecycleRefused(message)
+
+
+def _wrong_move(move: Move, expire_days: int | None) -> bool:
+    least = LEAST_DAYS.get(move.storage_class)
+    after = move.days
+    return least is None or after is None or after < least or (expire_days is not None and after >= expire_days)
 
 
 def _filter(rule: Rule) -> dict[str, Any]:

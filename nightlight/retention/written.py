@@ -53,6 +53,8 @@ def _cloudformation(rule: Rule) -> dict[str, Any]:
         raw["TagFilters"] = [{"Key": name, "Value": value} for name, value in rule.tags]
     if rule.expire_days is not None:
         raw["ExpirationInDays"] = rule.expire_days
+    if rule.moves:
+        raw["Transitions"] = [{"TransitionInDays": one.days, "StorageClass": one.storage_class} for one in rule.moves]
     if rule.drop_delete_markers:
         raw["ExpiredObjectDeleteMarker"] = True
     if rule.noncurrent_days is not None:
@@ -72,6 +74,9 @@ def _terraform(bucket: str, rules: Sequence[Rule]) -> str:
         lines += [f'    status = "{"Enabled" if rule.enabled else "Disabled"}"', "", *_filter(rule)]
         if rule.expire_days is not None:
             lines += ["", "    expiration {", f"      days = {rule.expire_days}", "    }"]
+        for one in rule.moves:
+            days, kind = f"      days          = {one.days}", f"      storage_class = {json.dumps(one.storage_class)}"
+            lines += ["", "    transition {", days, kind, "    }"]
         if rule.drop_delete_markers:
             lines += ["", "    expiration {", "      expired_object_delete_marker = true", "    }"]
         if rule.noncurrent_days is not None:
@@ -82,8 +87,8 @@ def _terraform(bucket: str, rules: Sequence[Rule]) -> str:
                 "    }",
             ]
         if rule.abort_upload_days is not None:
-            days = f"      days_after_initiation = {rule.abort_upload_days}"
-            lines += ["", "    abort_incomplete_multipart_upload {", days, "    }"]
+            upload = f"      days_after_initiation = {rule.abort_upload_days}"
+            lines += ["", "    abort_incomplete_multipart_upload {", upload, "    }"]
         lines.append("  }")
     return "\n".join([*lines, "}", ""])
 
@@ -96,7 +101,8 @@ def _filter(rule: Rule) -> list[str]:
         tag = [f"        key   = {json.dumps(name)}", f"        value = {json.dumps(value)}"]
         return ["    filter {", "      tag {", *tag, "      }", "    }"]
     prefix = [f"        prefix = {json.dumps(rule.prefix)}"] if rule.prefix else []
-    tags = [f"          {json.dumps(name)} = {json.dumps(value)}" for name, value in rule.tags]
+    wide = max(len(json.dumps(name)) for name, _ in rule.tags)
+    tags = [f"          {json.dumps(name):<{wide}} = {json.dumps(value)}" for name, value in rule.tags]
     return ["    filter {", "      and {", *prefix, "        tags = {", *tags, "        }", "      }", "    }"]
 
 

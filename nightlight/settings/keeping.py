@@ -92,8 +92,10 @@ class BucketsSettings(BaseSettings):
         description="Whether buckets refuse public ACLs and policies, and do not only ignore public ACLs. Turn it off "
         "on Ceph 16, which then lets nobody write but the buckets' owner, and takes every policy for a public one.",
     )
-    kms_key: str | None = Field(
-        default=None, description="KMS key that buckets encrypt with by default; unset: the server's own keys (AES256)."
+    kms_keys: dict[str, str] = Field(
+        default_factory=dict,
+        description='ARNs of the KMS keys that buckets encrypt with by default, as JSON: `{"originals": "arn:..."}`. '
+        "A bucket without one has the server's own keys (AES256).",
     )
     log_bucket: str | None = Field(default=None, description="Bucket that takes the buckets' access logs; unset: none.")
 
@@ -186,6 +188,12 @@ class RetentionSettings(BaseSettings):
         description="Other buckets with the same keys, where erasures happen too, as JSON: "
         '`[{"of": "originals", "bucket": "copies", "endpoint_url": "https://...", "region": "eu-west-1"}]`. The '
         "workers' identity must be one there as well.",
+    )
+    move_originals: str = Field(
+        default="",
+        pattern=r"^$|^(STANDARD_IA|ONEZONE_IA|INTELLIGENT_TIERING|GLACIER_IR):[0-9]{1,5}$",
+        description="Storage class that originals are moved to by their bucket, and after how many days: "
+        "`STANDARD_IA:30`. Only classes that are read at once.",
     )
     sweep_s: float = Field(
         default=3600.0, ge=1, le=7 * 86400, description="Seconds after which the schedule begins a sweep again."

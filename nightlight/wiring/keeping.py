@@ -70,6 +70,7 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifec
     from nightlight.flows.lifecycle import Lifecycle
     from nightlight.retention.bucket import Bucket
     from nightlight.retention.desired import Prefixes
+    from nightlight.retention.rule import Move
     from nightlight.store.s3 import make_client
 
     store = settings.store
@@ -82,7 +83,9 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifec
         policy = policy_in_use(settings, catalogue)
         client = make_client(s3_access(settings))
         buckets = {name: Bucket(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
-        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1),))
+        named, _, days = settings.retention.move_originals.partition(":")
+        moves = (Move(int(days), None, named),) if named else ()
+        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1),), moves)
         prefixes = {store.originals_bucket: copies}
         yield Lifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
     finally:
@@ -109,7 +112,7 @@ def posture(settings: Settings) -> Posture:
         {identity: arn for identity, arn in principals.items() if arn is not None},
         tls_only=said.tls_only,
         block_public=said.block_public,
-        kms_key=said.kms_key,
+        kms_keys=said.kms_keys,
         log_bucket=said.log_bucket,
     )
     return Posture(make_client(s3_access(settings)), wanted)

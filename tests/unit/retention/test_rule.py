@@ -84,7 +84,9 @@ WRONG = [
     (Rule("x", expire_days=1, drop_delete_markers=True), "of their own"),
     (Rule("x", expire_days=1, larger_than=5), "by size"),
     (Rule("x", noncurrent_days=1, noncurrent_keep=2), "cannot say"),
-    (Rule("x", expire_days=1, moves=(Move(1, None, "GLACIER"),)), "cannot say"),
+    (Rule("x", expire_days=400, moves=(Move(30, None, "GLACIER"),)), "read at once"),
+    (Rule("x", expire_days=400, moves=(Move(29, None, "STANDARD_IA"),)), "least days"),
+    (Rule("x", expire_days=30, moves=(Move(30, None, "STANDARD_IA"),)), "before deletion"),
 ]
 
 

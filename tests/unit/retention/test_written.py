@@ -7,12 +7,13 @@ import pytest
 
 from nightlight.policy.compile import compile_folder
 from nightlight.retention.desired import Prefixes, desired
-from nightlight.retention.rule import Rule, read
+from nightlight.retention.rule import Move, Rule, read
 from nightlight.retention.written import as_cloudformation, as_json, as_terraform
 from tests.conftest import ROOT
 
 EXTRA = [
     Rule("two-tags", tags=(("a", "1"), ("b", 'quo"te')), expire_days=3),
+    Rule("moved", expire_days=400, moves=(Move(30, None, "STANDARD_IA"), Move(90, None, "GLACIER_IR"))),
     Rule("both", prefix="x/", tags=(("a", "1"),), noncurrent_days=4, enabled=False),
 ]
 
@@ -35,7 +36,7 @@ def of_cloudformation(raw):
     """A rule as CloudFormation's documentation names its parts."""
     known = {
         "Id", "Status", "Prefix", "TagFilters", "ExpirationInDays", "ExpiredObjectDeleteMarker",
-        "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload",
+        "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "Transitions",
     }  # fmt: skip
     assert raw.keys() <= known
     return Rule(
@@ -44,6 +45,7 @@ def of_cloudformation(raw):
         expire_days=raw.get("ExpirationInDays"), drop_delete_markers=raw.get("ExpiredObjectDeleteMarker", False),
         noncurrent_days=raw.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
         abort_upload_days=raw.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation"),
+        moves=tuple(Move(one["TransitionInDays"], None, one["StorageClass"]) for one in raw.get("Transitions", [])),
     )  # fmt: skip
 
 
@@ -80,6 +82,7 @@ def of_terraform(block):
         expire_days=expiration.get("days"),
         drop_delete_markers=bool(expiration.get("expired_object_delete_marker", False)),
         noncurrent_days=noncurrent.get("noncurrent_days"), abort_upload_days=upload.get("days_after_initiation"),
+        moves=tuple(Move(one["days"], None, text(one["storage_class"])) for one in block.get("transition", [])),
     )  # fmt: skip
 
 

@@ -1,0 +1,26 @@
+output "environment" {
+  description = "NIGHTLIGHT_* settings that follow from what was made; keys and credentials are not among them."
+  value = merge(
+    {
+      NIGHTLIGHT_STORE_KIND                = "s3"
+      NIGHTLIGHT_STORE_ORIGINALS_BUCKET    = local.names.originals
+      NIGHTLIGHT_STORE_RENDITIONS_BUCKET   = local.names.renditions
+      NIGHTLIGHT_STORE_VAULT_BUCKET        = local.names.vault
+      NIGHTLIGHT_BUCKETS_SERVICE_PRINCIPAL = aws_iam_role.this["service"].arn
+      NIGHTLIGHT_BUCKETS_WORKER_PRINCIPAL  = aws_iam_role.this["worker"].arn
+      NIGHTLIGHT_BUCKETS_KEEPER_PRINCIPAL  = aws_iam_role.this["keeper"].arn
+      NIGHTLIGHT_BUCKETS_KMS_KEYS          = jsonencode({ for name, key in aws_kms_key.this : name => key.arn })
+    },
+    var.source_bucket == null ? {} : { NIGHTLIGHT_SOURCE_QUEUE_URL = aws_sqs_queue.arrivals[0].url },
+  )
+}
+
+output "roles" {
+  description = "ARNs of the roles, by identity."
+  value       = { for name, role in aws_iam_role.this : name => role.arn }
+}
+
+output "keys" {
+  description = "ARNs of the buckets' keys, by bucket."
+  value       = { for name, key in aws_kms_key.this : name => key.arn }
+}

@@ -1,0 +1,152 @@
+"""The Terraform module is formatted, parses, names nothing that is not there, and allows what the description allows.
+
+HashiCorp's own formatter and parser come as WebAssembly in npm packages. No provider can be had without its registry, so
+nothing here is planned against one.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nightlight.policy.compile import compile_folder
+from nightlight.retention.access import BUCKETS, GRANTS, IDENTITIES
+from nightlight.retention.desired import Prefixes, desired
+from nightlight.retention.rule import Move
+from nightlight.retention.written import as_cloudformation, as_terraform
+from tests.conftest import ROOT
+from tests.support.services import missing_tool
+
+pytestmark = pytest.mark.integration
+HERE, MODULE = Path(__file__).parent, ROOT / "infra" / "terraform"
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    table = compile_folder(ROOT / "policies").retention
+    named, moves = (("found/", "copies", 31),), (Move(30, None, "STANDARD_IA"),)
+    return {
+        "nightlight-originals": desired(table, Prefixes(named, moves)),
+        "nightlight-renditions": desired(table, Prefixes()),
+    }
+
+
+@pytest.fixture(scope="module")
+def files(rendered):
+    """{name: {text, formatted, parsed}} of the module's files, and of what the command renders."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        missing_tool("node and npm")
+    if not (HERE / "node_modules").is_dir():
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=HERE, check=True, capture_output=True)
+    texts = {path.name: path.read_text("utf-8") for path in sorted(MODULE.glob("*.tf"))}
+    texts |= {"rendered.tf": as_terraform(rendered), "wrong": "a={\nb =1\n}\n"}
+    ran = subprocess.run(
+        [node, "read.mjs"], cwd=HERE, input=json.dumps(texts), capture_output=True, text=True, check=True
+    )
+    told = json.loads(ran.stdout)
+    return {name: {"text": text, **told[name]} for name, text in texts.items()}
+
+
+def module(files):
+    return {name: one for name, one in files.items() if name not in {"rendered.tf", "wrong"}}
+
+
+def test_every_file_is_as_terraform_fmt_would_write_it(files):
+    assert files.pop("wrong")["formatted"] == "a = {\n  b = 1\n}\n"
+    for name, one in files.items():
+        assert one["formatted"] == one["text"], name
+
+
+def test_nothing_is_named_that_is_not_there(files):
+    whole = "\n".join(re.sub(r"^\s*#.*$", "", one["text"], flags=re.MULTILINE) for one in module(files).values())
+    declared = {"var": set(), "local": set(), "resource": set(), "data": set()}
+    for one in module(files).values():
+        parsed = one["parsed"]
+        declared["var"] |= set(parsed.get("variable", {}))
+        declared["local"] |= {name for block in parsed.get("locals", []) for name in block}
+        declared["resource"] |= {
+            f"{kind}.{name}" for kind, named in parsed.get("resource", {}).items() for name in named
+        }
+        declared["data"] |= {f"{kind}.{name}" for kind, named in parsed.get("data", {}).items() for name in named}
+    used = {
+        "var": set(re.findall(r"\bvar\.(\w+)", whole)),
+        "local": set(re.findall(r"\blocal\.(\w+)", whole)),
+        "data": set(re.findall(r"\bdata\.(\w+\.\w+)", whole)),
+        "resource": set(re.findall(r"(?<![.\w])(aws_\w+\.\w+)", re.sub(r"data\.aws_\w+\.\w+", "", whole))),
+    }
+    for kind, names in used.items():
+        assert names <= declared[kind], kind
+    assert declared["var"] == used["var"]
+    assert declared["local"] == used["local"]
+
+
+def local(files, name):
+    return next(
+        block[name] for one in module(files).values() for block in one["parsed"].get("locals", []) if name in block
+    )
+
+
+def test_the_policies_leave_open_what_the_module_fills_in(files):
+    blanks = set(local(files, "blanks"))
+    assert blanks == {name.upper() for name in (*BUCKETS, *IDENTITIES)}
+    for name in (*(f"{one}-policy" for one in IDENTITIES), *(f"{one}-bucket-policy" for one in BUCKETS)):
+        text = (ROOT / "infra" / "s3" / f"{name}.json").read_text("utf-8")
+        assert set(re.findall(r"\$\{(\w+)\}", text)) <= blanks
+        assert json.loads(text)["Statement"]
+
+
+def test_a_key_is_used_by_who_may_put_or_read_there_and_by_nobody_else(files):
+    for action, name in (("PutObject", "key_writers"), ("GetObject", "key_readers")):
+        wanted = {
+            bucket: sorted(
+                one.identity for one in GRANTS if one.bucket == bucket and one.allowed and action in one.actions
+            )
+            for bucket in BUCKETS
+        }
+        assert {bucket: sorted(names) for bucket, names in local(files, name).items()} == wanted
+
+
+def test_the_roles_are_the_identities_and_the_buckets_the_buckets(files):
+    assert set(local(files, "trusted")) == set(IDENTITIES)
+    assert set(local(files, "names")) == set(BUCKETS)
+    (bucket,) = files["buckets.tf"]["parsed"]["resource"]["aws_s3_bucket"]["this"]
+    assert bucket["object_lock_enabled"] == '${each.key == "vault"}'
+    assert bucket["lifecycle"] == [{"prevent_destroy": True}]
+
+
+def test_what_the_command_renders_holds_every_rule(files, rendered):
+    found = files["rendered.tf"]["parsed"]["resource"]["aws_s3_bucket_lifecycle_configuration"]
+    told = {one["bucket"]: [rule["id"] for rule in one["rule"]] for (one,) in found.values()}
+    assert told == {name: [rule.rule_id for rule in rules] for name, rules in rendered.items()}
+
+
+def test_cfn_lint_finds_nothing_wrong_with_the_cloudformation(rendered, tmp_path):
+    import sys
+
+    path = tmp_path / "template.json"
+    path.write_text(as_cloudformation(rendered), "utf-8")
+    lint = Path(sys.executable).parent / "cfn-lint"
+    ran = subprocess.run([lint, "--non-zero-exit-code", "error", path], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stdout
+    path.write_text(as_cloudformation(rendered).replace("ExpirationInDays", "ExpirationInWeeks", 1), "utf-8")
+    ran = subprocess.run([lint, path], capture_output=True, text=True, check=False)
+    assert "ExpirationInWeeks" in ran.stdout
+
+
+def test_alerts_name_metrics_that_there_are():
+    from ruamel.yaml import YAML
+
+    from nightlight import metrics
+
+    known = {
+        name for one in vars(metrics).values() if hasattr(one, "_name") for name in (one._name, f"{one._name}_total")
+    }
+    groups = YAML(typ="safe").load((ROOT / "infra" / "alerts.yaml").read_text("utf-8"))["groups"]
+    used = {name for group in groups for rule in group["rules"] for name in re.findall(r"nightlight_\w+", rule["expr"])}
+    assert used
+    assert used <= known
