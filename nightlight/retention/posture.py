@@ -47,7 +47,8 @@ class State(StrEnum):
 class Wanted:
     """What buckets are to be like. A bucket without one of ``kms_keys`` has the server's own.
 
-    ``log_bucket`` None is for no logs. ``block_public`` False is for servers that take every policy and every writer for public: they only ignore ACLs.
+    ``log_bucket`` None is for no logs. ``block_public`` False is for servers that take every policy and every writer
+    for public: they only ignore ACLs.
     """
 
     names: Mapping[str, str]
