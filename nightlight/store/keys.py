@@ -8,6 +8,7 @@ from nightlight.errors import InvalidInput
 
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 MAX_KEY_BYTES = 1024
+_MOST_STARS, _MOST_CHARS = 2, 300
 # A profile's id as ids.PROFILE_ID_PATTERN has it.
 _PROFILE = "(?P<profile>[A-Za-z0-9][A-Za-z0-9._~-]{0,127})"
 _HOLES = {"{profile}": _PROFILE, "*": "[^/]*", "**": ".*"}
@@ -19,8 +20,10 @@ class KeyTemplate:
     def __init__(self, text: str) -> None:
         """Read a template; raises InvalidInput."""
         parts = re.split(r"(\{profile\}|\*\*|\*)", text)
-        if parts.count("{profile}") != 1 or "{" in text.replace("{profile}", "") or len(text) > 300:  # noqa: PLR2004 - the column's width
-            message = f"a key template has {{profile}} once, and * or ** for what varies, not {text!r}"
+        stars = sum(part in {"*", "**"} for part in parts)  # more, and a hostile key could keep the match busy
+        named = parts.count("{profile}") == 1 and "{" not in text.replace("{profile}", "")
+        if not named or stars > _MOST_STARS or len(text) > _MOST_CHARS:
+            message = f"a key template has {{profile}} once, and at most two * or ** for what varies, not {text!r}"
             raise InvalidInput(message)
         self.text = text
         self._pattern = re.compile("".join(_HOLES.get(part) or re.escape(part) for part in parts), re.DOTALL)

@@ -53,7 +53,8 @@ def _read(said: Any, depth: int) -> list[Notice]:
         kind, detail = _BRIDGE.get(said["detail-type"]), said["detail"]
         if kind is None or "Lifecycle" in str(detail.get("reason", "")):
             return []
-        return [_notice(detail["bucket"]["name"], detail["object"], kind, str(detail["object"]["key"]))]
+        entity = detail["object"]
+        return [_notice(detail["bucket"]["name"], {"when": said.get("time"), **entity}, kind, str(entity["key"]))]
     if said.get("Event") == "s3:TestEvent":
         return []
     found = []
@@ -63,7 +64,8 @@ def _read(said: Any, depth: int) -> list[Notice]:
             entity = record["s3"]["object"]
             key = str(entity["key"])
             ceph = str(record.get("eventSource", "")).startswith("ceph")
-            found.append(_notice(record["s3"]["bucket"]["name"], entity, kind, key if ceph else unquote_plus(key)))
+            told = {"when": record.get("eventTime"), **entity}
+            found.append(_notice(record["s3"]["bucket"]["name"], told, kind, key if ceph else unquote_plus(key)))
     return found
 
 
@@ -72,5 +74,6 @@ def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> Notice:
         message = "a notification names no bucket or no key"
         raise InvalidInput(message)
     etag = str(entity.get("eTag") or entity.get("etag") or "").strip('"')[:100]
-    parts = (kind, entity.get("sequencer"), entity.get("versionId") or entity.get("version-id"))
+    # What tells two events of one key apart; a server that numbers none says at least when it was.
+    parts = (kind, entity.get("sequencer") or entity["when"], entity.get("versionId") or entity.get("version-id"))
     return Notice(bucket, key, kind == _REMOVED, etag, "/".join(str(part or "") for part in parts)[:200])

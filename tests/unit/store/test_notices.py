@@ -50,6 +50,12 @@ def test_inside_a_message_of_sns_and_of_eventbridge():
     assert read_notices(json.dumps(bridge)) == []  # what a rule deleted, nobody asked to delete
 
 
+def test_events_without_a_number_are_told_apart_by_their_time():
+    told = [{**record(name="ObjectRemoved:Delete"), "eventTime": f"2026-11-2{day}T00:00:00Z"} for day in (1, 2)]
+    first, second = (read_notices(json.dumps({"Records": [one]}))[0] for one in told)
+    assert first.mark != second.mark
+
+
 def test_tests_and_other_events_say_nothing():
     assert read_notices(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})) == []
     assert (
@@ -109,7 +115,16 @@ def test_a_template_finds_the_profile_in_a_key(template, key, profile):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "avatars/*", "{profile}/{profile}", "{profile}{other}", "{PROFILE}", "{profile}" + "x" * 300]
+    "text",
+    [
+        "",
+        "avatars/*",
+        "*/*/*/{profile}",
+        "{profile}/{profile}",
+        "{profile}{other}",
+        "{PROFILE}",
+        "{profile}" + "x" * 300,
+    ],
 )
 def test_what_is_no_template_is_refused(text):
     with pytest.raises(InvalidInput, match="template"):
