@@ -27,6 +27,8 @@
     │   ├── CageUnavailable                cage_unavailable      503   yes
     │   ├── MarkKeyMissing                 mark_key_missing      503   yes
     │   ├── SealKeyMissing                 seal_key_missing      503   yes
+    │   ├── CertificateExpired             certificate_expired   503   yes
+    │   ├── SigningFailed                  signing_failed        503   yes
     │   ├── HoldPending                    hold_pending          503   yes
     │   ├── QuotasUnavailable              quotas_unavailable    503   yes
     │   ├── ListsUnavailable               lists_unavailable     503   yes
@@ -242,6 +244,18 @@ class SealKeyMissing(Unavailable):
     """This worker has no key to open a sealed original with: its jobs wait until one has."""
 
     code = "seal_key_missing"
+
+
+class CertificateExpired(Unavailable):
+    """The certificate that manifests are signed with is not valid yet, or ends within a day: nothing is published."""
+
+    code = "certificate_expired"
+
+
+class SigningFailed(Unavailable):
+    """A manifest could not be signed or did not read back: its rendition is not published."""
+
+    code = "signing_failed"
 
 
 class HoldPending(Unavailable):

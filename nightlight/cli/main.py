@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import nightlight
-from nightlight.cli import buckets, compare, hold, lifecycle, lists, policy, receipt, rollout, scrapers
+from nightlight.cli import buckets, compare, hold, lifecycle, lists, policy, provenance, receipt, rollout, scrapers
 from nightlight.cli.backfill import backfill
 from nightlight.cli.erase import erase
 from nightlight.cli.report import report
@@ -34,6 +34,7 @@ app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(hold.app, name="hold")
 app.add_typer(buckets.app, name="buckets")
+app.add_typer(provenance.app, name="provenance")
 app.command()(erase)
 app.command()(backfill)
 app.command()(sweep)

@@ -1,0 +1,144 @@
+"""``nightlight provenance``: C2PA certificates, and whether a file's manifest holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nightlight.settings import Settings
+
+if TYPE_CHECKING:
+    from nightlight.provenance.check import Checked
+
+app = typer.Typer(help="C2PA provenance: certificates, and whether a manifest holds.", no_args_is_help=True)
+NOT_TRUSTED = 1
+_MOST_PEM = 1_000_000
+# Hashes of one picture are at most so many bits apart, as the index has it.
+_NEAR = 31
+_MAGIC = ((b"\xff\xd8", "image/jpeg"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"))
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder for root.pem, chain.pem and their keys.")],
+    algorithm: Annotated[str, typer.Option(help="ed25519 or es256.")] = "ed25519",
+) -> None:
+    """Make a root, an issuing and a leaf certificate for development.
+
+    Nobody trusts them but who is given root.pem. Real ones come from a certification authority of the C2PA trust list:
+    the leaf needs the key usage *digital signature* and the extended one *e-mail protection* (or C2PA's own), and its
+    private key is made where it will be used. Example: `nightlight provenance init var/provenance --algorithm es256`
+    """
+    from nightlight.clock import system_clock
+    from nightlight.errors import InvalidInput
+    from nightlight.provenance.certificates import Algorithm
+    from nightlight.provenance.certificates import init as make
+
+    if algorithm not in set(Algorithm):
+        message = f"an algorithm is {' or '.join(Algorithm)}, not {algorithm!r}"
+        raise InvalidInput(message)
+    make(folder, Algorithm(algorithm), system_clock())
+    typer.echo(f"{folder}: chain.pem signs with leaf.key.pem; who is to trust it needs root.pem")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A picture.")],
+    sidecar: Annotated[Path | None, typer.Option(help="Its manifest, where that is not in the picture.")] = None,
+    anchors: Annotated[Path | None, typer.Option(help="Root certificates to trust, PEM.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Show how a picture's manifest stands (trusted, valid, invalid, none), and whether mark and hash agree with it.
+
+    The picture is decoded in the cage. The hidden mark is looked for with the keys of NIGHTLIGHT_HIDDEN_MARK_KEYS, if
+    they are set. Exits with 1 unless it is trusted. Example: `nightlight provenance check a.webp --anchors root.pem`
+    """
+    from nightlight.cli.files import read_image
+    from nightlight.provenance.check import State
+    from nightlight.provenance.check import check as look
+
+    data = read_image(file)
+    manifest = _read(sidecar) if sidecar is not None else None
+    trusted = _read(anchors).decode("ascii", "replace") if anchors is not None else None
+    found = look(data, _media_type(data), anchors=trusted, manifest=manifest)
+    agrees = _agreement(data, found)
+    if as_json:
+        typer.echo(json.dumps({**asdict(found), **agrees}, indent=2))
+    else:
+        _print(found, agrees)
+    raise typer.Exit(0 if found.state is State.TRUSTED else NOT_TRUSTED)
+
+
+def _agreement(data: bytes, found: Checked) -> dict[str, Any]:
+    """Return whether the hidden mark and the hash are those that the manifest names; None: nobody can say."""
+    import numpy as np
+
+    from nightlight.errors import DecoderDied, ImageRefused
+    from nightlight.imaging.rendering import Rendering
+    from nightlight.matching.pdq import distance, pdq
+    from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, hash_of, mark_of
+
+    said = mark_of(found.bindings.get(MARK_ALGORITHM, ""))
+    bound = hash_of(found.bindings.get(HASH_ALGORITHM, ""))
+    told: dict[str, Any] = {"mark_agrees": None, "hash_distance": None, "decoded": True}
+    if said is None and bound is None:
+        return told
+    rendering = Rendering(Settings())
+    try:
+        seen = rendering.look(data)
+        read = rendering.detect(seen.pixels, []).detection if said is not None else None
+    except (ImageRefused, DecoderDied):
+        return {**told, "decoded": False}
+    finally:
+        rendering.close()
+    if read is not None and said is not None:
+        mask = 0xFFFF if read.payload.short else (1 << 56) - 1
+        told["mark_agrees"] = read.payload.rendition == said & mask
+    if bound is not None:
+        wanted = np.frombuffer(bound, np.uint8)[None]
+        here = np.stack([pdq(view).hashes[0] for view in seen.hashed])
+        told["hash_distance"] = int(distance(here, wanted).min())
+    return told
+
+
+def _print(found: Checked, agrees: dict[str, Any]) -> None:
+    console = Console(highlight=False, markup=False)
+    table = Table(show_header=False)
+    table.add_row("state", found.state.value)
+    table.add_row("signed by", found.signed_by or "nobody")
+    table.add_row("what was done", ", ".join(found.actions) or "it does not say")
+    mark = {True: "is the one that the manifest names", False: "IS ANOTHER ONE", None: "was not read"}
+    table.add_row("hidden mark", mark[agrees["mark_agrees"]])
+    bits = agrees["hash_distance"]
+    near = "not asked" if bits is None else f"{bits} of 256 bits away{'' if bits <= _NEAR else ': ANOTHER PICTURE'}"
+    table.add_row("perceptual hash", near)
+    console.print(table)
+    for failure in found.failures:
+        console.print(f"WRONG  {failure}", soft_wrap=True)
+
+
+def _media_type(data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:8] == b"ftyp":
+        return "image/avif"
+    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), "application/octet-stream")
+
+
+def _read(path: Path) -> bytes:
+    from nightlight.errors import InvalidInput
+
+    try:
+        if path.stat().st_size > _MOST_PEM:
+            message = f"{path}: too large"
+            raise InvalidInput(message)
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read"
+        raise InvalidInput(message) from error

@@ -1,0 +1,166 @@
+"""Certificates that manifests are signed with: read, watched, and made for development.
+
+A chain is a PEM file: the leaf first, then whoever issued it; the root is a trust anchor and not among them. The leaf
+needs the key usage *digital signature* and the extended one *e-mail protection*, which C2PA validators accept by
+default (C2PA specification, "X.509 certificates").
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from nightlight.errors import CertificateExpired, SettingsRefused
+
+if TYPE_CHECKING:
+    from nightlight.clock import Clock
+
+MAX_CHAIN_BYTES = 100_000
+# Before its end by so much a certificate signs nothing any more: a clock may be wrong, a job may take its time.
+MARGIN = timedelta(hours=24)
+_BACKDATED = timedelta(minutes=5)
+_YEARS = {"root": 10, "issuing": 5, "leaf": 1}
+
+_Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+
+
+class Algorithm(StrEnum):
+    """What manifests are signed by."""
+
+    ED25519 = "ed25519"
+    ES256 = "es256"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A leaf and who issued it, and from when until when the leaf may sign."""
+
+    pem: str = field(repr=False)
+    algorithm: Algorithm
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+
+    @classmethod
+    def read(cls, path: Path) -> Chain:
+        """Read a PEM file; raises SettingsRefused."""
+        try:
+            if path.stat().st_size > MAX_CHAIN_BYTES:
+                message = f"{path}: too large for a chain of certificates"
+                raise SettingsRefused(message)
+            pem = path.read_text("ascii")
+            leaf = x509.load_pem_x509_certificates(pem.encode())[0]
+        except (OSError, ValueError) as error:
+            message = f"{path} holds no certificates ({type(error).__name__})"
+            raise SettingsRefused(message) from error
+        return cls(
+            pem=pem,
+            algorithm=_algorithm(leaf, path),
+            not_before=leaf.not_valid_before_utc,
+            not_after=leaf.not_valid_after_utc,
+            fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
+        )
+
+    def check(self, clock: Clock) -> None:
+        """Return if the leaf may sign now and for a day to come; raise CertificateExpired if not."""
+        now = clock()
+        if not self.not_before <= now < self.not_after - MARGIN:
+            message = f"the certificate signs from {self.not_before} until a day before {self.not_after}"
+            raise CertificateExpired(message)
+
+    def days_left(self, clock: Clock) -> float:
+        """Return for how many days it may still sign, negative once it may not."""
+        return (self.not_after - MARGIN - clock()) / timedelta(days=1)
+
+
+def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
+    """Make a root, an issuing and a leaf certificate for development; raises SettingsRefused where there are any."""
+    if (folder / "chain.pem").exists():
+        message = f"{folder / 'chain.pem'} is there already"
+        raise SettingsRefused(message)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = {name: _new_key(algorithm) for name in _YEARS}
+    root = _certificate("root", keys["root"], "root", keys["root"], now)
+    issuing = _certificate("issuing", keys["issuing"], "root", keys["root"], now)
+    leaf = _certificate("leaf", keys["leaf"], "issuing", keys["issuing"], now)
+    _write(folder / "root.pem", root, secret=False)
+    _write(folder / "chain.pem", leaf + issuing, secret=False)
+    # The root's and the issuing key are for making another leaf before this one ends.
+    for name, key in keys.items():
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        _write(folder / f"{name}.key.pem", pem.decode(), secret=True)
+
+
+def _algorithm(leaf: x509.Certificate, path: Path) -> Algorithm:
+    key = leaf.public_key()
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return Algorithm.ED25519
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return Algorithm.ES256
+    message = f"{path}: the leaf's key is neither Ed25519 nor P-256"
+    raise SettingsRefused(message)
+
+
+def _new_key(algorithm: Algorithm) -> _Private:
+    if algorithm is Algorithm.ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _certificate(name: str, key: _Private, issuer: str, issuer_key: _Private, now: datetime) -> str:
+    ca = name != "leaf"
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(_name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + timedelta(days=365 * _YEARS[name]))
+        .add_extension(x509.BasicConstraints(ca, {"root": 1, "issuing": 0, "leaf": None}[name]), critical=True)
+        .add_extension(_usage(ca=ca), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    if not ca:
+        usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+        builder = builder.add_extension(usages, critical=False)
+    digest = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(issuer_key, digest).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common: str) -> x509.Name:
+    """Return a name that says nothing of whose pictures these are."""
+    parts = {NameOID.ORGANIZATION_NAME: "Development", NameOID.COMMON_NAME: f"Nightlight {common}"}
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts.items()])
+
+
+def _write(path: Path, text: str, *, secret: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(text)

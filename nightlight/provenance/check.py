@@ -1,0 +1,71 @@
+"""What a file's manifest says and whether it holds: trusted, valid, invalid or none."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from nightlight.provenance.manifest import bindings_of
+from nightlight.provenance.signing import settings_of
+
+
+class State(StrEnum):
+    """How a manifest stands. ``valid``: what it says holds, and who signed it is not among those we trust."""
+
+    TRUSTED = "trusted"
+    VALID = "valid"
+    INVALID = "invalid"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found in a file, or of a manifest beside it."""
+
+    state: State
+    failures: list[str] = field(default_factory=list)
+    signed_by: str | None = None
+    manifest_id: str | None = None
+    actions: list[str] = field(default_factory=list)
+    bindings: dict[str, str] = field(default_factory=dict)
+
+
+def check(data: bytes, media_type: str, *, anchors: str | None, manifest: bytes | None = None) -> Checked:
+    """Return what a picture's manifest says, the one in it or the one given; never raises for what is wrong with it."""
+    import c2pa
+
+    context = c2pa.Context(c2pa.Settings.from_dict(settings_of(anchors)))
+    try:
+        reader = c2pa.Reader(media_type, io.BytesIO(data), manifest, context=context)
+    except c2pa.C2paError.ManifestNotFound:
+        return Checked(State.NONE)
+    except c2pa.C2paError as error:
+        return Checked(State.INVALID, [str(error)])
+    with reader:
+        said = json.loads(reader.json())
+    return _checked(said)
+
+
+def _checked(said: dict[str, Any]) -> Checked:
+    label = said.get("active_manifest")
+    active = said.get("manifests", {}).get(label, {})
+    results = said.get("validation_results", {}).get("activeManifest", {})
+    failures = [f"{one.get('code')}: {one.get('explanation', '')}" for one in results.get("failure", [])]
+    states = {"Trusted": State.TRUSTED, "Valid": State.VALID}
+    actions = [
+        str(action.get("action"))
+        for one in active.get("assertions", [])
+        if one.get("label") == "c2pa.actions.v2"
+        for action in one.get("data", {}).get("actions", [])
+    ]
+    return Checked(
+        state=states.get(str(said.get("validation_state")), State.INVALID),
+        failures=failures,
+        signed_by=active.get("signature_info", {}).get("common_name"),
+        manifest_id=label,
+        actions=actions,
+        bindings=bindings_of(active),
+    )

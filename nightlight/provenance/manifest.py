@@ -1,0 +1,90 @@
+"""What a rendition's manifest says: how it was made, that it may not be mined, and what leads back to it.
+
+No identity, no age, no word of the policy, nothing of the upload: it is not even an ingredient, for that would carry
+its owner's own manifest along. Assertions: C2PA specification 2.2; CAWG training and data mining assertion 1.1.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import nightlight
+
+# What manifests call the hidden mark and the perceptual hash, for want of entries in C2PA's list of algorithms.
+MARK_ALGORITHM, HASH_ALGORITHM = "org.nightlight.mark.1", "org.nightlight.pdq.1"
+_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/humanEdits"
+_USES = ("data_mining", "ai_inference", "ai_generative_training", "ai_training")
+_MARK_BYTES, _HASH_BYTES = 7, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is to be said of one rendition: its hidden mark's 56 bits, and its perceptual hash's 32 bytes."""
+
+    mark: int | None
+    hash: bytes | None
+    visible_mark: bool
+
+
+def definition(said: Said) -> dict[str, Any]:
+    """Return a manifest's definition for the builder."""
+    actions = [{"action": "c2pa.created", "digitalSourceType": _SOURCE}, {"action": "c2pa.resized"}]
+    if said.mark is not None or said.visible_mark:
+        actions.append({"action": "c2pa.watermarked"})
+    assertions = [_assertion("c2pa.actions.v2", {"actions": actions})]
+    for label in ("cawg", "c2pa"):
+        entries = {f"{label}.{use}": {"use": "notAllowed"} for use in _USES}
+        assertions.append(_assertion(f"{label}.training-mining", {"entries": entries}))
+    bindings = [
+        (MARK_ALGORITHM, mark_value(said.mark) if said.mark is not None else None),
+        (HASH_ALGORITHM, base64.b64encode(said.hash).decode() if said.hash is not None else None),
+    ]
+    for algorithm, value in bindings:
+        if value is not None:
+            block = {"scope": {}, "value": value}
+            assertions.append(_assertion("c2pa.soft-binding", {"alg": algorithm, "blocks": [block]}))
+    return {
+        "claim_generator_info": [{"name": "Nightlight", "version": nightlight.__version__}],
+        "assertions": assertions,
+    }
+
+
+def mark_value(mark: int) -> str:
+    """Return a hidden mark's number as a soft binding has it: base64 of seven bytes."""
+    return base64.b64encode(mark.to_bytes(_MARK_BYTES, "big")).decode()
+
+
+def mark_of(value: str) -> int | None:
+    """Return the number that a soft binding's value is, None for anything else."""
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except ValueError:
+        return None
+    return int.from_bytes(raw, "big") if len(raw) == _MARK_BYTES else None
+
+
+def hash_of(value: str) -> bytes | None:
+    """Return the hash that a soft binding's value is, None for anything else."""
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except ValueError:
+        return None
+    return raw if len(raw) == _HASH_BYTES else None
+
+
+def bindings_of(manifest: dict[str, Any]) -> dict[str, str]:
+    """Return the soft bindings that a manifest, as a reader gives it, names: algorithm to value."""
+    found: dict[str, str] = {}
+    for one in manifest.get("assertions", []):
+        data = one.get("data")
+        if str(one.get("label", "")).startswith("c2pa.soft-binding") and isinstance(data, dict):
+            blocks = data.get("blocks") or [{}]
+            found.setdefault(str(data.get("alg", "")), str(blocks[0].get("value", "")))
+    return found
+
+
+def _assertion(label: str, data: dict[str, Any]) -> dict[str, Any]:
+    # `created`: vouched for by whoever signs, and not only gathered from elsewhere.
+    return {"label": label, "data": data, "created": True}

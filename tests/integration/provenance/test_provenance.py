@@ -1,0 +1,265 @@
+"""Manifests signed, read back, tampered with: by c2pa itself and by an independent reader (exiftool)."""
+
+import io
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nightlight.errors import CertificateExpired, SettingsRefused, SigningFailed
+from nightlight.provenance.certificates import Algorithm, Chain, init
+from nightlight.provenance.check import State, check
+from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, Said, definition, mark_of, mark_value
+from nightlight.provenance.signing import Credential, Signing
+from tests.support.services import missing_tool
+
+pytestmark = pytest.mark.integration
+FORMS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
+SAID = Said(mark=0x0123456789ABCD, hash=bytes(range(32)), visible_mark=True)
+
+
+def now():
+    return datetime.now(UTC)
+
+
+@pytest.fixture(scope="module", params=list(Algorithm))
+def folder(request, tmp_path_factory):
+    made = tmp_path_factory.mktemp(request.param)
+    init(made, request.param, now())
+    return made
+
+
+@pytest.fixture(scope="module")
+def credential(folder):
+    return Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+
+
+@pytest.fixture(scope="module")
+def root(folder):
+    return (folder / "root.pem").read_text()
+
+
+def picture(form, seed=1):
+    pixels = np.random.default_rng(seed).integers(0, 255, (24, 24, 3)).astype("uint8")
+    file = io.BytesIO()
+    Image.fromarray(pixels).resize((320, 320)).save(file, form, quality=60)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def signed(request, credential):
+    """(media type, the bytes before, and signed)."""
+    data = picture(request.param)
+    return FORMS[request.param], data, Signing(credential, now).sign(data, FORMS[request.param], SAID, embed=True)
+
+
+def test_what_is_signed_is_trusted_by_our_root_and_valid_without_it(signed, root):
+    media_type, data, made = signed
+    found = check(made.data, media_type, anchors=root)
+    assert (found.state, found.failures) == (State.TRUSTED, [])
+    assert found.signed_by == "Nightlight leaf"
+    assert found.actions == ["c2pa.created", "c2pa.resized", "c2pa.watermarked"]
+    assert found.bindings.keys() == {MARK_ALGORITHM, HASH_ALGORITHM}
+    assert mark_of(found.bindings[MARK_ALGORITHM]) == SAID.mark
+    assert check(made.data, media_type, anchors=None).state is State.VALID
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(made.data))), np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_a_manifest_says_nothing_of_anybody(signed):
+    _, _, made = signed
+    text = made.manifest.lower()
+    for word in (b"band", b"under_13", b"adult", b"minor", b"policy", b"profile", b"ingredient", b"thumbnail", b"tier"):
+        assert word not in text
+    for word in (b"notallowed", b"cawg.training-mining", b"c2pa.training-mining", b"humanedits"):
+        assert word in text
+
+
+def test_a_manifest_beside_the_picture_adds_nothing_to_it_and_holds(credential, root):
+    data = picture("WEBP")
+    made = Signing(credential, now).sign(data, "image/webp", SAID, embed=False)
+    assert made.data == data
+    assert check(data, "image/webp", anchors=root).state is State.NONE
+    assert check(data, "image/webp", anchors=root, manifest=made.manifest).state is State.TRUSTED
+    other = check(picture("WEBP", seed=2), "image/webp", anchors=root, manifest=made.manifest)
+    assert other.state is State.INVALID  # another picture's manifest
+    assert any("assertion.dataHash.mismatch" in one for one in other.failures)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tampering_is_seen(credential, root, form, tmp_path):
+    media_type, data = FORMS[form], picture(form)
+    made = Signing(credential, now).sign(data, media_type, SAID, embed=True)
+    changed = bytearray(made.data)
+    at = changed.rindex(data[-40:-20]) + 5 if data[-40:-20] in changed else len(changed) - 60
+    changed[at] ^= 1
+    assert check(bytes(changed), media_type, anchors=root).state is State.INVALID
+    said = bytearray(made.data)
+    at = said.index(b"notAllowed")
+    said[at : at + 10] = b"yesAllowed"
+    found = check(bytes(said), media_type, anchors=root)
+    assert found.state is State.INVALID
+    stripped = io.BytesIO()
+    Image.open(io.BytesIO(made.data)).save(stripped, form, quality=60)
+    assert check(stripped.getvalue(), media_type, anchors=root).state is State.NONE
+    init(tmp_path, Algorithm.ED25519, now())
+    foreign = Credential.read(tmp_path / "chain.pem", tmp_path / "leaf.key.pem", None)
+    forged = Signing(foreign, now).sign(data, media_type, SAID, embed=True)
+    assert check(forged.data, media_type, anchors=root).state is State.VALID  # whole, and by nobody whom we trust
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", b"RIFF\x04\x00\x00\x00WEBP", bytes(100_000)])
+def test_what_is_no_picture_raises_nothing(data, root):
+    for media_type in FORMS.values():
+        assert check(data, media_type, anchors=root).state in {State.NONE, State.INVALID}
+    assert check(picture("JPEG"), "image/jpeg", anchors=root, manifest=b"no manifest").state is State.INVALID
+
+
+def test_exiftool_reads_the_same(signed, tmp_path):
+    """An independent reader, in Perl: the JUMBF boxes are where they belong, and say what we said."""
+    exiftool = shutil.which("exiftool")
+    if exiftool is None:
+        missing_tool("exiftool")
+    media_type, _, made = signed
+    path = tmp_path / f"x.{media_type[6:]}"
+    path.write_bytes(made.data)
+    command = [exiftool, "-json", "-G3:1", "-struct", "-u", "-jumbf:all", str(path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if media_type in {"image/webp", "image/avif"} and "c2pa" not in told:
+        pytest.skip("this exiftool does not look for JUMBF in the format")
+    assert "c2pa.training-mining" in told
+    assert MARK_ALGORITHM in told
+
+
+def test_a_certificate_that_ends_within_a_day_or_begins_later_signs_nothing(folder, credential):
+    data = picture("WEBP")
+    ends = credential.chain.not_after
+    for moment in (
+        ends - timedelta(hours=23),
+        ends + timedelta(days=1),
+        credential.chain.not_before - timedelta(days=1),
+    ):
+        with pytest.raises(CertificateExpired):
+            Signing(credential, lambda moment=moment: moment).sign(data, "image/webp", SAID, embed=True)
+    assert 362 < credential.chain.days_left(now) < 365
+    with pytest.raises(SettingsRefused, match="already"):
+        init(folder, Algorithm.ED25519, now())
+
+
+def test_a_key_that_is_kept_elsewhere_signs_by_callback(folder, root):
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    key = serialization.load_pem_private_key((folder / "leaf.key.pem").read_bytes(), None)
+    asked = []
+
+    def sign(data):
+        asked.append(data)
+        return (
+            key.sign(data) if isinstance(key, ed25519.Ed25519PrivateKey) else key.sign(data, ec.ECDSA(hashes.SHA256()))
+        )
+
+    elsewhere = Credential(Chain.read(folder / "chain.pem"), sign=sign, anchors=root)
+    made = Signing(elsewhere, now).sign(picture("WEBP"), "image/webp", SAID, embed=False)
+    assert len(asked) == 1
+    assert check(picture("WEBP"), "image/webp", anchors=root, manifest=made.manifest).state is State.TRUSTED
+
+
+def test_a_signer_that_fails_or_signs_wrongly_publishes_nothing(folder, root):
+    chain = Chain.read(folder / "chain.pem")
+
+    def broken(_):
+        raise OSError("the key is away")
+
+    for sign in (broken, lambda _: b"", lambda _: bytes(64)):
+        with pytest.raises(SigningFailed):
+            Signing(Credential(chain, sign=sign, anchors=root), now).sign(
+                picture("WEBP"), "image/webp", SAID, embed=True
+            )
+
+
+def test_credentials_that_do_not_belong_together_are_refused(tmp_path):
+    for name in ("one", "two"):
+        init(tmp_path / name, Algorithm.ED25519, now())
+    mixed = Credential.read(
+        tmp_path / "one" / "chain.pem", tmp_path / "two" / "leaf.key.pem", tmp_path / "one" / "root.pem"
+    )
+    with pytest.raises((SettingsRefused, SigningFailed)):
+        Signing(mixed, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+    for text in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        (tmp_path / "bad.pem").write_text(text)
+        with pytest.raises(SettingsRefused):
+            Chain.read(tmp_path / "bad.pem")
+    with pytest.raises(SettingsRefused):
+        Chain.read(tmp_path / "missing.pem")
+    assert "PRIVATE" not in repr(
+        Credential.read(tmp_path / "one" / "chain.pem", tmp_path / "one" / "leaf.key.pem", None)
+    )
+
+
+def test_marks_and_hashes_as_soft_bindings():
+    for mark in (0, 1, 2**56 - 1):
+        assert mark_of(mark_value(mark)) == mark
+    for value in ("", "!", "AAAA", "A" * 100):
+        assert mark_of(value) is None
+    bare = definition(Said(None, None, visible_mark=False))
+    assert "soft-binding" not in json.dumps(bare)
+    assert "watermarked" not in json.dumps(bare)
+
+
+@pytest.fixture(scope="module")
+def marked(render, all_recipes, credential):
+    """A rendition with a real hidden mark, signed: (its bytes, the number)."""
+    from nightlight.matching.pdq import pdq
+    from tests.support import pictures
+
+    number = 0x00FACE00BEEF
+    recipe = next(one for one in all_recipes if one.tier == "medium")
+    (made,) = render(pictures.photograph("astronaut.png"), [recipe], numbers={"medium": number})
+    said = Said(number, bytes(pdq(made.canonical(512)).hashes[0]), visible_mark=True)
+    return Signing(credential, now).sign(made.data, "image/webp", said, embed=True).data
+
+
+def checked(path, folder, monkeypatch, *more):
+    import base64
+
+    from typer.testing import CliRunner
+
+    from nightlight.cli.main import app
+
+    monkeypatch.setenv("NIGHTLIGHT_HIDDEN_MARK_KEYS", "m1:" + base64.b64encode(bytes(range(32))).decode())
+    result = CliRunner().invoke(app, ["provenance", "check", str(path), "--anchors", str(folder / "root.pem"), *more])
+    return result.exit_code, result.output
+
+
+def test_the_command_says_whether_mark_and_hash_agree(marked, folder, credential, tmp_path, monkeypatch):
+    path = tmp_path / "a.webp"
+    path.write_bytes(marked)
+    code, told = checked(path, folder, monkeypatch, "--json")
+    found = json.loads(told)
+    assert (code, found["state"], found["mark_agrees"]) == (0, "trusted", True)
+    assert found["hash_distance"] <= 31
+    assert "is the one that the manifest names" in checked(path, folder, monkeypatch)[1]
+    # The same mark under another picture's manifest: whole and signed, and the picture is not the one.
+    other = Signing(credential, now).sign(marked, "image/webp", Said(7, bytes(32), visible_mark=True), embed=False)
+    (tmp_path / "a.c2pa").write_bytes(other.manifest)
+    Image.open(io.BytesIO(marked)).save(tmp_path / "b.webp", lossless=True)
+    code, told = checked(tmp_path / "b.webp", folder, monkeypatch, "--json", "--sidecar", str(tmp_path / "a.c2pa"))
+    found = json.loads(told)
+    assert (code, found["mark_agrees"]) == (1, False)
+    assert found["hash_distance"] > 31
+
+
+def test_the_command_makes_certificates_for_development(tmp_path):
+    from typer.testing import CliRunner
+
+    from nightlight.cli.main import app
+
+    run = CliRunner().invoke
+    assert run(app, ["provenance", "init", str(tmp_path / "p"), "--algorithm", "es256"]).exit_code == 0
+    assert Chain.read(tmp_path / "p" / "chain.pem").algorithm is Algorithm.ES256
+    assert (tmp_path / "p" / "leaf.key.pem").stat().st_mode & 0o077 == 0
+    assert run(app, ["provenance", "init", str(tmp_path / "q"), "--algorithm", "rsa"]).exit_code != 0
