@@ -28,6 +28,7 @@
     │   ├── MarkKeyMissing                 mark_key_missing      503   yes
     │   ├── SealKeyMissing                 seal_key_missing      503   yes
     │   ├── CertificateExpired             certificate_expired   503   yes
+    │   ├── CredentialMissing              credential_missing    503   yes
     │   ├── SigningFailed                  signing_failed        503   yes
     │   ├── HoldPending                    hold_pending          503   yes
     │   ├── QuotasUnavailable              quotas_unavailable    503   yes
@@ -250,6 +251,12 @@ class CertificateExpired(Unavailable):
     """The certificate that manifests are signed with is not valid yet, or ends within a day: nothing is published."""
 
     code = "certificate_expired"
+
+
+class CredentialMissing(Unavailable):
+    """The active policy asks for provenance and this worker has nothing to sign with: its jobs wait until one has."""
+
+    code = "credential_missing"
 
 
 class SigningFailed(Unavailable):

@@ -34,6 +34,11 @@ ERASURES_OVERDUE = Gauge(
     "Erasures that are not done although the policy's time for them is over.",
     multiprocess_mode="mostrecent",
 )
+CERTIFICATE_DAYS = Gauge(
+    "nightlight_provenance_certificate_days",
+    "Days that the certificate may still sign manifests.",
+    multiprocess_mode="mostrecent",
+)
 EVENTS = Counter("nightlight_events_total", "Deliveries of events to the platform.", ["outcome"])
 SUSPECTS = Counter("nightlight_suspects_total", "Requests that looked like a scraper's.", ["reason"])
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")

@@ -63,7 +63,7 @@ class RenditionRow:
 
     ``mark`` is the number that its hidden mark says (0 to 2**56 - 1; None where it has none), ``short_mark``
     the 16 bits of it that a small rendition carries, ``mark_agreement`` how
-    well that read back, in thousandths.
+    well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the rendition's bytes.
     """
 
     name: str
@@ -80,6 +80,7 @@ class RenditionRow:
     short_mark: int | None = None
     variant: int = 0
     mark_agreement: int | None = None
+    manifest: str | None = None
 
 
 class Images:
@@ -214,6 +215,13 @@ class Images:
         """Return (name, format) of an image's renditions."""
         query = select(renditions.c.name, renditions.c.format).where(renditions.c.image_id == image_id)
         return [(row.name, row.format) for row in self._connection.execute(query)]
+
+    def manifests(self, image_id: ImageId) -> list[str]:
+        """Return the C2PA manifests of an image's renditions."""
+        query = select(renditions.c.manifest).where(
+            renditions.c.image_id == image_id, renditions.c.manifest.is_not(None)
+        )
+        return sorted({row.manifest for row in self._connection.execute(query)})
 
     def drop_renditions(self, image_id: ImageId, *, keep_crop: bool = False) -> None:
         """Forget an image's renditions, and what the image's own row tells of its pixels."""

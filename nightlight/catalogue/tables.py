@@ -171,6 +171,8 @@ renditions = Table(
     Column("short_mark", Integer, index=True),
     Column("variant", Integer, nullable=False),
     Column("mark_agreement", Integer),
+    # Its C2PA manifest, by the SHA-256 of the rendition's bytes.
+    Column("manifest", String(64), index=True),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("image_id", "tier", "variant"),
 )

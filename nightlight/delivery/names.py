@@ -21,6 +21,9 @@ MAX_RENDITION_BYTES = 4_000_000
 EXTENSIONS = {"webp": "webp", "jpeg": "jpg", "avif": "avif"}
 MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg", "avif": "image/avif"}
 
+# What a C2PA manifest is; it lies beside the renditions, and nobody fetches it by its key.
+MANIFEST_TYPE = "application/c2pa"
+
 
 class Names:
     """Derives names from one secret key."""
@@ -59,3 +62,8 @@ class Names:
 def object_key(name: str, extension: str) -> str:
     """Return the key in the renditions bucket, which is also the path that the picture is fetched by."""
     return f"a/{name}.{extension}"
+
+
+def manifest_key(sha256: str) -> str:
+    """Return the key in the renditions bucket of the manifest of a rendition with these bytes."""
+    return f"p/{sha256}.c2pa"

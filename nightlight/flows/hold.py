@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue import images, jobs, profiles
 from nightlight.catalogue.holds import ENDED, PLACED, Hold, Vaulted
-from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, object_key
+from nightlight.delivery.names import (
+    EXTENSIONS,
+    MANIFEST_TYPE,
+    MAX_RENDITION_BYTES,
+    MEDIA_TYPES,
+    manifest_key,
+    object_key,
+)
 from nightlight.errors import InvalidInput, NotFound, ObjectMissing, StoreUnavailable
 from nightlight.flows.erase import ORIGINALS, RENDITIONS
 from nightlight.flows.intake import ORIGINAL_CACHE, ORIGINAL_TYPE
@@ -151,10 +158,12 @@ class Vault:
         with self.work.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             rows = tx.images.rendition_names(lease.image_id)
+            manifests = [manifest_key(one) for one in tx.images.manifests(lease.image_id)]
             planned = tx.jobs.planned_keys(lease.image_id)
             there = tx.holds.vault(lease.image_id) is not None
         if image is not None and not there:
-            keys = {object_key(name, EXTENSIONS[format_]): EXTENSIONS[format_] for name, format_ in rows}
+            keys = {object_key(name, EXTENSIONS[format_]): MEDIA_TYPES[EXTENSIONS[format_]] for name, format_ in rows}
+            keys |= dict.fromkeys(manifests, MANIFEST_TYPE)
             kept = self._copied(image, keys)
             with self.work.catalogue.transaction() as tx:
                 now = self.work.clock()
@@ -177,8 +186,8 @@ class Vault:
         kept = []
         wanted = [(ORIGINALS, self.erase.originals, image.original_key, ORIGINAL_TYPE, self.max_bytes + SEAL_BYTES)]
         wanted += [
-            (RENDITIONS, self.erase.renditions, key, MEDIA_TYPES[extension], MAX_RENDITION_BYTES)
-            for key, extension in keys.items()
+            (RENDITIONS, self.erase.renditions, key, media_type, MAX_RENDITION_BYTES)
+            for key, media_type in keys.items()
         ]
         for bucket, store, key, content_type, max_bytes in wanted:
             try:

@@ -7,29 +7,32 @@
     fetch      the original, by credentials that only workers have
     pipeline   decode once, in the cage; every tier of the policy              (imaging.pipeline)
     screen     is it on a hash list of others? then nothing is put, and it is kept from everybody  (flows.screen)
-    put        each rendition under its keyed name; a retry finds its own bytes there
     hash       each rendition's perceptual hash, by which a found copy leads back      (matching.pdq)
+    sign       a manifest for each rendition whose tier asks for one                   (provenance.signing)
+    put        each rendition under its keyed name; a retry finds its own bytes there
     publish    one transaction: renditions, image ready, job done, audit
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.hashes import HashRow
 from nightlight.catalogue.images import RenditionRow
-from nightlight.delivery.names import EXTENSIONS, MAX_RENDITION_BYTES, Names, object_key
-from nightlight.errors import ImageRefused, ObjectMissing, StoreUnavailable
+from nightlight.delivery.names import EXTENSIONS, MANIFEST_TYPE, MAX_RENDITION_BYTES, Names, manifest_key, object_key
+from nightlight.errors import CredentialMissing, ImageRefused, ObjectMissing, StoreUnavailable
+from nightlight.flows.made import Pipeline, RenditionMade, Sign
 from nightlight.flows.restate import restate_later
 from nightlight.flows.revoke import rename_stale
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
+from nightlight.provenance.manifest import Said
 from nightlight.store.port import SEAL_BYTES, Open, as_it_is
 
 if TYPE_CHECKING:
@@ -42,60 +45,6 @@ if TYPE_CHECKING:
 RENDITION_CACHE = "no-store"
 
 
-class RenditionMade(Protocol):
-    """What the pipeline gives for each recipe: ``nightlight.imaging.pipeline.Rendition``."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe it was made by."""
-        ...
-
-    @property
-    def data(self) -> bytes:
-        """Its bytes."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Pixels across."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Pixels down."""
-        ...
-
-    @property
-    def sha256(self) -> str:
-        """The hash of its bytes, in hexadecimal."""
-        ...
-
-    def canonical(self, side: int) -> Any:
-        """Return its luma as published but for the encoder, uint8 (side, side)."""
-        ...
-
-    @property
-    def variant(self) -> int:
-        """Which of its tier's variants it is, from 0."""
-        ...
-
-    @property
-    def agreement(self) -> float | None:
-        """How well its hidden mark read back, 0 to 1; None where there is none to read."""
-        ...
-
-    @property
-    def blurhash(self) -> str | None:
-        """Its BlurHash, where it is the preview's."""
-        ...
-
-
-# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
-# of each stage, and lumas that lists are searched for.
-Pipeline = Callable[
-    [bytes, Sequence["Recipe"], str | None, Mapping[str, int]],
-    tuple[Sequence[RenditionMade], dict[str, float], Sequence[Any]],
-]
 # The rows that are planned, by tier and variant.
 _Planned = dict[tuple[str, int], RenditionRow]
 
@@ -113,6 +62,7 @@ class Render:
     limits: IntakeSettings
     search: Search = lambda _: ()
     open_: Open = as_it_is
+    sign: Sign | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see Work.run), or ``ready``, ``superseded``, ``rejected``, ``deleted``."""
@@ -143,9 +93,15 @@ class Render:
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
         if listed and self._quarantined(lease, listed):
             return images.QUARANTINED
-        rows = [self._put(rendition, names[rendition.recipe.tier, rendition.variant]) for rendition in made]
+        rows, hashes = [], []
+        for rendition in made:
+            planned = names[rendition.recipe.tier, rendition.variant]
+            hashed = _hashed(rendition)
+            rows.append(self._put(lease, rendition, planned, hashed))
+            if hashed is not None:
+                hashes.append(HashRow(planned.name, hashed[0], hashed[1]))
         blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
-        ending = self._publish(lease, image, rows, _hashes(made, rows), blurhash)
+        ending = self._publish(lease, image, rows, hashes, blurhash)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -180,23 +136,30 @@ class Render:
             variant=variant,
         )
 
-    def _put(self, rendition: RenditionMade, planned: RenditionRow) -> RenditionRow:
-        """Write one rendition; if an earlier attempt wrote it, what it wrote stands."""
+    def _put(
+        self, lease: jobs.Lease, rendition: RenditionMade, planned: RenditionRow, hashed: tuple[bytes, int] | None
+    ) -> RenditionRow:
+        """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
         key = _key(planned)
+        data, sha256 = rendition.data, rendition.sha256
+        if rendition.recipe.provenance != "none":
+            data, sha256 = self._signed(lease, rendition, planned, hashed)
         created = self.renditions.put(
             key,
-            BytesIO(rendition.data),
-            sha256=rendition.sha256,
+            BytesIO(data),
+            sha256=sha256,
             content_type=rendition.recipe.media_type,
             cache_control=RENDITION_CACHE,
         )
-        data, sha256 = rendition.data, rendition.sha256
         if not created:
             stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
             data, sha256 = stored.data, stored.info.sha256
-        elif self.renditions.head(key).size != len(rendition.data):
+        elif self.renditions.head(key).size != len(data):
             message = f"{key}: the store did not keep what was put"
             raise StoreUnavailable(message)
+        manifest = sha256 if rendition.recipe.provenance != "none" else None
+        if manifest is not None and not created:
+            self.renditions.head(manifest_key(manifest))  # put before what it is about, by whichever attempt
         return replace(
             planned,
             bytes=len(data),
@@ -205,7 +168,31 @@ class Render:
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
             short_mark=_short(planned.mark, rendition.width),
             mark_agreement=None if rendition.agreement is None else round(1000 * rendition.agreement),
+            manifest=manifest,
         )
+
+    def _signed(
+        self, lease: jobs.Lease, rendition: RenditionMade, planned: RenditionRow, hashed: tuple[bytes, int] | None
+    ) -> tuple[bytes, str]:
+        """Sign a rendition and put its manifest; return what to publish of it, and its SHA-256."""
+        if self.sign is None:
+            message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
+            raise CredentialMissing(message)
+        recipe = rendition.recipe
+        said = Said(planned.mark, hashed[0] if hashed else None, visible_mark=recipe.visible_mark != "none")
+        made = self.sign(rendition.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
+        sha256 = hashlib.sha256(made.data).hexdigest()
+        key = manifest_key(sha256)
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.plan(lease, [key])
+        self.renditions.put(
+            key,
+            BytesIO(made.manifest),
+            sha256=hashlib.sha256(made.manifest).hexdigest(),
+            content_type=MANIFEST_TYPE,
+            cache_control=RENDITION_CACHE,
+        )
+        return made.data, sha256
 
     def _publish(
         self,
@@ -286,15 +273,15 @@ def _short(mark: int | None, side: int) -> int | None:
     return carried.rendition if carried is not None and carried.short else None
 
 
-def _hashes(made: Sequence[RenditionMade], rows: Sequence[RenditionRow]) -> list[HashRow]:
-    """Return the perceptual hash of every rendition that has enough in it for one.
+def _hashed(rendition: RenditionMade) -> tuple[bytes, int] | None:
+    """Return a rendition's perceptual hash and its quality, None where there is too little in it for one.
 
     Each has its own: the visible mark and a face budget move it by more than a search would bridge.
     """
     from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, pdq
 
-    hashed = [(row.name, pdq(rendition.canonical(CANONICAL))) for rendition, row in zip(made, rows, strict=True)]
-    return [HashRow(name, bytes(one.hashes[0]), one.quality) for name, one in hashed if one.quality >= LEAST_QUALITY]
+    one = pdq(rendition.canonical(CANONICAL))
+    return (bytes(one.hashes[0]), one.quality) if one.quality >= LEAST_QUALITY else None
 
 
 def _key(row: RenditionRow) -> str:

@@ -15,9 +15,7 @@ PIPELINE_VERSION = 3
 MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
 
 # Steps that a tier may name and this release does not have. A later release takes its line away.
-NOT_INSTALLED = {
-    "provenance": "none",
-}
+NOT_INSTALLED: dict[str, str] = {}
 # What a tier says of itself that makes no difference to its pixels.
 _CLAIMS = ("reidentification_at_most",)
 

@@ -29,7 +29,13 @@ from nightlight.settings.keeping import (
     StoreKind,
     StoreSettings,
 )
-from nightlight.settings.pictures import HiddenMarkSettings, IntakeSettings, MarkSettings, MatchingSettings
+from nightlight.settings.pictures import (
+    HiddenMarkSettings,
+    IntakeSettings,
+    MarkSettings,
+    MatchingSettings,
+    ProvenanceSettings,
+)
 from nightlight.settings.running import (
     CageKind,
     Deployment,
@@ -60,6 +66,7 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "mark": MarkSettings,
     "hidden_mark": HiddenMarkSettings,
     "matching": MatchingSettings,
+    "provenance": ProvenanceSettings,
     "log": LogSettings,
 }
 
@@ -85,6 +92,7 @@ class Settings:
     mark: MarkSettings
     hidden_mark: HiddenMarkSettings
     matching: MatchingSettings
+    provenance: ProvenanceSettings
     log: LogSettings
 
     def __init__(self) -> None:
@@ -123,6 +131,7 @@ __all__ = [
     "MarkSettings",
     "MatchingSettings",
     "PolicySettings",
+    "ProvenanceSettings",
     "ProviderKind",
     "QueueSettings",
     "QuotaSettings",

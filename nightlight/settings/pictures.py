@@ -37,6 +37,27 @@ class IntakeSettings(BaseSettings):
     idempotency_hours: int = Field(default=24, ge=1, le=168, description="Hours that an Idempotency-Key is kept.")
 
 
+class ProvenanceSettings(BaseSettings):
+    """C2PA manifests, in tiers that ask for one: for the workers."""
+
+    model_config = config("NIGHTLIGHT_PROVENANCE_")
+
+    chain: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate that signs and of whoever issued it, without the root; "
+        "`nightlight provenance init` makes one for development. Unset: tiers that ask for provenance wait.",
+    )
+    key: Path | None = Field(default=None, description="PEM file of its private key.")
+    anchors: Path | None = Field(
+        default=None,
+        description="PEM file of roots: what was signed is published only if it reads back as trusted by them. Unset: "
+        "if it reads back as valid.",
+    )
+    tsa_url: str | None = Field(
+        default=None, description="RFC 3161 authority that time-stamps signatures; unset: they have no time stamp."
+    )
+
+
 class MarkSettings(BaseSettings):
     """The visible mark, in tiers that ask for one. Unset: crescents. It must not say anything about age."""
 

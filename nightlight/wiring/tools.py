@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightlight import metrics
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
@@ -23,6 +24,7 @@ from nightlight.wiring.parts import (
 )
 
 if TYPE_CHECKING:
+    from nightlight.flows.made import Sign
     from nightlight.matching.listed import Lists
     from nightlight.watermark.detect import Looked
 
@@ -60,6 +62,20 @@ def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrape
         yield Scrapers(catalogue, clock)
     finally:
         catalogue.close()
+
+
+def signing(settings: Settings, clock: Clock) -> Sign | None:
+    """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
+    from nightlight.provenance.signing import Credential, Signing
+    from nightlight.settings import require
+
+    said = settings.provenance
+    if said.chain is None:
+        return None
+    key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
+    credential = Credential.read(said.chain, key, said.anchors)
+    metrics.CERTIFICATE_DAYS.set(credential.chain.days_left(clock))
+    return Signing(credential, clock, tsa_url=said.tsa_url).sign
 
 
 def hash_lists(settings: Settings) -> Lists:

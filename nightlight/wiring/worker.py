@@ -48,7 +48,7 @@ from nightlight.wiring.parts import (
     sealer,
     source_access,
 )
-from nightlight.wiring.tools import hash_search, trace_with
+from nightlight.wiring.tools import hash_search, signing, trace_with
 
 if TYPE_CHECKING:
     from nightlight.store.port import ObjectStore
@@ -137,6 +137,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             settings.intake,
             hash_search(settings),
             open_,
+            signing(settings, clock),
         ),
         rendering=rendering,
         erase=erase,

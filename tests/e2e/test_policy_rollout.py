@@ -151,12 +151,6 @@ def test_a_pack_whose_checks_fail_is_refused_with_the_check(client, keys, pack):
     assert (refused.value.status, refused.value.code) == (422, "policy_rejected")
 
 
-def test_a_tier_that_asks_for_what_is_not_installed_is_refused(client, keys, pack):
-    compiled = edit(pack, ("tiers.yaml", "edge: 96,", "edge: 96, provenance: sidecar,"))
-    with pytest.raises(Problem, match="provenance"):
-        client.activate(build(compiled, next_version(client), keys["publisher"]))
-
-
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -236,8 +230,8 @@ def test_staging_something_that_opens_needs_approval_too(client, keys, pack):
 
 def test_counters_are_exported_without_small_counts(client):
     for _ in range(4):
-        client.decide("adult", "list", [("teen", "stranger")])
-    client.decide("unverified", "message", [("grown", "stranger")])
+        client.decide("adult", "list", [("teen", "stranger")], budget_s=30)  # a placeholder of its own is not counted
+    client.decide("unverified", "message", [("grown", "stranger")], budget_s=30)
     exported = client.policy_counters(7)
     assert exported["cells"]["age_13_15,stranger,eu,adult,list,connections,clear"] >= 4
     assert not any("unverified" in cell for cell in exported["cells"])

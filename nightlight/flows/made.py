@@ -1,0 +1,89 @@
+"""What a render asks of imaging and of provenance, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nightlight.provenance.manifest import Said
+
+if TYPE_CHECKING:
+    from nightlight.imaging.recipe import Recipe
+
+
+class Signed(Protocol):
+    """A rendition's bytes to publish, and its manifest: ``nightlight.provenance.signing.Signed``."""
+
+    @property
+    def data(self) -> bytes:
+        """With the manifest in them, or as they were."""
+        ...
+
+    @property
+    def manifest(self) -> bytes:
+        """By itself."""
+        ...
+
+
+class Sign(Protocol):
+    """Signs a rendition: ``nightlight.provenance.signing.Signing.sign``."""
+
+    def __call__(self, data: bytes, media_type: str, said: Said, *, embed: bool) -> Signed:
+        """Return it signed; raises Unavailable."""
+        ...
+
+
+class RenditionMade(Protocol):
+    """What the pipeline gives for each recipe: ``nightlight.imaging.pipeline.Rendition``."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe it was made by."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its bytes, in hexadecimal."""
+        ...
+
+    def canonical(self, side: int) -> Any:
+        """Return its luma as published but for the encoder, uint8 (side, side)."""
+        ...
+
+    @property
+    def variant(self) -> int:
+        """Which of its tier's variants it is, from 0."""
+        ...
+
+    @property
+    def agreement(self) -> float | None:
+        """How well its hidden mark read back, 0 to 1; None where there is none to read."""
+        ...
+
+    @property
+    def blurhash(self) -> str | None:
+        """Its BlurHash, where it is the preview's."""
+        ...
+
+
+# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
+# of each stage, and lumas that lists are searched for.
+Pipeline = Callable[
+    [bytes, Sequence["Recipe"], str | None, Mapping[str, int]],
+    tuple[Sequence[RenditionMade], dict[str, float], Sequence[Any]],
+]

@@ -1,0 +1,124 @@
+"""Renditions of tiers that ask for provenance: signed before they are published, or not published."""
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from PIL import Image
+
+from nightlight.catalogue import images
+from nightlight.delivery.names import EXTENSIONS, manifest_key, object_key
+from nightlight.errors import CertificateExpired, LeaseLost
+from nightlight.provenance.certificates import Algorithm, init
+from nightlight.provenance.check import State, check
+from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, mark_of
+from nightlight.provenance.signing import Credential, Signing
+from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
+from tests.integration.flows.conftest import profile_id  # noqa: F401 - a fixture
+from tests.support import pictures
+
+pytestmark = pytest.mark.integration
+ASKED = {"tiny": "sidecar", "low": "sidecar", "medium": "embedded", "full": "embedded"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("c2pa")
+    init(made, Algorithm.ED25519, datetime.now(UTC))
+    return made
+
+
+@pytest.fixture
+def house(house_, folder):  # noqa: F811
+    house_.recipes = tuple(replace(one, provenance=ASKED[one.tier]) for one in house_.recipes)
+    credential = Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    house_.signing = Signing(credential, lambda: datetime.now(UTC))
+    object.__setattr__(house_.render, "sign", house_.signing.sign)
+    return house_
+
+
+def stored(house, row):
+    return house.renditions.store.get(object_key(row.name, EXTENSIONS[row.format]), max_bytes=4_000_000).data
+
+
+def rows_of(house, image_id):
+    with house.catalogue.reading() as tx:
+        return tx.images.renditions(image_id)
+
+
+def test_every_rendition_has_its_manifest_in_the_form_of_its_tier(house, profile_id, folder):  # noqa: F811
+    root = (folder / "root.pem").read_text()
+    image = house.upload(profile_id, pictures.photograph("astronaut.png"))
+    assert house.deliver() == ["ready"]
+    rows = rows_of(house, image.image_id)
+    assert {row.tier for row in rows} == set(ASKED)
+    for row in rows:
+        data = stored(house, row)
+        manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
+        inside = check(data, "image/webp", anchors=root)
+        beside = check(data, "image/webp", anchors=root, manifest=manifest)
+        assert inside.state is (State.TRUSTED if ASKED[row.tier] == "embedded" else State.NONE)
+        assert beside.state is State.TRUSTED
+        assert mark_of(beside.bindings[MARK_ALGORITHM]) == row.mark
+        assert HASH_ALGORITHM in beside.bindings
+        assert Image.open(io.BytesIO(data)).size == (row.width, row.height)
+        assert len(manifest) < 5_000
+    before = set(house.objects())
+    house.delete.image(image.image_id, actor="t")
+    assert house.deliver() == ["erased"]
+    assert not [key for key in before & set(house.objects()) if key.startswith("p/")]
+
+
+def test_nothing_is_published_unsigned(house, profile_id):  # noqa: F811
+    def expired(*_, **__):
+        raise CertificateExpired("yesterday")
+
+    image = house.upload(profile_id)
+    object.__setattr__(house.render, "sign", expired)
+    assert house.deliver() == ["later"]
+    assert house.state(image.image_id) == images.PENDING
+    assert rows_of(house, image.image_id) == []
+    object.__setattr__(house.render, "sign", None)  # no credential at all
+    house.clock.forward(hours=1)
+    house.reconcile.run_once()
+    assert house.deliver() == ["later"]
+    assert not [key for key in house.objects() if key.startswith("a/")]
+    object.__setattr__(house.render, "sign", house.signing.sign)
+    house.clock.forward(hours=1)
+    house.reconcile.run_once()
+    assert house.deliver() == ["ready"]
+    assert all(row.manifest for row in rows_of(house, image.image_id))
+
+
+def test_a_worker_killed_between_manifest_and_picture_leaves_a_pair_that_belongs_together(house, profile_id, folder):  # noqa: F811
+    root = (folder / "root.pem").read_text()
+    image = house.upload(profile_id)
+    house.relay.run_once()
+    ((_, job_id),) = house.sent
+    house.sent.clear()
+    real = house.renditions.store.put
+    ending, step = "lost", 0
+    while ending == "lost":
+        step += 1
+        calls = iter(range(1000))
+
+        def put(*arguments, calls=calls, step=step, **named):
+            if next(calls) == step:
+                raise LeaseLost("killed")
+            return real(*arguments, **named)
+
+        house.renditions.store.put = put
+        house.limits.__dict__["max_attempts"] = 1000
+        ending = house.render.run(job_id, redelivered=True)
+    house.renditions.store.put = real
+    assert ending == "ready"
+    assert step >= 8  # a manifest and a picture for each of four tiers
+    for row in rows_of(house, image.image_id):
+        data = stored(house, row)
+        manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
+        assert check(data, "image/webp", anchors=root, manifest=manifest).state is State.TRUSTED
+    # What attempts that were killed had signed and nobody shows is known too, and goes with the image.
+    house.delete.image(image.image_id, actor="t")
+    house.deliver()
+    assert not [key for key in house.objects() if key.startswith(("p/", "a/"))]
