@@ -31,6 +31,7 @@ from service.routes import (
     pictures,
     policy,
     profiles,
+    softbinding,
     traces,
 )
 
@@ -75,7 +76,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
     problems.install(app)
     modules = (
         profiles, images, decisions, feed, authzen, blocks, canaries, policy, pictures, optout, traces, arrivals, holds,
-        health,
+        softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

@@ -15,6 +15,8 @@ from nightlight.ids import ImageId, ProfileId
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_MOST = 100
+
 
 @dataclass(frozen=True, slots=True)
 class HashRow:
@@ -86,6 +88,30 @@ class Hashes:
         said = renditions.c.short_mark == short_mark, renditions.c.variant == variant
         query = _origins().where(*said).order_by(renditions.c.created_at.desc()).limit(limit)
         return [Origin(*row) for row in self._connection.execute(query)]
+
+    def manifests(
+        self, *, mark: int | None = None, hash_: bytes | None = None, of: tuple[ImageId, str, int] | None = None
+    ) -> list[str]:
+        """Return the ids of manifests by a hidden mark, by a hash, or of a rendition (image, tier, variant)."""
+        query = select(renditions.c.manifest_id).where(renditions.c.manifest_id.is_not(None))
+        if mark is not None:
+            query = query.where(renditions.c.mark == mark)
+        if hash_ is not None:
+            joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
+            query = query.select_from(joined).where(rendition_hashes.c.hash == hash_)
+        if of is not None:
+            image_id, tier, variant = of
+            mine = (renditions.c.image_id == image_id, renditions.c.tier == tier, renditions.c.variant == variant)
+            query = query.where(*mine)
+        return [
+            row.manifest_id for row in self._connection.execute(query.order_by(renditions.c.created_at).limit(_MOST))
+        ]
+
+    def manifest(self, manifest_id: str) -> str | None:
+        """Return what the key of a manifest follows from, None if there is none of this id."""
+        query = select(renditions.c.manifest).where(renditions.c.manifest_id == manifest_id).limit(1)
+        found: str | None = self._connection.execute(query).scalar()
+        return found
 
     def drop(self, image_id: ImageId) -> None:
         """Forget the hashes of an image's renditions."""

@@ -63,7 +63,8 @@ class RenditionRow:
 
     ``mark`` is the number that its hidden mark says (0 to 2**56 - 1; None where it has none), ``short_mark``
     the 16 bits of it that a small rendition carries, ``mark_agreement`` how
-    well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the rendition's bytes.
+    well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the
+    rendition's bytes, ``manifest_id`` what the manifest calls itself.
     """
 
     name: str
@@ -81,6 +82,7 @@ class RenditionRow:
     variant: int = 0
     mark_agreement: int | None = None
     manifest: str | None = None
+    manifest_id: str | None = None
 
 
 class Images:

@@ -32,7 +32,7 @@ from nightlight.flows.restate import restate_later
 from nightlight.flows.revoke import rename_stale
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
-from nightlight.provenance.manifest import Said
+from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
 from nightlight.store.port import SEAL_BYTES, Open, as_it_is
 
 if TYPE_CHECKING:
@@ -158,8 +158,10 @@ class Render:
             message = f"{key}: the store did not keep what was put"
             raise StoreUnavailable(message)
         manifest = sha256 if rendition.recipe.provenance != "none" else None
-        if manifest is not None and not created:
-            self.renditions.head(manifest_key(manifest))  # put before what it is about, by whichever attempt
+        manifest_id = None
+        if manifest is not None:  # put before what it is about, by whichever attempt: what is there counts
+            there = self.renditions.get(manifest_key(manifest), max_bytes=MAX_MANIFEST_BYTES)
+            manifest_id = label_of(there.data)
         return replace(
             planned,
             bytes=len(data),
@@ -169,6 +171,7 @@ class Render:
             short_mark=_short(planned.mark, rendition.width),
             mark_agreement=None if rendition.agreement is None else round(1000 * rendition.agreement),
             manifest=manifest,
+            manifest_id=manifest_id,
         )
 
     def _signed(

@@ -7,6 +7,7 @@ its owner's own manifest along. Assertions: C2PA specification 2.2; CAWG trainin
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ MARK_ALGORITHM, HASH_ALGORITHM = "org.nightlight.mark.1", "org.nightlight.pdq.1"
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/humanEdits"
 _USES = ("data_mining", "ai_inference", "ai_generative_training", "ai_training")
 _MARK_BYTES, _HASH_BYTES = 7, 32
+MAX_MANIFEST_BYTES = 100_000
+LABEL_PATTERN = "urn:c2pa:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_LABEL = re.compile(LABEL_PATTERN.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,12 @@ def hash_of(value: str) -> bytes | None:
     except ValueError:
         return None
     return raw if len(raw) == _HASH_BYTES else None
+
+
+def label_of(manifest: bytes) -> str | None:
+    """Return what a manifest that we signed calls itself: the label of its first, and only, claim's box."""
+    found = _LABEL.search(manifest)
+    return found[0].decode() if found is not None else None
 
 
 def bindings_of(manifest: dict[str, Any]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from nightlight.flows.hold import Holds
 from nightlight.flows.intake import Intake
 from nightlight.flows.lend import Lend
 from nightlight.flows.policy_in_use import PolicyInUse
+from nightlight.flows.resolve import Rate, Resolve
 from nightlight.flows.revoke import Revoke
 from nightlight.flows.rollout import Rollout
 from nightlight.flows.traces import AskTrace
@@ -84,6 +85,7 @@ class ServiceHouse:
     counter: DecisionCounter
     rollout: Rollout
     traces: AskTrace
+    resolve: Resolve
     arrive: Arrive
     holds: Holds
 
@@ -106,6 +108,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     migrate.check_current(catalogue.engine)
     names, ring, signer, signs = delivery(settings)
     policy = policy_in_use(settings, catalogue)
+    traces = AskTrace(catalogue, PutOnly(build_store(settings, ORIGINALS)), settings.intake, settings.matching, clock)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     relate = relations(settings)
     guard = Guard(catalogue, Gate(quotas(settings), settings.quotas.profiles_per_hour), clock)
@@ -175,7 +178,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             counter.flush,
             clock,
         ),
-        traces=AskTrace(catalogue, originals, settings.intake, settings.matching, clock),
+        traces=traces,
+        resolve=Resolve(catalogue, renditions, traces, Rate(10 * settings.matching.traces_per_hour), clock),
         arrive=arrive(settings, catalogue, clock),
         holds=Holds(catalogue, clock),
     )

@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column."""
+    """Add the columns."""
     op.add_column("renditions", sa.Column("manifest", sa.String(64)))
-    op.create_index("ix_renditions_manifest", "renditions", ["manifest"])
+    op.add_column("renditions", sa.Column("manifest_id", sa.String(64)))
+    op.create_index("ix_renditions_manifest_id", "renditions", ["manifest_id"])

@@ -1,0 +1,119 @@
+"""Durable credentials: a copy without its manifest, back to the manifest, by hidden mark or by hash.
+
+After the C2PA Soft Binding Resolution API 2.4. Only investigators are answered, and whatever they ask is in the audit
+log: a manifest names nobody, but that there is one says that a picture was shown here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from nightlight.catalogue.traces import DONE, FAILED, REJECTED
+from nightlight.delivery.names import manifest_key
+from nightlight.errors import InvalidInput, NotFound, ObjectMissing, TooManyRequests, Unavailable
+from nightlight.ids import ImageId, TraceId
+from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, MAX_MANIFEST_BYTES, hash_of, mark_of
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.clock import Clock
+    from nightlight.flows.traces import AskTrace
+    from nightlight.store.port import ObjectStore
+
+_EXACT, _BITS = 100, 256
+_HOUR_S = 3600.0
+_LOOK_S, _WAIT_S = 0.1, 15.0
+
+
+class Match(NamedTuple):
+    """A manifest, and how alike what was asked about is to what it is of: 0 to 100."""
+
+    manifest_id: str
+    score: int
+
+
+@dataclass(slots=True)
+class Rate:
+    """At most ``most`` questions of one caller in an hour, counted in this process."""
+
+    most: int
+    _asked: dict[str, deque[float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, caller: str) -> None:
+        """Count one question; raise TooManyRequests."""
+        now = time.monotonic()
+        with self._lock:
+            asked = self._asked.setdefault(caller, deque())
+            while asked and asked[0] <= now - _HOUR_S:
+                asked.popleft()
+            if len(asked) >= self.most:
+                message = f"{self.most} questions in an hour"
+                raise TooManyRequests(message, after_s=int(asked[0] + _HOUR_S - now) + 1)
+            asked.append(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Answers investigators."""
+
+    catalogue: Catalogue
+    renditions: ObjectStore
+    traces: AskTrace
+    rate: Rate
+    clock: Clock
+
+    def by_binding(self, algorithm: str, value: str, *, actor: str) -> list[Match]:
+        """Return the manifests that a soft binding leads to; raises InvalidInput or TooManyRequests."""
+        self.rate.take(actor)
+        mark = mark_of(value) if algorithm == MARK_ALGORITHM else None
+        hashed = hash_of(value) if algorithm == HASH_ALGORITHM else None
+        if mark is None and hashed is None:
+            message = f"{algorithm} is not known here, or this is no value of it"
+            raise InvalidInput(message)
+        with self.catalogue.transaction() as tx:
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm})
+            found = tx.hashes.manifests(mark=mark, hash_=hashed)
+        return [Match(one, _EXACT) for one in dict.fromkeys(found)]
+
+    def by_content(self, copy: IO[bytes], *, actor: str) -> list[Match]:
+        """Return the manifests of what a copy may come from, as a trace finds it.
+
+        Raises ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
+        """
+        trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
+        until = time.monotonic() + _WAIT_S
+        row = self.traces.status(trace_id, actor=actor)
+        while row.state not in {DONE, REJECTED, FAILED}:
+            if time.monotonic() >= until:
+                message = "the trace takes longer than a request may"
+                raise Unavailable(message)
+            time.sleep(_LOOK_S)
+            row = self.traces.status(trace_id, actor=actor)
+        found = (row.result or {}).get("found", [])
+        scores: dict[str, int] = {}
+        with self.catalogue.reading() as tx:
+            for one in found:
+                bits = one["distance"]
+                score = _EXACT if "mark" in one["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
+                of = (ImageId(one["image_id"]), one["tier"], one["variant"])
+                for manifest_id in tx.hashes.manifests(of=of):
+                    scores[manifest_id] = max(score, scores.get(manifest_id, 0))
+        return [Match(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
+
+    def manifest(self, manifest_id: str, *, actor: str) -> bytes:
+        """Return a manifest; raises NotFound, TooManyRequests or StoreUnavailable."""
+        self.rate.take(actor)
+        with self.catalogue.transaction() as tx:
+            tx.audit.append("manifest.read", now=self.clock(), actor=actor)
+            key = tx.hashes.manifest(manifest_id)
+        if key is None:
+            raise NotFound
+        try:
+            return self.renditions.get(manifest_key(key), max_bytes=MAX_MANIFEST_BYTES).data
+        except ObjectMissing as error:
+            raise NotFound from error

@@ -1,0 +1,177 @@
+"""``/v1/c2pa``: the C2PA Soft Binding Resolution API (2.4), and where it is. For investigators."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from nightlight.delivery.access import Scope
+from nightlight.flows.resolve import Match
+from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, MARK_ALGORITHM
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, caller, public, requires
+from service.forms import upload_body, upload_form
+
+router = APIRouter(tags=["provenance"], route_class=ScopedRoute)
+
+_API, _VERSION = "/v1/c2pa", "2.4.0"
+_MANIFEST_TYPE = "application/c2pa"
+_MOST_VALUE = 200
+Algorithm = Annotated[str, Field(min_length=1, max_length=100)]
+Value = Annotated[str, Field(min_length=1, max_length=_MOST_VALUE, description="Base64.")]
+MostResults = Annotated[int, Query(ge=1, le=100)]
+
+
+class Discovery(BaseModel):
+    """Where the API is."""
+
+    apiEndpoint: str  # noqa: N815 - the specification's names, here and below
+    c2paSpecificationVersion: str  # noqa: N815
+    capabilitiesEndpoint: str  # noqa: N815
+    statusEndpoint: str  # noqa: N815
+
+
+class Capabilities(BaseModel):
+    """Which of the specification's optional parts there are."""
+
+    c2paSpecificationVersion: str  # noqa: N815
+    supportedCapabilities: list[str]  # noqa: N815
+
+
+class Status(BaseModel):
+    """Whether it works."""
+
+    status: str
+    timestamp: str
+
+
+class AlgorithmAnswer(BaseModel):
+    """One soft binding algorithm."""
+
+    alg: str
+
+
+class Algorithms(BaseModel):
+    """What bindings are known here."""
+
+    watermarks: list[AlgorithmAnswer]
+    fingerprints: list[AlgorithmAnswer]
+
+
+class BindingBody(BaseModel):
+    """One soft binding."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alg: Algorithm
+    value: Value
+
+
+class MatchAnswer(BaseModel):
+    """One manifest."""
+
+    manifestId: str  # noqa: N815
+    similarityScore: int = Field(ge=0, le=100)  # noqa: N815
+
+
+class Matches(BaseModel):
+    """Manifests, the likeliest first."""
+
+    matches: list[MatchAnswer]
+
+
+@router.get("/.well-known/c2pa-soft-binding-resolution")
+@public
+def discovery(request: Request) -> Discovery:
+    """Say where the Soft Binding Resolution API is."""
+    house: ServiceHouse = request.app.state.house
+    base = f"{house.settings.delivery.base_url.rstrip('/')}{_API}"
+    return Discovery(
+        apiEndpoint=base,
+        c2paSpecificationVersion=_VERSION,
+        capabilitiesEndpoint=f"{base}/services/capabilities",
+        statusEndpoint=f"{base}/services/status",
+    )
+
+
+@router.get(f"{_API}/services/capabilities")
+@public
+def capabilities() -> Capabilities:
+    """Say which optional parts there are."""
+    return Capabilities(c2paSpecificationVersion=_VERSION, supportedCapabilities=["queryByContent"])
+
+
+@router.get(f"{_API}/services/status")
+@public
+def status() -> Status:
+    """Say that it answers; how its parts do is for operators, at `/readyz`."""
+    return Status(status="ok", timestamp=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+
+
+@router.get(f"{_API}/services/supportedAlgorithms")
+@public
+def supported() -> Algorithms:
+    """Say which soft bindings are known here."""
+    return Algorithms(
+        watermarks=[AlgorithmAnswer(alg=MARK_ALGORITHM)], fingerprints=[AlgorithmAnswer(alg=HASH_ALGORITHM)]
+    )
+
+
+@router.get(f"{_API}/matches/byBinding")
+@requires(Scope.TRACE)
+def by_binding(
+    request: Request,
+    alg: Annotated[str, Query(min_length=1, max_length=100)],
+    value: Annotated[str, Query(min_length=1, max_length=_MOST_VALUE, description="Base64.")],
+    maxResults: MostResults = 10,  # noqa: N803
+) -> Matches:
+    """Return the manifests that a soft binding leads to."""
+    return _answer(_by_binding(request, alg, value), maxResults)
+
+
+@router.post(f"{_API}/matches/byBinding")
+@requires(Scope.TRACE)
+def by_large_binding(request: Request, body: BindingBody, maxResults: MostResults = 10) -> Matches:  # noqa: N803
+    """Return the manifests that a soft binding leads to."""
+    return _answer(_by_binding(request, body.alg, body.value), maxResults)
+
+
+@router.post(f"{_API}/matches/byContent", openapi_extra=upload_body())
+@requires(Scope.TRACE)
+async def by_content(request: Request, maxResults: MostResults = 10) -> Matches:  # noqa: N803
+    """Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
+
+    It waits for a worker, up to 15 seconds. It counts as a trace; the copy is deleted afterwards.
+    """
+    house: ServiceHouse = request.app.state.house
+    async with upload_form(request, field="") as (file, _):
+        found = await run_in_threadpool(house.resolve.by_content, file, actor=caller(request).subject)
+    return _answer(found, maxResults)
+
+
+@router.get(
+    f"{_API}/manifests/{{manifestId}}", response_class=Response, responses={200: {"content": {_MANIFEST_TYPE: {}}}}
+)
+@requires(Scope.TRACE)
+def manifest(
+    request: Request,
+    manifestId: Annotated[str, Path(pattern=f"^{LABEL_PATTERN}$")],  # noqa: N803
+    returnActiveManifest: bool = False,  # noqa: ARG001, FBT001, FBT002, N803 - there is one manifest in each store
+) -> Response:
+    """Return a manifest store, as C2PA readers take it beside a picture."""
+    house: ServiceHouse = request.app.state.house
+    data = house.resolve.manifest(manifestId, actor=caller(request).subject)
+    return Response(data, media_type=_MANIFEST_TYPE, headers={"Cache-Control": "no-store"})
+
+
+def _by_binding(request: Request, alg: str, value: str) -> list[Match]:
+    house: ServiceHouse = request.app.state.house
+    return house.resolve.by_binding(alg, value, actor=caller(request).subject)
+
+
+def _answer(found: list[Match], most: int) -> Matches:
+    return Matches(matches=[MatchAnswer(manifestId=one.manifest_id, similarityScore=one.score) for one in found[:most]])
