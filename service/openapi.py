@@ -32,7 +32,7 @@ _PROBLEM: dict[str, Any] = {
 }
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _METHODS = frozenset({"get", "put", "post", "delete", "head", "patch"})
-_PUBLIC = ("/a/",)
+_PUBLIC = ("/a/", "/.well-known/", "/v1/c2pa/services/")
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Ed25519; `scope` opens calls."}
 
 

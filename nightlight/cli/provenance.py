@@ -48,6 +48,23 @@ def init(
 
 
 @app.command()
+def issue(
+    folder: Annotated[Path, typer.Argument(help="Folder that `init` made.")],
+    public_key: Annotated[Path, typer.Argument(help="Public key, PEM or DER: of a new pair, or of a key in KMS.")],
+) -> None:
+    """Issue a new leaf certificate for development: before one ends, or for a key that is kept elsewhere.
+
+    Example: `aws kms get-public-key --key-id alias/c2pa --query PublicKey --output text | base64 -d > key.der`, then
+    `nightlight provenance issue var/provenance key.der`
+    """
+    from nightlight.clock import system_clock
+    from nightlight.provenance.certificates import issue as make
+
+    make(folder, _read(public_key), system_clock())
+    typer.echo(f"{folder / 'chain.pem'} is of the new key")
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A picture.")],
     sidecar: Annotated[Path | None, typer.Option(help="Its manifest, where that is not in the picture.")] = None,

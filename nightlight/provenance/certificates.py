@@ -31,6 +31,7 @@ _BACKDATED = timedelta(minutes=5)
 _YEARS = {"root": 10, "issuing": 5, "leaf": 1}
 
 _Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+_Public = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 
 class Algorithm(StrEnum):
@@ -89,9 +90,9 @@ def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
         raise SettingsRefused(message)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = {name: _new_key(algorithm) for name in _YEARS}
-    root = _certificate("root", keys["root"], "root", keys["root"], now)
-    issuing = _certificate("issuing", keys["issuing"], "root", keys["root"], now)
-    leaf = _certificate("leaf", keys["leaf"], "issuing", keys["issuing"], now)
+    root = _certificate("root", keys["root"].public_key(), "root", keys["root"], now)
+    issuing = _certificate("issuing", keys["issuing"].public_key(), "root", keys["root"], now)
+    leaf = _certificate("leaf", keys["leaf"].public_key(), "issuing", keys["issuing"], now)
     _write(folder / "root.pem", root, secret=False)
     _write(folder / "chain.pem", leaf + issuing, secret=False)
     # The root's and the issuing key are for making another leaf before this one ends.
@@ -100,6 +101,29 @@ def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         _write(folder / f"{name}.key.pem", pem.decode(), secret=True)
+
+
+def issue(folder: Path, public_key: bytes, now: datetime) -> None:
+    """Issue a new leaf, by what ``init`` made, for a public key in PEM or DER; raises SettingsRefused.
+
+    ``chain.pem`` is replaced at once: processes that start from then on sign with the new key.
+    """
+    try:
+        load = serialization.load_pem_public_key if b"-----" in public_key else serialization.load_der_public_key
+        key = load(public_key)
+        issuer = serialization.load_pem_private_key((folder / "issuing.key.pem").read_bytes(), None)
+        above = x509.load_pem_x509_certificates((folder / "chain.pem").read_bytes())[1]
+    except (OSError, ValueError, IndexError) as error:
+        message = f"no leaf can be issued in {folder} ({type(error).__name__})"
+        raise SettingsRefused(message) from error
+    if not isinstance(issuer, _Private) or not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
+        message = "the key is neither Ed25519 nor of an elliptic curve"
+        raise SettingsRefused(message)
+    leaf = _certificate("leaf", key, "issuing", issuer, now)
+    part = folder / "chain.pem.part"
+    _write(part, leaf + above.public_bytes(serialization.Encoding.PEM).decode(), secret=False)
+    _algorithm(x509.load_pem_x509_certificates(part.read_bytes())[0], part)
+    part.replace(folder / "chain.pem")
 
 
 def _algorithm(leaf: x509.Certificate, path: Path) -> Algorithm:
@@ -118,19 +142,19 @@ def _new_key(algorithm: Algorithm) -> _Private:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _certificate(name: str, key: _Private, issuer: str, issuer_key: _Private, now: datetime) -> str:
+def _certificate(name: str, key: _Public, issuer: str, issuer_key: _Private, now: datetime) -> str:
     ca = name != "leaf"
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(name))
         .issuer_name(_name(issuer))
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + timedelta(days=365 * _YEARS[name]))
         .add_extension(x509.BasicConstraints(ca, {"root": 1, "issuing": 0, "leaf": None}[name]), critical=True)
         .add_extension(_usage(ca=ca), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if not ca:

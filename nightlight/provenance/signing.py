@@ -41,13 +41,20 @@ class Credential:
     @classmethod
     def read(cls, chain: Path, key: Path, anchors: Path | None) -> Credential:
         """Read a chain, its key and trust anchors from PEM files; raises SettingsRefused."""
-        try:
-            pem = key.read_text("ascii")
-            trusted = anchors.read_text("ascii") if anchors is not None else None
-        except (OSError, ValueError) as error:
-            message = f"{error.filename if isinstance(error, OSError) else key} cannot be read"
-            raise SettingsRefused(message) from error
-        return cls(Chain.read(chain), key_pem=pem, anchors=trusted)
+        return cls(Chain.read(chain), key_pem=_text(key), anchors=_text(anchors) if anchors is not None else None)
+
+    @classmethod
+    def elsewhere(cls, chain: Path, sign: Sign, anchors: Path | None) -> Credential:
+        """Read a chain and trust anchors for a key that is kept elsewhere; raises SettingsRefused."""
+        return cls(Chain.read(chain), sign=sign, anchors=_text(anchors) if anchors is not None else None)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read"
+        raise SettingsRefused(message) from error
 
 
 class Signing:

@@ -48,6 +48,11 @@ class ProvenanceSettings(BaseSettings):
         "`nightlight provenance init` makes one for development. Unset: tiers that ask for provenance wait.",
     )
     key: Path | None = Field(default=None, description="PEM file of its private key.")
+    kms_key: str | None = Field(
+        default=None,
+        description="A key of AWS KMS (ECC_NIST_P256; id, alias or ARN) that signs instead of `key`.",
+    )
+    kms_endpoint_url: str | None = Field(default=None, description="KMS endpoint; unset for AWS.")
     anchors: Path | None = Field(
         default=None,
         description="PEM file of roots: what was signed is published only if it reads back as trusted by them. Unset: "

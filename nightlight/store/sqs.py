@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.errors import QueueUnavailable
+from nightlight.store.aws import make
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -42,17 +41,7 @@ class SqsQueue:
     def _client(self) -> SQSClient:
         with self._lock:
             if self._made is None:
-                session = boto3.session.Session(
-                    aws_access_key_id=self._access.access_key_id,
-                    aws_secret_access_key=self._access.secret_access_key,
-                    region_name=self._access.region,
-                )
-                config = Config(
-                    connect_timeout=self._access.connect_timeout_s,
-                    read_timeout=self._access.read_timeout_s + self._wait_s,
-                    retries={"mode": "standard", "total_max_attempts": 3},
-                )
-                self._made = session.client("sqs", endpoint_url=self._access.endpoint_url, config=config)
+                self._made = make("sqs", self._access, wait_s=self._wait_s)
             return self._made
 
     def receive(self) -> list[Message]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from nightlight.settings import Settings
 from nightlight.wiring.parts import (
     build_catalogue,
     policy_in_use,
+    s3_access,
 )
 
 if TYPE_CHECKING:
@@ -72,8 +74,14 @@ def signing(settings: Settings, clock: Clock) -> Sign | None:
     said = settings.provenance
     if said.chain is None:
         return None
-    key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
-    credential = Credential.read(said.chain, key, said.anchors)
+    if said.kms_key is not None:
+        from nightlight.store.kms import KmsKey
+
+        access = replace(s3_access(settings), endpoint_url=said.kms_endpoint_url)
+        credential = Credential.elsewhere(said.chain, KmsKey(said.kms_key, access).sign, said.anchors)
+    else:
+        key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
+        credential = Credential.read(said.chain, key, said.anchors)
     metrics.CERTIFICATE_DAYS.set(credential.chain.days_left(clock))
     return Signing(credential, clock, tsa_url=said.tsa_url).sign
 

@@ -679,6 +679,152 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/.well-known/c2pa-soft-binding-resolution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Discovery
+         * @description Say where the Soft Binding Resolution API is.
+         */
+        get: operations["discovery__well_known_c2pa_soft_binding_resolution_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/c2pa/services/capabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Capabilities
+         * @description Say which optional parts there are.
+         */
+        get: operations["capabilities_v1_c2pa_services_capabilities_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/c2pa/services/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Status
+         * @description Say that it answers; how its parts do is for operators, at `/readyz`.
+         */
+        get: operations["status_v1_c2pa_services_status_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/c2pa/services/supportedAlgorithms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Supported
+         * @description Say which soft bindings are known here.
+         */
+        get: operations["supported_v1_c2pa_services_supportedAlgorithms_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/c2pa/matches/byBinding": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * By Binding
+         * @description Return the manifests that a soft binding leads to.
+         */
+        get: operations["by_binding_v1_c2pa_matches_byBinding_get"];
+        put?: never;
+        /**
+         * By Large Binding
+         * @description Return the manifests that a soft binding leads to.
+         */
+        post: operations["by_large_binding_v1_c2pa_matches_byBinding_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/c2pa/matches/byContent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * By Content
+         * @description Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
+         *
+         *     It waits for a worker, up to 15 seconds. It counts as a trace; the copy is deleted afterwards.
+         */
+        post: operations["by_content_v1_c2pa_matches_byContent_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/c2pa/manifests/{manifestId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Manifest
+         * @description Return a manifest store, as C2PA readers take it beside a picture.
+         */
+        get: operations["manifest_v1_c2pa_manifests__manifestId__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -704,6 +850,24 @@ export interface components {
             difference: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * AlgorithmAnswer
+         * @description One soft binding algorithm.
+         */
+        AlgorithmAnswer: {
+            /** Alg */
+            alg: string;
+        };
+        /**
+         * Algorithms
+         * @description What bindings are known here.
+         */
+        Algorithms: {
+            /** Watermarks */
+            watermarks: components["schemas"]["AlgorithmAnswer"][];
+            /** Fingerprints */
+            fingerprints: components["schemas"]["AlgorithmAnswer"][];
         };
         /**
          * ApprovalAnswer
@@ -738,6 +902,19 @@ export interface components {
              * @description Events of other buckets, or of keys that are nobody's picture.
              */
             unmatched: number;
+        };
+        /**
+         * BindingBody
+         * @description One soft binding.
+         */
+        BindingBody: {
+            /** Alg */
+            alg: string;
+            /**
+             * Value
+             * @description Base64.
+             */
+            value: string;
         };
         /**
          * BlockBody
@@ -806,6 +983,16 @@ export interface components {
             permille?: number;
         };
         /**
+         * Capabilities
+         * @description Which of the specification's optional parts there are.
+         */
+        Capabilities: {
+            /** C2Paspecificationversion */
+            c2paSpecificationVersion: string;
+            /** Supportedcapabilities */
+            supportedCapabilities: string[];
+        };
+        /**
          * DecisionAnswer
          * @description A URL to fetch, and when it stops working. The same shape whatever was decided.
          */
@@ -867,6 +1054,20 @@ export interface components {
             context?: string;
             /** Items */
             items: components["schemas"]["ItemBody"][];
+        };
+        /**
+         * Discovery
+         * @description Where the API is.
+         */
+        Discovery: {
+            /** Apiendpoint */
+            apiEndpoint: string;
+            /** C2Paspecificationversion */
+            c2paSpecificationVersion: string;
+            /** Capabilitiesendpoint */
+            capabilitiesEndpoint: string;
+            /** Statusendpoint */
+            statusEndpoint: string;
         };
         /**
          * Evaluation
@@ -1225,6 +1426,24 @@ export interface components {
             doubt: string | null;
         };
         /**
+         * MatchAnswer
+         * @description One manifest.
+         */
+        MatchAnswer: {
+            /** Manifestid */
+            manifestId: string;
+            /** Similarityscore */
+            similarityScore: number;
+        };
+        /**
+         * Matches
+         * @description Manifests, the likeliest first.
+         */
+        Matches: {
+            /** Matches */
+            matches: components["schemas"]["MatchAnswer"][];
+        };
+        /**
          * OfferedAnswer
          * @description One rendition.
          */
@@ -1423,6 +1642,16 @@ export interface components {
              * @enum {string}
              */
             reason: "over-quota" | "many-profiles" | "canary";
+        };
+        /**
+         * Status
+         * @description Whether it works.
+         */
+        Status: {
+            /** Status */
+            status: string;
+            /** Timestamp */
+            timestamp: string;
         };
         /**
          * Subject
@@ -3132,6 +3361,334 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HoldAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    discovery__well_known_c2pa_soft_binding_resolution_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Discovery"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    capabilities_v1_c2pa_services_capabilities_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Capabilities"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    status_v1_c2pa_services_status_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    supported_v1_c2pa_services_supportedAlgorithms_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Algorithms"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    by_binding_v1_c2pa_matches_byBinding_get: {
+        parameters: {
+            query: {
+                alg: string;
+                /** @description Base64. */
+                value: string;
+                maxResults?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matches"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    by_large_binding_v1_c2pa_matches_byBinding_post: {
+        parameters: {
+            query?: {
+                maxResults?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BindingBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matches"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    by_content_v1_c2pa_matches_byContent_post: {
+        parameters: {
+            query?: {
+                maxResults?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matches"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    manifest_v1_c2pa_manifests__manifestId__get: {
+        parameters: {
+            query?: {
+                returnActiveManifest?: boolean;
+            };
+            header?: never;
+            path: {
+                manifestId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/c2pa": unknown;
                 };
             };
             /** @description Refused: the problem says why. */

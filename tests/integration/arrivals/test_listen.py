@@ -24,23 +24,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def sqs_url():
-    """moto's server in a process of its own; it prints the port that it was given."""
-    code = (
-        "import sys, warnings; warnings.simplefilter('ignore')\n"
-        "from moto.server import ThreadedMotoServer\n"
-        "server = ThreadedMotoServer('127.0.0.1', 0, verbose=False); server.start()\n"
-        "print(server.get_host_and_port()[1], flush=True); sys.stdin.read()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as server:
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
-        server.wait(10)
-
-
 @pytest.fixture
 def queue(sqs_url):
     """(address, a client) of a queue of the test's own whose messages come again after a second."""

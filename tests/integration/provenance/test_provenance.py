@@ -263,3 +263,56 @@ def test_the_command_makes_certificates_for_development(tmp_path):
     assert Chain.read(tmp_path / "p" / "chain.pem").algorithm is Algorithm.ES256
     assert (tmp_path / "p" / "leaf.key.pem").stat().st_mode & 0o077 == 0
     assert run(app, ["provenance", "init", str(tmp_path / "q"), "--algorithm", "rsa"]).exit_code != 0
+
+
+def test_the_opt_out_is_read_by_others_and_changes_no_pixel(tmp_path):
+    from nightlight.imaging.encode import encode
+    from nightlight.provenance.optout import XMP, with_opt_out
+
+    pixels = Image.fromarray(np.random.default_rng(1).integers(0, 255, (31, 33, 3)).astype("uint8"))
+    exiftool = shutil.which("exiftool")
+    if exiftool is None:
+        missing_tool("exiftool")
+    for form, media_type in (("webp", "image/webp"), ("jpeg", "image/jpeg")):
+        bare = encode(pixels, format=form, quality=80, effort=2)
+        made = with_opt_out(bare, media_type, width=33, height=31)
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(made))), np.asarray(Image.open(io.BytesIO(bare))))
+        assert made.count(XMP) == 1
+        assert len(made) - len(bare) < len(XMP) + 60
+        path = tmp_path / f"x.{form}"
+        path.write_bytes(made)
+        told = subprocess.run(
+            [exiftool, "-json", "-validate", "-DataMining", str(path)], capture_output=True, text=True, check=True
+        ).stdout
+        assert "PROHIBITED" in json.loads(told)[0]["DataMining"].upper()
+    assert with_opt_out(b"something else", "image/avif", width=1, height=1) == b"something else"
+
+
+def test_a_key_in_kms_signs_and_one_that_is_away_publishes_nothing(sqs_url, tmp_path):
+    import boto3
+
+    from nightlight.provenance.certificates import issue
+    from nightlight.store.kms import KmsKey
+    from nightlight.store.s3 import S3Access
+
+    session = boto3.session.Session(aws_access_key_id="x", aws_secret_access_key="x", region_name="us-east-1")
+    client = session.client("kms", endpoint_url=sqs_url)
+    key_id = client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    client.close()
+    key = KmsKey(key_id, S3Access(sqs_url, "us-east-1", "x", "x", 1, 5))
+    init(tmp_path, Algorithm.ES256, now())
+    issue(tmp_path, key.public_key(), now())
+    credential = Credential.elsewhere(tmp_path / "chain.pem", key.sign, tmp_path / "root.pem")
+    made = Signing(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+    root = (tmp_path / "root.pem").read_text()
+    assert check(made.data, "image/webp", anchors=root).state is State.TRUSTED
+    away = KmsKey(key_id, S3Access("http://127.0.0.1:9", "us-east-1", "x", "x", 0.2, 0.2))
+    with pytest.raises(SigningFailed):
+        Signing(Credential.elsewhere(tmp_path / "chain.pem", away.sign, None), now).sign(
+            picture("WEBP"), "image/webp", SAID, embed=True
+        )
+    with pytest.raises(SigningFailed):
+        away.public_key()
+    for wrong in (b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"):
+        with pytest.raises(SettingsRefused):
+            issue(tmp_path, wrong, now())

@@ -1,0 +1,26 @@
+"""Clients of AWS services other than S3, with bounded timeouts and few retries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import boto3
+from botocore.client import Config
+
+if TYPE_CHECKING:
+    from nightlight.store.s3 import S3Access
+
+
+def make(service: Literal["sqs", "kms"], access: S3Access, *, wait_s: float = 0) -> Any:
+    """Return a client, to be built after any fork; ``wait_s`` is how much longer than usual an answer may take."""
+    session = boto3.session.Session(
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+        region_name=access.region,
+    )
+    config = Config(
+        connect_timeout=access.connect_timeout_s,
+        read_timeout=access.read_timeout_s + wait_s,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+    return session.client(service, endpoint_url=access.endpoint_url, config=config)

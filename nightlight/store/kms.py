@@ -1,0 +1,61 @@
+"""Signing with a key that never leaves AWS KMS. The client is built on first use, after any fork."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightlight.errors import SigningFailed
+from nightlight.store.aws import make
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms.client import KMSClient
+
+    from nightlight.store.s3 import S3Access
+
+_MOST_RAW = 4096
+
+
+class KmsKey:
+    """One asymmetric key (ECC_NIST_P256) for signing."""
+
+    def __init__(self, key_id: str, access: S3Access) -> None:
+        """Use ``key_id``, an id, alias or ARN, as ``access`` says who we are; nothing is connected yet."""
+        self._key_id, self._access = key_id, access
+        self._lock = threading.Lock()
+        self._made: KMSClient | None = None
+
+    @property
+    def _client(self) -> KMSClient:
+        with self._lock:
+            if self._made is None:
+                self._made = make("kms", self._access)
+            return self._made
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the ECDSA signature of data (P-256, SHA-256), DER; raises SigningFailed."""
+        # A claim is shorter than what KMS hashes by itself; a longer one is hashed here.
+        raw = len(data) <= _MOST_RAW
+        message = data if raw else hashlib.sha256(data).digest()
+        try:
+            answer = self._client.sign(
+                KeyId=self._key_id,
+                Message=message,
+                MessageType="RAW" if raw else "DIGEST",
+                SigningAlgorithm="ECDSA_SHA_256",
+            )
+        except (ClientError, BotoCoreError) as error:
+            why = f"KMS: {type(error).__name__}"
+            raise SigningFailed(why) from error
+        return answer["Signature"]
+
+    def public_key(self) -> bytes:
+        """Return the public key, DER SubjectPublicKeyInfo, for whoever issues its certificate; raises SigningFailed."""
+        try:
+            return self._client.get_public_key(KeyId=self._key_id)["PublicKey"]
+        except (ClientError, BotoCoreError) as error:
+            message = f"KMS: {type(error).__name__}"
+            raise SigningFailed(message) from error
