@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nightlight import metrics
 from nightlight.errors import SettingsRefused, SigningFailed
 from nightlight.provenance.certificates import Algorithm, Chain
 from nightlight.provenance.manifest import Said, definition
@@ -71,6 +72,7 @@ class Signing:
 
         Raises CertificateExpired or SigningFailed; then the rendition is not to be published.
         """
+        metrics.CERTIFICATE_DAYS.set(self._credential.chain.days_left(self._clock))
         self._credential.chain.check(self._clock)
         import c2pa
 

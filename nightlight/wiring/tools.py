@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightlight import metrics
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
@@ -82,7 +81,6 @@ def signing(settings: Settings, clock: Clock) -> Sign | None:
     else:
         key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
         credential = Credential.read(said.chain, key, said.anchors)
-    metrics.CERTIFICATE_DAYS.set(credential.chain.days_left(clock))
     return Signing(credential, clock, tsa_url=said.tsa_url).sign
 
 

@@ -316,3 +316,15 @@ def test_a_key_in_kms_signs_and_one_that_is_away_publishes_nothing(sqs_url, tmp_
     for wrong in (b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"):
         with pytest.raises(SettingsRefused):
             issue(tmp_path, wrong, now())
+
+
+def test_every_manifest_of_a_form_has_the_same_shape_and_size(credential):
+    """Whoever looks at outsiders' renditions learns nothing from their manifests: not even from how long they are."""
+    data, signer = picture("WEBP"), Signing(credential, now)
+    for embed in (True, False):
+        said = [Said(mark, bytes([fill] * 32), visible_mark=True) for mark, fill in ((0, 0), (1, 255), (2**56 - 1, 7))]
+        made = [signer.sign(data, "image/webp", one, embed=embed) for one in said]
+        sizes = {len(one.manifest) for one in made}
+        # An ECDSA signature's own length may differ by bytes; it is padded to the same.
+        assert len(sizes) == 1
+        assert len({len(one.data) for one in made}) == 1
