@@ -20,13 +20,14 @@ from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, MAX_M
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.traces import TraceRow
     from nightlight.clock import Clock
     from nightlight.flows.traces import AskTrace
     from nightlight.store.port import ObjectStore
 
 _EXACT, _BITS = 100, 256
 _HOUR_S = 3600.0
-_LOOK_S, _WAIT_S = 0.1, 15.0
+_LOOK_S, _WAIT_S, _MOST_WAITING = 0.1, 15.0, 4
 
 
 class Match(NamedTuple):
@@ -66,6 +67,8 @@ class Resolve:
     traces: AskTrace
     rate: Rate
     clock: Clock
+    # Who waits for a worker holds a thread of the service: not all of them are for that.
+    waits: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MOST_WAITING))
 
     def by_binding(self, algorithm: str, value: str, *, actor: str) -> list[Match]:
         """Return the manifests that a soft binding leads to; raises InvalidInput or TooManyRequests."""
@@ -85,15 +88,13 @@ class Resolve:
 
         Raises ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
         """
-        trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
-        until = time.monotonic() + _WAIT_S
-        row = self.traces.status(trace_id, actor=actor)
-        while row.state not in {DONE, REJECTED, FAILED}:
-            if time.monotonic() >= until:
-                message = "the trace takes longer than a request may"
-                raise Unavailable(message)
-            time.sleep(_LOOK_S)
-            row = self.traces.status(trace_id, actor=actor)
+        if not self.waits.acquire(blocking=False):
+            message = f"{_MOST_WAITING} copies are being looked at"
+            raise TooManyRequests(message, after_s=int(_WAIT_S))
+        try:
+            row = self._traced(copy, actor)
+        finally:
+            self.waits.release()
         found = (row.result or {}).get("found", [])
         scores: dict[str, int] = {}
         with self.catalogue.reading() as tx:
@@ -104,6 +105,19 @@ class Resolve:
                 for manifest_id in tx.hashes.manifests(of=of):
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
         return [Match(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
+
+    def _traced(self, copy: IO[bytes], actor: str) -> TraceRow:
+        """Return the trace of a copy once it has ended."""
+        trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
+        until = time.monotonic() + _WAIT_S
+        row = self.traces.status(trace_id, actor=actor)
+        while row.state not in {DONE, REJECTED, FAILED}:
+            if time.monotonic() >= until:
+                message = "the trace takes longer than a request may"
+                raise Unavailable(message)
+            time.sleep(_LOOK_S)
+            row = self.traces.status(trace_id, actor=actor)
+        return row
 
     def manifest(self, manifest_id: str, *, actor: str) -> bytes:
         """Return a manifest; raises NotFound, TooManyRequests or StoreUnavailable."""
