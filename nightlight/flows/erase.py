@@ -239,16 +239,7 @@ class Erase:
 
     def _gone(self, places: Sequence[Place]) -> list[Gone]:
         """Delete all that there is in these places, and list them; raise StoreUnavailable if anything is left."""
-        gone = []
-        for place in places:
-            removed = place.store.erase(place.key)
-            left = len(place.store.remains(place.key))
-            if left:
-                message = f"{left} versions are still there after they were deleted"
-                raise StoreUnavailable(message)
-            versions = [(one.version_id, one.marker, one.request_id) for one in removed]
-            gone.append(Gone(place.name, place.key, versions, left))
-        return gone
+        return [erased(place) for place in places]
 
     def _finish(
         self,
@@ -289,6 +280,16 @@ class Place(NamedTuple):
     name: str
     store: ObjectStore
     key: str
+
+
+def erased(place: Place) -> Gone:
+    """Delete all that there is in a place, and list it; raise StoreUnavailable if anything is left."""
+    removed = place.store.erase(place.key)
+    left = len(place.store.remains(place.key))
+    if left:
+        message = f"{left} versions are still there after they were deleted"
+        raise StoreUnavailable(message)
+    return Gone(place.name, place.key, [(one.version_id, one.marker, one.request_id) for one in removed], left)
 
 
 def _named(place: Place) -> str:

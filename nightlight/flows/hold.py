@@ -30,14 +30,13 @@ from nightlight.delivery.names import (
     manifest_key,
     object_key,
 )
-from nightlight.errors import InvalidInput, NotFound, ObjectMissing, StoreUnavailable
-from nightlight.flows.erase import ORIGINALS, RENDITIONS
+from nightlight.errors import Conflict, InvalidInput, NotFound, ObjectMissing
+from nightlight.flows.erase import ORIGINALS, RENDITIONS, Place, erased
 from nightlight.flows.intake import ORIGINAL_CACHE, ORIGINAL_TYPE
 from nightlight.flows.messages import ask
 from nightlight.flows.revoke import RENDITION_CACHE, revoke
 from nightlight.ids import ImageId, ProfileId, new_job_id
 from nightlight.retention.receipt import ENDED as HOLD_ENDED
-from nightlight.retention.receipt import Gone
 from nightlight.store.port import SEAL_BYTES
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from nightlight.clock import Clock
     from nightlight.flows.erase import Erase, Receipts
     from nightlight.flows.work import Work
-    from nightlight.store.port import ObjectStore, Open, PutStore
+    from nightlight.store.port import ObjectStore, Open, PutStore, ReplaceStore
 
 KINDS = ("legal", "safeguarding")
 VAULT = "vault"
@@ -72,7 +71,7 @@ class Holds:
         until: datetime | None,
         actor: str,
     ) -> Hold:
-        """Place a hold on a profile's images as they are now, or on one; raises NotFound or InvalidInput."""
+        """Place a hold on a profile's images as they are now, or on one; raises NotFound, InvalidInput or Conflict."""
         now = self.clock()
         if kind not in KINDS or (profile_id is None) == (image_id is None) or (until is not None and until <= now):
             message = (
@@ -86,6 +85,9 @@ class Holds:
             profile = tx.profiles.get(profile_id, lock=True) if profile_id is not None else None
             found = tx.images.of_profile(profile.profile_id) if profile is not None else []
             covered = [one for one in found if image_id is None or one.image_id == image_id]
+            if any(one.state != images.HELD and tx.holds.vault(one.image_id) is not None for one in covered):
+                message = "an earlier hold is being ended at this moment"
+                raise Conflict(message)
             if profile is None or not covered:
                 raise NotFound
             made = tx.holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
@@ -210,7 +212,7 @@ class Keep:
     """The half of whoever keeps the vault: alone it can read it and lift the lock. It ends holds."""
 
     catalogue: Catalogue
-    originals: PutStore
+    originals: ReplaceStore
     vault: ObjectStore
     receipts: Receipts | None
     seal: Callable[[bytes], tuple[bytes, str]] | None
@@ -242,17 +244,9 @@ class Keep:
             image = tx.images.get(image_id)
         if others or kept is None or image is None:
             return
-        if image.state == images.HELD:
-            self._put_back(image, kept)
-        gone = []
-        for one in kept:
-            removed = self.vault.erase(one.vault_key)
-            left = len(self.vault.remains(one.vault_key))
-            if left:
-                message = f"{left} versions are still in the vault after they were deleted"
-                raise StoreUnavailable(message)
-            versions = [(version.version_id, version.marker, version.request_id) for version in removed]
-            gone.append(Gone(VAULT, one.vault_key, versions, left))
+        if image.state == images.HELD and not self._put_back(hold, image, kept):
+            return
+        gone = [erased(Place(VAULT, self.vault, one.vault_key)) for one in kept]
         with self.catalogue.transaction() as tx:
             now = self.clock()
             found = tx.images.get(image_id, lock=True)
@@ -262,8 +256,11 @@ class Keep:
                 self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
             tx.audit.append("image.let_go", now=now, actor="keeper", image_id=image_id)
 
-    def _put_back(self, image: images.Image, kept: Sequence[Vaulted]) -> None:
-        """Put the original where it was and ask for its renditions, unless the image is erased meanwhile."""
+    def _put_back(self, hold: Hold, image: images.Image, kept: Sequence[Vaulted]) -> bool:
+        """Put the original where it was and ask for its renditions, unless the image is erased meanwhile.
+
+        Returns whether the vault may let go of it: not if another hold covers it by now.
+        """
         original = next((one for one in kept if one.bucket == ORIGINALS), None)
         sealed_key = None
         if original is not None:
@@ -272,21 +269,25 @@ class Keep:
                 data, sealed_key = self.seal(data)
             sha256 = hashlib.sha256(data).hexdigest()
             put = {"sha256": sha256, "content_type": ORIGINAL_TYPE, "cache_control": ORIGINAL_CACHE}
-            self.originals.put(original.key, BytesIO(data), **put)
+            # Sealed anew each time: what an attempt that was killed put is of a key that nobody kept.
+            self.originals.replace(original.key, BytesIO(data), **put)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(image.profile_id, lock=True)
             found = tx.images.get(image.image_id, lock=True)
+            if tx.holds.of_image(image.image_id, but=hold.hold_id):
+                return False  # another hold was placed meanwhile: the vault keeps it
             if found is None or profile is None or found.state != images.HELD:
-                return  # asked to be erased meanwhile: its erasure looks again, and finds what was put back
+                return True  # asked to be erased meanwhile: its erasure looks again, and finds what was put back
             tx.hashes.drop(image.image_id)
             tx.images.drop_renditions(image.image_id, keep_crop=True)
             tx.images.set_sealed_key(image.image_id, sealed_key)
             revoke(tx, profile.profile_id, now)  # names of before count no more, so those to come are others
             if original is None:
                 tx.images.set_state(image.image_id, images.FAILED, reason="original_missing")
-                return
+                return True
             tx.images.set_state(image.image_id, images.PENDING)
             job_id = new_job_id()
             tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=now + _AGAIN)
             ask(tx, jobs.RENDER, job_id, now)
+        return True

@@ -47,6 +47,11 @@ class LocalStore:
             raise _failed(error) from error
         return True
 
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
+        """See ReplaceStore.replace."""
+        self.delete(key)
+        self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
+
     def ready(self) -> None:
         """See ObjectStore.ready."""
         try:

@@ -66,7 +66,15 @@ class PutStore(Protocol):
         ...
 
 
-class ObjectStore(PutStore, Protocol):
+class ReplaceStore(Protocol):
+    """The part of a store by which an original is put back that somebody may have begun to put back before."""
+
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
+        """Write ``body`` under ``key`` whatever is there; raises StoreUnavailable or StoreDenied."""
+        ...
+
+
+class ObjectStore(PutStore, ReplaceStore, Protocol):
     """A whole store, for one bucket."""
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:

@@ -21,6 +21,7 @@ _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
 _DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
 _HASH = "sha256"
+IF_ABSENT = {"IfNoneMatch": "*"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class S3Access:
 
 
 class S3Store:
-    """One bucket. Every put is conditional on there being no object under the key."""
+    """One bucket. A put is conditional on there being no object under the key."""
 
     def __init__(self, bucket: str, access: S3Access) -> None:
         """Use ``bucket`` as ``access`` says; nothing is connected yet."""
@@ -54,7 +55,11 @@ class S3Store:
 
     def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
         """See ObjectStore.put."""
-        return self._put(key, body, sha256, content_type, cache_control, {})
+        return self._put(key, body, sha256, content_type, cache_control, IF_ABSENT)
+
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
+        """See ReplaceStore.replace."""
+        self._put(key, body, sha256, content_type, cache_control, {})
 
     def _put(
         self, key: str, body: BinaryIO, sha256: str, content_type: str, cache_control: str, more: dict[str, Any]
@@ -68,7 +73,6 @@ class S3Store:
                 ContentType=content_type,
                 CacheControl=cache_control,
                 Metadata={_HASH: sha256},
-                IfNoneMatch="*",
                 **more,
             )
         except ClientError as error:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.store.port import Removed, check_key
-from nightlight.store.s3 import S3Access, S3Store, failed, unreachable
+from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store, failed, unreachable
 
 _BLOCK = 1 << 20
 
@@ -36,6 +36,7 @@ class S3Vault(S3Store):
         while block := body.read(_BLOCK):
             digest.update(block)
         locked = {
+            **IF_ABSENT,
             "ObjectLockLegalHoldStatus": "ON",
             "ContentMD5": base64.b64encode(digest.digest()).decode(),
         }

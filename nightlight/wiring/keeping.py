@@ -21,7 +21,6 @@ from nightlight.flows.work import Work
 from nightlight.ids import COPIES
 from nightlight.retention.access import BUCKETS, KEEPER, SERVICE, WORKER
 from nightlight.settings import Settings, StoreKind, require
-from nightlight.store.port import PutOnly
 from nightlight.wiring.parts import (
     ORIGINALS,
     RENDITIONS,
@@ -153,7 +152,7 @@ def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
     with erasures(settings) as catalogue:
         yield Keep(
             catalogue,
-            PutOnly(build_store(settings, ORIGINALS)),
+            build_store(settings, ORIGINALS),
             build_store(settings, VAULT),
             receipts(settings),
             sealer(settings),

@@ -11,7 +11,7 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.cli import keys
 from nightlight.delivery.names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.errors import InvalidInput, NotFound
+from nightlight.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from nightlight.flows.erase import Receipts
 from nightlight.flows.hold import Holds, Keep, Vault
 from nightlight.flows.revoke import Rename
@@ -309,6 +309,80 @@ def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_come
         again = tx.images.get(image.image_id)
     assert again.sealed_key not in {None, image.sealed_key}
     assert open_(house.originals.store.get(again.original_key, max_bytes=1_000_000).data, again.sealed_key) == data
+
+
+def test_a_keeper_killed_while_a_sealed_original_goes_back_leaves_one_that_opens(house, who, pair):
+    """It is sealed anew at each attempt: the row and the object are of one key in the end."""
+    private, public = generate()
+    seal, open_ = Sealer.parse(f"s1:{public}", "x").seal, Opener.parse(f"s1:{private}", "x").open
+    for part, name, value in (
+        (house.intake, "seal", seal),
+        (house.keep, "seal", seal),
+        (house.render, "open_", open_),
+        (house.vault, "open_", open_),
+    ):
+        object.__setattr__(part, name, value)
+    data = pictures.jpeg(200, 200)
+    image = house.upload(who, data)
+    deliver(house)
+    place(house, image_id=image.image_id, until=house.clock() + timedelta(days=1))
+    deliver(house)
+    house.clock.forward(days=2)
+    real = house.keep.originals
+
+    class Dies:
+        def replace(self, *arguments, **named):
+            real.replace(*arguments, **named)
+            raise StoreUnavailable("killed")
+
+    object.__setattr__(house.keep, "originals", Dies())
+    with pytest.raises(StoreUnavailable):
+        house.keep.end_due()
+    assert house.state(image.image_id) == images.HELD
+    object.__setattr__(house.keep, "originals", real)
+    assert len(house.keep.end_due()) == 1
+    for _ in range(3):
+        deliver(house)
+    assert house.state(image.image_id) == images.READY
+    with house.catalogue.reading() as tx:
+        again = tx.images.get(image.image_id)
+    assert open_(house.originals.store.get(again.original_key, max_bytes=1_000_000).data, again.sealed_key) == data
+
+
+def test_a_hold_that_is_placed_while_another_ends_keeps_what_it_covers(house, who, two, pair):
+    place(house, image_id=two[1], until=house.clock() + timedelta(days=1))
+    deliver(house)
+    house.clock.forward(days=2)
+    real = house.keep.originals
+
+    class Meanwhile:
+        def replace(self, *arguments, **named):
+            place(house, image_id=two[1])
+            real.replace(*arguments, **named)
+
+    object.__setattr__(house.keep, "originals", Meanwhile())
+    assert len(house.keep.end_due()) == 1
+    assert house.state(two[1]) == images.HELD
+    with house.catalogue.reading() as tx:
+        kept = tx.holds.vault(two[1])
+    assert {one.vault_key for one in kept} <= set(keys_of(pair, pair.vault))
+
+    class Later:
+        def erase(self, key):
+            with pytest.raises(Conflict):
+                place(house, image_id=two[0])
+            return vault.erase(key)
+
+        def __getattr__(self, name):
+            return getattr(vault, name)
+
+    place(house, image_id=two[0], until=house.clock() + timedelta(days=1))
+    deliver(house)
+    house.clock.forward(days=2)
+    vault = house.keep.vault
+    object.__setattr__(house.keep, "originals", real)
+    object.__setattr__(house.keep, "vault", Later())
+    assert len(house.keep.end_due()) == 1
 
 
 @pytest.mark.parametrize(
