@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import shutil
+import subprocess
 
 import pytest
 
@@ -34,6 +36,17 @@ def identity(variable):
 def token():
     """A name that no other test run uses."""
     return secrets.token_hex(5)
+
+
+def node_in(folder):
+    """Return the path of node, with what ``folder``'s package-lock.json names installed in it; see missing_tool."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        missing_tool("node and npm")
+    if not (folder / "node_modules").is_dir():
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return node
 
 
 def missing_tool(name):

@@ -13,7 +13,7 @@ import pytest
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.schema import write
 from tests.conftest import ROOT
-from tests.support.services import missing_tool
+from tests.support.services import node_in
 
 pytestmark = pytest.mark.integration
 
@@ -96,14 +96,8 @@ def pack(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(pack):
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        missing_tool("node and npm")
     script = HERE / "node_modules/yaml-language-server/bin/yaml-language-server"
-    if not script.exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=HERE, check=True, capture_output=True)
-    made = Server([node, str(script), "--stdio"], pack)
+    made = Server([node_in(HERE), str(script), "--stdio"], pack)
     yield made
     made.process.kill()
     made.process.wait()

@@ -6,7 +6,6 @@ nothing here is planned against one.
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from nightlight.retention.desired import Prefixes, desired
 from nightlight.retention.rule import Move
 from nightlight.retention.written import as_cloudformation, as_terraform
 from tests.conftest import ROOT
-from tests.support.services import missing_tool
+from tests.support.services import node_in
 
 pytestmark = pytest.mark.integration
 HERE, MODULE = Path(__file__).parent, ROOT / "infra" / "terraform"
@@ -37,12 +36,7 @@ def rendered():
 @pytest.fixture(scope="module")
 def files(rendered):
     """{name: {text, formatted, parsed}} of the module's files, and of what the command renders."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        missing_tool("node and npm")
-    if not (HERE / "node_modules").is_dir():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=HERE, check=True, capture_output=True)
+    node = node_in(HERE)
     texts = {path.name: path.read_text("utf-8") for path in sorted(MODULE.glob("*.tf"))}
     texts |= {"rendered.tf": as_terraform(rendered), "wrong": "a={\nb =1\n}\n"}
     ran = subprocess.run(
