@@ -5,7 +5,7 @@
 #   infra/dev/services.sh stop [NAME...]    stop what this script started
 #   infra/dev/services.sh status            one line each; exit 1 if any is down
 #   infra/dev/services.sh env               the variables that the tests read, as `export` lines
-#   infra/dev/services.sh tools             install what tests run by themselves: exiftool, nginx, node
+#   infra/dev/services.sh tools             install what tests run by themselves: exiftool, nginx, node, openssl, SoftHSM
 #   infra/dev/services.sh wipe              stop everything and delete its data
 #
 # NAMEs: postgres rabbitmq redis s3 (all by default). The S3 server is Ceph's RADOS gateway.
@@ -71,6 +71,8 @@ packages_of() {
     redis) echo redis-server ;;
     s3) echo radosgw ceph-mon ceph-osd ceph-common ;;
     exiftool) echo libimage-exiftool-perl ;;
+    openssl) echo openssl ;;
+    softhsm) echo softhsm2 ;;
     nginx) echo nginx-light libnginx-mod-http-js ;;
     node) echo nodejs ;;
   esac
@@ -85,6 +87,8 @@ present() {
     redis) command -v redis-server ;;
     s3) command -v radosgw && command -v ceph-mon && command -v ceph-osd && command -v radosgw-admin ;;
     exiftool) command -v exiftool ;;
+    openssl) command -v openssl ;;
+    softhsm) command -v softhsm2-util ;;
     node) command -v node ;;
     nginx) [ -x /usr/sbin/nginx ] && [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] ;;
   esac >/dev/null
@@ -327,7 +331,7 @@ case $verb in
     ;;
   tools)
     mkdir -p "$ROOT/log"
-    install_missing exiftool nginx node
+    install_missing exiftool nginx node openssl softhsm
     ;;
   stop)
     for name in "${names[@]}"; do

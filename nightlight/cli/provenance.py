@@ -54,14 +54,35 @@ def issue(
 ) -> None:
     """Issue a new leaf certificate for development: before one ends, or for a key that is kept elsewhere.
 
-    Example: `aws kms get-public-key --key-id alias/c2pa --query PublicKey --output text | base64 -d > key.der`, then
-    `nightlight provenance issue var/provenance key.der`
+    Example: `nightlight provenance public-key > key.pem`, then `nightlight provenance issue var/provenance key.pem`
     """
     from nightlight.clock import system_clock
     from nightlight.provenance.certificates import issue as make
 
     make(folder, _read(public_key), system_clock())
     typer.echo(f"{folder / 'chain.pem'} is of the new key")
+
+
+@app.command(name="public-key")
+def public_key() -> None:
+    """Print the public key, PEM, of the key in AWS KMS or in a PKCS#11 token that the settings name.
+
+    Whoever certifies it needs it. Example: `NIGHTLIGHT_PROVENANCE_KMS_KEY=alias/c2pa nightlight provenance public-key`
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    from nightlight.errors import SettingsRefused
+    from nightlight.wiring.tools import kept_key
+
+    kept = kept_key(Settings())
+    if kept is None:
+        message = (
+            "set NIGHTLIGHT_PROVENANCE_KMS_KEY or NIGHTLIGHT_PROVENANCE_PKCS11_MODULE: a key in a file has no need"
+        )
+        raise SettingsRefused(message)
+    key = serialization.load_der_public_key(kept.public_key())
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    typer.echo(pem.decode(), nl=False)
 
 
 @app.command()

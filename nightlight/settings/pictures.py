@@ -53,6 +53,13 @@ class ProvenanceSettings(BaseSettings):
         description="A key of AWS KMS (ECC_NIST_P256; id, alias or ARN) that signs instead of `key`.",
     )
     kms_endpoint_url: str | None = Field(default=None, description="KMS endpoint; unset for AWS.")
+    pkcs11_module: Path | None = Field(
+        default=None,
+        description="PKCS#11 module (the vendor's .so) with a key, P-256 or Ed25519, that signs instead of `key`.",
+    )
+    pkcs11_token: str = Field(default="", description="Label of the token.")
+    pkcs11_key: str = Field(default="", description="Label of the key pair in it.")
+    pkcs11_pin: SecretStr | None = Field(default=None, description="The user's PIN of the token.")
     anchors: Path | None = Field(
         default=None,
         description="PEM file of roots: what was signed is published only if it reads back as trusted by them. Unset: "

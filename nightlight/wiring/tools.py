@@ -27,6 +27,8 @@ from nightlight.wiring.parts import (
 if TYPE_CHECKING:
     from nightlight.flows.made import Sign
     from nightlight.matching.listed import Lists
+    from nightlight.provenance.hsm import HsmKey
+    from nightlight.store.kms import KmsKey
     from nightlight.watermark.detect import Looked
 
 
@@ -73,15 +75,33 @@ def signing(settings: Settings, clock: Clock) -> Sign | None:
     said = settings.provenance
     if said.chain is None:
         return None
-    if said.kms_key is not None:
-        from nightlight.store.kms import KmsKey
-
-        access = replace(s3_access(settings), endpoint_url=said.kms_endpoint_url)
-        credential = Credential.elsewhere(said.chain, KmsKey(said.kms_key, access).sign, said.anchors)
+    kept = kept_key(settings)
+    if kept is not None:
+        credential = Credential.elsewhere(said.chain, kept.sign, said.anchors)
     else:
         key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
         credential = Credential.read(said.chain, key, said.anchors)
     return Signing(credential, clock, tsa_url=said.tsa_url).sign
+
+
+def kept_key(settings: Settings) -> KmsKey | HsmKey | None:
+    """Return the key for manifests that KMS or a token keeps, None if it is in a file; raise SettingsRefused."""
+    said = settings.provenance
+    if sum(one is not None for one in (said.key, said.kms_key, said.pkcs11_module)) > 1:
+        message = "one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them"
+        raise SettingsRefused(message)
+    if said.kms_key is not None:
+        from nightlight.store.kms import KmsKey
+
+        return KmsKey(said.kms_key, replace(s3_access(settings), endpoint_url=said.kms_endpoint_url))
+    if said.pkcs11_module is not None:
+        from nightlight.provenance.hsm import HsmKey
+
+        if not said.pkcs11_token or not said.pkcs11_key or said.pkcs11_pin is None:
+            message = "NIGHTLIGHT_PROVENANCE_PKCS11_TOKEN, _KEY and _PIN say which key of the module signs: set them"
+            raise SettingsRefused(message)
+        return HsmKey(said.pkcs11_module, said.pkcs11_token, said.pkcs11_key, said.pkcs11_pin.get_secret_value())
+    return None
 
 
 def hash_lists(settings: Settings) -> Lists:
