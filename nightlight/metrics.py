@@ -39,6 +39,10 @@ CERTIFICATE_DAYS = Gauge(
     "Days that the certificate may still sign manifests.",
     multiprocess_mode="mostrecent",
 )
+STAMPS_MISSED = Counter(
+    "nightlight_provenance_stamps_missed_total",
+    "Manifests that were signed without a time stamp, since the authority gave none in time.",
+)
 EVENTS = Counter("nightlight_events_total", "Deliveries of events to the platform.", ["outcome"])
 SUSPECTS = Counter("nightlight_suspects_total", "Requests that looked like a scraper's.", ["reason"])
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")

@@ -33,7 +33,6 @@ from nightlight.flows.revoke import rename_stale
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
 from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
-from nightlight.provenance.optout import with_opt_out
 from nightlight.store.port import SEAL_BYTES, Open, as_it_is
 
 if TYPE_CHECKING:
@@ -184,10 +183,7 @@ class Render:
             raise CredentialMissing(message)
         recipe = rendition.recipe
         said = Said(planned.mark, hashed[0] if hashed else None, visible_mark=recipe.visible_mark != "none")
-        data, embed = rendition.data, recipe.provenance == "embedded"
-        if embed:
-            data = with_opt_out(data, recipe.media_type, width=rendition.width, height=rendition.height)
-        made = self.sign(data, recipe.media_type, said, embed=embed)
+        made = self.sign(rendition.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
         sha256 = hashlib.sha256(made.data).hexdigest()
         key = manifest_key(sha256)
         with self.work.catalogue.transaction() as tx:

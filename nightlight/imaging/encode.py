@@ -1,4 +1,8 @@
-"""Pixels to bytes, the same bytes every time, and a second look that nothing but the picture is in them."""
+"""Pixels to bytes, the same bytes every time, and a second look that nothing but the picture is in them.
+
+The one thing that may be beside it is our own opt-out: XMP that prohibits data mining (PLUS Data Mining, IPTC Photo
+Metadata), in tiers whose pictures carry their manifests.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,14 @@ from nightlight.errors import CorruptImage
 LEAST_QUALITY = 20
 TRIES = 5
 
+OPT_OUT = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/" '
+    b'plus:DataMining="http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED"/></rdf:RDF></x:xmpmeta>'
+)
+# What it takes in each format: all that `unexpected_parts` may find then.
+_OPT_OUT_PARTS = {"webp": ["b'VP8X'", "b'XMP '"], "avif": ["item b'mime'"], "jpeg": ["segment 0xe1"]}
+
 
 def encode(
     image: Image.Image,
@@ -22,43 +34,46 @@ def encode(
     quality: int,
     effort: int,
     max_bytes: int | None = None,
+    opt_out: bool = False,
 ) -> bytes:
     """Return ``image`` (RGB) as ``webp``, ``jpeg`` or ``avif`` bytes.
 
     ``quality`` is 1 to 100; ``effort`` is 0 (fast) to 6 (small). Where ``max_bytes`` is given and the picture
-    takes more, the quality is lowered until it fits, but not under LEAST_QUALITY: the budget is a target. With
-    the same libraries the same pixels give the same bytes. Raises CorruptImage if the bytes hold more than
-    a picture needs.
+    takes more, the quality is lowered until it fits, but not under LEAST_QUALITY: the budget is a target. ``opt_out``
+    puts OPT_OUT in. With the same libraries the same pixels give the same bytes. Raises CorruptImage if the bytes hold
+    more than that and what a picture needs.
     """
-    data = _encoded(image, format, quality, effort)
+    xmp = OPT_OUT if opt_out else None
+    data = _encoded(image, format, quality, effort, xmp)
     low, high = min(LEAST_QUALITY, quality), quality
     fits = max_bytes is None or len(data) <= max_bytes
     best = data
     if max_bytes is not None and not fits:
-        best = _encoded(image, format, low, effort)
+        best = _encoded(image, format, low, effort, xmp)
         for _ in range(TRIES - 2):
             middle = (low + high) // 2
-            data = _encoded(image, format, middle, effort)
+            data = _encoded(image, format, middle, effort, xmp)
             if len(data) <= max_bytes:
                 low, best = middle, data
             else:
                 high = middle
     foreign = unexpected_parts(best)
-    if foreign:
+    if foreign != (_OPT_OUT_PARTS[format] if opt_out else []) or best.count(OPT_OUT) != opt_out:
         message = f"the encoder wrote {', '.join(foreign)}; refusing to publish it"
         raise CorruptImage(message)
     return best
 
 
-def _encoded(image: Image.Image, format_: str, quality: int, effort: int) -> bytes:
+def _encoded(image: Image.Image, format_: str, quality: int, effort: int, xmp: bytes | None) -> bytes:
     buffer = BytesIO()
+    more: dict[str, Any] = {"xmp": xmp} if xmp is not None else {}
     if format_ == "webp":
-        image.save(buffer, "WEBP", quality=quality, method=effort)
+        image.save(buffer, "WEBP", quality=quality, method=effort, **more)
     elif format_ == "avif":
         # One thread: more would give other bytes on another machine. Its speed runs from 10 down to 0.
-        image.save(buffer, "AVIF", quality=quality, speed=10 - effort, max_threads=1, subsampling="4:2:0")
+        image.save(buffer, "AVIF", quality=quality, speed=10 - effort, max_threads=1, subsampling="4:2:0", **more)
     else:
-        image.save(buffer, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+        image.save(buffer, "JPEG", quality=quality, optimize=True, subsampling="4:2:0", **more)
     return buffer.getvalue()
 
 
@@ -91,11 +106,11 @@ def _webp_parts(data: bytes) -> list[str]:
 # Boxes of a still AVIF (ISO/IEC 23008-12, AV1 Image File Format 1.1) that describe nothing but its pixels.
 _AVIF_BOXES = {
     b"ftyp": {}, b"mdat": {},
-    b"meta": {b"hdlr": {}, b"pitm": {}, b"iloc": {}, b"iinf": {b"infe": {}},
+    b"meta": {b"hdlr": {}, b"pitm": {}, b"iloc": {}, b"iinf": {b"infe": {}}, b"iref": {b"cdsc": {}},
               b"iprp": {b"ipco": {b"ispe": {}, b"pixi": {}, b"av1C": {}, b"colr": {}}, b"ipma": {}}},
 }  # fmt: skip
 # Bytes before a full box's children: version and flags, and for `iinf` a count.
-_AVIF_SKIP = {b"meta": 4, b"iinf": 6}
+_AVIF_SKIP = {b"meta": 4, b"iinf": 6, b"iref": 4}
 
 
 def _avif_parts(data: bytes) -> list[str]:

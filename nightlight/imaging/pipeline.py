@@ -198,6 +198,7 @@ class Pipeline:
                     quality=recipe.quality,
                     effort=recipe.effort,
                     max_bytes=recipe.max_bytes,
+                    opt_out=recipe.provenance == "embedded",
                 )
 
         if recipe.hidden_mark == "none":

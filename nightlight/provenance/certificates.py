@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nightlight.clock import Clock
 
 MAX_CHAIN_BYTES = 100_000
+# What `init` makes, beside the keys of who issues.
+CHAIN, LEAF_KEY, ROOT = "chain.pem", "leaf.key.pem", "root.pem"
 # Before its end by so much a certificate signs nothing any more: a clock may be wrong, a job may take its time.
 MARGIN = timedelta(hours=24)
 _BACKDATED = timedelta(minutes=5)
@@ -85,7 +87,7 @@ class Chain:
 
 def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
     """Make a root, an issuing and a leaf certificate for development; raises SettingsRefused where there are any."""
-    if (folder / "chain.pem").exists():
+    if (folder / CHAIN).exists():
         message = f"{folder / 'chain.pem'} is there already"
         raise SettingsRefused(message)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -93,8 +95,8 @@ def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
     root = _certificate("root", keys["root"].public_key(), "root", keys["root"], now)
     issuing = _certificate("issuing", keys["issuing"].public_key(), "root", keys["root"], now)
     leaf = _certificate("leaf", keys["leaf"].public_key(), "issuing", keys["issuing"], now)
-    _write(folder / "root.pem", root, secret=False)
-    _write(folder / "chain.pem", leaf + issuing, secret=False)
+    _write(folder / ROOT, root, secret=False)
+    _write(folder / CHAIN, leaf + issuing, secret=False)
     # The root's and the issuing key are for making another leaf before this one ends.
     for name, key in keys.items():
         pem = key.private_bytes(
@@ -112,7 +114,7 @@ def issue(folder: Path, public_key: bytes, now: datetime) -> None:
         load = serialization.load_pem_public_key if b"-----" in public_key else serialization.load_der_public_key
         key = load(public_key)
         issuer = serialization.load_pem_private_key((folder / "issuing.key.pem").read_bytes(), None)
-        above = x509.load_pem_x509_certificates((folder / "chain.pem").read_bytes())[1]
+        above = x509.load_pem_x509_certificates((folder / CHAIN).read_bytes())[1]
     except (OSError, ValueError, IndexError) as error:
         message = f"no leaf can be issued in {folder} ({type(error).__name__})"
         raise SettingsRefused(message) from error
@@ -123,7 +125,7 @@ def issue(folder: Path, public_key: bytes, now: datetime) -> None:
     part = folder / "chain.pem.part"
     _write(part, leaf + above.public_bytes(serialization.Encoding.PEM).decode(), secret=False)
     _algorithm(x509.load_pem_x509_certificates(part.read_bytes())[0], part)
-    part.replace(folder / "chain.pem")
+    part.replace(folder / CHAIN)
 
 
 def _algorithm(leaf: x509.Certificate, path: Path) -> Algorithm:

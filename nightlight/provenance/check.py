@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 from nightlight.provenance.manifest import bindings_of
-from nightlight.provenance.signing import settings_of
 
 
 class State(StrEnum):
@@ -69,3 +68,21 @@ def _checked(said: dict[str, Any]) -> Checked:
         actions=actions,
         bindings=bindings_of(active),
     )
+
+
+def settings_of(anchors: str | None) -> dict[str, Any]:
+    """Return the library's settings: no thumbnails, nothing fetched.
+
+    It does not verify what it signed, which is not yet what is published: ``Signing`` reads that back, hash and all.
+    """
+    return {
+        "version": 1,
+        "builder": {"thumbnail": {"enabled": False}},
+        "trust": {"trust_anchors": anchors} if anchors else {},
+        "verify": {
+            "verify_after_sign": False,
+            "verify_trust": anchors is not None,
+            "remote_manifest_fetch": False,
+            "ocsp_fetch": False,
+        },
+    }

@@ -1,25 +1,33 @@
-"""Signing manifests with c2pa. The library is loaded, and its context built, on first use: after any fork."""
+"""Signing manifests with c2pa. The library is loaded, and its contexts built, on first use: after any fork."""
 
 from __future__ import annotations
 
 import io
 import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nightlight import metrics
+from nightlight import logs, metrics
 from nightlight.errors import SettingsRefused, SigningFailed
 from nightlight.provenance.certificates import Algorithm, Chain
+from nightlight.provenance.check import State, check, settings_of
 from nightlight.provenance.manifest import Said, definition
 
 if TYPE_CHECKING:
     from nightlight.clock import Clock
 
-# Data to its signature, DER for P-256: a key that is kept elsewhere (store.kms).
+# Data to its signature, DER for P-256: a key that is kept elsewhere (store.kms, provenance.hsm).
 Sign = Callable[[bytes], bytes]
+# Embedded manifests have so much room; where a credential's take more (longer chains, time stamps) it grows by so much.
+_ROOM, _STEP = 2048, 256
+_TRIES = 4
+# A time stamp is waited for so long; if it does not come, none is asked for in the time after.
+STAMP_S, NO_STAMPS_S = 3.0, 300.0
 
 
 class Signed(NamedTuple):
@@ -65,20 +73,62 @@ class Signing:
         """Sign with ``credential``; nothing is loaded yet. ``tsa_url`` is of an RFC 3161 time stamp authority."""
         self._credential, self._clock, self._tsa_url = credential, clock, tsa_url
         self._lock = threading.Lock()
-        self._made: Any = None
+        self._contexts: dict[str | None, Any] = {}
+        self._room, self._no_stamps_until = _ROOM, 0.0
 
     def sign(self, data: bytes, media_type: str, said: Said, *, embed: bool) -> Signed:
         """Return a rendition with its manifest, embedded or not, read back and found trusted where there are anchors.
 
-        Raises CertificateExpired or SigningFailed; then the rendition is not to be published.
+        It is time-stamped if that can be had. Raises CertificateExpired or SigningFailed; then the rendition is not
+        to be published.
         """
         metrics.CERTIFICATE_DAYS.set(self._credential.chain.days_left(self._clock))
         self._credential.chain.check(self._clock)
+
+        def made(tsa_url: str | None) -> Signed:
+            signed = self._signed(data, media_type, definition(said), tsa_url, embed=embed)
+            self._read_back(signed, media_type, embed=embed)
+            return signed
+
+        if self._tsa_url is not None and time.monotonic() >= self._no_stamps_until:
+            try:
+                return _within(STAMP_S, lambda: made(self._tsa_url))
+            except (SigningFailed, TimeoutError) as error:
+                self._no_stamps_until = time.monotonic() + NO_STAMPS_S
+                metrics.STAMPS_MISSED.inc()
+                logs.get("provenance").warning("stamp.missed", why=str(error) or "no answer", again_in_s=NO_STAMPS_S)
+        return made(None)
+
+    def _signed(
+        self, data: bytes, media_type: str, told: dict[str, Any], tsa_url: str | None, *, embed: bool
+    ) -> Signed:
+        """Return a picture with its manifest, or as it was, and the manifest, compressed where that can be."""
+        from nightlight.provenance.embed import Overflow, compact, with_room
+
+        if not embed:
+            return Signed(data, compact(self._built(told, data, media_type, tsa_url, embed=False).manifest))
+        for _ in range(_TRIES):
+            roomy = with_room(data, media_type, self._room)
+            if roomy is None:  # a form that only the library puts manifests into
+                return self._built(told, data, media_type, tsa_url, embed=True)
+            bound = {**told, "assertions": [*told["assertions"], roomy.binding()]}
+            built = self._built(bound, roomy.data, media_type, tsa_url, embed=False)
+            try:
+                small = compact(built.manifest, roomy.room)
+            except Overflow as error:
+                self._room = max(self._room, _STEP * (error.needed // _STEP + 1))
+                continue
+            return Signed(roomy.filled(small), small)
+        message = f"manifests of this credential do not fit into {self._room} bytes"
+        raise SigningFailed(message)
+
+    def _built(self, told: dict[str, Any], data: bytes, media_type: str, tsa_url: str | None, *, embed: bool) -> Signed:
+        """Return what the library makes of a picture and a manifest's definition."""
         import c2pa
 
         out = io.BytesIO()
         try:
-            builder = c2pa.Builder.from_json(json.dumps(definition(said)), context=self._context())
+            builder = c2pa.Builder.from_json(json.dumps(told), context=self._context(tsa_url))
             if not embed:
                 builder.set_no_embed()
             manifest = builder.sign(media_type, io.BytesIO(data), out)
@@ -88,13 +138,35 @@ class Signing:
         if not manifest:
             message = "the signer gave no manifest"
             raise SigningFailed(message)
-        return Signed(out.getvalue() if embed else data, manifest)
+        return Signed(out.getvalue(), manifest)
 
-    def _context(self) -> Any:
+    def _read_back(self, made: Signed, media_type: str, *, embed: bool) -> None:
+        """Return if what was signed, as it will be published, reads back as it should; raise SigningFailed if not."""
+        anchors = self._credential.anchors
+        found = check(made.data, media_type, anchors=anchors, manifest=None if embed else made.manifest)
+        if found.state is not State.TRUSTED and (anchors is not None or found.state is not State.VALID):
+            message = f"what was signed reads back as {found.state}: {'; '.join(found.failures)}"
+            raise SigningFailed(message)
+
+    def _context(self, tsa_url: str | None) -> Any:
         with self._lock:
-            if self._made is None:
-                self._made = _context(self._credential, self._tsa_url)
-            return self._made
+            if tsa_url not in self._contexts:
+                self._contexts[tsa_url] = _context(self._credential, tsa_url)
+            return self._contexts[tsa_url]
+
+
+def _within(seconds: float, call: Callable[[], Signed]) -> Signed:
+    """Return what a call returns within so many seconds; else raise TimeoutError and let it go on alone."""
+    done: Future[Signed] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.result(timeout=seconds)
 
 
 def _context(credential: Credential, tsa_url: str | None) -> Any:
@@ -117,18 +189,3 @@ def _context(credential: Credential, tsa_url: str | None) -> Any:
     except c2pa.C2paError as error:
         message = f"the provenance credential cannot be used: {error}"
         raise SettingsRefused(message) from error
-
-
-def settings_of(anchors: str | None) -> dict[str, Any]:
-    """Return the library's settings: no thumbnails, nothing fetched, what was signed is read back."""
-    return {
-        "version": 1,
-        "builder": {"thumbnail": {"enabled": False}},
-        "trust": {"trust_anchors": anchors} if anchors else {},
-        "verify": {
-            "verify_after_sign": True,
-            "verify_trust": anchors is not None,
-            "remote_manifest_fetch": False,
-            "ocsp_fetch": False,
-        },
-    }

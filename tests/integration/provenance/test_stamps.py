@@ -1,0 +1,142 @@
+"""Time stamps: from a real authority (OpenSSL's), and what happens when it is away, slow or talks nonsense."""
+
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from nightlight import metrics
+from nightlight.provenance import signing as under_test
+from nightlight.provenance.check import State, check
+from nightlight.provenance.signing import Signing
+from tests.integration.provenance.conftest import SAID, now, picture, unpacked
+from tests.support.services import missing_tool
+
+pytestmark = pytest.mark.integration
+_ROOT = ["-addext", "keyUsage=critical,keyCertSign"]
+_LEAF = ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "keyUsage=critical,digitalSignature"]
+_LEAF += ["-addext", "extendedKeyUsage=critical,timeStamping"]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """What answers a query with a time stamp."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        missing_tool("openssl")
+    made = tmp_path_factory.mktemp("tsa")
+    for name, more in (("root", _ROOT), ("key", [*_LEAF, "-CA", made / "root.crt", "-CAkey", made / "root.pem"])):
+        command = [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            f"/O=Test/CN={name}",
+            "-days",
+            "2",
+        ]
+        command += ["-keyout", made / f"{name}.pem", "-out", made / f"{name}.crt", *more]
+        subprocess.run(command, check=True, capture_output=True)
+    (made / "serial").write_text("01")
+    (made / "tsa.cnf").write_text(
+        f"[tsa]\ndefault_tsa=one\n[one]\nserial={made}/serial\ncrypto_device=builtin\nsigner_digest=sha256\n"
+        "default_policy=1.2.3.4\ndigests=sha256,sha384,sha512\n"
+    )
+
+    def answer(query):
+        (made / "query").write_bytes(query)
+        reply = [openssl, "ts", "-reply", "-config", made / "tsa.cnf", "-queryfile", made / "query"]
+        reply += ["-signer", made / "key.crt", "-inkey", made / "key.pem", "-out", made / "reply"]
+        subprocess.run(reply, check=True, capture_output=True)
+        return (made / "reply").read_bytes()
+
+    return answer
+
+
+@contextmanager
+def served(answer):
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.headers["Content-Type"])
+            body = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/timestamp-reply")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def missed():
+    return metrics.STAMPS_MISSED._value.get()
+
+
+def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root):
+    with served(authority) as (url, asked):
+        for embed in (True, False):
+            data = picture("WEBP")
+            made = Signing(credential, now, tsa_url=url).sign(data, "image/webp", SAID, embed=embed)
+            assert b"sigTst" in unpacked(made.manifest)
+            found = check(made.data, "image/webp", anchors=root, manifest=None if embed else made.manifest)
+            assert found.state is State.TRUSTED
+    assert set(asked) == {"application/timestamp-query"}
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense", bytes(100_000)])
+def test_one_that_talks_nonsense_stops_no_render(answer, credential, root):
+    before = missed()
+    with served(lambda _: answer) as (url, asked):
+        signing = Signing(credential, now, tsa_url=url)
+        for _ in range(3):
+            made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=True)
+            assert check(made.data, "image/webp", anchors=root).state is State.TRUSTED
+            assert b"sigTst" not in unpacked(made.manifest)
+    assert (len(asked), missed() - before) == (1, 1)  # asked once, and then left alone for minutes
+
+
+def test_one_that_is_away_or_never_answers_stops_no_render(credential, root, monkeypatch):
+    monkeypatch.setattr(under_test, "STAMP_S", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        for url in ("http://127.0.0.1:9/", f"http://127.0.0.1:{silent.getsockname()[1]}/"):
+            before = missed()
+            signing = Signing(credential, now, tsa_url=url)
+            for embed in (True, False):
+                made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=embed)
+                manifest = None if embed else made.manifest
+                assert check(made.data, "image/webp", anchors=root, manifest=manifest).state is State.TRUSTED
+            assert missed() - before == 1
+
+
+def test_it_is_asked_again_after_a_while(authority, credential, monkeypatch):
+    answers = [lambda _: b"", authority]
+    monkeypatch.setattr(under_test, "NO_STAMPS_S", 0.0)
+    with served(lambda query: answers.pop(0)(query) if len(answers) > 1 else answers[0](query)) as (url, _):
+        signing = Signing(credential, now, tsa_url=url)
+        stamped = [
+            b"sigTst" in unpacked(signing.sign(picture("WEBP"), "image/webp", SAID, embed=False).manifest)
+            for _ in range(2)
+        ]
+    assert stamped == [False, True]
