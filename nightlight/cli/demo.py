@@ -20,6 +20,8 @@ from nightlight.cli.embedded import EmbeddedStack
 from nightlight.client import NightlightClient
 from nightlight.errors import SettingsRefused
 from nightlight.imaging.contact_sheet import contact_sheet, size_of
+from nightlight.provenance.certificates import ROOT
+from nightlight.provenance.check import State, check
 
 SHEET = "contact-sheet.png"
 _PLACEHOLDER_EDGE = 128
@@ -61,6 +63,7 @@ class Cell:
     bytes: int
     cache_s: int
     shows: str
+    manifest: str
 
 
 PEOPLE = (
@@ -98,7 +101,7 @@ def run(out: Path, *, stay: bool, as_json: bool) -> int:
             stack.url, token=token, relation_keys=keys.relation_keys(data_dir), viewer_id="demo-viewer"
         ) as client:
             _upload(client, photographs, console)
-            cells, pictures, urls, wrong = _look(client)
+            cells, pictures, urls, wrong = _look(client, data_dir)
         sheet = out / SHEET
         sheet.write_bytes(_sheet(cells, pictures))
         if as_json:
@@ -153,8 +156,9 @@ def _upload(client: NightlightClient, photographs: dict[str, bytes], console: Co
             progress.advance(rendering)
 
 
-def _look(client: NightlightClient) -> tuple[list[Cell], list[bytes], list[tuple[str, str]], list[str]]:
+def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[bytes], list[tuple[str, str]], list[str]]:
     """Ask, fetch and check every combination of profile and viewer."""
+    root = (data_dir / "keys" / keys.PROVENANCE / ROOT).read_text("ascii")
     found: dict[tuple[str, str], tuple[Cell, bytes, str]] = {}
     wrong: list[str] = []
     for viewer in VIEWERS:
@@ -182,7 +186,10 @@ def _look(client: NightlightClient) -> tuple[list[Cell], list[bytes], list[tuple
                 bytes=len(arrived.content),
                 cache_s=reason["cache_s"],
                 shows=reason["shows"],
+                manifest=check(arrived.content, arrived.headers["content-type"], anchors=root).state,
             )
+            if cell.manifest not in {State.TRUSTED, State.NONE}:
+                wrong.append(f"{label}: the manifest in the picture is {cell.manifest}")
             found[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
     in_order = [
         found[key] for person in PEOPLE for viewer in VIEWERS if (key := (person.profile_id, viewer.title)) in found
@@ -205,7 +212,7 @@ def _sheet(cells: Sequence[Cell], pictures: Sequence[bytes]) -> bytes:
 
 def _table(cells: Sequence[Cell]) -> Table:
     table = Table(title="What each viewer gets")
-    for name in ("profile", "band", "viewer", "tier", "size", "bytes", "cache s", "bound by"):
+    for name in ("profile", "band", "viewer", "tier", "size", "bytes", "cache s", "manifest", "bound by"):
         table.add_column(name, justify="right" if name in {"size", "bytes", "cache s"} else "left", no_wrap=True)
     last = ""
     for cell in cells:
@@ -222,6 +229,7 @@ def _table(cells: Sequence[Cell]) -> Table:
             f"{cell.width}x{cell.height}",
             str(cell.bytes),
             str(cell.cache_s),
+            "" if cell.manifest == State.NONE else cell.manifest,
             cell.rule,
         )
     return table

@@ -13,6 +13,7 @@ from nightlight.clock import system_clock
 from nightlight.delivery.access import Scope, generate_key, mint
 from nightlight.errors import SettingsRefused
 from nightlight.keyring import KeyRing
+from nightlight.provenance import certificates
 from nightlight.settings import AuthSettings
 
 JWKS = "callers.jwks.json"
@@ -25,6 +26,8 @@ PUBLISHER = "publisher"
 SAFETY = "safety"
 # The workers' own: it signs receipts of erasures.
 RECEIPTS = "receipts"
+# Certificates that manifests are signed with.
+PROVENANCE = "provenance"
 _KEY_BYTES = 32
 
 
@@ -47,6 +50,8 @@ def init(data_dir: Path) -> Path:
         _write(folder / HIDDEN_MARK, {"keys": f"m1:{_secret()}"})
     if not (folder / RELATIONS).exists():
         _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
+    if not (folder / PROVENANCE / certificates.CHAIN).exists():
+        certificates.init(folder / PROVENANCE, certificates.Algorithm.ED25519, system_clock())
     return folder
 
 
@@ -69,6 +74,9 @@ def environment(data_dir: Path) -> dict[str, str]:
         "NIGHTLIGHT_HIDDEN_MARK_KEYS": _read(folder / HIDDEN_MARK)["keys"],
         "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
         "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str((folder / f"{RECEIPTS}.private.jwk.json").resolve()),
+        "NIGHTLIGHT_PROVENANCE_CHAIN": str((folder / PROVENANCE / certificates.CHAIN).resolve()),
+        "NIGHTLIGHT_PROVENANCE_KEY": str((folder / PROVENANCE / certificates.LEAF_KEY).resolve()),
+        "NIGHTLIGHT_PROVENANCE_ANCHORS": str((folder / PROVENANCE / certificates.ROOT).resolve()),
     }
 
 

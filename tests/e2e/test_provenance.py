@@ -2,8 +2,6 @@
 
 import base64
 import io
-import shutil
-from datetime import UTC, datetime
 
 import httpx
 import numpy as np
@@ -11,12 +9,9 @@ import pytest
 from PIL import Image
 
 from nightlight.cli import keys
-from nightlight.provenance.certificates import Algorithm, init
 from nightlight.provenance.check import State, check
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, mark_value
-from tests.conftest import ROOT
 from tests.support import pictures
-from tests.support.stacks import STACKS
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -24,41 +19,14 @@ WHO = "durable"
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    made = tmp_path_factory.mktemp("c2pa")
-    init(made, Algorithm.ES256, datetime.now(UTC))
-    return made
-
-
-@pytest.fixture(scope="module", params=sorted(STACKS))
-def signing(request, certificates, tmp_path_factory):
-    """A whole running Nightlight whose tiers ask for provenance."""
-    folder = tmp_path_factory.mktemp(f"signing-{request.param}")
-    shutil.copytree(ROOT / "policies", folder / "pack")
-    text = (folder / "pack" / "tiers.yaml").read_text()
-    for tier, form in (
-        ("edge: 96,", "sidecar"),
-        ("edge: 160,", "sidecar"),
-        ("edge: 320,", "embedded"),
-        ("edge: 1024,", "embedded"),
-    ):
-        text = text.replace(tier, f"{tier} provenance: {form},")
-    (folder / "pack" / "tiers.yaml").write_text(text)
-    settings = {
-        "NIGHTLIGHT_POLICY_DIR": str(folder / "pack"),
-        "NIGHTLIGHT_PROVENANCE_CHAIN": str(certificates / "chain.pem"),
-        "NIGHTLIGHT_PROVENANCE_KEY": str(certificates / "leaf.key.pem"),
-        "NIGHTLIGHT_PROVENANCE_ANCHORS": str(certificates / "root.pem"),
-    }
-    (folder / "data").mkdir()
-    with STACKS[request.param](folder / "data", **settings) as made:
-        yield made
+def certificates(stack):
+    return stack.folder / "keys" / "provenance"
 
 
 @pytest.fixture(scope="module")
-def shown(signing):
+def shown(stack):
     """What the owner's connection is given, and a stranger: {relation: bytes}."""
-    with signing.client() as client:
+    with stack.client() as client:
         client.declare(WHO, band="adult", assurance="verified", region="eu", choice="connections")
         image = client.wait(client.upload(WHO, pictures.photograph("astronaut.png")).image_id)
         assert image.state == "ready"
@@ -80,7 +48,7 @@ def test_connections_get_a_manifest_in_the_picture_and_strangers_none(shown, cer
     assert check(shown["stranger"], "image/webp", anchors=root).state is State.NONE
 
 
-def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(signing, shown, certificates):
+def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(stack, shown, certificates):
     root = (certificates / "root.pem").read_text()
     whole = check(shown["connection"], "image/webp", anchors=root)
     picture = Image.open(io.BytesIO(shown["connection"])).convert("RGB")
@@ -90,34 +58,34 @@ def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(sign
     assert check(copy.getvalue(), "image/jpeg", anchors=root).state is State.NONE
 
     def asked():
-        answer = call(signing, "POST", "/matches/byContent", files={"file": copy.getvalue()})
+        answer = call(stack, "POST", "/matches/byContent", files={"file": copy.getvalue()})
         return answer if answer.status_code == 200 and answer.json()["matches"] else None
 
     best = eventually(asked, seconds=60).json()["matches"][0]
     assert (best["manifestId"], best["similarityScore"]) == (whole.manifest_id, 100)
-    manifest = call(signing, "GET", f"/manifests/{best['manifestId']}?returnActiveManifest=true")
+    manifest = call(stack, "GET", f"/manifests/{best['manifestId']}?returnActiveManifest=true")
     assert (manifest.status_code, manifest.headers["content-type"]) == (200, "application/c2pa")
     found = check(shown["connection"], "image/webp", anchors=root, manifest=manifest.content)
     assert (found.state, found.manifest_id) == (State.TRUSTED, best["manifestId"])
 
 
-def test_bindings_lead_to_their_manifests(signing, shown, certificates):
+def test_bindings_lead_to_their_manifests(stack, shown, certificates):
     whole = check(shown["connection"], "image/webp", anchors=(certificates / "root.pem").read_text())
     for algorithm, value in whole.bindings.items():
-        by_query = call(signing, "GET", "/matches/byBinding", params={"alg": algorithm, "value": value})
-        by_body = call(signing, "POST", "/matches/byBinding", json={"alg": algorithm, "value": value})
+        by_query = call(stack, "GET", "/matches/byBinding", params={"alg": algorithm, "value": value})
+        by_body = call(stack, "POST", "/matches/byBinding", json={"alg": algorithm, "value": value})
         assert by_query.json() == by_body.json()
         assert whole.manifest_id in [one["manifestId"] for one in by_query.json()["matches"]]
-    nobody = call(signing, "GET", "/matches/byBinding", params={"alg": MARK_ALGORITHM, "value": mark_value(5)})
+    nobody = call(stack, "GET", "/matches/byBinding", params={"alg": MARK_ALGORITHM, "value": mark_value(5)})
     assert (nobody.status_code, nobody.json()) == (200, {"matches": []})
 
 
-def test_the_api_says_what_it_is_in_the_specifications_words(signing):
-    told = httpx.get(f"{signing.url}/.well-known/c2pa-soft-binding-resolution").json()
+def test_the_api_says_what_it_is_in_the_specifications_words(stack):
+    told = httpx.get(f"{stack.url}/.well-known/c2pa-soft-binding-resolution").json()
     assert told == {
-        "apiEndpoint": f"{signing.url}/v1/c2pa", "c2paSpecificationVersion": "2.4.0",
-        "capabilitiesEndpoint": f"{signing.url}/v1/c2pa/services/capabilities",
-        "statusEndpoint": f"{signing.url}/v1/c2pa/services/status",
+        "apiEndpoint": f"{stack.url}/v1/c2pa", "c2paSpecificationVersion": "2.4.0",
+        "capabilitiesEndpoint": f"{stack.url}/v1/c2pa/services/capabilities",
+        "statusEndpoint": f"{stack.url}/v1/c2pa/services/status",
     }  # fmt: skip
     assert httpx.get(told["statusEndpoint"]).json()["status"] == "ok"
     assert httpx.get(told["capabilitiesEndpoint"]).json() == {
@@ -128,15 +96,15 @@ def test_the_api_says_what_it_is_in_the_specifications_words(signing):
     assert supported == {"watermarks": [{"alg": MARK_ALGORITHM}], "fingerprints": [{"alg": HASH_ALGORITHM}]}
 
 
-def test_only_investigators_are_answered(signing):
+def test_only_investigators_are_answered(stack):
     ask = {"params": {"alg": MARK_ALGORITHM, "value": mark_value(5)}}
     for method, path, more in (
         ("GET", "/matches/byBinding", ask),
         ("GET", "/manifests/urn:c2pa:" + "0" * 8 + "-0000" * 3 + "-" + "0" * 12, {}),
     ):
-        assert call(signing, method, path, scopes=["decide", "ingest", "hold"], **more).status_code == 403
-        assert httpx.request(method, f"{signing.url}/v1/c2pa{path}", **more).status_code == 401
-    assert call(signing, "POST", "/matches/byContent", scopes=["decide"], files={"file": b"x"}).status_code == 403
+        assert call(stack, method, path, scopes=["decide", "ingest", "hold"], **more).status_code == 403
+        assert httpx.request(method, f"{stack.url}/v1/c2pa{path}", **more).status_code == 401
+    assert call(stack, "POST", "/matches/byContent", scopes=["decide"], files={"file": b"x"}).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -144,26 +112,26 @@ def test_only_investigators_are_answered(signing):
     [("com.example.other", "AAAA"), (MARK_ALGORITHM, "!"), (MARK_ALGORITHM, base64.b64encode(bytes(8)).decode()),
      (HASH_ALGORITHM, base64.b64encode(bytes(31)).decode()), ("", "AAAA"), (MARK_ALGORITHM, ""), (MARK_ALGORITHM, "A" * 201)],
 )  # fmt: skip
-def test_what_is_no_binding_is_refused(signing, alg, value):
-    assert call(signing, "GET", "/matches/byBinding", params={"alg": alg, "value": value}).status_code == 422
-    assert call(signing, "POST", "/matches/byBinding", json={"alg": alg, "value": value}).status_code == 422
+def test_what_is_no_binding_is_refused(stack, alg, value):
+    assert call(stack, "GET", "/matches/byBinding", params={"alg": alg, "value": value}).status_code == 422
+    assert call(stack, "POST", "/matches/byBinding", json={"alg": alg, "value": value}).status_code == 422
 
 
-def test_what_is_no_manifest_or_no_picture_is_refused(signing):
-    assert call(signing, "GET", "/manifests/urn:c2pa:" + "0" * 8 + "-0000" * 3 + "-" + "0" * 12).status_code == 404
+def test_what_is_no_manifest_or_no_picture_is_refused(stack):
+    assert call(stack, "GET", "/manifests/urn:c2pa:" + "0" * 8 + "-0000" * 3 + "-" + "0" * 12).status_code == 404
     for wrong in ("x", "urn:c2pa:1", "..%2f..%2fa"):
-        assert call(signing, "GET", f"/manifests/{wrong}").status_code in {404, 422}
-    assert call(signing, "POST", "/matches/byContent", files={"file": b"no picture"}).status_code == 415
+        assert call(stack, "GET", f"/manifests/{wrong}").status_code in {404, 422}
+    assert call(stack, "POST", "/matches/byContent", files={"file": b"no picture"}).status_code == 415
     other = io.BytesIO()
     Image.fromarray(np.random.default_rng(3).integers(0, 255, (200, 200, 3)).astype("uint8")).save(other, "PNG")
-    answer = call(signing, "POST", "/matches/byContent", files={"file": other.getvalue()})
+    answer = call(stack, "POST", "/matches/byContent", files={"file": other.getvalue()})
     assert (answer.status_code, answer.json()) == (200, {"matches": []})
 
 
-def test_an_erased_picture_has_no_manifest_any_more(signing, shown, certificates):
+def test_an_erased_picture_has_no_manifest_any_more(stack, shown, certificates):
     whole = check(shown["connection"], "image/webp", anchors=(certificates / "root.pem").read_text())
-    with signing.client() as client:
+    with stack.client() as client:
         client.delete_profile(WHO)
-    eventually(lambda: call(signing, "GET", f"/manifests/{whole.manifest_id}").status_code == 404, seconds=60)
+    eventually(lambda: call(stack, "GET", f"/manifests/{whole.manifest_id}").status_code == 404, seconds=60)
     value = {"alg": MARK_ALGORITHM, "value": whole.bindings[MARK_ALGORITHM]}
-    assert call(signing, "GET", "/matches/byBinding", params=value).json() == {"matches": []}
+    assert call(stack, "GET", "/matches/byBinding", params=value).json() == {"matches": []}

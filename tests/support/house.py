@@ -1,8 +1,10 @@
 """A house of flows over a real catalogue and real folders, whose clock stands still and whose queue is a list."""
 
+import functools
 import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from nightlight.delivery.names import Names
 from nightlight.delivery.purge import Purge
@@ -14,6 +16,8 @@ from nightlight.flows.publish import Reconcile, Relay
 from nightlight.flows.render import Render
 from nightlight.flows.restate import Restate
 from nightlight.flows.work import Work
+from nightlight.provenance.certificates import Algorithm, init
+from nightlight.provenance.signing import Credential, Signing
 from nightlight.settings import IntakeSettings, WorkerSettings
 from nightlight.store.local import LocalStore
 from tests.support import pictures
@@ -50,6 +54,16 @@ class Switch:
         return away
 
 
+@functools.cache
+def signing():
+    """What signs manifests: with certificates of this run, and by the clock on the wall."""
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        init(folder, Algorithm.ED25519, datetime.now(UTC))
+        credential = Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    return Signing(credential, lambda: datetime.now(UTC))
+
+
 @dataclass
 class House:
     catalogue: object
@@ -76,6 +90,7 @@ class House:
             work, self.originals, self.renditions, Names(bytes(32)), lambda: self.recipes,
             lambda *asked: (self.draw(*asked), {}, self.views), settings,
             lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
+            sign=signing().sign,
         )  # fmt: skip
         self.erase = Erase(
             work, self.originals, self.renditions, Purge(None, token=None, timeout_s=1), self.receipts, 3600
@@ -102,6 +117,10 @@ class House:
     def state(self, image_id):
         with self.catalogue.reading() as tx:
             return tx.images.get(image_id).state
+
+    def shown(self):
+        """The keys of pictures among the renditions: not those of their manifests."""
+        return sorted(key for key in self.objects() if key.startswith("a/"))
 
     def objects(self):
         return [*self.originals.store.keys(), *self.renditions.store.keys()]

@@ -23,7 +23,8 @@ def test_upload_publish_render_leaves_one_original_and_a_rendition_for_each_tier
     image = house.upload(profile_id)
     assert house.state(image.image_id) == images.PENDING
     assert house.deliver() == ["ready"]
-    assert len(house.objects()) == 1 + len(house.recipes)
+    assert len(house.shown()) == len(house.recipes)
+    assert len(house.objects()) == 1 + 2 * len(house.recipes)  # each has its manifest
     assert house.deliver() == []
 
 
@@ -87,7 +88,7 @@ def test_a_retry_finds_what_its_predecessor_wrote_and_keeps_it(house, profile_id
     image = house.upload(profile_id)
     house.renditions.off = {"head"}  # the first object is written, then the store goes away
     assert house.deliver() == ["later"]
-    (written,) = house.renditions.store.keys()
+    (written,) = house.shown()
     before = house.renditions.store.get(written, max_bytes=10**7).data
     house.renditions.off = set()
     house.clock.forward(seconds=10)
@@ -162,7 +163,7 @@ def test_an_attempt_that_crashed_between_writing_and_publishing_leaves_nothing_a
             house.render.run(message[1], redelivered=False)
     finally:
         Render._publish = publish
-    assert len(list(house.renditions.store.keys())) == len(house.recipes)
+    assert len(house.shown()) == len(house.recipes)
     house.delete.image(image.image_id, actor="t")
     assert house.deliver() == ["erased"]
     assert house.objects() == []

@@ -99,7 +99,7 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house,
     assert new.isdisjoint(old)
     assert len(new) == len(old)
     assert set(visible(house, profile_id)) == new
-    assert list(house.renditions.store.keys()) == keys(new)
+    assert house.shown() == keys(new)
     assert sorted(house.edge.forgotten) == keys(old)
     look(house)
     assert not any(name in house.refused for name in old | new)
@@ -148,7 +148,7 @@ def test_several_revocations_at_once_end_with_one_set_of_names_that_works(house,
         pass
     new = names(house, image_id)
     assert set(visible(house, profile_id)) == new
-    assert list(house.renditions.store.keys()) == keys(new)
+    assert house.shown() == keys(new)
     assert count(house, revocations.select().where(revocations.c.image_id == image_id).subquery()) == 0
 
 
@@ -170,7 +170,7 @@ def test_one_that_comes_while_the_last_is_carried_out_is_carried_out_too(house, 
     assert set(visible(house, profile_id)) == new
     look(house)
     assert not any(name in house.refused for name in new)
-    assert list(house.renditions.store.keys()) == keys(new)
+    assert house.shown() == keys(new)
 
 
 def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_should_not_be(house, shown):
@@ -232,7 +232,7 @@ def test_a_replaced_picture_dies_with_the_rest(house, shown):
     assert deliver(house) == ["ready"]
     house.revoke.profile(profile_id, actor="t")
     assert sorted(deliver(house)) == ["deleted", "renamed"]
-    assert list(house.renditions.store.keys()) == keys(names(house, second.image_id))
+    assert house.shown() == keys(names(house, second.image_id))
     assert set(keys(old)) <= set(house.edge.forgotten)
 
 

@@ -278,7 +278,7 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, 
         kept = tx.holds.vault(two[1])
         names = tx.images.rendition_names(two[1])
         assert tx.images.get(two[1]).original_key not in keys_of(pair, pair.originals)
-    assert len(kept) == len(names) + 1
+    assert len(kept) == 2 * len(names) + 1  # and their manifests
     keeper = infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
     for one in kept:
         assert len(keeper.get_object(Bucket=pair.vault, Key=one.vault_key)["Body"].read()) == one.bytes

@@ -51,10 +51,15 @@ def test_a_bad_pack_fails_with_every_problem(tmp_path):
 
 def test_keys_are_made_once_for_their_owner_alone_and_tokens_verify(tmp_path):
     assert run(app, ["keys", "init", "--data-dir", str(tmp_path)]).exit_code == 0
-    files = {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
+
+    def made():
+        return [path for path in (tmp_path / "keys").rglob("*") if path.is_file()]
+
+    files = {path: path.read_bytes() for path in made()}
     run(app, ["keys", "init", "--data-dir", str(tmp_path)])
-    assert files == {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "keys").iterdir())
+    assert files == {path: path.read_bytes() for path in made()}
+    public = {path.name for path in made() if stat.S_IMODE(path.stat().st_mode) != 0o600}
+    assert public == {"chain.pem", "root.pem"}
     result = run(app, ["keys", "token", "--data-dir", str(tmp_path), "--scope", "decide", "--subject", "me"])
     verifier = Verifier(str(tmp_path / "keys" / keys.JWKS), issuer="nightlight-dev", audience="nightlight", leeway_s=0)
     caller = verifier.verify(result.output.strip())
