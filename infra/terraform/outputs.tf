@@ -11,6 +11,7 @@ output "environment" {
       NIGHTLIGHT_BUCKETS_KEEPER_PRINCIPAL  = aws_iam_role.this["keeper"].arn
       NIGHTLIGHT_BUCKETS_KMS_KEYS          = jsonencode({ for name, key in aws_kms_key.this : name => key.arn })
     },
+    var.manifests_key ? { NIGHTLIGHT_PROVENANCE_KMS_KEY = aws_kms_key.manifests[0].arn } : {},
     var.source_bucket == null ? {} : { NIGHTLIGHT_SOURCE_QUEUE_URL = aws_sqs_queue.arrivals[0].url },
   )
 }

@@ -54,6 +54,12 @@ variable "alarm_topic_arn" {
   default     = null
 }
 
+variable "manifests_key" {
+  description = "Whether to make a KMS key (ES256) that the workers sign C2PA manifests with."
+  type        = bool
+  default     = false
+}
+
 variable "tags" {
   description = "Tags of everything. Nothing that tells whose pictures these are."
   type        = map(string)

@@ -108,7 +108,7 @@ class Hashes:
         ]
 
     def manifest(self, manifest_id: str) -> str | None:
-        """Return what the key of a manifest follows from, None if there is none of this id."""
+        """Return the name of a manifest, None if there is none of this id."""
         query = select(renditions.c.manifest).where(renditions.c.manifest_id == manifest_id).limit(1)
         found: str | None = self._connection.execute(query).scalar()
         return found

@@ -171,7 +171,7 @@ renditions = Table(
     Column("short_mark", Integer, index=True),
     Column("variant", Integer, nullable=False),
     Column("mark_agreement", Integer),
-    # Its C2PA manifest: the SHA-256 of the rendition's bytes, from which its key follows, and its own label.
+    # Its C2PA manifest: its name, from which its key follows, and its own label.
     Column("manifest", String(64)),
     Column("manifest_id", String(64), index=True),
     Column("created_at", UtcDateTime, nullable=False),

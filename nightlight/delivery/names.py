@@ -64,6 +64,15 @@ def object_key(name: str, extension: str) -> str:
     return f"a/{name}.{extension}"
 
 
-def manifest_key(sha256: str) -> str:
-    """Return the key in the renditions bucket of the manifest of a rendition with these bytes."""
-    return f"p/{sha256}.c2pa"
+def manifest_name(image_id: ImageId, sha256: str) -> str:
+    """Return the name of the manifest of an image's rendition with these bytes: 64 hexadecimal digits.
+
+    By the bytes, so that what two attempts signed differently stays apart; by the image, since two images may have
+    renditions of the same bytes and are erased by themselves.
+    """
+    return hashlib.sha256(f"{image_id}/{sha256}".encode()).hexdigest()
+
+
+def manifest_key(name: str) -> str:
+    """Return the key in the renditions bucket of the manifest with this name."""
+    return f"p/{name}.c2pa"

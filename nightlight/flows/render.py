@@ -25,7 +25,15 @@ from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.hashes import HashRow
 from nightlight.catalogue.images import RenditionRow
-from nightlight.delivery.names import EXTENSIONS, MANIFEST_TYPE, MAX_RENDITION_BYTES, Names, manifest_key, object_key
+from nightlight.delivery.names import (
+    EXTENSIONS,
+    MANIFEST_TYPE,
+    MAX_RENDITION_BYTES,
+    Names,
+    manifest_key,
+    manifest_name,
+    object_key,
+)
 from nightlight.errors import CredentialMissing, ImageRefused, ObjectMissing, StoreUnavailable
 from nightlight.flows.made import Pipeline, RenditionMade, Sign
 from nightlight.flows.restate import restate_later
@@ -141,9 +149,10 @@ class Render:
     ) -> RenditionRow:
         """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
         key = _key(planned)
-        data, sha256 = rendition.data, rendition.sha256
-        if rendition.recipe.provenance != "none":
-            data, sha256 = self._signed(lease, rendition, planned, hashed)
+        data, sha256, manifest_id = rendition.data, rendition.sha256, None
+        signs = rendition.recipe.provenance != "none"
+        if signs:
+            data, sha256, manifest_id = self._signed(lease, rendition, planned, hashed)
         created = self.renditions.put(
             key,
             BytesIO(data),
@@ -153,13 +162,12 @@ class Render:
         )
         if not created:
             stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
-            data, sha256 = stored.data, stored.info.sha256
+            data, sha256, manifest_id = stored.data, stored.info.sha256, None
         elif self.renditions.head(key).size != len(data):
             message = f"{key}: the store did not keep what was put"
             raise StoreUnavailable(message)
-        manifest = sha256 if rendition.recipe.provenance != "none" else None
-        manifest_id = None
-        if manifest is not None:  # put before what it is about, by whichever attempt: what is there counts
+        manifest = manifest_name(lease.image_id, sha256) if signs else None
+        if manifest and manifest_id is None:  # put before what it is about, by an earlier attempt: what is there counts
             there = self.renditions.get(manifest_key(manifest), max_bytes=MAX_MANIFEST_BYTES)
             manifest_id = label_of(there.data)
         return replace(
@@ -176,8 +184,11 @@ class Render:
 
     def _signed(
         self, lease: jobs.Lease, rendition: RenditionMade, planned: RenditionRow, hashed: tuple[bytes, int] | None
-    ) -> tuple[bytes, str]:
-        """Sign a rendition and put its manifest; return what to publish of it, and its SHA-256."""
+    ) -> tuple[bytes, str, str | None]:
+        """Sign a rendition and put its manifest; return what to publish of it, its SHA-256, and the manifest's label.
+
+        No label: an earlier attempt's manifest is there.
+        """
         if self.sign is None:
             message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
             raise CredentialMissing(message)
@@ -185,17 +196,17 @@ class Render:
         said = Said(planned.mark, hashed[0] if hashed else None, visible_mark=recipe.visible_mark != "none")
         made = self.sign(rendition.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
         sha256 = hashlib.sha256(made.data).hexdigest()
-        key = manifest_key(sha256)
+        key = manifest_key(manifest_name(lease.image_id, sha256))
         with self.work.catalogue.transaction() as tx:
             tx.jobs.plan(lease, [key])
-        self.renditions.put(
+        created = self.renditions.put(
             key,
             BytesIO(made.manifest),
             sha256=hashlib.sha256(made.manifest).hexdigest(),
             content_type=MANIFEST_TYPE,
             cache_control=RENDITION_CACHE,
         )
-        return made.data, sha256
+        return made.data, sha256, label_of(made.manifest) if created else None
 
     def _publish(
         self,

@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from nightlight.catalogue import images
+from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.names import EXTENSIONS, manifest_key, object_key
 from nightlight.errors import CertificateExpired, LeaseLost
 from nightlight.provenance.certificates import Algorithm, init
 from nightlight.provenance.check import State, check
-from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, mark_of
+from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, label_of, mark_of
 from nightlight.provenance.signing import Credential, Signing
 from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
 from tests.integration.flows.conftest import profile_id  # noqa: F401 - a fixture
@@ -68,6 +69,22 @@ def test_every_rendition_has_its_manifest_in_the_form_of_its_tier(house, profile
     house.delete.image(image.image_id, actor="t")
     assert house.deliver() == ["erased"]
     assert not [key for key in before & set(house.objects()) if key.startswith("p/")]
+
+
+def test_two_images_of_the_same_bytes_have_manifests_of_their_own(house, profile_id):  # noqa: F811
+    """Where no mark tells them apart: a picture that everybody uploads. One is erased, and the other keeps its own."""
+    house.recipes = tuple(replace(one, hidden_mark="none", provenance="sidecar") for one in house.recipes)
+    other = f"{profile_id}-other"
+    house.declare.declare(other, Declaration("adult", "verified", "eu", "everyone"), follow_band=False, actor="t")
+    first, second = (house.upload(name).image_id for name in (profile_id, other))
+    assert house.deliver() == ["ready", "ready"]
+    shared = [{row.sha256 for row in rows_of(house, one)} for one in (first, second)]
+    assert shared[0] == shared[1]
+    house.delete.image(first, actor="t")
+    assert house.deliver() == ["erased"]
+    for row in rows_of(house, second):
+        manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
+        assert label_of(manifest) == row.manifest_id
 
 
 def test_nothing_is_published_unsigned(house, profile_id):  # noqa: F811

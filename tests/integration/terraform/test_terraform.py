@@ -105,6 +105,17 @@ def test_a_key_is_used_by_who_may_put_or_read_there_and_by_nobody_else(files):
         assert {bucket: sorted(names) for bucket, names in local(files, name).items()} == wanted
 
 
+def test_workers_alone_sign_manifests(files):
+    parsed = files["manifests.tf"]["parsed"]
+    (key,) = parsed["resource"]["aws_kms_key"]["manifests"]
+    assert (key["customer_master_key_spec"], key["key_usage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+    (policy,) = parsed["data"]["aws_iam_policy_document"]["manifests"]
+    said = {one["sid"]: one for one in policy["statement"]}
+    assert said["WorkersSign"]["actions"] == ["kms:Sign", "kms:GetPublicKey"]
+    assert said["WorkersSign"]["principals"][0]["identifiers"] == ['${aws_iam_role.this["worker"].arn}']
+    assert set(said) == {"TheAccountKeepsTheKey", "WorkersSign"}
+
+
 def test_the_roles_are_the_identities_and_the_buckets_the_buckets(files):
     assert set(local(files, "trusted")) == set(IDENTITIES)
     assert set(local(files, "names")) == set(BUCKETS)
