@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 lock() { uv pip compile "$@" --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --no-header --quiet --overrides infra/requirements/overrides.in; }
 lock pyproject.toml --extra dev -o infra/requirements/dev.txt
-lock pyproject.toml --extra server --extra provenance --extra pkcs11 --overrides infra/requirements/overrides-server.in \
+lock pyproject.toml --extra server --extra pkcs11 --overrides infra/requirements/overrides-server.in \
   -c infra/requirements/dev.txt -o infra/requirements/server.txt
 for extra in bench bench-images bench-face parity; do
   lock pyproject.toml --extra dev --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
