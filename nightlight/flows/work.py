@@ -11,7 +11,15 @@ import structlog
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
-from nightlight.errors import Conflict, DecoderDied, LeaseLost, StoreDenied, Unavailable
+from nightlight.errors import (
+    Conflict,
+    DecoderDied,
+    LeaseLost,
+    PolicyRefused,
+    SettingsRefused,
+    StoreDenied,
+    Unavailable,
+)
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -55,8 +63,8 @@ class Work:
         """Lease the job, call ``attempt`` and return its word for how it ended.
 
         Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too
-        often (as is one whose decoder did), ``later`` if something that it needs does not answer (it is queued
-        again, without limit: what was acknowledged is not lost), ``lost`` if another attempt took over
+        often (as is one whose decoder did), ``later`` if something that it needs does not answer or is not set (it is
+        queued again, without limit: what was acknowledged is not lost), ``lost`` if another attempt took over
         meanwhile. ``redelivered`` says that the broker delivered the message before and its receiver died.
         """
         now = self.clock()
@@ -77,7 +85,7 @@ class Work:
             except LeaseLost as error:
                 log.warning("job.lease_lost", detail=str(error))
                 return "lost"
-            except (Conflict, Unavailable, StoreDenied) as error:
+            except (Conflict, Unavailable, StoreDenied, SettingsRefused, PolicyRefused) as error:
                 delay = min(self.limits.backoff_s * 2 ** min(lease.attempt - 1, 16), MAX_BACKOFF_S)
                 log.error("job.later", code=error.code, detail=str(error))
                 with self.catalogue.transaction() as tx:

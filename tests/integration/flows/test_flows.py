@@ -9,7 +9,16 @@ from sqlalchemy import select
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.tables import images as images_table
 from nightlight.catalogue.tables import jobs as jobs_table
-from nightlight.errors import ListsUnavailable, NotFound, ProfileNotDeclared, QueueUnavailable, StoreUnavailable
+from nightlight.errors import (
+    ListsUnavailable,
+    NotFound,
+    PolicyRefused,
+    ProfileNotDeclared,
+    QueueUnavailable,
+    SettingsRefused,
+    StoreDenied,
+    StoreUnavailable,
+)
 from nightlight.flows.publish import Relay
 from nightlight.flows.render import Render
 from nightlight.flows.screen import Verdicts
@@ -96,6 +105,23 @@ def test_a_retry_finds_what_its_predecessor_wrote_and_keeps_it(house, profile_id
     assert house.deliver() == ["ready"]
     assert house.renditions.store.get(written, max_bytes=10**7).data == before
     assert house.state(image.image_id) == images.READY
+
+
+@pytest.mark.parametrize("error", [SettingsRefused, PolicyRefused, StoreDenied])
+def test_a_mistake_of_the_operator_is_waited_for_and_no_picture_pays_for_it(house, profile_id, error):
+    image, real = house.upload(profile_id), house.draw
+
+    def refused(*_):
+        raise error("a key is not set")
+
+    house.draw = refused
+    for _ in range(house.limits.max_attempts + 2):
+        assert house.deliver() == ["later"]
+        house.clock.forward(hours=1)
+        house.reconcile.run_once()
+    assert house.state(image.image_id) == images.PENDING
+    house.draw = real
+    assert house.deliver() == ["ready"]
 
 
 def test_a_lost_message_is_published_again_once_it_is_overdue(house, profile_id):
