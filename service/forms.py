@@ -1,7 +1,8 @@
-"""Bodies of ``multipart/form-data`` with one file and at most one field beside it."""
+"""Bodies with a file: ``multipart/form-data`` with at most one field beside it, or the file's bytes alone."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import IO, Any
@@ -11,7 +12,7 @@ from starlette.datastructures import UploadFile
 
 from nightlight.errors import CorruptImage, InvalidInput
 
-_KIND = "multipart/form-data"
+_KIND, _PICTURE = "multipart/form-data", "image/"
 _MOST_FIELD_BYTES = 1_024
 
 
@@ -45,3 +46,26 @@ async def upload_form(request: Request, *, field: str) -> AsyncIterator[tuple[IO
         if rollover is not None:  # small files are in memory; who maps them wants a real one
             rollover()
         yield part.file, value
+
+
+def picture_body() -> dict[str, Any]:
+    """Return what OpenAPI says of a body that is a picture, or a form with one."""
+    said = upload_body()
+    said["requestBody"]["content"]["image/*"] = {"schema": {"type": "string", "format": "binary"}}
+    return said
+
+
+@asynccontextmanager
+async def picture(request: Request) -> AsyncIterator[IO[bytes]]:
+    """Give the file of a form, or the body itself where it says that it is a picture, on the disk.
+
+    Raises as ``upload_form`` does.
+    """
+    if not request.headers.get("content-type", "").lower().startswith(_PICTURE):
+        async with upload_form(request, field="") as (file, _):
+            yield file
+        return
+    with tempfile.TemporaryFile() as body:
+        async for block in request.stream():
+            body.write(block)
+        yield body

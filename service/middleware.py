@@ -46,7 +46,7 @@ class BodyCap:
     """Refuses a body over its cap: at once if its declared length says so, else when the cap is passed."""
 
     def __init__(self, app: ASGIApp, *, upload_bytes: int, json_bytes: int) -> None:
-        """Allow ``upload_bytes`` to multipart requests and ``json_bytes`` to all others."""
+        """Allow ``upload_bytes`` to multipart requests and pictures, ``json_bytes`` to all others."""
         self._app = app
         self._upload = upload_bytes
         self._json = json_bytes
@@ -57,8 +57,8 @@ class BodyCap:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
-        cap = self._upload if multipart else self._json
+        upload = headers.get(b"content-type", b"").lower().startswith((b"multipart/form-data", b"image/"))
+        cap = self._upload if upload else self._json
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or len(declared) > 18 or int(declared) > cap:  # noqa: PLR2004 - below 2**63
             answer = problem(PayloadTooLarge.status, PayloadTooLarge.code, PayloadTooLarge.public)

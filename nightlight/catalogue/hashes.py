@@ -90,9 +90,14 @@ class Hashes:
         return [Origin(*row) for row in self._connection.execute(query)]
 
     def manifests(
-        self, *, mark: int | None = None, hash_: bytes | None = None, of: tuple[ImageId, str, int] | None = None
+        self,
+        *,
+        mark: int | None = None,
+        hash_: bytes | None = None,
+        of: tuple[ImageId, str, int] | None = None,
+        name: str | None = None,
     ) -> list[str]:
-        """Return the ids of manifests by a hidden mark, by a hash, or of a rendition (image, tier, variant)."""
+        """Return the ids of manifests by a mark, by a hash, or of a rendition (image, tier, variant; or its name)."""
         query = select(renditions.c.manifest_id).where(renditions.c.manifest_id.is_not(None))
         if mark is not None:
             query = query.where(renditions.c.mark == mark)
@@ -103,6 +108,8 @@ class Hashes:
             image_id, tier, variant = of
             mine = (renditions.c.image_id == image_id, renditions.c.tier == tier, renditions.c.variant == variant)
             query = query.where(*mine)
+        if name is not None:
+            query = query.where(renditions.c.name == name)
         return [
             row.manifest_id for row in self._connection.execute(query.order_by(renditions.c.created_at).limit(_MOST))
         ]

@@ -6,14 +6,16 @@ log: a manifest names nobody, but that there is one says that a picture was show
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from nightlight.catalogue.traces import DONE, FAILED, REJECTED
-from nightlight.delivery.names import manifest_key
+from nightlight.delivery.names import NAME_PATTERN, manifest_key
 from nightlight.errors import InvalidInput, NotFound, ObjectMissing, TooManyRequests, Unavailable
 from nightlight.ids import ImageId, TraceId
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, MAX_MANIFEST_BYTES, hash_of, mark_of
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from nightlight.store.port import ObjectStore
 
 _EXACT, _BITS = 100, 256
+# A picture's path, wherever it is served from, and whatever signs its URL.
+_PICTURE = re.compile(rf"/a/({NAME_PATTERN.strip('^$')})\.[a-z]{{3,5}}$")
+# What a trace says that it found a copy by.
+_FOUND_BY = {MARK_ALGORITHM: "mark", HASH_ALGORITHM: "hash"}
 _HOUR_S = 3600.0
 _LOOK_S, _WAIT_S, _MOST_WAITING = 0.1, 15.0, 4
 
@@ -83,11 +89,29 @@ class Resolve:
             found = tx.hashes.manifests(mark=mark, hash_=hashed)
         return [Match(one, _EXACT) for one in dict.fromkeys(found)]
 
-    def by_content(self, copy: IO[bytes], *, actor: str) -> list[Match]:
-        """Return the manifests of what a copy may come from, as a trace finds it.
+    def by_reference(self, url: str, *, actor: str) -> list[Match]:
+        """Return the manifest of a picture that was given out under a URL; raises InvalidInput or TooManyRequests."""
+        self.rate.take(actor)
+        try:
+            named = _PICTURE.search(urlsplit(url).path)
+        except ValueError:
+            named = None
+        if named is None:
+            message = "this is no URL of a picture of this deployment"
+            raise InvalidInput(message)
+        with self.catalogue.transaction() as tx:
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": "reference"})
+            found = tx.hashes.manifests(name=named[1])
+        return [Match(one, _EXACT) for one in found]
 
-        Raises ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
+    def by_content(self, copy: IO[bytes], *, algorithm: str | None = None, actor: str) -> list[Match]:
+        """Return the manifests of what a copy may come from, as a trace finds it, or by one algorithm alone.
+
+        Raises InvalidInput, ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
         """
+        if algorithm is not None and algorithm not in _FOUND_BY:
+            message = f"{algorithm} is not known here"
+            raise InvalidInput(message)
         if not self.waits.acquire(blocking=False):
             message = f"{_MOST_WAITING} copies are being looked at"
             raise TooManyRequests(message, after_s=int(_WAIT_S))
@@ -99,6 +123,8 @@ class Resolve:
         scores: dict[str, int] = {}
         with self.catalogue.reading() as tx:
             for one in found:
+                if algorithm is not None and _FOUND_BY[algorithm] not in one["by"]:
+                    continue
                 bits = one["distance"]
                 score = _EXACT if "mark" in one["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
                 of = (ImageId(one["image_id"]), one["tier"], one["variant"])

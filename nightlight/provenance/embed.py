@@ -24,7 +24,7 @@ _HEAD_BYTES = 8
 _COMPRESSED = b"c2cm"
 # Brotli, byte by byte: a metadata block of no length, and the end.
 _SKIPPED, _END = b"\x06", b"\x03"
-# One JPEG segment; what takes more is signed by the library's own means.
+# What goes into one JPEG segment.
 MOST_ROOM = 65_000
 _JPEG_HEAD = b"JP\x02\x11\x00\x00\x00\x01"
 

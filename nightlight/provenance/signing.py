@@ -188,4 +188,4 @@ def _context(credential: Credential, tsa_url: str | None) -> Any:
         return c2pa.Context(c2pa.Settings.from_dict(settings_of(credential.anchors)), signer)
     except c2pa.C2paError as error:
         message = f"the provenance credential cannot be used: {error}"
-        raise SettingsRefused(message) from error
+        raise SigningFailed(message) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,9 @@ def kept_key(settings: Settings) -> KmsKey | HsmKey | None:
     if said.pkcs11_module is not None:
         from nightlight.provenance.hsm import HsmKey
 
+        if find_spec("pkcs11") is None:
+            message = "NIGHTLIGHT_PROVENANCE_PKCS11_MODULE needs the extra: pip install 'nightlight[pkcs11]'"
+            raise SettingsRefused(message)
         if not said.pkcs11_token or not said.pkcs11_key or said.pkcs11_pin is None:
             message = "NIGHTLIGHT_PROVENANCE_PKCS11_TOKEN, _KEY and _PIN say which key of the module signs: set them"
             raise SettingsRefused(message)

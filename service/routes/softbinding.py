@@ -14,13 +14,13 @@ from nightlight.flows.resolve import Match
 from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, MARK_ALGORITHM
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, public, requires
-from service.forms import upload_body, upload_form
+from service.forms import picture, picture_body
 
 router = APIRouter(tags=["provenance"], route_class=ScopedRoute)
 
 _API, _VERSION = "/v1/c2pa", "2.4.0"
 _MANIFEST_TYPE = "application/c2pa"
-_MOST_VALUE = 200
+_MOST_VALUE, _MOST_URL = 200, 2_000
 Algorithm = Annotated[str, Field(min_length=1, max_length=100)]
 Value = Annotated[str, Field(min_length=1, max_length=_MOST_VALUE, description="Base64.")]
 MostResults = Annotated[int, Query(ge=1, le=100)]
@@ -71,6 +71,16 @@ class BindingBody(BaseModel):
     value: Value
 
 
+class ReferenceBody(BaseModel):
+    """A picture of this deployment, by its URL."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    referenceUrl: str = Field(max_length=_MOST_URL, pattern="^https?://", description="Nothing is fetched from it.")  # noqa: N815
+    assetLength: int = Field(ge=0)  # noqa: N815
+    assetType: str | None = Field(default=None, max_length=100)  # noqa: N815
+
+
 class MatchAnswer(BaseModel):
     """One manifest."""
 
@@ -102,7 +112,7 @@ def discovery(request: Request) -> Discovery:
 @public
 def capabilities() -> Capabilities:
     """Say which optional parts there are."""
-    return Capabilities(c2paSpecificationVersion=_VERSION, supportedCapabilities=["queryByContent"])
+    return Capabilities(c2paSpecificationVersion=_VERSION, supportedCapabilities=["queryByContent", "queryByReference"])
 
 
 @router.get(f"{_API}/services/status")
@@ -140,17 +150,34 @@ def by_large_binding(request: Request, body: BindingBody, maxResults: MostResult
     return _answer(_by_binding(request, body.alg, body.value), maxResults)
 
 
-@router.post(f"{_API}/matches/byContent", openapi_extra=upload_body())
+@router.post(f"{_API}/matches/byContent", openapi_extra=picture_body())
 @requires(Scope.TRACE)
-async def by_content(request: Request, maxResults: MostResults = 10) -> Matches:  # noqa: N803
+async def by_content(
+    request: Request,
+    alg: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
+    maxResults: MostResults = 10,  # noqa: N803
+) -> Matches:
     """Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
 
-    It waits for a worker, up to 15 seconds. It counts as a trace; the copy is deleted afterwards.
+    With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
+    deleted afterwards.
     """
     house: ServiceHouse = request.app.state.house
-    async with upload_form(request, field="") as (file, _):
-        found = await run_in_threadpool(house.resolve.by_content, file, actor=caller(request).subject)
+    async with picture(request) as file:
+        found = await run_in_threadpool(house.resolve.by_content, file, algorithm=alg, actor=caller(request).subject)
     return _answer(found, maxResults)
+
+
+@router.post(f"{_API}/matches/byReference")
+@requires(Scope.TRACE)
+def by_reference(request: Request, body: ReferenceBody, maxResults: MostResults = 10) -> Matches:  # noqa: N803
+    """Return the manifest of a picture that this deployment gave out, by its URL, expired or not.
+
+    The URL's name is looked up; nothing is fetched, from here or elsewhere. A picture that was renamed since, as after
+    a block, is found by its content.
+    """
+    house: ServiceHouse = request.app.state.house
+    return _answer(house.resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
 
 
 @router.get(

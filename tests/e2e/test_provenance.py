@@ -24,22 +24,27 @@ def certificates(stack):
 
 
 @pytest.fixture(scope="module")
-def shown(stack):
-    """What the owner's connection is given, and a stranger: {relation: bytes}."""
+def urls(stack):
+    """What the owner's connection is given, and a stranger: {relation: URL}."""
     with stack.client() as client:
         client.declare(WHO, band="adult", assurance="verified", region="eu", choice="connections")
         image = client.wait(client.upload(WHO, pictures.photograph("astronaut.png")).image_id)
         assert image.state == "ready"
         asked = [(WHO, "connection"), (WHO, "stranger")]
         found = client.decide("peer", "profile", asked, viewer_id="somebody", budget_s=30)
-    return {relation: httpx.get(one.url).content for (_, relation), one in zip(asked, found, strict=True)}
+    return {relation: one.url for (_, relation), one in zip(asked, found, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def shown(urls):
+    """The same: {relation: bytes}."""
+    return {relation: httpx.get(url).content for relation, url in urls.items()}
 
 
 def call(stack, method, path, scopes=("trace",), **asked):
     token = keys.token(stack.folder, scopes=list(scopes), subject="investigator", hours=1)
-    return httpx.request(
-        method, f"{stack.url}/v1/c2pa{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30, **asked
-    )
+    headers = {"Authorization": f"Bearer {token}", **asked.pop("headers", {})}
+    return httpx.request(method, f"{stack.url}/v1/c2pa{path}", headers=headers, timeout=30, **asked)
 
 
 def test_connections_get_a_manifest_in_the_picture_and_strangers_none(shown, certificates):
@@ -48,7 +53,8 @@ def test_connections_get_a_manifest_in_the_picture_and_strangers_none(shown, cer
     assert check(shown["stranger"], "image/webp", anchors=root).state is State.NONE
 
 
-def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(stack, shown, certificates):
+@pytest.mark.parametrize("body", ["form", "picture"])
+def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(stack, shown, certificates, body):
     root = (certificates / "root.pem").read_text()
     whole = check(shown["connection"], "image/webp", anchors=root)
     picture = Image.open(io.BytesIO(shown["connection"])).convert("RGB")
@@ -56,9 +62,16 @@ def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(stac
     copy = io.BytesIO()
     picture.crop((wide // 20, high // 20, wide - wide // 20, high - high // 20)).save(copy, "JPEG", quality=75)
     assert check(copy.getvalue(), "image/jpeg", anchors=root).state is State.NONE
+    sent = {"files": {"file": copy.getvalue()}}
+    if body == "picture":  # as the specification has it: the body itself; and by the mark alone
+        sent = {
+            "content": copy.getvalue(),
+            "params": {"alg": MARK_ALGORITHM},
+            "headers": {"Content-Type": "image/jpeg"},
+        }
 
     def asked():
-        answer = call(stack, "POST", "/matches/byContent", files={"file": copy.getvalue()})
+        answer = call(stack, "POST", "/matches/byContent", **sent)
         return answer if answer.status_code == 200 and answer.json()["matches"] else None
 
     best = eventually(asked, seconds=60).json()["matches"][0]
@@ -80,6 +93,30 @@ def test_bindings_lead_to_their_manifests(stack, shown, certificates):
     assert (nobody.status_code, nobody.json()) == (200, {"matches": []})
 
 
+def test_urls_lead_to_the_manifests_of_both_forms(stack, urls, shown, certificates):
+    root = (certificates / "root.pem").read_text()
+    for relation, url in urls.items():
+        for one in (url, url.partition("?")[0], url.replace("http://", "https://")):
+            asked = {"referenceUrl": one, "assetLength": len(shown[relation]), "assetType": "image/webp"}
+            ((match,),) = call(stack, "POST", "/matches/byReference", json=asked).json().values()
+            assert match["similarityScore"] == 100
+            manifest = call(stack, "GET", f"/manifests/{match['manifestId']}").content
+            found = check(shown[relation], "image/webp", anchors=root, manifest=manifest)
+            assert (found.state, found.manifest_id) == (State.TRUSTED, match["manifestId"])
+    nobody = {"referenceUrl": f"{stack.url}/a/{'a' * 32}.webp", "assetLength": 1}
+    assert call(stack, "POST", "/matches/byReference", json=nobody).json() == {"matches": []}
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "http://", "https://[", "https://example.org/", "file:///a/" + "a" * 32 + ".webp",
+            "https://x/a/" + "a" * 31 + ".webp", "https://x/a/../a.webp", "https://x/?/a/" + "a" * 32 + ".webp",
+            "https://x/" + "y" * 2_000],
+)  # fmt: skip
+def test_what_is_no_url_of_a_picture_is_refused_and_nothing_is_fetched(stack, url):
+    asked = {"referenceUrl": url, "assetLength": 1}
+    assert call(stack, "POST", "/matches/byReference", json=asked).status_code == 422
+
+
 def test_the_api_says_what_it_is_in_the_specifications_words(stack):
     told = httpx.get(f"{stack.url}/.well-known/c2pa-soft-binding-resolution").json()
     assert told == {
@@ -90,7 +127,7 @@ def test_the_api_says_what_it_is_in_the_specifications_words(stack):
     assert httpx.get(told["statusEndpoint"]).json()["status"] == "ok"
     assert httpx.get(told["capabilitiesEndpoint"]).json() == {
         "c2paSpecificationVersion": "2.4.0",
-        "supportedCapabilities": ["queryByContent"],
+        "supportedCapabilities": ["queryByContent", "queryByReference"],
     }
     supported = httpx.get(f"{told['apiEndpoint']}/services/supportedAlgorithms").json()
     assert supported == {"watermarks": [{"alg": MARK_ALGORITHM}], "fingerprints": [{"alg": HASH_ALGORITHM}]}
@@ -122,6 +159,15 @@ def test_what_is_no_manifest_or_no_picture_is_refused(stack):
     for wrong in ("x", "urn:c2pa:1", "..%2f..%2fa"):
         assert call(stack, "GET", f"/manifests/{wrong}").status_code in {404, 422}
     assert call(stack, "POST", "/matches/byContent", files={"file": b"no picture"}).status_code == 415
+    for kind, sent, status in (
+        ("image/png", b"no picture", 415),
+        ("image/png", b"", 422),
+        ("image/png", bytes(30_000_000), 413),
+        ("application/pdf", b"%PDF", 422),
+    ):
+        answer = call(stack, "POST", "/matches/byContent", content=sent, headers={"Content-Type": kind})
+        assert answer.status_code == status
+    assert call(stack, "POST", "/matches/byContent", params={"alg": "x"}, files={"file": b"x"}).status_code == 422
     other = io.BytesIO()
     Image.fromarray(np.random.default_rng(3).integers(0, 255, (200, 200, 3)).astype("uint8")).save(other, "PNG")
     answer = call(stack, "POST", "/matches/byContent", files={"file": other.getvalue()})

@@ -796,9 +796,33 @@ export interface paths {
          * By Content
          * @description Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
          *
-         *     It waits for a worker, up to 15 seconds. It counts as a trace; the copy is deleted afterwards.
+         *     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
+         *     deleted afterwards.
          */
         post: operations["by_content_v1_c2pa_matches_byContent_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/c2pa/matches/byReference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * By Reference
+         * @description Return the manifest of a picture that this deployment gave out, by its URL, expired or not.
+         *
+         *     The URL's name is looked up; nothing is fetched, from here or elsewhere. A picture that was renamed since, as after
+         *     a block, is found by its content.
+         */
+        post: operations["by_reference_v1_c2pa_matches_byReference_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1544,6 +1568,21 @@ export interface components {
              * @description Base64 of an Ed25519 signature.
              */
             signature: string;
+        };
+        /**
+         * ReferenceBody
+         * @description A picture of this deployment, by its URL.
+         */
+        ReferenceBody: {
+            /**
+             * Referenceurl
+             * @description Nothing is fetched from it.
+             */
+            referenceUrl: string;
+            /** Assetlength */
+            assetLength: number;
+            /** Assettype */
+            assetType?: string | null;
         };
         /**
          * ReportBody
@@ -3625,6 +3664,7 @@ export interface operations {
     by_content_v1_c2pa_matches_byContent_post: {
         parameters: {
             query?: {
+                alg?: string | null;
                 maxResults?: number;
             };
             header?: never;
@@ -3637,6 +3677,51 @@ export interface operations {
                     /** Format: binary */
                     file: string;
                 };
+                "image/*": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matches"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    by_reference_v1_c2pa_matches_byReference_post: {
+        parameters: {
+            query?: {
+                maxResults?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReferenceBody"];
             };
         };
         responses: {
