@@ -8,6 +8,7 @@ python bench/provenance.py
 from __future__ import annotations
 
 import io
+import logging
 import os
 import statistics
 import sys
@@ -20,12 +21,14 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as a worker has it
 
 import numpy as np
+import structlog
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from nightlight.catalogue.profiles import Declaration
 from nightlight.imaging.cage import Cage
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.hidden import HiddenMark
@@ -37,12 +40,15 @@ from nightlight.policy.compile import compile_folder
 from nightlight.provenance.certificates import Algorithm, Chain, init
 from nightlight.provenance.manifest import Said
 from nightlight.provenance.signing import Credential, Signing
+from nightlight.store.local import LocalStore
 from tests.support import pictures
+from tests.support.databases import catalogue_on
+from tests.support.house import Clock, House, Switch
 
 ROOT = Path(__file__).parents[1]
 FORMS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/avif": "AVIF"}
 SAID = Said(0x00FACE00BEEF, bytes(range(32)), visible_mark=True)
-NUMBER = 0x00FACE00BEEF
+NUMBER, RENDERS = 0x00FACE00BEEF, 30
 
 
 def now():
@@ -91,9 +97,7 @@ def by_form(signers: dict[str, Signing]) -> None:
             print(f"{name:>16} {media_type:>12} {row[0]:>16,} {row[1]:>7.2f} {row[2]:>14,} {row[3]:>7.2f}")
 
 
-def by_tier(signers: dict[str, Signing], pipeline: Pipeline) -> None:
-    table = compile_folder(ROOT / "policies").table
-    asked = recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+def by_tier(signers: dict[str, Signing], asked: tuple, pipeline: Pipeline) -> None:
     without = [replace(one, provenance="none") for one in asked]
     picture = pictures.photograph("astronaut.png")
     numbers = {one.tier: NUMBER for one in asked}
@@ -132,11 +136,46 @@ def by_tier(signers: dict[str, Signing], pipeline: Pipeline) -> None:
     )
 
 
+def whole_renders(asked: tuple, pipeline: Pipeline) -> None:
+    """Print what a render takes from its message to its publication, in SQLite and folders, signed and not by turns."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    without = tuple(replace(one, provenance="none") for one in asked)
+    table, picture, taken = compile_folder(ROOT / "policies").table, pictures.photograph("astronaut.png"), {}
+    with tempfile.TemporaryDirectory() as text, catalogue_on("sqlite", Path(text)) as catalogue:
+        stores = [Switch(LocalStore(Path(text) / name)) for name in ("originals", "renditions")]
+        for store in stores:
+            store.ready()
+
+        def draw(data, wanted, _crop, numbers):
+            return pipeline.render(data, wanted, numbers=numbers).renditions
+
+        house = House(catalogue, *stores, Clock(), [], table, asked, draw)
+        for number in range(2 * RENDERS):
+            house.recipes, who = (asked, without)[number % 2], f"profile-{number}"
+            declared = Declaration("adult", "verified", "eu", "everyone")
+            house.declare.declare(who, declared, follow_band=False, actor="bench")
+            house.upload(who, picture)
+            begin = time.perf_counter(), time.process_time()
+            if house.deliver() != ["ready"]:
+                sys.exit("the render did not end well")
+            ended = time.perf_counter(), time.process_time()
+            taken.setdefault(number % 2, []).append([1000 * (b - a) for a, b in zip(begin, ended, strict=True)])
+    signed, plain = ([statistics.median(one) for one in zip(*taken[kind], strict=True)] for kind in (0, 1))
+    print(
+        f"a whole render: {plain[0]:.1f} ms ({plain[1]:.1f} of CPU), signed {signed[0]:.1f} ({signed[1]:.1f}): "
+        f"{plain[0] / signed[0]:.2f} of the throughput ({plain[1] / signed[1]:.2f} by CPU)"
+    )
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as text, Cage() as cage:
         signers = credentials(Path(text))
         by_form(signers)
-        by_tier(signers, Pipeline(Caps(), cage, FaceDetector(), Design(), HiddenMark(bytes(range(32)))))
+        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design(), HiddenMark(bytes(range(32))))
+        table = compile_folder(ROOT / "policies").table
+        asked = recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+        by_tier(signers, asked, pipeline)
+        whole_renders(asked, pipeline)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
@@ -44,6 +44,7 @@ from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
 from nightlight.store.port import SEAL_BYTES, Open, as_it_is
 
 if TYPE_CHECKING:
+    from nightlight.ids import ImageId
     from nightlight.imaging.recipe import Recipe
     from nightlight.settings import IntakeSettings
     from nightlight.store.port import ObjectStore
@@ -55,6 +56,19 @@ RENDITION_CACHE = "no-store"
 
 # The rows that are planned, by tier and variant.
 _Planned = dict[tuple[str, int], RenditionRow]
+
+
+class _Ready(NamedTuple):
+    """A rendition to be put: its row as planned, its hash, what is published of it, and its manifest, if it has one."""
+
+    image_id: ImageId
+    made: RenditionMade
+    planned: RenditionRow
+    hashed: tuple[bytes, int] | None
+    data: bytes
+    sha256: str
+    manifest_name: str | None = None
+    manifest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +115,13 @@ class Render:
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
         if listed and self._quarantined(lease, listed):
             return images.QUARANTINED
-        rows, hashes = [], []
-        for rendition in made:
-            planned = names[rendition.recipe.tier, rendition.variant]
-            hashed = _hashed(rendition)
-            rows.append(self._put(lease, rendition, planned, hashed))
-            if hashed is not None:
-                hashes.append(HashRow(planned.name, hashed[0], hashed[1]))
+        ready = [self._ready(lease, one, names[one.recipe.tier, one.variant]) for one in made]
+        manifests = [manifest_key(one.manifest_name) for one in ready if one.manifest_name is not None]
+        if manifests:
+            with self.work.catalogue.transaction() as tx:
+                tx.jobs.plan(lease, manifests)
+        rows = [self._put(one) for one in ready]
+        hashes = [HashRow(one.planned.name, *one.hashed) for one in ready if one.hashed is not None]
         blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
         ending = self._publish(lease, image, rows, hashes, blurhash)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
@@ -144,69 +158,54 @@ class Render:
             variant=variant,
         )
 
-    def _put(
-        self, lease: jobs.Lease, rendition: RenditionMade, planned: RenditionRow, hashed: tuple[bytes, int] | None
-    ) -> RenditionRow:
-        """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
-        key = _key(planned)
-        data, sha256, manifest_id = rendition.data, rendition.sha256, None
-        signs = rendition.recipe.provenance != "none"
-        if signs:
-            data, sha256, manifest_id = self._signed(lease, rendition, planned, hashed)
-        created = self.renditions.put(
-            key,
-            BytesIO(data),
-            sha256=sha256,
-            content_type=rendition.recipe.media_type,
-            cache_control=RENDITION_CACHE,
-        )
-        if not created:
-            stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
-            data, sha256, manifest_id = stored.data, stored.info.sha256, None
-        elif self.renditions.head(key).size != len(data):
-            message = f"{key}: the store did not keep what was put"
-            raise StoreUnavailable(message)
-        manifest = manifest_name(lease.image_id, sha256) if signs else None
-        if manifest and manifest_id is None:  # put before what it is about, by an earlier attempt: what is there counts
-            there = self.renditions.get(manifest_key(manifest), max_bytes=MAX_MANIFEST_BYTES)
-            manifest_id = label_of(there.data)
-        return replace(
-            planned,
-            bytes=len(data),
-            width=rendition.width,
-            height=rendition.height,
-            sha256=sha256 or hashlib.sha256(data).hexdigest(),
-            short_mark=_short(planned.mark, rendition.width),
-            mark_agreement=None if rendition.agreement is None else round(1000 * rendition.agreement),
-            manifest=manifest,
-            manifest_id=manifest_id,
-        )
-
-    def _signed(
-        self, lease: jobs.Lease, rendition: RenditionMade, planned: RenditionRow, hashed: tuple[bytes, int] | None
-    ) -> tuple[bytes, str, str | None]:
-        """Sign a rendition and put its manifest; return what to publish of it, its SHA-256, and the manifest's label.
-
-        No label: an earlier attempt's manifest is there.
-        """
+    def _ready(self, lease: jobs.Lease, made: RenditionMade, planned: RenditionRow) -> _Ready:
+        """Return a rendition as it will be put: hashed, and signed if its tier asks for that."""
+        hashed, recipe = _hashed(made), made.recipe
+        if recipe.provenance == "none":
+            return _Ready(lease.image_id, made, planned, hashed, made.data, made.sha256)
         if self.sign is None:
             message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
             raise CredentialMissing(message)
-        recipe = rendition.recipe
         said = Said(planned.mark, hashed[0] if hashed else None, visible_mark=recipe.visible_mark != "none")
-        made = self.sign(rendition.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
-        sha256 = hashlib.sha256(made.data).hexdigest()
-        key = manifest_key(manifest_name(lease.image_id, sha256))
-        with self.work.catalogue.transaction() as tx:
-            tx.jobs.plan(lease, [key])
-        created = self.renditions.put(
-            key,
-            BytesIO(made.manifest),
-            sha256=hashlib.sha256(made.manifest).hexdigest(),
-            content_type=MANIFEST_TYPE,
-            cache_control=RENDITION_CACHE,
+        signed = self.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
+        sha256 = hashlib.sha256(signed.data).hexdigest()
+        name = manifest_name(lease.image_id, sha256)
+        return _Ready(lease.image_id, made, planned, hashed, signed.data, sha256, name, signed.manifest)
+
+    def _put(self, one: _Ready) -> RenditionRow:
+        """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
+        key, data, sha256 = _key(one.planned), one.data, one.sha256
+        name, label = one.manifest_name, None
+        if name is not None and self._put_object(
+            manifest_key(name), one.manifest, hashlib.sha256(one.manifest).hexdigest(), MANIFEST_TYPE
+        ):
+            label = label_of(one.manifest)
+        if not self._put_object(key, data, sha256, one.made.recipe.media_type):
+            stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
+            data, sha256, label = stored.data, stored.info.sha256, None
+            name = manifest_name(one.image_id, sha256) if name is not None else None
+        elif self.renditions.head(key).size != len(data):
+            message = f"{key}: the store did not keep what was put"
+            raise StoreUnavailable(message)
+        if name is not None and label is None:  # put before what it is about, by an earlier attempt
+            label = label_of(self.renditions.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
+        return replace(
+            one.planned,
+            bytes=len(data),
+            width=one.made.width,
+            height=one.made.height,
+            sha256=sha256 or hashlib.sha256(data).hexdigest(),
+            short_mark=_short(one.planned.mark, one.made.width),
+            mark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
+            manifest=name,
+            manifest_id=label,
         )
-        return made.data, sha256, label_of(made.manifest) if created else None
+
+    def _put_object(self, key: str, data: bytes, sha256: str, media_type: str) -> bool:
+        """Put an object; return whether it was not there."""
+        return self.renditions.put(
+            key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
+        )
 
     def _publish(
         self,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nightlight import logs, metrics
 from nightlight.errors import SettingsRefused, SigningFailed
 from nightlight.provenance.certificates import Algorithm, Chain
-from nightlight.provenance.check import State, check, settings_of
+from nightlight.provenance.check import State, check, reading, settings_of, stands
 from nightlight.provenance.manifest import Said, definition
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Signing:
         self._credential, self._clock, self._tsa_url = credential, clock, tsa_url
         self._lock = threading.Lock()
         self._contexts: dict[str | None, Any] = {}
+        self._reading: Any = None
         self._room, self._no_stamps_until = _ROOM, 0.0
 
     def sign(self, data: bytes, media_type: str, said: Said, *, embed: bool) -> Signed:
@@ -142,10 +143,13 @@ class Signing:
 
     def _read_back(self, made: Signed, media_type: str, *, embed: bool) -> None:
         """Return if what was signed, as it will be published, reads back as it should; raise SigningFailed if not."""
-        anchors = self._credential.anchors
-        found = check(made.data, media_type, anchors=anchors, manifest=None if embed else made.manifest)
-        if found.state is not State.TRUSTED and (anchors is not None or found.state is not State.VALID):
-            message = f"what was signed reads back as {found.state}: {'; '.join(found.failures)}"
+        anchors, manifest = self._credential.anchors, None if embed else made.manifest
+        with self._lock:
+            self._reading = self._reading or reading(anchors)
+        state = stands(self._reading, made.data, media_type, manifest)
+        if state is not State.TRUSTED and (anchors is not None or state is not State.VALID):
+            failures = check(made.data, media_type, anchors=anchors, manifest=manifest).failures
+            message = f"what was signed reads back as {state}: {'; '.join(failures)}"
             raise SigningFailed(message)
 
     def _context(self, tsa_url: str | None) -> Any:
