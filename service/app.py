@@ -85,6 +85,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
     app.add_middleware(
         BodyCap,
         upload_bytes=settings.intake.max_upload_bytes + _MULTIPART_OVERHEAD,
+        pictures=softbinding.BY_CONTENT,
         json_bytes=settings.service.max_json_bytes,
     )
     app.add_middleware(Patience, seconds=settings.service.client_s)

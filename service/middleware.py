@@ -45,11 +45,12 @@ class RequestId:
 class BodyCap:
     """Refuses a body over its cap: at once if its declared length says so, else when the cap is passed."""
 
-    def __init__(self, app: ASGIApp, *, upload_bytes: int, json_bytes: int) -> None:
-        """Allow ``upload_bytes`` to multipart requests and pictures, ``json_bytes`` to all others."""
+    def __init__(self, app: ASGIApp, *, upload_bytes: int, json_bytes: int, pictures: str) -> None:
+        """Allow ``upload_bytes`` to forms, and to pictures sent to the path ``pictures``; ``json_bytes`` to others."""
         self._app = app
         self._upload = upload_bytes
         self._json = json_bytes
+        self._pictures = pictures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -57,7 +58,9 @@ class BodyCap:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        upload = headers.get(b"content-type", b"").lower().startswith((b"multipart/form-data", b"image/"))
+        kind = headers.get(b"content-type", b"").lower()
+        picture = scope["path"] == self._pictures and kind.startswith(b"image/")
+        upload = picture or kind.startswith(b"multipart/form-data")
         cap = self._upload if upload else self._json
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or len(declared) > 18 or int(declared) > cap:  # noqa: PLR2004 - below 2**63

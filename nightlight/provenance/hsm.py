@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pkcs11 import Session
 
 _ED25519_POINT_BYTES = 32
+_PIN_REFUSED = ("PinIncorrect", "PinInvalid", "PinLenRange", "PinExpired", "PinLocked")
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class HsmKey:
             for again in (True, False):
                 try:
                     return use(self._key(kind))
-                except (exceptions.PinIncorrect, exceptions.PinInvalid, exceptions.PinLocked) as error:
+                except tuple(getattr(exceptions, name) for name in _PIN_REFUSED) as error:
                     self._refused = True
                     message = f"the token {self.token} refuses the PIN; it is not sent again before a restart"
                     raise SigningFailed(message) from error

@@ -19,6 +19,8 @@ from service.forms import picture, picture_body
 router = APIRouter(tags=["provenance"], route_class=ScopedRoute)
 
 _API, _VERSION = "/v1/c2pa", "2.4.0"
+# The one path that takes a picture as its body.
+BY_CONTENT = f"{_API}/matches/byContent"
 _MANIFEST_TYPE = "application/c2pa"
 _MOST_VALUE, _MOST_URL = 200, 2_000
 Algorithm = Annotated[str, Field(min_length=1, max_length=100)]
@@ -150,7 +152,7 @@ def by_large_binding(request: Request, body: BindingBody, maxResults: MostResult
     return _answer(_by_binding(request, body.alg, body.value), maxResults)
 
 
-@router.post(f"{_API}/matches/byContent", openapi_extra=picture_body())
+@router.post(BY_CONTENT, openapi_extra=picture_body())
 @requires(Scope.TRACE)
 async def by_content(
     request: Request,

@@ -167,6 +167,8 @@ def test_what_is_no_manifest_or_no_picture_is_refused(stack):
     ):
         answer = call(stack, "POST", "/matches/byContent", content=sent, headers={"Content-Type": kind})
         assert answer.status_code == status
+    answer = call(stack, "POST", "/matches/byBinding", content=bytes(5_000_000), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 413  # a picture is taken by one path alone
     assert call(stack, "POST", "/matches/byContent", params={"alg": "x"}, files={"file": b"x"}).status_code == 422
     other = io.BytesIO()
     Image.fromarray(np.random.default_rng(3).integers(0, 255, (200, 200, 3)).astype("uint8")).save(other, "PNG")
