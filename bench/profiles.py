@@ -20,12 +20,12 @@ def name_of(number, tier):
 
 def rows(ids, now):
     people = [
-        {"profile_id": f"p-{n}", "state": "live", "band": "age_16_17", "assurance": "verified", "region": "eu",
+        {"profile_id": f"p-{n}", "state": "live", "band": "age_16_17", "asserted_band": "age_16_17", "assurance": "verified", "region": "eu",
          "choice": "connections", "hold": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
          "current_image_id": f"{n:032x}", "created_at": now} for n in ids]  # fmt: skip
     made = [
         {"image_id": f"{n:032x}", "profile_id": f"p-{n}", "sequence": 1, "state": "ready", "original_key": f"o/{n}",
-         "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": "age_16_17", "released": False,
+         "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": "age_16_17", "ceiling_band": "age_16_17",
          "created_at": now, "ready_at": now, "blurhash": "L" * 36} for n in ids]  # fmt: skip
     shown = [
         {"name": name_of(n, tier), "image_id": f"{n:032x}", "tier": tier, "generation": 0, "recipe": "r",

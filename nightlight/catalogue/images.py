@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, delete, insert, or_, select, update
+from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 
 from nightlight.catalogue.tables import images, profiles, rendition_hashes, renditions
 from nightlight.ids import ImageId, ProfileId
@@ -34,7 +34,9 @@ DELETED = "deleted"
 class Image:
     """One upload; sizes are in pixels as stored in the file, before orientation.
 
-    ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
+    ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture. ``band`` counted when it was
+    uploaded; ``ceiling_band`` is the most protective band that the platform asserted since; ``released_band`` the band
+    up to which the owner opened it, None where no release is in force.
     """
 
     image_id: ImageId
@@ -48,13 +50,19 @@ class Image:
     width: int
     height: int
     band: str
-    released: bool
+    ceiling_band: str
     created_at: datetime
     ready_at: datetime | None
     crop: str | None = None
     blurhash: str | None = None
     superseded_at: datetime | None = None
     sealed_key: str | None = field(default=None, repr=False)
+    released_band: str | None = None
+
+    @property
+    def held_to(self) -> str:
+        """Return the band whose ceiling the picture keeps, whatever band its owner is of now."""
+        return self.released_band or self.ceiling_band
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +107,8 @@ class Images:
     def get(self, image_id: ImageId, *, lock: bool = False) -> Image | None:
         """Return the image or None; ``lock`` holds its row until the transaction ends."""
         query = select(images).where(images.c.image_id == image_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return Image(*row) if row else None
+        row = self._connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+        return Image(**row) if row else None
 
     def of_profile(self, profile_id: ProfileId) -> list[Image]:
         """Return every acknowledged image of a profile that is not deleted, the newest first."""
@@ -109,7 +117,7 @@ class Images:
             .where(images.c.profile_id == profile_id, images.c.state.not_in((DELETED, RECEIVING)))
             .order_by(images.c.sequence.desc())
         )
-        return [Image(*row) for row in self._connection.execute(query)]
+        return [Image(**row) for row in self._connection.execute(query).mappings()]
 
     def set_state(
         self,
@@ -172,12 +180,23 @@ class Images:
         )
         return [ImageId(row.image_id) for row in self._connection.execute(query)]
 
-    def release(self, profile_id: ProfileId) -> int:
-        """Let a profile's images follow its present band; return how many were held to an earlier one."""
-        statement = (
-            update(images).where(images.c.profile_id == profile_id, images.c.released.is_(False)).values(released=True)
+    def lower_ceiling(self, profile_id: ProfileId, band: str, *, looser: Sequence[str]) -> None:
+        """Hold a profile's images to ``band`` where they were held to one of ``looser``, those that protect less."""
+        mine = images.c.profile_id == profile_id, images.c.ceiling_band.in_(looser)
+        self._connection.execute(update(images).where(*mine).values(ceiling_band=band))
+
+    def release(self, profile_id: ProfileId, band: str | None) -> None:
+        """Open a profile's images up to the ceiling of ``band``; None takes back what was opened."""
+        mine = images.c.profile_id == profile_id
+        self._connection.execute(update(images).where(mine).values(released_band=band))
+
+    def held_to(self, profile_id: ProfileId) -> dict[ImageId, str]:
+        """Return the band that each of a profile's images is held to, of those that have renditions."""
+        query = select(images.c.image_id, func.coalesce(images.c.released_band, images.c.ceiling_band)).where(
+            images.c.profile_id == profile_id,
+            exists().where(renditions.c.image_id == images.c.image_id),
         )
-        return self._connection.execute(statement).rowcount
+        return {ImageId(image_id): band for image_id, band in self._connection.execute(query)}
 
     def set_sealed_key(self, image_id: ImageId, sealed_key: str | None) -> None:
         """Write the key that an image's original was sealed with."""

@@ -31,7 +31,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile as the catalogue knows it."""
+    """A profile as the catalogue knows it; ``asserted_band`` is what was asserted last, lapsed or not."""
 
     profile_id: ProfileId
     state: str
@@ -43,6 +43,7 @@ class Profile:
     asserted_at: datetime
     generation: int
     current_image_id: ImageId | None
+    asserted_band: str
 
 
 _COLUMNS = (
@@ -56,6 +57,7 @@ _COLUMNS = (
     profiles.c.asserted_at,
     profiles.c.generation,
     profiles.c.current_image_id,
+    profiles.c.asserted_band,
 )
 
 
@@ -70,6 +72,7 @@ class Profiles:
         """Write what the platform said; return True if the profile is new (or was deleted before)."""
         values = {
             "band": said.band,
+            "asserted_band": said.band,
             "assurance": said.assurance,
             "region": said.region,
             "choice": said.choice,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,22 +27,22 @@ class Revocations:
         profile_id: ProfileId,
         now: datetime,
         *,
-        before: int | None = None,
         image_id: ImageId | None = None,
+        tiers: Collection[str] | None = None,
     ) -> list[ImageId]:
         """Revoke the names of what was made of a profile's images; return those images.
 
-        ``before`` leaves out what is named in that generation or a later one; ``image_id`` all but one image.
+        ``image_id`` leaves out all but one image, ``tiers`` all but its renditions of these tiers.
         """
         query = (
             select(renditions.c.name, renditions.c.format, renditions.c.image_id)
             .join(images, images.c.image_id == renditions.c.image_id)
             .where(images.c.profile_id == profile_id, renditions.c.name.not_in(select(revocations.c.name)))
         )
-        if before is not None:
-            query = query.where(renditions.c.generation < before)
         if image_id is not None:
             query = query.where(renditions.c.image_id == image_id)
+        if tiers is not None:
+            query = query.where(renditions.c.tier.in_(tiers))
         rows = [{**row, "created_at": now} for row in self._connection.execute(query).mappings()]
         if rows:
             self._connection.execute(insert(revocations), rows)

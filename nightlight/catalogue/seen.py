@@ -30,8 +30,9 @@ _OFFERED = "r.variant || '|' || r.tier || '|' || r.format || '|' || {larger} || 
 _OFFERED += " || r.name"
 _STATEMENT = """
 SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.hold, {seconds},
-  i.image_id, i.band, i.released, i.blurhash,
-  (SELECT {offered} FROM renditions r WHERE r.image_id = i.image_id AND r.generation = p.generation),
+  i.image_id, coalesce(i.released_band, i.ceiling_band), i.blurhash,
+  (SELECT {offered} FROM renditions r WHERE r.image_id = i.image_id
+    AND NOT EXISTS (SELECT 1 FROM revocations v WHERE v.name = r.name)),
   CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM blocks b WHERE b.profile_id = p.profile_id LIMIT {more}) AS m) < {more}
     THEN coalesce((SELECT {blocked} FROM blocks b WHERE b.profile_id = p.profile_id), '') END,
   EXISTS (SELECT 1 FROM canaries c WHERE c.profile_id = p.profile_id)
@@ -41,7 +42,7 @@ WHERE p.state = 'live' AND {wanted}
 
 
 class SeenRendition(NamedTuple):
-    """One rendition of a ready picture, named in its profile's generation."""
+    """One rendition of a ready picture, under a name that is not revoked."""
 
     variant: int
     tier: str
@@ -65,8 +66,7 @@ class Seen(NamedTuple):
     hold: str
     asserted_at: int
     image_id: str | None
-    image_band: str | None
-    released: bool | None
+    held_to: str | None
     blurhash: str | None
     renditions: str | None
     blocked: str | None

@@ -66,7 +66,10 @@ profiles = Table(
     metadata,
     Column("profile_id", String(128), primary_key=True),
     Column("state", String(16), nullable=False),
+    # The band that counts: what was asserted last, or unknown since that has lapsed.
     Column("band", String(32), nullable=False),
+    # What the platform asserted last, which a lapse leaves as it is.
+    Column("asserted_band", String(32), nullable=False),
     Column("assurance", String(32), nullable=False),
     Column("region", String(32), nullable=False),
     Column("choice", String(32), nullable=False),
@@ -92,7 +95,10 @@ images = Table(
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("band", String(32), nullable=False),
-    Column("released", Boolean, nullable=False),
+    # The most protective band that the platform asserted since the upload; the band up to which the owner opened the
+    # picture, until a correction takes that back.
+    Column("ceiling_band", String(32), nullable=False),
+    Column("released_band", String(32)),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("ready_at", UtcDateTime),
     Column("crop", String(40)),

@@ -1,20 +1,33 @@
-"""What a platform says of a profile: its band, region and choice; and whether a report hides it."""
+"""What a platform says of a profile: its band, region and choice; and whether a report hides it.
+
+A picture is held to its **ceiling band**: nothing opens by the clock, nor by what the platform says, but by its owner's
+own word at the new age.
+
+::
+
+    upload       the band that was asserted last; unknown where nobody vouches for it
+    declaration  of a more protective band: the ceiling falls to it, and every release is taken back
+    release      the owner's word (``follow_band``): opens up to the band in force, and no further by a later birthday
+    lapse        protects while it lasts, and leaves the ceiling as it was
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight.errors import InvalidInput, NotFound
-from nightlight.flows.revoke import revoke
+from nightlight.flows.revoke import revoke, withdraw
+from nightlight.flows.withdrawn import Standing, withdrawn
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.profiles import Declaration, Profile
     from nightlight.clock import Clock
-    from nightlight.ids import ProfileId
+    from nightlight.ids import ImageId, ProfileId
+    from nightlight.policy.table import Table
 
 UNKNOWN_BAND = "unknown"
 UNVOUCHED = "none"
@@ -23,10 +36,12 @@ CLEAR = "clear"
 
 @dataclass(frozen=True, slots=True)
 class Declare:
-    """Writes what the platform asserts; ``words`` gives the vocabulary's closed lists."""
+    """Writes what the platform asserts; ``words`` gives the vocabulary's closed lists, ``tables`` what decides."""
 
     catalogue: Catalogue
     words: Callable[[], Mapping[str, tuple[str, ...]]]
+    tables: Callable[[], Sequence[Table]]
+    assertion_days: int
     clock: Clock
 
     def declare(
@@ -34,8 +49,8 @@ class Declare:
     ) -> tuple[Profile, bool, int]:
         """Write the declaration; return the profile, whether it is new, and the change's number.
 
-        ``follow_band`` is the owner's word that pictures uploaded under an earlier band may follow the
-        present one; without it they keep their ceiling. Raises InvalidInput for a word that is not known.
+        ``follow_band`` is the owner's word that pictures uploaded so far may follow the band that is in force now, and
+        none that comes after; without it they keep their ceiling. Raises InvalidInput for a word that is not known.
         """
         self._known("band", "subject_age", said.band)
         self._known("assurance", "assurance", said.assurance)
@@ -44,16 +59,30 @@ class Declare:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             before = tx.profiles.get(profile_id, lock=True)
+            held_to = tx.images.held_to(profile_id)
             new = tx.profiles.declare(profile_id, said, now)
-            if before is not None and not new and _changed(before, said):
-                revoke(tx, profile_id, now)
-            if follow_band:
-                tx.images.release(profile_id)
+            self._hold_to(tx, profile_id, said, before, follow_band=follow_band)
+            after = tx.profiles.get(profile_id)
+            if before is not None and after is not None and not new:
+                # The band that has lapsed may have given out URLs that still work.
+                bands = band_now(before, now, assertion_days=self.assertion_days), before.asserted_band
+                withdraw(tx, profile_id, taken_of(tx, self.tables(), before, bands, after, held_to), now)
             number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
-            profile = tx.profiles.get(profile_id)
-        if profile is None:  # pragma: no cover - written above, in the same transaction
+        if after is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
-        return profile, new, number
+        return after, new, number
+
+    def _hold_to(
+        self, tx: Transaction, profile_id: ProfileId, said: Declaration, before: Profile | None, *, follow_band: bool
+    ) -> None:
+        """Keep what a profile's pictures are held to true to what was said; see the top of this file."""
+        order = self.words()["subject_age"]
+        looser = order[order.index(said.band) + 1 :]
+        tx.images.lower_ceiling(profile_id, said.band, looser=looser)
+        if before is not None and before.asserted_band not in order[: order.index(said.band) + 1]:
+            tx.images.release(profile_id, None)
+        if follow_band and said.band != UNKNOWN_BAND and said.assurance != UNVOUCHED:
+            tx.images.release(profile_id, said.band)
 
     def hold(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
         """Set whether a report hides the profile's picture; return the change's number.
@@ -76,10 +105,26 @@ class Declare:
             raise InvalidInput(message, pointer=f"/{field}")
 
 
-def _changed(before: Profile, said: Declaration) -> bool:
-    """Say whether a declaration says something else than before: what was decided by that counts no more."""
-    words = ("band", "assurance", "region", "choice")
-    return any(getattr(before, word) != getattr(said, word) for word in words)
+def taken_of(
+    tx: Transaction,
+    tables: Sequence[Table],
+    before: Profile,
+    bands: Iterable[str],
+    after: Profile,
+    held_to: Mapping[ImageId, str],
+) -> dict[ImageId, frozenset[str]]:
+    """Return, for each image, the tiers that a change of its profile takes from somebody.
+
+    ``bands`` counted before, ``held_to`` is what its images were held to; ``after`` and the catalogue tell of now.
+    """
+    # Nobody vouches: unknown counts. A lapse is the sweep's, which says so by the band itself.
+    band = UNKNOWN_BAND if after.assurance == UNVOUCHED else after.band
+    taken = {}
+    for image_id, ceiling in tx.images.held_to(before.profile_id).items():
+        was = held_to.get(image_id, ceiling)
+        earlier = {Standing(one, before.region, before.choice, before.hold, was) for one in bands}
+        taken[image_id] = withdrawn(tables, earlier, Standing(band, after.region, after.choice, after.hold, ceiling))
+    return taken
 
 
 def band_now(profile: Profile, now: datetime, *, assertion_days: int) -> str:

@@ -33,7 +33,7 @@ from nightlight.errors import (
     PayloadTooLarge,
     ProfileNotDeclared,
 )
-from nightlight.flows.declare import band_now
+from nightlight.flows.declare import UNKNOWN_BAND, UNVOUCHED, band_now
 from nightlight.flows.erase import erase_later
 from nightlight.flows.messages import ask
 from nightlight.ids import ImageId, ProfileId, new_image_id, new_job_id, new_original_key
@@ -224,7 +224,7 @@ class Intake:
                 height=inspected.header.height,
                 crop=inspected.crop,
                 band=band_now(profile, now, assertion_days=self.limits.assertion_days),
-                released=False,
+                ceiling_band=profile.asserted_band if profile.assurance != UNVOUCHED else UNKNOWN_BAND,
                 created_at=now,
                 ready_at=None,
                 sealed_key=sealed_key,

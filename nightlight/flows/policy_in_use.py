@@ -66,6 +66,12 @@ class InUse:
         """Return the active table."""
         return self.compiled.table
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Return every table that decides for some profile: a candidate's too once it is staged."""
+        staged = (self.candidate.table,) if self.candidate is not None and self.permille else ()
+        return (self.table, *staged)
+
     def chosen(self, profile_id: str) -> bool:
         """Say whether the candidate decides for a profile."""
         if self.candidate is None or self.permille == 0:

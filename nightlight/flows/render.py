@@ -37,7 +37,6 @@ from nightlight.delivery.names import (
 from nightlight.errors import CredentialMissing, ImageRefused, ObjectMissing, StoreUnavailable
 from nightlight.flows.made import Pipeline, RenditionMade, Sign
 from nightlight.flows.restate import restate_later
-from nightlight.flows.revoke import rename_stale
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
 from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
@@ -235,7 +234,6 @@ class Render:
                         tx.images.set_state(current.image_id, images.SUPERSEDED, superseded_at=now)
                         restate_later(tx, current.image_id, now)
                     tx.profiles.set_current(profile.profile_id, found.image_id)
-                rename_stale(tx, profile.profile_id, profile.generation, now)  # revoked while it was made
                 tx.jobs.finish(lease, now)
                 tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
         if ending == "deleted":

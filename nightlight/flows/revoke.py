@@ -4,6 +4,8 @@
 
     revoke     in the transaction of the change itself: the profile's generation is raised, the names of its renditions
                are revoked, an event is written. New decisions give the placeholder until the next step is done
+    withdraw   the same for some tiers alone, those that a change takes from somebody (flows.withdrawn): all others
+               keep their names, so that nobody else sees that anything was changed
     refuse     every service refuses revoked names from its next look at them         (flows.watch)
     rename     a worker copies the current image's renditions to names of the new generation, deletes the old objects,
                and has the edge forget them
@@ -12,7 +14,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -39,18 +41,24 @@ _AGAIN = timedelta(seconds=60)
 
 def revoke(tx: Transaction, profile_id: ProfileId, now: datetime) -> None:
     """Make everything that was given out of a live profile count for nothing, in the caller's transaction."""
-    generation = tx.profiles.raise_generation(profile_id)
-    if generation is None:
+    if tx.profiles.raise_generation(profile_id) is None:
         return
-    rename_stale(tx, profile_id, generation, now)
+    _told(tx, profile_id, tx.revocations.add(profile_id, now), now)
+
+
+def withdraw(tx: Transaction, profile_id: ProfileId, tiers: Mapping[ImageId, Collection[str]], now: datetime) -> None:
+    """Revoke what was given out of these tiers of a live profile's images, in the caller's transaction."""
+    if not any(tiers.values()) or tx.profiles.raise_generation(profile_id) is None:
+        return
+    found = [tx.revocations.add(profile_id, now, image_id=image, tiers=of) for image, of in tiers.items() if of]
+    _told(tx, profile_id, [image_id for images_ in found for image_id in images_], now)
+
+
+def _told(tx: Transaction, profile_id: ProfileId, revoked: Iterable[ImageId], now: datetime) -> None:
+    for image_id in revoked:
+        _queue(tx, image_id, now)
     tx.events.add(profile_id, now)
     metrics.REVOCATIONS.inc()
-
-
-def rename_stale(tx: Transaction, profile_id: ProfileId, generation: int, now: datetime) -> None:
-    """Revoke what is named in an earlier generation, and ask for it to be named anew, in the caller's transaction."""
-    for image_id in tx.revocations.add(profile_id, now, before=generation):
-        _queue(tx, image_id, now)
 
 
 def _queue(tx: Transaction, image_id: ImageId, now: datetime) -> None:
@@ -107,7 +115,8 @@ class Rename:
             profile = tx.profiles.get(image.profile_id) if image else None
             if image is None or profile is None or image.state != images.READY:
                 return [], 0
-            rows = [row for row in tx.images.renditions(lease.image_id) if row.generation < profile.generation]
+            revoked = {name for name, _ in tx.revocations.of_image(lease.image_id)}
+            rows = [row for row in tx.images.renditions(lease.image_id) if row.name in revoked]
             fresh = [self._named(row, profile.generation, lease.image_id) for row in rows]
             tx.jobs.plan(lease, [_key(row) for row in fresh])
         return rows, profile.generation
@@ -134,8 +143,10 @@ class Rename:
         return fresh
 
     def _switch(self, lease: jobs.Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:
-        """Let decisions show the new names, unless the image was deleted or revoked again meanwhile."""
-        now = self.work.clock()
+        """Let decisions show the new names, unless the image was deleted meanwhile.
+
+        Nobody was given them yet, so what was revoked again meanwhile needs no others.
+        """
         with self.work.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id, lock=True) if image else None
@@ -146,7 +157,6 @@ class Rename:
                 return "deleted"
             for old, fresh in copied:
                 tx.images.rename(old.name, fresh.name, fresh.generation)
-            rename_stale(tx, image.profile_id, profile.generation, now)  # revoked again meanwhile
         return "renamed"
 
     def _clear(self, lease: jobs.Lease) -> None:

@@ -13,7 +13,7 @@ once. The buckets' lifecycle rules know no ages and are only the net under this.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,10 +22,10 @@ from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.errors import NotFound
-from nightlight.flows.declare import UNKNOWN_BAND
+from nightlight.flows.declare import UNKNOWN_BAND, taken_of
 from nightlight.flows.messages import ask
 from nightlight.flows.restate import STATES, restate_later
-from nightlight.flows.revoke import revoke
+from nightlight.flows.revoke import withdraw
 from nightlight.flows.work import Work
 from nightlight.ids import ImageId, new_job_id
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.flows.erase import Delete
     from nightlight.policy.retention import RetentionTable
+    from nightlight.policy.table import Table
 
 _BATCH = 100
 _BAND = "subject_age"
@@ -48,6 +49,7 @@ class Sweep:
     work: Work
     delete: Delete
     retention: Callable[[], RetentionTable]
+    tables: Callable[[], Sequence[Table]]
     assertion_days: int
 
     def begin(self, *, actor: str) -> str:
@@ -113,7 +115,11 @@ class Sweep:
         with self.work.catalogue.transaction() as tx:
             found = tx.profiles.lapse(before, UNKNOWN_BAND, limit=_BATCH)
             for profile_id in found:
-                revoke(tx, profile_id, now)
+                profile = tx.profiles.get(profile_id)
+                if profile is not None:
+                    held_to = tx.images.held_to(profile_id)
+                    bands = (profile.asserted_band,)
+                    withdraw(tx, profile_id, taken_of(tx, self.tables(), profile, bands, profile, held_to), now)
             if found:
                 tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(found)})
         return len(found)

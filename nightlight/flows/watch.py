@@ -194,7 +194,7 @@ def _view(one: Seen, kept_s: int) -> View:
         region=intern(one.region),
         choice=intern(one.choice),
         hold=intern(one.hold),
-        held_to=None if one.released or one.image_band is None else intern(one.image_band),
+        held_to=None if one.held_to is None else intern(one.held_to),
         image_id=one.image_id,
         blurhash=one.blurhash,
         canary=bool(one.canary),

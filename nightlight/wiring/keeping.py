@@ -164,7 +164,8 @@ def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
 def sweep_with(settings: Settings, work: Work, policy: PolicyInUse) -> Sweep:
     """Return the sweep, with these parts."""
     delete = Delete(work.catalogue, work.clock)
-    return Sweep(work, delete, lambda: policy.current().compiled.retention, settings.intake.assertion_days)
+    days = settings.intake.assertion_days
+    return Sweep(work, delete, lambda: policy.current().compiled.retention, lambda: policy.current().tables, days)
 
 
 @contextmanager

@@ -138,7 +138,13 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             audience=auth.audience,
             leeway_s=auth.leeway_s,
         ),
-        declare=Declare(catalogue, lambda: words(policy), clock),
+        declare=Declare(
+            catalogue,
+            lambda: words(policy),
+            lambda: policy.current().tables,
+            settings.intake.assertion_days,
+            clock,
+        ),
         intake=Intake(
             catalogue,
             originals,

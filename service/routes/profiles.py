@@ -52,7 +52,9 @@ class ProfileBody(BaseModel):
     choice: Word = Field(default="connections", description="The owner's setting: hidden, connections or everyone.")
     earlier_pictures: Literal["keep_ceiling", "follow_band"] = Field(
         default="keep_ceiling",
-        description="`follow_band`: the owner says that pictures uploaded under an earlier band may follow this one.",
+        description="`follow_band`: the owner says that pictures uploaded so far may be shown as this band allows. "
+        "It opens up to the band that is in force now: say it again at the next. "
+        "A correction to a younger band takes it back.",
     )
 
 
@@ -115,8 +117,8 @@ def delete(request: Request, profile_id: ProfileIdPath) -> Response:
 def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
     """Make every URL that was given out of a profile's pictures count for nothing: somebody is no connection any more.
 
-    Blocks, reports, deletions and declarations that say something else do this by themselves. Decisions give the
-    placeholder until the pictures have new names, some tenths of a second.
+    Blocks, reports and deletions do this by themselves; declarations do it for what they take from somebody. Decisions
+    give the placeholder until the pictures have new names, some tenths of a second.
     """
     house: ServiceHouse = request.app.state.house
     return changed(house.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))

@@ -128,10 +128,11 @@ def uploaded(catalogue, pair, name):
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
             profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="connections",
-            hold="clear", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, created_at=now))  # fmt: skip
+            hold="clear", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, asserted_band="adult",
+            created_at=now))  # fmt: skip
         tx.connection.execute(insert(images).values(
             image_id=image_id, profile_id=name, sequence=1, state="ready", original_key=original, original_bytes=1,
-            format="jpeg", width=1, height=1, band="adult", released=False, created_at=now))  # fmt: skip
+            format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=now))  # fmt: skip
         tx.images.add_renditions(
             image_id, [RenditionRow(names[tier], tier, 0, "r", "webp", 1, 1, 1, "0" * 64) for tier in TIERS], now
         )

@@ -39,12 +39,13 @@ def crowd(stack, pool, bands, tier="tiny"):
             )
             rows[profiles].append({
                 "profile_id": profile_id, "state": "live", "band": bands[number], "assurance": "verified", "region": "eu",
+                "asserted_band": bands[number],
                 "choice": "connections", "hold": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
                 "current_image_id": image_id, "created_at": now})  # fmt: skip
             rows[images].append({
                 "image_id": image_id, "profile_id": profile_id, "sequence": 1, "state": "ready", "created_at": now,
                 "original_key": f"o/{image_id}", "original_bytes": 1, "format": "png", "width": 640, "height": 640,
-                "band": bands[number], "released": False, "ready_at": now, "blurhash": blurhash})  # fmt: skip
+                "band": bands[number], "ceiling_band": bands[number], "ready_at": now, "blurhash": blurhash})  # fmt: skip
             rows[renditions].append({
                 "name": name, "image_id": image_id, "tier": tier, "generation": 0, "recipe": "r", "format": "webp",
                 "bytes": len(data), "width": 96, "height": 96, "sha256": digest, "face_px": 5, "variant": 0,

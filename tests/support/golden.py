@@ -19,7 +19,7 @@ from sqlalchemy import insert
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import blocks, images, profiles, renditions
+from nightlight.catalogue.tables import blocks, images, profiles, renditions, revocations
 from nightlight.cli import keys
 from nightlight.cli.embedded import free_port
 from nightlight.client import NightlightClient
@@ -44,7 +44,7 @@ NAME_KEY = base64.b64encode(bytes(range(50, 90))).decode()
 TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
 PROFILE = {
     "state": "live", "band": "age_13_15", "assurance": "verified", "region": "eu", "choice": "connections",
-    "hold": "clear", "generation": 3, "uploads": 1, "image_band": "age_13_15", "released": False, "days": 1,
+    "hold": "clear", "generation": 3, "uploads": 1, "image_band": "age_13_15", "released_band": None, "days": 1,
 }  # fmt: skip
 # What each profile differs in.
 PEOPLE = {
@@ -54,14 +54,14 @@ PEOPLE = {
     "grown": {"band": "adult", "image_band": "adult"},
     "grown-public": {"band": "adult", "image_band": "adult", "choice": "everyone"},
     "grown-since": {"band": "adult"},
-    "grown-since-released": {"band": "adult", "released": True},
+    "grown-since-released": {"band": "adult", "released_band": "adult"},
     "hidden": {"choice": "hidden"},
     "reported": {"hold": "reported"},
     "lapsed": {"band": "adult", "image_band": "adult", "days": 31},
     "nobody-vouches": {"band": "adult", "image_band": "adult", "assurance": "none"},
     "californian": {"region": "us_ca"},
     "no-picture": {"picture": False},
-    "being-renamed": {"stale": True},
+    "being-renamed": {"revoked": True},
     "blocks-the-viewer": {"blocks": [VIEWER]},
     "blocks-another": {"blocks": ["viewer-2"]},
     "two-variants": {"variants": 2},
@@ -101,13 +101,13 @@ def requests():
 
 def fill(catalogue):
     now = datetime.fromtimestamp(NOW, UTC)
-    rows = {table: [] for table in (profiles, images, renditions, blocks)}
+    rows = {table: [] for table in (profiles, images, renditions, revocations, blocks)}
     for number, (profile_id, own) in enumerate(PEOPLE.items()):
         said, image_id = {**PROFILE, **own}, f"{number:032x}"
         picture = said.get("picture", True)
         rows[profiles].append(
             {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "hold", "generation", "uploads")}
-            | {"profile_id": profile_id, "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
+            | {"profile_id": profile_id, "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
                "current_image_id": image_id if picture else None}
         )  # fmt: skip
         for viewer_id in said.get("blocks", ()):
@@ -117,18 +117,20 @@ def fill(catalogue):
         rows[images].append(
             {"image_id": image_id, "profile_id": profile_id, "sequence": 1, "state": "ready", "original_key": f"o/{number}",
              "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": said["image_band"],
-             "released": said["released"], "created_at": now, "ready_at": now, "blurhash": "L" * 36}
+             "ceiling_band": said["image_band"], "released_band": said["released_band"], "created_at": now, "ready_at": now, "blurhash": "L" * 36}
         )  # fmt: skip
         for at, (tier, (edge, face)) in enumerate(TIERS.items()):
             for variant in range(said.get("variants", 1)):
                 letters = "abcdefghijklmnopqrstuvwxyz234567"
                 name = (letters[number] + letters[at] + letters[variant]).ljust(32, "q")
                 rows[renditions].append(
-                    {"name": name, "image_id": image_id, "tier": tier, "generation": 2 if said.get("stale") else 3,
+                    {"name": name, "image_id": image_id, "tier": tier, "generation": 3,
                      "recipe": "r", "format": "webp", "bytes": 6000, "width": edge + said.get("edge", 0), "height": edge,
                      "sha256": "0" * 64, "face_px": None if face is None else face + said.get("face", 0),
                      "variant": variant, "created_at": now}
                 )  # fmt: skip
+                if said.get("revoked"):
+                    rows[revocations].append({"name": name, "format": "webp", "image_id": image_id, "created_at": now})
     with catalogue.transaction() as tx:
         for table, values in rows.items():
             tx.connection.execute(insert(table), values)

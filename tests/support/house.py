@@ -83,7 +83,7 @@ class House:
         settings = IntakeSettings()
         words = {**self.table.attributes, "assurance": ("none", "verified")}
         work = Work(self.catalogue, self.limits, self.clock)
-        self.declare = Declare(self.catalogue, lambda: words, self.clock)
+        self.declare = Declare(self.catalogue, lambda: words, lambda: (self.table,), 30, self.clock)
         self.intake = Intake(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
         self.delete = Delete(self.catalogue, self.clock)
         self.render = Render(

@@ -1545,7 +1545,7 @@ export interface components {
             choice?: string;
             /**
              * Earlier Pictures
-             * @description `follow_band`: the owner says that pictures uploaded under an earlier band may follow this one.
+             * @description `follow_band`: the owner says that pictures uploaded so far may be shown as this band allows. It opens up to the band that is in force now: say it again at the next. A correction to a younger band takes it back.
              * @default keep_ceiling
              * @enum {string}
              */

@@ -43,7 +43,7 @@ def add_image(catalogue, profile_id, state=images.PENDING):
     with catalogue.transaction() as tx:
         sequence = tx.profiles.next_upload(profile_id)
         tx.images.add(
-            Image(image_id, profile_id, sequence, state, None, new_original_key(), 10, "jpeg", 4, 3, "age_13_15", False, NOW, None)
+            Image(image_id, profile_id, sequence, state, None, new_original_key(), 10, "jpeg", 4, 3, "age_13_15", "age_13_15", NOW, None)
         )  # fmt: skip
     return image_id
 
@@ -127,16 +127,17 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         for tier, face in (("tiny", 5), ("full", None))
         for variant in (1, 0)
     ]
-    stale = RenditionRow(f"low-{ready}", "low", 1, "r", "webp", 5, 2, 3, "0" * 64)
+    revoked = RenditionRow(f"low-{ready}", "low", 1, "r", "webp", 5, 2, 3, "0" * 64)
     with catalogue.transaction() as tx:
-        tx.images.add_renditions(ready, [*rows, stale], NOW)
+        tx.images.add_renditions(ready, [*rows, revoked], NOW)
+        tx.revocations.add(profile_id, NOW, image_id=ready, tiers={"low"})
         tx.profiles.set_current(profile_id, pending)
         assert shown(tx, profile_id)[0].image_id is None
         tx.profiles.set_current(profile_id, ready)
         assert shown(tx, profile_id)[0].image_id is None
         tx.images.set_state(ready, images.READY, ready_at=NOW)
         (one,) = shown(tx, profile_id, "nobody")
-    assert (one.image_id, one.image_band, one.released, one.canary) == (ready, "age_13_15", False, False)
+    assert (one.image_id, one.held_to, one.canary) == (ready, "age_13_15", False)
     assert one.asserted_at == int(NOW.timestamp())
     assert one.offered() == [
         (variant, tier, "webp", 3, face, f"{tier}-{ready}-{variant}")

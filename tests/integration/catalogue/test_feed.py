@@ -23,11 +23,11 @@ def begun(catalogue, profile_id="p"):
     """A profile with an image and a rendition, written by hand."""
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
-            profile_id=profile_id, state="live", band="adult", assurance="verified", region="eu", choice="connections",
+            profile_id=profile_id, state="live", band="adult", asserted_band="adult", assurance="verified", region="eu", choice="connections",
             hold="clear", asserted_at=START, generation=0, uploads=0, created_at=START))  # fmt: skip
         tx.connection.execute(insert(images).values(
             image_id=profile_id * 32, profile_id=profile_id, sequence=1, state="ready", original_key=profile_id,
-            original_bytes=1, format="jpeg", width=1, height=1, band="adult", released=False, created_at=START))  # fmt: skip
+            original_bytes=1, format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=START))  # fmt: skip
         tx.connection.execute(insert(renditions).values(
             name=profile_id * 32, image_id=profile_id * 32, tier="tiny", generation=0, recipe="r", format="webp", bytes=1,
             width=1, height=1, sha256="0" * 64, variant=0, created_at=START))  # fmt: skip
@@ -39,7 +39,8 @@ CHANGES = {
     "a generation": lambda tx: tx.profiles.raise_generation("p"),
     "a deletion": lambda tx: tx.profiles.delete("p"),
     "another picture": lambda tx: tx.profiles.set_current("p", "p" * 32),
-    "a release": lambda tx: tx.images.release("p"),
+    "a release": lambda tx: tx.images.release("p", "adult"),
+    "a lower ceiling": lambda tx: tx.images.lower_ceiling("p", "age_13_15", looser=("age_16_17", "adult")),
     "a state": lambda tx: tx.images.set_state("p" * 32, "deleted"),
     "another name": lambda tx: tx.images.rename("p" * 32, "q" * 32, 1),
     "no renditions": lambda tx: tx.connection.execute(delete(renditions)),

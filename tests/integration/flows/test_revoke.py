@@ -109,18 +109,30 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house,
 
 def test_what_is_said_again_revokes_nothing_and_what_is_said_anew_does(house, shown):
     profile_id, image_id = shown
-    old = names(house, image_id)
     said = Declaration("age_13_15", "verified", "eu", "connections")
     house.declare.declare(profile_id, said, follow_band=False, actor="t")
     assert deliver(house) == []
-    for change in ({"choice": "hidden"}, {"band": "under_13"}, {"region": "uk"}, {"assurance": "none"}):
+    for change, lost in (
+        ({"choice": "hidden"}, {"tiny", "low", "medium"}),  # from outsiders and connections
+        ({"region": "us_vt"}, {"tiny"}),  # from adults who are no connections
+        ({"region": "uk"}, set()),
+        ({"assurance": "none"}, set()),
+        ({"region": "au"}, {"tiny", "low", "medium"}),
+        ({"band": "under_13"}, {"low", "medium"}),  # from connections; the outsiders' own stays
+    ):
+        before = by_tier(house, image_id)
         house.declare.declare(profile_id, Declaration(**{**asdict_of(said), **change}), follow_band=False, actor="t")
-        assert deliver(house) == ["renamed"]
-        assert names(house, image_id).isdisjoint(old)
-        old |= names(house, image_id)
-        house.declare.declare(profile_id, said, follow_band=False, actor="t")
-        assert deliver(house) == ["renamed"]
-        old |= names(house, image_id)
+        assert deliver(house) == ["renamed"] * bool(lost)
+        after = by_tier(house, image_id)
+        assert {tier for tier in before if before[tier] != after[tier]} == lost, change
+        house.declare.declare(profile_id, said, follow_band=False, actor="t")  # it opens again: nothing is taken
+        assert deliver(house) == []
+        assert by_tier(house, image_id) == after
+
+
+def by_tier(house, image_id):
+    with house.catalogue.reading() as tx:
+        return {row.tier: row.name for row in tx.images.renditions(image_id)}
 
 
 def asdict_of(said):

@@ -43,10 +43,11 @@ def published(catalogue, request):
             run = tx.connection.execute
             run(insert(profiles).values(
                 profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="everyone",
-                hold="clear", asserted_at=NOW, generation=1, uploads=1, created_at=NOW))  # fmt: skip
+                hold="clear", asserted_at=NOW, generation=1, uploads=1, asserted_band="adult",
+            created_at=NOW))  # fmt: skip
             run(insert(images).values(
                 image_id=name, profile_id=name, sequence=1, state="ready", original_key=name, original_bytes=1,
-                format="jpeg", width=1, height=1, band="adult", released=False, created_at=NOW))  # fmt: skip
+                format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=NOW))  # fmt: skip
             run(insert(renditions).values(
                 name=name, image_id=name, tier="full", generation=1, recipe="r", format="webp", bytes=1, width=1,
                 height=1, sha256="", created_at=NOW, **{"variant": 0, **mark}))  # fmt: skip

@@ -1,0 +1,209 @@
+"""What a change of age does to pictures that are there: nothing opens without its owner, and no outsider sees it."""
+
+import itertools
+from types import SimpleNamespace
+
+import pytest
+
+from nightlight.catalogue.profiles import Declaration
+from nightlight.delivery.decision import offered, weigh
+from nightlight.delivery.names import Names
+from nightlight.delivery.purge import Purge
+from nightlight.delivery.views import Views
+from nightlight.flows.erase import Delete
+from nightlight.flows.revoke import Rename
+from nightlight.flows.sweep import Sweep
+from nightlight.flows.watch import Watch
+from nightlight.flows.work import Work
+
+pytestmark = pytest.mark.integration
+ADULT, OLDER, YOUNGER, CHILD, UNKNOWN = "adult", "age_16_17", "age_13_15", "under_13", "unknown"
+BANDS = (UNKNOWN, CHILD, YOUNGER, OLDER, ADULT)
+UPLOAD, LAPSE, SWEEP = "upload", "lapse", "sweep"
+OPEN, PROTECTED, LEAST = ("full", "medium"), ("medium", "tiny"), ("tiny", "tiny")
+
+
+def released(band, assurance="verified"):
+    return band, assurance, True
+
+
+def unvouched(band):
+    return band, "none", False
+
+
+@pytest.fixture(autouse=True)
+def rendered_once(house):
+    """What is in the pictures does not matter here: all uploads get the renditions of the first."""
+    drawing = house.draw
+
+    def draw(*asked):
+        if not _RENDITIONS:
+            _RENDITIONS.append(drawing(*asked))
+        return _RENDITIONS[0]
+
+    house.draw = draw
+
+
+_RENDITIONS = []
+
+
+@pytest.fixture
+def person(house, request):
+    """A profile whose owner chose to be public, where ages alone decide, and what is done to it."""
+    return Person(house, f"a-{abs(hash(request.node.nodeid)) % 10**12}")
+
+
+class Person:
+    def __init__(self, house, name, choice="everyone"):
+        self.house, self.name, self.choice, self.image = house, name, choice, None
+        work = Work(house.catalogue, house.limits, house.clock)
+        nothing = SimpleNamespace(space=SimpleNamespace(attributes={}))
+        tables = lambda: (house.table,)  # noqa: E731
+        self.sweep = Sweep(work, Delete(house.catalogue, house.clock), lambda: nothing, tables, 30)
+        self.rename = Rename(work, house.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
+        self.watch = Watch(house.catalogue, Views(most=100, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1)
+
+    def do(self, step):
+        if step == UPLOAD:
+            self.image = self.house.upload(self.name).image_id
+            self.deliver()
+        elif step == LAPSE:
+            self.house.clock.forward(days=31)
+        elif step == SWEEP:
+            self.sweep._lapse()
+        else:
+            band, assurance, follow = step if isinstance(step, tuple) else (step, "verified", False)
+            said = Declaration(band, assurance, "eu", self.choice)
+            self.house.declare.declare(self.name, said, follow_band=follow, actor="t")
+
+    def deliver(self):
+        self.house.relay.run_once()
+        sent, self.house.sent[:] = list(self.house.sent), []
+        run = {"nightlight.render": self.house.render.run, "nightlight.rename": self.rename.run}
+        return [run[task](job_id, redelivered=False) for task, job_id in sent if task in run]
+
+    def given(self, relation, viewer="peer", context="profile"):
+        """The tier that a viewer is given, and the paths of its renditions that are offered."""
+        (view,) = self.watch.read([self.name])
+        rules = SimpleNamespace(table=self.house.table, table_for=lambda _: self.house.table)
+        weighed = weigh(rules, (viewer, context, relation), view, int(self.house.clock().timestamp()))
+        paths = [one.path for one in offered(view, weighed.outcome.tier, weighed.tier)]
+        return weighed.outcome.tier, paths
+
+    def seen(self):
+        return self.given("connection")[0], self.given("stranger")[0]
+
+
+HISTORIES = {
+    "an adult, corrected to a minor, then an adult": ([ADULT, UPLOAD, YOUNGER, ADULT], PROTECTED),
+    "the same, and the owner's word": ([ADULT, UPLOAD, YOUNGER, ADULT, released(ADULT)], OPEN),
+    "corrected before it was rendered": ([ADULT, UPLOAD, CHILD, ADULT], LEAST),
+    "a release before the birthday": ([OLDER, UPLOAD, released(OLDER), ADULT], PROTECTED),
+    "a release on the birthday": ([OLDER, UPLOAD, released(ADULT)], OPEN),
+    "a release at the birthday, said again without it": ([OLDER, UPLOAD, released(ADULT), ADULT, ADULT], OPEN),
+    "a release that a correction takes back": ([OLDER, UPLOAD, released(ADULT), OLDER, ADULT], PROTECTED),
+    "one taken back, to the youngest of before": ([CHILD, UPLOAD, released(ADULT), OLDER, ADULT], LEAST),
+    "one of another step taken back": ([CHILD, UPLOAD, released(OLDER), released(ADULT), OLDER], LEAST),
+    "a release step by step": ([CHILD, UPLOAD, released(YOUNGER), OLDER, released(ADULT)], OPEN),
+    "one at a step counts up to it": ([CHILD, UPLOAD, released(YOUNGER), ADULT], PROTECTED),
+    "a correction and a release in one": ([ADULT, UPLOAD, released(YOUNGER), ADULT], PROTECTED),
+    "a release that nobody vouches for": ([OLDER, UPLOAD, released(ADULT, "none"), ADULT], PROTECTED),
+    "a release at an unknown age": ([OLDER, UPLOAD, released(UNKNOWN), ADULT], PROTECTED),
+    "a lapse": ([ADULT, UPLOAD, LAPSE, ADULT], OPEN),
+    "a lapse, while it lasts": ([ADULT, UPLOAD, LAPSE], PROTECTED),
+    "a lapse that was swept": ([ADULT, UPLOAD, LAPSE, SWEEP, ADULT], OPEN),
+    "a lapse of a minor, then an adult": ([OLDER, UPLOAD, LAPSE, SWEEP, ADULT], PROTECTED),
+    "a lapse after a release": ([OLDER, UPLOAD, released(ADULT), LAPSE, SWEEP, ADULT], OPEN),
+    "a correction after a lapse": ([ADULT, UPLOAD, LAPSE, SWEEP, YOUNGER, ADULT], PROTECTED),
+    "a correction after a release and a lapse": (
+        [OLDER, UPLOAD, released(ADULT), LAPSE, SWEEP, OLDER, ADULT],
+        PROTECTED,
+    ),
+    "an upload during a lapse": ([ADULT, LAPSE, SWEEP, UPLOAD, ADULT], OPEN),
+    "an upload during a minor's lapse": ([OLDER, LAPSE, SWEEP, UPLOAD, ADULT], PROTECTED),
+    "an upload that nobody vouches for": ([unvouched(ADULT), UPLOAD, ADULT], PROTECTED),
+    "nobody vouches for a while": ([ADULT, UPLOAD, unvouched(ADULT), ADULT], OPEN),
+    "a correction that nobody vouches for": ([ADULT, UPLOAD, unvouched(YOUNGER), ADULT], PROTECTED),
+    "asserted to be unknown": ([ADULT, UPLOAD, UNKNOWN, ADULT], PROTECTED),
+    "a picture from after the correction": ([ADULT, YOUNGER, ADULT, UPLOAD], OPEN),
+    "growing up without a word": ([CHILD, UPLOAD, YOUNGER, OLDER, ADULT], LEAST),
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_nothing_opens_but_by_its_owners_word_at_the_new_age(person, history):
+    steps, wanted = HISTORIES[history]
+    for step in steps:
+        person.do(step)
+    assert person.seen() == wanted
+
+
+def test_a_correction_counts_for_what_is_being_received_or_rendered(person):
+    person.do(ADULT)
+    person.house.upload(person.name)  # accepted, and not yet rendered
+    drawing = person.house.draw
+
+    def corrected_meanwhile(*asked):
+        person.do(YOUNGER)
+        return drawing(*asked)
+
+    person.house.draw = corrected_meanwhile
+    assert person.deliver() == ["ready"]
+    person.house.draw = drawing
+    person.do(ADULT)
+    assert person.seen() == PROTECTED
+
+
+def test_a_band_that_the_vocabulary_lost_shows_nothing(person, monkeypatch):
+    person.do(OLDER)
+    person.do(UPLOAD)
+    with person.house.catalogue.transaction() as tx:
+        tx.images.lower_ceiling(person.name, "age_17", looser=(OLDER,))
+    person.do(ADULT)
+    assert person.seen() == ("none", "none")
+
+
+@pytest.mark.parametrize(("first", "then"), list(itertools.permutations(BANDS, 2)))
+def test_no_change_of_age_is_seen_by_an_outsider_whose_picture_stays_what_it_was(house, first, then, request):
+    person = Person(house, f"o-{abs(hash(request.node.nodeid)) % 10**12}", choice="connections")
+    watched = list(itertools.product(("stranger", "mutual"), ("peer", "adult", "unverified"), ("profile", "list")))
+    for step in (first, UPLOAD):
+        person.do(step)
+    before = [person.given(*viewer) for viewer in watched]
+    assert {(tier, len(paths)) for tier, paths in before} == {("tiny", 1)}
+    # Corrected, asserted again, lapsed, swept, released: there is no moment at which it is another, or none.
+    for step in (then, then, first, released(then), LAPSE, SWEEP, then, unvouched(then), then):
+        person.do(step)
+        assert [person.given(*viewer) for viewer in watched] == before, step
+        person.deliver()
+        assert [person.given(*viewer) for viewer in watched] == before, step
+
+
+def test_what_is_taken_from_connections_gets_another_name_and_is_not_shown_before(person):
+    person.do(released(ADULT))
+    person.do(UPLOAD)
+    tier, (full,) = person.given("connection")
+    assert tier == "full"
+    public = person.given("stranger")
+    assert public[0] == "medium"
+    person.do(OLDER)
+    assert person.given("connection")[0] == "medium"
+    assert person.given("self") == ("full", [])  # the owner waits for the new name
+    assert person.deliver() == ["renamed"]
+    assert person.given("self")[1] != [full]
+    assert len(person.given("self")[1]) == 1
+    assert person.given("connection")[1] != public[1]  # strangers may not keep it
+    assert person.given("stranger")[0] == "tiny"
+
+
+def test_a_lapse_takes_what_an_adult_s_connections_had_and_nothing_else(house, request):
+    person = Person(house, f"l-{abs(hash(request.node.nodeid)) % 10**12}", choice="connections")
+    for step in (ADULT, UPLOAD):
+        person.do(step)
+    before = {relation: person.given(relation) for relation in ("self", "stranger")}
+    for step in (LAPSE, SWEEP):
+        person.do(step)
+    assert person.deliver() == ["renamed"]
+    assert person.given("stranger") == before["stranger"]
+    assert person.given("self")[1] != before["self"][1]
+    assert person.given("connection")[0] == "medium"
