@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import settings
 
+from nightlight.client import asking
 from nightlight.imaging.cage import Cage
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.hidden import HiddenMark
@@ -11,12 +13,16 @@ from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
 from nightlight.imaging.recipe import recipes
 from nightlight.policy.compile import compile_folder
+from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).parents[1]
 
 # A slow machine is no failure: no timing decides a test.
 settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")
+# Nor do the five seconds that httpx waits where a test says nothing, or the ten of our own clients.
+for patience in (httpx._config.DEFAULT_TIMEOUT_CONFIG, asking.TIMEOUT):
+    patience.connect = patience.read = patience.write = patience.pool = HANG_S
 
 
 @pytest.fixture(scope="session")

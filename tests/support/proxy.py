@@ -4,6 +4,8 @@ import contextlib
 import socket
 import threading
 
+from tests.support.waiting import HANG_S
+
 
 class Proxy:
     def __init__(self, host, port):
@@ -43,7 +45,7 @@ class Proxy:
                 client.close()
                 continue
             try:
-                server = socket.create_connection(self._target, timeout=5)
+                server = socket.create_connection(self._target, timeout=HANG_S)
             except OSError:
                 client.close()
                 continue

@@ -1,0 +1,87 @@
+"""Renders that stop in their middle until a test says so, so that nothing is decided by who is faster.
+
+For stacks whose worker is ``held_worker``: the picture of ``picture()`` stops the decoder that meets it.
+"""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from tests.support import pictures
+from tests.support.held_decoder import HELD
+from tests.support.waiting import eventually
+
+PROC = Path("/proc")
+
+
+def picture():
+    """A picture at which the decoder waits."""
+    return pictures.jpeg(*HELD)
+
+
+def hold(stack, client, profile_id):
+    """Upload a picture and return its image once a decoder holds it: its render has begun, and cannot end by itself."""
+    image = client.upload(profile_id, picture())
+    eventually(lambda: decoders(stack))
+    return image
+
+
+def let_go(stack):
+    """Let the picture go on that is held, or is about to be."""
+    for decoder in eventually(lambda: decoders(stack)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(decoder, signal.SIGUSR1)
+
+
+def kill(pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def decoders(stack):
+    """The decoders that have a picture before them."""
+    return [decoder for decoder, _ in _at_work(stack)]
+
+
+def holders(stack):
+    """The worker's children whose decoders have a picture before them."""
+    return {child for _, child in _at_work(stack)}
+
+
+def _at_work(stack):
+    """(decoder, child): a decoder with a picture before it is the child of a helper of a child of the worker."""
+    parents, worker = living(), stack.children["worker"].pid
+    chains = ((pid, parents.get(parents.get(pid))) for pid in parents)
+    return [(pid, child) for pid, child in chains if parents.get(child) == worker and _has_upload(pid)]
+
+
+def children(stack):
+    """The worker's own children, which do its tasks."""
+    mine = [pid for pid, parent in living().items() if parent == stack.children["worker"].pid]
+    return {pid for pid in mine if "spawn_main" in _read(pid, "cmdline")}
+
+
+def living():
+    """Every process that lives, with its parent."""
+    found = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                if fields[0] != "Z":  # it was killed, and its parent has not looked yet
+                    found[int(entry.name)] = int(fields[1])
+    return found
+
+
+def _has_upload(pid):
+    """A decoder maps the upload when it is given one."""
+    return "memfd:nightlight-upload" in _read(pid, "maps")
+
+
+def _read(pid, name):
+    try:
+        return (PROC / str(pid) / name).read_text()
+    except OSError:
+        return ""
