@@ -5,7 +5,7 @@ import pytest
 from hypothesis import settings
 
 from nightlight.client import asking
-from nightlight.imaging.cage import Cage
+from nightlight.imaging.cage import Cage, CageLimits
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.hidden import HiddenMark
 from nightlight.imaging.mark import Design
@@ -48,7 +48,7 @@ def caps():
 @pytest.fixture(scope="session")
 def cage():
     """The real cage; a test that has it killed gets, and leaves behind, a fresh helper."""
-    with Cage() as made:
+    with Cage(CageLimits(wall_s=HANG_S, start_s=HANG_S)) as made:
         yield made
 
 

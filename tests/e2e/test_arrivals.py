@@ -42,7 +42,7 @@ def stack(avatars, tmp_path_factory):
 def told(stack, avatars):
     """The real server is told to push to us; the token is in the address, as the password."""
     name, s3 = avatars
-    token = keys.token(stack.folder, scopes=["arrive"], subject="s3", hours=1)
+    token = keys.token(stack.folder, scopes=["arrive"], subject="s3", hours=12)
     key, secret = identity(S3_OWNER)
     session = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="default")
     sns = session.client("sns", endpoint_url=needed(S3), config=Config(signature_version="s3"))

@@ -8,6 +8,7 @@ import pytest
 from nightlight.cli import keys
 from nightlight.client import AsyncNightlightClient, Problem
 from tests.support import pictures
+from tests.support.waiting import HANG_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -18,11 +19,11 @@ def test_from_declaration_to_picture_to_block_to_deletion(stack):
 
     async def life():
         async with AsyncNightlightClient(
-            stack.url, token=token, relation_keys=relation_keys, viewer_id="pal"
+            stack.url, token=token, relation_keys=relation_keys, viewer_id="pal", budget_s=HANG_S
         ) as client:
             await client.declare("async", band="age_16_17", assurance="verified", region="eu")
             image = await client.upload("async", pictures.jpeg(400, 400), idempotency_key="async-1")
-            for _ in range(400):
+            for _ in range(int(HANG_S / 0.05)):
                 if (image := await client.image(image.image_id)).state != "pending":
                     break
                 await asyncio.sleep(0.05)

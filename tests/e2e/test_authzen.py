@@ -25,7 +25,7 @@ def ready(client):
 
 @pytest.fixture(scope="module")
 def ask(stack):
-    token = keys.token(stack.folder, scopes=["decide"], subject="gateway", hours=1)
+    token = keys.token(stack.folder, scopes=["decide"], subject="gateway", hours=12)
 
     def post(body, path="evaluations"):
         return httpx.post(f"{stack.url}/access/v1/{path}", json=body, headers={"Authorization": f"Bearer {token}"})

@@ -7,7 +7,8 @@ import pytest
 
 from nightlight.client import Problem
 from tests.support import pictures
-from tests.support.waiting import eventually, in_the_middle_of_a_render
+from tests.support.objects import stored_keys
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -112,31 +113,6 @@ def test_ten_at_once_with_one_key_make_one_image(client):
     assert len(set(found)) == 1
 
 
-def test_before_an_image_is_ready_everybody_gets_the_placeholder(stack, client):
-    profile_id = declare(client, "not-ready")
-    seen_early = []
-
-    def look(_image):
-        seen_early.append(client.decide("peer", "profile", [(profile_id, "self")])[0].url)
-
-    image = in_the_middle_of_a_render(stack, client, profile_id, pictures.slow_webp(), look)
-    assert seen_early[-1] == placeholder_url(client)
-    assert client.wait(image.image_id).state == "ready"
-    assert seen(client, profile_id).size == (1024, 1024)
-
-
-def test_a_second_upload_during_the_first_ones_rendering_wins(client):
-    profile_id = declare(client, "second")
-    slow = client.upload(profile_id, pictures.slow_webp())
-    quick = client.upload(profile_id, pictures.jpeg(300, 300, seed=5))
-    assert client.wait(quick.image_id).state in {"ready", "superseded"}
-    client.wait(slow.image_id)
-    states = {client.image(slow.image_id).state, client.image(quick.image_id).state}
-    assert states == {"ready", "superseded"}
-    assert client.image(quick.image_id).state == "ready"
-    assert seen(client, profile_id).size == (300, 300)
-
-
 def test_a_new_picture_replaces_the_old_one_at_once(client):
     profile_id = declare(client, "replace")
     old = ready(client, profile_id, pictures.jpeg(200, 200, seed=6))
@@ -157,20 +133,6 @@ def test_deleting_an_image_closes_it_for_decisions_at_once_and_erases_its_bytes(
     # The URL that was issued before is refused, and gives the placeholder once the bytes are gone.
     late = eventually(lambda: (answer := client.fetch(decision.url)).headers["cache-control"] == "no-store" and answer)
     assert late.status_code == 404 or pictures.opened(late.content).size == (128, 128)
-
-
-def test_an_image_deleted_while_it_is_rendered_leaves_nothing_behind(stack, client):
-    profile_id = declare(client, "delete-2")
-    image = in_the_middle_of_a_render(
-        stack, client, profile_id, pictures.slow_webp(), lambda image: client.delete_image(image.image_id)
-    )
-    eventually(lambda: len([e for e in audit(stack, image.image_id) if e == "image.erased"]) == 1)
-    eventually(lambda: jobs_open(stack, image.image_id) == 0, seconds=40)
-    assert client.image(image.image_id).state == "deleted"
-    assert "image.ready" not in audit(stack, image.image_id)
-    (decision,) = client.decide("peer", "profile", [(profile_id, "self")])
-    assert decision.url == placeholder_url(client)
-    assert stored_keys(stack, image.image_id) == []
 
 
 def test_deleting_a_profile_takes_all_its_images_along(stack, client):
@@ -244,42 +206,6 @@ def test_logs_name_no_profile_and_no_url(stack, client):
         assert "unmistakable-person-4711" not in text
         assert "/a/" not in text
     assert '"image_id"' in stack.logs("worker")
-
-
-def audit(stack, image_id):
-    with stack.catalogue.reading() as tx:
-        return [entry.event for entry in tx.audit.of_image(image_id)]
-
-
-def jobs_open(stack, image_id):
-    from sqlalchemy import func, select
-
-    from nightlight.catalogue.tables import jobs
-
-    with stack.catalogue.reading() as tx:
-        # It is looked again in an hour whether anything is left: that job waits.
-        mine = jobs.c.image_id == image_id, jobs.c.kind != "prove", jobs.c.state.in_(("queued", "leased"))
-        query = select(func.count()).where(*mine)
-        return tx.connection.execute(query).scalar_one()
-
-
-def stored_keys(stack, image_id):
-    """Every object that belongs to an image, found by listing both buckets."""
-    with stack.catalogue.reading() as tx:
-        image = tx.images.get(image_id)
-        keys = {image.original_key, *tx.jobs.planned_keys(image_id)}
-    return sorted(keys & set(all_keys(stack)))
-
-
-def all_keys(stack):
-    if stack.name == "embedded":
-        root = stack.folder / "objects"
-        for bucket in ("originals", "renditions"):
-            yield from (path.relative_to(root / bucket).as_posix() for path in (root / bucket).rglob("*"))
-        return
-    for bucket in (stack.buckets.originals, stack.buckets.renditions):
-        for page in stack.buckets.owner.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            yield from (item["Key"] for item in page.get("Contents", []))
 
 
 def test_the_openapi_page_needs_nothing_from_elsewhere(stack):

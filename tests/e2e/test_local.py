@@ -3,6 +3,7 @@
 import shutil
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -18,7 +19,7 @@ from nightlight.policy.signing import PublicKeys, SigningKey
 from tests.support import pictures
 from tests.support.proxy import Proxy
 from tests.support.stacks import ROOT, STACKS
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -64,10 +65,10 @@ def line(stack):
 
 @contextmanager
 def deciding(stack, publisher, line, **terms):
-    token = keys.token(stack.folder, scopes=["local", "decide"], subject="backend", hours=1)
+    token = keys.token(stack.folder, scopes=["local", "decide"], subject="backend", hours=12)
     agreed = Terms(relation_keys=keys.relation_keys(stack.folder), poll_s=0.1, **terms)
     with (
-        NightlightClient(f"http://127.0.0.1:{line.port}", token=token, budget_s=0.3) as lender,
+        NightlightClient(f"http://127.0.0.1:{line.port}", token=token, budget_s=HANG_S) as lender,
         LocalClient(lender, PublicKeys.of(publisher), agreed) as made,
     ):
         eventually(made.look)
@@ -76,13 +77,7 @@ def deciding(stack, publisher, line, **terms):
 
 @pytest.fixture
 def local(stack, client, publisher, line):
-    with deciding(stack, publisher, line, stale_s=60.0) as made:
-        yield made
-
-
-@pytest.fixture
-def impatient(stack, client, publisher, line):
-    with deciding(stack, publisher, line, stale_s=1.0, outsider_s=4.0) as made:
+    with deciding(stack, publisher, line, stale_s=HANG_S) as made:
         yield made
 
 
@@ -99,18 +94,20 @@ def shown(local, stack, profile_id="teen", relation="connection", viewer_id="som
 
 
 def test_urls_are_the_services_own_and_are_served(local, client, stack):
-    (asked,) = client.decide("peer", "profile", [("teen", "connection")], viewer_id="somebody")
-    assert shown(local, stack) == (320, asked.url)
-    (stranger,) = client.decide("peer", "profile", [("teen", "stranger")])
-    assert [one.url for one in local.decide("peer", "profile", [("teen", "stranger")])] == [stranger.url]
-    (nobody,) = client.decide("peer", "profile", [("nobody", "stranger")])
-    assert [one.url for one in local.decide("peer", "profile", [("nobody", "stranger")])] == [nobody.url]
+    def there(*item):
+        (asked,) = client.decide("peer", "profile", [item], viewer_id="somebody")
+        return asked.url
+
+    # Asked at two times, the same URL may live till another time: asked again, it does not.
+    eventually(lambda: shown(local, stack) == (320, there("teen", "connection")))
+    for item in (("teen", "stranger"), ("nobody", "stranger")):
+        eventually(lambda item=item: [one.url for one in local.decide("peer", "profile", [item])] == [there(*item)])
 
 
 def test_a_relation_without_a_proof_is_a_strangers(local, client):
     (asked,) = client.decide("peer", "profile", [("teen", "stranger")])
     (decision,) = local.decide("peer", "profile", [("teen", "connection")], viewer_id="somebody")
-    assert decision.url == asked.url
+    assert decision.url.split("?")[0] == asked.url.split("?")[0]
 
 
 def test_blocks_revocations_and_new_declarations_come_by_the_feed(local, client, stack):
@@ -138,17 +135,18 @@ def test_whoever_is_new_is_seen_as_soon_as_there_is_a_picture(local, client, sta
     eventually(lambda: shown(local, stack, profile_id)[0] == 128 or None)
 
 
-def test_without_the_service_strangers_pictures_then_placeholders_and_then_all_is_well_again(impatient, stack, line):
-    local = impatient
+def test_without_the_service_strangers_pictures_then_placeholders_and_then_all_is_well_again(local, stack, line):
     eventually(lambda: shown(local, stack)[0] == 320 or None)
+    patient = local._terms
     line.cut()
-    eventually(lambda: shown(local, stack)[0] == 96 or None)
-    eventually(lambda: shown(local, stack)[0] == 0 or None)
-    assert local.problem is not None
-    assert local.age_s > 1
+    eventually(lambda: local.problem)
+    for terms, edge in [({"stale_s": 0.05}, 96), ({"stale_s": 0.05, "outsider_s": 0.1}, 0)]:
+        local._terms = replace(patient, **terms)
+        eventually(lambda edge=edge: shown(local, stack)[0] == edge)
+    assert local.age_s > 0.1
+    local._terms = patient
     line.mend()
-    eventually(lambda: shown(local, stack)[0] == 320 or None)
-    assert local.problem is None
+    eventually(lambda: shown(local, stack)[0] == 320 and local.problem is None)
 
 
 def test_who_was_never_asked_for_is_not_shown_while_the_service_is_away(local, stack, line, client):

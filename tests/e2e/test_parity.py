@@ -26,7 +26,7 @@ def profiles(client):
 
 @pytest.fixture
 def observer(stack):
-    made = Observer(stack, keys.token(stack.folder, scopes=["decide"], subject="parity", hours=1))
+    made = Observer(stack, keys.token(stack.folder, scopes=["decide"], subject="parity", hours=12))
     yield made
     made.close()
 

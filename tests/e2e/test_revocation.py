@@ -89,15 +89,17 @@ def placeholder(client):
     return named(shown(client, "no-such-profile"))
 
 
-def dies(url, within_s=5.0):
+def dies(url):
     """Return how many seconds it took until ``url`` was refused, or gave the placeholder to be kept by nobody."""
     begin = time.monotonic()
-    while time.monotonic() - begin < within_s:
+
+    def dead():
         answer = httpx.get(url)
-        if answer.status_code == 404 or (answer.content, answer.headers["cache-control"]) == (PLACEHOLDER, "no-store"):
-            return time.monotonic() - begin
-        time.sleep(0.01)
-    raise AssertionError(url)
+        gone = (answer.content, answer.headers.get("cache-control")) == (PLACEHOLDER, "no-store")
+        return answer.status_code == 404 or gone
+
+    eventually(dead)
+    return time.monotonic() - begin
 
 
 def test_a_block_takes_effect_at_once_for_decisions_and_soon_for_urls_on_every_node(
@@ -154,6 +156,7 @@ def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks,
         ]
 
     hooks.statuses["/events"] = [500]
+    before = int(time.time())
     client.block(profile, "mallory")
     eventually(lambda: len(told()) >= 1 or None)
     client.revoke(profile)
@@ -165,7 +168,7 @@ def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks,
         assert version == "v1a"
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         public.verify(base64.b64decode(signature), signed)
-        assert abs(time.time() - int(headers["webhook-timestamp"])) < 60
+        assert before <= int(headers["webhook-timestamp"]) <= time.time()
     for told_of in hooks.bodies("/events"):
         assert set(told_of) == {"type", "timestamp", "data"}
         assert told_of["type"] == "picture.changed"

@@ -56,7 +56,7 @@ def test_it_runs_against_the_service(npm, tmp_path):
     with Embedded(tmp_path / "stack") as stack:
         environment = {
             "NIGHTLIGHT_URL": stack.url,
-            "NIGHTLIGHT_TOKEN": keys.token(stack.folder, scopes=None, subject="typescript", hours=1),
+            "NIGHTLIGHT_TOKEN": keys.token(stack.folder, scopes=None, subject="typescript", hours=12),
             "NIGHTLIGHT_RELATIONS_KEYS": stack.environment["NIGHTLIGHT_RELATIONS_KEYS"],
             "NIGHTLIGHT_PICTURE": str(tmp_path / "picture.jpg"),
         }

@@ -18,7 +18,7 @@ from tests.support import pictures
 from tests.support.databases import catalogue_at, postgres_database
 from tests.support.services import S3, S3_OWNER, identity, needed
 from tests.support.stacks import Scale
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
 OBJECTS = int(os.environ.get("NIGHTLIGHT_TEST_BACKFILL", "10000"))
@@ -71,15 +71,16 @@ def count(catalogue, *where):
 def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, record_property):
     with postgres_database() as database, catalogue_at(database) as catalogue:
         variables = environment(avatars, database)
-        for least in (1, OBJECTS // 2):
-            child = backfill(avatars, variables, "--no-wait", "--rate", "4000")
-            eventually(lambda least=least: count(catalogue, arrivals.c.state == "queued") >= least, seconds=60)
+        for ahead in (1, OBJECTS // 2):
+            # Nobody takes what is queued, so it stops there and waits, to be killed.
+            child = backfill(avatars, variables, "--no-wait", "--ahead", str(ahead))
+            eventually(lambda ahead=ahead: count(catalogue, arrivals.c.state == "queued") > ahead)
             child.kill()
             child.communicate()
         assert 0 < count(catalogue, arrivals.c.state == "queued") < OBJECTS
         begin = time.monotonic()
         child = backfill(avatars, variables, "--no-wait", "--json")
-        out, _ = child.communicate(timeout=120)
+        out, _ = child.communicate(timeout=HANG_S)
         record_property("seconds", time.monotonic() - begin)
         assert child.returncode == 0, out
         with catalogue.reading() as tx:
@@ -91,7 +92,7 @@ def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, reco
         with catalogue.reading() as tx:
             assert tx.connection.execute(select(func.count(arrivals.c.key.distinct()))).scalar_one() == OBJECTS
         child = backfill(avatars, variables, "--no-wait")  # once more from the beginning: all of it is known
-        out, _ = child.communicate(timeout=120)
+        out, _ = child.communicate(timeout=HANG_S)
         assert f"0 queued (), {OBJECTS:,} known before" in out
         assert count(catalogue, imports.c.state == "listed") == 2
 
@@ -116,7 +117,7 @@ def test_interrupted_and_called_again_every_object_is_shown_once(avatars, tmp_pa
         child = backfill(avatars, variables, "--ahead", "500")
         eventually(lambda: count(stack.catalogue, images.c.state == "ready") > OBJECTS // 20, seconds=600)
         child.send_signal(signal.SIGINT)
-        child.communicate(timeout=60)
+        child.communicate(timeout=HANG_S)
         stack.children["worker"].kill()  # and the workers with it
         stack.children["worker"].wait()
         stack.start_worker()

@@ -1,15 +1,22 @@
 """The broker or the object store goes away and comes back, on the real services."""
 
-import time
-
 import httpx
 import pytest
 
 from nightlight.client import Problem
-from tests.support import pictures
-from tests.support.waiting import in_the_middle_of_a_render
+from tests.support import held, pictures
+from tests.support.waiting import eventually, job_of
 
-pytestmark = [pytest.mark.failure, pytest.mark.integration]
+pytestmark = [
+    pytest.mark.failure,
+    pytest.mark.integration,
+    pytest.mark.parametrize("any_stack", ["scale"], indirect=True, scope="session"),
+]
+
+
+@pytest.fixture
+def scale(any_stack):
+    return any_stack
 
 
 @pytest.fixture
@@ -26,15 +33,16 @@ def test_an_upload_while_the_broker_is_down_is_accepted_and_rendered_once_it_is_
     declare(client, "broker-down")
     scale.broker.cut()
     try:
+        tried = scale.logs("schedule").count("schedule.failed")
         image = client.upload("broker-down", pictures.jpeg(seed=31))
-        time.sleep(3)
+        eventually(lambda: scale.logs("schedule").count("schedule.failed") > tried + 1)  # one of them may be older
         assert client.image(image.image_id).state == "pending"
         schedule = f"http://127.0.0.1:{scale.environment['NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT']}"
-        answer = httpx.get(f"{schedule}/readyz", timeout=10)
+        answer = httpx.get(f"{schedule}/readyz")
         assert (answer.status_code, answer.json()["parts"]["queue"]) == (503, "queue_unavailable")
     finally:
         scale.broker.mend()
-    assert client.wait(image.image_id, timeout_s=60).state == "ready"
+    assert client.wait(image.image_id).state == "ready"
 
 
 def test_while_the_store_is_down_viewers_get_the_placeholder_and_uploads_are_refused(scale, client):
@@ -53,7 +61,7 @@ def test_while_the_store_is_down_viewers_get_the_placeholder_and_uploads_are_ref
         with pytest.raises(Problem) as refused:
             client.upload("store-down", pictures.jpeg(seed=33))
         assert (refused.value.status, refused.value.code) == (503, "store_unavailable")
-        assert httpx.get(f"{scale.url}/readyz", timeout=10).status_code == 503
+        assert httpx.get(f"{scale.url}/readyz").status_code == 503
     finally:
         scale.s3.mend()
     assert pictures.opened(client.fetch(decision.url).content).size == (320, 320)
@@ -61,17 +69,17 @@ def test_while_the_store_is_down_viewers_get_the_placeholder_and_uploads_are_ref
 
 def test_a_store_that_fails_during_a_render_delays_it_but_loses_nothing(scale, client):
     declare(client, "store-late")
-
-    def cut(image):
-        scale.s3.cut()
-        if client.image(image.image_id).state != "pending":
-            scale.s3.mend()  # too late: another try needs the store
-
-    image = in_the_middle_of_a_render(scale, client, "store-late", pictures.slow_webp(), cut)
-    time.sleep(4)
-    assert client.image(image.image_id).state == "pending"
-    scale.s3.mend()
-    assert client.wait(image.image_id, timeout_s=60).state == "ready"
+    image = held.hold(scale, client, "store-late")
+    scale.s3.cut()
+    try:
+        held.let_go(scale)
+        eventually(lambda: (job := job_of(scale, image.image_id)).state == "queued" and job.reason)
+        assert client.image(image.image_id).state == "pending"
+        assert job_of(scale, image.image_id).reason == "store_unavailable"
+    finally:
+        scale.s3.mend()
+    held.let_go(scale)
+    assert client.wait(image.image_id).state == "ready"
 
 
 def test_without_its_database_the_service_answers_every_item_with_the_placeholder(scale, client, monkeypatch):
@@ -117,10 +125,7 @@ def test_a_message_that_no_task_can_take_ends_among_the_dead_letters(scale, clie
             serializer="json",
         )
         channel = connection.default_channel
-        end = time.monotonic() + 20
-        while (message := channel.basic_get(f"{scale.queue}.dead", no_ack=True)) is None:
-            assert time.monotonic() < end, "no dead letter came"
-            time.sleep(0.1)
+        message = eventually(lambda: channel.basic_get(f"{scale.queue}.dead", no_ack=True))
     assert message.headers["task"] == "nightlight.nonsense"
     declare(client, "after-nonsense")
     image = client.upload("after-nonsense", pictures.jpeg(seed=41))

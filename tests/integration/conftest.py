@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_on, postgres_database
+from tests.support.waiting import HANG_S
 
 
 @pytest.fixture(scope="session")
@@ -47,4 +48,4 @@ def sqs_url():
     ) as server:
         yield f"http://127.0.0.1:{int(server.stdout.readline())}"
         server.stdin.close()
-        server.wait(10)
+        server.wait(HANG_S)

@@ -31,7 +31,7 @@ from nightlight.settings import Settings
 from nightlight.wiring import build_service
 from service.app import create_app
 from service.patience import PatientProtocol
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 ROOT = Path(__file__).parents[2]
 PATH = ROOT / "docs/api/decisions.json"
@@ -157,7 +157,7 @@ def served(monkeypatch, **settings):
         catalogue.close()
         house = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
         scopes = ["decide", "explain", "local", "policy", "relate"]
-        token = keys.token(folder, scopes=scopes, subject="golden", hours=1)
+        token = keys.token(folder, scopes=scopes, subject="golden", hours=12)
         with serving(house) as url, NightlightClient(url, token=token) as client:
             publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
             client.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
@@ -177,7 +177,7 @@ def serving(house):
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(HANG_S)
 
 
 def made(client):

@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.support.databases import catalogue_at
 from tests.support.house import Clock
 from tests.support.services import token
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ def test_messages_are_deleted_once_they_are_in_the_catalogue_and_not_before(fres
     with pytest.raises(CatalogueUnavailable):
         Listen(listen.queue, Away()).run_once()
     assert waiting(client, url) == 14
-    eventually(lambda: (listen.run_once(), waiting(client, url) == 1)[1], seconds=20)  # the one that nobody understands
+    eventually(lambda: (listen.run_once(), waiting(client, url) == 1)[1])  # the one that nobody understands
     assert arrivals(fresh) == sorted(f"u-{number}" for number in range(12))
 
 
@@ -102,11 +102,11 @@ def test_the_process_listens_until_it_is_told_to_stop(tmp_path, queue, sqs_url):
         with subprocess.Popen(
             [sys.executable, "-m", "workers", "intake"], env=environment, cwd=ROOT, stderr=subprocess.PIPE
         ) as child:
-            eventually(lambda: arrivals(catalogue) == ["u-1"], seconds=60)
+            eventually(lambda: arrivals(catalogue) == ["u-1"])
             client.send_message(QueueUrl=url, MessageBody=said("u-2.jpg"))
-            eventually(lambda: arrivals(catalogue) == ["u-1", "u-2"], seconds=30)
+            eventually(lambda: arrivals(catalogue) == ["u-1", "u-2"])
             child.send_signal(signal.SIGTERM)
-            assert child.wait(30) == 0
+            assert child.wait(HANG_S) == 0
     del environment["NIGHTLIGHT_SOURCE_QUEUE_URL"]
     ended = subprocess.run(
         [sys.executable, "-m", "workers", "intake"],

@@ -19,6 +19,7 @@ from nightlight.catalogue.seen import seen
 from nightlight.catalogue.tables import metadata
 from nightlight.errors import CatalogueUnavailable, Conflict, LeaseLost
 from nightlight.ids import new_image_id, new_job_id, new_original_key
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -304,12 +305,12 @@ def test_readers_do_not_wait_for_a_writer(catalogue, profile_id):
         with catalogue.transaction() as tx:
             tx.profiles.set_hold(profile_id, "reported")
             inside.set()
-            go_on.wait(10)
+            go_on.wait(HANG_S)
 
     writer = threading.Thread(target=write)
     writer.start()
-    inside.wait(10)
     try:
+        assert inside.wait(HANG_S)
         with catalogue.reading() as tx:
             assert tx.profiles.get(profile_id).hold == "clear"
     finally:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,12 +93,11 @@ def test_exiftool_finds_structure_and_nothing_else_in_any_rendition(tmp_path, al
 
 @needs_corpus
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name.startswith(("bomb", "truncated", "malformed"))])
-def test_hostile_images_are_dealt_with_in_two_seconds_and_with_the_memory_that_is_let(name, cage, caps):
+def test_hostile_images_are_dealt_with_in_the_time_and_with_the_memory_that_is_let(name, cage, caps):
+    """A decoder that takes more processor time than is let is killed: that would be DecoderDied."""
     data = (CORPUS / name).read_bytes()
-    begin = time.monotonic()
     with contextlib.suppress(ImageRefused):
         cage.frame(data, probe(data, caps, edge=64), edge=64)
-    assert time.monotonic() - begin < 2
     assert cage.peak_kb < 160_000
     assert cage.pid is None or cage.alive
 

@@ -14,6 +14,7 @@ from nightlight.policy.compile import compile_folder
 from nightlight.policy.schema import write
 from tests.conftest import ROOT
 from tests.support.services import node_in
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -59,7 +60,7 @@ class Server:
         self._send({"id": self.number, "method": method, "params": params})
         return self.until(lambda message: message.get("id") == self.number)["result"]
 
-    def until(self, wanted, seconds=30):
+    def until(self, wanted, seconds=HANG_S):
         end = time.monotonic() + seconds
         while True:
             try:

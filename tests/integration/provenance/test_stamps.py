@@ -15,6 +15,7 @@ from nightlight.provenance.check import State, check
 from nightlight.provenance.signing import Signing
 from tests.integration.provenance.conftest import SAID, now, picture, unpacked
 from tests.support.services import missing_tool
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 _ROOT = ["-addext", "keyUsage=critical,keyCertSign"]
@@ -92,7 +93,8 @@ def missed():
     return metrics.STAMPS_MISSED._value.get()
 
 
-def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root):
+def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root, monkeypatch):
+    monkeypatch.setattr(under_test, "STAMP_S", HANG_S)
     with served(authority) as (url, asked):
         for embed in (True, False):
             data = picture("WEBP")

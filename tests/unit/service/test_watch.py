@@ -9,22 +9,38 @@ import pytest
 from nightlight.delivery.views import Views
 from nightlight.errors import CatalogueUnavailable
 from nightlight.flows.watch import Watch
+from tests.support.waiting import HANG_S
 
-HANGS_S = 0.3
+MANY = 8
 
 
 class Hanging:
-    """A catalogue that answers nobody, and takes its time for it."""
+    """A catalogue that answers nobody, and hangs until as many have come as are waited for."""
 
     def __init__(self):
-        self.asked = 0
+        self.asked, self.waits_for, self.come = 0, 0, threading.Semaphore(0)
 
     @contextmanager
     def reading(self):
         self.asked += 1
-        time.sleep(HANGS_S)
+        for _ in range(self.waits_for):
+            assert self.come.acquire(timeout=HANG_S)
         raise CatalogueUnavailable("away")
         yield
+
+
+class Door:
+    """The lock for which whoever looks must wait, which says that somebody has come to it."""
+
+    def __init__(self, come):
+        self._lock, self._come = threading.Lock(), come
+
+    def __enter__(self):
+        self._come.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
 
 
 @pytest.fixture
@@ -34,24 +50,25 @@ def catalogue():
 
 @pytest.fixture
 def watch(catalogue):
-    return Watch(catalogue, Views(most=10, stale_s=1.0), picture_bytes=0, assertion_days=30, poll_s=1)
+    return Watch(catalogue, Views(most=10, stale_s=HANG_S), picture_bytes=0, assertion_days=30, poll_s=1)
 
 
 def test_many_requests_wait_for_one_look_that_is_in_vain(watch, catalogue):
     told = []
+    watch._lock, catalogue.waits_for = Door(catalogue.come), MANY
 
     def ask():
         with pytest.raises(CatalogueUnavailable):
             watch.catch_up()
         told.append(True)
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=ask) for _ in range(MANY)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(told) == 8
-    assert catalogue.asked <= 2  # one may come just after the first look has ended
+    assert len(told) == MANY
+    assert catalogue.asked == 1
     assert not watch.views.fresh
 
 
