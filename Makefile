@@ -5,6 +5,7 @@
 #   make demo           run the main job on the embedded default; SERVE=1 stays up
 #   make test           every test, on both deployments; starts the real services it needs, stops what it started
 #   make test-unit      the tests that need nothing
+#   make test-slow-machine  tests/failure with 30 % of one processor and busy loops beside; TESTS=, PERCENT=, BUSY=
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
 #   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
@@ -28,10 +29,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit lint format bench bench-face bench-mark bench-matching bench-delivery parity api-fuzz backfill fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity api-fuzz backfill fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,23s/^# \{0,1\}//p' Makefile
+	@sed -n '2,24s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
@@ -52,6 +53,9 @@ test: setup
 
 test-unit: setup
 	@$(BIN)/pytest tests/unit
+
+test-slow-machine: setup
+	@BUSY=$(or $(BUSY),2) infra/dev/test.sh infra/dev/throttle.sh $(or $(PERCENT),30) $(BIN)/pytest $(or $(TESTS),tests/failure)
 
 lint: setup
 	$(BIN)/ruff check .

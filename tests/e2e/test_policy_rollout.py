@@ -238,7 +238,7 @@ def test_counters_are_exported_without_small_counts(client):
         exported = client.policy_counters(7)
         return exported if exported["cells"].get("age_13_15,stranger,eu,adult,list,connections,clear", 0) >= 4 else None
 
-    exported = eventually(counted, seconds=60)
+    exported = eventually(counted)
     assert not any("unverified" in cell for cell in exported["cells"])
     assert not any("teen" in cell for cell in exported["cells"])
 
@@ -292,7 +292,7 @@ def test_every_process_follows_within_its_polling_time(own, client, keys, pack):
     # A picture made before is larger than the tier is now: not shown until it is rendered again.
     (old,) = client.decide("peer", "profile", [("teen", "connection")])
     (nobody,) = client.decide("peer", "profile", [("nobody", "connection")])
-    assert old.url == nobody.url
+    assert old.url.split("?")[0] == nobody.url.split("?")[0]
 
 
 def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(client, keys, pack, own):
