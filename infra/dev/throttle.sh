@@ -4,14 +4,13 @@
 #   infra/dev/throttle.sh PERCENT COMMAND...          throttle.sh 30 .venv/bin/pytest tests/failure
 #   BUSY=2 infra/dev/throttle.sh PERCENT COMMAND...   with so many busy loops beside it, outside of the share
 #
-# PERCENT is of one processor: 30 is 30 ms in every 100 ms; 0 is no limit, for busy loops alone. It needs to be root on
-# Linux, with a cpu controller (cgroup v2 or v1) that it may write to; or cpulimit (Debian: cpulimit), which stops and
-# continues the processes instead. Everything that the command leaves behind is killed.
+# PERCENT is of one processor: 30 is 30 ms in every 100 ms; 0 is no limit, for busy loops alone. A limit needs root on
+# Linux, and a cpu controller (cgroup v2 or v1) to write to. What the command leaves behind under it is killed.
 set -euo pipefail
 
 die() { printf 'throttle.sh: %s\n' "$*" >&2; exit 2; }
 
-[[ ${1:-} =~ ^[0-9]+$ && $# -ge 2 ]] || { sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
+[[ ${1:-} =~ ^[0-9]+$ && $# -ge 2 ]] || { sed -n '2,8p' "$0" | sed 's/^# \{0,1\}//' >&2; exit 2; }
 percent=$1
 shift
 
@@ -62,8 +61,6 @@ elif quota_v2 || quota_v1; then
   how=cgroup
   # The subshell goes into the group before it becomes the command.
   (echo "$BASHPID" >"$group/cgroup.procs" && exec "$@")
-elif command -v cpulimit >/dev/null; then
-  cpulimit --quiet --include-children --limit="$percent" --foreground -- "$@"
 else
-  die "no cpu controller to write to in /sys/fs/cgroup, and no cpulimit"
+  die "a limit needs a cpu controller to write to in /sys/fs/cgroup: run as root, or with 0 PERCENT and BUSY=2"
 fi

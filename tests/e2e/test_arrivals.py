@@ -82,10 +82,10 @@ def test_what_is_put_into_the_bucket_is_shown_and_what_is_deleted_there_is_gone(
     with stack.client("ingest") as client:
         client.declare("u-1", band="adult", assurance="verified", region="eu", choice="connections")
     s3.put_object(Bucket=name, Key="users/u-1/face.jpg", Body=pictures.jpeg(300, 300))
-    image_id = eventually(lambda: picture_of(stack, "u-1"), seconds=60)
+    image_id = eventually(lambda: picture_of(stack, "u-1"))
     assert shown(stack) != placeholder_bytes()
     s3.delete_object(Bucket=name, Key="users/u-1/face.jpg")
-    eventually(lambda: picture_of(stack, "u-1") is None, seconds=60)
+    eventually(lambda: picture_of(stack, "u-1") is None)
     assert shown(stack) == placeholder_bytes()
     with stack.catalogue.reading() as tx:
         assert tx.images.get(image_id).state == "deleted"

@@ -9,6 +9,7 @@ from nightlight.delivery.quotas import HOUR_US, Asker, InProcess, Limits, Wanted
 from nightlight.delivery.quotas_redis import InRedis
 from nightlight.errors import QuotasUnavailable
 from tests.support.services import REDIS, needed, token
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +23,7 @@ def quotas(request):
         yield InProcess(LIMITS)
         return
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = InRedis(url, LIMITS, timeout_s=2, namespace=namespace)
+    made = InRedis(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
     yield made
     made.close()
     with redis.Redis.from_url(url) as connection:
@@ -122,7 +123,7 @@ def test_a_redis_that_is_not_there_says_so():
 
 def test_no_id_is_kept_as_it_is():
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = InRedis(url, LIMITS, timeout_s=2, namespace=namespace)
+    made = InRedis(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
     given(made, ["p"], viewer_id="very-secret-viewer", network="very-secret-network", tenant="very-secret-tenant")
     with redis.Redis.from_url(url) as connection:
         keys = list(connection.scan_iter(f"{namespace}:*"))

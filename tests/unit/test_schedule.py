@@ -1,5 +1,7 @@
 import threading
 
+import pytest
+
 from nightlight.errors import CatalogueUnavailable, QueueUnavailable
 from nightlight.settings import WorkerSettings
 from workers import schedule
@@ -22,30 +24,54 @@ class Once:
         return step
 
 
-def run_for(seconds, relay, reconcile):
-    stop = threading.Event()
-    timer = threading.Timer(seconds, stop.set)
-    timer.start()
-    schedule.run(relay, reconcile, LIMITS, stop)
-    timer.join()
+class Passing(threading.Event):
+    """Time, which goes on only while the loop waits; it is told to stop when the time is over."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.end = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def is_set(self):
+        return self.now >= self.end
+
+    def wait(self, timeout=None):
+        self.now += timeout
+        return self.is_set()
 
 
-def test_the_relay_runs_often_and_the_search_for_lost_jobs_now_and_then():
+@pytest.fixture
+def passing(monkeypatch):
+    made = Passing()
+    monkeypatch.setattr(schedule, "time", made)
+    return made
+
+
+def run_for(passing, seconds, relay, reconcile):
+    passing.end = seconds
+    schedule.run(relay, reconcile, LIMITS, passing)
+
+
+def test_the_relay_runs_often_and_the_search_for_lost_jobs_now_and_then(passing):
     relay, reconcile = Once(), Once()
-    run_for(0.4, relay, reconcile)
-    assert relay.runs > reconcile.runs > 1
+    run_for(passing, 0.405, relay, reconcile)
+    assert relay.runs == 41
+    assert 7 <= reconcile.runs <= 9
 
 
-def test_a_full_outbox_is_emptied_without_pauses():
+def test_a_full_outbox_is_emptied_without_pauses(passing):
     relay = Once(*[100] * 500)
-    run_for(0.2, relay, Once())
+    run_for(passing, 0.005, relay, Once())  # less than one pause
     assert relay.script == []
+    assert relay.runs == 501
 
 
-def test_outages_do_not_end_the_loop(monkeypatch):
+def test_outages_do_not_end_the_loop(passing, monkeypatch):
     monkeypatch.setattr(schedule, "_PAUSE_AFTER_FAILURE_S", 0.02)
     relay = Once(QueueUnavailable("a"), QueueUnavailable("b"), 5)
     reconcile = Once(CatalogueUnavailable("c"))
-    run_for(0.4, relay, reconcile)
+    run_for(passing, 0.4, relay, reconcile)
     assert relay.script == []
     assert reconcile.runs > 1
