@@ -255,11 +255,15 @@ rgw trust forwarded https = true
 CONF
 }
 
-# Four identities: the owner of the buckets, the service, the workers, and who keeps the vault.
+# Four identities: the owner of the buckets, the service, the workers, and who keeps the vault. Only the owner may make
+# buckets: into a bucket of its own an identity could copy whatever it can name.
 s3_users() {
-  local name
+  local name more
   for name in owner service worker keeper; do
-    radosgw-admin user create --uid="$name" --display-name="$name" --access-key="nightlight-$name" --secret="nightlight-$name-secret"
+    more=(--max-buckets=-1)
+    [ "$name" != owner ] || more=()
+    radosgw-admin user create --uid="$name" --display-name="$name" --access-key="nightlight-$name" \
+      --secret="nightlight-$name-secret" "${more[@]}"
   done
 }
 
