@@ -30,14 +30,14 @@ from nightlight.delivery.names import (
     manifest_key,
     object_key,
 )
-from nightlight.errors import Conflict, InvalidInput, NotFound, ObjectMissing
+from nightlight.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
 from nightlight.flows.erase import ORIGINALS, RENDITIONS, Place, erased
 from nightlight.flows.intake import ORIGINAL_CACHE, ORIGINAL_TYPE
 from nightlight.flows.messages import ask
 from nightlight.flows.revoke import RENDITION_CACHE, revoke
 from nightlight.ids import ImageId, ProfileId, new_job_id
 from nightlight.retention.receipt import ENDED as HOLD_ENDED
-from nightlight.store.port import SEAL_BYTES
+from nightlight.store.port import SEAL_BYTES, Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,8 +201,14 @@ class Vault:
                 data = self.open_(data, image.sealed_key)
             cache = ORIGINAL_CACHE if bucket == ORIGINALS else RENDITION_CACHE
             sha256 = hashlib.sha256(data).hexdigest()
-            vault_key = f"h/{hashlib.sha256(f'{bucket}/{key}'.encode()).hexdigest()}"
-            self.vault.put(vault_key, BytesIO(data), sha256=sha256, content_type=content_type, cache_control=cache)
+            # Workers cannot look into the vault: its keys hold the hash of the bytes, so that what is there already,
+            # of an attempt that was killed, can only be these.
+            vault_key = f"h/{hashlib.sha256(f'{bucket}/{key}/{sha256}'.encode()).hexdigest()}"
+            put = self.vault.put(
+                vault_key, BytesIO(data), sha256=sha256, content_type=content_type, cache_control=cache
+            )
+            if put is Put.EXISTS:
+                logs.get("vault").info("object.there_already", bucket=bucket)
             kept.append(Vaulted(bucket, key, vault_key, sha256, len(data), content_type, cache))
         return kept
 
@@ -265,6 +271,9 @@ class Keep:
         sealed_key = None
         if original is not None:
             data = self.vault.get(original.vault_key, max_bytes=self.max_bytes).data
+            if hashlib.sha256(data).hexdigest() != original.sha256:
+                message = f"{original.vault_key}: is not what was put there; the version before it may be"
+                raise StoreUnavailable(message)
             if self.seal is not None:
                 data, sealed_key = self.seal(data)
             sha256 = hashlib.sha256(data).hexdigest()

@@ -40,6 +40,7 @@ from nightlight.ids import ImageId, ProfileId, new_image_id, new_job_id, new_ori
 from nightlight.imaging.crop import Region
 from nightlight.imaging.headers import Header
 from nightlight.imaging.probe import caps_of, probe
+from nightlight.store.port import stored_anew
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -173,9 +174,11 @@ class Intake:
         remembered, image = self._receive(profile_id, inspected, key_hash, actor, taking, sealed_key)
         if remembered:
             return remembered
-        self.originals.put(
-            image.original_key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
+        key = image.original_key
+        put = self.originals.put(
+            key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
         )
+        stored_anew(put, key)
         try:
             return self._acknowledge(image, key_hash, fingerprint, actor, taking)
         except Conflict:

@@ -40,7 +40,7 @@ from nightlight.flows.restate import restate_later
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
 from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
-from nightlight.store.port import SEAL_BYTES, Open, as_it_is
+from nightlight.store.port import SEAL_BYTES, Open, Put, as_it_is
 
 if TYPE_CHECKING:
     from nightlight.ids import ImageId
@@ -183,7 +183,7 @@ class Render:
             stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
             data, sha256, label = stored.data, stored.info.sha256, None
             name = manifest_name(one.image_id, sha256) if name is not None else None
-        elif self.renditions.head(key).size != len(data):
+        elif (kept := self.renditions.head(key)).size != len(data) or kept.sha256 != sha256:
             message = f"{key}: the store did not keep what was put"
             raise StoreUnavailable(message)
         if name is not None and label is None:  # put before what it is about, by an earlier attempt
@@ -202,9 +202,10 @@ class Render:
 
     def _put_object(self, key: str, data: bytes, sha256: str, media_type: str) -> bool:
         """Put an object; return whether it was not there."""
-        return self.renditions.put(
+        put = self.renditions.put(
             key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
         )
+        return put is Put.STORED
 
     def _publish(
         self,

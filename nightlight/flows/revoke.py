@@ -27,6 +27,7 @@ from nightlight.errors import NotFound, ObjectMissing
 from nightlight.flows.messages import ask
 from nightlight.flows.work import Work
 from nightlight.ids import ImageId, ProfileId, new_job_id
+from nightlight.store.port import Put
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -133,13 +134,15 @@ class Rename:
         except ObjectMissing:
             logs.get("rename").error("rendition.missing", tier=row.tier)
             return None
-        self.renditions.put(
-            _key(fresh),
-            BytesIO(stored.data),
-            sha256=hashlib.sha256(stored.data).hexdigest(),
-            content_type=MEDIA_TYPES[EXTENSIONS[row.format]],
-            cache_control=RENDITION_CACHE,
-        )
+        key, body, sha256 = _key(fresh), BytesIO(stored.data), hashlib.sha256(stored.data).hexdigest()
+        media_type = MEDIA_TYPES[EXTENSIONS[row.format]]
+        put = self.renditions.put(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
+        if put is Put.EXISTS and self.renditions.head(key).sha256 != sha256:
+            # Nobody is shown this name yet, and the row that will have it tells of these bytes.
+            logs.get("rename").warning("rendition.differs", tier=row.tier)
+            self.renditions.replace(
+                key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
+            )
         return fresh
 
     def _switch(self, lease: jobs.Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:

@@ -26,6 +26,7 @@ from nightlight.flows.work import Work
 from nightlight.ids import TraceId, new_copy_key, new_job_id, new_trace_id
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.rendering import LOOK_EDGE
+from nightlight.store.port import stored_anew
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -70,7 +71,8 @@ class AskTrace:
             tx.audit.append("trace.asked", now=now, actor=actor, detail=told)
         copy.seek(0)
         stored = cast("BinaryIO", copy)
-        self.originals.put(key, stored, sha256=sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
+        put = self.originals.put(key, stored, sha256=sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
+        stored_anew(put, key)
         with self.catalogue.transaction() as tx:
             tx.traces.accepted(trace_id)
             _queue(tx, jobs.TRACE, trace_id, now)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import ObjectInfo, Removed, StoredObject, check_key, checked
+from nightlight.store.port import ObjectInfo, Put, Removed, StoredObject, check_key, checked
 
 _BLOCK = 1 << 20
 _MAX_HEADER = 4_096
@@ -24,7 +24,7 @@ class LocalStore:
         """Use ``folder``, which is made (for the owner alone) when the first object is put."""
         self._folder = folder
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
         """See ObjectStore.put."""
         path = self._path(key)
         try:
@@ -41,16 +41,19 @@ class LocalStore:
                 try:
                     os.link(part.name, path)
                 except FileExistsError:
-                    return False
+                    return Put.EXISTS
             self._sync(path.parent)
         except OSError as error:
             raise _failed(error) from error
-        return True
+        return Put.STORED
 
     def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
         """See ReplaceStore.replace."""
         self.delete(key)
-        self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
+        put = self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
+        if put is Put.EXISTS:
+            message = f"{key}: another process put an object there while it was being replaced"
+            raise StoreUnavailable(message)
 
     def ready(self) -> None:
         """See ObjectStore.ready."""

@@ -6,9 +6,14 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from nightlight.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import NoReturn
 
 # The tag that lifecycle rules go by.
 STATE_TAG = "nightlight-state"
@@ -18,6 +23,26 @@ SEAL_BYTES = 16
 Open = Callable[[bytes, str | None], bytes]
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
+
+
+class Put(Enum):
+    """Whether a put stored its bytes. It has no truth value: say which of the two is meant.
+
+    To mypy it is something to be awaited, so that a call whose answer nobody looks at is an error (unused-awaitable):
+    what is acknowledged on such an answer would be lost.
+    """
+
+    STORED = "stored"
+    EXISTS = "exists"
+
+    def __bool__(self) -> NoReturn:
+        """Refuse: ``if store.put(...)`` would hold for either."""
+        message = f"compare with Put.STORED or Put.EXISTS; this is {self}"
+        raise TypeError(message)
+
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[NoReturn, NoReturn, NoReturn]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +78,11 @@ class Removed:
 class PutStore(Protocol):
     """The half of a store that a process without the right to read is given."""
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
         """Write ``body`` under ``key`` unless an object is there already.
 
-        Returns True if it was written, False if there was one. When True is returned the object is durable.
-        Raises StoreUnavailable or StoreDenied.
+        Returns STORED if these bytes are there now, durable, by this call; EXISTS if another object was there before,
+        which stays as it was. Raises StoreUnavailable, after which they may be there, or StoreDenied.
         """
         ...
 
@@ -115,6 +140,16 @@ class ObjectStore(PutStore, ReplaceStore, Protocol):
     def remains(self, key: str) -> list[Removed]:
         """Return what there still is under ``key``, as ``erase`` would delete it; raises likewise."""
         ...
+
+
+def stored_anew(put: Put, key: str) -> None:
+    """Take the answer of a put under a random key: that somebody else's object was there stored nothing of ours.
+
+    Raises StoreUnavailable then: nothing may be acknowledged.
+    """
+    if put is not Put.STORED:
+        message = f"{key}: another object was there already, under a key that was just drawn"
+        raise StoreUnavailable(message)
 
 
 def as_it_is(data: bytes, _sealed_key: str | None) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -12,13 +14,19 @@ from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import STATE_TAG, ObjectInfo, Removed, StoredObject, check_key, checked
+from nightlight.store.port import STATE_TAG, ObjectInfo, Put, Removed, StoredObject, check_key, checked
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
-_EXISTS = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
+_EXISTS = frozenset({"PreconditionFailed", "412"})
+# Another write to the key was under way, and nothing of this one was stored: S3's answer to a conditional put, S3's
+# to one of several operations, and Ceph's.
+_CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "ConcurrentModification", "409"})
+# 0.05 + 0.1 + 0.2 + 0.4 s at most between five attempts: the other write is a put of at most 20 MB.
+_PUT_ATTEMPTS = 5
+_CONFLICT_PAUSE_S = 0.05
 _DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
 _HASH = "sha256"
 IF_ABSENT = {"IfNoneMatch": "*"}
@@ -53,35 +61,63 @@ class S3Store:
                 self._made = make_client(self._access)
             return self._made
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
         """See ObjectStore.put."""
         return self._put(key, body, sha256, content_type, cache_control, IF_ABSENT)
 
     def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
         """See ReplaceStore.replace."""
-        self._put(key, body, sha256, content_type, cache_control, {})
+        if self._put(key, body, sha256, content_type, cache_control, {}) is Put.EXISTS:
+            message = f"{key}: the server refused to replace what is there"
+            raise StoreUnavailable(message)
 
     def _put(
         self, key: str, body: BinaryIO, sha256: str, content_type: str, cache_control: str, more: dict[str, Any]
-    ) -> bool:
-        body.seek(0)
+    ) -> Put:
+        """Put until the server says yes or no: a conflict with another write stores nothing, and is tried again.
+
+        An attempt that nobody answered (a server error, a cut connection) may have stored the object all the same; the
+        client sends it again by itself, and then finds its own object there.
+        """
+        unanswered = False
+        for attempt in range(_PUT_ATTEMPTS):
+            body.seek(0)
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=check_key(key),
+                    Body=body,
+                    ContentType=content_type,
+                    CacheControl=cache_control,
+                    Metadata={_HASH: sha256},
+                    **more,
+                )
+            except ClientError as error:
+                unanswered = unanswered or error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+                if _code(error) in _EXISTS:
+                    return Put.STORED if unanswered and self._is_ours(key, sha256) else Put.EXISTS
+                if _code(error) not in _CONFLICT or attempt == _PUT_ATTEMPTS - 1:
+                    raise failed(error, key) from error
+            except BotoCoreError as error:
+                raise unreachable(error) from error
+            else:
+                return Put.STORED
+            time.sleep(random.uniform(0.5, 1) * _CONFLICT_PAUSE_S * 2**attempt)  # noqa: S311 - no secret
+        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+    def _is_ours(self, key: str, sha256: str) -> bool:
+        """Say whether the object under a key is the one that an unanswered attempt of ours put.
+
+        Who may not look has to take it for that: such processes put under keys that nobody else can know (random ones,
+        or those that hold the hash of the bytes), and S3 stores all of an object or nothing.
+        """
         try:
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=check_key(key),
-                Body=body,
-                ContentType=content_type,
-                CacheControl=cache_control,
-                Metadata={_HASH: sha256},
-                **more,
-            )
-        except ClientError as error:
-            if _code(error) in _EXISTS:
-                return False
-            raise failed(error, key) from error
-        except BotoCoreError as error:
-            raise unreachable(error) from error
-        return True
+            return self.head(key).sha256 == sha256
+        except StoreDenied:
+            return True
+        except ObjectMissing as error:
+            message = f"{key}: was there when it was put and is not any more"
+            raise StoreUnavailable(message) from error
 
     def ready(self) -> None:
         """See ObjectStore.ready: any answer of the server about the bucket will do, a refusal too."""

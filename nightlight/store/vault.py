@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.store.port import Removed, check_key
+from nightlight.store.port import Put, Removed, check_key
 from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store, failed, unreachable
 
 _BLOCK = 1 << 20
@@ -26,7 +26,7 @@ class S3Vault(S3Store):
         super().__init__(bucket, access)
         self._lock_objects = lock
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> bool:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
         """See ObjectStore.put."""
         if not self._lock_objects:
             return super().put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)

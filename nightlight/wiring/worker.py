@@ -31,7 +31,7 @@ from nightlight.flows.work import Work
 from nightlight.imaging.rendering import Rendering
 from nightlight.retention.desired import ERASED, most_days
 from nightlight.settings import Settings, require
-from nightlight.store.port import PutOnly
+from nightlight.store.port import Put, PutOnly
 from nightlight.wiring.keeping import sweep_with
 from nightlight.wiring.parts import (
     ORIGINALS,
@@ -87,9 +87,12 @@ class WorkerHouse:
         key = object_key(self.names.placeholder(), EXTENSION)
         digest = hashlib.sha256(data).hexdigest()
         try:
-            self.renditions.put(
+            put = self.renditions.put(
                 key, BytesIO(data), sha256=digest, content_type=MEDIA_TYPES[EXTENSION], cache_control=RENDITION_CACHE
             )
+            if put is Put.EXISTS and self.renditions.head(key).sha256 != digest:
+                # Of another release: it stays, since a placeholder that changes would be seen by everybody.
+                logs.get("worker").warning("placeholder.differs")
         except NightlightError as error:  # an edge has a copy of its own for when there is none here
             logs.get("worker").warning("placeholder.not_put", code=error.code)
 

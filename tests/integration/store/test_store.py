@@ -10,7 +10,7 @@ import pytest
 
 from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
 from nightlight.store.local import LocalStore
-from nightlight.store.port import PutOnly, check_key
+from nightlight.store.port import Put, PutOnly, check_key
 from nightlight.store.s3 import S3Access, S3Store, make_client
 from tests.support.services import S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
 
@@ -54,7 +54,7 @@ def put(store, key, data, sha256=None):
 
 
 def test_what_is_put_is_got_with_its_properties(store, key):
-    assert put(store, key, b"picture") is True
+    assert put(store, key, b"picture") is Put.STORED
     stored = store.get(key, max_bytes=100)
     assert stored.data == b"picture"
     assert stored.info == store.head(key)
@@ -63,8 +63,8 @@ def test_what_is_put_is_got_with_its_properties(store, key):
 
 
 def test_a_second_put_changes_nothing_and_says_so(store, key):
-    assert put(store, key, b"first") is True
-    assert put(store, key, b"second") is False
+    assert put(store, key, b"first") is Put.STORED
+    assert put(store, key, b"second") is Put.EXISTS
     assert store.get(key, max_bytes=100).data == b"first"
 
 
@@ -72,8 +72,8 @@ def test_of_many_puts_at_once_the_object_is_one_whole_of_them(store, key):
     bodies = [bytes([number]) * 50_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         created = list(pool.map(lambda body: put(store, key, body), bodies))
-    assert created.count(True) == 1
-    assert store.get(key, max_bytes=100_000).data == bodies[created.index(True)]
+    assert created.count(Put.STORED) == 1
+    assert store.get(key, max_bytes=100_000).data == bodies[created.index(Put.STORED)]
 
 
 def test_what_is_not_there_is_missing(store, key):
@@ -88,7 +88,7 @@ def test_deleting_is_final_and_may_be_repeated(store, key):
     store.delete(key)
     with pytest.raises(ObjectMissing):
         store.get(key, max_bytes=10)
-    assert put(store, key, b"y") is True
+    assert put(store, key, b"y") is Put.STORED
 
 
 def test_an_object_larger_than_asked_for_is_not_taken(store, key):
@@ -186,7 +186,7 @@ def test_wrong_credentials_are_denied_and_never_printed(buckets):
 def test_promise_3_the_service_can_put_originals_and_cannot_read_list_or_delete_them(buckets, key):
     service = S3Store(buckets.originals, access(buckets.endpoint, S3_SERVICE))
     worker = S3Store(buckets.originals, access(buckets.endpoint, S3_WORKER))
-    assert put(service, key, b"original") is True
+    assert put(service, key, b"original") is Put.STORED
     service.ready()
     for call in (
         lambda: service.get(key, max_bytes=100),
@@ -202,7 +202,7 @@ def test_promise_3_the_service_can_put_originals_and_cannot_read_list_or_delete_
 def test_the_service_can_read_renditions_and_cannot_write_list_or_delete_them(buckets, key):
     service = S3Store(buckets.renditions, access(buckets.endpoint, S3_SERVICE))
     worker = S3Store(buckets.renditions, access(buckets.endpoint, S3_WORKER))
-    assert put(worker, key, b"rendition") is True
+    assert put(worker, key, b"rendition") is Put.STORED
     assert service.get(key, max_bytes=100).data == b"rendition"
     for call in (lambda: put(service, f"{key}-2", b"x"), lambda: service.delete(key), lambda: list(service.keys())):
         with pytest.raises(StoreDenied):
