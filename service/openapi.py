@@ -33,7 +33,13 @@ _PROBLEM: dict[str, Any] = {
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 _METHODS = frozenset({"get", "put", "post", "delete", "head", "patch"})
 _PUBLIC = ("/a/", "/.well-known/", "/v1/c2pa/services/")
-_BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Ed25519; `scope` opens calls."}
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "Ed25519; `scope` opens calls. One deployment serves one platform: callers are not kept apart, and any "
+    "token with the scope `ingest` may change or delete every profile of the deployment.",
+}
 
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:

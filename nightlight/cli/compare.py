@@ -176,7 +176,8 @@ def _git(*arguments: str) -> bytes:
         )
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", b"") or str(error).encode()
-        raise PolicyRefused(f"git {arguments[0]}: {told.decode(errors='replace').strip()}") from error
+        message = f"git {arguments[0]}: {told.decode(errors='replace').strip()}"
+        raise PolicyRefused(message) from error
     return done.stdout
 
 

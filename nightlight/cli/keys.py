@@ -89,6 +89,9 @@ def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: floa
         message = f"unknown scope {', '.join(unknown)}; known: {', '.join(known)}"
         raise SettingsRefused(message)
     auth = AuthSettings()
+    if not 0 < hours * 3600 <= auth.max_life_s:
+        message = f"a token lives at most {auth.max_life_s} s (NIGHTLIGHT_AUTH_MAX_LIFE_S), not {hours:g} hours"
+        raise SettingsRefused(message)
     return mint(
         _read(data_dir / "keys" / PRIVATE),
         subject=subject,

@@ -197,7 +197,8 @@ def _call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
     except Problem as problem:
         raise PolicyRefused(str(problem)) from problem
     except httpx.HTTPError as error:
-        raise Unavailable(f"{url} does not answer: {error}") from error
+        message = f"{url} does not answer: {error}"
+        raise Unavailable(message) from error
 
 
 def _approval(path: Path | None) -> dict[str, str] | None:

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from nightlight.errors import Forbidden, SettingsRefused, Unauthenticated, Unavailable
+from nightlight.delivery.jwks import key_source
+from nightlight.errors import Forbidden, Unauthenticated
+
+if TYPE_CHECKING:
+    from nightlight.delivery.jwks import KeySet
 
 ALGORITHM = "EdDSA"
 MAX_TOKEN_CHARS = 4_096
-# The id under which the one key of a PEM file is kept; no token can name it, for key ids are text.
-_ANY = ""
-# A key that leaves the JWKS counts for at most so much longer.
-_GOOD_S, _MOST_GOOD = 30.0, 1_000
+# A token may be made to last so long, in seconds, unless the settings say otherwise.
+MAX_LIFE_S = 86_400
+# A token that was good is taken for good so long, as long as its set of keys counts; then it has that read again.
+_GOOD_S, _MOST_GOOD = 10.0, 1_000
+# The end of the year 9999.
+_LAST_MOMENT = 253_402_300_799
 
 
 class Scope(StrEnum):
-    """What a token may open."""
+    """What a token may open: in the whole deployment, which is one platform's. Callers are not kept apart."""
 
-    INGEST = "ingest"  # declare profiles, upload and delete images
+    INGEST = "ingest"  # declare profiles, upload, release and delete images: any caller's
     DECIDE = "decide"  # ask for decisions
     LOCAL = "local"  # decide inside the platform: bands, blocks and keys of the day
     EXPLAIN = "explain"  # ask why, as an operator
@@ -57,90 +59,132 @@ class Caller:
             raise Forbidden(message)
 
 
+class Clocks(NamedTuple):
+    """The time of day in Unix seconds, and seconds that only go forward."""
+
+    wall: Callable[[], float]
+    elapsed: Callable[[], float]
+
+
+SYSTEM_CLOCKS = Clocks(time.time, time.monotonic)
+
+
 class Verifier:
     """Checks service tokens against a set of public keys, by key id."""
 
-    def __init__(self, jwks: str, *, issuer: str, audience: str, leeway_s: int) -> None:
-        """Read ``jwks`` now if it is a file, so that a bad one stops the start; an https URL is read when needed."""
-        self._issuer = issuer
-        self._audience = audience
-        self._leeway = leeway_s
-        self._remote: jwt.PyJWKClient | None = None
-        # Tokens that were good lately, and until when that is taken for granted: checking one takes 0.1 ms.
-        self._good: dict[str, tuple[Caller, float]] = {}
-        self._keys: Mapping[str, jwt.PyJWK | Ed25519PublicKey] = {}
-        if jwks.startswith("https://"):
-            self._remote = jwt.PyJWKClient(jwks, cache_keys=True, lifespan=300, timeout=5)
-        else:
-            self._keys = _read_keys(Path(jwks))
+    def __init__(
+        self,
+        jwks: str,
+        *,
+        issuer: str,
+        audience: str,
+        leeway_s: int,
+        max_life_s: int = MAX_LIFE_S,
+        clocks: Clocks = SYSTEM_CLOCKS,
+    ) -> None:
+        """Read ``jwks`` now if it is a file, so that a bad one stops the start; an https URL is read when needed.
+
+        No token counts that is made to last longer than ``max_life_s``. Raises SettingsRefused.
+        """
+        self._source, self._clock = key_source(jwks, clocks.elapsed), clocks.wall
+        self._issuer, self._audience = issuer, audience
+        self._leeway, self._max_life = leeway_s, max_life_s
+        # Tokens that were good lately, until when, and by which set of keys: checking one takes 0.1 ms.
+        self._good: dict[str, tuple[Caller, float, KeySet]] = {}
 
     def known(self, token: str) -> Caller | None:
-        """Return the caller that a token which was good lately names."""
+        """Return the caller that a token which was good lately names, by the set of keys that is held now."""
         known = self._good.get(token)
-        return known[0] if known is not None and time.time() < known[1] else None
+        if known is None:
+            return None
+        found, until, keys = known
+        # Not the same set: read again since. Too old a set: to be read again, whoever the token is of.
+        return found if keys is self._source.fresh() and self._clock() < until else None
 
     def verify(self, token: str) -> Caller:
-        """Return the caller that ``token`` names, or raise Unauthenticated."""
+        """Return the caller that ``token`` names.
+
+        Raises Unauthenticated, or Unavailable while the keys of callers cannot be read.
+        """
         known = self.known(token)
         if known is not None:
             return known
         if len(token) > MAX_TOKEN_CHARS:
             message = "the token is too long"
             raise Unauthenticated(message)
+        held = self._source.fresh()
+        if held is None:
+            held = self._source.read(known=self._vouched(token))
+        found, expires_at = self._checked(token, held)
+        if len(self._good) >= _MOST_GOOD:
+            self._good.clear()
+        self._good[token] = found, min(self._clock() + _GOOD_S, expires_at + self._leeway), held
+        self._source.read_ahead()
+        return found
+
+    def _vouched(self, token: str) -> bool:
+        """Say whether the last set of keys, which is too old to open anything, vouches for a token."""
+        held = self._source.held
         try:
+            return held is not None and bool(self._checked(token, held))
+        except Unauthenticated:
+            return False
+
+    def _checked(self, token: str, held: KeySet) -> tuple[Caller, float]:
+        """Return the caller that a token names, and when it expires, in Unix seconds."""
+        try:
+            key = held.key(jwt.get_unverified_header(token).get("kid"))
+            if key is None:
+                message = "the token's key id is not known"
+                raise Unauthenticated(message)
             claims: dict[str, Any] = jwt.decode(
                 token,
-                key=self._key(token),
+                key=key,
                 algorithms=[ALGORITHM],
                 audience=self._audience,
                 issuer=self._issuer,
-                leeway=self._leeway,
-                options={"require": ["exp", "iat", "sub", "aud", "iss"]},
+                # Its own reading of times is looser than ours: it takes texts, and numbers that no clock reaches.
+                options={
+                    "require": ["exp", "iat", "sub", "aud", "iss"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
             )
-        except jwt.PyJWKClientConnectionError as error:
-            raise Unavailable(f"the JWKS cannot be fetched: {type(error).__name__}") from error
-        except jwt.PyJWTError as error:
-            raise Unauthenticated(f"{type(error).__name__}: {error}") from error
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            message = f"{type(error).__name__}: {error}"
+            raise Unauthenticated(message) from error
+        expires_at = self._in_time(claims)
         scope = claims.get("scope", "")
         if not isinstance(scope, str):
             message = "scope must be a string of words"
             raise Unauthenticated(message)
-        found = Caller(str(claims["sub"])[:128], frozenset(scope.split()))
-        if len(self._good) >= _MOST_GOOD:
-            self._good.clear()
-        self._good[token] = found, min(time.time() + _GOOD_S, float(claims["exp"]) + self._leeway)
-        return found
+        return Caller(str(claims["sub"])[:128], frozenset(scope.split())), expires_at
 
-    def _key(self, token: str) -> jwt.PyJWK | Ed25519PublicKey:
-        if self._remote is not None:
-            return self._remote.get_signing_key_from_jwt(token)
-        key_id = jwt.get_unverified_header(token).get("kid")
-        key = self._keys.get(key_id if isinstance(key_id, str) else _ANY) or self._keys.get(_ANY)
-        if key is None:
-            message = "the token's key id is not known"
+    def _in_time(self, claims: Mapping[str, Any]) -> float:
+        """Return when a token expires; raise Unauthenticated unless it counts now and is not made to last."""
+        now = self._clock()
+        issued_at, expires_at = _moment(claims, "iat"), _moment(claims, "exp")
+        not_before = _moment(claims, "nbf") if "nbf" in claims else issued_at
+        if max(issued_at, not_before) > now + self._leeway:
+            message = "the token is not valid yet"
             raise Unauthenticated(message)
-        return key
+        if expires_at <= now - self._leeway:
+            message = "the token has expired"
+            raise Unauthenticated(message)
+        if expires_at - issued_at > self._max_life:
+            message = f"the token is made to last longer than {self._max_life} s (NIGHTLIGHT_AUTH_MAX_LIFE_S)"
+            raise Unauthenticated(message)
+        return expires_at
 
 
-def _read_keys(path: Path) -> Mapping[str, jwt.PyJWK | Ed25519PublicKey]:
-    """Return public keys by key id; the one key of a PEM file serves whatever id a token names."""
-    try:
-        text = path.read_text("utf-8")
-        if text.startswith("-----BEGIN"):
-            key = load_pem_public_key(text.encode())
-            if isinstance(key, Ed25519PublicKey):
-                return {_ANY: key}
-            message = f"NIGHTLIGHT_AUTH_JWKS: {path} is not an Ed25519 public key"
-            raise SettingsRefused(message)
-        found = jwt.PyJWKSet.from_dict(json.loads(text))
-    except (OSError, ValueError, UnsupportedAlgorithm, jwt.PyJWTError) as error:
-        message = f"NIGHTLIGHT_AUTH_JWKS: {path} cannot be read as a JWKS or PEM ({type(error).__name__})"
-        raise SettingsRefused(message) from error
-    keys = {key.key_id: key for key in found.keys if key.key_id and key.key_type == "OKP"}
-    if not keys:
-        message = f"NIGHTLIGHT_AUTH_JWKS: {path} holds no Ed25519 key with a key id"
-        raise SettingsRefused(message)
-    return keys
+def _moment(claims: Mapping[str, Any], name: str) -> float:
+    """Return a NumericDate (RFC 7519) in Unix seconds; raise Unauthenticated if it is none that a clock can show."""
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_MOMENT:
+        message = f"{name} must be a number of seconds since 1970, before the year 10000"
+        raise Unauthenticated(message)
+    return float(value)
 
 
 def generate_key() -> tuple[dict[str, Any], dict[str, Any]]:

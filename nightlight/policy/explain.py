@@ -58,9 +58,11 @@ def explain(compiled: Compiled, given: Mapping[str, str]) -> Explained:
     space = compiled.space
     for name, word in given.items():
         if name not in space.attributes:
-            raise PolicyRefused(f"'{name}' is not an attribute{did_you_mean(name, space.attributes)}")
+            message = f"'{name}' is not an attribute{did_you_mean(name, space.attributes)}"
+            raise PolicyRefused(message)
         if word not in space.attributes[name]:
-            raise PolicyRefused(f"'{word}' is not a word of {name}{did_you_mean(word, space.attributes[name])}")
+            message = f"'{word}' is not a word of {name}{did_you_mean(word, space.attributes[name])}"
+            raise PolicyRefused(message)
     filled = _most_protective(compiled, given)
     whole = {name: given.get(name) or filled[name] for name in space.attributes}
     position = space.position(whole)

@@ -45,7 +45,8 @@ class Bucket:
                 return []
             raise _failed(error, self.name) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            message = f"{type(error).__name__}: {error}"
+            raise StoreUnavailable(message) from error
         return [dict(one) for one in answer.get("Rules", [])]
 
     def put(self, rules: Sequence[Raw]) -> None:
@@ -59,7 +60,8 @@ class Bucket:
         except ClientError as error:
             raise _failed(error, self.name) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            message = f"{type(error).__name__}: {error}"
+            raise StoreUnavailable(message) from error
 
     def objects(self, prefix: str = "") -> Iterator[Listed]:
         """Yield the current objects whose keys begin with ``prefix``."""
@@ -70,7 +72,8 @@ class Bucket:
         except ClientError as error:
             raise _failed(error, self.name) from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            message = f"{type(error).__name__}: {error}"
+            raise StoreUnavailable(message) from error
 
     def tags(self, key: str) -> dict[str, str]:
         """Return an object's tags; none where it is gone."""
@@ -82,7 +85,8 @@ class Bucket:
                 return {}
             raise failed from error
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            message = f"{type(error).__name__}: {error}"
+            raise StoreUnavailable(message) from error
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
 

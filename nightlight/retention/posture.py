@@ -105,7 +105,8 @@ class Posture:
                     if _code(error) not in _UNSUPPORTED:
                         raise _failed(error, name) from error
                 except BotoCoreError as error:
-                    raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+                    message = f"{type(error).__name__}: {error}"
+                    raise StoreUnavailable(message) from error
         return self.check(bucket)
 
     def _finding(self, aspect: _Aspect, bucket: str) -> Finding:
@@ -124,7 +125,8 @@ class Posture:
                 raise _failed(error, name) from error
             there = None
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            message = f"{type(error).__name__}: {error}"
+            raise StoreUnavailable(message) from error
         same = canonical(there) == canonical(want)
         state = State.OK if same else State.DRIFT
         return Finding(bucket, aspect.name, state, _said(there), _said(want))

@@ -148,8 +148,13 @@ class AuthSettings(BaseSettings):
 
     jwks: str | None = Field(
         default=None,
-        description="The Ed25519 public keys of callers: a JWKS or PEM file, or the https URL of a JWKS.",
+        description="The Ed25519 public keys of callers: a JWKS or PEM file, or the https URL of a JWKS. It is read "
+        "again while the service runs: a key that left it opens nothing after 30 seconds, and nobody is let in once it "
+        "could not be read for so long.",
     )
     issuer: str = Field(default="nightlight-dev", description="`iss` that a token must carry.")
     audience: str = Field(default="nightlight", description="`aud` that a token must carry.")
     leeway_s: int = Field(default=30, ge=0, le=300, description="Clock difference allowed, in seconds.")
+    max_life_s: int = Field(
+        default=86_400, ge=60, le=366 * 86_400, description="Longest life of a token, from `iat` to `exp`, in seconds."
+    )

@@ -51,7 +51,8 @@ class SqsQueue:
                 QueueUrl=self._url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=self._wait_s
             )
         except (ClientError, BotoCoreError) as error:
-            raise QueueUnavailable(f"SQS: {type(error).__name__}") from error
+            message = f"SQS: {type(error).__name__}"
+            raise QueueUnavailable(message) from error
         return [Message(one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
 
     def delete(self, messages: Sequence[Message]) -> None:
@@ -61,4 +62,5 @@ class SqsQueue:
             if entries:
                 self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]
         except (ClientError, BotoCoreError) as error:
-            raise QueueUnavailable(f"SQS: {type(error).__name__}") from error
+            message = f"SQS: {type(error).__name__}"
+            raise QueueUnavailable(message) from error

@@ -137,6 +137,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             issuer=auth.issuer,
             audience=auth.audience,
             leeway_s=auth.leeway_s,
+            max_life_s=auth.max_life_s,
         ),
         declare=Declare(
             catalogue,

@@ -135,8 +135,9 @@ def test_a_token_names_its_caller_and_scopes(keyed):
 )
 def test_a_token_for_others_or_other_times_is_refused(keyed, changes):
     private, verifier = keyed
+    now = datetime.now(UTC) + changes.pop("ahead", timedelta())
     with pytest.raises(Unauthenticated):
-        verifier.verify(minted(private, **changes))
+        verifier.verify(minted(private, now=now, **changes))
 
 
 def test_a_clock_that_is_a_little_off_is_forgiven(keyed):

@@ -1,0 +1,228 @@
+"""The public keys of callers: a JWKS (RFC 7517) or PEM file, or an https URL of a JWKS.
+
+A set of keys counts for at most ``LIFE_S`` from the moment at which its reading began, so that a key that left it opens
+nothing after that. There is no grace: while no set can be read nobody is let in (Unavailable).
+
+::
+
+    age of the set      what a token meets
+    up to AHEAD_S       the set
+    up to LIFE_S        the set; a token that is good by it has the next one read in the background
+    more, or no set     the next set is read first. A token that is good by the old set may have it read again soon
+                        after a failure; any other token, an unknown key id say, at most once in LIFE_S
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from nightlight import logs
+from nightlight.errors import SettingsRefused, Unavailable
+
+LIFE_S = 30.0
+# A set from elsewhere is read again from so many seconds on; a file, which costs nothing, sooner.
+AHEAD_S, _FILE_AHEAD_S = 15.0, 5.0
+# After a failure a caller whom the last set knows may have it tried again so soon.
+_AGAIN_S = 2.0
+# A set of a thousand keys has 150 kB. The server has so long for all of it.
+_MAX_BYTES, _FETCH_S = 1_000_000, 5.0
+# The id under which the one key of a PEM file is kept: no token can name it, for it is no text that a header may hold.
+_ANY = "\0"
+
+Keys = Mapping[str, Ed25519PublicKey]
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """Keys by id, and when their reading began, on a clock that only goes forward. Two readings are never equal."""
+
+    keys: Keys = field(repr=False)
+    read_at: float
+    number: int
+
+    def key(self, key_id: object) -> Ed25519PublicKey | None:
+        """Return the key that a token's header names; the key of a PEM file serves whatever is named."""
+        found = self.keys.get(key_id) if isinstance(key_id, str) and key_id != _ANY else None
+        return found or self.keys.get(_ANY)
+
+
+class KeySource:
+    """Holds the newest set and has it read again. Safe to share between threads."""
+
+    def __init__(self, load: Callable[[], Keys], *, ahead_s: float, elapsed: Callable[[], float]) -> None:
+        """Read by ``load``, which raises Unavailable; ``elapsed`` is in seconds and only goes forward."""
+        self._load, self._ahead_s, self._elapsed = load, ahead_s, elapsed
+        self._lock = threading.Lock()
+        self._tried_at = float("-inf")
+        self._failed: str | None = None
+        self.held: KeySet | None = None
+
+    def fresh(self) -> KeySet | None:
+        """Return the set if it still counts."""
+        held = self.held
+        return held if held is not None and self._elapsed() - held.read_at < LIFE_S else None
+
+    def seconds_left(self, held: KeySet) -> float:
+        """Return for how long a set still counts."""
+        return held.read_at + LIFE_S - self._elapsed()
+
+    def read(self, *, known: bool) -> KeySet:
+        """Return a set that counts, read now if need be; raise Unavailable where that fails or was just tried.
+
+        ``known`` says that the last set vouches for whoever has it read.
+        """
+        with self._lock:  # who waits here finds what the first one read, or that it failed
+            found = self.fresh()
+            if found is None and self._elapsed() - self._tried_at >= (_AGAIN_S if known else LIFE_S):
+                self._try()
+                found = self.fresh()
+        if found is None:
+            message = f"the keys of callers cannot be read: {self._failed}"
+            raise Unavailable(message)
+        return found
+
+    def read_ahead(self) -> None:
+        """Read the next set in the background if the one at hand is old enough and nobody is reading already."""
+        held, now = self.held, self._elapsed()
+        if held is None or now - held.read_at < self._ahead_s or now - self._tried_at < _AGAIN_S:
+            return
+        if self._lock.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._try_and_release, name="jwks", daemon=True).start()
+            except RuntimeError:  # no more threads: whoever finds the set too old reads it
+                self._lock.release()
+
+    def _try_and_release(self) -> None:
+        try:
+            self._try()
+        finally:
+            self._lock.release()
+
+    def _try(self) -> None:
+        """Read, holding the lock. A failure leaves the last set, to its end."""
+        self._tried_at = began = self._elapsed()
+        try:
+            keys = self._load()
+        except Unavailable as error:
+            self._failed = str(error)
+            logs.get("auth").error("callers.keys_not_read", detail=self._failed)
+            return
+        self._failed = None
+        self.held = KeySet(keys, began, self.held.number + 1 if self.held else 0)
+
+
+def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeySource:
+    """Return the source of a file, which is read now, or of an https URL, which is read when needed.
+
+    Raises SettingsRefused for a file without a usable key: a bad one stops the start.
+    """
+    if jwks.startswith("https://"):
+        # The system's own authorities, or those of SSL_CERT_FILE.
+        http = httpx.Client(verify=ssl.create_default_context(), timeout=_FETCH_S, follow_redirects=False)
+        return KeySource(lambda: _fetch(http, jwks), ahead_s=AHEAD_S, elapsed=elapsed)
+    path = Path(jwks)
+
+    def load() -> Keys:
+        try:
+            return parse(_text_of(path))
+        except (OSError, ValueError) as error:
+            message = f"{path} cannot be read as a JWKS or PEM ({type(error).__name__}: {error})"
+            raise Unavailable(message) from error
+
+    source = KeySource(load, ahead_s=_FILE_AHEAD_S, elapsed=elapsed)
+    try:
+        held = source.read(known=True)
+    except Unavailable as error:
+        message = f"NIGHTLIGHT_AUTH_JWKS: {error}"
+        raise SettingsRefused(message) from error
+    if not held.keys:
+        message = f"NIGHTLIGHT_AUTH_JWKS: {path} holds no Ed25519 key with a key id"
+        raise SettingsRefused(message)
+    return source
+
+
+def parse(text: str) -> Keys:
+    """Return the Ed25519 keys of a JWKS or PEM by key id; raise ValueError if it is neither.
+
+    Keys of other kinds, for other uses or without an id are left out; a set without keys is one: nobody is let in.
+    """
+    if text.startswith("-----BEGIN"):
+        return {_ANY: _pem(text)}
+    try:
+        plain = json.loads(text)
+    except RecursionError as error:
+        message = "nested too deep"
+        raise ValueError(message) from error
+    listed = plain.get("keys") if isinstance(plain, dict) else None
+    if not isinstance(listed, list):
+        message = "there is no list 'keys'"
+        raise ValueError(message)  # noqa: TRY004 - of a file, not of an argument
+    found: dict[str, Ed25519PublicKey] = {}
+    for jwk in listed:
+        key_id, key = _key(jwk) if isinstance(jwk, dict) else ("", None)
+        if key is not None:
+            found.setdefault(key_id, key)
+    return found
+
+
+def _key(jwk: dict[str, Any]) -> tuple[str, Ed25519PublicKey | None]:
+    key_id = jwk.get("kid")
+    if not isinstance(key_id, str) or key_id in {"", _ANY} or jwk.get("use", "sig") != "sig" or "d" in jwk:
+        return "", None
+    try:
+        key = jwt.PyJWK.from_dict(jwk).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
+        return "", None
+    return key_id, key if isinstance(key, Ed25519PublicKey) else None
+
+
+def _pem(text: str) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(text.encode())
+    except UnsupportedAlgorithm as error:
+        message = "an unknown kind of key"
+        raise ValueError(message) from error
+    if not isinstance(key, Ed25519PublicKey):
+        message = "not an Ed25519 public key"
+        raise ValueError(message)  # noqa: TRY004 - of a file, not of an argument
+    return key
+
+
+def _text_of(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        message = f"more than {_MAX_BYTES:,} bytes"
+        raise ValueError(message)
+    return data.decode("utf-8")
+
+
+def _fetch(http: httpx.Client, url: str) -> Keys:
+    body, end = bytearray(), time.monotonic() + _FETCH_S
+    try:
+        with http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
+            if answer.status_code != httpx.codes.OK:
+                message = f"the JWKS server answers {answer.status_code}"
+                raise Unavailable(message)
+            for piece in answer.iter_bytes():  # httpx bounds each step by itself; this bounds all of them
+                body += piece
+                if len(body) > _MAX_BYTES or time.monotonic() > end:
+                    message = "the JWKS server's answer is too long, or too long in coming"
+                    raise Unavailable(message)
+        return parse(body.decode("utf-8"))
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        message = f"the JWKS cannot be fetched: {type(error).__name__}: {error}"
+        raise Unavailable(message) from error
