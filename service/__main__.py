@@ -35,6 +35,7 @@ def main() -> int:
         server_header=False,
         date_header=True,
         timeout_keep_alive=30,
+        proxy_headers=False,  # nothing is built from X-Forwarded-*, and nothing is to be
         http=PatientProtocol,
         timeout_graceful_shutdown=15,
     )

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import nightlight
+from nightlight.settings import Environment
 from service import problems
 from service.lean import Lean
 from service.middleware import BodyCap, RequestId
@@ -65,9 +66,12 @@ def create_app(house: ServiceHouse) -> FastAPI:
         "version": nightlight.__version__,
         "summary": "Protects minors' profile pictures: uploads in, policy-decided low-resolution renditions out.",
         "redoc_url": None,
+        # A redirect would be made of the request's own Host header: a path with another ending is another path.
+        "redirect_slashes": False,
         "lifespan": lifespan,
     }
-    if settings.service.docs:
+    docs = settings.service.docs
+    if docs if docs is not None else settings.general.environment is not Environment.PRODUCTION:
         app = FastAPIOffline(docs_url="/docs", **about)  # its scripts come from here, not from elsewhere
     else:
         app = FastAPI(docs_url=None, openapi_url=None, **about)

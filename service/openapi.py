@@ -37,8 +37,8 @@ _BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "Ed25519; `scope` opens calls. One deployment serves one platform: callers are not kept apart, and any "
-    "token with the scope `ingest` may change or delete every profile of the deployment.",
+    "description": "Ed25519; `scope` opens calls. One deployment serves one platform: callers are not kept apart, and "
+    "any token with the scope `ingest` may change or delete every profile of the deployment.",
 }
 
 

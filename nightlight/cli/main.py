@@ -155,9 +155,16 @@ def keys_token(
     data_dir: Annotated[Path, typer.Option(help="Folder that `keys init` made `keys/` in.")] = Path("var"),
     scope: Annotated[list[str] | None, typer.Option(help="Scope; repeat for several. All by default.")] = None,
     subject: Annotated[str, typer.Option(help="Who the token is for.")] = "developer",
-    hours: Annotated[float, typer.Option(min=0.01, max=720, help="Hours it is valid for.")] = 12,
+    hours: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=24 * 366, help="Hours it is valid for; at most what NIGHTLIGHT_AUTH_MAX_LIFE_S allows."
+        ),
+    ] = 12,
 ) -> None:
     """Print a bearer token for development.
+
+    One deployment serves one platform: a token with the scope `ingest` may change or delete every profile of it.
 
     Example: `curl -H "Authorization: Bearer $(nightlight keys token --scope decide)" ...`
     """

@@ -80,7 +80,11 @@ class ServiceSettings(BaseSettings):
     client_s: float = Field(
         default=60.0, ge=0.1, le=3600, description="Seconds a client may take to send a body, or to take an answer."
     )
-    docs: bool = Field(default=True, description="Whether to serve the OpenAPI page at `/docs`.")
+    docs: bool | None = Field(
+        default=None,
+        description="Whether to serve the OpenAPI page at `/docs` and its document at `/openapi.json`; unset: only "
+        "where the environment is not `production`.",
+    )
 
 
 class WorkerSettings(BaseSettings):

@@ -150,6 +150,7 @@ class Scale:
             "NIGHTLIGHT_QUOTAS_REDIS_URL": needed(REDIS),
             "NIGHTLIGHT_QUOTAS_NAMESPACE": self.queue,
             "NIGHTLIGHT_SERVICE_PORT": str(port),
+            "NIGHTLIGHT_SERVICE_DOCS": "true",  # in production only where it is asked for
             "NIGHTLIGHT_DELIVERY_BASE_URL": self.url,
             "NIGHTLIGHT_WORKER_CONCURRENCY": "2",
             "NIGHTLIGHT_WORKER_HEALTH_PORT": str(free_port()),
