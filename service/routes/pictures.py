@@ -12,7 +12,7 @@ router = APIRouter(tags=["pictures"], route_class=ScopedRoute)
 
 # Asked of crawlers and of those who train models (Content-Usage: draft-ietf-aipref-attach; tdm-reservation: TDM
 # Reservation Protocol); and of browsers, to take the bytes for what they are.
-_HEADERS = {
+HEADERS = {
     "Accept-Ranges": "bytes",
     "Content-Disposition": "inline",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -40,7 +40,7 @@ def picture(request: Request, name: str, extension: str, e: str = "", k: str = "
 def answer(found: Picture, if_none_match: str | None, range_: str | None, if_range: str | None) -> Response:
     """Return the response of RFC 9110 for a picture: 200, 206, 304 or 416."""
     cache = f"public, max-age={found.max_age}, immutable" if found.max_age else "no-store"
-    headers = {**_HEADERS, "ETag": found.etag, "Cache-Control": cache}
+    headers = {**HEADERS, "ETag": found.etag, "Cache-Control": cache}
     if if_none_match is not None and _matches(if_none_match, found.etag):
         return Response(status_code=304, headers=headers)
     size = len(found.data)

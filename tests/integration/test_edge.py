@@ -15,7 +15,7 @@ from nightlight.delivery.placeholder import placeholder_bytes
 from nightlight.delivery.tokens import UrlSigner
 from nightlight.keyring import KeyRing
 from nightlight.store.s3 import S3Access, S3Store
-from service.routes.pictures import _HEADERS
+from service.routes.pictures import HEADERS
 from tests.support import pictures
 from tests.support.buckets import bucket_pair
 from tests.support.edge import PURGE_TOKEN, Edge
@@ -70,7 +70,7 @@ def url_of(signer, key, *, now=None, life_s=300):
 def test_a_good_url_gives_the_bytes_with_the_services_own_headers(edge, signer, key):
     answer = httpx.get(url_of(signer, key))
     assert (answer.status_code, answer.content) == (200, DATA), edge.errors()
-    wanted = {name.lower(): value for name, value in _HEADERS.items()}
+    wanted = {name.lower(): value for name, value in HEADERS.items()}
     told = dict(answer.headers)
     assert {name: told.get(name) for name in wanted} == wanted
     assert told["content-type"] == "image/webp"

@@ -3,19 +3,28 @@
 //
 // The environment of nginx holds NIGHTLIGHT_DELIVERY_SIGNING_KEYS (the ring), NIGHTLIGHT_STORE_ACCESS_KEY_ID and
 // NIGHTLIGHT_STORE_SECRET_ACCESS_KEY (an identity that may get renditions and nothing else), NIGHTLIGHT_STORE_REGION,
-// NIGHTLIGHT_EDGE_S3_HOST (the Host that the bucket's server is asked by), NIGHTLIGHT_EDGE_PURGE_TOKEN and
-// NIGHTLIGHT_EDGE_CACHE (the caches' folder; its subfolder revoked/a must be there, and be writable by nginx).
+// NIGHTLIGHT_EDGE_S3_HOST (the Host that the bucket's server is asked by), NIGHTLIGHT_EDGE_PURGE_TOKEN,
+// NIGHTLIGHT_EDGE_CACHE (the caches' folder; its subfolder revoked/a must be there, and be writable by nginx) and
+// NIGHTLIGHT_EDGE_LIST_AGE_S: the seconds for which the list of revoked pictures counts after the publisher's last word.
+// Without the latter there is no list, and URLs that live longer than a minute are refused.
 
 import crypto from 'crypto';
 import fs from 'fs';
 
-const SIGNATURE = /^[A-Za-z0-9_-]{22}$/;
-const EXPIRY = /^[1-9][0-9]{9}$/;
-const PATH = /^\/a\/[a-z2-7]{32}\.(webp|jpg|avif)$/;
+// "$" matches before a final newline here (PCRE); "(?![\s\S])" matches at the end alone.
+const SIGNATURE = /^[A-Za-z0-9_-]{22}(?![\s\S])/;
+const EXPIRY = /^[1-9][0-9]{9}(?![\s\S])/;
+const PATH = /^\/a\/[a-z2-7]{32}\.(webp|jpg|avif)(?![\s\S])/;
+const DIGEST = /^[0-9a-f]{64}(?![\s\S])/;
 const EMPTY = crypto.createHash('sha256').update('').digest('hex');
 const MOST_PATHS = 10000;
 // The longest life of a URL is a day.
 const KEPT_MS = 25 * 3600 * 1000;
+// The longest life of a URL where there is no list, and how often a URL that was checked is checked again, in seconds.
+const SHORT_S = 60, RECHECK_S = 30;
+const LIST_AGE_S = Number(process.env.NIGHTLIGHT_EDGE_LIST_AGE_S || 0);
+// What may reach a viewer of the headers that the bucket's server sends. All else tells too much, or may one day.
+const PASSED = ['content-type', 'content-length'];
 
 const ring = readRing(process.env.NIGHTLIGHT_DELIVERY_SIGNING_KEYS || '');
 
@@ -49,7 +58,50 @@ function left(r) {
     if (!alike(digest.slice(0, 16).toString('base64url'), signature)) {
         return '0';
     }
-    return String(Math.max(0, Number(expiry) - Math.floor(Date.now() / 1000)));
+    const now = Math.floor(Date.now() / 1000), seconds = Math.max(0, Number(expiry) - now);
+    return String(seconds > (LIST_AGE_S > 0 ? 86400 : SHORT_S) || !listed(now) ? 0 : seconds);
+}
+
+// Whether the list of revoked pictures can be relied on: the publisher has vouched for it lately. True without a list.
+function listed(now) {
+    if (!(LIST_AGE_S > 0)) {
+        return true;
+    }
+    const at = vouched();
+    return at <= now + SHORT_S && now - at <= LIST_AGE_S;
+}
+
+// Until when the list was complete, in Unix seconds; 0 if nobody has said so.
+function vouched() {
+    try {
+        return Number(fs.readFileSync(process.env.NIGHTLIGHT_EDGE_CACHE + '/revoked/at')) || 0;
+    } catch (error) {
+        return 0;
+    }
+}
+
+// When a URL that was found good is to be checked again, as X-Accel-Expires writes it.
+function recheck(r) {
+    return '@' + Math.min(Number(r.args.e), Math.floor(Date.now() / 1000) + RECHECK_S);
+}
+
+// Lets nothing through of what the bucket's server says but what is on the list. The ETag is of the bytes, as the service
+// makes it: the server's own may be another after each writing.
+function headers(r) {
+    const digest = r.headersOut['x-amz-meta-sha256'];
+    stripped(r);
+    r.headersOut['Accept-Ranges'] = 'bytes';
+    if (typeof digest === 'string' && DIGEST.test(digest)) {
+        r.headersOut.ETag = '"' + digest.slice(0, 32) + '"';
+    }
+}
+
+function stripped(r) {
+    Object.keys(r.headersOut).forEach(function (name) {
+        if (PASSED.indexOf(name.toLowerCase()) < 0) {
+            delete r.headersOut[name];
+        }
+    });
 }
 
 // When the URL ends, as HTTP writes it.
@@ -92,32 +144,62 @@ function mac(key, text) {
     return crypto.createHmac('sha256', key).update(text).digest();
 }
 
-// The purge hook: {"paths": ["/a/...", ...]} with the bearer token. Only files of the cache can be meant.
+// The hook of the publisher, with the bearer token: {"paths": ["/a/...", ...]} names what is revoked; "at" says until when,
+// in Unix seconds, all that was revoked has been named. Who goes on from an earlier word says so by "since": 409 if that
+// never came here. Only files of the cache can be meant.
 function purge(r) {
     const token = process.env.NIGHTLIGHT_EDGE_PURGE_TOKEN || '';
     if (r.method !== 'POST' || !token || !alike('Bearer ' + token, r.headersIn.Authorization || ' ')) {
         r.return(404);
         return;
     }
-    let paths;
+    let told;
     try {
-        paths = JSON.parse(r.requestText).paths;
+        told = JSON.parse(r.requestText);
     } catch (error) {
-        paths = null;
+        told = null;
     }
-    if (!Array.isArray(paths) || paths.length > MOST_PATHS) {
+    if (!told || !Array.isArray(told.paths) || told.paths.length > MOST_PATHS || !moments(told)) {
         r.return(400);
         return;
     }
-    paths.forEach(function (path) {
-        if (typeof path === 'string' && PATH.test(path)) {
-            forget(path);
+    if (told.since !== undefined && vouched() < told.since) {
+        r.return(409);
+        return;
+    }
+    try {
+        told.paths.forEach(function (path) {
+            if (typeof path === 'string' && PATH.test(path)) {
+                forget(path);
+            }
+        });
+        if (told.at !== undefined) {
+            vouch(told.at);
         }
-    });
-    if (Math.random() < 0.01) {
-        tidy();
+        if (Math.random() < 0.01) {
+            tidy();
+        }
+    } catch (error) {
+        r.return(503);
+        return;
     }
     r.return(204);
+}
+
+// Whether "at" and "since" are moments, where they are said.
+function moments(told) {
+    return [told.at, told.since].every(function (moment) {
+        return moment === undefined || Number.isInteger(moment) && moment > 0 && moment < 1e10;
+    });
+}
+
+// An older word never takes the place of a newer one. Written aside first: half a number is no moment.
+function vouch(at) {
+    const file = process.env.NIGHTLIGHT_EDGE_CACHE + '/revoked/at';
+    if (at > vouched()) {
+        fs.writeFileSync(file + '.' + process.pid, String(at));
+        fs.renameSync(file + '.' + process.pid, file);
+    }
 }
 
 // Mark the path, so that no URL of it is served again, and drop the picture, which proxy_cache_path's levels=1:2 lays out
@@ -143,4 +225,4 @@ function tidy() {
     });
 }
 
-export default {left, expires, signed, purge};
+export default {expires, headers, left, purge, recheck, signed, stripped};
