@@ -1,6 +1,7 @@
 """``make parity``: try to tell minors from adults by all that an outsider sees; exit 1 if it can be done.
 
-python -m tests.parity [--profiles N] [--responses N] [--seed N] [--looks FILE] [--json FILE]
+python -m tests.parity [--profiles N] [--responses N] [--seed N] [--seeds N] [--looks FILE] [--json FILE]
+python -m tests.parity.over_time [--scripts N] [--seed N] [--json FILE]
 """
 
 import argparse
@@ -9,23 +10,24 @@ import pickle
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
+from scipy.stats import combine_pvalues
 
 from nightlight.cli import keys
 from nightlight.cli.scrapers import drawn
-from tests.parity.crowd import crowd
 from tests.parity.flip import flipped
-from tests.parity.guess import guessed, timed
 from tests.parity.observe import OUTSIDERS, Observer
+from tests.parity.trial import pictures_of, spread, together, trial
 from tests.support.stacks import Embedded
 
 MOST_AUC, LEAST_CHANCE = 0.51, 0.002
-MINORS = ("under_13", "age_13_15", "age_16_17")
+# Of each class: one trial alone must see a hundredth of the area by itself, many do so together.
+RESPONSES, RESPONSES_OF_MANY = 40_000, 5_000
 # Quotas are another matter: here nobody must run into one.
 _SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIVERY_FEED_POLL_S": "0.05"}
 
@@ -33,89 +35,99 @@ _SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIV
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profiles", type=int, default=60)
-    parser.add_argument("--responses", type=int, default=40_000, help="of each class")
+    parser.add_argument(
+        "--responses", type=int, help=f"of each class; {RESPONSES}, or {RESPONSES_OF_MANY} with several seeds"
+    )
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--looks", type=Path, help="write what was seen, with labels, for whoever wants to learn more")
+    parser.add_argument("--seeds", type=int, default=1, help="trials, each with keys, names and order of its own")
+    parser.add_argument("--looks", type=Path, help="write what was seen first, with labels, for whoever wants to learn")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    console = Console()
+    responses = asked.responses or (RESPONSES if asked.seeds == 1 else RESPONSES_OF_MANY)
+    console, begin = Console(), time.monotonic()
+    trials = []
+    with running() as (stack, client, observer):
+        profile_ids = _profiles(client, asked.profiles)
+        differences = list(flipped(client, observer, profile_ids))
+        looked = len(profile_ids) * len(OUTSIDERS) * 5
+        console.print(f"(a) {looked} looks at {len(profile_ids)} profiles under five ages: {len(differences)} differ")
+        for one in differences[:10]:
+            console.print(f"    {one}")
+        pictures = pictures_of(client, profile_ids)
+        with Progress(console=console, transient=True) as progress:
+            keep = _writer(asked.looks) if asked.looks else None
+            trials.append(trial(stack, observer, pictures, responses, asked.seed, progress, keep))
+        _tell(console, trials[-1])
+    for seed in range(asked.seed + 1, asked.seed + asked.seeds):
+        with running() as (stack, _, observer), Progress(console=console, transient=True) as progress:
+            trials.append(trial(stack, observer, pictures, responses, seed, progress))
+        _tell(console, trials[-1])
+    console.print(f"{time.monotonic() - begin:.0f} s")
+    held = not differences and _judge(console, trials)
+    if asked.json:
+        figures = {"differences": len(differences), "held": held, "trials": [asdict(one) for one in trials]}
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    console.print("nobody can be told apart" if held else "[red]ages can be told apart")
+    return 0 if held else 1
+
+
+@contextmanager
+def running():
+    """A whole Nightlight with keys of its own, a client of its platform, and an observer outside."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Embedded(Path(folder), **_SETTINGS) as stack,
         stack.client() as client,
     ):
         observer = Observer(stack, keys.token(stack.folder, scopes=["decide"], subject="parity", hours=2))
-        profile_ids = [f"parity-{number}" for number in range(asked.profiles)]
-        for profile_id in profile_ids:
-            client.declare(profile_id, band="adult", assurance="verified", region="eu", choice="connections")
-        images = [client.upload(profile_id, drawn(profile_id)) for profile_id in profile_ids]
-        if {client.wait(image.image_id).state for image in images} != {"ready"}:
-            raise SystemExit("not every picture became ready")
-        begin = time.monotonic()
-        differences = list(flipped(client, observer, profile_ids))
-        looked = len(profile_ids) * len(OUTSIDERS) * 5
-        console.print(f"(a) {looked} looks at {len(profile_ids)} profiles under five ages: {len(differences)} differ")
-        for one in differences[:10]:
-            console.print(f"    {one}")
-        guess, decision, picture = _guess(console, stack, client, observer, profile_ids, asked)
-        console.print(
-            f"(b) {guess.responses} responses: AUC {guess.auc:.4f}, at most {guess.upper:.4f} ({MOST_AUC} allowed), by chance "
-            f"with p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand {guess.found} minors named, by chance so "
-            f"many with p = {guess.found_by_chance:.3f}"
-        )
-        for what, (minor, adult, p) in (("decision", decision), ("picture", picture)):
-            console.print(f"(c) {what}: minors {1000 * minor:.3f} ms, adults {1000 * adult:.3f} ms, p = {p:.3f}")
-        console.print(f"{time.monotonic() - begin:.0f} s")
+        yield stack, client, observer
         observer.close()
-    chance = min(guess.auc_by_chance, guess.found_by_chance)
-    told = bool(not differences and guess.upper <= MOST_AUC and chance > LEAST_CHANCE)
-    if asked.json:
-        figures = {
-            "differences": len(differences),
-            **asdict(guess),
-            "decision": decision,
-            "picture": picture,
-            "held": told,
-        }
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    console.print("nobody can be told apart" if told else "[red]ages can be told apart")
-    return 0 if told else 1
 
 
-def _guess(console, stack, client, observer, profile_ids, asked):
-    """Look once at each of a crowd, minors and adults by turns; return what a classifier and a clock tell."""
-    random, responses = np.random.default_rng(asked.seed), asked.responses
-    decisions = client.decide("peer", "profile", [(profile_id, "stranger") for profile_id in profile_ids])
-    pool = [(client.fetch(one.url).content, one.blurhash) for one in decisions]
-    minor = np.tile([True, False], responses)
-    bands = [MINORS[int(random.integers(3))] if one else "adult" for one in minor]
-    # Two and two have the same picture; which of the pair is the minor's says nothing of the picture.
-    pool = [one for one in pool for _ in range(2)]
-    looks = []
-    with Progress(console=console, transient=True) as progress:
-        making = progress.add_task("making a crowd", total=len(bands))
-        for made in crowd(stack, pool, bands):
-            progress.update(making, completed=made)
-        looking = progress.add_task("looking", total=len(bands))
-        for pair in range(responses):
-            outsider = OUTSIDERS[int(random.integers(3))]
-            both = dict.fromkeys(random.permutation([2 * pair, 2 * pair + 1]))
-            for number in both:
-                both[number] = observer.look(f"crowd-{number:06d}", *outsider)
-            looks += [both[2 * pair], both[2 * pair + 1]]
-            progress.advance(looking, 2)
-    # Profiles with one picture belong together: a picture that was learned must not be met again.
-    groups = (np.arange(len(bands)) // 2) % len(profile_ids)
-    if asked.looks:
-        asked.looks.write_bytes(
-            pickle.dumps(([look.loose for look in looks], [look.exact for look in looks], minor, groups))
-        )
-    result = guessed(looks, minor, groups, seed=asked.seed)
-    times = {
-        name: [(getattr(looks[at], name), getattr(looks[at + 1], name)) for at in range(0, len(looks), 2)]
-        for name in ("decision_s", "picture_s")
-    }
-    return result, timed(times["decision_s"]), timed(times["picture_s"])
+def _profiles(client, count):
+    profile_ids = [f"parity-{number}" for number in range(count)]
+    for profile_id in profile_ids:
+        client.declare(profile_id, band="adult", assurance="verified", region="eu", choice="connections")
+    images = [client.upload(profile_id, drawn(profile_id)) for profile_id in profile_ids]
+    if {client.wait(image.image_id).state for image in images} != {"ready"}:
+        raise SystemExit("not every picture became ready")
+    return profile_ids
+
+
+def _writer(path):
+    def keep(looks, minor, pairs, pictures):
+        seen = [look.loose for look in looks], [look.exact for look in looks]
+        path.write_bytes(pickle.dumps((*seen, minor, pairs, pictures)))
+
+    return keep
+
+
+def _tell(console, one):
+    guess = one.guess
+    console.print(
+        f"(b) seed {one.seed}: {guess.responses} responses judged: AUC {guess.auc:.4f} ({guess.lower:.4f} to "
+        f"{guess.upper:.4f}), by chance with p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand "
+        f"{guess.found} minors named, by chance so many with p = {guess.found_by_chance:.3f}"
+    )
+    for what, (minor, adult, p) in (("decision", one.decision), ("picture", one.picture)):
+        console.print(f"(c) {what}: minors {1000 * minor:.3f} ms, adults {1000 * adult:.3f} ms, p = {p:.3f}")
+
+
+def _judge(console, trials):
+    """Say whether nothing was seen: by the one trial, or by all together."""
+    if len(trials) == 1:
+        guess = trials[0].guess
+        return guess.upper <= MOST_AUC and min(guess.auc_by_chance, guess.found_by_chance) > LEAST_CHANCE
+    auc, error, by_chance, uneven = together(trials)
+    console.print(
+        f"{len(trials)} trials together: AUC {auc:.4f}, standard error {error:.4f}, by chance with p = {by_chance:.3f}; "
+        f"p spread as evenly as by chance with p = {uneven:.3f} (Kolmogorov-Smirnov):"
+    )
+    for row in spread([one.guess.auc_by_chance for one in trials]):
+        console.print(f"    {row}", highlight=False)
+    named = float(combine_pvalues([one.guess.found_by_chance for one in trials]).pvalue)
+    console.print(f"as many minors named at one false alarm in a thousand by chance with p = {named:.3f} (Fisher)")
+    return auc + 1.96 * error <= MOST_AUC and min(by_chance, uneven, named) > LEAST_CHANCE
 
 
 if __name__ == "__main__":
