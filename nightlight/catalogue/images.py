@@ -142,6 +142,7 @@ class Images:
     def due(self, state: str, before: datetime, band: str | None, *, lapsed: datetime, limit: int) -> list[ImageId]:
         """Return images that have been in a state since before a moment, of a band or of a profile of that band.
 
+        An image is of the band that it was uploaded under, and of the most protective that was asserted since.
         A profile's band is unknown where nobody vouches for it, or has not since ``lapsed``; ``band`` None is for all.
         What a report is open about is left out: it may be evidence.
         """
@@ -152,7 +153,7 @@ class Images:
         if band is not None:
             stale = or_(profiles.c.asserted_at < lapsed, profiles.c.assurance == "none")
             now = case((stale, "unknown"), else_=profiles.c.band)
-            query = query.where(or_(images.c.band == band, now == band))
+            query = query.where(or_(images.c.band == band, images.c.ceiling_band == band, now == band))
         rows = self._connection.execute(query.order_by(since).limit(limit))
         return [ImageId(row.image_id) for row in rows]
 

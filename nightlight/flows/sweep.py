@@ -147,7 +147,7 @@ class Sweep:
     def _due(self, now: datetime) -> Iterator[ImageId]:
         """Yield images that the policy keeps no longer.
 
-        Of the days of the image's own band and its owner's present one the fewer count: each is asked for.
+        Of the days of the image's own bands and its owner's present one the fewest count: each is asked for.
         """
         table = self.retention()
         bands = table.space.attributes.get(_BAND, ())

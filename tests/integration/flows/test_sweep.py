@@ -85,6 +85,15 @@ def test_who_is_an_adult_now_was_a_minor_when_it_was_uploaded(house, sweep, prof
     assert gone(house, sweep, old, new) == [True, False]
 
 
+def test_who_was_a_minor_in_between_counts_as_one_for_what_was_there_then(house, sweep, profile_id):
+    declared(house, profile_id, "adult")
+    old, new = replaced(house, profile_id)
+    declared(house, profile_id, "age_16_17")
+    declared(house, profile_id, "adult")
+    house.clock.forward(days=8)
+    assert gone(house, sweep, old, new) == [True, False]
+
+
 def test_a_band_that_lapsed_is_a_minors(house, sweep, profile_id):
     declared(house, profile_id, "adult")
     house.clock.forward(days=20)
