@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,10 @@ from nightlight.policy.compile import compile_folder
 from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).parents[1]
+
+# Each of the many processes that the tests start would compile the whole product anew.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".pytest_cache/pycache"))
 
 # A slow machine is no failure: no timing decides a test.
 settings.register_profile("nightlight", deadline=None)

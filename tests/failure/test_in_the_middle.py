@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from nightlight.catalogue.tables import jobs
 from tests.support import held, pictures
 from tests.support.objects import stored_keys
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, job_of
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
 
@@ -44,7 +44,7 @@ def test_a_second_upload_during_the_first_ones_rendering_wins(any_stack, client)
     assert client.wait(quick.image_id).state == "ready"
     shown = eventually(lambda: (now := path(client, profile_id)) != path(client, "nobody-at-all") and now)
     held.let_go(any_stack)
-    eventually(lambda: jobs_open(any_stack, slow.image_id) == 0)
+    eventually(lambda: job_of(any_stack, slow.image_id).state == "done")
     assert client.image(slow.image_id).state == "superseded"
     assert client.image(quick.image_id).state == "ready"
     assert path(client, profile_id) == shown
