@@ -48,7 +48,15 @@ def variant_for(key: bytes, viewer: str, image_id: str, variants: int = VARIANTS
     """Return the variant, from 0, of an image's renditions that a viewer gets; ``key`` is of at least 32 bytes."""
     if variants == 1:
         return 0
-    message = b"".join(len(part).to_bytes(2, "big") + part for part in (b"variant", viewer.encode(), image_id.encode()))
+    return _drawn(key, _framed("variant", viewer) + _framed(image_id), variants)
+
+
+def _framed(*parts: str) -> bytes:
+    """Return the parts, each behind its length, so that no two lists of parts are the same bytes."""
+    return b"".join(len(part).to_bytes(2, "big") + part for part in (one.encode() for one in parts))
+
+
+def _drawn(key: bytes, message: bytes, variants: int) -> int:
     return hmac.digest(key, message, hashlib.sha256)[0] % variants
 
 
@@ -73,10 +81,12 @@ def accuse(
     said: dict[str, set[int]] = {}
     for one in leaked:
         said.setdefault(one.image_id, set()).add(one.variant)
-    clear = [(image_id, variants.copy().pop()) for image_id, variants in said.items() if len(variants) == 1]
-    scores = {
-        viewer: sum(variant_for(key, viewer, image_id) == variant for image_id, variant in clear) for viewer in viewers
-    }
+    # Many viewers meet the same images: what is the same of each message is made once.
+    clear = [(_framed(image_id), variants.copy().pop()) for image_id, variants in said.items() if len(variants) == 1]
+    scores = {}
+    for viewer in viewers:
+        head = _framed("variant", viewer)
+        scores[viewer] = sum(_drawn(key, head + tail, VARIANTS) == variant for tail, variant in clear)
     least = least_agreements(len(clear), len(scores), false_accusation)
     accused = [
         Accused(viewer, score, len(clear), _chance(score, len(clear), len(scores)))

@@ -57,6 +57,7 @@ def encoded(image, format_="JPEG", **options):
     return buffer.getvalue()
 
 
+@lru_cache(maxsize=64)
 def jpeg(width=640, height=480, *, seed=0, **options):
     return encoded(gradient(width, height, seed=seed), "JPEG", quality=90, **options)
 
