@@ -25,6 +25,8 @@ MON_PORT=$((S3_PORT + 1))
 MSGR_MIN=$((S3_PORT + 20))
 MSGR_MAX=$((S3_PORT + 320))
 ALL=(postgres rabbitmq redis s3)
+# A slow machine takes long over a start; this is for one that hangs.
+START_S=180
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "services.sh: $*"; exit 1; }
@@ -139,7 +141,7 @@ start_postgres() {
     (cd / && as_pg "$bin/initdb" -D "$data" -U nightlight --auth=trust --encoding=UTF8 --no-locale --no-sync) >"$ROOT/log/initdb.log" 2>&1
   fi
   rm -f "$data/postmaster.pid"
-  (cd / && as_pg "$bin/pg_ctl" -D "$data" -w -t 30 -l "$ROOT/postgres/server.log" \
+  (cd / && as_pg "$bin/pg_ctl" -D "$data" -w -t "$START_S" -l "$ROOT/postgres/server.log" \
     -o "-p $PG_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$ROOT/postgres -c max_connections=200 -c fsync=off" start) >"$ROOT/log/postgres.log" 2>&1
 }
 
@@ -174,8 +176,8 @@ start_rabbitmq() {
   } >"$ROOT/rabbitmq/rabbitmq.conf"
   setsid bash -c "$(declare -f rabbit); ROOT='$ROOT' RMQ_PORT=$RMQ_PORT RMQ_DIST_PORT=$RMQ_DIST_PORT RMQ_EPMD_PORT=$RMQ_EPMD_PORT rabbit rabbitmq-server" \
     >"$ROOT/log/rabbitmq.log" 2>&1 </dev/null &
-  wait_for rabbitmq 60 port_open "$RMQ_PORT"
-  wait_for rabbitmq 60 rabbit rabbitmqctl await_startup
+  wait_for rabbitmq "$START_S" port_open "$RMQ_PORT"
+  wait_for rabbitmq "$START_S" rabbit rabbitmqctl await_startup
 }
 
 stop_rabbitmq() {
@@ -189,7 +191,7 @@ up_redis() { pid_alive "$ROOT/redis.pid" && port_open "$REDIS_PORT"; }
 
 start_redis() {
   spawn redis redis-server --port "$REDIS_PORT" --bind 127.0.0.1 --save '' --appendonly no --dir "$ROOT"
-  wait_for redis 10 port_open "$REDIS_PORT"
+  wait_for redis "$START_S" port_open "$REDIS_PORT"
 }
 
 stop_redis() { kill_by_pid_file "$ROOT/redis.pid" TERM 10; }
@@ -282,12 +284,12 @@ start_s3() {
     ceph-mon -i a --mkfs --monmap "$ROOT/s3/monmap"
   } >"$ROOT/log/s3-init.log" 2>&1
   spawn s3-mon ceph-mon -f -i a
-  ceph --connect-timeout 30 osd new "$osd" >>"$ROOT/log/s3-init.log" 2>&1
+  ceph --connect-timeout "$START_S" osd new "$osd" >>"$ROOT/log/s3-init.log" 2>&1
   ceph-osd -i 0 --mkfs --osd-uuid "$osd" >>"$ROOT/log/s3-init.log" 2>&1
   spawn s3-osd ceph-osd -f -i 0
   s3_users >>"$ROOT/log/s3-init.log" 2>&1
   spawn s3-rgw radosgw -f -n client.rgw
-  wait_for s3 60 port_open "$S3_PORT"
+  wait_for s3 "$START_S" port_open "$S3_PORT"
 }
 
 stop_s3() {
