@@ -44,13 +44,6 @@ def png(image, *, bits=8, interlaced=False):
     )
 
 
-# Settings under which a slow picture passes: it takes more memory than is usually let.
-SLOW = {
-    "NIGHTLIGHT_INTAKE_MAX_DECODE_BYTES": "1000000000",
-    "NIGHTLIGHT_WORKER_DECODE_MEMORY_BYTES": "2000000000",
-}
-
-
 def encoded(image, format_="JPEG", **options):
     buffer = BytesIO()
     image.save(buffer, format_, **options)
@@ -60,13 +53,6 @@ def encoded(image, format_="JPEG", **options):
 @lru_cache(maxsize=64)
 def jpeg(width=640, height=480, *, seed=0, **options):
     return encoded(gradient(width, height, seed=seed), "JPEG", quality=90, **options)
-
-
-@lru_cache(maxsize=1)
-def slow_webp(side=6000):
-    """A valid picture of 36 megapixels that takes a worker more than a second to render, where SLOW lets it pass."""
-    tile = np.random.default_rng(3).integers(0, 255, (500, 500, 3), dtype=np.uint8)
-    return encoded(Image.fromarray(np.tile(tile, (side // 500, side // 500, 1))), "WEBP", quality=10, method=0)
 
 
 def heic(width=64, height=48, *, image=None):

@@ -19,7 +19,6 @@ from nightlight.client import NightlightClient
 from nightlight.wiring import embedded_catalogue_url
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_at, postgres_database
-from tests.support.pictures import SLOW
 from tests.support.proxy import Proxy
 from tests.support.services import BROKER, REDIS, S3_SERVICE, S3_WORKER, identity, needed, token
 from tests.support.waiting import HANG_S
@@ -40,7 +39,6 @@ PATIENT = {
 }
 QUICK = {
     "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
-    **SLOW,
     **PATIENT,
     "NIGHTLIGHT_WORKER_BACKOFF_S": "0.3",
     "NIGHTLIGHT_WORKER_RECONCILE_INTERVAL_S": "0.3",
