@@ -49,8 +49,8 @@ QUICK = {
 }
 
 
-# The worker as it is run, and one whose renders a test can hold in their middle (tests.support.held).
-WORKER, HELD_WORKER = ("workers", "work"), ("tests.support.held_worker", "work")
+# A worker whose renders a test can hold in their middle (tests.support.held).
+HELD_WORKER = ("tests.support.held_worker", "work")
 
 
 class _HeldStack(EmbeddedStack):
@@ -88,7 +88,7 @@ class Embedded:
 
     def start_worker(self):
         self._stack._children = [(n, c) for n, c in self._stack._children if n != "worker"]
-        self._stack._spawn("worker", [sys.executable, "-m", *WORKER])
+        self._stack._spawn("worker", [sys.executable, "-m", "workers", "work"])
 
     def client(self, *scopes):
         return client_of(self, scopes)
@@ -104,7 +104,7 @@ class Scale:
 
     def __init__(self, folder, *, held=False, **settings):
         self.folder = folder
-        self._worker = HELD_WORKER if held else WORKER
+        self._held = held
         self._settings = settings
         self._exit = ExitStack()
         self.children = {}
@@ -169,7 +169,7 @@ class Scale:
         return self
 
     def start_worker(self):
-        self._spawn("worker", S3_WORKER, *self._worker)
+        self._spawn("worker", S3_WORKER, "workers", "work")
 
     def client(self, *scopes):
         return client_of(self, scopes)
@@ -193,7 +193,7 @@ class Scale:
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
-                [sys.executable, "-m", *module],
+                [sys.executable, "-m", *(HELD_WORKER if self._held and name == "worker" else module)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
