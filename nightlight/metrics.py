@@ -43,6 +43,15 @@ STAMPS_MISSED = Counter(
     "nightlight_provenance_stamps_missed_total",
     "Manifests that were signed without a time stamp, since the authority gave none in time.",
 )
+EDGE_LISTS = Counter(
+    "nightlight_edge_lists_total", "Times that an edge was told what is revoked, by how it ended.", ["edge", "outcome"]
+)
+EDGE_LIST_MOMENT = Gauge(
+    "nightlight_edge_list_moment_seconds",
+    "Unix time up to which an edge's list of revoked pictures is complete.",
+    ["edge"],
+    multiprocess_mode="max",
+)
 EVENTS = Counter("nightlight_events_total", "Deliveries of events to the platform.", ["outcome"])
 SUSPECTS = Counter("nightlight_suspects_total", "Requests that looked like a scraper's.", ["reason"])
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")

@@ -101,7 +101,15 @@ def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     stop = _stop()
     logs.get("schedule").info("schedule.starting")
     begin = partial(house.sweep.begin_due, settings.retention.sweep_s)
-    schedule.run(house.relay(sender(app)), house.reconcile, settings.worker, stop, notify=house.notify, sweep=begin)
+    schedule.run(
+        house.relay(sender(app)),
+        house.reconcile,
+        settings.worker,
+        stop,
+        notify=house.notify,
+        edges=house.edges,
+        sweep=begin,
+    )
     return 0
 
 

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
     from nightlight.flows.notify import Notify
     from nightlight.flows.publish import Reconcile, Relay
+    from nightlight.flows.revocation_list import RevocationPublisher
     from nightlight.settings import WorkerSettings
 
 # While the broker or the database is down there is no use in asking it ten times a second.
 _PAUSE_AFTER_FAILURE_S = 1.0
+# What is revoked reaches the edges about so long after it was written.
+_TELL_EDGES_S = 0.5
 
 
 def run(
@@ -30,17 +33,20 @@ def run(
     stop: threading.Event,
     *,
     notify: Notify | None = None,
+    edges: RevocationPublisher | None = None,
     sweep: Callable[[], object] | None = None,
 ) -> None:
     """Work until ``stop`` is set; ``sweep`` begins a sweep if it is time for one.
 
     An outage is logged and outlasted; it never ends the loop.
 
-    Events are delivered beside it: a platform that is slow to take them holds up nobody's job.
+    Events are delivered beside it, and edges told what is revoked: whoever is slow to take them holds up nobody's job.
     """
     log = logs.get("schedule")
     if notify is not None:
         threading.Thread(target=_deliver, args=(notify, stop), name="notify", daemon=True).start()
+    if edges is not None:
+        threading.Thread(target=_tell, args=(edges, stop), name="edges", daemon=True).start()
     next_reconcile = time.monotonic()
     while not stop.is_set():
         pause = limits.relay_interval_s
@@ -56,6 +62,15 @@ def run(
             log.error("schedule.failed", code=error.code, detail=str(error))
             pause = max(pause, _PAUSE_AFTER_FAILURE_S)
         stop.wait(pause)
+
+
+def _tell(edges: RevocationPublisher, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            edges.run_once()
+        except NightlightError as error:
+            logs.get("schedule").error("edges.failed", code=error.code, detail=str(error))
+        stop.wait(_TELL_EDGES_S)
 
 
 def _deliver(notify: Notify, stop: threading.Event) -> None:

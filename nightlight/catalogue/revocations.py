@@ -52,6 +52,13 @@ class Revocations:
         """Return every name that is revoked and may still have an object."""
         return frozenset(row.name for row in self._connection.execute(select(revocations.c.name)))
 
+    def named(self, names: Sequence[str] | None) -> list[tuple[str, str]]:
+        """Return (name, format) of those of ``names`` that are revoked and may still have an object; None for all."""
+        query = select(revocations.c.name, revocations.c.format)
+        if names is not None:
+            query = query.where(revocations.c.name.in_(names))
+        return [(row.name, row.format) for row in self._connection.execute(query)]
+
     def of_image(self, image_id: ImageId) -> list[tuple[str, str]]:
         """Return (name, format) of what is revoked of an image."""
         query = select(revocations.c.name, revocations.c.format).where(revocations.c.image_id == image_id)

@@ -15,7 +15,7 @@ from nightlight.client.models import Problem
 from nightlight.delivery.decision import Decider
 from nightlight.delivery.gate import Gate
 from nightlight.delivery.quotas import InProcess, Limits
-from nightlight.delivery.tokens import LentKeys, UrlSigner
+from nightlight.delivery.tokens import DAY_S, LentKeys, UrlSigner
 from nightlight.delivery.views import Offered, View, Views
 from nightlight.errors import PolicyRefused
 from nightlight.policy.bundle import open_bundle
@@ -152,7 +152,9 @@ class Borrowed:
     def _keys(self) -> Lent:
         told = self._client.lent_keys()
         days = {int(day): base64.b64decode(key, validate=True) for day, key in told["days"].items()}
-        signer = UrlSigner(LentKeys(told["signing_id"], days), told["base_url"])
+        # A service of before says nothing of a longest life; then it is a day.
+        max_life_s = int(told.get("max_life_s", DAY_S))
+        signer = UrlSigner(LentKeys(told["signing_id"], days), told["base_url"], max_life_s=max_life_s)
         variant_key = base64.b64decode(told["variant_key"], validate=True)
         decider = Decider(signer, variant_key, told["placeholder"], int(told["placeholder_cache_s"]))
         quotas = self._quotas or (self.lent.gate.quotas if self.lent else None)

@@ -14,12 +14,11 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from nightlight.delivery.tokens import bucket_of
+from nightlight.delivery.tokens import DAY_S, bucket_of
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_DAY_S = 86_400
 # S3 takes no URL that lives longer.
-MOST_LIFE_S = 7 * _DAY_S
+MOST_LIFE_S = 7 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,13 @@ class Presigner:
     region: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    max_life_s: int = MOST_LIFE_S
     _keys: dict[str, bytes] = field(default_factory=dict, repr=False)
     _queries: dict[tuple[int, int], tuple[str, bytes, str]] = field(default_factory=dict, repr=False)
 
     def url(self, path: str, *, now: int, life_s: int) -> tuple[str, int]:
         """Return (URL, expiry in Unix seconds) for ``path``, valid for at most ``life_s`` and at least half of it."""
+        life_s = min(life_s, self.max_life_s)
         begin, bucket = bucket_of(path, now=now, life_s=life_s)
         lives = min(2 * bucket, life_s, MOST_LIFE_S)
         return self.signed(path, begin=begin, life_s=lives), begin + lives

@@ -1,30 +1,99 @@
-"""Has the edge forget pictures: a hook of the operator's, which is told their paths."""
+"""Tells edges which pictures are revoked: hooks of the operator's, and whatever else keeps a list for an edge.
+
+An edge keeps a list of what is revoked for as long as a URL of it may live, and drops what it has cached of it. It goes
+by the list only while somebody vouches that it is complete; so an edge that cannot be told shows nothing, soon after.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import httpx
 
 from nightlight.errors import Unavailable
 
+# What one call names at most: an edge at Cloudflare may write a thousand entries for each.
+MOST_AT_ONCE = 400
+# The longest life of a URL, and what clocks and processes that decide by themselves may be behind.
+KEPT_S = 86_400 + 3_600
+_UNKNOWN = 409
 
-class Purge:
-    """Posts ``{"paths": ["/a/...", ...]}`` to a URL; without one there is no edge to tell."""
 
-    def __init__(self, url: str | None, *, token: str | None, timeout_s: float) -> None:
-        """Tell ``url``, with a bearer token if there is one."""
+class Edge(Protocol):
+    """Keeps a list of what is revoked."""
+
+    @property
+    def name(self) -> str:
+        """Return what the edge is called in metrics and logs: a word of ours, and a number."""
+        ...
+
+    def revoke(self, keys: Sequence[str]) -> None:
+        """Put object keys on the list, and drop what is cached of them; raise Unavailable."""
+        ...
+
+    def vouch(self, *, since: int | None, at: int) -> bool:
+        """Say that everything that was revoked until ``at`` (Unix seconds) has been named.
+
+        ``since`` is the moment that was vouched for before, None where everything was named anew. Returns False where
+        the edge never heard of that, and so needs everything anew. Raises Unavailable.
+        """
+        ...
+
+
+class Hook:
+    """An edge that takes ``{"paths": [...]}``, ``{"paths": [], "since": ..., "at": ...}`` over HTTP."""
+
+    def __init__(self, url: str, *, name: str, token: str | None, timeout_s: float) -> None:
+        """Tell ``url``, with a bearer token if there is one, and wait ``timeout_s`` for its answer."""
+        self.name = name
         self._url, self._timeout_s = url, timeout_s
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def forget(self, keys: Sequence[str]) -> None:
-        """Return once the edge has been told of these object keys; raise Unavailable if it does not take them."""
-        if self._url is None or not keys:
-            return
-        body = {"paths": [f"/{key}" for key in keys]}
+    def revoke(self, keys: Sequence[str]) -> None:
+        """See Edge.revoke."""
+        for first in range(0, len(keys), MOST_AT_ONCE):
+            self._post({"paths": [f"/{key}" for key in keys[first : first + MOST_AT_ONCE]]})
+
+    def vouch(self, *, since: int | None, at: int) -> bool:
+        """See Edge.vouch."""
+        body: dict[str, object] = {"paths": [], "at": at}
+        if since is None:
+            self._post(body)
+            return True
+        return self._post({**body, "since": since}, allow=_UNKNOWN) != _UNKNOWN
+
+    def _post(self, body: dict[str, object], *, allow: int | None = None) -> int:
         try:
             answer = httpx.post(self._url, json=body, headers=self._headers, timeout=self._timeout_s)
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            message = f"the purge hook: {type(error).__name__}"
+            if answer.status_code != allow:
+                answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            message = f"the purge hook {self.name} answers {error.response.status_code}"
             raise Unavailable(message) from error
+        except httpx.HTTPError as error:
+            message = f"the purge hook {self.name}: {type(error).__name__}"
+            raise Unavailable(message) from error
+        return answer.status_code
+
+
+class Purge:
+    """Has every edge forget pictures; without an edge there is nobody to tell."""
+
+    def __init__(self, edges: Sequence[Edge]) -> None:
+        """Tell ``edges``."""
+        self.edges = tuple(edges)
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Return once every edge has been told of these object keys; raise Unavailable if one does not take them.
+
+        The others are told all the same.
+        """
+        failed: list[Unavailable] = []
+        for edge in self.edges if keys else ():
+            try:
+                edge.revoke(keys)
+            except Unavailable as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]

@@ -91,10 +91,14 @@ class LentKeys:
 class UrlSigner:
     """Makes and checks signed URLs."""
 
-    __slots__ = ("_base_url", "_keys")
+    __slots__ = ("_base_url", "_keys", "_max_life_s")
 
-    def __init__(self, keys: DayKeys | KeyRing, base_url: str) -> None:
-        """Sign with ``keys``; ``base_url`` is the scheme and host that viewers fetch from."""
+    def __init__(self, keys: DayKeys | KeyRing, base_url: str, *, max_life_s: int = DAY_S) -> None:
+        """Sign with ``keys``; ``base_url`` is the scheme and host that viewers fetch from.
+
+        No URL is valid for longer than ``max_life_s``: edges forget after a day what was revoked.
+        """
+        self._max_life_s = min(max_life_s, DAY_S)
         self._keys: DayKeys = RingKeys(keys) if isinstance(keys, KeyRing) else keys
         self._base_url = base_url.rstrip("/")
 
@@ -103,7 +107,7 @@ class UrlSigner:
 
         Raises Unavailable where the key of the day on which it would expire is not there.
         """
-        expiry = bucketed_expiry(path, now=now, life_s=life_s)
+        expiry = bucketed_expiry(path, now=now, life_s=min(life_s, self._max_life_s))
         key_id = self._keys.signing_id
         key = self._keys.key(key_id, expiry // DAY_S)
         if key is None:

@@ -37,6 +37,7 @@ class Lent:
     variant_key: bytes
     placeholder: str
     placeholder_cache_s: int
+    max_life_s: int
     limits: Limits
     profiles_per_hour: int
 
@@ -53,6 +54,7 @@ class Lend:
     decider: Decider
     ring: RingKeys | None
     base_url: str
+    max_life_s: int
     limits: Limits
     clock: Clock
 
@@ -64,6 +66,7 @@ class Lend:
         outcomes = self.policy.current().table.outcomes
         longest = max([self.decider.placeholder_cache_s, *(one.cache_s for one in outcomes)])
         now = int(self.clock().timestamp())
+        longest = min(longest, self.max_life_s)
         days = range(now // DAY_S, (now + DAY_S + longest) // DAY_S + 1)
         signing_id = self.ring.signing_id
         return Lent(
@@ -73,6 +76,7 @@ class Lend:
             variant_key=self.decider.variant_key,
             placeholder=self.decider.placeholder,
             placeholder_cache_s=self.decider.placeholder_cache_s,
+            max_life_s=self.max_life_s,
             limits=self.limits,
             profiles_per_hour=self.guard.gate.profiles_per_hour,
         )

@@ -64,10 +64,25 @@ class DeliverySettings(BaseSettings):
         le=10**11,
         description="Bytes of pictures that a service process keeps in memory to serve; 0 for none.",
     )
+    max_life_s: int = Field(
+        default=86_400,
+        ge=2,
+        le=86_400,
+        description="Longest life of a picture's URL, in seconds, whatever the policy's `cache_s` says. At most 60 "
+        "where an edge has no list of revoked pictures: such an edge refuses URLs that live longer.",
+    )
     purge_url: str | None = Field(
         default=None,
-        description='Told `{"paths": ["/a/...", ...]}` by the workers when pictures are revoked or erased, so that the '
-        "edge forgets them. A job is not done before it has answered with 2xx.",
+        description='Told `{"paths": ["/a/...", ...]}` when pictures are revoked or erased, so that the edge refuses '
+        'and forgets them, and `{"paths": [], "since": ..., "at": ...}` by the schedule, which says that everything '
+        "that was revoked up to the moment `at` has been named. Several edges, each node by itself: URLs with commas "
+        "between. A job is not done before all have answered with 2xx.",
+    )
+    edge_list_s: float = Field(
+        default=10.0,
+        ge=1,
+        le=60,
+        description="Seconds after which the schedule vouches again for the lists of revoked pictures of all edges.",
     )
     purge_token: SecretStr | None = Field(default=None, description="Bearer token for the purge hook.")
     webhook_url: str | None = Field(

@@ -194,7 +194,7 @@ def delivery(settings: Settings) -> tuple[Names, RingKeys, UrlSigner, Signs]:
     """
     variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
     ring = RingKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
-    signer = UrlSigner(ring, settings.delivery.base_url)
+    signer = UrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
     return Names(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
 
@@ -208,10 +208,11 @@ def _presigner(settings: Settings) -> Presigner:
         raise SettingsRefused(message)
     key = require(store.access_key_id, "NIGHTLIGHT_STORE_ACCESS_KEY_ID")
     secret = require(store.secret_access_key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY")
+    most = settings.delivery.max_life_s
     if store.endpoint_url is not None:
-        return Presigner(store.endpoint_url.rstrip("/"), f"/{store.renditions_bucket}", store.region, key, secret)
+        return Presigner(store.endpoint_url.rstrip("/"), f"/{store.renditions_bucket}", store.region, key, secret, most)
     host = f"https://{store.renditions_bucket}.s3.{store.region}.amazonaws.com"
-    return Presigner(host, "", store.region, key, secret)
+    return Presigner(host, "", store.region, key, secret, most)
 
 
 def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) -> dict[str, str]:

@@ -166,6 +166,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             decider,
             ring if signs is signer else None,
             settings.delivery.base_url,
+            settings.delivery.max_life_s,
             limits(settings),
             clock,
         ),

@@ -23,6 +23,7 @@ from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
 from nightlight.flows.restate import Restate
+from nightlight.flows.revocation_list import RevocationPublisher
 from nightlight.flows.revoke import RENDITION_CACHE, Rename
 from nightlight.flows.sweep import Sweep
 from nightlight.flows.take import Take
@@ -32,6 +33,7 @@ from nightlight.imaging.rendering import Rendering
 from nightlight.retention.desired import ERASED, most_days
 from nightlight.settings import Settings, require
 from nightlight.store.port import Put, PutOnly
+from nightlight.wiring.edges import edges
 from nightlight.wiring.keeping import sweep_with
 from nightlight.wiring.parts import (
     ORIGINALS,
@@ -71,6 +73,7 @@ class WorkerHouse:
     vault: Vault
     take: Take
     notify: Notify
+    edges: RevocationPublisher
     traces: RunTrace
     reconcile: Reconcile
     sweep: Sweep
@@ -115,9 +118,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     work = Work(catalogue, settings.worker, clock)
-    hooks = settings.delivery
-    token = hooks.purge_token.get_secret_value() if hooks.purge_token else None
-    purge = Purge(hooks.purge_url, token=token, timeout_s=hooks.hook_timeout_s)
+    purge = Purge(edges(settings))
 
     rendering = Rendering(settings)
     again_s = settings.retention.prove_again_s
@@ -149,6 +150,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         vault=Vault(work, erase, PutOnly(build_store(settings, VAULT)), open_, settings.intake.max_upload_bytes),
         take=_take(settings, policy, work, originals, Delete(catalogue, clock)),
         notify=_notify(settings, catalogue, clock),
+        edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
         traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
         reconcile=Reconcile(
             catalogue,

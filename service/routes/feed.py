@@ -84,6 +84,7 @@ class KeysAnswer(BaseModel):
     variant_key: str = Field(description="Base64 key that chooses variants.")
     placeholder: str = Field(description="The placeholder's path.")
     placeholder_cache_s: int
+    max_life_s: int = Field(description="Longest life of a URL, in seconds, whatever the policy says.")
     network_per_hour: int
     tenant_per_hour: int
     profiles_per_hour: int
@@ -149,6 +150,7 @@ def keys(request: Request) -> Response:
         variant_key=base64.b64encode(lent.variant_key).decode(),
         placeholder=lent.placeholder,
         placeholder_cache_s=lent.placeholder_cache_s,
+        max_life_s=lent.max_life_s,
         network_per_hour=lent.limits.network_per_hour,
         tenant_per_hour=lent.limits.tenant_per_hour,
         profiles_per_hour=lent.profiles_per_hour,

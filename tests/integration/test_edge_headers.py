@@ -34,16 +34,16 @@ ALLOWED = {
     416: PICTURE | {"content-range"},
 }
 # What a header could tell of: a date of writing, a rule, a tag, a version, a key, the bucket.
-TELLING = re.compile(r"^x-|amz|amazon|rgw|minio|expiration|last-modified|tagging|version|kms|replication|storage", re.I)
+TELLING = re.compile(
+    r"^x-|amz|amazon|rgw|minio|expiration|last-modified|tagging|version|kms|replication|storage", re.IGNORECASE
+)
 
 
 @pytest.fixture(scope="module")
 def buckets():
     with bucket_pair() as pair:
         rule = {"ID": "minors-30-days", "Status": "Enabled", "Filter": {"Prefix": "a/"}, "Expiration": {"Days": 30}}
-        pair.owner.put_bucket_lifecycle_configuration(
-            Bucket=pair.renditions, LifecycleConfiguration={"Rules": [rule]}
-        )
+        pair.owner.put_bucket_lifecycle_configuration(Bucket=pair.renditions, LifecycleConfiguration={"Rules": [rule]})
         yield pair
 
 
@@ -73,7 +73,11 @@ def written(buckets, seed):
     put_ = {"ContentType": "image/webp", "Metadata": {"sha256": hashlib.sha256(DATA).hexdigest()}}
     for state in ("current", "superseded"):
         client.put_object(
-            Bucket=buckets.renditions, Key=object_key(name, "webp"), Body=DATA, Tagging=f"nightlight-state={state}", **put_
+            Bucket=buckets.renditions,
+            Key=object_key(name, "webp"),
+            Body=DATA,
+            Tagging=f"nightlight-state={state}",
+            **put_,
         )
     client.close()
     return object_key(name, "webp")
