@@ -1,12 +1,26 @@
 // Nightlight at the edge, for Cloudflare Workers: lets a request through only with a URL that
-// nightlight/delivery/tokens.py signed, and caches by path alone.
+// nightlight/delivery/tokens.py signed and that nothing has revoked, caches by path alone, and keeps the list of revoked
+// pictures (POST /purge, as nightlight/delivery/purge.py sends it).
 //
-// Secrets: SIGNING_KEYS, the ring of NIGHTLIGHT_DELIVERY_SIGNING_KEYS. Variables: ORIGIN, where the service or another
-// edge answers for the same paths.
+// Secrets: SIGNING_KEYS, the ring of NIGHTLIGHT_DELIVERY_SIGNING_KEYS; PURGE_TOKEN, NIGHTLIGHT_DELIVERY_PURGE_TOKEN.
+// Variables: ORIGIN, where the service or another edge answers for the same paths; LIST_AGE_S, the seconds for which the
+// list counts after the publisher's last word (180).
+// Bindings: REVOKED, a KV namespace for the list. Without it URLs that live longer than a minute are refused.
 
 const PATH = /^\/a\/[a-z2-7]{32}\.(webp|jpg|avif)$/;
 const EXPIRY = /^[1-9][0-9]{9}$/;
 const SIGNATURE = /^[A-Za-z0-9_-]{22}$/;
+// The longest life of a URL without a list, and with one; how long an entry is kept: a day and an hour.
+const SHORT_S = 60, DAY_S = 86400, KEPT_S = 90000;
+// What Workers' KV keeps at a location before it asks again; 60 is the least that every plan takes.
+const CACHED = {cacheTtl: 60};
+const MOST_PATHS = 400;
+// What reaches a viewer of the origin's headers: those of service/routes/pictures.py, and what the bytes are.
+const PASSED = [
+    'accept-ranges', 'cache-control', 'content-disposition', 'content-length', 'content-security-policy', 'content-type',
+    'content-usage', 'cross-origin-resource-policy', 'etag', 'referrer-policy', 'tdm-reservation',
+    'x-content-type-options', 'x-robots-tag',
+];
 
 export function ring(text) {
     const keys = new Map();
@@ -28,9 +42,7 @@ export async function left(url, keys, now) {
     const key = await mac(root, `day\n${Math.floor(Number(expiry) / 86400)}`);
     const digest = (await mac(key, `${url.pathname}\n${expiry}\n${id}`)).slice(0, 16);
     const wanted = btoa(String.fromCharCode(...digest)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
-    let difference = 0;
-    for (let at = 0; at < wanted.length; at++) difference |= wanted.charCodeAt(at) ^ signature.charCodeAt(at);
-    return difference === 0 ? Math.max(0, Number(expiry) - now) : 0;
+    return alike(wanted, signature) ? Math.max(0, Number(expiry) - now) : 0;
 }
 
 async function mac(key, text) {
@@ -38,23 +50,88 @@ async function mac(key, text) {
     return new Uint8Array(await crypto.subtle.sign('HMAC', imported, new TextEncoder().encode(text)));
 }
 
+function alike(one, other) {
+    let difference = one.length ^ other.length;
+    for (let at = 0; at < one.length; at++) difference |= one.charCodeAt(at) ^ other.charCodeAt(at % other.length);
+    return difference === 0;
+}
+
+// Whether a picture may be shown: it is not on the list, and somebody has vouched lately that the list is complete.
+export async function shown(env, path, seconds, now) {
+    if (!env.REVOKED) return seconds <= SHORT_S;
+    if (seconds > DAY_S) return false;
+    try {
+        const [at, entry] = await Promise.all([env.REVOKED.get('at', CACHED), env.REVOKED.get(path, CACHED)]);
+        const fresh = EXPIRY.test(at ?? '') && Number(at) <= now + SHORT_S && now - Number(at) <= Number(env.LIST_AGE_S ?? 180);
+        return fresh && entry === null;
+    } catch {
+        return false;
+    }
+}
+
+function nothing(status) {
+    return new Response(null, {status, headers: {'Cache-Control': 'no-store'}});
+}
+
+async function purge(request, env, origin) {
+    const given = request.headers.get('Authorization') || ' ';
+    if (request.method !== 'POST' || !env.PURGE_TOKEN || !env.REVOKED || !alike(`Bearer ${env.PURGE_TOKEN}`, given)) {
+        return nothing(404);
+    }
+    let told;
+    try {
+        told = await request.json();
+    } catch {
+        told = null;
+    }
+    const moment = (one) => one === undefined || (Number.isInteger(one) && EXPIRY.test(String(one)));
+    if (!told || !Array.isArray(told.paths) || told.paths.length > MOST_PATHS || !moment(told.at) || !moment(told.since)) {
+        return nothing(400);
+    }
+    try {
+        const at = told.at === undefined && told.since === undefined ? null : await env.REVOKED.get('at', CACHED);
+        if (told.since !== undefined && at === null) return nothing(409);
+        const paths = told.paths.filter((path) => typeof path === 'string' && PATH.test(path));
+        await Promise.all(paths.map((path) => env.REVOKED.put(path, '1', {expirationTtl: KEPT_S})));
+        await Promise.all(paths.map((path) => caches.default.delete(new Request(`${origin}${path}`))));
+        if (told.at !== undefined && told.at > Number(at ?? 0)) await env.REVOKED.put('at', String(told.at));
+    } catch {
+        return nothing(503);
+    }
+    return nothing(204);
+}
+
+async function picture(url, env, context, seconds) {
+    const bare = new Request(`${url.origin}${url.pathname}`);
+    const cached = await caches.default.match(bare);
+    const found = cached ?? await fetch(`${env.ORIGIN}${url.pathname}${url.search}`, {redirect: 'manual'});
+    if (found.status !== 200) return nothing(found.status === 404 ? 404 : 502);
+    const headers = new Headers();
+    for (const name of PASSED) {
+        if (found.headers.has(name)) headers.set(name, found.headers.get(name));
+    }
+    const kept = found.headers.get('Cache-Control') !== 'no-store';
+    if (!cached && kept) {
+        const copy = found.clone();
+        context.waitUntil(caches.default.put(bare, new Response(copy.body, {headers: new Headers([...[...headers].filter(([name]) => name !== 'cache-control'),
+            ['Cache-Control', `public, max-age=${seconds}`]])})));
+    }
+    headers.set('Cache-Control', kept ? `public, max-age=${seconds}, immutable` : 'no-store');
+    return new Response(found.body, {status: 200, headers});
+}
+
 export default {
     async fetch(request, env, context) {
         const url = new URL(request.url);
-        const seconds = await left(url, ring(env.SIGNING_KEYS), Math.floor(Date.now() / 1000));
-        if (request.method !== 'GET' && request.method !== 'HEAD' || seconds === 0) {
-            return new Response(null, {status: 404, headers: {'Cache-Control': 'no-store'}});
+        if (url.pathname === '/purge') return purge(request, env, url.origin);
+        const now = Math.floor(Date.now() / 1000);
+        const seconds = await left(url, ring(env.SIGNING_KEYS), now);
+        if (request.method !== 'GET' && request.method !== 'HEAD' || seconds === 0) return nothing(404);
+        if (!await shown(env, url.pathname, seconds, now)) return nothing(404);
+        try {
+            return await picture(url, env, context, seconds);
+        } catch {
+            return nothing(502);
         }
-        const bare = new Request(`${url.origin}${url.pathname}`);
-        const cached = await caches.default.match(bare);
-        const found = cached ?? await fetch(`${env.ORIGIN}${url.pathname}${url.search}`);
-        if (!cached && found.status === 200 && found.headers.get('Cache-Control') !== 'no-store') {
-            context.waitUntil(caches.default.put(bare, found.clone()));
-        }
-        const answer = new Response(found.body, found);
-        if (found.headers.get('Cache-Control') !== 'no-store') {
-            answer.headers.set('Cache-Control', `public, max-age=${seconds}, immutable`);
-        }
-        return answer;
     },
 };
