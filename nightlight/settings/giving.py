@@ -78,6 +78,12 @@ class DeliverySettings(BaseSettings):
         "that was revoked up to the moment `at` has been named. Several edges, each node by itself: URLs with commas "
         "between. A job is not done before all have answered with 2xx.",
     )
+    cloudfront_store: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:cloudfront::[0-9]{12}:key-value-store/[A-Za-z0-9-]{1,64}$",
+        description="ARN of the CloudFront KeyValueStore with the list of revoked pictures, which workers and schedule "
+        "write. Needs `nightlight[cloudfront]`.",
+    )
     edge_list_s: float = Field(
         default=10.0,
         ge=1,

@@ -118,7 +118,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     work = Work(catalogue, settings.worker, clock)
-    purge = Purge(edges(settings))
+    purge = Purge(edges(settings, clock))
 
     rendering = Rendering(settings)
     again_s = settings.retention.prove_again_s

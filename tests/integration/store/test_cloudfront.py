@@ -1,0 +1,141 @@
+"""The list of revoked pictures at CloudFront: the real client of AWS, against a server of the API's shape."""
+
+import json
+import socket
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from nightlight.delivery.purge import KEPT_S
+from nightlight.errors import Unavailable
+from nightlight.store.cloudfront import CloudFrontList
+
+pytestmark = pytest.mark.integration
+
+ARN = "arn:aws:cloudfront::123456789012:key-value-store/7a2b7f7c-1111-2222-3333-444444444444"
+NOW = 1_800_000_000
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """GetKey, ListKeys, UpdateKeys and DescribeKeyValueStore, as the API's reference has them."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        store, parts = self.server, urlsplit(self.path)
+        store.signatures.append(self.headers["Authorization"].split()[0])
+        rest = unquote(parts.path).removeprefix(f"/key-value-stores/{ARN}")
+        if store.failing:
+            self._answer(500, {"Message": "broken"}, kind="InternalServerException")
+        elif rest == "":
+            size = store.size if store.size is not None else sum(map(len, [*store.held, *store.held.values()]))
+            told = {"ItemCount": len(store.held), "TotalSizeInBytes": size, "KvsARN": ARN, "Created": 1}
+            self._answer(200, told, etag=store.etag)
+        elif rest == "/keys":
+            first = int(dict(pair.split("=") for pair in parts.query.split("&")).get("NextToken", 0))
+            items = [{"Key": key, "Value": value} for key, value in sorted(store.held.items())][first : first + 50]
+            more = {"NextToken": str(first + 50)} if first + 50 < len(store.held) else {}
+            self._answer(200, {"Items": items, **more})
+        else:
+            key = rest.removeprefix("/keys/")
+            if key in store.held:
+                told = {"Key": key, "Value": store.held[key], "ItemCount": 1, "TotalSizeInBytes": 1}
+                self._answer(200, told)
+            else:
+                self._answer(404, {"Message": "none"}, kind="ResourceNotFoundException")
+
+    def do_POST(self):
+        store = self.server
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if store.conflicts or self.headers["If-Match"] != store.etag:
+            store.conflicts -= 1
+            self._answer(409, {"Message": "other"}, kind="ConflictException")
+            return
+        assert len(told["Puts"]) + len(told["Deletes"]) <= 50
+        store.held.update({one["Key"]: one["Value"] for one in told["Puts"]})
+        for one in told["Deletes"]:
+            del store.held[one["Key"]]
+        store.etag += "x"
+        self._answer(200, {"ItemCount": len(store.held), "TotalSizeInBytes": 1}, etag=store.etag)
+
+    def _answer(self, status, told, *, kind=None, etag=None):
+        body = json.dumps(told).encode()
+        self.send_response(status)
+        for name, value in (("x-amzn-ErrorType", kind), ("ETag", etag), ("Content-Length", str(len(body)))):
+            if value is not None:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # The client puts the account before the host's name.
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *more, **named: resolve("127.0.0.1", *more, **named))
+    made = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    made.held, made.etag, made.conflicts, made.failing, made.size, made.signatures = {}, "e", 0, False, None, []
+    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def kept(server):
+    return CloudFrontList(
+        ARN,
+        clock=lambda: datetime.fromtimestamp(NOW, UTC),
+        timeout_s=5,
+        endpoint_url=f"http://kvs.test:{server.server_port}",
+    )
+
+
+def test_what_is_revoked_is_on_the_list_until_no_url_of_it_can_live(server, kept):
+    keys = [f"a/{number}.webp" for number in range(120)]
+    kept.revoke(keys)
+    assert server.held == {f"/{key}": str(NOW + KEPT_S) for key in keys}
+    assert set(server.signatures) == {"AWS4-ECDSA-P256-SHA256"}
+
+
+def test_the_list_is_vouched_for_and_tidied(server, kept):
+    server.held.update({f"/a/{number}.webp": str(NOW - 1) for number in range(60)})
+    server.held.update({"/a/new.webp": str(NOW), "key_d1": "a key", "at": str(NOW - 5)})
+    assert kept.vouch(since=NOW - 5, at=NOW) is True
+    assert server.held == {"/a/new.webp": str(NOW), "key_d1": "a key", "at": str(NOW)}
+    assert kept.vouch(since=NOW, at=NOW - 3) is True
+    assert server.held["at"] == str(NOW)
+
+
+def test_a_store_that_lost_its_list_asks_for_everything_anew(server, kept):
+    assert kept.vouch(since=NOW - 5, at=NOW) is False
+    assert server.held == {}
+    assert kept.vouch(since=None, at=NOW) is True
+
+
+def test_who_writes_at_the_same_time_makes_it_try_again(server, kept):
+    server.conflicts = 3
+    kept.revoke(["a/1.webp"])
+    assert list(server.held) == ["/a/1.webp"]
+    server.conflicts = 50
+    with pytest.raises(Unavailable, match="ConflictException"):
+        kept.revoke(["a/2.webp"])
+
+
+def test_a_full_store_and_one_that_does_not_answer_are_no_success(server, kept):
+    server.size = 5_100_000
+    with pytest.raises(Unavailable, match="full"):
+        kept.revoke(["a/1.webp"])
+    server.size, server.failing = None, True
+    for call in (lambda: kept.revoke(["a/1.webp"]), lambda: kept.vouch(since=None, at=NOW)):
+        with pytest.raises(Unavailable):
+            call()
