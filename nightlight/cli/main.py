@@ -202,6 +202,33 @@ def catalogue_upgrade() -> None:
     typer.echo("the catalogue is up to date")
 
 
+@catalogue_app.command("grants")
+def catalogue_grants(
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Run it on the database that NIGHTLIGHT_CATALOGUE_URL names.")
+    ] = False,
+    prefix: Annotated[str, typer.Option(help="What the names of the roles begin with.")] = "nightlight",
+) -> None:
+    """Print the SQL that gives each kind of process a PostgreSQL role with no more than its work needs.
+
+    Run it as who migrates, after every `upgrade`. The roles cannot log in until you say so.
+
+    Example: `nightlight catalogue grants | psql ...`, then `ALTER ROLE nightlight_service LOGIN PASSWORD '...'`
+    """
+    from nightlight.catalogue import grants
+    from nightlight.settings import Settings
+    from nightlight.wiring import build_catalogue
+
+    if not apply:
+        for statement in grants.statements(prefix):
+            typer.echo(f"{statement};")
+        return
+    catalogue = build_catalogue(Settings())
+    grants.apply(catalogue.engine, prefix)
+    catalogue.close()
+    typer.echo(f"the roles of {prefix} have what their work needs")
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line and exit 2."""
     try:

@@ -50,7 +50,7 @@ def client(stack):
 def nightlight(stack, *arguments):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.environment,
+        **stack.as_role("operator"),
         "COLUMNS": "250",
     }
     command = [str(Path(sys.executable).parent / "nightlight"), "lists", *map(str, arguments)]

@@ -29,7 +29,7 @@ def stack(request, tmp_path_factory):
 def nightlight(stack, *arguments, code=0):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.environment, "COLUMNS": "200",
+        **stack.as_role("operator"), "COLUMNS": "200",
     }  # fmt: skip
     command = [str(Path(sys.executable).parent / "nightlight"), "receipt", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
@@ -76,7 +76,7 @@ def test_the_command_erases_and_waits_for_the_workers(stack):
         image = client.wait(client.upload("removed", pictures.jpeg(seed=63)).image_id)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-            **stack.environment,
+            **stack.as_role("operator"),
         }  # fmt: skip
         command = [str(Path(sys.executable).parent / "nightlight"), "erase", "removed"]
         run = {"capture_output": True, "text": True, "cwd": ROOT, "env": environment, "timeout": 120}

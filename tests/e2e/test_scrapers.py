@@ -49,7 +49,7 @@ def people(client):
 def nightlight(stack, *arguments, **variables):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.environment, **variables, "COLUMNS": "200",
+        **stack.as_role("operator"), **variables, "COLUMNS": "200",
     }  # fmt: skip
     command = [str(Path(sys.executable).parent / "nightlight"), "scrapers", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)

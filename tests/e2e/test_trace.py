@@ -32,7 +32,7 @@ def index(stack, tmp_path_factory):
 def nightlight(stack, *arguments):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.environment,
+        **stack.as_role("operator"),
     }
     command = [str(Path(sys.executable).parent / "nightlight"), "trace", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)

@@ -53,7 +53,7 @@ def test_a_set_of_leaked_pictures_names_whoever_was_given_them(stack, tmp_path):
     assert sum(len(set(urls)) == 2 for urls in zip(*everybody.values(), strict=True)) >= 3
     suspects = tmp_path / "viewers.txt"
     suspects.write_text("\n".join(VIEWERS))
-    environment = {**os.environ, **stack.environment}
+    environment = {**os.environ, **stack.as_role("operator")}
     command = [str(Path(sys.executable).parent / "nightlight"), "trace", str(leaks), "--json"]
     command += ["--accuse", str(suspects), "--false-accusation", "0.5"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment, timeout=120)

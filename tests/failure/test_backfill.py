@@ -112,7 +112,7 @@ def test_interrupted_and_called_again_every_object_is_shown_once(avatars, tmp_pa
     with Scale(tmp_path, **settings) as stack:
         variables = {
             **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-            **stack.environment, "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
+            **stack.as_role("operator"), "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
         }  # fmt: skip
         child = backfill(avatars, variables, "--ahead", "500")
         eventually(lambda: count(stack.catalogue, images.c.state == "ready") > OBJECTS // 20, seconds=600)

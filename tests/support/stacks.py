@@ -18,7 +18,7 @@ from nightlight.cli.embedded import EmbeddedStack, free_port
 from nightlight.client import NightlightClient
 from nightlight.wiring import embedded_catalogue_url
 from tests.support.buckets import bucket_pair
-from tests.support.databases import catalogue_at, postgres_database
+from tests.support.databases import catalogue_at, postgres_database, roles_of
 from tests.support.proxy import Proxy
 from tests.support.services import BROKER, REDIS, S3_SERVICE, S3_WORKER, identity, needed, token
 from tests.support.waiting import HANG_S
@@ -86,6 +86,10 @@ class Embedded:
     def environment(self):
         return self._stack.environment
 
+    def as_role(self, _role):
+        """Return the variables of a command."""
+        return dict(self.environment)
+
     def start_worker(self):
         self._stack._children = [(n, c) for n, c in self._stack._children if n != "worker"]
         self._stack._spawn("worker", [sys.executable, "-m", "workers", "work"])
@@ -122,6 +126,8 @@ class Scale:
     def _start(self):
         database = self._exit.enter_context(postgres_database())
         self.catalogue = self._exit.enter_context(catalogue_at(database))
+        # Each process runs under a role of its own; `environment` names the one who owns it all.
+        self.roles = self._exit.enter_context(roles_of(database))
         self.buckets = self._exit.enter_context(bucket_pair())
         broker = urlsplit(needed(BROKER))
         self.broker = self._proxy(broker.hostname, broker.port or 5672)
@@ -168,6 +174,10 @@ class Scale:
             self._wait_ready(address)
         return self
 
+    def as_role(self, role):
+        """Return the variables of a command under a database role: ``operator`` or ``keeper``."""
+        return {**self.environment, "NIGHTLIGHT_CATALOGUE_URL": self.roles[role]}
+
     def start_worker(self):
         self._spawn("worker", S3_WORKER, "workers", "work")
 
@@ -188,6 +198,7 @@ class Scale:
         environment = {
             **clean,
             **self.environment,
+            "NIGHTLIGHT_CATALOGUE_URL": self.roles[name],
             "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
             "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
         }

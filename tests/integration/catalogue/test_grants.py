@@ -1,0 +1,164 @@
+"""Each kind of process may do in PostgreSQL what its work needs, and nothing else: the real server's word."""
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
+from typer.testing import CliRunner
+
+from nightlight.catalogue import grants, migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.tables import metadata
+from nightlight.cli.main import app
+from nightlight.errors import SettingsRefused
+from tests.support.databases import postgres_database, roles_of
+from tests.support.services import token
+
+pytestmark = pytest.mark.integration
+
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+
+
+@pytest.fixture(scope="module")
+def database():
+    with postgres_database() as url:
+        catalogue = Catalogue(url)
+        migrate.upgrade(catalogue.engine)
+        catalogue.close()
+        yield url
+
+
+@pytest.fixture(scope="module")
+def roles(database):
+    with roles_of(database) as urls:
+        engines = {role: create_engine(url) for role, url in urls.items()}
+        yield engines
+        for engine in engines.values():
+            engine.dispose()
+
+
+def test_every_table_is_spoken_of_and_no_other():
+    """A new table is closed to everybody until somebody says whose work needs it."""
+    assert set(grants.GRANTS) == set(metadata.tables) | {"alembic_version"}
+
+
+def test_a_role_has_what_is_said_and_nothing_else(roles, database):
+    owner = create_engine(database)
+    with owner.connect() as connection:
+        tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars().all()
+    owner.dispose()
+    for role, engine in roles.items():
+        with engine.connect() as connection:
+            for table in tables:
+                said = grants.GRANTS[table].get(grants.Role(role), ())
+                whole = {one for one in said if "(" not in one}
+                has = {
+                    verb for verb in VERBS
+                    if connection.execute(text(f"SELECT has_table_privilege('{table}', '{verb}')")).scalar_one()
+                }  # fmt: skip
+                assert has == whole, (role, table)
+                columns = {one.split(" ")[0] for one in said if "(" in one}
+                some = text(f"SELECT has_any_column_privilege('{table}', 'UPDATE')")
+                assert connection.execute(some).scalar_one() == ("UPDATE" in whole | columns), (role, table)
+            assert not connection.execute(text("SELECT has_schema_privilege('public', 'CREATE')")).scalar_one()
+            assert not connection.execute(
+                text(
+                    "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls FROM pg_roles WHERE rolname = user"
+                )
+            ).scalar_one()
+
+
+REFUSED = {
+    "everybody": [
+        "UPDATE audit SET actor = 'nobody'", "DELETE FROM audit", "TRUNCATE audit", "DROP TABLE audit",
+        "ALTER TABLE audit DISABLE TRIGGER ALL", "CREATE TABLE mine (a int)", "DELETE FROM images", "DELETE FROM profiles",
+        "UPDATE receipts SET envelope = '{}'", "DELETE FROM receipts", "DELETE FROM policy_bundles",
+        "UPDATE policy_bundles SET data = ''", "DELETE FROM holds", "DELETE FROM held",
+        "UPDATE alembic_version SET version_num = '0000'", "CREATE OR REPLACE FUNCTION profiles_changed() RETURNS trigger "
+        "LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$", "SET session_replication_role = replica",
+        "SELECT pg_read_file('/etc/passwd')", "COPY images TO PROGRAM 'cat'", "UPDATE renditions SET sha256 = sha256 || 'x'",
+    ],
+    "service": [
+        "UPDATE jobs SET state = 'done'", "DELETE FROM jobs", "DELETE FROM outbox", "DELETE FROM revocations",
+        "INSERT INTO renditions (name) VALUES ('x')", "DELETE FROM renditions", "INSERT INTO receipts (receipt_id) VALUES ('x')",
+        "DELETE FROM vaulted", "UPDATE list_matches SET verdict = 'cleared'", "SELECT * FROM list_matches",
+        "DELETE FROM changes", "SELECT * FROM lifecycles", "SELECT * FROM erasures",
+    ],
+    "worker": [
+        "UPDATE profiles SET choice = 'everyone'", "UPDATE profiles SET assurance = 'verified'", "UPDATE profiles SET hold = 'none'",
+        "UPDATE profiles SET asserted_at = now()", "INSERT INTO policy_bundles (version) VALUES (9)",
+        "UPDATE policy_state SET active_version = 1", "DELETE FROM blocks", "SELECT * FROM blocks", "SELECT * FROM suspects",
+        "SELECT * FROM canaries", "UPDATE list_matches SET verdict = 'cleared'", "DELETE FROM outbox", "DELETE FROM vaulted",
+        "INSERT INTO holds (hold_id) VALUES ('x')", "DELETE FROM events", "SELECT * FROM decision_counts",
+    ],
+    "schedule": [
+        "UPDATE profiles SET band = 'adult'", "SELECT * FROM rendition_hashes", "INSERT INTO images (image_id) VALUES ('x')",
+        "INSERT INTO renditions (name) VALUES ('x')", "UPDATE policy_state SET active_version = 1", "UPDATE holds SET state = 'ended'",
+        "SELECT * FROM blocks", "SELECT * FROM decision_counts", "DELETE FROM revocations", "SELECT * FROM receipts",
+    ],
+    "intake": [
+        "SELECT * FROM profiles", "SELECT * FROM images", "SELECT * FROM renditions", "SELECT * FROM rendition_hashes",
+        "SELECT * FROM holds", "SELECT * FROM traces", "UPDATE jobs SET state = 'done'", "SELECT * FROM events",
+        "INSERT INTO imports (import_id) VALUES ('x')", "SELECT * FROM receipts", "SELECT * FROM blocks",
+    ],
+    "keeper": [
+        "UPDATE profiles SET band = 'adult'", "SELECT * FROM policy_bundles", "SELECT * FROM list_matches", "SELECT * FROM traces",
+        "INSERT INTO holds (hold_id) VALUES ('x')", "SELECT * FROM blocks", "INSERT INTO images (image_id) VALUES ('x')",
+    ],
+    "operator": [
+        "UPDATE profiles SET choice = 'everyone'", "INSERT INTO policy_bundles (version) VALUES (9)", "DELETE FROM vaulted",
+        "UPDATE policy_state SET active_version = 1", "UPDATE holds SET state = 'ended'", "SELECT * FROM erasures",
+        "INSERT INTO receipts (receipt_id) VALUES ('x')", "UPDATE jobs SET state = 'done'", "DELETE FROM renditions",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", [role.value for role in grants.Role])
+def test_what_a_process_must_not_do_is_refused_by_the_database(roles, role):
+    refused = REFUSED["everybody"] + REFUSED[role]
+    if role == "worker":  # it writes renditions; the rest of the list is everybody's
+        refused = [one for one in refused if not one.startswith("UPDATE renditions")]
+    for statement in refused:
+        with roles[role].connect() as connection, pytest.raises(ProgrammingError) as error:
+            connection.execute(text(statement))
+        assert error.value.orig.sqlstate == "42501", statement  # insufficient_privilege
+
+
+def test_giving_them_again_takes_away_what_was_given_besides(database):
+    prefix = f"nightlight_{token()}"
+    owner = create_engine(database)
+    try:
+        grants.apply(owner, prefix)
+        with owner.begin() as connection:
+            connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {prefix}_service"))
+        grants.apply(owner, prefix)
+        with owner.connect() as connection:
+            asked = f"SELECT has_table_privilege('{prefix}_service', 'audit', 'DELETE')"
+            assert connection.execute(text(asked)).scalar_one() is False
+            login = f"SELECT bool_or(rolcanlogin) FROM pg_roles WHERE rolname LIKE '{prefix}%'"
+            assert connection.execute(text(login)).scalar_one() is False
+    finally:
+        with owner.begin() as connection:
+            for role in grants.Role:
+                connection.execute(text(f"DROP OWNED BY {prefix}_{role.value}"))
+                connection.execute(text(f"DROP ROLE {prefix}_{role.value}"))
+        owner.dispose()
+
+
+def test_the_command_prints_what_would_be_run():
+    printed = CliRunner().invoke(app, ["catalogue", "grants"])
+    assert printed.exit_code == 0
+    assert printed.stdout.splitlines() == [f"{one};" for one in grants.statements()]
+    assert "GRANT SELECT, INSERT ON audit TO nightlight_service;" in printed.stdout
+
+
+@pytest.mark.parametrize("prefix", ["", "a;b", "a b", "x\n", "A", "1a", 'a"', "a" * 41])
+def test_a_prefix_is_a_plain_word(prefix):
+    with pytest.raises(SettingsRefused):
+        grants.statements(prefix)
+
+
+def test_sqlite_has_no_roles(tmp_path):
+    catalogue = Catalogue(f"sqlite:///{tmp_path / 'c.sqlite3'}")
+    with pytest.raises(SettingsRefused):
+        grants.apply(catalogue.engine)
+    catalogue.close()
