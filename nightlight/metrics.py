@@ -1,5 +1,9 @@
 """Prometheus metrics. Labels come from closed lists and never name a person, an age or a relation.
 
+Nothing is told that singles somebody out: whatever counts people or pictures is told in tens, rounded down, and what
+was counted less often than that not at all; of holds and erasures only whether there is one. So nobody reads from two
+looks at the page what became of one upload, or whose age has lapsed.
+
 A worker's children each write their own values; where ``PROMETHEUS_MULTIPROC_DIR`` is set before this
 module loads, ``exposition`` adds them up.
 """
@@ -7,6 +11,8 @@ module loads, ``exposition`` adds them up.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -17,7 +23,12 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from prometheus_client.samples import Sample
 
 UPLOADS = Counter("nightlight_uploads_total", "Uploads, by how they ended.", ["outcome"])
 DECISIONS = Counter("nightlight_decisions_total", "Decisions made, whatever they were.")
@@ -27,11 +38,13 @@ REVOCATIONS = Counter("nightlight_revocations_total", "Times that what was given
 SWEPT = Counter("nightlight_swept_total", "Images that were deleted because the policy keeps them no longer.")
 LAPSED = Counter("nightlight_lapsed_total", "Profiles whose age band was not asserted again in time.")
 HOLDS_DUE = Gauge(
-    "nightlight_holds_due", "Holds that may end and that nobody has ended yet.", multiprocess_mode="mostrecent"
+    "nightlight_holds_due",
+    "Whether there are holds that may end and that nobody has ended yet: 0 or 1.",
+    multiprocess_mode="mostrecent",
 )
 ERASURES_OVERDUE = Gauge(
     "nightlight_erasures_overdue",
-    "Erasures that are not done although the policy's time for them is over.",
+    "Whether there are erasures that are not done although the policy's time for them is over: 0 or 1.",
     multiprocess_mode="mostrecent",
 )
 CERTIFICATE_DAYS = Gauge(
@@ -89,10 +102,66 @@ POLICY_REFUSED = Counter("nightlight_policy_refused_total", "Looks for a changed
 RECONCILED = Counter("nightlight_jobs_reconciled_total", "Jobs found lost or due, and published again.")
 
 
+# Counts are told in steps of so many, and smaller ones not at all.
+STEP = 10
+# Ways for a render to end that stand on the page from the start, so that it says nothing when they do.
+ENDINGS = ("ready", "superseded", "rejected", "failed", "quarantined", "deleted", "later", "lost", "nothing")
+for _ending in ENDINGS:
+    RENDERS.labels(_ending)
+# These count messages and outages, not people or pictures, and are told as they are.
+EXACT = frozenset(
+    {
+        "nightlight_edge_lists",
+        "nightlight_edge_list_moment_seconds",
+        "nightlight_jobs_reconciled",
+        "nightlight_outbox_failures",
+        "nightlight_outbox_published",
+        "nightlight_policy_refused",
+        "nightlight_provenance_certificate_days",
+        "nightlight_provenance_stamps_missed",
+        "nightlight_relation_provider_failures",
+    }
+)
+
+
+class _InTens(Collector):
+    """Tells what a registry holds in steps. Sums of seconds stay as they are; when a count began is not told."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family once it is rounded."""
+        for family in self._registry.collect():
+            if family.name.startswith("nightlight_") and family.name not in EXACT:
+                told = Metric(family.name, family.documentation, family.type)
+                told.samples = [
+                    rounded for one in family.samples if (rounded := _rounded(one, family.type)) is not None
+                ]
+                yield told
+            else:
+                yield family
+
+
+def _rounded(sample: Sample, kind: str) -> Sample | None:
+    if sample.name.endswith("_created"):
+        return None
+    if sample.name.endswith("_sum"):
+        return sample
+    if kind == "gauge":
+        return sample._replace(value=float(sample.value > 0))
+    value = float(sample.value // STEP * STEP)
+    beyond = {name: text for name, text in sample.labels.items() if name != "le"}
+    always = beyond.get("outcome") in ENDINGS and sample.name == "nightlight_renders_total"
+    return sample._replace(value=value) if value or not beyond or always else None
+
+
 def exposition() -> tuple[bytes, str]:
     """Return the metrics page and its content type."""
     registry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    told = CollectorRegistry()
+    told.register(_InTens(registry))
+    return generate_latest(told), CONTENT_TYPE_LATEST

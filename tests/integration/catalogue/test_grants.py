@@ -73,8 +73,8 @@ REFUSED = {
         "ALTER TABLE audit DISABLE TRIGGER ALL", "CREATE TABLE mine (a int)", "DELETE FROM images", "DELETE FROM profiles",
         "UPDATE receipts SET envelope = '{}'", "DELETE FROM receipts", "DELETE FROM policy_bundles",
         "UPDATE policy_bundles SET data = ''", "DELETE FROM holds", "DELETE FROM held",
-        "UPDATE alembic_version SET version_num = '0000'", "CREATE OR REPLACE FUNCTION profiles_changed() RETURNS trigger "
-        "LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$", "SET session_replication_role = replica",
+        "UPDATE alembic_version SET version_num = '0000'", ("CREATE OR REPLACE FUNCTION profiles_changed() RETURNS trigger "
+        "LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"), "SET session_replication_role = replica",
         "SELECT pg_read_file('/etc/passwd')", "COPY images TO PROGRAM 'cat'", "UPDATE renditions SET sha256 = sha256 || 'x'",
     ],
     "service": [
