@@ -63,7 +63,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/shellcheck docs/policy/ci/*.sh infra/dev/*.sh infra/requirements/lock.sh .ci/run
+	$(BIN)/shellcheck docs/policy/ci/*.sh infra/dev/*.sh infra/postgres/*.sh infra/requirements/lock.sh .ci/run
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec infra/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/policy/ci/github-actions.yaml

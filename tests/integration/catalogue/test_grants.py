@@ -1,7 +1,11 @@
 """Each kind of process may do in PostgreSQL what its work needs, and nothing else: the real server's word."""
 
+import os
+import subprocess
+
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 from typer.testing import CliRunner
 
@@ -10,6 +14,7 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.tables import metadata
 from nightlight.cli.main import app
 from nightlight.errors import SettingsRefused
+from tests.conftest import ROOT
 from tests.support.databases import postgres_database, roles_of
 from tests.support.services import token
 
@@ -162,3 +167,38 @@ def test_sqlite_has_no_roles(tmp_path):
     with pytest.raises(SettingsRefused):
         grants.apply(catalogue.engine)
     catalogue.close()
+
+
+def test_the_script_of_the_database_image_makes_roles_that_log_in(database):
+    """Only tried where no such roles are yet: they are the whole server's."""
+    where = make_url(database)
+    owner = create_engine(database)
+    named = {grants.name(role, "nightlight") for role in grants.Role}
+    with owner.connect() as connection:
+        there = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    if named & there:
+        owner.dispose()
+        pytest.skip("this server has roles of these names")
+    variables = {
+        "PGHOST": where.host, "PGPORT": str(where.port), "PGPASSWORD": where.password or "", "PATH": os.environ["PATH"],
+        "POSTGRES_USER": where.username, "POSTGRES_DB": where.database,
+        **{f"POSTGRES_{role.name}_PASSWORD": f"it's {role.value}" for role in grants.Role},
+    }  # fmt: skip
+    try:
+        for _ in range(2):
+            subprocess.run(
+                [ROOT / "infra/postgres/roles.sh"], env=variables, check=True, capture_output=True, timeout=60
+            )
+        grants.apply(owner)
+        for role in grants.Role:
+            name = grants.name(role, "nightlight")
+            one = create_engine(where.set(username=name, password=f"it's {role.value}"))
+            with one.connect() as connection:
+                assert connection.execute(text("SELECT count(*) FROM audit")).scalar_one() == 0
+            one.dispose()
+    finally:
+        with owner.begin() as connection:
+            for name in named:
+                connection.execute(text(f"DROP OWNED BY {name}"))
+                connection.execute(text(f"DROP ROLE {name}"))
+        owner.dispose()
