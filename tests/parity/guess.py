@@ -67,11 +67,17 @@ def boosted(made, minor, seed):
     return lambda others: model.predict_proba(others)[:, 1]
 
 
-def guessed(made, minor, pairs, pictures, *, seed=0, learn=boosted, permutations=1000):
+def linear(made, minor, _seed):
+    """Learn likewise by least squares: for where scikit-learn is not."""
+    weights = np.linalg.lstsq(np.c_[made, np.ones(len(made))], minor.astype(float), rcond=None)[0]
+    return lambda others: np.c_[others, np.ones(len(others))] @ weights
+
+
+def guessed(made, minor, pairs, pictures, *, seed=0, learn=boosted, swap=None, permutations=1000):
     """Learn on some profiles and judge on others.
 
     ``made`` are features, (n, d); ``minor`` is bool, ``pairs`` and ``pictures`` the pair of profiles and the picture of
-    each row, all (n,). A pair has one picture.
+    each row, all (n,). A pair has one picture. ``swap`` is as ``judged`` has it.
     """
     random = np.random.default_rng(seed)
     names, picture = np.unique(pictures, return_inverse=True)
@@ -83,22 +89,28 @@ def guessed(made, minor, pairs, pictures, *, seed=0, learn=boosted, permutations
         score = learn(made[parts < part], minor[parts < part], seed)
         scores[parts == part] = score(made[parts == part])
     later = parts > 0
-    return judged(scores[later], minor[later], pairs[later], parts[later], permutations=permutations)
+    swapped = (lambda random: swap(random)[later]) if swap is not None else None
+    return judged(scores[later], minor[later], pairs[later], parts[later], swap=swapped, permutations=permutations)
 
 
-def judged(scores, minor, pairs, parts=None, *, permutations=1000):
+def judged(scores, minor, pairs, parts=None, *, swap=None, permutations=1000):
     """Return what scores, higher for whoever looks like a minor, tell apart.
 
-    Labels are swapped within whole ``pairs``: all looks at a profile, and at its twin, count as one. Scores are compared
-    within ``parts`` alone, where there are several.
+    ``swap`` gives other labels that chance could have given as well, from a source of randomness. Without it labels are
+    swapped within whole ``pairs``: all looks at a profile, and at its twin, count as one. Scores are compared within
+    ``parts`` alone, where there are several.
     """
     parts = np.zeros(len(scores), int) if parts is None else parts
-    inside = [_Part(scores[parts == part], minor[parts == part], pairs[parts == part]) for part in np.unique(parts)]
-    auc = float(np.mean([part.told(part.minor)[0] for part in inside]))
-    found = sum(part.told(part.minor)[1] for part in inside)
-    error = math.sqrt(sum(part.variance() for part in inside)) / len(inside)
+    _, pair = np.unique(pairs, return_inverse=True)
+    if swap is None:
+        swap = lambda random: minor ^ (random.random(pair.max() + 1) < 0.5)[pair]  # noqa: E731 - one line, one use
+    inside = [(_Part(scores[parts == part]), parts == part) for part in np.unique(parts)]
+    auc = float(np.mean([part.told(minor[rows])[0] for part, rows in inside]))
+    found = sum(part.told(minor[rows])[1] for part, rows in inside)
+    error = math.sqrt(sum(part.variance(minor[rows], pair[rows]) for part, rows in inside)) / len(inside)
     random = np.random.default_rng(11)
-    swapped = np.array([[part.told(part.swapped(random)) for part in inside] for _ in range(permutations)])
+    other = (swap(random) for _ in range(permutations))
+    swapped = np.array([[part.told(labels[rows]) for part, rows in inside] for labels in other])
     aucs, founds = swapped[:, :, 0].mean(1), swapped[:, :, 1].sum(1)
     return Guessed(
         responses=len(scores),
@@ -113,13 +125,8 @@ def judged(scores, minor, pairs, parts=None, *, permutations=1000):
 class _Part:
     """Looks that one model scored."""
 
-    def __init__(self, scores, minor, pairs):
-        self.scores, self.minor, self.ranks = scores, minor, rankdata(scores)
-        self.pair = np.unique(pairs, return_inverse=True)[1]
-
-    def swapped(self, random):
-        """Other labels that chance could have given as well."""
-        return self.minor ^ (random.random(self.pair.max() + 1) < 0.5)[self.pair]
+    def __init__(self, scores):
+        self.scores, self.ranks = scores, rankdata(scores)
 
     def told(self, minor):
         """Return the area under the curve, and the minors above all but a thousandth of the adults."""
@@ -129,15 +136,15 @@ class _Part:
         threshold = np.partition(others, -max(1, adults // 1000))[-max(1, adults // 1000)]
         return auc, int((self.scores[minor] > threshold).sum())
 
-    def variance(self):
+    def variance(self, minor, pair):
         """Return the variance of the area, looks of one pair being alike (Obuchowski, Biometrics 53, 1997)."""
-        minor, auc = self.minor, self.told(self.minor)[0]
+        auc = self.told(minor)[0]
         minors, adults = int(minor.sum()), int((~minor).sum())
         above = np.zeros(len(minor))
         above[minor] = (self.ranks[minor] - rankdata(self.scores[minor])) / adults - auc
         above[~minor] = 1 - (self.ranks[~minor] - rankdata(self.scores[~minor])) / minors - auc
         above /= np.where(minor, minors, adults)
-        return float((np.bincount(self.pair, above) ** 2).sum())
+        return float((np.bincount(pair, above) ** 2).sum())
 
 
 def timed(pairs):

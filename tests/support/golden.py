@@ -165,9 +165,9 @@ def served(monkeypatch, **settings):
 
 
 @contextmanager
-def serving(house):
+def serving(house, port=None):
     """The service over a house, by the server that it runs on; its URL."""
-    port = free_port()
+    port = port or free_port()
     settings = {"host": "127.0.0.1", "port": port, "log_config": None, "access_log": False, "http": PatientProtocol}
     server = uvicorn.Server(uvicorn.Config(create_app(house), **settings))
     thread = threading.Thread(target=server.run, daemon=True)

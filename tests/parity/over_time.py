@@ -1,0 +1,141 @@
+"""``make parity-over-time``: watch profiles of every band for months; exit 1 if their ages can be told.
+
+python -m tests.parity.over_time [--scripts N] [--everyone N] [--seed N] [--json FILE]
+"""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import structlog
+from rich.console import Console
+
+from tests.parity.guess import Guessed, guessed
+from tests.parity.lives import BANDS, DAYS, lives, scripts
+from tests.parity.traces import difference
+from tests.parity.watching import Watching
+from tests.parity.world import World
+
+LEAST_CHANCE = 0.002
+# With fewer there is nothing to learn from.
+LEAST_SCRIPTS = 20
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen of every life, by script: (script, lives, records), the control first; and how records differ."""
+
+    groups: list
+    differences: list
+
+    @property
+    def begun(self):
+        """How many profiles began in each band."""
+        return Counter(life.bands[0] for _, led, _ in self.groups for life in led)
+
+    @property
+    def looks(self):
+        return sum(len(record.looks) for _, _, records in self.groups for record in records)
+
+
+def watched(made, seed, *, leak=None, told=lambda _: None):
+    """Lead the lives of scripts in a world of their own, and compare each with its control."""
+    led = [(script, lives(script, seed)) for script in made]
+    with World() as world:
+        watching = Watching(world, [(script, life) for script, several in led for life in several], seed, leak)
+        records = watching.run(told)
+    groups = [(script, several, [records[life.profile_id] for life in several]) for script, several in led]
+    found = [
+        difference(several[0].profile_id, of[0], life.profile_id, record)
+        for _, several, of in groups
+        for life, record in zip(several[1:], of[1:], strict=True)
+    ]
+    return Watched(groups, [one for one in found if one is not None])
+
+
+def judged_over_time(groups, told_by, *, seed=0, **options):
+    """What a classifier that is given all looks of a moment tells of ``told_by``: (life) -> a label for each moment.
+
+    By chance: whose history of labels is whose, among the lives of one script.
+    """
+    rows, labels, script, blocks = [], [], [], []
+    words = {}
+    for number, (_, led, records) in enumerate(groups):
+        begin = len(rows)
+        for life, record in zip(led, records, strict=True):
+            rows += _rows(record, words)
+            labels += told_by(life)
+        script += [number] * (len(rows) - begin)
+        blocks.append(np.arange(begin, len(rows)).reshape(len(led), len(DAYS)))
+    labels, script = np.array(labels, bool), np.array(script)
+
+    def swap(random):
+        other = np.empty_like(labels)
+        for block in blocks:
+            other[block] = labels[block[random.permutation(len(block))]]
+        return other
+
+    return guessed(np.array(rows, np.float32), labels, script, script, seed=seed, swap=swap, **options)
+
+
+def _rows(record, words):
+    """Numbers for everything that was seen at each moment, times too: (moments, d)."""
+    rows = [[] for _ in DAYS]
+    for look in record.looks:
+        row = rows[look.moment]
+        row += [words.setdefault((key, value), len(words)) for key, value in look.seen.items()]
+        for value in look.loose.values():
+            row += value if isinstance(value, list) else [value]
+    return rows
+
+
+LABELS = {
+    "who is a minor": lambda life: [band != "adult" for band in life.bands],
+    "whose age has just changed": lambda life: list(life.changed),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scripts", type=int, default=200, help="each is led by a profile that begins in each band")
+    parser.add_argument("--everyone", type=int, default=20, help="of minors whose choice is everyone, as well")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    console, begin = Console(highlight=False), time.monotonic()
+    made = scripts(asked.scripts, asked.everyone, asked.seed)
+    seen = watched(made, asked.seed, told=lambda moment: console.print(f"moment {moment + 1} of {len(DAYS)}"))
+    begun = ", ".join(f"{seen.begun[band]} {band}" for band in BANDS)
+    changes = sum(sum(life.changed) for _, led, _ in seen.groups for life in led)
+    console.print(f"{sum(seen.begun.values())} profiles ({begun}), {changes} changes of age, {seen.looks} looks")
+    console.print(f"{len(seen.differences)} records differ from that of the profile whose age never changes")
+    for one in seen.differences[:10]:
+        console.print(f"    {one}", markup=False)
+    for (when, field), count in Counter((one.when, one.fields[0][0]) for one in seen.differences).most_common(10):
+        console.print(f"    {count} first {when}, in {field}")
+    guesses: dict[str, Guessed] = {}
+    for what, told_by in LABELS.items() if asked.scripts >= LEAST_SCRIPTS else ():
+        guess = guesses[what] = judged_over_time(seen.groups, told_by, seed=asked.seed)
+        console.print(
+            f"{what}: {guess.responses} moments judged, AUC {guess.auc:.4f} ({guess.lower:.4f} to {guess.upper:.4f}), "
+            f"by chance with p = {guess.auc_by_chance:.3f}"
+        )
+    held = not seen.differences and all(one.auc_by_chance > LEAST_CHANCE for one in guesses.values())
+    console.print(f"{time.monotonic() - begin:.0f} s")
+    if asked.json:
+        figures = {"differences": len(seen.differences), "begun": seen.begun, "changes": changes, "looks": seen.looks}
+        figures |= {"guesses": {what: asdict(guess) for what, guess in guesses.items()}, "held": held}
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    console.print("nobody can be told apart" if held else "[red]ages can be told apart")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
