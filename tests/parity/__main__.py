@@ -6,7 +6,6 @@ python -m tests.parity.over_time [--scripts N] [--seed N] [--json FILE]
 
 import argparse
 import json
-import logging
 import pickle
 import sys
 import tempfile
@@ -15,7 +14,6 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import structlog
 from rich.console import Console
 from rich.progress import Progress
 from scipy.stats import combine_pvalues
@@ -46,7 +44,6 @@ def main():
     parser.add_argument("--looks", type=Path, help="write what was seen first, with labels, for whoever wants to learn")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     responses = asked.responses or (RESPONSES if asked.seeds == 1 else RESPONSES_OF_MANY)
     console, begin = Console(), time.monotonic()
     trials = []

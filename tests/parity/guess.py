@@ -26,12 +26,13 @@ class Guessed:
 
     ``auc`` is the area under the ROC curve and ``error`` its standard error, whole pairs taken as one; ``lower`` and
     ``upper`` bound it, 95 % two-sided. ``found`` says how many minors were named where one adult in a thousand was. By
-    chance: the share of swapped labels that tell as much or more.
+    chance: the share of swapped labels that tell as much or more; ``expected`` is the area that they give on average.
     """
 
     responses: int
     auc: float
     error: float
+    expected: float
     auc_by_chance: float
     found: int
     found_by_chance: float
@@ -116,6 +117,7 @@ def judged(scores, minor, pairs, parts=None, *, swap=None, permutations=1000):
         responses=len(scores),
         auc=auc,
         error=error,
+        expected=float(aucs.mean()),
         auc_by_chance=float((1 + (aucs >= auc - 1e-12).sum()) / (1 + permutations)),
         found=int(found),
         found_by_chance=float((1 + (founds >= found).sum()) / (1 + permutations)),

@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+from structlog.testing import capture_logs
+
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import keys
@@ -57,6 +59,7 @@ class World:
         self._exit.close()
 
     def _start(self):
+        self._exit.enter_context(capture_logs())  # a service and a worker would write a line for everything
         self.folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
         keys.init(self.folder)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
