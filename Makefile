@@ -11,7 +11,8 @@
 #   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
 #   make bench-mark     the hidden mark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them
-#   make parity         try to tell minors from adults by all that an outsider sees (some five minutes)
+#   make parity         try to tell minors from adults by all that an outsider sees (some five minutes); ARGS="--seeds 20"
+#   make parity-over-time  the same by watching a thousand profiles over months of birthdays (some ten minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
 #   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
 #   make backfill       take in a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
@@ -29,7 +30,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity api-fuzz backfill fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,24s/^# \{0,1\}//p' Makefile
@@ -97,6 +98,10 @@ bench-delivery: setup
 parity: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt
 	@$(BIN)/python -m tests.parity $(ARGS)
+
+parity-over-time: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt
+	@$(BIN)/python -m tests.parity.over_time $(ARGS)
 
 api-fuzz: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/parity.txt
