@@ -12,6 +12,15 @@
 
 from nightlight.client.aio import AsyncNightlightClient
 from nightlight.client.http import NightlightClient
-from nightlight.client.models import Decision, Image, Problem, Trace
+from nightlight.client.models import Decision, Image, InvalidId, NotNightlight, Problem, Trace
 
-__all__ = ["AsyncNightlightClient", "Decision", "Image", "NightlightClient", "Problem", "Trace"]
+__all__ = [
+    "AsyncNightlightClient",
+    "Decision",
+    "Image",
+    "InvalidId",
+    "NightlightClient",
+    "NotNightlight",
+    "Problem",
+    "Trace",
+]

@@ -9,7 +9,9 @@ from typing import IO, Any, Self
 
 import httpx
 
-from nightlight.client.asking import TIMEOUT, Asking, Budget, Items, raise_for
+from nightlight.client import paths
+from nightlight.client.asking import TIMEOUT, Asking, Budget, Items, said
+from nightlight.client.failures import Failures
 from nightlight.client.models import Decision, Image
 
 
@@ -30,6 +32,7 @@ class AsyncNightlightClient:
         self._relation_keys = relation_keys or {}
         self._viewer_id, self._budget_s = viewer_id, budget_s
         self._http = httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT)
+        self.failures = Failures(base_url)
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -66,9 +69,9 @@ class AsyncNightlightClient:
                 break
         return asking.fallback() if found is None else found
 
-    async def declare(self, profile_id: str, **said: str) -> None:
+    async def declare(self, profile_id: str, **words: str) -> None:
         """Declare a profile, or assert its band again before it lapses; words as for NightlightClient."""
-        await self._call("PUT", f"/v1/profiles/{profile_id}", json=said)
+        await self._call("PUT", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id), json=words)
 
     async def upload(
         self,
@@ -79,49 +82,51 @@ class AsyncNightlightClient:
         crop: tuple[int, int, int, int] | None = None,
     ) -> Image:
         """Upload a profile's image, as NightlightClient does."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        headers = paths.idempotency(idempotency_key)
         files = {"file": ("picture", picture, "application/octet-stream")}
         fields = {"crop": ",".join(map(str, crop))} if crop else {}
-        path = f"/v1/profiles/{profile_id}/image"
-        return Image.model_validate(await self._call("POST", path, files=files, data=fields, headers=headers))
+        target = paths.path("/v1/profiles/{profile_id}/image", profile_id=profile_id)
+        return Image.model_validate(await self._call("POST", target, files=files, data=fields, headers=headers))
 
     async def image(self, image_id: str) -> Image:
         """Return how an upload is getting on."""
-        return Image.model_validate(await self._call("GET", f"/v1/images/{image_id}"))
+        return Image.model_validate(await self._call("GET", paths.path("/v1/images/{image_id}", image_id=image_id)))
 
     async def delete_image(self, image_id: str) -> None:
         """Delete one image."""
-        await self._call("DELETE", f"/v1/images/{image_id}")
+        await self._call("DELETE", paths.path("/v1/images/{image_id}", image_id=image_id))
 
     async def delete_profile(self, profile_id: str) -> None:
         """Delete a profile and all its images."""
-        await self._call("DELETE", f"/v1/profiles/{profile_id}")
+        await self._call("DELETE", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id))
 
     async def block(self, profile_id: str, viewer_id: str) -> None:
         """Keep a viewer from seeing a profile, whatever else is said of the two."""
-        await self._call("POST", "/v1/blocks", json={"profile_id": profile_id, "viewer_id": viewer_id})
+        await self._call("POST", "/v1/blocks", json=paths.ids(profile_id=profile_id, viewer_id=viewer_id))
 
     async def unblock(self, profile_id: str, viewer_id: str) -> None:
         """Take a block away."""
-        await self._call("DELETE", f"/v1/blocks/{profile_id}/{viewer_id}")
+        await self._call(
+            "DELETE", paths.path("/v1/blocks/{profile_id}/{viewer_id}", profile_id=profile_id, viewer_id=viewer_id)
+        )
 
     async def revoke(self, profile_id: str) -> None:
         """Make every URL that was given out of a profile's pictures count for nothing."""
-        await self._call("POST", f"/v1/profiles/{profile_id}/revocations")
+        await self._call("POST", paths.path("/v1/profiles/{profile_id}/revocations", profile_id=profile_id))
 
     async def _attempt(self, asking: Asking, budget: Budget) -> list[Decision] | None:
         try:
             async with asyncio.timeout(max(budget.left, 0)):
                 answer = await self._http.post("/v1/decisions", json=asking.body, headers=self._bearer())
-        except (httpx.HTTPError, TimeoutError):
+        except (httpx.HTTPError, TimeoutError) as error:
+            self.failures.note_error(error)
             return None
-        return asking.answered(answer)
+        return asking.answered(answer, self.failures)
 
     async def _call(self, method: str, path: str, **arguments: Any) -> Any:
         headers = {**self._bearer(), **arguments.pop("headers", {})}
-        answer = await self._http.request(method, path, headers=headers, **arguments)
-        raise_for(answer)
-        return answer.json() if answer.content else None
+        with self.failures.noting():
+            return said(await self._http.request(method, path, headers=headers, **arguments))
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token()}"}

@@ -8,13 +8,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from nightlight.client.models import Decision, Problem
+from nightlight.client import paths
+from nightlight.client.models import Decision, NotNightlight, Problem
 from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight.delivery.relations import UNPROVEN, prove
+
+if TYPE_CHECKING:
+    from nightlight.client.failures import Failures
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 # A fallback is asked about again soon.
@@ -46,31 +50,45 @@ class Asking:
         keys: Mapping[str, bytes],
         network: str | None,
     ) -> Asking:
-        """Return the request; where more than a stranger is said without a proof, the first of ``keys`` proves it."""
+        """Return the request; where more than a stranger is said without a proof, the first of ``keys`` proves it.
+
+        Raises InvalidId for what the service would refuse.
+        """
         now = int(time.time())
+        for name, value in (("viewer_id", viewer_id), ("network", network)):
+            if value:
+                paths.part(name, value)
         listed: list[dict[str, str]] = []
         for profile_id, relation, *proof in items:
-            item = {"profile_id": profile_id, "relation": relation}
+            item = {"profile_id": paths.item_id(profile_id), "relation": relation}
             if proof and proof[0] is not None:
                 item["proof"] = proof[0]
-            elif viewer_id and keys and relation not in UNPROVEN:
+            elif viewer_id and keys and relation not in UNPROVEN and paths.is_account(profile_id):
                 item["proof"] = prove(keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
             listed.append(item)
         named = {"viewer_id": viewer_id, "network": network}
         body = {"viewer": viewer, "context": context, "items": listed}
         return cls({**body, **{name: value for name, value in named.items() if value}}, items)
 
-    def answered(self, answer: httpx.Response) -> list[Decision] | None:
-        """Return the decisions; None where asking again may help; raise Problem where it will not."""
+    def answered(self, answer: httpx.Response, failures: Failures) -> list[Decision] | None:
+        """Return the decisions; None, and a failure that is noted, where asking again may help.
+
+        Raises Problem where it will not.
+        """
         if answer.status_code in _AGAIN:
+            failures.note("busy", f"status {answer.status_code}")
             return None
-        raise_for(answer)
+        with failures.noting():
+            raise_for(answer)
         try:
             found = [Decision.model_validate(item) for item in answer.json()["items"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError) as error:
+            failures.note("not_nightlight", f"{described(answer)}: {type(error).__name__}")
             return None
-        same = [one.profile_id for one in found] == [item[0] for item in self.items]
-        return found if same else None
+        if [one.profile_id for one in found] != [item[0] for item in self.items]:
+            failures.note("not_nightlight", f"{described(answer)}: other profiles than were asked for")
+            return None
+        return found
 
     def fallback(self) -> list[Decision]:
         """Return the placeholder for every item."""
@@ -107,15 +125,36 @@ class Budget:
 
 
 def raise_for(answer: httpx.Response) -> None:
-    """Raise the Problem that an answer is, if it is one."""
+    """Raise the Problem that an answer is, if it is one; NotNightlight if it is no problem of the service's."""
     if answer.is_success:
         return
     try:
         body = answer.json()
     except ValueError:
-        body = {}
-    told = body if isinstance(body, dict) else {}
-    raise Problem(answer.status_code, str(told.get("code", "http")), str(told.get("detail", answer.reason_phrase)))
+        body = None
+    if answer.status_code in _AGAIN and not isinstance(body, dict):  # what stands before the service says so
+        raise Problem(answer.status_code, "http", answer.reason_phrase)
+    if isinstance(body, dict) and ("code" in body or answer.status_code in _AGAIN):
+        raise Problem(answer.status_code, str(body.get("code", "http")), str(body.get("detail", answer.reason_phrase)))
+    raise NotNightlight(
+        answer.status_code, f"{described(answer)}: this is no answer of Nightlight's, is it the right host?"
+    )
+
+
+def said(answer: httpx.Response) -> Any:
+    """Return what an answer says, None for 204; raise the Problem that it is."""
+    raise_for(answer)
+    if answer.status_code == httpx.codes.NO_CONTENT:
+        return None
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise NotNightlight(answer.status_code, f"{described(answer)}: no JSON, is it the right host?") from error
+
+
+def described(answer: httpx.Response) -> str:
+    """Return the status and kind of an answer, for the log."""
+    return f"{answer.status_code} {answer.headers.get('content-type', 'of no kind')[:60]}"
 
 
 @lru_cache(maxsize=1)

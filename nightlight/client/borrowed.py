@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from nightlight.client.models import Problem
+from nightlight.client.models import NotNightlight, Problem
+from nightlight.client.paths import is_account
 from nightlight.delivery.decision import Decider
 from nightlight.delivery.gate import Gate
 from nightlight.delivery.quotas import InProcess, Limits
@@ -93,7 +94,7 @@ class Borrowed:
                 if began - self._keys_at > _KEYS_S:
                     self.lent, self._keys_at = self._keys(), began
             except FAILURES as error:
-                self.problem = f"{type(error).__name__}: {error}"
+                self.failed(error)
                 return False
             anew = anew or self.rules is None or rules.revision != self.rules.revision
             self.views.looked(began, changed, anew=anew)
@@ -110,21 +111,29 @@ class Borrowed:
         missing = list(dict.fromkeys(one for one, view in zip(profile_ids, found, strict=True) if view is None))
         if not missing:
             return [view for view in found if view is not None]
+        missing = [one for one in missing if is_account(one)]  # nobody knows of what can be no profile's id
         read: dict[str, View] = {}
         ticket = self.views.ticket()
         try:
-            told: dict[str, Any] = self._client.views(missing) if self.views.fresh else {"revision": None}
+            ask = self.views.fresh and bool(missing)
+            told: dict[str, Any] = self._client.views(missing) if ask else {"revision": None}
             # Where another policy is in use since, the next look will tell of it: until then they are unknown.
             same = self.rules is not None and told["revision"] == self.rules.revision
             if same and [one["profile_id"] for one in told["profiles"]] == missing:
                 read = {one["profile_id"]: _view(one) for one in told["profiles"]}
                 self.views.keep(ticket, read.values())
         except FAILURES as error:
-            self.problem = f"{type(error).__name__}: {error}"
+            self.failed(error)
         return [
             view if view is not None else read.get(one) or View(one)
             for one, view in zip(profile_ids, found, strict=True)
         ]
+
+    def failed(self, error: Exception) -> None:
+        """Note what went wrong, unless the client has: it counts the calls that do not reach the service."""
+        self.problem = f"{type(error).__name__}: {error}"
+        if not isinstance(error, NotNightlight | httpx.HTTPError):
+            self._client.failures.note_error(error)
 
     def _told_of(self, told: Mapping[str, Any]) -> LocalRules:
         """Return the policy that the feed names; its bundles are fetched, and checked, once."""

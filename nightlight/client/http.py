@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -10,11 +9,13 @@ from typing import IO, Any, Self, TypeVar
 
 import httpx
 
-from nightlight.client.asking import TIMEOUT, Asking, Budget, Items, raise_for
+from nightlight.client import paths
+from nightlight.client.asking import TIMEOUT, Asking, Budget, Items, said
 from nightlight.client.models import Decision, Image, Trace
+from nightlight.client.policy_calls import PolicyCalls
 
 
-class NightlightClient:
+class NightlightClient(PolicyCalls):
     """Speaks to one Nightlight service. Safe to share between threads; close it, or use it as a context."""
 
     def __init__(
@@ -32,10 +33,9 @@ class NightlightClient:
         every relation that it is given: give it what your own graph says, never what a viewer says. ``viewer_id`` looks
         where a call names nobody else. ``budget_s`` is how long decisions may take, with every attempt.
         """
-        self._token = token if callable(token) else lambda: token
+        super().__init__(base_url, token)
         self._relation_keys = relation_keys or {}
         self._viewer_id, self._budget_s = viewer_id, budget_s
-        self._http = httpx.Client(base_url=base_url, timeout=TIMEOUT)
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -46,10 +46,6 @@ class NightlightClient:
     ) -> None:
         """Close the connections."""
         self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def declare(
         self,
@@ -69,7 +65,7 @@ class NightlightClient:
             "choice": choice,
             "earlier_pictures": earlier_pictures,
         }
-        self._call("PUT", f"/v1/profiles/{profile_id}", json=body)
+        self._call("PUT", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id), json=body)
 
     def upload(
         self,
@@ -83,15 +79,21 @@ class NightlightClient:
 
         ``crop`` is the owner's own: left, top, width and height in pixels of the upright picture.
         """
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        headers = paths.idempotency(idempotency_key)
         files = {"file": ("picture", picture, "application/octet-stream")}
         fields = {"crop": ",".join(map(str, crop))} if crop else {}
-        answer = self._call("POST", f"/v1/profiles/{profile_id}/image", files=files, data=fields, headers=headers)
+        answer = self._call(
+            "POST",
+            paths.path("/v1/profiles/{profile_id}/image", profile_id=profile_id),
+            files=files,
+            data=fields,
+            headers=headers,
+        )
         return Image.model_validate(answer)
 
     def image(self, image_id: str) -> Image:
         """Return how an upload is getting on."""
-        return Image.model_validate(self._call("GET", f"/v1/images/{image_id}"))
+        return Image.model_validate(self._call("GET", paths.path("/v1/images/{image_id}", image_id=image_id)))
 
     def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Image:
         """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
@@ -99,20 +101,20 @@ class NightlightClient:
 
     def delete_image(self, image_id: str) -> None:
         """Delete one image."""
-        self._call("DELETE", f"/v1/images/{image_id}")
+        self._call("DELETE", paths.path("/v1/images/{image_id}", image_id=image_id))
 
     def receipts(self, image_id: str) -> list[dict[str, str]]:
         """Return the signed receipts of an image's erasure: `nightlight receipt verify` opens them."""
-        found: list[dict[str, str]] = self._call("GET", f"/v1/images/{image_id}/receipts")
+        found: list[dict[str, str]] = self._call("GET", paths.path("/v1/images/{image_id}/receipts", image_id=image_id))
         return found
 
     def delete_profile(self, profile_id: str) -> None:
         """Delete a profile and all its images."""
-        self._call("DELETE", f"/v1/profiles/{profile_id}")
+        self._call("DELETE", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id))
 
     def hold(self, profile_id: str, hold: str) -> None:
         """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
-        self._call("PUT", f"/v1/profiles/{profile_id}/hold", json={"hold": hold})
+        self._call("PUT", paths.path("/v1/profiles/{profile_id}/hold", profile_id=profile_id), json={"hold": hold})
 
     def decide(
         self,
@@ -148,7 +150,7 @@ class NightlightClient:
 
     def trace_status(self, trace_id: str) -> Trace:
         """Return how far a trace is, and what came of it."""
-        return Trace.model_validate(self._call("GET", f"/v1/traces/{trace_id}"))
+        return Trace.model_validate(self._call("GET", paths.path("/v1/traces/{trace_id}", trace_id=trace_id)))
 
     def wait_trace(self, trace_id: str, *, timeout_s: float = 60.0) -> Trace:
         """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
@@ -156,74 +158,30 @@ class NightlightClient:
 
     def delete_trace(self, trace_id: str) -> None:
         """Forget what a trace led back to, and delete its copy."""
-        self._call("DELETE", f"/v1/traces/{trace_id}")
+        self._call("DELETE", paths.path("/v1/traces/{trace_id}", trace_id=trace_id))
 
     def revoke(self, profile_id: str) -> None:
         """Make every URL that was given out of a profile's pictures count for nothing."""
-        self._call("POST", f"/v1/profiles/{profile_id}/revocations")
+        self._call("POST", paths.path("/v1/profiles/{profile_id}/revocations", profile_id=profile_id))
 
     def plant(self, profile_id: str) -> None:
         """Make a canary of a profile: whoever asks for it from now on is noted as a scraper."""
-        self._call("POST", "/v1/canaries", json={"profile_id": profile_id})
+        self._call("POST", "/v1/canaries", json=paths.ids(profile_id=profile_id))
 
     def block(self, profile_id: str, viewer_id: str) -> None:
         """Keep a viewer from seeing a profile, whatever else is said of the two."""
-        self._call("POST", "/v1/blocks", json={"profile_id": profile_id, "viewer_id": viewer_id})
+        self._call("POST", "/v1/blocks", json=paths.ids(profile_id=profile_id, viewer_id=viewer_id))
 
     def unblock(self, profile_id: str, viewer_id: str) -> None:
         """Take a block away."""
-        self._call("DELETE", f"/v1/blocks/{profile_id}/{viewer_id}")
+        self._call(
+            "DELETE", paths.path("/v1/blocks/{profile_id}/{viewer_id}", profile_id=profile_id, viewer_id=viewer_id)
+        )
 
     def explain(self, viewer: str, context: str, items: Items, *, viewer_id: str | None = None) -> dict[str, Any]:
         """Return the policy digest and why each item is answered as it is; for operators."""
         body = Asking.of(viewer, context, items, viewer_id or self._viewer_id, self._relation_keys, None).body
         explained: dict[str, Any] = self._call("POST", "/v1/explain", json=body)
-        return explained
-
-    def policy_status(self) -> dict[str, Any]:
-        """Return which policy is active and which is a candidate; for operators."""
-        status: dict[str, Any] = self._call("GET", "/v1/policy")
-        return status
-
-    def policy_bundle(self, known: str | None = None) -> tuple[str, bytes] | None:
-        """Return (ETag, bytes) of the active bundle; None if it is still ``known``, or no bundle is active."""
-        headers = {"If-None-Match": known} if known else {}
-        answer = self._http.get("/v1/policy/bundle", headers={**self._bearer(), **headers})
-        if answer.status_code in {304, 404}:
-            return None
-        raise_for(answer)
-        return answer.headers["etag"], answer.content
-
-    def policy_version(self, version: int) -> bytes:
-        """Return the bytes of a bundle that was activated before; for operators."""
-        answer = self._http.get(f"/v1/policy/bundle/{version}", headers=self._bearer())
-        raise_for(answer)
-        return answer.content
-
-    def activate(self, bundle: bytes, approval: dict[str, str] | None = None) -> dict[str, Any]:
-        """Activate a policy bundle for everybody; return its version, digest and difference."""
-        body = {"bundle": base64.b64encode(bundle).decode(), "approval": approval}
-        activated: dict[str, Any] = self._call("POST", "/v1/policy/activate", json=body)
-        return activated
-
-    def candidate(self, bundle: bytes, approval: dict[str, str] | None = None, *, permille: int = 0) -> dict[str, Any]:
-        """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
-        body = {"bundle": base64.b64encode(bundle).decode(), "approval": approval, "permille": permille}
-        set_: dict[str, Any] = self._call("PUT", "/v1/policy/candidate", json=body)
-        return set_
-
-    def withdraw_candidate(self) -> None:
-        """Take the candidate away."""
-        self._call("DELETE", "/v1/policy/candidate")
-
-    def policy_counters(self, days: int = 7) -> dict[str, Any]:
-        """Return how often each combination was decided."""
-        counters: dict[str, Any] = self._call("GET", "/v1/policy/counters", params={"days": days})
-        return counters
-
-    def explain_policy(self, given: dict[str, str]) -> dict[str, Any]:
-        """Return why one combination is answered as it is under the active policy."""
-        explained: dict[str, Any] = self._call("POST", "/v1/policy/explain", json={"given": given})
         return explained
 
     def feed(self, after: str | None = None) -> dict[str, Any]:
@@ -237,8 +195,8 @@ class NightlightClient:
         if answer is None:
             message = "no answer within the budget"
             raise httpx.TimeoutException(message)
-        raise_for(answer)
-        told: dict[str, Any] = answer.json()
+        with self.failures.noting():
+            told: dict[str, Any] = said(answer)
         return told
 
     def lent_keys(self) -> dict[str, Any]:
@@ -248,9 +206,7 @@ class NightlightClient:
 
     def lent_bundle(self, version: int) -> bytes:
         """Return the bytes of a policy bundle that is in use."""
-        answer = self._http.get(f"/v1/feed/policy/{version}", headers=self._bearer())
-        raise_for(answer)
-        return answer.content
+        return self._fetched(paths.path("/v1/feed/policy/{version}", version=version)).content
 
     def report(self, counts: Mapping[str, int], sightings: Sequence[Mapping[str, str]]) -> None:
         """Tell how often each combination was decided elsewhere, and who looked like a scraper."""
@@ -262,30 +218,7 @@ class NightlightClient:
 
     def _attempt(self, asking: Asking, budget: Budget) -> list[Decision] | None:
         answer = self._within("/v1/decisions", asking.body, budget)
-        return asking.answered(answer) if answer is not None else None
-
-    def _within(self, path: str, asked: dict[str, Any], budget: Budget) -> httpx.Response | None:
-        """Post, and return the answer if all of it came within the budget."""
-        body = bytearray()
-        timeout = max(budget.left, 0.001)
-        try:
-            with self._http.stream("POST", path, json=asked, headers=self._bearer(), timeout=timeout) as answer:
-                for piece in answer.iter_bytes():  # httpx bounds each step by itself; this bounds all of them
-                    body += piece
-                    if budget.left <= 0:
-                        return None
-        except httpx.HTTPError:
-            return None
-        return httpx.Response(answer.status_code, content=bytes(body))
-
-    def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        headers = {**self._bearer(), **arguments.pop("headers", {})}
-        answer = self._http.request(method, path, headers=headers, **arguments)
-        raise_for(answer)
-        return answer.json() if answer.content else None
-
-    def _bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token()}"}
+        return asking.answered(answer, self.failures) if answer is not None else None
 
 
 _Settling = TypeVar("_Settling", Image, Trace)

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Self
 from nightlight.client.asking import fallback
 from nightlight.client.borrowed import FAILURES, Borrowed
 from nightlight.client.models import Decision
+from nightlight.client.paths import part
 from nightlight.delivery.gate import CANARY, Noted, Sighting
 from nightlight.delivery.quotas import Asker
 from nightlight.delivery.relate import Claim, Relate
@@ -139,8 +140,11 @@ class LocalClient:
         """Return one decision for each (profile id, relation, proof), in order; at most 500.
 
         As the service's own: see ``NightlightClient.decide``. Raises InvalidInput for a viewer or context that is no
-        word of the policy's vocabulary.
+        word of the policy's vocabulary, and InvalidId for a viewer or network that the service would refuse.
         """
+        for name, value in (("viewer_id", viewer_id), ("network", network)):
+            if value is not None:
+                part(name, value)
         claims = [Claim(*item) for item in items]
         rules, lent = self._borrowed.rules, self._borrowed.lent
         if rules is None or lent is None:
@@ -178,7 +182,7 @@ class LocalClient:
                 self._client.report(part, [one._asdict() for one in seen])
                 counts, seen = counts - Counter(part), []
         except FAILURES as error:
-            self._borrowed.problem = f"{type(error).__name__}: {error}"
+            self._borrowed.failed(error)
             with self._counting:
                 self._counts.update(counts)
                 self._seen = (seen + self._seen)[-_MOST_SEEN:]

@@ -18,6 +18,23 @@ class Problem(Exception):  # noqa: N818 - the name of RFC 9457
         self.detail = detail
 
 
+class InvalidId(Problem, ValueError):  # noqa: N818 - a kind of Problem
+    """An id that the service would refuse: nothing was sent."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        """Keep the name of the part, and what is right."""
+        super().__init__(422, "invalid_input", detail)
+        self.name = name
+
+
+class NotNightlight(Problem):
+    """An answer that is none of the service's: the address leads to something else."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        """Keep the HTTP status, and what came."""
+        super().__init__(status, "not_nightlight", detail)
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
