@@ -33,7 +33,7 @@ SERVICES := infra/dev/services.sh
 .PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-policy docs services-up services-down services-status lock clean
 
 help:
-	@sed -n '2,24s/^# \{0,1\}//p' Makefile
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
 setup: $(STAMP)
 
