@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from nightlight import errors
 from nightlight.cli.main import app as command_line
-from nightlight.retention.access import BUCKETS, IDENTITIES, bucket_policy, identity_policy
+from nightlight.retention.access import BUCKETS, IDENTITIES, Server, bucket_policy, identity_policy
 from nightlight.settings import CONCERNS, Settings
 from service.app import create_app
 
@@ -105,7 +105,7 @@ def policy_file(identity: str) -> str:
 
 def bucket_policy_file(bucket: str) -> str:
     """Return the policy of a bucket, with names and identities left open."""
-    policy = bucket_policy(bucket, _blanks(BUCKETS), _blanks(IDENTITIES), tls_only=True)
+    policy = bucket_policy(bucket, _blanks(BUCKETS), _blanks(IDENTITIES), tls_only=True, server=Server.AWS)
     return json.dumps(policy, indent=2) + "\n"
 
 

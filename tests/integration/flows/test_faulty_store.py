@@ -1,0 +1,215 @@
+"""Every flow that puts, over an S3 server that fails as real ones do: what is acknowledged is there, the rest is a 503."""
+
+import hashlib
+import tempfile
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from nightlight.catalogue import images
+from nightlight.delivery.names import Names
+from nightlight.delivery.purge import Purge
+from nightlight.errors import StoreUnavailable
+from nightlight.flows.hold import Holds, Vault
+from nightlight.flows.revoke import Rename, Revoke
+from nightlight.flows.traces import AskTrace
+from nightlight.flows.work import Work
+from nightlight.settings import IntakeSettings, MatchingSettings
+from nightlight.store.local import LocalStore
+from nightlight.store.port import PutOnly, as_it_is
+from nightlight.store.s3 import S3Store
+from nightlight.store.vault import S3Vault
+from tests.support import pictures
+from tests.support.faulty_s3 import FAULTS, faulty_s3, without_pauses
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def server(monkeypatch):
+    without_pauses(monkeypatch)
+    with faulty_s3() as made:
+        yield made
+
+
+def stored(server):
+    return {path: body for path, (body, _) in server.objects.items()}
+
+
+def swap(house, server, *names):
+    """Let the house keep these of its stores on the faulty server."""
+    for name in names:
+        getattr(house, name).store = S3Store(name, server.access())
+
+
+def upload(house, profile_id, _monkeypatch=None):
+    return house.upload(profile_id, pictures.jpeg(64, 64))
+
+
+def taking(house, profile_id):
+    """Take a picture in as an import does: by the same way, for a profile that nobody declared."""
+    hooks = SimpleNamespace(ready=lambda _: None, begun=lambda *_: None, taken=lambda _: None)
+    with tempfile.TemporaryFile() as file:
+        file.write(pictures.jpeg(64, 64))
+        return house.intake.accept(f"{profile_id}-new", file, idempotency_key=None, actor="t", taking=hooks)
+
+
+@pytest.mark.parametrize("way", [upload, taking], ids=["upload", "import"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_upload_that_is_acknowledged_is_stored(house, profile_id, server, way, fault):
+    data = pictures.jpeg(64, 64)
+    swap(house, server, "originals")
+    server.faults, server.unreadable = [fault], True
+    image = way(house, profile_id)
+    assert stored(server) == {f"/originals/{image.original_key}": data}
+    server.unreadable = False
+    assert house.deliver() == ["ready"]
+
+
+@pytest.mark.parametrize("way", [upload, taking], ids=["upload", "import"])
+@pytest.mark.parametrize("fault", ["409", "503", "cut"])
+def test_an_upload_that_cannot_be_stored_is_not_acknowledged(house, profile_id, server, way, fault):
+    swap(house, server, "originals")
+    server.always = fault
+    with pytest.raises(StoreUnavailable) as told:
+        way(house, profile_id)
+    assert told.value.status == 503
+    assert stored(server) == {}
+    assert house.deliver() == []
+
+
+def test_an_original_is_never_said_to_be_stored_where_anothers_is(house, profile_id, server, monkeypatch):
+    monkeypatch.setattr("nightlight.flows.intake.new_original_key", lambda: "o/drawn-twice")
+    swap(house, server, "originals")
+    server.objects["/originals/o/drawn-twice"] = b"theirs", {}
+    server.unreadable = True
+    with pytest.raises(StoreUnavailable, match="another object was there"):
+        upload(house, profile_id)
+    assert stored(server) == {"/originals/o/drawn-twice": b"theirs"}
+
+
+def copies(house, server):
+    originals = PutOnly(S3Store("originals", server.access()))
+    return AskTrace(house.catalogue, originals, IntakeSettings(), MatchingSettings(), house.clock)
+
+
+def ask(flow, fault):
+    with tempfile.TemporaryFile() as file:
+        file.write(pictures.jpeg(64, 64))
+        return flow.accept(file, keep=False, actor=f"investigator-{fault}")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_trace_that_is_acknowledged_has_its_copy(house, server, fault):
+    server.faults, server.unreadable = [fault], True
+    row = ask(copies(house, server), fault)
+    assert stored(server) == {f"/originals/{row.copy_key}": pictures.jpeg(64, 64)}
+
+
+@pytest.mark.parametrize("fault", ["409", "503", "cut"])
+def test_a_trace_that_cannot_be_stored_is_not_acknowledged(house, server, fault):
+    server.always = fault
+    with pytest.raises(StoreUnavailable):
+        ask(copies(house, server), fault)
+    assert stored(server) == {}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_rendition_and_manifest_of_a_picture_that_is_ready_is_there(house, profile_id, server, fault):
+    image = upload(house, profile_id)
+    swap(house, server, "renditions")
+    server.faults = [fault]
+    assert house.deliver() == ["ready"]
+    with house.catalogue.reading() as tx:
+        rows = tx.images.renditions(image.image_id)
+    kept = stored(server)
+    for row in rows:
+        (body,) = [body for path, body in kept.items() if row.name in path]
+        assert (len(body), hashlib.sha256(body).hexdigest()) == (row.bytes, row.sha256)
+        assert row.manifest is None or any(row.manifest in path for path in kept)
+
+
+@pytest.mark.parametrize("fault", ["409", "503", "cut"])
+def test_a_picture_whose_renditions_cannot_be_stored_is_not_ready(house, profile_id, server, fault):
+    image = upload(house, profile_id)
+    swap(house, server, "renditions")
+    server.always = fault
+    assert house.deliver() == ["later"]
+    assert house.state(image.image_id) == images.PENDING
+
+
+@pytest.fixture
+def revoked(house, profile_id, server):
+    """A picture whose renditions are on the server, and a rename of them that waits; what runs it."""
+    swap(house, server, "renditions")
+    image = upload(house, profile_id)
+    assert house.deliver() == ["ready"]
+    rename = Rename(Work(house.catalogue, house.limits, house.clock), house.renditions, Names(bytes(32)),
+                    Purge(None, token=None, timeout_s=1))  # fmt: skip
+    Revoke(house.catalogue, house.clock).profile(profile_id, actor="t")
+    house.relay.run_once()
+    ((_, job_id),) = house.sent
+    return image, lambda: rename.run(job_id, redelivered=False)
+
+
+def told_and_there(house, server, image):
+    with house.catalogue.reading() as tx:
+        rows = tx.images.renditions(image.image_id)
+    for row in rows:
+        (body,) = [body for path, body in stored(server).items() if row.name in path]
+        assert hashlib.sha256(body).hexdigest() == row.sha256
+    return rows
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_renamed_is_there_under_its_new_name(house, server, revoked, fault):
+    image, rename = revoked
+    server.faults = [fault]
+    assert rename() == "renamed"
+    assert told_and_there(house, server, image)
+
+
+def test_a_new_name_under_which_something_else_is_gets_the_bytes_that_its_row_tells_of(house, server, revoked):
+    image, rename = revoked
+    server.faults = ["500 stored"]
+    server.always = "409"
+    assert rename() == "later"
+    new = [path for path in server.objects if path not in {f"/renditions/{key}" for key in ()}]
+    before = {row.name for row in told_and_there(house, server, image)}
+    (path,) = [path for path in new if path.startswith("/renditions/a/") and not any(name in path for name in before)]
+    server.objects[path] = b"other", {"x-amz-meta-sha256": hashlib.sha256(b"other").hexdigest()}
+    server.always = None
+    house.clock.forward(hours=1)
+    assert rename() == "renamed"
+    told_and_there(house, server, image)
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "for good"])
+def test_what_is_held_is_in_the_vault_before_it_goes_anywhere_else(house, profile_id, server, tmp_path, fault):
+    data = pictures.jpeg(64, 64)
+    image = upload(house, profile_id)
+    assert house.deliver() == ["ready"]
+    vault = Vault(Work(house.catalogue, house.limits, house.clock), house.erase,
+                  S3Vault("vault", server.access(), lock=True), as_it_is, 10_000_000)  # fmt: skip
+    Holds(house.catalogue, house.clock).place(
+        image_id=image.image_id, kind="legal", reference="case", until=None, actor="officer"
+    )
+    house.relay.run_once()
+    ((_, job_id),) = house.sent
+    server.unreadable = True
+    server.faults, server.always = ([fault], None) if fault in FAULTS else ([], "409")
+    ending = vault.run(job_id, redelivered=False)
+    if fault == "for good":
+        assert (ending, stored(server)) == ("later", {})
+        assert LocalStore(tmp_path / "originals").get(image.original_key, max_bytes=10**6).data == data
+        server.always, house.clock.now = None, house.clock.now + timedelta(hours=1)
+        assert vault.run(job_id, redelivered=False) == "vaulted"
+    with house.catalogue.reading() as tx:
+        kept = tx.holds.vault(image.image_id)
+    found = stored(server)
+    assert len(found) == len(kept) > 1
+    for one in kept:
+        assert hashlib.sha256(found[f"/vault/{one.vault_key}"]).hexdigest() == one.sha256
+    assert data in found.values()
+    assert list(house.originals.store.keys()) == []
