@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from nightlight.errors import InvalidInput
 from nightlight.retention.access import IDENTITIES, identity_policy
 from nightlight.retention.posture import Finding, State
 from nightlight.settings import Settings
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 DIFFERS = 2
+LIMITED = 3
 Buckets = Annotated[
     list[str] | None,
     typer.Option("--bucket", help="originals, renditions or vault; again for another."),
@@ -28,10 +30,35 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.
 
 
 @app.command()
-def check(bucket: Buckets = None, as_json: JsonFlag = False) -> None:
-    """Show how buckets stand; exits with 2 if anything has drifted. Example: `nightlight buckets check --json`."""
+def check(
+    bucket: Buckets = None,
+    as_json: JsonFlag = False,
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            help="service, worker or keeper: with this process's own key, try on probe objects what that identity must "
+            "not be able to do, and what it must."
+        ),
+    ] = None,
+    elsewhere: Annotated[
+        str | None,
+        typer.Option(help="With --identity: a bucket of somebody else that it may write to, to try to copy into."),
+    ] = None,
+) -> None:
+    """Show how buckets stand, by the key of who owns them; or try what an identity can do, by its own key.
+
+    Exits with 0 if all is as it should be; with 2 if a bucket has drifted, something forbidden was done or something
+    needed was refused; with 3 if all that is wrong is what no policy of this server refuses and sealing covers.
+
+    Examples: `nightlight buckets check --json`, `nightlight buckets check --identity service`
+    """
     from nightlight.wiring import posture
 
+    if identity is not None:
+        _tried(identity, elsewhere, as_json=as_json)
+    if elsewhere is not None:
+        message = "--elsewhere is for --identity"
+        raise InvalidInput(message)
     flow = posture(Settings())
     _end([one for name in flow.chosen(bucket) for one in flow.check(name)], as_json=as_json)
 
@@ -64,13 +91,35 @@ def policy(
 
     Example: `nightlight buckets policy service > service-policy.json`
     """
-    from nightlight.errors import InvalidInput
     from nightlight.wiring import bucket_names
 
     if identity not in IDENTITIES:
         message = f"an identity is {', '.join(IDENTITIES)}, not {identity!r}"
         raise InvalidInput(message)
     typer.echo(json.dumps(identity_policy(identity, bucket_names(Settings())), indent=2))
+
+
+def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
+    """Try as an identity, show what came of it, and end."""
+    from nightlight.retention.probe import Outcome
+    from nightlight.wiring import probe, sealing
+
+    settings = Settings()
+    told, sealed = probe(settings, identity, elsewhere).run(), sealing(settings)
+    if as_json:
+        tried = [asdict(one) for one in told.tried]
+        typer.echo(json.dumps({"identity": identity, "sealed": sealed, "tried": tried, "left": told.left}, indent=2))
+    else:
+        table = Table("bucket", "tried", "came of it", "answer", "what to do")
+        for one in told.tried:
+            table.add_row(one.bucket, one.what, one.outcome.value, one.answer, one.remedy)
+        Console(highlight=False, markup=False).print(table)
+        typer.echo(f"Originals are {'sealed' if sealed else 'not sealed'}.")
+        for where in told.left:
+            typer.echo(f"Left for the workers' or the keeper's probe, or the lifecycle rules, to clear: {where}")
+    limits = bool(told.of(Outcome.LIMIT))
+    wrong = bool(told.of(Outcome.DONE, Outcome.MISSING, Outcome.UNCLEAR)) or (limits and not sealed)
+    raise typer.Exit(DIFFERS if wrong else LIMITED if limits else 0)
 
 
 def _end(findings: list[Finding], *, as_json: bool) -> None:

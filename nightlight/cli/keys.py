@@ -15,12 +15,15 @@ from nightlight.errors import SettingsRefused
 from nightlight.keyring import KeyRing
 from nightlight.provenance import certificates
 from nightlight.settings import AuthSettings
+from nightlight.store import seal
 
 JWKS = "callers.jwks.json"
 PRIVATE = "caller.private.jwk.json"
 DELIVERY = "delivery.json"
 HIDDEN_MARK = "hidden_mark.json"
 RELATIONS = "relations.json"
+# Originals are sealed to the public one; workers open them with the private one.
+SEAL = "seal.json"
 # Who signs bundles, and who approves what opens: two teams, so two keys.
 PUBLISHER = "publisher"
 SAFETY = "safety"
@@ -50,6 +53,9 @@ def init(data_dir: Path) -> Path:
         _write(folder / HIDDEN_MARK, {"keys": f"m1:{_secret()}"})
     if not (folder / RELATIONS).exists():
         _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
+    if not (folder / SEAL).exists():
+        private_key, public_key = seal.generate()
+        _write(folder / SEAL, {"public_key": f"s1:{public_key}", "private_keys": f"s1:{private_key}"})
     if not (folder / PROVENANCE / certificates.CHAIN).exists():
         certificates.init(folder / PROVENANCE, certificates.Algorithm.ED25519, system_clock())
     return folder
@@ -77,6 +83,15 @@ def environment(data_dir: Path) -> dict[str, str]:
         "NIGHTLIGHT_PROVENANCE_CHAIN": str((folder / PROVENANCE / certificates.CHAIN).resolve()),
         "NIGHTLIGHT_PROVENANCE_KEY": str((folder / PROVENANCE / certificates.LEAF_KEY).resolve()),
         "NIGHTLIGHT_PROVENANCE_ANCHORS": str((folder / PROVENANCE / certificates.ROOT).resolve()),
+    }
+
+
+def seal_environment(data_dir: Path) -> dict[str, str]:
+    """Return the variables of the keys that seal originals: one process has no need of both."""
+    keys = _read(data_dir / "keys" / SEAL)
+    return {
+        "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY": keys["public_key"],
+        "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS": keys["private_keys"],
     }
 
 

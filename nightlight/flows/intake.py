@@ -175,9 +175,7 @@ class Intake:
         if remembered:
             return remembered
         key = image.original_key
-        put = self.originals.put(
-            key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
-        )
+        put = self.originals.put(key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE)
         stored_anew(put, key)
         try:
             return self._acknowledge(image, key_hash, fingerprint, actor, taking)

@@ -140,9 +140,7 @@ class Rename:
         if put is Put.EXISTS and self.renditions.head(key).sha256 != sha256:
             # Nobody is shown this name yet, and the row that will have it tells of these bytes.
             logs.get("rename").warning("rendition.differs", tier=row.tier)
-            self.renditions.replace(
-                key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
-            )
+            self.renditions.replace(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
         return fresh
 
     def _switch(self, lease: jobs.Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:

@@ -8,9 +8,9 @@ ownership, as on Ceph, whoever puts an object owns it and may otherwise do with 
 What servers make of a policy differs, and was measured on Ceph RGW 16.2:
 
 - ``NotAction`` is accepted there and does nothing, so that each denial is also written out by actions;
-- of the source of a copy by parts RGW looks at the object's owner alone, and at no policy; but it keeps the canned ACL of
-  every plain put for conditions (an empty one too), and none of multipart uploads and forms: a Deny of ``s3:PutObject``
-  where there is none forbids those, and with them copies by parts into the bucket;
+- of the source of a copy by parts RGW looks at the object's owner alone, and at no policy; but it keeps the canned ACL
+  of every plain put for conditions (an empty one too), and none of multipart uploads and forms: a Deny of
+  ``s3:PutObject`` where there is none forbids those, and with them copies by parts into the bucket;
 - a condition's key that RGW does not know is never there: ``StringNotEquals`` of it does not hold, ``Null`` of it does.
 """
 

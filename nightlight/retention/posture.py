@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.errors import NotFound, StoreDenied, StoreUnavailable
-from nightlight.retention.access import VAULT, bucket_policy, canonical
+from nightlight.retention.access import VAULT, Server, bucket_policy, canonical
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -54,6 +54,7 @@ class Wanted:
     names: Mapping[str, str]
     principals: Mapping[str, str]
     tls_only: bool = True
+    server: Server = Server.OTHER
     block_public: bool = True
     kms_keys: Mapping[str, str] = field(default_factory=dict)
     log_bucket: str | None = None
@@ -223,7 +224,7 @@ _ASPECTS = (
         lambda client, name: json.loads(client.get_bucket_policy(Bucket=name)["Policy"]),
         lambda client, name, want: client.put_bucket_policy(Bucket=name, Policy=json.dumps(want)),
         lambda wanted, bucket: (
-            bucket_policy(bucket, wanted.names, wanted.principals, tls_only=wanted.tls_only)
+            bucket_policy(bucket, wanted.names, wanted.principals, tls_only=wanted.tls_only, server=wanted.server)
             if wanted.principals or wanted.tls_only
             else None
         ),

@@ -19,6 +19,23 @@ class StoreKind(StrEnum):
     S3 = "s3"
 
 
+class SealMode(StrEnum):
+    """Whether originals are sealed."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class ServerKind(StrEnum):
+    """What kind of S3 server there is."""
+
+    AUTO = "auto"
+    AWS = "aws"
+    CEPH = "ceph"
+    OTHER = "other"
+
+
 class CatalogueSettings(BaseSettings):
     """The SQL database."""
 
@@ -60,11 +77,23 @@ class StoreSettings(BaseSettings):
         description="Whether objects are put into the vault under S3's legal hold, for which the bucket needs object "
         "lock; without it, whoever may delete there can.",
     )
+    server: ServerKind = Field(
+        default=ServerKind.AUTO,
+        description="`aws`, `ceph` (RGW) or `other`: what policies can be told, and whether originals must be sealed. "
+        "`auto` is `aws` without an endpoint or with one of amazonaws.com over HTTPS, and `other` besides.",
+    )
+    seal: SealMode = Field(
+        default=SealMode.AUTO,
+        description="Whether originals are sealed. `auto`: wherever there is a key for it, and on every S3 server but "
+        "AWS, where the service does not start without one: on others a process may read what it put by ways that no "
+        "policy closes. `off` stores them as they are: for servers on which `nightlight buckets check --identity "
+        "service --elsewhere BUCKET` found every way closed.",
+    )
     seal_public_key: SecretStr | None = Field(
         default=None,
         description="`id:base64` of an X25519 public key, for the service (and for workers that take pictures in): "
         "every original is encrypted under a key of its own, sealed to this one and destroyed with the image. "
-        "`nightlight keys seal` makes a pair. Unset: originals are stored as they are.",
+        "`nightlight keys seal` makes a pair. Unset: see `NIGHTLIGHT_STORE_SEAL`.",
     )
     seal_private_keys: SecretStr | None = Field(
         default=None,

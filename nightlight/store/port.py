@@ -42,7 +42,7 @@ class Put(Enum):
 
     if TYPE_CHECKING:
 
-        def __await__(self) -> Generator[NoReturn, NoReturn, NoReturn]: ...
+        def __await__(self) -> Generator[NoReturn, NoReturn, NoReturn]: ...  # noqa: D105 - it is not there
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from nightlight.wiring.keeping import (
     lifecycle,
     listening,
     posture,
+    probe,
     reporting,
     restating,
     sweeping,
     walking,
 )
-from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
+from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url, sealing
 from nightlight.wiring.service import ServiceHouse, build_service
 from nightlight.wiring.tools import hash_lists, scrapers, tracing, verdicts
 from nightlight.wiring.worker import WorkerHouse, build_worker
@@ -28,5 +29,6 @@ from nightlight.wiring.worker import WorkerHouse, build_worker
 __all__ = [
     "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker",
     "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
-    "listening", "posture", "reporting", "restating", "scrapers", "sweeping", "tracing", "verdicts", "walking",
+    "listening", "posture", "probe", "reporting", "restating", "scrapers", "sealing", "sweeping", "tracing",
+    "verdicts", "walking",
 ]  # fmt: skip

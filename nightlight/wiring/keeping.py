@@ -19,7 +19,7 @@ from nightlight.flows.restate import Restate
 from nightlight.flows.sweep import Sweep
 from nightlight.flows.work import Work
 from nightlight.ids import COPIES
-from nightlight.retention.access import BUCKETS, KEEPER, SERVICE, WORKER
+from nightlight.retention.access import BUCKETS, KEEPER, SERVICE, WORKER, Server
 from nightlight.settings import Settings, StoreKind, require
 from nightlight.wiring.parts import (
     ORIGINALS,
@@ -33,6 +33,7 @@ from nightlight.wiring.parts import (
     receipts,
     s3_access,
     sealer,
+    server_kind,
     source_access,
 )
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from nightlight.flows.listen import Listen
     from nightlight.flows.report import Reports
     from nightlight.retention.posture import Posture
+    from nightlight.retention.probe import Probe
     from nightlight.store.foreign import Page
 
 
@@ -110,11 +112,30 @@ def posture(settings: Settings) -> Posture:
         bucket_names(settings),
         {identity: arn for identity, arn in principals.items() if arn is not None},
         tls_only=said.tls_only,
+        server=Server(server_kind(settings)),
         block_public=said.block_public,
         kms_keys=said.kms_keys,
         log_bucket=said.log_bucket,
     )
     return Posture(make_client(s3_access(settings)), wanted)
+
+
+def probe(settings: Settings, identity: str, elsewhere: str | None) -> Probe:
+    """Return what tries, as this process, what an identity must not be able to do; raise SettingsRefused."""
+    from nightlight.retention.probe import Probe
+    from nightlight.store.s3 import make_client
+
+    if settings.store.kind is not StoreKind.S3:
+        message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
+        raise SettingsRefused(message)
+    return Probe(
+        make_client(s3_access(settings)),
+        identity,
+        bucket_names(settings),
+        Server(server_kind(settings)),
+        vault_lock=settings.store.vault_lock,
+        elsewhere=elsewhere,
+    )
 
 
 @contextmanager

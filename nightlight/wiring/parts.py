@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from nightlight import logs, metrics
 from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.names import Names
 from nightlight.delivery.relate import UNPROVED, Relate
 from nightlight.delivery.tokens import RingKeys, Signs, UrlSigner
-from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
+from nightlight.errors import NightlightError, PolicyRefused, SealKeyMissing, SettingsRefused
 from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
 from nightlight.keyring import KeyRing, decode_key
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
 from nightlight.policy.signing import PublicKeys
-from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, UrlKind, require
+from nightlight.settings import (
+    Deployment,
+    Environment,
+    ProviderKind,
+    SealMode,
+    ServerKind,
+    Settings,
+    StoreKind,
+    UrlKind,
+    require,
+)
 from nightlight.store.port import PutOnly
 
 if TYPE_CHECKING:
@@ -77,14 +88,56 @@ def build_store(settings: Settings, bucket: str) -> ObjectStore:
     return S3Store(name, s3_access(settings))
 
 
+def server_kind(settings: Settings) -> ServerKind:
+    """Return what kind of S3 server there is: what is not known to be AWS is another."""
+    concern = settings.store
+    if concern.server is not ServerKind.AUTO:
+        return concern.server
+    if concern.endpoint_url is None:
+        return ServerKind.AWS
+    url = urlsplit(concern.endpoint_url)
+    host = url.hostname or ""
+    amazon = url.scheme == "https" and host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return ServerKind.AWS if amazon else ServerKind.OTHER
+
+
+def sealing(settings: Settings) -> bool:
+    """Say whether originals are sealed: they are wherever it is not known that nobody reads them without."""
+    concern = settings.store
+    if concern.seal is not SealMode.AUTO:
+        return concern.seal is SealMode.ON
+    return concern.seal_public_key is not None or (
+        concern.kind is StoreKind.S3 and server_kind(settings) is not ServerKind.AWS
+    )
+
+
 def sealer(settings: Settings) -> Callable[[bytes], tuple[bytes, str]] | None:
-    """Return what seals originals, None where they are not; raise SettingsRefused."""
+    """Return what seals originals, None where they are not sealed; raise SettingsRefused where there is no key."""
     key = settings.store.seal_public_key
-    if key is None:
+    if not sealing(settings):
         return None
+    if key is None:
+        message = (
+            "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY is not set, and originals are sealed on this S3 server: make a pair with "
+            "`nightlight keys seal` and give the private key to the workers (docs/retention.md says when originals may "
+            "be stored as they are: NIGHTLIGHT_STORE_SEAL=off)"
+        )
+        raise SettingsRefused(message)
     from nightlight.store.seal import Sealer
 
     return Sealer.parse(key.get_secret_value(), "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY").seal
+
+
+def worker_sealer(settings: Settings) -> Callable[[bytes], tuple[bytes, str]] | None:
+    """Return what seals the originals that workers take in; where there is no key, those jobs wait for one."""
+    if not sealing(settings) or settings.store.seal_public_key is not None:
+        return sealer(settings)
+
+    def missing(_data: bytes) -> tuple[bytes, str]:
+        message = "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY is not set: this worker takes no pictures in"
+        raise SealKeyMissing(message)
+
+    return missing
 
 
 def opener(settings: Settings) -> Open:

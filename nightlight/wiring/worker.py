@@ -47,8 +47,8 @@ from nightlight.wiring.parts import (
     readiness_of,
     receipts,
     s3_access,
-    sealer,
     source_access,
+    worker_sealer,
 )
 from nightlight.wiring.tools import hash_search, signing, trace_with
 
@@ -175,7 +175,7 @@ def _take(settings: Settings, policy: PolicyInUse, work: Work, originals: Object
         settings.worker.requeue_after_s,
         lambda: max(recipe.edge for recipe in policy.current().recipes),
         work.clock,
-        sealer(settings),
+        worker_sealer(settings),
     )
     foreign = ForeignBuckets(source_access(settings))
     return Take(work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals)

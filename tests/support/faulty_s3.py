@@ -70,7 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
         body, headers = self.server.objects[self.path]
         return self._answer(200, body, headers)
 
-    do_HEAD = do_GET
+    def do_HEAD(self):
+        return self.do_GET()
 
     def do_DELETE(self):
         self.server.objects.pop(self.path, None)

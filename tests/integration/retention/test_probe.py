@@ -1,0 +1,177 @@
+"""What each identity can do on the real server, tried with its own key: by the probe, and beside it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from nightlight.cli.main import app
+from nightlight.errors import InvalidInput, StoreUnavailable
+from nightlight.retention.access import BUCKETS, GRANTS, IDENTITIES, Server, bucket_policy
+from nightlight.retention.attempts import ATTEMPTS, PROBES
+from nightlight.retention.probe import Outcome, Probe
+from tests.support.buckets import bucket_pair, infra_buckets
+from tests.support.services import S3_KEEPER, S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
+
+pytestmark = pytest.mark.integration
+VARIABLES = {"service": S3_SERVICE, "worker": S3_WORKER, "keeper": S3_KEEPER}
+OPEN = (Outcome.DONE, Outcome.MISSING, Outcome.UNCLEAR)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with bucket_pair() as made:
+        yield made
+
+
+def names(pair):
+    return {"originals": pair.originals, "renditions": pair.renditions, "vault": pair.vault}
+
+
+def probe(pair, who, **more):
+    client = infra_buckets.client(pair.endpoint, *identity(VARIABLES[who]))
+    return Probe(client, who, names(pair), Server.CEPH, **more).run()
+
+
+def told(found, *outcomes):
+    return sorted((one.bucket, one.what) for one in found.of(*outcomes))
+
+
+def keys(pair, bucket):
+    who = S3_KEEPER if bucket == "vault" else S3_OWNER
+    client = infra_buckets.client(pair.endpoint, *identity(who))
+    return [one["Key"] for one in client.list_objects_v2(Bucket=names(pair)[bucket]).get("Contents", [])]
+
+
+def test_every_identity_can_do_what_it_must_and_nothing_else(pair):
+    """One after the other: the service's probe stays until the workers' clears it, theirs until the keeper's does."""
+    for bucket in ("originals", "renditions"):
+        pair.owner.put_object(Bucket=names(pair)[bucket], Key="o/real", Body=b"picture")
+    for who, overwritten in (("service", ["originals"]), ("worker", ["vault"]), ("keeper", [])):
+        found = probe(pair, who)
+        assert told(found, *OPEN) == []
+        assert told(found, Outcome.LIMIT) == [(bucket, "overwrite it") for bucket in overwritten]
+        assert len(found.of(Outcome.REFUSED)) > 40
+        assert (who == "service") <= any(key.startswith(PROBES) for key in keys(pair, "originals"))
+        assert (who == "worker") == any(key.startswith(PROBES) for key in keys(pair, "vault"))
+        if who == "worker":
+            assert keys(pair, "originals") == keys(pair, "renditions") == ["o/real"]
+    for bucket in ("originals", "renditions"):
+        assert pair.owner.get_object(Bucket=names(pair)[bucket], Key="o/real")["Body"].read() == b"picture"
+
+
+def test_every_action_that_is_denied_and_about_objects_is_tried():
+    tried = {one.action for one in ATTEMPTS} | {"PutObject", "GetObjectLegalHold", "GetObjectRetention"}
+    assert {action for grant in GRANTS for action in grant.actions} - tried == {"AbortMultipartUpload"}
+
+
+@pytest.fixture
+def elsewhere(pair):
+    """A bucket of somebody else's on the same server, which lets everybody do everything."""
+    name = f"open-{token()}"
+    pair.owner.create_bucket(Bucket=name)
+    anybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": [f"arn:aws:s3:::{name}/*"]}
+    pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [anybody]}))
+    yield name
+    anyones = infra_buckets.client(pair.endpoint, *identity(S3_SERVICE))
+    for one in pair.owner.list_objects_v2(Bucket=name).get("Contents", []):
+        anyones.delete_object(Bucket=name, Key=one["Key"])
+    pair.owner.delete_bucket(Bucket=name)
+    anyones.close()
+
+
+@pytest.mark.parametrize(("who", "of"), [("service", "originals"), ("worker", "vault"), ("keeper", "originals")])
+def test_the_way_that_no_policy_closes_is_found(pair, elsewhere, who, of):
+    found = probe(pair, who, elsewhere=elsewhere)
+    assert (of, "copy it by parts into another's bucket") in told(found, Outcome.LIMIT)
+    assert (of, "copy it into another's bucket") in told(found, Outcome.REFUSED)
+    assert all(one.remedy for one in found.of(Outcome.LIMIT))
+    assert pair.owner.list_objects_v2(Bucket=elsewhere).get("KeyCount") == 0  # cleared away
+
+
+@pytest.fixture
+def loose(pair):
+    """Buckets whose policies allow what is needed and deny nothing, as before; what each is to be like comes back."""
+    principals = {who: f"arn:aws:iam:::user/{who}" for who in IDENTITIES}
+    for bucket, name in names(pair).items():
+        policy = bucket_policy(bucket, names(pair), principals, tls_only=False)
+        allowed = [one for one in policy["Statement"] if one["Effect"] == "Allow"]
+        pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps({**policy, "Statement": allowed}))
+        pair.owner.delete_public_access_block(Bucket=name)
+    yield
+    for bucket, name in names(pair).items():
+        policy = bucket_policy(bucket, names(pair), principals, tls_only=False, server=Server.CEPH)
+        pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    # What a worker could lock there is locked for seconds.
+    wait_for(lambda: probe(pair, "keeper") and not keys(pair, "vault"))
+
+
+def test_what_is_open_is_said_to_be(pair, loose):
+    done = told(probe(pair, "service"), Outcome.DONE)
+    for what in ("read it", "tag it", "make it public", "put a public one", "put one with a tag", "read its ACL",
+                 "put a public one by a form", "copy it by parts into the bucket of originals"):  # fmt: skip
+        assert ("originals", what) in done
+    done = told(probe(pair, "worker"), Outcome.DONE)
+    for what in ("read it", "lift its legal hold", "copy it by parts into the bucket of renditions"):
+        assert ("vault", what) in done
+
+
+def test_a_bucket_that_an_identity_could_make_is_found_and_taken_away_again(pair):
+    client = infra_buckets.client(pair.endpoint, *identity(S3_OWNER))
+    found = Probe(client, "service", names(pair), Server.CEPH).run()
+    (made,) = [one for one in found.tried if one.what == "make one"]
+    assert made.outcome is Outcome.DONE
+    assert "originals" in made.answer
+    assert not [one for one in client.list_buckets()["Buckets"] if one["Name"].startswith("nightlight-probe-")]
+
+
+def test_a_server_that_is_away_and_an_identity_that_there_is_not(pair):
+    away = infra_buckets.client("http://127.0.0.1:9", "x", "y")
+    away.meta.config.retries = {"total_max_attempts": 1}
+    with pytest.raises(StoreUnavailable):
+        Probe(away, "service", names(pair), Server.CEPH).run()
+    with pytest.raises(InvalidInput, match="service, worker, keeper"):
+        Probe(away, "owner", names(pair), Server.CEPH).run()
+
+
+@pytest.fixture
+def settings(pair, monkeypatch):
+    def of(who, **more):
+        key, secret = identity(VARIABLES[who])
+        variables = {
+            "KIND": "s3", "SERVER": "ceph", "ENDPOINT_URL": pair.endpoint, "ACCESS_KEY_ID": key,
+            "SECRET_ACCESS_KEY": secret, **{f"{what.upper()}_BUCKET": names(pair)[what] for what in BUCKETS}, **more,
+        }  # fmt: skip
+        for name, value in variables.items():
+            monkeypatch.setenv(f"NIGHTLIGHT_STORE_{name}", value)
+
+    return of
+
+
+def command(*more):
+    return CliRunner().invoke(app, ["buckets", "check", *more])
+
+
+def test_the_command_says_what_came_back_and_ends_by_it(pair, settings, elsewhere):
+    settings("service")
+    asked = command("--identity", "service", "--json")
+    assert asked.exit_code == 3  # overwriting alone, which sealing covers
+    said = json.loads(asked.output)
+    assert (said["identity"], said["sealed"], said["left"]) == ("service", True, [f"originals: {PROBES}"])
+    assert {"bucket": "originals", "what": "read it", "outcome": "refused", "answer": "AccessDenied", "remedy": ""} in (
+        said["tried"]
+    )
+    assert command("--identity", "service", "--elsewhere", elsewhere).exit_code == 3
+    settings("service", SEAL="off")
+    asked = command("--identity", "service", "--elsewhere", elsewhere)
+    assert asked.exit_code == 2  # nothing covers what no policy closes
+    assert "not sealed" in asked.output
+    settings("worker", SEAL="auto")
+    assert command("--identity", "worker").exit_code == 3
+    settings("keeper")
+    assert command("--identity", "keeper").exit_code == 0
+
+
+def test_the_command_finds_what_is_open(pair, settings, loose):
+    settings("service")
+    assert command("--identity", "service").exit_code == 2
