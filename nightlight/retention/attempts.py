@@ -103,7 +103,6 @@ def _retain(target: Target) -> Any:
 
 
 _TAG: Any = {"TagSet": [{"Key": STATE_TAG, "Value": "probe"}]}
-_PREFIX = {"Prefix": PROBES}
 
 # In the order in which they are tried: what would take the probe away comes last. Nothing here changes a bucket.
 ATTEMPTS = (
@@ -137,14 +136,16 @@ ATTEMPTS = (
         lambda on: on.client.put_object_legal_hold(**on.where, LegalHold={"Status": "OFF"}),
         (VAULT,),
     ),
-    Attempt("ListBucket", "list objects", lambda on: on.client.list_objects_v2(Bucket=on.bucket, **_PREFIX)),
+    Attempt("ListBucket", "list objects", lambda on: on.client.list_objects_v2(Bucket=on.bucket, Prefix=PROBES)),
     Attempt(
-        "ListBucketVersions", "list versions", lambda on: on.client.list_object_versions(Bucket=on.bucket, **_PREFIX)
+        "ListBucketVersions",
+        "list versions",
+        lambda on: on.client.list_object_versions(Bucket=on.bucket, Prefix=PROBES),
     ),
     Attempt(
         "ListBucketMultipartUploads",
         "list unfinished uploads",
-        lambda on: on.client.list_multipart_uploads(Bucket=on.bucket, **_PREFIX),
+        lambda on: on.client.list_multipart_uploads(Bucket=on.bucket, Prefix=PROBES),
     ),
     Attempt("GetBucketPolicy", "read the policy", lambda on: on.client.get_bucket_policy(Bucket=on.bucket)),
     Attempt(

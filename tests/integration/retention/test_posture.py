@@ -1,15 +1,24 @@
 """What buckets must be like, on the real server; and that nobody can do there what is not theirs to do."""
 
-import itertools
 import json
+from fnmatch import fnmatchcase
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
 
 from nightlight.errors import NotFound, StoreDenied, StoreUnavailable
-from nightlight.retention.access import BUCKETS, GRANTS, IDENTITIES, bucket_policy, canonical, identity_policy
+from nightlight.retention.access import (
+    BUCKETS,
+    GRANTS,
+    IDENTITIES,
+    Server,
+    bucket_policy,
+    canonical,
+    identity_policy,
+)
 from nightlight.retention.posture import Posture, State, Wanted
+from nightlight.store.port import STATE_TAG
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.services import S3_KEEPER, S3_SERVICE, S3_WORKER, identity
 
@@ -38,7 +47,10 @@ def names(pair):
 
 def posture(pair, **changed):
     principals = {who: f"arn:aws:iam:::user/{who}" for who in IDENTITIES}
-    return Posture(pair.owner, Wanted(names(pair), principals, **{"tls_only": False, "block_public": False, **changed}))
+    return Posture(
+        pair.owner,
+        Wanted(names(pair), principals, **{"tls_only": False, "block_public": False, "server": Server.CEPH, **changed}),
+    )
 
 
 def states(findings):
@@ -135,18 +147,62 @@ def test_who_may_not_look_is_told_so_and_what_is_away_is_an_outage(pair, clients
     assert posture(pair).chosen(None) == list(BUCKETS)
 
 
-def test_nobody_is_allowed_what_is_denied_and_each_only_its_own():
-    for grant, other in itertools.product(GRANTS, GRANTS):
-        if (grant.identity, grant.bucket) == (other.identity, other.bucket) and grant.allowed and not other.allowed:
-            assert not set(grant.actions) & set(other.actions)
-    allowed = {(one.identity, one.bucket): set(one.actions) for one in GRANTS if one.allowed}
+def statements(policy, effect):
+    return [one for one in policy["Statement"] if one["Effect"] == effect]
+
+
+def test_each_is_allowed_only_its_own_and_everything_else_is_denied_by_name_and_by_what_is_not_named():
+    allowed = {(one.identity, one.bucket): set(one.actions) for one in GRANTS}
+    assert len(allowed) == len(GRANTS) == len(IDENTITIES) * len(BUCKETS)  # nothing is left to a default
     assert allowed["service", "originals"] == {"PutObject"}
     assert allowed["service", "renditions"] == {"GetObject"}
-    assert ("service", "vault") not in allowed
+    assert allowed["service", "vault"] == allowed["keeper", "renditions"] == set()
     assert allowed["worker", "vault"] == {"PutObject", "PutObjectLegalHold"}
     assert not any("*" in action for one in GRANTS for action in one.actions)
     for who in IDENTITIES:
-        assert who not in json.dumps(identity_policy(who, NAMES))
+        policy = identity_policy(who, NAMES)
+        assert who not in json.dumps(policy)
+        assert any(one["Action"] == ["s3:CreateBucket"] for one in statements(policy, "Deny") if "Action" in one)
+        for grant in (one for one in GRANTS if one.identity == who):
+            arn = f"arn:aws:s3:::{NAMES[grant.bucket]}"
+            denials = [one for one in statements(policy, "Deny") if arn in one["Resource"] and "Condition" not in one]
+            named = [action for one in denials for action in one.get("Action", [])]
+            assert [one["NotAction"] for one in denials if "NotAction" in one] == (
+                [[f"s3:{action}" for action in grant.actions]] if grant.actions else []
+            )
+            for action in ACTIONS.split():
+                assert any(fnmatchcase(f"s3:{action}", one) for one in named) == (action not in grant.actions)
+
+
+# What Ceph RGW 16.2 and AWS know of objects and buckets.
+ACTIONS = """GetObject GetObjectVersion PutObject GetObjectAcl GetObjectVersionAcl PutObjectAcl PutObjectVersionAcl
+DeleteObject DeleteObjectVersion ListMultipartUploadParts AbortMultipartUpload GetObjectVersionTorrent
+RestoreObject CreateBucket DeleteBucket ListBucket ListBucketVersions ListBucketMultipartUploads GetBucketAcl PutBucketAcl
+GetBucketCORS PutBucketCORS GetBucketVersioning PutBucketVersioning GetBucketPolicy PutBucketPolicy DeleteBucketPolicy
+GetBucketTagging PutBucketTagging GetLifecycleConfiguration PutLifecycleConfiguration PutReplicationConfiguration
+GetReplicationConfiguration GetObjectTagging PutObjectTagging DeleteObjectTagging GetObjectVersionTagging
+PutObjectVersionTagging DeleteObjectVersionTagging PutObjectRetention GetObjectRetention PutObjectLegalHold
+GetObjectLegalHold BypassGovernanceRetention PutBucketPublicAccessBlock GetBucketPublicAccessBlock"""
+
+
+def conditions(bucket, server, who):
+    policy = bucket_policy(bucket, NAMES, {who: "arn:w"}, tls_only=False, server=server)
+    return [one["Condition"] for one in policy["Statement"] if "Condition" in one]
+
+
+def test_a_server_is_told_only_what_it_knows():
+    demanded = {"Null": {"s3:if-none-match": "true"}}
+    for bucket, who in (("originals", "service"), ("vault", "worker")):
+        assert demanded in conditions(bucket, Server.AWS, who)
+        assert demanded not in conditions(bucket, Server.CEPH, who) + conditions(bucket, Server.OTHER, who)
+    assert demanded not in conditions("originals", Server.AWS, "worker")  # it tags by writing anew
+    assert demanded not in conditions("originals", Server.AWS, "keeper")  # it puts back what may be there
+    tagged = {"StringLike": {f"s3:RequestObjectTag/{STATE_TAG}": "*"}}
+    assert tagged in conditions("originals", Server.CEPH, "service")
+    assert tagged not in conditions("originals", Server.CEPH, "worker")
+    for server in Server:
+        assert {"StringNotEquals": {"s3:object-lock-legal-hold": "ON"}} in conditions("vault", server, "worker")
+        assert not any("legal-hold" in json.dumps(one) for one in conditions("vault", server, "keeper"))
 
 
 def test_without_tls_nothing():

@@ -12,6 +12,7 @@ from nightlight.retention.attempts import ATTEMPTS, PROBES
 from nightlight.retention.probe import Outcome, Probe
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.services import S3_KEEPER, S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 VARIABLES = {"service": S3_SERVICE, "worker": S3_WORKER, "keeper": S3_KEEPER}
@@ -103,7 +104,7 @@ def loose(pair):
         policy = bucket_policy(bucket, names(pair), principals, tls_only=False, server=Server.CEPH)
         pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     # What a worker could lock there is locked for seconds.
-    wait_for(lambda: probe(pair, "keeper") and not keys(pair, "vault"))
+    eventually(lambda: probe(pair, "keeper") and not keys(pair, "vault"), seconds=60)
 
 
 def test_what_is_open_is_said_to_be(pair, loose):
