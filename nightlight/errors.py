@@ -15,6 +15,7 @@
     ├── ImageRefused                       image_refused         422
     │   ├── UnsupportedFormat              unsupported_format    415
     │   ├── ImageTooLarge                  image_too_large       422
+    │   ├── ImageTooComplex                image_too_complex     422
     │   └── CorruptImage                   corrupt_image         422
     ├── PolicyRefused                      policy_refused        500
     ├── PolicyRejected                     policy_rejected       422
@@ -35,6 +36,7 @@
     │   ├── ListsUnavailable               lists_unavailable     503   yes
     │   └── IndexBehind                    index_behind          503   yes
     ├── DecoderDied                        decoder_died          500   yes
+    │   └── DecoderTooSlow                 decoder_too_slow      500
     ├── IndexBroken                        index_broken          500
     ├── ObjectMissing                      object_missing        404
     ├── StoreDenied                        store_denied          500
@@ -165,6 +167,13 @@ class ImageTooLarge(ImageRefused):
 
     code = "image_too_large"
     public = "The image has more pixels, or a longer side, than is allowed."
+
+
+class ImageTooComplex(ImageRefused):
+    """The header promises more parts, scans or fill bytes, or more work for its decoder, than the caps allow."""
+
+    code = "image_too_complex"
+    public = "The image takes more work to decode than is allowed; save it anew in an ordinary way."
 
 
 class CorruptImage(ImageRefused):
@@ -299,6 +308,13 @@ class DecoderDied(NightlightError):
         """Keep ``how`` for the job's row."""
         super().__init__(detail)
         self.how = how
+
+
+class DecoderTooSlow(DecoderDied):
+    """The decoder used up its processor time over a picture: it would again, so it is not asked again."""
+
+    code = "decoder_too_slow"
+    retryable = False
 
 
 class IndexBroken(NightlightError):

@@ -14,6 +14,7 @@ from nightlight.catalogue import images, jobs
 from nightlight.errors import (
     Conflict,
     DecoderDied,
+    DecoderTooSlow,
     LeaseLost,
     PolicyRefused,
     SettingsRefused,
@@ -63,7 +64,7 @@ class Work:
         """Lease the job, call ``attempt`` and return its word for how it ended.
 
         Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too
-        often (as is one whose decoder did), ``later`` if something that it needs does not answer or is not set (it is
+        often (as is one whose decoder did, or ran out of time once), ``later`` if something that it needs does not answer or is not set (it is
         queued again, without limit: what was acknowledged is not lost), ``lost`` if another attempt took over
         meanwhile. ``redelivered`` says that the broker delivered the message before and its receiver died.
         """
@@ -93,11 +94,12 @@ class Work:
                 return "later"
 
     def _died(self, lease: jobs.Lease, error: DecoderDied, quarantine: Quarantine) -> str:
-        """Count a decoder that died over the picture like a worker that did."""
+        """Count a decoder that died over the picture like a worker that did; one that ran out of time is enough."""
         metrics.DECODERS_DIED.inc()
-        reason = f"decoder_{error.how.lower().replace(' ', '_')}"
+        too_slow = isinstance(error, DecoderTooSlow)
+        reason = error.code if too_slow else f"decoder_{error.how.lower().replace(' ', '_')}"
         logs.get(lease.kind).error("decoder.died", code=error.code, detail=str(error), reason=reason)
-        if lease.crashes + 1 >= self.limits.max_attempts:
+        if too_slow or lease.crashes + 1 >= self.limits.max_attempts:
             self._give_up(lease, quarantine, reason)
             return "quarantined"
         with self.catalogue.transaction() as tx:

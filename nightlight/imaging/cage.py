@@ -9,6 +9,7 @@ is gone. A child that is killed, or takes too long, costs its picture.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from nightlight.errors import CageUnavailable, DecoderDied, SettingsRefused
+from nightlight.errors import CageUnavailable, DecoderDied, DecoderTooSlow, SettingsRefused
 from nightlight.imaging.answers import failure_in, how_it_ended, pixels_of
 from nightlight.imaging.caged import ANSWER_HEAD, receive, send
 from nightlight.imaging.crop import LONGEST, most_pixels
@@ -39,17 +40,25 @@ if TYPE_CHECKING:
 _MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
 # A child that has answered is gone within this time, or its helper is killed with it.
 _DEATH_S = 2.0
+# A picture is given so many times the CPU seconds that its header lets expect, for machines that are slower than the
+# one of effort.py, and the first of them for nothing.
+_SPARE_S, _SLOWEST = 2, 8
 _BELLS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class CageLimits:
-    """What one picture may cost: address space in bytes on top of the idle helper, seconds of processor and clock."""
+    """What one picture may cost: address space in bytes on top of the idle helper, seconds of processor and clock.
+
+    Of ``cpu_s`` each picture is given what its header lets expect, and more for a slow machine; from ``slow_s`` of that
+    on its decoder gives way to other processes.
+    """
 
     memory_bytes: int = 160_000_000
     cpu_s: int = 10
     wall_s: float = 20.0
     start_s: float = 60.0
+    slow_s: float = math.inf
 
 
 class Cage:
@@ -134,7 +143,7 @@ class Cage:
     ) -> Image.Image:
         """Return the frame (see ``nightlight.imaging.frame.make_frame``), made inside the cage.
 
-        Raises CorruptImage, ImageTooLarge, DecoderDied (with how) or CageUnavailable.
+        Raises CorruptImage, ImageTooLarge, DecoderDied (with how), DecoderTooSlow or CageUnavailable.
         """
         stages = stages or Stages()
         heic = header.format is Format.HEIC  # whose header does not give the exact size
@@ -145,6 +154,8 @@ class Cage:
             "edge": edge,
             "region": list(asdict(region).values()) if region else None,
             "threads": heic,
+            "cpu_s": min(self._limits.cpu_s, math.ceil(_SPARE_S + _SLOWEST * header.decode_s)),
+            "slow": header.decode_s > self._limits.slow_s,
         }
         with stages.stage("cage"):
             return pixels_of(self.ask(request, data, answer_bytes=room), header, edge, stages)
@@ -161,15 +172,19 @@ class Cage:
         limits = self._limits
         sizes = {"upload_bytes": len(data), "answer_bytes": answer_bytes}
         bounds = {"memory_bytes": limits.memory_bytes, "cpu_s": limits.cpu_s}
+        request = {**bounds, **request, **sizes}
         try:
-            send(self._connected(), {**request, **sizes, **bounds})
+            send(self._connected(), request)
             rung = self._rung(limits.wall_s)
             self._unsettled = True
             ended = None if rung else self._ended(limits.wall_s)
         except TimeoutError as error:
+            used = self._used_s()
             self.stop()
-            message = f"no answer after {limits.wall_s:g} s"
-            raise DecoderDied(message, how="timeout") from error
+            message = f"no answer after {limits.wall_s:g} s, of which the decoder had the processor for {used:.1f}"
+            # A decoder that has hardly run was kept waiting by the machine: that says nothing of the picture.
+            kind = DecoderTooSlow if used > min(request["cpu_s"], limits.wall_s) / 2 else DecoderDied
+            raise kind(message, how="timeout") from error
         except OSError as error:
             self.stop()
             raise DecoderDied(type(error).__name__, how="helper") from error
@@ -178,8 +193,18 @@ class Cage:
         if ended is not None:
             how = how_it_ended(ended)
             message = f"the decoder was ended: {how}{failure_in(answer)}"
-            raise DecoderDied(message, how=how)
+            raise (DecoderTooSlow if how == "SIGXCPU" else DecoderDied)(message, how=how)
         return answer
+
+    def _used_s(self) -> float:
+        """Return the CPU seconds of the helper's child so far; 0 where nobody can say."""
+        helper = self._process.pid if self._process else 0
+        try:
+            children = Path(f"/proc/{helper}/task/{helper}/children").read_text(encoding="ascii").split()
+            stats = [Path(f"/proc/{child}/stat").read_text(encoding="ascii").rsplit(")", 1)[1] for child in children]
+        except (OSError, IndexError):
+            return 0.0
+        return sum(int(ticks) for stat in stats for ticks in stat.split()[11:13]) / os.sysconf("SC_CLK_TCK")
 
     def _rung(self, timeout_s: float) -> bool:
         """Wait for the bell, or for the helper's word that the child has ended without ringing it."""

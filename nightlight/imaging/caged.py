@@ -202,6 +202,8 @@ def _child(
     connection.close()
     os.close(upload_fd)
     os.close(answer_fd)
+    if request.get("slow"):
+        confine.stand_back()
     confine.limit(memory_bytes=request["memory_bytes"] + len(upload) + len(area), cpu_s=request["cpu_s"])
     if filters:
         (filters.threaded if request.get("threads") else filters.decoder).close()

@@ -35,6 +35,8 @@ _FORK = (
 _THREAD = ("rseq", "set_robust_list")
 _CLONE_THREAD = 0x00010000
 
+# The niceness of a decoder that takes long: it gets a tenth of a core that others want.
+BACKGROUND = 10
 _PR_SET_PDEATHSIG = 1
 _PR_GET_SECCOMP = 21
 _PR_SET_SECCOMP = 22
@@ -69,7 +71,7 @@ class Filters:
         if _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) < 0:
             message = "this kernel has no seccomp"
             raise OSError(message)
-        self.helper = _program(_COMPUTE + _FORK, refused=("open", "openat"))
+        self.helper = _program(_COMPUTE + _FORK, refused=("open", "openat"), stands_back=True)
         self.decoder = _program(_COMPUTE, writes_to=bell)
         self.threaded = _program((*_COMPUTE, *_THREAD), writes_to=bell, threads=True)
 
@@ -96,6 +98,7 @@ def _program(
     refused: tuple[str, ...] = (),
     writes_to: int | None = None,
     threads: bool = False,
+    stands_back: bool = False,
 ) -> Filter:
     import pyseccomp
 
@@ -111,6 +114,9 @@ def _program(
         made.add_rule(pyseccomp.ERRNO(errno.EACCES), name)
     if writes_to is not None:
         made.add_rule(pyseccomp.ALLOW, "write", pyseccomp.Arg(0, pyseccomp.EQ, writes_to))
+    if stands_back:  # of this process, to this niceness and no other
+        exactly = [pyseccomp.Arg(at, pyseccomp.EQ, value) for at, value in enumerate((0, 0, BACKGROUND))]
+        made.add_rule(pyseccomp.ALLOW, "setpriority", *exactly)
     if threads:
         made.add_rule(pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
         # Its flags lie in memory, where no filter can look; told that there is no such call, libc uses `clone`.
@@ -146,16 +152,22 @@ def settle_memory() -> None:
         _libc.mallopt(_M_TRIM_THRESHOLD, 64 << 20)
 
 
+def stand_back() -> None:
+    """Give way to other processes, for good: for pictures that take long (Linux)."""
+    if sys.platform == "linux":
+        _libc.setpriority(0, 0, BACKGROUND)
+
+
 def limit(*, memory_bytes: int, cpu_s: int) -> None:
     """Set this process's limits for good: address space, processor seconds, no files, no core.
 
-    ``memory_bytes`` is what it may add to the address space that it has now. Existing descriptors stay
+    Who goes beyond the seconds gets SIGXCPU, by which it is known, and SIGKILL a second later. ``memory_bytes`` is what it may add to the address space that it has now. Existing descriptors stay
     usable; no file can be opened, and none can grow.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + memory_bytes,) * 2)
 

@@ -1,22 +1,27 @@
-"""What each format's header says, read from integers at fixed or declared places; nothing is decoded.
+"""What a header says: of PNG, WebP and GIF here, of JPEG in ``jpeg_header``, of AVIF and HEIC in ``isobmff``.
 
-The work is bounded by the number of segments, chunks or boxes walked (``MAX_STEPS``). What cannot be read
-raises IndexError or ValueError with the place.
+Integers are read at fixed or declared places; nothing is decoded. The work is bounded by what may be counted
+(``bounds.Tally``), and beyond that raises ImageTooComplex. What cannot be read raises IndexError or ValueError with
+the place.
 
-Sources: ITU-T T.81 (JPEG), W3C PNG 3rd edition, RFC 9649 (WebP), ISO/IEC 14496-12 and 23008-12 with the
-AV1 Image File Format 1.1 (AVIF, HEIC), GIF89a.
+Sources: W3C PNG 3rd edition, RFC 9649 (WebP), GIF89a.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-# A camera JPEG has some 30 segments before its frame header; an AVIF fewer than 50 boxes; a PNG fewer
-# than 20 chunks before its pixels.
-MAX_STEPS = 2_000
+if TYPE_CHECKING:
+    from nightlight.imaging.bounds import Tally
+
+# A chunk of pixels or a frame is no segment if it holds so many bytes: libpng writes pixels in parts of 8,192, and
+# 20 MB hold at most 140,000 of these, which are walked in 50 ms.
+LEAST_DATA = 128
+# PNG chunks that Pillow unpacks, each up to so many bytes (PngImagePlugin.MAX_TEXT_CHUNK), and deflate's best ratio.
+_PACKED, _MOST_UNPACKED, _MOST_RATIO = frozenset({b"iCCP", b"zTXt", b"iTXt"}), 1 << 20, 1_032
 
 
 class Format(StrEnum):
@@ -38,6 +43,11 @@ class Header:
     and ``palette``; ``alpha``: some pixels may be transparent; ``animated``: more than one frame may follow;
     ``staged``: a progressive JPEG or an interlaced PNG or GIF; ``lossless``: WebP's lossless kind;
     ``samples``: of a JPEG or AVIF, how many samples there are for each pixel, chroma subsampling counted.
+
+    What decoding costs besides pixels (see ``effort``): of a JPEG ``blocks`` and ``means``, how often its scans visit
+    8 x 8 blocks for more than their mean and for that alone, ``coded_bytes`` in them, and whether it is ``arithmetic``;
+    ``pieces``: chunks, sub-blocks and single bytes that a reader takes one by one; ``aside_bytes``: what it unpacks or
+    joins beside the pixels. ``decode_s``: the estimate, in CPU seconds of one core.
     """
 
     format: Format
@@ -50,183 +60,119 @@ class Header:
     staged: bool = False
     lossless: bool = False
     samples: float = 3.0
+    blocks: int = 0
+    means: int = 0
+    coded_bytes: int = 0
+    arithmetic: bool = False
+    pieces: int = 0
+    aside_bytes: int = 0
+    decode_s: float = 0.0
 
 
-def jpeg(view: memoryview) -> Header:
-    """Walk marker segments to the frame header (SOFn): T.81 B.2.2."""
-    at = 2
-    for _ in range(MAX_STEPS):
-        if view[at] != 0xFF:
-            raise ValueError(at)
-        while view[at] == 0xFF:  # fill bytes
-            at += 1
-        marker = view[at]
-        at += 1
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return _jpeg_frame(view, at, marker)
-        if marker in (0xD9, 0xDA):  # the end, or a scan, before any frame
-            raise ValueError(at)
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # no length follows
-            continue
-        length = _u16(view, at)
-        if length < 2:
-            raise ValueError(at)
-        at += length
-    raise ValueError(at)
+def png(view: memoryview, tally: Tally) -> Header:
+    """Read IHDR, which must come first and whose checksum must be right, and walk the chunks as Pillow does.
 
-
-def _jpeg_frame(view: memoryview, at: int, marker: int) -> Header:
-    components = view[at + 7]
-    colour = {1: "grey", 3: "rgb", 4: "cmyk"}.get(components)
-    if colour is None:
-        raise ValueError(at)
-    sampling = [(view[at + 9 + 3 * index] >> 4, view[at + 9 + 3 * index] & 15) for index in range(components)]
-    if not all(1 <= across <= 4 and 1 <= down <= 4 for across, down in sampling):
-        raise ValueError(at)
-    most = max(across for across, _ in sampling) * max(down for _, down in sampling)
-    return Header(
-        Format.JPEG,
-        width=_u16(view, at + 5),
-        height=_u16(view, at + 3),
-        bits=view[at + 2],
-        colour=colour,
-        staged=marker in (0xC2, 0xC6, 0xCA, 0xCE),
-        samples=sum(across * down for across, down in sampling) / most,
-    )
-
-
-def png(view: memoryview) -> Header:
-    """Read IHDR, which must come first and whose checksum must be right, and walk to the pixels."""
-    if _u32(view, 8) != 13 or bytes(view[12:16]) != b"IHDR":
+    It takes one after the other, before the pixels and behind them, and stops at the second frame of an animation.
+    """
+    if u32(view, 8) != 13 or bytes(view[12:16]) != b"IHDR":
         raise ValueError(8)
-    if zlib.crc32(view[12:29]) != _u32(view, 29):
+    if zlib.crc32(view[12:29]) != u32(view, 29):
         raise ValueError(29)
     kind = view[25]
     colour = {0: "grey", 2: "rgb", 3: "palette", 4: "grey", 6: "rgb"}.get(kind)
     if colour is None:
         raise ValueError(25)
-    alpha, animated, at = kind in (4, 6), False, 33
-    for _ in range(MAX_STEPS):
-        chunk = bytes(view[at + 4 : at + 8])
-        if chunk == b"IDAT" or len(chunk) < 4:  # a file that ends before its pixels is for the decoder to refuse
+    alpha, frames, pixels, unpacked, pieces, at = kind in (4, 6), [], False, 0, 0, 33
+    while at + 8 <= len(view):
+        length, chunk = u32(view, at), bytes(view[at + 4 : at + 8])
+        if chunk == b"IEND" or (chunk == b"fcTL" and pixels and len(frames) == 1 and frames[0] > 1):
             break
-        alpha |= chunk == b"tRNS"
-        animated |= chunk == b"acTL"
-        at += 12 + _u32(view, at)
-    else:
-        raise ValueError(at)
+        if chunk not in (b"IDAT", b"fdAT") or length < LEAST_DATA:
+            tally.segment()
+        pieces += 1
+        pixels |= chunk == b"IDAT"
+        alpha |= chunk == b"tRNS" and not pixels
+        if chunk == b"acTL":
+            frames.append(u32(view, at + 8) if length >= 4 else 0)
+        if chunk in _PACKED:
+            unpacked += min(_MOST_UNPACKED, length * _MOST_RATIO)
+        at += 12 + length
     return Header(
         Format.PNG,
-        _u32(view, 16),
-        _u32(view, 20),
+        u32(view, 16),
+        u32(view, 20),
         view[24],
         colour,
         alpha=alpha,
-        animated=animated,
+        animated=bool(frames),
         staged=view[28] != 0,
+        pieces=pieces,
+        aside_bytes=unpacked,
     )
 
 
-def webp(view: memoryview) -> Header:
-    """Read the first chunk: lossy, lossless or extended (RFC 9649, 2.5 to 2.7)."""
+def webp(view: memoryview, tally: Tally) -> Header:
+    """Read the first chunk, lossy, lossless or extended (RFC 9649, 2.5 to 2.7), and count those behind it."""
+    at = 12
+    while at + 8 <= len(view):
+        size = integer(view, at + 4, 4, "little")
+        if bytes(view[at : at + 4]) != b"ANMF" or size < LEAST_DATA:
+            tally.segment()
+        at += 8 + size + (size & 1)
     kind = bytes(view[12:16])
     if kind == b"VP8X":
         flags = view[20]
-        width, height = 1 + _int(view, 24, 3, "little"), 1 + _int(view, 27, 3, "little")
+        width, height = 1 + integer(view, 24, 3, "little"), 1 + integer(view, 27, 3, "little")
         # Which kind of data follows is not looked for: the dearer one is reckoned with.
         return Header(Format.WEBP, width, height, alpha=bool(flags & 0x10), animated=bool(flags & 0x02), lossless=True)
     if kind == b"VP8L":
         if view[20] != 0x2F:
             raise ValueError(20)
-        bits = _int(view, 21, 4, "little")
+        bits = integer(view, 21, 4, "little")
         return Header(
             Format.WEBP, 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), alpha=bool(bits >> 28 & 1), lossless=True
         )
     if kind == b"VP8 ":
         if bytes(view[23:26]) != b"\x9d\x01\x2a":
             raise ValueError(23)
-        return Header(Format.WEBP, _int(view, 26, 2, "little") & 0x3FFF, _int(view, 28, 2, "little") & 0x3FFF)
+        return Header(Format.WEBP, integer(view, 26, 2, "little") & 0x3FFF, integer(view, 28, 2, "little") & 0x3FFF)
     raise ValueError(12)
 
 
-def gif(view: memoryview) -> Header:
-    """Read the logical screen descriptor; how many frames follow is not counted."""
-    return Header(
-        Format.GIF,
-        _int(view, 6, 2, "little"),
-        _int(view, 8, 2, "little"),
-        colour="palette",
-        alpha=True,
-        animated=True,
-        staged=True,
-    )
-
-
-def avif(view: memoryview) -> Header:
-    """Return the largest image spatial extents (``ispe``) in meta/iprp/ipco, and the most bits a sample (``pixi``).
-
-    A file may hold several items (alpha, thumbnails, grid cells); the decoder allocates for the primary
-    one, which is the largest or the grid's whole, so the largest is the safe bound.
-    """
-    best, bits, alpha, subsampled = (0, 0), 8, False, False
-    for item, at, end in _properties(view):
-        if item == b"ispe":
-            best = max(best, (_u32(view, at + 4), _u32(view, at + 8)), key=lambda wh: wh[0] * wh[1])
-        elif item == b"pixi" and at + 5 < end:
-            bits = max(bits, *view[at + 5 : end])
-        elif item == b"auxC":
-            alpha |= b"alpha" in bytes(view[at : min(end, at + 100)])
-        elif item == b"av1C" and not alpha:
-            subsampled = view[at + 2] & 0x0C == 0x0C  # AV1 codec ISO media file format binding, 2.3.3
-    samples = 1.5 if subsampled and not alpha else 3.0
-    return Header(Format.AVIF, *best, bits=bits, alpha=alpha, animated=bytes(view[8:12]) == b"avis", samples=samples)
-
-
-def heic(view: memoryview) -> Header:
-    """Read as ``avif`` does: both are ISO base media files."""
-    return replace(avif(view), format=Format.HEIC)
-
-
-def _properties(view: memoryview) -> Iterator[tuple[bytes, int, int]]:
-    for kind, start, end in _boxes(view, 0, len(view)):
-        if kind != b"meta":
-            continue
-        for inner, inner_start, inner_end in _boxes(view, start + 4, end):
-            if inner != b"iprp":
+def gif(view: memoryview, tally: Tally) -> Header:
+    """Read the logical screen descriptor and walk to the first picture; how many frames follow is not counted."""
+    width, height = integer(view, 6, 2, "little"), integer(view, 8, 2, "little")
+    try:
+        at = 13 + (3 * (2 << (view[10] & 7)) if view[10] & 0x80 else 0)
+        while view[at] not in b",;":
+            if view[at] != 0x21:  # Pillow passes over it, one byte at a time
+                tally.fill(1)
+                at += 1
                 continue
-            for part, part_start, part_end in _boxes(view, inner_start, inner_end):
-                if part == b"ipco":
-                    yield from _boxes(view, part_start, part_end)
+            tally.segment()
+            at += 2
+            while view[at]:
+                tally.piece()
+                at += 1 + view[at]
+            at += 1
+    except IndexError:
+        pass  # cut off before its picture: for the decoder to refuse
+    pieces = tally.pieces + tally.fill_bytes
+    return Header(Format.GIF, width, height, colour="palette", alpha=True, animated=True, staged=True, pieces=pieces)
 
 
-def _boxes(view: memoryview, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, content start, end) of the ISO base media boxes between two offsets."""
-    for _ in range(MAX_STEPS):
-        if start + 8 > end:
-            return
-        size = _u32(view, start)
-        header = 8
-        if size == 1:
-            size = _int(view, start + 8, 8)
-            header = 16
-        elif size == 0:
-            size = end - start
-        if size < header or start + size > end:
-            raise ValueError(start)
-        yield bytes(view[start + 4 : start + 8]), start + header, start + size
-        start += size
-    raise ValueError(start)
+def u16(view: memoryview, at: int) -> int:
+    """Return the big-endian integer of two bytes at a place; raises IndexError past the end."""
+    return integer(view, at, 2)
 
 
-def _u16(view: memoryview, at: int) -> int:
-    return _int(view, at, 2)
+def u32(view: memoryview, at: int) -> int:
+    """Return the big-endian integer of four bytes at a place; raises IndexError past the end."""
+    return integer(view, at, 4)
 
 
-def _u32(view: memoryview, at: int) -> int:
-    return _int(view, at, 4)
-
-
-def _int(view: memoryview, at: int, size: int, order: str = "big") -> int:
+def integer(view: memoryview, at: int, size: int, order: str = "big") -> int:
+    """Return the unsigned integer of ``size`` bytes at a place; raises IndexError past the end."""
     piece = view[at : at + size]
     if len(piece) != size:
         raise IndexError(at)

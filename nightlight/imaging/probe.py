@@ -7,11 +7,13 @@ memory that decoding would take, which the header gives away: see ``decode_bytes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nightlight.errors import CorruptImage, ImageTooLarge, UnsupportedFormat
-from nightlight.imaging import headers
+from nightlight.errors import CorruptImage, ImageTooComplex, ImageTooLarge, UnsupportedFormat
+from nightlight.imaging import headers, isobmff, jpeg_header
+from nightlight.imaging.bounds import Bounds, Tally
+from nightlight.imaging.effort import decode_s
 from nightlight.imaging.headers import Format, Header
 
 if TYPE_CHECKING:
@@ -23,26 +25,34 @@ USUAL = frozenset(Format) - {Format.HEIC}
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What an upload may be: formats, pixels in all, pixels a side, and bytes of memory to decode it."""
+    """What an upload may be: formats, pixels in all, pixels a side, bytes of memory and CPU seconds to decode it.
+
+    ``bounds`` are on what a file holds besides its pixels.
+    """
 
     max_pixels: int = 50_000_000
     max_side: int = 16_384
     max_decode_bytes: int = 125_000_000
     formats: frozenset[Format] = USUAL
+    max_decode_s: float = 2.0
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 def caps_of(limits: IntakeSettings) -> Caps:
     """Return what the settings allow an upload to be."""
     formats = frozenset(Format) if limits.heic else USUAL
-    return Caps(limits.max_pixels, limits.max_side, limits.max_decode_bytes, formats)
+    bounds = Bounds(limits.max_fill_bytes, limits.max_segments, limits.max_scans)
+    return Caps(
+        limits.max_pixels, limits.max_side, limits.max_decode_bytes, formats, limits.max_decode_cpu_s, bounds
+    )
 
 
 _READERS = {
-    Format.JPEG: headers.jpeg,
+    Format.JPEG: jpeg_header.jpeg,
     Format.PNG: headers.png,
     Format.WEBP: headers.webp,
-    Format.AVIF: headers.avif,
-    Format.HEIC: headers.heic,
+    Format.AVIF: isobmff.avif,
+    Format.HEIC: isobmff.heic,
     Format.GIF: headers.gif,
 }
 # Decoders here take 8 bits of a JPEG's sample (T.81's extended process has 12 as well).
@@ -53,7 +63,7 @@ def probe(data: bytes | memoryview, caps: Caps, *, edge: int = 2048) -> Header:
     """Return the header of ``data`` if it is of an allowed format and within the caps.
 
     ``edge`` is the largest edge in pixels that any tier asks for, which decides how much of a JPEG has to be
-    decoded. Raises UnsupportedFormat, CorruptImage (the header cannot be read) or ImageTooLarge.
+    decoded. Raises UnsupportedFormat, CorruptImage (the header cannot be read), ImageTooLarge or ImageTooComplex.
     """
     view = memoryview(data)
     kind = sniff(view)
@@ -61,10 +71,13 @@ def probe(data: bytes | memoryview, caps: Caps, *, edge: int = 2048) -> Header:
         message = f"{kind} is not accepted here"
         raise UnsupportedFormat(message)
     try:
-        header = _READERS[kind](view)
+        header = _READERS[kind](view, Tally(caps.bounds))
     except (IndexError, ValueError) as error:
         message = f"{kind}: the header cannot be read"
         raise CorruptImage(message) from error
+    except ImageTooComplex as error:
+        message = f"{kind}: {error}"
+        raise ImageTooComplex(message) from error
     width, height = header.width, header.height
     if width < 1 or height < 1 or (kind is Format.JPEG and header.bits != _JPEG_BITS):
         message = f"{kind}: {width} x {height} pixels, {header.bits} bits a sample"
@@ -77,7 +90,12 @@ def probe(data: bytes | memoryview, caps: Caps, *, edge: int = 2048) -> Header:
         most = caps.max_decode_bytes
         message = f"{kind}: {width} x {height} pixels of this kind take {cost} bytes to decode; at most {most}"
         raise ImageTooLarge(message)
-    return header
+    seconds = decode_s(header, len(view))
+    if seconds > caps.max_decode_s:
+        most = caps.max_decode_s
+        message = f"{kind}: {width} x {height} pixels of this kind take {seconds:.1f} CPU s to decode; at most {most:g}"
+        raise ImageTooComplex(message)
+    return replace(header, decode_s=seconds)
 
 
 def sniff(data: bytes | memoryview) -> Format:

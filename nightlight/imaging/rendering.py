@@ -99,7 +99,7 @@ class Rendering:
     def look(self, data: bytes) -> Look:
         """Return an image file that nobody trusts, as a trace looks at it.
 
-        Raises ImageRefused and its kinds, or DecoderDied.
+        Raises ImageRefused and its kinds, or DecoderDied and its kind.
         """
         pipeline = self._built()
         header = probe(data, pipeline.caps, edge=LOOK_EDGE)
@@ -128,7 +128,10 @@ class Rendering:
 
             worker = self._settings.worker
             limits = CageLimits(
-                memory_bytes=worker.decode_memory_bytes, cpu_s=math.ceil(worker.decode_s), wall_s=worker.decode_s
+                memory_bytes=worker.decode_memory_bytes,
+                cpu_s=math.ceil(worker.decode_s),
+                wall_s=worker.decode_s,
+                slow_s=self._settings.intake.slow_decode_cpu_s,
             )
             self._cage = Cage(limits, require_seccomp=self._must())
             ring = self._hidden_mark()

@@ -28,6 +28,34 @@ class IntakeSettings(BaseSettings):
         le=1_000_000_000,
         description="Most memory, in bytes, that an upload's header lets its decoding take.",
     )
+    max_decode_cpu_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Most CPU seconds that an upload's header lets its decoding take, by estimate. What takes more than "
+        "`slow_decode_cpu_s` waits in a queue of its own.",
+    )
+    slow_decode_cpu_s: float = Field(
+        default=0.4,
+        gt=0,
+        le=60,
+        description="CPU seconds of decoding, by estimate, from which a picture is a slow one: it waits behind others, "
+        "and they do not wait behind it.",
+    )
+    max_fill_bytes: int = Field(
+        default=65_536,
+        ge=0,
+        le=20_000_000,
+        description="Most bytes that mean nothing, such as fill bytes before a JPEG's markers.",
+    )
+    max_segments: int = Field(
+        default=1_000,
+        ge=100,
+        le=100_000,
+        description="Most segments of a JPEG, chunks of a PNG or WebP besides pixels and frames, extensions of a GIF, "
+        "boxes of an AVIF or HEIC, and items in each list of theirs.",
+    )
+    max_scans: int = Field(default=100, ge=12, le=1_000, description="Most scans of a JPEG; encoders write 3 to 12.")
     heic: bool = Field(
         default=False, description="Accept HEIC too. The workers need the `heic` extra; it is decoded in the cage only."
     )

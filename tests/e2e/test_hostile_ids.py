@@ -12,7 +12,7 @@ from nightlight.cli import keys
 from nightlight.client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight.client.models import InvalidId
 from tests.support import pictures
-from tests.support.hostile import IDS, VERSIONS
+from tests.support.hostile_ids import IDS, VERSIONS
 from tests.support.stacks import Embedded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.errors import CageUnavailable, CorruptImage, DecoderDied, ImageTooLarge, SettingsRefused
+from nightlight.errors import (
+    CageUnavailable,
+    CorruptImage,
+    DecoderDied,
+    DecoderTooSlow,
+    ImageTooLarge,
+    SettingsRefused,
+)
 from nightlight.imaging import cage as cage_module
 from nightlight.imaging import confine
 from nightlight.imaging.cage import Cage, CageLimits
@@ -17,7 +24,7 @@ from nightlight.imaging.caged import ANSWER_HEAD
 from nightlight.imaging.frame import Uncaged
 from nightlight.imaging.headers import Format, Header
 from nightlight.imaging.probe import Caps, probe
-from tests.support import pictures
+from tests.support import hostile, pictures
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [
@@ -256,3 +263,28 @@ def test_growing_and_shrinking_pictures_share_the_memory_without_harm(cage):
         data = pictures.jpeg(width, height)
         header = probe(data, Caps())
         assert cage.frame(data, header, edge=640).tobytes() == Uncaged().frame(data, header, edge=640).tobytes()
+
+
+def test_a_picture_is_given_the_seconds_that_its_header_lets_expect_and_is_not_asked_for_again():
+    """The escaped bytes of the header were not counted, say: what is known of a picture may be too little."""
+    data = hostile.jpeg_fill(8_000_000)
+    header = Header(Format.JPEG, 64, 48, decode_s=0.01)
+    with Cage(CageLimits(cpu_s=20, wall_s=60)) as cage, pytest.raises(DecoderTooSlow) as died:
+        cage.frame(data, header, edge=64)
+    assert died.value.how == "SIGXCPU"
+    assert not died.value.retryable
+
+
+def test_a_decoder_that_was_kept_waiting_by_the_machine_is_no_slow_one(breakout):
+    with pytest.raises(DecoderDied) as died:
+        attempt(breakout, "hang")
+    assert died.value.how == "timeout"
+    assert not isinstance(died.value, DecoderTooSlow)
+
+
+def test_a_slow_picture_is_decoded_behind_others():
+    """Its decoder may lower its own priority, and does: the picture comes out as it would otherwise."""
+    data = pictures.jpeg(640, 480)
+    header = replace(probe(data, Caps()), decode_s=1.0)
+    with Cage(CageLimits(slow_s=0.5)) as cage:
+        assert cage.frame(data, header, edge=64).size == (85, 64)
