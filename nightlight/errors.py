@@ -37,6 +37,7 @@
     │   └── IndexBehind                    index_behind          503   yes
     ├── DecoderDied                        decoder_died          500   yes
     │   └── DecoderTooSlow                 decoder_too_slow      500
+    ├── ManifestRefused                    manifest_refused      500   yes
     ├── IndexBroken                        index_broken          500
     ├── ObjectMissing                      object_missing        404
     ├── StoreDenied                        store_denied          500
@@ -315,6 +316,16 @@ class DecoderTooSlow(DecoderDied):
 
     code = "decoder_too_slow"
     retryable = False
+
+
+class ManifestRefused(NightlightError):
+    """One picture's manifest cannot be signed so that it stands, though the credential signs another's.
+
+    The job is tried a few times, as one whose decoder died, and then given up for an operator to look at.
+    """
+
+    code = "manifest_refused"
+    retryable = True
 
 
 class IndexBroken(NightlightError):

@@ -83,6 +83,10 @@ FACE_DETECTOR_FAILURES = Counter(
     "nightlight_face_detector_failures_total", "Pictures over which the face detector broke; they were softened whole."
 )
 DECODERS_DIED = Counter("nightlight_decoders_died_total", "Decoders that were killed over a picture, or took too long.")
+MANIFESTS_REFUSED = Counter(
+    "nightlight_manifests_refused_total",
+    "Attempts at a picture whose manifest could not be signed so that it stands, though the credential signs others.",
+)
 UNREADABLE_MARKS = Counter(
     "nightlight_unreadable_marks_total",
     "Renditions whose hidden mark did not read back: left out (required) or published all the same (best_effort).",

@@ -33,6 +33,30 @@ class Sign(Protocol):
         ...
 
 
+class WhatWasDone(Protocol):
+    """What was done to an upload for a rendition: ``nightlight.imaging.done.Done``."""
+
+    @property
+    def cropped(self) -> bool:
+        """Part of the picture was cut off."""
+        ...
+
+    @property
+    def resized(self) -> bool:
+        """It has other pixels a side than what was kept."""
+        ...
+
+    @property
+    def softened(self) -> bool:
+        """Detail was taken."""
+        ...
+
+    @property
+    def visible_mark(self) -> bool:
+        """The visible mark was drawn."""
+        ...
+
+
 class RenditionMade(Protocol):
     """What the pipeline gives for each recipe: ``nightlight.imaging.pipeline.Rendition``."""
 
@@ -62,7 +86,12 @@ class RenditionMade(Protocol):
         ...
 
     def canonical(self, side: int) -> Any:
-        """Return its luma as published but for the encoder, uint8 (side, side)."""
+        """Return its luma as published, uint8 (side, side)."""
+        ...
+
+    @property
+    def done(self) -> WhatWasDone:
+        """What was done to the upload for it."""
         ...
 
     @property

@@ -165,7 +165,14 @@ class Render:
         if self.sign is None:
             message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
             raise CredentialMissing(message)
-        said = Said(planned.mark, hashed[0] if hashed else None, visible_mark=recipe.visible_mark != "none")
+        said = Said(
+            planned.mark if made.agreement is not None else None,
+            hashed[0] if hashed else None,
+            visible_mark=made.done.visible_mark,
+            cropped=made.done.cropped,
+            resized=made.done.resized,
+            softened=made.done.softened,
+        )
         signed = self.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
         sha256 = hashlib.sha256(signed.data).hexdigest()
         name = manifest_name(lease.image_id, sha256)

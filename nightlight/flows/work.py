@@ -16,6 +16,7 @@ from nightlight.errors import (
     DecoderDied,
     DecoderTooSlow,
     LeaseLost,
+    ManifestRefused,
     PolicyRefused,
     SettingsRefused,
     StoreDenied,
@@ -63,10 +64,11 @@ class Work:
     ) -> str:
         """Lease the job, call ``attempt`` and return its word for how it ended.
 
-        Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too
-        often (as is one whose decoder did, or ran out of time once), ``later`` if something that it needs does not answer or is not set (it is
-        queued again, without limit: what was acknowledged is not lost), ``lost`` if another attempt took over
-        meanwhile. ``redelivered`` says that the broker delivered the message before and its receiver died.
+        Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too often (as
+        is one whose decoder did, or ran out of time once, or whose manifest cannot be signed), ``later`` if something
+        that it needs does not answer or is not set (it is queued again, without limit: what was acknowledged is not
+        lost), ``lost`` if another attempt took over meanwhile. ``redelivered`` says that the broker delivered the
+        message before and its receiver died.
         """
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -81,8 +83,8 @@ class Work:
                     log.error("job.quarantined", count=lease.crashes)
                     return "quarantined"
                 return attempt(lease)
-            except DecoderDied as error:
-                return self._died(lease, error, quarantine)
+            except (DecoderDied, ManifestRefused) as error:
+                return self._crashed(lease, error, quarantine)
             except LeaseLost as error:
                 log.warning("job.lease_lost", detail=str(error))
                 return "lost"
@@ -93,12 +95,21 @@ class Work:
                     tx.jobs.put_back(lease, error.code, self.clock() + timedelta(seconds=delay))
                 return "later"
 
-    def _died(self, lease: jobs.Lease, error: DecoderDied, quarantine: Quarantine) -> str:
-        """Count a decoder that died over the picture like a worker that did; one that ran out of time is enough."""
-        metrics.DECODERS_DIED.inc()
+    def _crashed(self, lease: jobs.Lease, error: DecoderDied | ManifestRefused, quarantine: Quarantine) -> str:
+        """Count an attempt that the picture brought down like a worker that died over it.
+
+        A decoder that ran out of time is not asked again.
+        """
+        log = logs.get(lease.kind)
         too_slow = isinstance(error, DecoderTooSlow)
-        reason = error.code if too_slow else f"decoder_{error.how.lower().replace(' ', '_')}"
-        logs.get(lease.kind).error("decoder.died", code=error.code, detail=str(error), reason=reason)
+        if isinstance(error, DecoderDied):
+            metrics.DECODERS_DIED.inc()
+            reason = error.code if too_slow else f"decoder_{error.how.lower().replace(' ', '_')}"
+            log.error("decoder.died", code=error.code, detail=str(error), reason=reason)
+        else:
+            metrics.MANIFESTS_REFUSED.inc()
+            reason = error.code
+            log.error("manifest.refused", code=error.code, detail=str(error))
         if too_slow or lease.crashes + 1 >= self.limits.max_attempts:
             self._give_up(lease, quarantine, reason)
             return "quarantined"

@@ -22,7 +22,7 @@ LONGEST = 2
 LEAST_SIDE = 16
 
 # EXIF orientations (CIPA DC-008, tag 0x0112) by what they do to the stored picture's axes.
-UPRIGHT = 1
+UPRIGHT, ROTATED = 1, 6
 _SIDEWAYS = (5, 6, 7, 8)
 
 

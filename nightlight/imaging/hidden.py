@@ -32,12 +32,18 @@ LEAST_AGREEMENT = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A rendition's pixels and bytes, and how well its mark reads back from them: None where it does not."""
+    """A rendition's pixels, its bytes, what those decode to, and how well its mark reads back: None if it does not."""
 
     picture: Image.Image
     data: bytes
+    read: Image.Image
     agreement: float | None
     psnr: float | None
+
+
+def decoded(data: bytes) -> Image.Image:
+    """Return the picture (RGB) that bytes of our own encoder hold."""
+    return Image.open(BytesIO(data)).convert("RGB")
 
 
 @dataclass(frozen=True)
@@ -64,18 +70,19 @@ class HiddenMark:
         of the strongest within the former; ``agreement`` is None where not even that one reads back.
         """
         if min(picture.size) < LEAST_SIDE:
-            return Marked(picture, encode(picture), None, None)
+            data = encode(picture)
+            return Marked(picture, data, decoded(data), None, None)
         pixels = np.asarray(picture)
-        made = Marked(picture, b"", None, None)
+        made = Marked(picture, b"", picture, None, None)
         for similar in (SSIM, None):
             with stages.stage("hide"):
                 embedded = embed(pixels, payload, self._layout, psnr=recipe.psnr_at_least, ssim=similar)
                 marked = Image.fromarray(embedded.pixels)
             data = encode(marked)
             with stages.stage("hide"):
-                back = np.asarray(Image.open(BytesIO(data)).convert("RGB"))
-                agrees = agreement(back, embedded.payload, self.key)
-            made = Marked(marked, data, agrees if agrees >= LEAST_AGREEMENT else None, embedded.psnr)
+                back = decoded(data)
+                agrees = agreement(np.asarray(back), embedded.payload, self.key)
+            made = Marked(marked, data, back, agrees if agrees >= LEAST_AGREEMENT else None, embedded.psnr)
             if made.agreement is not None:
                 break
         return made

@@ -11,6 +11,7 @@
     mark       the visible mark
     encode     the bytes, and a look that nothing else is in them
     hide       the hidden mark, just before encoding, and read back from the bytes     (hidden)
+    read       the bytes, as whoever gets them sees them; what was done to the upload for them   (done)
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from nightlight import logs, metrics
 from nightlight.errors import SettingsRefused
 from nightlight.imaging import crop, detail, face
 from nightlight.imaging.blurhash import blurhash
+from nightlight.imaging.done import Done, kept_of
 from nightlight.imaging.encode import encode
 from nightlight.imaging.frame import Stages
 from nightlight.imaging.headers import Header
-from nightlight.imaging.hidden import HiddenMark, Marked
+from nightlight.imaging.hidden import HiddenMark, Marked, decoded
 from nightlight.imaging.mark import Design
 from nightlight.imaging.probe import Caps, probe
 from nightlight.watermark.payload import Payload
@@ -70,7 +72,8 @@ class Rendition:
     ``grid`` is the side in pixels of the grid that it was made from: the detail that is in it. ``face_px`` is how
     much of that lies across the widest face there may be; None where the tier has no budget. ``variant`` counts from
     0 where the tier has several; ``agreement`` is how well the hidden mark reads back, None where there is none to
-    read.
+    read. ``read`` is what the bytes decode to, ``picture`` what was encoded, and ``done`` what was done to the upload
+    for it.
     """
 
     recipe: Recipe
@@ -80,14 +83,16 @@ class Rendition:
     sha256: str
     grid: int
     picture: Image.Image
+    read: Image.Image
+    done: Done
     face_px: float | None = None
     blurhash: str | None = None
     variant: int = 0
     agreement: float | None = None
 
     def canonical(self, side: int) -> np.ndarray:
-        """Return its luma before it was encoded, uint8 (side, side)."""
-        return canonical(self.picture, side)
+        """Return its luma as published, uint8 (side, side)."""
+        return canonical(self.read, side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ class Pipeline:
             faces = self._find(frame)
         square = crop.square(*frame.size, face.surest(faces))
         side = square[2] - square[0]
+        kept = kept_of((header.width, header.height), frame.size, region)
         widest = face.widest(faces, side)
         renditions = []
         pictures: dict[str, Image.Image] = {}
@@ -159,6 +165,12 @@ class Pipeline:
                 pictures[recipe.crop] = picture
             with stages.stage("mark"):
                 marked = self.design.draw(shown, recipe.visible_mark) if recipe.visible_mark != "none" else shown
+            done = Done(
+                cropped=kept.cropped,
+                resized=canvas not in kept.sides,
+                softened=grid < canvas,
+                visible_mark=ImageChops.difference(shown, marked).getbbox() is not None,
+            )
             preview = None
             if recipe.preview:
                 with stages.stage("encode"):
@@ -177,6 +189,8 @@ class Pipeline:
                         hashlib.sha256(made.data).hexdigest(),
                         detail_side,
                         made.picture,
+                        made.read,
+                        done,
                         detail_side * widest / side if recipe.face_px is not None else None,
                         preview,
                         variant,
@@ -202,7 +216,9 @@ class Pipeline:
                 )
 
         if recipe.hidden_mark == "none":
-            return Marked(picture, encoded(picture), None, None)
+            data = encoded(picture)
+            with stages.stage("read"):
+                return Marked(picture, data, decoded(data), None, None)
         if self.hidden is None:
             message = f"tier '{recipe.tier}' asks for a hidden mark; set NIGHTLIGHT_HIDDEN_MARK_KEYS"
             raise SettingsRefused(message)

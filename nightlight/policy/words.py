@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 # Pixels a side under which a rendition can carry no hidden mark (nightlight.watermark.embed.LEAST_SIDE).
 LEAST_MARKED_EDGE = 64
+# An embedded manifest takes so many bytes (docs/provenance.md, "What it costs"); no picture is smaller than the least
+# byte budget that a tier may have.
+MANIFEST_BYTES = {"webp": 2400, "jpeg": 2400, "avif": 4600}
+LEAST_PICTURE_BYTES = 500
 
 
 class Words:
@@ -107,6 +111,7 @@ class Words:
                 message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
                 self._problems.add(place, "claim-without-budget", message)
             self._check_hidden_mark(source, tier, recipe)
+            self._check_provenance(source, tier, recipe)
             edge, budget = max(edge, recipe.edge), max(budget, detail)
 
     def _check_hidden_mark(self, source: Source, tier: str, recipe: Tier) -> None:
@@ -118,6 +123,16 @@ class Words:
             place = source.place(("tiers", tier, "hidden_mark"))
             message = f"tier '{tier}' requires a hidden mark, which takes an edge of {LEAST_MARKED_EDGE} pixels"
             self._problems.add(place, "mark-without-room", message)
+
+    def _check_provenance(self, source: Source, tier: str, recipe: Tier) -> None:
+        least = MANIFEST_BYTES[recipe.format] + LEAST_PICTURE_BYTES
+        if recipe.provenance == "embedded" and recipe.max_bytes is not None and recipe.max_bytes < least:
+            place = source.place(("tiers", tier, "max_bytes"))
+            message = (
+                f"tier '{tier}' has its manifest within, which takes {MANIFEST_BYTES[recipe.format]} bytes of its "
+                f"{recipe.max_bytes}: at least {least}, or `provenance: sidecar`"
+            )
+            self._problems.add(place, "manifest-without-room", message)
 
     def check_rules(self, source: Source, rules: Rules) -> None:
         """Check ids, conditions and ceilings of the rules."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from nightlight.provenance.manifest import bindings_of
+from nightlight.provenance.cover import uncovered
+from nightlight.provenance.manifest import GENERATOR, bindings_of
 
 
 class State(StrEnum):
@@ -20,6 +21,8 @@ class State(StrEnum):
     NONE = "none"
 
 
+# What is wrong with a manifest whose signature holds and that has something in it that no signature covers.
+UNCOVERED = "nightlight.uncovered"
 _STATES = {"Trusted": State.TRUSTED, "Valid": State.VALID}
 
 
@@ -54,7 +57,10 @@ def stands(context: Any, data: bytes, media_type: str, manifest: bytes | None) -
 
 
 def check(data: bytes, media_type: str, *, anchors: str | None, manifest: bytes | None = None) -> Checked:
-    """Return what a picture's manifest says, the one in it or the one given; never raises for what is wrong with it."""
+    """Return what a picture's manifest says, the one in it or the one given; never raises for what is wrong with it.
+
+    A manifest of Nightlight's is invalid too where something stands in the parts of it that no signature covers.
+    """
     import c2pa
 
     context = reading(anchors)
@@ -66,7 +72,18 @@ def check(data: bytes, media_type: str, *, anchors: str | None, manifest: bytes 
         return Checked(State.INVALID, [str(error)])
     with reader:
         said = json.loads(reader.json())
-    return _checked(said)
+    found = _checked(said)
+    if found.state in {State.TRUSTED, State.VALID} and _is_ours(said):
+        loose = uncovered(data, media_type, manifest)
+        if loose:
+            return replace(found, state=State.INVALID, failures=[f"{UNCOVERED}: {one}" for one in loose])
+    return found
+
+
+def _is_ours(said: dict[str, Any]) -> bool:
+    """Say whether a manifest says that it is Nightlight's: only then do we know what it looks like."""
+    active = said.get("manifests", {}).get(said.get("active_manifest"), {})
+    return any(one.get("name") == GENERATOR for one in active.get("claim_generator_info") or [])
 
 
 def _checked(said: dict[str, Any]) -> Checked:

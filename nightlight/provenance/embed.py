@@ -26,7 +26,7 @@ _COMPRESSED = b"c2cm"
 _SKIPPED, _END = b"\x06", b"\x03"
 # What goes into one JPEG segment.
 MOST_ROOM = 65_000
-_JPEG_HEAD = b"JP\x02\x11\x00\x00\x00\x01"
+JPEG_HEAD = b"JP\x02\x11\x00\x00\x00\x01"
 
 
 class Overflow(SigningFailed):
@@ -72,7 +72,7 @@ def with_room(data: bytes, media_type: str, room: int) -> Roomy | None:
         return Roomy(data[:4] + size.to_bytes(4, "little") + data[8:] + chunk, len(data) + 8, room, len(data))
     if media_type == "image/jpeg" and data[2:4] == b"\xff\xe0":
         start = 4 + int.from_bytes(data[4:6], "big")
-        head = b"\xff\xeb" + (2 + len(_JPEG_HEAD) + room).to_bytes(2, "big") + _JPEG_HEAD
+        head = b"\xff\xeb" + (2 + len(JPEG_HEAD) + room).to_bytes(2, "big") + JPEG_HEAD
         return Roomy(data[:start] + head + bytes(room) + data[start:], start + len(head), room, start)
     return None
 

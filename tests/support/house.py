@@ -97,10 +97,11 @@ class House:
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
 
-    def upload(self, profile_id, data=None, key=None):
+    def upload(self, profile_id, data=None, key=None, crop=None):
         with tempfile.TemporaryFile() as file:
             file.write(pictures.jpeg() if data is None else data)
-            return self.intake.accept(profile_id, file, idempotency_key=key, actor="t")
+            crop = ",".join(map(str, crop)) if crop else None
+            return self.intake.accept(profile_id, file, idempotency_key=key, actor="t", crop=crop)
 
     def deliver(self):
         """Publish what waits and run it, as the broker and a worker would."""

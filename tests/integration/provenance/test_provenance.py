@@ -31,7 +31,7 @@ def test_what_is_signed_is_trusted_by_our_root_and_valid_without_it(signed, root
     found = check(made.data, media_type, anchors=root)
     assert (found.state, found.failures) == (State.TRUSTED, [])
     assert found.signed_by == "Nightlight leaf"
-    assert found.actions == ["c2pa.created", "c2pa.resized", "c2pa.watermarked"]
+    assert found.actions == ["c2pa.created", "c2pa.edited", "c2pa.watermarked"]
     assert found.bindings.keys() == {MARK_ALGORITHM, HASH_ALGORITHM}
     assert mark_of(found.bindings[MARK_ALGORITHM]) == SAID.mark
     assert check(made.data, media_type, anchors=None).state is State.VALID
@@ -43,7 +43,7 @@ def test_a_manifest_says_nothing_of_anybody(signed):
     text = unpacked(made.manifest).lower()
     for word in (b"band", b"under_13", b"adult", b"minor", b"policy", b"profile", b"ingredient", b"thumbnail", b"tier"):
         assert word not in text
-    for word in (b"notallowed", b"cawg.training-mining", b"c2pa.training-mining", b"humanedits"):
+    for word in (b"notallowed", b"cawg.training-mining", b"c2pa.training-mining", b"algorithmicallyenhanced"):
         assert word in text
 
 

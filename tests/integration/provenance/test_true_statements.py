@@ -1,0 +1,237 @@
+"""What manifests say is what was done to the rendition and read back from it, and no more."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nightlight.catalogue import images, jobs
+from nightlight.catalogue.tables import jobs as jobs_table
+from nightlight.delivery.names import EXTENSIONS, manifest_key, object_key
+from nightlight.errors import CertificateExpired, SigningFailed
+from nightlight.imaging.recipe import Recipe
+from nightlight.matching.pdq import CANONICAL, distance, pdq
+from nightlight.provenance import signing as signing_module
+from nightlight.provenance.certificates import Algorithm, init
+from nightlight.provenance.check import State, check
+from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, Said, definition, hash_of, mark_of
+from nightlight.provenance.signing import Credential, Signing
+from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
+from tests.integration.flows.conftest import profile_id  # noqa: F401 - a fixture
+from tests.support import pictures
+from tests.support.databases import catalogue_on
+
+pytestmark = pytest.mark.integration
+WATERMARKED, RESIZED, CROPPED = "c2pa.watermarked", "c2pa.resized", "c2pa.cropped"
+SOFTENED, EDITED = "c2pa.filtered", "c2pa.edited"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("c2pa") / "p"
+    init(made, Algorithm.ED25519, datetime.now(UTC))
+    return made
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    """One is enough: what is signed does not depend on the database."""
+    with catalogue_on("sqlite", tmp_path_factory.mktemp("catalogue")) as made:
+        yield made
+
+
+@pytest.fixture
+def house(house_, folder):  # noqa: F811
+    credential = Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    house_.signing = Signing(credential, lambda: datetime.now(UTC))
+    object.__setattr__(house_.render, "sign", house_.signing.sign)
+    return house_
+
+
+def plain(side, colour=(255, 255, 255)):
+    return pictures.encoded(Image.new("RGB", (side, side), colour), "PNG")
+
+
+def told(house, folder, image_id):
+    """By tier: what is said of a rendition, the row of it, and its bytes."""
+    root = (folder / "root.pem").read_text()
+    with house.catalogue.reading() as tx:
+        rows = tx.images.renditions(image_id)
+    found = {}
+    for row in rows:
+        data = house.renditions.store.get(object_key(row.name, EXTENSIONS[row.format]), max_bytes=4_000_000).data
+        manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
+        one = check(data, f"image/{row.format}", anchors=root, manifest=manifest)
+        assert (one.state, one.failures) == (State.TRUSTED, [])
+        found[row.tier] = one, row, data
+    return found
+
+
+def rendered(house, folder, profile_id, recipes, data, crop=None):  # noqa: F811
+    house.recipes = tuple(recipes)
+    image = house.upload(profile_id, data, crop=crop)
+    assert house.deliver() == ["ready"]
+    return told(house, folder, image.image_id)
+
+
+def marked_of(one):
+    return any("watermark" in action for action in one.actions)
+
+
+@pytest.mark.parametrize("provenance", ["sidecar", "embedded"])
+@pytest.mark.parametrize("form", ["webp", "jpeg", "avif"])
+def test_a_plain_picture_of_a_tier_with_a_visible_mark_and_no_hidden_one_is_signed(
+    house, folder, profile_id, form, provenance  # noqa: F811
+):  # fmt: skip
+    """A white avatar has no hash worth the name: there is nothing to bind to, and nothing that says there were."""
+    tier = Recipe("low", 160, format=form, visible_mark="clear", provenance=provenance)
+    ((one, _, _),) = rendered(house, folder, profile_id, [tier], plain(400)).values()
+    assert one.bindings == {}
+    assert not marked_of(one)
+    assert EDITED in one.actions  # the visible mark
+
+
+def test_every_tier_that_can_be_written_is_signed_over_every_kind_of_picture(house, folder, profile_id):  # noqa: F811
+    tiers = [
+        Recipe(f"t{edge}-{visible}-{hidden}-{provenance}", edge, visible_mark=visible, hidden_mark=hidden,
+               provenance=provenance)
+        for edge in (8, 63, 64)
+        for visible in ("none", "strong")
+        for hidden in ("none", "best_effort")
+        for provenance in ("sidecar", "embedded")
+    ]  # fmt: skip
+    tiers = sorted(tiers, key=lambda one: -one.edge)
+    for data in (plain(16), plain(400, (0, 0, 0)), pictures.photograph()):
+        for one, row, _ in rendered(house, folder, profile_id, tiers, data).values():
+            assert (MARK_ALGORITHM in one.bindings) == marked_of(one) == (row.mark_agreement is not None)
+
+
+@pytest.mark.parametrize("edge", [16, 32, 63])
+def test_a_rendition_too_small_for_a_hidden_mark_names_none(house, folder, profile_id, edge):  # noqa: F811
+    tier = Recipe("dot", edge, visible_mark="none", hidden_mark="best_effort", provenance="sidecar")
+    ((one, row, _),) = rendered(house, folder, profile_id, [tier], pictures.photograph()).values()
+    assert row.mark_agreement is None
+    assert not marked_of(one)
+    assert MARK_ALGORITHM not in one.bindings
+
+
+def test_a_plain_picture_whose_mark_does_not_read_back_names_none(house, folder, profile_id):  # noqa: F811
+    tier = Recipe("full", 320, hidden_mark="best_effort", provenance="embedded", quality=20)
+    ((one, row, _),) = rendered(house, folder, profile_id, [tier], plain(400)).values()
+    if row.mark_agreement is None:
+        assert not marked_of(one)
+        assert MARK_ALGORITHM not in one.bindings
+    else:
+        assert mark_of(one.bindings[MARK_ALGORITHM]) == row.mark
+
+
+@pytest.mark.parametrize(
+    ("size", "crop", "edge", "expected"),
+    [
+        ((300, 300), None, 320, set()),
+        ((320, 320), None, 320, set()),
+        ((321, 321), None, 320, {RESIZED}),
+        ((300, 200), None, 320, {CROPPED}),
+        ((200, 900), None, 320, {CROPPED}),
+        ((900, 600), None, 320, {CROPPED, RESIZED}),
+        ((300, 300), (0, 0, 300, 300), 320, set()),
+        ((300, 300), (10, 0, 200, 200), 320, {CROPPED}),
+        ((900, 900), (0, 0, 640, 640), 320, {CROPPED, RESIZED}),
+        ((900, 900), (0, 0, 320, 320), 320, {CROPPED}),
+        ((900, 300), (0, 0, 900, 300), 320, {CROPPED}),
+    ],
+)
+def test_cropped_and_resized_are_said_where_that_was_done(
+    house, folder, profile_id, size, crop, edge, expected  # noqa: F811
+):  # fmt: skip
+    tier = Recipe("full", edge, hidden_mark="none", provenance="sidecar")
+    data = pictures.encoded(pictures.opened(pictures.photograph()).convert("RGB").resize(size), "PNG")
+    ((one, _, _),) = rendered(house, folder, profile_id, [tier], data, crop).values()
+    assert set(one.actions) == {"c2pa.created", *expected}
+
+
+def test_a_turned_picture_says_nothing_of_its_file(house, folder, profile_id):  # noqa: F811
+    """Which way up a file was stored is in its metadata: no byte of that reaches a rendition."""
+    tier = Recipe("full", 320, hidden_mark="none", provenance="sidecar")
+    image = pictures.opened(pictures.photograph()).convert("RGB").resize((300, 300))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = pictures.encoded(image, "JPEG", exif=exif)
+    ((one, _, _),) = rendered(house, folder, profile_id, [tier], turned).values()
+    assert one.actions == ["c2pa.created"]
+
+
+@pytest.mark.parametrize(("face_px", "expected"), [(None, False), (6, True), (2048, False)])
+def test_softening_is_said_where_detail_was_taken(house, folder, profile_id, face_px, expected):  # noqa: F811
+    tier = Recipe("low", 160, face_px=face_px, provenance="sidecar")
+    ((one, _, _),) = rendered(house, folder, profile_id, [tier], pictures.photograph()).values()
+    assert (SOFTENED in one.actions) is expected
+
+
+def test_the_hash_that_is_bound_is_of_the_bytes_that_are_published(house, folder, profile_id, all_recipes):  # noqa: F811
+    recipes = [replace(one, provenance="sidecar") for one in all_recipes]
+    for one, _, data in rendered(house, folder, profile_id, recipes, pictures.photograph()).values():
+        luma = np.asarray(
+            pictures.opened(data).convert("L").resize((CANONICAL, CANONICAL), Image.Resampling.BICUBIC, reducing_gap=2)
+        )
+        bound = np.frombuffer(hash_of(one.bindings[HASH_ALGORITHM]), np.uint8)
+        assert distance(pdq(luma).hashes[0], bound) == 0
+
+
+def test_no_human_is_said_to_have_edited_what_a_program_made():
+    (first, *_) = definition(Said(None, None, visible_mark=False))["assertions"][0]["data"]["actions"]
+    assert first["digitalSourceType"].endswith("/algorithmicallyEnhanced")
+
+
+def reason(house, image_id):
+    with house.catalogue.reading() as tx:
+        query = jobs_table.select().where(jobs_table.c.image_id == image_id, jobs_table.c.kind == jobs.RENDER)
+        row = tx.connection.execute(query).one()
+    return row.state, row.reason
+
+
+def again(house):
+    house.clock.forward(hours=1)
+    house.reconcile.run_once()
+    return house.deliver()
+
+
+def test_a_picture_whose_manifest_never_stands_ends_where_operators_see_it(house, profile_id, monkeypatch):  # noqa: F811
+    """The credential signs other pictures: so it is this one, and trying for ever would change nothing."""
+    real = signing_module.definition
+
+    def never_stands(said):
+        plan = real(said)
+        if said.hash is not None:  # what the check of the credential itself signs has none
+            plan["assertions"][0]["data"]["actions"].append({"action": "c2pa.placed"})
+        return plan
+
+    monkeypatch.setattr(signing_module, "definition", never_stands)
+    house.recipes = (Recipe("low", 160, visible_mark="clear", provenance="sidecar"),)
+    image = house.upload(profile_id, pictures.photograph())
+    assert [house.deliver(), again(house), again(house)] == [["later"], ["later"], ["quarantined"]]
+    assert house.state(image.image_id) == images.FAILED
+    assert reason(house, image.image_id) == ("failed", "manifest_refused")
+    with house.catalogue.reading() as tx:
+        assert tx.images.get(image.image_id).reason == "manifest_refused"
+        assert [entry.detail for entry in tx.audit.of_image(image.image_id) if entry.event == "image.quarantined"] == [
+            {"reason": "manifest_refused"}
+        ]
+    assert not house.shown()
+
+
+@pytest.mark.parametrize("error", [SigningFailed, CertificateExpired])
+def test_while_nothing_at_all_can_be_signed_pictures_wait_and_go_on_after(house, profile_id, error):  # noqa: F811
+    def broken(*_, **__):
+        raise error("the key is away")
+
+    house.recipes = (Recipe("low", 160, provenance="sidecar"),)
+    image = house.upload(profile_id, pictures.photograph())
+    object.__setattr__(house.render, "sign", broken)
+    endings = [house.deliver(), *(again(house) for _ in range(6))]
+    assert endings == [["later"]] * 7
+    assert house.state(image.image_id) == images.PENDING
+    object.__setattr__(house.render, "sign", house.signing.sign)
+    assert again(house) == ["ready"]
