@@ -1,4 +1,4 @@
-"""A bucket of ten thousand objects, whose walk is killed twice: every object is queued once, and done once."""
+"""A bucket of thousands of objects (ten, where it may be slow), whose walk is killed twice: every object is queued once, and done once."""
 
 import os
 import signal
@@ -21,13 +21,14 @@ from tests.support.stacks import Scale
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.failure, pytest.mark.integration]
-OBJECTS = int(os.environ.get("NIGHTLIGHT_TEST_BACKFILL", "10000"))
+SLOW = bool(os.environ.get("NIGHTLIGHT_TEST_SLOW"))
+OBJECTS = int(os.environ.get("NIGHTLIGHT_TEST_BACKFILL", "10000" if SLOW else "3000"))
 FORM = "users/{profile}/face.jpg"
 
 
 @pytest.fixture(scope="module")
 def avatars():
-    """Ten thousand small pictures, four of each kind, and a few keys of another form."""
+    """Small pictures, of four kinds, and a few keys of another form."""
     data = [pictures.jpeg(48, 48, seed=seed) for seed in range(4)]
     with bucket_of_pictures() as (name, s3), ThreadPoolExecutor(12) as threads:
         keys = [(f"users/u-{number:05}/face.jpg", data[number % 4]) for number in range(OBJECTS)]
@@ -97,9 +98,7 @@ def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, reco
         assert count(catalogue, imports.c.state == "listed") == 2
 
 
-@pytest.mark.skipif(
-    OBJECTS > 1000 and not os.environ.get("NIGHTLIGHT_TEST_SLOW"), reason="`make backfill` runs it: some minutes"
-)
+@pytest.mark.skipif(OBJECTS > 1000 and not SLOW, reason="`make backfill` runs it: some minutes")
 def test_interrupted_and_called_again_every_object_is_shown_once(avatars, tmp_path):
     """The whole way: listed, taken, rendered and shown, by real workers."""
     key, secret = identity(S3_OWNER)
