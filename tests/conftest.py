@@ -26,11 +26,11 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 # A slow machine is no failure: no timing decides a test.
 settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")
-# Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
-httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 # Nor do the five seconds that httpx waits where a test says nothing, or the ten of our own clients.
 for patience in (httpx._config.DEFAULT_TIMEOUT_CONFIG, asking.TIMEOUT):
     patience.connect = patience.read = patience.write = patience.pool = HANG_S
+# Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
+httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 
 
 @pytest.fixture(scope="session")
