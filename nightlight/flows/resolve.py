@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _EXACT, _BITS = 100, 256
 # A picture's path, wherever it is served from, and whatever signs its URL.
-_PICTURE = re.compile(rf"/a/({NAME_PATTERN.strip('^$')})\.[a-z]{{3,5}}$")
+_PICTURE = re.compile(rf".*/a/({NAME_PATTERN.strip('^$')})\.[a-z]{{3,5}}")
 # What a trace says that it found a copy by.
 _FOUND_BY = {MARK_ALGORITHM: "mark", HASH_ALGORITHM: "hash"}
 _HOUR_S = 3600.0
@@ -93,7 +93,7 @@ class Resolve:
         """Return the manifest of a picture that was given out under a URL; raises InvalidInput or TooManyRequests."""
         self.rate.take(actor)
         try:
-            named = _PICTURE.search(urlsplit(url).path)
+            named = _PICTURE.fullmatch(urlsplit(url).path)
         except ValueError:
             named = None
         if named is None:
