@@ -60,6 +60,12 @@ variable "manifests_key" {
   default     = false
 }
 
+variable "cloudfront" {
+  description = "Whether to make what a CloudFront distribution of pictures needs: functions, policies, and the list of revoked pictures."
+  type        = bool
+  default     = false
+}
+
 variable "tags" {
   description = "Tags of everything. Nothing that tells whose pictures these are."
   type        = map(string)

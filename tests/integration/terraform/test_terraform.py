@@ -114,6 +114,23 @@ def test_workers_alone_sign_manifests(files):
     assert set(said) == {"TheAccountKeepsTheKey", "WorkersSign"}
 
 
+def test_cloudfront_says_what_nginx_says_and_takes_away_what_a_bucket_tells(files):
+    from service.routes.pictures import HEADERS
+
+    pattern = re.search(r'regexall\("(.+?)", file', files["cloudfront.tf"]["text"])[1].replace('\\"', '"')
+    lines = (ROOT / "infra/edge/nginx/headers.conf").read_text("utf-8")
+    found = dict(re.findall(pattern.replace("\\\\", "\\"), lines))
+    assert found == {name: value for name, value in HEADERS.items() if name != "Accept-Ranges"}
+    (policy,) = files["cloudfront.tf"]["parsed"]["resource"]["aws_cloudfront_response_headers_policy"]["pictures"]
+    (secured,) = policy["security_headers_config"]
+    assert secured["content_security_policy"][0]["content_security_policy"] == HEADERS["Content-Security-Policy"]
+    assert secured["referrer_policy"][0]["referrer_policy"] == HEADERS["Referrer-Policy"]
+    assert set(local(files, "edge_secured")) <= set(HEADERS)
+    removed = {name.lower() for name in local(files, "edge_removed")}
+    assert {"last-modified", "x-amz-expiration", "x-amz-tagging-count", "x-amz-version-id"} <= removed
+    assert len(removed) <= 10  # CloudFront takes no more
+
+
 def test_the_roles_are_the_identities_and_the_buckets_the_buckets(files):
     assert set(local(files, "trusted")) == set(IDENTITIES)
     assert set(local(files, "names")) == set(BUCKETS)
