@@ -80,9 +80,11 @@ class Hook:
 class Purge:
     """Has every edge forget pictures; without an edge there is nobody to tell."""
 
-    def __init__(self, edges: Sequence[Edge]) -> None:
-        """Tell ``edges``."""
-        self.edges = tuple(edges)
+    def __init__(self, url: str | None, *, token: str | None, timeout_s: float, more: Sequence[Edge] = ()) -> None:
+        """Tell the hooks at ``url``, which may be several with commas between, and the edges ``more``."""
+        urls = [one.strip() for one in (url or "").split(",") if one.strip()]
+        hooks = [Hook(one, name=f"hook_{at}", token=token, timeout_s=timeout_s) for at, one in enumerate(urls)]
+        self.edges: tuple[Edge, ...] = (*hooks, *more)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Return once every edge has been told of these object keys; raise Unavailable if one does not take them.

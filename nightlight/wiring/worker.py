@@ -13,7 +13,6 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.delivery.names import MEDIA_TYPES, Names, object_key
 from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
-from nightlight.delivery.purge import Purge
 from nightlight.errors import NightlightError
 from nightlight.flows.erase import Delete, Erase, Replica
 from nightlight.flows.hold import Vault
@@ -33,7 +32,7 @@ from nightlight.imaging.rendering import Rendering
 from nightlight.retention.desired import ERASED, most_days
 from nightlight.settings import Settings, require
 from nightlight.store.port import Put, PutOnly
-from nightlight.wiring.edges import edges
+from nightlight.wiring.edges import purge_of
 from nightlight.wiring.keeping import sweep_with
 from nightlight.wiring.parts import (
     ORIGINALS,
@@ -118,7 +117,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     work = Work(catalogue, settings.worker, clock)
-    purge = Purge(edges(settings, clock))
+    purge = purge_of(settings, clock)
 
     rendering = Rendering(settings)
     again_s = settings.retention.prove_again_s

@@ -82,7 +82,7 @@ class Places:
         stores = [Stepped(S3Store(name, access), before) for name in (pair.originals, pair.renditions)]
         receipts = Receipts(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
         work = Work(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
-        purge = Stepped(Purge([]), before)
+        purge = Stepped(Purge(None, token=None, timeout_s=1), before)
         self.erase = Erase(work, *stores, purge, receipts, 3600)
         if before is not None:
             finish = Erase._finish

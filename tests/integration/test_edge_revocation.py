@@ -98,6 +98,14 @@ def test_without_a_list_only_urls_that_live_a_minute_are_taken(tmp_path, buckets
         assert httpx.get(url_of(short, key, life_s=86_400)).content == DATA
 
 
+def test_where_nobody_says_how_old_a_list_may_be_an_edge_goes_by_what_it_was_told(tmp_path, buckets, key):
+    with Edge(tmp_path / "edge", buckets, KEYS, list_age_s="") as edge:
+        url = url_of(signer_of(edge), key)
+        assert httpx.get(url).content == DATA
+        assert edge.tell([f"/{key}"]).status_code == 204
+        assert refused(httpx.get(url))
+
+
 @pytest.mark.parametrize(
     "told",
     [{"at": "1800000000"}, {"at": 1.5}, {"at": -1}, {"at": 1e12}, {"at": None}, {"at": 1_800_000_000, "since": "x"}, {"at": True}],
@@ -216,9 +224,9 @@ def test_an_edge_that_does_not_answer_is_told_later_and_holds_up_no_other(tmp_pa
 def test_a_purge_tells_every_edge_and_fails_if_one_fails():
     with receiving() as hooks:
         hooks.statuses["/one"] = [503]
-        edges = [Hook(f"{hooks.url}/{at}", name=at, token="t", timeout_s=5) for at in ("one", "two")]
-        with pytest.raises(Unavailable, match="one answers 503"):
-            Purge(edges).forget(["a/x"])
+        purge = Purge(f"{hooks.url}/one, {hooks.url}/two,", token="t", timeout_s=5)
+        with pytest.raises(Unavailable, match="hook_0 answers 503"):
+            purge.forget(["a/x"])
         assert hooks.bodies("/two") == [{"paths": ["/a/x"]}]
-        Purge(edges).forget([f"a/{number}" for number in range(900)])
+        purge.forget([f"a/{number}" for number in range(900)])
         assert [len(body["paths"]) for body in hooks.bodies("/two")] == [1, 400, 400, 100]

@@ -92,7 +92,7 @@ class Edge(Nginx):
 
     def __init__(self, folder, buckets, keys, *, address=None, list_age_s=3600):
         super().__init__(folder)
-        self._listed = list_age_s > 0
+        self._listed = list_age_s not in {0, ""}
         s3 = urlsplit(buckets.endpoint)
         self.log = folder / "access.log"
         access, secret = identity(S3_SERVICE)

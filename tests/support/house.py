@@ -92,7 +92,9 @@ class House:
             lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
             sign=signing().sign,
         )  # fmt: skip
-        self.erase = Erase(work, self.originals, self.renditions, Purge([]), self.receipts, 3600)
+        self.erase = Erase(
+            work, self.originals, self.renditions, Purge(None, token=None, timeout_s=1), self.receipts, 3600
+        )
         self.restate = Restate(work, self.originals, self.renditions)
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)

@@ -5,8 +5,9 @@
 // NIGHTLIGHT_STORE_SECRET_ACCESS_KEY (an identity that may get renditions and nothing else), NIGHTLIGHT_STORE_REGION,
 // NIGHTLIGHT_EDGE_S3_HOST (the Host that the bucket's server is asked by), NIGHTLIGHT_EDGE_PURGE_TOKEN,
 // NIGHTLIGHT_EDGE_CACHE (the caches' folder; its subfolder revoked/a must be there, and be writable by nginx) and
-// NIGHTLIGHT_EDGE_LIST_AGE_S: the seconds for which the list of revoked pictures counts after the publisher's last word.
-// Without the latter there is no list, and URLs that live longer than a minute are refused.
+// NIGHTLIGHT_EDGE_LIST_AGE_S: the seconds for which the list of revoked pictures counts after the publisher's last word
+// (60 is good); 0 where nobody publishes one, and then URLs that live longer than a minute are refused. Unset, this edge
+// refuses what it has been told of and does not notice when nobody tells it anything.
 
 import crypto from 'crypto';
 import fs from 'fs';
@@ -22,7 +23,7 @@ const MOST_PATHS = 10000;
 const KEPT_MS = 25 * 3600 * 1000;
 // The longest life of a URL where there is no list, and how often a URL that was checked is checked again, in seconds.
 const SHORT_S = 60, RECHECK_S = 30;
-const LIST_AGE_S = Number(process.env.NIGHTLIGHT_EDGE_LIST_AGE_S || 0);
+const LIST_AGE = process.env.NIGHTLIGHT_EDGE_LIST_AGE_S || '', LIST_AGE_S = Number(LIST_AGE);
 // What may reach a viewer of the headers that the bucket's server sends. All else tells too much, or may one day.
 const PASSED = ['content-type', 'content-length'];
 
@@ -59,7 +60,7 @@ function left(r) {
         return '0';
     }
     const now = Math.floor(Date.now() / 1000), seconds = Math.max(0, Number(expiry) - now);
-    return String(seconds > (LIST_AGE_S > 0 ? 86400 : SHORT_S) || !listed(now) ? 0 : seconds);
+    return String(seconds > (LIST_AGE === '' || LIST_AGE_S > 0 ? 86400 : SHORT_S) || !listed(now) ? 0 : seconds);
 }
 
 // Whether the list of revoked pictures can be relied on: the publisher has vouched for it lately. True without a list.

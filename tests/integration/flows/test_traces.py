@@ -59,7 +59,7 @@ class House:
             self.catalogue, self.store, IntakeSettings(), MatchingSettings(traces_per_hour=3), self.clock
         )
         self.run = RunTrace(work, self.store, found, IntakeSettings())
-        self.erase = Erase(work, self.store, self.store, Purge([]))
+        self.erase = Erase(work, self.store, self.store, Purge(None, token=None, timeout_s=1))
         self.delete = Delete(self.catalogue, self.clock)
         self.reconcile = Reconcile(self.catalogue, limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)

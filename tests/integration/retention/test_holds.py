@@ -56,7 +56,7 @@ def house(house_, pair, tmp_path):  # noqa: F811
     work = Work(house_.catalogue, house_.limits, house_.clock)
     house_.holds = Holds(house_.catalogue, house_.clock)
     house_.vault = Vault(work, house_.erase, house_.vault_store, as_it_is, 10_000_000)
-    house_.rename = Rename(work, house_.renditions, Names(bytes(32)), Purge([]))
+    house_.rename = Rename(work, house_.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
     house_.keep = Keep(
         house_.catalogue, S3Store(pair.originals, access(S3_KEEPER)), S3Vault(pair.vault, access(S3_KEEPER), lock=True),
         house_.receipts, None, 10_000_000, house_.clock,
