@@ -51,12 +51,15 @@ class Deliver:
         """Return the picture that a signed URL is for.
 
         Raises NotFound, always the same, for a URL that is malformed, forged, expired or revoked. Where the URL is
-        good but the rendition cannot be had, the placeholder is returned, to be kept by nobody.
+        good but the rendition cannot be had, or it cannot be known whether it is revoked, the placeholder is returned,
+        to be kept by nobody.
         """
         left = self._left(name, extension, expiry, key_id, signature)
         found = self._at_hand(name, extension, left)
         if found is not None:
             return found
+        if not self._knows(name):
+            return self._stand_in(0)
         try:
             stored = self.renditions.get(object_key(name, extension), max_bytes=MAX_RENDITION_BYTES)
         except NightlightError as error:
@@ -66,6 +69,21 @@ class Deliver:
         metrics.DELIVERIES.labels("rendition").inc()
         self.watch.pictures.keep(name, stored)
         return _picture(stored, extension, left)
+
+    def _knows(self, name: str) -> bool:
+        """Say whether what is revoked can be known of; raise NotFound where the name is among it."""
+        if self.watch.views.fresh:
+            return True
+        try:
+            self.watch.catch_up()
+        except NightlightError as error:
+            metrics.DELIVERIES.labels(error.code).inc()
+            logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
+            return False
+        if name in self.watch.refused:
+            metrics.DELIVERIES.labels("refused").inc()
+            raise NotFound
+        return True
 
     def at_hand(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture | None:
         """Return the same where the bytes are in memory, None where they are not. It waits for nothing.
