@@ -13,7 +13,6 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.delivery.purge import KEPT_S
 from nightlight.errors import SettingsRefused, Unavailable
 
 if TYPE_CHECKING:
@@ -33,8 +32,10 @@ class CloudFrontList:
 
     name = "cloudfront"
 
-    def __init__(self, arn: str, *, clock: Clock, timeout_s: float, endpoint_url: str | None = None) -> None:
-        """Write to the store ``arn`` with the process's AWS identity; nothing is connected yet.
+    def __init__(
+        self, arn: str, *, kept_s: int, clock: Clock, timeout_s: float, endpoint_url: str | None = None
+    ) -> None:
+        """Write to the store ``arn`` with the process's AWS identity; entries stay ``kept_s``. Nothing is connected yet.
 
         Raises SettingsRefused where the library that signs such requests (AWS Signature Version 4A) is missing.
         """
@@ -44,13 +45,14 @@ class CloudFrontList:
             message = "NIGHTLIGHT_DELIVERY_CLOUDFRONT_STORE needs the package awscrt: install nightlight[cloudfront]"
             raise SettingsRefused(message) from error
         self._arn, self._clock, self._timeout_s, self._endpoint_url = arn, clock, timeout_s, endpoint_url
+        self._kept_s = kept_s
         self._lock = threading.Lock()
         self._made: Any = None
         self._tidied_s = float("-inf")
 
     def revoke(self, keys: Sequence[str]) -> None:
         """See Edge.revoke: what is on the list is not served from the cache either."""
-        until = str(int(self._clock().timestamp()) + KEPT_S)
+        until = str(int(self._clock().timestamp()) + self._kept_s)
         for first in range(0, len(keys), _MOST_KEYS):
             self._update([{"Key": f"/{key}", "Value": until} for key in keys[first : first + _MOST_KEYS]], [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightlight.delivery.purge import Purge
+from nightlight.delivery.purge import KEPT_S, Purge
 
 if TYPE_CHECKING:
     from nightlight.clock import Clock
@@ -19,6 +19,8 @@ def purge_of(settings: Settings, clock: Clock) -> Purge:
     if concern.cloudfront_store is not None:
         from nightlight.store.cloudfront import CloudFrontList
 
-        more.append(CloudFrontList(concern.cloudfront_store, clock=clock, timeout_s=concern.hook_timeout_s))
+        more.append(
+            CloudFrontList(concern.cloudfront_store, kept_s=KEPT_S, clock=clock, timeout_s=concern.hook_timeout_s)
+        )
     token = concern.purge_token.get_secret_value() if concern.purge_token else None
     return Purge(concern.purge_url, token=token, timeout_s=concern.hook_timeout_s, more=more)

@@ -1406,6 +1406,11 @@ export interface components {
             placeholder: string;
             /** Placeholder Cache S */
             placeholder_cache_s: number;
+            /**
+             * Max Life S
+             * @description Longest life of a URL, in seconds, whatever the policy says.
+             */
+            max_life_s: number;
             /** Network Per Hour */
             network_per_hour: number;
             /** Tenant Per Hour */

@@ -94,6 +94,7 @@ def server(monkeypatch):
 def kept(server):
     return CloudFrontList(
         ARN,
+        kept_s=KEPT_S,
         clock=lambda: datetime.fromtimestamp(NOW, UTC),
         timeout_s=5,
         endpoint_url=f"http://kvs.test:{server.server_port}",
