@@ -13,6 +13,7 @@ before; so what the catalogue holds, and what was told, is everything.
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # More names than this are not kept for an edge that does not answer: it is told everything anew.
 _MOST_WAITING = 20_000
+# An edge that fails again and again is asked less often, by a second more each time, up to this.
+_MOST_PAUSE_S, _PATIENCE = 10, 2
 
 
 @dataclass(slots=True)
@@ -40,6 +43,8 @@ class _Told:
     since: int | None = None
     waiting: set[str] = field(default_factory=set)
     vouched_s: float = float("-inf")
+    failures: int = 0
+    next_s: float = float("-inf")
 
 
 class RevocationPublisher:
@@ -54,39 +59,55 @@ class RevocationPublisher:
     def run_once(self) -> int:
         """Tell every edge what is new; return how many are up to date. Raises CatalogueUnavailable.
 
-        An edge that does not answer is logged and tried again the next time; the others do not wait for it.
+        They are told beside each other: one that does not answer holds up no other. It is logged, and tried again.
         """
         if not self._told:
             return 0
-        at = int(self._clock().timestamp())
-        anew = any(told.since is None for told in self._told)
+        at, now = int(self._clock().timestamp()), time.monotonic()
+        due = [told for told in self._told if told.next_s <= now]
         with self._catalogue.reading() as tx:
-            look = tx.feed.since(None if anew else self._cursor)
+            look = tx.feed.since(self._cursor)
             names = None if look.anew else [key for kind, key in look.changed if kind == NAME]
-            rows = tx.revocations.named(names)
+            fresh = _keys(tx.revocations.named(names))
+            lost = not look.anew and any(told.since is None for told in due)
+            every = _keys(tx.revocations.named(None)) if lost else fresh
         self._cursor = look.cursor
-        keys = {object_key(name, EXTENSIONS[format_]) for name, format_ in rows}
-        return sum(self._tell(told, keys, at, whole=look.anew) for told in self._told)
+        for told in self._told:
+            whole = look.anew or told.since is None
+            told.since = None if whole else told.since
+            told.waiting |= every if whole and told in due else fresh
+        with ThreadPoolExecutor(max(1, len(due))) as threads:
+            return sum(threads.map(lambda told: self._tell(told, at), due))
 
-    def _tell(self, told: _Told, keys: set[str], at: int, *, whole: bool) -> bool:
+    def _tell(self, told: _Told, at: int) -> bool:
         edge = told.edge
-        told.waiting |= keys
         try:
             if told.waiting:
                 edge.revoke(sorted(told.waiting))
                 told.waiting.clear()
             now = time.monotonic()
             if told.since is None or now - told.vouched_s >= self._every_s:
-                known = edge.vouch(since=None if whole else told.since, at=at)
-                told.since, told.vouched_s = (at, now) if known else (None, float("-inf"))
+                known = edge.vouch(since=told.since, at=at)
+                told.since, told.vouched_s = (at if known else None), now
         except NightlightError as error:
-            logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(told.waiting))
-            if len(told.waiting) > _MOST_WAITING:
-                told.waiting.clear()
-                told.since = None
-            metrics.EDGE_LISTS.labels(edge.name, "failed").inc()
+            self._failed(told, error)
             return False
+        told.failures = 0
         metrics.EDGE_LISTS.labels(edge.name, "told").inc()
-        if told.since is not None:
-            metrics.EDGE_LIST_MOMENT.labels(edge.name).set(told.since)
-        return told.since is not None
+        if told.since is None:
+            return False
+        metrics.EDGE_LIST_MOMENT.labels(edge.name).set(told.since)
+        return True
+
+    def _failed(self, told: _Told, error: NightlightError) -> None:
+        logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(told.waiting))
+        metrics.EDGE_LISTS.labels(told.edge.name, "failed").inc()
+        told.failures += 1
+        told.next_s = time.monotonic() + min(max(0, told.failures - _PATIENCE), _MOST_PAUSE_S)
+        if len(told.waiting) > _MOST_WAITING:
+            told.waiting.clear()
+            told.since = None
+
+
+def _keys(rows: Sequence[tuple[str, str]]) -> set[str]:
+    return {object_key(name, EXTENSIONS[format_]) for name, format_ in rows}

@@ -35,7 +35,7 @@ class CloudFrontList:
     def __init__(
         self, arn: str, *, kept_s: int, clock: Clock, timeout_s: float, endpoint_url: str | None = None
     ) -> None:
-        """Write to the store ``arn`` with the process's AWS identity; entries stay ``kept_s``. Nothing is connected yet.
+        """Write to the store ``arn`` with the process's AWS identity; entries stay ``kept_s``. It connects later.
 
         Raises SettingsRefused where the library that signs such requests (AWS Signature Version 4A) is missing.
         """

@@ -221,6 +221,23 @@ def test_an_edge_that_does_not_answer_is_told_later_and_holds_up_no_other(tmp_pa
         assert hooks.bodies("/two")[-1]["at"] == 1_800_000_000
 
 
+def test_an_edge_that_is_away_from_the_start_makes_nobody_be_told_twice(tmp_path, name):
+    with catalogue_on("sqlite", tmp_path) as catalogue, receiving() as hooks:
+        rendition_of(catalogue, "p-1", name)
+        revoke_(catalogue, "p-1")
+        hooks.statuses["/two"] = [503] * 50
+        edges = [
+            Hook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
+            for number, path in enumerate(("one", "two"))
+        ]
+        publisher = RevocationPublisher(catalogue, edges, every_s=0, clock=lambda: utc(1_800_000_000))
+        assert [publisher.run_once() for _ in range(6)] == [1] * 6
+        path = [f"/{object_key(name, 'webp')}"]
+        assert [body["paths"] for body in hooks.bodies("/one")] == [path, *[[]] * 6]
+        # It is asked again, and less and less often.
+        assert 2 < len(hooks.bodies("/two")) < 6
+
+
 def test_a_purge_tells_every_edge_and_fails_if_one_fails():
     with receiving() as hooks:
         hooks.statuses["/one"] = [503]
