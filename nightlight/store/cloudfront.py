@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -39,11 +40,9 @@ class CloudFrontList:
 
         Raises SettingsRefused where the library that signs such requests (AWS Signature Version 4A) is missing.
         """
-        try:
-            import awscrt  # noqa: F401 - wanted only where there is such a store
-        except ImportError as error:
+        if find_spec("awscrt") is None:
             message = "NIGHTLIGHT_DELIVERY_CLOUDFRONT_STORE needs the package awscrt: install nightlight[cloudfront]"
-            raise SettingsRefused(message) from error
+            raise SettingsRefused(message)
         self._arn, self._clock, self._timeout_s, self._endpoint_url = arn, clock, timeout_s, endpoint_url
         self._kept_s = kept_s
         self._lock = threading.Lock()
@@ -80,10 +79,11 @@ class CloudFrontList:
         return int(answer["Value"])
 
     def _tidy(self) -> None:
-        now, token, gone = int(self._clock().timestamp()), None, []
+        now, token = int(self._clock().timestamp()), None
+        gone: list[str] = []
         while True:
             try:
-                more = {"NextToken": token} if token else {}
+                more: dict[str, str] = {"NextToken": token} if token else {}
                 page = self._client.list_keys(KvsARN=self._arn, MaxResults=_MOST_KEYS, **more)
             except (BotoCoreError, ClientError) as error:
                 raise _failed(error) from error
