@@ -82,7 +82,7 @@ class DeliverySettings(BaseSettings):
         default=None,
         pattern=r"^arn:aws[a-z-]*:cloudfront::[0-9]{12}:key-value-store/[A-Za-z0-9-]{1,64}$",
         description="ARN of the CloudFront KeyValueStore with the list of revoked pictures, which workers and schedule "
-        "write. Needs `nightlight[cloudfront]`.",
+        "write with the AWS identity of their process.",
     )
     edge_list_s: float = Field(
         default=10.0,

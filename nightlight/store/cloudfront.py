@@ -5,16 +5,18 @@ Sources: Amazon CloudFront KeyValueStore API (UpdateKeys: 50 keys a call, ``If-M
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import boto3
-from botocore.client import Config
-from botocore.exceptions import BotoCoreError, ClientError
+import httpx
+from botocore.exceptions import BotoCoreError
 
-from nightlight.errors import SettingsRefused, Unavailable
+from nightlight.errors import Unavailable
+from nightlight.store.sigv4a import derive_key, sign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,7 @@ _MOST_KEYS, _MOST_TRIES = 50, 5
 # Of 5 MB (5,242,880 bytes); an entry takes some 50. Beyond it nothing can be added, and nobody vouches for the list.
 _MOST_BYTES = 5_000_000
 _TIDY_S = 3600.0
+_MISSING, _CONFLICT = 404, 409
 
 
 class CloudFrontList:
@@ -36,17 +39,13 @@ class CloudFrontList:
     def __init__(
         self, arn: str, *, kept_s: int, clock: Clock, timeout_s: float, endpoint_url: str | None = None
     ) -> None:
-        """Write to the store ``arn`` with the process's AWS identity; entries stay ``kept_s``. It connects later.
-
-        Raises SettingsRefused where the library that signs such requests (AWS Signature Version 4A) is missing.
-        """
-        if find_spec("awscrt") is None:
-            message = "NIGHTLIGHT_DELIVERY_CLOUDFRONT_STORE needs the package awscrt: install nightlight[cloudfront]"
-            raise SettingsRefused(message)
-        self._arn, self._clock, self._timeout_s, self._endpoint_url = arn, clock, timeout_s, endpoint_url
-        self._kept_s = kept_s
+        """Write to the store ``arn`` with the process's AWS identity; entries stay ``kept_s``. It connects later."""
+        account = arn.split(":")[4]
+        where = endpoint_url or f"https://{account}.cloudfront-kvs.global.api.aws"
+        self._url = f"{where}/key-value-stores/{quote(arn, safe='')}"
+        self._kept_s, self._clock, self._timeout_s = kept_s, clock, timeout_s
         self._lock = threading.Lock()
-        self._made: Any = None
+        self._session: boto3.session.Session | None = None
         self._tidied_s = float("-inf")
 
     def revoke(self, keys: Sequence[str]) -> None:
@@ -68,25 +67,15 @@ class CloudFrontList:
         return True
 
     def _at(self) -> int:
-        try:
-            answer = self._client.get_key(KvsARN=self._arn, Key=_AT)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
-                return 0
-            raise _failed(error) from error
-        except BotoCoreError as error:
-            raise _failed(error) from error
-        return int(answer["Value"])
+        answer = self._ask("GET", f"/keys/{_AT}", allow=_MISSING)
+        return 0 if answer.status_code == _MISSING else int(answer.json()["Value"])
 
     def _tidy(self) -> None:
         now, token = int(self._clock().timestamp()), None
         gone: list[str] = []
         while True:
-            try:
-                more: dict[str, str] = {"NextToken": token} if token else {}
-                page = self._client.list_keys(KvsARN=self._arn, MaxResults=_MOST_KEYS, **more)
-            except (BotoCoreError, ClientError) as error:
-                raise _failed(error) from error
+            more = f"&NextToken={quote(token, safe='')}" if token else ""
+            page = self._ask("GET", f"/keys?MaxResults={_MOST_KEYS}{more}").json()
             items = page.get("Items", [])
             gone += [one["Key"] for one in items if one["Key"].startswith("/a/") and int(one["Value"]) < now]
             token = page.get("NextToken")
@@ -97,38 +86,52 @@ class CloudFrontList:
 
     def _update(self, puts: list[dict[str, str]], deletes: list[dict[str, str]]) -> None:
         """Write to the store; somebody who writes at the same time makes it try again."""
+        body = json.dumps({"Puts": puts, "Deletes": deletes}).encode()
         with self._lock:
             for left in reversed(range(_MOST_TRIES)):
-                try:
-                    state = self._client.describe_key_value_store(KvsARN=self._arn)
-                    if puts and state["TotalSizeInBytes"] > _MOST_BYTES:
-                        message = "the CloudFront KeyValueStore is full: make URLs live shorter, or revoke less"
-                        raise Unavailable(message)
-                    self._client.update_keys(KvsARN=self._arn, IfMatch=state["ETag"], Puts=puts, Deletes=deletes)
-                except ClientError as error:
-                    if error.response["Error"]["Code"] == "ConflictException" and left:
-                        continue
-                    raise _failed(error) from error
-                except BotoCoreError as error:
-                    raise _failed(error) from error
-                return
+                state = self._ask("GET", "")
+                if puts and state.json()["TotalSizeInBytes"] > _MOST_BYTES:
+                    message = "the CloudFront KeyValueStore is full: make URLs live shorter, or revoke less"
+                    raise Unavailable(message)
+                headers = {"if-match": state.headers.get("etag", ""), "content-type": "application/json"}
+                answer = self._ask("POST", "/keys", body, headers, allow=_CONFLICT if left else None)
+                if answer.status_code != _CONFLICT:
+                    return
 
-    @property
-    def _client(self) -> Any:
-        if self._made is None:
-            self._made = boto3.client(
-                "cloudfront-keyvaluestore",
-                endpoint_url=self._endpoint_url,
-                config=Config(
-                    signature_version="v4a",
-                    connect_timeout=self._timeout_s,
-                    read_timeout=self._timeout_s,
-                    retries={"total_max_attempts": 2, "mode": "standard"},
-                ),
-            )
-        return self._made
+    def _ask(
+        self, method: str, path: str, body: bytes = b"", more: dict[str, str] | None = None, allow: int | None = None
+    ) -> httpx.Response:
+        """Send one signed request; raise Unavailable for whatever is no success, nor ``allow``."""
+        try:
+            headers = self._signed(method, self._url + path, body, more or {})
+            answer = httpx.request(method, self._url + path, content=body, headers=headers, timeout=self._timeout_s)
+            if answer.status_code != allow:
+                answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            message = f"the CloudFront KeyValueStore answers {error.response.status_code}"
+            raise Unavailable(message) from error
+        except (httpx.HTTPError, BotoCoreError) as error:
+            message = f"the CloudFront KeyValueStore: {type(error).__name__}"
+            raise Unavailable(message) from error
+        return answer
 
-
-def _failed(error: BotoCoreError | ClientError) -> Unavailable:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    return Unavailable(f"the CloudFront KeyValueStore: {code}")
+    def _signed(self, method: str, url: str, body: bytes, more: dict[str, str]) -> dict[str, str]:
+        if self._session is None:
+            self._session = boto3.session.Session()
+        found: Any = self._session.get_credentials()
+        if found is None:
+            message = "the CloudFront KeyValueStore: this process has no AWS identity"
+            raise Unavailable(message)
+        mine = found.get_frozen_credentials()
+        key = derive_key(mine.access_key, mine.secret_key)
+        return sign(
+            key,
+            method,
+            url,
+            more,
+            body,
+            access_key_id=mine.access_key,
+            token=mine.token,
+            service="cloudfront-keyvaluestore",
+            now=self._clock(),
+        )

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -35,6 +36,7 @@ def stack(tmp_path_factory, hooks):
     settings = {
         "NIGHTLIGHT_DELIVERY_PURGE_URL": f"{hooks.url}/purge",
         "NIGHTLIGHT_DELIVERY_PURGE_TOKEN": "purge-secret",
+        "NIGHTLIGHT_DELIVERY_EDGE_LIST_S": "1",
         "NIGHTLIGHT_DELIVERY_WEBHOOK_URL": f"{hooks.url}/events",
         "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY": "whsk_" + base64.b64encode(KEY).decode(),
     }
@@ -122,6 +124,16 @@ def test_a_block_takes_effect_at_once_for_decisions_and_soon_for_urls_on_every_n
     eventually(lambda: any(f"/a/{named(before)}" in told["paths"] for told in hooks.bodies("/purge")) or None)
     (headers,) = {headers["Authorization"] for path, headers, _ in hooks.sent if path == "/purge"}
     assert headers == "Bearer purge-secret"
+
+
+def test_the_edge_is_vouched_for_again_and_again_and_its_list_is_complete(client, hooks, profile):
+    before = shown(client, profile)
+    client.revoke(profile)
+    eventually(lambda: any(f"/a/{named(before)}" in told["paths"] for told in hooks.bodies("/purge")) or None)
+    words = eventually(lambda: len(found := [told for told in hooks.bodies("/purge") if "at" in told]) > 2 and found)
+    assert "since" not in words[0]
+    assert all(later["since"] == earlier["at"] for earlier, later in pairwise(words))
+    assert abs(words[-1]["at"] - time.time()) < 30
 
 
 @pytest.mark.parametrize("change", ["unfriended", "reported", "hidden", "another band", "deleted", "closed"])

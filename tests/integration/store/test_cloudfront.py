@@ -1,22 +1,38 @@
-"""The list of revoked pictures at CloudFront: the real client of AWS, against a server of the API's shape."""
+"""The list of revoked pictures at CloudFront, against a server of the API's shape."""
 
+import hashlib
 import json
-import socket
+import re
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from nightlight.delivery.purge import KEPT_S
 from nightlight.errors import Unavailable
 from nightlight.store.cloudfront import CloudFrontList
+from nightlight.store.sigv4a import derive_key
 
 pytestmark = pytest.mark.integration
 
 ARN = "arn:aws:cloudfront::123456789012:key-value-store/7a2b7f7c-1111-2222-3333-444444444444"
 NOW = 1_800_000_000
+# Two identities and the public keys that AWS derives from them: from the tests of aws-c-auth.
+VECTOR = (
+    ("AKISORANDOMAASORANDOM", "q+jcrXGc+0zWN6uzclKVhvMmUsIfRPa4rlRandom"),
+    0x15D242CEEBF8D8169FD6A8B5A746C41140414C3B07579038DA06AF89190FFFCB,
+    0x0515242CEDD82E94799482E4C0514B505AFCCF2C0C98D6A553BF539F424C5EC0,
+)
+IDENTITY = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+PUBLIC = ec.EllipticCurvePublicNumbers(
+    0xB6618F6A65740A99E650B33B6B4B5BD0D43B176D721A3EDFEA7E7D2D56D936B1,
+    0x865ED22A7EADC9C5CB9D2CBACA1B3699139FEDC5043DC6661864218330C8E518,
+    ec.SECP256R1(),
+).public_key()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -26,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         store, parts = self.server, urlsplit(self.path)
-        store.signatures.append(self.headers["Authorization"].split()[0])
+        self._check(b"")
         rest = unquote(parts.path).removeprefix(f"/key-value-stores/{ARN}")
         if store.failing:
             self._answer(500, {"Message": "broken"}, kind="InternalServerException")
@@ -49,7 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         store = self.server
-        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._check(body)
+        told = json.loads(body)
         if store.conflicts or self.headers["If-Match"] != store.etag:
             store.conflicts -= 1
             self._answer(409, {"Message": "other"}, kind="ConflictException")
@@ -60,6 +78,20 @@ class _Handler(BaseHTTPRequestHandler):
             del store.held[one["Key"]]
         store.etag += "x"
         self._answer(200, {"ItemCount": len(store.held), "TotalSizeInBytes": 1}, etag=store.etag)
+
+    def _check(self, body):
+        """Verify the request's signature with what AWS derives from the same secret: the service's half."""
+        names = re.search("SignedHeaders=([^,]+)", self.headers["Authorization"])[1].split(";")
+        path, _, query = self.path.partition("?")
+        lines = [self.command, quote(path, safe="/~"), query, *(f"{name}:{self.headers[name]}" for name in names)]
+        canonical = "\n".join([*lines, "", ";".join(names), hashlib.sha256(body).hexdigest()])
+        moment = self.headers["x-amz-date"]
+        scope = f"{moment[:8]}/cloudfront-keyvaluestore/aws4_request"
+        hashed = hashlib.sha256(canonical.encode()).hexdigest()
+        text = f"AWS4-ECDSA-P256-SHA256\n{moment}\n{scope}\n{hashed}"
+        signature = bytes.fromhex(self.headers["Authorization"].rpartition("Signature=")[2])
+        PUBLIC.verify(signature, text.encode(), ec.ECDSA(hashes.SHA256()))
+        self.server.signed += 1
 
     def _answer(self, status, told, *, kind=None, etag=None):
         body = json.dumps(told).encode()
@@ -76,14 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    # The client puts the account before the host's name.
-    resolve = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *more, **named: resolve("127.0.0.1", *more, **named))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", IDENTITY[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", IDENTITY[1])
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     made = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    made.held, made.etag, made.conflicts, made.failing, made.size, made.signatures = {}, "e", 0, False, None, []
+    made.held, made.etag, made.conflicts, made.failing, made.size, made.signed = {}, "e", 0, False, None, 0
     threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     yield made
     made.shutdown()
@@ -97,7 +126,7 @@ def kept(server):
         kept_s=KEPT_S,
         clock=lambda: datetime.fromtimestamp(NOW, UTC),
         timeout_s=5,
-        endpoint_url=f"http://kvs.test:{server.server_port}",
+        endpoint_url=f"http://127.0.0.1:{server.server_port}",
     )
 
 
@@ -105,7 +134,21 @@ def test_what_is_revoked_is_on_the_list_until_no_url_of_it_can_live(server, kept
     keys = [f"a/{number}.webp" for number in range(120)]
     kept.revoke(keys)
     assert server.held == {f"/{key}": str(NOW + KEPT_S) for key in keys}
-    assert set(server.signatures) == {"AWS4-ECDSA-P256-SHA256"}
+    assert server.signed == 6
+
+
+def test_the_signing_key_is_the_one_that_aws_derives():
+    """The vectors of aws-c-auth."""
+    for (access, secret), x, y in (VECTOR, (IDENTITY, PUBLIC.public_numbers().x, PUBLIC.public_numbers().y)):
+        numbers = derive_key(access, secret).public_key().public_numbers()
+        assert (numbers.x, numbers.y) == (x, y)
+
+
+def test_without_an_identity_nothing_is_told(kept, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(Unavailable, match="no AWS identity"):
+        kept.revoke(["a/1.webp"])
 
 
 def test_the_list_is_vouched_for_and_tidied(server, kept):
@@ -128,7 +171,7 @@ def test_who_writes_at_the_same_time_makes_it_try_again(server, kept):
     kept.revoke(["a/1.webp"])
     assert list(server.held) == ["/a/1.webp"]
     server.conflicts = 50
-    with pytest.raises(Unavailable, match="ConflictException"):
+    with pytest.raises(Unavailable, match="answers 409"):
         kept.revoke(["a/2.webp"])
 
 

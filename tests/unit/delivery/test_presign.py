@@ -58,3 +58,9 @@ def test_it_is_valid_for_at_least_half_and_at_most_the_whole_life_and_the_same_f
 
 def test_the_secret_does_not_print():
     assert "s3cr3t" not in repr(PRESIGNER)
+
+
+def test_no_url_outlives_the_longest_life_that_is_set():
+    short = Presigner("http://127.0.0.1:9000", "", "eu-central-1", "id", "secret", 60)
+    _, expiry = short.url("/a/x", now=BEGIN, life_s=3600)
+    assert 0 < expiry - BEGIN <= 60

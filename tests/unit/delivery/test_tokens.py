@@ -181,3 +181,11 @@ def test_a_jwks_without_a_usable_key_stops_the_start(tmp_path, content):
     path.write_text(content)
     with pytest.raises(SettingsRefused):
         Verifier(str(path), issuer="i", audience="a", leeway_s=0)
+
+
+@pytest.mark.parametrize("life_s", [60, 300, 86_400, 10**9])
+@pytest.mark.parametrize("most_s", [2, 60, 86_400, 10**9])
+def test_no_url_outlives_the_longest_life_and_never_a_day(life_s, most_s):
+    """Edges forget after a day, and those without a list of revoked pictures take a minute."""
+    _, expiry = UrlSigner(RING, "", max_life_s=most_s).url("/a/x.webp", now=NOW, life_s=life_s)
+    assert 0 < expiry - NOW <= min(life_s, most_s, 86_400)
