@@ -43,7 +43,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Vaulted:
-    """One object in the vault: where it was, and where and what it is there."""
+    """One object in the vault: where it was, and where and what it is there.
+
+    ``sha256`` and ``bytes`` are of what is stored; with a ``sealed_key`` that is what the keeper alone opens.
+    """
 
     bucket: str
     key: str
@@ -52,6 +55,7 @@ class Vaulted:
     bytes: int
     content_type: str
     cache_control: str
+    sealed_key: str | None = None
 
 
 class Holds:

@@ -54,8 +54,10 @@ def init(data_dir: Path) -> Path:
     if not (folder / RELATIONS).exists():
         _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
     if not (folder / SEAL).exists():
-        private_key, public_key = seal.generate()
-        _write(folder / SEAL, {"public_key": f"s1:{public_key}", "private_keys": f"s1:{private_key}"})
+        (opens, seals), (keeper_opens, vault_seals) = seal.generate(), seal.generate()
+        pairs = {"public_key": f"s1:{seals}", "private_keys": f"s1:{opens}"}
+        vault = {"vault_public_key": f"v1:{vault_seals}", "vault_private_keys": f"v1:{keeper_opens}"}
+        _write(folder / SEAL, {**pairs, **vault})
     if not (folder / PROVENANCE / certificates.CHAIN).exists():
         certificates.init(folder / PROVENANCE, certificates.Algorithm.ED25519, system_clock())
     return folder
@@ -86,13 +88,16 @@ def environment(data_dir: Path) -> dict[str, str]:
     }
 
 
-def seal_environment(data_dir: Path) -> dict[str, str]:
-    """Return the variables of the keys that seal originals: one process has no need of both."""
+def seal_environment(data_dir: Path, process: str) -> dict[str, str]:
+    """Return the variables of the keys that seal originals and the vault, for ``service``, ``worker`` or ``keeper``."""
     keys = _read(data_dir / "keys" / SEAL)
-    return {
-        "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY": keys["public_key"],
-        "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS": keys["private_keys"],
-    }
+    public = {"NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY": keys["public_key"]}
+    if process == "worker":
+        vault = {"NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY": keys["vault_public_key"]}
+        return {**public, **vault, "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS": keys["private_keys"]}
+    if process == "keeper":
+        return {**public, "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS": keys["vault_private_keys"]}
+    return public
 
 
 def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: float) -> str:

@@ -174,15 +174,21 @@ def keys_token(
 
 
 @keys_app.command("seal")
-def keys_seal(key_id: Annotated[str, typer.Option(help="Two lower-case letters or digits.")] = "s1") -> None:
+def keys_seal(
+    key_id: Annotated[str, typer.Option(help="Two lower-case letters or digits.")] = "s1",
+    vault: Annotated[
+        bool,
+        typer.Option("--vault", help="For the vault: the public one for the workers, the private one for its keeper."),
+    ] = False,
+) -> None:
     """Print a new pair of keys for sealing originals: the public one for the service, the private one for the workers.
 
-    Example: `nightlight keys seal --key-id s2`
+    Examples: `nightlight keys seal --key-id s2`, `nightlight keys seal --vault --key-id v1`
     """
     from nightlight.store.seal import generate
 
     private, public = generate()
-    typer.echo(f"NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY={key_id}:{public}")
+    typer.echo(f"NIGHTLIGHT_STORE_{'VAULT_' if vault else ''}SEAL_PUBLIC_KEY={key_id}:{public}")
     typer.echo(f"NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS={key_id}:{private}")
 
 

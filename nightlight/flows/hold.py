@@ -37,7 +37,7 @@ from nightlight.flows.messages import ask
 from nightlight.flows.revoke import RENDITION_CACHE, revoke
 from nightlight.ids import ImageId, ProfileId, new_job_id
 from nightlight.retention.receipt import ENDED as HOLD_ENDED
-from nightlight.store.port import SEAL_BYTES, Put
+from nightlight.store.port import SEAL_BYTES, Put, as_it_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,13 +144,18 @@ class Holds:
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """The worker's half. ``open_`` gives back what an original was before it was sealed."""
+    """The worker's half. ``open_`` gives back what an original was before it was sealed.
+
+    ``seal`` gives what to store of it in the vault, the same for the same bytes, and the key for whoever keeps the vault
+    (store.seal); None stores it as it is.
+    """
 
     work: Work
     erase: Erase
     vault: PutStore
     open_: Open
     max_bytes: int
+    seal: Callable[[bytes], tuple[bytes, str]] | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see Work.run), or ``vaulted``."""
@@ -200,6 +205,9 @@ class Vault:
             if bucket == ORIGINALS:
                 data = self.open_(data, image.sealed_key)
             cache = ORIGINAL_CACHE if bucket == ORIGINALS else RENDITION_CACHE
+            sealed_key = None
+            if self.seal is not None:
+                data, sealed_key = self.seal(data)
             sha256 = hashlib.sha256(data).hexdigest()
             # Workers cannot look into the vault: its keys hold the hash of the bytes, so that what is there already,
             # of an attempt that was killed, can only be these.
@@ -209,7 +217,7 @@ class Vault:
             )
             if put is Put.EXISTS:
                 logs.get("vault").info("object.there_already", bucket=bucket)
-            kept.append(Vaulted(bucket, key, vault_key, sha256, len(data), content_type, cache))
+            kept.append(Vaulted(bucket, key, vault_key, sha256, len(data), content_type, cache, sealed_key))
         return kept
 
 
@@ -224,6 +232,7 @@ class Keep:
     seal: Callable[[bytes], tuple[bytes, str]] | None
     max_bytes: int
     clock: Clock
+    open_: Open = as_it_is
 
     def end_due(self) -> list[Hold]:
         """End every hold whose date has come or of whose end two people approve; return them.
@@ -270,10 +279,11 @@ class Keep:
         original = next((one for one in kept if one.bucket == ORIGINALS), None)
         sealed_key = None
         if original is not None:
-            data = self.vault.get(original.vault_key, max_bytes=self.max_bytes).data
+            data = self.vault.get(original.vault_key, max_bytes=self.max_bytes + SEAL_BYTES).data
             if hashlib.sha256(data).hexdigest() != original.sha256:
                 message = f"{original.vault_key}: is not what was put there; the version before it may be"
                 raise StoreUnavailable(message)
+            data = self.open_(data, original.sealed_key)
             if self.seal is not None:
                 data, sealed_key = self.seal(data)
             sha256 = hashlib.sha256(data).hexdigest()

@@ -97,7 +97,14 @@ class StoreSettings(BaseSettings):
     )
     seal_private_keys: SecretStr | None = Field(
         default=None,
-        description="The workers' X25519 private keys, `id:base64,id:base64`: all open what was sealed to theirs.",
+        description="This process's X25519 private keys, `id:base64,id:base64`: the workers' open originals, the "
+        "keeper's open the vault. All of them open what was sealed to theirs.",
+    )
+    vault_seal_public_key: SecretStr | None = Field(
+        default=None,
+        description="`id:base64` of another X25519 public key, for the workers: what goes into the vault is sealed to "
+        "whoever keeps it. `nightlight keys seal --vault` makes a pair. Where originals must be sealed (see "
+        "`NIGHTLIGHT_STORE_SEAL`) and this is unset, what is held waits outside the vault.",
     )
     connect_timeout_s: float = Field(default=2.0, gt=0, le=30, description="Seconds to wait for a connection.")
     read_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds to wait for an answer.")

@@ -8,6 +8,7 @@ the object. Without that row the object is noise, in every version, replica and 
 from __future__ import annotations
 
 import base64
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ _RAW_BYTES = 32
 # A data key encrypts one thing once, so one nonce will do.
 _NONCE = bytes(12)
 _INFO = b"nightlight original/1"
+_SAME = b"nightlight vault/1"
 
 
 def _suite() -> Suite:
@@ -47,6 +49,16 @@ class Sealer:
     def seal(self, data: bytes) -> tuple[bytes, str]:
         """Return (what to store, the sealed key to keep) of an original."""
         data_key = secrets.token_bytes(_DATA_KEY_BYTES)
+        sealed = _suite().encrypt(data_key, self.public, _INFO)
+        return AESGCM(data_key).encrypt(_NONCE, data, None), f"{self.key_id}:{base64.b64encode(sealed).decode()}"
+
+    def seal_same(self, data: bytes) -> tuple[bytes, str]:
+        """Return likewise, and the same bytes to store for the same data: for stores that cannot be looked into.
+
+        The data key is made from the data (convergent encryption). Whoever has the data can tell that it is stored, and
+        nobody can open what is stored without the private key or the data.
+        """
+        data_key = hmac.digest(_SAME, data, "sha256")
         sealed = _suite().encrypt(data_key, self.public, _INFO)
         return AESGCM(data_key).encrypt(_NONCE, data, None), f"{self.key_id}:{base64.b64encode(sealed).decode()}"
 

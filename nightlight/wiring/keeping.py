@@ -28,6 +28,7 @@ from nightlight.wiring.parts import (
     arrive,
     build_catalogue,
     build_store,
+    opener,
     own_buckets,
     policy_in_use,
     receipts,
@@ -179,6 +180,7 @@ def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
             sealer(settings),
             settings.intake.max_upload_bytes,
             clock,
+            opener(settings),
         )
 
 

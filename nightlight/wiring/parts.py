@@ -140,6 +140,29 @@ def worker_sealer(settings: Settings) -> Callable[[bytes], tuple[bytes, str]] | 
     return missing
 
 
+def vault_sealer(settings: Settings) -> Callable[[bytes], tuple[bytes, str]] | None:
+    """Return what seals what goes into the vault; where it must be sealed and there is no key, holds wait for one.
+
+    Raises SettingsRefused.
+    """
+    concern = settings.store
+    if concern.vault_seal_public_key is not None:
+        if concern.seal is SealMode.OFF:
+            return None
+        from nightlight.store.seal import Sealer
+
+        key = concern.vault_seal_public_key.get_secret_value()
+        return Sealer.parse(key, "NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY").seal_same
+    if concern.kind is StoreKind.LOCAL or not sealing(settings) or server_kind(settings) is ServerKind.AWS:
+        return None
+
+    def missing(_data: bytes) -> tuple[bytes, str]:
+        message = "NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY is not set: `nightlight keys seal --vault` makes a pair"
+        raise SealKeyMissing(message)
+
+    return missing
+
+
 def opener(settings: Settings) -> Open:
     """Return what opens sealed originals; raise SettingsRefused."""
     from nightlight.store.seal import Opener

@@ -47,6 +47,7 @@ from nightlight.wiring.parts import (
     receipts,
     s3_access,
     source_access,
+    vault_sealer,
     worker_sealer,
 )
 from nightlight.wiring.tools import hash_search, signing, trace_with
@@ -146,7 +147,14 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         erase=erase,
         rename=Rename(work, renditions, names, purge),
         restate=Restate(work, originals, renditions),
-        vault=Vault(work, erase, PutOnly(build_store(settings, VAULT)), open_, settings.intake.max_upload_bytes),
+        vault=Vault(
+            work,
+            erase,
+            PutOnly(build_store(settings, VAULT)),
+            open_,
+            settings.intake.max_upload_bytes,
+            vault_sealer(settings),
+        ),
         take=_take(settings, policy, work, originals, Delete(catalogue, clock)),
         notify=_notify(settings, catalogue, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),

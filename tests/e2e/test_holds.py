@@ -30,6 +30,7 @@ def command(stack, *arguments):
     if stack.name == "scale":
         key, secret = identity(S3_KEEPER)
         more = {"NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret}
+        more |= keys.seal_environment(stack.folder, "keeper")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
     return subprocess.run(
         [sys.executable, "-c", "from nightlight.cli import main; main()", "hold", *arguments],

@@ -159,8 +159,8 @@ class Scale:
             "NIGHTLIGHT_WORKER_CONCURRENCY": "2",
             "NIGHTLIGHT_WORKER_HEALTH_PORT": str(free_port()),
             "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT": str(free_port()),
-            # As Ceph is: originals are sealed, to a key that the service does not have.
-            "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY": keys.seal_environment(self.folder)["NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY"],
+            # Originals are sealed here, to a key that the service does not have.
+            **keys.seal_environment(self.folder, "service"),
             **self._settings,
         }
         self._exit.callback(self._drop_queues)
@@ -205,8 +205,7 @@ class Scale:
             "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
         }
         if module[0] == "workers":
-            name_ = "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS"
-            environment[name_] = keys.seal_environment(self.folder)[name_]
+            environment |= keys.seal_environment(self.folder, "worker")
         with (self.folder / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
                 [sys.executable, "-m", *(HELD_WORKER if self._held and name == "worker" else module)],

@@ -1,6 +1,8 @@
 """A hold outlives the erasure of the rest: on the real S3 server, with object lock, by three identities."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
 from botocore.exceptions import ClientError
@@ -11,7 +13,7 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.cli import keys
 from nightlight.delivery.names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from nightlight.errors import Conflict, InvalidInput, NotFound, SealKeyMissing, StoreUnavailable
 from nightlight.flows.erase import Receipts
 from nightlight.flows.hold import Holds, Keep, Vault
 from nightlight.flows.revoke import Rename
@@ -407,3 +409,48 @@ def test_a_hold_on_nothing_is_not_found(house, who):
         house.holds.get("0" * 32)
     with pytest.raises(NotFound):
         house.holds.approve("0" * 32, actor="t")
+
+
+def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back(house, who, pair):
+    """On a server that lets whoever put an object copy it out, by a way that no policy closes."""
+    data = pictures.jpeg(200, 200, seed=7)
+    image = house.upload(who, data).image_id
+    assert "ready" in deliver(house)
+    kept_by = generate()
+    object.__setattr__(house.vault, "seal", Sealer.parse(f"v1:{kept_by[1]}", "PUBLIC").seal_same)
+    held = place(house, image_id=image)
+    assert "vaulted" in deliver(house)
+    with house.catalogue.reading() as tx:
+        kept = tx.holds.vault(image)
+    for one in kept:
+        stored = house.keep.vault.get(one.vault_key, max_bytes=1_000_000).data
+        assert len(stored) == one.bytes
+        assert data[:64] not in stored
+        assert b"RIFF" not in stored[:16]
+    for officer in ("a", "b"):
+        house.holds.approve(held.hold_id, actor=officer)
+    with pytest.raises(SealKeyMissing):  # no key: it stays where it is
+        object.__setattr__(house.keep, "open_", Opener({}).open)
+        house.keep.end_due()
+    object.__setattr__(house.keep, "open_", Opener.parse(f"v1:{kept_by[0]}", "PRIVATE").open)
+    assert [one.hold_id for one in house.keep.end_due()] == [held.hold_id]
+    assert "ready" in deliver(house)
+    with house.catalogue.reading() as tx:
+        key = tx.images.get(image).original_key
+    assert house.originals.store.get(key, max_bytes=1_000_000).data == data
+
+
+def test_what_somebody_put_over_a_held_original_is_not_put_back(house, who, pair):
+    image = house.upload(who, pictures.jpeg(200, 200, seed=8)).image_id
+    assert "ready" in deliver(house)
+    held = place(house, image_id=image)
+    assert "vaulted" in deliver(house)
+    with house.catalogue.reading() as tx:
+        (original,) = [one for one in tx.holds.vault(image) if one.bucket == "originals"]
+    forged = pictures.jpeg(200, 200, seed=9)
+    house.vault_store.replace(original.vault_key, BytesIO(forged), sha256=hashlib.sha256(forged).hexdigest(),
+                              content_type="x/y", cache_control="no-store")  # fmt: skip
+    for officer in ("a", "b"):
+        house.holds.approve(held.hold_id, actor=officer)
+    with pytest.raises(StoreUnavailable, match="is not what was put there"):
+        house.keep.end_due()

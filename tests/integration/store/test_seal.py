@@ -6,7 +6,9 @@ import pytest
 
 from nightlight.catalogue import images
 from nightlight.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
+from nightlight.settings import Settings
 from nightlight.store.seal import Opener, Sealer, generate
+from nightlight.wiring import parts
 from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
 from tests.support import pictures
 
@@ -106,3 +108,63 @@ def test_a_sealed_original_is_rendered_and_its_key_is_destroyed_with_it(house, p
     assert house.state(image.image_id) == images.DELETED
     with pytest.raises(StoreUnavailable):
         opener(pair).open(stored, sealer(pair).seal(b"")[1])  # a copy somewhere else stays noise
+
+
+def test_the_same_bytes_are_sealed_the_same_and_only_the_private_key_opens_them(pair):
+    """For the vault, which those who put there cannot look into: what is there already can only be the same."""
+    one, two = sealer(pair).seal_same(b"evidence"), sealer(pair).seal_same(b"evidence")
+    assert one[0] == two[0] != sealer(pair).seal_same(b"other evidence")[0][: len(one[0])]
+    assert one[1] != two[1]
+    assert b"evidence" not in one[0]
+    assert opener(pair).open(one[0], two[1]) == b"evidence"
+    with pytest.raises(SealKeyMissing):
+        Opener({}).open(*one)
+
+
+def settings(monkeypatch, **store):
+    for name, value in store.items():
+        monkeypatch.setenv(f"NIGHTLIGHT_STORE_{name}", value)
+    return Settings()
+
+
+@pytest.mark.parametrize(
+    ("store", "sealed"),
+    [
+        ({}, False),  # a folder: one identity
+        ({"KIND": "s3"}, False),  # AWS
+        ({"KIND": "s3", "ENDPOINT_URL": "https://s3.eu-west-1.amazonaws.com"}, False),
+        ({"KIND": "s3", "ENDPOINT_URL": "http://s3.eu-west-1.amazonaws.com"}, True),
+        ({"KIND": "s3", "ENDPOINT_URL": "https://s3.amazonaws.com.example"}, True),
+        ({"KIND": "s3", "ENDPOINT_URL": "https://evil-amazonaws.com"}, True),
+        ({"KIND": "s3", "ENDPOINT_URL": "https://objects.example"}, True),
+        ({"KIND": "s3", "ENDPOINT_URL": "https://objects.example", "SERVER": "ceph"}, True),
+        ({"KIND": "s3", "ENDPOINT_URL": "https://objects.example", "SERVER": "aws"}, False),
+        ({"KIND": "s3", "SERVER": "other"}, True),
+        ({"KIND": "s3", "ENDPOINT_URL": "https://objects.example", "SEAL": "off"}, False),
+        ({"KIND": "s3", "SEAL": "on"}, True),
+        ({"SEAL_PUBLIC_KEY": "given"}, True),
+    ],
+)
+def test_originals_are_sealed_wherever_it_is_not_known_that_nobody_else_reads_them(pair, monkeypatch, store, sealed):
+    given = {"SEAL_PUBLIC_KEY": f"s1:{pair[1]}"} if store.pop("SEAL_PUBLIC_KEY", None) else {}
+    said = settings(monkeypatch, **store, **given)
+    assert parts.sealing(said) is sealed
+    if sealed and not given:
+        with pytest.raises(SettingsRefused, match="nightlight keys seal"):
+            parts.sealer(said)
+        with pytest.raises(SealKeyMissing):  # a worker's other work goes on
+            parts.worker_sealer(said)(b"picture")
+        said = settings(monkeypatch, SEAL_PUBLIC_KEY=f"s1:{pair[1]}")
+    assert (parts.sealer(said) is not None) is sealed
+    assert (parts.worker_sealer(said) is not None) is sealed
+
+
+def test_what_is_held_waits_where_the_vault_must_be_sealed_and_there_is_no_key(pair, monkeypatch):
+    said = settings(monkeypatch, KIND="s3", ENDPOINT_URL="https://objects.example")
+    with pytest.raises(SealKeyMissing, match="keys seal --vault"):
+        parts.vault_sealer(said)(b"evidence")
+    said = settings(monkeypatch, VAULT_SEAL_PUBLIC_KEY=f"v1:{pair[1]}")
+    assert opener(pair, "v1").open(*parts.vault_sealer(said)(b"evidence")) == b"evidence"
+    assert parts.vault_sealer(settings(monkeypatch, SEAL="off")) is None
+    monkeypatch.delenv("NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY")
+    assert parts.vault_sealer(settings(monkeypatch, SEAL="auto", SERVER="aws")) is None
