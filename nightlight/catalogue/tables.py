@@ -211,6 +211,7 @@ traces = Table(
     Column("result", Json),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
+    Column("sealed_key", String(200)),
     Index("ix_traces_actor_created_at", "actor", "created_at"),
     Index("ix_traces_state_created_at", "state", "created_at"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class TraceRow:
     result: dict[str, Any] | None
     created_at: datetime
     finished_at: datetime | None
+    sealed_key: str | None = field(default=None, repr=False)
 
 
 class Traces:
@@ -52,9 +53,19 @@ class Traces:
         """Work on ``connection``."""
         self._connection = connection
 
-    def add(self, trace_id: TraceId, *, copy_key: str, sha256: str, keep: bool, actor: str, now: datetime) -> None:
+    def add(
+        self,
+        trace_id: TraceId,
+        *,
+        copy_key: str,
+        sha256: str,
+        keep: bool,
+        actor: str,
+        now: datetime,
+        sealed_key: str | None = None,
+    ) -> None:
         """Write a new trace, whose copy is about to be stored."""
-        row = TraceRow(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None)
+        row = TraceRow(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
         values = {name: getattr(row, name) for name in row.__slots__ if name != "result"}
         self._connection.execute(insert(traces).values(**values))
 
@@ -99,11 +110,11 @@ class Traces:
         """Forget what a trace led back to; its copy goes by a job."""
         self._connection.execute(delete(trace_origins).where(trace_origins.c.trace_id == trace_id))
         # A JSON column would take None for the value null.
-        self._set(trace_id, state=DELETED, result=null(), sha256=None)
+        self._set(trace_id, state=DELETED, result=null(), sha256=None, sealed_key=None)
 
     def copy_gone(self, trace_id: TraceId) -> None:
         """Say that the copy is not in the store any more."""
-        self._set(trace_id, copy_key=None)
+        self._set(trace_id, copy_key=None, sealed_key=None)
 
     def drop_image(self, image_id: ImageId) -> None:
         """Take an erased image out of every result that names it."""

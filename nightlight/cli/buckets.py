@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlight.errors import InvalidInput
-from nightlight.retention.access import IDENTITIES, identity_policy
+from nightlight.retention.access import IDENTITIES, WORKER, identity_policy
 from nightlight.retention.posture import Finding, State
 from nightlight.settings import Settings
 
@@ -102,10 +102,10 @@ def policy(
 def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
     """Try as an identity, show what came of it, and end."""
     from nightlight.retention.probe import Outcome
-    from nightlight.wiring import probe, sealing
+    from nightlight.wiring import covered, probe
 
     settings = Settings()
-    told, sealed = probe(settings, identity, elsewhere).run(), sealing(settings)
+    told, sealed = probe(settings, identity, elsewhere).run(), covered(settings, identity)
     if as_json:
         tried = [asdict(one) for one in told.tried]
         typer.echo(json.dumps({"identity": identity, "sealed": sealed, "tried": tried, "left": told.left}, indent=2))
@@ -114,7 +114,8 @@ def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
         for one in told.tried:
             table.add_row(one.bucket, one.what, one.outcome.value, one.answer, one.remedy)
         Console(highlight=False, markup=False).print(table)
-        typer.echo(f"Originals are {'sealed' if sealed else 'not sealed'}.")
+        what = "What is put into the vault" if identity == WORKER else "What is put into the bucket of originals"
+        typer.echo(f"{what} is {'sealed' if sealed else 'not sealed'}.")
         for where in told.left:
             typer.echo(f"Left for the workers' or the keeper's probe, or the lifecycle rules, to clear: {where}")
     limits = bool(told.of(Outcome.LIMIT))

@@ -146,8 +146,8 @@ class Holds:
 class Vault:
     """The worker's half. ``open_`` gives back what an original was before it was sealed.
 
-    ``seal`` gives what to store of it in the vault, the same for the same bytes, and the key for whoever keeps the vault
-    (store.seal); None stores it as it is.
+    ``seal`` gives what to store of it in the vault, the same for the same bytes, and the key for whoever keeps the
+    vault (store.seal); None stores it as it is.
     """
 
     work: Work

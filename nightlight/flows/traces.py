@@ -13,8 +13,10 @@ Whoever asks, and whoever reads what came of it, is in the audit log.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from nightlight import logs, metrics
@@ -26,14 +28,14 @@ from nightlight.flows.work import Work
 from nightlight.ids import TraceId, new_copy_key, new_job_id, new_trace_id
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.rendering import LOOK_EDGE
-from nightlight.store.port import stored_anew
+from nightlight.store.port import SEAL_BYTES, as_it_is, stored_anew
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.clock import Clock
     from nightlight.flows.trace import Trace
     from nightlight.settings import IntakeSettings, MatchingSettings
-    from nightlight.store.port import ObjectStore, PutOnly
+    from nightlight.store.port import ObjectStore, Open, PutOnly
 
 # What a line of the audit log says besides.
 Told = dict[str, str | int]
@@ -54,6 +56,7 @@ class AskTrace:
     intake: IntakeSettings
     matching: MatchingSettings
     clock: Clock
+    seal: Callable[[bytes], tuple[bytes, str]] | None = None
 
     def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> traces.TraceRow:
         """Take a copy; when this returns it is safely stored and will be traced.
@@ -63,15 +66,18 @@ class AskTrace:
         """
         sha256 = self._inspected(copy)
         trace_id, key = new_trace_id(), new_copy_key()
+        body, stored_sha256, sealed_key = cast("BinaryIO", copy), sha256, None
+        if self.seal is not None:  # like every original: it is a picture that somebody must not get twice
+            copy.seek(0)
+            sealed, sealed_key = self.seal(copy.read())
+            body, stored_sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._check_rate(tx, actor, now)
-            tx.traces.add(trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now)
+            tx.traces.add(trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key)
             told: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
             tx.audit.append("trace.asked", now=now, actor=actor, detail=told)
-        copy.seek(0)
-        stored = cast("BinaryIO", copy)
-        put = self.originals.put(key, stored, sha256=sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
+        put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
         stored_anew(put, key)
         with self.catalogue.transaction() as tx:
             tx.traces.accepted(trace_id)
@@ -130,6 +136,7 @@ class RunTrace:
     originals: ObjectStore
     trace: Trace
     intake: IntakeSettings
+    open_: Open = as_it_is
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Trace one copy; return how it ended (see Work.run), or ``done``, ``rejected``, ``failed``, ``deleted``."""
@@ -148,10 +155,11 @@ class RunTrace:
             return self._end(lease, traces.DELETED)
         log = logs.get("trace")
         try:
-            copy = self.originals.get(row.copy_key, max_bytes=self.intake.max_upload_bytes)
+            stored = self.originals.get(row.copy_key, max_bytes=self.intake.max_upload_bytes + SEAL_BYTES)
+            copy = self.open_(stored.data, row.sealed_key)
             # A rebuilt index may take minutes: what was taken in until half of the time limit stays.
             within_s = self.work.limits.time_limit_s / 2
-            traced = self.trace.find(copy.data, within_s=within_s, progress=lambda done: self._progress(lease, done))
+            traced = self.trace.find(copy, within_s=within_s, progress=lambda done: self._progress(lease, done))
         except ImageRefused as error:
             log.warning("trace.rejected", code=error.code, detail=str(error))
             return self._end(lease, traces.REJECTED, reason=error.code)

@@ -234,10 +234,8 @@ _UNCLEAR_REMEDY = "run the workers' probe first: it leaves one"
 _POLICY_REMEDY = (
     "attach the policies: `nightlight buckets fix`, `nightlight buckets policy`; no buckets for this identity"
 )
-_OVERWRITE_REMEDY = (
-    "this server has no condition for it: keep versions; a sealed original that was changed does not open"
-)
-_COPY_REMEDY = "the server checks no policy of the source: seal originals (NIGHTLIGHT_STORE_SEAL)"
+_OVERWRITE_REMEDY = "this server has no condition for it: keep versions; what was changed does not open if it is sealed"
+_COPY_REMEDY = "the server checks no policy of the source: seal what is put (NIGHTLIGHT_STORE_SEAL)"
 
 
 def _needed(grant: Grant, attempt: Attempt) -> bool:

@@ -21,14 +21,14 @@ from nightlight.wiring.keeping import (
     sweeping,
     walking,
 )
-from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url, sealing
+from nightlight.wiring.parts import build_catalogue, covered, embedded_catalogue_url
 from nightlight.wiring.service import ServiceHouse, build_service
 from nightlight.wiring.tools import hash_lists, scrapers, tracing, verdicts
 from nightlight.wiring.worker import WorkerHouse, build_worker
 
 __all__ = [
-    "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker",
+    "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker", "covered",
     "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
-    "listening", "posture", "probe", "reporting", "restating", "scrapers", "sealing", "sweeping", "tracing",
+    "listening", "posture", "probe", "reporting", "restating", "scrapers", "sweeping", "tracing",
     "verdicts", "walking",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from nightlight.keyring import KeyRing, decode_key
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.prove import prove
 from nightlight.policy.signing import PublicKeys
+from nightlight.retention.access import WORKER
 from nightlight.settings import (
     Deployment,
     Environment,
@@ -161,6 +162,13 @@ def vault_sealer(settings: Settings) -> Callable[[bytes], tuple[bytes, str]] | N
         raise SealKeyMissing(message)
 
     return missing
+
+
+def covered(settings: Settings, identity: str) -> bool:
+    """Say whether what an identity puts and may not read is sealed to others: the vault's for workers."""
+    if identity != WORKER:
+        return sealing(settings)
+    return settings.store.vault_seal_public_key is not None and settings.store.seal is not SealMode.OFF
 
 
 def opener(settings: Settings) -> Open:

@@ -108,7 +108,14 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     migrate.check_current(catalogue.engine)
     names, ring, signer, signs = delivery(settings)
     policy = policy_in_use(settings, catalogue)
-    traces = AskTrace(catalogue, PutOnly(build_store(settings, ORIGINALS)), settings.intake, settings.matching, clock)
+    traces = AskTrace(
+        catalogue,
+        PutOnly(build_store(settings, ORIGINALS)),
+        settings.intake,
+        settings.matching,
+        clock,
+        sealer(settings),
+    )
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     relate = relations(settings)
     guard = Guard(catalogue, Gate(quotas(settings), settings.quotas.profiles_per_hour), clock)

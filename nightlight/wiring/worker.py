@@ -158,7 +158,9 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         take=_take(settings, policy, work, originals, Delete(catalogue, clock)),
         notify=_notify(settings, catalogue, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
-        traces=RunTrace(work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake),
+        traces=RunTrace(
+            work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake, open_
+        ),
         reconcile=Reconcile(
             catalogue,
             settings.worker,

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -19,11 +20,13 @@ from nightlight.settings import IntakeSettings, MatchingSettings
 from nightlight.store.local import LocalStore
 from nightlight.store.port import PutOnly, as_it_is
 from nightlight.store.s3 import S3Store
+from nightlight.store.seal import Opener, Sealer, generate
 from nightlight.store.vault import S3Vault
 from tests.support import pictures
 from tests.support.faulty_s3 import FAULTS, faulty_s3, without_pauses
 
-pytestmark = pytest.mark.integration
+# What a database does is the same whatever the store does: one is enough.
+pytestmark = [pytest.mark.integration, pytest.mark.parametrize("catalogue", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture
@@ -92,6 +95,19 @@ def test_an_original_is_never_said_to_be_stored_where_anothers_is(house, profile
 def copies(house, server):
     originals = PutOnly(S3Store("originals", server.access()))
     return AskTrace(house.catalogue, originals, IntakeSettings(), MatchingSettings(), house.clock)
+
+
+def test_a_found_copy_is_sealed_as_originals_are(house, server):
+    private, public = generate()
+    flow = replace(copies(house, server), seal=Sealer.parse(f"s1:{public}", "PUBLIC").seal)
+    row = ask(flow, "sealed")
+    (stored_copy,) = stored(server).values()
+    assert pictures.jpeg(64, 64)[:32] not in stored_copy
+    assert Opener.parse(f"s1:{private}", "PRIVATE").open(stored_copy, row.sealed_key) == pictures.jpeg(64, 64)
+    assert row.sha256 == hashlib.sha256(pictures.jpeg(64, 64)).hexdigest()  # of the picture, for whoever looks for it
+    with house.catalogue.transaction() as tx:
+        tx.traces.copy_gone(row.trace_id)
+        assert tx.traces.get(row.trace_id).sealed_key is None
 
 
 def ask(flow, fault):

@@ -10,6 +10,7 @@ from nightlight.errors import InvalidInput, StoreUnavailable
 from nightlight.retention.access import BUCKETS, GRANTS, IDENTITIES, Server, bucket_policy
 from nightlight.retention.attempts import ATTEMPTS, PROBES
 from nightlight.retention.probe import Outcome, Probe
+from nightlight.store.seal import generate
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.services import S3_KEEPER, S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
 from tests.support.waiting import eventually
@@ -168,6 +169,8 @@ def test_the_command_says_what_came_back_and_ends_by_it(pair, settings, elsewher
     assert asked.exit_code == 2  # nothing covers what no policy closes
     assert "not sealed" in asked.output
     settings("worker", SEAL="auto")
+    assert command("--identity", "worker").exit_code == 2  # the vault is not sealed
+    settings("worker", VAULT_SEAL_PUBLIC_KEY=f"v1:{generate()[1]}")
     assert command("--identity", "worker").exit_code == 3
     settings("keeper")
     assert command("--identity", "keeper").exit_code == 0
