@@ -70,6 +70,7 @@ def erasing(settings: Settings, clock: Clock = system_clock) -> Iterator[Delete]
 def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifecycle]:
     """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
     from nightlight.flows.lifecycle import Lifecycle
+    from nightlight.retention.attempts import PROBES
     from nightlight.retention.bucket import Bucket
     from nightlight.retention.desired import Prefixes
     from nightlight.retention.rule import Move
@@ -87,8 +88,9 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifec
         buckets = {name: Bucket(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
         named, _, days = settings.retention.move_originals.partition(":")
         moves = (Move(int(days), None, named),) if named else ()
-        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1),), moves)
-        prefixes = {store.originals_bucket: copies}
+        probes = (PROBES, "probes", 1)  # what `nightlight buckets check` could not clear away itself
+        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
+        prefixes = {store.originals_bucket: copies, store.renditions_bucket: Prefixes((probes,))}
         yield Lifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
     finally:
         catalogue.close()
