@@ -21,7 +21,8 @@ from nightlight.wiring.keeping import (
     sweeping,
     walking,
 )
-from nightlight.wiring.parts import build_catalogue, covered, embedded_catalogue_url
+from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
+from nightlight.wiring.sealing import covered
 from nightlight.wiring.service import ServiceHouse, build_service
 from nightlight.wiring.tools import hash_lists, scrapers, tracing, verdicts
 from nightlight.wiring.worker import WorkerHouse, build_worker

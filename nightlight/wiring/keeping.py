@@ -28,15 +28,13 @@ from nightlight.wiring.parts import (
     arrive,
     build_catalogue,
     build_store,
-    opener,
     own_buckets,
     policy_in_use,
     receipts,
     s3_access,
-    sealer,
-    server_kind,
     source_access,
 )
+from nightlight.wiring.sealing import opener, sealer, server_kind
 
 if TYPE_CHECKING:
     from nightlight.flows.hold import Keep

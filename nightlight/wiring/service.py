@@ -46,9 +46,9 @@ from nightlight.wiring.parts import (
     quotas,
     readiness_of,
     relations,
-    sealer,
     words,
 )
+from nightlight.wiring.sealing import sealer
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile

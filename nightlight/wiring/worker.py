@@ -41,15 +41,13 @@ from nightlight.wiring.parts import (
     build_catalogue,
     build_store,
     name_key,
-    opener,
     policy_in_use,
     readiness_of,
     receipts,
     s3_access,
     source_access,
-    vault_sealer,
-    worker_sealer,
 )
+from nightlight.wiring.sealing import opener, vault_sealer, worker_sealer
 from nightlight.wiring.tools import hash_search, signing, trace_with
 
 if TYPE_CHECKING:

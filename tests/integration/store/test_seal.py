@@ -8,7 +8,7 @@ from nightlight.catalogue import images
 from nightlight.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
 from nightlight.settings import Settings
 from nightlight.store.seal import Opener, Sealer, generate
-from nightlight.wiring import parts
+from nightlight.wiring import sealing
 from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
 from tests.support import pictures
 
@@ -148,23 +148,23 @@ def settings(monkeypatch, **store):
 def test_originals_are_sealed_wherever_it_is_not_known_that_nobody_else_reads_them(pair, monkeypatch, store, sealed):
     given = {"SEAL_PUBLIC_KEY": f"s1:{pair[1]}"} if store.pop("SEAL_PUBLIC_KEY", None) else {}
     said = settings(monkeypatch, **store, **given)
-    assert parts.sealing(said) is sealed
+    assert sealing.must_seal(said) is sealed
     if sealed and not given:
         with pytest.raises(SettingsRefused, match="nightlight keys seal"):
-            parts.sealer(said)
+            sealing.sealer(said)
         with pytest.raises(SealKeyMissing):  # a worker's other work goes on
-            parts.worker_sealer(said)(b"picture")
+            sealing.worker_sealer(said)(b"picture")
         said = settings(monkeypatch, SEAL_PUBLIC_KEY=f"s1:{pair[1]}")
-    assert (parts.sealer(said) is not None) is sealed
-    assert (parts.worker_sealer(said) is not None) is sealed
+    assert (sealing.sealer(said) is not None) is sealed
+    assert (sealing.worker_sealer(said) is not None) is sealed
 
 
 def test_what_is_held_waits_where_the_vault_must_be_sealed_and_there_is_no_key(pair, monkeypatch):
     said = settings(monkeypatch, KIND="s3", ENDPOINT_URL="https://objects.example")
     with pytest.raises(SealKeyMissing, match="keys seal --vault"):
-        parts.vault_sealer(said)(b"evidence")
+        sealing.vault_sealer(said)(b"evidence")
     said = settings(monkeypatch, VAULT_SEAL_PUBLIC_KEY=f"v1:{pair[1]}")
-    assert opener(pair, "v1").open(*parts.vault_sealer(said)(b"evidence")) == b"evidence"
-    assert parts.vault_sealer(settings(monkeypatch, SEAL="off")) is None
+    assert opener(pair, "v1").open(*sealing.vault_sealer(said)(b"evidence")) == b"evidence"
+    assert sealing.vault_sealer(settings(monkeypatch, SEAL="off")) is None
     monkeypatch.delenv("NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY")
-    assert parts.vault_sealer(settings(monkeypatch, SEAL="auto", SERVER="aws")) is None
+    assert sealing.vault_sealer(settings(monkeypatch, SEAL="auto", SERVER="aws")) is None
