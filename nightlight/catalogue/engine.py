@@ -27,6 +27,7 @@ from nightlight.catalogue.matches import Matches
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
+from nightlight.catalogue.proof_revocations import ProofRevocations
 from nightlight.catalogue.receipts import Receipts
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.suspects import Suspects
@@ -46,8 +47,8 @@ class Transaction:
 
     __slots__ = (
         "arrivals", "audit", "blocks", "connection", "events", "feed", "figures", "hashes", "holds", "idempotency",
-        "images", "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "receipts", "revocations",
-        "suspects", "sweeps", "traces",
+        "images", "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "proof_revocations", "receipts",
+        "revocations", "suspects", "sweeps", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -63,6 +64,7 @@ class Transaction:
         self.traces = Traces(connection)
         self.blocks = Blocks(connection)
         self.revocations = Revocations(connection)
+        self.proof_revocations = ProofRevocations(connection)
         self.events = Events(connection)
         self.suspects = Suspects(connection)
         self.matches = Matches(connection)

@@ -35,6 +35,10 @@ SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.hold, {seconds},
     AND NOT EXISTS (SELECT 1 FROM revocations v WHERE v.name = r.name)),
   CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM blocks b WHERE b.profile_id = p.profile_id LIMIT {more}) AS m) < {more}
     THEN coalesce((SELECT {blocked} FROM blocks b WHERE b.profile_id = p.profile_id), '') END,
+  CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM proof_revocations v WHERE v.profile_id = p.profile_id LIMIT {more})
+    AS n) < {more}
+    THEN coalesce((SELECT {revoked} FROM proof_revocations v WHERE v.profile_id = p.profile_id), '')
+    ELSE (SELECT '|' || max(v.revoked_at) FROM proof_revocations v WHERE v.profile_id = p.profile_id) END,
   EXISTS (SELECT 1 FROM canaries c WHERE c.profile_id = p.profile_id)
 FROM profiles p LEFT JOIN images i ON i.image_id = p.current_image_id AND i.state = 'ready'
 WHERE p.state = 'live' AND {wanted}
@@ -55,7 +59,7 @@ class SeenRendition(NamedTuple):
 class Seen(NamedTuple):
     """One live profile; ``asserted_at`` in Unix seconds. What is of the image is None where none is ready.
 
-    ``renditions`` and ``blocked`` are written as the statement joins them: see the functions below.
+    ``renditions``, ``blocked`` and ``revoked`` are written as the statement joins them: see the functions below.
     """
 
     profile_id: str
@@ -70,6 +74,7 @@ class Seen(NamedTuple):
     blurhash: str | None
     renditions: str | None
     blocked: str | None
+    revoked: str
     canary: bool
 
     def offered(self) -> list[SeenRendition]:
@@ -89,6 +94,16 @@ class Seen(NamedTuple):
             return None
         return frozenset(self.blocked.split(";")) if self.blocked else _NOBODY
 
+    def proofs_count_after(self) -> dict[str, int]:
+        """Return since when proofs count, in Unix seconds, by viewer; the empty id stands for every viewer.
+
+        Where these are too many to tell, the last of them is everybody's.
+        """
+        if not self.revoked:
+            return {}
+        pairs = (text.partition("|") for text in self.revoked.split(";"))
+        return {viewer_id: int(moment) for viewer_id, _, moment in pairs}
+
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -100,6 +115,7 @@ def seen(connection: Connection, profile_ids: Sequence[ProfileId], *, most_block
         seconds=words["seconds"],
         offered=words["joined"].format(_OFFERED.format(larger=words["larger"])),
         blocked=words["joined"].format("b.viewer_id"),
+        revoked=words["joined"].format("v.viewer_id || '|' || v.revoked_at"),
         wanted=words["wanted"],
         more=most_blocked + 1,
     )

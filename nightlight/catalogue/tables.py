@@ -117,6 +117,16 @@ blocks = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+# Relation proofs that were issued before count for nothing: of one viewer, or, where ``viewer_id`` is empty, of all.
+# ``revoked_at`` is in Unix seconds.
+proof_revocations = Table(
+    "proof_revocations",
+    metadata,
+    Column("profile_id", String(128), primary_key=True),
+    Column("viewer_id", String(128), primary_key=True),
+    Column("revoked_at", BigInteger, nullable=False, index=True),
+)
+
 # Names of renditions that count for nothing any more, until their objects are gone.
 revocations = Table(
     "revocations",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nightlight.policy.table import Outcome, Table
 
 # What can go wrong with an answer of the service: each leaves things as they were.
-FAILURES = (Problem, PolicyRefused, httpx.HTTPError, ValueError, KeyError, TypeError)
+FAILURES = (Problem, PolicyRefused, httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError)
 # Lent keys are fetched again after so long.
 _KEYS_S = 3600.0
 
@@ -173,6 +173,8 @@ class Borrowed:
 
 def _view(told: Mapping[str, Any]) -> View:
     fields = dict(told)
+    # A service that tells nothing of this is one that cannot take proofs back: nothing is decided by its views here.
+    fields["revoked"] = {str(viewer_id): int(moment) for viewer_id, moment in told["revoked"].items()}
     fields["blocked"] = frozenset(told["blocked"]) if told["blocked"] is not None else None
     fields["offered"] = {tier: tuple(Offered(**one) for one in variants) for tier, variants in told["offered"].items()}
     return View(**fields)

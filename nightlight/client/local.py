@@ -38,7 +38,7 @@ from nightlight.client.paths import part
 from nightlight.delivery.gate import CANARY, Noted, Sighting
 from nightlight.delivery.quotas import Asker
 from nightlight.delivery.relate import Claim, Relate
-from nightlight.delivery.relations import BLOCKED, STRANGER
+from nightlight.delivery.relations import BLOCKED, LEEWAY_S, STRANGER
 from nightlight.errors import InvalidInput, QuotasUnavailable, Unavailable
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Terms:
 
     ``relation_keys`` check relation proofs; without them everybody is a stranger. ``vouches`` says that this process
     keeps the social graph: what it says of relations counts without proofs, so it must never be what a viewer says.
+    ``leeway_s`` is how far the clocks of those who sign proofs may be from this one, as the service is told.
     ``quotas`` keeps quotas together with other processes; unset, this process keeps its own. ``views`` is how many
     profiles are kept, some 4 kB each.
     """
@@ -69,6 +70,7 @@ class Terms:
     relation_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     vouches: bool = False
     tenant: str = "local"
+    leeway_s: int = LEEWAY_S
     quotas: Quotas | None = None
     views: int = 100_000
     poll_s: float = 0.5
@@ -91,7 +93,7 @@ class LocalClient:
         self._terms = terms = terms or Terms()
         self._client, self._clock = client, clock
         self._borrowed = Borrowed(client, publisher_keys, quotas=terms.quotas, most=terms.views, stale_s=terms.stale_s)
-        self._relate = Relate(terms.relation_keys, None, leeway_s=30, vouches=terms.vouches)
+        self._relate = Relate(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
         self._noted, self._counting = Noted(), threading.Lock()
         self._counts: Counter[str] = Counter()
         self._seen: list[Sighting] = []
@@ -202,7 +204,7 @@ class LocalClient:
         now = int(moment)
         viewer_id = asker.viewer_id
         blocked = {view.profile_id for view in views if view.blocked and viewer_id in view.blocked}
-        settled = self._relate.settle(viewer_id, claims, blocked, now=now)
+        settled = self._relate.settle(viewer_id, claims, blocked, now=now, revoked=[view.revoked for view in views])
         relations = [one[0] for one in settled]
         if outsider:
             relations = [BLOCKED if one == BLOCKED else STRANGER for one in relations]

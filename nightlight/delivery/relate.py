@@ -6,8 +6,8 @@
     own word   a request may always say stranger or blocked
     proof      a signed token that comes with the request          (delivery.relations)
     provider   whoever keeps the social graph says so              (delivery.providers)
-    otherwise  a stranger: a proof that is missing, forged, expired or another's, a provider that is late, broken or
-               of another mind
+    otherwise  a stranger: a proof that is missing, forged, expired, another's or older than a revocation, a provider
+               that is late, broken or of another mind
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from nightlight.delivery.relations import BLOCKED, STRANGER, UNPROVEN, proves
+from nightlight.delivery.relations import BLOCKED, STRANGER, UNPROVEN, issued_after, proves
 from nightlight.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ _PROVED = {word: Settled(word, _BY_PROOF) for word in ("self", "guardian", "conn
 _NO_VIEWER = Settled(STRANGER, "no viewer_id to prove it for")
 _NO_PROOF = Settled(STRANGER, "no proof")
 _BAD_PROOF = Settled(STRANGER, "the proof is not good for this")
+_REVOKED = Settled(STRANGER, "the proof was issued before it was revoked")
 _NOT_CONFIRMED = Settled(STRANGER, "the provider does not confirm it")
 _NO_ANSWER = Settled(STRANGER, "the provider does not answer")
 
@@ -71,21 +72,28 @@ class Relate:
     vouches: bool = False
 
     def settle(
-        self, viewer_id: str | None, claims: Sequence[Claim], blocked: Collection[str], *, now: int
+        self,
+        viewer_id: str | None,
+        claims: Sequence[Claim],
+        blocked: Collection[str],
+        *,
+        now: int,
+        revoked: Sequence[Mapping[str, int]],
     ) -> list[Settled]:
         """Return what counts for each claim; ``blocked`` are the profiles that keep the viewer from seeing them.
 
-        ``now`` is in Unix seconds. Never raises: what cannot be settled is a stranger.
+        ``revoked`` says for each claim since when proofs count, by viewer (see View). ``now`` is in Unix seconds. Never
+        raises: what cannot be settled is a stranger.
         """
         settled = []
-        for claim in claims:
+        for claim, since in zip(claims, revoked, strict=True):
             own = _OWN.get(claim[1])
             if blocked and claim[0] in blocked:
                 settled.append(_BLOCKED)
             elif own is not None:
                 settled.append(own)
             else:
-                settled.append(self._proved(viewer_id, claim, now))
+                settled.append(self._proved(viewer_id, claim, now, since))
         if self.provider is None or viewer_id is None:
             return settled
         asked = [number for number, one in enumerate(settled) if one is _NO_PROOF]
@@ -95,13 +103,16 @@ class Relate:
                 settled[number] = answer
         return settled
 
-    def _proved(self, viewer_id: str | None, claim: Claim, now: int) -> Settled:
+    def _proved(self, viewer_id: str | None, claim: Claim, now: int, since: Mapping[str, int]) -> Settled:
         if viewer_id is None:
             return _NO_VIEWER
         profile_id, relation, proof = claim
         if proof is None:
             return Settled(relation, _VOUCHED) if self.vouches else _NO_PROOF
-        if proves(self.keys, proof, viewer_id, profile_id, relation, now=now, leeway_s=self.leeway_s):
+        good = proves(self.keys, proof, viewer_id, profile_id, relation, now=now, leeway_s=self.leeway_s)
+        if good and since and not issued_after(proof, max(since.get("", 0), since.get(viewer_id, 0)), self.leeway_s):
+            return _REVOKED
+        if good:
             return _PROVED.get(relation) or Settled(relation, _BY_PROOF)
         self.notice(UNPROVED, 1, "")
         return _BAD_PROOF

@@ -35,6 +35,7 @@ class View:
 
     ``held_to`` is the band whose ceiling its picture keeps; ``offered`` the renditions of its ready picture by tier, in
     the order of their variants; ``blocked`` the viewers who are to see nothing of it, None where they are too many.
+    ``revoked`` is since when relation proofs count (Unix seconds), by viewer; the empty id stands for every viewer.
     ``known`` is False for a profile that is not there or deleted. ``answers`` is what was decided by it.
     """
 
@@ -51,6 +52,7 @@ class View:
     canary: bool = False
     candidate: bool = False
     blocked: frozenset[str] | None = frozenset()
+    revoked: Mapping[str, int] = field(default_factory=dict)
     offered: Mapping[str, tuple[Offered, ...]] = field(default_factory=dict)
     answers: tuple[object, dict[Any, Any]] = field(default=(None, {}), repr=False, compare=False)
     read_at: float = field(default=0.0, repr=False, compare=False)

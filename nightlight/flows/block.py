@@ -30,11 +30,16 @@ class Block:
         with self.catalogue.transaction() as tx:
             if tx.blocks.add(profile_id, viewer_id, now):
                 revoke(tx, profile_id, now)
+                tx.proof_revocations.add(profile_id, now, viewer_id)
             return tx.audit.append("block.added", now=now, actor=actor)
 
     def unblock(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> int:
-        """Take a block away; it is no error if there is none. Returns the change's number."""
+        """Take a block away; it is no error if there is none. Returns the change's number.
+
+        What was proved before counts no more than it did: it takes a new proof.
+        """
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            tx.blocks.remove(profile_id, viewer_id)
+            if tx.blocks.remove(profile_id, viewer_id):
+                tx.proof_revocations.add(profile_id, now, viewer_id)
             return tx.audit.append("block.removed", now=now, actor=actor)

@@ -114,7 +114,7 @@ class Decide:
             views, blocked = self._known(viewer_id, items, None)
         except CatalogueUnavailable:
             return [_nothing(item, "catalogue-unavailable", "") for item in items]
-        settled = self.relate.settle(viewer_id, items, blocked, now=now)
+        settled = self.relate.settle(viewer_id, items, blocked, now=now, revoked=[view.revoked for view in views])
         explanations = []
         for item, view, (relation, because) in zip(items, views, settled, strict=True):
             if not view.known:
@@ -158,7 +158,8 @@ class Decide:
     ) -> list[Decision]:
         moment = self.clock().timestamp()
         now = int(moment)
-        settled = self.relate.settle(asker.viewer_id, items, known.blocked, now=now)
+        revoked = [view.revoked for view in known.views]
+        settled = self.relate.settle(asker.viewer_id, items, known.blocked, now=now, revoked=revoked)
         answers = self.decider.answers(rules, viewer, context, known.views, [one[0] for one in settled], now=now)
         self.counter.count([one.counted for one in answers if one.counted is not None])
         if doubtful := [one.doubtful for one in answers if one.doubtful]:

@@ -67,6 +67,8 @@ class Declare:
                 # The band that has lapsed may have given out URLs that still work.
                 bands = band_now(before, now, assertion_days=self.assertion_days), before.asserted_band
                 withdraw(tx, profile_id, taken_of(tx, self.tables(), before, bands, after, held_to), now)
+            if before is not None and new:  # it was deleted: what was proved before is of another
+                tx.proof_revocations.add(profile_id, now)
             number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
         if after is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound

@@ -75,6 +75,7 @@ class Delete:
             tx.revocations.add(profile_id, now)
             tx.events.add(profile_id, now)
             tx.blocks.forget(profile_id)
+            tx.proof_revocations.forget(profile_id)
             tx.arrivals.forget_profile(profile_id)
             found = [image.image_id for image in tx.images.of_profile(profile_id)]
             for image_id in found:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue.jobs import ERASE
+from nightlight.delivery.relations import MAX_LEEWAY_S, MAX_LIFE_S
 from nightlight.errors import QueueUnavailable
 from nightlight.flows.erase import erase_later
 from nightlight.flows.messages import ask
@@ -28,6 +29,8 @@ _BATCH = 100
 _CLAIM_S = 15.0
 # An upload takes seconds; one that was not acknowledged within an hour never will be.
 _ABANDONED = timedelta(hours=1)
+# A proof that was revoked may have been issued by a clock that ran ahead, and count by one that is behind.
+_PROOFS_LIVE = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Reconcile:
                 forget_later(tx, trace_id, now=now, actor="reconcile")
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()
+            tx.proof_revocations.forget_before(now - _PROOFS_LIVE)
             overdue = tx.jobs.overdue(ERASE, now - timedelta(days=self.erasure_days()))
         metrics.ERASURES_OVERDUE.set(overdue)
         if overdue:

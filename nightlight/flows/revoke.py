@@ -78,6 +78,8 @@ class Revoke:
     def profile(self, profile_id: ProfileId, *, actor: str) -> int:
         """Revoke what was given out of a profile: somebody is no connection any more; return the change's number.
 
+        Relation proofs that were issued before count for nothing either, whosever they are.
+
         Raises NotFound.
         """
         now = self.clock()
@@ -86,6 +88,7 @@ class Revoke:
             if profile is None or profile.state != "live":
                 raise NotFound
             revoke(tx, profile_id, now)
+            tx.proof_revocations.add(profile_id, now)
             return tx.audit.append("profile.revoked", now=now, actor=actor)
 
 

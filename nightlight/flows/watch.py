@@ -199,5 +199,6 @@ def _view(one: Seen, kept_s: int) -> View:
         blurhash=one.blurhash,
         canary=bool(one.canary),
         blocked=one.viewers(),
+        revoked=one.proofs_count_after(),
         offered=tiers,
     )

@@ -127,7 +127,13 @@ class RelationSettings(BaseSettings):
     )
     openfga_store: str | None = Field(default=None, description="The OpenFGA store's id.")
     openfga_model: str | None = Field(default=None, description="The authorization model's id; unset: the newest.")
-    leeway_s: int = Field(default=30, ge=0, le=300, description="Clock difference allowed to proofs, in seconds.")
+    leeway_s: int = Field(
+        default=5,
+        ge=0,
+        le=300,  # rows of revoked proofs are kept for as long as that asks for
+        description="Seconds by which the clocks of those who sign proofs may differ from ours. For so long after a "
+        "revocation new proofs count no more than old ones.",
+    )
 
 
 class QuotaSettings(BaseSettings):

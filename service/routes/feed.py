@@ -65,6 +65,9 @@ class ViewAnswer(BaseModel):
     canary: bool
     candidate: bool = Field(description="Whether the candidate decides for it.")
     blocked: list[str] | None = Field(description="Viewers who are to see nothing of it; none where they are too many.")
+    revoked: dict[str, int] = Field(
+        description="Since when relation proofs count, in Unix seconds, by viewer; the empty id stands for all viewers."
+    )
     offered: dict[str, list[OfferedAnswer]] = Field(description="By tier, in the order of variants.")
 
 

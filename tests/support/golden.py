@@ -19,7 +19,7 @@ from sqlalchemy import insert
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import blocks, images, profiles, renditions, revocations
+from nightlight.catalogue.tables import blocks, images, profiles, proof_revocations, renditions, revocations
 from nightlight.cli import keys
 from nightlight.cli.embedded import free_port
 from nightlight.client import NightlightClient
@@ -69,6 +69,11 @@ PEOPLE = {
     "finer-than-allowed": {"face": 1},
     "word-since-gone": {"region": "atlantis"},
     "deleted": {"state": "deleted"},
+    "revoked-since": {"revoked": {"": 0}},
+    "revoked-long-before": {"revoked": {"": -6}},
+    "revoked-a-moment-before": {"revoked": {"": -5}},
+    "revoked-for-the-viewer": {"revoked": {VIEWER: 0}},
+    "revoked-for-another": {"revoked": {"viewer-2": 0}},
 }
 CLAIMED = ("stranger", "connection", "guardian", "self", "blocked", "cousin")
 WORDS = [("peer", "profile"), ("adult", "list"), ("unverified", "search"), ("signed_out", "profile")]
@@ -85,8 +90,9 @@ def claims(viewer_id):
             asked.append(item)
     proof = prove(RELATION_KEYS, "viewer-2", "teen", "connection", now=NOW, life_s=600)
     old = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW - 1200, life_s=600)
-    early = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=3600)
-    others = [None, proof, old, early, proof[:-1] + "A", "r9" + proof[2:]]
+    early = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=600)
+    too_far = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 6, life_s=600)
+    others = [None, proof, old, early, too_far, proof[:-1] + "A", "r9" + proof[2:]]
     return asked + [{"profile_id": "teen", "relation": "connection", "proof": one} for one in others]
 
 
@@ -101,7 +107,7 @@ def requests():
 
 def fill(catalogue):
     now = datetime.fromtimestamp(NOW, UTC)
-    rows = {table: [] for table in (profiles, images, renditions, revocations, blocks)}
+    rows = {table: [] for table in (profiles, images, renditions, revocations, blocks, proof_revocations)}
     for number, (profile_id, own) in enumerate(PEOPLE.items()):
         said, image_id = {**PROFILE, **own}, f"{number:032x}"
         picture = said.get("picture", True)
@@ -110,6 +116,10 @@ def fill(catalogue):
             | {"profile_id": profile_id, "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
                "current_image_id": image_id if picture else None}
         )  # fmt: skip
+        for viewer_id, after_s in said.get("revoked", {}).items():
+            rows[proof_revocations].append(
+                {"profile_id": profile_id, "viewer_id": viewer_id, "revoked_at": NOW + after_s}
+            )
         for viewer_id in said.get("blocks", ()):
             rows[blocks].append({"profile_id": profile_id, "viewer_id": viewer_id, "created_at": now})
         if not picture:

@@ -32,7 +32,17 @@ def test_keys_rotate_and_one_that_is_gone_proves_nothing():
 
 @pytest.mark.parametrize(
     ("later", "leeway_s", "wanted"),
-    [(299, 0, True), (300, 0, False), (300, 30, True), (330, 30, False), (1200, 30, False), (-1200, 30, True)],
+    [
+        (299, 0, True),
+        (300, 0, False),
+        (300, 30, True),
+        (330, 30, False),
+        (1200, 30, False),
+        (-1200, 30, False),
+        (-30, 30, True),
+        (-31, 30, False),
+        (-1, 0, False),
+    ],
 )
 def test_it_lives_as_long_as_it_says(later, leeway_s, wanted):
     assert good(prove(KEYS, *WHO, now=NOW), now=NOW + later, leeway_s=leeway_s) is wanted
@@ -70,8 +80,11 @@ class Graph:
         return [self.answers.get(claim, False) for claim in claims]
 
 
-def settled(relate, viewer_id, *claims, blocked=()):
-    return [(one.relation, one.because) for one in relate.settle(viewer_id, claims, set(blocked), now=NOW)]
+def settled(relate, viewer_id, *claims, blocked=(), revoked=None):
+    return [
+        (one.relation, one.because)
+        for one in relate.settle(viewer_id, claims, set(blocked), now=NOW, revoked=[revoked or {}] * len(claims))
+    ]
 
 
 def test_what_makes_less_of_a_relation_needs_nothing():
@@ -114,3 +127,68 @@ def test_the_provider_is_asked_once_and_only_of_what_nothing_else_settles():
         ("stranger", "the proof is not good for this"),
     ]
     assert graph.asked == [("v", [("a", "connection"), ("b", "guardian")])]
+
+
+@pytest.mark.parametrize("who", ["v", ""])
+@pytest.mark.parametrize(
+    ("issued", "leeway_s", "counts"),
+    [
+        (-1, 0, False),  # before
+        (0, 0, False),  # in the same second: it may have come before
+        (1, 0, True),
+        (5, 5, False),  # by a clock that ran ahead it may have come before too
+        (6, 5, True),
+        (-600, 5, False),
+        (-3500, 0, False),
+    ],
+)
+def test_a_proof_that_was_issued_before_its_pair_or_profile_was_revoked_counts_for_nothing(
+    who, issued, leeway_s, counts
+):
+    relate = Relate(KEYS, None, leeway_s)
+    at = NOW - 10
+    proof = prove(KEYS, "v", "p", "connection", now=at + issued, life_s=MAX_LIFE_S)
+    wanted = ("connection", "proof") if counts else ("stranger", "the proof was issued before it was revoked")
+    assert settled(relate, "v", Claim("p", "connection", proof), revoked={who: at}) == [wanted]
+
+
+def test_the_later_of_two_revocations_counts_and_anothers_does_not():
+    relate = Relate(KEYS, None, 0)
+    proof = prove(KEYS, "v", "p", "connection", now=NOW - 5)
+    told = lambda revoked: settled(relate, "v", Claim("p", "connection", proof), revoked=revoked)[0][0]  # noqa: E731
+    assert told({"": NOW - 9, "v": NOW - 8, "other": NOW}) == "connection"
+    assert told({"": NOW - 9, "v": NOW - 3}) == "stranger"
+    assert told({"": NOW - 3, "v": NOW - 9}) == "stranger"
+
+
+def test_one_that_is_issued_ahead_of_its_time_is_none_whatever_was_revoked():
+    relate = Relate(KEYS, None, 5)
+    for ahead, wanted in ((5, "connection"), (6, "stranger"), (3000, "stranger")):
+        proof = prove(KEYS, "v", "p", "connection", now=NOW + ahead, life_s=600)
+        assert settled(relate, "v", Claim("p", "connection", proof))[0][0] == wanted
+
+
+def test_one_in_the_form_of_before_is_none():
+    """It does not say when it was issued."""
+    import base64
+    import hmac
+
+    expiry = NOW + 300
+    digest = hmac.digest(KEYS["r2"], f"relation\nviewer-1\nprofile-1\nconnection\n{expiry}".encode(), "sha256")
+    signature = base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+    assert not good(f"r2.{expiry}.{signature}")
+    assert not good(f"r2.{NOW}.{expiry}.{signature}")
+
+
+@pytest.mark.parametrize("who", [("v\nx", "p", "self"), ("v", "p\nself", "self"), ("v", "p", "self\n1")])
+def test_nothing_is_proved_of_what_could_be_read_as_another(who):
+    with pytest.raises(ValueError, match="line's end"):
+        prove(KEYS, *who, now=NOW)
+
+
+def test_times_that_are_moved_are_no_times():
+    proof = prove(KEYS, *WHO, now=NOW - 100)
+    for issued, expiry in ((NOW, NOW + 200), (NOW - 100, NOW + 3000), (NOW - 1, NOW + 200)):
+        assert not good(f"{proof[:3]}{issued}.{expiry}{proof[24:]}")
+    assert not good(proof[:3] + "-" + proof[4:])
+    assert not good(proof.replace(str(NOW - 100), "+" + str(NOW - 100)[1:]))

@@ -1,0 +1,48 @@
+"""Since when relation proofs count: for one viewer of a profile, or for all of them.
+
+A row says that proofs which were issued before it count for nothing. It is kept for as long as such a proof can live.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from nightlight.catalogue.tables import proof_revocations as rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from nightlight.ids import ProfileId
+
+# Stands for every viewer: no viewer has it for an id.
+EVERYBODY = ""
+
+
+class ProofRevocations:
+    """Rows of who proves nothing by what was issued before, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(self, profile_id: ProfileId, now: datetime, viewer_id: str = EVERYBODY) -> None:
+        """Let no proof count that was issued up to ``now``; what was said before is never taken back."""
+        moment = int(now.timestamp())
+        mine = rows.c.profile_id == profile_id, rows.c.viewer_id == viewer_id
+        known = self._connection.execute(select(rows.c.revoked_at).where(*mine).with_for_update()).scalar()
+        if known is None:
+            values = {"profile_id": profile_id, "viewer_id": viewer_id, "revoked_at": moment}
+            self._connection.execute(insert(rows).values(values))
+        elif known < moment:
+            self._connection.execute(update(rows).where(*mine).values(revoked_at=moment))
+
+    def forget(self, profile_id: ProfileId) -> None:
+        """Forget all of a deleted profile: nothing is proved of it, and whoever declares it again begins anew."""
+        self._connection.execute(delete(rows).where(rows.c.profile_id == profile_id))
+
+    def forget_before(self, moment: datetime) -> None:
+        """Forget what no proof can be older than: everything that was issued by then has expired."""
+        self._connection.execute(delete(rows).where(rows.c.revoked_at < int(moment.timestamp())))

@@ -1,0 +1,124 @@
+"""Relation proofs that were issued before a revocation, over HTTP and in a process that decides by itself."""
+
+import time
+
+import pytest
+
+from nightlight.cli import keys
+from nightlight.client.local import LocalClient, Terms
+from nightlight.delivery.relations import prove
+from nightlight.policy.bundle import build
+from nightlight.policy.compile import compile_folder
+from nightlight.policy.signing import PublicKeys, SigningKey
+from tests.support import pictures
+from tests.support.stacks import ROOT, Embedded
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+# The default leeway is too long to wait for in each test.
+LEEWAY_S = 1
+REVOKED = "the proof was issued before it was revoked"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    with Embedded(tmp_path_factory.mktemp("proofs"), NIGHTLIGHT_RELATIONS_LEEWAY_S=str(LEEWAY_S)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(stack):
+    with stack.client() as made:
+        publisher = SigningKey.read(stack.folder / "keys/publisher.private.jwk.json")
+        made.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def local(stack, client):
+    publisher = PublicKeys.read(stack.folder / "keys/publisher.jwks.json")
+    terms = Terms(relation_keys=keys.relation_keys(stack.folder), poll_s=0.1, leeway_s=LEEWAY_S)
+    with LocalClient(client, publisher, terms) as made:
+        yield made
+
+
+@pytest.fixture
+def profile(client, request):
+    name = f"p-{abs(hash(request.node.name)) % 10**10}"
+    client.declare(name, band="age_16_17", assurance="verified", region="eu")
+    assert client.wait(client.upload(name, pictures.jpeg(400, 400)).image_id).state == "ready"
+    return name
+
+
+def proof(stack, viewer, profile, *, at=0, relation="connection", life_s=600):
+    return prove(keys.relation_keys(stack.folder), viewer, profile, relation, now=int(time.time()) + at, life_s=life_s)
+
+
+def why(client, viewer, profile, said, relation="connection"):
+    (told,) = client.explain("peer", "profile", [(profile, relation, said)], viewer_id=viewer)["items"]
+    return told["inputs"]["relation"], told["relation_because"]
+
+
+def url(client, viewer, profile, said, relation="connection"):
+    (told,) = client.decide("peer", "profile", [(profile, relation, said)], viewer_id=viewer)
+    return told.url.split("?")[0]
+
+
+CHANGES = {
+    "a revocation": lambda client, profile, viewer: client.revoke(profile),
+    "a block and its end": lambda client, profile, viewer: (
+        client.block(profile, viewer),
+        client.unblock(profile, viewer),
+    ),
+}
+
+
+@pytest.mark.parametrize("relation", ["connection", "guardian", "self", "mutual"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_proved_before_counts_for_nothing(stack, client, local, profile, change, relation):
+    """Also what says that it was issued in the same second, or a little later than the clock says."""
+    said = [proof(stack, "v", profile, at=at, relation=relation) for at in (-300, -1, 0, LEEWAY_S)]
+    assert why(client, "v", profile, said[1], relation) == (relation, "proof")
+    CHANGES[change](client, profile, "v")
+    for one in said:
+        assert why(client, "v", profile, one, relation)[0] == "stranger"
+    stranger = eventually(lambda: url(client, "v", profile, None, "stranger"))
+    assert {url(client, "v", profile, one, relation) for one in said} == {stranger}
+    eventually(
+        lambda: (
+            {url(local, "v", profile, one, relation) for one in said} == {url(client, "v", profile, None, "stranger")}
+            or None
+        )
+    )
+    # A new one counts as soon as no clock could have made it before.
+    eventually(
+        lambda: (
+            why(client, "v", profile, proof(stack, "v", profile, relation=relation), relation) == (relation, "proof")
+            or None
+        )
+    )
+    for one in said:
+        assert why(client, "v", profile, one, relation) == ("stranger", REVOKED)
+
+
+def test_a_block_of_one_viewer_takes_nothing_from_another(stack, client, local, profile):
+    friend, other = (proof(stack, who, profile, at=-5) for who in ("friend", "other"))
+    client.block(profile, "other")
+    assert why(client, "friend", profile, friend) == ("connection", "proof")
+    assert why(client, "other", profile, other) == ("blocked", "block")
+    client.unblock(profile, "other")
+    assert why(client, "other", profile, other)[1] in {REVOKED, "no proof"}
+    assert why(client, "friend", profile, friend) == ("connection", "proof")
+
+
+def test_a_proof_that_is_issued_ahead_of_its_time_is_none(stack, client, profile):
+    for at in (LEEWAY_S + 2, 60, 3000):
+        assert why(client, "v", profile, proof(stack, "v", profile, at=at, life_s=3600))[0] == "stranger"
+
+
+def test_a_profile_that_comes_back_after_its_deletion_begins_anew(stack, client, profile):
+    said = proof(stack, "v", profile)
+    client.delete_profile(profile)
+    client.declare(profile, band="age_16_17", assurance="verified", region="eu")
+    assert why(client, "v", profile, said) == ("stranger", REVOKED)
