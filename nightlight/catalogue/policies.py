@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select, update
 
-from nightlight.catalogue.tables import decision_counts, policy_bundles, policy_state
+from nightlight.catalogue.tables import decision_counts, policy_bundles, policy_state, policy_withdrawals
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,7 +27,7 @@ class PolicyState:
     """Which bundles are in use; None where the pack in the folder is.
 
     ``candidate_permille`` is the share of profiles that the candidate decides for; 0 means that it is only
-    watched (shadow).
+    watched (shadow). ``activated_at`` is when the active bundle became so, and the one before ceased to be.
     """
 
     revision: int
@@ -37,9 +37,10 @@ class PolicyState:
     candidate_version: int | None
     candidate_permille: int
     changed_at: datetime | None
+    activated_at: datetime | None
 
 
-UNCHANGED = PolicyState(0, 0, None, None, None, 0, None)
+UNCHANGED = PolicyState(0, 0, None, None, None, 0, None, None)
 
 
 class Policies:
@@ -55,7 +56,7 @@ class Policies:
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         return PolicyState(*row[1:]) if row else UNCHANGED
 
-    def change(self, before: PolicyState, now: datetime, **values: int | None) -> None:
+    def change(self, before: PolicyState, now: datetime, **values: int | datetime | None) -> None:
         """Change the state and raise its revision; raises Conflict if the first change is made twice at once."""
         values = {**values, "revision": before.revision + 1}
         if before.revision == 0:
@@ -77,6 +78,16 @@ class Policies:
         self._connection.execute(
             insert(policy_bundles).values(version=version, digest=digest, data=data, created_at=now)
         )
+
+    def withdraw(self, version: int, now: datetime) -> None:
+        """Let a version be none that can be activated or brought back by itself; once is enough."""
+        if not self.withdrawn(version):
+            self._connection.execute(insert(policy_withdrawals).values(version=version, withdrawn_at=now))
+
+    def withdrawn(self, version: int) -> bool:
+        """Say whether a version was withdrawn."""
+        query = select(policy_withdrawals.c.version).where(policy_withdrawals.c.version == version)
+        return self._connection.execute(query).one_or_none() is not None
 
     def bundle(self, version: int) -> bytes | None:
         """Return a bundle's bytes, or None."""

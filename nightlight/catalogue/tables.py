@@ -310,6 +310,15 @@ policy_state = Table(
     Column("candidate_version", Integer),
     Column("candidate_permille", Integer, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
+    Column("activated_at", UtcDateTime),
+)
+
+# Versions that may not be activated any more, or be brought back without a new approval.
+policy_withdrawals = Table(
+    "policy_withdrawals",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("withdrawn_at", UtcDateTime, nullable=False),
 )
 
 decision_counts = Table(

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from nightlight.cli.files import read_bytes
 from nightlight.cli.policy import DEFAULT, JsonFlag, compiled_folder, console, refused
 from nightlight.errors import PolicyRefused
 
@@ -138,13 +139,23 @@ def compiled_of(name: str) -> Iterator[Compiled]:
     A bundle is compared by what it says, whoever signed it; activation is where signatures count.
     """
     if Path(name).is_file():
-        from nightlight.policy.bundle import read_unverified
+        from nightlight.policy.bundle import MAX_BYTES, read_unverified
         from nightlight.policy.compile import compile_bundle
 
-        yield compile_bundle(read_unverified(Path(name).read_bytes()))
+        yield compile_bundle(read_unverified(read_bytes(Path(name), MAX_BYTES)))
         return
     with _source(name) as folder:
         yield compiled_folder(folder)
+
+
+def version_of(name: str) -> int:
+    """Return the version of a bundle; raise PolicyRefused where a folder or revision has none."""
+    from nightlight.policy.bundle import MAX_BYTES, read_unverified
+
+    if not Path(name).is_file():
+        message = f"{name} is no bundle, so say with --version which version the approval is for"
+        raise PolicyRefused(message)
+    return read_unverified(read_bytes(Path(name), MAX_BYTES)).version
 
 
 @contextmanager

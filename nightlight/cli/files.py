@@ -1,8 +1,10 @@
-"""Image files that a command is given."""
+"""Files that a command is given, read with a bound: a name may lead to a device that never ends."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from nightlight.errors import InvalidInput
 
@@ -11,14 +13,28 @@ MAX_BYTES = 20_000_000
 
 
 def read_image(path: Path) -> bytes:
-    """Return a file's bytes; raise InvalidInput if it is not there, is no file or is too large."""
+    """Return an image's bytes; raise InvalidInput if it is not there, is no file or is too large."""
+    return read_bytes(path, MAX_BYTES)
+
+
+def read_json(path: Path, max_bytes: int) -> Any:
+    """Return what a JSON file says; raise InvalidInput if it is not there, is too large or is no JSON."""
+    try:
+        return json.loads(read_bytes(path, max_bytes))
+    except (ValueError, RecursionError) as error:
+        message = f"{path}: this is no JSON ({type(error).__name__})"
+        raise InvalidInput(message) from error
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return a file's bytes; raise InvalidInput if it is not there, is no file or has more than ``max_bytes``."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        message = f"{path}: {error.strerror}"
+            data = file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        message = f"{path}: {getattr(error, 'strerror', None) or error}"
         raise InvalidInput(message) from error
-    if len(data) > MAX_BYTES:
-        message = f"{path}: more than {MAX_BYTES} bytes"
+    if len(data) > max_bytes:
+        message = f"{path}: more than {max_bytes:,} bytes"
         raise InvalidInput(message)
     return data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -236,9 +238,17 @@ def catalogue_grants(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line and exit 2."""
+    """Run the command line; an error of ours, or a file that cannot be read or written, is one line and exit 2."""
     try:
         app()
     except NightlightError as error:
         sys.stderr.write(f"nightlight: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        named = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        kind = "" if isinstance(error, OSError) else "a file is not what it should be: "
+        sys.stderr.write(f"nightlight: {kind}{named}\n")
         sys.exit(2)

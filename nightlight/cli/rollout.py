@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,25 +53,32 @@ def approve(
     new: Annotated[str, typer.Argument(help="What shall be: a bundle, a folder, or a git revision.")],
     key: Annotated[Path, typer.Option(help="The safety team's private key (JWK).")],
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("approval.json"),
+    version: Annotated[
+        int | None, typer.Option(min=1, help="The version that it is for; that of the bundle, if NEW is one.")
+    ] = None,
+    hours: Annotated[int, typer.Option(min=1, max=720, help="Hours until the approval expires.")] = 72,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Show what would change and, if you agree, sign exactly that difference. For the safety team.
+    """Show what would change and, if you agree, sign exactly that difference, for one version. For the safety team.
 
     Example: `nightlight policy approve active.bundle policy.bundle --key safety.private.jwk.json`
     """
-    from nightlight.cli.compare import compiled_of, print_difference
+    from nightlight.cli.compare import compiled_of, print_difference, version_of
     from nightlight.cli.policy import console
     from nightlight.policy.diff import diff
-    from nightlight.policy.signing import SigningKey
+    from nightlight.policy.signing import SigningKey, approvable
     from nightlight.policy.signing import approve as sign
 
+    wanted = version if version is not None else version_of(new)
+    signing = SigningKey.read(key)
     with compiled_of(old) as before, compiled_of(new) as after:
         difference = diff(before, after)
     print_difference(console(), difference)
     if not yes:
         typer.confirm("Approve all of this?", abort=True)
-    out.write_text(json.dumps(sign(difference.digest, SigningKey.read(key)), indent=2) + "\n", "utf-8")
-    typer.echo(f"{out}: approval of difference {difference.digest}")
+    approved = sign(approvable(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)
+    out.write_text(json.dumps(approved, indent=2) + "\n", "utf-8")
+    typer.echo(f"{out}: approval of difference {difference.digest} for version {wanted}, for {hours} hours")
 
 
 def activate(bundle: BundleFile, url: Url = DEFAULT_URL, approval: ApprovalFile = None) -> None:
@@ -78,7 +86,8 @@ def activate(bundle: BundleFile, url: Url = DEFAULT_URL, approval: ApprovalFile 
 
     Example: `nightlight policy activate policy.bundle --approval approval.json`
     """
-    _told(_call(url, lambda client: client.activate(bundle.read_bytes(), _approval(approval))))
+    data, said = _bundle(bundle), _approval(approval)
+    _told(_call(url, lambda client: client.activate(data, said)))
 
 
 def shadow(bundle: BundleFile, url: Url = DEFAULT_URL) -> None:
@@ -86,7 +95,8 @@ def shadow(bundle: BundleFile, url: Url = DEFAULT_URL) -> None:
 
     Example: `nightlight policy shadow policy.bundle`
     """
-    _told(_call(url, lambda client: client.candidate(bundle.read_bytes())), verb="watched")
+    data = _bundle(bundle)
+    _told(_call(url, lambda client: client.candidate(data)), verb="watched")
 
 
 def stage(
@@ -99,15 +109,25 @@ def stage(
 
     Example: `nightlight policy stage policy.bundle --permille 50 --approval approval.json`
     """
-    answer = _call(url, lambda client: client.candidate(bundle.read_bytes(), _approval(approval), permille=permille))
+    data, said = _bundle(bundle), _approval(approval)
+    answer = _call(url, lambda client: client.candidate(data, said, permille=permille))
     _told(answer, verb=f"deciding for {permille} of 1000 profiles")
 
 
-def withdraw(url: Url = DEFAULT_URL) -> None:
-    """Take the candidate away.
+def withdraw(
+    url: Url = DEFAULT_URL,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="A version that shall never be active (again); else the candidate.")
+    ] = None,
+) -> None:
+    """Take the candidate away, or withdraw a version: its approval is spent, and it comes back with a new one only.
 
-    Example: `nightlight policy withdraw`
+    Example: `nightlight policy withdraw --version 12`
     """
+    if version is not None:
+        _call(url, lambda client: client.withdraw_version(version))
+        typer.echo(f"version {version} is withdrawn")
+        return
     _call(url, lambda client: client.withdraw_candidate())
     typer.echo("there is no candidate now")
 
@@ -125,7 +145,7 @@ def rollback(
     from nightlight.policy.compile import compile_bundle
     from nightlight.policy.signing import PublicKeys, SigningKey
 
-    signing = SigningKey.read(key)
+    signing, said = SigningKey.read(key), _approval(approval)
     status = _call(url, lambda client: client.policy_status())
     previous = status["previous_version"]
     if previous is None:
@@ -133,7 +153,7 @@ def rollback(
         raise PolicyRefused(message)
     before = bundle.open_bundle(_call(url, lambda client: client.policy_version(previous)), PublicKeys.of(signing))
     data = bundle.build(compile_bundle(before), status["highest_version"] + 1, signing)
-    _told(_call(url, lambda client: client.activate(data, _approval(approval))), verb="brought back")
+    _told(_call(url, lambda client: client.activate(data, said)), verb="brought back")
 
 
 def status(url: Url = DEFAULT_URL) -> None:
@@ -201,10 +221,23 @@ def _call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
         raise Unavailable(message) from error
 
 
-def _approval(path: Path | None) -> dict[str, str] | None:
+def _bundle(path: Path) -> bytes:
+    from nightlight.cli.files import read_bytes
+    from nightlight.policy.bundle import MAX_BYTES
+
+    return read_bytes(path, MAX_BYTES)
+
+
+def _approval(path: Path | None) -> dict[str, str | int] | None:
+    from nightlight.cli.files import read_json
+    from nightlight.policy.signing import MAX_APPROVAL_BYTES
+
     if path is None:
         return None
-    approval: dict[str, str] = json.loads(path.read_text("utf-8"))
+    approval = read_json(path, MAX_APPROVAL_BYTES)
+    if not isinstance(approval, dict):
+        message = f"{path}: this is no approval; make one with `nightlight policy approve`"
+        raise PolicyRefused(message)
     return approval
 
 

@@ -37,13 +37,15 @@ class PolicyCalls(Connection):
         """Return the bytes of a bundle that was activated before; for operators."""
         return self._fetched(paths.path("/v1/policy/bundle/{version}", version=version)).content
 
-    def activate(self, bundle: bytes, approval: dict[str, str] | None = None) -> dict[str, Any]:
+    def activate(self, bundle: bytes, approval: dict[str, str | int] | None = None) -> dict[str, Any]:
         """Activate a policy bundle for everybody; return its version, digest and difference."""
         body = {"bundle": base64.b64encode(bundle).decode(), "approval": approval}
         activated: dict[str, Any] = self._call("POST", "/v1/policy/activate", json=body)
         return activated
 
-    def candidate(self, bundle: bytes, approval: dict[str, str] | None = None, *, permille: int = 0) -> dict[str, Any]:
+    def candidate(
+        self, bundle: bytes, approval: dict[str, str | int] | None = None, *, permille: int = 0
+    ) -> dict[str, Any]:
         """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
         body = {"bundle": base64.b64encode(bundle).decode(), "approval": approval, "permille": permille}
         set_: dict[str, Any] = self._call("PUT", "/v1/policy/candidate", json=body)
@@ -52,6 +54,10 @@ class PolicyCalls(Connection):
     def withdraw_candidate(self) -> None:
         """Take the candidate away."""
         self._call("DELETE", "/v1/policy/candidate")
+
+    def withdraw_version(self, version: int) -> None:
+        """Let a version never be activated, and never be brought back without a new approval."""
+        self._call("DELETE", paths.path("/v1/policy/bundle/{version}", version=version))
 
     def policy_counters(self, days: int = 7) -> dict[str, Any]:
         """Return how often each combination was decided."""

@@ -5,7 +5,8 @@
     verify     the publisher's signature, and a version above every one before
     compile    the documents anew; cases; every check proved; every step installed
     compare    with the active policy: sentences, digest
-    approve    if anything opens, or a check was touched: safety's signature over this very difference
+    approve    if anything opens, or a check was touched: safety's signature over this very difference and version; the
+               way back from what only closed needs none                                          (flows.approval)
     activate   bundle, state and audit entry in one transaction
 """
 
@@ -19,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight.errors import InvalidInput, PolicyConflict, PolicyRefused, PolicyRejected
+from nightlight.flows.approval import approved_by, brings_back, previous, undoes_a_closing
 from nightlight.flows.policy_in_use import PERMILLE, InUse, PolicyInUse, usable
 from nightlight.policy.bundle import Bundle, open_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.diff import Difference, diff
 from nightlight.policy.explain import Explained, explain
 from nightlight.policy.prove import prove
-from nightlight.policy.signing import check_approval
 from nightlight.policy.weights import Weights
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.policies import PolicyState
     from nightlight.clock import Clock
     from nightlight.policy.compile import Compiled
@@ -70,11 +71,15 @@ class Rollout:
         with self.catalogue.transaction() as tx:
             state = tx.policies.state(lock=True)
             view = self._same_view(state)
+            self._not_withdrawn(tx, bundle)
             staged_already = bundle.version == state.candidate_version
             if not staged_already:
                 self._newer(bundle, state)
             difference = diff(view.compiled, compiled)
-            approved_by = self._approved(bundle, difference, approval)
+            back, undone = self._unapproved(tx, state, view.compiled, compiled)
+            approver = self._approver(bundle, difference, approval, undone=undone)
+            if back and state.active_version is not None:
+                tx.policies.withdraw(state.active_version, now)
             if not staged_already:
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
             elif tx.policies.bundle(bundle.version) != data:
@@ -88,8 +93,9 @@ class Rollout:
                 previous_version=state.active_version,
                 candidate_version=None,
                 candidate_permille=0,
+                activated_at=now,
             )
-            detail = self._detail(bundle, difference, approved_by)
+            detail = {**self._detail(bundle, difference, approver), "undone": int(undone)}
             tx.audit.append("policy.activated", now=now, actor=actor, detail=detail)
         self.in_use.refresh()
         logs.get("policy").info("policy.activated", version=bundle.version, policy_digest=bundle.digest)
@@ -108,6 +114,7 @@ class Rollout:
         with self.catalogue.transaction() as tx:
             state = tx.policies.state(lock=True)
             view = self._same_view(state)
+            self._not_withdrawn(tx, bundle)
             again = bundle.version == state.candidate_version
             if again and tx.policies.bundle(bundle.version) != data:
                 message = f"version {bundle.version} was used for another bundle"
@@ -116,7 +123,8 @@ class Rollout:
                 self._newer(bundle, state)
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
             difference = diff(view.compiled, compiled)
-            approved_by = self._approved(bundle, difference, approval) if permille else ""
+            undone = self._unapproved(tx, state, view.compiled, compiled)[1]
+            approver = self._approver(bundle, difference, approval, undone=undone) if permille else ""
             tx.policies.change(
                 state,
                 now,
@@ -125,7 +133,7 @@ class Rollout:
                 candidate_permille=permille,
             )
             event = "policy.staged" if permille else "policy.shadowed"
-            detail = {**self._detail(bundle, difference, approved_by), "permille": permille}
+            detail = {**self._detail(bundle, difference, approver), "permille": permille}
             tx.audit.append(event, now=now, actor=actor, detail=detail)
         self.in_use.refresh()
         return Activated(bundle.version, bundle.digest, difference)
@@ -138,8 +146,26 @@ class Rollout:
             if state.candidate_version is None:
                 return
             tx.policies.change(state, now, candidate_version=None, candidate_permille=0)
+            tx.policies.withdraw(state.candidate_version, now)
             detail: dict[str, str | int] = {"version": state.candidate_version}
             tx.audit.append("policy.withdrawn", now=now, actor=actor, detail=detail)
+        self.in_use.refresh()
+
+    def withdraw_version(self, version: int, *, actor: str) -> None:
+        """Let a version never be activated, and never be brought back without a new approval; its own is spent.
+
+        Raises PolicyConflict for the version that is active: activate another one.
+        """
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            state = tx.policies.state(lock=True)
+            if version == state.active_version:
+                message = f"version {version} is active; activate another one, or `nightlight policy rollback`"
+                raise PolicyConflict(message)
+            if version == state.candidate_version:
+                tx.policies.change(state, now, candidate_version=None, candidate_permille=0)
+            tx.policies.withdraw(version, now)
+            tx.audit.append("policy.withdrawn", now=now, actor=actor, detail={"version": version})
         self.in_use.refresh()
 
     def bundle(self, version: int | None = None) -> tuple[int, bytes] | None:
@@ -223,31 +249,32 @@ class Rollout:
         return view
 
     @staticmethod
+    def _not_withdrawn(tx: Transaction, bundle: Bundle) -> None:
+        if tx.policies.withdrawn(bundle.version):
+            message = (
+                f"version {bundle.version} was withdrawn, and its approval with it; build it with a higher version"
+            )
+            raise PolicyConflict(message)
+
+    @staticmethod
     def _newer(bundle: Bundle, state: PolicyState) -> None:
         if bundle.version <= state.highest_version:
             message = f"version {bundle.version} is not above {state.highest_version}; build it with a higher one"
             raise PolicyConflict(message)
 
-    def _approved(self, bundle: Bundle, difference: Difference, approval: Any) -> str:
-        if not difference.opens:
+    def _unapproved(self, tx: Transaction, state: PolicyState, active: Compiled, new: Compiled) -> tuple[bool, bool]:
+        """Say whether a policy brings back the one before, and whether that needs nobody's approval."""
+        before = previous(tx, state, self.publishers) if self.publishers else None
+        back = brings_back(before, new)
+        return back, back and undoes_a_closing(tx, state, before, active, self.clock())
+
+    def _approver(self, bundle: Bundle, difference: Difference, approval: Any, *, undone: bool) -> str:
+        if undone or not difference.opens:
             return ""
-        if approval is None:
-            message = f"this opens something: safety must approve difference {difference.digest}"
-            raise PolicyRejected(message)
-        if self.safety is None:
-            message = "no safety keys are set (NIGHTLIGHT_POLICY_SAFETY_KEYS), so nothing that opens can be approved"
-            raise PolicyRejected(message)
-        try:
-            key_id = check_approval(approval, difference.digest, self.safety)
-        except PolicyRefused as error:
-            raise PolicyRejected(str(error)) from error
-        if key_id == bundle.key_id:
-            message = "the key that signed the bundle cannot approve it too: two teams, two keys"
-            raise PolicyRejected(message)
-        return key_id
+        return approved_by(bundle, difference, approval, self.safety, self.clock())
 
     @staticmethod
-    def _detail(bundle: Bundle, difference: Difference, approved_by: str) -> dict[str, str | int]:
+    def _detail(bundle: Bundle, difference: Difference, approver: str) -> dict[str, str | int]:
         return {
             "version": bundle.version,
             "digest": bundle.digest,
@@ -256,5 +283,5 @@ class Rollout:
             "opens": int(difference.opens),
             "changes": len(difference.changes),
             "signed_by": bundle.key_id,
-            "approved_by": approved_by,
+            "approved_by": approver,
         }

@@ -1,21 +1,28 @@
-"""Ed25519 signatures over bundles and over differences (the safety team's approval), by key id."""
+"""Ed25519 signatures over bundles, and over changes that the safety team approves, by key id."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from nightlight.errors import PolicyRefused
 
-APPROVAL_FORMAT = "nightlight-approval/1"
+if TYPE_CHECKING:
+    from nightlight.policy.diff import Difference
+
+APPROVAL_FORMAT = "nightlight-approval/2"
+# An approval counts for so long, in seconds, unless it says otherwise; and for so long at most.
+APPROVAL_S, MAX_APPROVAL_S = 3 * 86_400, 30 * 86_400
 MAX_APPROVAL_BYTES = 10_000
+_MAX_KEY_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class SigningKey:
     def read(cls, path: Path) -> SigningKey:
         """Return the key in a file (a private OKP JWK, RFC 8037); raise PolicyRefused if there is none."""
         try:
-            jwk = json.loads(path.read_text("utf-8"))
+            jwk = json.loads(_text(path))
             return cls(str(jwk["kid"]), Ed25519PrivateKey.from_private_bytes(_bytes(jwk["d"])))
         except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
             message = f"{path} does not hold a private Ed25519 JWK ({type(error).__name__})"
@@ -55,7 +62,7 @@ class PublicKeys:
     def read(cls, path: Path) -> PublicKeys:
         """Return the keys in a JWKS file; raise PolicyRefused if there are none."""
         try:
-            found = json.loads(path.read_text("utf-8"))["keys"]
+            found = json.loads(_text(path))["keys"]
             keys = {
                 str(jwk["kid"]): Ed25519PublicKey.from_public_bytes(_bytes(jwk["x"]))
                 for jwk in found
@@ -87,39 +94,74 @@ class PublicKeys:
             raise PolicyRefused(detail) from None
 
 
-def approve(difference_digest: str, key: SigningKey) -> dict[str, str]:
-    """Return the approval of one difference, as it is kept in a file."""
-    signature = key.sign(_approved(difference_digest))
+class Approved(NamedTuple):
+    """What an approval is for: one version that replaces one policy, and is checked as it was when safety looked.
+
+    ``difference`` is the digest of everything that differs; ``base`` the digest of the policy that is replaced.
+    """
+
+    version: int
+    base: str
+    old_checks: str
+    new_checks: str
+    difference: str
+
+
+def approvable(difference: Difference, version: int) -> Approved:
+    """Return what an approval of a difference, as a version, is for."""
+    return Approved(version, difference.old_digest, difference.old_checks, difference.new_checks, difference.digest)
+
+
+def approve(what: Approved, key: SigningKey, *, expires_at: int) -> dict[str, str | int]:
+    """Return the approval of one change until ``expires_at`` (Unix seconds), as it is kept in a file."""
+    said = {**what._asdict(), "expires_at": expires_at}
+    signature = key.sign(_approved(said))
     return {
         "format": APPROVAL_FORMAT,
-        "difference": difference_digest,
+        **said,
         "key_id": key.key_id,
         "signature": base64.b64encode(signature).decode(),
     }
 
 
-def check_approval(approval: Any, difference_digest: str, keys: PublicKeys) -> str:
-    """Return the id of the key that approved exactly this difference, or raise PolicyRefused."""
+def check_approval(approval: Any, wanted: Approved, keys: PublicKeys, *, now: float) -> str:
+    """Return the id of the key that approved exactly this at ``now`` (Unix seconds), or raise PolicyRefused."""
     try:
-        kind = str(approval["format"])
+        kind = approval["format"]
         key_id = str(approval["key_id"])
         signature = base64.b64decode(approval["signature"], validate=True)
-        approved = str(approval["difference"])
+        said = {name: approval[name] for name in (*Approved._fields, "expires_at")}
+        unknown = set(approval) - {"format", "key_id", "signature", *said}
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        message = f"this is no approval ({type(error).__name__})"
+        message = f"this is no approval ({type(error).__name__}); make one with `nightlight policy approve`"
         raise PolicyRefused(message) from error
-    if kind != APPROVAL_FORMAT:
-        message = "this is no approval (another format)"
+    if kind != APPROVAL_FORMAT or unknown:
+        message = "this is no approval (another format); make one with `nightlight policy approve`"
         raise PolicyRefused(message)
-    if approved != difference_digest:
-        message = f"the approval is for difference {approved[:12]}, this one is {difference_digest[:12]}"
+    for name, value in wanted._asdict().items():
+        if type(said[name]) is not type(value) or said[name] != value:
+            message = f"the approval is for {name} {str(said[name])[:12]}, this one is {str(value)[:12]}"
+            raise PolicyRefused(message)
+    expires_at = said["expires_at"]
+    if type(expires_at) is not int or not now < expires_at <= now + MAX_APPROVAL_S:
+        message = f"the approval has expired, or is made to last longer than {MAX_APPROVAL_S // 86_400} days"
         raise PolicyRefused(message)
-    keys.verify(key_id, signature, _approved(difference_digest), "the approval")
+    keys.verify(key_id, signature, _approved(said), "the approval")
     return key_id
 
 
-def _approved(difference_digest: str) -> bytes:
-    return f"{APPROVAL_FORMAT}\n{difference_digest}".encode()
+def _approved(said: Mapping[str, Any]) -> bytes:
+    return f"{APPROVAL_FORMAT}\n{json.dumps(said, sort_keys=True, separators=(',', ':'))}".encode()
+
+
+def _text(path: Path) -> str:
+    """Return a key file's text; it has some hundred bytes a key."""
+    with path.open("rb") as file:
+        data = file.read(_MAX_KEY_BYTES + 1)
+    if len(data) > _MAX_KEY_BYTES:
+        message = f"more than {_MAX_KEY_BYTES:,} bytes"
+        raise ValueError(message)
+    return data.decode("utf-8")
 
 
 def _bytes(text: str) -> bytes:

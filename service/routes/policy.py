@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access import Scope
@@ -17,6 +17,9 @@ from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=ScopedRoute)
 
+Word = Annotated[str, Field(max_length=32)]
+Whole = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
+
 # Base64 is a third longer than what it holds.
 _MAX_TEXT = MAX_BYTES * 4 // 3 + 8
 
@@ -27,7 +30,9 @@ class BundleBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     bundle: Annotated[str, Field(min_length=1, max_length=_MAX_TEXT, description="The bundle's bytes, base64.")]
-    approval: dict[str, str] | None = Field(default=None, description="What `nightlight policy approve` wrote.")
+    approval: Annotated[dict[Word, Annotated[str, Field(max_length=256)] | Whole], Field(max_length=16)] | None = Field(
+        default=None, description="What `nightlight policy approve` wrote: for one version, until it expires."
+    )
 
     def data(self) -> bytes:
         """Return the bundle's bytes; raise InvalidInput if they are not base64."""
@@ -94,6 +99,15 @@ def earlier_bundle(request: Request, version: int) -> Response:
     if found is None:
         raise NotFound
     return Response(found[1], media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.delete("/bundle/{version}", status_code=204)
+@requires(Scope.POLICY)
+def withdraw_version(request: Request, version: Annotated[int, Path(ge=1, lt=2**31)]) -> Response:
+    """Withdraw a version: it is never activated, its approval is spent, and it comes back with a new approval only."""
+    house: ServiceHouse = request.app.state.house
+    house.rollout.withdraw_version(version, actor=caller(request).subject)
+    return Response(status_code=204)
 
 
 @router.post("/activate")

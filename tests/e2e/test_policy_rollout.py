@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from nightlight.cli.main import app
 from nightlight.client import Problem
+from nightlight.errors import NightlightError
 from nightlight.policy.bundle import build
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.diff import diff
-from nightlight.policy.signing import SigningKey, approve
+from nightlight.policy.signing import SigningKey, approvable, approve
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
 from tests.support.waiting import eventually
@@ -83,6 +84,10 @@ BREAK = (
 )
 
 
+def approval(difference, version, key):
+    return approve(approvable(difference, version), key, expires_at=int(time.time()) + 600)
+
+
 def next_version(client):
     return client.policy_status()["highest_version"] + 1
 
@@ -135,12 +140,13 @@ def test_what_opens_needs_safetys_approval_of_exactly_this_difference(client, ke
 
     difference = diff(compile_bundle(read_unverified(active[1])), compiled)
     other = diff(before, compiled)
-    for wrong in (approve(other.digest, keys["safety"]), approve(difference.digest, keys["publisher"])):
+    version = next_version(client)
+    for wrong in (approval(other, version, keys["safety"]), approval(difference, version, keys["publisher"])):
         with pytest.raises(Problem):
             client.activate(data, wrong)
     (why,) = client.explain("peer", "profile", [("teen", "stranger")])["items"]
     assert why["inputs"]["region"] == "eu"
-    client.activate(data, approve(difference.digest, keys["safety"]))
+    client.activate(data, approval(difference, version, keys["safety"]))
     assert client.policy_status()["active"]["digest"] == compiled.table.digest
     assert size(client, "teen") == 320
 
@@ -263,6 +269,11 @@ def test_the_commands_do_all_of_it(own, client, pack, tmp_path, monkeypatch):
         assert result.exit_code == code, (arguments, result.output, result.exception)
         return result.output
 
+    def refused(*arguments):
+        result = CliRunner().invoke(app, ["policy", *map(str, arguments)])
+        assert isinstance(result.exception, NightlightError)
+        return str(result.exception)
+
     digest = client.policy_status()["active"]["digest"]
     run("fetch", "--out", "active.bundle")
     run("build", pack, "--version", next_version(client), "--key", publisher, "--out", "new.bundle")
@@ -273,6 +284,8 @@ def test_the_commands_do_all_of_it(own, client, pack, tmp_path, monkeypatch):
     assert "deciding for 50 of 1000" in run("stage", "new.bundle", "--permille", "50", "--approval", "approval.json")
     run("withdraw")
     run("build", pack, "--version", next_version(client), "--key", publisher, "--out", "new.bundle")
+    assert "is for version" in refused("activate", "new.bundle", "--approval", "approval.json")
+    run("approve", "active.bundle", "new.bundle", "--key", safety, "--yes", "--hours", "1")
     assert "is active" in run("activate", "new.bundle", "--approval", "approval.json")
     assert client.policy_status()["active"]["digest"] != digest
     assert "brought back" in run("rollback", "--key", publisher)
@@ -308,7 +321,8 @@ def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(clie
     assert next(iter(compiled.table.attributes)) == "hold"
     difference = diff(compile_bundle(read_unverified(client.policy_bundle()[1])), compiled)
     client.activate(
-        build(compiled, next_version(client), keys["publisher"]), approve(difference.digest, keys["safety"])
+        build(compiled, next_version(client), keys["publisher"]),
+        approval(difference, next_version(client), keys["safety"]),
     )
     for _ in range(4):
         client.decide("adult", "list", [("grown", "mutual")])

@@ -66,7 +66,7 @@ def url(client, viewer, profile, said, relation="connection"):
 
 
 CHANGES = {
-    "a revocation": lambda client, profile, viewer: client.revoke(profile),
+    "a revocation": lambda client, profile, _viewer: client.revoke(profile),
     "a block and its end": lambda client, profile, viewer: (
         client.block(profile, viewer),
         client.unblock(profile, viewer),

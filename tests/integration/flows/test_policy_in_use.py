@@ -18,7 +18,7 @@ from nightlight.policy.bundle import build
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
-from nightlight.policy.signing import PublicKeys, SigningKey, approve
+from nightlight.policy.signing import PublicKeys, SigningKey, approvable, approve
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -178,7 +178,8 @@ def test_the_key_that_signed_a_bundle_cannot_approve_it(fresh, compiled, stricte
     policy = in_use(fresh, compiled, key)
     trusted = PublicKeys.of(key)
     rollout = Rollout(fresh, policy, trusted, trusted, 1, lambda: None, lambda: NOW)
-    approval = approve(diff(stricter, compiled).digest, key)
+    wanted = approvable(diff(stricter, compiled), 2)
+    approval = approve(wanted, key, expires_at=int(NOW.timestamp()) + 60)
     with pytest.raises(PolicyRejected, match="two teams, two keys"):
         rollout.activate(build(compiled, 2, key), approval, actor="t")
     assert policy.refresh().version == 1

@@ -8,7 +8,7 @@ from nightlight.delivery.access import generate_key
 from nightlight.errors import PolicyRefused
 from nightlight.policy.bundle import build, open_bundle, read_unverified
 from nightlight.policy.compile import compile_bundle
-from nightlight.policy.signing import PublicKeys, SigningKey, approve, check_approval
+from nightlight.policy.signing import MAX_APPROVAL_S, Approved, PublicKeys, SigningKey, approve, check_approval
 
 
 @pytest.fixture(scope="module")
@@ -126,29 +126,66 @@ def test_versions_out_of_range_are_refused(compiled, keys, version):
         build(compiled, version, keys["publisher"][0])
 
 
-def test_an_approval_is_for_one_difference_by_one_team(keys):
-    digest = "ab" * 32
-    approval = approve(digest, keys["safety"][0])
-    assert check_approval(approval, digest, keys["safety"][1]) == keys["safety"][0].key_id
+WANTED = Approved(7, "aa" * 32, "bb" * 32, "cc" * 32, "dd" * 32)
+MOMENT = 1_800_000_000
+
+
+def checked(keys, approval, wanted=WANTED, now=MOMENT):
+    return check_approval(approval, wanted, keys["safety"][1], now=now)
+
+
+def test_an_approval_is_for_one_change_of_one_version_by_one_team(keys):
+    approval = approve(WANTED, keys["safety"][0], expires_at=MOMENT + 60)
+    assert checked(keys, approval) == keys["safety"][0].key_id
     for wrong in (
-        {**approval, "difference": "cd" * 32},
+        *(
+            {**approval, name: value}
+            for name, value in WANTED._replace(version=8, base="ee" * 32)._asdict().items()
+            if approval[name] != value
+        ),
         {**approval, "signature": approval["signature"][::-1]},
-        {**approval, "format": "other"},
+        {**approval, "format": "nightlight-approval/1"},
         {**approval, "key_id": "nobody"},
+        {**approval, "version": True},
+        {**approval, "version": 7.0},
+        {**approval, "version": "7"},
+        {**approval, "expires_at": MOMENT + 61},
+        {**approval, "expires_at": str(MOMENT + 60)},
+        {**approval, "note": "more"},
         {"format": approval["format"]},
         None,
         [],
-        approve(digest, keys["publisher"][0]),
+        "approval",
+        approve(WANTED, keys["publisher"][0], expires_at=MOMENT + 60),
     ):
         with pytest.raises(PolicyRefused):
-            check_approval(wrong, digest, keys["safety"][1])
-    with pytest.raises(PolicyRefused, match="is for difference"):
-        check_approval(approval, "cd" * 32, keys["safety"][1])
+            checked(keys, wrong)
+
+
+@pytest.mark.parametrize("name", Approved._fields)
+def test_an_approval_of_anything_else_is_none(keys, name):
+    """Whatever differs in what is activated, and whoever signed for it."""
+    other = WANTED._replace(**{name: 8 if name == "version" else "ee" * 32})
+    approval = approve(WANTED, keys["safety"][0], expires_at=MOMENT + 60)
+    with pytest.raises(PolicyRefused, match=f"is for {name}"):
+        checked(keys, approval, other)
+    with pytest.raises(PolicyRefused, match="signature"):
+        checked(keys, {**approval, name: other._asdict()[name]}, other)
+
+
+def test_an_approval_expires_and_may_not_be_made_to_last(keys):
+    for after, good in ((60, True), (MAX_APPROVAL_S, True), (0, False), (-1, False), (MAX_APPROVAL_S + 1, False)):
+        approval = approve(WANTED, keys["safety"][0], expires_at=MOMENT + after)
+        if good:
+            assert checked(keys, approval)
+        else:
+            with pytest.raises(PolicyRefused, match="expired"):
+                checked(keys, approval)
 
 
 def test_an_approval_cannot_pass_for_a_bundle(keys, bundle):
     outer = json.loads(bundle)
-    outer["signature"] = approve("ab" * 32, keys["publisher"][0])["signature"]
+    outer["signature"] = approve(WANTED, keys["publisher"][0], expires_at=MOMENT + 60)["signature"]
     with pytest.raises(PolicyRefused, match="signature"):
         open_bundle(json.dumps(outer).encode(), keys["publisher"][1])
 
