@@ -151,7 +151,9 @@ def rollback(
     if previous is None:
         message = "there is no bundle before the active one; build one from the pack that you want back"
         raise PolicyRefused(message)
-    before = bundle.open_bundle(_call(url, lambda client: client.policy_version(previous)), PublicKeys.of(signing))
+    before = bundle.open_bundle(
+        _call(url, lambda client: client.policy_version(previous)), PublicKeys.of(signing), earlier=True
+    )
     data = bundle.build(compile_bundle(before), status["highest_version"] + 1, signing)
     _told(_call(url, lambda client: client.activate(data, said)), verb="brought back")
 

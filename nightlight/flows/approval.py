@@ -33,7 +33,7 @@ def previous(tx: Transaction, state: PolicyState, publishers: PublicKeys) -> Com
     if data is None:
         return None
     try:
-        return compile_bundle(open_bundle(data, publishers))
+        return compile_bundle(open_bundle(data, publishers, earlier=True))
     except PolicyRefused:
         return None
 

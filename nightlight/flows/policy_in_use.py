@@ -189,7 +189,7 @@ class PolicyInUse:
         if data is None or self._keys is None:
             message = f"bundle {version} is not there" if data is None else "no publisher keys are set"
             raise PolicyRefused(message)
-        bundle = open_bundle(data, self._keys)
+        bundle = open_bundle(data, self._keys, earlier=True)
         if bundle.version != version:
             message = f"bundle {version} says that it is {bundle.version}"
             raise PolicyRefused(message)

@@ -27,15 +27,24 @@ if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
     from nightlight.policy.signing import PublicKeys, SigningKey
 
-FORMAT = "nightlight-bundle/1"
+FORMAT = "nightlight-bundle/2"
+# Its digest did not cover the ranks of outcomes and the recipes: it counts only for whoever compiles its documents.
+EARLIER = "nightlight-bundle/1"
 MAX_BYTES = 1_000_000
 MAX_UNPACKED = 20_000_000
 MAX_VERSION = 2**31 - 1
+_OUTER = frozenset({"format", "key_id", "payload", "signature"})
+_PAYLOAD = frozenset({"version", "digest", "documents", "table", "retention"})
+_DOCUMENTS = frozenset({"vocabulary", "tiers", "rules", "retention", "checks", "cases"})
+_TABLE = frozenset({"attributes", "outcomes", "cells", "besides"})
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose signature is right; ``documents`` are the pack's files as plain values."""
+    """A bundle whose signature is right; ``documents`` are the pack's files as plain values.
+
+    ``digest`` covers all that a reader of the table acts on, unless the bundle is of an ``earlier`` format.
+    """
 
     version: int
     digest: str
@@ -43,6 +52,8 @@ class Bundle:
     documents: Mapping[str, Any]
     table: Table
     data: bytes
+    retention: Mapping[str, Any]
+    earlier: bool = False
 
 
 def build(compiled: Compiled, version: int, key: SigningKey) -> bytes:
@@ -83,21 +94,30 @@ def build(compiled: Compiled, version: int, key: SigningKey) -> bytes:
 
 def read_unverified(data: bytes) -> Bundle:
     """Return the bundle in ``data`` without looking at its signature: to compare, never to decide by."""
-    return _open(data, None)
+    return _open(data, None, earlier=True)
 
 
-def open_bundle(data: bytes, keys: PublicKeys) -> Bundle:
-    """Return the bundle in ``data``; raise PolicyRefused if it is malformed, too large or not signed by ``keys``."""
-    return _open(data, keys)
+def open_bundle(data: bytes, keys: PublicKeys, *, earlier: bool = False) -> Bundle:
+    """Return the bundle in ``data``; raise PolicyRefused if it is malformed, too large or not signed by ``keys``.
+
+    ``earlier`` is for whoever compiles its documents anew: bundles of the first format are read too.
+    """
+    return _open(data, keys, earlier=earlier)
 
 
-def _open(data: bytes, keys: PublicKeys | None) -> Bundle:
+def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
     if len(data) > MAX_BYTES:
         message = f"a bundle is at most {MAX_BYTES:,} bytes"
         raise PolicyRefused(message)
     try:
         outer = json.loads(data)
-        if outer.get("format") != FORMAT:
+        form = outer.get("format")
+        if form == EARLIER and not earlier:
+            message = (
+                "this bundle is of an earlier format: build it again with `nightlight policy build` and activate it"
+            )
+            raise PolicyRefused(message)
+        if form not in {FORMAT, EARLIER} or set(outer) != _OUTER:
             message = "this is no policy bundle (another format)"
             raise PolicyRefused(message)
         packed = base64.b64decode(outer["payload"], validate=True)
@@ -106,7 +126,7 @@ def _open(data: bytes, keys: PublicKeys | None) -> Bundle:
         message = f"this is no policy bundle ({type(error).__name__})"
         raise PolicyRefused(message) from error
     if keys is not None:
-        keys.verify(key_id, signature, _signed(packed), "the bundle")
+        keys.verify(key_id, signature, _signed(packed, form), "the bundle")
     try:
         unpacker = zlib.decompressobj()
         text = unpacker.decompress(packed, MAX_UNPACKED)
@@ -115,16 +135,33 @@ def _open(data: bytes, keys: PublicKeys | None) -> Bundle:
             raise PolicyRefused(message)
         payload = json.loads(text)
         documents: dict[str, Any] = payload["documents"]
-        table = _table_from_json(payload["table"], documents["tiers"]["tiers"], payload["digest"])
-        return Bundle(int(payload["version"]), str(payload["digest"]), key_id, documents, table, data)
+        _refuse_more(payload, _PAYLOAD)
+        _refuse_more(documents, _DOCUMENTS)
+        _refuse_more(payload["table"], _TABLE)
+        version, digest, old = payload["version"], str(payload["digest"]), form == EARLIER
+        if type(version) is not int or not 1 <= version <= MAX_VERSION:
+            message = "the version is no whole number in its range"
+            raise ValueError(message)
+        table = _table_from_json(payload["table"], documents["tiers"]["tiers"])
+        if digest != (table.earlier_digest() if old else table.digest):
+            message = "the table does not fit its digest"
+            raise ValueError(message)
+        return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old)
     except (ValueError, KeyError, TypeError, IndexError, RecursionError, zlib.error) as error:
         message = f"the bundle is signed but cannot be read ({type(error).__name__})"
         raise PolicyRefused(message) from error
 
 
-def _signed(packed: bytes) -> bytes:
+def _refuse_more(plain: Mapping[str, Any], names: frozenset[str]) -> None:
+    """Raise ValueError unless these names are there and no others: what nobody knows of nobody has checked."""
+    if set(plain) != names:
+        message = f"there must be {', '.join(sorted(names))}, and nothing else"
+        raise ValueError(message)
+
+
+def _signed(packed: bytes, form: str = FORMAT) -> bytes:
     """Return the bytes that are signed: the format's name too, so that no other signature serves here."""
-    return FORMAT.encode() + b"\n" + hashlib.sha256(packed).digest()
+    return form.encode() + b"\n" + hashlib.sha256(packed).digest()
 
 
 def _table_to_json(table: Table) -> dict[str, Any]:
@@ -139,12 +176,12 @@ def _table_to_json(table: Table) -> dict[str, Any]:
     }
 
 
-def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any], digest: str) -> Table:
+def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any]) -> Table:
     cells = array("H", base64.b64decode(plain["cells"], validate=True))
     if sys.byteorder == "little":
         cells.byteswap()
     outcomes = tuple(
-        Outcome((rank[0], rank[1], rank[2]), str(tier), int(cache_s), int(per_hour), str(rule))
+        Outcome(_rank(rank), str(tier), _number(cache_s), _number(per_hour), str(rule))
         for rank, tier, cache_s, per_hour, rule in plain["outcomes"]
     )
     attributes = {str(name): tuple(words) for name, words in plain["attributes"].items()}
@@ -153,7 +190,20 @@ def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any], digest:
     size = 1
     for words in attributes.values():
         size *= len(words)
-    if len(cells) != size or (cells and max(cells) >= len(outcomes)) or table.digest != digest:
-        message = "the table does not fit its attributes or its digest"
+    if len(cells) != size or (cells and max(cells) >= len(outcomes)):
+        message = "the table does not fit its attributes"
         raise ValueError(message)
     return table
+
+
+def _rank(plain: Any) -> tuple[int, int, int]:
+    tier, cache_s, per_hour = plain
+    return _number(tier), _number(cache_s), _number(per_hour)
+
+
+def _number(plain: Any) -> int:
+    """Return a whole number as it is written; raise ValueError for anything that could be read as one."""
+    if type(plain) is not int:
+        message = "a whole number is written as one"
+        raise ValueError(message)
+    return plain

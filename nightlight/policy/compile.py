@@ -76,9 +76,10 @@ def compile_documents(documents: Mapping[str, Any]) -> Compiled:
 
 
 def compile_bundle(bundle: Bundle) -> Compiled:
-    """Compile a bundle's documents anew; raise PolicyRefused unless they mean what the bundle says they mean."""
+    """Compile a bundle's documents anew; raise PolicyRefused unless they are exactly what the bundle says they mean."""
     compiled = compile_documents(bundle.documents)
-    if compiled.table.digest != bundle.digest or bundle.table.digest != bundle.digest:
+    digest = bundle.earlier or compiled.table.digest == bundle.digest == bundle.table.digest
+    if not digest or not bundle.table.same_as(compiled.table) or bundle.retention != compiled.retention.meaning():
         message = "the bundle's table is not what its documents compile to"
         raise PolicyRefused(message)
     return compiled
@@ -188,7 +189,13 @@ def _table(
     packed = (columns[0] << 28 | columns[1] << 24 | columns[2] << 20 | who).ravel()
     kinds, cells = np.unique(packed, return_inverse=True)
     outcomes = tuple(_outcome(pack, int(kind)) for kind in kinds)
-    meaning = {"tiers": pack.tiers.model_dump(mode="json")["tiers"], "retention": retention.meaning()}
+    vocabulary = pack.vocabulary
+    meaning = {
+        "tiers": pack.tiers.model_dump(mode="json")["tiers"],
+        "retention": retention.meaning(),
+        "outcomes": vocabulary.outcomes.model_dump(mode="json"),
+        "assurance": list(vocabulary.assurance),
+    }
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return Table(
         space.attributes,

@@ -9,10 +9,12 @@ from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 from nightlight.policy.documents import Tier
 
 NONE_TIER = "none"
+_DIGEST = "nightlight-policy/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Table:
     ) -> None:
         """Take cells in row-major order of ``attributes``; each is an index into ``outcomes``.
 
-        ``besides`` is a hash of what else the policy means (recipes and retention), for the digest.
+        ``besides`` is a hash of what else the policy means, for the digest: recipes, retention, the order of outcomes.
         """
         self.attributes = dict(attributes)
         self.outcomes = outcomes
@@ -65,7 +67,7 @@ class Table:
         combinations = itertools.product(*self.attributes.values())
         self._answers = dict(zip(combinations, map(outcomes.__getitem__, cells), strict=True))
         self.besides = besides
-        self.digest = self._digest(besides)
+        self.digest = self._digest()
 
     def __len__(self) -> int:
         """Return the number of combinations."""
@@ -82,15 +84,29 @@ class Table:
         """Return the names of attributes in ``given`` that are missing or whose word is not known."""
         return [name for name, words in self.attributes.items() if given.get(name) not in words]
 
-    def _digest(self, besides: str) -> str:
-        """Return a SHA-256, in hexadecimal, of what the policy means: space, outcomes, recipes, retention; no rules."""
-        meaning = [[o.tier, o.cache_s, o.per_hour] for o in self.outcomes]
-        unique = sorted({json.dumps(m) for m in meaning})
-        renumbered = array("H", (unique.index(json.dumps(m)) for m in meaning))
-        canonical = array("H", (renumbered[cell] for cell in self.cells))
-        head = json.dumps([self.attributes, unique, besides], sort_keys=False, separators=(",", ":"))
-        body = b"".join(value.to_bytes(2, "big") for value in canonical)
-        return hashlib.sha256(head.encode() + b"\0" + body).hexdigest()
+    def same_as(self, other: Table) -> bool:
+        """Say whether two tables are alike in all that they hold, the names of rules and their order included."""
+        alike = (self.outcomes, self.tiers, self.cells) == (other.outcomes, other.tiers, other.cells)
+        return alike and list(self.attributes.items()) == list(other.attributes.items())
+
+    def _digest(self) -> str:
+        """Return a SHA-256, in hexadecimal, of all that a reader of the table acts on; the names of rules are not."""
+        recipes = {name: tier.model_dump(mode="json") for name, tier in self.tiers.items()}
+        head = [_DIGEST, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
+        return self._hashed([[o.rank, o.tier, o.cache_s, o.per_hour] for o in self.outcomes], head)
+
+    def earlier_digest(self) -> str:
+        """Return the digest as bundles of the first format have it: without ranks and recipes."""
+        return self._hashed([[o.tier, o.cache_s, o.per_hour] for o in self.outcomes], [self.attributes, self.besides])
+
+    def _hashed(self, meaning: list[list[Any]], head: list[Any]) -> str:
+        texts = [json.dumps(m) for m in meaning]
+        unique = sorted(set(texts))
+        number = {text: position for position, text in enumerate(unique)}
+        renumbered = [number[text] for text in texts]
+        body = b"".join(renumbered[cell].to_bytes(2, "big") for cell in self.cells)
+        head.insert(-1, unique)
+        return hashlib.sha256(json.dumps(head, separators=(",", ":")).encode() + b"\0" + body).hexdigest()
 
 
 def more_protective(left: Outcome, right: Outcome) -> Outcome:

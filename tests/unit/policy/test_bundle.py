@@ -65,7 +65,7 @@ def test_what_is_no_bundle_is_refused(keys, data):
         open_bundle(data, keys["publisher"][1])
 
 
-def signed(keys, payload):
+def signed(keys, payload, form="nightlight-bundle/2"):
     """A bundle of any payload, signed by the real publisher: what a broken or hostile builder could make."""
     from nightlight.policy.bundle import _signed
 
@@ -73,10 +73,10 @@ def signed(keys, payload):
     key = keys["publisher"][0]
     return json.dumps(
         {
-            "format": "nightlight-bundle/1",
+            "format": form,
             "key_id": key.key_id,
             "payload": base64.b64encode(packed).decode(),
-            "signature": base64.b64encode(key.sign(_signed(packed))).decode(),
+            "signature": base64.b64encode(key.sign(_signed(packed, form))).decode(),
         }
     ).encode()
 
@@ -106,6 +106,129 @@ def test_a_table_whose_cells_were_changed_is_refused(keys, bundle):
     payload["table"]["cells"] = base64.b64encode(bytes(cells)).decode()
     with pytest.raises(PolicyRefused):
         open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+def leaves(plain, path=()):
+    """(path, value) of everything in a bundle's payload that is no dictionary and no list; and of empty ones."""
+    items = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
+    if not items:
+        yield path, plain
+    for name, value in items:
+        yield from leaves(value, (*path, name))
+
+
+def kind_of(path):
+    """A field, whatever it is in the list that it stands in."""
+    return tuple("*" if isinstance(name, int) else name for name in path)
+
+
+def other(value):
+    """Values that could be read as this one or that mean more or less."""
+    if isinstance(value, bool) or value is None:
+        return [not value, "x"]
+    if isinstance(value, int):
+        return [value + 1, value - 1, str(value), float(value), 10**6]
+    if isinstance(value, float):
+        return [value / 2, 1.0]
+    if isinstance(value, str):
+        return [value + "x", value[:-1], "none", 7]
+    return [["x"], {"x": 1}, "x"]
+
+
+def replaced(plain, path, value):
+    if not path:
+        return value
+    copied = dict(plain) if isinstance(plain, dict) else list(plain)
+    copied[path[0]] = replaced(plain[path[0]], path[1:], value)
+    return copied
+
+
+# What no reader acts on: names and reasons for people, and examples; and what is compared by a digest of its own
+# (checks) or told elsewhere (the version: by the feed, and by the approval).
+ASIDE = {
+    ("documents", "rules", "pack"), ("documents", "rules", "version"), ("documents", "rules", "rules", "*", "why"),
+    ("documents", "retention", "retention", "*", "why"), ("documents", "retention", "retention", "*", "id"), ("version",),
+}  # fmt: skip
+
+
+def test_every_field_that_a_reader_acts_on_is_under_the_digest(keys, bundle, compiled):
+    """By a publisher's own hand: what is changed is refused, or it is another policy by its digest and its checks."""
+    payload = payload_of(bundle)
+    paths = {}
+    for path, value in leaves(payload):
+        paths.setdefault(kind_of(path), []).append((path, value))
+    assert len(paths) > 60
+    wrong = []
+    for kind, found in paths.items():
+        if kind in ASIDE or kind[:2] in {("documents", "cases"), ("documents", "checks")}:
+            continue
+        compiles = kind[0] != "table"  # a table is refused, or not, by whoever reads it: no need to compile
+        for path, value in (found[0], found[-1], found[len(found) // 2])[: 2 if compiles else 3]:
+            for changed in other(value)[: 2 if compiles else 5]:
+                data = signed(keys, json.dumps(replaced(payload, path, changed)).encode())
+                try:
+                    opened = open_bundle(data, keys["publisher"][1])
+                except PolicyRefused:
+                    continue
+                same = opened.table.digest == compiled.table.digest
+                if kind[0] == "table" and same and opened.table.same_as(compiled.table):
+                    continue  # read as what it was
+                if kind[0] == "table" and kind[1] == "outcomes" and kind[-1] == "*" and same:
+                    # The name of a rule is for people; whoever compiles compares that too.
+                    assert [(o.rank, o.tier, o.cache_s, o.per_hour) for o in opened.table.outcomes] == [
+                        (o.rank, o.tier, o.cache_s, o.per_hour) for o in compiled.table.outcomes
+                    ]
+                try:
+                    again = compile_bundle(opened)
+                except PolicyRefused:
+                    continue
+                wrong.append((path, changed, again.table.digest == compiled.table.digest))
+    assert wrong == []
+
+
+def test_a_bundle_with_something_that_nobody_knows_of_is_refused(keys, bundle):
+    payload = payload_of(bundle)
+    for path in ((), ("table",), ("documents",)):
+        changed = replaced(payload, path, {**(payload[path[0]] if path else payload), "more": 1})
+        with pytest.raises(PolicyRefused):
+            open_bundle(signed(keys, json.dumps(changed).encode()), keys["publisher"][1])
+    with pytest.raises(PolicyRefused):
+        open_bundle(json.dumps({**json.loads(bundle), "more": 1}).encode(), keys["publisher"][1])
+
+
+@pytest.mark.parametrize("rank", [[3, 3, 3], [0, 0, 0], [1.0, 1, 1], ["1", 1, 1], [1], [1, 1, 1, 1], True, None])
+def test_other_ranks_of_tiers_are_refused_by_every_reader(keys, bundle, rank):
+    payload = payload_of(bundle)
+    number = next(at for at, one in enumerate(payload["table"]["outcomes"]) if one[1] == "tiny")
+    payload["table"]["outcomes"][number][0] = rank
+    with pytest.raises(PolicyRefused):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+def test_other_recipes_are_refused_by_every_reader(keys, bundle):
+    payload = payload_of(bundle)
+    payload["documents"]["tiers"]["tiers"]["tiny"]["edge"] = 2000
+    with pytest.raises(PolicyRefused):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+def test_a_bundle_of_the_first_format_counts_only_for_who_compiles_it(keys, bundle, compiled):
+    """A deployment that is brought up to date goes on; what was changed in it is refused all the same."""
+    payload = payload_of(bundle)
+    payload["digest"] = compiled.table.earlier_digest()
+    data = signed(keys, json.dumps(payload).encode(), "nightlight-bundle/1")
+    with pytest.raises(PolicyRefused, match="build it again"):
+        open_bundle(data, keys["publisher"][1])
+    opened = open_bundle(data, keys["publisher"][1], earlier=True)
+    assert compile_bundle(opened).table.digest == compiled.table.digest
+    for number, one in enumerate(payload["table"]["outcomes"]):
+        if one[1] == "tiny":
+            payload["table"]["outcomes"][number][0] = [3, 3, 3]
+    opened = open_bundle(
+        signed(keys, json.dumps(payload).encode(), "nightlight-bundle/1"), keys["publisher"][1], earlier=True
+    )
+    with pytest.raises(PolicyRefused, match="not what its documents compile to"):
+        compile_bundle(opened)
 
 
 def test_documents_with_mistakes_are_refused_with_their_place(keys, bundle):
