@@ -288,7 +288,7 @@ class QuotasUnavailable(Unavailable):
 
 
 class ListsUnavailable(Unavailable):
-    """A hash list that uploads are held against cannot be read, or has yet to be indexed: renders wait."""
+    """A hash list cannot be read, has yet to be indexed, or has lost what an operator has to confirm: renders wait."""
 
     code = "lists_unavailable"
 

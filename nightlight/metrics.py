@@ -93,6 +93,11 @@ UNREADABLE_MARKS = Counter(
     ["wanted"],
 )
 LISTED = Counter("nightlight_listed_total", "Uploads that were quarantined because they are on a hash list.")
+LISTS_UNCONFIRMED = Gauge(
+    "nightlight_lists_unconfirmed",
+    "Hash lists that have lost what nobody has confirmed: renders wait.",
+    multiprocess_mode="mostrecent",
+)
 ARRIVALS = Counter(
     "nightlight_arrivals_total", "Keys of other buckets that were looked at, by what came of it.", ["state"]
 )

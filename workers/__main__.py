@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from functools import partial
 
 # These are read when billiard, numpy and prometheus_client are imported, so they are set before anything else:
@@ -34,9 +35,11 @@ from workers.app import check_broker, declare_dead_letters, make_app, sender  # 
 if TYPE_CHECKING:
     from celery import Celery
 
+    from nightlight.flows.lists import Screening
     from nightlight.wiring import WorkerHouse
 
 _PAUSE_AFTER_FAILURE_S = 1.0
+_LISTS_S = 10.0
 _USAGE = "usage: python -m workers work|schedule|intake\n"
 
 
@@ -83,9 +86,10 @@ def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
     warning = house.rendering.check(house.policy.current().recipes)
     if warning:
         logs.get("worker").warning("worker.not_shut_in", detail=warning)
-    if settings.matching.lists_dir is not None:
+    if house.screening is not None:
         kept = hash_lists(settings).build()  # here, where no time limit cuts it short
         logs.get("worker").info("lists.ready", count=sum(one.hashes for one in kept))
+        threading.Thread(target=_look_at_lists, args=(house.screening,), name="lists", daemon=True).start()
     house.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
     worker_ready.connect(lambda **_: declare_dead_letters(app, settings), weak=False)
@@ -94,6 +98,17 @@ def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
     )
     return 0
+
+
+def _look_at_lists(screening: Screening) -> None:
+    """Notice lists that change while nobody uploads anything, for as long as this process lives."""
+    log = logs.get("worker")
+    while True:
+        try:
+            screening.look()
+        except NightlightError as error:
+            log.error("lists.failed", code=error.code, detail=str(error))
+        time.sleep(_LISTS_S)
 
 
 def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:

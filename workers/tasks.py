@@ -77,6 +77,14 @@ def restate(self: Task[Any, Any], job_id: str) -> None:
     _run(self, job_id, house.get().restate.run)
 
 
+@shared_task(name="nightlight.rescreen", bind=True)  # type: ignore[untyped-decorator]
+def rescreen(self: Task[Any, Any], job_id: str) -> None:
+    """Hold the next images against the hash lists again."""
+    flow = house.get().rescreen
+    if flow is not None:  # a worker without lists: one that has them does it once the job is due again
+        _run(self, job_id, flow.run)
+
+
 @shared_task(name="nightlight.sweep", bind=True)  # type: ignore[untyped-decorator]
 def sweep(self: Task[Any, Any], job_id: str) -> None:
     """Do the next batch of a sweep."""

@@ -30,6 +30,7 @@ from nightlight.catalogue.profiles import Profiles
 from nightlight.catalogue.proof_revocations import ProofRevocations
 from nightlight.catalogue.receipts import Receipts
 from nightlight.catalogue.revocations import Revocations
+from nightlight.catalogue.screenings import Screenings
 from nightlight.catalogue.suspects import Suspects
 from nightlight.catalogue.sweeps import Sweeps
 from nightlight.catalogue.traces import Traces
@@ -48,7 +49,7 @@ class Transaction:
     __slots__ = (
         "arrivals", "audit", "blocks", "connection", "events", "feed", "figures", "hashes", "holds", "idempotency",
         "images", "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "proof_revocations", "receipts",
-        "revocations", "suspects", "sweeps", "traces",
+        "revocations", "screenings", "suspects", "sweeps", "traces",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -68,6 +69,7 @@ class Transaction:
         self.events = Events(connection)
         self.suspects = Suspects(connection)
         self.matches = Matches(connection)
+        self.screenings = Screenings(connection)
         self.audit = Audit(connection)
         self.feed = Feed(connection)
         self.lifecycles = Lifecycles(connection)

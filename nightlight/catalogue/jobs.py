@@ -32,7 +32,9 @@ VAULT = "vault"
 # On an arrival: to take a picture in from another bucket. On a sweep: to do its next batch.
 TAKE = "take"
 SWEEP = "sweep"
-_ON_OTHERS = frozenset({TAKE, SWEEP})
+# On the hash lists: to hold the next images against them. Its `other_id` says nothing.
+RESCREEN = "rescreen"
+_ON_OTHERS = frozenset({TAKE, SWEEP, RESCREEN})
 
 QUEUED = "queued"
 LEASED = "leased"

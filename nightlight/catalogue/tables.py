@@ -249,6 +249,29 @@ list_matches = Table(
     Index("ix_list_matches_verdict_found_at", "verdict", "found_at"),
 )
 
+# Hash lists as they were last known: see ``nightlight.catalogue.screenings``.
+hash_lists = Table(
+    "hash_lists",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("hashes", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("sample", LargeBinary, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("known_at", UtcDateTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+)
+
+# The hashes of an image's views, eight turns of 32 bytes each, and the lists' revision that they were held against.
+screenings = Table(
+    "screenings",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("hashes", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False, index=True),
+)
+
 # A job is on an image, on a trace, or on a row of ``nightlight.catalogue.keeping``.
 jobs = Table(
     "jobs",

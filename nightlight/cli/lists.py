@@ -20,6 +20,7 @@ from nightlight.ids import parse_image_id
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
+    from nightlight.flows.lists import Screening
     from nightlight.flows.screen import Verdicts
 
 app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
@@ -49,6 +50,48 @@ def build(as_json: JsonFlag = False) -> None:
         typer.echo(f"{one.name}: {one.hashes} hashes, {one.left_out} left out whose quality says too little")
     if not kept:
         typer.echo("there are no lists; put NAME.csv files into the folder")
+
+
+@app.command()
+def status(as_json: JsonFlag = False) -> None:
+    """Show each list as it is here and as it was last known, and what waits to be confirmed.
+
+    Exits with 1 if anything does: renders wait for it. Example: `nightlight lists status`
+    """
+    with _screening() as screening:
+        rows = [_plain(one._asdict()) for one in screening.report()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_lists(rows)
+    raise typer.Exit(1 if any(row["waits"] for row in rows) else 0)
+
+
+@app.command(name="confirm-change")
+def confirm_change(
+    name: Annotated[str | None, typer.Argument(help="The list; every one that waits if none is named.")] = None,
+) -> None:
+    """Say that a list is meant to be empty, shrunken or gone: renders that wait for it go on.
+
+    Look at `nightlight lists status` first: a list that an export is just writing, or whose folder is not mounted, will
+    come back. Example: `nightlight lists confirm-change members`
+    """
+    with _screening() as screening:
+        confirmed = screening.confirm(name, actor=_actor())
+    for one in confirmed:
+        typer.echo(f"{one.name}: {one.waits} confirmed; {one.known or 0} hashes were known, {one.hashes or 0} are")
+    if not confirmed:
+        typer.echo("confirmed that there are no lists")
+
+
+def _print_lists(rows: list[dict[str, Any]]) -> None:
+    console = Console(highlight=False, markup=False)
+    table = Table("list", "hashes", "last known", "since", "waits to be confirmed")
+    for row in rows:
+        table.add_row(
+            *("" if row[one] is None else str(row[one]) for one in ("name", "hashes", "known", "known_at", "waits"))
+        )
+    console.print(table if rows else "there are no lists, and none are known")
 
 
 @app.command()
@@ -109,6 +152,14 @@ def _verdicts() -> Iterator[Verdicts]:
 
     with verdicts(Settings()) as deciding:
         yield deciding
+
+
+@contextmanager
+def _screening() -> Iterator[Screening]:
+    from nightlight.wiring import screening
+
+    with screening(Settings()) as found:
+        yield found
 
 
 def _actor() -> str:

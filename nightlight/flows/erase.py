@@ -256,6 +256,7 @@ class Erase:
             tx.jobs.finish(lease, now)
             if ending == "erased":
                 tx.hashes.drop(image_id)
+                tx.screenings.drop(image_id)
                 tx.traces.drop_image(image_id)
                 tx.images.drop_renditions(image_id)
                 tx.arrivals.forget(image_id)

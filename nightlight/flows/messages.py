@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue.jobs import ERASE, FORGET, PROVE, RENAME, RENDER, RESTATE, SWEEP, TAKE, TRACE, VAULT
+from nightlight.catalogue.jobs import ERASE, FORGET, PROVE, RENAME, RENDER, RESCREEN, RESTATE, SWEEP, TAKE, TRACE, VAULT
 from nightlight.ids import JobId
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ TASKS = {
     VAULT: "nightlight.vault",
     TAKE: "nightlight.take",
     SWEEP: "nightlight.sweep",
+    RESCREEN: "nightlight.rescreen",
 }
 
 

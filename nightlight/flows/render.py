@@ -19,12 +19,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.hashes import HashRow
 from nightlight.catalogue.images import RenditionRow
+from nightlight.catalogue.screenings import revision_of
 from nightlight.delivery.names import (
     EXTENSIONS,
     MANIFEST_TYPE,
@@ -34,7 +35,8 @@ from nightlight.delivery.names import (
     manifest_name,
     object_key,
 )
-from nightlight.errors import CredentialMissing, ImageRefused, ObjectMissing, StoreUnavailable
+from nightlight.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
+from nightlight.flows.lists import Screened, Screening
 from nightlight.flows.made import Pipeline, RenditionMade, Sign
 from nightlight.flows.restate import restate_later
 from nightlight.flows.screen import Entry, Search, quarantine
@@ -43,6 +45,7 @@ from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
 from nightlight.store.port import SEAL_BYTES, Open, Put, as_it_is
 
 if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Transaction
     from nightlight.ids import ImageId
     from nightlight.imaging.recipe import Recipe
     from nightlight.settings import IntakeSettings
@@ -84,6 +87,7 @@ class Render:
     search: Search = lambda _: ()
     open_: Open = as_it_is
     sign: Sign | None = None
+    screening: Screening | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see Work.run), or ``ready``, ``superseded``, ``rejected``, ``deleted``."""
@@ -103,7 +107,7 @@ class Render:
             original = self.open_(stored.data, image.sealed_key)
             numbers = {tier: row.mark for (tier, _), row in names.items() if row.mark is not None}
             made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
-            listed = self.search(views) if views else ()
+            screened = self._screened(views)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
             return self._refuse(lease, images.REJECTED, error.code)
@@ -112,7 +116,7 @@ class Render:
             return self._refuse(lease, images.FAILED, "original_missing")
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
-        if listed and self._quarantined(lease, listed):
+        if screened.found and self._quarantined(lease, screened.found):
             return images.QUARANTINED
         ready = [self._ready(lease, one, names[one.recipe.tier, one.variant]) for one in made]
         manifests = [manifest_key(one.manifest_name) for one in ready if one.manifest_name is not None]
@@ -122,7 +126,7 @@ class Render:
         rows = [self._put(one) for one in ready]
         hashes = [HashRow(one.planned.name, *one.hashed) for one in ready if one.hashed is not None]
         blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
-        ending = self._publish(lease, image, rows, hashes, blurhash)
+        ending = self._publish(lease, image, rows, hashes, blurhash, screened)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -221,9 +225,11 @@ class Render:
         rows: list[RenditionRow],
         hashes: list[HashRow],
         blurhash: str | None,
+        screened: Screened,
     ) -> str:
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
+            self._check_lists(tx, screened)
             profile = tx.profiles.get(image.profile_id, lock=True)
             found = tx.images.get(image.image_id, lock=True)
             if profile is None or found is None or found.state != images.PENDING:
@@ -233,6 +239,8 @@ class Render:
                 ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
                 tx.images.add_renditions(found.image_id, rows, now)
                 tx.hashes.add(hashes)
+                if self.screening is not None:
+                    tx.screenings.set(found.image_id, screened.hashes, screened.revision)
                 late = now if ending == images.SUPERSEDED else None
                 tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash, superseded_at=late)
                 if late is not None:
@@ -247,6 +255,28 @@ class Render:
         if ending == "deleted":
             return self._discard(lease, {(row.tier, row.variant): row for row in rows})
         return ending
+
+    def _screened(self, views: Sequence[Any]) -> Screened:
+        """Return what a picture is near to on the lists; raises ListsUnavailable."""
+        if self.screening is None:
+            with self.work.catalogue.reading() as tx:
+                known = [one.name for one in tx.screenings.lists().values() if one.digest]
+            if known:
+                message = (
+                    f"NIGHTLIGHT_MATCHING_LISTS_DIR is not set here, and there are lists: {', '.join(known)[:200]}"
+                )
+                raise ListsUnavailable(message)
+            return Screened(self.search(views) if views else (), b"", 0)
+        from nightlight.matching.listed import hashes_of
+
+        return self.screening.screen(hashes_of(views))
+
+    @staticmethod
+    def _check_lists(tx: Transaction, screened: Screened) -> None:
+        """Raise ListsUnavailable where a list changed since the picture was held against it: it is, again."""
+        if screened.revision and revision_of(tx.screenings.lists(hold="share")) != screened.revision:
+            message = "a hash list has changed while the picture was rendered"
+            raise ListsUnavailable(message)
 
     def _quarantined(self, lease: jobs.Lease, listed: Sequence[Entry]) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""

@@ -17,6 +17,7 @@ from nightlight.catalogue import images, jobs, matches
 from nightlight.errors import NotFound
 from nightlight.flows.messages import ask
 from nightlight.flows.restate import restate_later
+from nightlight.flows.revoke import revoke
 from nightlight.ids import ImageId, new_job_id
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from nightlight.clock import Clock
 
 REASON = "listed"
+# Images that are, or may be again, shown to somebody: those that are held against a list that changes.
+SCREENED = (images.READY, images.SUPERSEDED)
 _AGAIN = timedelta(seconds=60)
 
 
@@ -51,9 +54,10 @@ Search = Callable[[Sequence[Any]], Sequence[Entry]]
 
 
 def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now: datetime) -> bool:
-    """Keep a pending image from everybody if it is near to entries on which there is no verdict yet.
+    """Keep an image from everybody if it is near to entries on which there is no verdict yet.
 
-    Returns whether it is; the caller holds the image's lock and ends the job.
+    Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
+    job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
     known = tx.matches.known(image.image_id)
     fresh = {(one.list, one.reference): one.distance for one in reversed(found)}
@@ -61,6 +65,8 @@ def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now
     if not new:
         return False
     tx.matches.add(image.image_id, new, now)
+    if image.state != images.PENDING:
+        _withdraw(tx, image, now)
     tx.images.set_state(image.image_id, images.QUARANTINED, reason=REASON)
     restate_later(tx, image.image_id, now)
     for name, _, distance in new:
@@ -69,6 +75,16 @@ def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now
     metrics.LISTED.inc()
     logs.get("screen").error("image.listed", image_id=image.image_id, count=len(new))
     return True
+
+
+def _withdraw(tx: Transaction, image: images.Image, now: datetime) -> None:
+    """Take back what was made of an image, wherever it may be kept; the jobs that this queues delete it."""
+    profile = tx.profiles.get(image.profile_id)
+    if profile is not None and profile.current_image_id == image.image_id:
+        tx.profiles.set_current(profile.profile_id, None)
+    revoke(tx, image.profile_id, now)
+    tx.hashes.drop(image.image_id)
+    tx.images.drop_renditions(image.image_id, keep_crop=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ from nightlight.imaging.headers import Header
 from nightlight.imaging.hidden import HiddenMark, Marked, decoded
 from nightlight.imaging.mark import Design
 from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.views import canonical
 from nightlight.watermark.payload import Payload
+
+__all__ = ["Finds", "Frames", "Pipeline", "Rendered", "Rendition", "canonical"]
 
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region
@@ -143,7 +146,7 @@ class Pipeline:
             header = probe(data, self.caps, edge=edge)
         frame = self.frames.frame(data, header, edge=edge, region=region, stages=stages)
         with stages.stage("face"):
-            faces = self._find(frame)
+            faces = self.find(frame)
         square = crop.square(*frame.size, face.surest(faces))
         side = square[2] - square[0]
         kept = kept_of((header.width, header.height), frame.size, region)
@@ -230,7 +233,7 @@ class Pipeline:
                 return None
         return made
 
-    def _find(self, frame: Image.Image) -> list[face.Face]:
+    def find(self, frame: Image.Image) -> list[face.Face]:
         """Return the faces of a frame; none where the detector breaks, so that the whole picture counts as one."""
         try:
             return self.faces.find(frame)
@@ -238,11 +241,6 @@ class Pipeline:
             metrics.FACE_DETECTOR_FAILURES.inc()
             logs.get("imaging").error("face.detector_failed", detail=f"{type(error).__name__}: {error}")
             return []
-
-
-def canonical(picture: Image.Image, side: int) -> np.ndarray:
-    """Return the luma of ``picture`` (RGB) stretched to ``side`` pixels a side, uint8 (side, side)."""
-    return np.asarray(picture.convert("L").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
 def _resized(picture: Image.Image, edge: int) -> Image.Image:

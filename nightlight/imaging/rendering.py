@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightlight.errors import MarkKeyMissing, SettingsRefused
-from nightlight.imaging.crop import Region
+from nightlight.imaging.crop import LONGEST, Region, square
+from nightlight.imaging.face import surest
 from nightlight.imaging.headers import Format
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.recipe import drawn_with
+from nightlight.imaging.views import SIDE, canonical, whole
+from nightlight.imaging.views import views as list_views
 from nightlight.keyring import KeyRing
 from nightlight.settings import CageKind, Environment
 
@@ -90,11 +93,26 @@ class Rendering:
         region = Region.parse(crop) if crop else None  # bounded when it was accepted
         rendered = self._built().render(data, asked, region=region, numbers=numbers)
         views: list[np.ndarray] = []
+        header = rendered.header
         if self._settings.matching.lists_dir is not None:
-            views += _views(rendered.frame)
-            if region is not None:
-                views += self.look(data).hashed
+            views += list_views(rendered.frame, rendered.square)
+            if region is not None or max(header.width, header.height) > LONGEST * min(header.width, header.height):
+                views += list_views(whole(self._built().frames, data, header))
         return rendered.renditions, rendered.stages, views
+
+    def views(self, data: bytes, crop: str | None) -> list[np.ndarray]:
+        """Return what lists are searched for of an original, lumas, uint8 (512, 512); ``crop`` is its owner's.
+
+        Raises ImageRefused and its kinds, or DecoderDied.
+        """
+        pipeline = self._built()
+        header = probe(data, pipeline.caps, edge=SIDE)
+        region = Region.parse(crop) if crop else None
+        frame = pipeline.frames.frame(data, header, edge=SIDE, region=region)
+        found = list_views(frame, square(*frame.size, surest(pipeline.find(frame))))
+        if region is not None or max(header.width, header.height) > LONGEST * min(header.width, header.height):
+            found += list_views(whole(pipeline.frames, data, header))
+        return found
 
     def look(self, data: bytes) -> Look:
         """Return an image file that nobody trusts, as a trace looks at it.
@@ -162,8 +180,5 @@ class Rendering:
 
 def _views(frame: Image) -> tuple[np.ndarray, ...]:
     """Return the lumas to hash of a picture: the whole and, where that is no square, its middle."""
-    from nightlight.imaging.crop import square
-    from nightlight.imaging.pipeline import canonical
-
     shown = [frame] if frame.width == frame.height else [frame, frame.crop(square(*frame.size))]
     return tuple(canonical(view, _HASH_SIDE) for view in shown)

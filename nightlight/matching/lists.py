@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -87,8 +88,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise InvalidInput(message) from error
 
 
-def _bounded(lines: Iterator[str], path: Path) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
+def _bounded(file: IO[str], path: Path) -> Iterator[str]:
+    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), ""), 1):
         if len(line) > MAX_LINE:
             message = f"{path.name}:{number}: a line of more than {MAX_LINE} characters"
             raise InvalidInput(message)

@@ -24,12 +24,12 @@ from nightlight.wiring.keeping import (
 from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
 from nightlight.wiring.sealing import covered
 from nightlight.wiring.service import ServiceHouse, build_service
-from nightlight.wiring.tools import hash_lists, scrapers, tracing, verdicts
+from nightlight.wiring.tools import hash_lists, scrapers, screening, tracing, verdicts
 from nightlight.wiring.worker import WorkerHouse, build_worker
 
 __all__ = [
     "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker", "covered",
     "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
-    "listening", "posture", "probe", "reporting", "restating", "scrapers", "sweeping", "tracing",
+    "listening", "posture", "probe", "reporting", "restating", "scrapers", "screening", "sweeping", "tracing",
     "verdicts", "walking",
 ]  # fmt: skip

@@ -14,8 +14,9 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.clock import Clock, system_clock
 from nightlight.errors import SettingsRefused
 from nightlight.flows.guard import Scrapers
+from nightlight.flows.lists import Screening
 from nightlight.flows.policy_in_use import PolicyInUse
-from nightlight.flows.screen import Search, Verdicts
+from nightlight.flows.screen import Verdicts
 from nightlight.flows.trace import Trace
 from nightlight.imaging.rendering import Rendering
 from nightlight.settings import Settings
@@ -119,11 +120,23 @@ def hash_lists(settings: Settings) -> Lists:
     return Lists(folder.resolve(), _index_dir(settings))
 
 
-def hash_search(settings: Settings) -> Search:
-    """Return what looks for uploads on the hash lists; it finds nothing where there is no folder of them."""
+def screening_of(settings: Settings, catalogue: Catalogue, clock: Clock = system_clock) -> Screening | None:
+    """Return what holds pictures against the hash lists, None where there is no folder of them."""
     if settings.matching.lists_dir is None:
-        return lambda _: ()
-    return hash_lists(settings).search
+        return None
+    return Screening(catalogue, hash_lists(settings), clock)
+
+
+@contextmanager
+def screening(settings: Settings, clock: Clock = system_clock) -> Iterator[Screening]:
+    """Give what knows the hash lists as they were and are; raise SettingsRefused where there is no folder of them."""
+    lists = hash_lists(settings)
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield Screening(catalogue, lists, clock)
+    finally:
+        catalogue.close()
 
 
 def _index_dir(settings: Settings) -> Path:

@@ -17,10 +17,12 @@ from nightlight.errors import NightlightError
 from nightlight.flows.erase import Delete, Erase, Replica
 from nightlight.flows.hold import Vault
 from nightlight.flows.intake import Intake
+from nightlight.flows.lists import Screening
 from nightlight.flows.notify import Notify, signing_key
 from nightlight.flows.policy_in_use import PolicyInUse
 from nightlight.flows.publish import Reconcile, Relay, Send
 from nightlight.flows.render import Render
+from nightlight.flows.rescreen import Rescreen
 from nightlight.flows.restate import Restate
 from nightlight.flows.revocation_list import RevocationPublisher
 from nightlight.flows.revoke import RENDITION_CACHE, Rename
@@ -48,10 +50,10 @@ from nightlight.wiring.parts import (
     source_access,
 )
 from nightlight.wiring.sealing import opener, vault_sealer, worker_sealer
-from nightlight.wiring.tools import hash_search, signing, trace_with
+from nightlight.wiring.tools import screening_of, signing, trace_with
 
 if TYPE_CHECKING:
-    from nightlight.store.port import ObjectStore
+    from nightlight.store.port import ObjectStore, Open
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class WorkerHouse:
     traces: RunTrace
     reconcile: Reconcile
     sweep: Sweep
+    screening: Screening | None
+    rescreen: Rescreen | None
     rendering: Rendering
     clock: Clock
 
@@ -122,6 +126,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     again_s = settings.retention.prove_again_s
     erase = Erase(work, originals, renditions, purge, receipts(settings), again_s, _replicas(settings))
     open_ = opener(settings)
+    screening = screening_of(settings, catalogue, clock)
     return WorkerHouse(
         settings=settings,
         policy=policy,
@@ -137,9 +142,9 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             lambda: rendering.recipes(policy.current().recipes),
             rendering.render,
             settings.intake,
-            hash_search(settings),
-            open_,
-            signing(settings, clock),
+            open_=open_,
+            sign=signing(settings, clock),
+            screening=screening,
         ),
         rendering=rendering,
         erase=erase,
@@ -168,6 +173,8 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             lambda: most_days(policy.current().compiled.retention, ERASED),
         ),
         sweep=sweep_with(settings, work, policy),
+        screening=screening,
+        rescreen=_rescreen(settings, work, screening, originals, open_, rendering),
         clock=clock,
     )
 
@@ -186,6 +193,19 @@ def _take(settings: Settings, policy: PolicyInUse, work: Work, originals: Object
     )
     foreign = ForeignBuckets(source_access(settings))
     return Take(work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals)
+
+
+def _rescreen(
+    settings: Settings,
+    work: Work,
+    screening: Screening | None,
+    originals: ObjectStore,
+    open_: Open,
+    rendering: Rendering,
+) -> Rescreen | None:
+    if screening is None:
+        return None
+    return Rescreen(work, screening, originals, open_, rendering.views, settings.intake.max_upload_bytes)
 
 
 def _replicas(settings: Settings) -> list[Replica]:

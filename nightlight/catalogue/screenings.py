@@ -1,0 +1,107 @@
+"""Hash lists as they were last known, and the hashes by which images are held against them again when one changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, func, insert, select, update
+
+from nightlight.catalogue.tables import hash_lists, images, screenings
+from nightlight.ids import ImageId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    """A list as it was last taken over: by a worker that found it grown, or by an operator.
+
+    ``hashes`` and ``sample`` (see ``nightlight.matching.listed``) are what a list is measured by: they follow it when
+    it grows and not when it shrinks, so that many small losses are one large one. ``digest`` and ``modified_ns`` are of
+    its newest state. ``revision`` rises by one with each change of any list; ``digest`` is empty where an operator said
+    that the list is gone.
+    """
+
+    name: str
+    hashes: int
+    digest: str
+    sample: bytes
+    modified_ns: int
+    revision: int
+    known_at: datetime
+    actor: str
+
+
+class Screenings:
+    """Rows of lists and of screenings, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def lists(self, *, hold: str = "") -> dict[str, KnownList]:
+        """Return every known list by name; ``hold`` keeps them unchanged (``share``) or ours (``own``)."""
+        query = select(hash_lists).order_by(hash_lists.c.name)
+        if hold:
+            query = query.with_for_update(read=hold == "share")
+        return {row.name: KnownList(*row) for row in self._connection.execute(query)}
+
+    def write(self, known: Mapping[str, KnownList], found: KnownList) -> None:
+        """Write a list's state under the next revision; ``known`` are all of them, held."""
+        revision = revision_of(known) + 1
+        values = {name: getattr(found, name) for name in KnownList.__slots__} | {"revision": revision}
+        if found.name in known:
+            mine = hash_lists.c.name == found.name
+            self._connection.execute(update(hash_lists).where(mine).values(values))
+        else:
+            self._connection.execute(insert(hash_lists).values(values))
+
+    def set(self, image_id: ImageId, hashes: bytes, revision: int) -> None:
+        """Keep the hashes of an image's views (32 bytes each), and the revision of the lists they were held against."""
+        mine = screenings.c.image_id == image_id
+        values = {"image_id": image_id, "hashes": hashes, "revision": revision}
+        if self._connection.execute(update(screenings).where(mine).values(values)).rowcount == 0:
+            self._connection.execute(insert(screenings).values(values))
+
+    def behind(self, revision: int, states: Sequence[str], *, limit: int) -> list[tuple[ImageId, bytes]]:
+        """Return (image, hashes) of images that were held against an earlier revision of the lists."""
+        query = (
+            select(screenings.c.image_id, screenings.c.hashes)
+            .join(images, images.c.image_id == screenings.c.image_id)
+            .where(screenings.c.revision < revision, images.c.state.in_(states))
+            .order_by(screenings.c.revision, screenings.c.image_id)
+            .limit(limit)
+        )
+        return [(ImageId(row.image_id), row.hashes) for row in self._connection.execute(query)]
+
+    def unhashed(self, states: Sequence[str], *, limit: int) -> list[ImageId]:
+        """Return images of which no hashes are kept: made before there were lists."""
+        query = (
+            select(images.c.image_id)
+            .outerjoin(screenings, images.c.image_id == screenings.c.image_id)
+            .where(screenings.c.image_id.is_(None), images.c.state.in_(states))
+            .order_by(images.c.image_id)
+            .limit(limit)
+        )
+        return [ImageId(row.image_id) for row in self._connection.execute(query)]
+
+    def waiting(self, revision: int, states: Sequence[str]) -> int:
+        """Return how many images have yet to be held against a revision of the lists."""
+        joined = images.outerjoin(screenings, images.c.image_id == screenings.c.image_id)
+        behind = screenings.c.image_id.is_(None) | (screenings.c.revision < revision)
+        query = select(func.count()).select_from(joined).where(behind, images.c.state.in_(states))
+        count: int = self._connection.execute(query).scalar_one()
+        return count
+
+    def drop(self, image_id: ImageId) -> None:
+        """Forget the hashes of an image."""
+        self._connection.execute(delete(screenings).where(screenings.c.image_id == image_id))
+
+
+def revision_of(known: Mapping[str, KnownList]) -> int:
+    """Return the revision of the lists: 0 where there never was one."""
+    return max((one.revision for one in known.values()), default=0)
