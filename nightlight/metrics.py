@@ -47,6 +47,15 @@ ERASURES_OVERDUE = Gauge(
     "Whether there are erasures that are not done although the policy's time for them is over: 0 or 1.",
     multiprocess_mode="mostrecent",
 )
+WAITING = Gauge(
+    "nightlight_jobs_waiting", "Jobs that wait to be begun, by lane.", ["lane"], multiprocess_mode="mostrecent"
+)
+WAITING_SECONDS = Gauge(
+    "nightlight_jobs_waiting_seconds",
+    "Seconds for which the job asked for first has waited to be begun, by lane.",
+    ["lane"],
+    multiprocess_mode="mostrecent",
+)
 CERTIFICATE_DAYS = Gauge(
     "nightlight_provenance_certificate_days",
     "Days that the certificate may still sign manifests.",

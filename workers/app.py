@@ -1,8 +1,8 @@
 """The Celery application, and how messages travel.
 
-One queue of work. On RabbitMQ it is a quorum queue behind a topic exchange: a message whose receiver dies
-is delivered again at once, at most ``delivery_limit`` times, and then dead-lettered for a person to look
-at. Results are kept nowhere but in the catalogue.
+A queue for each lane (``nightlight.catalogue.lanes``; ``workers.places`` says who takes from which). On RabbitMQ they
+are quorum queues behind a topic exchange: a message whose receiver dies is delivered again at once, at most
+``delivery_limit`` times, and then dead-lettered for a person to look at. Results are kept nowhere but in the catalogue.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
+from nightlight.catalogue.lanes import LANES, UPLOAD
 from nightlight.errors import QueueUnavailable
 from nightlight.settings import Settings, require
+from workers import places
 
 if TYPE_CHECKING:
     from nightlight.flows.publish import Send
     from nightlight.ids import JobId
-
-_ROUTING_KEY = "work"
 
 
 def make_app(settings: Settings) -> Celery:
@@ -29,6 +29,7 @@ def make_app(settings: Settings) -> Celery:
     url = require(settings.queue.broker_url, "NIGHTLIGHT_QUEUE_BROKER_URL")
     app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True)
     app.conf.update(_configuration(settings, quorum=url.startswith(("amqp", "pyamqp"))))
+    places.keep(app, {_queue(settings, lane): places_ for lane, places_ in places.of(settings.worker).items()})
     return app
 
 
@@ -36,7 +37,6 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
     worker = settings.worker
     queue = settings.queue
     exchange = Exchange(queue.name, type="topic", durable=True)
-    work = f"{queue.name}.work"
     arguments: dict[str, Any] = {}
     transport: dict[str, Any]
     if quorum:
@@ -44,7 +44,6 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
             "x-queue-type": "quorum",
             "x-delivery-limit": queue.delivery_limit,
             "x-dead-letter-exchange": f"{queue.name}.dead",
-            "x-dead-letter-routing-key": _ROUTING_KEY,
         }
         transport = {"confirm_publish": True, "connect_timeout": 5, "read_timeout": 10, "write_timeout": 10}
     else:
@@ -59,11 +58,14 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
             "socket_timeout": 30,
         }
     return {
-        "task_queues": [Queue(work, exchange, routing_key=_ROUTING_KEY, durable=True, queue_arguments=arguments)],
-        "task_default_queue": work,
+        "task_queues": [
+            Queue(_queue(settings, lane), exchange, routing_key=lane, durable=True, queue_arguments=arguments)
+            for lane in LANES
+        ],
+        "task_default_queue": _queue(settings, UPLOAD),
         "task_default_exchange": exchange.name,
         "task_default_exchange_type": "topic",
-        "task_default_routing_key": _ROUTING_KEY,
+        "task_default_routing_key": UPLOAD,
         "task_create_missing_queues": False,
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
@@ -78,7 +80,7 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "worker_pool_start_method": "spawn",
         "worker_prefetch_multiplier": 1,
-        "worker_concurrency": worker.concurrency,
+        "worker_concurrency": sum(places.of(worker).values()),
         "worker_soft_shutdown_timeout": worker.shutdown_s,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
@@ -107,11 +109,12 @@ def sender(app: Celery) -> Send:
     By name, because ``delay()`` would put this process's idea of time limits into the message.
     """
 
-    def send(task: str, job_id: JobId) -> None:
+    def send(task: str, job_id: JobId, lane: str) -> None:
         try:
             app.send_task(
                 task,
                 kwargs={"job_id": job_id},
+                routing_key=lane,
                 retry=True,
                 retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2},
                 ignore_result=True,
@@ -130,6 +133,10 @@ def check_broker(app: Celery) -> None:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
     except (KombuError, OSError) as error:
         raise QueueUnavailable(type(error).__name__) from error
+
+
+def _queue(settings: Settings, lane: str) -> str:
+    return f"{settings.queue.name}.{lane}"
 
 
 def _is_amqp(app: Celery) -> bool:

@@ -9,6 +9,20 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, insert, or_, select, update
 
+from nightlight.catalogue.kinds import (
+    ERASE,
+    FORGET,
+    PROVE,
+    RENAME,
+    RENDER,
+    RESCREEN,
+    RESTATE,
+    SWEEP,
+    TAKE,
+    TRACE,
+    VAULT,
+)
+from nightlight.catalogue.lanes import LANE_OF, LANES, RANKS
 from nightlight.catalogue.tables import jobs
 from nightlight.errors import LeaseLost
 from nightlight.ids import ImageId, JobId, TraceId
@@ -16,24 +30,28 @@ from nightlight.ids import ImageId, JobId, TraceId
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-RENDER = "render"
-ERASE = "erase"
-RENAME = "rename"
-# To look again whether anything is left of what was erased.
-PROVE = "prove"
-# To tell the buckets what has become of a picture.
-RESTATE = "restate"
-# These are on a trace: to find where a copy comes from, and to delete the copy.
-TRACE = "trace"
-FORGET = "forget"
+# The kinds are said here too, where who adds jobs and who leases them finds them.
+__all__ = [
+    "DONE",
+    "ERASE",
+    "FAILED",
+    "FORGET",
+    "LEASED",
+    "PROVE",
+    "QUEUED",
+    "RENAME",
+    "RENDER",
+    "RESCREEN",
+    "RESTATE",
+    "SWEEP",
+    "TAKE",
+    "TRACE",
+    "VAULT",
+    "Jobs",
+    "Lease",
+]
+
 _ON_TRACES = frozenset({TRACE, FORGET})
-# To copy what a hold covers into the vault.
-VAULT = "vault"
-# On an arrival: to take a picture in from another bucket. On a sweep: to do its next batch.
-TAKE = "take"
-SWEEP = "sweep"
-# On the hash lists: to hold the next images against them. Its `other_id` says nothing.
-RESCREEN = "rescreen"
 _ON_OTHERS = frozenset({TAKE, SWEEP, RESCREEN})
 
 QUEUED = "queued"
@@ -109,17 +127,22 @@ class Jobs:
         *,
         due: datetime,
         planned: Sequence[str] = (),
+        lane: str | None = None,
     ) -> None:
         """Write a new job on what its kind is on; ``due`` is when it is published again if nobody has taken it.
 
-        ``planned`` are object keys that it is about.
+        ``planned`` are object keys that it is about; ``lane`` is its kind's unless another is given.
         """
-        self._connection.execute(insert(jobs).values(_row(job_id, kind, subject, now, due, planned)))
+        row = _row(job_id, kind, subject, now, due)
+        self._connection.execute(insert(jobs).values({**row, "planned": list(planned), **_lane(kind, lane)}))
 
-    def add_many(self, kind: str, on: Sequence[tuple[JobId, str]], now: datetime, *, due: datetime) -> None:
+    def add_many(
+        self, kind: str, on: Sequence[tuple[JobId, str]], now: datetime, *, due: datetime, lane: str | None = None
+    ) -> None:
         """Write new jobs of one kind, given as (job, what it is on)."""
-        if on:
-            self._connection.execute(insert(jobs), [_row(job_id, kind, subject, now, due) for job_id, subject in on])
+        rows = [{**_row(job_id, kind, subject, now, due), **_lane(kind, lane)} for job_id, subject in on]
+        if rows:
+            self._connection.execute(insert(jobs), rows)
 
     def lease(
         self, job_id: JobId, kind: str, now: datetime, lease_s: float, *, take_over: bool = False
@@ -174,6 +197,21 @@ class Jobs:
         count: int = self._connection.execute(query).scalar_one()
         return count
 
+    def waiting(self, now: datetime) -> dict[str, tuple[int, float]]:
+        """Return, for each lane, how many jobs were never begun, and for how many seconds the one asked for first was.
+
+        What is asked for to be done much later does not count.
+        """
+        query = (
+            select(jobs.c.lane, func.count().label("count"), func.min(jobs.c.created_at).label("first"))
+            .where(jobs.c.state == QUEUED, jobs.c.attempt == 0, jobs.c.kind.not_in((PROVE, RESTATE)))
+            .group_by(jobs.c.lane)
+        )
+        found = dict.fromkeys(LANES, (0, 0.0))
+        for row in self._connection.execute(query):
+            found[LANES[row.lane]] = (row.count, max(0.0, (now - row.first).total_seconds()))
+        return found
+
     def overdue(self, kind: str, before: datetime) -> int:
         """Return how many jobs of a kind were asked for before a moment and are not done."""
         open_ = jobs.c.state.in_((QUEUED, LEASED))
@@ -197,10 +235,22 @@ class Jobs:
         """Queue the job again for ``due``; raise LeaseLost if another attempt has it by now."""
         self._write(lease, state=QUEUED, lease_until=None, next_run_at=due, reason=reason)
 
+    def lane(self, job_id: JobId) -> str:
+        """Return a job's lane."""
+        rank: int = self._connection.execute(select(jobs.c.lane).where(jobs.c.job_id == job_id)).scalar_one()
+        return LANES[rank]
+
+    def render_lane(self, image_id: ImageId) -> str:
+        """Return the lane in which an image is to be rendered again: where it was."""
+        query = select(func.max(jobs.c.lane)).where(jobs.c.image_id == image_id, jobs.c.kind == RENDER)
+        rank: int | None = self._connection.execute(query).scalar_one()
+        return LANE_OF[RENDER] if rank is None else LANES[rank]
+
     def claim_due(self, now: datetime, *, limit: int, again_after_s: float) -> list[tuple[JobId, str]]:
         """Return (job, kind) of jobs that are due or whose lease ran out, and put each off by ``again_after_s``.
 
-        Rows that another process is claiming are skipped, so each is returned to one caller.
+        Those of the first lane come first. Rows that another process is claiming are skipped, so each is returned to
+        one caller.
         """
         query = (
             select(jobs.c.job_id)
@@ -210,7 +260,7 @@ class Jobs:
                     and_(jobs.c.state == LEASED, jobs.c.lease_until <= now),
                 )
             )
-            .order_by(jobs.c.next_run_at)
+            .order_by(jobs.c.lane, jobs.c.next_run_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
@@ -238,9 +288,11 @@ class Jobs:
             raise LeaseLost(message)
 
 
-def _row(
-    job_id: JobId, kind: str, subject: str, now: datetime, due: datetime, planned: Sequence[str] = ()
-) -> dict[str, object]:
+def _lane(kind: str, lane: str | None) -> dict[str, int]:
+    return {"lane": RANKS[lane or LANE_OF[kind]]}
+
+
+def _row(job_id: JobId, kind: str, subject: str, now: datetime, due: datetime) -> dict[str, object]:
     return {
         "job_id": job_id,
         "kind": kind,
@@ -248,7 +300,7 @@ def _row(
         "state": QUEUED,
         "attempt": 0,
         "crashes": 0,
-        "planned": list(planned),
+        "planned": [],
         "next_run_at": due,
         "created_at": now,
     }

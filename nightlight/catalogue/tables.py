@@ -278,6 +278,8 @@ jobs = Table(
     metadata,
     Column("job_id", String(32), primary_key=True),
     Column("kind", String(16), nullable=False),
+    # The rank of its lane (nightlight.catalogue.lanes).
+    Column("lane", Integer, nullable=False, server_default="2"),
     Column("image_id", String(32), ForeignKey("images.image_id"), index=True),
     Column("trace_id", String(32), ForeignKey("traces.trace_id"), index=True),
     Column("other_id", String(32), index=True),
@@ -290,7 +292,7 @@ jobs = Table(
     Column("reason", String(200)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Index("ix_jobs_state_next_run_at", "state", "next_run_at"),
+    Index("ix_jobs_state_lane_next_run_at", "state", "lane", "next_run_at"),
 )
 
 outbox = Table(
@@ -299,8 +301,10 @@ outbox = Table(
     Column("message_id", Serial, primary_key=True, autoincrement=True),
     Column("task", String(64), nullable=False),
     Column("job_id", String(32), nullable=False, index=True),
+    Column("lane", Integer, nullable=False, server_default="2"),
     Column("claimed_until", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_outbox_lane_message_id", "lane", "message_id"),
 )
 
 idempotency = Table(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nightlight import logs
 from nightlight.catalogue import jobs
 from nightlight.catalogue.arrivals import DROPPED, LISTED, Arrival, Import, Told
+from nightlight.catalogue.lanes import BACKGROUND, UPLOAD
 from nightlight.errors import Conflict, InvalidInput, NotFound
 from nightlight.flows.messages import TASKS
 from nightlight.ids import JobId, ProfileId, new_job_id
@@ -140,10 +141,12 @@ class Backfill:
 def queue(tx: Transaction, told: Sequence[Told], clock: Clock, *, import_id: str | None = None) -> int:
     """Queue a look at each key that was not told of before, in the caller's transaction; return how many."""
     now = clock()
+    # A whole bucket waits behind what platforms tell of one by one.
+    lane = UPLOAD if import_id is None else BACKGROUND
     fresh = tx.arrivals.add(told, now, import_id=import_id)
     on: list[tuple[JobId, str]] = [(new_job_id(), arrival_id) for arrival_id in fresh]
-    tx.jobs.add_many(jobs.TAKE, on, now, due=now + _AGAIN)
-    tx.outbox.add_many(TASKS[jobs.TAKE], [job_id for job_id, _ in on], now)
+    tx.jobs.add_many(jobs.TAKE, on, now, due=now + _AGAIN, lane=lane)
+    tx.outbox.add_many(TASKS[jobs.TAKE], [job_id for job_id, _ in on], now, lane=lane)
     return len(fresh)
 
 

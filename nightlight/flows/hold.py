@@ -307,6 +307,7 @@ class Keep:
                 return True
             tx.images.set_state(image.image_id, images.PENDING)
             job_id = new_job_id()
-            tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=now + _AGAIN)
+            lane = tx.jobs.render_lane(image.image_id)
+            tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=now + _AGAIN, lane=lane)
             ask(tx, jobs.RENDER, job_id, now)
         return True

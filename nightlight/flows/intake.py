@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 from nightlight import metrics
 from nightlight.catalogue import images, jobs, profiles
 from nightlight.catalogue.idempotency import Remembered
+from nightlight.catalogue.lanes import BACKGROUND, UPLOAD
 from nightlight.catalogue.profiles import Declaration
 from nightlight.errors import (
     Conflict,
@@ -69,6 +70,11 @@ class _Inspected:
 
 class Taking(Protocol):
     """What an upload that nobody makes is accepted for: ``flows.take``. What these raise undoes the transaction."""
+
+    @property
+    def waits(self) -> bool:
+        """Say whether it is rendered behind what people upload."""
+        ...
 
     def ready(self, tx: Transaction) -> None:
         """Be told of the transaction that writes the image's row, before it does; the profile's row is held."""
@@ -178,7 +184,7 @@ class Intake:
         put = self.originals.put(key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE)
         stored_anew(put, key)
         try:
-            return self._acknowledge(image, key_hash, fingerprint, actor, taking)
+            return self._acknowledge(image, inspected, key_hash, actor, taking)
         except Conflict:
             if key_hash is None:
                 raise
@@ -241,7 +247,7 @@ class Intake:
         return None, image
 
     def _acknowledge(
-        self, image: images.Image, key_hash: str | None, fingerprint: str, actor: str, taking: Taking | None
+        self, image: images.Image, inspected: _Inspected, key_hash: str | None, actor: str, taking: Taking | None
     ) -> images.Image:
         now = self.clock()
         job_id = new_job_id()
@@ -261,17 +267,22 @@ class Intake:
                 accepted = True
                 tx.images.set_state(image.image_id, images.PENDING)
                 due = now + timedelta(seconds=self.publish_again_s)
-                tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=due)
+                tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=due, lane=self._lane(inspected, taking))
                 ask(tx, jobs.RENDER, job_id, now)
                 if taking is not None:
                     taking.taken(tx)
                 if key_hash:
-                    tx.idempotency.remember(key_hash, Remembered(fingerprint, image.image_id), now)
+                    tx.idempotency.remember(key_hash, Remembered(inspected.fingerprint, image.image_id), now)
                 tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)
             current = tx.images.get(image.image_id)
         if not accepted or current is None:
             raise ProfileNotDeclared
         return current
+
+    def _lane(self, inspected: _Inspected, taking: Taking | None) -> str:
+        """Return where the render waits: a picture that is slow to decode holds up no other."""
+        slow = inspected.header.decode_s > self.limits.slow_decode_cpu_s
+        return BACKGROUND if slow or (taking is not None and taking.waits) else UPLOAD
 
     @staticmethod
     def _remembered(found: Remembered | None, fingerprint: str) -> ImageId | None:

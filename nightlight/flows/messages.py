@@ -28,5 +28,5 @@ TASKS = {
 
 
 def ask(tx: Transaction, kind: str, job_id: JobId, now: datetime) -> None:
-    """Put the message for a job into the outbox."""
-    tx.outbox.add(TASKS[kind], job_id, now)
+    """Put the message for a job into the outbox, in the job's lane."""
+    tx.outbox.add(TASKS[kind], job_id, now, lane=tx.jobs.lane(job_id))

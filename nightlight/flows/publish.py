@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from nightlight.clock import Clock
     from nightlight.settings import WorkerSettings
 
-# Sends one task by name for a job; returns once the broker has confirmed it, or raises QueueUnavailable.
-Send = Callable[[str, JobId], None]
+# Sends one task by name for a job in a lane; returns once the broker has confirmed it, or raises QueueUnavailable.
+Send = Callable[[str, JobId, str], None]
 
+# What is more urgent than a batch that is on its way waits for its end: some tenths of a second.
 _BATCH = 100
 # A relay that dies between claiming and settling holds its messages up for no longer than this.
 _CLAIM_S = 15.0
@@ -49,7 +50,7 @@ class Relay:
         failed: QueueUnavailable | None = None
         for message in messages:
             try:
-                self.send(message.task, message.job_id)
+                self.send(message.task, message.job_id, message.lane)
             except QueueUnavailable as error:
                 failed = error
                 break
@@ -96,7 +97,11 @@ class Reconcile:
             tx.feed.forget()
             tx.proof_revocations.forget_before(now - _PROOFS_LIVE)
             overdue = tx.jobs.overdue(ERASE, now - timedelta(days=self.erasure_days()))
+            waiting = tx.jobs.waiting(now)
         metrics.ERASURES_OVERDUE.set(overdue)
+        for lane, (count, oldest_s) in waiting.items():
+            metrics.WAITING.labels(lane).set(count)
+            metrics.WAITING_SECONDS.labels(lane).set(oldest_s)
         if overdue:
             logs.get("reconcile").error("erasures.overdue", count=overdue)
         if due:

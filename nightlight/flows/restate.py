@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight.catalogue import images, jobs
+from nightlight.catalogue.lanes import BACKGROUND
 from nightlight.delivery.names import EXTENSIONS, object_key
 from nightlight.errors import ObjectMissing
 from nightlight.flows.messages import TASKS
@@ -62,7 +63,7 @@ class Restate:
                 found = tx.images.in_states(tuple(_TAGGED), after=after, limit=_BATCH)
                 on = [(new_job_id(), image_id) for image_id in found]
                 tx.jobs.add_many(jobs.RESTATE, on, now, due=now + _LATER)
-                tx.outbox.add_many(TASKS[jobs.RESTATE], [job_id for job_id, _ in on], now)
+                tx.outbox.add_many(TASKS[jobs.RESTATE], [job_id for job_id, _ in on], now, lane=BACKGROUND)
             if not found:
                 return
             after = found[-1]

@@ -106,7 +106,8 @@ class Verdicts:
             self._decide(tx, image_id, matches.CLEARED, now, actor)
             tx.images.set_state(image_id, images.PENDING)
             job_id = new_job_id()
-            tx.jobs.add(job_id, jobs.RENDER, image_id, now, due=now + _AGAIN)
+            lane = tx.jobs.render_lane(image_id)
+            tx.jobs.add(job_id, jobs.RENDER, image_id, now, due=now + _AGAIN, lane=lane)
             ask(tx, jobs.RENDER, job_id, now)
 
     def confirm(self, image_id: ImageId, *, actor: str) -> None:

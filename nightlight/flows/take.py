@@ -47,6 +47,10 @@ class _Taking:
     written_at: datetime
     now: datetime
 
+    @property
+    def waits(self) -> bool:
+        return self.arrival.listed
+
     def ready(self, tx: Transaction) -> None:
         if tx.arrivals.known(self.arrival, self.etag):
             raise _Skipped(KNOWN)

@@ -161,8 +161,9 @@ def stand_back() -> None:
 def limit(*, memory_bytes: int, cpu_s: int) -> None:
     """Set this process's limits for good: address space, processor seconds, no files, no core.
 
-    Who goes beyond the seconds gets SIGXCPU, by which it is known, and SIGKILL a second later. ``memory_bytes`` is what it may add to the address space that it has now. Existing descriptors stay
-    usable; no file can be opened, and none can grow.
+    Who goes beyond the seconds gets SIGXCPU, by which it is known, and SIGKILL a second later. ``memory_bytes`` is what
+    it may add to the address space that it has now. Existing descriptors stay usable; no file can be opened, and none
+    can grow.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

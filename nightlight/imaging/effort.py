@@ -1,7 +1,7 @@
 """What decoding a picture would cost, in CPU seconds of one core, from its header alone.
 
-Measured with ``bench/hostile.py`` and ``bench/effort.py`` on pictures that are as dear as their kind can be, rounded up.
-A core of another machine is faster or slower by some factor, as for every limit in seconds.
+Measured with ``bench/hostile.py`` on pictures that are as dear as their kind can be, rounded up. A core of another
+machine is faster or slower by some factor, as for every limit in seconds.
 """
 
 from __future__ import annotations

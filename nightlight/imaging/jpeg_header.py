@@ -59,7 +59,7 @@ def jpeg(view: memoryview, tally: Tally) -> Header:
                 raise ValueError(at)
             elif marker == _SOS and frame is not None:
                 break
-            elif marker in _NOT_SKIPPED or marker == _TEM or marker in _RESTARTS or marker == _SOI:
+            elif marker in _NOT_SKIPPED or marker in _RESTARTS or marker in (_TEM, _SOI):
                 continue
             length = _length(view, at)
             if marker == _APP1 and bytes(view[at + 2 : at + 8]) == _EXIF:

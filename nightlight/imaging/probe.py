@@ -42,9 +42,7 @@ def caps_of(limits: IntakeSettings) -> Caps:
     """Return what the settings allow an upload to be."""
     formats = frozenset(Format) if limits.heic else USUAL
     bounds = Bounds(limits.max_fill_bytes, limits.max_segments, limits.max_scans)
-    return Caps(
-        limits.max_pixels, limits.max_side, limits.max_decode_bytes, formats, limits.max_decode_cpu_s, bounds
-    )
+    return Caps(limits.max_pixels, limits.max_side, limits.max_decode_bytes, formats, limits.max_decode_cpu_s, bounds)
 
 
 _READERS = {

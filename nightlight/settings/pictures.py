@@ -32,8 +32,7 @@ class IntakeSettings(BaseSettings):
         default=2.0,
         gt=0,
         le=60,
-        description="Most CPU seconds that an upload's header lets its decoding take, by estimate. What takes more than "
-        "`slow_decode_cpu_s` waits in a queue of its own.",
+        description="Most CPU seconds that an upload's header lets its decoding take, by estimate.",
     )
     slow_decode_cpu_s: float = Field(
         default=0.4,

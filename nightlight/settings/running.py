@@ -92,7 +92,29 @@ class WorkerSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_WORKER_")
 
-    concurrency: int = Field(default=2, ge=1, le=256, description="Child processes of one worker.")
+    concurrency: int = Field(
+        default=2,
+        ge=0,
+        le=256,
+        description="Uploads that one worker renders at the same time. It has as many child processes, and those of "
+        "`urgent`, `traces` and `background` besides; 0 of one leaves that work to other workers.",
+    )
+    urgent: int = Field(
+        default=1,
+        ge=0,
+        le=256,
+        description="Child processes more, so that erasures, revocations and holds never wait behind uploads.",
+    )
+    traces: int = Field(
+        default=1, ge=0, le=256, description="Child processes more, so that traces of copies never wait behind uploads."
+    )
+    background: int = Field(
+        default=1,
+        ge=0,
+        le=256,
+        description="Child processes more for what others do not wait behind: pictures that are slow to decode, "
+        "pictures of whole buckets, tags.",
+    )
     health_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics pages.")
     health_port: int = Field(default=8081, ge=0, le=65535, description="Port of the worker's health and metrics pages.")
     schedule_health_port: int = Field(
@@ -140,6 +162,9 @@ class WorkerSettings(BaseSettings):
     def _lease_outlives_the_limit(self) -> WorkerSettings:
         if self.lease_s <= self.time_limit_s:
             message = "NIGHTLIGHT_WORKER_LEASE_S must be more than NIGHTLIGHT_WORKER_TIME_LIMIT_S"
+            raise ValueError(message)
+        if not self.concurrency + self.urgent + self.traces + self.background:
+            message = "NIGHTLIGHT_WORKER_CONCURRENCY, _URGENT, _TRACES and _BACKGROUND are all 0: nothing would be done"
             raise ValueError(message)
         return self
 

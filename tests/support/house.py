@@ -97,7 +97,7 @@ class House:
         )
         self.restate = Restate(work, self.originals, self.renditions)
         self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
-        self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
+        self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
 
     def upload(self, profile_id, data=None, key=None, crop=None):
         with tempfile.TemporaryFile() as file:

@@ -13,6 +13,7 @@ import httpx
 from kombu import Connection
 
 from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.lanes import LANES
 from nightlight.cli import embedded, keys
 from nightlight.cli.embedded import EmbeddedStack, free_port
 from nightlight.client import NightlightClient
@@ -244,7 +245,7 @@ class Scale:
     def _drop_queues(self):
         with Connection(needed(BROKER)) as connection:
             channel = connection.default_channel
-            for name in (f"{self.queue}.work", f"{self.queue}.dead"):
+            for name in (*(f"{self.queue}.{lane}" for lane in LANES), f"{self.queue}.dead"):
                 channel.queue_delete(name)
             for name in (self.queue, f"{self.queue}.dead"):
                 channel.exchange_delete(name)

@@ -158,7 +158,7 @@ def test_a_relay_whose_broker_is_away_keeps_every_message_in_order(house, profil
         house.upload(profile_id, pictures.jpeg(seed=seed))
     tried = []
 
-    def away(task, job_id):
+    def away(task, job_id, lane):
         tried.append(job_id)
         if len(tried) > 1:
             raise QueueUnavailable("away")

@@ -62,7 +62,7 @@ class House:
         self.erase = Erase(work, self.store, self.store, Purge(None, token=None, timeout_s=1))
         self.delete = Delete(self.catalogue, self.clock)
         self.reconcile = Reconcile(self.catalogue, limits, 24, 30, self.clock)
-        self.relay = Relay(self.catalogue, lambda task, job_id: self.sent.append((task, job_id)), self.clock)
+        self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
 
     def clock(self):
         return self.now

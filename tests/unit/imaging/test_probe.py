@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nightlight.errors import CorruptImage, ImageRefused, ImageTooComplex, ImageTooLarge, UnsupportedFormat
+from nightlight.errors import ImageRefused, ImageTooComplex, ImageTooLarge, UnsupportedFormat
 from nightlight.imaging.decode import PILLOW_FORMATS, available
 from nightlight.imaging.headers import Format, Header
 from nightlight.imaging.probe import Caps, dct_scale, decode_bytes, probe, sniff
