@@ -17,6 +17,7 @@
 #   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
 #   make backfill       take in a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
+#   make bench-hostile  what hostile pictures cost; ARGS=--behind: an honest picture behind a hundred of them
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
 #   make services-up    PostgreSQL, RabbitMQ, Redis and an S3 server on 127.0.0.1;  make services-down
@@ -30,7 +31,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -109,6 +110,9 @@ api-fuzz: setup
 
 fuzz: setup
 	@$(BIN)/python bench/fuzz.py $(ARGS)
+
+bench-hostile: setup
+	@$(if $(findstring --behind,$(ARGS)),infra/dev/test.sh) $(BIN)/python bench/hostile.py $(ARGS)
 
 backfill: setup
 	@NIGHTLIGHT_TEST_SLOW=1 infra/dev/test.sh $(BIN)/pytest tests/failure/test_backfill.py

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import IO, Any
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from nightlight.errors import CorruptImage, InvalidInput
@@ -44,7 +45,7 @@ async def upload_form(request: Request, *, field: str) -> AsyncIterator[tuple[IO
             raise CorruptImage(message)
         rollover = getattr(part.file, "rollover", None)
         if rollover is not None:  # small files are in memory; who maps them wants a real one
-            rollover()
+            await run_in_threadpool(rollover)
         yield part.file, value
 
 
@@ -67,5 +68,5 @@ async def picture(request: Request) -> AsyncIterator[IO[bytes]]:
         return
     with tempfile.TemporaryFile() as body:
         async for block in request.stream():
-            body.write(block)
+            await run_in_threadpool(body.write, block)
         yield body

@@ -90,6 +90,7 @@ class Cage:
         self._unsettled = False  # a child has answered, and nobody has said yet that it is gone
         self.seccomp = False
         self._peak_kb = 0
+        self._cpu_s = 0.0
 
     def __enter__(self) -> Self:
         """Start the helper."""
@@ -221,6 +222,7 @@ class Cage:
             message = "the helper ended"
             raise OSError(message)
         self._peak_kb = int(ended.get("peak_kb", 0))
+        self._cpu_s = float(ended.get("cpu_ms", 0)) / 1000
         return None if ended.get("code") == 0 else ended
 
     def _settle(self) -> None:
@@ -268,6 +270,12 @@ class Cage:
         """Return the most memory that the last picture's child had resident, in kB."""
         self._settle()
         return self._peak_kb
+
+    @property
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that the last picture's child used, its rehearsal included."""
+        self._settle()
+        return self._cpu_s
 
     @property
     def alive(self) -> bool:

@@ -47,6 +47,6 @@ async def arrived(request: Request) -> ArrivalsAnswer:
     if not request.headers.get("content-length") and not request.headers.get("transfer-encoding"):
         message = "the body is empty"
         raise InvalidInput(message)
-    notices = read_notices(await request.body())
-    heard = await run_in_threadpool(house.arrive.hear, notices)
+    body = await request.body()
+    heard = await run_in_threadpool(lambda: house.arrive.hear(read_notices(body)))
     return ArrivalsAnswer(**heard._asdict())
