@@ -128,6 +128,7 @@ def behind(options):
         after = [ready_s(client, "honest", picture) for _ in range(options.runs)]
         left = sum(client.image(image_id).state == "pending" for image_id in sent)
     ratio = statistics.median(after) / statistics.median(alone)
+    print(f"alone {[round(one, 2) for one in alone]}; behind, in order {[round(one, 2) for one in after]}")
     print(
         f"{options.on}: an honest picture is ready after {statistics.median(alone):.2f} s (at most {max(alone):.2f}) alone, "
         f"and after {statistics.median(after):.2f} s (at most {max(after):.2f}) behind {len(sent)} hostile ones, of which "

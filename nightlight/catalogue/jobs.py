@@ -23,9 +23,9 @@ from nightlight.catalogue.kinds import (
     VAULT,
 )
 from nightlight.catalogue.lanes import LANE_OF, LANES, RANKS
-from nightlight.catalogue.tables import jobs
+from nightlight.catalogue.tables import images, jobs
 from nightlight.errors import LeaseLost
-from nightlight.ids import ImageId, JobId, TraceId
+from nightlight.ids import ImageId, JobId, ProfileId, TraceId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -245,6 +245,16 @@ class Jobs:
         query = select(func.max(jobs.c.lane)).where(jobs.c.image_id == image_id, jobs.c.kind == RENDER)
         rank: int | None = self._connection.execute(query).scalar_one()
         return LANE_OF[RENDER] if rank is None else LANES[rank]
+
+    def open_renders(self, profile_id: ProfileId) -> int:
+        """Return how many renders of a profile's images are to be done yet."""
+        query = (
+            select(func.count())
+            .select_from(jobs.join(images, images.c.image_id == jobs.c.image_id))
+            .where(images.c.profile_id == profile_id, jobs.c.kind == RENDER, jobs.c.state.in_((QUEUED, LEASED)))
+        )
+        count: int = self._connection.execute(query).scalar_one()
+        return count
 
     def claim_due(self, now: datetime, *, limit: int, again_after_s: float) -> list[tuple[JobId, str]]:
         """Return (job, kind) of jobs that are due or whose lease ran out, and put each off by ``again_after_s``.

@@ -267,7 +267,8 @@ class Intake:
                 accepted = True
                 tx.images.set_state(image.image_id, images.PENDING)
                 due = now + timedelta(seconds=self.publish_again_s)
-                tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=due, lane=self._lane(inspected, taking))
+                lane = self._lane(tx, image.profile_id, inspected, taking)
+                tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=due, lane=lane)
                 ask(tx, jobs.RENDER, job_id, now)
                 if taking is not None:
                     taking.taken(tx)
@@ -279,10 +280,12 @@ class Intake:
             raise ProfileNotDeclared
         return current
 
-    def _lane(self, inspected: _Inspected, taking: Taking | None) -> str:
-        """Return where the render waits: a picture that is slow to decode holds up no other."""
+    def _lane(self, tx: Transaction, profile_id: ProfileId, inspected: _Inspected, taking: Taking | None) -> str:
+        """Return where the render waits: neither a slow picture nor a heap of one profile's holds up those of others."""
         slow = inspected.header.decode_s > self.limits.slow_decode_cpu_s
-        return BACKGROUND if slow or (taking is not None and taking.waits) else UPLOAD
+        if slow or (taking is not None and taking.waits):
+            return BACKGROUND
+        return UPLOAD if tx.jobs.open_renders(profile_id) < self.limits.profile_pending else BACKGROUND
 
     @staticmethod
     def _remembered(found: Remembered | None, fingerprint: str) -> ImageId | None:

@@ -11,6 +11,8 @@ from nightlight.imaging.headers import Format, Header
 # A JPEG: for each pixel the inverse transform, colours and the first resize; for each coded byte, eight of which may
 # be symbols of their own; for each visit of a block. A refinement looks at all 63 coefficients of each block.
 _JPEG_PIXEL, _JPEG_BYTE, _JPEG_MEAN, _JPEG_BLOCK = 8e-9, 30e-9, 20e-9, 130e-9
+# One scan of everything, as cameras write it, goes straight to the pixels.
+_JPEG_BASELINE_BYTE = 15e-9
 # An arithmetic decoder goes through every coefficient bit by bit, data or not.
 _ARITHMETIC = 20
 _PIECE, _ASIDE_BYTE = 3e-6, 1e-9
@@ -30,6 +32,8 @@ def decode_s(header: Header, size: int) -> float:
     """Return the estimate for a file of ``size`` bytes."""
     pixels = header.width * header.height
     cost = header.pieces * _PIECE + header.aside_bytes * _ASIDE_BYTE
+    if header.format is Format.JPEG and not header.staged and not header.arithmetic:
+        return cost + pixels * _JPEG_PIXEL + header.coded_bytes * _JPEG_BASELINE_BYTE
     if header.format is Format.JPEG:
         visits = (header.means * _JPEG_MEAN + header.blocks * _JPEG_BLOCK) * (_ARITHMETIC if header.arithmetic else 1)
         return cost + visits + pixels * _JPEG_PIXEL + header.coded_bytes * _JPEG_BYTE

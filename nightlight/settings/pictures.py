@@ -35,11 +35,18 @@ class IntakeSettings(BaseSettings):
         description="Most CPU seconds that an upload's header lets its decoding take, by estimate.",
     )
     slow_decode_cpu_s: float = Field(
-        default=0.4,
+        default=0.25,
         gt=0,
         le=60,
         description="CPU seconds of decoding, by estimate, from which a picture is a slow one: it waits behind others, "
         "and they do not wait behind it.",
+    )
+    profile_pending: int = Field(
+        default=3,
+        ge=1,
+        le=1_000,
+        description="Pictures of one profile that may wait for their rendering among those of others; more of it wait "
+        "behind them.",
     )
     max_fill_bytes: int = Field(
         default=65_536,

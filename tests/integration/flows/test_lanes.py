@@ -4,6 +4,7 @@ import pytest
 
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.lanes import BACKGROUND, LANES, TRACE, UPLOAD, URGENT
+from nightlight.catalogue.profiles import Declaration
 from nightlight.errors import DecoderDied, DecoderTooSlow, ImageTooComplex
 from nightlight.flows.publish import Relay
 from nightlight.ids import new_job_id
@@ -27,7 +28,8 @@ def test_an_erasure_is_published_before_all_uploads_that_were_asked_for_before_i
     house.delete.image(first.image_id, actor="t")
     sent = published(house)
     assert sent[0] == ("nightlight.erase", URGENT)
-    assert sent[1:] == [("nightlight.render", UPLOAD)] * 130
+    assert len(sent) == 131
+    assert [lane for _, lane in sent] == sorted((lane for _, lane in sent), key=LANES.index)
 
 
 def test_what_was_lost_is_found_again_in_the_same_order(house, profile_id):
@@ -51,6 +53,18 @@ def test_a_picture_that_is_slow_by_its_header_is_in_the_background_and_stays_the
     house.clock.forward(hours=2)
     house.reconcile.run_once()
     assert ("nightlight.render", BACKGROUND) in published(house)
+
+
+def test_a_heap_of_one_profiles_pictures_does_not_hold_up_anothers(house, profile_id):
+    for seed in range(6):
+        house.upload(profile_id, pictures.jpeg(8, 8, seed=seed))
+    other = f"{profile_id}-other"
+    house.declare.declare(other, Declaration("adult", "verified", "eu", "connections"), follow_band=False, actor="t")
+    image = house.upload(other)
+    with house.catalogue.reading() as tx:
+        assert tx.jobs.render_lane(image.image_id) == UPLOAD
+        assert (tx.jobs.open_renders(profile_id), tx.jobs.open_renders(other)) == (6, 1)
+    assert [lane for _, lane in published(house)] == [UPLOAD] * 4 + [BACKGROUND] * 3
 
 
 def test_a_picture_beyond_the_bounds_is_refused_before_anything_of_it_is_stored(house, profile_id):
