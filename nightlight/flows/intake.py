@@ -281,7 +281,7 @@ class Intake:
         return current
 
     def _lane(self, tx: Transaction, profile_id: ProfileId, inspected: _Inspected, taking: Taking | None) -> str:
-        """Return where the render waits: neither a slow picture nor a heap of one profile's holds up those of others."""
+        """Return where the render waits: slow pictures, and a heap of one profile's, hold up nobody else's."""
         slow = inspected.header.decode_s > self.limits.slow_decode_cpu_s
         if slow or (taking is not None and taking.waits):
             return BACKGROUND
