@@ -6,7 +6,7 @@ from alembic import op
 from nightlight.catalogue.tables import UtcDateTime
 
 revision = "0020"
-down_revision = "0016"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
