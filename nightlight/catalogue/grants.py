@@ -80,6 +80,7 @@ GRANTS: Mapping[str, Mapping[Role, tuple[str, ...]]] = {
         Role.OPERATOR: _ADD,
     },
     "blocks": {Role.SERVICE: _PUT_AND_TAKE, Role.OPERATOR: _TAKE_AWAY},
+    "proof_revocations": {Role.SERVICE: _QUEUE, Role.SCHEDULE: _TAKE_AWAY, Role.OPERATOR: _TAKE_AWAY},
     "canaries": {Role.SERVICE: _ADD, Role.OPERATOR: _ADD},
     "suspects": {Role.SERVICE: _WRITE, Role.OPERATOR: _TAKE_AWAY},
     "events": {
@@ -95,6 +96,9 @@ GRANTS: Mapping[str, Mapping[Role, tuple[str, ...]]] = {
         Role.SCHEDULE: _CHANGE,
     },
     "trace_origins": {Role.SERVICE: _TAKE_AWAY, Role.WORKER: _PUT_AND_TAKE, Role.SCHEDULE: _TAKE_AWAY},
+    # Rows are locked by who reads them for a decision, which asks for the right to write.
+    "hash_lists": {Role.WORKER: _WRITE, Role.SCHEDULE: _WRITE, Role.OPERATOR: _WRITE},
+    "screenings": {Role.WORKER: _QUEUE, Role.SCHEDULE: _READ, Role.OPERATOR: _READ},
     "list_matches": {Role.WORKER: _ADD, Role.OPERATOR: _CHANGE},
     "jobs": {
         Role.SERVICE: _ADD,
@@ -132,6 +136,7 @@ GRANTS: Mapping[str, Mapping[Role, tuple[str, ...]]] = {
         Role.INTAKE: _READ,
         Role.OPERATOR: _READ,
     },
+    "policy_withdrawals": {Role.SERVICE: _ADD, Role.OPERATOR: _READ},
     "decision_counts": {Role.SERVICE: _WRITE, Role.OPERATOR: _READ},
     # Written by triggers, as whoever wrote what they watch.
     "changes": {
