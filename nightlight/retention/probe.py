@@ -232,7 +232,8 @@ class Probe:
 
 _UNCLEAR_REMEDY = "run the workers' probe first: it leaves one"
 _POLICY_REMEDY = (
-    "attach the policies: `nightlight buckets fix`, `nightlight buckets policy`; no buckets for this identity"
+    "attach the policies (`nightlight buckets fix`, `nightlight buckets policy`; with NIGHTLIGHT_STORE_SERVER=ceph on "
+    "Ceph), and let this identity make no buckets"
 )
 _OVERWRITE_REMEDY = "this server has no condition for it: keep versions; what was changed does not open if it is sealed"
 _COPY_REMEDY = "the server checks no policy of the source: seal what is put (NIGHTLIGHT_STORE_SEAL)"
