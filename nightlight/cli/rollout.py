@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from pathlib import Path
@@ -213,6 +214,7 @@ def _call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
     if not token:
         message = f"set {TokenVariable} to a token with the scope 'policy' (for development: nightlight keys token)"
         raise PolicyRefused(message)
+    logging.getLogger("nightlight.client").addHandler(logging.NullHandler())  # what it would say is said below
     try:
         with NightlightClient(url, token=token) as client:
             return ask(client)
