@@ -81,7 +81,7 @@ GRANTS: Mapping[str, Mapping[Role, tuple[str, ...]]] = {
     },
     "blocks": {Role.SERVICE: _PUT_AND_TAKE, Role.OPERATOR: _TAKE_AWAY},
     "proof_revocations": {Role.SERVICE: _QUEUE, Role.SCHEDULE: _TAKE_AWAY, Role.OPERATOR: _TAKE_AWAY},
-    "canaries": {Role.SERVICE: _ADD, Role.OPERATOR: _ADD},
+    "canaries": {Role.SERVICE: _ADD},
     "suspects": {Role.SERVICE: _WRITE, Role.OPERATOR: _TAKE_AWAY},
     "events": {
         Role.SERVICE: _ADD,
@@ -126,14 +126,12 @@ GRANTS: Mapping[str, Mapping[Role, tuple[str, ...]]] = {
         Role.SERVICE: _ADD,
         Role.WORKER: _READ,
         Role.SCHEDULE: _READ,
-        Role.INTAKE: _READ,
         Role.OPERATOR: _READ,
     },
     "policy_state": {
         Role.SERVICE: _WRITE,
         Role.WORKER: _READ,
         Role.SCHEDULE: _READ,
-        Role.INTAKE: _READ,
         Role.OPERATOR: _READ,
     },
     "policy_withdrawals": {Role.SERVICE: _ADD, Role.OPERATOR: _READ},

@@ -1,0 +1,118 @@
+"""Processes that no end-to-end test starts do their whole work under their roles too: intake, and operators' commands."""
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.catalogue.lifecycles import Applied
+from nightlight.cli.main import app
+from nightlight.clock import system_clock
+from nightlight.flows.arrive import Arrive, Backfill
+from nightlight.store.keys import KeyTemplate
+from nightlight.store.notices import Notice
+from tests.conftest import ROOT
+from tests.integration.test_edge_revocation import rendition_of
+from tests.support.databases import postgres_database, roles_of
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def database():
+    with postgres_database() as url:
+        catalogue = Catalogue(url)
+        migrate.upgrade(catalogue.engine)
+        catalogue.close()
+        yield url
+
+
+@pytest.fixture(scope="module")
+def roles(database):
+    with roles_of(database) as urls:
+        yield urls
+
+
+@pytest.fixture
+def under(roles):
+    """A catalogue under a role."""
+    made = []
+
+    def open_(role):
+        made.append(Catalogue(roles[role]))
+        return made[-1]
+
+    yield open_
+    for one in made:
+        one.close()
+
+
+def notice(number):
+    return Notice("avatars", f"u-{number}.jpg", removed=False, etag="e", mark=f"m{number}")
+
+
+def test_intake_queues_what_it_is_told_of(under):
+    catalogue = under("intake")
+    migrate.check_current(catalogue.engine)
+    arrive = Arrive(catalogue, {"avatars": KeyTemplate("{profile}.jpg")}, system_clock)
+    assert arrive.hear([notice(1), notice(2)]).queued == 2
+    assert arrive.hear([notice(2), notice(3)]).queued == 1
+
+
+def test_a_backfill_is_begun_walked_and_read(under, database):
+    catalogue = under("operator")
+    flow = Backfill(catalogue, system_clock)
+    template = KeyTemplate("{profile}.jpg")
+    made = flow.begin("s3://avatars/", template, actor="tests")
+    assert flow.outcome(made.import_id)[0].import_id == made.import_id
+    flow.walks()
+    flow.waiting(made.import_id)
+
+
+def test_lifecycle_rules_are_written_down_and_taken_back(under):
+    catalogue, now = under("operator"), system_clock()
+    with catalogue.transaction() as tx:
+        tx.lifecycles.lock("b", now)
+        tx.lifecycles.snapshot("b", [{"ID": "theirs"}], [], now)
+        tx.lifecycles.write(Applied("b", [{"ID": "mine"}], "seen", now, "tests"))
+        tx.audit.append("lifecycle.applied", now=now, actor="tests")
+    with catalogue.transaction() as tx:
+        assert tx.lifecycles.applied("b").rules == [{"ID": "mine"}]
+        tx.lifecycles.drop_snapshot(tx.lifecycles.last_snapshot("b").snapshot_id)
+
+
+def run(monkeypatch, roles, *arguments):
+    for name, value in {
+        "NIGHTLIGHT_CATALOGUE_URL": roles["operator"], "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"), "COLUMNS": "200",
+        "NIGHTLIGHT_DELIVERY_NAME_KEY": "bmlnaHRsaWdodG5pZ2h0bGlnaHRuaWdodGxpZ2h0bmlnaHQ=",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_commands_of_operators_find_what_they_need(roles, database, monkeypatch, tmp_path):
+    owner = Catalogue(database)
+    rendition_of(owner, "p-erased", "c" * 32)
+    owner.close()
+    for command, codes in (
+        (("report", "--no-buckets", "--json"), {0}),
+        (("scrapers", "report"), {0}),
+        (("lists", "report"), {0}),
+        (("hold", "list"), {0}),
+        (("erase", "p-erased", "--yes", "--wait-s", "0"), {0, 2}),
+        (("sweep", "--wait-s", "0", "--json"), {0, 2}),
+    ):
+        result = run(monkeypatch, roles, *command)
+        said = f"{command}: {result.output} {result.exception!r}"
+        assert "InsufficientPrivilege" not in said, said
+        assert "permission denied" not in said, said
+        assert result.exit_code in codes, said
+
+
+def test_what_an_erasure_by_an_operator_left_is_a_deleted_profile(database):
+    owner = Catalogue(database)
+    with owner.reading() as tx:
+        query = text("SELECT state FROM profiles WHERE profile_id = 'p-erased'")
+        assert tx.connection.execute(query).scalar_one() == "deleted"
+    owner.close()
