@@ -107,6 +107,7 @@ def test_interrupted_and_called_again_every_object_is_shown_once(avatars, tmp_pa
         "NIGHTLIGHT_SOURCE_ACCESS_KEY_ID": key,
         "NIGHTLIGHT_SOURCE_SECRET_ACCESS_KEY": secret,
         "NIGHTLIGHT_LOG_LEVEL": "error",
+        "NIGHTLIGHT_WORKER_BACKGROUND": "2",
     }
     with Scale(tmp_path, **settings) as stack:
         variables = {
