@@ -56,7 +56,9 @@ class PlacedConsumer(Consumer):  # type: ignore[misc]
         if places == 0:
             return None
         if places is not None:
-            self.channel.basic_qos(0, places, False)
+            # A channel of Redis has one count for all that it holds.
+            shared = isinstance(self.channel, kombu_redis.Channel)
+            self.channel.basic_qos(0, sum(_places.values()) if shared else places, False)
         return super()._basic_consume(queue, *args, **options)
 
 
