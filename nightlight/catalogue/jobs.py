@@ -203,13 +203,13 @@ class Jobs:
         What is asked for to be done much later does not count.
         """
         query = (
-            select(jobs.c.lane, func.count().label("count"), func.min(jobs.c.created_at).label("first"))
+            select(jobs.c.lane, func.count().label("jobs"), func.min(jobs.c.created_at).label("first"))
             .where(jobs.c.state == QUEUED, jobs.c.attempt == 0, jobs.c.kind.not_in((PROVE, RESTATE)))
             .group_by(jobs.c.lane)
         )
         found = dict.fromkeys(LANES, (0, 0.0))
         for row in self._connection.execute(query):
-            found[LANES[row.lane]] = (row.count, max(0.0, (now - row.first).total_seconds()))
+            found[LANES[row.lane]] = (row.jobs, max(0.0, (now - row.first).total_seconds()))
         return found
 
     def overdue(self, kind: str, before: datetime) -> int:
