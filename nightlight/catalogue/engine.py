@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, text
@@ -34,7 +35,8 @@ from nightlight.catalogue.screenings import Screenings
 from nightlight.catalogue.suspects import Suspects
 from nightlight.catalogue.sweeps import Sweeps
 from nightlight.catalogue.traces import Traces
-from nightlight.errors import CatalogueUnavailable, Conflict
+from nightlight.errors import CatalogueUnavailable, Conflict, SettingsRefused
+from nightlight.files import private_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -147,7 +149,25 @@ def make_engine(url: str, *, pool_size: int, timeout_s: float) -> Engine:
     )
 
 
+def _keep_private(database: Path) -> None:
+    """Take the database from everybody but its owner; SQLite gives its log and index the mode of the database.
+
+    Raises SettingsRefused where it is somebody else's. Where its folder is not there, connecting says so.
+    """
+    try:
+        if database.parent.is_dir():
+            private_file(database)
+            for beside in ("-wal", "-shm", "-journal"):
+                if (path := database.with_name(database.name + beside)).exists():
+                    private_file(path)
+    except OSError as error:
+        message = f"{database}: {error.strerror}; the catalogue must be this user's own, with mode 0600"
+        raise SettingsRefused(message) from error
+
+
 def _sqlite(url: URL, timeout_s: float) -> Engine:
+    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+        _keep_private(Path(url.database))
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": timeout_s, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

@@ -19,6 +19,7 @@ from nightlight.cli import keys
 from nightlight.cli.embedded import EmbeddedStack
 from nightlight.client import NightlightClient
 from nightlight.errors import SettingsRefused
+from nightlight.files import private_folder
 from nightlight.imaging.contact_sheet import contact_sheet, size_of
 from nightlight.provenance.certificates import ROOT
 from nightlight.provenance.check import State, check
@@ -92,7 +93,7 @@ def run(out: Path, *, stay: bool, as_json: bool) -> int:
     started = time.monotonic()
     data_dir = out / "data"
     shutil.rmtree(data_dir, ignore_errors=True)
-    data_dir.mkdir(parents=True)
+    private_folder(data_dir)
     photographs = _photographs()
     console.print("Nightlight demonstration: starting service, worker, schedule and a private queue ...")
     with EmbeddedStack(data_dir, quiet=True) as stack:

@@ -23,6 +23,7 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import keys
 from nightlight.errors import SettingsRefused, Unavailable
+from nightlight.files import private_file, private_folder
 from nightlight.wiring import embedded_catalogue_url
 
 START_S = 60.0
@@ -139,8 +140,8 @@ class EmbeddedStack:
         output: Any = None
         if self._quiet or name == "queue":
             folder = self._data_dir / "logs"
-            folder.mkdir(parents=True, exist_ok=True)
-            output = (folder / f"{name}.log").open("ab")
+            private_folder(folder)
+            output = private_file(folder / f"{name}.log").open("ab")
             self._logs.append(output)
         child = subprocess.Popen(  # noqa: S603 - our own programs
             command,
@@ -148,6 +149,7 @@ class EmbeddedStack:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            umask=0o077,  # whatever a child writes is for its owner alone
             start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in order
             preexec_fn=_die_with_the_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread here
         )

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nightlight import files
 from nightlight.errors import InvalidInput
 
 # As an upload (NIGHTLIGHT_INTAKE_MAX_UPLOAD_BYTES at its largest).
@@ -13,7 +14,7 @@ MAX_BYTES = 20_000_000
 
 
 def read_image(path: Path) -> bytes:
-    """Return an image's bytes; raise InvalidInput if it is not there, is no file or is too large."""
+    """Return an image's bytes; raise InvalidInput if it is not there, is no ordinary file or is too large."""
     return read_bytes(path, MAX_BYTES)
 
 
@@ -26,15 +27,13 @@ def read_json(path: Path, max_bytes: int) -> Any:
         raise InvalidInput(message) from error
 
 
-def read_bytes(path: Path, max_bytes: int) -> bytes:
-    """Return a file's bytes; raise InvalidInput if it is not there, is no file or has more than ``max_bytes``."""
+def read_bytes(path: Path, max_bytes: int = files.SMALL) -> bytes:
+    """Return a file's bytes; raise InvalidInput if it is not there, is no ordinary file or has more than ``max_bytes``.
+
+    Without a bound it is a small file: a key, a certificate, an approval.
+    """
     try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+        return files.read_bytes(path, max_bytes)
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         message = f"{path}: {getattr(error, 'strerror', None) or error}"
         raise InvalidInput(message) from error
-    if len(data) > max_bytes:
-        message = f"{path}: more than {max_bytes:,} bytes"
-        raise InvalidInput(message)
-    return data

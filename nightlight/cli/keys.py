@@ -12,6 +12,7 @@ from pathlib import Path
 from nightlight.clock import system_clock
 from nightlight.delivery.access import Scope, generate_key, mint
 from nightlight.errors import SettingsRefused
+from nightlight.files import private_file, private_folder, read_text
 from nightlight.keyring import KeyRing
 from nightlight.provenance import certificates
 from nightlight.settings import AuthSettings
@@ -37,7 +38,7 @@ _KEY_BYTES = 32
 def init(data_dir: Path) -> Path:
     """Make the keys unless they are there; return their folder."""
     folder = data_dir / "keys"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _keep_private(data_dir, folder)
     if not (folder / JWKS).exists():
         private, public = generate_key()
         _write(folder / PRIVATE, private)
@@ -61,6 +62,19 @@ def init(data_dir: Path) -> Path:
     if not (folder / PROVENANCE / certificates.CHAIN).exists():
         certificates.init(folder / PROVENANCE, certificates.Algorithm.ED25519, system_clock())
     return folder
+
+
+def _keep_private(data_dir: Path, folder: Path) -> None:
+    """Make the folders, and take them and the keys that are there from everybody but their owner."""
+    try:
+        private_folder(data_dir)
+        private_folder(folder)
+        for path in folder.iterdir():
+            if path.is_file():
+                private_file(path)
+    except OSError as error:
+        message = f"{error.filename or folder}: {error.strerror}; keys must be this user's own, with mode 0600"
+        raise SettingsRefused(message) from error
 
 
 def relation_keys(data_dir: Path) -> dict[str, bytes]:
@@ -129,7 +143,7 @@ def _secret() -> str:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        content: dict[str, str] = json.loads(path.read_text("utf-8"))
+        content: dict[str, str] = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read; make it with `nightlight keys init`"
         raise SettingsRefused(message) from error
@@ -137,6 +151,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, content: object) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    private_file(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         json.dump(content, stream, indent=2)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from nightlight.files import read_text
+
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
     from nightlight.policy.problems import PolicyProblems
@@ -205,7 +207,7 @@ def schema(
     stale = []
     for name, made in schemas(vocabulary).items():
         path = folder / "schema" / f"{name}.json"
-        if not path.exists() or path.read_text("utf-8") != text_of(made):
+        if not path.exists() or read_text(path) != text_of(made):
             stale.append(path)
     for path in stale:
         typer.echo(f"{path} is out of date; run `nightlight policy schema {folder}`", err=True)

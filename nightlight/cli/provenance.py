@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="C2PA provenance: certificates, and whether a manifest holds.", no_args_is_help=True)
 NOT_TRUSTED = 1
-_MOST_PEM = 1_000_000
 # Hashes of one picture are at most so many bits apart, as the index has it.
 _NEAR = 31
 _MAGIC = ((b"\xff\xd8", "image/jpeg"), (b"\x89PNG", "image/png"), (b"GIF8", "image/gif"))
@@ -56,10 +55,11 @@ def issue(
 
     Example: `nightlight provenance public-key > key.pem`, then `nightlight provenance issue var/provenance key.pem`
     """
+    from nightlight.cli.files import read_bytes
     from nightlight.clock import system_clock
     from nightlight.provenance.certificates import issue as make
 
-    make(folder, _read(public_key), system_clock())
+    make(folder, read_bytes(public_key), system_clock())
     typer.echo(f"{folder / 'chain.pem'} is of the new key")
 
 
@@ -95,15 +95,16 @@ def check(
     """Show how a picture's manifest stands (trusted, valid, invalid, none), and whether mark and hash agree with it.
 
     The picture is decoded in the cage. The hidden mark is looked for with the keys of NIGHTLIGHT_HIDDEN_MARK_KEYS, if
-    they are set. Exits with 1 unless it is trusted. Example: `nightlight provenance check a.webp --anchors root.pem`
+    they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot be
+    read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
     """
-    from nightlight.cli.files import read_image
+    from nightlight.cli.files import read_bytes, read_image
     from nightlight.provenance.check import State
     from nightlight.provenance.check import check as look
 
     data = read_image(file)
-    manifest = _read(sidecar) if sidecar is not None else None
-    trusted = _read(anchors).decode("ascii", "replace") if anchors is not None else None
+    manifest = read_bytes(sidecar) if sidecar is not None else None
+    trusted = _anchors(anchors) if anchors is not None else None
     found = look(data, _media_type(data), anchors=trusted, manifest=manifest)
     agrees = _agreement(data, found)
     if as_json:
@@ -169,14 +170,17 @@ def _media_type(data: bytes) -> str:
     return next((kind for magic, kind in _MAGIC if data.startswith(magic)), "application/octet-stream")
 
 
-def _read(path: Path) -> bytes:
+def _anchors(path: Path) -> str:
+    """Return root certificates, PEM; raise InvalidInput for anything else: it is not the picture that is wrong then."""
+    from cryptography import x509
+
+    from nightlight.cli.files import read_bytes
     from nightlight.errors import InvalidInput
 
+    data = read_bytes(path)
     try:
-        if path.stat().st_size > _MOST_PEM:
-            message = f"{path}: too large"
-            raise InvalidInput(message)
-        return path.read_bytes()
-    except OSError as error:
-        message = f"{path} cannot be read"
+        x509.load_pem_x509_certificates(data)
+        return data.decode("ascii")
+    except ValueError as error:
+        message = f"--anchors: {path} holds no certificates in PEM"
         raise InvalidInput(message) from error

@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nightlight import files
 from nightlight.settings import Settings
 
 app = typer.Typer(help="Receipts of erasures.", no_args_is_help=True)
-_PAGE, _MOST_BYTES = 1000, 1_000_000_000
+_PAGE, _MOST_BYTES = 1000, 50_000_000
 
 
 @app.command()
@@ -55,7 +56,7 @@ def export(
 
 @app.command()
 def verify(
-    files: Annotated[list[Path], typer.Argument(help="Files of receipts: JSON, or JSON lines.")],
+    receipts: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Files of receipts: JSON, or JSON lines.")],
     keys: Annotated[Path, typer.Option(help="JWKS of the keys that sign receipts.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -69,7 +70,7 @@ def verify(
     known = PublicKeys.read(keys)
     problems: list[str] = []
     opened = []
-    for path in files:
+    for path in receipts:
         chain = []
         for number, envelope in enumerate(_envelopes(path), 1):
             try:
@@ -79,8 +80,8 @@ def verify(
         problems += [f"{path}: {sentence}" for sentence in broken(chain)]
         opened += chain
     if as_json:
-        receipts = [{name: value for name, value in asdict(one).items() if name != "payload"} for one in opened]
-        typer.echo(json.dumps({"receipts": receipts, "problems": problems}, indent=2))
+        plain = [{name: value for name, value in asdict(one).items() if name != "payload"} for one in opened]
+        typer.echo(json.dumps({"receipts": plain, "problems": problems}, indent=2))
     else:
         _print(opened, problems)
     raise typer.Exit(1 if problems else 0)
@@ -103,14 +104,11 @@ def _envelopes(path: Path) -> list[Any]:
     from nightlight.errors import ReceiptRefused
 
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            message = f"{path}: too large"
-            raise ReceiptRefused(message)
-        text = path.read_text("utf-8")
-        if text.lstrip().startswith("["):
-            found: list[Any] = json.loads(text)
+        first = next((line for line in files.lines(path, _MOST_BYTES) if line), "")
+        if first.startswith("["):
+            found: list[Any] = json.loads(files.read_text(path, most=_MOST_BYTES))
             return found
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in files.lines(path, _MOST_BYTES) if line]
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path} holds no receipts ({type(error).__name__})"
         raise ReceiptRefused(message) from error

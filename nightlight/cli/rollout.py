@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightlight.cli.files import read_bytes
 from nightlight.errors import PolicyRefused, Unavailable
 
 if TYPE_CHECKING:
@@ -226,7 +227,6 @@ def _call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
 
 
 def _bundle(path: Path) -> bytes:
-    from nightlight.cli.files import read_bytes
     from nightlight.policy.bundle import MAX_BYTES
 
     return read_bytes(path, MAX_BYTES)

@@ -18,6 +18,7 @@ from nightlight.cli.files import read_image
 from nightlight.delivery.names import Names
 from nightlight.delivery.variants import Leaked, accuse, least_agreements
 from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
+from nightlight.files import lines
 from nightlight.flows.traced import plain
 from nightlight.keyring import decode_key
 from nightlight.settings import Settings, require
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from nightlight.flows.trace import Trace
 
 NOTHING_FOUND = 1
-# Ten million viewers.
-_MOST_VIEWER_BYTES = 400_000_000
+# Ids have at most 128 characters, of up to four bytes.
+_MOST_VIEWERS, _MOST_VIEWER_LINE = 10_000_000, 600
 _NAME_KEY = "NIGHTLIGHT_DELIVERY_NAME_KEY"
 # How a row of the table and of the CSV reads.
 _COLUMNS = (
@@ -76,11 +77,18 @@ def run(
 
 
 def _viewers(path: Path) -> list[str]:
-    if not path.is_file() or path.stat().st_size > _MOST_VIEWER_BYTES:
-        message = f"{path}: there is no such file, or it has over {_MOST_VIEWER_BYTES // 1_000_000} MB"
-        raise InvalidInput(message)
+    viewers: dict[str, None] = {}
     try:
-        return list(dict.fromkeys(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()))
+        for line in lines(path, _MOST_VIEWER_LINE):
+            if line:
+                viewers[line] = None
+            if len(viewers) > _MOST_VIEWERS:
+                message = f"{path}: more than {_MOST_VIEWERS:,} viewers"
+                raise InvalidInput(message)
+        return list(viewers)
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        raise InvalidInput(message) from error
     except UnicodeDecodeError as error:
         message = f"{path}: not UTF-8"
         raise InvalidInput(message) from error

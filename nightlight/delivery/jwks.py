@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from nightlight import logs
 from nightlight.errors import SettingsRefused, Unavailable
+from nightlight.files import read_text
 
 LIFE_S = 30.0
 # A set from elsewhere is read again from so many seconds on; a file, which costs nothing, sooner.
@@ -137,7 +138,7 @@ def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeyS
 
     def load() -> Keys:
         try:
-            return parse(_text_of(path))
+            return parse(read_text(path))
         except (OSError, ValueError) as error:
             message = f"{path} cannot be read as a JWKS or PEM ({type(error).__name__}: {error})"
             raise Unavailable(message) from error
@@ -199,15 +200,6 @@ def _pem(text: str) -> Ed25519PublicKey:
         message = "not an Ed25519 public key"
         raise ValueError(message)  # noqa: TRY004 - of a file, not of an argument
     return key
-
-
-def _text_of(path: Path) -> str:
-    with path.open("rb") as file:
-        data = file.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        message = f"more than {_MAX_BYTES:,} bytes"
-        raise ValueError(message)
-    return data.decode("utf-8")
 
 
 def _fetch(http: httpx.Client, url: str) -> Keys:

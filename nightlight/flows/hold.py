@@ -93,6 +93,8 @@ class Holds:
             made = tx.holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
             for image in covered:
                 self._hide(tx, profile, image, now)
+                told: dict[str, str | int] = {"hold_id": made.hold_id}
+                tx.audit.append("image.held", now=now, actor=actor, image_id=image.image_id, detail=told)
             tx.events.add(profile.profile_id, now)
             detail: dict[str, str | int] = {"hold_id": made.hold_id, "kind": kind, "images": len(covered)}
             tx.audit.append("hold.placed", now=now, actor=actor, detail=detail)

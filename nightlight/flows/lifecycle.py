@@ -110,7 +110,9 @@ class Lifecycle:
             tx.lifecycles.snapshot(made.bucket, plain(before), last.rules, now)
             ours = [write(rule) for rule in made.ours]
             tx.lifecycles.write(Applied(made.bucket, ours, fingerprint(after), now, actor))
-            detail = {"changes": len(made.changes), "rules": len(made.wanted)}
+            detail: dict[str, str | int] = {
+                "bucket": made.bucket, "changes": len(made.changes), "rules": len(made.wanted),
+            }  # fmt: skip
             tx.audit.append("lifecycle.applied", now=now, actor=actor, detail=detail)
 
     def undo(self, name: str, *, actor: str) -> None:
@@ -130,7 +132,8 @@ class Lifecycle:
             after = self._put(bucket, before, snapshot.rules, names)
             tx.lifecycles.drop_snapshot(snapshot.snapshot_id)
             tx.lifecycles.write(Applied(name, snapshot.ours, fingerprint(after), now, actor))
-            tx.audit.append("lifecycle.undone", now=now, actor=actor, detail={"rules": len(snapshot.rules)})
+            undone: dict[str, str | int] = {"bucket": name, "rules": len(snapshot.rules)}
+            tx.audit.append("lifecycle.undone", now=now, actor=actor, detail=undone)
 
     def drift(self, name: str) -> list[str]:
         """Return, in sentences, what differs in a bucket from what was applied to it."""

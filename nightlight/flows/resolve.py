@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from nightlight.flows.traces import AskTrace
     from nightlight.store.port import ObjectStore
 
+# What an audit line says was asked.
+Asked = dict[str, str | int]
 _EXACT, _BITS = 100, 256
+# What is asked for is written down as it was asked, up to so many characters: a manifest's id has 45.
+_MOST_ID = 100
 # A picture's path, wherever it is served from, and whatever signs its URL.
 _PICTURE = re.compile(rf".*/a/({NAME_PATTERN.strip('^$')})\.[a-z]{{3,5}}")
 # What a trace says that it found a copy by.
@@ -85,7 +89,7 @@ class Resolve:
             message = f"{algorithm} is not known here, or this is no value of it"
             raise InvalidInput(message)
         with self.catalogue.transaction() as tx:
-            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm})
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
             found = tx.hashes.manifests(mark=mark, hash_=hashed)
         return [Match(one, _EXACT) for one in dict.fromkeys(found)]
 
@@ -100,7 +104,8 @@ class Resolve:
             message = "this is no URL of a picture of this deployment"
             raise InvalidInput(message)
         with self.catalogue.transaction() as tx:
-            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": "reference"})
+            asked: Asked = {"by": "reference", "name": named[1]}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
             found = tx.hashes.manifests(name=named[1])
         return [Match(one, _EXACT) for one in found]
 
@@ -116,7 +121,7 @@ class Resolve:
             message = f"{_MOST_WAITING} copies are being looked at"
             raise TooManyRequests(message, after_s=int(_WAIT_S))
         try:
-            row = self._traced(copy, actor)
+            row = self._traced(copy, actor, algorithm)
         finally:
             self.waits.release()
         found = (row.result or {}).get("found", [])
@@ -132,9 +137,12 @@ class Resolve:
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
         return [Match(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
 
-    def _traced(self, copy: IO[bytes], actor: str) -> TraceRow:
+    def _traced(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceRow:
         """Return the trace of a copy once it has ended."""
         trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
+        with self.catalogue.transaction() as tx:
+            asked: Asked = {"by": algorithm or "content", "trace_id": trace_id}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
         until = time.monotonic() + _WAIT_S
         row = self.traces.status(trace_id, actor=actor)
         while row.state not in {DONE, REJECTED, FAILED}:
@@ -149,7 +157,8 @@ class Resolve:
         """Return a manifest; raises NotFound, TooManyRequests or StoreUnavailable."""
         self.rate.take(actor)
         with self.catalogue.transaction() as tx:
-            tx.audit.append("manifest.read", now=self.clock(), actor=actor)
+            asked: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
+            tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=asked)
             key = tx.hashes.manifest(manifest_id)
         if key is None:
             raise NotFound

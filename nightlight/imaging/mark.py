@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from nightlight.errors import SettingsRefused
+from nightlight.files import read_bytes
 
 # Tiles across the picture: any third of it holds a whole one, and so does the face of a portrait.
 PER_ROW = 6
@@ -33,6 +34,8 @@ _SHIFT = 0.04
 _SLOPE = 24
 MAX_TEXT = 40
 MAX_LOGO_BYTES = 200_000
+# The largest fonts in use, of Chinese, Japanese and Korean, have under 25 MB.
+MAX_FONT_BYTES = 40_000_000
 MAX_LOGO_SIDE = 2048
 _DRAWN_AT = 256
 
@@ -52,7 +55,8 @@ class Design:
     def read(cls, text: str, logo: Path | None, font: Path | None) -> Design:
         """Return the design that the settings name; raise SettingsRefused with what is wrong with it."""
         try:
-            design = cls(text, logo.read_bytes() if logo else b"", font.read_bytes() if font else b"")
+            shape = read_bytes(logo, MAX_LOGO_BYTES) if logo else b""
+            design = cls(text, shape, read_bytes(font, MAX_FONT_BYTES) if font else b"")
         except OSError as error:
             message = f"the visible mark: {error}"
             raise SettingsRefused(message) from error

@@ -12,6 +12,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,7 @@ from typing import IO
 import numpy as np
 
 from nightlight.errors import InvalidInput
+from nightlight.files import opened
 from nightlight.matching.pdq import BYTES, LEAST_QUALITY
 
 # A line is at most so long, a reference too; and a list has at most so many lines: ten million hashes are 320 MB.
@@ -67,7 +69,7 @@ def read_list(path: Path, name: str) -> HashList:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line number, values by column) of a CSV file."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with opened(path) as raw, TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(_bounded(file, path), strict=True)
             first = next(reader, None)
             if first is None:

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from nightlight.errors import PolicyRefused
+from nightlight.files import read_text
 
 if TYPE_CHECKING:
     from nightlight.policy.diff import Difference
@@ -22,7 +23,6 @@ APPROVAL_FORMAT = "nightlight-approval/2"
 # An approval counts for so long, in seconds, unless it says otherwise; and for so long at most.
 APPROVAL_S, MAX_APPROVAL_S = 3 * 86_400, 30 * 86_400
 MAX_APPROVAL_BYTES = 10_000
-_MAX_KEY_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class SigningKey:
     def read(cls, path: Path) -> SigningKey:
         """Return the key in a file (a private OKP JWK, RFC 8037); raise PolicyRefused if there is none."""
         try:
-            jwk = json.loads(_text(path))
+            jwk = json.loads(read_text(path))
             return cls(str(jwk["kid"]), Ed25519PrivateKey.from_private_bytes(_bytes(jwk["d"])))
         except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
             message = f"{path} does not hold a private Ed25519 JWK ({type(error).__name__})"
@@ -62,7 +62,7 @@ class PublicKeys:
     def read(cls, path: Path) -> PublicKeys:
         """Return the keys in a JWKS file; raise PolicyRefused if there are none."""
         try:
-            found = json.loads(_text(path))["keys"]
+            found = json.loads(read_text(path))["keys"]
             keys = {
                 str(jwk["kid"]): Ed25519PublicKey.from_public_bytes(_bytes(jwk["x"]))
                 for jwk in found
@@ -152,16 +152,6 @@ def check_approval(approval: Any, wanted: Approved, keys: PublicKeys, *, now: fl
 
 def _approved(said: Mapping[str, Any]) -> bytes:
     return f"{APPROVAL_FORMAT}\n{json.dumps(said, sort_keys=True, separators=(',', ':'))}".encode()
-
-
-def _text(path: Path) -> str:
-    """Return a key file's text; it has some hundred bytes a key."""
-    with path.open("rb") as file:
-        data = file.read(_MAX_KEY_BYTES + 1)
-    if len(data) > _MAX_KEY_BYTES:
-        message = f"more than {_MAX_KEY_BYTES:,} bytes"
-        raise ValueError(message)
-    return data.decode("utf-8")
 
 
 def _bytes(text: str) -> bytes:

@@ -29,6 +29,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from nightlight.files import opened
 from nightlight.policy.problems import Place, Problems
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def read(path: Path, problems: Problems, *, name: str | None = None) -> Source |
     """Read one YAML file; note what is wrong with it in ``problems`` and return None if unusable."""
     file = name or path.name
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         problems.add(Place(file), "file-missing", f"cannot be read: {error.strerror}")

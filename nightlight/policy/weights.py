@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightlight.errors import PolicyRefused
+from nightlight.files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,10 +52,7 @@ class Weights:
 def read_weights(path: Path) -> Weights:
     """Return the weights in a file; raise PolicyRefused if it is not one."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            message = f"{path} is larger than {MAX_BYTES:,} bytes"
-            raise PolicyRefused(message)
-        plain = json.loads(path.read_text("utf-8"))
+        plain = json.loads(read_text(path, most=MAX_BYTES))
         attributes = tuple(str(name) for name in plain["attributes"])
         cells = {tuple(str(key).split(",")): int(count) for key, count in plain["cells"].items()}
         weights = Weights(float(plain["days"]), attributes, cells)

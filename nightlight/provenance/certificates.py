@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nightlight.errors import CertificateExpired, SettingsRefused
+from nightlight.files import private_file, private_folder, read_bytes, read_text
 
 if TYPE_CHECKING:
     from nightlight.clock import Clock
@@ -57,10 +58,7 @@ class Chain:
     def read(cls, path: Path) -> Chain:
         """Read a PEM file; raises SettingsRefused."""
         try:
-            if path.stat().st_size > MAX_CHAIN_BYTES:
-                message = f"{path}: too large for a chain of certificates"
-                raise SettingsRefused(message)
-            pem = path.read_text("ascii")
+            pem = read_text(path, "ascii", MAX_CHAIN_BYTES)
             leaf = x509.load_pem_x509_certificates(pem.encode())[0]
         except (OSError, ValueError) as error:
             message = f"{path} holds no certificates ({type(error).__name__})"
@@ -90,7 +88,11 @@ def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
     if (folder / CHAIN).exists():
         message = f"{folder / 'chain.pem'} is there already"
         raise SettingsRefused(message)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        private_folder(folder)
+    except OSError as error:
+        message = f"{folder}: {error.strerror}"
+        raise SettingsRefused(message) from error
     keys = {name: _new_key(algorithm) for name in _YEARS}
     root = _certificate("root", keys["root"].public_key(), "root", keys["root"], now)
     issuing = _certificate("issuing", keys["issuing"].public_key(), "root", keys["root"], now)
@@ -113,8 +115,8 @@ def issue(folder: Path, public_key: bytes, now: datetime) -> None:
     try:
         load = serialization.load_pem_public_key if b"-----" in public_key else serialization.load_der_public_key
         key = load(public_key)
-        issuer = serialization.load_pem_private_key((folder / "issuing.key.pem").read_bytes(), None)
-        above = x509.load_pem_x509_certificates((folder / CHAIN).read_bytes())[1]
+        issuer = serialization.load_pem_private_key(read_bytes(folder / "issuing.key.pem"), None)
+        above = x509.load_pem_x509_certificates(read_bytes(folder / CHAIN))[1]
     except (OSError, ValueError, IndexError) as error:
         message = f"no leaf can be issued in {folder} ({type(error).__name__})"
         raise SettingsRefused(message) from error
@@ -187,6 +189,8 @@ def _name(common: str) -> x509.Name:
 
 
 def _write(path: Path, text: str, *, secret: bool) -> None:
+    if secret:
+        private_file(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(text)

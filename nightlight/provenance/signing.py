@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
 from nightlight.errors import ManifestRefused, SettingsRefused, SigningFailed
+from nightlight.files import read_text
 from nightlight.provenance.certificates import Algorithm, Chain
 from nightlight.provenance.check import State, check, reading, settings_of, stands
 from nightlight.provenance.manifest import Said, definition, filled
@@ -66,7 +67,7 @@ class Credential:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("ascii")
+        return read_text(path, "ascii")
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read"
         raise SettingsRefused(message) from error

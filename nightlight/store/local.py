@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight.files import private_folder
 from nightlight.store.port import ObjectInfo, Put, Removed, StoredObject, check_key, checked
 
 _BLOCK = 1 << 20
@@ -58,7 +59,7 @@ class LocalStore:
     def ready(self) -> None:
         """See ObjectStore.ready."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self._folder)
         except OSError as error:
             raise _failed(error) from error
 

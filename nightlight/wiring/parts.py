@@ -11,6 +11,7 @@ from nightlight.delivery.names import Names
 from nightlight.delivery.relate import UNPROVED, Relate
 from nightlight.delivery.tokens import RingKeys, Signs, UrlSigner
 from nightlight.errors import NightlightError, PolicyRefused, SettingsRefused
+from nightlight.files import private_folder
 from nightlight.flows.policy_in_use import PolicyInUse, share_key_from
 from nightlight.keyring import KeyRing, decode_key
 from nightlight.policy.compile import compile_folder
@@ -50,9 +51,15 @@ def build_catalogue(settings: Settings) -> Catalogue:
 
 
 def embedded_catalogue_url(data_dir: Path) -> str:
-    """Return the URL of the SQLite file in the data folder, which is made if it is not there."""
-    folder = data_dir.resolve()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Return the URL of the SQLite file in the data folder, which is made if it is not there: for its owner alone.
+
+    Raises SettingsRefused where the folder is somebody else's.
+    """
+    try:
+        folder = private_folder(data_dir.resolve())
+    except OSError as error:
+        message = f"{data_dir}: {error.strerror}; the data folder must be this user's own, with mode 0700"
+        raise SettingsRefused(message) from error
     return f"sqlite:///{folder / 'catalogue.sqlite3'}"
 
 
