@@ -30,8 +30,9 @@ Box = tuple[int, int, int, int]
 
 
 def canonical(picture: Image.Image, side: int) -> np.ndarray:
-    """Return the luma of ``picture`` (RGB) stretched to ``side`` pixels a side, uint8 (side, side)."""
-    return np.asarray(picture.convert("L").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    """Return the luma of ``picture`` (RGB or L) stretched to ``side`` pixels a side, uint8 (side, side)."""
+    grey = picture if picture.mode == "L" else picture.convert("L")
+    return np.asarray(grey.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
 def squares(width: int, height: int, shown: Box | None = None) -> list[Box]:
@@ -51,8 +52,8 @@ def squares(width: int, height: int, shown: Box | None = None) -> list[Box]:
 
 def views(frame: Image.Image, shown: Box | None = None) -> list[np.ndarray]:
     """Return the lumas, uint8 (SIDE, SIDE), to hash of a frame."""
-    boxes = squares(*frame.size, shown)
-    return [canonical(frame if box == boxes[0] else frame.crop(box), SIDE) for box in boxes]
+    grey = frame.convert("L")  # once: it costs as much as a resize
+    return [canonical(grey.crop(box), SIDE) for box in squares(*frame.size, shown)]
 
 
 def whole(frames: Frames, data: bytes, header: Header) -> Image.Image:

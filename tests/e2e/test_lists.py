@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -98,6 +99,46 @@ def test_a_listed_upload_is_kept_from_everybody_until_it_is_cleared(stack, clien
     twice = nightlight(stack, "clear", image.image_id)
     assert twice.returncode == 2
     assert "not in quarantine" in twice.stderr
+
+
+def test_nothing_that_is_written_is_anybody_elses(stack, client):
+    uploaded(client, "private", pictures.photograph("coffee.png"))
+    data = Path(stack.environment["NIGHTLIGHT_DATA_DIR"])
+    every = [data, *data.rglob("*")]
+    assert any(path.name == "catalogue.sqlite3" for path in every)
+    assert [str(path) for path in every if stat.S_IMODE(path.lstat().st_mode) & 0o077 and not path.is_symlink()] == []
+
+
+def test_a_list_that_is_emptied_releases_nothing_and_what_is_published_is_held_against_one_that_grows(
+    stack, client, lists_dir
+):  # fmt: skip
+    shown = uploaded(client, "grown", pictures.photograph("coffee.png"))
+    assert shown.state == "ready"
+    path = lists_dir / "members.csv"
+    whole = path.read_text()
+    path.write_text("")
+    time.sleep(_LOOK_AGAIN_S)
+    client.declare("emptied", band="adult", assurance="verified", region="eu")
+    image = client.upload("emptied", pictures.photograph())
+
+    def held():
+        with stack.catalogue.reading() as tx:
+            query = select(jobs.c.reason).where(jobs.c.image_id == image.image_id)
+            return tx.connection.execute(query).scalar_one() == "lists_unavailable" or None
+
+    eventually(held)
+    told = nightlight(stack, "status", "--json")
+    assert (told.returncode, json.loads(told.stdout)[0]["waits"]) == (1, "empty")
+    # It comes back, and holds a picture that is published: the one is found, the other taken back.
+    path.write_text(f"{whole}{hash_of('coffee.png')},late\n")
+    assert client.wait(image.image_id, timeout_s=90).state == "quarantined"
+    eventually(lambda: client.image(shown.image_id).state == "quarantined" or None)
+    assert nightlight(stack, "status").returncode == 0
+    lost = nightlight(stack, "confirm-change", "members")
+    assert lost.returncode == 2
+    assert "waits to be confirmed" in lost.stderr
+    path.write_text(whole)
+    assert nightlight(stack, "confirm-change", "members").returncode == 0
 
 
 def test_one_that_is_confirmed_stays_where_it_is(stack, client):

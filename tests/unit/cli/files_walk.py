@@ -111,7 +111,7 @@ def outcome(words):
 def main(folder):
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     os.environ["NIGHTLIGHT_TOKEN"] = "x"
-    os.environ["NIGHTLIGHT_GENERAL_DATA_DIR"] = str(folder / "data")
+    os.environ["NIGHTLIGHT_DATA_DIR"] = str(folder / "data")
     bad = json.loads((folder / "bad.json").read_text())
     good = {
         "json": str(folder / "good.json"),

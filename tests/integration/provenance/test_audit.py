@@ -1,0 +1,62 @@
+"""Whatever is asked of manifests is in the audit log, with what was asked about; nobody's id, and no age."""
+
+import io
+import threading
+
+import pytest
+
+from nightlight.catalogue.tables import audit
+from nightlight.errors import NotFound
+from nightlight.flows.resolve import Rate, Resolve
+from nightlight.provenance.manifest import MARK_ALGORITHM, mark_value
+from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
+from tests.support import pictures
+
+pytestmark = pytest.mark.integration
+
+
+class Traces:
+    """Traces that are done at once, and found nothing."""
+
+    def accept(self, copy, *, keep, actor):
+        return self
+
+    def status(self, trace_id, *, actor):
+        return self
+
+    trace_id, state, result = "0" * 32, "done", {"found": []}
+
+
+def asked(house, actor):  # noqa: F811
+    with house.catalogue.reading() as tx:
+        rows = tx.connection.execute(audit.select().where(audit.c.actor == actor).order_by(audit.c.entry_id)).all()
+    return [(row.event, row.detail) for row in rows]
+
+
+def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
+    image = house.upload(profile_id, pictures.photograph())
+    assert house.deliver() == ["ready"]
+    with house.catalogue.reading() as tx:
+        row = next(one for one in tx.images.renditions(image.image_id) if one.mark is not None)
+    resolve = Resolve(house.catalogue, house.renditions, Traces(), Rate(100), house.clock, threading.BoundedSemaphore())
+    actor = f"investigator-{profile_id}"
+    value = mark_value(row.mark)
+    (match, *_) = resolve.by_binding(MARK_ALGORITHM, value, actor=actor)
+    resolve.by_reference(f"https://pictures.example/a/{row.name}.webp?e=1&s=2", actor=actor)
+    resolve.by_content(io.BytesIO(b"x"), algorithm=MARK_ALGORITHM, actor=actor)
+    resolve.by_content(io.BytesIO(b"x"), actor=actor)
+    resolve.manifest(match.manifest_id, actor=actor)
+    nothing = "urn:c2pa:00000000-0000-0000-0000-000000000000"
+    with pytest.raises(NotFound):
+        resolve.manifest(nothing, actor=actor)
+    told = asked(house, actor)
+    assert told == [
+        ("manifest.asked", {"by": MARK_ALGORITHM, "value": value}),
+        ("manifest.asked", {"by": "reference", "name": row.name}),
+        ("manifest.asked", {"by": MARK_ALGORITHM, "trace_id": "0" * 32}),
+        ("manifest.asked", {"by": "content", "trace_id": "0" * 32}),
+        ("manifest.read", {"manifest_id": match.manifest_id}),
+        ("manifest.read", {"manifest_id": nothing}),
+    ]
+    assert profile_id not in str([detail for _, detail in told])
+    assert "age_13_15" not in str(told)
