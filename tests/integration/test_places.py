@@ -1,6 +1,5 @@
 """A worker takes from each queue no more messages than it has places, whatever waits in others: on both brokers."""
 
-
 import pytest
 from kombu import Connection, Exchange, Queue
 
