@@ -1,15 +1,14 @@
 """Watches lives: everything that happens to them, and an outsider who looks before, in between and afterwards."""
 
-import contextlib
 import time
 from functools import cache
 
 import httpx
 import numpy as np
 
+from nightlight.client.models import Problem
 from nightlight.delivery.names import object_key
 from nightlight.delivery.placeholder import EXTENSION
-from nightlight.errors import Conflict, NotFound
 from tests.parity.lives import DAYS
 from tests.parity.observe import OUTSIDERS
 from tests.parity.traces import Record
@@ -18,6 +17,8 @@ from tests.support import pictures
 # Pictures under 64 pixels carry no invisible watermark, so that the same upload gives the same bytes to everybody; one
 # script in eight has larger ones, whose bytes nobody can compare.
 SMALL, LARGE = 60, 80
+# What is not there any more, or is in the vault.
+GONE = {404, 409}
 # Two of three looks are by whom the policy gives a picture.
 _WHO = (0, 1, 2, 0, 3, 1, 2, 0, 4)
 
@@ -112,8 +113,11 @@ class Watching:
             self._bands[profile_id] = said.band
             if self._leak is not None and before not in {None, said.band}:
                 self._leak(client, profile_id)
-        with contextlib.suppress(NotFound, Conflict):  # of what is not there any more
+        try:
             self._event(script, profile_id, moment)
+        except Problem as problem:
+            if problem.status not in GONE:
+                raise
 
     def _event(self, script, profile_id, moment):
         client, event = self._world.client, script.events[moment]
@@ -129,7 +133,7 @@ class Watching:
         elif event == "hold":
             body = {"profile_id": profile_id, "kind": "safeguarding", "reference": f"case {moment}"}
             answer = self._platform.post("/v1/holds", json=body)
-            assert answer.status_code in {201, 404, 409}, answer.text
+            assert answer.status_code in {201, *GONE}, answer.text
         elif event == "delete_image" and profile_id in self._images:
             client.delete_image(self._images.pop(profile_id))
         elif event == "delete_profile":
