@@ -56,10 +56,12 @@ def second(stack):
     port = free_port()
     environment = {**os.environ, **stack.environment, "NIGHTLIGHT_SERVICE_PORT": str(port)}
     with subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env=environment) as process:
-        url = f"http://127.0.0.1:{port}"
-        eventually(lambda: _answers(url))
-        yield url
-        process.terminate()
+        try:  # a process that is not ended here would be waited for without end
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: _answers(url), seconds=60)
+            yield url
+        finally:
+            process.terminate()
 
 
 def _answers(url):
