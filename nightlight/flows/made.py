@@ -1,4 +1,4 @@
-"""What a render asks of imaging and of provenance, and what it is given."""
+"""What a render asks of imaging and of provenance, what it is given, and what that says."""
 
 from __future__ import annotations
 
@@ -116,3 +116,35 @@ Pipeline = Callable[
     [bytes, Sequence["Recipe"], str | None, Mapping[str, int]],
     tuple[Sequence[RenditionMade], dict[str, float], Sequence[Any]],
 ]
+
+
+def said_of(made: RenditionMade, mark: int | None, hashed: bytes | None) -> Said:
+    """Return what a rendition's manifest says: what was done for it, and what was read back from its bytes."""
+    return Said(
+        mark if made.agreement is not None else None,
+        hashed,
+        visible_mark=made.done.visible_mark,
+        cropped=made.done.cropped,
+        resized=made.done.resized,
+        softened=made.done.softened,
+    )
+
+
+def short_of(mark: int | None, side: int) -> int | None:
+    """Return what a rendition of ``side`` pixels carries of its mark, where that is not the whole."""
+    from nightlight.watermark.embed import LEAST_SIDE, fitting
+    from nightlight.watermark.payload import Payload
+
+    carried = fitting(Payload(mark), side) if mark is not None and side >= LEAST_SIDE else None
+    return carried.rendition if carried is not None and carried.short else None
+
+
+def hash_of(rendition: RenditionMade) -> tuple[bytes, int] | None:
+    """Return a rendition's perceptual hash and its quality, None where there is too little in it for one.
+
+    Each has its own: the visible mark and a face budget move it by more than a search would bridge.
+    """
+    from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, pdq
+
+    one = pdq(rendition.canonical(CANONICAL))
+    return (bytes(one.hashes[0]), one.quality) if one.quality >= LEAST_QUALITY else None

@@ -37,11 +37,11 @@ from nightlight.delivery.names import (
 )
 from nightlight.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
 from nightlight.flows.lists import Screened, Screening
-from nightlight.flows.made import Pipeline, RenditionMade, Sign
+from nightlight.flows.made import Pipeline, RenditionMade, Sign, hash_of, said_of, short_of
 from nightlight.flows.restate import restate_later
 from nightlight.flows.screen import Entry, Search, quarantine
 from nightlight.flows.work import Work
-from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
+from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, label_of
 from nightlight.store.port import SEAL_BYTES, Open, Put, as_it_is
 
 if TYPE_CHECKING:
@@ -163,20 +163,13 @@ class Render:
 
     def _ready(self, lease: jobs.Lease, made: RenditionMade, planned: RenditionRow) -> _Ready:
         """Return a rendition as it will be put: hashed, and signed if its tier asks for that."""
-        hashed, recipe = _hashed(made), made.recipe
+        hashed, recipe = hash_of(made), made.recipe
         if recipe.provenance == "none":
             return _Ready(lease.image_id, made, planned, hashed, made.data, made.sha256)
         if self.sign is None:
             message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
             raise CredentialMissing(message)
-        said = Said(
-            planned.mark if made.agreement is not None else None,
-            hashed[0] if hashed else None,
-            visible_mark=made.done.visible_mark,
-            cropped=made.done.cropped,
-            resized=made.done.resized,
-            softened=made.done.softened,
-        )
+        said = said_of(made, planned.mark, hashed[0] if hashed else None)
         signed = self.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
         sha256 = hashlib.sha256(signed.data).hexdigest()
         name = manifest_name(lease.image_id, sha256)
@@ -205,7 +198,7 @@ class Render:
             width=one.made.width,
             height=one.made.height,
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
-            short_mark=_short(one.planned.mark, one.made.width),
+            short_mark=short_of(one.planned.mark, one.made.width),
             mark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
             manifest=name,
             manifest_id=label,
@@ -311,26 +304,6 @@ class Render:
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, self.work.clock())
         return "deleted"
-
-
-def _short(mark: int | None, side: int) -> int | None:
-    """Return what a rendition of ``side`` pixels carries of its mark, where that is not the whole."""
-    from nightlight.watermark.embed import LEAST_SIDE, fitting
-    from nightlight.watermark.payload import Payload
-
-    carried = fitting(Payload(mark), side) if mark is not None and side >= LEAST_SIDE else None
-    return carried.rendition if carried is not None and carried.short else None
-
-
-def _hashed(rendition: RenditionMade) -> tuple[bytes, int] | None:
-    """Return a rendition's perceptual hash and its quality, None where there is too little in it for one.
-
-    Each has its own: the visible mark and a face budget move it by more than a search would bridge.
-    """
-    from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, pdq
-
-    one = pdq(rendition.canonical(CANONICAL))
-    return (bytes(one.hashes[0]), one.quality) if one.quality >= LEAST_QUALITY else None
 
 
 def _key(row: RenditionRow) -> str:

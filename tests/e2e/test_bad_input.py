@@ -4,12 +4,15 @@ import io
 import json
 import struct
 import zlib
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from nightlight.cli import keys
 from nightlight.client import Problem
+from nightlight.delivery.access import mint
+from nightlight.settings import AuthSettings
 from tests.support import pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -200,7 +203,9 @@ def test_every_route_wants_its_own_scope(stack, method, path, scope):
 
 
 def test_tokens_that_are_expired_forged_or_for_somebody_else(stack, tmp_path):
-    expired = keys.token(stack.folder, scopes=["decide"], subject="tests", hours=-1)
+    private = json.loads((stack.folder / "keys" / keys.PRIVATE).read_text())
+    made = {"subject": "tests", "scopes": ["decide"], "issuer": AuthSettings().issuer, "audience": AuthSettings().audience}
+    expired = mint(private, **made, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
     keys.init(tmp_path)
     stranger = keys.token(tmp_path, scopes=["decide"], subject="tests", hours=1)
     good = keys.token(stack.folder, scopes=["decide"], subject="tests", hours=1)
