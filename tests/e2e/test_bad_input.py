@@ -204,7 +204,12 @@ def test_every_route_wants_its_own_scope(stack, method, path, scope):
 
 def test_tokens_that_are_expired_forged_or_for_somebody_else(stack, tmp_path):
     private = json.loads((stack.folder / "keys" / keys.PRIVATE).read_text())
-    made = {"subject": "tests", "scopes": ["decide"], "issuer": AuthSettings().issuer, "audience": AuthSettings().audience}
+    made = {
+        "subject": "tests",
+        "scopes": ["decide"],
+        "issuer": AuthSettings().issuer,
+        "audience": AuthSettings().audience,
+    }
     expired = mint(private, **made, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
     keys.init(tmp_path)
     stranger = keys.token(tmp_path, scopes=["decide"], subject="tests", hours=1)
