@@ -48,7 +48,7 @@ def keep(app: Celery, places: Mapping[str, int]) -> None:
     TRANSPORT_ALIASES["redis"] = f"{__name__}:RedisTransport"
 
 
-class PlacedConsumer(Consumer):  # type: ignore[misc]
+class PlacedConsumer(Consumer):
     """Begins to consume from each queue with the prefetch count of its own."""
 
     def _basic_consume(self, queue: Queue, *args: Any, **options: Any) -> Any:
@@ -56,13 +56,14 @@ class PlacedConsumer(Consumer):  # type: ignore[misc]
         if places == 0:
             return None
         if places is not None:
+            channel: Any = self.channel
             # A channel of Redis has one count for all that it holds.
-            shared = isinstance(self.channel, kombu_redis.Channel)
-            self.channel.basic_qos(0, sum(_places.values()) if shared else places, False)
+            shared = isinstance(channel, kombu_redis.Channel)
+            channel.basic_qos(0, sum(_places.values()) if shared else places, False)
         return super()._basic_consume(queue, *args, **options)
 
 
-class RedisChannel(kombu_redis.Channel):  # type: ignore[misc]
+class RedisChannel(kombu_redis.Channel):
     """Asks no queue of which as many messages are being worked on as it has places."""
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -81,7 +82,7 @@ class RedisChannel(kombu_redis.Channel):  # type: ignore[misc]
         return [queue for queue in self.active_queues if queue not in _places or taken[lane_of[queue]] < _places[queue]]
 
 
-class RedisTransport(kombu_redis.Transport):  # type: ignore[misc]
+class RedisTransport(kombu_redis.Transport):
     """Redis with those channels."""
 
     Channel = RedisChannel
