@@ -82,7 +82,8 @@ def png(view: memoryview, tally: Tally) -> Header:
     colour = {0: "grey", 2: "rgb", 3: "palette", 4: "grey", 6: "rgb"}.get(kind)
     if colour is None:
         raise ValueError(25)
-    alpha, frames, pixels, unpacked, pieces, at = kind in (4, 6), [], False, 0, 0, 33
+    frames: list[int] = []
+    alpha, pixels, unpacked, pieces, at = kind in (4, 6), False, 0, 0, 33
     while at + 8 <= len(view):
         length, chunk = u32(view, at), bytes(view[at + 4 : at + 8])
         if chunk == b"IEND" or (chunk == b"fcTL" and pixels and len(frames) == 1 and frames[0] > 1):

@@ -90,8 +90,8 @@ def probe(data: bytes | memoryview, caps: Caps, *, edge: int = 2048) -> Header:
         raise ImageTooLarge(message)
     seconds = decode_s(header, len(view))
     if seconds > caps.max_decode_s:
-        most = caps.max_decode_s
-        message = f"{kind}: {width} x {height} pixels of this kind take {seconds:.1f} CPU s to decode; at most {most:g}"
+        limit = f"at most {caps.max_decode_s:g}"
+        message = f"{kind}: {width} x {height} pixels of this kind take {seconds:.1f} CPU s to decode; {limit}"
         raise ImageTooComplex(message)
     return replace(header, decode_s=seconds)
 
