@@ -97,14 +97,14 @@ def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
     root = _certificate("root", keys["root"].public_key(), "root", keys["root"], now)
     issuing = _certificate("issuing", keys["issuing"].public_key(), "root", keys["root"], now)
     leaf = _certificate("leaf", keys["leaf"].public_key(), "issuing", keys["issuing"], now)
-    _write(folder / ROOT, root)
-    _write(folder / CHAIN, leaf + issuing)
+    _write(folder / ROOT, root, secret=False)
+    _write(folder / CHAIN, leaf + issuing, secret=False)
     # The root's and the issuing key are for making another leaf before this one ends.
     for name, key in keys.items():
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(folder / f"{name}.key.pem", pem.decode())
+        _write(folder / f"{name}.key.pem", pem.decode(), secret=True)
 
 
 def issue(folder: Path, public_key: bytes, now: datetime) -> None:
@@ -125,7 +125,7 @@ def issue(folder: Path, public_key: bytes, now: datetime) -> None:
         raise SettingsRefused(message)
     leaf = _certificate("leaf", key, "issuing", issuer, now)
     part = folder / "chain.pem.part"
-    _write(part, leaf + above.public_bytes(serialization.Encoding.PEM).decode())
+    _write(part, leaf + above.public_bytes(serialization.Encoding.PEM).decode(), secret=False)
     _algorithm(x509.load_pem_x509_certificates(part.read_bytes())[0], part)
     part.replace(folder / CHAIN)
 
@@ -188,8 +188,9 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts.items()])
 
 
-def _write(path: Path, text: str) -> None:
-    private_file(path)
-    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+def _write(path: Path, text: str, *, secret: bool) -> None:
+    if secret:
+        private_file(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(text)

@@ -143,6 +143,8 @@ class Signing:
             elif 0 <= left <= _LEFT:
                 break
             self._filling[shape] = max(0, filling + (left - _LEFT // 3) * 4 // 3)
+            if left >= 0 and tsa_url is not None:  # a stamp takes too long to ask for it again: the next one fits
+                break
         if best is not None:
             built, _, roomy = best
             small = compact(built.manifest, roomy.room)
