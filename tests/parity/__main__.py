@@ -69,7 +69,7 @@ def main():
             trials.append(trial(world, observer, pictures, responses, seed, progress))
         _tell(console, trials[-1])
     console.print(f"{time.monotonic() - begin:.0f} s")
-    held = not differences and _judge(console, trials)
+    held = bool(not differences and _judge(console, trials))
     if asked.json:
         figures = {"differences": len(differences), "held": held, "trials": [asdict(one) for one in trials]}
         asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
