@@ -61,7 +61,7 @@ PEOPLE = {
     "nobody-vouches": {"band": "adult", "image_band": "adult", "assurance": "none"},
     "californian": {"region": "us_ca"},
     "no-picture": {"picture": False},
-    "being-renamed": {"revoked": True},
+    "being-renamed": {"renamed": True},
     "blocks-the-viewer": {"blocks": [VIEWER]},
     "blocks-another": {"blocks": ["viewer-2"]},
     "two-variants": {"variants": 2},
@@ -139,7 +139,7 @@ def fill(catalogue):
                      "sha256": "0" * 64, "face_px": None if face is None else face + said.get("face", 0),
                      "variant": variant, "created_at": now}
                 )  # fmt: skip
-                if said.get("revoked"):
+                if said.get("renamed"):
                     rows[revocations].append({"name": name, "format": "webp", "image_id": image_id, "created_at": now})
     with catalogue.transaction() as tx:
         for table, values in rows.items():
@@ -166,7 +166,7 @@ def served(monkeypatch, **settings):
         fill(catalogue)
         catalogue.close()
         house = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
-        scopes = ["decide", "explain", "local", "policy", "relate"]
+        scopes = ["decide", "explain", "ingest", "local", "policy", "relate", "trace"]
         token = keys.token(folder, scopes=scopes, subject="golden", hours=12)
         with serving(house) as url, NightlightClient(url, token=token) as client:
             publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")

@@ -41,8 +41,8 @@ export interface paths {
          * Revoke
          * @description Make every URL that was given out of a profile's pictures count for nothing: somebody is no connection any more.
          *
-         *     Blocks, reports, deletions and declarations that say something else do this by themselves. Decisions give the
-         *     placeholder until the pictures have new names, some tenths of a second.
+         *     Blocks, reports and deletions do this by themselves; declarations do it for what they take from somebody. Decisions
+         *     give the placeholder until the pictures have new names, some tenths of a second.
          */
         post: operations["revoke_v1_profiles__profile_id__revocations_post"];
         delete?: never;
@@ -436,7 +436,11 @@ export interface paths {
         get: operations["earlier_bundle_v1_policy_bundle__version__get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Withdraw Version
+         * @description Withdraw a version: it is never activated, its approval is spent, and it comes back with a new approval only.
+         */
+        delete: operations["withdraw_version_v1_policy_bundle__version__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -968,10 +972,10 @@ export interface components {
             bundle: string;
             /**
              * Approval
-             * @description What `nightlight policy approve` wrote.
+             * @description What `nightlight policy approve` wrote: for one version, until it expires.
              */
             approval?: {
-                [key: string]: string;
+                [key: string]: string | number;
             } | null;
         };
         /**
@@ -994,10 +998,10 @@ export interface components {
             bundle: string;
             /**
              * Approval
-             * @description What `nightlight policy approve` wrote.
+             * @description What `nightlight policy approve` wrote: for one version, until it expires.
              */
             approval?: {
-                [key: string]: string;
+                [key: string]: string | number;
             } | null;
             /**
              * Permille
@@ -1816,6 +1820,13 @@ export interface components {
              * @description Viewers who are to see nothing of it; none where they are too many.
              */
             blocked: string[] | null;
+            /**
+             * Revoked
+             * @description Since when relation proofs count, in Unix seconds, by viewer; the empty id stands for all viewers.
+             */
+            revoked: {
+                [key: string]: number;
+            };
             /**
              * Offered
              * @description By tier, in the order of variants.
@@ -2820,6 +2831,44 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw_version_v1_policy_bundle__version__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,47 @@
+"""What costs time over an upload is done beside the event loop, so that decisions do not wait for it."""
+
+import asyncio
+
+import pytest
+
+from nightlight.client import Problem
+from nightlight.flows import intake, traces
+from tests.support import golden
+
+pytestmark = pytest.mark.integration
+
+# A header reader takes it up; what comes of it does not matter.
+PICTURE = b"\xff\xd8\xff\xe0" + bytes(1000)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The service, and where its header readers were run."""
+    where = []
+
+    def noted(probe):
+        def read(*arguments, **named):
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                where.append("beside it")
+            else:
+                where.append("on the loop")
+            return probe(*arguments, **named)
+
+        return read
+
+    for flow in (intake, traces):
+        monkeypatch.setattr(flow, "probe", noted(flow.probe))
+    with golden.served(monkeypatch) as (client, _, _):
+        yield client, where
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/profiles/teen/image", "/v1/traces", "/v1/c2pa/matches/byContent"], ids=["upload", "trace", "content"]
+)
+def test_no_header_is_read_on_the_event_loop(served, path):
+    client, where = served
+    with pytest.raises(Problem) as refused:
+        client._call("POST", path, files={"file": ("copy.jpg", PICTURE, "image/jpeg")})
+    assert (refused.value.status, where) == (422, ["beside it"])
