@@ -156,12 +156,13 @@ def rendition_of(catalogue, profile_id, name):
     now, image_id = system_clock(), hashlib.sha256(name.encode()).hexdigest()[:32]
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
-            profile_id=profile_id, state="live", band="adult", assurance="verified", region="other", choice="default",
-            hold="none", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, created_at=now,
+            profile_id=profile_id, state="live", band="adult", asserted_band="adult", assurance="verified", region="other",
+            choice="default", hold="none", asserted_at=now, generation=0, uploads=1, current_image_id=image_id,
+            created_at=now,
         ))  # fmt: skip
         tx.connection.execute(insert(images).values(
             image_id=image_id, profile_id=profile_id, sequence=1, state="ready", original_key=f"o/{image_id}",
-            original_bytes=1, format="jpeg", width=1, height=1, band="adult", released=False, created_at=now,
+            original_bytes=1, format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=now,
         ))  # fmt: skip
         tx.connection.execute(insert(renditions).values(
             name=name, image_id=image_id, tier="tiny", generation=0, recipe="r", format="webp", bytes=1, width=1, height=1,
