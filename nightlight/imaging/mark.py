@@ -58,7 +58,7 @@ class Design:
             shape = read_bytes(logo, MAX_LOGO_BYTES) if logo else b""
             design = cls(text, shape, read_bytes(font, MAX_FONT_BYTES) if font else b"")
         except OSError as error:
-            message = f"the visible mark: {error}"
+            message = f"the visible mark: {error.filename}: {error.strerror}"
             raise SettingsRefused(message) from error
         if len(text) > MAX_TEXT or not (text.isprintable() or not text):
             message = f"NIGHTLIGHT_MARK_TEXT must be at most {MAX_TEXT} printable characters"

@@ -11,7 +11,6 @@ import numpy as np
 
 from nightlight.errors import MarkKeyMissing, SettingsRefused
 from nightlight.imaging.crop import LONGEST, Region, square
-from nightlight.imaging.face import surest
 from nightlight.imaging.headers import Format
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.recipe import drawn_with
@@ -105,6 +104,8 @@ class Rendering:
 
         Raises ImageRefused and its kinds, or DecoderDied.
         """
+        from nightlight.imaging.face import surest
+
         pipeline = self._built()
         header = probe(data, pipeline.caps, edge=SIDE)
         region = Region.parse(crop) if crop else None

@@ -11,12 +11,13 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from nightlight.imaging import crop
 from nightlight.imaging.crop import LONGEST, Region
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from nightlight.imaging.headers import Header
     from nightlight.imaging.pipeline import Frames
 
@@ -31,8 +32,10 @@ Box = tuple[int, int, int, int]
 
 def canonical(picture: Image.Image, side: int) -> np.ndarray:
     """Return the luma of ``picture`` (RGB or L) stretched to ``side`` pixels a side, uint8 (side, side)."""
+    from PIL.Image import Resampling
+
     grey = picture if picture.mode == "L" else picture.convert("L")
-    return np.asarray(grey.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    return np.asarray(grey.resize((side, side), Resampling.BICUBIC, reducing_gap=2.0))
 
 
 def squares(width: int, height: int, shown: Box | None = None) -> list[Box]:
@@ -61,6 +64,8 @@ def whole(frames: Frames, data: bytes, header: Header) -> Image.Image:
 
     Raises what ``frames`` raises.
     """
+    from PIL import Image
+
     first = frames.frame(data, header, edge=SIDE)
     short, long = sorted((header.width, header.height))
     if long <= LONGEST * short:

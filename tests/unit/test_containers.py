@@ -62,7 +62,7 @@ def test_each_process_has_a_database_role_of_its_own(services):
 
 def test_the_buckets_are_made_with_nothing_but_a_shell_and_mc(services, tmp_path):
     (script,) = services["s3-init"]["command"]
-    script = script.replace("$$", "$").replace("/policies/", f"{ROOT}/infra/s3/").replace("/tmp/", f"{tmp_path}/")
+    script = script.replace("$$", "$").replace("/tmp/", f"{tmp_path}/").replace("/policies/", f"{ROOT}/infra/s3/")
     mc = 'mc() { printf "%s " "$@" >> "$CALLS"; printf "\\n" >> "$CALLS"; }\n'
     secrets = {f"S3_{name}_SECRET": "x" for name in ("OWNER", "SERVICE", "WORKER", "KEEPER")}
     calls = tmp_path / "calls"

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nightlight import metrics
 from nightlight.catalogue import arrivals, images
+from nightlight.catalogue.lanes import LANES
 from nightlight.errors import NightlightError
 from nightlight.policy.compile import compile_folder
 from tests.conftest import ROOT
@@ -115,7 +116,7 @@ def label_values():
 # What labels are made of, where that is no word: each a closed list, which the next test walks.
 KNOWN = {
     "ending", "error.code", "stage", "what", "one.reason", "state", "recipe.hidden_mark", "edge.name", "TAKEN",
-    "TooManyRequests.code", "'taken' if taken else 'failed'",
+    "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "told.edge.name",
 }  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def test_every_label_comes_from_a_closed_list_without_words_for_people():
         else:
             assert expression in KNOWN, f"{where}: what words can {expression} be? Say so here, and bound it"
     for name, family in FAMILIES.items():
-        assert set(family._labelnames) <= {"outcome", "reason", "stage", "state", "wanted", "edge"}, name
+        assert set(family._labelnames) <= {"outcome", "reason", "stage", "state", "wanted", "edge", "lane"}, name
 
 
 def test_the_closed_lists_are_words_without_people():
@@ -143,6 +144,6 @@ def test_the_closed_lists_are_words_without_people():
     states = {value for name, value in vars(images).items() if name.isupper() and isinstance(value, str)}
     states |= {value for name, value in vars(arrivals).items() if name.isupper() and isinstance(value, str)}
     codes = {one.code for one in below(NightlightError)}
-    for word in states | codes:
+    for word in states | codes | set(LANES):
         assert LABEL.fullmatch(word), word
         assert word not in words_of_people() - {"deleted"}, word

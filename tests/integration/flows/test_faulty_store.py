@@ -52,7 +52,7 @@ def upload(house, profile_id, _monkeypatch=None):
 
 def taking(house, profile_id):
     """Take a picture in as an import does: by the same way, for a profile that nobody declared."""
-    hooks = SimpleNamespace(ready=lambda _: None, begun=lambda *_: None, taken=lambda _: None)
+    hooks = SimpleNamespace(waits=False, ready=lambda _: None, begun=lambda *_: None, taken=lambda _: None)
     with tempfile.TemporaryFile() as file:
         file.write(pictures.jpeg(64, 64))
         return house.intake.accept(f"{profile_id}-new", file, idempotency_key=None, actor="t", taking=hooks)

@@ -85,7 +85,7 @@ def test_a_design_has_a_digest_of_everything_in_it():
         ("exclude each other", "a", {"logo": logo()}),
         ("no PNG", "", {"logo": b"GIF89a"}),
         ("no shape", "", {"logo": logo(shape=False)}),
-        ("at most 200000 bytes", "", {"logo": b"\x89PNG" + bytes(200_001)}),
+        ("more than 200,000 bytes", "", {"logo": b"\x89PNG" + bytes(200_001)}),
         ("2048 pixels a side", "", {"logo": pictures.encoded(Image.new("RGBA", (3000, 10)), "PNG")}),
         ("is no font", "a", {"font": b"nothing"}),
         ("no sign for", "\u0e01", {}),
