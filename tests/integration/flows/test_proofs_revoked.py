@@ -31,7 +31,7 @@ def house(fresh, table):
     made = SimpleNamespace(
         catalogue=fresh,
         clock=clock,
-        declare=Declare(fresh, lambda: words, clock),
+        declare=Declare(fresh, lambda: words, lambda: (table,), 30, clock),
         delete=Delete(fresh, clock),
         revoke=Revoke(fresh, clock),
         block=Block(fresh, clock),
