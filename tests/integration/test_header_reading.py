@@ -33,7 +33,7 @@ def served(monkeypatch):
 
     for flow in (intake, traces):
         monkeypatch.setattr(flow, "probe", noted(flow.probe))
-    with golden.served(monkeypatch) as (client, _, _):
+    with golden.served(monkeypatch, "ingest", "trace") as (client, _, _):
         yield client, where
 
 

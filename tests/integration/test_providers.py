@@ -130,11 +130,11 @@ def test_one_that_is_late_or_gone_makes_strangers_in_bounded_time(provider, grap
     provider._http.timeout = 0.1
     relate = Relate({}, provider, 0)
     try:
-        (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0)
+        (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
         assert (settled.relation, settled.because) == ("stranger", "the provider does not answer")
         assert not answers.is_set()  # it was not waited for
     finally:
         answers.set()
     graph.server_close()
-    (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0)
+    (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
     assert settled.relation == "stranger"

@@ -74,7 +74,7 @@ class World:
         self._exit.callback(self._worker.close)
         self._exit.enter_context(patch.object(tasks.house, "_made", self._worker))
         self.placeholder = self._worker.names.placeholder()
-        self._relay = self._worker.relay(lambda task, job_id: self._sent.append((task, job_id)))
+        self._relay = self._worker.relay(lambda task, job_id, _lane: self._sent.append((task, job_id)))
         self._service = build_service(settings, self._clock)
         self.url = self._exit.enter_context(serving(self._service, self._port))
         self.client = self._exit.enter_context(NightlightClient(self.url, token=self.token()))

@@ -147,8 +147,8 @@ def fill(catalogue):
 
 
 @contextmanager
-def served(monkeypatch, **settings):
-    """A NightlightClient of every scope, the publisher's key, and the house behind the service."""
+def served(monkeypatch, *more_scopes, **settings):
+    """A NightlightClient that may ask, and ``more_scopes``; the publisher's key, and the house behind the service."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         keys.init(folder)
@@ -166,7 +166,7 @@ def served(monkeypatch, **settings):
         fill(catalogue)
         catalogue.close()
         house = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
-        scopes = ["decide", "explain", "ingest", "local", "policy", "relate", "trace"]
+        scopes = ["decide", "explain", "local", "policy", "relate", *more_scopes]
         token = keys.token(folder, scopes=scopes, subject="golden", hours=12)
         with serving(house) as url, NightlightClient(url, token=token) as client:
             publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
