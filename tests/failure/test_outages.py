@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from nightlight.catalogue.lanes import UPLOAD
 from nightlight.client import Problem
 from tests.support import held, pictures
 from tests.support.waiting import eventually, job_of
@@ -120,7 +121,7 @@ def test_a_message_that_no_task_can_take_ends_among_the_dead_letters(scale, clie
         producer.publish(
             [[], {"job_id": "0" * 32}, {}],
             exchange=scale.queue,
-            routing_key="work",
+            routing_key=UPLOAD,
             headers={"task": "nightlight.nonsense", "id": "nonsense", "lang": "py", "root_id": "n", "parent_id": None},
             serializer="json",
         )
