@@ -158,13 +158,14 @@ GRANTS: Mapping[str, Mapping[Role, tuple[str, ...]]] = {
         Role.WORKER: _CHANGE,
         Role.KEEPER: _CHANGE,
         Role.SCHEDULE: _READ,
-        Role.OPERATOR: _READ,
+        # Places holds, and does not end them.
+        Role.OPERATOR: (_S, _I, f"{_U} (state)"),
     },
     "held": {
         Role.SERVICE: _ADD,
         Role.WORKER: _READ,
         Role.KEEPER: _READ,
-        Role.OPERATOR: _READ,
+        Role.OPERATOR: _ADD,
     },
     "vaulted": {Role.SERVICE: _READ, Role.WORKER: _ADD, Role.KEEPER: _TAKE_AWAY, Role.OPERATOR: _READ},
     "sweeps": {Role.WORKER: _CHANGE, Role.SCHEDULE: _ADD, Role.OPERATOR: _WRITE},

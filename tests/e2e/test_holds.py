@@ -34,7 +34,7 @@ def command(stack, *arguments):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
     return subprocess.run(
         [sys.executable, "-c", "from nightlight.cli import main; main()", "hold", *arguments],
-        env={**clean, **stack.as_role("keeper"), **more}, cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**clean, **stack.as_role("keeper" if arguments[0] == "end" else "operator"), **more}, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

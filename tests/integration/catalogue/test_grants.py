@@ -111,7 +111,7 @@ REFUSED = {
     ],
     "operator": [
         "UPDATE profiles SET choice = 'everyone'", "INSERT INTO policy_bundles (version) VALUES (9)", "DELETE FROM vaulted",
-        "UPDATE policy_state SET active_version = 1", "UPDATE holds SET state = 'ended'", "SELECT * FROM erasures",
+        "UPDATE policy_state SET active_version = 1", "UPDATE holds SET ended_at = now()", "UPDATE holds SET approvals = '[]'", "SELECT * FROM erasures",
         "INSERT INTO receipts (receipt_id) VALUES ('x')", "UPDATE jobs SET state = 'done'", "DELETE FROM renditions",
     ],
 }  # fmt: skip
