@@ -145,7 +145,7 @@ class EmbeddedStack:
             self._logs.append(output)
         child = subprocess.Popen(  # noqa: S603 - our own programs
             command,
-            env={**os.environ, **self.environment},
+            env={**self._sealing(name), **os.environ, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -154,6 +154,12 @@ class EmbeddedStack:
             preexec_fn=_die_with_the_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread here
         )
         self._children.append((name, child))
+
+    def _sealing(self, name: str) -> dict[str, str]:
+        """Return the development keys by which originals on an S3 server are sealed; a folder has one identity."""
+        if os.environ.get("NIGHTLIGHT_STORE_KIND") != "s3" or name == "queue":
+            return {}
+        return keys.seal_environment(self._data_dir, "service" if name == "service" else "worker")
 
     def _wait_for(self, name: str, ready: Any) -> None:
         end = time.monotonic() + START_S
