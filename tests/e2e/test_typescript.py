@@ -62,4 +62,4 @@ def test_it_runs_against_the_service(npm, tmp_path):
         }
         told = run(["node", "--test", "test/"], **environment)
     assert "# fail 0" in told
-    assert "# pass 6" in told
+    assert "# pass 8" in told

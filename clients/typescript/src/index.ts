@@ -5,8 +5,13 @@
 import createClient, { type Client } from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 import { PLACEHOLDER_BLURHASH, PLACEHOLDER_URL } from "./placeholder.js";
+import { type Failure, Failures } from "./failures.js";
+import { checked, isAccount } from "./ids.js";
+import { Problem } from "./problems.js";
 import { type Keys, prove } from "./proofs.js";
 
+export type { Failure, Failures, Kind } from "./failures.js";
+export { Problem } from "./problems.js";
 export { prove } from "./proofs.js";
 export type { Keys } from "./proofs.js";
 export type { components, paths } from "./schema.js";
@@ -20,14 +25,6 @@ export type Item = Schemas["ItemBody"];
 /** `fallback` says that the service did not answer in time: the URL is a placeholder that needs no service. */
 export type Decision = Schemas["DecisionAnswer"] & { fallback: boolean };
 
-/** The service's answer to a request that it did not carry out (RFC 9457). */
-export class Problem extends Error {
-    constructor(readonly status: number, readonly code: string, readonly detail: string) {
-        super(`${status} ${code}: ${detail}`);
-        this.name = "Problem";
-    }
-}
-
 export interface Options {
     /** A bearer token, or what gives one at each call. */
     token: string | (() => string | Promise<string>);
@@ -38,6 +35,8 @@ export interface Options {
     relationKeys?: Keys;
     /** How long decisions may take with every attempt, in milliseconds; 1000 if unset. */
     budgetMs?: number;
+    /** Told of what keeps the service from being reached, each kind once a minute; `console.error` if unset. */
+    onFailure?: (failure: Failure) => void;
 }
 
 export interface Asked {
@@ -62,21 +61,30 @@ const UNPROVEN = new Set(["stranger", "blocked"]);
 export class NightlightClient {
     /** Every call of the API, typed: `client.http.GET("/v1/images/{image_id}", ...)`. */
     readonly http: Client<paths>;
+    /** What went wrong so far, by kind. */
+    readonly failures: Failures;
 
     constructor(baseUrl: string, private readonly options: Options) {
+        const host = hostOf(baseUrl);
+        const tell = options.onFailure ?? (({ kind, detail, count }: Failure) => {
+            console.error(`nightlight: ${host} fails: ${kind}, ${count} times (${detail})`);
+        });
+        this.failures = new Failures(tell);
         this.http = createClient<paths>({ baseUrl });
         this.http.use({
-            onRequest: async ({ request }) => {
+            onRequest: async ({ request, params }) => {
+                checked(params.path ?? {});  // of every call, also those that are made by `http` itself
                 const { token } = this.options;
                 request.headers.set("Authorization", `Bearer ${typeof token === "string" ? token : await token()}`);
                 return request;
             },
+            onError: ({ error }) => { this.failures.noteError(error); },
         });
     }
 
     /** Declare a profile, or assert its band again before it lapses. */
     async declare(profileId: string, body: Declaration): Promise<Profile> {
-        return told(await this.http.PUT("/v1/profiles/{profile_id}", { params: at(profileId), body }));
+        return this.told(await this.http.PUT("/v1/profiles/{profile_id}", { params: at(profileId), body }));
     }
 
     /** Upload a profile's image; when this returns it is safely stored and will be rendered. */
@@ -90,33 +98,36 @@ export class NightlightClient {
                 return form;
             },
         });
-        return told(answer);
+        return this.told(answer);
     }
 
     /** Return how an upload is getting on. */
     async image(imageId: string): Promise<Image> {
-        return told(await this.http.GET("/v1/images/{image_id}", { params: { path: { image_id: imageId } } }));
+        checked({ image_id: imageId });
+        return this.told(await this.http.GET("/v1/images/{image_id}", { params: { path: { image_id: imageId } } }));
     }
 
     /** Delete a profile and all its images. */
     async deleteProfile(profileId: string): Promise<void> {
-        done(await this.http.DELETE("/v1/profiles/{profile_id}", { params: at(profileId) }));
+        this.done(await this.http.DELETE("/v1/profiles/{profile_id}", { params: at(profileId) }));
     }
 
     /** Make every URL that was given out of a profile's pictures count for nothing. Returns the consistency token. */
     async revoke(profileId: string): Promise<string> {
-        return done(await this.http.POST("/v1/profiles/{profile_id}/revocations", { params: at(profileId) }));
+        return this.done(await this.http.POST("/v1/profiles/{profile_id}/revocations", { params: at(profileId) }));
     }
 
     /** Keep a viewer from seeing a profile, whatever else is said of the two. Returns the consistency token. */
     async block(profileId: string, viewerId: string): Promise<string> {
-        return done(await this.http.POST("/v1/blocks", { body: { profile_id: profileId, viewer_id: viewerId } }));
+        checked({ profile_id: profileId, viewer_id: viewerId });
+        return this.done(await this.http.POST("/v1/blocks", { body: { profile_id: profileId, viewer_id: viewerId } }));
     }
 
     /** Take a block away. Returns the consistency token. */
     async unblock(profileId: string, viewerId: string): Promise<string> {
+        checked({ profile_id: profileId, viewer_id: viewerId });
         const path = { profile_id: profileId, viewer_id: viewerId };
-        return done(await this.http.DELETE("/v1/blocks/{profile_id}/{viewer_id}", { params: { path } }));
+        return this.done(await this.http.DELETE("/v1/blocks/{profile_id}/{viewer_id}", { params: { path } }));
     }
 
     /**
@@ -125,6 +136,9 @@ export class NightlightClient {
      */
     async decide(asked: Asked): Promise<Decision[]> {
         if (asked.items.length > MAX_ITEMS) throw new RangeError(`at most ${MAX_ITEMS} items`);
+        for (const [name, value] of [["viewer_id", asked.viewerId], ["network", asked.network]] as const) {
+            if (value !== undefined) checked({ [name]: value });
+        }
         const end = performance.now() + (asked.budgetMs ?? this.options.budgetMs ?? 1000);
         const items = await Promise.all(asked.items.map((item) => this.proved(item, asked.viewerId)));
         const body = {
@@ -144,31 +158,61 @@ export class NightlightClient {
         }
     }
 
+    private told<T>(answer: Answered<T>): T {
+        if (!answer.response.ok || typeof answer.data !== "object" || answer.data === null) throw this.problem(answer);
+        return answer.data;
+    }
+
+    private done(answer: Answered<unknown>): string {
+        if (answer.response.status !== 204) throw this.problem(answer);
+        return answer.response.headers.get("Nightlight-Consistency") ?? "";
+    }
+
+    /** Return the Problem that an answer is; one that is none of the service's is noted. */
+    private problem(answer: Answered<unknown>): Problem {
+        const { status, statusText } = answer.response;
+        const said = (typeof answer.error === "object" && answer.error !== null ? answer.error : {}) as Partial<Schemas["Problem"]>;
+        if (said.code !== undefined) return new Problem(status, said.code, said.detail ?? statusText);
+        if (AGAIN.has(status)) return new Problem(status, "http", statusText);
+        const kind = answer.response.headers.get("Content-Type") ?? "of no kind";
+        this.failures.note("not_nightlight", `${status} ${kind}`);
+        return new Problem(status, "not_nightlight", `${status} ${kind}: this is no answer of Nightlight's, is it the right host?`);
+    }
+
     private async attempt(body: Schemas["DecisionsBody"], leftMs: number): Promise<Decision[] | undefined> {
         const signal = AbortSignal.timeout(Math.max(1, Math.floor(leftMs)));
         try {
             const answer = await this.http.POST("/v1/decisions", { body, signal });
-            if (AGAIN.has(answer.response.status)) return undefined;
-            const { items } = told(answer);
-            const same = items.length === body.items.length;
-            if (!same || items.some((one, at) => one.profile_id !== body.items[at]?.profile_id)) return undefined;
+            if (AGAIN.has(answer.response.status)) {
+                this.failures.note("busy", `status ${answer.response.status}`);
+                return undefined;
+            }
+            const { items } = this.told(answer);
+            const same = Array.isArray(items) && items.length === body.items.length;
+            if (!same || items.some((one, at) => one?.profile_id !== body.items[at]?.profile_id)) {
+                this.failures.note("not_nightlight", "another shape, or other profiles than were asked for");
+                return undefined;
+            }
             return items.map((one) => ({ ...one, fallback: false }));
         } catch (error) {
             if (error instanceof Problem) throw error;
-            return undefined; // no connection, cut off, late, or not what was asked for
+            // No connection, or cut off, or late: noted by `onError`. An answer that is no JSON is not.
+            if (error instanceof SyntaxError) this.failures.noteError(error);
+            return undefined;
         }
     }
 
     private async proved(item: Item, viewerId?: string): Promise<Item> {
         const relation = item.relation ?? "stranger";
         const keys = this.options.relationKeys;
-        if (item.proof || !keys || !viewerId || UNPROVEN.has(relation)) return item;
+        if (item.proof || !keys || !viewerId || UNPROVEN.has(relation) || !isAccount(item.profile_id)) return item;
         const now = Math.floor(Date.now() / 1000);
         return { ...item, proof: await prove(keys, viewerId, item.profile_id, relation, now, PROOF_S) };
     }
 }
 
 function at(profileId: string) {
+    checked({ profile_id: profileId });
     return { path: { profile_id: profileId } };
 }
 
@@ -178,19 +222,13 @@ interface Answered<T> {
     response: Response;
 }
 
-function told<T>(answer: Answered<T>): T {
-    if (!answer.response.ok || answer.data === undefined) throw problem(answer);
-    return answer.data;
-}
-
-function done(answer: Answered<unknown>): string {
-    if (!answer.response.ok) throw problem(answer);
-    return answer.response.headers.get("Nightlight-Consistency") ?? "";
-}
-
-function problem(answer: Answered<unknown>): Problem {
-    const said = (typeof answer.error === "object" && answer.error !== null ? answer.error : {}) as Partial<Schemas["Problem"]>;
-    return new Problem(answer.response.status, said.code ?? "http", said.detail ?? answer.response.statusText);
+function hostOf(baseUrl: string): string {
+    try {
+        const { protocol, host } = new URL(baseUrl);
+        return `${protocol}//${host}`;
+    } catch {
+        return "the service";
+    }
 }
 
 function fallback(items: Item[]): Decision[] {

@@ -119,3 +119,63 @@ test("URLs of the golden table are signed by the keys of the day on which they e
         }
     }
 });
+
+const hostile = [
+    "zz/../victim", "../profiles/victim", "..%2fprofiles%2fvictim", "victim#x", "victim?x", "#", "?", "..", ".", "%2e%2e", "%2e%2e/victim",
+    "victim\n", "vic tim", "", "v".repeat(129), "v\u00efctim", "\ud800", "victim/", "/victim", "~victim", undefined, null, 7, ["victim"], {},
+];
+
+test("an id that the service would refuse is sent nowhere", async () => {
+    const sent = [];
+    const server = createServer((request, answer) => { sent.push(request.url); answer.writeHead(204); answer.end(); });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const strict = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x", onFailure: () => {} });
+    const refused = (call) => assert.rejects(call, (error) => error instanceof Problem && error.code === "invalid_input");
+    const calls = {
+        declare: (bad) => strict.declare(bad, { band: "adult", assurance: "verified" }),
+        upload: (bad) => strict.upload(bad, new Blob(["x"])),
+        image: (bad) => strict.image(bad),
+        deleteProfile: (bad) => strict.deleteProfile(bad),
+        revoke: (bad) => strict.revoke(bad),
+        block: (bad) => strict.block(bad, "a"),
+        unblock: (bad) => strict.unblock(bad, "a"),
+    };
+    const others = new Set(["constructor", "decide", "attempt", "proved", "told", "done", "problem"]);
+    const methods = Object.getOwnPropertyNames(NightlightClient.prototype).filter((name) => !others.has(name));
+    assert.deepEqual(methods.sort(), Object.keys(calls).sort(), "a method that takes ids and that nothing here tries");
+    for (const bad of hostile) {
+        if (bad !== 7) for (const call of Object.values(calls)) await refused(call(bad));
+        await refused(strict.unblock("a", bad === 7 ? ".." : bad));
+        await refused(strict.block("a", bad === 7 ? ".." : bad));
+        await assert.rejects(strict.http.DELETE("/v1/images/{image_id}", { params: { path: { image_id: bad } } }));
+        if (bad !== undefined && bad !== 7) await refused(strict.decide(asked([], { viewerId: bad })));
+    }
+    assert.deepEqual(sent, []);
+    server.close();
+});
+
+test("a wrong host is told of and counted", async () => {
+    const page = createServer((_, answer) => { answer.writeHead(200, { "Content-Type": "text/html" }); answer.end("<html>"); });
+    const missing = createServer((_, answer) => { answer.writeHead(404, { "Content-Type": "text/html" }); answer.end("<html>"); });
+    for (const server of [page, missing]) await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const closed = createServer(() => {});
+    await new Promise((resolve) => closed.listen(0, "127.0.0.1", resolve));
+    const nobody = closed.address().port;
+    await new Promise((resolve) => closed.close(resolve));
+    const kinds = async (address) => {
+        const told = [];
+        const lost = new NightlightClient(address, { token: "x", budgetMs: 300, onFailure: (one) => told.push(one.kind) });
+        const [one] = await lost.decide(asked([{ profile_id: "p" }]));
+        assert.ok(one.fallback);
+        assert.deepEqual([...lost.failures.counts.keys()], told);
+        return told;
+    };
+    assert.deepEqual((await kinds(`http://127.0.0.1:${nobody}`))[0], "unreachable");
+    assert.deepEqual((await kinds(`http://127.0.0.1:${page.address().port}`))[0], "not_nightlight");
+    assert.deepEqual((await kinds(`https://127.0.0.1:${page.address().port}`))[0] !== undefined, true);
+    const lost = new NightlightClient(`http://127.0.0.1:${missing.address().port}`, { token: "x", onFailure: () => {} });
+    await assert.rejects(lost.decide(asked([])), (error) => error.code === "not_nightlight");
+    await assert.rejects(lost.deleteProfile("a"), (error) => error.code === "not_nightlight");
+    assert.equal(lost.failures.counts.get("not_nightlight"), 2);
+    for (const server of [page, missing]) { server.closeAllConnections(); server.close(); }
+});
