@@ -51,7 +51,7 @@ demo: setup
 	@$(BIN)/nightlight demo $(if $(SERVE),--serve)
 
 test: setup
-	@infra/dev/test.sh $(BIN)/pytest $(TESTS)
+	@infra/dev/test.sh $(if $(TESTS),,infra/dev/halves.sh) $(BIN)/pytest $(TESTS)
 
 test-unit: setup
 	@$(BIN)/pytest tests/unit
