@@ -85,8 +85,19 @@ def tighten(descriptor: int) -> None:
 def private_file(path: Path) -> Path:
     """Make a file that its owner alone may read and write, empty if it is not there, whatever the umask.
 
-    Raises OSError, where it is somebody else's.
+    Raises OSError, where it is somebody else's. One that is there is not opened: closing it again would take away the
+    locks that this process holds on it, as SQLite does (POSIX).
     """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        mode = 0
+    if mode and not stat.S_ISLNK(mode):
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        if stat.S_IMODE(mode) != FILE:
+            path.chmod(FILE)
+        return path
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, FILE)
     try:
         tighten(descriptor)

@@ -132,6 +132,7 @@ EXACT = frozenset(
         "nightlight_edge_lists",
         "nightlight_edge_list_moment_seconds",
         "nightlight_jobs_reconciled",
+        "nightlight_jobs_waiting_seconds",
         "nightlight_outbox_failures",
         "nightlight_outbox_published",
         "nightlight_policy_refused",

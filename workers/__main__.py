@@ -106,8 +106,9 @@ def _look_at_lists(screening: Screening) -> None:
     while True:
         try:
             screening.look()
-        except NightlightError as error:
-            log.error("lists.failed", code=error.code, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
+            code = error.code if isinstance(error, NightlightError) else type(error).__name__
+            log.error("lists.failed", code=code, detail=str(error))
         time.sleep(_LISTS_S)
 
 

@@ -93,14 +93,18 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
 
 
 def declare_dead_letters(app: Celery, settings: Settings) -> None:
-    """Make the queue that holds messages which were delivered too often (RabbitMQ only)."""
+    """Make the queue of messages that were delivered too often, and those of the lanes (RabbitMQ only).
+
+    A message to a lane that no worker has declared yet would be dropped.
+    """
     if not _is_amqp(app):
         return
     name = f"{settings.queue.name}.dead"
     exchange = Exchange(name, type="topic", durable=True)
     queue = Queue(name, exchange, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
     with app.connection_for_write() as connection:
-        queue.bind(connection.default_channel).declare()
+        for one in (queue, *app.conf.task_queues):
+            one.bind(connection.default_channel).declare()
 
 
 def sender(app: Celery) -> Send:

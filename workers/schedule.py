@@ -68,8 +68,9 @@ def _tell(edges: RevocationPublisher, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             edges.run_once()
-        except NightlightError as error:
-            logs.get("schedule").error("edges.failed", code=error.code, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - an edge that nobody tells goes dark: whatever fails is tried again
+            code = error.code if isinstance(error, NightlightError) else type(error).__name__
+            logs.get("schedule").error("edges.failed", code=code, detail=str(error))
         stop.wait(_TELL_EDGES_S)
 
 

@@ -48,13 +48,17 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A key that somebody told of: ``etag`` as listed or in the event, ``mark`` tells two events of one key apart."""
+    """A key that somebody told of: ``etag`` as listed or in the event, ``mark`` tells two events of one key apart.
+
+    ``removed`` says that it was told to be gone: what is there counts, and it is looked at first.
+    """
 
     bucket: str
     key: str
     profile_id: ProfileId
     etag: str
     mark: str = ""
+    removed: bool = False
 
     @property
     def identity(self) -> str:

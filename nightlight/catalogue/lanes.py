@@ -2,11 +2,11 @@
 
 ::
 
-    urgent      what takes something away: erasures and their proof, new names after a revocation, holds, sweeps
+    urgent      what takes something away: erasures and their proof, new names after a revocation, holds, sweeps,
+                what is published and held against a changed hash list, removals that are told of
     trace       copies that somebody waits for
     upload      pictures that somebody has just uploaded
-    background  what may wait: pictures that are slow to decode, pictures of whole buckets, tags,
-                pictures that are held against a hash list again
+    background  what may wait: pictures that are slow to decode, pictures of whole buckets, tags
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ LANE_OF = {
     kinds.RENDER: UPLOAD,
     kinds.TAKE: UPLOAD,
     kinds.RESTATE: BACKGROUND,
-    kinds.RESCREEN: BACKGROUND,
+    kinds.RESCREEN: URGENT,
 }

@@ -165,7 +165,7 @@ class Borrowed:
         max_life_s = int(told.get("max_life_s", DAY_S))
         signer = UrlSigner(LentKeys(told["signing_id"], days), told["base_url"], max_life_s=max_life_s)
         variant_key = base64.b64decode(told["variant_key"], validate=True)
-        decider = Decider(signer, variant_key, told["placeholder"], int(told["placeholder_cache_s"]))
+        decider = Decider(signer, variant_key, told["placeholder"], int(told["placeholder_cache_s"]), max_life_s)
         quotas = self._quotas or (self.lent.gate.quotas if self.lent else None)
         quotas = quotas or InProcess(Limits(int(told["network_per_hour"]), int(told["tenant_per_hour"])))
         return Lent(decider, Gate(quotas, int(told["profiles_per_hour"])))

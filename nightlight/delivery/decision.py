@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH
 from nightlight.delivery.quotas import Wanted
-from nightlight.delivery.tokens import bucket_of
+from nightlight.delivery.tokens import DAY_S, bucket_of
 from nightlight.delivery.variants import variant_for
 from nightlight.delivery.views import Offered, View
 from nightlight.policy.table import DOUBT, Outcome, Table, more_protective, none_because
@@ -86,12 +86,16 @@ class Weighed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """Answers for views. ``placeholder`` is the path that the placeholder is fetched by."""
+    """Answers for views. ``placeholder`` is the path that the placeholder is fetched by.
+
+    No URL lives longer than ``max_life_s``, and none is given again once it is due to be signed anew.
+    """
 
     signer: Signs
     variant_key: bytes = field(repr=False)
     placeholder: str
     placeholder_cache_s: int
+    max_life_s: int = DAY_S
     _kept: dict[str, tuple[str, int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def answers(
@@ -145,10 +149,11 @@ class Decider:
             counted = rules.counted(inputs, active, view.held_to)
         pictures = []
         for one in offered(view, outcome.tier, tier):
-            signed, ends_at = self.signer.url(one.path, now=now, life_s=outcome.cache_s)
+            life_s = min(outcome.cache_s, self.max_life_s)
+            signed, ends_at = self.signer.url(one.path, now=now, life_s=life_s)
             blurhash = view.blurhash or PLACEHOLDER_BLURHASH
             pictures.append(Decision(view.profile_id, signed, ends_at, blurhash, given=True))
-            until = min(until, _renewed_at(one.path, now, outcome.cache_s))
+            until = min(until, _renewed_at(one.path, now, life_s))
         if now <= view.vouched_until:
             until = min(until, view.vouched_until + 1)
         wanted = Wanted(view.profile_id, outcome.per_hour) if pictures else None
@@ -157,10 +162,10 @@ class Decider:
 
     def _stand_in(self, now: int) -> tuple[str, int, int]:
         """Return (URL, expiry, when it is due to change) of the placeholder: the same for everybody for a while."""
-        known = self._kept.get("placeholder")
-        if known is None or not known[2] - self.placeholder_cache_s // 2 <= now < known[2]:
-            url, expires_at = self.signer.url(self.placeholder, now=now, life_s=self.placeholder_cache_s)
-            until = _renewed_at(self.placeholder, now, self.placeholder_cache_s)
+        known, life_s = self._kept.get("placeholder"), min(self.placeholder_cache_s, self.max_life_s)
+        if known is None or not known[2] - life_s // 2 <= now < known[2]:
+            url, expires_at = self.signer.url(self.placeholder, now=now, life_s=life_s)
+            until = _renewed_at(self.placeholder, now, life_s)
             known = self._kept["placeholder"] = url, expires_at, until
         return known
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nightlight import logs
 from nightlight.catalogue import jobs
 from nightlight.catalogue.arrivals import DROPPED, LISTED, Arrival, Import, Told
-from nightlight.catalogue.lanes import BACKGROUND, UPLOAD
+from nightlight.catalogue.lanes import BACKGROUND, UPLOAD, URGENT
 from nightlight.errors import Conflict, InvalidInput, NotFound
 from nightlight.flows.messages import TASKS
 from nightlight.ids import JobId, ProfileId, new_job_id
@@ -57,7 +57,8 @@ class Arrive:
             if profile_id is None:
                 unmatched += 1
             else:
-                told.append(Told(one.bucket, one.key, ProfileId(profile_id), one.etag, one.mark or "notice"))
+                mark = one.mark or "notice"
+                told.append(Told(one.bucket, one.key, ProfileId(profile_id), one.etag, mark, one.removed))
         fresh = _again(lambda: self._queue(told)) if told else 0
         return Heard(fresh, len(told) - fresh, unmatched)
 
@@ -141,13 +142,17 @@ class Backfill:
 def queue(tx: Transaction, told: Sequence[Told], clock: Clock, *, import_id: str | None = None) -> int:
     """Queue a look at each key that was not told of before, in the caller's transaction; return how many."""
     now = clock()
-    # A whole bucket waits behind what platforms tell of one by one.
+    # A whole bucket waits behind what platforms tell of one by one, and nothing that is gone waits behind uploads.
     lane = UPLOAD if import_id is None else BACKGROUND
-    fresh = tx.arrivals.add(told, now, import_id=import_id)
-    on: list[tuple[JobId, str]] = [(new_job_id(), arrival_id) for arrival_id in fresh]
-    tx.jobs.add_many(jobs.TAKE, on, now, due=now + _AGAIN, lane=lane)
-    tx.outbox.add_many(TASKS[jobs.TAKE], [job_id for job_id, _ in on], now, lane=lane)
-    return len(fresh)
+    gone = [one for one in told if one.removed]
+    count = 0
+    for of, lane_of in ((gone, URGENT), ([one for one in told if not one.removed], lane)):
+        fresh = tx.arrivals.add(of, now, import_id=import_id) if of else []
+        on: list[tuple[JobId, str]] = [(new_job_id(), arrival_id) for arrival_id in fresh]
+        tx.jobs.add_many(jobs.TAKE, on, now, due=now + _AGAIN, lane=lane_of)
+        tx.outbox.add_many(TASKS[jobs.TAKE], [job_id for job_id, _ in on], now, lane=lane_of)
+        count += len(fresh)
+    return count
 
 
 def refuse_own(bucket: str, own: Sequence[str]) -> None:

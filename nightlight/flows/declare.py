@@ -64,8 +64,10 @@ class Declare:
             self._hold_to(tx, profile_id, said, before, follow_band=follow_band)
             after = tx.profiles.get(profile_id)
             if before is not None and after is not None and not new:
-                # The band that has lapsed may have given out URLs that still work.
-                bands = band_now(before, now, assertion_days=self.assertion_days), before.asserted_band
+                # A band that somebody vouched for, and that has lapsed, may have given out URLs that still work.
+                bands = {band_now(before, now, assertion_days=self.assertion_days)}
+                if before.assurance != UNVOUCHED:
+                    bands.add(before.asserted_band)
                 withdraw(tx, profile_id, taken_of(tx, self.tables(), before, bands, after, held_to), now)
             if before is not None and new:  # it was deleted: what was proved before is of another
                 tx.proof_revocations.add(profile_id, now)

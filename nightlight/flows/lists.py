@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.clock import Clock
 
-MISSING, EMPTY, SHRUNKEN, NO_LISTS = "missing", "empty", "shrunken", "no_lists"
+MISSING, EMPTY, SHRUNKEN, OLDER, NO_LISTS = "missing", "empty", "shrunken", "older", "no_lists"
 # A list may lose so much of what is known of it.
 MOST_LOST = 0.1
 # The row that says that there are to be no lists; no file can have this name.
@@ -127,8 +127,10 @@ def lost_of(known: KnownList | None, now: State | None) -> str:
         return EMPTY
     if known is None or known.hashes == 0:
         return ""
-    few = now.hashes < (1 - MOST_LOST) * known.hashes
-    return SHRUNKEN if few or now.lost(known.sample) > MOST_LOST else ""
+    if now.hashes < (1 - MOST_LOST) * known.hashes or now.lost(known.sample) > MOST_LOST:
+        return SHRUNKEN
+    # Another content that is not newer: a copy from before, or one whose time nobody kept. Only people can tell.
+    return OLDER if known.digest and now.modified_ns <= known.modified_ns else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,11 @@ class Screening:
     def screen(self, hashes: bytes) -> Screened:
         """Return what hashes (32 bytes each) are near to; raises ListsUnavailable, and then the picture waits."""
         searched = self.lists.search_hashes(hashes)
-        return Screened(searched.found, hashes, self._taken_over(searched.lists))
+        revision = self._taken_over(searched.lists)
+        if not revision:
+            message = "the lists here are older than those that are known: another worker does it, or newer files"
+            raise ListsUnavailable(message)
+        return Screened(searched.found, hashes, revision)
 
     def revision(self) -> int:
         """Return the revision of the lists here, 0 where they are older than the newest; raises ListsUnavailable."""
@@ -246,7 +252,7 @@ def _newer(known: KnownList | None, now: State) -> bool:
     """Say whether a list here is to be taken over: a copy that is older than what is known is not."""
     if known is None or not known.digest:
         return True
-    return known.digest != now.digest and now.modified_ns >= known.modified_ns
+    return known.digest != now.digest and now.modified_ns > known.modified_ns
 
 
 def _refuse(known: Mapping[str, KnownList], states: Mapping[str, State]) -> None:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from nightlight.ids import ImageId
     from nightlight.store.port import ObjectStore
 
-# By their hashes a hundred take a second against ten million entries; an original takes as long as a render.
-BATCH, DECODED = 100, 5
+# By their hashes a hundred take a second against ten million entries; an original takes as long as a render. What else
+# is urgent waits for a batch at most.
+BATCH, DECODED = 100, 1
 # An original and its owner's crop to the lumas that are hashed, uint8 (512, 512) each.
 Views = Callable[[bytes, str | None], Sequence[Any]]
 
@@ -90,12 +91,16 @@ class Rescreen:
             return b""
         from nightlight.matching.listed import hashes_of
 
-        try:
-            stored = self.originals.get(image.original_key, max_bytes=self.max_bytes + SEAL_BYTES)
-            return hashes_of(self.views(self.open_(stored.data, image.sealed_key), image.crop))
-        except (ImageRefused, DecoderDied, ObjectMissing) as error:
-            logs.get("screen").error("image.not_screened", image_id=image_id, code=error.code, detail=str(error))
-            return b""
+        for last in (False, True):
+            try:
+                stored = self.originals.get(image.original_key, max_bytes=self.max_bytes + SEAL_BYTES)
+                return hashes_of(self.views(self.open_(stored.data, image.sealed_key), image.crop))
+            except (ImageRefused, DecoderDied, ObjectMissing) as error:
+                if last or not error.retryable:  # a decoder may have died of the machine's trouble: once more
+                    told = {"image_id": image_id, "code": error.code, "detail": str(error)}
+                    logs.get("screen").error("image.not_screened", **told)
+                    return b""
+        raise AssertionError  # pragma: no cover - the last time returns or raises
 
 
 def _give_up(_tx: Transaction, lease: jobs.Lease, reason: str, _now: datetime) -> None:

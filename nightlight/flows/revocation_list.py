@@ -54,6 +54,8 @@ class RevocationPublisher:
         """Vouch for the lists of ``edges`` every ``every_s`` seconds; name what is revoked as soon as it is seen."""
         self._catalogue, self._every_s, self._clock = catalogue, every_s, clock
         self._told = [_Told(edge) for edge in edges]
+        for edge in edges:  # an edge that never answers is seen too
+            metrics.EDGE_LIST_MOMENT.labels(edge.name).set(0)
         self._cursor: str | None = None
 
     def run_once(self) -> int:

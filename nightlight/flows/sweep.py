@@ -22,7 +22,7 @@ from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.errors import NotFound
-from nightlight.flows.declare import UNKNOWN_BAND, taken_of
+from nightlight.flows.declare import UNKNOWN_BAND, UNVOUCHED, taken_of
 from nightlight.flows.messages import ask
 from nightlight.flows.restate import STATES, restate_later
 from nightlight.flows.revoke import withdraw
@@ -118,7 +118,7 @@ class Sweep:
                 profile = tx.profiles.get(profile_id)
                 if profile is not None:
                     held_to = tx.images.held_to(profile_id)
-                    bands = (profile.asserted_band,)
+                    bands = (UNKNOWN_BAND if profile.assurance == UNVOUCHED else profile.asserted_band,)
                     withdraw(tx, profile_id, taken_of(tx, self.tables(), profile, bands, profile, held_to), now)
             if found:
                 tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(found)})

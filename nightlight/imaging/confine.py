@@ -35,8 +35,8 @@ _FORK = (
 _THREAD = ("rseq", "set_robust_list")
 _CLONE_THREAD = 0x00010000
 
-# The niceness of a decoder that takes long: it gets a tenth of a core that others want.
-BACKGROUND = 10
+# The niceness of a decoder that takes long: it gets a quarter of a core that others want.
+BACKGROUND = 5
 _PR_SET_PDEATHSIG = 1
 _PR_GET_SECCOMP = 21
 _PR_SET_SECCOMP = 22

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Boxes that hold nothing but boxes, as far as a decoder of pictures goes into them.
 _HOLDERS = frozenset({b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"edts"})
 _DEEPEST = 8
+# Four channels are the most that a picture has; whatever else a box of bits says is not read.
+_MOST_CHANNELS = 16
 
 
 def avif(view: memoryview, tally: Tally) -> Header:
@@ -36,7 +38,8 @@ def avif(view: memoryview, tally: Tally) -> Header:
         if item == b"ispe":
             best = max(best, (u32(view, at + 4), u32(view, at + 8)), key=lambda wh: wh[0] * wh[1])
         elif item == b"pixi" and at + 5 < end:
-            bits = max(bits, *view[at + 5 : end])
+            channels = min(view[at + 4], _MOST_CHANNELS)
+            bits = max((bits, *view[at + 5 : min(end, at + 5 + channels)]))
         elif item == b"auxC":
             alpha |= b"alpha" in bytes(view[at : min(end, at + 100)])
         elif item == b"av1C" and not alpha:

@@ -139,6 +139,7 @@ def _marker(view: memoryview, at: int, tally: Tally) -> int:
             return at + found + 1
         if len(window) < _WINDOW:
             raise IndexError(at)
+        tally.fill(max(0, len(window) - len(window.rstrip(_FILL)) - 1))
         at += _WINDOW - 1
 
 

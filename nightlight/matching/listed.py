@@ -93,6 +93,26 @@ def _split(sample: bytes) -> list[bytes]:
     return [sample[at : at + SAMPLED_BYTES] for at in range(0, len(sample), SAMPLED_BYTES)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An index as it was opened: what it is about is kept, since another process may drop its folder."""
+
+    target: Path
+    index: HashIndex
+    kept: list[ListKept]
+    states: list[ListState]
+
+    def named(self, key: bytes) -> tuple[str, str]:
+        """Return the name of a list and its reference for the entry with this key; raises OSError or IndexBroken."""
+        number, row = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
+        with (self.target / f"{number}.txt").open(encoding="utf-8") as file:
+            reference = next(itertools.islice(file, row, None), None)
+        if reference is None or number >= len(self.kept):
+            message = f"{self.target.name}: no entry {number}/{row}"
+            raise IndexBroken(message)
+        return self.kept[number].name, reference.rstrip("\n")
+
+
 class Lists:
     """The lists of a folder. Safe to share between threads."""
 
@@ -102,7 +122,7 @@ class Lists:
         self._index_dir = index_dir
         self._lock = threading.Lock()
         self._looked = -_LOOK_AGAIN_S
-        self._open: tuple[Path, HashIndex] | None = None
+        self._open: _Opened | None = None
 
     def search(self, views: Sequence[np.ndarray]) -> list[Listed]:
         """Return the entries near a picture, given as lumas, uint8 (512, 512): as it is, turned and mirrored.
@@ -116,18 +136,24 @@ class Lists:
 
         Raises ListsUnavailable.
         """
-        folder, index = self._current()
+        opened = self._current()
         nearest: dict[bytes, int] = {}
-        for query in np.frombuffer(hashes, np.uint8).reshape(-1, BYTES):
-            for match in index.search(query):
-                nearest[match.key] = min(match.distance, nearest.get(match.key, match.distance))
-        found = [Listed(*_named(folder, key), bits) for key, bits in nearest.items()]
+        try:
+            for query in np.frombuffer(hashes, np.uint8).reshape(-1, BYTES):
+                for match in opened.index.search(query):
+                    nearest[match.key] = min(match.distance, nearest.get(match.key, match.distance))
+            found = [Listed(*opened.named(key), bits) for key, bits in nearest.items()]
+        except (OSError, IndexBroken) as error:  # another process has indexed newer lists, and dropped these
+            with self._lock:
+                self._open = None
+            message = f"{self._folder}: the index that was open is gone ({type(error).__name__})"
+            raise ListsUnavailable(message) from error
         found.sort(key=lambda one: (one.distance, one.list, one.reference))
-        return Searched(found, _about(folder)[1])
+        return Searched(found, opened.states)
 
     def state(self) -> list[ListState]:
         """Return the lists as they are now. Raises ListsUnavailable where one cannot be read, or has to be indexed."""
-        return _about(self._current()[0])[1]
+        return self._current().states
 
     def build(self) -> list[ListKept]:
         """Index the lists as they are now, unless that has been done; return them.
@@ -169,19 +195,19 @@ class Lists:
         (target / f"{_ABOUT}.new").write_text(json.dumps(kept), "utf-8")
         (target / f"{_ABOUT}.new").rename(target / _ABOUT)
 
-    def _current(self) -> tuple[Path, HashIndex]:
+    def _current(self) -> _Opened:
         with self._lock:
             if self._open is not None and time.monotonic() - self._looked < _LOOK_AGAIN_S:
                 return self._open
             try:
                 target, size = self._wanted()
-                if self._open is None or self._open[0] != target:
+                if self._open is None or self._open.target != target:
                     self._open = None
                     if size > IN_PASSING_BYTES and not (target / _ABOUT).exists():
                         message = f"{self._folder}: {size} bytes of lists are new; run `nightlight lists build`"
                         raise ListsUnavailable(message)
                     self.build()
-                    self._open = target, HashIndex(target)
+                    self._open = _Opened(target, HashIndex(target), *_about(target))
             except (InvalidInput, IndexBroken, Conflict, OSError) as error:
                 message = f"{self._folder}: {error}"
                 raise ListsUnavailable(message) from error
@@ -248,11 +274,3 @@ def _about(target: Path) -> tuple[list[ListKept], list[ListState]]:
         message = f"{target.name}: {_ABOUT} is not what was written"
         raise IndexBroken(message) from error
     return kept, states
-
-
-def _named(target: Path, key: bytes) -> tuple[str, str]:
-    """Return the name of a list and its reference for the entry with this key."""
-    number, row = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
-    with (target / f"{number}.txt").open(encoding="utf-8") as file:
-        reference = next(itertools.islice(file, row, None)).rstrip("\n")
-    return _about(target)[0][number].name, reference

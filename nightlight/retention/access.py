@@ -105,10 +105,20 @@ def identity_policy(identity: str, names: Mapping[str, str]) -> dict[str, Any]:
     statements: list[dict[str, Any]] = []
     for grant in GRANTS:
         if grant.identity == identity:
-            statements += _statements(grant, names)
+            statements += [_without_acls(one) for one in _statements(grant, names)]
     # Into a bucket of its own it could copy what it can name.
     own = {"Sid": "NoBucketOfItsOwn", "Effect": "Deny", "Action": ["s3:CreateBucket"], "Resource": ["arn:aws:s3:::*"]}
     return {"Version": VERSION, "Statement": [*statements, own]}
+
+
+def _without_acls(statement: dict[str, Any]) -> dict[str, Any]:
+    """Return a statement that names no ACLs: MinIO has none and refuses a policy that names them.
+
+    Where there are some, NotAction denies them too (AWS), or the buckets' policies do by name (Ceph).
+    """
+    if "Action" not in statement:
+        return statement
+    return {**statement, "Action": [one for one in statement["Action"] if not one.endswith("Acl")]}
 
 
 def bucket_policy(

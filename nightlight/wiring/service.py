@@ -130,7 +130,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     )
     auth = settings.auth
     placeholder = f"/{object_key(names.placeholder(), EXTENSION)}"
-    decider = Decider(signs, names.variant_key, placeholder, settings.delivery.placeholder_cache_s)
+    lives = settings.delivery.placeholder_cache_s, settings.delivery.max_life_s
+    decider = Decider(signs, names.variant_key, placeholder, *lives)
     originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
     return ServiceHouse(

@@ -6,6 +6,7 @@ import itertools
 import re
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -13,14 +14,18 @@ from sqlalchemy import insert
 
 from nightlight.catalogue.tables import images, profiles, renditions
 from nightlight.clock import system_clock
+from nightlight.delivery.decision import Decider
 from nightlight.delivery.names import object_key
 from nightlight.delivery.purge import Hook, Purge
 from nightlight.delivery.tokens import UrlSigner
+from nightlight.delivery.views import Offered, View
 from nightlight.errors import Unavailable
 from nightlight.flows.revocation_list import RevocationPublisher
 from nightlight.flows.revoke import Revoke
 from nightlight.keyring import KeyRing
+from nightlight.policy.compile import compile_folder
 from nightlight.store.s3 import S3Access, S3Store
+from tests.conftest import ROOT
 from tests.integration.test_edge import DATA, KEYS, put, refused, url_of
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_on
@@ -248,3 +253,19 @@ def test_a_purge_tells_every_edge_and_fails_if_one_fails():
         assert hooks.bodies("/two") == [{"paths": ["/a/x"]}]
         purge.forget([f"a/{number}" for number in range(900)])
         assert [len(body["paths"]) for body in hooks.bodies("/two")] == [1, 400, 400, 100]
+
+
+def test_no_url_is_given_again_once_it_is_due(name):
+    """Views are kept for minutes, and URLs for edges without a list live for one."""
+    ring, path = KeyRing.parse(KEYS, "test"), f"/a/{name}.webp"
+    signer = UrlSigner(ring, "https://pictures.example", max_life_s=60)
+    decider = Decider(signer, bytes(32), "/a/placeholder.webp", 3600, 60)
+    table = compile_folder(ROOT / "policies").table
+    rules = SimpleNamespace(table=table, table_for=lambda _: table, counted=lambda *_: ("", None))
+    view = View("p", True, "adult", 2_000_000_000, "eu", "everyone", "clear", "adult", "i" * 32)
+    view.offered = {"medium": (Offered(path, 320, None),)}
+    for now in range(1_800_000_000, 1_800_000_400, 7):
+        (answer,) = decider.answers(rules, "peer", "profile", [view], ["stranger"], now=now)
+        (picture,), (placeholder,) = answer.decisions, decider.nothing(["q"], now=now)
+        for given in (picture, placeholder):
+            assert now < given.expires_at <= now + 60

@@ -5,7 +5,7 @@ import re
 from functools import cache
 
 import pytest
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from nightlight import metrics
@@ -133,6 +133,16 @@ def test_every_label_comes_from_a_closed_list_without_words_for_people():
             assert expression in KNOWN, f"{where}: what words can {expression} be? Say so here, and bound it"
     for name, family in FAMILIES.items():
         assert set(family._labelnames) <= {"outcome", "reason", "stage", "state", "wanted", "edge", "lane"}, name
+
+
+def test_how_long_work_waits_is_told_in_seconds():
+    """Alerts go by it: told as 0 or 1 they would never fire."""
+    metrics.WAITING_SECONDS.labels("urgent").set(61.0)
+    (sample,) = [
+        one for family in metrics._InTens(REGISTRY).collect() for one in family.samples
+        if one.name == "nightlight_jobs_waiting_seconds" and one.labels == {"lane": "urgent"}
+    ]  # fmt: skip
+    assert sample.value == 61.0
 
 
 def test_the_closed_lists_are_words_without_people():

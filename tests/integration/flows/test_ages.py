@@ -207,3 +207,17 @@ def test_a_lapse_takes_what_an_adult_s_connections_had_and_nothing_else(house, r
     assert person.given("stranger") == before["stranger"]
     assert person.given("self")[1] != before["self"][1]
     assert person.given("connection")[0] == "medium"
+
+
+@pytest.mark.parametrize("asserted", [ADULT, YOUNGER])
+def test_what_nobody_vouched_for_lapses_unseen_whatever_was_said(house, asserted, request):
+    """Read as unknown all along, so that nothing is taken from anybody on the day of the lapse."""
+    person = Person(house, f"u-{abs(hash(request.node.nodeid)) % 10**12}")
+    for step in (ADULT, UPLOAD, unvouched(asserted)):
+        person.do(step)
+    person.deliver()
+    before = person.given("stranger")
+    for step in (LAPSE, SWEEP):
+        person.do(step)
+        assert person.given("stranger") == before
+    assert person.deliver() == []

@@ -171,6 +171,9 @@ def test_each_is_allowed_only_its_own_and_everything_else_is_denied_by_name_and_
                 [[f"s3:{action}" for action in grant.actions]] if grant.actions else []
             )
             for action in ACTIONS.split():
+                if action in {"GetObjectAcl", "PutObjectAcl"}:  # NotAction denies them; MinIO refuses their names
+                    assert action not in grant.actions
+                    continue
                 assert any(fnmatchcase(f"s3:{action}", one) for one in named) == (action not in grant.actions)
 
 

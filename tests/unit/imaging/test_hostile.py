@@ -1,6 +1,8 @@
 """Pictures that would cost a decoder, or the header's reader itself, more than they should are refused from the header."""
 
+import contextlib
 import time
+import tracemalloc
 
 import pytest
 
@@ -122,3 +124,27 @@ def test_a_hostile_picture_cut_anywhere_is_probed_or_refused_never_worse(kind):
             probe(data[:cut], CAPS)
         except ImageRefused:
             continue
+
+
+@pytest.mark.parametrize("said", [255, 3, 0])
+def test_a_box_of_bits_is_read_no_further_than_a_picture_has_channels(said):
+    """Twenty million bytes of it were twenty million arguments of one call."""
+    data = hostile.isobmff("AVIF")
+    at = data.index(b"pixi") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    more = 19_000_000
+    grown = bytearray(
+        data[:at] + (size + more).to_bytes(4, "big") + data[at + 4 : at + size] + b"\xff" * more + data[at + size :]
+    )
+    grown[at + 12] = said
+    for outer in (b"ipco", b"iprp", b"meta"):
+        start = data.index(outer) - 4
+        grown[start : start + 4] = (int.from_bytes(data[start : start + 4], "big") + more).to_bytes(4, "big")
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ImageRefused):
+            probe(bytes(grown), Caps())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * len(grown)
