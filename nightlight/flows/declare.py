@@ -36,13 +36,17 @@ CLEAR = "clear"
 
 @dataclass(frozen=True, slots=True)
 class Declare:
-    """Writes what the platform asserts; ``words`` gives the vocabulary's closed lists, ``tables`` what decides."""
+    """Writes what the platform asserts.
+
+    ``words`` gives the vocabulary's closed lists, ``tables`` what decides, and ``earlier`` what decided before.
+    """
 
     catalogue: Catalogue
     words: Callable[[], Mapping[str, tuple[str, ...]]]
     tables: Callable[[], Sequence[Table]]
     assertion_days: int
     clock: Clock
+    earlier: Callable[[], Sequence[Table]] = tuple
 
     def declare(
         self, profile_id: ProfileId, said: Declaration, *, follow_band: bool, actor: str
@@ -68,13 +72,18 @@ class Declare:
                 bands = {band_now(before, now, assertion_days=self.assertion_days)}
                 if before.assurance != UNVOUCHED:
                     bands.add(before.asserted_band)
-                withdraw(tx, profile_id, taken_of(tx, self.tables(), before, bands, after, held_to), now)
+                withdraw(tx, profile_id, self._taken(tx, before, bands, after, held_to), now)
             if before is not None and new:  # it was deleted: what was proved before is of another
                 tx.proof_revocations.add(profile_id, now)
             number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
         if after is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
         return after, new, number
+
+    def _taken(
+        self, tx: Transaction, before: Profile, bands: set[str], after: Profile, held_to: Mapping[ImageId, str]
+    ) -> dict[ImageId, frozenset[str]]:
+        return taken_of(tx, (self.tables(), self.earlier()), before, bands, after, held_to)
 
     def _hold_to(
         self, tx: Transaction, profile_id: ProfileId, said: Declaration, before: Profile | None, *, follow_band: bool
@@ -111,7 +120,7 @@ class Declare:
 
 def taken_of(
     tx: Transaction,
-    tables: Sequence[Table],
+    tables: tuple[Sequence[Table], Sequence[Table]],
     before: Profile,
     bands: Iterable[str],
     after: Profile,
@@ -119,15 +128,17 @@ def taken_of(
 ) -> dict[ImageId, frozenset[str]]:
     """Return, for each image, the tiers that a change of its profile takes from somebody.
 
-    ``bands`` counted before, ``held_to`` is what its images were held to; ``after`` and the catalogue tell of now.
+    ``tables`` are those that decide, and those that did earlier; ``bands`` counted before, ``held_to`` is what its
+    images were held to. ``after`` and the catalogue tell of now.
     """
     # Nobody vouches: unknown counts. A lapse is the sweep's, which says so by the band itself.
     band = UNKNOWN_BAND if after.assurance == UNVOUCHED else after.band
     taken = {}
     for image_id, ceiling in tx.images.held_to(before.profile_id).items():
         was = held_to.get(image_id, ceiling)
-        earlier = {Standing(one, before.region, before.choice, before.hold, was) for one in bands}
-        taken[image_id] = withdrawn(tables, earlier, Standing(band, after.region, after.choice, after.hold, ceiling))
+        stood = {Standing(one, before.region, before.choice, before.hold, was) for one in bands}
+        standing = Standing(band, after.region, after.choice, after.hold, ceiling)
+        taken[image_id] = withdrawn(tables[0], stood, standing, earlier=tables[1])
     return taken
 
 

@@ -60,6 +60,7 @@ class InUse:
     revision: int
     recipes: tuple[Recipe, ...]
     share_key: bytes = field(repr=False)
+    previous: Compiled | None = None
 
     @property
     def table(self) -> Table:
@@ -71,6 +72,11 @@ class InUse:
         """Return every table that decides for some profile: a candidate's too once it is staged."""
         staged = (self.candidate.table,) if self.candidate is not None and self.permille else ()
         return (self.table, *staged)
+
+    @property
+    def earlier(self) -> tuple[Table, ...]:
+        """Return the table that decided before the active one: URLs that it gave may still work."""
+        return () if self.previous is None else (self.previous.table,)
 
     def chosen(self, profile_id: str) -> bool:
         """Say whether the candidate decides for a profile."""
@@ -174,7 +180,18 @@ class PolicyInUse:
             revision=state.revision,
             recipes=usable(active),
             share_key=self._share_key,
+            previous=self._previous(tx, state),
         )
+
+    def _previous(self, tx: Transaction, state: PolicyState) -> Compiled | None:
+        """Return what decided before: the folder's pack where the active bundle is the first; None if it is refused."""
+        if state.active_version is None:
+            return None
+        try:
+            return self._bundle(tx, state.previous_version) or self._folder
+        except PolicyRefused as error:
+            logs.get("policy").warning("policy.previous_refused", version=state.previous_version, detail=str(error))
+            return None
 
     def _bundle(self, tx: Transaction, version: int | None) -> Compiled | None:
         if version is None:

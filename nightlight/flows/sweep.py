@@ -51,6 +51,7 @@ class Sweep:
     retention: Callable[[], RetentionTable]
     tables: Callable[[], Sequence[Table]]
     assertion_days: int
+    earlier: Callable[[], Sequence[Table]] = tuple
 
     def begin(self, *, actor: str) -> str:
         """Begin a run and return its id."""
@@ -117,9 +118,9 @@ class Sweep:
             for profile_id in found:
                 profile = tx.profiles.get(profile_id)
                 if profile is not None:
-                    held_to = tx.images.held_to(profile_id)
+                    held_to, tables = tx.images.held_to(profile_id), (self.tables(), self.earlier())
                     bands = (UNKNOWN_BAND if profile.assurance == UNVOUCHED else profile.asserted_band,)
-                    withdraw(tx, profile_id, taken_of(tx, self.tables(), profile, bands, profile, held_to), now)
+                    withdraw(tx, profile_id, taken_of(tx, tables, profile, bands, profile, held_to), now)
             if found:
                 tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(found)})
         return len(found)

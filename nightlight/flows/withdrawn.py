@@ -30,18 +30,34 @@ class Standing(NamedTuple):
     held_to: str
 
 
-def withdrawn(tables: Iterable[Table], before: Iterable[Standing], after: Standing) -> frozenset[str]:
+class _Taken(NamedTuple):
+    """What a table takes: from outsiders, from others, and what outsiders have afterwards."""
+
+    from_outsiders: frozenset[str]
+    from_insiders: frozenset[str]
+    kept: frozenset[str]
+
+    @property
+    def tiers(self) -> frozenset[str]:
+        return self.from_outsiders | (self.from_insiders - self.kept)
+
+
+def withdrawn(
+    tables: Iterable[Table], before: Iterable[Standing], after: Standing, *, earlier: Iterable[Table] = ()
+) -> frozenset[str]:
     """Return the tiers that some viewer was given ``before`` and is given no more, or for a shorter time.
 
     ``tables`` are all that may decide for the profile, ``before`` all that was in force while URLs that still work were
-    given out.
+    given out. ``earlier`` are tables that decided then and decide no more: what outsiders have by now is left alone.
     """
-    earlier = [standing for standing in before if standing != after]
-    taken = [_taken(table, standing, after) for table in tables for standing in earlier]
-    return frozenset[str]().union(*taken)
+    changed = [standing for standing in before if standing != after]
+    now = [_taken(table, standing, after) for table in tables for standing in changed]
+    then = [_taken(table, standing, after) for table in earlier for standing in changed]
+    kept = frozenset[str]().union(*(one.kept for one in now))
+    return frozenset[str]().union(*(one.tiers for one in now), *(one.tiers - kept for one in then))
 
 
-def _taken(table: Table, before: Standing, after: Standing) -> set[str]:
+def _taken(table: Table, before: Standing, after: Standing) -> _Taken:
     from_insiders, from_outsiders, kept = set[str](), set[str](), set[str]()
     axes = (table.attributes[name] for name in ("relation", "viewer", "context"))
     for relation, viewer, context in itertools.product(*axes):
@@ -52,7 +68,7 @@ def _taken(table: Table, before: Standing, after: Standing) -> set[str]:
             (from_outsiders if outsider else from_insiders).add(was.tier)
         if outsider:
             kept.add(now.tier)
-    return from_outsiders | (from_insiders - kept)
+    return _Taken(frozenset(from_outsiders), frozenset(from_insiders), frozenset(kept))
 
 
 def _less(was: Outcome, now: Outcome) -> bool:

@@ -188,7 +188,14 @@ def sweep_with(settings: Settings, work: Work, policy: PolicyInUse) -> Sweep:
     """Return the sweep, with these parts."""
     delete = Delete(work.catalogue, work.clock)
     days = settings.intake.assertion_days
-    return Sweep(work, delete, lambda: policy.current().compiled.retention, lambda: policy.current().tables, days)
+    return Sweep(
+        work,
+        delete,
+        lambda: policy.current().compiled.retention,
+        lambda: policy.current().tables,
+        days,
+        lambda: policy.current().earlier,
+    )
 
 
 @contextmanager

@@ -153,6 +153,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             lambda: policy.current().tables,
             settings.intake.assertion_days,
             clock,
+            lambda: policy.current().earlier,
         ),
         intake=Intake(
             catalogue,

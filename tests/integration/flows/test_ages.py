@@ -1,6 +1,7 @@
 """What a change of age does to pictures that are there: nothing opens without its owner, and no outsider sees it."""
 
 import itertools
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,9 @@ from nightlight.flows.revoke import Rename
 from nightlight.flows.sweep import Sweep
 from nightlight.flows.watch import Watch
 from nightlight.flows.work import Work
+from nightlight.policy.compile import compile_pack
+from nightlight.policy.load import load
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
 ADULT, OLDER, YOUNGER, CHILD, UNKNOWN = "adult", "age_16_17", "age_13_15", "under_13", "unknown"
@@ -207,6 +211,28 @@ def test_a_lapse_takes_what_an_adult_s_connections_had_and_nothing_else(house, r
     assert person.given("stranger") == before["stranger"]
     assert person.given("self")[1] != before["self"][1]
     assert person.given("connection")[0] == "medium"
+
+
+def test_what_an_earlier_policy_gave_is_taken_too_and_nothing_that_outsiders_have(person, tmp_path):
+    """A policy that only closes came in between; URLs of the one before may work for a day."""
+    person.do(released(ADULT))
+    person.do(UPLOAD)
+    medium = person.given("stranger")
+    assert medium[0] == "medium"
+    shutil.copytree(ROOT / "policies", tmp_path / "p", ignore=shutil.ignore_patterns("cases"))
+    rules = (tmp_path / "p/rules.yaml").read_text()
+    public = "when: {relation: outsider}\n    at_most: {tier: medium,"
+    assert rules.count(public) == 1
+    (tmp_path / "p/rules.yaml").write_text(rules.replace(public, public.replace("medium", "low")))
+    before, person.house.table = person.house.table, compile_pack(load(tmp_path / "p")).table
+    object.__setattr__(person.house.declare, "earlier", lambda: (before,))
+    assert person.given("stranger")[0] == "low"
+    person.do(OLDER)
+    with person.house.catalogue.reading() as tx:
+        revoked = tx.revocations.names()
+        tiers = {row.tier for row in tx.images.renditions(person.image) if row.name in revoked}
+    assert tiers >= {"medium", "low"}
+    assert "tiny" not in tiers
 
 
 @pytest.mark.parametrize("asserted", [ADULT, YOUNGER])
