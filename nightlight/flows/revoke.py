@@ -44,7 +44,7 @@ def revoke(tx: Transaction, profile_id: ProfileId, now: datetime) -> None:
     """Make everything that was given out of a live profile count for nothing, in the caller's transaction."""
     if tx.profiles.raise_generation(profile_id) is None:
         return
-    _told(tx, profile_id, tx.revocations.add(profile_id, now), now)
+    _announce(tx, profile_id, tx.revocations.add(profile_id, now), now)
 
 
 def withdraw(tx: Transaction, profile_id: ProfileId, tiers: Mapping[ImageId, Collection[str]], now: datetime) -> None:
@@ -52,10 +52,10 @@ def withdraw(tx: Transaction, profile_id: ProfileId, tiers: Mapping[ImageId, Col
     if not any(tiers.values()) or tx.profiles.raise_generation(profile_id) is None:
         return
     found = [tx.revocations.add(profile_id, now, image_id=image, tiers=of) for image, of in tiers.items() if of]
-    _told(tx, profile_id, [image_id for images_ in found for image_id in images_], now)
+    _announce(tx, profile_id, [image_id for images_ in found for image_id in images_], now)
 
 
-def _told(tx: Transaction, profile_id: ProfileId, revoked: Iterable[ImageId], now: datetime) -> None:
+def _announce(tx: Transaction, profile_id: ProfileId, revoked: Iterable[ImageId], now: datetime) -> None:
     for image_id in revoked:
         _queue(tx, image_id, now)
     tx.events.add(profile_id, now)
