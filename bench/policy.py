@@ -30,7 +30,7 @@ from nightlight.policy.compile import compile_folder, compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
 from nightlight.policy.mutate import mutate
-from nightlight.policy.verify import failed_checks
+from nightlight.policy.prove import failed_checks
 
 ROOT = Path(__file__).parents[1]
 PACK = ROOT / "policies"

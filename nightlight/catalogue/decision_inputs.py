@@ -29,7 +29,7 @@ _WORDS = {
 _OFFERED = "r.variant || '|' || r.tier || '|' || r.format || '|' || {larger} || '|' || coalesce(r.face_px, -1) || '|'"
 _OFFERED += " || r.name"
 _STATEMENT = """
-SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.hold, {seconds},
+SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.report_flag, {seconds},
   i.image_id, coalesce(i.released_band, i.ceiling_band), i.blurhash,
   (SELECT {offered} FROM renditions r WHERE r.image_id = i.image_id
     AND NOT EXISTS (SELECT 1 FROM revocations v WHERE v.name = r.name)),

@@ -49,9 +49,10 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "arrivals", "audit", "blocks", "connection", "events", "feed", "figures", "hashes", "holds", "idempotency",
-        "images", "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "proof_revocations", "receipts",
-        "revocations", "screenings", "suspects", "sweeps", "traces",
+        "abuse_signals", "audit", "blocks", "connection", "events", "feed", "hash_list_matches", "idempotency",
+        "images", "imports",
+        "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles", "proof_revocations", "receipts",
+        "rendition_hashes", "revocations", "screenings", "statistics", "sweeps", "trace_jobs",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -63,23 +64,23 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.idempotency = IdempotencyKeys(connection)
         self.policies = Policies(connection)
-        self.hashes = RenditionHashes(connection)
-        self.traces = TraceJobs(connection)
+        self.rendition_hashes = RenditionHashes(connection)
+        self.trace_jobs = TraceJobs(connection)
         self.blocks = Blocks(connection)
         self.revocations = Revocations(connection)
         self.proof_revocations = ProofRevocations(connection)
         self.events = Events(connection)
-        self.suspects = AbuseSignals(connection)
-        self.matches = HashListMatches(connection)
+        self.abuse_signals = AbuseSignals(connection)
+        self.hash_list_matches = HashListMatches(connection)
         self.screenings = Screenings(connection)
         self.audit = AuditLog(connection)
         self.feed = Feed(connection)
         self.lifecycles = LifecycleRules(connection)
         self.receipts = ReceiptChain(connection)
-        self.holds = LegalHolds(connection)
+        self.legal_holds = LegalHolds(connection)
         self.sweeps = Sweeps(connection)
-        self.arrivals = Imports(connection)
-        self.figures = Statistics(connection)
+        self.imports = Imports(connection)
+        self.statistics = Statistics(connection)
 
 
 class Catalogue:

@@ -174,21 +174,21 @@ class Imports:
 
     def get(self, arrival_id: str, *, lock: bool = False) -> ImportItem | None:
         """Return an arrival; ``lock`` holds its row until the transaction ends."""
-        query = select(*_COLUMNS).where(import_items.c.arrival_id == arrival_id)
+        query = select(*_COLUMNS).where(import_items.c.item_id == arrival_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         return ImportItem(*row) if row is not None else None
 
     def seen(self, arrival_id: str, image_id: ImageId, etag: str, written_at: datetime) -> None:
         """Write what is being made of a key: the image, and what was there."""
         values = {"image_id": image_id, "etag": etag, "written_at": written_at}
-        self._connection.execute(update(import_items).where(import_items.c.arrival_id == arrival_id).values(values))
+        self._connection.execute(update(import_items).where(import_items.c.item_id == arrival_id).values(values))
 
     def set_outcome(
         self, arrival_id: str, state: str, now: datetime, *, reason: str | None = None, forget: bool = False
     ) -> None:
         """Write what came of an arrival; ``forget`` drops its key and profile."""
         values = {"state": state, "reason": reason, "finished_at": now} | (_GONE if forget else {})
-        self._connection.execute(update(import_items).where(import_items.c.arrival_id == arrival_id).values(values))
+        self._connection.execute(update(import_items).where(import_items.c.item_id == arrival_id).values(values))
 
     def images_of(self, arrival: ImportItem) -> list[ImageId]:
         """Return the images, not deleted, that were taken from an arrival's key."""
@@ -201,8 +201,8 @@ class Imports:
     def known(self, arrival: ImportItem, etag: str) -> bool:
         """Say whether what is under a key now was taken from there before, or is being taken; the profile is held."""
         same = (import_items.c.bucket == arrival.bucket, import_items.c.key == arrival.key, import_items.c.etag == etag)
-        query = select(import_items.c.arrival_id).where(*same, import_items.c.profile_id == arrival.profile_id)
-        query = query.where(import_items.c.image_id.is_not(None), import_items.c.arrival_id != arrival.item_id)
+        query = select(import_items.c.item_id).where(*same, import_items.c.profile_id == arrival.profile_id)
+        query = query.where(import_items.c.image_id.is_not(None), import_items.c.item_id != arrival.item_id)
         query = query.where(import_items.c.state.in_((QUEUED, TAKEN)))
         return self._connection.execute(query.limit(1)).first() is not None
 
@@ -221,7 +221,7 @@ class Imports:
         taking = (import_items.c.profile_id == arrival.profile_id, import_items.c.state == QUEUED)
         later = or_(
             import_items.c.written_at > written_at,
-            (import_items.c.written_at == written_at) & (import_items.c.arrival_id > arrival.item_id),
+            (import_items.c.written_at == written_at) & (import_items.c.item_id > arrival.item_id),
         )
         query = select(import_items.c.image_id).where(*taking, import_items.c.image_id.is_not(None), later)
         return self._connection.execute(query.limit(1)).first() is not None

@@ -23,7 +23,7 @@ class AppliedRules:
 
     bucket: str
     rules: list[dict[str, Any]]
-    seen: str
+    fingerprint: str
     applied_at: datetime
     actor: str
 
@@ -63,7 +63,7 @@ class LifecycleRules:
         """Write what was applied, to a bucket that is locked."""
         values = {
             "rules": applied.rules,
-            "seen": applied.seen,
+            "seen": applied.fingerprint,
             "applied_at": applied.applied_at,
             "actor": applied.actor,
         }

@@ -39,7 +39,7 @@ class Profile:
     assurance: str
     region: str
     choice: str
-    hold: str
+    report_flag: str
     asserted_at: datetime
     generation: int
     current_image_id: ImageId | None
@@ -53,7 +53,7 @@ _COLUMNS = (
     profiles.c.assurance,
     profiles.c.region,
     profiles.c.choice,
-    profiles.c.hold,
+    profiles.c.report_flag,
     profiles.c.asserted_at,
     profiles.c.generation,
     profiles.c.current_image_id,
@@ -84,7 +84,7 @@ class Profiles:
                 insert(profiles).values(
                     profile_id=profile_id,
                     state=LIVE,
-                    hold="clear",
+                    report_flag="clear",
                     generation=0,
                     uploads=0,
                     created_at=now,
@@ -123,10 +123,12 @@ class Profiles:
         number: int = self._connection.execute(statement).scalar_one()
         return number
 
-    def set_hold(self, profile_id: ProfileId, hold: str) -> bool:
-        """Set the hold of a live profile; return False if there is none."""
+    def set_report_flag(self, profile_id: ProfileId, report_flag: str) -> bool:
+        """Set the report flag of a live profile; return False if there is none."""
         statement = (
-            update(profiles).where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE).values(hold=hold)
+            update(profiles)
+            .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
+            .values(report_flag=report_flag)
         )
         return self._connection.execute(statement).rowcount == 1
 

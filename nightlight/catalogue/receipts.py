@@ -43,14 +43,14 @@ class ReceiptChain:
 
     def noted(self, image_id: ImageId) -> dict[str, Any]:
         """Return what an erasure that has not ended found before it deleted it."""
-        query = select(erasures.c.found).where(erasures.c.image_id == image_id)
+        query = select(erasures.c.objects).where(erasures.c.image_id == image_id)
         row = self._connection.execute(query.with_for_update()).one_or_none()
-        return dict(row.found) if row is not None else {}
+        return dict(row.objects) if row is not None else {}
 
-    def note(self, image_id: ImageId, found: Mapping[str, Any]) -> None:
+    def note(self, image_id: ImageId, objects: Mapping[str, Any]) -> None:
         """Write what an erasure has found, in place of what was noted before."""
         self.drop_note(image_id)
-        self._connection.execute(insert(erasures).values(image_id=image_id, found=dict(found)))
+        self._connection.execute(insert(erasures).values(image_id=image_id, objects=dict(objects)))
 
     def drop_note(self, image_id: ImageId) -> None:
         """Forget what was noted: it is in a receipt."""

@@ -31,7 +31,7 @@ class HashRow:
 class HashOrigin:
     """What a hash or a hidden mark leads back to.
 
-    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``mark`` for one without a hidden mark.
+    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``watermark`` for one without a hidden mark.
     ``published_at`` is when the image was first shown, ``shown_until`` when another took its place, or None.
     ``variants`` is how many its tier has of this image: where there is one, everybody is given the same.
     """
@@ -43,7 +43,7 @@ class HashOrigin:
     variant: int
     state: str
     hash: bytes | None
-    mark: int | None
+    watermark: int | None
     rendered_at: datetime
     published_at: datetime | None
     shown_until: datetime | None
@@ -78,14 +78,14 @@ class RenditionHashes:
         query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))
         return {row.hash_id: HashOrigin(*row) for row in self._connection.execute(query)}
 
-    def marked(self, mark: int, *, limit: int = 20) -> list[HashOrigin]:
+    def by_watermark(self, mark: int, *, limit: int = 20) -> list[HashOrigin]:
         """Return the renditions whose hidden mark says ``mark``: variants of one, or nothing if it was erased."""
-        query = _origins().where(renditions.c.mark == mark).order_by(renditions.c.variant).limit(limit)
+        query = _origins().where(renditions.c.watermark == mark).order_by(renditions.c.variant).limit(limit)
         return [HashOrigin(*row) for row in self._connection.execute(query)]
 
-    def short_marked(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
+    def by_short_watermark(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
         """Return the small renditions whose hidden mark says ``short_mark`` of 16 bits: one in 65,536 of all."""
-        said = renditions.c.short_mark == short_mark, renditions.c.variant == variant
+        said = renditions.c.short_watermark == short_mark, renditions.c.variant == variant
         query = _origins().where(*said).order_by(renditions.c.created_at.desc()).limit(limit)
         return [HashOrigin(*row) for row in self._connection.execute(query)]
 
@@ -100,7 +100,7 @@ class RenditionHashes:
         """Return the ids of manifests by a mark, by a hash, or of a rendition (image, tier, variant; or its name)."""
         query = select(renditions.c.manifest_id).where(renditions.c.manifest_id.is_not(None))
         if mark is not None:
-            query = query.where(renditions.c.mark == mark)
+            query = query.where(renditions.c.watermark == mark)
         if hash_ is not None:
             joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
             query = query.select_from(joined).where(rendition_hashes.c.hash == hash_)
@@ -150,7 +150,7 @@ def _origins() -> Select[Any]:
             renditions.c.variant,
             images.c.state,
             rendition_hashes.c.hash,
-            renditions.c.mark,
+            renditions.c.watermark,
             renditions.c.created_at,
             images.c.ready_at,
             replaced,

@@ -34,7 +34,7 @@ lifecycles = Table(
     metadata,
     Column("bucket", String(63), primary_key=True),
     Column("rules", Json, nullable=False),
-    Column("seen", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
     Column("applied_at", UtcDateTime, nullable=False),
     Column("actor", String(128), nullable=False),
 )
@@ -54,7 +54,7 @@ erasures = Table(
     "erasures",
     metadata,
     Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
-    Column("found", Json, nullable=False),
+    Column("objects", Json, nullable=False),
 )
 
 # A legal or safeguarding hold. ``approvals`` are of its end: who, and when.
@@ -111,7 +111,7 @@ imports = Table(
     Column("template", String(300), nullable=False),
     Column("state", String(16), nullable=False),
     Column("cursor", Json, nullable=False),
-    Column("found", BigInteger, nullable=False),
+    Column("keys_found", BigInteger, nullable=False),
     Column("queued", BigInteger, nullable=False),
     Column("known", BigInteger, nullable=False),
     Column("unmatched", BigInteger, nullable=False),
@@ -123,9 +123,9 @@ imports = Table(
 # A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
 # is a hash of what was told, so that it is told once. After an erasure neither key nor profile is kept.
 import_items = Table(
-    "arrivals",
+    "import_items",
     metadata,
-    Column("arrival_id", String(32), primary_key=True),
+    Column("item_id", String(32), primary_key=True),
     Column("identity", String(64), nullable=False, unique=True),
     Column("import_id", String(32), ForeignKey("imports.import_id")),
     Column("bucket", String(63), nullable=False),
@@ -138,6 +138,6 @@ import_items = Table(
     Column("image_id", String(32), index=True),
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Index("ix_arrivals_import_id_state", "import_id", "state"),
-    Index("ix_arrivals_profile_id", "profile_id"),
+    Index("ix_import_items_import_id_state", "import_id", "state"),
+    Index("ix_import_items_profile_id", "profile_id"),
 )

@@ -82,7 +82,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "blocks": {SqlRole.SERVICE: _PUT_AND_TAKE, SqlRole.OPERATOR: _TAKE_AWAY},
     "proof_revocations": {SqlRole.SERVICE: _QUEUE, SqlRole.SCHEDULE: _TAKE_AWAY, SqlRole.OPERATOR: _TAKE_AWAY},
     "canaries": {SqlRole.SERVICE: _ADD},
-    "suspects": {SqlRole.SERVICE: _WRITE, SqlRole.OPERATOR: _TAKE_AWAY},
+    "abuse_signals": {SqlRole.SERVICE: _WRITE, SqlRole.OPERATOR: _TAKE_AWAY},
     "events": {
         SqlRole.SERVICE: _ADD,
         SqlRole.WORKER: _ADD,
@@ -90,7 +90,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
         SqlRole.SCHEDULE: _QUEUE,
         SqlRole.OPERATOR: _ADD,
     },
-    "traces": {
+    "trace_jobs": {
         SqlRole.SERVICE: _QUEUE,
         SqlRole.WORKER: _CHANGE,
         SqlRole.SCHEDULE: _CHANGE,
@@ -99,7 +99,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     # Rows are locked by who reads them for a decision, which asks for the right to write.
     "hash_lists": {SqlRole.WORKER: _WRITE, SqlRole.SCHEDULE: _WRITE, SqlRole.OPERATOR: _WRITE},
     "screenings": {SqlRole.WORKER: _QUEUE, SqlRole.SCHEDULE: _READ, SqlRole.OPERATOR: _READ},
-    "list_matches": {SqlRole.WORKER: _ADD, SqlRole.OPERATOR: _CHANGE},
+    "hash_list_matches": {SqlRole.WORKER: _ADD, SqlRole.OPERATOR: _CHANGE},
     "jobs": {
         SqlRole.SERVICE: _ADD,
         SqlRole.WORKER: _WRITE,
@@ -170,7 +170,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "vaulted": {SqlRole.SERVICE: _READ, SqlRole.WORKER: _ADD, SqlRole.KEEPER: _TAKE_AWAY, SqlRole.OPERATOR: _READ},
     "sweeps": {SqlRole.WORKER: _CHANGE, SqlRole.SCHEDULE: _ADD, SqlRole.OPERATOR: _WRITE},
     "imports": {SqlRole.SERVICE: _READ, SqlRole.WORKER: _READ, SqlRole.IMPORTS: _READ, SqlRole.OPERATOR: _WRITE},
-    "arrivals": {
+    "import_items": {
         SqlRole.SERVICE: _WRITE,
         SqlRole.WORKER: _CHANGE,
         SqlRole.IMPORTS: _WRITE,

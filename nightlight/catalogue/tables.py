@@ -73,7 +73,7 @@ profiles = Table(
     Column("assurance", String(32), nullable=False),
     Column("region", String(32), nullable=False),
     Column("choice", String(32), nullable=False),
-    Column("hold", String(32), nullable=False),
+    Column("report_flag", String(32), nullable=False),
     Column("asserted_at", UtcDateTime, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("uploads", Integer, nullable=False),
@@ -138,7 +138,7 @@ revocations = Table(
 )
 
 abuse_signals = Table(
-    "suspects",
+    "abuse_signals",
     metadata,
     Column("kind", String(16), primary_key=True),
     Column("who", String(128), primary_key=True),
@@ -181,12 +181,12 @@ renditions = Table(
     Column("height", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("face_px", Integer),
-    # What its hidden mark says, of 56 bits; the 16 of them that a small rendition carries; which variant it is; how
-    # well the mark read back, in thousandths.
-    Column("mark", BigInteger, index=True),
-    Column("short_mark", Integer, index=True),
+    # What its invisible watermark says, of 56 bits; the 16 of them that a small rendition carries; its variant; how
+    # well the watermark read back, in thousandths.
+    Column("watermark", BigInteger, index=True),
+    Column("short_watermark", Integer, index=True),
     Column("variant", Integer, nullable=False),
-    Column("mark_agreement", Integer),
+    Column("watermark_agreement", Integer),
     # Its C2PA manifest: its name, from which its key follows, and its own label.
     Column("manifest", String(64)),
     Column("manifest_id", String(64), index=True),
@@ -207,8 +207,8 @@ rendition_hashes = Table(
 
 # A copy that somebody found, and what it led back to. ``progress`` is in hundredths; ``copy_key`` is None once the
 # copy is gone from the store.
-traces = Table(
-    "traces",
+trace_jobs = Table(
+    "trace_jobs",
     metadata,
     Column("trace_id", String(32), primary_key=True),
     Column("state", String(16), nullable=False),
@@ -222,21 +222,21 @@ traces = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
     Column("sealed_key", String(200)),
-    Index("ix_traces_actor_created_at", "actor", "created_at"),
-    Index("ix_traces_state_created_at", "state", "created_at"),
+    Index("ix_trace_jobs_actor_created_at", "actor", "created_at"),
+    Index("ix_trace_jobs_state_created_at", "state", "created_at"),
 )
 
 # Which images a trace's result names, so that an erasure finds it.
 trace_origins = Table(
     "trace_origins",
     metadata,
-    Column("trace_id", String(32), ForeignKey("traces.trace_id"), primary_key=True),
+    Column("trace_id", String(32), ForeignKey("trace_jobs.trace_id"), primary_key=True),
     Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True, index=True),
 )
 
 # Entries of hash lists that an image is near to. ``verdict``: open, cleared or confirmed.
-list_matches = Table(
-    "list_matches",
+hash_list_matches = Table(
+    "hash_list_matches",
     metadata,
     Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
     Column("list", String(64), primary_key=True),
@@ -246,7 +246,7 @@ list_matches = Table(
     Column("verdict", String(16), nullable=False),
     Column("decided_by", String(128)),
     Column("decided_at", UtcDateTime),
-    Index("ix_list_matches_verdict_found_at", "verdict", "found_at"),
+    Index("ix_hash_list_matches_verdict_found_at", "verdict", "found_at"),
 )
 
 # Hash lists as they were last known: see ``nightlight.catalogue.screenings``.
@@ -281,7 +281,7 @@ jobs = Table(
     # The rank of its lane (nightlight.jobs.lanes).
     Column("lane", Integer, nullable=False, server_default="2"),
     Column("image_id", String(32), ForeignKey("images.image_id"), index=True),
-    Column("trace_id", String(32), ForeignKey("traces.trace_id"), index=True),
+    Column("trace_id", String(32), ForeignKey("trace_jobs.trace_id"), index=True),
     Column("other_id", String(32), index=True),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),

@@ -91,7 +91,7 @@ class TransparencyReports:
             raise InvalidInput(message)
         view, period = self.policy.refresh(), (since, until)
         with self.catalogue.reading() as tx:
-            figures = tx.figures
+            figures = tx.statistics
             decided = figures.decisions(DECIDED, period)
             erased, erasing = figures.seconds(jobs.ERASE, period), figures.open(jobs.ERASE, period)
             taken, taking = figures.seconds(jobs.RENAME, period), figures.open(jobs.RENAME, period)

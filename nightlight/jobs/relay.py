@@ -91,7 +91,7 @@ class Reconcile:
             for image_id in tx.images.abandoned(now - _ABANDONED, limit=_BATCH):
                 erase_later(tx, image_id, now=now, actor="reconcile")
             expired = now - timedelta(days=self.trace_days)
-            for trace_id in tx.traces.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
+            for trace_id in tx.trace_jobs.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
                 forget_later(tx, trace_id, now=now, actor="reconcile")
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()

@@ -60,7 +60,8 @@ class VocabularyValidator:
             for group, words in groups.items():
                 path: Path_ = ("groups", attribute, group)
                 if group in known:
-                    self._problems.add(source.position(path), "duplicate-word", f"group '{group}' is a word's name too")
+                    message = f"group '{group}' has the name of a word"
+                    self._problems.add(source.position(path), "duplicate-word", message)
                 for index, word in enumerate(words):
                     self._word(source, (*path, index), word, known, attribute)
         for index, condition in enumerate(vocabulary.impossible):

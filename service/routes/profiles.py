@@ -98,7 +98,7 @@ def declare(request: Request, response: Response, profile_id: ProfileIdPath, bod
         assurance=profile.assurance,
         region=profile.region,
         choice=profile.choice,
-        hold=profile.hold,
+        hold=profile.report_flag,
         lapses_at=house.lapses_at(profile).isoformat(),
     )
 
@@ -129,7 +129,9 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
 def hold(request: Request, profile_id: ProfileIdPath, body: ReportFlagBody) -> Response:
     """Hide a reported profile's picture from everybody but its owner, or show it again."""
     house: ServiceContainer = request.app.state.house
-    return changed(house.declare.hold(parse_profile_id(profile_id), body.hold, actor=caller(request).subject))
+    return changed(
+        house.declare.set_report_flag(parse_profile_id(profile_id), body.hold, actor=caller(request).subject)
+    )
 
 
 @router.post("/{profile_id}/image", status_code=202, openapi_extra=_UPLOAD_BODY)

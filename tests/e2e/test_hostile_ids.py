@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from nightlight.catalogue.tables import audit, blocks, canaries, images, profiles, traces
+from nightlight.catalogue.tables import audit, blocks, canaries, images, profiles, trace_jobs
 from nightlight.cli import keys
 from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight_client.models import InvalidId
@@ -59,7 +59,7 @@ def untouched(running):
     stack, _ = running
 
     def rows():
-        kept = (profiles, images, blocks, canaries, traces, audit)
+        kept = (profiles, images, blocks, canaries, trace_jobs, audit)
         with stack.catalogue.engine.connect() as connection:
             return {table.name: connection.execute(select(table)).all() for table in kept}
 

@@ -170,7 +170,7 @@ def test_what_was_decided_here_is_counted_there_and_scrapers_are_told_of(stack, 
 
     def seen():
         with stack.catalogue.reading() as tx:
-            found = tx.suspects.report(datetime.now(UTC) - timedelta(hours=1))
+            found = tx.abuse_signals.report(datetime.now(UTC) - timedelta(hours=1))
         return {(one.who, one.reason) for one in found}
 
     assert eventually(lambda: seen() >= {("walker", "many-profiles"), ("walker", "canary")} or None)

@@ -124,11 +124,11 @@ def test_what_read_back_when_it_was_rendered_is_read_by_whoever_finds_it(stack, 
         query = select(renditions).where(renditions.c.image_id == image.image_id, renditions.c.tier == tier)
         (row,) = tx.connection.execute(query)
     # Of what an outsider sees so little is left that its mark, `best_effort`, does not read back from every picture.
-    assert (answer["watermark"] is None) == (row.mark_agreement is None) or tier == "tiny"
-    if row.mark_agreement is None or answer["watermark"] is None:
+    assert (answer["watermark"] is None) == (row.watermark_agreement is None) or tier == "tiny"
+    if row.watermark_agreement is None or answer["watermark"] is None:
         return
     assert answer["watermark"]["short"] == (tier == "tiny")
-    assert answer["watermark"]["number"] == (row.short_mark if tier == "tiny" else row.mark)
+    assert answer["watermark"]["number"] == (row.short_watermark if tier == "tiny" else row.mark)
     assert (answer["origins"][0]["image_id"], answer["origins"][0]["tier"]) == (image.image_id, tier)
 
 
@@ -241,7 +241,7 @@ def test_an_index_of_another_time_is_made_again(stack, leak, tmp_path, index):
     path.write_bytes(CHANGES["re-encoded"](leak[1]))
     (before,) = traced(stack, path)
     with stack.catalogue.reading() as tx:
-        rows = tx.hashes.after(0, limit=1000)
+        rows = tx.rendition_hashes.after(0, limit=1000)
     HashIndex.discard(index)
     with HashIndex(index, write=True) as wrong:
         wrong.extend([(rows[at - 1][0].to_bytes(KEY_BYTES, "big"), row[1]) for at, row in enumerate(rows)])
@@ -265,7 +265,7 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
     assert traced(stack, path)[0]["origins"] == []
     with stack.catalogue.reading() as tx:
         left = tx.images.get(image.image_id)
-        hashed = tx.hashes.origins([number for number, _ in tx.hashes.after(0, limit=10_000)])
+        hashed = tx.rendition_hashes.origins([number for number, _ in tx.rendition_hashes.after(0, limit=10_000)])
     assert (left.blurhash, left.crop) == (None, None)
     assert image.image_id not in {origin.image_id for origin in hashed.values()}
 

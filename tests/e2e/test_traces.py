@@ -54,7 +54,7 @@ def test_what_was_asked_of_a_copy_is_in_the_catalogue_and_the_copy_is_nowhere(st
 
     def copy_gone():
         with stack.catalogue.reading() as tx:
-            return tx.traces.get(trace_id).copy_key is None or None
+            return tx.trace_jobs.get(trace_id).copy_key is None or None
 
     eventually(copy_gone)
     client.delete_trace(trace_id)

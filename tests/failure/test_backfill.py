@@ -85,7 +85,7 @@ def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, reco
         record_property("seconds", time.monotonic() - begin)
         assert child.returncode == 0, out
         with catalogue.reading() as tx:
-            (walk,) = tx.arrivals.walks(limit=9)
+            (walk,) = tx.imports.walks(limit=9)
         assert (walk.keys_found, walk.queued, walk.known, walk.unmatched) == (OBJECTS + 7, OBJECTS, 0, 7)
         assert count(catalogue, import_items.c.item_id.is_not(None)) == OBJECTS
         assert count(catalogue, jobs.c.kind == "take") == OBJECTS

@@ -129,7 +129,7 @@ def uploaded(catalogue, pair, name):
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
             profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="connections",
-            hold="clear", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, asserted_band="adult",
+            report_flag="clear", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, asserted_band="adult",
             created_at=now))  # fmt: skip
         tx.connection.execute(insert(images).values(
             image_id=image_id, profile_id=name, sequence=1, state="ready", original_key=original, original_bytes=1,

@@ -162,7 +162,7 @@ def rendition_of(catalogue, profile_id, name):
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
             profile_id=profile_id, state="live", band="adult", asserted_band="adult", assurance="verified", region="other",
-            choice="default", hold="none", asserted_at=now, generation=0, uploads=1, current_image_id=image_id,
+            choice="default", report_flag="none", asserted_at=now, generation=0, uploads=1, current_image_id=image_id,
             created_at=now,
         ))  # fmt: skip
         tx.connection.execute(insert(images).values(

@@ -70,7 +70,7 @@ class Guard:
             return
         with self.catalogue.transaction() as tx:
             for one in taken:
-                tx.suspects.note(*one, self.clock())
+                tx.abuse_signals.note(*one, self.clock())
         for _ in taken:
             self._seen.popleft()
 
@@ -89,11 +89,11 @@ class Scrapers:
             profile = tx.profiles.get(profile_id)
             if profile is None or profile.state != LIVE:
                 raise NotFound
-            if profile_id not in tx.suspects.canaries([profile_id]):
-                tx.suspects.plant(profile_id, now)
+            if profile_id not in tx.abuse_signals.canaries([profile_id]):
+                tx.abuse_signals.plant(profile_id, now)
                 tx.audit.append("canary.planted", now=now, actor=actor)
 
     def report(self, *, hours: float) -> list[AbuseSignalRow]:
         """Return who was seen in the last hours, the last first."""
         with self.catalogue.reading() as tx:
-            return tx.suspects.report(self.clock() - timedelta(hours=hours))
+            return tx.abuse_signals.report(self.clock() - timedelta(hours=hours))

@@ -53,17 +53,17 @@ class _Taking:
         return self.arrival.listed
 
     def ready(self, tx: Transaction) -> None:
-        if tx.arrivals.known(self.arrival, self.etag):
+        if tx.imports.known(self.arrival, self.etag):
             raise _Skipped(KNOWN)
-        if tx.arrivals.newer(self.arrival, self.written_at):
+        if tx.imports.newer(self.arrival, self.written_at):
             raise _Skipped(OLDER)
 
     def begun(self, tx: Transaction, image_id: ImageId) -> None:
-        tx.arrivals.seen(self.arrival.item_id, image_id, self.etag, self.written_at)
+        tx.imports.seen(self.arrival.item_id, image_id, self.etag, self.written_at)
 
     def taken(self, tx: Transaction) -> None:
         tx.jobs.finish(self.lease, self.now)
-        tx.arrivals.set_outcome(self.arrival.item_id, TAKEN, self.now)
+        tx.imports.set_outcome(self.arrival.item_id, TAKEN, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ImportPicture:
 
     def _attempt(self, lease: jobs.Lease) -> str:
         with self.work.catalogue.reading() as tx:
-            arrival = tx.arrivals.get(lease.other_id)
+            arrival = tx.imports.get(lease.other_id)
         if arrival is None or arrival.state != QUEUED:
             return self._settle(lease, arrival, SKIPPED, KNOWN)
         try:
@@ -107,7 +107,7 @@ class ImportPicture:
     def _removed(self, lease: jobs.Lease, arrival: ImportItem) -> str:
         """Delete what was taken from a key that is empty now."""
         with self.work.catalogue.reading() as tx:
-            images = tx.arrivals.images_of(arrival)
+            images = tx.imports.images_of(arrival)
         for image_id in images if self.follow_removals and not arrival.listed else ():
             try:
                 self.delete.image(image_id, actor=_ACTOR)
@@ -120,7 +120,7 @@ class ImportPicture:
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if arrival is not None and arrival.state == QUEUED:
-                tx.arrivals.set_outcome(arrival.item_id, state, now, reason=reason, forget=reason == DELETED)
+                tx.imports.set_outcome(arrival.item_id, state, now, reason=reason, forget=reason == DELETED)
         metrics.ARRIVALS.labels(state).inc()
         logs.get("take").info("arrival.settled", state=state, reason=reason)
         return state
@@ -128,4 +128,4 @@ class ImportPicture:
 
 def _give_up(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
     """Say that an arrival was given up."""
-    tx.arrivals.set_outcome(lease.other_id, REFUSED, now, reason=reason)
+    tx.imports.set_outcome(lease.other_id, REFUSED, now, reason=reason)

@@ -78,12 +78,12 @@ class Backfill:
         """Return the walk through a source that was interrupted, or a new one (``again``: in any case)."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            found = tx.arrivals.unfinished(source, template.text)
+            found = tx.imports.unfinished(source, template.text)
             if found is not None and not again:
                 return found
             if found is not None:
-                tx.arrivals.end(found.import_id, DROPPED, now)
-            made = tx.arrivals.begin(source, template.text, actor=actor, now=now)
+                tx.imports.end(found.import_id, DROPPED, now)
+            made = tx.imports.begin(source, template.text, actor=actor, now=now)
             tx.audit.append("import.begun", now=now, actor=actor, detail={"import_id": made.import_id})
             return made
 
@@ -92,7 +92,7 @@ class Backfill:
     ) -> Iterator[NotificationCounts]:
         """Go on with a walk to its end; yield what came of each page, once it is written."""
         with self.catalogue.reading() as tx:
-            found = tx.arrivals.walk(import_id)
+            found = tx.imports.walk(import_id)
         if found is None:
             message = f"no import {import_id}"
             raise NotFound(message)
@@ -106,25 +106,25 @@ class Backfill:
                     told.append(SourceObject(bucket, one.key, ProfileId(profile_id), one.etag))
             yield self._write(import_id, told, unmatched, cursor)
         with self.catalogue.transaction() as tx:
-            tx.arrivals.end(import_id, LISTED, self.clock())
+            tx.imports.end(import_id, LISTED, self.clock())
 
     def outcome(self, import_id: str) -> tuple[ImportRun, dict[str, int], list[ImportItem]]:
         """Return a walk, how many of its keys are in each state, and some that were refused; raises NotFound."""
         with self.catalogue.reading() as tx:
-            found = tx.arrivals.walk(import_id)
+            found = tx.imports.walk(import_id)
             if found is None:
                 raise NotFound
-            return found, tx.arrivals.counts(import_id), tx.arrivals.refusals(import_id, limit=_MOST_TOLD)
+            return found, tx.imports.counts(import_id), tx.imports.refusals(import_id, limit=_MOST_TOLD)
 
     def walks(self) -> list[tuple[ImportRun, dict[str, int]]]:
         """Return the newest walks, each with how many of its keys are in each state."""
         with self.catalogue.reading() as tx:
-            return [(one, tx.arrivals.counts(one.import_id)) for one in tx.arrivals.walks(limit=_MOST_TOLD)]
+            return [(one, tx.imports.counts(one.import_id)) for one in tx.imports.walks(limit=_MOST_TOLD)]
 
     def waiting(self, import_id: str) -> int:
         """Return how many keys of a walk nobody has looked at yet."""
         with self.catalogue.reading() as tx:
-            return tx.arrivals.waiting(import_id)
+            return tx.imports.waiting(import_id)
 
     def _write(
         self, import_id: str, told: Sequence[SourceObject], unmatched: int, cursor: dict[str, Any]
@@ -134,7 +134,7 @@ class Backfill:
                 fresh = queue_imports(tx, told, self.clock, import_id=import_id)
                 heard = NotificationCounts(fresh, len(told) - fresh, unmatched)
                 counted = {"keys_found": len(told) + unmatched, **heard._asdict()}
-                tx.arrivals.advance(import_id, cursor, counted)
+                tx.imports.advance(import_id, cursor, counted)
                 return heard
 
         heard: NotificationCounts = _again(write)
@@ -149,7 +149,7 @@ def queue_imports(tx: Transaction, told: Sequence[SourceObject], clock: Clock, *
     gone = [one for one in told if one.removed]
     count = 0
     for of, lane_of in ((gone, URGENT), ([one for one in told if not one.removed], lane)):
-        fresh = tx.arrivals.add(of, now, import_id=import_id) if of else []
+        fresh = tx.imports.add(of, now, import_id=import_id) if of else []
         on: list[tuple[JobId, str]] = [(new_job_id(), arrival_id) for arrival_id in fresh]
         tx.jobs.add_many(jobs.TAKE, on, now, due=now + _AGAIN, lane=lane_of)
         tx.outbox.add_many(TASKS[jobs.TAKE], [job_id for job_id, _ in on], now, lane=lane_of)

@@ -97,7 +97,7 @@ class DeclareProfile:
         if follow_band and said.band != UNKNOWN_BAND and said.assurance != UNASSURED:
             tx.images.release(profile_id, said.band)
 
-    def hold(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
+    def set_report_flag(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
         """Set whether a report hides the profile's picture; return the change's number.
 
         Raises NotFound or InvalidInput.
@@ -105,7 +105,7 @@ class DeclareProfile:
         self._known("hold", "hold", hold)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            if not tx.profiles.set_hold(profile_id, hold):
+            if not tx.profiles.set_report_flag(profile_id, hold):
                 raise NotFound
             if hold != CLEAR:
                 revoke(tx, profile_id, now)
@@ -136,8 +136,8 @@ def bands_taken(
     taken = {}
     for image_id, ceiling in tx.images.held_to(before.profile_id).items():
         was = held_to.get(image_id, ceiling)
-        stood = {Standing(one, before.region, before.choice, before.hold, was) for one in bands}
-        standing = Standing(band, after.region, after.choice, after.hold, ceiling)
+        stood = {Standing(one, before.region, before.choice, before.report_flag, was) for one in bands}
+        standing = Standing(band, after.region, after.choice, after.report_flag, ceiling)
         taken[image_id] = withdrawn(tables[0], stood, standing, earlier=tables[1])
     return taken
 

@@ -105,7 +105,7 @@ class Render:
         try:
             stored = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes + SEAL_BYTES)
             original = self.open_(stored.data, image.sealed_key)
-            numbers = {tier: row.mark for (tier, _), row in names.items() if row.mark is not None}
+            numbers = {tier: row.watermark for (tier, _), row in names.items() if row.watermark is not None}
             made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
             screened = self._screened(views)
         except ImageRefused as error:
@@ -157,7 +157,7 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            mark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
+            watermark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
             variant=variant,
         )
 
@@ -169,7 +169,7 @@ class Render:
         if self.sign is None:
             message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
             raise CredentialMissing(message)
-        said = said_of(made, planned.mark, hashed[0] if hashed else None)
+        said = said_of(made, planned.watermark, hashed[0] if hashed else None)
         signed = self.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
         sha256 = hashlib.sha256(signed.data).hexdigest()
         name = manifest_name(lease.image_id, sha256)
@@ -198,8 +198,8 @@ class Render:
             width=one.made.width,
             height=one.made.height,
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
-            short_mark=short_of(one.planned.mark, one.made.width),
-            mark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
+            short_watermark=short_of(one.planned.watermark, one.made.width),
+            watermark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
             manifest=name,
             manifest_id=label,
         )
@@ -231,7 +231,7 @@ class Render:
                 current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
                 ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
                 tx.images.add_renditions(found.image_id, rows, now)
-                tx.hashes.add(hashes)
+                tx.rendition_hashes.add(hashes)
                 if self.screening is not None:
                     tx.screenings.set(found.image_id, screened.hashes, screened.revision)
                 late = now if ending == images.SUPERSEDED else None

@@ -76,7 +76,7 @@ class DeletePictures:
             tx.events.add(profile_id, now)
             tx.blocks.forget(profile_id)
             tx.proof_revocations.forget(profile_id)
-            tx.arrivals.forget_profile(profile_id)
+            tx.imports.forget_profile(profile_id)
             found = [image.image_id for image in tx.images.of_profile(profile_id)]
             for image_id in found:
                 erase_later(tx, image_id, now=now, actor=actor)
@@ -114,7 +114,7 @@ class ReceiptIssuer:
         ended: str = "",
     ) -> None:
         """Add the receipt of an erasure to the chain, in the caller's transaction; ``ended`` is a hold that ends."""
-        held_until = tx.holds.until(image_id, but=ended)
+        held_until = tx.legal_holds.until(image_id, but=ended)
         held = [] if held_until is None else [{"what": "hold", "until": held_until or "it is ended"}]
         receipt_id = secrets.token_hex(16)
         told = {
@@ -174,7 +174,7 @@ class EraseObjects:
                 object_key(name, EXTENSIONS[format_]) for name, format_ in tx.images.rendition_names(lease.image_id)
             }
             asked_at = tx.jobs.asked_at(lease)
-            pending = tx.holds.pending(lease.image_id)
+            pending = tx.legal_holds.pending(lease.image_id)
         if image is None or image.state != images.DELETED:
             return self._finish(lease, "nothing")
         if pending:
@@ -191,7 +191,7 @@ class EraseObjects:
             image = tx.images.get(lease.image_id)
             keys = tx.jobs.planned_keys(lease.image_id)
             asked_at = tx.jobs.asked_at(lease)
-            vaulted = tx.holds.vault(lease.image_id) is not None
+            vaulted = tx.legal_holds.vault(lease.image_id) is not None
         gone_for_good = image is not None and (
             image.state == images.DELETED or (image.state == images.HELD and vaulted)
         )
@@ -262,11 +262,11 @@ class EraseObjects:
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if ending == "erased":
-                tx.hashes.drop(image_id)
+                tx.rendition_hashes.drop(image_id)
                 tx.screenings.drop(image_id)
-                tx.traces.drop_image(image_id)
+                tx.trace_jobs.drop_image(image_id)
                 tx.images.drop_renditions(image_id)
-                tx.arrivals.forget(image_id)
+                tx.imports.forget(image_id)
                 tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
                 again = now + timedelta(seconds=self.again_s)
                 tx.jobs.add(new_job_id(), jobs.PROVE, image_id, now, due=again, planned=keys)

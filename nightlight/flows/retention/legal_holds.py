@@ -85,12 +85,12 @@ class PlaceHolds:
             profile = tx.profiles.get(profile_id, lock=True) if profile_id is not None else None
             found = tx.images.of_profile(profile.profile_id) if profile is not None else []
             covered = [one for one in found if image_id is None or one.image_id == image_id]
-            if any(one.state != images.HELD and tx.holds.vault(one.image_id) is not None for one in covered):
+            if any(one.state != images.HELD and tx.legal_holds.vault(one.image_id) is not None for one in covered):
                 message = "an earlier hold is being ended at this moment"
                 raise Conflict(message)
             if profile is None or not covered:
                 raise NotFound
-            made = tx.holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
+            made = tx.legal_holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
             for image in covered:
                 self._hide(tx, profile, image, now)
                 told: dict[str, str | int] = {"hold_id": made.hold_id}
@@ -103,7 +103,7 @@ class PlaceHolds:
 
     def _hide(self, tx: Transaction, profile: profiles.Profile, image: images.Image, now: datetime) -> None:
         if image.state == images.HELD:  # another hold has it
-            tx.holds.placed(image.image_id)
+            tx.legal_holds.placed(image.image_id)
             return
         if profile.current_image_id == image.image_id:
             tx.profiles.set_current(profile.profile_id, None)
@@ -117,15 +117,15 @@ class PlaceHolds:
         """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            hold = tx.holds.get(hold_id, lock=True)
+            hold = tx.legal_holds.get(hold_id, lock=True)
             if hold is None or hold.state == ENDED:
                 raise NotFound
             if any(one["by"] == actor for one in hold.approvals):
                 message = "you have approved already; another person must"
                 raise InvalidInput(message)
-            tx.holds.approve(hold, by=actor, now=now)
+            tx.legal_holds.approve(hold, by=actor, now=now)
             tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
-            found = tx.holds.get(hold_id)
+            found = tx.legal_holds.get(hold_id)
         if found is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
         return found
@@ -133,7 +133,7 @@ class PlaceHolds:
     def get(self, hold_id: str) -> LegalHold:
         """Return a hold; raises NotFound."""
         with self.catalogue.reading() as tx:
-            found = tx.holds.get(hold_id)
+            found = tx.legal_holds.get(hold_id)
         if found is None:
             raise NotFound
         return found
@@ -141,7 +141,7 @@ class PlaceHolds:
     def listed(self, *, ended: bool = False) -> list[LegalHold]:
         """Return holds, the newest first."""
         with self.catalogue.reading() as tx:
-            return tx.holds.listed(ended=ended, limit=_MOST)
+            return tx.legal_holds.listed(ended=ended, limit=_MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +169,15 @@ class CopyToVault:
             rows = tx.images.rendition_names(lease.image_id)
             manifests = [manifest_key(one) for one in tx.images.manifests(lease.image_id)]
             planned = tx.jobs.planned_keys(lease.image_id)
-            there = tx.holds.vault(lease.image_id) is not None
+            there = tx.legal_holds.vault(lease.image_id) is not None
         if image is not None and not there:
             keys = {object_key(name, EXTENSIONS[format_]): MEDIA_TYPES[EXTENSIONS[format_]] for name, format_ in rows}
             keys |= dict.fromkeys(manifests, MANIFEST_TYPE)
             kept = self._copied(image, keys)
             with self.work.catalogue.transaction() as tx:
                 now = self.work.clock()
-                tx.holds.put(image.image_id, [asdict(one) for one in kept], now)
-                tx.holds.placed(image.image_id)
+                tx.legal_holds.put(image.image_id, [asdict(one) for one in kept], now)
+                tx.legal_holds.placed(image.image_id)
                 tx.audit.append("image.vaulted", now=now, actor="worker", image_id=image.image_id)
             planned = sorted({*planned, *keys})
         if image is not None:
@@ -243,21 +243,21 @@ class EndHolds:
         """
         now = self.clock()
         with self.catalogue.reading() as tx:
-            due = [one for one in tx.holds.open() if one.may_end(now) and one.state == PLACED]
+            due = [one for one in tx.legal_holds.open() if one.may_end(now) and one.state == PLACED]
         for hold in due:
             with self.catalogue.reading() as tx:
-                covered = tx.holds.covered(hold.hold_id)
+                covered = tx.legal_holds.covered(hold.hold_id)
             for image_id in covered:
                 self._let_go(hold, image_id)
             with self.catalogue.transaction() as tx:
-                tx.holds.end(hold.hold_id, self.clock())
+                tx.legal_holds.end(hold.hold_id, self.clock())
                 tx.audit.append("hold.ended", now=self.clock(), actor="keeper", detail={"hold_id": hold.hold_id})
         return due
 
     def _let_go(self, hold: LegalHold, image_id: ImageId) -> None:
         with self.catalogue.reading() as tx:
-            others = tx.holds.of_image(image_id, but=hold.hold_id)
-            kept = tx.holds.vault(image_id)
+            others = tx.legal_holds.of_image(image_id, but=hold.hold_id)
+            kept = tx.legal_holds.vault(image_id)
             image = tx.images.get(image_id)
         if others or kept is None or image is None:
             return
@@ -267,7 +267,7 @@ class EndHolds:
         with self.catalogue.transaction() as tx:
             now = self.clock()
             found = tx.images.get(image_id, lock=True)
-            tx.holds.drop(image_id)
+            tx.legal_holds.drop(image_id)
             if self.receipts is not None and found is not None and found.state == images.DELETED:
                 when, name = hold.created_at, hold.hold_id
                 self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
@@ -296,11 +296,11 @@ class EndHolds:
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(image.profile_id, lock=True)
             found = tx.images.get(image.image_id, lock=True)
-            if tx.holds.of_image(image.image_id, but=hold.hold_id):
+            if tx.legal_holds.of_image(image.image_id, but=hold.hold_id):
                 return False  # another hold was placed meanwhile: the vault keeps it
             if found is None or profile is None or found.state != images.HELD:
                 return True  # asked to be erased meanwhile: its erasure looks again, and finds what was put back
-            tx.hashes.drop(image.image_id)
+            tx.rendition_hashes.drop(image.image_id)
             tx.images.drop_renditions(image.image_id, keep_crop=True)
             tx.images.set_sealed_key(image.image_id, sealed_key)
             revoke(tx, profile.profile_id, now)  # names of before count no more, so those to come are others

@@ -134,7 +134,7 @@ class ManageLifecycle:
                 message = f"{name}: nothing was applied"
                 raise NotFound(message)
             before = bucket.rules()
-            if fingerprint(before) != last.seen:
+            if fingerprint(before) != last.fingerprint:
                 message = f"{name}: its rules have changed since they were applied; see `nightlight lifecycle drift`"
                 raise LifecycleRefused(message)
             names = {str(raw.get("ID", "")) for raw in snapshot.rules}
@@ -150,7 +150,7 @@ class ManageLifecycle:
             applied = tx.lifecycles.applied(name)
         if applied is None:
             return ["nothing was applied yet"]
-        return drift([read_rule(raw) for raw in applied.rules], self._bucket(name).rules(), applied.seen)
+        return drift([read_rule(raw) for raw in applied.rules], self._bucket(name).rules(), applied.fingerprint)
 
     def late(self, name: str, progress: Progress = lambda _: None) -> Iterator[OverdueObject]:
         """Yield the objects that outlived a rule that was applied, with two days of grace."""

@@ -104,7 +104,7 @@ class Sweep:
         done = {LAPSED: self._lapse(), SUPERSEDED: self._supersede(), DELETED: self._delete()}
         now = self.work.clock()
         with self.work.catalogue.reading() as tx:
-            done[HOLDS_DUE] = sum(one.may_end(now) for one in tx.holds.open())
+            done[HOLDS_DUE] = sum(one.may_end(now) for one in tx.legal_holds.open())
         metrics.SWEPT.inc(done[DELETED])
         metrics.LAPSED.inc(done[LAPSED])
         metrics.HOLDS_DUE.set(done[HOLDS_DUE])

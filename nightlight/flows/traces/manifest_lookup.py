@@ -90,7 +90,7 @@ class ManifestLookup:
             raise InvalidInput(message)
         with self.catalogue.transaction() as tx:
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
-            found = tx.hashes.manifests(mark=mark, hash_=hashed)
+            found = tx.rendition_hashes.manifests(mark=mark, hash_=hashed)
         return [ManifestMatch(one, _EXACT) for one in dict.fromkeys(found)]
 
     def by_reference(self, url: str, *, actor: str) -> list[ManifestMatch]:
@@ -106,7 +106,7 @@ class ManifestLookup:
         with self.catalogue.transaction() as tx:
             asked: Asked = {"by": "reference", "name": named[1]}
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
-            found = tx.hashes.manifests(name=named[1])
+            found = tx.rendition_hashes.manifests(name=named[1])
         return [ManifestMatch(one, _EXACT) for one in found]
 
     def by_content(self, copy: IO[bytes], *, algorithm: str | None = None, actor: str) -> list[ManifestMatch]:
@@ -133,7 +133,7 @@ class ManifestLookup:
                 bits = one["distance"]
                 score = _EXACT if "watermark" in one["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
                 of = (ImageId(one["image_id"]), one["tier"], one["variant"])
-                for manifest_id in tx.hashes.manifests(of=of):
+                for manifest_id in tx.rendition_hashes.manifests(of=of):
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
         return [ManifestMatch(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
 
@@ -159,7 +159,7 @@ class ManifestLookup:
         with self.catalogue.transaction() as tx:
             asked: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
             tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=asked)
-            key = tx.hashes.manifest(manifest_id)
+            key = tx.rendition_hashes.manifest(manifest_id)
         if key is None:
             raise NotFound
         try:

@@ -74,22 +74,24 @@ class RequestTrace:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._check_rate(tx, actor, now)
-            tx.traces.add(trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key)
+            tx.trace_jobs.add(
+                trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key
+            )
             told: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
             tx.audit.append("trace.asked", now=now, actor=actor, detail=told)
         put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
         require_stored(put, key)
         with self.catalogue.transaction() as tx:
-            tx.traces.accepted(trace_id)
+            tx.trace_jobs.accepted(trace_id)
             _queue(tx, jobs.TRACE, trace_id, now)
-            row = tx.traces.get(trace_id)
+            row = tx.trace_jobs.get(trace_id)
         metrics.TRACES.labels("accepted").inc()
         return cast("trace_jobs.TraceJob", row)
 
     def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceJob:
         """Return the trace as it is now; raises NotFound. Reading what came of it is audited."""
         with self.catalogue.reading() as tx:
-            row = tx.traces.get(trace_id)
+            row = tx.trace_jobs.get(trace_id)
         if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
             raise NotFound
         if row.state == trace_jobs.DONE:
@@ -100,7 +102,7 @@ class RequestTrace:
     def delete(self, trace_id: TraceId, *, actor: str) -> None:
         """Forget what a trace led back to, and delete its copy; raises NotFound."""
         with self.catalogue.transaction() as tx:
-            row = tx.traces.get(trace_id, lock=True)
+            row = tx.trace_jobs.get(trace_id, lock=True)
             if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
                 raise NotFound
             forget_later(tx, trace_id, now=self.clock(), actor=actor)
@@ -121,7 +123,7 @@ class RequestTrace:
 
     def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
         most = self.matching.traces_per_hour
-        asked = tx.traces.asked_since(actor, now - _HOUR, limit=most)
+        asked = tx.trace_jobs.asked_since(actor, now - _HOUR, limit=most)
         if len(asked) >= most:
             metrics.TRACES.labels(TooManyRequests.code).inc()
             message = f"{most} traces in an hour"
@@ -150,7 +152,7 @@ class RunTrace:
 
     def _attempt(self, lease: jobs.Lease) -> str:
         with self.work.catalogue.reading() as tx:
-            row = tx.traces.get(lease.trace_id)
+            row = tx.trace_jobs.get(lease.trace_id)
         if row is None or row.state != trace_jobs.PENDING or row.copy_key is None:
             return self._end(lease, trace_jobs.DELETED)
         log = logs.get("trace")
@@ -169,7 +171,7 @@ class RunTrace:
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
             origins = [one.image_id for one in traced.origins]
-            pending = tx.traces.end(
+            pending = tx.trace_jobs.end(
                 lease.trace_id, trace_jobs.DONE, now, result=result_as_json(traced), origins=origins
             )
             tx.jobs.finish(lease, now)
@@ -182,13 +184,13 @@ class RunTrace:
 
     def _progress(self, lease: jobs.Lease, hundredths: int) -> None:
         with self.work.catalogue.transaction() as tx:
-            tx.traces.progress(lease.trace_id, hundredths)
+            tx.trace_jobs.progress(lease.trace_id, hundredths)
 
     def _end(self, lease: jobs.Lease, state: str, *, reason: str | None = None) -> str:
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
-            if state != trace_jobs.DELETED and tx.traces.end(lease.trace_id, state, now, reason=reason):
+            if state != trace_jobs.DELETED and tx.trace_jobs.end(lease.trace_id, state, now, reason=reason):
                 told = {"trace_id": lease.trace_id, "reason": reason or state}
                 tx.audit.append(f"trace.{state}", now=now, actor="worker", detail=told)
                 _forget_copy(tx, lease.trace_id, now)
@@ -196,26 +198,26 @@ class RunTrace:
 
     def _forget(self, lease: jobs.Lease) -> str:
         with self.work.catalogue.reading() as tx:
-            row = tx.traces.get(lease.trace_id)
+            row = tx.trace_jobs.get(lease.trace_id)
         if row is not None and row.copy_key is not None:
             self.originals.delete(row.copy_key)
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
-            tx.traces.copy_gone(lease.trace_id)
+            tx.trace_jobs.copy_gone(lease.trace_id)
             tx.audit.append("trace.forgotten", now=now, actor="worker", detail={"trace_id": lease.trace_id})
         return "forgotten"
 
 
 def forget_later(tx: Transaction, trace_id: TraceId, *, now: datetime, actor: str) -> None:
     """Forget a trace's result, and queue the deletion of its copy, in the caller's transaction."""
-    tx.traces.delete(trace_id)
+    tx.trace_jobs.delete(trace_id)
     _queue(tx, jobs.FORGET, trace_id, now)
     tx.audit.append("trace.deleted", now=now, actor=actor, detail={"trace_id": trace_id})
 
 
 def _quarantine(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
-    if tx.traces.end(lease.trace_id, trace_jobs.FAILED, now, reason=reason):
+    if tx.trace_jobs.end(lease.trace_id, trace_jobs.FAILED, now, reason=reason):
         told = {"trace_id": lease.trace_id, "reason": reason}
         tx.audit.append("trace.quarantined", now=now, actor="worker", detail=told)
         _forget_copy(tx, lease.trace_id, now)
@@ -223,14 +225,14 @@ def _quarantine(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) 
 
 def _not_forgotten(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
     """Say that a copy is still there: whoever reads the log has to delete it."""
-    row = tx.traces.get(lease.trace_id)
+    row = tx.trace_jobs.get(lease.trace_id)
     logs.get("trace").error("copy.not_forgotten", trace_id=lease.trace_id, reason=reason)
     told: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
     tx.audit.append("trace.not_forgotten", now=now, actor="worker", detail=told)
 
 
 def _forget_copy(tx: Transaction, trace_id: TraceId, now: datetime) -> None:
-    row = tx.traces.get(trace_id)
+    row = tx.trace_jobs.get(trace_id)
     if row is not None and not row.keep:
         _queue(tx, jobs.FORGET, trace_id, now)
 

@@ -115,14 +115,14 @@ class TraceSearch:
         doubt = None
         if read is not None and read.payload.short:
             with self.catalogue.reading() as tx:
-                said = tx.hashes.short_marked(read.payload.rendition, read.payload.variant)
+                said = tx.rendition_hashes.by_short_watermark(read.payload.rendition, read.payload.variant)
             distances = {one: near.get(one, _distance(one, queries)) for one in said}
             named = dict(sorted(distances.items(), key=lambda one: BITS if one[1] is None else one[1]))
             if not near.keys() & named.keys():
                 doubt = f"{len(named)} small renditions say this, and the hash of none is near: it may be none of them"
         elif read is not None:
             with self.catalogue.reading() as tx:
-                origins = tx.hashes.marked(read.payload.rendition)
+                origins = tx.rendition_hashes.by_watermark(read.payload.rendition)
             named = {one: _distance(one, queries) for one in origins if one.variant == read.payload.variant}
             if not named:
                 doubt = "nothing is published under this mark: it was erased, or is of another deployment"
@@ -161,7 +161,7 @@ class TraceSearch:
             last = max(0, max(known, default=0) - _LATE)
             while True:
                 with self.catalogue.reading() as tx:
-                    rows = tx.hashes.after(last, limit=_BATCH)
+                    rows = tx.rendition_hashes.after(last, limit=_BATCH)
                 if not rows:
                     break
                 last = rows[-1][0]
@@ -190,7 +190,7 @@ class TraceSearch:
         if not nearest:
             return {}
         with self.catalogue.reading() as tx:
-            origins = tx.hashes.origins(sorted(nearest))
+            origins = tx.rendition_hashes.origins(sorted(nearest))
         for number in nearest.keys() - origins.keys():  # erased since
             index.take_out(number.to_bytes(KEY_BYTES, "big"))
         for number, origin in origins.items():

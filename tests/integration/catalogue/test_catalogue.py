@@ -95,10 +95,10 @@ def test_a_transaction_that_raises_leaves_nothing(catalogue):
 
 def test_declaring_again_changes_what_was_said_and_keeps_the_hold(catalogue, profile_id):
     with catalogue.transaction() as tx:
-        assert tx.profiles.set_hold(profile_id, "reported")
+        assert tx.profiles.set_report_flag(profile_id, "reported")
         assert tx.profiles.declare(profile_id, Declaration("adult", "estimated", "us", "everyone"), later(5)) is False
         known = tx.profiles.get(profile_id)
-    assert (known.band, known.region, known.choice, known.hold) == ("adult", "us", "everyone", "reported")
+    assert (known.band, known.region, known.choice, known.report_flag) == ("adult", "us", "everyone", "reported")
     assert known.asserted_at == later(5)
 
 
@@ -108,14 +108,14 @@ def shown(tx, *profile_ids):
 
 def test_a_deleted_profile_is_shown_to_nobody_and_comes_back_only_by_a_declaration(catalogue, profile_id):
     with catalogue.transaction() as tx:
-        assert tx.profiles.set_hold(profile_id, "reported")
+        assert tx.profiles.set_report_flag(profile_id, "reported")
         assert tx.profiles.delete(profile_id)
         assert not tx.profiles.delete(profile_id)
         assert shown(tx, profile_id) == []
-        assert not tx.profiles.set_hold(profile_id, "reported")
+        assert not tx.profiles.set_report_flag(profile_id, "reported")
         assert tx.profiles.get(profile_id).generation == 1
         assert tx.profiles.declare(profile_id, SAID, NOW) is True
-        assert tx.profiles.get(profile_id).hold == "reported"
+        assert tx.profiles.get(profile_id).report_flag == "reported"
         assert [one.profile_id for one in shown(tx, profile_id)] == [profile_id]
 
 
@@ -152,7 +152,7 @@ def test_blocked_viewers_are_told_until_they_are_too_many(catalogue, profile_id)
     with catalogue.transaction() as tx:
         for number in range(3):
             tx.blocks.add(profile_id, f"viewer-{number}", NOW)
-        tx.suspects.plant(profile_id, NOW)
+        tx.abuse_signals.plant(profile_id, NOW)
         (one,) = seen(tx.connection, [profile_id], most_blocked=3)
         (many,) = seen(tx.connection, [profile_id], most_blocked=2)
     assert one.viewers() == {"viewer-0", "viewer-1", "viewer-2"}
@@ -303,7 +303,7 @@ def test_readers_do_not_wait_for_a_writer(catalogue, profile_id):
 
     def write():
         with catalogue.transaction() as tx:
-            tx.profiles.set_hold(profile_id, "reported")
+            tx.profiles.set_report_flag(profile_id, "reported")
             inside.set()
             go_on.wait(HANG_S)
 
@@ -312,7 +312,7 @@ def test_readers_do_not_wait_for_a_writer(catalogue, profile_id):
     try:
         assert inside.wait(HANG_S)
         with catalogue.reading() as tx:
-            assert tx.profiles.get(profile_id).hold == "clear"
+            assert tx.profiles.get(profile_id).report_flag == "clear"
     finally:
         go_on.set()
         writer.join()

@@ -42,7 +42,7 @@ def begun(catalogue, profile_id="p"):
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
             profile_id=profile_id, state="live", band="adult", asserted_band="adult", assurance="verified", region="eu", choice="connections",
-            hold="clear", asserted_at=START, generation=0, uploads=0, created_at=START))  # fmt: skip
+            report_flag="clear", asserted_at=START, generation=0, uploads=0, created_at=START))  # fmt: skip
         tx.connection.execute(insert(images).values(
             image_id=profile_id * 32, profile_id=profile_id, sequence=1, state="ready", original_key=profile_id,
             original_bytes=1, format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=START))  # fmt: skip
@@ -53,7 +53,7 @@ def begun(catalogue, profile_id="p"):
 
 CHANGES = {
     "a declaration": lambda tx: tx.connection.execute(update(profiles).values(band="unknown")),
-    "a report": lambda tx: tx.profiles.set_hold("p", "reported"),
+    "a report": lambda tx: tx.profiles.set_report_flag("p", "reported"),
     "a generation": lambda tx: tx.profiles.raise_generation("p"),
     "a deletion": lambda tx: tx.profiles.delete("p"),
     "another picture": lambda tx: tx.profiles.set_current("p", "p" * 32),
@@ -63,7 +63,7 @@ CHANGES = {
     "another name": lambda tx: tx.images.rename("p" * 32, "q" * 32, 1),
     "no renditions": lambda tx: tx.connection.execute(delete(renditions)),
     "a block": lambda tx: tx.blocks.add("p", "v", START),
-    "a canary": lambda tx: tx.suspects.plant("p", START),
+    "a canary": lambda tx: tx.abuse_signals.plant("p", START),
 }
 
 
@@ -89,7 +89,7 @@ def test_blocks_and_canaries_that_end_are_told_too(fresh):
     begun(fresh)
     with fresh.transaction() as tx:
         tx.blocks.add("p", "v", START)
-        tx.suspects.plant("p", START)
+        tx.abuse_signals.plant("p", START)
     cursor = quiet(fresh)
     with fresh.transaction() as tx:
         tx.blocks.remove("p", "v")

@@ -85,14 +85,14 @@ REFUSED = {
     "service": [
         "UPDATE jobs SET state = 'done'", "DELETE FROM jobs", "DELETE FROM outbox", "DELETE FROM revocations",
         "INSERT INTO renditions (name) VALUES ('x')", "DELETE FROM renditions", "INSERT INTO receipts (receipt_id) VALUES ('x')",
-        "DELETE FROM vaulted", "UPDATE list_matches SET verdict = 'cleared'", "SELECT * FROM list_matches",
+        "DELETE FROM vaulted", "UPDATE hash_list_matches SET verdict = 'cleared'", "SELECT * FROM hash_list_matches",
         "DELETE FROM changes", "SELECT * FROM lifecycles", "SELECT * FROM erasures",
     ],
     "worker": [
         "UPDATE profiles SET choice = 'everyone'", "UPDATE profiles SET assurance = 'verified'", "UPDATE profiles SET hold = 'none'",
         "UPDATE profiles SET asserted_at = now()", "INSERT INTO policy_bundles (version) VALUES (9)",
-        "UPDATE policy_state SET active_version = 1", "DELETE FROM blocks", "SELECT * FROM blocks", "SELECT * FROM suspects",
-        "SELECT * FROM canaries", "UPDATE list_matches SET verdict = 'cleared'", "DELETE FROM outbox", "DELETE FROM vaulted",
+        "UPDATE policy_state SET active_version = 1", "DELETE FROM blocks", "SELECT * FROM blocks", "SELECT * FROM abuse_signals",
+        "SELECT * FROM canaries", "UPDATE hash_list_matches SET verdict = 'cleared'", "DELETE FROM outbox", "DELETE FROM vaulted",
         "INSERT INTO holds (hold_id) VALUES ('x')", "DELETE FROM events", "SELECT * FROM decision_counts",
     ],
     "schedule": [
@@ -102,11 +102,11 @@ REFUSED = {
     ],
     "imports": [
         "SELECT * FROM profiles", "SELECT * FROM images", "SELECT * FROM renditions", "SELECT * FROM rendition_hashes",
-        "SELECT * FROM holds", "SELECT * FROM traces", "UPDATE jobs SET state = 'done'", "SELECT * FROM events",
+        "SELECT * FROM holds", "SELECT * FROM trace_jobs", "UPDATE jobs SET state = 'done'", "SELECT * FROM events",
         "INSERT INTO imports (import_id) VALUES ('x')", "SELECT * FROM receipts", "SELECT * FROM blocks",
     ],
     "keeper": [
-        "UPDATE profiles SET band = 'adult'", "SELECT * FROM policy_bundles", "SELECT * FROM list_matches", "SELECT * FROM traces",
+        "UPDATE profiles SET band = 'adult'", "SELECT * FROM policy_bundles", "SELECT * FROM hash_list_matches", "SELECT * FROM trace_jobs",
         "INSERT INTO holds (hold_id) VALUES ('x')", "SELECT * FROM blocks", "INSERT INTO images (image_id) VALUES ('x')",
     ],
     "operator": [

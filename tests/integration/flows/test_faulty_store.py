@@ -106,8 +106,8 @@ def test_a_found_copy_is_sealed_as_originals_are(house, server):
     assert Opener.parse(f"s1:{private}", "PRIVATE").open(stored_copy, row.sealed_key) == pictures.jpeg(64, 64)
     assert row.sha256 == hashlib.sha256(pictures.jpeg(64, 64)).hexdigest()  # of the picture, for whoever looks for it
     with house.catalogue.transaction() as tx:
-        tx.traces.copy_gone(row.trace_id)
-        assert tx.traces.get(row.trace_id).sealed_key is None
+        tx.trace_jobs.copy_gone(row.trace_id)
+        assert tx.trace_jobs.get(row.trace_id).sealed_key is None
 
 
 def ask(flow, fault):
@@ -222,7 +222,7 @@ def test_what_is_held_is_in_the_vault_before_it_goes_anywhere_else(house, profil
         server.always, house.clock.now = None, house.clock.now + timedelta(hours=1)
         assert vault.run(job_id, redelivered=False) == "vaulted"
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(image.image_id)
+        kept = tx.legal_holds.vault(image.image_id)
     found = stored(server)
     assert len(found) == len(kept) > 1
     for one in kept:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import audit, hash_lists, list_matches, revocations, screenings
+from nightlight.catalogue.tables import audit, hash_list_matches, hash_lists, revocations, screenings
 from nightlight.catalogue.tables import jobs as jobs_table
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
@@ -380,7 +380,7 @@ def test_an_erasure_takes_the_hashes_along(screened, folder, profile_id):
     screened.delete.image(image_id, actor="t")
     deliver(screened)
     with screened.catalogue.reading() as tx:
-        for table in (screenings, list_matches, revocations):
+        for table in (screenings, hash_list_matches, revocations):
             assert tx.connection.execute(table.select().where(table.c.image_id == image_id)).all() == []
 
 

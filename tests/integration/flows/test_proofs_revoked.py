@@ -67,7 +67,7 @@ def told(house, change):
 def test_a_new_profile_has_no_revocations(house):
     assert after(house) == {}
     declared(house)
-    house.declare.hold(P, "reported", actor="t")
+    house.declare.set_report_flag(P, "reported", actor="t")
     assert after(house) == {}
 
 

@@ -142,8 +142,8 @@ def asdict_of(said):
 def test_reports_and_blocks_revoke_and_taking_them_back_does_not(house, shown):
     profile_id, _ = shown
     for change, wanted in (
-        (lambda: house.declare.hold(profile_id, "reported", actor="t"), ["renamed"]),
-        (lambda: house.declare.hold(profile_id, "clear", actor="t"), []),
+        (lambda: house.declare.set_report_flag(profile_id, "reported", actor="t"), ["renamed"]),
+        (lambda: house.declare.set_report_flag(profile_id, "clear", actor="t"), []),
         (lambda: house.block.block(profile_id, "mallory", actor="t"), ["renamed"]),
         (lambda: house.block.block(profile_id, "mallory", actor="t"), []),
         (lambda: house.block.unblock(profile_id, "mallory", actor="t"), []),

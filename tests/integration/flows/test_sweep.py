@@ -106,10 +106,10 @@ def test_a_band_that_lapsed_is_a_minors(house, sweep, profile_id):
 
 def test_what_a_report_is_open_about_stays_until_it_is_closed(house, sweep, profile_id):
     old, new = replaced(house, profile_id)
-    house.declare.hold(profile_id, "reported", actor="t")
+    house.declare.set_report_flag(profile_id, "reported", actor="t")
     house.clock.forward(days=20)
     assert gone(house, sweep, old, new) == [False, False]
-    house.declare.hold(profile_id, "clear", actor="t")
+    house.declare.set_report_flag(profile_id, "clear", actor="t")
     assert gone(house, sweep, old, new) == [True, False]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 
 from nightlight.catalogue import trace_jobs
 from nightlight.catalogue.tables import audit, images, jobs, profiles, rendition_hashes, renditions
-from nightlight.catalogue.tables import traces as traces_table
+from nightlight.catalogue.tables import trace_jobs as traces_table
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.retention.erase import DeletePictures, EraseObjects
 from nightlight.flows.traces.requests import RequestTrace, RunTrace
@@ -85,7 +85,7 @@ class House:
 
     def row(self, trace_id):
         with self.catalogue.reading() as tx:
-            return tx.traces.get(trace_id)
+            return tx.trace_jobs.get(trace_id)
 
     def copies(self):
         return list(self.store.keys("found/"))
@@ -124,14 +124,14 @@ def published(house, request):
         run = tx.connection.execute
         run(insert(profiles).values(
             profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="everyone",
-            hold="clear", asserted_at=house.now, generation=1, uploads=1, asserted_band="adult",
+            report_flag="clear", asserted_at=house.now, generation=1, uploads=1, asserted_band="adult",
             created_at=house.now))  # fmt: skip
         run(insert(images).values(
             image_id=name, profile_id=name, sequence=1, state="ready", original_key=name, original_bytes=1,
             format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=house.now))  # fmt: skip
         run(insert(renditions).values(
             name=name, image_id=name, tier="full", generation=1, recipe="r", format="webp", bytes=1, width=1,
-            height=1, sha256="", created_at=house.now, variant=0, mark=number))  # fmt: skip
+            height=1, sha256="", created_at=house.now, variant=0, watermark=number))  # fmt: skip
     return name, embed(pictures.portrait(160), Payload(number, 0), layout(KEY)).pixels
 
 

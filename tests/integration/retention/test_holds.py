@@ -215,7 +215,7 @@ def test_an_erasure_waits_until_the_hold_has_what_it_covers(house, who, two, pai
     house.clock.forward(hours=1)
     assert [house.erase.run(job_id, redelivered=True) for job_id in erasing] == ["erased", "erased"]
     with house.catalogue.reading() as tx:
-        assert all(len(tx.holds.vault(one)) >= 4 for one in two)
+        assert all(len(tx.legal_holds.vault(one)) >= 4 for one in two)
 
 
 def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(house, who, pair):
@@ -234,7 +234,7 @@ def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(house
     assert house.state(image.image_id) == images.HELD
     assert deliver(house) == ["vaulted"]
     with house.catalogue.reading() as tx:
-        (kept,) = tx.holds.vault(image.image_id)
+        (kept,) = tx.legal_holds.vault(image.image_id)
         planned = tx.jobs.planned_keys(image.image_id)
     assert kept.bucket == "originals"
     assert planned
@@ -278,7 +278,7 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, 
     assert step > 8
     assert house.holds.get(hold.hold_id).state == PLACED
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(two[1])
+        kept = tx.legal_holds.vault(two[1])
         names = tx.images.rendition_names(two[1])
         assert tx.images.get(two[1]).original_key not in keys_of(pair, pair.originals)
     assert len(kept) == 2 * len(names) + 1  # and their manifests
@@ -301,7 +301,7 @@ def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_come
     place(house, image_id=image.image_id, until=house.clock() + timedelta(days=1))
     deliver(house)
     with house.catalogue.reading() as tx:
-        original = next(one for one in tx.holds.vault(image.image_id) if one.bucket == "originals")
+        original = next(one for one in tx.legal_holds.vault(image.image_id) if one.bucket == "originals")
     assert house.keep.vault.get(original.vault_key, max_bytes=1_000_000).data == data
     house.clock.forward(days=2)
     house.keep.end_due()
@@ -367,7 +367,7 @@ def test_a_hold_that_is_placed_while_another_ends_keeps_what_it_covers(house, wh
     assert len(house.keep.end_due()) == 1
     assert house.state(two[1]) == images.HELD
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(two[1])
+        kept = tx.legal_holds.vault(two[1])
     assert {one.vault_key for one in kept} <= set(keys_of(pair, pair.vault))
 
     class Later:
@@ -422,7 +422,7 @@ def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back
     held = place(house, image_id=image)
     assert "vaulted" in deliver(house)
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(image)
+        kept = tx.legal_holds.vault(image)
     for one in kept:
         stored = house.keep.vault.get(one.vault_key, max_bytes=1_000_000).data
         assert len(stored) == one.bytes
@@ -447,7 +447,7 @@ def test_what_somebody_put_over_a_held_original_is_not_put_back(house, who, pair
     held = place(house, image_id=image)
     assert "vaulted" in deliver(house)
     with house.catalogue.reading() as tx:
-        (original,) = [one for one in tx.holds.vault(image) if one.bucket == "originals"]
+        (original,) = [one for one in tx.legal_holds.vault(image) if one.bucket == "originals"]
     forged = pictures.jpeg(200, 200, seed=9)
     house.vault_store.replace(original.vault_key, BytesIO(forged), sha256=hashlib.sha256(forged).hexdigest(),
                               content_type="x/y", cache_control="no-store")  # fmt: skip

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from nightlight.policy.combinations import CombinationSpace
 from nightlight.policy.compile import FIELDS, compile_folder
 from nightlight.policy.mutate import mutate, redundant
+from nightlight.policy.prove import failed_checks
 from nightlight.policy.summarise import summarise
-from nightlight.policy.verify import failed_checks
 from tests.conftest import ROOT
 
 
@@ -31,8 +31,8 @@ def test_an_always_that_fails_says_where_and_which_rule_bound(edited):
     failure = failures["outsider-tiny"]
     assert failure.rules == ("outsider",)
     assert failure.position.file == "checks.yaml"
-    assert failure.count == sum(sentence.count for sentence in failure.sentences)
-    assert "relation outsider" in failure.sentences[0].text
+    assert failure.count == sum(sentence.count for sentence in failure.summaries)
+    assert "relation outsider" in failure.summaries[0].text
 
 
 def test_a_compare_that_fails_is_told(edited):
@@ -56,7 +56,7 @@ def test_a_parity_that_is_broken_is_told_even_if_only_a_number_differs(edited):
     )
     failures = {failure.check: failure for failure in failed_checks(edited.compiled())}
     assert {"outsider-parity", "outsider-parity-minors"} <= set(failures)
-    assert "subject_age" in failures["outsider-parity"].sentences[0].text
+    assert "subject_age" in failures["outsider-parity"].summaries[0].text
 
 
 @pytest.mark.parametrize(
