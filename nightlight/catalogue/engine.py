@@ -50,9 +50,9 @@ class Transaction:
 
     __slots__ = (
         "abuse_signals", "audit", "blocks", "connection", "events", "feed", "hash_list_matches", "idempotency",
-        "images", "imports",
-        "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles", "proof_revocations", "receipts",
-        "rendition_hashes", "revocations", "screenings", "statistics", "sweeps", "trace_jobs",
+        "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
+        "proof_revocations", "receipts", "rendition_hashes", "revocations", "screenings", "statistics", "sweeps",
+        "trace_jobs",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
