@@ -26,11 +26,11 @@ from engines import ENGINES, MISTAKES, RETURNS_A_TIER, SHAPED, Rules
 from rich.console import Console
 from rich.table import Table
 
+from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_folder, compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
 from nightlight.policy.mutate import mutate
-from nightlight.policy.prove import failed_checks
 
 ROOT = Path(__file__).parents[1]
 PACK = ROOT / "policies"

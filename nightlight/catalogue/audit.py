@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from nightlight.catalogue.tables import audit
+from nightlight.catalogue.schema import audit
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from nightlight.catalogue.tables import blocks
+from nightlight.catalogue.schema import blocks
 from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:

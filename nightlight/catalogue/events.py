@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.tables import events
+from nightlight.catalogue.schema import events
 from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:

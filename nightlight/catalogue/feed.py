@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
-from nightlight.catalogue.tables import changes
+from nightlight.catalogue.schema import changes
 from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:

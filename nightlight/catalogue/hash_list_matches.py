@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.tables import hash_list_matches, images
+from nightlight.catalogue.schema import hash_list_matches, images
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.retention_tables import held, holds, vaulted
+from nightlight.catalogue.retention_schema import held, holds, vaulted
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:

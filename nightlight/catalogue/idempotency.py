@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from nightlight.catalogue.tables import idempotency
+from nightlight.catalogue.schema import idempotency
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:

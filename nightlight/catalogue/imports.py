@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, or_, select, update
 
 from nightlight.catalogue.images import DELETED, FAILED, RECEIVING, REJECTED
-from nightlight.catalogue.retention_tables import import_items, imports
-from nightlight.catalogue.tables import images
+from nightlight.catalogue.retention_schema import import_items, imports
+from nightlight.catalogue.schema import images
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, insert, or_, select, update
 
-from nightlight.catalogue.tables import images, jobs
+from nightlight.catalogue.schema import images, jobs
 from nightlight.jobs.kinds import (
     ERASE,
     FORGET,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, or_, select, update
 
-from nightlight.catalogue.tables import outbox
+from nightlight.catalogue.schema import outbox
 from nightlight.jobs.lanes import LANES, RANKS, UPLOAD
 from nightlight_core.ids import JobId
 

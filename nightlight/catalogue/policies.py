@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select, update
 
-from nightlight.catalogue.tables import decision_counts, policy_bundles, policy_state, policy_withdrawals
+from nightlight.catalogue.schema import decision_counts, policy_bundles, policy_state, policy_withdrawals
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

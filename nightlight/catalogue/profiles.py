@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.tables import profiles
+from nightlight.catalogue.schema import profiles
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.tables import proof_revocations as rows
+from nightlight.catalogue.schema import proof_revocations as rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

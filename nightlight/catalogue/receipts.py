@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.retention_tables import erasures, receipt_head, receipts
+from nightlight.catalogue.retention_schema import erasures, receipt_head, receipts
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, delete, func, insert, select
 
-from nightlight.catalogue.tables import images, rendition_hashes, renditions
+from nightlight.catalogue.schema import images, rendition_hashes, renditions
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:

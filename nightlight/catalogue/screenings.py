@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, update
 
-from nightlight.catalogue.tables import hash_lists, images, screenings
+from nightlight.catalogue.schema import hash_lists, images, screenings
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from nightlight.catalogue.jobs import DONE, FAILED
-from nightlight.catalogue.retention_tables import holds, receipts, sweeps
-from nightlight.catalogue.tables import audit, decision_counts, images, jobs
+from nightlight.catalogue.retention_schema import holds, receipts, sweeps
+from nightlight.catalogue.schema import audit, decision_counts, images, jobs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

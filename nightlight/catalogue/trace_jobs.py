@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, null, select, update
 
-from nightlight.catalogue.tables import trace_jobs, trace_origins
+from nightlight.catalogue.schema import trace_jobs, trace_origins
 from nightlight_core.ids import ImageId, TraceId
 
 if TYPE_CHECKING:

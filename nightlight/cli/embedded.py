@@ -21,7 +21,7 @@ import httpx
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.wiring import embedded_catalogue_url
 from nightlight_core.errors import SettingsRefused, Unavailable
 from nightlight_core.files import private_file, private_folder
@@ -106,8 +106,8 @@ class EmbeddedStack:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _start(self) -> None:
-        keys.init(self._data_dir)
-        self.environment.update(keys.environment(self._data_dir))
+        key_commands.init(self._data_dir)
+        self.environment.update(key_commands.environment(self._data_dir))
         catalogue = Catalogue(embedded_catalogue_url(self._data_dir))
         migrate.upgrade(catalogue.engine)
         catalogue.close()
@@ -159,7 +159,7 @@ class EmbeddedStack:
         """Return the development keys by which originals on an S3 server are sealed; a folder has one identity."""
         if os.environ.get("NIGHTLIGHT_STORE_KIND") != "s3" or name == "queue":
             return {}
-        return keys.seal_environment(self._data_dir, "service" if name == "service" else "worker")
+        return key_commands.seal_environment(self._data_dir, "service" if name == "service" else "worker")
 
     def _wait_for(self, name: str, ready: Any) -> None:
         end = time.monotonic() + START_S

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from nightlight.cli.files import read_bytes
-from nightlight.cli.policy import DEFAULT, JsonFlag, compiled_folder, console, refused
+from nightlight.cli.policy_commands import DEFAULT, JsonFlag, compiled_folder, console, refused
 from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:

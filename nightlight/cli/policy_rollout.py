@@ -37,8 +37,8 @@ def build(
     Example: `nightlight policy build policies --version 12 --key publisher.private.jwk.json`
     """
     from nightlight.policy.bundle_writer import build_bundle
+    from nightlight.policy.checks import failed_checks
     from nightlight.policy.compile import compile_folder
-    from nightlight.policy.prove import failed_checks
     from nightlight.policy.signing import SigningKey
 
     compiled = compile_folder(folder)
@@ -65,7 +65,7 @@ def approve(
 
     Example: `nightlight policy approve active.bundle policy.bundle --key safety.private.jwk.json`
     """
-    from nightlight.cli.policy import console
+    from nightlight.cli.policy_commands import console
     from nightlight.cli.policy_compare import compiled_of, print_difference, version_of
     from nightlight.policy.diff import diff
     from nightlight.policy.signing import SigningKey, approval_subject

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightlight.policy.checks import holds, opens
 from nightlight.policy.compile import FIELDS, UNSET, canonical, ceilings
-from nightlight.policy.prove import holds, opens
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:

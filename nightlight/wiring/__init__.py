@@ -30,8 +30,8 @@ from nightlight.wiring.retention import (
     probe,
     source_listing,
 )
-from nightlight.wiring.service import ServiceContainer, build_service
-from nightlight.wiring.worker import WorkerContainer, build_worker
+from nightlight.wiring.service_container import ServiceContainer, build_service
+from nightlight.wiring.worker_container import WorkerContainer, build_worker
 
 __all__ = [
     "ServiceContainer", "WorkerContainer", "bucket_names", "build_catalogue", "build_service", "build_worker",

@@ -9,8 +9,8 @@ from nightlight import logs, metrics
 from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.policies.active_policy import PolicyHolder, share_key_from
+from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.prove import failed_checks
 from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, UrlKind, require
 from nightlight.store.interface import PutOnly
 from nightlight_core.decisions.relation_resolver import UNPROVED, Relate

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.client import Config
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.integration.arrivals.conftest import bucket_of_pictures
 from tests.support import pictures
@@ -42,7 +42,7 @@ def stack(avatars, tmp_path_factory):
 def told(stack, avatars):
     """The real server is told to push to us; the token is in the address, as the password."""
     name, s3 = avatars
-    token = keys.token(stack.folder, scopes=["arrive"], subject="s3", hours=12)
+    token = key_commands.token(stack.folder, scopes=["arrive"], subject="s3", hours=12)
     key, secret = identity(S3_OWNER)
     session = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="default")
     sns = session.client("sns", endpoint_url=needed(S3), config=Config(signature_version="s3"))
@@ -110,7 +110,7 @@ def test_nobody_else_may_tell(stack, header):
 
 
 def test_basic_credentials_are_for_this_route_alone(stack):
-    token = keys.token(stack.folder, scopes=None, subject="s3", hours=1)
+    token = key_commands.token(stack.folder, scopes=None, subject="s3", hours=1)
     basic = {"Authorization": "Basic " + base64.b64encode(f"s3:{token}".encode()).decode()}
     assert httpx.post(f"{stack.url}/v1/arrivals", json={"Records": []}, headers=basic).status_code == 202
     assert (
@@ -119,14 +119,14 @@ def test_basic_credentials_are_for_this_route_alone(stack):
         ).status_code
         == 401
     )
-    other = keys.token(stack.folder, scopes=["ingest"], subject="s3", hours=1)
+    other = key_commands.token(stack.folder, scopes=["ingest"], subject="s3", hours=1)
     basic = {"Authorization": "Basic " + base64.b64encode(f"s3:{other}".encode()).decode()}
     assert httpx.post(f"{stack.url}/v1/arrivals", json={"Records": []}, headers=basic).status_code == 403
 
 
 @pytest.mark.parametrize("body", ["", "x", "[]", "{}", '{"Records": 7}', "\x00"])
 def test_what_is_no_event_is_refused(stack, body):
-    token = keys.token(stack.folder, scopes=["arrive"], subject="s3", hours=1)
+    token = key_commands.token(stack.folder, scopes=["arrive"], subject="s3", hours=1)
     answer = httpx.post(f"{stack.url}/v1/arrivals", content=body, headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 422
     assert answer.json()["code"] == "invalid_input"

@@ -9,7 +9,7 @@ import sys
 import httpx
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.conftest import ROOT
 from tests.support import pictures
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 
 def call(stack, method, path, who="officer", scopes=("vault",), **asked):
-    bearer = keys.token(stack.folder, scopes=list(scopes), subject=who, hours=1)
+    bearer = key_commands.token(stack.folder, scopes=list(scopes), subject=who, hours=1)
     return httpx.request(method, f"{stack.url}/v1/holds{path}", headers={"Authorization": f"Bearer {bearer}"}, **asked)
 
 
@@ -30,7 +30,7 @@ def command(stack, *arguments):
     if stack.name == "scale":
         key, secret = identity(S3_KEEPER)
         more = {"NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret}
-        more |= keys.seal_environment(stack.folder, "keeper")
+        more |= key_commands.seal_environment(stack.folder, "keeper")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
     return subprocess.run(
         [sys.executable, "-c", "from nightlight.cli import main; main()", "hold", *arguments],

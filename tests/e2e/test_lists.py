@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from nightlight.catalogue.tables import jobs
+from nightlight.catalogue.schema import jobs
 from nightlight.imaging.pipeline import canonical
 from nightlight.matching.list_index import _LOOK_AGAIN_S
 from nightlight.matching.pdq import pdq

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.signing import SigningKey
@@ -65,8 +65,8 @@ def line(stack):
 
 @contextmanager
 def deciding(stack, publisher, line, **terms):
-    token = keys.token(stack.folder, scopes=["local", "decide"], subject="backend", hours=12)
-    agreed = Terms(relation_keys=keys.relation_keys(stack.folder), poll_s=0.1, **terms)
+    token = key_commands.token(stack.folder, scopes=["local", "decide"], subject="backend", hours=12)
+    agreed = Terms(relation_keys=key_commands.relation_keys(stack.folder), poll_s=0.1, **terms)
     with (
         NightlightClient(f"http://127.0.0.1:{line.port}", token=token, budget_s=HANG_S) as lender,
         LocalClient(lender, publisher.public_keys, agreed) as made,
@@ -83,7 +83,7 @@ def local(stack, client, publisher, line):
 
 def shown(local, stack, profile_id="teen", relation="connection", viewer_id="somebody"):
     """What a viewer is given, as (edge of the picture, URL): 128 for the placeholder, 0 where it needs no service."""
-    proof = prove(keys.relation_keys(stack.folder), viewer_id, profile_id, relation, now=int(time.time()))
+    proof = prove(key_commands.relation_keys(stack.folder), viewer_id, profile_id, relation, now=int(time.time()))
     (decision,) = local.decide("peer", "profile", [(profile_id, relation, proof)], viewer_id=viewer_id)
     if decision.fallback:
         return 0, decision.url

@@ -108,7 +108,7 @@ def test_an_activation_that_only_closes_takes_effect_at_once_and_is_audited(own,
     with own.catalogue.reading() as tx:
         from sqlalchemy import select
 
-        from nightlight.catalogue.tables import audit
+        from nightlight.catalogue.schema import audit
 
         rows = tx.connection.execute(
             select(audit.c.actor, audit.c.detail).where(audit.c.event == "policy.activated")

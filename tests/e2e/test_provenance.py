@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, mark_value
 from nightlight.provenance.verify import State, check
 from tests.support import pictures
@@ -42,7 +42,7 @@ def shown(urls):
 
 
 def call(stack, method, path, scopes=("trace",), **asked):
-    token = keys.token(stack.folder, scopes=list(scopes), subject="investigator", hours=1)
+    token = key_commands.token(stack.folder, scopes=list(scopes), subject="investigator", hours=1)
     headers = {"Authorization": f"Bearer {token}", **asked.pop("headers", {})}
     return httpx.request(method, f"{stack.url}/v1/c2pa{path}", headers=headers, **asked)
 

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_client import NightlightClient, Problem
 from nightlight_core.decisions.relation_proofs import prove
 from tests.support import pictures
@@ -27,7 +27,7 @@ def ready(client):
 
 @pytest.fixture(scope="module")
 def token(stack):
-    return keys.token(stack.folder, scopes=["decide", "explain"], subject="platform", hours=12)
+    return key_commands.token(stack.folder, scopes=["decide", "explain"], subject="platform", hours=12)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def explained(stack, token):
 
 def proof_of(stack, viewer_id="v", profile_id=PROFILE, relation="connection", ahead=0, **how):
     how = {"now": int(time.time()) + ahead, **how}
-    return prove(keys.relation_keys(stack.folder), viewer_id, profile_id, relation, **how)
+    return prove(key_commands.relation_keys(stack.folder), viewer_id, profile_id, relation, **how)
 
 
 @pytest.mark.usefixtures("ready")
@@ -148,7 +148,9 @@ def test_a_client_without_keys_vouches_for_nobody(stack, token, client):
 
 @pytest.mark.usefixtures("ready")
 def test_a_decision_sees_at_least_the_change_whose_token_it_is_given(stack, client):
-    token = keys.token(stack.folder, scopes=["decide", "relate", "ingest", "hold"], subject="platform", hours=12)
+    token = key_commands.token(
+        stack.folder, scopes=["decide", "relate", "ingest", "hold"], subject="platform", hours=12
+    )
     headers = {"Authorization": f"Bearer {token}"}
 
     def call(method, path, **body):

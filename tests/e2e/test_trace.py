@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 from sqlalchemy import delete, insert, select
 
-from nightlight.catalogue.tables import audit, renditions
+from nightlight.catalogue.schema import audit, renditions
 from nightlight.matching.index import HashIndex
 from nightlight.matching.segment import KEY_BYTES
 from tests.support import pictures
@@ -113,7 +113,7 @@ def test_parts_of_a_copy_lead_back_by_their_hidden_mark(stack, leak, tmp_path):
 def test_what_read_back_when_it_was_rendered_is_read_by_whoever_finds_it(stack, client, leak, tmp_path, relation, tier):
     from sqlalchemy import select
 
-    from nightlight.catalogue.tables import renditions
+    from nightlight.catalogue.schema import renditions
 
     image, _ = leak
     (decision,) = client.decide("peer", "profile", [("leaky", relation)])

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from nightlight.catalogue.retention_tables import import_items, imports
-from nightlight.catalogue.tables import images, jobs, outbox, profiles
+from nightlight.catalogue.retention_schema import import_items, imports
+from nightlight.catalogue.schema import images, jobs, outbox, profiles
 from tests.conftest import ROOT
 from tests.integration.arrivals.conftest import bucket_of_pictures
 from tests.support import pictures

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import func, select
 
 from nightlight.catalogue import jobs
-from nightlight.catalogue.tables import jobs as rows
-from nightlight.cli import keys
+from nightlight.catalogue.schema import jobs as rows
+from nightlight.cli import key_commands
 from nightlight.jobs.lanes import BACKGROUND, LANES, UPLOAD
 from tests.support import hostile, pictures
 from tests.support.stacks import STACKS
@@ -45,7 +45,7 @@ def done(stack, kind, image_id):
 
 
 def held(stack, profile_id):
-    bearer = keys.token(stack.folder, scopes=["vault"], subject="officer", hours=1)
+    bearer = key_commands.token(stack.folder, scopes=["vault"], subject="officer", hours=1)
     headers = {"Authorization": f"Bearer {bearer}"}
     asked = {"profile_id": profile_id, "kind": "safeguarding", "reference": "case 7"}
     hold_id = httpx.post(f"{stack.url}/v1/holds", headers=headers, json=asked).json()["hold_id"]

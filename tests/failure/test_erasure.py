@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nightlight.catalogue import jobs
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.retention.erase import DeletePictures, EraseObjects, ReceiptIssuer
@@ -51,7 +51,7 @@ def catalogue(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("keys")
-    keys.init(made)
+    key_commands.init(made)
     return made / "keys"
 
 
@@ -121,7 +121,7 @@ def uploaded(catalogue, pair, name):
     from sqlalchemy import insert
 
     from nightlight.catalogue.images import RenditionRow
-    from nightlight.catalogue.tables import images, profiles
+    from nightlight.catalogue.schema import images, profiles
     from nightlight_core.ids import new_image_id, new_job_id
 
     now, image_id, original = datetime.now(UTC), new_image_id(), f"o/{name}"
@@ -163,7 +163,7 @@ def asked(catalogue, image_id):
     """Ask for the erasure; the id of its job."""
     from sqlalchemy import select
 
-    from nightlight.catalogue.tables import jobs as table
+    from nightlight.catalogue.schema import jobs as table
 
     DeletePictures(catalogue, lambda: datetime.now(UTC)).image(image_id, actor="t")
     with catalogue.reading() as tx:
@@ -253,7 +253,7 @@ def test_what_comes_back_is_found_and_deleted_again(catalogue, pair, folder, pub
     """A worker that was slow to die puts a rendition after its image was erased."""
     from sqlalchemy import select
 
-    from nightlight.catalogue.tables import jobs as table
+    from nightlight.catalogue.schema import jobs as table
 
     image_id, original, rendition_keys = uploaded(catalogue, pair, f"back-{os.urandom(4).hex()}")
     places = Places(pair, url_of(catalogue), folder)

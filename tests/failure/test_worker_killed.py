@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from nightlight.catalogue.tables import jobs
+from nightlight.catalogue.schema import jobs
 from tests.support import held, pictures
 from tests.support.waiting import eventually, job_of
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from nightlight.catalogue.tables import images, profiles, renditions
+from nightlight.catalogue.schema import images, profiles, renditions
 from nightlight.delivery.object_names import object_key
 from nightlight.delivery.purge import EdgePurge, PurgeHook
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from sqlalchemy import insert
 
-from nightlight.catalogue.tables import images, profiles, renditions
+from nightlight.catalogue.schema import images, profiles, renditions
 from nightlight.delivery.object_names import ObjectNames, object_key
 from nightlight.store.local import LocalStore
 from nightlight_core.clock import system_clock

@@ -19,8 +19,8 @@ from sqlalchemy import insert
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import blocks, images, profiles, proof_revocations, renditions, revocations
-from nightlight.cli import keys
+from nightlight.catalogue.schema import blocks, images, profiles, proof_revocations, renditions, revocations
+from nightlight.cli import key_commands
 from nightlight.cli.embedded import free_port
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
@@ -151,9 +151,9 @@ def served(monkeypatch, *more_scopes, **settings):
     """A NightlightClient that may ask, and ``more_scopes``; the publisher's key, and the house behind the service."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        keys.init(folder)
+        key_commands.init(folder)
         environment = {
-            **keys.environment(folder), "NIGHTLIGHT_DATA_DIR": text, "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
+            **key_commands.environment(folder), "NIGHTLIGHT_DATA_DIR": text, "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
             "NIGHTLIGHT_CATALOGUE_URL": f"sqlite:///{folder}/c.sqlite3", "NIGHTLIGHT_DELIVERY_BASE_URL": ORIGIN,
             "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": RING, "NIGHTLIGHT_DELIVERY_NAME_KEY": NAME_KEY,
             "NIGHTLIGHT_RELATIONS_KEYS": "r1:" + base64.b64encode(RELATION_KEYS["r1"]).decode(),
@@ -167,7 +167,7 @@ def served(monkeypatch, *more_scopes, **settings):
         catalogue.close()
         house = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
         scopes = ["decide", "explain", "local", "policy", "relate", *more_scopes]
-        token = keys.token(folder, scopes=scopes, subject="golden", hours=12)
+        token = key_commands.token(folder, scopes=scopes, subject="golden", hours=12)
         with serving(house) as url, NightlightClient(url, token=token) as client:
             publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
             client.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))

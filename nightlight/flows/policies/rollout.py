@@ -21,10 +21,10 @@ from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy, PolicyHolder, usable_recipes
 from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undoes_closing
+from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.diff import Difference, diff
 from nightlight.policy.explain import PolicyExplanation, explain
-from nightlight.policy.prove import failed_checks
 from nightlight.policy.traffic import Traffic
 from nightlight_core.errors import InvalidInput, PolicyConflict, PolicyRefused, PolicyRejected
 from nightlight_core.policy.bundle import Bundle, open_bundle

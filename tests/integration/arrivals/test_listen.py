@@ -53,7 +53,7 @@ def waiting(client, url):
 def arrivals(catalogue):
     from sqlalchemy import select
 
-    from nightlight.catalogue.retention_tables import import_items as table
+    from nightlight.catalogue.retention_schema import import_items as table
 
     with catalogue.reading() as tx:
         return sorted(row.profile_id for row in tx.connection.execute(select(table.c.profile_id)))

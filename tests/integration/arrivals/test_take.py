@@ -180,7 +180,7 @@ def test_removals_are_not_followed_where_it_is_told_so(platform, who):
 def test_a_deleted_profile_is_not_brought_back_and_its_key_is_forgotten(platform, who):
     from sqlalchemy import select
 
-    from nightlight.catalogue.retention_tables import import_items
+    from nightlight.catalogue.retention_schema import import_items
 
     key = f"{who}/a.jpg"
     event = platform.event(key, etag=platform.put(key, jpeg(1)))
@@ -216,7 +216,7 @@ def test_what_is_no_picture_is_refused_and_said_why(platform, who, data, code):
     with platform.house.catalogue.reading() as tx:
         from sqlalchemy import select
 
-        from nightlight.catalogue.retention_tables import import_items
+        from nightlight.catalogue.retention_schema import import_items
 
         reason = tx.connection.execute(
             select(import_items.c.reason).where(import_items.c.profile_id == who)

@@ -16,7 +16,7 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.catalogue.images import Image, RenditionRow
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import metadata
+from nightlight.catalogue.schema import metadata
 from nightlight_core.errors import CatalogueUnavailable, Conflict, LeaseLost
 from nightlight_core.ids import new_image_id, new_job_id, new_original_key
 from tests.support.waiting import HANG_S

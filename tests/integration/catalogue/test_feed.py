@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.feed import KEPT_S, NAME, PROFILE
-from nightlight.catalogue.tables import canaries, changes, images, profiles, renditions
+from nightlight.catalogue.schema import canaries, changes, images, profiles, renditions
 from nightlight_core.errors import InvalidInput
 from tests.support.databases import catalogue_at, postgres_database
 from tests.support.house import START

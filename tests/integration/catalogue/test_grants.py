@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nightlight.catalogue import migrate, sql_roles
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import metadata
+from nightlight.catalogue.schema import metadata
 from nightlight.cli.main import app
 from nightlight_core.errors import SettingsRefused
 from tests.conftest import ROOT

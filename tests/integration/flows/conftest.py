@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import jobs as jobs_table
+from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.imaging.crop import Region
 from nightlight.store.local import LocalStore
 from tests.support.house import START, Clock, House, Switch

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from nightlight.catalogue import images, jobs
-from nightlight.catalogue.tables import images as images_table
-from nightlight.catalogue.tables import jobs as jobs_table
+from nightlight.catalogue.schema import images as images_table
+from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.render import Render
 from nightlight.jobs.relay import Relay

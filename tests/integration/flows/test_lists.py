@@ -9,8 +9,8 @@ from PIL import Image
 
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import audit, hash_list_matches, hash_lists, revocations, screenings
-from nightlight.catalogue.tables import jobs as jobs_table
+from nightlight.catalogue.schema import audit, hash_list_matches, hash_lists, revocations, screenings
+from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from nightlight.catalogue import images, jobs
-from nightlight.catalogue.tables import jobs as table
+from nightlight.catalogue.schema import jobs as table
 from nightlight.flows.retention.erase import DeletePictures
 from nightlight.retention.wanted_rules import STATE_TAG
 from nightlight.store import interface

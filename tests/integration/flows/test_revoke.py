@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import events, rendition_hashes, revocations
+from nightlight.catalogue.schema import events, rendition_hashes, revocations
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.decisions.change_feed import Watch

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import insert
 
-from nightlight.catalogue.tables import images, profiles, rendition_hashes, renditions
+from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.pipeline import canonical
 from nightlight.imaging.renderer import Look

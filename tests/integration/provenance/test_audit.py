@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from nightlight.catalogue.tables import audit
+from nightlight.catalogue.schema import audit
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.provenance.manifest import MARK_ALGORITHM, mark_value
 from nightlight_core.errors import NotFound

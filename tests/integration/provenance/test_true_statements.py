@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from nightlight.catalogue import images, jobs
-from nightlight.catalogue.tables import jobs as jobs_table
+from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.delivery.object_names import EXTENSIONS, manifest_key, object_key
 from nightlight.imaging.recipe import Recipe
 from nightlight.matching.pdq import CANONICAL, distance, pdq

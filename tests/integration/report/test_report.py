@@ -12,9 +12,9 @@ from sqlalchemy import insert
 
 from nightlight.catalogue import jobs
 from nightlight.catalogue.policies import DECIDED
-from nightlight.catalogue.tables import audit
-from nightlight.catalogue.tables import jobs as table_of_jobs
-from nightlight.cli.report import plain, rows
+from nightlight.catalogue.schema import audit
+from nightlight.catalogue.schema import jobs as table_of_jobs
+from nightlight.cli.report_commands import plain, rows
 from nightlight.cli.report_page import page, took
 from nightlight.flows.report import DecisionCount, TransparencyReports
 from nightlight.policy.compile import compile_folder

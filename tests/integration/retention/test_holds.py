@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from nightlight.catalogue import images
 from nightlight.catalogue.holds import ENDED, PLACED, PLACING
 from nightlight.catalogue.profiles import Declaration
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.revoke import Rename
@@ -43,7 +43,7 @@ def pair():
 @pytest.fixture
 def house(house_, pair, tmp_path):  # noqa: F811
     """The house over real buckets: the service puts originals, the workers put into the vault, the keeper ends holds."""
-    keys.init(tmp_path)
+    key_commands.init(tmp_path)
 
     def access(who):
         return S3Access(pair.endpoint, "us-east-1", *identity(who), 2, 10)

@@ -236,7 +236,7 @@ def _md5(data):
 
 
 def test_the_command_shows_drift_and_mends_it(pair, capsys, monkeypatch):
-    from nightlight.cli import buckets as command
+    from nightlight.cli import bucket_commands as command
 
     wanted = posture(pair)
     monkeypatch.setattr("nightlight.wiring.posture", lambda _: wanted)

@@ -5,7 +5,7 @@ import stat
 import pytest
 from typer.testing import CliRunner
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.cli.main import app
 from nightlight.delivery.access_tokens import AccessTokenVerifier
 from nightlight_core.errors import SettingsRefused
@@ -62,16 +62,16 @@ def test_keys_are_made_once_for_their_owner_alone_and_tokens_verify(tmp_path):
     assert public == {"chain.pem", "root.pem"}
     result = run(app, ["keys", "token", "--data-dir", str(tmp_path), "--scope", "decide", "--subject", "me"])
     verifier = AccessTokenVerifier(
-        str(tmp_path / "keys" / keys.JWKS), issuer="nightlight-dev", audience="nightlight", leeway_s=0
+        str(tmp_path / "keys" / key_commands.JWKS), issuer="nightlight-dev", audience="nightlight", leeway_s=0
     )
     caller = verifier.verify(result.output.strip())
     assert (caller.subject, caller.scopes) == ("me", {"decide"})
 
 
 def test_a_token_for_a_scope_that_is_not_known_is_refused(tmp_path):
-    keys.init(tmp_path)
+    key_commands.init(tmp_path)
     with pytest.raises(SettingsRefused, match="known: ingest"):
-        keys.token(tmp_path, scopes=["everything"], subject="me", hours=1)
+        key_commands.token(tmp_path, scopes=["everything"], subject="me", hours=1)
 
 
 def test_the_base_install_needs_only_its_two_dependencies():

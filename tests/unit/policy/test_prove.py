@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nightlight.policy.checks import failed_checks
 from nightlight.policy.combinations import CombinationSpace
 from nightlight.policy.compile import FIELDS, compile_folder
 from nightlight.policy.mutate import mutate, redundant
-from nightlight.policy.prove import failed_checks
 from nightlight.policy.summarise import summarise
 from tests.conftest import ROOT
 

@@ -44,9 +44,9 @@ def check(
     """
     from nightlight.imaging.recipe import recipes
     from nightlight.policy.cases import try_cases
+    from nightlight.policy.checks import failed_checks
     from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.mutate import redundant
-    from nightlight.policy.prove import failed_checks
 
     try:
         compiled = compiled_folder(folder)

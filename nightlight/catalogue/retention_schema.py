@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table
 
-from nightlight.catalogue.tables import Json, Serial, UtcDateTime, metadata
+from nightlight.catalogue.schema import Json, Serial, UtcDateTime, metadata
 
 # What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
 receipts = Table(

@@ -272,7 +272,7 @@ screenings = Table(
     Column("revision", Integer, nullable=False, index=True),
 )
 
-# A job is on an image, on a trace, or on a row of ``nightlight.catalogue.retention_tables``.
+# A job is on an image, on a trace, or on a row of ``nightlight.catalogue.retention_schema``.
 jobs = Table(
     "jobs",
     metadata,
