@@ -46,11 +46,11 @@ class HashListMatches:
         """Work on ``connection``."""
         self._connection = connection
 
-    def add(self, image_id: ImageId, found: Sequence[tuple[str, str, int]], now: datetime) -> None:
+    def add(self, image_id: ImageId, matches: Sequence[tuple[str, str, int]], now: datetime) -> None:
         """Write (list, reference, distance) of entries that an image was found to be near to."""
         rows = [
             {"image_id": image_id, "list": name, "reference": reference, "distance": distance, "found_at": now}
-            for name, reference, distance in found
+            for name, reference, distance in matches
         ]
         if rows:
             self._connection.execute(insert(hash_list_matches).values(verdict=OPEN), rows)
@@ -64,8 +64,10 @@ class HashListMatches:
 
     def decide(self, image_id: ImageId, verdict: str, *, actor: str, now: datetime) -> int:
         """Give a verdict on an image's open matches; return how many there were."""
-        mine = hash_list_matches.c.image_id == image_id, hash_list_matches.c.verdict == OPEN
-        statement = update(hash_list_matches).where(*mine).values(verdict=verdict, decided_by=actor, decided_at=now)
+        open_matches = hash_list_matches.c.image_id == image_id, hash_list_matches.c.verdict == OPEN
+        statement = (
+            update(hash_list_matches).where(*open_matches).values(verdict=verdict, decided_by=actor, decided_at=now)
+        )
         return self._connection.execute(statement).rowcount
 
     def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[HashListMatch]:

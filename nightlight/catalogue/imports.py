@@ -104,10 +104,10 @@ class Imports:
 
     def begin(self, source: str, template: str, *, actor: str, now: datetime) -> ImportRun:
         """Write a new walk from the beginning."""
-        made = ImportRun(secrets.token_hex(16), source, template, RUNNING, {}, 0, 0, 0, 0, actor, now, None)
-        values = {name: getattr(made, name) for name in ImportRun.__slots__}
+        run = ImportRun(secrets.token_hex(16), source, template, RUNNING, {}, 0, 0, 0, 0, actor, now, None)
+        values = {name: getattr(run, name) for name in ImportRun.__slots__}
         self._connection.execute(insert(imports).values(values))
-        return made
+        return run
 
     def walk(self, import_id: str, *, lock: bool = False) -> ImportRun | None:
         """Return a walk."""
@@ -148,65 +148,65 @@ class Imports:
         query = select(*_COLUMNS).where(import_items.c.import_id == import_id, import_items.c.state == REFUSED)
         return [ImportItem(*row) for row in self._connection.execute(query.limit(limit))]
 
-    def add(self, told: Sequence[SourceObject], now: datetime, *, import_id: str | None = None) -> list[str]:
+    def add(self, sources: Sequence[SourceObject], now: datetime, *, import_id: str | None = None) -> list[str]:
         """Write what was told, once; return the ids of what is new; raises IntegrityError if others tell it now."""
-        fresh = {one.identity: one for one in told}
-        known = select(import_items.c.identity).where(import_items.c.identity.in_(fresh))
-        for row in self._connection.execute(known):
+        fresh = {source.identity: source for source in sources}
+        recorded = select(import_items.c.identity).where(import_items.c.identity.in_(fresh))
+        for row in self._connection.execute(recorded):
             del fresh[row.identity]
         rows = [
             {
-                "arrival_id": secrets.token_hex(16),
+                "item_id": secrets.token_hex(16),
                 "identity": identity,
                 "import_id": import_id,
-                "bucket": one.bucket,
-                "key": one.key,
-                "profile_id": one.profile_id,
+                "bucket": source.bucket,
+                "key": source.key,
+                "profile_id": source.profile_id,
                 "state": QUEUED,
-                "etag": one.etag,
+                "etag": source.etag,
                 "created_at": now,
             }
-            for identity, one in fresh.items()
+            for identity, source in fresh.items()
         ]
         if rows:
             self._connection.execute(insert(import_items), rows)
-        return [str(row["arrival_id"]) for row in rows]
+        return [str(row["item_id"]) for row in rows]
 
-    def get(self, arrival_id: str, *, lock: bool = False) -> ImportItem | None:
+    def get(self, item_id: str, *, lock: bool = False) -> ImportItem | None:
         """Return an arrival; ``lock`` holds its row until the transaction ends."""
-        query = select(*_COLUMNS).where(import_items.c.item_id == arrival_id)
+        query = select(*_COLUMNS).where(import_items.c.item_id == item_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         return ImportItem(*row) if row is not None else None
 
-    def seen(self, arrival_id: str, image_id: ImageId, etag: str, written_at: datetime) -> None:
+    def seen(self, item_id: str, image_id: ImageId, etag: str, written_at: datetime) -> None:
         """Write what is being made of a key: the image, and what was there."""
         values = {"image_id": image_id, "etag": etag, "written_at": written_at}
-        self._connection.execute(update(import_items).where(import_items.c.item_id == arrival_id).values(values))
+        self._connection.execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
 
     def set_outcome(
-        self, arrival_id: str, state: str, now: datetime, *, reason: str | None = None, forget: bool = False
+        self, item_id: str, state: str, now: datetime, *, reason: str | None = None, forget: bool = False
     ) -> None:
         """Write what came of an arrival; ``forget`` drops its key and profile."""
         values = {"state": state, "reason": reason, "finished_at": now} | (_GONE if forget else {})
-        self._connection.execute(update(import_items).where(import_items.c.item_id == arrival_id).values(values))
+        self._connection.execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
 
-    def images_of(self, arrival: ImportItem) -> list[ImageId]:
+    def images_of(self, item: ImportItem) -> list[ImageId]:
         """Return the images, not deleted, that were taken from an arrival's key."""
         joined = import_items.join(images, images.c.image_id == import_items.c.image_id)
         query = select(images.c.image_id).select_from(joined)
-        same = (import_items.c.bucket == arrival.bucket, import_items.c.key == arrival.key)
-        query = query.where(import_items.c.profile_id == arrival.profile_id, *same, images.c.state != DELETED)
+        same = (import_items.c.bucket == item.bucket, import_items.c.key == item.key)
+        query = query.where(import_items.c.profile_id == item.profile_id, *same, images.c.state != DELETED)
         return [ImageId(row.image_id) for row in self._connection.execute(query.distinct())]
 
-    def known(self, arrival: ImportItem, etag: str) -> bool:
+    def known(self, item: ImportItem, etag: str) -> bool:
         """Say whether what is under a key now was taken from there before, or is being taken; the profile is held."""
-        same = (import_items.c.bucket == arrival.bucket, import_items.c.key == arrival.key, import_items.c.etag == etag)
-        query = select(import_items.c.item_id).where(*same, import_items.c.profile_id == arrival.profile_id)
-        query = query.where(import_items.c.image_id.is_not(None), import_items.c.item_id != arrival.item_id)
+        same = (import_items.c.bucket == item.bucket, import_items.c.key == item.key, import_items.c.etag == etag)
+        query = select(import_items.c.item_id).where(*same, import_items.c.profile_id == item.profile_id)
+        query = query.where(import_items.c.image_id.is_not(None), import_items.c.item_id != item.item_id)
         query = query.where(import_items.c.state.in_((QUEUED, TAKEN)))
         return self._connection.execute(query.limit(1)).first() is not None
 
-    def newer(self, arrival: ImportItem, written_at: datetime) -> bool:
+    def newer(self, item: ImportItem, written_at: datetime) -> bool:
         """Say whether a profile has a picture that is newer than what was written then; the profile is held.
 
         A picture of another key is as old as its object, one that was uploaded as old as its upload.
@@ -215,13 +215,13 @@ class Imports:
         joined = images.outerjoin(import_items, import_items.c.image_id == images.c.image_id)
         age = func.coalesce(import_items.c.written_at, images.c.created_at)
         query = select(images.c.image_id).select_from(joined)
-        query = query.where(images.c.profile_id == arrival.profile_id, live, age > written_at)
+        query = query.where(images.c.profile_id == item.profile_id, live, age > written_at)
         if self._connection.execute(query.limit(1)).first() is not None:
             return True
-        taking = (import_items.c.profile_id == arrival.profile_id, import_items.c.state == QUEUED)
+        taking = (import_items.c.profile_id == item.profile_id, import_items.c.state == QUEUED)
         later = or_(
             import_items.c.written_at > written_at,
-            (import_items.c.written_at == written_at) & (import_items.c.item_id > arrival.item_id),
+            (import_items.c.written_at == written_at) & (import_items.c.item_id > item.item_id),
         )
         query = select(import_items.c.image_id).where(*taking, import_items.c.image_id.is_not(None), later)
         return self._connection.execute(query.limit(1)).first() is not None

@@ -85,8 +85,8 @@ class RenditionHashes:
 
     def by_short_watermark(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
         """Return the small renditions whose hidden mark says ``short_mark`` of 16 bits: one in 65,536 of all."""
-        said = renditions.c.short_watermark == short_mark, renditions.c.variant == variant
-        query = _origins().where(*said).order_by(renditions.c.created_at.desc()).limit(limit)
+        conditions = renditions.c.short_watermark == short_mark, renditions.c.variant == variant
+        query = _origins().where(*conditions).order_by(renditions.c.created_at.desc()).limit(limit)
         return [HashOrigin(*row) for row in self._connection.execute(query)]
 
     def manifests(
@@ -94,7 +94,7 @@ class RenditionHashes:
         *,
         mark: int | None = None,
         hash_: bytes | None = None,
-        of: tuple[ImageId, str, int] | None = None,
+        rendition: tuple[ImageId, str, int] | None = None,
         name: str | None = None,
     ) -> list[str]:
         """Return the ids of manifests by a mark, by a hash, or of a rendition (image, tier, variant; or its name)."""
@@ -104,10 +104,10 @@ class RenditionHashes:
         if hash_ is not None:
             joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
             query = query.select_from(joined).where(rendition_hashes.c.hash == hash_)
-        if of is not None:
-            image_id, tier, variant = of
-            mine = (renditions.c.image_id == image_id, renditions.c.tier == tier, renditions.c.variant == variant)
-            query = query.where(*mine)
+        if rendition is not None:
+            image_id, tier, variant = rendition
+            conditions = (renditions.c.image_id == image_id, renditions.c.tier == tier, renditions.c.variant == variant)
+            query = query.where(*conditions)
         if name is not None:
             query = query.where(renditions.c.name == name)
         return [
@@ -117,8 +117,8 @@ class RenditionHashes:
     def manifest(self, manifest_id: str) -> str | None:
         """Return the name of a manifest, None if there is none of this id."""
         query = select(renditions.c.manifest).where(renditions.c.manifest_id == manifest_id).limit(1)
-        found: str | None = self._connection.execute(query).scalar()
-        return found
+        label: str | None = self._connection.execute(query).scalar()
+        return label
 
     def drop(self, image_id: ImageId) -> None:
         """Forget the hashes of an image's renditions."""

@@ -51,21 +51,21 @@ class Screenings:
             query = query.with_for_update(read=hold == "share")
         return {row.name: KnownHashList(*row) for row in self._connection.execute(query)}
 
-    def write(self, known: Mapping[str, KnownHashList], found: KnownHashList) -> None:
+    def write(self, known: Mapping[str, KnownHashList], hash_list: KnownHashList) -> None:
         """Write a list's state under the next revision; ``known`` are all of them, held."""
         revision = revision_of(known) + 1
-        values = {name: getattr(found, name) for name in KnownHashList.__slots__} | {"revision": revision}
-        if found.name in known:
-            mine = hash_lists.c.name == found.name
-            self._connection.execute(update(hash_lists).where(mine).values(values))
+        values = {name: getattr(hash_list, name) for name in KnownHashList.__slots__} | {"revision": revision}
+        if hash_list.name in known:
+            row_of_list = hash_lists.c.name == hash_list.name
+            self._connection.execute(update(hash_lists).where(row_of_list).values(values))
         else:
             self._connection.execute(insert(hash_lists).values(values))
 
     def set(self, image_id: ImageId, hashes: bytes, revision: int) -> None:
         """Keep the hashes of an image's views (32 bytes each), and the revision of the lists they were held against."""
-        mine = screenings.c.image_id == image_id
+        row_of_image = screenings.c.image_id == image_id
         values = {"image_id": image_id, "hashes": hashes, "revision": revision}
-        if self._connection.execute(update(screenings).where(mine).values(values)).rowcount == 0:
+        if self._connection.execute(update(screenings).where(row_of_image).values(values)).rowcount == 0:
             self._connection.execute(insert(screenings).values(values))
 
     def behind(self, revision: int, states: Sequence[str], *, limit: int) -> list[tuple[ImageId, bytes]]:
@@ -105,4 +105,4 @@ class Screenings:
 
 def revision_of(known: Mapping[str, KnownHashList]) -> int:
     """Return the revision of the lists: 0 where there never was one."""
-    return max((one.revision for one in known.values()), default=0)
+    return max((known_list.revision for known_list in known.values()), default=0)

@@ -50,21 +50,23 @@ class ImportNotifications:
 
     def record(self, notices: Sequence[ObjectEvent]) -> NotificationCounts:
         """Queue a look at each key; once this returns it is not forgotten. Raises CatalogueUnavailable."""
-        told, unmatched = [], 0
-        for one in notices:
-            template = self.templates.get(one.bucket)
-            profile_id = template.profile(one.key) if template is not None else None
+        sources, unmatched = [], 0
+        for event in notices:
+            template = self.templates.get(event.bucket)
+            profile_id = template.profile(event.key) if template is not None else None
             if profile_id is None:
                 unmatched += 1
             else:
-                mark = one.mark or "notice"
-                told.append(SourceObject(one.bucket, one.key, ProfileId(profile_id), one.etag, mark, one.removed))
-        fresh = _again(lambda: self._queue(told)) if told else 0
-        return NotificationCounts(fresh, len(told) - fresh, unmatched)
+                mark = event.mark or "notice"
+                sources.append(
+                    SourceObject(event.bucket, event.key, ProfileId(profile_id), event.etag, mark, event.removed)
+                )
+        fresh = _again(lambda: self._queue(sources)) if sources else 0
+        return NotificationCounts(fresh, len(sources) - fresh, unmatched)
 
-    def _queue(self, told: Sequence[SourceObject]) -> int:
+    def _queue(self, sources: Sequence[SourceObject]) -> int:
         with self.catalogue.transaction() as tx:
-            return queue_imports(tx, told, self.clock)
+            return queue_imports(tx, sources, self.clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +80,43 @@ class Backfill:
         """Return the walk through a source that was interrupted, or a new one (``again``: in any case)."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            found = tx.imports.unfinished(source, template.text)
-            if found is not None and not again:
-                return found
-            if found is not None:
-                tx.imports.end(found.import_id, DROPPED, now)
-            made = tx.imports.begin(source, template.text, actor=actor, now=now)
-            tx.audit.append("import.begun", now=now, actor=actor, detail={"import_id": made.import_id})
-            return made
+            unfinished = tx.imports.unfinished(source, template.text)
+            if unfinished is not None and not again:
+                return unfinished
+            if unfinished is not None:
+                tx.imports.end(unfinished.import_id, DROPPED, now)
+            run = tx.imports.begin(source, template.text, actor=actor, now=now)
+            tx.audit.append("import.begun", now=now, actor=actor, detail={"import_id": run.import_id})
+            return run
 
     def walk(
         self, import_id: str, bucket: str, template: KeyTemplate, pages: Callable[[dict[str, Any]], Iterator[Page]]
     ) -> Iterator[NotificationCounts]:
         """Go on with a walk to its end; yield what came of each page, once it is written."""
         with self.catalogue.reading() as tx:
-            found = tx.imports.walk(import_id)
-        if found is None:
+            run = tx.imports.walk(import_id)
+        if run is None:
             message = f"no import {import_id}"
             raise NotFound(message)
-        for listed, cursor in pages(found.cursor):
-            told, unmatched = [], 0
+        for listed, cursor in pages(run.cursor):
+            sources, unmatched = [], 0
             for one in listed:
                 profile_id = template.profile(one.key)
                 if profile_id is None:
                     unmatched += 1
                 else:
-                    told.append(SourceObject(bucket, one.key, ProfileId(profile_id), one.etag))
-            yield self._write(import_id, told, unmatched, cursor)
+                    sources.append(SourceObject(bucket, one.key, ProfileId(profile_id), one.etag))
+            yield self._write(import_id, sources, unmatched, cursor)
         with self.catalogue.transaction() as tx:
             tx.imports.end(import_id, LISTED, self.clock())
 
     def outcome(self, import_id: str) -> tuple[ImportRun, dict[str, int], list[ImportItem]]:
         """Return a walk, how many of its keys are in each state, and some that were refused; raises NotFound."""
         with self.catalogue.reading() as tx:
-            found = tx.imports.walk(import_id)
-            if found is None:
+            run = tx.imports.walk(import_id)
+            if run is None:
                 raise NotFound
-            return found, tx.imports.counts(import_id), tx.imports.refusals(import_id, limit=_MOST_TOLD)
+            return run, tx.imports.counts(import_id), tx.imports.refusals(import_id, limit=_MOST_TOLD)
 
     def walks(self) -> list[tuple[ImportRun, dict[str, int]]]:
         """Return the newest walks, each with how many of its keys are in each state."""
@@ -127,13 +129,13 @@ class Backfill:
             return tx.imports.waiting(import_id)
 
     def _write(
-        self, import_id: str, told: Sequence[SourceObject], unmatched: int, cursor: dict[str, Any]
+        self, import_id: str, sources: Sequence[SourceObject], unmatched: int, cursor: dict[str, Any]
     ) -> NotificationCounts:
         def write() -> NotificationCounts:
             with self.catalogue.transaction() as tx:
-                fresh = queue_imports(tx, told, self.clock, import_id=import_id)
-                heard = NotificationCounts(fresh, len(told) - fresh, unmatched)
-                counted = {"keys_found": len(told) + unmatched, **heard._asdict()}
+                fresh = queue_imports(tx, sources, self.clock, import_id=import_id)
+                heard = NotificationCounts(fresh, len(sources) - fresh, unmatched)
+                counted = {"keys_found": len(sources) + unmatched, **heard._asdict()}
                 tx.imports.advance(import_id, cursor, counted)
                 return heard
 
@@ -141,14 +143,16 @@ class Backfill:
         return heard
 
 
-def queue_imports(tx: Transaction, told: Sequence[SourceObject], clock: Clock, *, import_id: str | None = None) -> int:
+def queue_imports(
+    tx: Transaction, sources: Sequence[SourceObject], clock: Clock, *, import_id: str | None = None
+) -> int:
     """Queue a look at each key that was not told of before, in the caller's transaction; return how many."""
     now = clock()
     # A whole bucket waits behind what platforms tell of one by one, and nothing that is gone waits behind uploads.
     lane = UPLOAD if import_id is None else BACKGROUND
-    gone = [one for one in told if one.removed]
+    gone = [source for source in sources if source.removed]
     count = 0
-    for of, lane_of in ((gone, URGENT), ([one for one in told if not one.removed], lane)):
+    for of, lane_of in ((gone, URGENT), ([source for source in sources if not source.removed], lane)):
         fresh = tx.imports.add(of, now, import_id=import_id) if of else []
         on: list[tuple[JobId, str]] = [(new_job_id(), arrival_id) for arrival_id in fresh]
         tx.jobs.add_many(jobs.TAKE, on, now, due=now + _AGAIN, lane=lane_of)

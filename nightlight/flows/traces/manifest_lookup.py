@@ -133,7 +133,7 @@ class ManifestLookup:
                 bits = one["distance"]
                 score = _EXACT if "watermark" in one["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
                 of = (ImageId(one["image_id"]), one["tier"], one["variant"])
-                for manifest_id in tx.rendition_hashes.manifests(of=of):
+                for manifest_id in tx.rendition_hashes.manifests(rendition=of):
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
         return [ManifestMatch(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
 
