@@ -79,11 +79,11 @@ def walk(total: int, database: str) -> None:
     """One walk, in a process of its own, so that its largest size is its own."""
     from nightlight.catalogue import migrate
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.clock import system_clock
-    from nightlight.flows.arrive import Backfill
-    from nightlight.store.foreign import ForeignBuckets
-    from nightlight.store.keys import KeyTemplate
+    from nightlight.flows.imports.notifications import Backfill
+    from nightlight.store.key_template import KeyTemplate
     from nightlight.store.s3 import S3Access
+    from nightlight.store.source_buckets import ForeignBuckets
+    from nightlight_core.clock import system_clock
 
     catalogue = Catalogue(database)
     migrate.upgrade(catalogue.engine)

@@ -16,9 +16,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.errors import NightlightError
-from nightlight.imaging.cage import Cage
 from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.sandbox import Cage
+from nightlight_core.errors import NightlightError
 
 CORPUS = Path(os.environ.get("NIGHTLIGHT_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 EDGE = 1024

@@ -36,16 +36,16 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import keys
 from nightlight.cli.embedded import free_port
-from nightlight.client import NightlightClient
-from nightlight.client.local import LocalClient, Terms
-from nightlight.delivery.presign import Presigner
-from nightlight.delivery.quotas import InProcess, Limits
-from nightlight.delivery.relations import prove, proves
-from nightlight.delivery.tokens import UrlSigner
-from nightlight.keyring import KeyRing
-from nightlight.policy.bundle import build
+from nightlight.delivery.presigned_urls import Presigner
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.policy.signing import SigningKey
+from nightlight_client import NightlightClient
+from nightlight_client.local_client import LocalClient, Terms
+from nightlight_core.decisions.quotas import InProcess, Limits
+from nightlight_core.decisions.relation_proofs import prove, proves
+from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.keyring import KeyRing
 
 ROOT = Path(__file__).parents[1]
 BATCH = 100
@@ -170,11 +170,11 @@ def in_process(folder, port, table, figures):
     token = keys.token(folder, scopes=["local", "decide", "policy"], subject="bench", hours=1)
     publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
     with NightlightClient(f"http://127.0.0.1:{port}", token=token) as client:
-        client.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
+        client.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
         time.sleep(1.5)
         quotas = InProcess(Limits(10**9, 10**12))
         terms = Terms(relation_keys=keys.relation_keys(folder), vouches=True, quotas=quotas)
-        with LocalClient(client, PublicKeys.of(publisher), terms) as local:
+        with LocalClient(client, publisher.public_keys, terms) as local:
             if local.problem is not None:
                 raise SystemExit(local.problem)
             for relation, proved in (("stranger", False), ("connection", False), ("connection", True)):

@@ -34,13 +34,13 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import beta
 
+from nightlight.imaging.decoded_frame import Uncaged
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.frame import Uncaged
-from nightlight.imaging.hidden import HiddenMark
-from nightlight.imaging.mark import Design
+from nightlight.imaging.invisible_watermark import HiddenMark
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
 from nightlight.imaging.recipe import recipes
+from nightlight.imaging.visible_watermark import Design
 from nightlight.policy.compile import compile_folder
 
 HERE = Path(__file__).parent

@@ -25,11 +25,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nightlight.errors import DecoderDied, ImageRefused
-from nightlight.imaging.cage import Cage, CageLimits
 from nightlight.imaging.decode import available
-from nightlight.imaging.headers import Format
+from nightlight.imaging.header_readers import Format
 from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight_core.errors import DecoderDied, ImageRefused
 
 CORPUS = Path(os.environ.get("NIGHTLIGHT_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 ODD = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

@@ -18,12 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nightlight.client import Problem
-from nightlight.errors import DecoderDied, ImageRefused
-from nightlight.imaging.cage import Cage, CageLimits
 from nightlight.imaging.decode import available
-from nightlight.imaging.headers import Format, Header
+from nightlight.imaging.header_readers import Format, Header
 from nightlight.imaging.probe import Caps, probe, sniff
+from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight_client import Problem
+from nightlight_core.errors import DecoderDied, ImageRefused
 from tests.support import hostile, pictures
 
 EDGE = 1024

@@ -28,14 +28,14 @@ from PIL import Image, features
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.imaging.cage import Cage
+from nightlight.imaging.decoded_frame import Uncaged
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.frame import Uncaged
-from nightlight.imaging.hidden import HiddenMark
-from nightlight.imaging.mark import Design
+from nightlight.imaging.invisible_watermark import HiddenMark
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps, probe
 from nightlight.imaging.recipe import Recipe, recipes
+from nightlight.imaging.sandbox import Cage
+from nightlight.imaging.visible_watermark import Design
 from nightlight.policy.compile import compile_folder
 
 HERE = Path(__file__).parent

@@ -21,11 +21,11 @@ from PIL import Image, ImageFile
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.errors import NightlightError
-from nightlight.imaging.cage import Cage, CageLimits
 from nightlight.imaging.decode import available
-from nightlight.imaging.headers import Format
+from nightlight.imaging.header_readers import Format
 from nightlight.imaging.probe import Caps, decode_bytes, probe
+from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight_core.errors import NightlightError
 
 EDGE = 1024
 LARGEST_UPLOAD = 20_000_000

@@ -29,13 +29,13 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.imaging.cage import Cage
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.hidden import HiddenMark
-from nightlight.imaging.mark import Design
+from nightlight.imaging.invisible_watermark import HiddenMark
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
 from nightlight.imaging.recipe import recipes
+from nightlight.imaging.sandbox import Cage
+from nightlight.imaging.visible_watermark import Design
 from nightlight.policy.compile import compile_folder
 from nightlight.provenance.certificates import Algorithm, Chain, init
 from nightlight.provenance.manifest import Said

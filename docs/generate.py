@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, cast
 import typer.main
 from pydantic import SecretStr
 
-from nightlight import errors
 from nightlight.cli.main import app as command_line
-from nightlight.retention.access import BUCKETS, IDENTITIES, Server, bucket_policy, identity_policy
+from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, Server, bucket_policy, identity_policy
 from nightlight.settings import CONCERNS, Settings
+from nightlight_core import errors
 from service.app import create_app
 
 if TYPE_CHECKING:

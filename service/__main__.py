@@ -7,11 +7,11 @@ import sys
 import uvicorn
 
 from nightlight import logs
-from nightlight.errors import NightlightError
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
+from nightlight_core.errors import NightlightError
 from service.app import create_app
-from service.patience import PatientProtocol
+from service.client_timeouts import PatientProtocol
 
 
 def main() -> int:

@@ -14,24 +14,24 @@ from fastapi_offline import FastAPIOffline
 import nightlight
 from nightlight.settings import Environment
 from service import problems
-from service.lean import Lean
+from service.client_timeouts import Patience
+from service.fast_path import Lean
 from service.middleware import BodyCap, RequestId
 from service.openapi import document
-from service.patience import Patience
 from service.routes import (
-    arrivals,
     authzen,
     blocks,
     canaries,
     decisions,
-    feed,
     health,
     holds,
     images,
+    imports,
+    local_evaluation,
     optout,
-    pictures,
     policy,
     profiles,
+    renditions,
     softbinding,
     traces,
 )
@@ -79,8 +79,8 @@ def create_app(house: ServiceHouse) -> FastAPI:
     app.state.house = house
     problems.install(app)
     modules = (
-        profiles, images, decisions, feed, authzen, blocks, canaries, policy, pictures, optout, traces, arrivals, holds,
-        softbinding, health,
+        profiles, images, decisions, local_evaluation, authzen, blocks, canaries, policy, renditions, optout, traces,
+        imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)

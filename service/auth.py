@@ -10,8 +10,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access import Caller, Scope
-from nightlight.errors import Unauthenticated
+from nightlight.delivery.access_tokens import Caller, Scope
+from nightlight_core.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from nightlight.wiring import ServiceHouse

@@ -8,7 +8,7 @@ import secrets
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nightlight.errors import PayloadTooLarge
+from nightlight_core.errors import PayloadTooLarge
 from service.problems import problem
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from nightlight import logs
-from nightlight.errors import (
+from nightlight_core.errors import (
     InvalidInput,
     NightlightError,
     NotFound,

@@ -6,15 +6,15 @@ import httpx
 import pytest
 from hypothesis import settings
 
-from nightlight.client import asking
-from nightlight.imaging.cage import Cage, CageLimits
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.hidden import HiddenMark
-from nightlight.imaging.mark import Design
+from nightlight.imaging.invisible_watermark import HiddenMark
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
 from nightlight.imaging.recipe import recipes
+from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight.imaging.visible_watermark import Design
 from nightlight.policy.compile import compile_folder
+from nightlight_client import requests
 from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +27,7 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")
 # Nor do the five seconds that httpx waits where a test says nothing, or the ten of our own clients.
-for patience in (httpx._config.DEFAULT_TIMEOUT_CONFIG, asking.TIMEOUT):
+for patience in (httpx._config.DEFAULT_TIMEOUT_CONFIG, requests.TIMEOUT):
     patience.connect = patience.read = patience.write = patience.pool = HANG_S
 # Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)

@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING  # noqa: E402
 from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402
-from nightlight.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
 from nightlight.wiring import build_worker, hash_lists, listening  # noqa: E402
+from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_dead_letters, make_app, sender  # noqa: E402
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from nightlight.flows.lists import Screening
+    from nightlight.flows.pictures.hash_lists import Screening
     from nightlight.wiring import WorkerHouse
 
 _PAUSE_AFTER_FAILURE_S = 1.0

@@ -1,6 +1,6 @@
 """The Celery application, and how messages travel.
 
-A queue for each lane (``nightlight.catalogue.lanes``; ``workers.places`` says who takes from which). On RabbitMQ they
+A queue for each lane (``nightlight.jobs.lanes``; ``workers.lane_places`` says who takes from which). On RabbitMQ they
 are quorum queues behind a topic exchange: a message whose receiver dies is delivered again at once, at most
 ``delivery_limit`` times, and then dead-lettered for a person to look at. Results are kept nowhere but in the catalogue.
 """
@@ -14,14 +14,14 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
-from nightlight.catalogue.lanes import LANES, UPLOAD
-from nightlight.errors import QueueUnavailable
+from nightlight.jobs.lanes import LANES, UPLOAD
 from nightlight.settings import Settings, require
-from workers import places
+from nightlight_core.errors import QueueUnavailable
+from workers import lane_places
 
 if TYPE_CHECKING:
-    from nightlight.flows.publish import Send
-    from nightlight.ids import JobId
+    from nightlight.jobs.relay import Send
+    from nightlight_core.ids import JobId
 
 
 def make_app(settings: Settings) -> Celery:
@@ -29,7 +29,9 @@ def make_app(settings: Settings) -> Celery:
     url = require(settings.queue.broker_url, "NIGHTLIGHT_QUEUE_BROKER_URL")
     app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True)
     app.conf.update(_configuration(settings, quorum=url.startswith(("amqp", "pyamqp"))))
-    places.keep(app, {_queue(settings, lane): places_ for lane, places_ in places.of(settings.worker).items()})
+    lane_places.keep(
+        app, {_queue(settings, lane): places_ for lane, places_ in lane_places.of(settings.worker).items()}
+    )
     return app
 
 
@@ -80,7 +82,7 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "worker_pool_start_method": "spawn",
         "worker_prefetch_multiplier": 1,
-        "worker_concurrency": sum(places.of(worker).values()),
+        "worker_concurrency": sum(lane_places.of(worker).values()),
         "worker_soft_shutdown_timeout": worker.shutdown_s,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,

@@ -10,14 +10,14 @@ import time
 from typing import TYPE_CHECKING
 
 from nightlight import logs
-from nightlight.errors import NightlightError
+from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nightlight.flows.notify import Notify
-    from nightlight.flows.publish import Reconcile, Relay
-    from nightlight.flows.revocation_list import RevocationPublisher
+    from nightlight.flows.decisions.edge_revocations import RevocationPublisher
+    from nightlight.flows.webhooks import Notify
+    from nightlight.jobs.relay import Reconcile, Relay
     from nightlight.settings import WorkerSettings
 
 # While the broker or the database is down there is no use in asking it ten times a second.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.client import Config
 
-from nightlight.retention.access import BUCKETS, IDENTITIES, Server, bucket_policy
+from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, Server, bucket_policy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from nightlight.catalogue.tables import audit
-from nightlight.ids import ImageId
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

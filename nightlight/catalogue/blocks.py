@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select
 
 from nightlight.catalogue.tables import blocks
-from nightlight.ids import ProfileId
+from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

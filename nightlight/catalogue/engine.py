@@ -12,31 +12,31 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from nightlight.catalogue.arrivals import Arrivals
+from nightlight.catalogue.abuse_signals import Suspects
 from nightlight.catalogue.audit import Audit
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.events import Events
 from nightlight.catalogue.feed import Feed
-from nightlight.catalogue.figures import Figures
-from nightlight.catalogue.hashes import Hashes
+from nightlight.catalogue.hash_list_matches import Matches
 from nightlight.catalogue.holds import Holds
 from nightlight.catalogue.idempotency import Idempotency
 from nightlight.catalogue.images import Images
+from nightlight.catalogue.imports import Arrivals
 from nightlight.catalogue.jobs import Jobs
 from nightlight.catalogue.lifecycles import Lifecycles
-from nightlight.catalogue.matches import Matches
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
 from nightlight.catalogue.proof_revocations import ProofRevocations
 from nightlight.catalogue.receipts import Receipts
+from nightlight.catalogue.rendition_hashes import Hashes
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
-from nightlight.catalogue.suspects import Suspects
+from nightlight.catalogue.statistics import Figures
 from nightlight.catalogue.sweeps import Sweeps
-from nightlight.catalogue.traces import Traces
-from nightlight.errors import CatalogueUnavailable, Conflict, SettingsRefused
-from nightlight.files import private_file
+from nightlight.catalogue.trace_jobs import Traces
+from nightlight_core.errors import CatalogueUnavailable, Conflict, SettingsRefused
+from nightlight_core.files import private_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.tables import events
-from nightlight.ids import ProfileId
+from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

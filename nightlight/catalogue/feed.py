@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select
 
 from nightlight.catalogue.tables import changes
-from nightlight.errors import InvalidInput
+from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

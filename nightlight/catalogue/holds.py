@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.keeping import held, holds, vaulted
-from nightlight.ids import ImageId
+from nightlight.catalogue.retention_tables import held, holds, vaulted
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select
 
 from nightlight.catalogue.tables import idempotency
-from nightlight.ids import ImageId
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

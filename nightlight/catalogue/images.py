@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 
 from nightlight.catalogue.tables import images, profiles, rendition_hashes, renditions
-from nightlight.ids import ImageId, ProfileId
+from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

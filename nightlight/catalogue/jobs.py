@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, insert, or_, select, update
 
-from nightlight.catalogue.kinds import (
+from nightlight.catalogue.tables import images, jobs
+from nightlight.jobs.kinds import (
     ERASE,
     FORGET,
     PROVE,
@@ -22,10 +23,9 @@ from nightlight.catalogue.kinds import (
     TRACE,
     VAULT,
 )
-from nightlight.catalogue.lanes import LANE_OF, LANES, RANKS
-from nightlight.catalogue.tables import images, jobs
-from nightlight.errors import LeaseLost
-from nightlight.ids import ImageId, JobId, ProfileId, TraceId
+from nightlight.jobs.lanes import LANE_OF, LANES, RANKS
+from nightlight_core.errors import LeaseLost
+from nightlight_core.ids import ImageId, JobId, ProfileId, TraceId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.keeping import lifecycle_snapshots, lifecycles
+from nightlight.catalogue.retention_tables import lifecycle_snapshots, lifecycles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

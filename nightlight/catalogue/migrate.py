@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from nightlight.errors import CatalogueUnavailable
+from nightlight_core.errors import CatalogueUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, or_, select, update
 
-from nightlight.catalogue.lanes import LANES, RANKS, UPLOAD
 from nightlight.catalogue.tables import outbox
-from nightlight.ids import JobId
+from nightlight.jobs.lanes import LANES, RANKS, UPLOAD
+from nightlight_core.ids import JobId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

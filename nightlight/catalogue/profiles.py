@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from nightlight.catalogue.tables import profiles
-from nightlight.ids import ImageId, ProfileId
+from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -15,7 +15,7 @@ from nightlight.catalogue.tables import proof_revocations as rows
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from nightlight.ids import ProfileId
+    from nightlight_core.ids import ProfileId
 
 # Stands for every viewer: no viewer has it for an id.
 EVERYBODY = ""

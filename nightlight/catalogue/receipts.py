@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.keeping import erasures, receipt_head, receipts
-from nightlight.ids import ImageId
+from nightlight.catalogue.retention_tables import erasures, receipt_head, receipts
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

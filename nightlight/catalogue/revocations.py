@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select
 
 from nightlight.catalogue.tables import images, renditions, revocations
-from nightlight.ids import ImageId, ProfileId
+from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

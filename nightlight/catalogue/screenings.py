@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, insert, select, update
 
 from nightlight.catalogue.tables import hash_lists, images, screenings
-from nightlight.ids import ImageId
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class KnownList:
     """A list as it was last taken over: by a worker that found it grown, or by an operator.
 
-    ``hashes`` and ``sample`` (see ``nightlight.matching.listed``) are what a list is measured by: they follow it when
+    ``hashes`` and ``sample`` (see ``nightlight.matching.list_index``) are what a list is measured by: they follow it
+    when
     it grows and not when it shrinks, so that many small losses are one large one. ``digest`` and ``modified_ns`` are of
     its newest state. ``revision`` rises by one with each change of any list; ``digest`` is empty where an operator said
     that the list is gone.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.keeping import sweeps
+from nightlight.catalogue.retention_tables import sweeps
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

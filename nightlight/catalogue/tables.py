@@ -272,13 +272,13 @@ screenings = Table(
     Column("revision", Integer, nullable=False, index=True),
 )
 
-# A job is on an image, on a trace, or on a row of ``nightlight.catalogue.keeping``.
+# A job is on an image, on a trace, or on a row of ``nightlight.catalogue.retention_tables``.
 jobs = Table(
     "jobs",
     metadata,
     Column("job_id", String(32), primary_key=True),
     Column("kind", String(16), nullable=False),
-    # The rank of its lane (nightlight.catalogue.lanes).
+    # The rank of its lane (nightlight.jobs.lanes).
     Column("lane", Integer, nullable=False, server_default="2"),
     Column("image_id", String(32), ForeignKey("images.image_id"), index=True),
     Column("trace_id", String(32), ForeignKey("traces.trace_id"), index=True),

@@ -15,8 +15,8 @@ from rich.table import Table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.arrivals import Import
-    from nightlight.flows.arrive import Backfill
+    from nightlight.catalogue.imports import Import
+    from nightlight.flows.imports.notifications import Backfill
 
 _LOOK_S = 0.5
 _PAUSE_S = 0.2
@@ -42,9 +42,9 @@ def backfill(  # noqa: PLR0913 - options
     Example: `nightlight backfill s3://avatars/users/ --keys "users/{profile}/*.jpg" --rate 500`
     """
     from nightlight import logs
-    from nightlight.errors import InvalidInput
-    from nightlight.store.keys import KeyTemplate
+    from nightlight.store.key_template import KeyTemplate
     from nightlight.wiring import importing, walking
+    from nightlight_core.errors import InvalidInput
 
     if not status and (source is None or not keys):
         message = "name what to take in, and the form of its keys: backfill s3://bucket/prefix --keys 'a/{profile}.jpg'"

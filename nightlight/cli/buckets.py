@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.errors import InvalidInput
-from nightlight.retention.access import IDENTITIES, WORKER, identity_policy
+from nightlight.retention.bucket_policies import IDENTITIES, WORKER, identity_policy
 from nightlight.retention.posture import Finding, State
 from nightlight.settings import Settings
+from nightlight_core.errors import InvalidInput
 
 app = typer.Typer(
     help="What buckets must be like: closed to the public, versioned, encrypted, over TLS, by least privilege, without "
@@ -101,7 +101,7 @@ def policy(
 
 def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
     """Try as an identity, show what came of it, and end."""
-    from nightlight.retention.probe import Outcome
+    from nightlight.retention.access_probe import Outcome
     from nightlight.wiring import covered, probe
 
     settings = Settings()

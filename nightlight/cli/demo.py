@@ -17,12 +17,12 @@ from rich.table import Table
 
 from nightlight.cli import keys
 from nightlight.cli.embedded import EmbeddedStack
-from nightlight.client import NightlightClient
-from nightlight.errors import SettingsRefused
-from nightlight.files import private_folder
 from nightlight.imaging.contact_sheet import contact_sheet, size_of
 from nightlight.provenance.certificates import ROOT
-from nightlight.provenance.check import State, check
+from nightlight.provenance.verify import State, check
+from nightlight_client import NightlightClient
+from nightlight_core.errors import SettingsRefused
+from nightlight_core.files import private_folder
 
 SHEET = "contact-sheet.png"
 _PLACEHOLDER_EDGE = 128

@@ -22,9 +22,9 @@ import httpx
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import keys
-from nightlight.errors import SettingsRefused, Unavailable
-from nightlight.files import private_file, private_folder
 from nightlight.wiring import embedded_catalogue_url
+from nightlight_core.errors import SettingsRefused, Unavailable
+from nightlight_core.files import private_file, private_folder
 
 START_S = 60.0
 STOP_S = 20.0

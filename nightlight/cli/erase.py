@@ -27,9 +27,9 @@ def erase(
     Settings come from NIGHTLIGHT_* as for a service. Exits with 2 if the workers were not done in time: they go on.
     Example: `nightlight erase u-81 --yes`
     """
-    from nightlight.errors import InvalidInput
-    from nightlight.ids import parse_image_id, parse_profile_id
     from nightlight.wiring import erasing
+    from nightlight_core.errors import InvalidInput
+    from nightlight_core.ids import parse_image_id, parse_profile_id
 
     if (profile is None) == (image is None):
         message = "name a profile, or an image with --image"

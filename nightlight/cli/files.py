@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nightlight import files
-from nightlight.errors import InvalidInput
+from nightlight_core import files
+from nightlight_core.errors import InvalidInput
 
 # As an upload (NIGHTLIGHT_INTAKE_MAX_UPLOAD_BYTES at its largest).
 MAX_BYTES = 20_000_000

@@ -39,8 +39,8 @@ def place(
 
     Example: `nightlight hold place case-1729 --profile u-81 --until 2027-06-30`
     """
-    from nightlight.ids import parse_image_id, parse_profile_id
     from nightlight.wiring import holding
+    from nightlight_core.ids import parse_image_id, parse_profile_id
 
     with holding(_settings()) as flow:
         made = flow.place(
@@ -78,8 +78,8 @@ def end(
     neither the service's nor the workers' may. Example: `nightlight hold end --every 60`
     """
     from nightlight import logs
-    from nightlight.errors import NightlightError
     from nightlight.wiring import keeping
+    from nightlight_core.errors import NightlightError
 
     stop = threading.Event()
     settings = _settings()

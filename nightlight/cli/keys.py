@@ -9,14 +9,14 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
-from nightlight.clock import system_clock
-from nightlight.delivery.access import Scope, generate_key, mint
-from nightlight.errors import SettingsRefused
-from nightlight.files import private_file, private_folder, read_text
-from nightlight.keyring import KeyRing
+from nightlight.delivery.access_tokens import Scope, generate_key, mint
 from nightlight.provenance import certificates
 from nightlight.settings import AuthSettings
-from nightlight.store import seal
+from nightlight.store import sealing
+from nightlight_core.clock import system_clock
+from nightlight_core.errors import SettingsRefused
+from nightlight_core.files import private_file, private_folder, read_text
+from nightlight_core.keyring import KeyRing
 
 JWKS = "callers.jwks.json"
 PRIVATE = "caller.private.jwk.json"
@@ -55,7 +55,7 @@ def init(data_dir: Path) -> Path:
     if not (folder / RELATIONS).exists():
         _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
     if not (folder / SEAL).exists():
-        (opens, seals), (keeper_opens, vault_seals) = seal.generate(), seal.generate()
+        (opens, seals), (keeper_opens, vault_seals) = sealing.generate(), sealing.generate()
         pairs = {"public_key": f"s1:{seals}", "private_keys": f"s1:{opens}"}
         vault = {"vault_public_key": f"v1:{vault_seals}", "vault_private_keys": f"v1:{keeper_opens}"}
         _write(folder / SEAL, {**pairs, **vault})

@@ -21,11 +21,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from nightlight.retention.plan import Action, Plan, Step
+from nightlight.retention.lifecycle_plan import Action, Plan, Step
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.flows.lifecycle import Late, Lifecycle, Touched
+    from nightlight.flows.retention.lifecycle import Late, Lifecycle, Touched
 
 app = typer.Typer(
     help="Lifecycle rules of the buckets, from retention.yaml. Settings come from NIGHTLIGHT_* as for a worker; the "
@@ -166,9 +166,9 @@ def render(
 
     Example: `nightlight lifecycle render terraform > lifecycle.tf`
     """
-    from nightlight.errors import InvalidInput
-    from nightlight.retention.written import FORMS
+    from nightlight.retention.exports import FORMS
     from nightlight.wiring import lifecycle
+    from nightlight_core.errors import InvalidInput
 
     if form not in FORMS:
         message = f"form must be one of {', '.join(FORMS)}"

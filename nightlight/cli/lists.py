@@ -16,12 +16,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.ids import parse_image_id
 from nightlight.settings import Settings
+from nightlight_core.ids import parse_image_id
 
 if TYPE_CHECKING:
-    from nightlight.flows.lists import Screening
-    from nightlight.flows.screen import Verdicts
+    from nightlight.flows.pictures.hash_list_matches import Verdicts
+    from nightlight.flows.pictures.hash_lists import Screening
 
 app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
 

@@ -11,12 +11,23 @@ from typing import Annotated
 import typer
 
 import nightlight
-from nightlight.cli import buckets, compare, hold, lifecycle, lists, policy, provenance, receipt, rollout, scrapers
+from nightlight.cli import (
+    abuse_signals,
+    buckets,
+    hold,
+    lifecycle,
+    lists,
+    policy,
+    policy_compare,
+    policy_rollout,
+    provenance,
+    receipt,
+)
 from nightlight.cli.backfill import backfill
 from nightlight.cli.erase import erase
 from nightlight.cli.report import report
 from nightlight.cli.sweep import sweep
-from nightlight.errors import NightlightError
+from nightlight_core.errors import NightlightError
 
 app = typer.Typer(
     help="Protects minors' profile pictures: uploads in, policy-decided low-resolution renditions out.",
@@ -27,11 +38,11 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
-compare.register(policy.app)
-rollout.register(policy.app)
+policy_compare.register(policy.app)
+policy_rollout.register(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(lists.app, name="lists")
-app.add_typer(scrapers.app, name="scrapers")
+app.add_typer(abuse_signals.app, name="scrapers")
 app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(receipt.app, name="receipt")
 app.add_typer(hold.app, name="hold")
@@ -187,7 +198,7 @@ def keys_seal(
 
     Examples: `nightlight keys seal --key-id s2`, `nightlight keys seal --vault --key-id v1`
     """
-    from nightlight.store.seal import generate
+    from nightlight.store.sealing import generate
 
     private, public = generate()
     typer.echo(f"NIGHTLIGHT_STORE_{'VAULT_' if vault else ''}SEAL_PUBLIC_KEY={key_id}:{public}")
@@ -223,16 +234,16 @@ def catalogue_grants(
 
     Example: `nightlight catalogue grants | psql ...`, then `ALTER ROLE nightlight_service LOGIN PASSWORD '...'`
     """
-    from nightlight.catalogue import grants
+    from nightlight.catalogue import sql_roles
     from nightlight.settings import Settings
     from nightlight.wiring import build_catalogue
 
     if not apply:
-        for statement in grants.statements(prefix):
+        for statement in sql_roles.statements(prefix):
             typer.echo(f"{statement};")
         return
     catalogue = build_catalogue(Settings())
-    grants.apply(catalogue.engine, prefix)
+    sql_roles.apply(catalogue.engine, prefix)
     catalogue.close()
     typer.echo(f"the roles of {prefix} have what their work needs")
 

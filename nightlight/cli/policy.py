@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from nightlight.files import read_text
+from nightlight_core.files import read_text
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.problems import PolicyProblems
+    from nightlight.policy.diagnostics import PolicyProblems
 
 app = typer.Typer(help="Check, prove, compare, explain and roll out policy packs.", no_args_is_help=True)
 
@@ -44,8 +44,8 @@ def check(
     """
     from nightlight.imaging.recipe import recipes
     from nightlight.policy.cases import try_cases
+    from nightlight.policy.diagnostics import PolicyProblems
     from nightlight.policy.mutate import redundant
-    from nightlight.policy.problems import PolicyProblems
     from nightlight.policy.prove import prove
 
     try:
@@ -111,8 +111,8 @@ def run_tests(
     from nightlight.policy.cases import junit as junit_xml
     from nightlight.policy.cases import run_cases
     from nightlight.policy.compile import compile_pack
+    from nightlight.policy.diagnostics import PolicyProblems
     from nightlight.policy.load import load
-    from nightlight.policy.problems import PolicyProblems
 
     try:
         pack = load(folder)
@@ -149,8 +149,8 @@ def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
 
     Exits 1 if there is any. Example: `nightlight policy mutate policies`
     """
+    from nightlight.policy.diagnostics import PolicyProblems
     from nightlight.policy.mutate import mutate as run
-    from nightlight.policy.problems import PolicyProblems
 
     try:
         report = run(compiled_folder(folder))
@@ -192,8 +192,8 @@ def schema(
 
     Example: `nightlight policy schema policies`
     """
+    from nightlight.policy.diagnostics import PolicyProblems
     from nightlight.policy.load import load
-    from nightlight.policy.problems import PolicyProblems
     from nightlight.policy.schema import schemas, text_of, write
 
     try:

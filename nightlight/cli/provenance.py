@@ -14,7 +14,7 @@ from rich.table import Table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.provenance.check import Checked
+    from nightlight.provenance.verify import Checked
 
 app = typer.Typer(help="C2PA provenance: certificates, and whether a manifest holds.", no_args_is_help=True)
 NOT_TRUSTED = 1
@@ -34,10 +34,10 @@ def init(
     the leaf needs the key usage *digital signature* and the extended one *e-mail protection* (or C2PA's own), and its
     private key is made where it will be used. Example: `nightlight provenance init var/provenance --algorithm es256`
     """
-    from nightlight.clock import system_clock
-    from nightlight.errors import InvalidInput
     from nightlight.provenance.certificates import Algorithm
     from nightlight.provenance.certificates import init as make
+    from nightlight_core.clock import system_clock
+    from nightlight_core.errors import InvalidInput
 
     if algorithm not in set(Algorithm):
         message = f"an algorithm is {' or '.join(Algorithm)}, not {algorithm!r}"
@@ -56,8 +56,8 @@ def issue(
     Example: `nightlight provenance public-key > key.pem`, then `nightlight provenance issue var/provenance key.pem`
     """
     from nightlight.cli.files import read_bytes
-    from nightlight.clock import system_clock
     from nightlight.provenance.certificates import issue as make
+    from nightlight_core.clock import system_clock
 
     make(folder, read_bytes(public_key), system_clock())
     typer.echo(f"{folder / 'chain.pem'} is of the new key")
@@ -71,8 +71,8 @@ def public_key() -> None:
     """
     from cryptography.hazmat.primitives import serialization
 
-    from nightlight.errors import SettingsRefused
-    from nightlight.wiring.tools import kept_key
+    from nightlight.wiring.operator_tools import kept_key
+    from nightlight_core.errors import SettingsRefused
 
     kept = kept_key(Settings())
     if kept is None:
@@ -99,8 +99,8 @@ def check(
     read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
     """
     from nightlight.cli.files import read_bytes, read_image
-    from nightlight.provenance.check import State
-    from nightlight.provenance.check import check as look
+    from nightlight.provenance.verify import State
+    from nightlight.provenance.verify import check as look
 
     data = read_image(file)
     manifest = read_bytes(sidecar) if sidecar is not None else None
@@ -118,10 +118,10 @@ def _agreement(data: bytes, found: Checked) -> dict[str, Any]:
     """Return whether the hidden mark and the hash are those that the manifest names; None: nobody can say."""
     import numpy as np
 
-    from nightlight.errors import DecoderDied, ImageRefused
-    from nightlight.imaging.rendering import Rendering
+    from nightlight.imaging.renderer import Rendering
     from nightlight.matching.pdq import distance, pdq
     from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, hash_of, mark_of
+    from nightlight_core.errors import DecoderDied, ImageRefused
 
     said = mark_of(found.bindings.get(MARK_ALGORITHM, ""))
     bound = hash_of(found.bindings.get(HASH_ALGORITHM, ""))
@@ -175,7 +175,7 @@ def _anchors(path: Path) -> str:
     from cryptography import x509
 
     from nightlight.cli.files import read_bytes
-    from nightlight.errors import InvalidInput
+    from nightlight_core.errors import InvalidInput
 
     data = read_bytes(path)
     try:

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nightlight import files
 from nightlight.settings import Settings
+from nightlight_core import files
 
 app = typer.Typer(help="Receipts of erasures.", no_args_is_help=True)
 _PAGE, _MOST_BYTES = 1000, 50_000_000
@@ -28,8 +28,8 @@ def export(
 
     Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight receipt export --out receipts.jsonl`
     """
-    from nightlight.ids import ImageId
     from nightlight.wiring import erasures
+    from nightlight_core.ids import ImageId
 
     count = 0
     file = out.open("w", encoding="utf-8") if out is not None else sys.stdout
@@ -64,8 +64,8 @@ def verify(
 
     Exits with 1 if anything is wrong. Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json`
     """
-    from nightlight.policy.signing import PublicKeys
     from nightlight.retention.receipt import broken, open_receipt
+    from nightlight_core.policy.public_keys import PublicKeys
 
     known = PublicKeys.read(keys)
     problems: list[str] = []
@@ -101,7 +101,7 @@ def _print(opened: list[Any], problems: list[str]) -> None:
 
 
 def _envelopes(path: Path) -> list[Any]:
-    from nightlight.errors import ReceiptRefused
+    from nightlight_core.errors import ReceiptRefused
 
     try:
         first = next((line for line in files.lines(path, _MOST_BYTES) if line), "")

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlight.cli.files import read_image
-from nightlight.errors import InvalidInput
 from nightlight.imaging.crop import Region
 from nightlight.imaging.recipe import drawn_with, recipes
 from nightlight.policy.compile import compile_folder
+from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from nightlight.imaging.pipeline import Rendered, Rendition
-    from nightlight.policy.table import Table as PolicyTable
+    from nightlight_core.policy.table import Table as PolicyTable
 
 SHEET = "sheet.png"
 REPORT = "report.json"
@@ -31,14 +31,14 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
 
     Raises what the pipeline raises, PolicyRefused, and InvalidInput for a file that is not there or too large.
     """
-    from nightlight.imaging import confine
-    from nightlight.imaging.cage import Cage
+    from nightlight.imaging import seccomp as confine
     from nightlight.imaging.decode import available
     from nightlight.imaging.face import FaceDetector
-    from nightlight.imaging.hidden import HiddenMark
-    from nightlight.imaging.mark import Design
+    from nightlight.imaging.invisible_watermark import HiddenMark
     from nightlight.imaging.pipeline import Pipeline
     from nightlight.imaging.probe import Caps
+    from nightlight.imaging.sandbox import Cage
+    from nightlight.imaging.visible_watermark import Design
     from nightlight.settings import MarkSettings
 
     data = read_image(picture)

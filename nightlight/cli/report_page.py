@@ -8,7 +8,7 @@ from datetime import timedelta
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from nightlight.errors import SettingsRefused
+from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,17 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nightlight.cli.files import read_image
-from nightlight.delivery.names import Names
-from nightlight.delivery.variants import Leaked, accuse, least_agreements
-from nightlight.errors import DecoderDied, ImageRefused, InvalidInput
-from nightlight.files import lines
-from nightlight.flows.traced import plain
-from nightlight.keyring import decode_key
+from nightlight.delivery.collusion import Leaked, accuse, least_agreements
+from nightlight.delivery.object_names import Names
+from nightlight.flows.traces.results import plain
 from nightlight.settings import Settings, require
 from nightlight.wiring import tracing
+from nightlight_core.errors import DecoderDied, ImageRefused, InvalidInput
+from nightlight_core.files import lines
+from nightlight_core.keyring import decode_key
 
 if TYPE_CHECKING:
-    from nightlight.flows.trace import Trace
+    from nightlight.flows.traces.search import Trace
 
 NOTHING_FOUND = 1
 # Ids have at most 128 characters, of up to four bytes.

@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from nightlight import logs
-from nightlight.errors import SettingsRefused, Unavailable
-from nightlight.files import read_text
+from nightlight_core.errors import SettingsRefused, Unavailable
+from nightlight_core.files import read_text
 
 LIFE_S = 30.0
 # A set from elsewhere is read again from so many seconds on; a file, which costs nothing, sooner.

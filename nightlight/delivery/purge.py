@@ -11,7 +11,7 @@ from typing import Protocol
 
 import httpx
 
-from nightlight.errors import Unavailable
+from nightlight_core.errors import Unavailable
 
 # What one call names at most: an edge at Cloudflare may write a thousand entries for each.
 MOST_AT_ONCE = 400

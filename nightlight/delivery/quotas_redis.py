@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import redis
 
-from nightlight.delivery.quotas import HOUR_US, Allowed, Asker, Limits, Wanted, bucket, first, hashed, shared
-from nightlight.errors import QuotasUnavailable
+from nightlight_core.decisions.quotas import HOUR_US, Allowed, Asker, Limits, Wanted, bucket, first, hashed, shared
+from nightlight_core.errors import QuotasUnavailable
 
 # Two hours: what is kept by the clock hour is not needed longer, and a bucket is full again after four at the most.
 _KEPT_S, _BUCKET_S = 7200, 15_000

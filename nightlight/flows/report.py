@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight.catalogue import jobs
 from nightlight.catalogue.policies import DECIDED
-from nightlight.errors import InvalidInput, NightlightError
-from nightlight.flows.declare import UNKNOWN_BAND
-from nightlight.retention.desired import ERASED, most_days
+from nightlight.flows.pictures.profiles import UNKNOWN_BAND
+from nightlight.retention.wanted_rules import ERASED, most_days
+from nightlight_core.errors import InvalidInput, NightlightError
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.clock import Clock
-    from nightlight.flows.policy_in_use import PolicyInUse
+    from nightlight.flows.policies.active_policy import PolicyInUse
+    from nightlight_core.clock import Clock
 
 _DAY_S = 86_400.0
 # What looks at buckets: sentences that say what has drifted. It raises where they cannot be looked at.

@@ -10,9 +10,9 @@ from typing import IO, TYPE_CHECKING, cast
 
 from PIL import AvifImagePlugin, Image, ImageFile
 
-from nightlight.errors import CorruptImage
-from nightlight.imaging.headers import Format, Header
+from nightlight.imaging.header_readers import Format, Header
 from nightlight.imaging.probe import dct_scale
+from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
     import mmap

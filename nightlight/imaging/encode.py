@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from nightlight.errors import CorruptImage
+from nightlight_core.errors import CorruptImage
 
 # A byte budget is met by lowering the quality, at most down to this and in at most so many tries.
 LEAST_QUALITY = 20

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from nightlight.errors import SettingsRefused
+from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

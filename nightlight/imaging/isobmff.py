@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.headers import Format, Header, integer, u16, u32
+from nightlight.imaging.header_readers import Format, Header, integer, u16, u32
 
 if TYPE_CHECKING:
-    from nightlight.imaging.bounds import Tally
+    from nightlight.imaging.header_limits import Tally
 
 # Boxes that hold nothing but boxes, as far as a decoder of pictures goes into them.
 _HOLDERS = frozenset({b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"edts"})

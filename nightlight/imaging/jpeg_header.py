@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.headers import Format, Header, u16
+from nightlight.imaging.header_readers import Format, Header, u16
 
 if TYPE_CHECKING:
-    from nightlight.imaging.bounds import Tally
+    from nightlight.imaging.header_limits import Tally
 
 # Each step holds the interpreter for some 50 microseconds.
 _WINDOW = 1 << 16

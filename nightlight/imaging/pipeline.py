@@ -25,18 +25,18 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from nightlight import logs, metrics
-from nightlight.errors import SettingsRefused
-from nightlight.imaging import crop, detail, face
+from nightlight.imaging import crop, face, face_budget
 from nightlight.imaging.blurhash import blurhash
-from nightlight.imaging.done import Done, kept_of
+from nightlight.imaging.decoded_frame import Stages
+from nightlight.imaging.edits import Done, kept_of
 from nightlight.imaging.encode import encode
-from nightlight.imaging.frame import Stages
-from nightlight.imaging.headers import Header
-from nightlight.imaging.hidden import HiddenMark, Marked, decoded
-from nightlight.imaging.mark import Design
+from nightlight.imaging.header_readers import Header
+from nightlight.imaging.invisible_watermark import HiddenMark, Marked, decoded
+from nightlight.imaging.match_squares import canonical
 from nightlight.imaging.probe import Caps, probe
-from nightlight.imaging.views import canonical
+from nightlight.imaging.visible_watermark import Design
 from nightlight.watermark.payload import Payload
+from nightlight_core.errors import SettingsRefused
 
 __all__ = ["Finds", "Frames", "Pipeline", "Rendered", "Rendition", "canonical"]
 
@@ -51,7 +51,7 @@ _FILTER, _GAP = Image.Resampling.LANCZOS, 1.5
 
 
 class Frames(Protocol):
-    """What makes frames: ``nightlight.imaging.cage.Cage``."""
+    """What makes frames: ``nightlight.imaging.sandbox.Cage``."""
 
     def frame(
         self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: Stages | None = None
@@ -160,8 +160,8 @@ class Pipeline:
                     picture = frame.crop(square if recipe.crop == "face" else crop.square(*frame.size))
                 canvas, grid = min(recipe.edge, side), side
                 if recipe.face_px is not None:
-                    grid = detail.grid_side(side, widest, recipe.face_px)
-                    shown = detail.soften(picture, grid=grid, canvas=canvas)
+                    grid = face_budget.grid_side(side, widest, recipe.face_px)
+                    shown = face_budget.soften(picture, grid=grid, canvas=canvas)
                 else:
                     shown = _resized(picture, canvas)
                     picture = shown

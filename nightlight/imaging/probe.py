@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nightlight.errors import CorruptImage, ImageTooComplex, ImageTooLarge, UnsupportedFormat
-from nightlight.imaging import headers, isobmff, jpeg_header
-from nightlight.imaging.bounds import Bounds, Tally
-from nightlight.imaging.effort import decode_s
-from nightlight.imaging.headers import Format, Header
+from nightlight.imaging import header_readers, isobmff, jpeg_header
+from nightlight.imaging.decode_cost import decode_s
+from nightlight.imaging.header_limits import Bounds, Tally
+from nightlight.imaging.header_readers import Format, Header
+from nightlight_core.errors import CorruptImage, ImageTooComplex, ImageTooLarge, UnsupportedFormat
 
 if TYPE_CHECKING:
     from nightlight.settings import IntakeSettings
@@ -47,11 +47,11 @@ def caps_of(limits: IntakeSettings) -> Caps:
 
 _READERS = {
     Format.JPEG: jpeg_header.jpeg,
-    Format.PNG: headers.png,
-    Format.WEBP: headers.webp,
+    Format.PNG: header_readers.png,
+    Format.WEBP: header_readers.webp,
     Format.AVIF: isobmff.avif,
     Format.HEIC: isobmff.heic,
-    Format.GIF: headers.gif,
+    Format.GIF: header_readers.gif,
 }
 # Decoders here take 8 bits of a JPEG's sample (T.81's extended process has 12 as well).
 _JPEG_BITS = 8

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from nightlight.errors import PolicyRefused
+from nightlight_core.errors import PolicyRefused
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
 PIPELINE_VERSION = 3

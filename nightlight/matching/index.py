@@ -29,9 +29,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from nightlight.errors import Conflict, IndexBroken
 from nightlight.matching.pdq import BYTES, MATCH_WITHIN, distance
 from nightlight.matching.segment import KEY_BYTES, Segment, write_segment
+from nightlight_core.errors import Conflict, IndexBroken
 
 # Hashes in the log from which it is sealed: searching so many from end to end takes two milliseconds.
 SEAL_AT = 1 << 16

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
-    from nightlight.policy.documents import Case, Cases
-    from nightlight.policy.source import Path_, Source
-    from nightlight.policy.table import Table
+    from nightlight.policy.models import Case, Cases
+    from nightlight.policy.yaml_source import Path_, Source
+    from nightlight_core.policy.table import Table
 
 CaseFiles = Sequence[tuple["Source", "Cases"]]
 MAX_EXPANDED = 10_000

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.errors import PolicyRefused
 from nightlight.policy.cases import try_cases
+from nightlight.policy.combinations import Mask, Ranks, Space, space_of
+from nightlight.policy.diagnostics import Problems
 from nightlight.policy.load import Pack, load, load_documents
-from nightlight.policy.problems import Problems
 from nightlight.policy.retention import RetentionTable, compile_retention
-from nightlight.policy.sentences import sentences
-from nightlight.policy.space import Mask, Ranks, Space, space_of
-from nightlight.policy.table import Outcome, Table, none_because
+from nightlight.policy.summarise import sentences
+from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.table import Outcome, Table, none_because
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightlight.policy.bundle import Bundle
-    from nightlight.policy.documents import Rule
+    from nightlight.policy.models import Rule
+    from nightlight_core.policy.bundle import Bundle
 
 MAX_COMBINATIONS = 250_000
 UNSET = 255

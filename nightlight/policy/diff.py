@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nightlight.policy.combinations import Space
 from nightlight.policy.compile import FIELDS
-from nightlight.policy.sentences import sentences
-from nightlight.policy.space import Space
+from nightlight.policy.summarise import sentences
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.weights import Weights
+    from nightlight.policy.traffic import Weights
 
 
 class Kind(StrEnum):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.errors import PolicyRefused
 from nightlight.policy.compile import FIELDS
-from nightlight.policy.problems import did_you_mean
+from nightlight.policy.diagnostics import did_you_mean
+from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.table import Outcome
+    from nightlight_core.policy.table import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from nightlight.policy.documents import (
-    Cases,
-    Checks,
-    Document,
-    Retention,
-    Rules,
-    Tiers,
-    Vocabulary,
-)
-from nightlight.policy.problems import Place, Problems, did_you_mean
-from nightlight.policy.source import Source, read
-from nightlight.policy.words import Words
+from nightlight.policy.diagnostics import Place, Problems, did_you_mean
+from nightlight.policy.models import Cases, Checks, Retention, Rules, Tiers, Vocabulary
+from nightlight.policy.validate import Words
+from nightlight.policy.yaml_source import Source, read
+from nightlight_core.policy.tier import Document
 
 if TYPE_CHECKING:
-    from nightlight.policy.source import Path_
+    from nightlight.policy.yaml_source import Path_
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 MAX_CASE_FILES = 100

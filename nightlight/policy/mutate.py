@@ -15,12 +15,12 @@ import numpy as np
 
 from nightlight.policy.compile import FIELDS, UNSET, canonical, ceilings
 from nightlight.policy.prove import holds, opens
-from nightlight.policy.sentences import Sentence, sentences
+from nightlight.policy.summarise import Sentence, sentences
 
 if TYPE_CHECKING:
+    from nightlight.policy.combinations import Mask, Ranks
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.documents import Rule
-    from nightlight.policy.space import Mask, Ranks
+    from nightlight.policy.models import Rule
 
 
 @dataclass(frozen=True, slots=True)

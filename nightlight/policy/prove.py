@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightlight.policy.compile import FIELDS, UNSET
-from nightlight.policy.sentences import Sentence, sentences
+from nightlight.policy.summarise import Sentence, sentences
 
 if TYPE_CHECKING:
+    from nightlight.policy.combinations import Mask, Ranks, Space
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.documents import Always, Checks, Compare, Same, Vocabulary
-    from nightlight.policy.problems import Place
-    from nightlight.policy.space import Mask, Ranks, Space
+    from nightlight.policy.diagnostics import Place
+    from nightlight.policy.models import Always, Checks, Compare, Same, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.policy.problems import Problems
-from nightlight.policy.sentences import sentences
-from nightlight.policy.space import Space
+from nightlight.policy.combinations import Space
+from nightlight.policy.diagnostics import Problems
+from nightlight.policy.summarise import sentences
 
 if TYPE_CHECKING:
     from nightlight.policy.load import Pack

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nightlight.policy.documents import Cases, Checks, Document, Retention, Rules, Tiers, Vocabulary
+from nightlight.policy.models import Cases, Checks, Retention, Rules, Tiers, Vocabulary
+from nightlight_core.policy.tier import Document
 
 if TYPE_CHECKING:
     from pathlib import Path

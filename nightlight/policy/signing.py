@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from nightlight.errors import PolicyRefused
-from nightlight.files import read_text
+from nightlight_core.errors import PolicyRefused
+from nightlight_core.files import read_text
+from nightlight_core.policy.public_keys import PublicKeys, base64url_bytes
 
 if TYPE_CHECKING:
     from nightlight.policy.diff import Difference
@@ -41,57 +41,20 @@ class SigningKey:
         """Return the public half."""
         return self._key.public_key()
 
+    @property
+    def public_keys(self) -> PublicKeys:
+        """Return the public half as a set of one key."""
+        return PublicKeys({self.key_id: self.public_key})
+
     @classmethod
     def read(cls, path: Path) -> SigningKey:
         """Return the key in a file (a private OKP JWK, RFC 8037); raise PolicyRefused if there is none."""
         try:
             jwk = json.loads(read_text(path))
-            return cls(str(jwk["kid"]), Ed25519PrivateKey.from_private_bytes(_bytes(jwk["d"])))
+            return cls(str(jwk["kid"]), Ed25519PrivateKey.from_private_bytes(base64url_bytes(jwk["d"])))
         except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
             message = f"{path} does not hold a private Ed25519 JWK ({type(error).__name__})"
             raise PolicyRefused(message) from error
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKeys:
-    """Public keys by id."""
-
-    keys: dict[str, Ed25519PublicKey]
-
-    @classmethod
-    def read(cls, path: Path) -> PublicKeys:
-        """Return the keys in a JWKS file; raise PolicyRefused if there are none."""
-        try:
-            found = json.loads(read_text(path))["keys"]
-            keys = {
-                str(jwk["kid"]): Ed25519PublicKey.from_public_bytes(_bytes(jwk["x"]))
-                for jwk in found
-                if jwk.get("crv") == "Ed25519"
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-            message = f"{path} does not hold a JWKS of Ed25519 keys ({type(error).__name__})"
-            raise PolicyRefused(message) from error
-        if not keys:
-            message = f"{path} holds no Ed25519 key"
-            raise PolicyRefused(message)
-        return cls(keys)
-
-    @classmethod
-    def of(cls, key: SigningKey) -> PublicKeys:
-        """Return the public half of one private key."""
-        return cls({key.key_id: key.public_key})
-
-    def verify(self, key_id: str, signature: bytes, message: bytes, what: str) -> None:
-        """Raise PolicyRefused unless one of these keys, by its id, signed ``message``."""
-        key = self.keys.get(key_id)
-        if key is None:
-            detail = f"{what} is signed by a key that is not trusted for it"
-            raise PolicyRefused(detail)
-        try:
-            key.verify(signature, message)
-        except InvalidSignature:
-            detail = f"the signature of {what} is wrong"
-            raise PolicyRefused(detail) from None
 
 
 class Approved(NamedTuple):
@@ -152,7 +115,3 @@ def check_approval(approval: Any, wanted: Approved, keys: PublicKeys, *, now: fl
 
 def _approved(said: Mapping[str, Any]) -> bytes:
     return f"{APPROVAL_FORMAT}\n{json.dumps(said, sort_keys=True, separators=(',', ':'))}".encode()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nightlight.errors import CertificateExpired, SettingsRefused
-from nightlight.files import private_file, private_folder, read_bytes, read_text
+from nightlight_core.errors import CertificateExpired, SettingsRefused
+from nightlight_core.files import private_file, private_folder, read_bytes, read_text
 
 if TYPE_CHECKING:
-    from nightlight.clock import Clock
+    from nightlight_core.clock import Clock
 
 MAX_CHAIN_BYTES = 100_000
 # What `init` makes, beside the keys of who issues.

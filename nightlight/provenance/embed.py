@@ -16,7 +16,7 @@ from typing import Any
 
 import brotli
 
-from nightlight.errors import SigningFailed
+from nightlight_core.errors import SigningFailed
 
 # Now the one gives less, now the other; the smaller of both differs by a few bytes from picture to picture.
 _QUALITIES = (5, 9)

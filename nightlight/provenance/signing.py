@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
-from nightlight.errors import ManifestRefused, SettingsRefused, SigningFailed
-from nightlight.files import read_text
 from nightlight.provenance.certificates import Algorithm, Chain
-from nightlight.provenance.check import State, check, reading, settings_of, stands
 from nightlight.provenance.manifest import Said, definition, filled
+from nightlight.provenance.verify import State, check, reading, settings_of, stands
+from nightlight_core.errors import ManifestRefused, SettingsRefused, SigningFailed
+from nightlight_core.files import read_text
 
 if TYPE_CHECKING:
-    from nightlight.clock import Clock
     from nightlight.provenance.embed import Roomy
+    from nightlight_core.clock import Clock
 
-# Data to its signature, DER for P-256: a key that is kept elsewhere (store.kms, provenance.hsm).
+# Data to its signature, DER for P-256: a key that is kept elsewhere (store.kms, provenance.pkcs11).
 Sign = Callable[[bytes], bytes]
 # Embedded manifests have so much room; where a credential's take more (longer chains, time stamps) it grows by so much.
 _ROOM, _STEP = 2176, 256

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.errors import NotFound, StoreDenied, StoreUnavailable
-from nightlight.retention.access import VAULT, Server, bucket_policy, canonical
+from nightlight.retention.bucket_policies import VAULT, Server, bucket_policy, canonical
+from nightlight_core.errors import NotFound, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

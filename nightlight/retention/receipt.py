@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nightlight.errors import ReceiptRefused
+from nightlight_core.errors import ReceiptRefused
 
 FORMAT = "nightlight-receipt/1"
 ERASED, PROVED, ENDED = "erased", "proved again", "hold ended"

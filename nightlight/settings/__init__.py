@@ -10,9 +10,8 @@ from __future__ import annotations
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from nightlight.errors import SettingsRefused
 from nightlight.settings.base import require, secrets_dir
-from nightlight.settings.giving import (
+from nightlight.settings.delivery import (
     AuthSettings,
     DeliverySettings,
     ProviderKind,
@@ -20,7 +19,24 @@ from nightlight.settings.giving import (
     RelationSettings,
     UrlKind,
 )
-from nightlight.settings.keeping import (
+from nightlight.settings.pictures import (
+    HiddenMarkSettings,
+    IntakeSettings,
+    MarkSettings,
+    MatchingSettings,
+    ProvenanceSettings,
+)
+from nightlight.settings.process import (
+    CageKind,
+    Deployment,
+    Environment,
+    GeneralSettings,
+    LogSettings,
+    QueueSettings,
+    ServiceSettings,
+    WorkerSettings,
+)
+from nightlight.settings.storage import (
     BucketsSettings,
     CatalogueSettings,
     PolicySettings,
@@ -31,23 +47,7 @@ from nightlight.settings.keeping import (
     StoreKind,
     StoreSettings,
 )
-from nightlight.settings.pictures import (
-    HiddenMarkSettings,
-    IntakeSettings,
-    MarkSettings,
-    MatchingSettings,
-    ProvenanceSettings,
-)
-from nightlight.settings.running import (
-    CageKind,
-    Deployment,
-    Environment,
-    GeneralSettings,
-    LogSettings,
-    QueueSettings,
-    ServiceSettings,
-    WorkerSettings,
-)
+from nightlight_core.errors import SettingsRefused
 
 CONCERNS: dict[str, type[BaseSettings]] = {
     "general": GeneralSettings,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from nightlight.errors import SettingsRefused
+from nightlight_core.errors import SettingsRefused
 
 
 def config(prefix: str) -> SettingsConfigDict:

@@ -15,13 +15,13 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError
 
-from nightlight.errors import Unavailable
 from nightlight.store.sigv4a import derive_key, sign
+from nightlight_core.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nightlight.clock import Clock
+    from nightlight_core.clock import Clock
 
 _AT = "at"
 _MOST_KEYS, _MOST_TRIES = 50, 5

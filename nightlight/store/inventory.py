@@ -19,12 +19,12 @@ from urllib.parse import unquote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.errors import InvalidInput, SettingsRefused, StoreUnavailable
-from nightlight.store.foreign import Key, Page, failed
-from nightlight.store.keys import MAX_KEY_BYTES
+from nightlight.store.key_template import MAX_KEY_BYTES
+from nightlight.store.source_buckets import Key, Page, failed
+from nightlight_core.errors import InvalidInput, SettingsRefused, StoreUnavailable
 
 if TYPE_CHECKING:
-    from nightlight.store.foreign import ForeignBuckets
+    from nightlight.store.source_buckets import ForeignBuckets
 
 MAX_MANIFEST_BYTES = 50_000_000
 MAX_FILE_BYTES = 5_000_000_000

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.errors import SigningFailed
-from nightlight.store.aws import make
+from nightlight.store.aws_clients import make
+from nightlight_core.errors import SigningFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.files import private_folder
-from nightlight.store.port import ObjectInfo, Put, Removed, StoredObject, check_key, checked
+from nightlight.store.interface import ObjectInfo, Put, Removed, StoredObject, check_key, checked
+from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight_core.files import private_folder
 
 _BLOCK = 1 << 20
 _MAX_HEADER = 4_096

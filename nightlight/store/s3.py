@@ -13,8 +13,8 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
-from nightlight.store.port import STATE_TAG, ObjectInfo, Put, Removed, StoredObject, check_key, checked
+from nightlight.store.interface import STATE_TAG, ObjectInfo, Put, Removed, StoredObject, check_key, checked
+from nightlight_core.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.errors import QueueUnavailable
-from nightlight.store.aws import make
+from nightlight.store.aws_clients import make
+from nightlight_core.errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

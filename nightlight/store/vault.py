@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.store.port import Put, Removed, check_key
+from nightlight.store.interface import Put, Removed, check_key
 from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store, failed, unreachable
 
 _BLOCK = 1 << 20

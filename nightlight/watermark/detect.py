@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nightlight.watermark import code
-from nightlight.watermark.copy import Copy, Placement
-from nightlight.watermark.frame import carried, luma, stretched
+from nightlight.watermark import error_correction
+from nightlight.watermark.carriers import carried, luma, stretched
+from nightlight.watermark.copy_grid import Copy, Placement
 from nightlight.watermark.lattice import Stretch, gathered, soft, stretches
 from nightlight.watermark.layout import CELLS, Layout, layout
 from nightlight.watermark.payload import CHANCE, MOST_SHORT_TRIES, MOST_TRIES, Payload, opened, sealed, size
@@ -170,8 +170,8 @@ def _read(
 ) -> tuple[Payload, float] | None:
     bits = size(short=short)
     ratios = gathered(soft(values, marks, stretch, seen), marks, bits, short=short)
-    payload = opened(code.decode(ratios), marks.key, short=short)
+    payload = opened(error_correction.decode(ratios), marks.key, short=short)
     if payload is None:
         return None
-    said = 1 - 2 * code.encode(sealed(payload, marks.key)).astype(np.float32)
+    said = 1 - 2 * error_correction.encode(sealed(payload, marks.key)).astype(np.float32)
     return payload, float(ratios @ said / np.sqrt(float(ratios @ ratios) * len(ratios) + 1e-12))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nightlight.watermark import code
-from nightlight.watermark.frame import LUMA, carried, luma, stretched, written
+from nightlight.watermark import error_correction
+from nightlight.watermark.carriers import LUMA, carried, luma, stretched, written
 from nightlight.watermark.layout import CANONICAL, COARSE_WAVES, NARROW, WAVES, WIDE, WIDE_FROM, Layout
 from nightlight.watermark.payload import Payload, sealed
 from nightlight.watermark.pilot import FOLLOWS, contrast, strength
@@ -132,7 +132,7 @@ class _Maker:
         self._side = picture.shape[0]
         self._wide = self._side >= WIDE_FROM
         self._waves = WAVES if self._wide else COARSE_WAVES
-        coded = code.encode(sealed(payload, layout.key))[layout.bits(short=payload.short)]
+        coded = error_correction.encode(sealed(payload, layout.key))[layout.bits(short=payload.short)]
         steps = layout.step[WIDE if self._wide else NARROW]
         self._used = steps > 0
         self._steps = np.where(self._used, steps, np.float32(1))

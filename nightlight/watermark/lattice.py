@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nightlight.watermark import code
+from nightlight.watermark import error_correction
 from nightlight.watermark.layout import BANDS, CELLS, COARSE_BANDS, NARROW, Layout
 
 # A cell counts as seen when so much of it is in the copy.
@@ -120,7 +120,9 @@ def soft(values: np.ndarray, layout: Layout, stretch: Stretch, seen: np.ndarray)
 
 def gathered(ratios: np.ndarray, layout: Layout, bits: int, *, short: bool) -> np.ndarray:
     """Return the log-likelihood ratio of each coded bit, float32 (RATE * bits,), from its carriers'."""
-    return np.bincount(layout.bits(short=short), weights=ratios, minlength=code.RATE * bits).astype(np.float32)
+    return np.bincount(layout.bits(short=short), weights=ratios, minlength=error_correction.RATE * bits).astype(
+        np.float32
+    )
 
 
 def _bands(values: np.ndarray, layout: Layout, stretch: Stretch, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

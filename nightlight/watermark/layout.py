@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from nightlight.watermark import code, payload
+from nightlight.watermark import error_correction, payload
 
 CELLS = 8
 # Pixels a side that a frame is brought to before it is read.
@@ -103,8 +103,8 @@ def layout(key: bytes) -> Layout:
         dither=stream.uniform(len(band_of)),
         step=STEPS[:, band_of],
         frequency=((first**2 + second**2).mean(1) / 25).astype(np.float32),
-        bit=stream.dealt(parts, code.RATE * payload.size(short=False)),
-        short_bit=stream.dealt(parts, code.RATE * payload.size(short=True)),
+        bit=stream.dealt(parts, error_correction.RATE * payload.size(short=False)),
+        short_bit=stream.dealt(parts, error_correction.RATE * payload.size(short=True)),
         pilot=_pilot(stream),
     )
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from nightlight.watermark.copy import Copy, Placement
+from nightlight.watermark.copy_grid import Copy, Placement
 from nightlight.watermark.lattice import fit
 from nightlight.watermark.layout import CANONICAL, COARSE_BANDS, PILOT_HIGH, PILOT_LOW, Layout
 

@@ -5,7 +5,10 @@ Two deployments: ``embedded`` (SQLite, a folder or S3, a private Redis; nothing 
 imported only there.
 """
 
-from nightlight.wiring.keeping import (
+from nightlight.wiring.components import build_catalogue, embedded_catalogue_url
+from nightlight.wiring.operator_tools import hash_lists, scrapers, screening, tracing, verdicts
+from nightlight.wiring.originals import covered
+from nightlight.wiring.retention import (
     bucket_names,
     erasing,
     erasures,
@@ -21,10 +24,7 @@ from nightlight.wiring.keeping import (
     sweeping,
     walking,
 )
-from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
-from nightlight.wiring.sealing import covered
 from nightlight.wiring.service import ServiceHouse, build_service
-from nightlight.wiring.tools import hash_lists, scrapers, screening, tracing, verdicts
 from nightlight.wiring.worker import WorkerHouse, build_worker
 
 __all__ = [

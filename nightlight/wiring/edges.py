@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from nightlight.delivery.purge import KEPT_S, Purge
 
 if TYPE_CHECKING:
-    from nightlight.clock import Clock
     from nightlight.delivery.purge import Edge
     from nightlight.settings import Settings
+    from nightlight_core.clock import Clock
 
 
 def purge_of(settings: Settings, clock: Clock) -> Purge:

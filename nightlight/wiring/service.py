@@ -8,32 +8,27 @@ from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.clock import Clock, system_clock
-from nightlight.delivery.access import Verifier
-from nightlight.delivery.decision import Decider
-from nightlight.delivery.gate import Gate
-from nightlight.delivery.names import object_key
-from nightlight.delivery.placeholder import EXTENSION
-from nightlight.delivery.views import Views
-from nightlight.flows.block import Block
-from nightlight.flows.count import DecisionCounter
-from nightlight.flows.decide import Decide
-from nightlight.flows.declare import Declare
-from nightlight.flows.deliver import Deliver
-from nightlight.flows.erase import Delete
-from nightlight.flows.guard import Guard, Scrapers
-from nightlight.flows.hold import Holds
-from nightlight.flows.intake import Intake
-from nightlight.flows.lend import Lend
-from nightlight.flows.policy_in_use import PolicyInUse
-from nightlight.flows.resolve import Rate, Resolve
-from nightlight.flows.revoke import Revoke
-from nightlight.flows.rollout import Rollout
-from nightlight.flows.traces import AskTrace
-from nightlight.flows.watch import Watch
+from nightlight.delivery.access_tokens import Verifier
+from nightlight.delivery.object_names import object_key
+from nightlight.flows.decisions.abuse_signals import Guard, Scrapers
+from nightlight.flows.decisions.blocks import Block
+from nightlight.flows.decisions.change_feed import Watch
+from nightlight.flows.decisions.counters import DecisionCounter
+from nightlight.flows.decisions.decide import Decide
+from nightlight.flows.decisions.local_evaluation import Lend
+from nightlight.flows.decisions.serve import Deliver
+from nightlight.flows.pictures.profiles import Declare
+from nightlight.flows.pictures.revoke import Revoke
+from nightlight.flows.pictures.upload import Intake
+from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.policies.rollout import Rollout
+from nightlight.flows.retention.erase import Delete
+from nightlight.flows.retention.legal_holds import Holds
+from nightlight.flows.traces.manifest_lookup import Rate, Resolve
+from nightlight.flows.traces.requests import AskTrace
 from nightlight.settings import Settings, require
-from nightlight.store.port import PutOnly
-from nightlight.wiring.parts import (
+from nightlight.store.interface import PutOnly
+from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
     arrive,
@@ -48,12 +43,17 @@ from nightlight.wiring.parts import (
     relations,
     words,
 )
-from nightlight.wiring.sealing import sealer
+from nightlight.wiring.originals import sealer
+from nightlight_core.clock import Clock, system_clock
+from nightlight_core.decisions.engine import Decider
+from nightlight_core.decisions.placeholder import EXTENSION
+from nightlight_core.decisions.profile_views import Views
+from nightlight_core.decisions.rate_limiter import Gate
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
-    from nightlight.flows.arrive import Arrive
-    from nightlight.store.port import ObjectStore
+    from nightlight.flows.imports.notifications import Arrive
+    from nightlight.store.interface import ObjectStore
 
 
 # What is kept of the catalogue is used for a second after the last look at its feed, or four times as long as looks

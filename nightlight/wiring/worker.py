@@ -10,33 +10,28 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.clock import Clock, system_clock
-from nightlight.delivery.names import MEDIA_TYPES, Names, object_key
-from nightlight.delivery.placeholder import EXTENSION, placeholder_bytes
-from nightlight.errors import NightlightError
-from nightlight.flows.erase import Delete, Erase, Replica
-from nightlight.flows.hold import Vault
-from nightlight.flows.intake import Intake
-from nightlight.flows.lists import Screening
-from nightlight.flows.notify import Notify, signing_key
-from nightlight.flows.policy_in_use import PolicyInUse
-from nightlight.flows.publish import Reconcile, Relay, Send
-from nightlight.flows.render import Render
-from nightlight.flows.rescreen import Rescreen
-from nightlight.flows.restate import Restate
-from nightlight.flows.revocation_list import RevocationPublisher
-from nightlight.flows.revoke import RENDITION_CACHE, Rename
-from nightlight.flows.sweep import Sweep
-from nightlight.flows.take import Take
-from nightlight.flows.traces import RunTrace
-from nightlight.flows.work import Work
-from nightlight.imaging.rendering import Rendering
-from nightlight.retention.desired import ERASED, most_days
+from nightlight.delivery.object_names import MEDIA_TYPES, Names, object_key
+from nightlight.flows.decisions.edge_revocations import RevocationPublisher
+from nightlight.flows.imports.import_picture import Take
+from nightlight.flows.pictures.hash_lists import Screening
+from nightlight.flows.pictures.render import Render
+from nightlight.flows.pictures.rescreen import Rescreen
+from nightlight.flows.pictures.revoke import RENDITION_CACHE, Rename
+from nightlight.flows.pictures.upload import Intake
+from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.retention.erase import Delete, Erase, Replica
+from nightlight.flows.retention.legal_holds import Vault
+from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.tags import Restate
+from nightlight.flows.traces.requests import RunTrace
+from nightlight.flows.webhooks import Notify, signing_key
+from nightlight.imaging.renderer import Rendering
+from nightlight.jobs.relay import Reconcile, Relay, Send
+from nightlight.jobs.runner import Work
+from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight.settings import Settings, require
-from nightlight.store.port import Put, PutOnly
-from nightlight.wiring.edges import purge_of
-from nightlight.wiring.keeping import sweep_with
-from nightlight.wiring.parts import (
+from nightlight.store.interface import Put, PutOnly
+from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
     VAULT,
@@ -49,11 +44,16 @@ from nightlight.wiring.parts import (
     s3_access,
     source_access,
 )
-from nightlight.wiring.sealing import opener, vault_sealer, worker_sealer
-from nightlight.wiring.tools import screening_of, signing, trace_with
+from nightlight.wiring.edges import purge_of
+from nightlight.wiring.operator_tools import screening_of, signing, trace_with
+from nightlight.wiring.originals import opener, vault_sealer, worker_sealer
+from nightlight.wiring.retention import sweep_with
+from nightlight_core.clock import Clock, system_clock
+from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
+from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
-    from nightlight.store.port import ObjectStore, Open
+    from nightlight.store.interface import ObjectStore, Open
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
 
 
 def _take(settings: Settings, policy: PolicyInUse, work: Work, originals: ObjectStore, delete: Delete) -> Take:
-    from nightlight.store.foreign import ForeignBuckets
+    from nightlight.store.source_buckets import ForeignBuckets
 
     intake = Intake(
         work.catalogue,

@@ -12,15 +12,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access import Scope
-from nightlight.delivery.decision import Decision
-from nightlight.delivery.quotas import Asker
-from nightlight.delivery.relate import Claim
-from nightlight.delivery.relations import MAX_PROOF
-from nightlight.errors import InvalidInput
-from nightlight.flows.decide import MAX_ITEMS
-from nightlight.ids import PROFILE_ID_PATTERN
+from nightlight.delivery.access_tokens import Scope
+from nightlight.flows.decisions.decide import MAX_ITEMS
 from nightlight.wiring import ServiceHouse
+from nightlight_core.decisions.engine import Decision
+from nightlight_core.decisions.quotas import Asker
+from nightlight_core.decisions.relation_proofs import MAX_PROOF
+from nightlight_core.decisions.relation_resolver import Claim
+from nightlight_core.errors import InvalidInput
+from nightlight_core.ids import PROFILE_ID_PATTERN
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/access/v1", tags=["authzen"], route_class=ScopedRoute)

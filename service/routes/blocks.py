@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access import Scope
-from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight.delivery.access_tokens import Scope
 from nightlight.wiring import ServiceHouse
+from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import changed
 

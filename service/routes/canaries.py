@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access import Scope
-from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight.delivery.access_tokens import Scope
 from nightlight.wiring import ServiceHouse
+from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/canaries", tags=["canaries"], route_class=ScopedRoute)

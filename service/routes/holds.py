@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from nightlight.catalogue.holds import Hold
-from nightlight.delivery.access import Scope
-from nightlight.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, ImageId, parse_profile_id
+from nightlight.delivery.access_tokens import Scope
 from nightlight.wiring import ServiceHouse
+from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, ImageId, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/holds", tags=["holds"], route_class=ScopedRoute)

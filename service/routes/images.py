@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from nightlight.catalogue.images import Image
-from nightlight.delivery.access import Scope
-from nightlight.ids import IMAGE_ID_PATTERN, parse_image_id
+from nightlight.delivery.access_tokens import Scope
 from nightlight.wiring import ServiceHouse
+from nightlight_core.ids import IMAGE_ID_PATTERN, parse_image_id
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=ScopedRoute)

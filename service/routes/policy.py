@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access import Scope
-from nightlight.errors import InvalidInput, NotFound
-from nightlight.flows.rollout import Activated
-from nightlight.policy.bundle import MAX_BYTES
+from nightlight.delivery.access_tokens import Scope
+from nightlight.flows.policies.rollout import Activated
 from nightlight.wiring import ServiceHouse
+from nightlight_core.errors import InvalidInput, NotFound
+from nightlight_core.policy.bundle import MAX_BYTES
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=ScopedRoute)

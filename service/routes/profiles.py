@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.delivery.access import Scope
-from nightlight.ids import PROFILE_ID_PATTERN, parse_profile_id
+from nightlight.delivery.access_tokens import Scope
 from nightlight.wiring import ServiceHouse
+from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import CONSISTENCY, changed
-from service.forms import upload_body, upload_form
+from service.multipart import upload_body, upload_form
 from service.routes.images import ImageAnswer, image_answer
 
 router = APIRouter(prefix="/v1/profiles", tags=["profiles"], route_class=ScopedRoute)

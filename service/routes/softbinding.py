@@ -9,12 +9,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access import Scope
-from nightlight.flows.resolve import Match
+from nightlight.delivery.access_tokens import Scope
+from nightlight.flows.traces.manifest_lookup import Match
 from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, MARK_ALGORITHM
 from nightlight.wiring import ServiceHouse
 from service.auth import ScopedRoute, caller, public, requires
-from service.forms import picture, picture_body
+from service.multipart import picture, picture_body
 
 router = APIRouter(tags=["provenance"], route_class=ScopedRoute)
 

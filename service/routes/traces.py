@@ -8,13 +8,13 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.catalogue.traces import TraceRow
-from nightlight.delivery.access import Scope
-from nightlight.errors import InvalidInput
-from nightlight.ids import TRACE_ID_PATTERN, parse_trace_id
+from nightlight.catalogue.trace_jobs import TraceRow
+from nightlight.delivery.access_tokens import Scope
 from nightlight.wiring import ServiceHouse
+from nightlight_core.errors import InvalidInput
+from nightlight_core.ids import TRACE_ID_PATTERN, parse_trace_id
 from service.auth import ScopedRoute, caller, requires
-from service.forms import upload_body, upload_form
+from service.multipart import upload_body, upload_form
 
 router = APIRouter(prefix="/v1/traces", tags=["traces"], route_class=ScopedRoute)
 

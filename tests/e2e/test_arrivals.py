@@ -9,7 +9,7 @@ import pytest
 from botocore.client import Config
 
 from nightlight.cli import keys
-from nightlight.delivery.placeholder import placeholder_bytes
+from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.integration.arrivals.conftest import bucket_of_pictures
 from tests.support import pictures
 from tests.support.services import S3, S3_OWNER, identity, needed

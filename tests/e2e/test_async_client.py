@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from nightlight.cli import keys
-from nightlight.client import AsyncNightlightClient, Problem
+from nightlight_client import AsyncNightlightClient, Problem
 from tests.support import pictures
 from tests.support.waiting import HANG_S
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from nightlight.cli import keys
-from nightlight.delivery.relations import prove
+from nightlight_core.decisions.relation_proofs import prove
 from tests.support import pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]

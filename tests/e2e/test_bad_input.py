@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from nightlight.cli import keys
-from nightlight.client import Problem
-from nightlight.delivery.access import mint
+from nightlight.delivery.access_tokens import mint
 from nightlight.settings import AuthSettings
+from nightlight_client import Problem
 from tests.support import pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]

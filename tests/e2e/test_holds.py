@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from nightlight.cli import keys
-from nightlight.delivery.placeholder import placeholder_bytes
+from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.conftest import ROOT
 from tests.support import pictures
 from tests.support.services import S3_KEEPER, identity, token

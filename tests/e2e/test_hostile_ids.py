@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from nightlight.catalogue.tables import audit, blocks, canaries, images, profiles, traces
 from nightlight.cli import keys
-from nightlight.client import AsyncNightlightClient, NightlightClient, Problem
-from nightlight.client.models import InvalidId
+from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
+from nightlight_client.models import InvalidId
 from tests.support import pictures
 from tests.support.hostile_ids import IDS, VERSIONS
 from tests.support.stacks import Embedded

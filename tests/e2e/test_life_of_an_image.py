@@ -5,7 +5,7 @@ import threading
 import httpx
 import pytest
 
-from nightlight.client import Problem
+from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.objects import stored_keys
 from tests.support.waiting import eventually

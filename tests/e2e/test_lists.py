@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from nightlight.catalogue.tables import jobs
 from nightlight.imaging.pipeline import canonical
-from nightlight.matching.listed import _LOOK_AGAIN_S
+from nightlight.matching.list_index import _LOOK_AGAIN_S
 from nightlight.matching.pdq import pdq
 from tests.support import pictures
 from tests.support.stacks import ROOT, Embedded

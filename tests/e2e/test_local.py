@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from nightlight.cli import keys
-from nightlight.client import NightlightClient, Problem
-from nightlight.client.local import LocalClient, Terms
-from nightlight.delivery.relations import prove
-from nightlight.policy.bundle import build
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.policy.signing import SigningKey
+from nightlight_client import NightlightClient, Problem
+from nightlight_client.local_client import LocalClient, Terms
+from nightlight_core.decisions.relation_proofs import prove
 from tests.support import pictures
 from tests.support.proxy import Proxy
 from tests.support.stacks import ROOT, STACKS
@@ -46,7 +46,7 @@ def publisher(stack):
 @pytest.fixture(scope="module")
 def client(stack, publisher):
     with stack.client() as made:
-        made.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
+        made.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
         for profile_id in ("teen", "friend"):
             made.declare(profile_id, band="age_13_15", assurance="verified", region="eu")
             image = made.upload(profile_id, pictures.photograph("coffee.png"))
@@ -69,7 +69,7 @@ def deciding(stack, publisher, line, **terms):
     agreed = Terms(relation_keys=keys.relation_keys(stack.folder), poll_s=0.1, **terms)
     with (
         NightlightClient(f"http://127.0.0.1:{line.port}", token=token, budget_s=HANG_S) as lender,
-        LocalClient(lender, PublicKeys.of(publisher), agreed) as made,
+        LocalClient(lender, publisher.public_keys, agreed) as made,
     ):
         eventually(made.look)
         yield made
@@ -161,7 +161,7 @@ def test_what_was_decided_here_is_counted_there_and_scrapers_are_told_of(stack, 
     before = client.policy_counters(1)["cells"].get(cell, 0)
     client.declare("lure", band="age_13_15", assurance="verified", region="eu")
     client.plant("lure")
-    with LocalClient(client, PublicKeys.of(publisher), Terms(poll_s=0.1)) as local:
+    with LocalClient(client, publisher.public_keys, Terms(poll_s=0.1)) as local:
         for _ in range(5):
             local.decide("adult", "export", [("teen", "stranger")], viewer_id="walker", network="net-1")
         local.decide("peer", "list", [(f"nobody-{number}", "stranger") for number in range(40)], viewer_id="walker")
@@ -194,22 +194,22 @@ def test_another_policy_counts_once_it_is_verified_and_an_older_or_foreign_one_n
             one.url.split("?")[0] for one in local.decide("peer", "list", [(one, "stranger") for one in ids])
         ]
 
-    client.candidate(build(closer, version, publisher), permille=500)
+    client.candidate(build_bundle(closer, version, publisher), permille=500)
     eventually(lambda: local._borrowed.rules.candidate is not None or None)
     there, here = decided()
     assert there == here
     client.withdraw_candidate()
     eventually(lambda: local._borrowed.rules.candidate is None or None)
     assert shown(local, stack)[0] == 320
-    client.activate(build(closer, version + 1, publisher))
+    client.activate(build_bundle(closer, version + 1, publisher))
     eventually(lambda: shown(local, stack)[0] == 160 or None)
 
     table = local._borrowed.rules.table
     lend = NightlightClient.lent_bundle
     safety = SigningKey.read(stack.folder / "keys/safety.private.jwk.json")
-    forged = [build(closer, version + 2, safety), build(closer, 1, publisher), b"garbage", b""]
+    forged = [build_bundle(closer, version + 2, safety), build_bundle(closer, 1, publisher), b"garbage", b""]
     monkeypatch.setattr(NightlightClient, "lent_bundle", lambda *_args: forged[0])
-    client.activate(build(closer, version + 2, publisher))
+    client.activate(build_bundle(closer, version + 2, publisher))
     for bad in forged:
         monkeypatch.setattr(NightlightClient, "lent_bundle", lambda *_args, bad=bad: bad)
         eventually(lambda: local.problem)

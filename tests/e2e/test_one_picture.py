@@ -8,9 +8,9 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
+from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
 from tests.support import pictures
 from tests.support.stacks import ROOT
 from tests.support.waiting import eventually
@@ -234,8 +234,8 @@ def post(stack, client, path, body):
 
 def test_the_service_runs_without_any_way_to_read_an_original(stack, client, people, monkeypatch):
     """On S3 with its own identity only; embedded, where one user owns every file, it is handed nothing that reads."""
-    from nightlight.errors import StoreDenied
     from nightlight.store.s3 import S3Access, S3Store
+    from nightlight_core.errors import StoreDenied
     from tests.support.services import S3_SERVICE, S3_WORKER, identity
 
     if stack.name == "embedded":

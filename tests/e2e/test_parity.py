@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nightlight.cli import keys
-from nightlight.cli.scrapers import drawn
+from nightlight.cli.abuse_signals import drawn
 from tests.parity.flip import flipped
 from tests.parity.observe import Observer
 

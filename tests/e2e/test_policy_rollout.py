@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
-from nightlight.client import Problem
-from nightlight.errors import NightlightError
-from nightlight.policy.bundle import build
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.diff import diff
 from nightlight.policy.signing import SigningKey, approvable, approve
+from nightlight_client import Problem
+from nightlight_core.errors import NightlightError
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
 from tests.support.waiting import eventually
@@ -100,7 +100,7 @@ def size(client, profile_id, relation="connection"):
 def test_an_activation_that_only_closes_takes_effect_at_once_and_is_audited(own, client, keys, pack):
     assert size(client, "teen") == 320
     compiled = edit(pack, CLOSE)
-    data = build(compiled, next_version(client), keys["publisher"])
+    data = build_bundle(compiled, next_version(client), keys["publisher"])
     answer = client.activate(data)
     assert answer["digest"] == compiled.table.digest
     assert size(client, "teen") == 160
@@ -123,7 +123,7 @@ def test_the_same_bundle_again_and_every_older_version_are_refused(client, keys,
     highest = client.policy_status()["highest_version"]
     for version in {highest, 1}:
         with pytest.raises(Problem) as refused:
-            client.activate(build(compiled, version, keys["publisher"]))
+            client.activate(build_bundle(compiled, version, keys["publisher"]))
         assert (refused.value.status, refused.value.code) == (409, "policy_conflict")
 
 
@@ -131,12 +131,12 @@ def test_what_opens_needs_safetys_approval_of_exactly_this_difference(client, ke
     before = compile_folder(ROOT / "policies")
     active = client.policy_bundle()
     compiled = edit(pack, OPEN)
-    data = build(compiled, next_version(client), keys["publisher"])
+    data = build_bundle(compiled, next_version(client), keys["publisher"])
     with pytest.raises(Problem, match="safety must approve") as refused:
         client.activate(data)
     assert refused.value.status == 422
-    from nightlight.policy.bundle import read_unverified
     from nightlight.policy.compile import compile_bundle
+    from nightlight_core.policy.bundle import read_unverified
 
     difference = diff(compile_bundle(read_unverified(active[1])), compiled)
     other = diff(before, compiled)
@@ -154,7 +154,7 @@ def test_what_opens_needs_safetys_approval_of_exactly_this_difference(client, ke
 def test_a_pack_whose_checks_fail_is_refused_with_the_check(client, keys, pack):
     compiled = edit(pack, BREAK)
     with pytest.raises(Problem, match="outsider-tiny") as refused:
-        client.activate(build(compiled, next_version(client), keys["publisher"]))
+        client.activate(build_bundle(compiled, next_version(client), keys["publisher"]))
     assert (refused.value.status, refused.value.code) == (422, "policy_rejected")
 
 
@@ -176,12 +176,12 @@ def test_a_vocabulary_that_decisions_cannot_speak_is_refused(client, keys, pack,
         ]
     compiled = edit(pack, *changes)
     with pytest.raises(Problem, match=said):
-        client.activate(build(compiled, next_version(client), keys["publisher"]))
+        client.activate(build_bundle(compiled, next_version(client), keys["publisher"]))
 
 
 def test_forged_and_malformed_bundles_are_refused(own, client, keys, pack):
     compiled = edit(pack, CLOSE)
-    forged = build(compiled, next_version(client), keys["safety"])
+    forged = build_bundle(compiled, next_version(client), keys["safety"])
     for data in (forged, b"", b"{}", b"x" * 2000):
         with pytest.raises(Problem) as refused:
             client.activate(data)
@@ -193,7 +193,7 @@ def test_forged_and_malformed_bundles_are_refused(own, client, keys, pack):
 
 def test_a_shadow_counts_what_it_would_change_and_changes_nothing(client, keys, pack):
     compiled = edit(pack, CLOSE)
-    client.candidate(build(compiled, next_version(client), keys["publisher"]))
+    client.candidate(build_bundle(compiled, next_version(client), keys["publisher"]))
     for _ in range(5):
         assert size(client, "teen") == 320
         size(client, "grown")
@@ -217,22 +217,22 @@ def test_a_staged_candidate_decides_for_its_share_of_profiles_and_always_the_sam
 
     assert set(tiers()) == {"medium"}
     version = next_version(client)
-    client.candidate(build(compiled, version, keys["publisher"]), permille=300)
+    client.candidate(build_bundle(compiled, version, keys["publisher"]), permille=300)
     first = tiers()
     assert 30 <= first.count("low") <= 90
     assert tiers() == first
-    client.candidate(build(compiled, version, keys["publisher"]), permille=600)
+    client.candidate(build_bundle(compiled, version, keys["publisher"]), permille=600)
     wider = tiers()
     assert all(after == "low" for before, after in zip(first, wider, strict=True) if before == "low")
     assert wider.count("low") > first.count("low")
-    client.activate(build(compiled, version, keys["publisher"]))
+    client.activate(build_bundle(compiled, version, keys["publisher"]))
     assert set(tiers()) == {"low"}
 
 
 def test_staging_something_that_opens_needs_approval_too(client, keys, pack):
     compiled = edit(pack)
     with pytest.raises(Problem, match="safety must approve"):
-        client.candidate(build(compiled, next_version(client), keys["publisher"]), permille=10)
+        client.candidate(build_bundle(compiled, next_version(client), keys["publisher"]), permille=10)
 
 
 def test_counters_are_exported_without_small_counts(client):
@@ -297,7 +297,7 @@ def test_the_commands_do_all_of_it(own, client, pack, tmp_path, monkeypatch):
 def test_every_process_follows_within_its_polling_time(own, client, keys, pack):
     """The worker's own recipes follow: a tier made smaller is smaller in the next picture."""
     compiled = edit(pack, CLOSE, ("tiers.yaml", "edge: 160", "edge: 128"))
-    client.activate(build(compiled, next_version(client), keys["publisher"]))
+    client.activate(build_bundle(compiled, next_version(client), keys["publisher"]))
     time.sleep(0.5)
     client.declare("later", band="age_13_15", assurance="verified", region="eu")
     assert client.wait(client.upload("later", pictures.jpeg(700, 700)).image_id).state == "ready"
@@ -309,8 +309,8 @@ def test_every_process_follows_within_its_polling_time(own, client, keys, pack):
 
 
 def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(client, keys, pack, own):
-    from nightlight.policy.bundle import read_unverified
     from nightlight.policy.compile import compile_bundle
+    from nightlight_core.policy.bundle import read_unverified
 
     text = (pack / "vocabulary.yaml").read_text()
     line = next(line for line in text.splitlines(keepends=True) if line.startswith("  hold: ["))
@@ -321,7 +321,7 @@ def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(clie
     assert next(iter(compiled.table.attributes)) == "hold"
     difference = diff(compile_bundle(read_unverified(client.policy_bundle()[1])), compiled)
     client.activate(
-        build(compiled, next_version(client), keys["publisher"]),
+        build_bundle(compiled, next_version(client), keys["publisher"]),
         approval(difference, next_version(client), keys["safety"]),
     )
     for _ in range(4):

@@ -5,11 +5,12 @@ import time
 import pytest
 
 from nightlight.cli import keys
-from nightlight.client.local import LocalClient, Terms
-from nightlight.delivery.relations import prove
-from nightlight.policy.bundle import build
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.policy.signing import SigningKey
+from nightlight_client.local_client import LocalClient, Terms
+from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.policy.public_keys import PublicKeys
 from tests.support import pictures
 from tests.support.stacks import ROOT, Embedded
 from tests.support.waiting import eventually
@@ -31,7 +32,7 @@ def stack(tmp_path_factory):
 def client(stack):
     with stack.client() as made:
         publisher = SigningKey.read(stack.folder / "keys/publisher.private.jwk.json")
-        made.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
+        made.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
         yield made
 
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from nightlight.cli import keys
-from nightlight.provenance.check import State, check
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, mark_value
+from nightlight.provenance.verify import State, check
 from tests.support import pictures
 from tests.support.waiting import eventually
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from nightlight.cli import keys
-from nightlight.client import NightlightClient, Problem
-from nightlight.delivery.relations import prove
+from nightlight_client import NightlightClient, Problem
+from nightlight_core.decisions.relation_proofs import prove
 from tests.support import pictures
 from tests.support.waiting import eventually
 

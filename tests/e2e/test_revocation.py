@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nightlight.cli.embedded import free_port
-from nightlight.delivery.placeholder import placeholder_bytes
+from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.support import pictures
 from tests.support.receiver import receiving
 from tests.support.stacks import ROOT, Embedded
@@ -203,7 +203,7 @@ def test_an_event_that_was_not_taken_comes_again(client, hooks, profile):
 
 
 def test_a_revocation_needs_its_scope_and_a_profile(stack, client):
-    from nightlight.client import Problem
+    from nightlight_client import Problem
 
     with pytest.raises(Problem) as nobody:
         client.revoke("nobody-at-all")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nightlight.cli import keys
-from nightlight.client import Problem
+from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
 from tests.support.waiting import eventually

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from PIL import Image, ImageOps
 
-from nightlight.client import Problem
+from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.waiting import eventually
 

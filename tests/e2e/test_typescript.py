@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from nightlight.cli import keys
-from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
+from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from tests.support import pictures
 from tests.support.services import missing_tool
 from tests.support.stacks import ROOT, Embedded

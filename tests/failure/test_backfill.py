@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from nightlight.catalogue.keeping import arrivals, imports
+from nightlight.catalogue.retention_tables import arrivals, imports
 from nightlight.catalogue.tables import images, jobs, outbox, profiles
 from tests.conftest import ROOT
 from tests.integration.arrivals.conftest import bucket_of_pictures

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import func, select
 
 from nightlight.catalogue import jobs
-from nightlight.catalogue.lanes import BACKGROUND, LANES, UPLOAD
 from nightlight.catalogue.tables import jobs as rows
 from nightlight.cli import keys
+from nightlight.jobs.lanes import BACKGROUND, LANES, UPLOAD
 from tests.support import hostile, pictures
 from tests.support.stacks import STACKS
 from tests.support.waiting import eventually

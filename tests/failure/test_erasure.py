@@ -11,15 +11,16 @@ import pytest
 
 from nightlight.catalogue import jobs
 from nightlight.cli import keys
-from nightlight.delivery.names import Names
+from nightlight.delivery.object_names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.errors import StoreUnavailable
-from nightlight.flows.erase import Delete, Erase, Receipts
-from nightlight.flows.work import Work
-from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.flows.retention.erase import Delete, Erase, Receipts
+from nightlight.jobs.runner import Work
+from nightlight.policy.signing import SigningKey
 from nightlight.retention.receipt import broken, digest, open_receipt
 from nightlight.settings import WorkerSettings
 from nightlight.store.s3 import S3Access, S3Store
+from nightlight_core.errors import StoreUnavailable
+from nightlight_core.policy.public_keys import PublicKeys
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_on
 from tests.support.services import S3_WORKER, identity
@@ -121,7 +122,7 @@ def uploaded(catalogue, pair, name):
 
     from nightlight.catalogue.images import RenditionRow
     from nightlight.catalogue.tables import images, profiles
-    from nightlight.ids import new_image_id, new_job_id
+    from nightlight_core.ids import new_image_id, new_job_id
 
     now, image_id, original = datetime.now(UTC), new_image_id(), f"o/{name}"
     names = {tier: Names(bytes(32)).rendition(image_id, tier, 0, "r") for tier in TIERS}
@@ -287,7 +288,7 @@ def test_a_server_that_keeps_something_is_asked_again_later(catalogue, pair, fol
 def test_replicas_are_erased_too_and_one_that_is_away_keeps_the_erasure_open(catalogue, pair, folder, public):
     from dataclasses import replace
 
-    from nightlight.flows.erase import Replica
+    from nightlight.flows.retention.erase import Replica
     from tests.support.services import token
 
     copies = f"copies-{token()}"

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from nightlight.catalogue.lanes import UPLOAD
-from nightlight.client import Problem
+from nightlight.jobs.lanes import UPLOAD
+from nightlight_client import Problem
 from tests.support import held, pictures
 from tests.support.waiting import eventually, job_of
 

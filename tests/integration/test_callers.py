@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.delivery.access import Clocks, Verifier, generate_key, mint
-from nightlight.errors import Unauthenticated, Unavailable
+from nightlight.delivery.access_tokens import Clocks, Verifier, generate_key, mint
+from nightlight_core.errors import Unauthenticated, Unavailable
 from tests.support.jwks_server import JwksServer
 
 pytestmark = pytest.mark.integration

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from nightlight.client import AsyncNightlightClient, NightlightClient, Problem
-from nightlight.delivery.placeholder import placeholder_bytes
-from nightlight.delivery.relations import proves
+from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
+from nightlight_core.decisions.placeholder import placeholder_bytes
+from nightlight_core.decisions.relation_proofs import proves
 from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ import typer.main
 from nightlight.cli.files import read_bytes, read_json
 from nightlight.cli.main import app
 from nightlight.cli.main import main as run
-from nightlight.errors import InvalidInput
+from nightlight_core.errors import InvalidInput
 
 pytestmark = pytest.mark.integration
 

@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from nightlight.delivery.names import object_key
-from nightlight.delivery.placeholder import placeholder_bytes
-from nightlight.delivery.tokens import UrlSigner
-from nightlight.keyring import KeyRing
+from nightlight.delivery.object_names import object_key
 from nightlight.store.s3 import S3Access, S3Store
-from service.routes.pictures import HEADERS
+from nightlight_core.decisions.placeholder import placeholder_bytes
+from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.keyring import KeyRing
+from service.routes.renditions import HEADERS
 from tests.support import pictures
 from tests.support.buckets import bucket_pair
 from tests.support.edge import PURGE_TOKEN, Edge

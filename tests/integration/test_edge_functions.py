@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from nightlight.delivery.tokens import UrlSigner
-from nightlight.keyring import KeyRing
+from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.keyring import KeyRing
 from tests.support.services import missing_tool
 
 pytestmark = pytest.mark.integration

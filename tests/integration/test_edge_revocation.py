@@ -13,18 +13,18 @@ import pytest
 from sqlalchemy import insert
 
 from nightlight.catalogue.tables import images, profiles, renditions
-from nightlight.clock import system_clock
-from nightlight.delivery.decision import Decider
-from nightlight.delivery.names import object_key
+from nightlight.delivery.object_names import object_key
 from nightlight.delivery.purge import Hook, Purge
-from nightlight.delivery.tokens import UrlSigner
-from nightlight.delivery.views import Offered, View
-from nightlight.errors import Unavailable
-from nightlight.flows.revocation_list import RevocationPublisher
-from nightlight.flows.revoke import Revoke
-from nightlight.keyring import KeyRing
+from nightlight.flows.decisions.edge_revocations import RevocationPublisher
+from nightlight.flows.pictures.revoke import Revoke
 from nightlight.policy.compile import compile_folder
 from nightlight.store.s3 import S3Access, S3Store
+from nightlight_core.clock import system_clock
+from nightlight_core.decisions.engine import Decider
+from nightlight_core.decisions.profile_views import Offered, View
+from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.errors import Unavailable
+from nightlight_core.keyring import KeyRing
 from tests.conftest import ROOT
 from tests.integration.test_edge import DATA, KEYS, put, refused, url_of
 from tests.support.buckets import bucket_pair

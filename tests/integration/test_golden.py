@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from nightlight.client import NightlightClient
-from nightlight.client import local as local_module
-from nightlight.client.asking import placeholder_url
-from nightlight.client.local import LocalClient, Terms
-from nightlight.errors import InvalidInput
-from nightlight.policy.signing import PublicKeys
+from nightlight_client import NightlightClient
+from nightlight_client import local_client as local_module
+from nightlight_client.local_client import LocalClient, Terms
+from nightlight_client.requests import placeholder_url
+from nightlight_core.errors import InvalidInput
 from tests.support import golden
 
 pytestmark = pytest.mark.integration
@@ -29,7 +28,7 @@ def over_http():
 def local(over_http, **terms):
     client, publisher, _ = over_http
     agreed = Terms(**{"relation_keys": golden.RELATION_KEYS, "poll_s": 0.05, "stale_s": 60.0, **terms})
-    return LocalClient(client, PublicKeys.of(publisher), agreed, clock=lambda: golden.NOW)
+    return LocalClient(client, publisher.public_keys, agreed, clock=lambda: golden.NOW)
 
 
 def asked(decides, case):

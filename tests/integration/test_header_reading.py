@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from nightlight.client import Problem
-from nightlight.flows import intake, traces
+from nightlight.flows.pictures import upload
+from nightlight.flows.traces.requests import requests
+from nightlight_client import Problem
 from tests.support import golden
 
 pytestmark = pytest.mark.integration
@@ -31,7 +32,7 @@ def served(monkeypatch):
 
         return read
 
-    for flow in (intake, traces):
+    for flow in (upload, requests):
         monkeypatch.setattr(flow, "probe", noted(flow.probe))
     with golden.served(monkeypatch, "ingest", "trace") as (client, _, _):
         yield client, where

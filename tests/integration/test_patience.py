@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from service import patience
+from service import client_timeouts
 from tests.support import golden
 from tests.support.waiting import HANG_S, eventually
 
@@ -19,7 +19,7 @@ WAIT = HANG_S
 @pytest.fixture(scope="module")
 def served():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patience, "HEAD_S", 1.5)
+        patch.setattr(client_timeouts, "HEAD_S", 1.5)
         with golden.served(patch, NIGHTLIGHT_SERVICE_CLIENT_S="1.5") as (client, _, _):
             yield client
 
@@ -97,7 +97,7 @@ def test_a_head_without_end_is_refused(served, connected, head):
 
 
 def test_a_long_head_that_comes_in_pieces_is_answered(served, monkeypatch):
-    monkeypatch.setattr(patience, "HEAD_S", HANG_S)
+    monkeypatch.setattr(client_timeouts, "HEAD_S", HANG_S)
     url = httpx.URL(str(served._http.base_url))
     with socket.create_connection((url.host, url.port), timeout=WAIT) as connected:
         in_pieces(connected)
@@ -144,7 +144,7 @@ def test_who_does_not_take_the_answer_is_given_up():
         return {"type": "http.request", "body": b"", "more_body": False}
 
     with pytest.raises(TimeoutError):
-        asyncio.run(patience.Patience(app, seconds=0.05)({"type": "http"}, receive, stuck))
+        asyncio.run(client_timeouts.Patience(app, seconds=0.05)({"type": "http"}, receive, stuck))
 
 
 def test_waiting_for_a_client_to_go_is_no_slowness():
@@ -167,7 +167,7 @@ def test_waiting_for_a_client_to_go_is_no_slowness():
         async def send(message):
             sent.append(message)
 
-        await patience.Patience(app, seconds=0.05)({"type": "http"}, receive, send)
+        await client_timeouts.Patience(app, seconds=0.05)({"type": "http"}, receive, send)
         return sent
 
     assert asyncio.run(run()) == [{"type": "done"}]

@@ -5,7 +5,7 @@ from kombu import Connection, Exchange, Queue
 
 from nightlight.settings import Settings, WorkerSettings
 from tests.support.services import BROKER, REDIS, needed, token
-from workers import places
+from workers import lane_places
 from workers.app import make_app
 
 pytestmark = pytest.mark.integration
@@ -31,7 +31,7 @@ def queues(url):
         for variable, value in environment.items():
             patch.setenv(variable, value)
         app = make_app(Settings())
-    places.keep(app, {made["urgent"].name: 1, made["upload"].name: 2, made["background"].name: 0})
+    lane_places.keep(app, {made["urgent"].name: 1, made["upload"].name: 2, made["background"].name: 0})
     yield made
     with Connection(url) as connection:
         for queue in made.values():
@@ -57,7 +57,7 @@ def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(url, qu
                     {"n": number}, exchange=queues["upload"].exchange, routing_key="upload",
                     declare=list(queues.values()), serializer="json",
                 )  # fmt: skip
-        consumer = places.PlacedConsumer(
+        consumer = lane_places.PlacedConsumer(
             connection.channel(), list(queues.values()), accept=["json"], on_message=got.append
         )
         with consumer:
@@ -80,6 +80,6 @@ def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(url, qu
 
 def test_a_worker_has_a_child_for_each_place_and_none_for_what_it_leaves_to_others():
     worker = WorkerSettings(concurrency=3, urgent=1, traces=0, background=2)
-    assert places.of(worker) == {"urgent": 1, "trace": 0, "upload": 3, "background": 2}
+    assert lane_places.of(worker) == {"urgent": 1, "trace": 0, "upload": 3, "background": 2}
     with pytest.raises(ValueError, match="nothing would be done"):
         WorkerSettings(concurrency=0, urgent=0, traces=0, background=0)

@@ -7,7 +7,7 @@ from io import BytesIO
 import httpx
 import pytest
 
-from nightlight.delivery.presign import Presigner
+from nightlight.delivery.presigned_urls import Presigner
 from nightlight.store.s3 import S3Access, S3Store
 from tests.support.services import S3_SERVICE, S3_WORKER, identity
 

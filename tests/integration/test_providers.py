@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nightlight.delivery.providers import Callback, OpenFga
-from nightlight.delivery.relate import Claim, Relate
-from nightlight.errors import Unavailable
+from nightlight.delivery.relation_providers import Callback, OpenFga
+from nightlight_core.decisions.relation_resolver import Claim, Relate
+from nightlight_core.errors import Unavailable
 from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration

@@ -5,9 +5,9 @@ import threading
 import pytest
 import redis
 
-from nightlight.delivery.quotas import HOUR_US, Asker, InProcess, Limits, Wanted
 from nightlight.delivery.quotas_redis import InRedis
-from nightlight.errors import QuotasUnavailable
+from nightlight_core.decisions.quotas import HOUR_US, Asker, InProcess, Limits, Wanted
+from nightlight_core.errors import QuotasUnavailable
 from tests.support.services import REDIS, needed, token
 from tests.support.waiting import HANG_S
 

@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from nightlight.client import AsyncNightlightClient, NightlightClient, Problem
-from nightlight.client.failures import Failures
-from nightlight.client.local import LocalClient
-from nightlight.client.models import NotNightlight
-from nightlight.policy.signing import PublicKeys
+from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
+from nightlight_client.failures import Failures
+from nightlight_client.local_client import LocalClient
+from nightlight_client.models import NotNightlight
+from nightlight_core.policy.public_keys import PublicKeys
 from tests.support.jwks_server import JwksServer
 
 pytestmark = pytest.mark.integration
@@ -98,7 +98,7 @@ def _outcome(call):
 
 def errors(caplog):
     return [
-        one.getMessage() for one in caplog.records if one.name == "nightlight.client" and one.levelno == logging.ERROR
+        one.getMessage() for one in caplog.records if one.name == "nightlight_client" and one.levelno == logging.ERROR
     ]
 
 

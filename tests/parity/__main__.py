@@ -19,7 +19,7 @@ from rich.progress import Progress
 from scipy.stats import combine_pvalues
 
 from nightlight.cli import keys
-from nightlight.cli.scrapers import drawn
+from nightlight.cli.abuse_signals import drawn
 from tests.parity.flip import flipped
 from tests.parity.observe import OUTSIDERS, Observer
 from tests.parity.trial import pictures_of, spread, together, trial

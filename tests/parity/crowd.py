@@ -11,10 +11,10 @@ from io import BytesIO
 from sqlalchemy import insert
 
 from nightlight.catalogue.tables import images, profiles, renditions
-from nightlight.clock import system_clock
-from nightlight.delivery.names import Names, object_key
-from nightlight.ids import new_image_id
+from nightlight.delivery.object_names import Names, object_key
 from nightlight.store.local import LocalStore
+from nightlight_core.clock import system_clock
+from nightlight_core.ids import new_image_id
 
 _AT_ONCE = 500
 

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from nightlight.delivery.tokens import bucketed_expiry
+from nightlight_core.decisions.url_signing import bucketed_expiry
 
 _VARY = {"date", "x-request-id"}
 PLACEHOLDER_LIFE_S, PICTURE_LIFE_S = 3600, 3600

@@ -6,9 +6,9 @@ from functools import cache
 import httpx
 import numpy as np
 
-from nightlight.client.models import Problem
-from nightlight.delivery.names import object_key
-from nightlight.delivery.placeholder import EXTENSION
+from nightlight.delivery.object_names import object_key
+from nightlight_client.models import Problem
+from nightlight_core.decisions.placeholder import EXTENSION
 from tests.parity.lives import DAYS
 from tests.parity.observe import OUTSIDERS
 from tests.parity.traces import Record

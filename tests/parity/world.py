@@ -17,10 +17,10 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import keys
 from nightlight.cli.embedded import free_port
-from nightlight.client import NightlightClient
-from nightlight.clock import system_clock
 from nightlight.settings import Settings
 from nightlight.wiring import build_service, build_worker, embedded_catalogue_url
+from nightlight_client import NightlightClient
+from nightlight_core.clock import system_clock
 from tests.support.golden import serving
 from tests.support.stacks import ROOT
 from workers import tasks

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.problems import PolicyProblems
+from nightlight.policy.diagnostics import PolicyProblems
 from tests.conftest import ROOT
 
 BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightlight.policy.compile import FIELDS, compile_documents
+from nightlight.policy.diagnostics import PolicyProblems
 from nightlight.policy.diff import Kind, diff
-from nightlight.policy.problems import PolicyProblems
-from nightlight.policy.table import DOUBT
+from nightlight_core.policy.table import DOUBT
 
 ATTRIBUTES = {
     "age": ["unknown", "young", "old"],

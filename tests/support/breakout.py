@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from nightlight.imaging import caged
+from nightlight.imaging import decoder_process
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -96,35 +96,35 @@ ATTEMPTS = {
 LIES = {
     "lie about the size": b'{"width": 4000000, "height": 4000000, "stages": {}}',
     "answer with no JSON": b"\xff\xfe\x00",
-    "answer with a deep JSON": b"[" * caged.ANSWER_HEAD,
+    "answer with a deep JSON": b"[" * decoder_process.ANSWER_HEAD,
 }
 
 
 def work(request, upload, area):
     name = upload[:].decode()
     if name in LIES:
-        area[: caged.ANSWER_HEAD] = LIES[name].ljust(caged.ANSWER_HEAD)
+        area[: decoder_process.ANSWER_HEAD] = LIES[name].ljust(decoder_process.ANSWER_HEAD)
         return
     if name == "ring the bell in advance":
-        os.write(int(sys.argv[4]), caged.BELL * 50)
+        os.write(int(sys.argv[4]), decoder_process.BELL * 50)
     if name == "ring the bell and stay":
-        os.write(int(sys.argv[4]), caged.BELL)
+        os.write(int(sys.argv[4]), decoder_process.BELL)
         _sleep()
     if name == "leave something behind":
-        area[caged.ANSWER_HEAD : caged.ANSWER_HEAD + 6] = b"secret"
+        area[decoder_process.ANSWER_HEAD : decoder_process.ANSWER_HEAD + 6] = b"secret"
     try:
         done = ATTEMPTS.get(name, lambda: None)()
     except MemoryError:
-        caged.answer(area, {"outcome": "no memory"})
+        decoder_process.answer(area, {"outcome": "no memory"})
         return
     except OSError as error:
-        caged.answer(area, {"outcome": f"errno {error.errno}"})
+        decoder_process.answer(area, {"outcome": f"errno {error.errno}"})
         return
-    left = area[caged.ANSWER_HEAD :].strip(b"\0")
-    caged.answer(area, {"outcome": "succeeded", "result": repr(done)[:100], "left": left.decode("latin-1")})
+    left = area[decoder_process.ANSWER_HEAD :].strip(b"\0")
+    decoder_process.answer(area, {"outcome": "succeeded", "result": repr(done)[:100], "left": left.decode("latin-1")})
 
 
 if __name__ == "__main__":
     # Everything that the attempts need is there already; what is tried is the deed, not an import.
-    caged.warm_up()
-    caged.serve(work, *map(int, sys.argv[1:5]))
+    decoder_process.warm_up()
+    decoder_process.serve(work, *map(int, sys.argv[1:5]))

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from nightlight.catalogue import grants, migrate
+from nightlight.catalogue import migrate, sql_roles
 from nightlight.catalogue.engine import Catalogue
 from tests.support.services import DATABASE, needed, token
 
@@ -31,21 +31,23 @@ def roles_of(url):
     """The URL of a database for each kind of process, with a role of its own that may do no more than its work needs."""
     prefix, password = f"nightlight_test_{token()}", token()
     owner = create_engine(url)
-    grants.apply(owner, prefix)
+    sql_roles.apply(owner, prefix)
     with owner.begin() as connection:
-        for role in grants.Role:
-            connection.execute(text(f"ALTER ROLE {grants.name(role, prefix)} LOGIN PASSWORD '{password}'"))
+        for role in sql_roles.Role:
+            connection.execute(text(f"ALTER ROLE {sql_roles.name(role, prefix)} LOGIN PASSWORD '{password}'"))
     owner.dispose()
-    named = {role: make_url(url).set(username=grants.name(role, prefix), password=password) for role in grants.Role}
+    named = {
+        role: make_url(url).set(username=sql_roles.name(role, prefix), password=password) for role in sql_roles.Role
+    }
     try:
         yield {role.value: one.render_as_string(hide_password=False) for role, one in named.items()}
     finally:
         # Roles are the whole server's: they go once nothing in this database is theirs.
         owner = create_engine(url)
         with owner.begin() as connection:
-            for role in grants.Role:
-                connection.execute(text(f"DROP OWNED BY {grants.name(role, prefix)}"))
-                connection.execute(text(f"DROP ROLE {grants.name(role, prefix)}"))
+            for role in sql_roles.Role:
+                connection.execute(text(f"DROP OWNED BY {sql_roles.name(role, prefix)}"))
+                connection.execute(text(f"DROP ROLE {sql_roles.name(role, prefix)}"))
         owner.dispose()
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from nightlight.cli.embedded import free_port
-from nightlight.delivery.placeholder import placeholder_bytes
+from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.support.services import S3_SERVICE, identity, missing_tool
 from tests.support.waiting import HANG_S
 

@@ -22,15 +22,15 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.tables import blocks, images, profiles, proof_revocations, renditions, revocations
 from nightlight.cli import keys
 from nightlight.cli.embedded import free_port
-from nightlight.client import NightlightClient
-from nightlight.delivery.relations import prove
-from nightlight.policy.bundle import build
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.signing import SigningKey
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
+from nightlight_client import NightlightClient
+from nightlight_core.decisions.relation_proofs import prove
 from service.app import create_app
-from service.patience import PatientProtocol
+from service.client_timeouts import PatientProtocol
 from tests.support.waiting import HANG_S, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def served(monkeypatch, *more_scopes, **settings):
         token = keys.token(folder, scopes=scopes, subject="golden", hours=12)
         with serving(house) as url, NightlightClient(url, token=token) as client:
             publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
-            client.activate(build(compile_folder(ROOT / "policies"), 1, publisher))
+            client.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
             yield client, publisher, house
 
 

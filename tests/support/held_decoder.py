@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 
-from nightlight.imaging import caged
+from nightlight.imaging import decoder_process
 
 HELD = (331, 223)
 _closed = threading.Lock()
@@ -23,7 +23,7 @@ def _open(*_):
 def _work(request, upload, area):
     if (request["header"]["width"], request["header"]["height"]) == HELD:
         _closed.acquire()
-    caged.frame_work(request, upload, area)
+    decoder_process.frame_work(request, upload, area)
 
 
 def main():
@@ -33,8 +33,8 @@ def main():
     signal.signal(signal.SIGUSR1, _open)
     warnings.simplefilter("ignore")
     logging.disable()
-    caged.warm_up()
-    caged.serve(_work, *(int(argument) for argument in sys.argv[1:5]))
+    decoder_process.warm_up()
+    decoder_process.serve(_work, *(int(argument) for argument in sys.argv[1:5]))
 
 
 if __name__ == "__main__":

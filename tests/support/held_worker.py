@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def with_held_decoders():
-    from nightlight.imaging.cage import Cage
+    from nightlight.imaging.sandbox import Cage
 
     Cage.__init__.__kwdefaults__.update(module="tests.support.held_decoder", folder=Path(__file__).parents[2])
 

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nightlight.delivery.names import Names
+from nightlight.delivery.object_names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.errors import StoreUnavailable
-from nightlight.flows.declare import Declare
-from nightlight.flows.erase import Delete, Erase
-from nightlight.flows.intake import Intake
-from nightlight.flows.publish import Reconcile, Relay
-from nightlight.flows.render import Render
-from nightlight.flows.restate import Restate
-from nightlight.flows.work import Work
+from nightlight.flows.pictures.profiles import Declare
+from nightlight.flows.pictures.render import Render
+from nightlight.flows.pictures.upload import Intake
+from nightlight.flows.retention.erase import Delete, Erase
+from nightlight.flows.retention.tags import Restate
+from nightlight.jobs.relay import Reconcile, Relay
+from nightlight.jobs.runner import Work
 from nightlight.provenance.certificates import Algorithm, init
 from nightlight.provenance.signing import Credential, Signing
 from nightlight.settings import IntakeSettings, WorkerSettings
 from nightlight.store.local import LocalStore
+from nightlight_core.errors import StoreUnavailable
 from tests.support import pictures
 
 START = datetime(2026, 11, 22, tzinfo=UTC)

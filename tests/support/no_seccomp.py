@@ -5,6 +5,6 @@ import ctypes.util
 found = ctypes.util.find_library
 ctypes.util.find_library = lambda name: None if name == "seccomp" else found(name)
 
-from nightlight.imaging.caged import main  # noqa: E402
+from nightlight.imaging.decoder_process import main  # noqa: E402
 
 main()

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from nightlight.imaging.decode import available
-from nightlight.imaging.headers import Format
+from nightlight.imaging.header_readers import Format
 
 
 def gradient(width, height, *, seed=0):

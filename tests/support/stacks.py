@@ -13,11 +13,11 @@ import httpx
 from kombu import Connection
 
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.lanes import LANES
 from nightlight.cli import embedded, keys
 from nightlight.cli.embedded import EmbeddedStack, free_port
-from nightlight.client import NightlightClient
+from nightlight.jobs.lanes import LANES
 from nightlight.wiring import embedded_catalogue_url
+from nightlight_client import NightlightClient
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_at, postgres_database, roles_of
 from tests.support.proxy import Proxy

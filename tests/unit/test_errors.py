@@ -1,6 +1,6 @@
 import inspect
 
-from nightlight import errors
+from nightlight_core import errors
 
 
 def test_the_tree_is_drawn_as_it_is():

@@ -15,9 +15,9 @@ def loaded(statement, *modules):
     ("statement", "forbidden"),
     [
         ("import service.app", ("PIL", "boto3", "celery")),
-        ("import nightlight.client", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "ruamel.yaml")),
+        ("import nightlight_client", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "ruamel.yaml")),
         (
-            "import nightlight.client.local, nightlight.policy.signing",
+            "import nightlight_client.local_client, nightlight.policy.signing",
             (
                 "PIL",
                 "numpy",
@@ -31,7 +31,7 @@ def loaded(statement, *modules):
             ),
         ),
         ("import workers.schedule", ("PIL", "boto3", "fastapi")),
-        ("import nightlight.policy.table", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "httpx")),
+        ("import nightlight_core.policy.table", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "httpx")),
         ("import nightlight.cli.main", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi")),
     ],
 )

@@ -3,8 +3,8 @@ import secrets
 
 import pytest
 
-from nightlight.errors import SettingsRefused
-from nightlight.keyring import KeyRing, decode_key
+from nightlight_core.errors import SettingsRefused
+from nightlight_core.keyring import KeyRing, decode_key
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from nightlight import metrics
-from nightlight.catalogue import arrivals, images
-from nightlight.catalogue.lanes import LANES
-from nightlight.errors import NightlightError
+from nightlight.catalogue import images, imports
+from nightlight.jobs.lanes import LANES
 from nightlight.policy.compile import compile_folder
+from nightlight_core.errors import NightlightError
 from tests.conftest import ROOT
 
 FAMILIES = {name: one for name, one in vars(metrics).items() if isinstance(one, Counter | Gauge | Histogram)}
@@ -153,7 +153,7 @@ def test_the_closed_lists_are_words_without_people():
             yield from below(one)
 
     states = {value for name, value in vars(images).items() if name.isupper() and isinstance(value, str)}
-    states |= {value for name, value in vars(arrivals).items() if name.isupper() and isinstance(value, str)}
+    states |= {value for name, value in vars(imports).items() if name.isupper() and isinstance(value, str)}
     codes = {one.code for one in below(NightlightError)}
     for word in states | codes | set(LANES):
         assert LABEL.fullmatch(word), word

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from nightlight.delivery.tokens import bucketed_expiry
+from nightlight_core.decisions.url_signing import bucketed_expiry
 from tests.parity.guess import guessed, judged, linear
 from tests.parity.lives import BANDS, DAYS, lives, scripts
 from tests.parity.over_time import LABELS, judged_over_time

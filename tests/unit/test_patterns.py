@@ -13,12 +13,12 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 import nightlight
 import service
-from nightlight import ids
 from nightlight.catalogue.feed import CURSOR_PATTERN, _parsed
-from nightlight.delivery.names import NAME_PATTERN
-from nightlight.errors import NightlightError
-from nightlight.keyring import KeyRing
-from nightlight.store.port import check_key
+from nightlight.delivery.object_names import NAME_PATTERN
+from nightlight.store.interface import check_key
+from nightlight_core import ids
+from nightlight_core.errors import NightlightError
+from nightlight_core.keyring import KeyRing
 from tests.conftest import ROOT
 
 ENDS = ("\n", "\r", "\r\n", "\u2028", "\x00", "\n\n", " ")

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from nightlight.errors import CatalogueUnavailable, QueueUnavailable
 from nightlight.settings import WorkerSettings
+from nightlight_core.errors import CatalogueUnavailable, QueueUnavailable
 from workers import schedule
 
 LIMITS = WorkerSettings(relay_interval_s=0.01, reconcile_interval_s=0.05)

@@ -1,7 +1,7 @@
 import pytest
 
-from nightlight.errors import SettingsRefused
 from nightlight.settings import CONCERNS, Settings, require
+from nightlight_core.errors import SettingsRefused
 
 
 def test_everything_has_a_default_and_a_description():

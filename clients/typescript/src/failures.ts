@@ -1,4 +1,4 @@
-// What went wrong between this client and its service, by kind, as nightlight/client/failures.py has it. Decisions fall
+// What went wrong between this client and its service, by kind, as clients/python/nightlight_client/failures.py has it. Decisions fall
 // back to the placeholder whatever happens, so a wrong host would go unnoticed: what is swallowed is noted here first.
 
 export type Kind = "unresolved" | "unreachable" | "tls" | "timeout" | "cut" | "busy" | "not_nightlight";

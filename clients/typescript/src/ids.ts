@@ -1,4 +1,4 @@
-// Ids, as nightlight/ids.py has them: one that the service would refuse is sent nowhere, for `..`, `#`, `?` and their
+// Ids, as clients/python/nightlight_core/ids.py has them: one that the service would refuse is sent nowhere, for `..`, `#`, `?` and their
 // like would make another path of it.
 
 import { Problem } from "./problems.js";

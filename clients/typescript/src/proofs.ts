@@ -1,4 +1,4 @@
-// Relation proofs, as nightlight/delivery/relations.py makes them: `{key id}.{issued}.{expiry}.{signature}`.
+// Relation proofs, as clients/python/nightlight_core/decisions/relation_proofs.py makes them: `{key id}.{issued}.{expiry}.{signature}`.
 
 /** Secret keys by id; the first signs. */
 export type Keys = ReadonlyMap<string, Uint8Array>;

@@ -1,5 +1,5 @@
 // Nightlight at the edge, for Cloudflare Workers: lets a request through only with a URL that
-// nightlight/delivery/tokens.py signed and that nothing has revoked, caches by path alone, and keeps the list of revoked
+// clients/python/nightlight_core/decisions/url_signing.py signed and that nothing has revoked, caches by path alone, and keeps the list of revoked
 // pictures (POST /purge, as nightlight/delivery/purge.py sends it).
 //
 // Secrets: SIGNING_KEYS, the ring of NIGHTLIGHT_DELIVERY_SIGNING_KEYS; PURGE_TOKEN, NIGHTLIGHT_DELIVERY_PURGE_TOKEN.
@@ -15,7 +15,7 @@ const SHORT_S = 60, DAY_S = 86400, KEPT_S = 90000;
 // What Workers' KV keeps at a location before it asks again; 60 is the least that every plan takes.
 const CACHED = {cacheTtl: 60};
 const MOST_PATHS = 400;
-// What reaches a viewer of the origin's headers: those of service/routes/pictures.py, and what the bytes are.
+// What reaches a viewer of the origin's headers: those of service/routes/renditions.py, and what the bytes are.
 const PASSED = [
     'accept-ranges', 'cache-control', 'content-disposition', 'content-length', 'content-security-policy', 'content-type',
     'content-usage', 'cross-origin-resource-policy', 'etag', 'referrer-policy', 'tdm-reservation',

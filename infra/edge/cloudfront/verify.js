@@ -1,5 +1,5 @@
 // Nightlight at the edge, for CloudFront Functions (runtime 2.0), on viewer requests: lets a request through only with a
-// URL that nightlight/delivery/tokens.py signed and that nothing has revoked, and takes its query away, so that the cache
+// URL that clients/python/nightlight_core/decisions/url_signing.py signed and that nothing has revoked, and takes its query away, so that the cache
 // goes by path alone. infra/terraform/cloudfront.tf deploys it, with headers.js on viewer responses.
 //
 // The function's KeyValueStore holds the list of revoked pictures, which nightlight/store/cloudfront.py keeps, and the key

@@ -1,4 +1,4 @@
-// Nightlight at the edge, for nginx with njs: checks signed URLs as nightlight/delivery/tokens.py makes them, signs
+// Nightlight at the edge, for nginx with njs: checks signed URLs as clients/python/nightlight_core/decisions/url_signing.py makes them, signs
 // requests to the bucket (AWS Signature Version 4), and forgets pictures when it is told to.
 //
 // The environment of nginx holds NIGHTLIGHT_DELIVERY_SIGNING_KEYS (the ring), NIGHTLIGHT_STORE_ACCESS_KEY_ID and

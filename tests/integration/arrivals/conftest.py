@@ -5,8 +5,8 @@ import boto3
 import pytest
 from botocore.client import Config
 
-from nightlight.store.foreign import ForeignBuckets
 from nightlight.store.s3 import S3Access
+from nightlight.store.source_buckets import ForeignBuckets
 from tests.support.services import S3, S3_OWNER, identity, needed, token
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import orc, parquet
 
-from nightlight.errors import InvalidInput, ObjectMissing, PayloadTooLarge, StoreUnavailable
 from nightlight.store.inventory import Inventory, manifest_of
+from nightlight_core.errors import InvalidInput, ObjectMissing, PayloadTooLarge, StoreUnavailable
 
 pytestmark = pytest.mark.integration
 SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, ETag"

@@ -9,12 +9,12 @@ import sys
 import boto3
 import pytest
 
-from nightlight.errors import CatalogueUnavailable, QueueUnavailable
-from nightlight.flows.arrive import Arrive
-from nightlight.flows.listen import Listen
-from nightlight.store.keys import KeyTemplate
+from nightlight.flows.imports.notifications import Arrive
+from nightlight.flows.imports.sqs_consumer import Listen
+from nightlight.store.key_template import KeyTemplate
 from nightlight.store.s3 import S3Access
 from nightlight.store.sqs import SqsQueue
+from nightlight_core.errors import CatalogueUnavailable, QueueUnavailable
 from tests.conftest import ROOT
 from tests.support.databases import catalogue_at
 from tests.support.house import Clock
@@ -53,7 +53,7 @@ def waiting(client, url):
 def arrivals(catalogue):
     from sqlalchemy import select
 
-    from nightlight.catalogue.keeping import arrivals as table
+    from nightlight.catalogue.retention_tables import arrivals as table
 
     with catalogue.reading() as tx:
         return sorted(row.profile_id for row in tx.connection.execute(select(table.c.profile_id)))

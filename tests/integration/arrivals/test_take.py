@@ -7,12 +7,12 @@ import pytest
 
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.errors import InvalidInput
-from nightlight.flows.arrive import Arrive, refuse_own
-from nightlight.flows.take import Take
-from nightlight.flows.work import Work
-from nightlight.store.keys import KeyTemplate
-from nightlight.store.notices import read_notices
+from nightlight.flows.imports.import_picture import Take
+from nightlight.flows.imports.notifications import Arrive, refuse_own
+from nightlight.jobs.runner import Work
+from nightlight.store.event_notifications import read_notices
+from nightlight.store.key_template import KeyTemplate
+from nightlight_core.errors import InvalidInput
 from tests.integration.flows.conftest import house  # noqa: F401 - a fixture
 from tests.support import pictures
 from tests.support.services import token
@@ -180,7 +180,7 @@ def test_removals_are_not_followed_where_it_is_told_so(platform, who):
 def test_a_deleted_profile_is_not_brought_back_and_its_key_is_forgotten(platform, who):
     from sqlalchemy import select
 
-    from nightlight.catalogue.keeping import arrivals
+    from nightlight.catalogue.retention_tables import arrivals
 
     key = f"{who}/a.jpg"
     event = platform.event(key, etag=platform.put(key, jpeg(1)))
@@ -216,7 +216,7 @@ def test_what_is_no_picture_is_refused_and_said_why(platform, who, data, code):
     with platform.house.catalogue.reading() as tx:
         from sqlalchemy import select
 
-        from nightlight.catalogue.keeping import arrivals
+        from nightlight.catalogue.retention_tables import arrivals
 
         reason = tx.connection.execute(select(arrivals.c.reason).where(arrivals.c.profile_id == who)).scalar_one()
     assert reason == code
@@ -240,7 +240,7 @@ def test_keys_of_another_form_and_other_buckets_are_nobodys(platform, who):
 def test_a_server_that_is_away_is_asked_again(platform, who, access):
     from dataclasses import replace
 
-    from nightlight.store.foreign import ForeignBuckets
+    from nightlight.store.source_buckets import ForeignBuckets
 
     key = f"{who}/a.jpg"
     platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
@@ -256,7 +256,7 @@ def test_a_server_that_is_away_is_asked_again(platform, who, access):
 
 def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platform, who):
     """Its successor makes another; the first was never acknowledged and is erased."""
-    from nightlight.errors import LeaseLost
+    from nightlight_core.errors import LeaseLost
 
     key = f"{who}/a.jpg"
     platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))

@@ -11,14 +11,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from nightlight.catalogue import images, jobs, migrate
+from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import Remembered
 from nightlight.catalogue.images import Image, RenditionRow
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.seen import seen
 from nightlight.catalogue.tables import metadata
-from nightlight.errors import CatalogueUnavailable, Conflict, LeaseLost
-from nightlight.ids import new_image_id, new_job_id, new_original_key
+from nightlight_core.errors import CatalogueUnavailable, Conflict, LeaseLost
+from nightlight_core.ids import new_image_id, new_job_id, new_original_key
 from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration

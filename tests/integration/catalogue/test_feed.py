@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.feed import KEPT_S, NAME, PROFILE
 from nightlight.catalogue.tables import canaries, changes, images, profiles, renditions
-from nightlight.errors import InvalidInput
+from nightlight_core.errors import InvalidInput
 from tests.support.databases import catalogue_at, postgres_database
 from tests.support.house import START
 from tests.support.waiting import eventually

@@ -8,9 +8,9 @@ import pytest
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import keys
-from nightlight.errors import SettingsRefused
 from nightlight.store.local import LocalStore
 from nightlight.wiring import embedded_catalogue_url
+from nightlight_core.errors import SettingsRefused
 
 pytestmark = pytest.mark.integration
 

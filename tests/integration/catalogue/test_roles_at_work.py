@@ -8,10 +8,10 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.lifecycles import Applied
 from nightlight.cli.main import app
-from nightlight.clock import system_clock
-from nightlight.flows.arrive import Arrive, Backfill
-from nightlight.store.keys import KeyTemplate
-from nightlight.store.notices import Notice
+from nightlight.flows.imports.notifications import Arrive, Backfill
+from nightlight.store.event_notifications import Notice
+from nightlight.store.key_template import KeyTemplate
+from nightlight_core.clock import system_clock
 from tests.conftest import ROOT
 from tests.integration.test_edge_revocation import rendition_of
 from tests.support.databases import postgres_database, roles_of

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.delivery.decision import offered, weigh
-from nightlight.delivery.names import Names
+from nightlight.delivery.object_names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.delivery.views import Views
-from nightlight.flows.erase import Delete
-from nightlight.flows.revoke import Rename
-from nightlight.flows.sweep import Sweep
-from nightlight.flows.watch import Watch
-from nightlight.flows.work import Work
+from nightlight.flows.decisions.change_feed import Watch
+from nightlight.flows.pictures.revoke import Rename
+from nightlight.flows.retention.erase import Delete
+from nightlight.flows.retention.sweep import Sweep
+from nightlight.jobs.runner import Work
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.load import load
+from nightlight_core.decisions.engine import offered, weigh
+from nightlight_core.decisions.profile_views import Views
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from nightlight.delivery.access import generate_key
-from nightlight.errors import PolicyConflict, PolicyRejected
-from nightlight.flows.policy_in_use import PolicyInUse
-from nightlight.flows.rollout import Rollout
-from nightlight.policy.bundle import build
+from nightlight.delivery.access_tokens import generate_key
+from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.policies.rollout import Rollout
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
-from nightlight.policy.signing import PublicKeys, SigningKey, approvable, approve
+from nightlight.policy.signing import SigningKey, approvable, approve
+from nightlight_core.errors import PolicyConflict, PolicyRejected
 from tests.conftest import ROOT
 from tests.support.house import Clock
 
@@ -55,7 +55,7 @@ def packs(tmp_path_factory):
 @pytest.fixture
 def house(fresh, compiled, keys):
     clock = Clock()
-    trusted = {name: PublicKeys.of(key) for name, key in keys.items()}
+    trusted = {name: key.public_keys for name, key in keys.items()}
     policy = PolicyInUse(fresh, compiled, trusted["publisher"], poll_s=0, share_key=bytes(32))
     rollout = Rollout(fresh, policy, trusted["publisher"], trusted["safety"], 1, lambda: None, clock)
     return SimpleNamespace(rollout=rollout, clock=clock, policy=policy, keys=keys, catalogue=fresh, versions=count(1))
@@ -64,7 +64,7 @@ def house(fresh, compiled, keys):
 def activate(house, compiled, approval=None):
     """Activate a pack under the next version; return the version."""
     version = next(house.versions)
-    house.rollout.activate(build(compiled, version, house.keys["publisher"]), approval, actor="t")
+    house.rollout.activate(build_bundle(compiled, version, house.keys["publisher"]), approval, actor="t")
     assert house.policy.current().version == version
     return version
 
@@ -77,7 +77,7 @@ def approval(house, old, new, version, **more):
 def refused(house, compiled, said=None, error=PolicyRejected):
     """Try to activate under the next version, and to stage: neither is done."""
     version = next(house.versions)
-    data = build(compiled, version, house.keys["publisher"])
+    data = build_bundle(compiled, version, house.keys["publisher"])
     before = house.rollout.status()
     with pytest.raises(error):
         house.rollout.candidate(data, said, permille=10, actor="t")
@@ -93,7 +93,7 @@ def test_an_approval_of_a_version_that_was_used_is_spent(house, packs):
     activate(house, packs.least)  # safety takes it back
     refused(house, packs.open, said)
     with pytest.raises(PolicyConflict):
-        house.rollout.activate(build(packs.open, 2, house.keys["publisher"]), said, actor="t")
+        house.rollout.activate(build_bundle(packs.open, 2, house.keys["publisher"]), said, actor="t")
 
 
 @pytest.mark.parametrize("how", ["candidate", "version"])
@@ -101,7 +101,7 @@ def test_an_approval_of_a_version_that_was_withdrawn_is_spent(house, packs, how)
     activate(house, packs.least)
     version = next(house.versions)
     said = approval(house, packs.least, packs.open, version)
-    data = build(packs.open, version, house.keys["publisher"])
+    data = build_bundle(packs.open, version, house.keys["publisher"])
     house.rollout.candidate(data, said, permille=100, actor="t")
     house.rollout.candidate(data, said, permille=200, actor="t")  # so long it is in use it counts
     house.rollout.withdraw(actor="t") if how == "candidate" else house.rollout.withdraw_version(version, actor="t")
@@ -118,7 +118,7 @@ def test_a_version_may_be_withdrawn_before_it_is_used_and_the_active_one_may_not
     house.rollout.withdraw_version(2, actor="t")
     house.rollout.withdraw_version(2, actor="t")
     with pytest.raises(PolicyConflict, match="withdrawn"):
-        house.rollout.activate(build(packs.open, 2, house.keys["publisher"]), said, actor="t")
+        house.rollout.activate(build_bundle(packs.open, 2, house.keys["publisher"]), said, actor="t")
     with pytest.raises(PolicyConflict, match="is active"):
         house.rollout.withdraw_version(active, actor="t")
 
@@ -126,7 +126,7 @@ def test_a_version_may_be_withdrawn_before_it_is_used_and_the_active_one_may_not
 def test_a_staged_version_is_activated_with_the_approval_that_it_was_staged_with(house, packs):
     activate(house, packs.least)
     said = approval(house, packs.least, packs.open, 2)
-    data = build(packs.open, 2, house.keys["publisher"])
+    data = build_bundle(packs.open, 2, house.keys["publisher"])
     house.rollout.candidate(data, None, permille=0, actor="t")
     house.rollout.candidate(data, said, permille=100, actor="t")
     house.rollout.activate(data, said, actor="t")
@@ -174,7 +174,7 @@ def test_a_candidate_in_between_makes_it_no_younger(house, packs):
     activate(house, packs.less)
     house.clock.forward(days=6)
     house.rollout.candidate(
-        build(packs.least, next(house.versions), house.keys["publisher"]), None, permille=0, actor="t"
+        build_bundle(packs.least, next(house.versions), house.keys["publisher"]), None, permille=0, actor="t"
     )
     house.rollout.withdraw(actor="t")
     house.clock.forward(days=2)
@@ -198,7 +198,9 @@ def test_what_was_taken_back_comes_back_with_a_new_approval_only(house, packs):
     refused(house, packs.open)
     version = next(house.versions)
     house.rollout.activate(
-        build(packs.open, version, house.keys["publisher"]), approval(house, packs.less, packs.open, version), actor="t"
+        build_bundle(packs.open, version, house.keys["publisher"]),
+        approval(house, packs.less, packs.open, version),
+        actor="t",
     )
 
 

@@ -6,16 +6,16 @@ from io import BytesIO
 
 import pytest
 
-from nightlight.clock import system_clock
-from nightlight.delivery.names import Names, object_key
-from nightlight.delivery.placeholder import placeholder_bytes
-from nightlight.delivery.tokens import UrlSigner
-from nightlight.delivery.views import Views
-from nightlight.errors import CatalogueUnavailable, NotFound
-from nightlight.flows.deliver import Deliver
-from nightlight.flows.watch import Watch
-from nightlight.keyring import KeyRing
+from nightlight.delivery.object_names import Names, object_key
+from nightlight.flows.decisions.change_feed import Watch
+from nightlight.flows.decisions.serve import Deliver
 from nightlight.store.local import LocalStore
+from nightlight_core.clock import system_clock
+from nightlight_core.decisions.placeholder import placeholder_bytes
+from nightlight_core.decisions.profile_views import Views
+from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.errors import CatalogueUnavailable, NotFound
+from nightlight_core.keyring import KeyRing
 from tests.integration.test_edge_revocation import rendition_of, revoke_
 from tests.support.databases import catalogue_on
 

@@ -9,19 +9,19 @@ from types import SimpleNamespace
 import pytest
 
 from nightlight.catalogue import images
-from nightlight.delivery.names import Names
+from nightlight.delivery.object_names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.errors import StoreUnavailable
-from nightlight.flows.hold import Holds, Vault
-from nightlight.flows.revoke import Rename, Revoke
-from nightlight.flows.traces import AskTrace
-from nightlight.flows.work import Work
+from nightlight.flows.pictures.revoke import Rename, Revoke
+from nightlight.flows.retention.legal_holds import Holds, Vault
+from nightlight.flows.traces.requests import AskTrace
+from nightlight.jobs.runner import Work
 from nightlight.settings import IntakeSettings, MatchingSettings
+from nightlight.store.interface import PutOnly, as_it_is
 from nightlight.store.local import LocalStore
-from nightlight.store.port import PutOnly, as_it_is
 from nightlight.store.s3 import S3Store
-from nightlight.store.seal import Opener, Sealer, generate
+from nightlight.store.sealing import Opener, Sealer, generate
 from nightlight.store.vault import S3Vault
+from nightlight_core.errors import StoreUnavailable
 from tests.support import pictures
 from tests.support.faulty_s3 import FAULTS, faulty_s3, without_pauses
 
@@ -83,7 +83,7 @@ def test_an_upload_that_cannot_be_stored_is_not_acknowledged(house, profile_id, 
 
 
 def test_an_original_is_never_said_to_be_stored_where_anothers_is(house, profile_id, server, monkeypatch):
-    monkeypatch.setattr("nightlight.flows.intake.new_original_key", lambda: "o/drawn-twice")
+    monkeypatch.setattr("nightlight.flows.pictures.upload.new_original_key", lambda: "o/drawn-twice")
     swap(house, server, "originals")
     server.objects["/originals/o/drawn-twice"] = b"theirs", {}
     server.unreadable = True

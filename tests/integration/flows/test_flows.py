@@ -9,7 +9,10 @@ from sqlalchemy import select
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.tables import images as images_table
 from nightlight.catalogue.tables import jobs as jobs_table
-from nightlight.errors import (
+from nightlight.flows.pictures.hash_list_matches import Verdicts
+from nightlight.flows.pictures.render import Render
+from nightlight.jobs.relay import Relay
+from nightlight_core.errors import (
     ListsUnavailable,
     NotFound,
     PolicyRefused,
@@ -19,9 +22,6 @@ from nightlight.errors import (
     StoreDenied,
     StoreUnavailable,
 )
-from nightlight.flows.publish import Relay
-from nightlight.flows.render import Render
-from nightlight.flows.screen import Verdicts
 from tests.support import pictures
 from tests.support.house import START
 
@@ -224,7 +224,7 @@ def test_an_original_that_is_gone_fails_its_image_with_a_reason(house, profile_i
 
 
 def test_a_band_lapses_to_unknown_when_it_is_not_asserted_again(house, profile_id):
-    from nightlight.flows.declare import band_now
+    from nightlight.flows.pictures.profiles import band_now
 
     with house.catalogue.reading() as tx:
         profile = tx.profiles.get(profile_id)

@@ -3,11 +3,11 @@
 import pytest
 
 from nightlight.catalogue import images, jobs
-from nightlight.catalogue.lanes import BACKGROUND, LANES, TRACE, UPLOAD, URGENT
 from nightlight.catalogue.profiles import Declaration
-from nightlight.errors import DecoderDied, DecoderTooSlow, ImageTooComplex
-from nightlight.flows.publish import Relay
-from nightlight.ids import new_job_id
+from nightlight.jobs.lanes import BACKGROUND, LANES, TRACE, UPLOAD, URGENT
+from nightlight.jobs.relay import Relay
+from nightlight_core.errors import DecoderDied, DecoderTooSlow, ImageTooComplex
+from nightlight_core.ids import new_job_id
 from tests.support import hostile, pictures
 
 pytestmark = pytest.mark.integration

@@ -11,20 +11,20 @@ from nightlight.catalogue import images, jobs
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import audit, hash_lists, list_matches, revocations, screenings
 from nightlight.catalogue.tables import jobs as jobs_table
-from nightlight.delivery.names import Names
+from nightlight.delivery.object_names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.errors import ListsUnavailable, NotFound
-from nightlight.flows.lists import Screening
-from nightlight.flows.rescreen import Rescreen
-from nightlight.flows.revoke import Rename
-from nightlight.flows.screen import Verdicts
-from nightlight.imaging.headers import Format
+from nightlight.flows.pictures.hash_list_matches import Verdicts
+from nightlight.flows.pictures.hash_lists import Screening
+from nightlight.flows.pictures.rescreen import Rescreen
+from nightlight.flows.pictures.revoke import Rename
+from nightlight.imaging.header_readers import Format
+from nightlight.imaging.match_squares import canonical, views, whole
 from nightlight.imaging.probe import Caps, probe
-from nightlight.imaging.views import canonical, views, whole
-from nightlight.matching import listed
-from nightlight.matching.listed import Lists, hashes_of
+from nightlight.matching import list_index
+from nightlight.matching.list_index import Lists, hashes_of
 from nightlight.matching.pdq import distance, pdq
-from nightlight.store.port import as_it_is
+from nightlight.store.interface import as_it_is
+from nightlight_core.errors import ListsUnavailable, NotFound
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
@@ -61,7 +61,7 @@ def folder(tmp_path):
 @pytest.fixture
 def screened(house, folder, tmp_path, monkeypatch):
     """A house whose uploads are held against the lists of a folder, looked at each time."""
-    monkeypatch.setattr(listed, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(list_index, "_LOOK_AGAIN_S", 0.0)
     with house.catalogue.transaction() as tx:
         for table in (hash_lists, screenings):
             tx.connection.execute(table.delete())
@@ -322,21 +322,21 @@ def test_a_list_that_changes_while_a_picture_is_rendered_is_not_missed(screened,
     sent, screened.sent[:] = list(screened.sent), []
     assert screened.render.run(sent[0][1], redelivered=False) == "later"
     monkeypatch.undo()
-    monkeypatch.setattr(listed, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(list_index, "_LOOK_AGAIN_S", 0.0)
     assert images.QUARANTINED in later(screened)
     assert screened.state(image_id) == images.QUARANTINED
 
 
 def test_a_list_that_is_written_while_it_is_read_is_read_again(folder, tmp_path, monkeypatch):
     folder.write("a", filler(3))
-    real = listed.read_list
+    real = list_index.read_list
 
     def written_meanwhile(path, name):
         found = real(path, name)
         folder.write("a", filler(9))
         return found
 
-    monkeypatch.setattr(listed, "read_list", written_meanwhile)
+    monkeypatch.setattr(list_index, "read_list", written_meanwhile)
     lists = Lists(folder.path, tmp_path / "index")
     with pytest.raises(ListsUnavailable, match="written while it was read"):
         lists.state()

@@ -9,16 +9,16 @@ import pytest
 from sqlalchemy import update
 
 from nightlight.catalogue.tables import policy_bundles
-from nightlight.delivery.access import generate_key
-from nightlight.errors import CatalogueUnavailable, PolicyRefused, PolicyRejected
-from nightlight.flows.count import DecisionCounter, difference
-from nightlight.flows.policy_in_use import PolicyInUse
-from nightlight.flows.rollout import Rollout
-from nightlight.policy.bundle import build
+from nightlight.delivery.access_tokens import generate_key
+from nightlight.flows.decisions.counters import DecisionCounter, difference
+from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.policies.rollout import Rollout
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
-from nightlight.policy.signing import PublicKeys, SigningKey, approvable, approve
+from nightlight.policy.signing import SigningKey, approvable, approve
+from nightlight_core.errors import CatalogueUnavailable, PolicyRefused, PolicyRejected
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -44,7 +44,7 @@ def stricter(tmp_path_factory):
 
 
 def in_use(catalogue, folder, key):
-    return PolicyInUse(catalogue, folder, PublicKeys.of(key), poll_s=0, share_key=bytes(32))
+    return PolicyInUse(catalogue, folder, key.public_keys, poll_s=0, share_key=bytes(32))
 
 
 def activate(catalogue, version, data, **more):
@@ -57,7 +57,7 @@ def activate(catalogue, version, data, **more):
 def test_the_folder_counts_until_a_bundle_is_active(fresh, compiled, stricter, key):
     policy = in_use(fresh, compiled, key)
     assert policy.current().table is compiled.table
-    activate(fresh, 3, build(stricter, 3, key))
+    activate(fresh, 3, build_bundle(stricter, 3, key))
     view = policy.current()
     assert (view.version, view.table.digest) == (3, stricter.table.digest)
     assert in_use(fresh, compiled, key).current().version == 3
@@ -68,14 +68,14 @@ def test_a_bundle_that_cannot_be_verified_changes_nothing_and_stops_a_start(
     fresh, compiled, stricter, key, tmp_path, broken
 ):
     policy = in_use(fresh, compiled, key)
-    activate(fresh, 1, build(stricter, 1, key))
+    activate(fresh, 1, build_bundle(stricter, 1, key))
     assert policy.current().version == 1
     path = tmp_path / "other.json"
     path.write_text(json.dumps(generate_key()[0]))
     data = {
         "garbage": b"garbage",
-        "signed by another": build(compiled, 2, SigningKey.read(path)),
-        "another version": build(compiled, 9, key),
+        "signed by another": build_bundle(compiled, 2, SigningKey.read(path)),
+        "another version": build_bundle(compiled, 9, key),
         "missing": b"",
     }[broken]
     if broken == "missing":
@@ -93,22 +93,22 @@ def test_a_candidate_that_cannot_be_verified_does_not_hold_the_active_policy_bac
     policy = in_use(fresh, compiled, key)
     with fresh.transaction() as tx:
         tx.policies.add_bundle(2, "d", b"garbage", NOW)
-    activate(fresh, 1, build(stricter, 1, key), candidate_version=2, candidate_permille=500)
+    activate(fresh, 1, build_bundle(stricter, 1, key), candidate_version=2, candidate_permille=500)
     for view in (policy.current(), in_use(fresh, compiled, key).current()):
         assert (view.version, view.candidate, view.permille) == (1, None, 0)
         assert view.table.digest == stricter.table.digest
 
 
 def test_an_older_version_is_not_taken_back(fresh, compiled, stricter, key):
-    activate(fresh, 5, build(stricter, 5, key))
+    activate(fresh, 5, build_bundle(stricter, 5, key))
     policy = in_use(fresh, compiled, key)
     assert policy.current().version == 5
-    activate(fresh, 4, build(compiled, 4, key))
+    activate(fresh, 4, build_bundle(compiled, 4, key))
     assert policy.current().version == 5
 
 
 def test_a_catalogue_that_is_away_leaves_the_last_good_policy(fresh, compiled, stricter, key, monkeypatch):
-    activate(fresh, 1, build(stricter, 1, key))
+    activate(fresh, 1, build_bundle(stricter, 1, key))
     policy = in_use(fresh, compiled, key)
 
     def away():
@@ -119,9 +119,9 @@ def test_a_catalogue_that_is_away_leaves_the_last_good_policy(fresh, compiled, s
 
 
 def test_a_bundle_that_is_changed_in_the_database_is_noticed_at_the_next_start(fresh, compiled, stricter, key):
-    activate(fresh, 1, build(stricter, 1, key))
+    activate(fresh, 1, build_bundle(stricter, 1, key))
     with fresh.transaction() as tx:
-        tx.connection.execute(update(policy_bundles).values(data=build(stricter, 1, key)[:-20]))
+        tx.connection.execute(update(policy_bundles).values(data=build_bundle(stricter, 1, key)[:-20]))
     with pytest.raises(PolicyRefused):
         in_use(fresh, compiled, key)
 
@@ -163,7 +163,7 @@ def test_counts_add_up_over_processes_and_survive_an_outage(fresh, compiled, mon
 
 
 def test_two_first_changes_at_once_do_not_both_happen(fresh):
-    from nightlight.errors import Conflict
+    from nightlight_core.errors import Conflict
 
     with fresh.reading() as tx:
         state = tx.policies.state()
@@ -174,12 +174,12 @@ def test_two_first_changes_at_once_do_not_both_happen(fresh):
 
 
 def test_the_key_that_signed_a_bundle_cannot_approve_it(fresh, compiled, stricter, key):
-    activate(fresh, 1, build(stricter, 1, key))
+    activate(fresh, 1, build_bundle(stricter, 1, key))
     policy = in_use(fresh, compiled, key)
-    trusted = PublicKeys.of(key)
+    trusted = key.public_keys
     rollout = Rollout(fresh, policy, trusted, trusted, 1, lambda: None, lambda: NOW)
     wanted = approvable(diff(stricter, compiled), 2)
     approval = approve(wanted, key, expires_at=int(NOW.timestamp()) + 60)
     with pytest.raises(PolicyRejected, match="two teams, two keys"):
-        rollout.activate(build(compiled, 2, key), approval, actor="t")
+        rollout.activate(build_bundle(compiled, 2, key), approval, actor="t")
     assert policy.refresh().version == 1

@@ -5,17 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.feed import PROFILE
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.proof_revocations import EVERYBODY
-from nightlight.catalogue.seen import seen
-from nightlight.delivery.relations import MAX_LEEWAY_S, MAX_LIFE_S
-from nightlight.flows.block import Block
-from nightlight.flows.declare import Declare
-from nightlight.flows.erase import Delete
-from nightlight.flows.publish import Reconcile
-from nightlight.flows.revoke import Revoke
+from nightlight.flows.decisions.blocks import Block
+from nightlight.flows.pictures.profiles import Declare
+from nightlight.flows.pictures.revoke import Revoke
+from nightlight.flows.retention.erase import Delete
+from nightlight.jobs.relay import Reconcile
 from nightlight.settings import WorkerSettings
+from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
 from tests.support.house import Clock
 
 pytestmark = pytest.mark.integration

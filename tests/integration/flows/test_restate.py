@@ -5,9 +5,9 @@ from sqlalchemy import select
 
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.tables import jobs as table
-from nightlight.flows.erase import Delete
-from nightlight.retention.desired import STATE_TAG
-from nightlight.store import port
+from nightlight.flows.retention.erase import Delete
+from nightlight.retention.wanted_rules import STATE_TAG
+from nightlight.store import interface
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ def test_the_replaced_picture_is_tagged_a_minute_later(house, profile_id):
         keys = {f"a/{name}.webp" for name, _ in tx.images.rendition_names(old)}
     assert {key for key, _ in noted.told} == {image.original_key, *keys}
     assert {state for _, state in noted.told} == {"replaced"}
-    assert port.STATE_TAG == STATE_TAG
+    assert interface.STATE_TAG == STATE_TAG
 
 
 def test_an_upload_that_is_late_is_replaced_at_once_and_tagged_too(house, profile_id):

@@ -9,13 +9,13 @@ from sqlalchemy import select
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import events, rendition_hashes, revocations
-from nightlight.delivery.names import Names
-from nightlight.delivery.views import Views
-from nightlight.errors import NotFound, StoreUnavailable, Unavailable
-from nightlight.flows.block import Block
-from nightlight.flows.revoke import Rename, Revoke
-from nightlight.flows.watch import Watch
-from nightlight.flows.work import Work
+from nightlight.delivery.object_names import Names
+from nightlight.flows.decisions.blocks import Block
+from nightlight.flows.decisions.change_feed import Watch
+from nightlight.flows.pictures.revoke import Rename, Revoke
+from nightlight.jobs.runner import Work
+from nightlight_core.decisions.profile_views import Views
+from nightlight_core.errors import NotFound, StoreUnavailable, Unavailable
 
 pytestmark = pytest.mark.integration
 

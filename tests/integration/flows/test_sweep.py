@@ -4,9 +4,9 @@ import pytest
 
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.flows.erase import Delete
-from nightlight.flows.sweep import Sweep
-from nightlight.flows.work import Work
+from nightlight.flows.retention.erase import Delete
+from nightlight.flows.retention.sweep import Sweep
+from nightlight.jobs.runner import Work
 from nightlight.policy.compile import compile_folder
 from tests.conftest import ROOT
 from tests.support import pictures
@@ -123,7 +123,7 @@ def test_a_picture_in_use_goes_after_its_own_time(house, sweep, profile_id):
 
 
 def test_more_than_a_batch_goes_by_and_by(house, sweep, profile_id, monkeypatch):
-    from nightlight.flows import sweep as module
+    from nightlight.flows.retention import sweep as module
 
     monkeypatch.setattr(module, "_BATCH", 1)
     made = [house.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(4)]
@@ -210,8 +210,8 @@ def test_what_waits_for_a_persons_verdict_goes_after_its_own_time(house, sweep, 
 def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(house, retention, sweep, profile_id):
     from dataclasses import replace
 
+    from nightlight.policy.combinations import Space
     from nightlight.policy.retention import RetentionTable
-    from nightlight.policy.space import Space
 
     words = tuple(word for word in retention.space.attributes["state"] if word != "quarantined")
     axis = list(retention.space.attributes).index("state")
@@ -228,7 +228,7 @@ def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(house, retentio
 
 
 def test_a_run_goes_batch_by_batch_through_the_queue_and_reports(house, sweep, profile_id, monkeypatch):
-    from nightlight.flows import sweep as module
+    from nightlight.flows.retention import sweep as module
 
     monkeypatch.setattr(module, "_BATCH", 2)
     made = [house.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(6)]

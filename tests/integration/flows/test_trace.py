@@ -9,16 +9,16 @@ from PIL import Image
 from sqlalchemy import insert
 
 from nightlight.catalogue.tables import images, profiles, rendition_hashes, renditions
-from nightlight.errors import Conflict
-from nightlight.flows.trace import Trace
+from nightlight.flows.traces.search import Trace
 from nightlight.imaging.pipeline import canonical
-from nightlight.imaging.rendering import Look
+from nightlight.imaging.renderer import Look
 from nightlight.matching.index import HashIndex
 from nightlight.matching.pdq import CANONICAL, pdq
 from nightlight.watermark.detect import Detector
 from nightlight.watermark.embed import embed
 from nightlight.watermark.layout import layout
 from nightlight.watermark.payload import Payload
+from nightlight_core.errors import Conflict
 from tests.support.pictures import portrait
 
 pytestmark = pytest.mark.integration

@@ -10,18 +10,17 @@ import pytest
 from PIL import Image
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue import traces
+from nightlight.catalogue import trace_jobs
 from nightlight.catalogue.tables import audit, images, jobs, profiles, rendition_hashes, renditions
 from nightlight.catalogue.tables import traces as traces_table
 from nightlight.delivery.purge import Purge
-from nightlight.errors import CorruptImage, DecoderDied, IndexBehind, NotFound, StoreUnavailable, TooManyRequests
-from nightlight.flows.erase import Delete, Erase
-from nightlight.flows.publish import Reconcile, Relay
-from nightlight.flows.trace import Trace
-from nightlight.flows.traces import AskTrace, RunTrace
-from nightlight.flows.work import Work
+from nightlight.flows.retention.erase import Delete, Erase
+from nightlight.flows.traces.requests import AskTrace, RunTrace
+from nightlight.flows.traces.search import Trace
 from nightlight.imaging.pipeline import canonical
-from nightlight.imaging.rendering import Look
+from nightlight.imaging.renderer import Look
+from nightlight.jobs.relay import Reconcile, Relay
+from nightlight.jobs.runner import Work
 from nightlight.matching.pdq import CANONICAL
 from nightlight.settings import IntakeSettings, MatchingSettings, WorkerSettings
 from nightlight.store.local import LocalStore
@@ -29,6 +28,7 @@ from nightlight.watermark.detect import Detector
 from nightlight.watermark.embed import embed
 from nightlight.watermark.layout import layout
 from nightlight.watermark.payload import Payload
+from nightlight_core.errors import CorruptImage, DecoderDied, IndexBehind, NotFound, StoreUnavailable, TooManyRequests
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
@@ -142,11 +142,11 @@ def image_of(pixels):
 def test_a_copy_is_traced_and_then_gone(house, published):
     image_id, pixels = published
     trace_id = house.accept(image_of(pixels))
-    assert house.row(trace_id).state == traces.PENDING
+    assert house.row(trace_id).state == trace_jobs.PENDING
     assert len(house.copies()) == 1
     assert house.deliver() == ["done"]
     row = house.ask.status(trace_id, actor="reader")
-    assert (row.state, row.progress) == (traces.DONE, 100)
+    assert (row.state, row.progress) == (trace_jobs.DONE, 100)
     assert [one["image_id"] for one in row.result["found"]] == [image_id]
     assert house.deliver() == ["forgotten"]
     assert house.copies() == []
@@ -202,7 +202,7 @@ def test_old_traces_are_forgotten_and_so_are_copies_that_were_never_acknowledged
     house.deliver()
     house.now += timedelta(days=29)
     house.reconcile.run_once()
-    assert house.row(old).state == traces.DONE
+    assert house.row(old).state == trace_jobs.DONE
 
     putting = house.store.put
 
@@ -219,7 +219,7 @@ def test_old_traces_are_forgotten_and_so_are_copies_that_were_never_acknowledged
     house.reconcile.run_once()
     assert sorted(house.deliver()) == ["forgotten", "forgotten"]
     assert house.copies() == []
-    assert house.row(old).state == traces.DELETED
+    assert house.row(old).state == trace_jobs.DELETED
 
 
 def test_a_caller_has_a_share_of_the_hour(house, published):
@@ -276,7 +276,7 @@ def test_while_the_index_is_brought_up_to_date_a_trace_waits(house, published):
     house.look = look
     trace_id = house.accept(image_of(published[1]))
     assert house.deliver() == ["later"]
-    assert house.row(trace_id).state == traces.PENDING
+    assert house.row(trace_id).state == trace_jobs.PENDING
     behind = False
     house.now += timedelta(minutes=5)
     house.reconcile.run_once()
@@ -293,7 +293,7 @@ def test_an_index_that_has_too_much_to_take_in_says_so_and_goes_on_from_there(ho
                 height=1, sha256="", created_at=house.now, variant=variant))  # fmt: skip
             hash_ = np.random.default_rng([variant, int(image_id, 16)]).bytes(32)
             tx.connection.execute(insert(rendition_hashes).values(name=name, hash=hash_, quality=100))
-    monkeypatch.setattr("nightlight.flows.trace._BATCH", 2)
+    monkeypatch.setattr("nightlight.flows.traces.search._BATCH", 2)
     data = pictures.encoded(image_of(pixels), "PNG")
     with pytest.raises(IndexBehind, match="2 hashes are in the index"):
         house.run.trace.find(data, within_s=1e-9)

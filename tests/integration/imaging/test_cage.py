@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.errors import (
+from nightlight.imaging import sandbox as cage_module
+from nightlight.imaging import seccomp
+from nightlight.imaging.decoded_frame import Uncaged
+from nightlight.imaging.decoder_process import ANSWER_HEAD
+from nightlight.imaging.header_readers import Format, Header
+from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight_core.errors import (
     CageUnavailable,
     CorruptImage,
     DecoderDied,
@@ -17,19 +24,12 @@ from nightlight.errors import (
     ImageTooLarge,
     SettingsRefused,
 )
-from nightlight.imaging import cage as cage_module
-from nightlight.imaging import confine
-from nightlight.imaging.cage import Cage, CageLimits
-from nightlight.imaging.caged import ANSWER_HEAD
-from nightlight.imaging.frame import Uncaged
-from nightlight.imaging.headers import Format, Header
-from nightlight.imaging.probe import Caps, probe
 from tests.support import hostile, pictures
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(bool(confine.why_not()), reason=f"no seccomp here: {confine.why_not()}"),
+    pytest.mark.skipif(bool(seccomp.why_not()), reason=f"no seccomp here: {seccomp.why_not()}"),
 ]
 
 # Killed by the filter, except where a limit answers first.

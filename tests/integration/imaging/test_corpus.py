@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.errors import CorruptImage, ImageRefused, ImageTooComplex, UnsupportedFormat
-from nightlight.imaging.headers import Format
+from nightlight.imaging.header_readers import Format
 from nightlight.imaging.probe import probe
+from nightlight_core.errors import CorruptImage, ImageRefused, ImageTooComplex, UnsupportedFormat
 from tests.conftest import ROOT
 from tests.support.services import missing_tool
 

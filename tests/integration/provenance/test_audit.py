@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from nightlight.catalogue.tables import audit
-from nightlight.errors import NotFound
-from nightlight.flows.resolve import Rate, Resolve
+from nightlight.flows.traces.manifest_lookup import Rate, Resolve
 from nightlight.provenance.manifest import MARK_ALGORITHM, mark_value
+from nightlight_core.errors import NotFound
 from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
 from tests.support import pictures
 

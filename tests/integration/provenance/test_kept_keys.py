@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
-from nightlight.errors import SettingsRefused, SigningFailed
 from nightlight.provenance.certificates import Algorithm, Chain, init, issue
-from nightlight.provenance.check import State, check
-from nightlight.provenance.hsm import HsmKey
+from nightlight.provenance.pkcs11 import HsmKey
 from nightlight.provenance.signing import Credential, Signing
+from nightlight.provenance.verify import State, check
 from nightlight.settings import Settings
-from nightlight.wiring.tools import kept_key, signing
+from nightlight.wiring.operator_tools import kept_key, signing
+from nightlight_core.errors import SettingsRefused, SigningFailed
 from tests.integration.provenance.conftest import SAID, now, picture
 from tests.support.services import missing_tool
 
@@ -128,8 +128,8 @@ def test_a_key_that_is_not_there_signs_nothing(token, changed, words):
 def test_a_wrong_pin_is_sent_once(token):
     """Tokens lock after a few: the right one still opens it. In a process of its own, where nobody is logged in."""
     code = (
-        "import sys; from pathlib import Path; from nightlight.errors import SigningFailed\n"
-        "from nightlight.provenance.hsm import HsmKey\n"
+        "import sys; from pathlib import Path; from nightlight_core.errors import SigningFailed\n"
+        "from nightlight.provenance.pkcs11 import HsmKey\n"
         "key = HsmKey(Path(sys.argv[1]), sys.argv[2], 'p256', '000000')\n"
         "for _ in range(20):\n"
         "    try: key.sign(b'x')\n"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.errors import CertificateExpired, SettingsRefused, SigningFailed
 from nightlight.provenance.certificates import Algorithm, Chain, init
-from nightlight.provenance.check import State, check
 from nightlight.provenance.embed import compact
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, Said, definition, mark_of, mark_value
 from nightlight.provenance.signing import Credential, Signing
+from nightlight.provenance.verify import State, check
+from nightlight_core.errors import CertificateExpired, SettingsRefused, SigningFailed
 from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
 
 pytestmark = pytest.mark.integration

@@ -9,12 +9,12 @@ from PIL import Image
 
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.delivery.names import EXTENSIONS, manifest_key, object_key
-from nightlight.errors import CertificateExpired, LeaseLost
+from nightlight.delivery.object_names import EXTENSIONS, manifest_key, object_key
 from nightlight.provenance.certificates import Algorithm, init
-from nightlight.provenance.check import State, check
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, label_of, mark_of
 from nightlight.provenance.signing import Credential, Signing
+from nightlight.provenance.verify import State, check
+from nightlight_core.errors import CertificateExpired, LeaseLost
 from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
 from tests.integration.flows.conftest import profile_id  # noqa: F401 - a fixture
 from tests.support import pictures

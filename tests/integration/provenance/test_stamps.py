@@ -11,8 +11,8 @@ import pytest
 
 from nightlight import metrics
 from nightlight.provenance import signing as under_test
-from nightlight.provenance.check import State, check
 from nightlight.provenance.signing import Signing
+from nightlight.provenance.verify import State, check
 from tests.integration.provenance.conftest import SAID, now, picture, unpacked
 from tests.support.services import missing_tool
 from tests.support.waiting import HANG_S

@@ -9,15 +9,15 @@ from PIL import Image
 
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.tables import jobs as jobs_table
-from nightlight.delivery.names import EXTENSIONS, manifest_key, object_key
-from nightlight.errors import CertificateExpired, SigningFailed
+from nightlight.delivery.object_names import EXTENSIONS, manifest_key, object_key
 from nightlight.imaging.recipe import Recipe
 from nightlight.matching.pdq import CANONICAL, distance, pdq
 from nightlight.provenance import signing as signing_module
 from nightlight.provenance.certificates import Algorithm, init
-from nightlight.provenance.check import State, check
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, Said, definition, hash_of, mark_of
 from nightlight.provenance.signing import Credential, Signing
+from nightlight.provenance.verify import State, check
+from nightlight_core.errors import CertificateExpired, SigningFailed
 from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
 from tests.integration.flows.conftest import profile_id  # noqa: F401 - a fixture
 from tests.support import pictures

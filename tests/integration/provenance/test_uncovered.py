@@ -9,11 +9,11 @@ import brotli
 import pytest
 from PIL import Image
 
-from nightlight.provenance.check import State, check, reading, stands
-from nightlight.provenance.cover import uncovered
+from nightlight.provenance.coverage import uncovered
 from nightlight.provenance.embed import compact
 from nightlight.provenance.manifest import FILLING
 from nightlight.provenance.signing import _LEFT, Signing
+from nightlight.provenance.verify import State, check, reading, stands
 from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
 from tests.support.services import node_in
 

@@ -16,10 +16,10 @@ from nightlight.catalogue.tables import audit
 from nightlight.catalogue.tables import jobs as table_of_jobs
 from nightlight.cli.report import plain, rows
 from nightlight.cli.report_page import page, took
-from nightlight.errors import InvalidInput, StoreUnavailable
 from nightlight.flows.report import Cell, Reports
-from nightlight.ids import new_job_id
 from nightlight.policy.compile import compile_folder
+from nightlight_core.errors import InvalidInput, StoreUnavailable
+from nightlight_core.ids import new_job_id
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration

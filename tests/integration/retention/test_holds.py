@@ -11,19 +11,20 @@ from nightlight.catalogue import images
 from nightlight.catalogue.holds import ENDED, PLACED, PLACING
 from nightlight.catalogue.profiles import Declaration
 from nightlight.cli import keys
-from nightlight.delivery.names import Names
+from nightlight.delivery.object_names import Names
 from nightlight.delivery.purge import Purge
-from nightlight.errors import Conflict, InvalidInput, NotFound, SealKeyMissing, StoreUnavailable
-from nightlight.flows.erase import Receipts
-from nightlight.flows.hold import Holds, Keep, Vault
-from nightlight.flows.revoke import Rename
-from nightlight.flows.work import Work
-from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.flows.pictures.revoke import Rename
+from nightlight.flows.retention.erase import Receipts
+from nightlight.flows.retention.legal_holds import Holds, Keep, Vault
+from nightlight.jobs.runner import Work
+from nightlight.policy.signing import SigningKey
 from nightlight.retention.receipt import broken, open_receipt
-from nightlight.store.port import as_it_is
+from nightlight.store.interface import as_it_is
 from nightlight.store.s3 import S3Access, S3Store
-from nightlight.store.seal import Opener, Sealer, generate
+from nightlight.store.sealing import Opener, Sealer, generate
 from nightlight.store.vault import S3Vault
+from nightlight_core.errors import Conflict, InvalidInput, NotFound, SealKeyMissing, StoreUnavailable
+from nightlight_core.policy.public_keys import PublicKeys
 from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
 from tests.support import pictures
 from tests.support.buckets import bucket_pair, infra_buckets
@@ -242,7 +243,7 @@ def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(house
 
 def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, pair):
     """Whatever call it was that it did not come back from."""
-    from nightlight.errors import LeaseLost
+    from nightlight_core.errors import LeaseLost
 
     hold = place(house, image_id=two[1])
     house.relay.run_once()

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.errors import LifecycleRefused, NotFound
-from nightlight.flows.lifecycle import Lifecycle
+from nightlight.flows.retention.lifecycle import Lifecycle
 from nightlight.policy.compile import compile_folder
-from nightlight.retention.bucket import Bucket
-from nightlight.retention.desired import STATE_TAG, Prefixes
-from nightlight.retention.plan import Step
-from nightlight.retention.rule import read
+from nightlight.retention.bucket_client import Bucket
+from nightlight.retention.lifecycle_plan import Step
+from nightlight.retention.lifecycle_rule import read
+from nightlight.retention.wanted_rules import STATE_TAG, Prefixes
+from nightlight_core.errors import LifecycleRefused, NotFound
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_at
@@ -209,7 +209,7 @@ def test_a_server_that_drops_a_filter_without_a_word_is_caught_before_the_rule_i
 
 
 def test_who_may_not_change_rules_is_told_so(flow, pair):
-    from nightlight.errors import StoreDenied
+    from nightlight_core.errors import StoreDenied
     from tests.support.buckets import infra_buckets
     from tests.support.services import S3_SERVICE, identity
 

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli.main import app
-from nightlight.errors import LifecycleRefused, NightlightError, SettingsRefused
-from nightlight.retention.bucket import Bucket
-from nightlight.retention.rule import read
+from nightlight.retention.bucket_client import Bucket
+from nightlight.retention.lifecycle_rule import read
+from nightlight_core.errors import LifecycleRefused, NightlightError, SettingsRefused
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
 from tests.support.services import S3_OWNER, identity

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from nightlight.errors import NotFound, StoreDenied, StoreUnavailable
-from nightlight.retention.access import (
+from nightlight.retention.bucket_policies import (
     BUCKETS,
     GRANTS,
     IDENTITIES,
@@ -18,7 +17,8 @@ from nightlight.retention.access import (
     identity_policy,
 )
 from nightlight.retention.posture import Posture, State, Wanted
-from nightlight.store.port import STATE_TAG
+from nightlight.store.interface import STATE_TAG
+from nightlight_core.errors import NotFound, StoreDenied, StoreUnavailable
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.services import S3_KEEPER, S3_SERVICE, S3_WORKER, identity
 

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
-from nightlight.errors import InvalidInput, StoreUnavailable
-from nightlight.retention.access import BUCKETS, GRANTS, IDENTITIES, Server, bucket_policy
-from nightlight.retention.attempts import ATTEMPTS, PROBES
-from nightlight.retention.probe import Outcome, Probe
-from nightlight.store.seal import generate
+from nightlight.retention.access_attempts import ATTEMPTS, PROBES
+from nightlight.retention.access_probe import Outcome, Probe
+from nightlight.retention.bucket_policies import BUCKETS, GRANTS, IDENTITIES, Server, bucket_policy
+from nightlight.store.sealing import generate
+from nightlight_core.errors import InvalidInput, StoreUnavailable
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.services import S3_KEEPER, S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
 from tests.support.waiting import eventually

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from nightlight.delivery.purge import KEPT_S
-from nightlight.errors import Unavailable
 from nightlight.store.cloudfront import CloudFrontList
 from nightlight.store.sigv4a import derive_key
+from nightlight_core.errors import Unavailable
 
 pytestmark = pytest.mark.integration
 

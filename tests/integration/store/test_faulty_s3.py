@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.errors import StoreUnavailable
-from nightlight.store.port import Put
+from nightlight.store.interface import Put
 from nightlight.store.s3 import S3Store
 from nightlight.store.vault import S3Vault
+from nightlight_core.errors import StoreUnavailable
 from tests.support.faulty_s3 import FAULTS, faulty_s3, without_pauses
 
 pytestmark = pytest.mark.integration
@@ -96,7 +96,7 @@ def test_replacing_ends_with_the_new_bytes(server, fault):
 
 SNIPPET = """
 from io import BytesIO
-from nightlight.store.port import ObjectStore, Put, PutOnly
+from nightlight.store.interface import ObjectStore, Put, PutOnly
 
 def careless(store: ObjectStore) -> None:
     store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="")  # 1

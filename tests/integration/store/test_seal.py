@@ -5,10 +5,10 @@ import base64
 import pytest
 
 from nightlight.catalogue import images
-from nightlight.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
 from nightlight.settings import Settings
-from nightlight.store.seal import Opener, Sealer, generate
-from nightlight.wiring import sealing
+from nightlight.store.sealing import Opener, Sealer, generate
+from nightlight.wiring import originals
+from nightlight_core.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
 from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
 from tests.support import pictures
 
@@ -148,23 +148,23 @@ def settings(monkeypatch, **store):
 def test_originals_are_sealed_wherever_it_is_not_known_that_nobody_else_reads_them(pair, monkeypatch, store, sealed):
     given = {"SEAL_PUBLIC_KEY": f"s1:{pair[1]}"} if store.pop("SEAL_PUBLIC_KEY", None) else {}
     said = settings(monkeypatch, **store, **given)
-    assert sealing.must_seal(said) is sealed
+    assert originals.must_seal(said) is sealed
     if sealed and not given:
         with pytest.raises(SettingsRefused, match="nightlight keys seal"):
-            sealing.sealer(said)
+            originals.sealer(said)
         with pytest.raises(SealKeyMissing):  # a worker's other work goes on
-            sealing.worker_sealer(said)(b"picture")
+            originals.worker_sealer(said)(b"picture")
         said = settings(monkeypatch, SEAL_PUBLIC_KEY=f"s1:{pair[1]}")
-    assert (sealing.sealer(said) is not None) is sealed
-    assert (sealing.worker_sealer(said) is not None) is sealed
+    assert (originals.sealer(said) is not None) is sealed
+    assert (originals.worker_sealer(said) is not None) is sealed
 
 
 def test_what_is_held_waits_where_the_vault_must_be_sealed_and_there_is_no_key(pair, monkeypatch):
     said = settings(monkeypatch, KIND="s3", ENDPOINT_URL="https://objects.example")
     with pytest.raises(SealKeyMissing, match="keys seal --vault"):
-        sealing.vault_sealer(said)(b"evidence")
+        originals.vault_sealer(said)(b"evidence")
     said = settings(monkeypatch, VAULT_SEAL_PUBLIC_KEY=f"v1:{pair[1]}")
-    assert opener(pair, "v1").open(*sealing.vault_sealer(said)(b"evidence")) == b"evidence"
-    assert sealing.vault_sealer(settings(monkeypatch, SEAL="off")) is None
+    assert opener(pair, "v1").open(*originals.vault_sealer(said)(b"evidence")) == b"evidence"
+    assert originals.vault_sealer(settings(monkeypatch, SEAL="off")) is None
     monkeypatch.delenv("NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY")
-    assert sealing.vault_sealer(settings(monkeypatch, SEAL="auto", SERVER="aws")) is None
+    assert originals.vault_sealer(settings(monkeypatch, SEAL="auto", SERVER="aws")) is None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.errors import ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight.store.interface import Put, PutOnly, check_key
 from nightlight.store.local import LocalStore
-from nightlight.store.port import Put, PutOnly, check_key
 from nightlight.store.s3 import S3Access, S3Store, make_client
+from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
 from tests.support.services import S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
 
 pytestmark = pytest.mark.integration

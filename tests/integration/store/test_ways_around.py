@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from nightlight.store.port import Put
+from nightlight.store.interface import Put
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight.store.vault import S3Vault
 from tests.support.buckets import infra_buckets

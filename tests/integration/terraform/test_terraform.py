@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.retention.access import BUCKETS, GRANTS, IDENTITIES
-from nightlight.retention.desired import Prefixes, desired
-from nightlight.retention.rule import Move
-from nightlight.retention.written import as_cloudformation, as_terraform
+from nightlight.retention.bucket_policies import BUCKETS, GRANTS, IDENTITIES
+from nightlight.retention.exports import as_cloudformation, as_terraform
+from nightlight.retention.lifecycle_rule import Move
+from nightlight.retention.wanted_rules import Prefixes, desired
 from tests.conftest import ROOT
 from tests.support.services import node_in
 
@@ -115,7 +115,7 @@ def test_workers_alone_sign_manifests(files):
 
 
 def test_cloudfront_says_what_nginx_says_and_takes_away_what_a_bucket_tells(files):
-    from service.routes.pictures import HEADERS
+    from service.routes.renditions import HEADERS
 
     pattern = re.search(r'regexall\("(.+?)", file', files["cloudfront.tf"]["text"])[1].replace('\\"', '"')
     lines = (ROOT / "infra/edge/nginx/headers.conf").read_text("utf-8")

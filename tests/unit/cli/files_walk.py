@@ -17,8 +17,8 @@ from typer.models import ArgumentInfo, OptionInfo
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
-from nightlight.delivery.access import generate_key
-from nightlight.errors import NightlightError
+from nightlight.delivery.access_tokens import generate_key
+from nightlight_core.errors import NightlightError
 from tests.support import pictures
 
 MEMORY, SECONDS = 3_000_000_000, 30

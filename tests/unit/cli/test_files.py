@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nightlight import files
 from nightlight.cli.main import app
-from nightlight.errors import InvalidInput
+from nightlight_core import files
+from nightlight_core.errors import InvalidInput
 from tests.conftest import ROOT
 from tests.support import pictures
 

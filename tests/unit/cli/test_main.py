@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from nightlight.cli import keys
 from nightlight.cli.main import app
-from nightlight.delivery.access import Verifier
-from nightlight.errors import SettingsRefused
+from nightlight.delivery.access_tokens import Verifier
+from nightlight_core.errors import SettingsRefused
 from tests.conftest import ROOT
 
 run = CliRunner().invoke
@@ -75,7 +75,7 @@ def test_a_token_for_a_scope_that_is_not_known_is_refused(tmp_path):
 def test_the_base_install_needs_only_its_two_dependencies():
     import tomllib
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]
     assert [name.split(">")[0] for name in project["dependencies"]] == ["httpx", "pydantic"]
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
-from nightlight.delivery.access import Clocks, Verifier, generate_key, mint
-from nightlight.errors import Unauthenticated, Unavailable
+from nightlight.delivery.access_tokens import Clocks, Verifier, generate_key, mint
+from nightlight_core.errors import Unauthenticated, Unavailable
 
 NOW = 1_800_000_000.0
 

@@ -5,7 +5,7 @@ import hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.delivery.mac import mac
+from nightlight_core.mac import mac
 
 
 @given(st.binary(max_size=200), st.binary(max_size=300))

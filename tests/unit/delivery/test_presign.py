@@ -8,7 +8,7 @@ from botocore.client import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.delivery.presign import MOST_LIFE_S, Presigner
+from nightlight.delivery.presigned_urls import MOST_LIFE_S, Presigner
 
 BEGIN = 1_800_000_000
 PRESIGNER = Presigner("http://127.0.0.1:9000", "/nightlight-renditions", "eu-central-1", "AK/ID+", "s3cr3t")

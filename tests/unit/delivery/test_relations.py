@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.delivery.relate import Claim, Relate
-from nightlight.delivery.relations import MAX_LIFE_S, MAX_PROOF, UNPROVEN, prove, proves
+from nightlight_core.decisions.relation_proofs import MAX_LIFE_S, MAX_PROOF, UNPROVEN, prove, proves
+from nightlight_core.decisions.relation_resolver import Claim, Relate
 
 KEYS = {"r2": b"2" * 32, "r1": b"1" * 32}
 NOW = 1_800_000_000

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.delivery.access import Scope, Verifier, generate_key, mint
-from nightlight.delivery.names import NAME_PATTERN, Names
-from nightlight.delivery.tokens import UrlSigner, bucketed_expiry
-from nightlight.errors import Forbidden, SettingsRefused, Unauthenticated, Unavailable
-from nightlight.keyring import KeyRing
+from nightlight.delivery.access_tokens import Scope, Verifier, generate_key, mint
+from nightlight.delivery.object_names import NAME_PATTERN, Names
+from nightlight_core.decisions.url_signing import UrlSigner, bucketed_expiry
+from nightlight_core.errors import Forbidden, SettingsRefused, Unauthenticated, Unavailable
+from nightlight_core.keyring import KeyRing
 
 KEY = bytes(range(32))
 RING = KeyRing({"b2": KEY, "a1": bytes(32)})

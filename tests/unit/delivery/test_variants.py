@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from nightlight.delivery.variants import Leaked, accuse, least_agreements, variant_for
+from nightlight.delivery.collusion import Leaked, accuse, least_agreements
+from nightlight_core.decisions.variants import variant_for
 
 KEY = bytes(range(32))
 VIEWERS = 100_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nightlight.delivery.views import LIFE_S, View, Views
+from nightlight_core.decisions.profile_views import LIFE_S, View, Views
 
 
 class Clock:

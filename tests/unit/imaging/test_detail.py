@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nightlight.imaging import detail, face
+from nightlight.imaging import face, face_budget
 from nightlight.imaging.face import Face
 from tests.support import pictures
 
@@ -14,7 +14,7 @@ SHARES = st.floats(0.001, 1)
 @given(st.integers(1, 2048), SHARES, st.integers(2, 512))
 def test_a_grid_never_lays_more_than_the_budget_across_the_face(side, share, face_px):
     width = side * share
-    grid = detail.grid_side(side, width, face_px)
+    grid = face_budget.grid_side(side, width, face_px)
     assert 1 <= grid <= side
     assert grid == 1 or grid * width / side <= face_px + 1e-6
 
@@ -27,7 +27,7 @@ def test_what_is_shown_comes_from_the_grid_alone():
     checks = 12 * (np.indices((480, 480)).sum(axis=0) % 2 * 2 - 1)[..., None]
     other = Image.fromarray(np.clip(rough + checks, 0, 255).astype(np.uint8))
     assert pictures.psnr(fine, other) < 30
-    shown = [detail.soften(image, grid=12, canvas=96) for image in (fine, other)]
+    shown = [face_budget.soften(image, grid=12, canvas=96) for image in (fine, other)]
     assert pictures.psnr(*shown) > 45
 
 
@@ -40,7 +40,7 @@ def test_fine_stripes_are_gone_and_coarse_ones_stay():
         return Image.fromarray(np.tile(row, (480, 1)).astype(np.uint8)).convert("RGB")
 
     def contrast(periods, grid):
-        return np.asarray(detail.soften(stripes(periods), grid=grid, canvas=96).convert("L"), dtype=float).std()
+        return np.asarray(face_budget.soften(stripes(periods), grid=grid, canvas=96).convert("L"), dtype=float).std()
 
     assert contrast(2, 20) > 50
     assert contrast(14, 20) < 12
@@ -51,14 +51,14 @@ def test_it_is_frosted_and_not_tiled():
     """No step between neighbouring pixels is anything like a tile's edge."""
     half = Image.new("RGB", (400, 400))
     half.paste((255, 255, 255), (200, 0, 400, 400))
-    row = np.asarray(detail.soften(half, grid=10, canvas=200).convert("L"), dtype=int)[100]
+    row = np.asarray(face_budget.soften(half, grid=10, canvas=200).convert("L"), dtype=int)[100]
     assert np.abs(np.diff(row)).max() < 25
 
 
 def test_a_budget_that_the_canvas_keeps_anyway_changes_nothing():
     image = pictures.gradient(300, 300)
     plain = image.resize((64, 64), Image.Resampling.LANCZOS, reducing_gap=1.5)
-    assert detail.soften(image, grid=200, canvas=64).tobytes() == plain.tobytes()
+    assert face_budget.soften(image, grid=200, canvas=64).tobytes() == plain.tobytes()
 
 
 @pytest.mark.parametrize("faces", [[], [Face(0, 0, 20, 26, 0.34)], [Face(0, 0, 5, 5, 0.2)] * 3])

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.errors import SettingsRefused
+from nightlight.imaging.decoded_frame import Stages, Uncaged
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.frame import Stages, Uncaged
-from nightlight.imaging.hidden import LEAST_AGREEMENT, HiddenMark
-from nightlight.imaging.mark import Design
+from nightlight.imaging.invisible_watermark import LEAST_AGREEMENT, HiddenMark
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
 from nightlight.imaging.recipe import Recipe
+from nightlight.imaging.visible_watermark import Design
 from nightlight.watermark.detect import Detector
 from nightlight.watermark.payload import Payload
+from nightlight_core.errors import SettingsRefused
 from tests.support import pictures
 
 KEY = bytes(range(32))

@@ -6,10 +6,10 @@ import tracemalloc
 
 import pytest
 
-from nightlight.errors import ImageRefused, ImageTooComplex
-from nightlight.imaging.bounds import Bounds
-from nightlight.imaging.headers import Format
+from nightlight.imaging.header_limits import Bounds
+from nightlight.imaging.header_readers import Format
 from nightlight.imaging.probe import Caps, probe
+from nightlight_core.errors import ImageRefused, ImageTooComplex
 from tests.support import hostile, pictures
 
 CAPS = Caps(formats=frozenset(Format))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from nightlight.errors import SettingsRefused
-from nightlight.imaging.mark import STRENGTHS, Design
+from nightlight.imaging.visible_watermark import STRENGTHS, Design
+from nightlight_core.errors import SettingsRefused
 from tests.support import pictures
 
 DESIGN = Design()

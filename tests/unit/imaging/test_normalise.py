@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from nightlight.imaging import crop, normalise
-from nightlight.imaging.frame import make_frame
-from nightlight.imaging.headers import Format
+from nightlight.imaging.decoded_frame import make_frame
+from nightlight.imaging.header_readers import Format
 from nightlight.imaging.probe import Caps, probe
 from tests.support import pictures
 

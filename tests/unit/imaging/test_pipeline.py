@@ -4,20 +4,20 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from nightlight.delivery.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
-from nightlight.errors import CorruptImage, ImageTooLarge, PolicyRefused
 from nightlight.imaging import silhouette
 from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.contact_sheet import contact_sheet, size_of
 from nightlight.imaging.crop import Region
+from nightlight.imaging.decoded_frame import Uncaged
 from nightlight.imaging.encode import encode, unexpected_parts
 from nightlight.imaging.face import Face, FaceDetector
-from nightlight.imaging.frame import Uncaged
-from nightlight.imaging.hidden import HiddenMark
-from nightlight.imaging.mark import Design
+from nightlight.imaging.invisible_watermark import HiddenMark
 from nightlight.imaging.pipeline import Pipeline
 from nightlight.imaging.probe import Caps
 from nightlight.imaging.recipe import Recipe, drawn_with, recipes
+from nightlight.imaging.visible_watermark import Design
+from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
+from nightlight_core.errors import CorruptImage, ImageTooLarge, PolicyRefused
 from tests.support import pictures
 
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nightlight.errors import ImageRefused, ImageTooComplex, ImageTooLarge, UnsupportedFormat
 from nightlight.imaging.decode import PILLOW_FORMATS, available
-from nightlight.imaging.headers import Format, Header
+from nightlight.imaging.header_readers import Format, Header
 from nightlight.imaging.probe import Caps, dct_scale, decode_bytes, probe, sniff
+from nightlight_core.errors import ImageRefused, ImageTooComplex, ImageTooLarge, UnsupportedFormat
 from tests.support import pictures
 
 CAPS = Caps(formats=frozenset(Format))

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from nightlight.errors import MarkKeyMissing, SettingsRefused
-from nightlight.imaging import confine, face
+from nightlight.imaging import face, seccomp
 from nightlight.imaging.recipe import Recipe
-from nightlight.imaging.rendering import Rendering
+from nightlight.imaging.renderer import Rendering
 from nightlight.settings import Settings
+from nightlight_core.errors import MarkKeyMissing, SettingsRefused
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def rendering(monkeypatch, tmp_path):
 def without_libseccomp(monkeypatch):
     """A None in sys.modules is Python's own way of saying that a module cannot be imported."""
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
-    assert "pyseccomp" in confine.why_not()
+    assert "pyseccomp" in seccomp.why_not()
 
 
-@pytest.mark.skipif(bool(confine.why_not()), reason="no seccomp here")
+@pytest.mark.skipif(bool(seccomp.why_not()), reason="no seccomp here")
 def test_where_decoders_can_be_shut_in_there_is_nothing_to_say(rendering):
     assert not rendering(ENVIRONMENT="production").check()
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightlight.errors import Conflict, IndexBroken
 from nightlight.matching.index import MERGE_AT, HashIndex, Match
 from nightlight.matching.pdq import BYTES, MATCH_WITHIN, distance
 from nightlight.matching.segment import KEY_BYTES
+from nightlight_core.errors import Conflict, IndexBroken
 from tests.conftest import ROOT
 
 DICE = np.random.default_rng(7)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.errors import Conflict, InvalidInput, ListsUnavailable
 from nightlight.imaging.pipeline import canonical
-from nightlight.matching import listed
+from nightlight.matching import list_index
 from nightlight.matching.index import HashIndex
-from nightlight.matching.listed import Listed, ListKept, Lists
+from nightlight.matching.list_index import Listed, ListKept, Lists
 from nightlight.matching.pdq import pdq
+from nightlight_core.errors import Conflict, InvalidInput, ListsUnavailable
 from tests.support import pictures
 
 
@@ -23,7 +23,7 @@ def hex_of(view_):
 
 @pytest.fixture
 def lists(tmp_path, monkeypatch):
-    monkeypatch.setattr(listed, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(list_index, "_LOOK_AGAIN_S", 0.0)
     folder = tmp_path / "lists"
     folder.mkdir()
     (folder / "house.csv").write_text(f"hash,quality,reference\n{'00' * 32},100,blank\n{hex_of(view())},100,case 7\n")
@@ -107,7 +107,7 @@ def test_a_folder_that_is_gone_lets_nothing_through(tmp_path):
 
 
 def test_large_lists_are_indexed_by_the_command_alone(lists, monkeypatch):
-    monkeypatch.setattr(listed, "IN_PASSING_BYTES", 10)
+    monkeypatch.setattr(list_index, "IN_PASSING_BYTES", 10)
     with pytest.raises(ListsUnavailable, match="run `nightlight lists build`"):
         lists.search([view()])
     lists.build()
@@ -126,7 +126,7 @@ def test_an_index_that_was_cut_short_is_made_again_and_a_broken_one_lets_nothing
 
 
 def test_while_another_process_builds_this_one_waits_and_then_lets_nothing_through(lists, tmp_path, monkeypatch):
-    monkeypatch.setattr(listed, "_WAIT_S", 0.05)
+    monkeypatch.setattr(list_index, "_WAIT_S", 0.05)
     lists.build()
     (index,) = (tmp_path / "index").iterdir()
     os.utime(tmp_path / "lists/house.csv", (1, 1))

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.errors import InvalidInput
-from nightlight.matching import lists
-from nightlight.matching.lists import read_list
+from nightlight.matching import list_files
+from nightlight.matching.list_files import read_list
+from nightlight_core.errors import InvalidInput
 
 ONE, TWO, THREE = ("ab" * 32, "cd" * 32, "0123456789abcdef" * 4)
 
@@ -68,7 +68,7 @@ def test_a_list_with_a_line_that_cannot_be_read_is_refused_whole(written, text, 
 def test_a_list_that_is_not_there_or_too_long_is_refused(tmp_path, written, monkeypatch):
     with pytest.raises(InvalidInput, match="No such file"):
         read_list(tmp_path / "absent.csv", "theirs")
-    monkeypatch.setattr(lists, "MAX_LINES", 3)
+    monkeypatch.setattr(list_files, "MAX_LINES", 3)
     with pytest.raises(InvalidInput, match="more than 3 lines"):
         read_list(written("hash\n" + f"{ONE}\n" * 3), "theirs")
 

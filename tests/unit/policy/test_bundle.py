@@ -4,11 +4,13 @@ import zlib
 
 import pytest
 
-from nightlight.delivery.access import generate_key
-from nightlight.errors import PolicyRefused
-from nightlight.policy.bundle import build, open_bundle, read_unverified
+from nightlight.delivery.access_tokens import generate_key
+from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
-from nightlight.policy.signing import MAX_APPROVAL_S, Approved, PublicKeys, SigningKey, approve, check_approval
+from nightlight.policy.signing import MAX_APPROVAL_S, Approved, SigningKey, approve, check_approval
+from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.bundle import open_bundle, read_unverified
+from nightlight_core.policy.public_keys import PublicKeys
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def keys(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle(compiled, keys):
-    return build(compiled, 7, keys["publisher"][0])
+    return build_bundle(compiled, 7, keys["publisher"][0])
 
 
 def test_a_bundle_holds_the_whole_policy_in_under_64_kilobytes(compiled, keys, bundle):
@@ -40,7 +42,7 @@ def test_a_bundle_holds_the_whole_policy_in_under_64_kilobytes(compiled, keys, b
 
 
 def test_building_twice_gives_the_same_bytes(compiled, keys, bundle):
-    assert build(compiled, 7, keys["publisher"][0]) == bundle
+    assert build_bundle(compiled, 7, keys["publisher"][0]) == bundle
 
 
 def test_a_bundle_signed_by_somebody_else_is_refused(keys, bundle):
@@ -67,7 +69,7 @@ def test_what_is_no_bundle_is_refused(keys, data):
 
 def signed(keys, payload, form="nightlight-bundle/2"):
     """A bundle of any payload, signed by the real publisher: what a broken or hostile builder could make."""
-    from nightlight.policy.bundle import _signed
+    from nightlight_core.policy.bundle import signed_bytes
 
     packed = zlib.compress(payload)
     key = keys["publisher"][0]
@@ -76,7 +78,7 @@ def signed(keys, payload, form="nightlight-bundle/2"):
             "format": form,
             "key_id": key.key_id,
             "payload": base64.b64encode(packed).decode(),
-            "signature": base64.b64encode(key.sign(_signed(packed, form))).decode(),
+            "signature": base64.b64encode(key.sign(signed_bytes(packed, form))).decode(),
         }
     ).encode()
 
@@ -246,7 +248,7 @@ def test_comparing_reads_without_trusting(bundle, compiled):
 @pytest.mark.parametrize("version", [0, -1, 2**31])
 def test_versions_out_of_range_are_refused(compiled, keys, version):
     with pytest.raises(PolicyRefused):
-        build(compiled, version, keys["publisher"][0])
+        build_bundle(compiled, version, keys["publisher"][0])
 
 
 WANTED = Approved(7, "aa" * 32, "bb" * 32, "cc" * 32, "dd" * 32)

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from nightlight.errors import PolicyRefused
 from nightlight.policy.diff import Kind, diff, markdown
-from nightlight.policy.weights import Weights, read_weights
+from nightlight.policy.traffic import Weights, read_weights
+from nightlight_core.errors import PolicyRefused
 
 
 def kinds(difference):

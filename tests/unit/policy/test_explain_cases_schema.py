@@ -4,11 +4,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from nightlight.errors import PolicyRefused
 from nightlight.policy.cases import junit, run_cases
+from nightlight.policy.diagnostics import PolicyProblems
 from nightlight.policy.explain import explain
-from nightlight.policy.problems import PolicyProblems
 from nightlight.policy.schema import schemas, text_of
+from nightlight_core.errors import PolicyRefused
 from tests.conftest import ROOT
 
 WHOLE = {

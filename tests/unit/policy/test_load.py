@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.problems import PolicyProblems
+from nightlight.policy.diagnostics import PolicyProblems
 from tests.conftest import ROOT
 
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nightlight.policy.combinations import Space
 from nightlight.policy.compile import FIELDS, compile_folder
 from nightlight.policy.mutate import mutate, redundant
 from nightlight.policy.prove import prove
-from nightlight.policy.sentences import sentences
-from nightlight.policy.space import Space
+from nightlight.policy.summarise import sentences
 from tests.conftest import ROOT
 
 
@@ -82,7 +82,7 @@ def test_a_rule_that_changes_nothing_is_redundant_and_one_that_matches_nothing_i
 def test_deleting_a_rule_by_arithmetic_is_the_same_as_compiling_without_it(edited, compiled):
     """The mutants are made without compiling anew; here each deletion is compiled for real and compared."""
     from nightlight.policy.compile import canonical
-    from nightlight.policy.documents import Rules
+    from nightlight.policy.models import Rules
     from nightlight.policy.mutate import _Others
 
     others = _Others(compiled)

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.policy.problems import Problems
-from nightlight.policy.source import MAX_BYTES, read, read_text
+from nightlight.policy.diagnostics import Problems
+from nightlight.policy.yaml_source import MAX_BYTES, read, read_text
 
 
 def values(text):

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
+from nightlight.policy.combinations import space_of
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.space import space_of
-from nightlight.policy.table import DOUBT, more_protective
+from nightlight_core.policy.table import DOUBT, more_protective
 from tests.conftest import ROOT
 
 

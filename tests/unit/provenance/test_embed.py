@@ -3,9 +3,9 @@
 import brotli
 import pytest
 
-from nightlight.errors import SigningFailed
 from nightlight.imaging.encode import encode, unexpected_parts
 from nightlight.provenance.embed import MOST_ROOM, Overflow, compact, with_room
+from nightlight_core.errors import SigningFailed
 from tests.support import pictures
 
 

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from nightlight.errors import LifecycleRefused
 from nightlight.policy.compile import compile_folder
-from nightlight.retention.desired import Prefixes, desired
-from nightlight.retention.plan import Step, drift, fingerprint, plan, same
-from nightlight.retention.rule import Rule, read, write
+from nightlight.retention.lifecycle_plan import Step, drift, fingerprint, plan, same
+from nightlight.retention.lifecycle_rule import Rule, read, write
+from nightlight.retention.wanted_rules import Prefixes, desired
+from nightlight_core.errors import LifecycleRefused
 from tests.conftest import ROOT
 
 A, B = Rule("nightlight-a", expire_days=30), Rule("nightlight-b", tags=(("nightlight-state", "b"),), expire_days=7)

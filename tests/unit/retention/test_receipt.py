@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
-from nightlight.delivery.access import generate_key
-from nightlight.errors import NightlightError
-from nightlight.policy.signing import PublicKeys, SigningKey
+from nightlight.delivery.access_tokens import generate_key
+from nightlight.policy.signing import SigningKey
 from nightlight.retention.receipt import ERASED, Gone, broken, digest, make, open_receipt
+from nightlight_core.errors import NightlightError
+from nightlight_core.policy.public_keys import PublicKeys
 
 
 @pytest.fixture(scope="module")

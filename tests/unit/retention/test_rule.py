@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.errors import LifecycleRefused
-from nightlight.retention.rule import Move, Rule, read, refuse_wrong, write
+from nightlight.retention.lifecycle_rule import Move, Rule, read, refuse_wrong, write
+from nightlight_core.errors import LifecycleRefused
 
 WORD = st.text("abcdefgh-", min_size=1, max_size=8)
 DAYS = st.integers(1, 40_000)

@@ -6,9 +6,9 @@ import hcl2
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.retention.desired import Prefixes, desired
-from nightlight.retention.rule import Move, Rule, read
-from nightlight.retention.written import as_cloudformation, as_json, as_terraform
+from nightlight.retention.exports import as_cloudformation, as_json, as_terraform
+from nightlight.retention.lifecycle_rule import Move, Rule, read
+from nightlight.retention.wanted_rules import Prefixes, desired
 from tests.conftest import ROOT
 
 EXTRA = [

@@ -14,9 +14,9 @@ def test_a_route_that_says_neither_scope_nor_public_is_not_built():
 
 
 def test_every_route_of_the_service_is_scoped():
-    from service.routes import decisions, health, images, pictures, profiles
+    from service.routes import decisions, health, images, profiles, renditions
 
-    for module in (decisions, health, images, pictures, profiles):
+    for module in (decisions, health, images, renditions, profiles):
         for route in module.router.routes:
             assert isinstance(route, ScopedRoute)
             assert hasattr(route.endpoint, "__nightlight_scope__")

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.flows.deliver import Picture
-from service.routes.pictures import answer
+from nightlight.flows.decisions.serve import Picture
+from service.routes.renditions import answer
 
 DATA = bytes(range(200))
 PICTURE = Picture(DATA, "image/webp", '"e"', 60)

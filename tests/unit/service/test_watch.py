@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from nightlight.delivery.views import Views
-from nightlight.errors import CatalogueUnavailable
-from nightlight.flows.watch import Watch
+from nightlight.flows.decisions.change_feed import Watch
+from nightlight_core.decisions.profile_views import Views
+from nightlight_core.errors import CatalogueUnavailable
 from tests.support.waiting import HANG_S
 
 MANY = 8

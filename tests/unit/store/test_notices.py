@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.errors import InvalidInput
-from nightlight.store.keys import KeyTemplate, parse_uri
-from nightlight.store.notices import MAX_BYTES, Notice, read_notices
+from nightlight.store.event_notifications import MAX_BYTES, Notice, read_notices
+from nightlight.store.key_template import KeyTemplate, parse_uri
+from nightlight_core.errors import InvalidInput
 
 
 def record(key="a%2Fb+c.jpg", name="ObjectCreated:Put", source="aws:s3", **entity):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightlight.watermark.code import RATE, decode, encode
+from nightlight.watermark.error_correction import RATE, decode, encode
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,7 +8,7 @@ down_revision = "0018"
 branch_labels = None
 depends_on = None
 
-# As nightlight.catalogue.lanes had them when this was written.
+# As nightlight.jobs.lanes had them when this was written.
 URGENT = "'erase', 'prove', 'rename', 'vault', 'forget', 'sweep'"
 
 

@@ -1,0 +1,82 @@
+"""Paths of calls, with ids in them: an id that the service would refuse is refused here, and sent nowhere.
+
+A path is put together by what is between its slashes. ``..``, ``#``, ``?`` and their like in an id would make another
+path of it, and a deletion of somebody else.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from nightlight_client.models import InvalidId
+from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, TRACE_ID_PATTERN
+
+_ACCOUNT = re.compile(PROFILE_ID_PATTERN)
+_FORMS = {
+    "profile_id": (_ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"),
+    "viewer_id": (_ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"),
+    "network": (_ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"),
+    "image_id": (re.compile(IMAGE_ID_PATTERN), "32 hexadecimal digits"),
+    "trace_id": (re.compile(TRACE_ID_PATTERN), "32 hexadecimal digits"),
+}
+_MAX_VERSION, _MAX_KEY_CHARS, _MAX_ITEM_CHARS = 2**31 - 1, 200, 128
+
+
+def path(template: str, /, **parts: object) -> str:
+    """Return a path such as ``/v1/images/{image_id}`` with its parts filled in; raise InvalidId for a bad one."""
+    return template.format(**{name: quote(part(name, value), safe="") for name, value in parts.items()})
+
+
+def ids(**parts: object) -> dict[str, str]:
+    """Return ids as a body has them; raise InvalidId for a bad one."""
+    return {name: part(name, value) for name, value in parts.items()}
+
+
+def part(name: str, value: object) -> str:
+    """Return what stands for a part in a path or body; raise InvalidId if the service would refuse it."""
+    if name == "version":
+        return str(version(value))
+    pattern, form = _FORMS[name]
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InvalidId(name, f"{name} is {form}")
+    return value
+
+
+def version(value: object) -> int:
+    """Return the version of a policy; raise InvalidId if it cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_VERSION:
+        message = "version"
+        raise InvalidId(message, f"a version is a whole number from 1 to {_MAX_VERSION}")
+    return value
+
+
+def item_id(value: object) -> str:
+    """Return the profile of a question; it may be one that cannot exist, which is answered with the placeholder."""
+    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_ITEM_CHARS or not _encodes(value):
+        message = "profile_id"
+        raise InvalidId(message, f"the profile of an item is a text of 1 to {_MAX_ITEM_CHARS} characters")
+    return value
+
+
+def is_account(value: object) -> bool:
+    """Say whether this could be the id of a profile or viewer at all."""
+    return isinstance(value, str) and _ACCOUNT.fullmatch(value) is not None
+
+
+def idempotency(key: object) -> dict[str, str]:
+    """Return the header of an idempotency key, if there is one; raise InvalidId if no header can carry it."""
+    if key is None:
+        return {}
+    good = isinstance(key, str) and 1 <= len(key) <= _MAX_KEY_CHARS and key.isascii() and key.isprintable()
+    if not good or key != str(key).strip():
+        message = "idempotency_key"
+        raise InvalidId(message, f"an idempotency key is 1 to {_MAX_KEY_CHARS} printable ASCII characters")
+    return {"Idempotency-Key": str(key)}
+
+
+def _encodes(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False

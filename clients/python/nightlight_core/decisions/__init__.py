@@ -1,0 +1,1 @@
+"""Delivery decisions: profile views, relations, the table look-up, rate limits and signed URLs."""

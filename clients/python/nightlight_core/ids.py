@@ -1,0 +1,85 @@
+"""Typed identifiers, and the one place that makes new ones.
+
+Only ``ProfileId`` comes from outside: it is the platform's own name for an account, opaque here.
+The others are 128 random bits in lower-case hexadecimal, so that nothing can be read from them or
+counted with them.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import NewType
+
+from nightlight_core.errors import InvalidInput
+
+ProfileId = NewType("ProfileId", str)
+ImageId = NewType("ImageId", str)
+JobId = NewType("JobId", str)
+TraceId = NewType("TraceId", str)
+
+# Long enough for a UUID, a Snowflake or an e-mail-free handle; the characters are RFC 3986's
+# unreserved ones, so that the id stands unescaped in a path.
+PROFILE_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$"
+IMAGE_ID_PATTERN = r"^[0-9a-f]{32}$"
+TRACE_ID_PATTERN = IMAGE_ID_PATTERN
+_PROFILE_ID = re.compile(PROFILE_ID_PATTERN)
+_IMAGE_ID = re.compile(IMAGE_ID_PATTERN)
+
+
+def parse_profile_id(text: str) -> ProfileId:
+    """Return ``text`` as a profile id, or raise InvalidInput."""
+    if not _PROFILE_ID.fullmatch(text):
+        message = "a profile id is 1 to 128 letters, digits or ._~- and begins with a letter or digit"
+        raise InvalidInput(message)
+    return ProfileId(text)
+
+
+def is_profile_id(text: str) -> bool:
+    """Say whether ``text`` could be the id of a profile at all."""
+    return _PROFILE_ID.fullmatch(text) is not None
+
+
+def parse_image_id(text: str) -> ImageId:
+    """Return ``text`` as an image id, or raise InvalidInput."""
+    if not _IMAGE_ID.fullmatch(text):
+        message = "an image id is 32 hexadecimal digits"
+        raise InvalidInput(message)
+    return ImageId(text)
+
+
+def parse_trace_id(text: str) -> TraceId:
+    """Return ``text`` as a trace id, or raise InvalidInput."""
+    if not _IMAGE_ID.fullmatch(text):
+        message = "a trace id is 32 hexadecimal digits"
+        raise InvalidInput(message)
+    return TraceId(text)
+
+
+def new_image_id() -> ImageId:
+    """Return a fresh image id (128 random bits)."""
+    return ImageId(secrets.token_hex(16))
+
+
+def new_job_id() -> JobId:
+    """Return a fresh job id (128 random bits)."""
+    return JobId(secrets.token_hex(16))
+
+
+def new_trace_id() -> TraceId:
+    """Return a fresh trace id (128 random bits)."""
+    return TraceId(secrets.token_hex(16))
+
+
+# What the keys of found copies begin with.
+COPIES = "found/"
+
+
+def new_copy_key() -> str:
+    """Return a fresh object key for a found copy, beside the originals: whoever may read those may read it."""
+    return f"{COPIES}{secrets.token_hex(32)}"
+
+
+def new_original_key() -> str:
+    """Return a fresh object key for an original: random, so that it tells nothing and cannot be guessed."""
+    return f"o/{secrets.token_hex(32)}"

@@ -1,0 +1,160 @@
+"""One signed file that is a whole policy: table, recipes, retention, vocabulary, rules, checks and cases.
+
+The file is JSON: ``format``, ``payload`` (zlib-compressed JSON, base64), ``key_id`` and an Ed25519
+``signature`` over the compressed payload. The signature is checked before anything is unpacked, and what
+is unpacked is bounded. The table is there for clients that only look up; whoever activates a bundle compiles
+its documents again and does not trust the table.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import sys
+import zlib
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.table import Outcome, Table
+from nightlight_core.policy.tier import Tier
+
+if TYPE_CHECKING:
+    from nightlight_core.policy.public_keys import PublicKeys
+
+FORMAT = "nightlight-bundle/2"
+# Its digest did not cover the ranks of outcomes and the recipes: it counts only for whoever compiles its documents.
+EARLIER = "nightlight-bundle/1"
+MAX_BYTES = 1_000_000
+MAX_UNPACKED = 20_000_000
+MAX_VERSION = 2**31 - 1
+_OUTER = frozenset({"format", "key_id", "payload", "signature"})
+_PAYLOAD = frozenset({"version", "digest", "documents", "table", "retention"})
+_DOCUMENTS = frozenset({"vocabulary", "tiers", "rules", "retention", "checks", "cases"})
+_TABLE = frozenset({"attributes", "outcomes", "cells", "besides"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose signature is right; ``documents`` are the pack's files as plain values.
+
+    ``digest`` covers all that a reader of the table acts on, unless the bundle is of an ``earlier`` format.
+    """
+
+    version: int
+    digest: str
+    key_id: str
+    documents: Mapping[str, Any]
+    table: Table
+    data: bytes
+    retention: Mapping[str, Any]
+    earlier: bool = False
+
+
+def read_unverified(data: bytes) -> Bundle:
+    """Return the bundle in ``data`` without looking at its signature: to compare, never to decide by."""
+    return _open(data, None, earlier=True)
+
+
+def open_bundle(data: bytes, keys: PublicKeys, *, earlier: bool = False) -> Bundle:
+    """Return the bundle in ``data``; raise PolicyRefused if it is malformed, too large or not signed by ``keys``.
+
+    ``earlier`` is for whoever compiles its documents anew: bundles of the first format are read too.
+    """
+    return _open(data, keys, earlier=earlier)
+
+
+def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
+    if len(data) > MAX_BYTES:
+        message = f"a bundle is at most {MAX_BYTES:,} bytes"
+        raise PolicyRefused(message)
+    try:
+        outer = json.loads(data)
+        form = outer.get("format")
+        if form == EARLIER and not earlier:
+            message = (
+                "this bundle is of an earlier format: build it again with `nightlight policy build` and activate it"
+            )
+            raise PolicyRefused(message)
+        if form not in {FORMAT, EARLIER} or set(outer) != _OUTER:
+            message = "this is no policy bundle (another format)"
+            raise PolicyRefused(message)
+        packed = base64.b64decode(outer["payload"], validate=True)
+        key_id, signature = str(outer["key_id"]), base64.b64decode(outer["signature"], validate=True)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+        message = f"this is no policy bundle ({type(error).__name__})"
+        raise PolicyRefused(message) from error
+    if keys is not None:
+        keys.verify(key_id, signature, signed_bytes(packed, form), "the bundle")
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(packed, MAX_UNPACKED)
+        if not unpacker.eof:
+            message = "the bundle unpacks to more than is allowed"
+            raise PolicyRefused(message)
+        payload = json.loads(text)
+        documents: dict[str, Any] = payload["documents"]
+        _refuse_more(payload, _PAYLOAD)
+        _refuse_more(documents, _DOCUMENTS)
+        _refuse_more(payload["table"], _TABLE)
+        version, digest, old = payload["version"], str(payload["digest"]), form == EARLIER
+        if type(version) is not int or not 1 <= version <= MAX_VERSION:
+            message = "the version is no whole number in its range"
+            raise ValueError(message)
+        table = _table_from_json(payload["table"], documents["tiers"]["tiers"])
+        if digest != (table.earlier_digest() if old else table.digest):
+            message = "the table does not fit its digest"
+            raise ValueError(message)
+        return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old)
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError, zlib.error) as error:
+        message = f"the bundle is signed but cannot be read ({type(error).__name__})"
+        raise PolicyRefused(message) from error
+
+
+def _refuse_more(plain: Mapping[str, Any], names: frozenset[str]) -> None:
+    """Raise ValueError unless these names are there and no others: what nobody knows of nobody has checked."""
+    if set(plain) != names:
+        message = f"there must be {', '.join(sorted(names))}, and nothing else"
+        raise ValueError(message)
+
+
+def signed_bytes(packed: bytes, form: str = FORMAT) -> bytes:
+    """Return the bytes that are signed: the format's name too, so that no other signature serves here."""
+    return form.encode() + b"\n" + hashlib.sha256(packed).digest()
+
+
+def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any]) -> Table:
+    cells = array("H", base64.b64decode(plain["cells"], validate=True))
+    if sys.byteorder == "little":
+        cells.byteswap()
+    outcomes = tuple(
+        Outcome(_rank(rank), str(tier), _number(cache_s), _number(per_hour), str(rule))
+        for rank, tier, cache_s, per_hour, rule in plain["outcomes"]
+    )
+    attributes = {str(name): tuple(words) for name, words in plain["attributes"].items()}
+    recipes = {name: Tier.model_validate(fields) for name, fields in tiers.items()}
+    table = Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]))
+    size = 1
+    for words in attributes.values():
+        size *= len(words)
+    if len(cells) != size or (cells and max(cells) >= len(outcomes)):
+        message = "the table does not fit its attributes"
+        raise ValueError(message)
+    return table
+
+
+def _rank(plain: Any) -> tuple[int, int, int]:
+    tier, cache_s, per_hour = plain
+    return _number(tier), _number(cache_s), _number(per_hour)
+
+
+def _number(plain: Any) -> int:
+    """Return a whole number as it is written; raise ValueError for anything that could be read as one."""
+    if type(plain) is not int:
+        message = "a whole number is written as one"
+        raise ValueError(message)
+    return plain

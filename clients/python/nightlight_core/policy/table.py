@@ -1,0 +1,131 @@
+"""The compiled policy: one cell for every combination, and the look-up."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from nightlight_core.policy.tier import Tier
+
+NONE_TIER = "none"
+_DIGEST = "nightlight-policy/2"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the policy gives: the tier, how long a copy may be cached, and how many an hour.
+
+    ``rank`` orders outcomes by how much they open (smaller protects more); ``rule`` is the id of the
+    rule that bound the tier, or ``impossible`` / ``doubt`` where no rule did.
+    """
+
+    rank: tuple[int, int, int]
+    tier: str
+    cache_s: int
+    per_hour: int
+    rule: str
+
+
+def none_because(rule: str) -> Outcome:
+    """Return the one canonical outcome that shows nothing."""
+    return Outcome((0, 0, 0), NONE_TIER, 0, 0, rule)
+
+
+DOUBT = none_because("doubt")
+
+
+class Table:
+    """Every combination's outcome. Immutable; safe to share between threads."""
+
+    __slots__ = ("_answers", "_pick", "attributes", "besides", "cells", "digest", "outcomes", "tiers")
+
+    def __init__(
+        self,
+        attributes: Mapping[str, tuple[str, ...]],
+        cells: array[int],
+        outcomes: tuple[Outcome, ...],
+        tiers: Mapping[str, Tier],
+        *,
+        besides: str = "",
+    ) -> None:
+        """Take cells in row-major order of ``attributes``; each is an index into ``outcomes``.
+
+        ``besides`` is a hash of what else the policy means, for the digest: recipes, retention, the order of outcomes.
+        """
+        self.attributes = dict(attributes)
+        self.outcomes = outcomes
+        self.tiers = dict(tiers)
+        self.cells = cells
+        # One tuple of words to one outcome: the whole decision is picking seven values and one look-up.
+        self._pick = _picker(tuple(self.attributes))
+        combinations = itertools.product(*self.attributes.values())
+        self._answers = dict(zip(combinations, map(outcomes.__getitem__, cells), strict=True))
+        self.besides = besides
+        self.digest = self._digest()
+
+    def __len__(self) -> int:
+        """Return the number of combinations."""
+        return len(self.cells)
+
+    def decide(self, given: Mapping[str, str]) -> Outcome:
+        """Return the outcome for ``given`` (attribute to word); a missing or unknown word gives DOUBT."""
+        try:
+            return self._answers[self._pick(given)]
+        except (KeyError, TypeError):
+            return DOUBT
+
+    def unknown_words(self, given: Mapping[str, str]) -> list[str]:
+        """Return the names of attributes in ``given`` that are missing or whose word is not known."""
+        return [name for name, words in self.attributes.items() if given.get(name) not in words]
+
+    def same_as(self, other: Table) -> bool:
+        """Say whether two tables are alike in all that they hold, the names of rules and their order included."""
+        alike = (self.outcomes, self.tiers, self.cells) == (other.outcomes, other.tiers, other.cells)
+        return alike and list(self.attributes.items()) == list(other.attributes.items())
+
+    def _digest(self) -> str:
+        """Return a SHA-256, in hexadecimal, of all that a reader of the table acts on; the names of rules are not."""
+        recipes = {name: tier.model_dump(mode="json") for name, tier in self.tiers.items()}
+        head = [_DIGEST, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
+        return self._hashed([[o.rank, o.tier, o.cache_s, o.per_hour] for o in self.outcomes], head)
+
+    def earlier_digest(self) -> str:
+        """Return the digest as bundles of the first format have it: without ranks and recipes."""
+        return self._hashed([[o.tier, o.cache_s, o.per_hour] for o in self.outcomes], [self.attributes, self.besides])
+
+    def _hashed(self, meaning: list[list[Any]], head: list[Any]) -> str:
+        texts = [json.dumps(m) for m in meaning]
+        unique = sorted(set(texts))
+        number = {text: position for position, text in enumerate(unique)}
+        renumbered = [number[text] for text in texts]
+        body = b"".join(renumbered[cell].to_bytes(2, "big") for cell in self.cells)
+        head.insert(-1, unique)
+        return hashlib.sha256(json.dumps(head, separators=(",", ":")).encode() + b"\0" + body).hexdigest()
+
+
+def more_protective(left: Outcome, right: Outcome) -> Outcome:
+    """Return the outcome that opens no more than either, field by field."""
+    lower, higher = (left, right) if left.rank <= right.rank else (right, left)
+    if all(a <= b for a, b in zip(lower.rank, higher.rank, strict=True)):
+        return lower
+    rank = tuple(min(pair) for pair in zip(lower.rank, higher.rank, strict=True))
+    return Outcome(
+        (rank[0], rank[1], rank[2]),
+        lower.tier,
+        lower.cache_s if lower.rank[1] <= higher.rank[1] else higher.cache_s,
+        lower.per_hour if lower.rank[2] <= higher.rank[2] else higher.per_hour,
+        lower.rule,
+    )
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:
+    """Return what picks the words of a combination, in order, as a tuple."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda given: (given[names[0]],)

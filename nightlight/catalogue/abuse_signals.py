@@ -1,0 +1,62 @@
+"""Who looks like a scraper and why; and canaries, profiles that nobody has a reason to ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from nightlight.catalogue.tables import canaries, suspects
+from nightlight_core.ids import ProfileId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A viewer or network, as the platform names it, and one reason; ``times`` counts minutes in which it was seen."""
+
+    kind: str
+    who: str
+    reason: str
+    times: int
+    first_at: datetime
+    last_at: datetime
+
+
+class Suspects:
+    """Suspect and canary rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def note(self, kind: str, who: str, reason: str, now: datetime) -> None:
+        """Write that somebody was seen once more."""
+        mine = suspects.c.kind == kind, suspects.c.who == who, suspects.c.reason == reason
+        again = update(suspects).where(*mine).values(times=suspects.c.times + 1, last_at=now)
+        if self._connection.execute(again).rowcount == 0:
+            values = {"kind": kind, "who": who, "reason": reason, "times": 1, "first_at": now, "last_at": now}
+            self._connection.execute(insert(suspects).values(values))
+
+    def report(self, since: datetime, *, limit: int = 10_000) -> list[Suspect]:
+        """Return who was seen since a moment, the last first."""
+        query = select(suspects).where(suspects.c.last_at >= since).order_by(suspects.c.last_at.desc()).limit(limit)
+        return [Suspect(*row) for row in self._connection.execute(query)]
+
+    def forget_before(self, moment: datetime) -> None:
+        """Forget who was not seen since."""
+        self._connection.execute(delete(suspects).where(suspects.c.last_at < moment))
+
+    def plant(self, profile_id: ProfileId, now: datetime) -> None:
+        """Make a profile a canary."""
+        self._connection.execute(insert(canaries).values(profile_id=profile_id, created_at=now))
+
+    def canaries(self, profile_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the profiles that are canaries."""
+        query = select(canaries.c.profile_id).where(canaries.c.profile_id.in_(profile_ids))
+        return frozenset(row.profile_id for row in self._connection.execute(query))

@@ -1,0 +1,162 @@
+"""What leads back to a rendition: its perceptual hash, from which an index is made, and its hidden mark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, delete, func, insert, select
+
+from nightlight.catalogue.tables import images, rendition_hashes, renditions
+from nightlight_core.ids import ImageId, ProfileId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class HashRow:
+    """The hash of one rendition: 32 bytes, and its quality, 0 to 100."""
+
+    name: str
+    hash: bytes
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a hash or a hidden mark leads back to.
+
+    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``mark`` for one without a hidden mark.
+    ``published_at`` is when the image was first shown, ``shown_until`` when another took its place, or None.
+    ``variants`` is how many its tier has of this image: where there is one, everybody is given the same.
+    """
+
+    hash_id: int | None
+    image_id: ImageId
+    profile_id: ProfileId
+    tier: str
+    variant: int
+    state: str
+    hash: bytes | None
+    mark: int | None
+    rendered_at: datetime
+    published_at: datetime | None
+    shown_until: datetime | None
+    variants: int
+
+
+class Hashes:
+    """Hash rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(self, rows: Sequence[HashRow]) -> None:
+        """Write the hashes of renditions that are written in the same transaction."""
+        if rows:
+            values = [{"name": row.name, "hash": row.hash, "quality": row.quality} for row in rows]
+            self._connection.execute(insert(rendition_hashes), values)
+
+    def after(self, hash_id: int, *, limit: int) -> list[tuple[int, bytes]]:
+        """Return (number, hash) of the next ``limit`` hashes after a number, in their order."""
+        query = (
+            select(rendition_hashes.c.hash_id, rendition_hashes.c.hash)
+            .where(rendition_hashes.c.hash_id > hash_id)
+            .order_by(rendition_hashes.c.hash_id)
+            .limit(limit)
+        )
+        return [(row.hash_id, row.hash) for row in self._connection.execute(query)]
+
+    def origins(self, hash_ids: Sequence[int]) -> dict[int, Origin]:
+        """Return what these hashes lead back to; those that are not here any more are left out."""
+        query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))
+        return {row.hash_id: Origin(*row) for row in self._connection.execute(query)}
+
+    def marked(self, mark: int, *, limit: int = 20) -> list[Origin]:
+        """Return the renditions whose hidden mark says ``mark``: variants of one, or nothing if it was erased."""
+        query = _origins().where(renditions.c.mark == mark).order_by(renditions.c.variant).limit(limit)
+        return [Origin(*row) for row in self._connection.execute(query)]
+
+    def short_marked(self, short_mark: int, variant: int, *, limit: int = 200) -> list[Origin]:
+        """Return the small renditions whose hidden mark says ``short_mark`` of 16 bits: one in 65,536 of all."""
+        said = renditions.c.short_mark == short_mark, renditions.c.variant == variant
+        query = _origins().where(*said).order_by(renditions.c.created_at.desc()).limit(limit)
+        return [Origin(*row) for row in self._connection.execute(query)]
+
+    def manifests(
+        self,
+        *,
+        mark: int | None = None,
+        hash_: bytes | None = None,
+        of: tuple[ImageId, str, int] | None = None,
+        name: str | None = None,
+    ) -> list[str]:
+        """Return the ids of manifests by a mark, by a hash, or of a rendition (image, tier, variant; or its name)."""
+        query = select(renditions.c.manifest_id).where(renditions.c.manifest_id.is_not(None))
+        if mark is not None:
+            query = query.where(renditions.c.mark == mark)
+        if hash_ is not None:
+            joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
+            query = query.select_from(joined).where(rendition_hashes.c.hash == hash_)
+        if of is not None:
+            image_id, tier, variant = of
+            mine = (renditions.c.image_id == image_id, renditions.c.tier == tier, renditions.c.variant == variant)
+            query = query.where(*mine)
+        if name is not None:
+            query = query.where(renditions.c.name == name)
+        return [
+            row.manifest_id for row in self._connection.execute(query.order_by(renditions.c.created_at).limit(_MOST))
+        ]
+
+    def manifest(self, manifest_id: str) -> str | None:
+        """Return the name of a manifest, None if there is none of this id."""
+        query = select(renditions.c.manifest).where(renditions.c.manifest_id == manifest_id).limit(1)
+        found: str | None = self._connection.execute(query).scalar()
+        return found
+
+    def drop(self, image_id: ImageId) -> None:
+        """Forget the hashes of an image's renditions."""
+        names = select(renditions.c.name).where(renditions.c.image_id == image_id)
+        self._connection.execute(delete(rendition_hashes).where(rendition_hashes.c.name.in_(names)))
+
+
+def _origins() -> Select[Any]:
+    later = images.alias("later")
+    replaced = (
+        select(func.min(later.c.ready_at))
+        .where(later.c.profile_id == images.c.profile_id, later.c.sequence > images.c.sequence)
+        .correlate(images)
+        .scalar_subquery()
+    )
+    sibling = renditions.alias("sibling")
+    variants = (
+        select(func.count())
+        .where(sibling.c.image_id == renditions.c.image_id, sibling.c.tier == renditions.c.tier)
+        .correlate(renditions)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            rendition_hashes.c.hash_id,
+            renditions.c.image_id,
+            images.c.profile_id,
+            renditions.c.tier,
+            renditions.c.variant,
+            images.c.state,
+            rendition_hashes.c.hash,
+            renditions.c.mark,
+            renditions.c.created_at,
+            images.c.ready_at,
+            replaced,
+            variants,
+        )
+        .select_from(renditions)
+        .join(images, images.c.image_id == renditions.c.image_id)
+        .outerjoin(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
+    )

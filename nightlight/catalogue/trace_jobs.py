@@ -1,0 +1,146 @@
+"""Traces: copies that somebody found, and what they led back to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, null, select, update
+
+from nightlight.catalogue.tables import trace_origins, traces
+from nightlight_core.ids import ImageId, TraceId
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# The life of a trace: receiving -> pending -> done | rejected | failed; any -> deleted. It is `receiving` until the
+# copy is safely stored and the request acknowledged.
+RECEIVING = "receiving"
+PENDING = "pending"
+DONE = "done"
+REJECTED = "rejected"
+FAILED = "failed"
+DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    """One trace; ``progress`` is in hundredths, ``copy_key`` None once the copy is gone from the store.
+
+    ``result`` is what ``flows.traces.search.plain`` gives; None until it is done, and once it is deleted.
+    """
+
+    trace_id: TraceId
+    state: str
+    reason: str | None
+    progress: int
+    copy_key: str | None
+    sha256: str | None
+    keep: bool
+    actor: str
+    result: dict[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
+    sealed_key: str | None = field(default=None, repr=False)
+
+
+class Traces:
+    """Trace rows, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Work on ``connection``."""
+        self._connection = connection
+
+    def add(
+        self,
+        trace_id: TraceId,
+        *,
+        copy_key: str,
+        sha256: str,
+        keep: bool,
+        actor: str,
+        now: datetime,
+        sealed_key: str | None = None,
+    ) -> None:
+        """Write a new trace, whose copy is about to be stored."""
+        row = TraceRow(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
+        values = {name: getattr(row, name) for name in row.__slots__ if name != "result"}
+        self._connection.execute(insert(traces).values(**values))
+
+    def get(self, trace_id: TraceId, *, lock: bool = False) -> TraceRow | None:
+        """Return the trace or None; ``lock`` holds its row until the transaction ends."""
+        query = select(traces).where(traces.c.trace_id == trace_id)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        return TraceRow(*row) if row else None
+
+    def accepted(self, trace_id: TraceId) -> None:
+        """Say that the copy is stored."""
+        self._set(trace_id, state=PENDING)
+
+    def progress(self, trace_id: TraceId, hundredths: int) -> None:
+        """Say how far a pending trace is."""
+        pending = traces.c.trace_id == trace_id, traces.c.state == PENDING
+        self._connection.execute(update(traces).where(*pending).values(progress=hundredths))
+
+    def end(
+        self,
+        trace_id: TraceId,
+        state: str,
+        now: datetime,
+        *,
+        reason: str | None = None,
+        result: dict[str, Any] | None = None,
+        origins: Sequence[ImageId] = (),
+    ) -> bool:
+        """Say how a pending trace ended; return whether it still was pending."""
+        values: dict[str, Any] = {"state": state, "reason": reason, "progress": 100, "finished_at": now}
+        if result is not None:
+            values["result"] = result
+        pending = traces.c.trace_id == trace_id, traces.c.state == PENDING
+        if self._connection.execute(update(traces).where(*pending).values(**values)).rowcount != 1:
+            return False
+        if origins:
+            rows = [{"trace_id": trace_id, "image_id": image_id} for image_id in dict.fromkeys(origins)]
+            self._connection.execute(insert(trace_origins), rows)
+        return True
+
+    def delete(self, trace_id: TraceId) -> None:
+        """Forget what a trace led back to; its copy goes by a job."""
+        self._connection.execute(delete(trace_origins).where(trace_origins.c.trace_id == trace_id))
+        # A JSON column would take None for the value null.
+        self._set(trace_id, state=DELETED, result=null(), sha256=None, sealed_key=None)
+
+    def copy_gone(self, trace_id: TraceId) -> None:
+        """Say that the copy is not in the store any more."""
+        self._set(trace_id, copy_key=None, sealed_key=None)
+
+    def drop_image(self, image_id: ImageId) -> None:
+        """Take an erased image out of every result that names it."""
+        named = select(trace_origins.c.trace_id).where(trace_origins.c.image_id == image_id)
+        query = select(traces.c.trace_id, traces.c.result).where(traces.c.trace_id.in_(named)).with_for_update()
+        for row in self._connection.execute(query).all():
+            left = [one for one in row.result["found"] if one["image_id"] != image_id]
+            self._set(TraceId(row.trace_id), result={**row.result, "found": left})
+        self._connection.execute(delete(trace_origins).where(trace_origins.c.image_id == image_id))
+
+    def asked_since(self, actor: str, since: datetime, *, limit: int) -> list[datetime]:
+        """Return when ``actor`` asked for traces after ``since``, the newest first."""
+        query = (
+            select(traces.c.created_at)
+            .where(traces.c.actor == actor, traces.c.created_at > since)
+            .order_by(traces.c.created_at.desc())
+            .limit(limit)
+        )
+        return [row.created_at for row in self._connection.execute(query)]
+
+    def stale(self, *, abandoned: datetime, expired: datetime, limit: int) -> list[TraceId]:
+        """Return traces never acknowledged since ``abandoned``, and those asked for before ``expired``."""
+        old = (traces.c.state == RECEIVING) & (traces.c.created_at < abandoned)
+        old |= traces.c.state.not_in((RECEIVING, DELETED)) & (traces.c.created_at < expired)
+        query = select(traces.c.trace_id).where(old).limit(limit).with_for_update(skip_locked=True)
+        return [TraceId(row.trace_id) for row in self._connection.execute(query)]
+
+    def _set(self, trace_id: TraceId, **values: Any) -> None:
+        self._connection.execute(update(traces).where(traces.c.trace_id == trace_id).values(**values))

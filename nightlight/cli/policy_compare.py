@@ -1,0 +1,198 @@
+"""``nightlight policy``: compare two packs, and explain one combination."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from nightlight.cli.files import read_bytes
+from nightlight.cli.policy import DEFAULT, JsonFlag, compiled_folder, console, refused
+from nightlight_core.errors import PolicyRefused
+
+if TYPE_CHECKING:
+    from nightlight.policy.compile import Compiled
+    from nightlight.policy.diff import Difference
+
+# Exit statuses of `diff`, so that a script can tell them apart; 1 and 2 are problems and misuse.
+EXIT_CLOSES = 3
+EXIT_OPENS = 4
+# git answers within this, or something is wrong with the repository.
+_GIT_SECONDS = 30
+
+
+def diff(
+    old: Annotated[str, typer.Argument(help="A folder, a bundle, or a git revision such as main:policies.")],
+    new: Annotated[str, typer.Argument(help="A folder, a bundle, or a git revision.")],
+    as_json: JsonFlag = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a table for a pull request.")] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="Counters from `nightlight policy counters`: adds views a day.")
+    ] = None,
+) -> None:
+    """Say what changes for whom, in few sentences, OPENS first.
+
+    Exits 0 if nothing changes, 3 if things only close, 4 if anything opens.
+    Example: `nightlight policy diff main:policies policies`
+    """
+    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diff import diff as compare
+    from nightlight.policy.diff import markdown as as_markdown
+    from nightlight.policy.traffic import read_weights
+
+    try:
+        with compiled_of(old) as before, compiled_of(new) as after:
+            difference = compare(before, after, read_weights(weights) if weights else None)
+    except PolicyProblems as error:
+        refused(error, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps(difference.to_json(), indent=2))
+    elif markdown:
+        typer.echo(as_markdown(difference), nl=False)
+    else:
+        print_difference(console(), difference)
+    if difference.opens:
+        raise typer.Exit(EXIT_OPENS)
+    if not difference.same:
+        raise typer.Exit(EXIT_CLOSES)
+
+
+def explain(
+    inputs: Annotated[list[str] | None, typer.Argument(help="attribute=word; what is left out shows least.")] = None,
+    folder: Annotated[Path, typer.Option("--policy", help="The policy pack.")] = DEFAULT,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what one combination gives, which rules applied, what each capped and which bound.
+
+    Example: `nightlight policy explain subject_age=age_13_15 relation=stranger region=eu`
+    """
+    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.explain import explain as run
+
+    try:
+        explained = run(compiled_folder(folder), dict(_pair(text) for text in inputs or []))
+    except PolicyProblems as error:
+        refused(error, as_json=as_json)
+    outcome = explained.outcome
+    if as_json:
+        typer.echo(json.dumps(explained.to_json(), indent=2))
+        return
+    out = console()
+    for name, word in explained.given.items():
+        note = "  (missing: read as the word that shows least)" if name in explained.filled else ""
+        out.print(f"  {name:<12} {word}{note}", markup=False)
+    table = RichTable(title="Rules that applied; the lowest of each column wins")
+    for title in ("rule", "tier", "cache_s", "per_hour", "why"):
+        table.add_column(title, overflow="fold")
+    for applied in explained.applied:
+        cells = []
+        for field in ("tier", "cache_s", "per_hour"):
+            value = applied.caps.get(field)
+            cells.append("" if value is None else f"[bold]{value}[/] *" if field in applied.binds else str(value))
+        table.add_row(applied.rule, *cells, applied.why)
+    out.print(table)
+    out.print(f"{outcome.tier}, cached {outcome.cache_s} s, {outcome.per_hour} an hour; bound by {outcome.rule}")
+
+
+def print_difference(out: Console, difference: Difference) -> None:
+    """Print a difference for a person."""
+    if difference.same:
+        out.print("nothing changes for anybody")
+        return
+    colours = {"OPENS": "bold red", "CLOSES": "green", "CHANGES": "yellow"}
+    for title, changes in (
+        ("Who may see what", difference.outcomes),
+        ("What tiers look like", difference.recipes),
+        ("How long things are kept", difference.retention),
+    ):
+        if changes:
+            out.print(f"[bold]{title}[/]")
+        for change in changes:
+            kind = change.kind.value
+            out.print(f"  [{colours[kind]}]{kind}[/]{str(change)[len(kind) :]}")
+    for line in difference.checks:
+        out.print(f"  [bold red]CHECKS[/]  {line}")
+    verdict = "something opens: safety must approve" if difference.opens else "nothing opens"
+    out.print(f"{verdict}; difference {difference.digest}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, word = text.partition("=")
+    if not equals:
+        message = f"'{text}' is not attribute=word"
+        raise PolicyRefused(message)
+    return name.strip(), word.strip()
+
+
+@contextmanager
+def compiled_of(name: str) -> Iterator[Compiled]:
+    """Give the compiled pack of a folder, a bundle or a git revision.
+
+    A bundle is compared by what it says, whoever signed it; activation is where signatures count.
+    """
+    if Path(name).is_file():
+        from nightlight.policy.compile import compile_bundle
+        from nightlight_core.policy.bundle import MAX_BYTES, read_unverified
+
+        yield compile_bundle(read_unverified(read_bytes(Path(name), MAX_BYTES)))
+        return
+    with _source(name) as folder:
+        yield compiled_folder(folder)
+
+
+def version_of(name: str) -> int:
+    """Return the version of a bundle; raise PolicyRefused where a folder or revision has none."""
+    from nightlight_core.policy.bundle import MAX_BYTES, read_unverified
+
+    if not Path(name).is_file():
+        message = f"{name} is no bundle, so say with --version which version the approval is for"
+        raise PolicyRefused(message)
+    return read_unverified(read_bytes(Path(name), MAX_BYTES)).version
+
+
+@contextmanager
+def _source(name: str) -> Iterator[Path]:
+    """Give the folder that ``name`` is, or that it names in a git revision, unpacked for as long as needed."""
+    if Path(name).is_dir():
+        yield Path(name)
+        return
+    revision, colon, path = name.partition(":")
+    if not colon:
+        message = f"'{name}' is neither a folder nor a git revision such as main:policies"
+        raise PolicyRefused(message)
+    with tempfile.TemporaryDirectory() as temporary:
+        target = Path(temporary)
+        for file in _git("ls-tree", "-r", "--name-only", f"{revision}:{path.strip('/')}").decode().splitlines():
+            if file.endswith(".yaml"):
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                (target / file).write_bytes(_git("show", f"{revision}:{path.strip('/')}/{file}"))
+        yield target
+
+
+def _git(*arguments: str) -> bytes:
+    try:
+        done = subprocess.run(  # noqa: S603 - git itself, with arguments and no shell
+            ["git", "--no-pager", *arguments],  # noqa: S607 - found on the PATH, as every tool of the developer is
+            capture_output=True,
+            check=True,
+            timeout=_GIT_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        told = getattr(error, "stderr", b"") or str(error).encode()
+        message = f"git {arguments[0]}: {told.decode(errors='replace').strip()}"
+        raise PolicyRefused(message) from error
+    return done.stdout
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to ``nightlight policy``."""
+    for command in (diff, explain):
+        app.command()(command)

@@ -1,0 +1,218 @@
+"""Service tokens: Ed25519-signed JWTs (RFC 7519, RFC 8037) whose ``scope`` says which calls they open."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
+
+from nightlight.delivery.jwks import key_source
+from nightlight_core.errors import Forbidden, Unauthenticated
+
+if TYPE_CHECKING:
+    from nightlight.delivery.jwks import KeySet
+
+ALGORITHM = "EdDSA"
+MAX_TOKEN_CHARS = 4_096
+# A token may be made to last so long, in seconds, unless the settings say otherwise.
+MAX_LIFE_S = 86_400
+# A token that was good is taken for good so long, as long as its set of keys counts; then it has that read again.
+_GOOD_S, _MOST_GOOD = 10.0, 1_000
+# The end of the year 9999.
+_LAST_MOMENT = 253_402_300_799
+
+
+class Scope(StrEnum):
+    """What a token may open: in the whole deployment, which is one platform's. Callers are not kept apart."""
+
+    INGEST = "ingest"  # declare profiles, upload, release and delete images: any caller's
+    DECIDE = "decide"  # ask for decisions
+    LOCAL = "local"  # decide inside the platform: bands, blocks and keys of the day
+    EXPLAIN = "explain"  # ask why, as an operator
+    POLICY = "policy"  # activate policies, and read counters
+    RELATE = "relate"  # push blocks
+    HOLD = "hold"  # hide and unhide reported profiles
+    VAULT = "vault"  # place legal and safeguarding holds, and approve of their end
+    ARRIVE = "arrive"  # tell of pictures in other buckets
+    TRACE = "trace"  # find where copies come from
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the token's ``sub``, and the scopes that it carries."""
+
+    subject: str
+    scopes: frozenset[str]
+
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden unless the token carries ``scope``."""
+        if scope.value not in self.scopes:
+            message = f"the token lacks the scope '{scope.value}'"
+            raise Forbidden(message)
+
+
+class Clocks(NamedTuple):
+    """The time of day in Unix seconds, and seconds that only go forward."""
+
+    wall: Callable[[], float]
+    elapsed: Callable[[], float]
+
+
+SYSTEM_CLOCKS = Clocks(time.time, time.monotonic)
+
+
+class Verifier:
+    """Checks service tokens against a set of public keys, by key id."""
+
+    def __init__(
+        self,
+        jwks: str,
+        *,
+        issuer: str,
+        audience: str,
+        leeway_s: int,
+        max_life_s: int = MAX_LIFE_S,
+        clocks: Clocks = SYSTEM_CLOCKS,
+    ) -> None:
+        """Read ``jwks`` now if it is a file, so that a bad one stops the start; an https URL is read when needed.
+
+        No token counts that is made to last longer than ``max_life_s``. Raises SettingsRefused.
+        """
+        self._source, self._clock = key_source(jwks, clocks.elapsed), clocks.wall
+        self._issuer, self._audience = issuer, audience
+        self._leeway, self._max_life = leeway_s, max_life_s
+        # Tokens that were good lately, until when, and by which set of keys: checking one takes 0.1 ms.
+        self._good: dict[str, tuple[Caller, float, KeySet]] = {}
+
+    def known(self, token: str) -> Caller | None:
+        """Return the caller that a token which was good lately names, by the set of keys that is held now."""
+        known = self._good.get(token)
+        if known is None:
+            return None
+        found, until, keys = known
+        # Not the same set: read again since. Too old a set: to be read again, whoever the token is of.
+        return found if keys is self._source.fresh() and self._clock() < until else None
+
+    def verify(self, token: str) -> Caller:
+        """Return the caller that ``token`` names.
+
+        Raises Unauthenticated, or Unavailable while the keys of callers cannot be read.
+        """
+        known = self.known(token)
+        if known is not None:
+            return known
+        if len(token) > MAX_TOKEN_CHARS:
+            message = "the token is too long"
+            raise Unauthenticated(message)
+        held = self._source.fresh()
+        if held is None:
+            held = self._source.read(known=self._vouched(token))
+        found, expires_at = self._checked(token, held)
+        if len(self._good) >= _MOST_GOOD:
+            self._good.clear()
+        self._good[token] = found, min(self._clock() + _GOOD_S, expires_at + self._leeway), held
+        self._source.read_ahead()
+        return found
+
+    def _vouched(self, token: str) -> bool:
+        """Say whether the last set of keys, which is too old to open anything, vouches for a token."""
+        held = self._source.held
+        try:
+            return held is not None and bool(self._checked(token, held))
+        except Unauthenticated:
+            return False
+
+    def _checked(self, token: str, held: KeySet) -> tuple[Caller, float]:
+        """Return the caller that a token names, and when it expires, in Unix seconds."""
+        try:
+            key = held.key(jwt.get_unverified_header(token).get("kid"))
+            if key is None:
+                message = "the token's key id is not known"
+                raise Unauthenticated(message)
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key=key,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=self._issuer,
+                # Its own reading of times is looser than ours: it takes texts, and numbers that no clock reaches.
+                options={
+                    "require": ["exp", "iat", "sub", "aud", "iss"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            message = f"{type(error).__name__}: {error}"
+            raise Unauthenticated(message) from error
+        expires_at = self._in_time(claims)
+        scope = claims.get("scope", "")
+        if not isinstance(scope, str):
+            message = "scope must be a string of words"
+            raise Unauthenticated(message)
+        return Caller(str(claims["sub"])[:128], frozenset(scope.split())), expires_at
+
+    def _in_time(self, claims: Mapping[str, Any]) -> float:
+        """Return when a token expires; raise Unauthenticated unless it counts now and is not made to last."""
+        now = self._clock()
+        issued_at, expires_at = _moment(claims, "iat"), _moment(claims, "exp")
+        not_before = _moment(claims, "nbf") if "nbf" in claims else issued_at
+        if max(issued_at, not_before) > now + self._leeway:
+            message = "the token is not valid yet"
+            raise Unauthenticated(message)
+        if expires_at <= now - self._leeway:
+            message = "the token has expired"
+            raise Unauthenticated(message)
+        if expires_at - issued_at > self._max_life:
+            message = f"the token is made to last longer than {self._max_life} s (NIGHTLIGHT_AUTH_MAX_LIFE_S)"
+            raise Unauthenticated(message)
+        return expires_at
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> float:
+    """Return a NumericDate (RFC 7519) in Unix seconds; raise Unauthenticated if it is none that a clock can show."""
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_MOMENT:
+        message = f"{name} must be a number of seconds since 1970, before the year 10000"
+        raise Unauthenticated(message)
+    return float(value)
+
+
+def generate_key() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a fresh (private JWK, JWKS with its public half), for development."""
+    key_id = secrets.token_hex(8)
+    private_key = Ed25519PrivateKey.generate()
+    private = {**OKPAlgorithm.to_jwk(private_key, as_dict=True), "kid": key_id, "alg": ALGORITHM}
+    public = {**OKPAlgorithm.to_jwk(private_key.public_key(), as_dict=True), "kid": key_id, "alg": ALGORITHM}
+    return private, {"keys": [public]}
+
+
+def mint(
+    private_jwk: dict[str, Any],
+    *,
+    subject: str,
+    scopes: list[str],
+    issuer: str,
+    audience: str,
+    now: datetime,
+    life: timedelta,
+) -> str:
+    """Return a signed token for ``subject`` with ``scopes``, valid from ``now`` for ``life``."""
+    claims = {
+        "sub": subject,
+        "scope": " ".join(scopes),
+        "iss": issuer,
+        "aud": audience,
+        "iat": now,
+        "exp": now + life,
+    }
+    return jwt.encode(claims, jwt.PyJWK(private_jwk).key, algorithm=ALGORITHM, headers={"kid": private_jwk["kid"]})

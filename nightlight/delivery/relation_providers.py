@@ -1,0 +1,106 @@
+"""Asks whoever keeps the social graph whether a relation holds, where a request brings no proof of its own.
+
+Two ways, both over HTTP, both asked once for a batch: a callback of the platform's own, and OpenFGA. Anything but a
+clear yes in time is a no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import httpx
+
+from nightlight_core.errors import Unavailable
+
+# OpenFGA takes at most so many checks at once unless it is told otherwise.
+_FGA_BATCH = 50
+
+
+class Provider(Protocol):
+    """What confirms relations."""
+
+    def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
+        """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+class Callback:
+    """A URL of the platform's own.
+
+    It is sent ``{"viewer_id": ..., "items": [{"profile_id": ..., "relation": ...}]}`` and answers
+    ``{"relations": [...]}``: for each item the relation that there is. A relation holds where the two are the same.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float, token: str | None = None) -> None:
+        """Ask ``url``, with a bearer token if there is one; answers later than ``timeout_s`` count as none."""
+        self._url = url
+        self._http = _client(timeout_s, token)
+
+    def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
+        """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
+        items = [{"profile_id": profile_id, "relation": relation} for profile_id, relation in claims]
+        told = _post(self._http, self._url, {"viewer_id": viewer_id, "items": items})
+        relations = told.get("relations") if isinstance(told, dict) else None
+        if not isinstance(relations, list) or len(relations) != len(claims):
+            message = "the relation provider's answer does not fit the question"
+            raise Unavailable(message)
+        return [found == claimed for found, (_, claimed) in zip(relations, claims, strict=True)]
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+
+class OpenFga:
+    """An OpenFGA server, by its batch check: of ``user:{viewer id}``, our word, ``profile:{profile id}``."""
+
+    def __init__(self, url: str, store: str, *, model: str | None, timeout_s: float, token: str | None = None) -> None:
+        """Ask the store ``store`` at ``url``, by authorization model ``model`` or its newest."""
+        self._url = f"{url.rstrip('/')}/stores/{store}/batch-check"
+        self._model = {"authorization_model_id": model} if model else {}
+        self._http = _client(timeout_s, token)
+
+    def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
+        """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
+        found: list[bool] = []
+        for begin in range(0, len(claims), _FGA_BATCH):
+            part = claims[begin : begin + _FGA_BATCH]
+            checks = [
+                {
+                    "tuple_key": {"user": f"user:{viewer_id}", "relation": relation, "object": f"profile:{profile_id}"},
+                    "correlation_id": str(number),
+                }
+                for number, (profile_id, relation) in enumerate(part)
+            ]
+            told = _post(self._http, self._url, {"checks": checks, **self._model})
+            result = told.get("result") if isinstance(told, dict) else None
+            if not isinstance(result, dict):
+                message = "OpenFGA's answer has no result"
+                raise Unavailable(message)
+            answers = (result.get(str(number)) for number in range(len(part)))
+            found += [isinstance(one, dict) and one.get("allowed") is True and not one.get("error") for one in answers]
+        return found
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+
+def _client(timeout_s: float, token: str | None) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(timeout=timeout_s, headers=headers, follow_redirects=False)
+
+
+def _post(http: httpx.Client, url: str, body: object) -> Any:
+    try:
+        answer = http.post(url, json=body)
+        answer.raise_for_status()
+        return answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        message = f"the relation provider: {type(error).__name__}"
+        raise Unavailable(message) from error

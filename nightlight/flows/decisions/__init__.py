@@ -1,0 +1,1 @@
+"""Who sees what: decisions, the change feed behind them, blocks, abuse signals, and serving renditions."""

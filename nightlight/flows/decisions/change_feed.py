@@ -1,0 +1,204 @@
+"""What a service process keeps of the catalogue, and the feed of changes that it is kept true by.
+
+::
+
+    views      profiles that decisions were made by lately  (nightlight_core.decisions.profile_views)
+    refused    names of renditions that were revoked: their URLs are refused
+    pictures   bytes that were served lately
+
+The feed is read every ``poll_s`` seconds. A look that is overdue is made by the next decision itself; while none can be
+made, nothing of what is kept is used.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from sys import intern
+from typing import TYPE_CHECKING
+
+from nightlight import logs
+from nightlight.catalogue.decision_inputs import Seen, seen
+from nightlight.catalogue.feed import NAME, PROFILE
+from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight.flows.pictures.profiles import UNVOUCHED
+from nightlight_core.decisions.profile_views import MOST_BLOCKED, Offered, View, Views
+from nightlight_core.errors import CatalogueUnavailable, NightlightError
+from nightlight_core.ids import ProfileId, is_profile_id
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.store.interface import StoredObject
+
+# Every name that is revoked is read again after so long, so that those whose objects are gone are forgotten.
+_ALL_NAMES_S = 60.0
+
+
+class Watch:
+    """Reads the feed. Safe to share between threads."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        views: Views,
+        *,
+        picture_bytes: int,
+        assertion_days: int,
+        poll_s: float,
+        after: Sequence[Callable[[], object]] = (),
+    ) -> None:
+        """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``after`` is called after every look."""
+        self.views, self.refused = views, Refused()
+        self.pictures = Pictures(self.refused, most_bytes=picture_bytes)
+        self._catalogue, self._poll_s, self._after = catalogue, poll_s, after
+        self._assertion = timedelta(days=assertion_days)
+        self._lock = threading.Lock()
+        self._cursor: str | None = None
+        self._all_names_at = self._failed_at = float("-inf")
+
+    def look(self, *, at_least: int | None = None) -> bool:
+        """Look once; say whether the change ``at_least`` is in what was seen. Raises CatalogueUnavailable."""
+        with self._lock:
+            return self._look(at_least)
+
+    def catch_up(self, *, at_least: int | None = None) -> bool:
+        """Do the same for a request that finds the last look too long ago, unless another has done it meanwhile.
+
+        While the catalogue does not answer, who waited for somebody else's look does not wait for one more.
+        """
+        asked = time.monotonic()
+        with self._lock:
+            if at_least is None and self.views.fresh:
+                return True
+            if self._failed_at >= asked:
+                message = "somebody else has just looked in vain"
+                raise CatalogueUnavailable(message)
+            return self._look(at_least)
+
+    def _look(self, at_least: int | None) -> bool:
+        began = time.monotonic()
+        try:
+            with self._catalogue.reading() as tx:
+                told = tx.feed.since(self._cursor)
+                has = at_least is None or tx.audit.has(at_least)
+                every = told.anew or began - self._all_names_at > _ALL_NAMES_S
+                names = tx.revocations.names() if every else frozenset()
+        except NightlightError:
+            self._failed_at = time.monotonic()
+            raise
+        changed = [key for kind, key in told.changed if kind == PROFILE]
+        revoked = names | {key for kind, key in told.changed if kind == NAME}
+        self.refused.take(names if every else revoked, every=every)
+        self.pictures.forget(revoked, every=told.anew)
+        self.views.looked(began, changed, anew=told.anew)
+        self._all_names_at = began if every else self._all_names_at
+        self._cursor = told.cursor
+        return has
+
+    def read(self, profile_ids: Sequence[str]) -> list[View]:
+        """Return what decisions need of profiles, from the catalogue, and keep it; raises CatalogueUnavailable."""
+        ticket = self.views.ticket()
+        with self._catalogue.reading() as tx:
+            views = read_views(tx, profile_ids, self._assertion)
+        self.views.keep(ticket, views)
+        return views
+
+    def blocked(self, viewer_id: str, profile_ids: Sequence[str]) -> set[ProfileId]:
+        """Return those of the profiles that a viewer is blocked by; raises CatalogueUnavailable."""
+        with self._catalogue.reading() as tx:
+            return tx.blocks.of_viewer(viewer_id, [ProfileId(one) for one in profile_ids])
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until ``stop`` is set."""
+        while True:
+            try:
+                self.look()
+                for call in self._after:
+                    call()
+            except NightlightError as error:
+                logs.get("watch").error("feed.not_read", code=error.code)
+            if stop.wait(self._poll_s):
+                return
+
+
+class Refused:
+    """The names that a process refuses."""
+
+    def __init__(self) -> None:
+        """Know of none until the first look."""
+        self._names: frozenset[str] = frozenset()
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether a name is revoked."""
+        return name in self._names
+
+    def take(self, names: frozenset[str], *, every: bool) -> None:
+        """Refuse these too, or, where these are all there are, no others."""
+        if every or names:
+            self._names = names if every else self._names | names
+
+
+class Pictures:
+    """Bytes of renditions by name, the ones that were fetched last. Safe to share between threads."""
+
+    def __init__(self, refused: Refused, *, most_bytes: int) -> None:
+        """Keep at most ``most_bytes``, and nothing that is ``refused``."""
+        self._refused, self._most = refused, most_bytes
+        self._lock = threading.Lock()
+        self._kept: dict[str, StoredObject] = {}
+        self._bytes = 0
+
+    def get(self, name: str) -> StoredObject | None:
+        """Return what is kept under a name."""
+        return self._kept.get(name)
+
+    def keep(self, name: str, stored: StoredObject) -> None:
+        """Keep what was just read, unless its name was refused meanwhile."""
+        with self._lock:
+            if name in self._refused or name in self._kept or len(stored.data) > self._most:
+                return
+            self._kept[name] = stored
+            self._bytes += len(stored.data)
+            while self._bytes > self._most:
+                self._bytes -= len(self._kept.pop(next(iter(self._kept))).data)
+
+    def forget(self, names: frozenset[str], *, every: bool) -> None:
+        """Forget these, or all of them."""
+        with self._lock:
+            for name in list(self._kept) if every else names & self._kept.keys():
+                self._bytes -= len(self._kept.pop(name).data)
+
+
+def read_views(tx: Transaction, profile_ids: Sequence[str], assertion: timedelta) -> list[View]:
+    """Return a view of each profile, in order; unknown and deleted ones alike."""
+    valid = [ProfileId(one) for one in profile_ids if is_profile_id(one)]
+    found = {one.profile_id: one for one in seen(tx.connection, valid, most_blocked=MOST_BLOCKED)} if valid else {}
+    kept_s = int(assertion.total_seconds())
+    return [_view(found[one], kept_s) if one in found else View(one) for one in profile_ids]
+
+
+def _view(one: Seen, kept_s: int) -> View:
+    tiers: dict[str, tuple[Offered, ...]] = {}
+    for rendition in one.offered():
+        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
+        tier = intern(rendition.tier)
+        tiers[tier] = (*tiers.get(tier, ()), Offered(path, rendition.edge, rendition.face_px))
+    # Words are few and views many: each word is kept once.
+    return View(
+        profile_id=one.profile_id,
+        known=True,
+        band=intern(one.band),
+        vouched_until=0 if one.assurance == UNVOUCHED else one.asserted_at + kept_s,
+        region=intern(one.region),
+        choice=intern(one.choice),
+        hold=intern(one.hold),
+        held_to=None if one.held_to is None else intern(one.held_to),
+        image_id=one.image_id,
+        blurhash=one.blurhash,
+        canary=bool(one.canary),
+        blocked=one.viewers(),
+        revoked=one.proofs_count_after(),
+        offered=tiers,
+    )

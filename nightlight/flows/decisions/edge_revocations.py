@@ -1,0 +1,115 @@
+"""Keeps the edges' lists of revoked pictures complete, and vouches for them.
+
+::
+
+    read      the feed of changes: what was revoked since the last time, or all that still may have an object
+    revoke    each edge is told of it, some seconds before a worker gets to renaming and deleting   (pictures.revoke)
+    vouch     each edge is told that its list was complete when the catalogue was read
+
+An edge that is not vouched for in time shows nothing. What a worker drops from the catalogue it has told the edges of
+before; so what the catalogue holds, and what was told, is everything.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.catalogue.feed import NAME
+from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight_core.errors import NightlightError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.delivery.purge import Edge
+    from nightlight_core.clock import Clock
+
+# More names than this are not kept for an edge that does not answer: it is told everything anew.
+_MOST_WAITING = 20_000
+# An edge that fails again and again is asked less often, by a second more each time, up to this.
+_MOST_PAUSE_S, _PATIENCE = 10, 2
+
+
+@dataclass(slots=True)
+class _Told:
+    """What one edge has yet to be told; ``since`` is the moment up to which its list is complete, None for never."""
+
+    edge: Edge
+    since: int | None = None
+    waiting: set[str] = field(default_factory=set)
+    vouched_s: float = float("-inf")
+    failures: int = 0
+    next_s: float = float("-inf")
+
+
+class RevocationPublisher:
+    """Tells edges; one thread runs it. Several processes may each have one: what is told twice does no harm."""
+
+    def __init__(self, catalogue: Catalogue, edges: Sequence[Edge], *, every_s: float, clock: Clock) -> None:
+        """Vouch for the lists of ``edges`` every ``every_s`` seconds; name what is revoked as soon as it is seen."""
+        self._catalogue, self._every_s, self._clock = catalogue, every_s, clock
+        self._told = [_Told(edge) for edge in edges]
+        for edge in edges:  # an edge that never answers is seen too
+            metrics.EDGE_LIST_MOMENT.labels(edge.name).set(0)
+        self._cursor: str | None = None
+
+    def run_once(self) -> int:
+        """Tell every edge what is new; return how many are up to date. Raises CatalogueUnavailable.
+
+        They are told beside each other: one that does not answer holds up no other. It is logged, and tried again.
+        """
+        if not self._told:
+            return 0
+        at, now = int(self._clock().timestamp()), time.monotonic()
+        due = [told for told in self._told if told.next_s <= now]
+        with self._catalogue.reading() as tx:
+            look = tx.feed.since(self._cursor)
+            names = None if look.anew else [key for kind, key in look.changed if kind == NAME]
+            fresh = _keys(tx.revocations.named(names))
+            lost = not look.anew and any(told.since is None for told in due)
+            every = _keys(tx.revocations.named(None)) if lost else fresh
+        self._cursor = look.cursor
+        for told in self._told:
+            whole = look.anew or told.since is None
+            told.since = None if whole else told.since
+            told.waiting |= every if whole and told in due else fresh
+        with ThreadPoolExecutor(max(1, len(due))) as threads:
+            return sum(threads.map(lambda told: self._tell(told, at), due))
+
+    def _tell(self, told: _Told, at: int) -> bool:
+        edge = told.edge
+        try:
+            if told.waiting:
+                edge.revoke(sorted(told.waiting))
+                told.waiting.clear()
+            now = time.monotonic()
+            if told.since is None or now - told.vouched_s >= self._every_s:
+                known = edge.vouch(since=told.since, at=at)
+                told.since, told.vouched_s = (at if known else None), now
+        except NightlightError as error:
+            self._failed(told, error)
+            return False
+        told.failures = 0
+        metrics.EDGE_LISTS.labels(edge.name, "told").inc()
+        if told.since is None:
+            return False
+        metrics.EDGE_LIST_MOMENT.labels(edge.name).set(told.since)
+        return True
+
+    def _failed(self, told: _Told, error: NightlightError) -> None:
+        logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(told.waiting))
+        metrics.EDGE_LISTS.labels(told.edge.name, "failed").inc()
+        told.failures += 1
+        told.next_s = time.monotonic() + min(max(0, told.failures - _PATIENCE), _MOST_PAUSE_S)
+        if len(told.waiting) > _MOST_WAITING:
+            told.waiting.clear()
+            told.since = None
+
+
+def _keys(rows: Sequence[tuple[str, str]]) -> set[str]:
+    return {object_key(name, EXTENSIONS[format_]) for name, format_ in rows}

@@ -1,0 +1,122 @@
+"""From a signed URL to bytes: the signature, then memory or the store. No age, relation or policy is looked at here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.delivery.object_names import MAX_RENDITION_BYTES, MEDIA_TYPES, NAME_PATTERN, Names, object_key
+from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
+from nightlight_core.errors import NightlightError, NotFound
+
+if TYPE_CHECKING:
+    from nightlight.flows.decisions.change_feed import Watch
+    from nightlight.store.interface import ObjectStore, StoredObject
+    from nightlight_core.clock import Clock
+    from nightlight_core.decisions.url_signing import UrlSigner
+
+_NAME = re.compile(NAME_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Bytes to serve; ``max_age`` is in seconds, 0 where nobody may keep the answer."""
+
+    data: bytes
+    media_type: str
+    etag: str
+    max_age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Serves pictures."""
+
+    renditions: ObjectStore
+    names: Names
+    signer: UrlSigner
+    watch: Watch
+    clock: Clock
+    _placeholder: bytes = field(default_factory=placeholder_bytes)
+    _placeholder_name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the placeholder's name once."""
+        object.__setattr__(self, "_placeholder_name", self.names.placeholder())
+
+    def fetch(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture:
+        """Return the picture that a signed URL is for.
+
+        Raises NotFound, always the same, for a URL that is malformed, forged, expired or revoked. Where the URL is
+        good but the rendition cannot be had, or it cannot be known whether it is revoked, the placeholder is returned,
+        to be kept by nobody.
+        """
+        left = self._left(name, extension, expiry, key_id, signature)
+        found = self._at_hand(name, extension, left)
+        if found is not None:
+            return found
+        if not self._knows(name):
+            return self._stand_in(0)
+        try:
+            stored = self.renditions.get(object_key(name, extension), max_bytes=MAX_RENDITION_BYTES)
+        except NightlightError as error:
+            metrics.DELIVERIES.labels(error.code).inc()
+            logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
+            return self._stand_in(0)
+        metrics.DELIVERIES.labels("rendition").inc()
+        self.watch.pictures.keep(name, stored)
+        return _picture(stored, extension, left)
+
+    def _knows(self, name: str) -> bool:
+        """Say whether what is revoked can be known of; raise NotFound where the name is among it."""
+        if self.watch.views.fresh:
+            return True
+        try:
+            self.watch.catch_up()
+        except NightlightError as error:
+            metrics.DELIVERIES.labels(error.code).inc()
+            logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
+            return False
+        if name in self.watch.refused:
+            metrics.DELIVERIES.labels("refused").inc()
+            raise NotFound
+        return True
+
+    def at_hand(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture | None:
+        """Return the same where the bytes are in memory, None where they are not. It waits for nothing.
+
+        Raises NotFound likewise.
+        """
+        return self._at_hand(name, extension, self._left(name, extension, expiry, key_id, signature))
+
+    def _left(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> int:
+        """Return the seconds that a URL has left; raise NotFound."""
+        if extension not in MEDIA_TYPES or not _NAME.fullmatch(name):
+            raise NotFound
+        path = f"/{object_key(name, extension)}"
+        left = self.signer.verify(path, expiry, key_id, signature, now=int(self.clock().timestamp()))
+        if left is None or name in self.watch.refused:
+            metrics.DELIVERIES.labels("refused").inc()
+            raise NotFound
+        return left
+
+    def _at_hand(self, name: str, extension: str, left: int) -> Picture | None:
+        if name == self._placeholder_name:
+            metrics.DELIVERIES.labels("placeholder").inc()
+            return self._stand_in(left)
+        stored = self.watch.pictures.get(name) if self.watch.views.fresh else None
+        if stored is None:
+            return None
+        metrics.DELIVERIES.labels("rendition").inc()
+        return _picture(stored, extension, left)
+
+    def _stand_in(self, max_age: int) -> Picture:
+        etag = f'"{hashlib.sha256(self._placeholder).hexdigest()[:32]}"'
+        return Picture(self._placeholder, MEDIA_TYPES[EXTENSION], etag, max_age)
+
+
+def _picture(stored: StoredObject, extension: str, left: int) -> Picture:
+    return Picture(stored.data, MEDIA_TYPES[extension], f'"{stored.info.sha256[:32]}"', left)

@@ -1,0 +1,127 @@
+"""Uploads that are on a hash list of others: kept from everybody until a person has looked.
+
+A match is a likeness of perceptual hashes, not a proof: whoever is in charge clears it, and the image is rendered after
+all, or confirms it, and it stays where it is. Nothing tells outsiders of either: they see the placeholder, as for any
+picture that is not ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nightlight import logs, metrics
+from nightlight.catalogue import hash_list_matches, images, jobs
+from nightlight.flows.pictures.revoke import revoke
+from nightlight.flows.retention.tags import restate_later
+from nightlight.jobs.enqueue import ask
+from nightlight_core.errors import NotFound
+from nightlight_core.ids import ImageId, new_job_id
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight_core.clock import Clock
+
+REASON = "listed"
+# Images that are, or may be again, shown to somebody: those that are held against a list that changes.
+SCREENED = (images.READY, images.SUPERSEDED)
+_AGAIN = timedelta(seconds=60)
+
+
+class Entry(Protocol):
+    """An entry of a list: ``nightlight.matching.list_index.Listed``."""
+
+    @property
+    def list(self) -> str:
+        """The list's name."""
+        ...
+
+    @property
+    def reference(self) -> str:
+        """The list's own number for it."""
+        ...
+
+    @property
+    def distance(self) -> int:
+        """Bits, of 256."""
+        ...
+
+
+# Lumas of an upload, uint8 (512, 512) each, to the entries that it is near to; raises ListsUnavailable.
+Search = Callable[[Sequence[Any]], Sequence[Entry]]
+
+
+def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now: datetime) -> bool:
+    """Keep an image from everybody if it is near to entries on which there is no verdict yet.
+
+    Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
+    job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
+    """
+    known = tx.matches.known(image.image_id)
+    fresh = {(one.list, one.reference): one.distance for one in reversed(found)}
+    new = [(*entry, distance) for entry, distance in fresh.items() if entry not in known]
+    if not new:
+        return False
+    tx.matches.add(image.image_id, new, now)
+    if image.state != images.PENDING:
+        _withdraw(tx, image, now)
+    tx.images.set_state(image.image_id, images.QUARANTINED, reason=REASON)
+    restate_later(tx, image.image_id, now)
+    for name, _, distance in new:
+        told: dict[str, str | int] = {"list": name, "distance": distance}
+        tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
+    metrics.LISTED.inc()
+    logs.get("screen").error("image.listed", image_id=image.image_id, count=len(new))
+    return True
+
+
+def _withdraw(tx: Transaction, image: images.Image, now: datetime) -> None:
+    """Take back what was made of an image, wherever it may be kept; the jobs that this queues delete it."""
+    profile = tx.profiles.get(image.profile_id)
+    if profile is not None and profile.current_image_id == image.image_id:
+        tx.profiles.set_current(profile.profile_id, None)
+    revoke(tx, image.profile_id, now)
+    tx.hashes.drop(image.image_id)
+    tx.images.drop_renditions(image.image_id, keep_crop=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The report of matches, and the verdicts on them."""
+
+    catalogue: Catalogue
+    clock: Clock
+
+    def report(self, *, verdict: str | None = None) -> list[hash_list_matches.MatchRow]:
+        """Return the matches, the newest first."""
+        with self.catalogue.reading() as tx:
+            return tx.matches.report(verdict=verdict)
+
+    def clear(self, image_id: ImageId, *, actor: str) -> None:
+        """Say that an image is another picture than the listed one: it is rendered after all. Raises NotFound."""
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            self._decide(tx, image_id, hash_list_matches.CLEARED, now, actor)
+            tx.images.set_state(image_id, images.PENDING)
+            job_id = new_job_id()
+            lane = tx.jobs.render_lane(image_id)
+            tx.jobs.add(job_id, jobs.RENDER, image_id, now, due=now + _AGAIN, lane=lane)
+            ask(tx, jobs.RENDER, job_id, now)
+
+    def confirm(self, image_id: ImageId, *, actor: str) -> None:
+        """Say that an image is what the list says: it stays in quarantine. Raises NotFound."""
+        with self.catalogue.transaction() as tx:
+            self._decide(tx, image_id, hash_list_matches.CONFIRMED, self.clock(), actor)
+
+    @staticmethod
+    def _decide(tx: Transaction, image_id: ImageId, verdict: str, now: datetime, actor: str) -> None:
+        image = tx.images.get(image_id, lock=True)
+        if image is None or image.state != images.QUARANTINED:
+            message = f"{image_id} is not in quarantine"
+            raise NotFound(message)
+        if not tx.matches.decide(image_id, verdict, actor=actor, now=now):
+            message = f"there is a verdict on {image_id} already"
+            raise NotFound(message)
+        tx.audit.append(f"image.{verdict}", now=now, actor=actor, image_id=image_id)

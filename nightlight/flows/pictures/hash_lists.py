@@ -1,0 +1,278 @@
+"""Hash lists, and what the catalogue last knew of them: a list that loses something lets nothing through.
+
+An export that is written in place is empty for a moment; a mount goes away; a folder is emptied. What was known of each
+list (its count, its content) is in the catalogue, so that every worker and every restart knows it; what was lost has to
+be confirmed by an operator, or come back.
+
+::
+
+    missing    a known list has no file
+    empty      a list without one entry
+    shrunken   more than a tenth of a known list is gone: of its count, or of a sample of its entries
+
+A list that grows, or loses little, is taken over, and images are held against it again (flows.pictures.rescreen).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nightlight import logs, metrics
+from nightlight.catalogue import jobs
+from nightlight.catalogue.screenings import KnownList, revision_of
+from nightlight.flows.pictures.hash_list_matches import SCREENED, Entry
+from nightlight.jobs.enqueue import ask
+from nightlight_core.errors import ListsUnavailable, NotFound
+from nightlight_core.ids import new_job_id
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight_core.clock import Clock
+
+MISSING, EMPTY, SHRUNKEN, OLDER, NO_LISTS = "missing", "empty", "shrunken", "older", "no_lists"
+# A list may lose so much of what is known of it.
+MOST_LOST = 0.1
+# The row that says that there are to be no lists; no file can have this name.
+_NO_LIST = "-"
+
+
+class State(Protocol):
+    """A list's content: ``nightlight.matching.list_index.ListState``."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def hashes(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of its content, in hexadecimal."""
+        ...
+
+    @property
+    def sample(self) -> bytes:
+        """Some of its content."""
+        ...
+
+    @property
+    def modified_ns(self) -> int:
+        """When its file was changed, in Unix nanoseconds."""
+        ...
+
+    def lost(self, known_sample: bytes) -> float:
+        """Return the share of an earlier sample that is gone."""
+        ...
+
+
+class Searched(Protocol):
+    """What was found, and in which lists."""
+
+    @property
+    def found(self) -> Sequence[Entry]:
+        """The nearest first."""
+        ...
+
+    @property
+    def lists(self) -> Sequence[State]:
+        """The lists."""
+        ...
+
+
+class Lists(Protocol):
+    """The lists of a folder: ``nightlight.matching.list_index.Lists``."""
+
+    def state(self) -> Sequence[State]:
+        """Return them as they are; raises ListsUnavailable."""
+        ...
+
+    def search_hashes(self, hashes: bytes) -> Searched:
+        """Return what is near to hashes of 32 bytes each; raises ListsUnavailable."""
+        ...
+
+
+class Screened(NamedTuple):
+    """What a picture is near to, the hashes it was looked for by, and the lists' revision (0: not the newest)."""
+
+    found: Sequence[Entry]
+    hashes: bytes
+    revision: int
+
+
+class Reported(NamedTuple):
+    """A list as it is and as it is known; ``waits`` says what has to be confirmed, or nothing."""
+
+    name: str
+    hashes: int | None
+    known: int | None
+    known_at: datetime | None
+    waits: str
+
+
+def lost_of(known: KnownList | None, now: State | None) -> str:
+    """Return what a list has lost that has to be confirmed, or nothing."""
+    if now is None:
+        return MISSING if known is not None and known.digest else ""
+    if known is not None and known.digest == now.digest:
+        return ""
+    if now.hashes == 0:
+        return EMPTY
+    if known is None or known.hashes == 0:
+        return ""
+    if now.hashes < (1 - MOST_LOST) * known.hashes or now.lost(known.sample) > MOST_LOST:
+        return SHRUNKEN
+    # Another content that is not newer: a copy from before, or one whose time nobody kept. Only people can tell.
+    return OLDER if known.digest and now.modified_ns <= known.modified_ns else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """Holds pictures against the lists as long as the lists are what they should be."""
+
+    catalogue: Catalogue
+    lists: Lists
+    clock: Clock
+
+    def screen(self, hashes: bytes) -> Screened:
+        """Return what hashes (32 bytes each) are near to; raises ListsUnavailable, and then the picture waits."""
+        searched = self.lists.search_hashes(hashes)
+        revision = self._taken_over(searched.lists)
+        if not revision:
+            message = "the lists here are older than those that are known: another worker does it, or newer files"
+            raise ListsUnavailable(message)
+        return Screened(searched.found, hashes, revision)
+
+    def revision(self) -> int:
+        """Return the revision of the lists here, 0 where they are older than the newest; raises ListsUnavailable."""
+        return self._taken_over(self.lists.state())
+
+    def look(self) -> int:
+        """Take over what has changed, and begin to hold images against it; return the revision as ``revision`` does."""
+        revision = self.revision()
+        if revision:
+            with self.catalogue.reading() as tx:
+                due = tx.screenings.behind(revision, SCREENED, limit=1) or tx.screenings.unhashed(SCREENED, limit=1)
+                running = tx.jobs.open(jobs.RESCREEN)
+            if due and not running:
+                with self.catalogue.transaction() as tx:
+                    begin_rescreen(tx, revision, self.clock())
+        return revision
+
+    def report(self) -> list[Reported]:
+        """Return each list that is here or known. Raises ListsUnavailable where one cannot be read."""
+        here = {one.name: one for one in self.lists.state()}
+        with self.catalogue.reading() as tx:
+            known = tx.screenings.lists()
+        return [
+            Reported(
+                name,
+                here[name].hashes if name in here else None,
+                known[name].hashes if name in known else None,
+                known[name].known_at if name in known else None,
+                lost_of(known.get(name), here.get(name)),
+            )
+            for name in sorted((here.keys() | known.keys()) - {_NO_LIST})
+        ]
+
+    def confirm(self, name: str | None, *, actor: str) -> list[Reported]:
+        """Take over what a list has lost, or every list where none is named; return what was confirmed.
+
+        Raises NotFound where nothing waits to be confirmed, and ListsUnavailable where a list cannot be read.
+        """
+        waiting = [one for one in self.report() if one.waits and name in {None, one.name}]
+        here = {one.name: one for one in self.lists.state()}
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            known = tx.screenings.lists(hold="own")
+            none = name is None and not here and not known
+            if not waiting and not none:
+                message = f"nothing of {'the lists' if name is None else name} waits to be confirmed"
+                raise NotFound(message)
+            for one in waiting:
+                tx.screenings.write(tx.screenings.lists(), _known(one.name, here.get(one.name), now, actor))
+                told: dict[str, str | int] = {
+                    "list": one.name, "what": one.waits, "known": one.known or 0, "hashes": one.hashes or 0,
+                }  # fmt: skip
+                tx.audit.append("list.confirmed", now=now, actor=actor, detail=told)
+            if none:
+                tx.screenings.write(known, _known(_NO_LIST, None, now, actor))
+                tx.audit.append("list.confirmed", now=now, actor=actor, detail={"what": NO_LISTS})
+        return waiting
+
+    def _taken_over(self, here: Sequence[State]) -> int:
+        states = {one.name: one for one in here}
+        with self.catalogue.reading() as tx:
+            known = tx.screenings.lists()
+        _refuse(known, states)
+        if any(_newer(known.get(name), one) for name, one in states.items()):
+            known = self._take_over(states)
+        current = {name: one.digest for name, one in known.items() if one.digest}
+        return revision_of(known) if current == {name: one.digest for name, one in states.items()} else 0
+
+    def _take_over(self, states: Mapping[str, State]) -> dict[str, KnownList]:
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            known = tx.screenings.lists(hold="own")
+            _refuse(known, states)
+            for name, one in states.items():
+                before = known.get(name)
+                if not _newer(before, one):
+                    continue
+                after = _known(name, one, now, "worker")
+                if before is not None and one.hashes < before.hashes:  # small losses add up
+                    after = _known(name, one, now, "worker", measure=before)
+                tx.screenings.write(known, after)
+                known = tx.screenings.lists()
+                told: dict[str, str | int] = {
+                    "list": name, "known": before.hashes if before else 0, "hashes": one.hashes,
+                }  # fmt: skip
+                tx.audit.append("list.changed", now=now, actor="worker", detail=told)
+                logs.get("screen").info("list.changed", detail=name, count=one.hashes)
+            if not tx.jobs.open(jobs.RESCREEN):
+                begin_rescreen(tx, revision_of(known), now)
+        return known
+
+
+def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
+    """Queue the next batch of images to be held against the lists."""
+    job_id = new_job_id()
+    tx.jobs.add(job_id, jobs.RESCREEN, f"{revision:032d}", now, due=now)
+    ask(tx, jobs.RESCREEN, job_id, now)
+
+
+def _newer(known: KnownList | None, now: State) -> bool:
+    """Say whether a list here is to be taken over: a copy that is older than what is known is not."""
+    if known is None or not known.digest:
+        return True
+    return known.digest != now.digest and now.modified_ns > known.modified_ns
+
+
+def _refuse(known: Mapping[str, KnownList], states: Mapping[str, State]) -> None:
+    """Raise ListsUnavailable where a list has lost what nobody has confirmed."""
+    lost = {name: lost_of(known.get(name), states.get(name)) for name in known.keys() | states.keys()}
+    lost = {name: what for name, what in sorted(lost.items()) if what}
+    metrics.LISTS_UNCONFIRMED.set(len(lost))
+    confirm = "confirm it with `nightlight lists confirm-change"
+    if not known and not states:
+        message = f"NIGHTLIGHT_MATCHING_LISTS_DIR holds no list at all: put one there, unset it, or {confirm}`"
+        raise ListsUnavailable(message)
+    if lost:
+        told = "; ".join(f"the hash list {name!r} is {what}" for name, what in lost.items())
+        message = f"{told}: bring it back, or {confirm} NAME`"
+        raise ListsUnavailable(message)
+
+
+def _known(name: str, now: State | None, at: datetime, actor: str, *, measure: KnownList | None = None) -> KnownList:
+    """Return a list as it is known from now on; ``measure`` is what it goes on to be measured by."""
+    if now is None:
+        return KnownList(name, 0, "", b"", 0, 0, at, actor)
+    by: Any = measure or now
+    return KnownList(name, by.hashes, now.digest, by.sample, now.modified_ns, 0, at, actor)

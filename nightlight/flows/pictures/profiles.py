@@ -1,0 +1,148 @@
+"""What a platform says of a profile: its band, region and choice; and whether a report hides it.
+
+A picture is held to its **ceiling band**: nothing opens by the clock, nor by what the platform says, but by its owner's
+own word at the new age.
+
+::
+
+    upload       the band that was asserted last; unknown where nobody vouches for it
+    declaration  of a more protective band: the ceiling falls to it, and every release is taken back
+    release      the owner's word (``follow_band``): opens up to the band in force, and no further by a later birthday
+    lapse        protects while it lasts, and leaves the ceiling as it was
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from nightlight.flows.pictures.revoke import revoke, withdraw
+from nightlight.flows.pictures.withdrawals import Standing, withdrawn
+from nightlight_core.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.profiles import Declaration, Profile
+    from nightlight_core.clock import Clock
+    from nightlight_core.ids import ImageId, ProfileId
+    from nightlight_core.policy.table import Table
+
+UNKNOWN_BAND = "unknown"
+UNVOUCHED = "none"
+CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """Writes what the platform asserts.
+
+    ``words`` gives the vocabulary's closed lists, ``tables`` what decides, and ``earlier`` what decided before.
+    """
+
+    catalogue: Catalogue
+    words: Callable[[], Mapping[str, tuple[str, ...]]]
+    tables: Callable[[], Sequence[Table]]
+    assertion_days: int
+    clock: Clock
+    earlier: Callable[[], Sequence[Table]] = tuple
+
+    def declare(
+        self, profile_id: ProfileId, said: Declaration, *, follow_band: bool, actor: str
+    ) -> tuple[Profile, bool, int]:
+        """Write the declaration; return the profile, whether it is new, and the change's number.
+
+        ``follow_band`` is the owner's word that pictures uploaded so far may follow the band that is in force now, and
+        none that comes after; without it they keep their ceiling. Raises InvalidInput for a word that is not known.
+        """
+        self._known("band", "subject_age", said.band)
+        self._known("assurance", "assurance", said.assurance)
+        self._known("region", "region", said.region)
+        self._known("choice", "choice", said.choice)
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            before = tx.profiles.get(profile_id, lock=True)
+            held_to = tx.images.held_to(profile_id)
+            new = tx.profiles.declare(profile_id, said, now)
+            self._hold_to(tx, profile_id, said, before, follow_band=follow_band)
+            after = tx.profiles.get(profile_id)
+            if before is not None and after is not None and not new:
+                # A band that somebody vouched for, and that has lapsed, may have given out URLs that still work.
+                bands = {band_now(before, now, assertion_days=self.assertion_days)}
+                if before.assurance != UNVOUCHED:
+                    bands.add(before.asserted_band)
+                withdraw(tx, profile_id, self._taken(tx, before, bands, after, held_to), now)
+            if before is not None and new:  # it was deleted: what was proved before is of another
+                tx.proof_revocations.add(profile_id, now)
+            number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
+        if after is None:  # pragma: no cover - written above, in the same transaction
+            raise NotFound
+        return after, new, number
+
+    def _taken(
+        self, tx: Transaction, before: Profile, bands: set[str], after: Profile, held_to: Mapping[ImageId, str]
+    ) -> dict[ImageId, frozenset[str]]:
+        return taken_of(tx, (self.tables(), self.earlier()), before, bands, after, held_to)
+
+    def _hold_to(
+        self, tx: Transaction, profile_id: ProfileId, said: Declaration, before: Profile | None, *, follow_band: bool
+    ) -> None:
+        """Keep what a profile's pictures are held to true to what was said; see the top of this file."""
+        order = self.words()["subject_age"]
+        looser = order[order.index(said.band) + 1 :]
+        tx.images.lower_ceiling(profile_id, said.band, looser=looser)
+        if before is not None and before.asserted_band not in order[: order.index(said.band) + 1]:
+            tx.images.release(profile_id, None)
+        if follow_band and said.band != UNKNOWN_BAND and said.assurance != UNVOUCHED:
+            tx.images.release(profile_id, said.band)
+
+    def hold(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
+        """Set whether a report hides the profile's picture; return the change's number.
+
+        Raises NotFound or InvalidInput.
+        """
+        self._known("hold", "hold", hold)
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            if not tx.profiles.set_hold(profile_id, hold):
+                raise NotFound
+            if hold != CLEAR:
+                revoke(tx, profile_id, now)
+            return tx.audit.append("profile.hold", now=now, actor=actor, detail={"hold": hold})
+
+    def _known(self, field: str, attribute: str, word: str) -> None:
+        known = self.words()[attribute]
+        if word not in known:
+            message = f"{field} must be one of {', '.join(known)}"
+            raise InvalidInput(message, pointer=f"/{field}")
+
+
+def taken_of(
+    tx: Transaction,
+    tables: tuple[Sequence[Table], Sequence[Table]],
+    before: Profile,
+    bands: Iterable[str],
+    after: Profile,
+    held_to: Mapping[ImageId, str],
+) -> dict[ImageId, frozenset[str]]:
+    """Return, for each image, the tiers that a change of its profile takes from somebody.
+
+    ``tables`` are those that decide, and those that did earlier; ``bands`` counted before, ``held_to`` is what its
+    images were held to. ``after`` and the catalogue tell of now.
+    """
+    # Nobody vouches: unknown counts. A lapse is the sweep's, which says so by the band itself.
+    band = UNKNOWN_BAND if after.assurance == UNVOUCHED else after.band
+    taken = {}
+    for image_id, ceiling in tx.images.held_to(before.profile_id).items():
+        was = held_to.get(image_id, ceiling)
+        stood = {Standing(one, before.region, before.choice, before.hold, was) for one in bands}
+        standing = Standing(band, after.region, after.choice, after.hold, ceiling)
+        taken[image_id] = withdrawn(tables[0], stood, standing, earlier=tables[1])
+    return taken
+
+
+def band_now(profile: Profile, now: datetime, *, assertion_days: int) -> str:
+    """Return the band that counts: the asserted one, or ``unknown`` if it has lapsed or nobody vouches for it."""
+    lapsed = now - profile.asserted_at > timedelta(days=assertion_days)
+    return UNKNOWN_BAND if lapsed or profile.assurance == UNVOUCHED else profile.band

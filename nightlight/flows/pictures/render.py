@@ -1,0 +1,310 @@
+"""The whole life of one render.
+
+::
+
+    lease      one attempt at a time, fenced by its number                     (jobs.runner)
+    plan       the names that will be written, so that an erasure finds them
+    fetch      the original, by credentials that only workers have
+    pipeline   decode once, in the cage; every tier of the policy              (imaging.pipeline)
+    screen     is it on a hash list? then nothing is put, and nobody sees it            (pictures.hash_list_matches)
+    hash       each rendition's perceptual hash, by which a found copy leads back      (matching.pdq)
+    sign       a manifest for each rendition whose tier asks for one                   (provenance.signing)
+    put        each rendition under its keyed name; a retry finds its own bytes there
+    publish    one transaction: renditions, image ready, job done, audit
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nightlight import logs, metrics
+from nightlight.catalogue import images, jobs
+from nightlight.catalogue.images import RenditionRow
+from nightlight.catalogue.rendition_hashes import HashRow
+from nightlight.catalogue.screenings import revision_of
+from nightlight.delivery.object_names import (
+    EXTENSIONS,
+    MANIFEST_TYPE,
+    MAX_RENDITION_BYTES,
+    Names,
+    manifest_key,
+    manifest_name,
+    object_key,
+)
+from nightlight.flows.pictures.hash_list_matches import Entry, Search, quarantine
+from nightlight.flows.pictures.hash_lists import Screened, Screening
+from nightlight.flows.pictures.rendering_ports import Pipeline, RenditionMade, Sign, hash_of, said_of, short_of
+from nightlight.flows.retention.tags import restate_later
+from nightlight.jobs.runner import Work
+from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, label_of
+from nightlight.store.interface import SEAL_BYTES, Open, Put, as_it_is
+from nightlight_core.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Transaction
+    from nightlight.imaging.recipe import Recipe
+    from nightlight.settings import IntakeSettings
+    from nightlight.store.interface import ObjectStore
+    from nightlight_core.ids import ImageId
+
+# A browser or CDN may keep a rendition as long as its signed URL lives; the service and the edge say how
+# long that is. Objects fetched past them are kept for no time at all.
+RENDITION_CACHE = "no-store"
+
+
+# The rows that are planned, by tier and variant.
+_Planned = dict[tuple[str, int], RenditionRow]
+
+
+class _Ready(NamedTuple):
+    """A rendition to be put: its row as planned, its hash, what is published of it, and its manifest, if it has one."""
+
+    image_id: ImageId
+    made: RenditionMade
+    planned: RenditionRow
+    hashed: tuple[bytes, int] | None
+    data: bytes
+    sha256: str
+    manifest_name: str | None = None
+    manifest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """Turns a pending image into a ready one."""
+
+    work: Work
+    originals: ObjectStore
+    renditions: ObjectStore
+    names: Names
+    recipes: Callable[[], tuple[Recipe, ...]]
+    pipeline: Pipeline
+    limits: IntakeSettings
+    search: Search = lambda _: ()
+    open_: Open = as_it_is
+    sign: Sign | None = None
+    screening: Screening | None = None
+
+    def run(self, job_id: str, *, redelivered: bool) -> str:
+        """Do the job; return how it ended (see Work.run), or ``ready``, ``superseded``, ``rejected``, ``deleted``."""
+        with metrics.RENDER_SECONDS.time():
+            ending = self.work.run(job_id, jobs.RENDER, self._attempt, redelivered=redelivered)
+        metrics.RENDERS.labels(ending).inc()
+        return ending
+
+    def _attempt(self, lease: jobs.Lease) -> str:
+        log = logs.get("render")
+        recipes = self.recipes()
+        image, names = self._plan(lease, recipes)
+        if image is None or image.state != images.PENDING:
+            return self._discard(lease, names)
+        try:
+            stored = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes + SEAL_BYTES)
+            original = self.open_(stored.data, image.sealed_key)
+            numbers = {tier: row.mark for (tier, _), row in names.items() if row.mark is not None}
+            made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
+            screened = self._screened(views)
+        except ImageRefused as error:
+            log.warning("image.rejected", code=error.code, detail=str(error))
+            return self._refuse(lease, images.REJECTED, error.code)
+        except ObjectMissing as error:
+            log.error("original.missing", detail=str(error))
+            return self._refuse(lease, images.FAILED, "original_missing")
+        for stage, milliseconds in stages.items():
+            metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
+        if screened.found and self._quarantined(lease, screened.found):
+            return images.QUARANTINED
+        ready = [self._ready(lease, one, names[one.recipe.tier, one.variant]) for one in made]
+        manifests = [manifest_key(one.manifest_name) for one in ready if one.manifest_name is not None]
+        if manifests:
+            with self.work.catalogue.transaction() as tx:
+                tx.jobs.plan(lease, manifests)
+        rows = [self._put(one) for one in ready]
+        hashes = [HashRow(one.planned.name, *one.hashed) for one in ready if one.hashed is not None]
+        blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
+        ending = self._publish(lease, image, rows, hashes, blurhash, screened)
+        log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
+        return ending
+
+    def _plan(self, lease: jobs.Lease, recipes: Sequence[Recipe]) -> tuple[images.Image | None, _Planned]:
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            profile = tx.profiles.get(image.profile_id) if image else None
+            if image is None or profile is None or image.state != images.PENDING:
+                return image, {}
+            planned = {
+                (recipe.tier, variant): self._row(recipe, image, profile.generation, variant)
+                for recipe in recipes
+                for variant in range(recipe.variants)
+            }
+            tx.jobs.plan(lease, [_key(row) for row in planned.values()])
+        return image, planned
+
+    def _row(self, recipe: Recipe, image: images.Image, generation: int, variant: int) -> RenditionRow:
+        named = image.image_id, recipe.tier, generation, recipe.digest
+        return RenditionRow(
+            name=self.names.rendition(*named, variant),
+            tier=recipe.tier,
+            generation=generation,
+            recipe=recipe.digest,
+            format=recipe.format,
+            bytes=0,
+            width=0,
+            height=0,
+            sha256="",
+            face_px=recipe.face_px,
+            mark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
+            variant=variant,
+        )
+
+    def _ready(self, lease: jobs.Lease, made: RenditionMade, planned: RenditionRow) -> _Ready:
+        """Return a rendition as it will be put: hashed, and signed if its tier asks for that."""
+        hashed, recipe = hash_of(made), made.recipe
+        if recipe.provenance == "none":
+            return _Ready(lease.image_id, made, planned, hashed, made.data, made.sha256)
+        if self.sign is None:
+            message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
+            raise CredentialMissing(message)
+        said = said_of(made, planned.mark, hashed[0] if hashed else None)
+        signed = self.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
+        sha256 = hashlib.sha256(signed.data).hexdigest()
+        name = manifest_name(lease.image_id, sha256)
+        return _Ready(lease.image_id, made, planned, hashed, signed.data, sha256, name, signed.manifest)
+
+    def _put(self, one: _Ready) -> RenditionRow:
+        """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
+        key, data, sha256 = _key(one.planned), one.data, one.sha256
+        name, label = one.manifest_name, None
+        if name is not None and self._put_object(
+            manifest_key(name), one.manifest, hashlib.sha256(one.manifest).hexdigest(), MANIFEST_TYPE
+        ):
+            label = label_of(one.manifest)
+        if not self._put_object(key, data, sha256, one.made.recipe.media_type):
+            stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
+            data, sha256, label = stored.data, stored.info.sha256, None
+            name = manifest_name(one.image_id, sha256) if name is not None else None
+        elif (kept := self.renditions.head(key)).size != len(data) or kept.sha256 != sha256:
+            message = f"{key}: the store did not keep what was put"
+            raise StoreUnavailable(message)
+        if name is not None and label is None:  # put before what it is about, by an earlier attempt
+            label = label_of(self.renditions.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
+        return replace(
+            one.planned,
+            bytes=len(data),
+            width=one.made.width,
+            height=one.made.height,
+            sha256=sha256 or hashlib.sha256(data).hexdigest(),
+            short_mark=short_of(one.planned.mark, one.made.width),
+            mark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
+            manifest=name,
+            manifest_id=label,
+        )
+
+    def _put_object(self, key: str, data: bytes, sha256: str, media_type: str) -> bool:
+        """Put an object; return whether it was not there."""
+        put = self.renditions.put(
+            key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
+        )
+        return put is Put.STORED
+
+    def _publish(
+        self,
+        lease: jobs.Lease,
+        image: images.Image,
+        rows: list[RenditionRow],
+        hashes: list[HashRow],
+        blurhash: str | None,
+        screened: Screened,
+    ) -> str:
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            self._check_lists(tx, screened)
+            profile = tx.profiles.get(image.profile_id, lock=True)
+            found = tx.images.get(image.image_id, lock=True)
+            if profile is None or found is None or found.state != images.PENDING:
+                ending = "deleted"
+            else:
+                current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
+                ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
+                tx.images.add_renditions(found.image_id, rows, now)
+                tx.hashes.add(hashes)
+                if self.screening is not None:
+                    tx.screenings.set(found.image_id, screened.hashes, screened.revision)
+                late = now if ending == images.SUPERSEDED else None
+                tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash, superseded_at=late)
+                if late is not None:
+                    restate_later(tx, found.image_id, now)
+                if ending == images.READY:
+                    if current:
+                        tx.images.set_state(current.image_id, images.SUPERSEDED, superseded_at=now)
+                        restate_later(tx, current.image_id, now)
+                    tx.profiles.set_current(profile.profile_id, found.image_id)
+                tx.jobs.finish(lease, now)
+                tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
+        if ending == "deleted":
+            return self._discard(lease, {(row.tier, row.variant): row for row in rows})
+        return ending
+
+    def _screened(self, views: Sequence[Any]) -> Screened:
+        """Return what a picture is near to on the lists; raises ListsUnavailable."""
+        if self.screening is None:
+            with self.work.catalogue.reading() as tx:
+                known = [one.name for one in tx.screenings.lists().values() if one.digest]
+            if known:
+                message = (
+                    f"NIGHTLIGHT_MATCHING_LISTS_DIR is not set here, and there are lists: {', '.join(known)[:200]}"
+                )
+                raise ListsUnavailable(message)
+            return Screened(self.search(views) if views else (), b"", 0)
+        from nightlight.matching.list_index import hashes_of
+
+        return self.screening.screen(hashes_of(views))
+
+    @staticmethod
+    def _check_lists(tx: Transaction, screened: Screened) -> None:
+        """Raise ListsUnavailable where a list changed since the picture was held against it: it is, again."""
+        if screened.revision and revision_of(tx.screenings.lists(hold="share")) != screened.revision:
+            message = "a hash list has changed while the picture was rendered"
+            raise ListsUnavailable(message)
+
+    def _quarantined(self, lease: jobs.Lease, listed: Sequence[Entry]) -> bool:
+        """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id, lock=True)
+            kept = image is not None and image.state == images.PENDING and quarantine(tx, image, listed, now)
+            if kept:
+                tx.jobs.finish(lease, now)
+        return kept
+
+    def _refuse(self, lease: jobs.Lease, state: str, reason: str) -> str:
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id, lock=True)
+            if image is not None and image.state == images.PENDING:
+                tx.images.set_state(lease.image_id, state, reason=reason)
+            tx.jobs.fail(lease, reason, now)
+            tx.audit.append(
+                f"image.{state}", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason}
+            )
+        return state
+
+    def _discard(self, lease: jobs.Lease, rows: _Planned) -> str:
+        """Take back whatever this or an earlier attempt wrote: the image was deleted meanwhile."""
+        with self.work.catalogue.transaction() as tx:
+            keys = set(tx.jobs.planned_keys(lease.image_id)) | {_key(row) for row in rows.values()}
+            image = tx.images.get(lease.image_id)
+        if image is not None and image.state in {images.DELETED, images.HELD}:
+            for key in sorted(keys):
+                self.renditions.delete(key)
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, self.work.clock())
+        return "deleted"
+
+
+def _key(row: RenditionRow) -> str:
+    return object_key(row.name, EXTENSIONS[row.format])

@@ -1,0 +1,185 @@
+"""Revocation: what was given out before counts for nothing any more.
+
+::
+
+    revoke     in the transaction of the change itself: the profile's generation is raised, the names of its renditions
+               are revoked, an event is written. New decisions give the placeholder until the next step is done
+    withdraw   the same for some tiers alone, those that a change takes from somebody (flows.pictures.withdrawals): all
+    others            keep their names, so that nobody else sees that anything was changed
+    refuse     every service refuses revoked names from its next look at them         (flows.decisions.change_feed)
+    rename     a worker copies the current image's renditions to names of the new generation, deletes the old objects,
+               and has the edge forget them
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.catalogue import images, jobs
+from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, Names, object_key
+from nightlight.jobs.enqueue import ask
+from nightlight.jobs.runner import Work
+from nightlight.store.interface import Put
+from nightlight_core.errors import NotFound, ObjectMissing
+from nightlight_core.ids import ImageId, ProfileId, new_job_id
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.images import RenditionRow
+    from nightlight.delivery.purge import Purge
+    from nightlight.store.interface import ObjectStore
+    from nightlight_core.clock import Clock
+
+RENDITION_CACHE = "no-store"
+_AGAIN = timedelta(seconds=60)
+
+
+def revoke(tx: Transaction, profile_id: ProfileId, now: datetime) -> None:
+    """Make everything that was given out of a live profile count for nothing, in the caller's transaction."""
+    if tx.profiles.raise_generation(profile_id) is None:
+        return
+    _announce(tx, profile_id, tx.revocations.add(profile_id, now), now)
+
+
+def withdraw(tx: Transaction, profile_id: ProfileId, tiers: Mapping[ImageId, Collection[str]], now: datetime) -> None:
+    """Revoke what was given out of these tiers of a live profile's images, in the caller's transaction."""
+    if not any(tiers.values()) or tx.profiles.raise_generation(profile_id) is None:
+        return
+    found = [tx.revocations.add(profile_id, now, image_id=image, tiers=of) for image, of in tiers.items() if of]
+    _announce(tx, profile_id, [image_id for images_ in found for image_id in images_], now)
+
+
+def _announce(tx: Transaction, profile_id: ProfileId, revoked: Iterable[ImageId], now: datetime) -> None:
+    for image_id in revoked:
+        _queue(tx, image_id, now)
+    tx.events.add(profile_id, now)
+    metrics.REVOCATIONS.inc()
+
+
+def _queue(tx: Transaction, image_id: ImageId, now: datetime) -> None:
+    job_id = new_job_id()
+    tx.jobs.add(job_id, jobs.RENAME, image_id, now, due=now + _AGAIN)
+    ask(tx, jobs.RENAME, job_id, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """The service's half: takes the platform's word that something changed."""
+
+    catalogue: Catalogue
+    clock: Clock
+
+    def profile(self, profile_id: ProfileId, *, actor: str) -> int:
+        """Revoke what was given out of a profile: somebody is no connection any more; return the change's number.
+
+        Relation proofs that were issued before count for nothing either, whosever they are.
+
+        Raises NotFound.
+        """
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            profile = tx.profiles.get(profile_id)
+            if profile is None or profile.state != "live":
+                raise NotFound
+            revoke(tx, profile_id, now)
+            tx.proof_revocations.add(profile_id, now)
+            return tx.audit.append("profile.revoked", now=now, actor=actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """The worker's half."""
+
+    work: Work
+    renditions: ObjectStore
+    names: Names
+    purge: Purge
+
+    def run(self, job_id: str, *, redelivered: bool) -> str:
+        """Do the job; return how it ended (see Work.run), or ``renamed``, ``deleted``."""
+        return self.work.run(job_id, jobs.RENAME, self._attempt, redelivered=redelivered)
+
+    def _attempt(self, lease: jobs.Lease) -> str:
+        rows, generation = self._plan(lease)
+        copied = [(row, self._copied(row, generation, lease.image_id)) for row in rows]
+        ending = self._switch(lease, [(old, new) for old, new in copied if new is not None])
+        self._clear(lease)
+        return ending
+
+    def _plan(self, lease: jobs.Lease) -> tuple[list[RenditionRow], int]:
+        """Return the renditions to name anew, and the generation to name them in."""
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            profile = tx.profiles.get(image.profile_id) if image else None
+            if image is None or profile is None or image.state != images.READY:
+                return [], 0
+            revoked = {name for name, _ in tx.revocations.of_image(lease.image_id)}
+            rows = [row for row in tx.images.renditions(lease.image_id) if row.name in revoked]
+            fresh = [self._named(row, profile.generation, lease.image_id) for row in rows]
+            tx.jobs.plan(lease, [_key(row) for row in fresh])
+        return rows, profile.generation
+
+    def _named(self, row: RenditionRow, generation: int, image_id: ImageId) -> RenditionRow:
+        name = self.names.rendition(image_id, row.tier, generation, row.recipe, row.variant)
+        return replace(row, name=name, generation=generation)
+
+    def _copied(self, row: RenditionRow, generation: int, image_id: ImageId) -> RenditionRow | None:
+        """Copy one object to its new name; None where there is no such object: it will not be shown."""
+        fresh = self._named(row, generation, image_id)
+        try:
+            stored = self.renditions.get(_key(row), max_bytes=MAX_RENDITION_BYTES)
+        except ObjectMissing:
+            logs.get("rename").error("rendition.missing", tier=row.tier)
+            return None
+        key, body, sha256 = _key(fresh), BytesIO(stored.data), hashlib.sha256(stored.data).hexdigest()
+        media_type = MEDIA_TYPES[EXTENSIONS[row.format]]
+        put = self.renditions.put(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
+        if put is Put.EXISTS and self.renditions.head(key).sha256 != sha256:
+            # Nobody is shown this name yet, and the row that will have it tells of these bytes.
+            logs.get("rename").warning("rendition.differs", tier=row.tier)
+            self.renditions.replace(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
+        return fresh
+
+    def _switch(self, lease: jobs.Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:
+        """Let decisions show the new names, unless the image was deleted meanwhile.
+
+        Nobody was given them yet, so what was revoked again meanwhile needs no others.
+        """
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            profile = tx.profiles.get(image.profile_id, lock=True) if image else None
+            image = tx.images.get(lease.image_id, lock=True)
+            if image is None or profile is None or image.state != images.READY:
+                for _, fresh in copied:  # its erasure finds the copies too: they were planned
+                    self.renditions.delete(_key(fresh))
+                return "deleted"
+            for old, fresh in copied:
+                tx.images.rename(old.name, fresh.name, fresh.generation)
+        return "renamed"
+
+    def _clear(self, lease: jobs.Lease) -> None:
+        """Delete the objects under names that do not count any more, at the edge too; then the job is done."""
+        with self.work.catalogue.reading() as tx:
+            current = {row.name for row in tx.images.renditions(lease.image_id)}
+            image = tx.images.get(lease.image_id)
+            shown = image is not None and image.state == images.READY
+            held = image is not None and image.state == images.HELD  # the vault has yet to take them
+            every = [] if held else tx.revocations.of_image(lease.image_id)
+            old = [one for one in every if not (shown and one[0] in current)]
+        keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in old]
+        for key in keys:
+            self.renditions.delete(key)
+        self.purge.forget(keys)
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, self.work.clock())
+            tx.revocations.drop(lease.image_id, [name for name, _ in old])
+
+
+def _key(row: RenditionRow) -> str:
+    return object_key(row.name, EXTENSIONS[row.format])

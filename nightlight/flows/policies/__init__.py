@@ -1,0 +1,1 @@
+"""The policy's life: approval, activation, and the policy that decides now."""

@@ -1,0 +1,239 @@
+"""The policy that a process decides by: the active bundle, and a candidate that is watched or staged.
+
+Every process looks for a change once in ``poll_s`` seconds, while it is working, with one small read. What
+cannot be read or verified changes nothing: the last good policy stays, and the operator is told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.flows.decisions.counters import difference, openness
+from nightlight.imaging.recipe import Recipe, recipes
+from nightlight.policy.compile import compile_bundle
+from nightlight_core.decisions.engine import outcome_of
+from nightlight_core.errors import NightlightError, PolicyRefused
+from nightlight_core.policy.bundle import open_bundle
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.policies import PolicyState
+    from nightlight.policy.compile import Compiled
+    from nightlight_core.decisions.profile_views import View
+    from nightlight_core.policy.public_keys import PublicKeys
+    from nightlight_core.policy.table import Outcome, Table
+
+PERMILLE = 1000
+
+# What decisions supply, and the word that a profile has before anybody says another one.
+INPUTS: dict[str, str | None] = {
+    "subject_age": "unknown",
+    "relation": None,
+    "region": None,
+    "viewer": None,
+    "context": None,
+    "choice": None,
+    "hold": "clear",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """One consistent view: nothing of it changes while a batch is decided.
+
+    ``version`` is None while the pack of the folder is active. ``permille`` is the candidate's share of
+    profiles; 0 means that it is only watched.
+    """
+
+    compiled: Compiled
+    version: int | None
+    candidate: Compiled | None
+    candidate_version: int | None
+    permille: int
+    revision: int
+    recipes: tuple[Recipe, ...]
+    share_key: bytes = field(repr=False)
+    previous: Compiled | None = None
+
+    @property
+    def table(self) -> Table:
+        """Return the active table."""
+        return self.compiled.table
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Return every table that decides for some profile: a candidate's too once it is staged."""
+        staged = (self.candidate.table,) if self.candidate is not None and self.permille else ()
+        return (self.table, *staged)
+
+    @property
+    def earlier(self) -> tuple[Table, ...]:
+        """Return the table that decided before the active one: URLs that it gave may still work."""
+        return () if self.previous is None else (self.previous.table,)
+
+    def chosen(self, profile_id: str) -> bool:
+        """Say whether the candidate decides for a profile."""
+        if self.candidate is None or self.permille == 0:
+            return False
+        digest = hmac.digest(self.share_key, f"{self.candidate_version}\n{profile_id}".encode(), "sha256")
+        return int.from_bytes(digest[:4], "big") % PERMILLE < self.permille
+
+    def table_for(self, view: View) -> Table:
+        """Return the table that decides for a profile: the candidate's for its share of profiles."""
+        if self.candidate is not None and self.chosen(view.profile_id):
+            return self.candidate.table
+        return self.table
+
+    def counted(self, inputs: Mapping[str, str], outcome: Outcome, held_to: str | None) -> tuple[str, str | None]:
+        """Return what a decision is counted as: its cell, and the kind of difference that the candidate would make."""
+        # In the vocabulary's own order, which is how counts are read back.
+        cell = ",".join(inputs[name] for name in self.table.attributes)
+        if self.candidate is None or self.candidate_version is None:
+            return cell, None
+        other = self.candidate.table
+        would = openness(other, outcome_of(other, inputs, held_to))
+        return cell, difference(self.candidate_version, openness(self.table, outcome), would)
+
+
+class PolicyInUse:
+    """Holds the view and keeps it fresh. Safe to share between threads."""
+
+    def __init__(
+        self, catalogue: Catalogue, folder: Compiled, keys: PublicKeys | None, *, poll_s: float, share_key: bytes
+    ) -> None:
+        """Begin with the pack of the folder, or the bundle that is active.
+
+        Raises PolicyRefused if a bundle is active that cannot be verified: there is no last good one yet.
+        """
+        self._catalogue = catalogue
+        self._folder = folder
+        self._keys = keys
+        self._poll_s = poll_s
+        self._share_key = share_key
+        self._lock = threading.Lock()
+        self._now = InUse(folder, None, None, None, 0, 0, usable(folder), share_key)
+        with catalogue.reading() as tx:
+            self._now = self._view(tx, tx.policies.state())
+        self._looked = time.monotonic()
+
+    @property
+    def known(self) -> InUse:
+        """Return the view as it was at the last look: it waits for nothing."""
+        return self._now
+
+    def current(self) -> InUse:
+        """Return the view, looked at afresh if the last look is too long ago."""
+        if time.monotonic() - self._looked >= self._poll_s and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._looked = time.monotonic()
+                self._lock.release()
+        return self._now
+
+    def refresh(self) -> InUse:
+        """Look now, whatever the time; used by the process that has just made a change."""
+        with self._lock:
+            self._look()
+            self._looked = time.monotonic()
+        return self._now
+
+    def _look(self) -> None:
+        try:
+            with self._catalogue.reading() as tx:
+                state = tx.policies.state()
+                if state.revision == self._now.revision:
+                    return
+                view = self._view(tx, state)
+        except NightlightError as error:
+            metrics.POLICY_REFUSED.inc()
+            logs.get("policy").error("policy.kept_last_good", code=error.code, detail=str(error))
+            return
+        self._now = view
+        logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.table.digest)
+
+    def _view(self, tx: Transaction, state: PolicyState) -> InUse:
+        known = self._now
+        if known.version is not None and (state.active_version or 0) < known.version:
+            message = f"version {state.active_version} is older than {known.version}, which was in use"
+            raise PolicyRefused(message)
+        active = self._bundle(tx, state.active_version) or self._folder
+        try:
+            candidate = self._bundle(tx, state.candidate_version)
+        except PolicyRefused as error:  # the active policy must not wait for a candidate to be mended
+            metrics.POLICY_REFUSED.inc()
+            logs.get("policy").error("policy.candidate_refused", version=state.candidate_version, detail=str(error))
+            candidate = None
+        return InUse(
+            compiled=active,
+            version=state.active_version,
+            candidate=candidate,
+            candidate_version=state.candidate_version,
+            permille=state.candidate_permille if candidate else 0,
+            revision=state.revision,
+            recipes=usable(active),
+            share_key=self._share_key,
+            previous=self._previous(tx, state),
+        )
+
+    def _previous(self, tx: Transaction, state: PolicyState) -> Compiled | None:
+        """Return what decided before: the folder's pack where the active bundle is the first; None if it is refused."""
+        if state.active_version is None:
+            return None
+        try:
+            return self._bundle(tx, state.previous_version) or self._folder
+        except PolicyRefused as error:
+            logs.get("policy").warning("policy.previous_refused", version=state.previous_version, detail=str(error))
+            return None
+
+    def _bundle(self, tx: Transaction, version: int | None) -> Compiled | None:
+        if version is None:
+            return None
+        for known, compiled in (
+            (self._now.version, self._now.compiled),
+            (self._now.candidate_version, self._now.candidate),
+        ):
+            if known == version:
+                return compiled
+        data = tx.policies.bundle(version)
+        if data is None or self._keys is None:
+            message = f"bundle {version} is not there" if data is None else "no publisher keys are set"
+            raise PolicyRefused(message)
+        bundle = open_bundle(data, self._keys, earlier=True)
+        if bundle.version != version:
+            message = f"bundle {version} says that it is {bundle.version}"
+            raise PolicyRefused(message)
+        compiled = compile_bundle(bundle)
+        usable(compiled)
+        return compiled
+
+
+def usable(compiled: Compiled) -> tuple[Recipe, ...]:
+    """Return the pack's recipes; raise PolicyRefused if this release could not decide or render by it.
+
+    A pack whose attributes are not the ones that decisions supply, or that lacks a word that they begin with, would
+    answer everything with ``none``.
+    """
+    attributes = compiled.table.attributes
+    foreign = [name for name in attributes if name not in INPUTS]
+    if foreign:
+        message = f"decisions do not supply {', '.join(foreign)}; known attributes: {', '.join(INPUTS)}"
+        raise PolicyRefused(message)
+    for name, word in INPUTS.items():
+        if word is not None and name in attributes and word not in attributes[name]:
+            message = f"the vocabulary's {name} lacks '{word}', which decisions begin with"
+            raise PolicyRefused(message)
+    tiers = {name: tier.model_dump() for name, tier in compiled.table.tiers.items()}
+    return recipes(tiers, order=compiled.pack.vocabulary.outcomes.tier)
+
+
+def share_key_from(name_key: bytes) -> bytes:
+    """Return a key of its own for choosing profiles, derived from the name key."""
+    return hashlib.sha256(b"nightlight policy share\n" + name_key).digest()

@@ -1,0 +1,78 @@
+"""What may be activated without the safety team: what opens nothing, and the way back from what only closed.
+
+The way back needs no approval where all of this is so: the bundle that is brought back was active immediately before,
+it was within the last seven days, nobody has withdrawn it since, and what replaced it opened nothing. Whatever is
+brought back withdraws what it replaces: a policy that was left by a rollback comes back with a new approval only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from nightlight.policy.compile import compile_bundle
+from nightlight.policy.diff import diff
+from nightlight.policy.signing import approvable, check_approval
+from nightlight_core.errors import PolicyRefused, PolicyRejected
+from nightlight_core.policy.bundle import open_bundle
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Transaction
+    from nightlight.catalogue.policies import PolicyState
+    from nightlight.policy.compile import Compiled
+    from nightlight.policy.diff import Difference
+    from nightlight_core.policy.bundle import Bundle
+    from nightlight_core.policy.public_keys import PublicKeys
+
+UNDO = timedelta(days=7)
+
+
+def previous(tx: Transaction, state: PolicyState, publishers: PublicKeys) -> Compiled | None:
+    """Return the bundle that was active immediately before, if it is there and still trusted."""
+    data = tx.policies.bundle(state.previous_version) if state.previous_version is not None else None
+    if data is None:
+        return None
+    try:
+        return compile_bundle(open_bundle(data, publishers, earlier=True))
+    except PolicyRefused:
+        return None
+
+
+def brings_back(before: Compiled | None, new: Compiled) -> bool:
+    """Say whether a policy means, and is checked by, exactly what the one before the active one does."""
+    if before is None:
+        return False
+    difference = diff(before, new)
+    whole = difference.old_digest == difference.new_digest and difference.old_checks == difference.new_checks
+    return whole and difference.same
+
+
+def undoes_a_closing(
+    tx: Transaction, state: PolicyState, before: Compiled | None, active: Compiled, now: datetime
+) -> bool:
+    """Say whether going back to ``before`` only takes back what closed something lately."""
+    if before is None or state.previous_version is None or state.activated_at is None:
+        return False
+    lately = timedelta(0) <= now - state.activated_at <= UNDO
+    return lately and not tx.policies.withdrawn(state.previous_version) and not diff(before, active).opens
+
+
+def approved_by(bundle: Bundle, difference: Difference, approval: Any, safety: PublicKeys | None, now: datetime) -> str:
+    """Return the id of the safety key that approved a change; raise PolicyRejected where none did."""
+    if approval is None:
+        message = (
+            f"this opens something: safety must approve difference {difference.digest} of version {bundle.version}"
+        )
+        raise PolicyRejected(message)
+    if safety is None:
+        message = "no safety keys are set (NIGHTLIGHT_POLICY_SAFETY_KEYS), so nothing that opens can be approved"
+        raise PolicyRejected(message)
+    wanted = approvable(difference, bundle.version)
+    try:
+        key_id = check_approval(approval, wanted, safety, now=now.timestamp())
+    except PolicyRefused as error:
+        raise PolicyRejected(str(error)) from error
+    if key_id == bundle.key_id:
+        message = "the key that signed the bundle cannot approve it too: two teams, two keys"
+        raise PolicyRejected(message)
+    return key_id

@@ -1,0 +1,287 @@
+"""Activating policies: proved, compared with what is in use, approved where anything opens, and audited.
+
+::
+
+    verify     the publisher's signature, and a version above every one before
+    compile    the documents anew; cases; every check proved; every step installed
+    compare    with the active policy: sentences, digest
+    approve    if anything opens, or a check was touched: safety's signature over this very difference and version; the
+               way back from what only closed needs none  (flows.policies.approval)
+    activate   bundle, state and audit entry in one transaction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from nightlight import logs
+from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
+from nightlight.flows.policies.active_policy import PERMILLE, InUse, PolicyInUse, usable
+from nightlight.flows.policies.approval import approved_by, brings_back, previous, undoes_a_closing
+from nightlight.policy.compile import compile_bundle
+from nightlight.policy.diff import Difference, diff
+from nightlight.policy.explain import Explained, explain
+from nightlight.policy.prove import prove
+from nightlight.policy.traffic import Weights
+from nightlight_core.errors import InvalidInput, PolicyConflict, PolicyRefused, PolicyRejected
+from nightlight_core.policy.bundle import Bundle, open_bundle
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.policies import PolicyState
+    from nightlight.policy.compile import Compiled
+    from nightlight_core.clock import Clock
+    from nightlight_core.policy.public_keys import PublicKeys
+
+SHADOW = "shadow"
+STAGED = "staged"
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """What was activated (or set as candidate), and what that changes."""
+
+    version: int
+    digest: str
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Changes which policy is in use."""
+
+    catalogue: Catalogue
+    in_use: PolicyInUse
+    publishers: PublicKeys | None
+    safety: PublicKeys | None
+    counter_threshold: int
+    flush: Callable[[], None]
+    clock: Clock
+
+    def activate(self, data: bytes, approval: Any, *, actor: str) -> Activated:
+        """Make a bundle the active policy for everybody.
+
+        Raises PolicyRejected (signature, documents, checks, approval) or PolicyConflict (version).
+        """
+        bundle, compiled = self._checked(data)
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            state = tx.policies.state(lock=True)
+            view = self._same_view(state)
+            self._not_withdrawn(tx, bundle)
+            staged_already = bundle.version == state.candidate_version
+            if not staged_already:
+                self._newer(bundle, state)
+            difference = diff(view.compiled, compiled)
+            back, undone = self._unapproved(tx, state, view.compiled, compiled)
+            approver = self._approver(bundle, difference, approval, undone=undone)
+            if back and state.active_version is not None:
+                tx.policies.withdraw(state.active_version, now)
+            if not staged_already:
+                tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
+            elif tx.policies.bundle(bundle.version) != data:
+                message = f"version {bundle.version} was used for another bundle"
+                raise PolicyConflict(message)
+            tx.policies.change(
+                state,
+                now,
+                highest_version=max(bundle.version, state.highest_version),
+                active_version=bundle.version,
+                previous_version=state.active_version,
+                candidate_version=None,
+                candidate_permille=0,
+                activated_at=now,
+            )
+            detail = {**self._detail(bundle, difference, approver), "undone": int(undone)}
+            tx.audit.append("policy.activated", now=now, actor=actor, detail=detail)
+        self.in_use.refresh()
+        logs.get("policy").info("policy.activated", version=bundle.version, policy_digest=bundle.digest)
+        return Activated(bundle.version, bundle.digest, difference)
+
+    def candidate(self, data: bytes, approval: Any, *, permille: int, actor: str) -> Activated:
+        """Set a candidate: watched (``permille`` 0, no effect), or deciding for that share of profiles.
+
+        A staged candidate has effect, so it needs what an activation needs; raises likewise.
+        """
+        if not 0 <= permille < PERMILLE:
+            message = f"a share is from 0 to {PERMILLE - 1} thousandths; activate the bundle for all"
+            raise PolicyRejected(message)
+        bundle, compiled = self._checked(data)
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            state = tx.policies.state(lock=True)
+            view = self._same_view(state)
+            self._not_withdrawn(tx, bundle)
+            again = bundle.version == state.candidate_version
+            if again and tx.policies.bundle(bundle.version) != data:
+                message = f"version {bundle.version} was used for another bundle"
+                raise PolicyConflict(message)
+            if not again:
+                self._newer(bundle, state)
+                tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
+            difference = diff(view.compiled, compiled)
+            undone = self._unapproved(tx, state, view.compiled, compiled)[1]
+            approver = self._approver(bundle, difference, approval, undone=undone) if permille else ""
+            tx.policies.change(
+                state,
+                now,
+                highest_version=max(bundle.version, state.highest_version),
+                candidate_version=bundle.version,
+                candidate_permille=permille,
+            )
+            event = "policy.staged" if permille else "policy.shadowed"
+            detail = {**self._detail(bundle, difference, approver), "permille": permille}
+            tx.audit.append(event, now=now, actor=actor, detail=detail)
+        self.in_use.refresh()
+        return Activated(bundle.version, bundle.digest, difference)
+
+    def withdraw(self, *, actor: str) -> None:
+        """Take the candidate away; nothing happens if there is none."""
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            state = tx.policies.state(lock=True)
+            if state.candidate_version is None:
+                return
+            tx.policies.change(state, now, candidate_version=None, candidate_permille=0)
+            tx.policies.withdraw(state.candidate_version, now)
+            detail: dict[str, str | int] = {"version": state.candidate_version}
+            tx.audit.append("policy.withdrawn", now=now, actor=actor, detail=detail)
+        self.in_use.refresh()
+
+    def withdraw_version(self, version: int, *, actor: str) -> None:
+        """Let a version never be activated, and never be brought back without a new approval; its own is spent.
+
+        Raises PolicyConflict for the version that is active: activate another one.
+        """
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            state = tx.policies.state(lock=True)
+            if version == state.active_version:
+                message = f"version {version} is active; activate another one, or `nightlight policy rollback`"
+                raise PolicyConflict(message)
+            if version == state.candidate_version:
+                tx.policies.change(state, now, candidate_version=None, candidate_permille=0)
+            tx.policies.withdraw(version, now)
+            tx.audit.append("policy.withdrawn", now=now, actor=actor, detail={"version": version})
+        self.in_use.refresh()
+
+    def bundle(self, version: int | None = None) -> tuple[int, bytes] | None:
+        """Return (version, bytes) of the active bundle, or of another; None if there is none."""
+        with self.catalogue.reading() as tx:
+            wanted = tx.policies.state().active_version if version is None else version
+            data = tx.policies.bundle(wanted) if wanted is not None else None
+        return (wanted, data) if wanted is not None and data is not None else None
+
+    def status(self) -> dict[str, Any]:
+        """Return what is active, what is a candidate, and what the candidate would have changed."""
+        self.flush()
+        view = self.in_use.refresh()
+        with self.catalogue.reading() as tx:
+            state = tx.policies.state()
+            shadow = {
+                kind: tx.policies.counts(f"{kind}:{state.candidate_version}", date.min)[0]
+                for kind in (WOULD_OPEN, WOULD_CLOSE)
+            }
+        candidate = None
+        if view.candidate is not None:
+            candidate = {
+                "version": view.candidate_version,
+                "digest": view.candidate.table.digest,
+                "mode": STAGED if view.permille else SHADOW,
+                "permille": view.permille,
+                **{kind: sum(cells.values()) for kind, cells in shadow.items()},
+                "cells": {kind: self._told(cells) for kind, cells in shadow.items()},
+            }
+        return {
+            "active": {"version": view.version, "digest": view.table.digest},
+            "highest_version": state.highest_version,
+            "previous_version": state.previous_version,
+            "candidate": candidate,
+        }
+
+    def explain(self, given: Mapping[str, str]) -> Explained:
+        """Return why one combination is answered as it is under the active policy; raises InvalidInput."""
+        try:
+            return explain(self.in_use.current().compiled, given)
+        except PolicyRefused as error:
+            raise InvalidInput(str(error), pointer="/given") from error
+
+    def weights(self, days: int) -> Weights:
+        """Return counts of decisions by combination over the last ``days`` days; small counts are left out."""
+        self.flush()
+        since = self.clock().date() - timedelta(days=days - 1)
+        attributes = tuple(self.in_use.current().table.attributes)
+        with self.catalogue.reading() as tx:
+            counts, counted_days = tx.policies.counts(DECIDED, since)
+        cells = {tuple(cell.split(",")): count for cell, count in self._told(counts).items()}
+        kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
+        return Weights(float(max(1, counted_days)), attributes, kept)
+
+    def _told(self, counts: dict[str, int]) -> dict[str, int]:
+        return {cell: count for cell, count in sorted(counts.items()) if count >= self.counter_threshold}
+
+    def _checked(self, data: bytes) -> tuple[Bundle, Compiled]:
+        if self.publishers is None:
+            message = "no publisher keys are set (NIGHTLIGHT_POLICY_PUBLISHER_KEYS), so no bundle can be trusted"
+            raise PolicyRejected(message)
+        try:
+            bundle = open_bundle(data, self.publishers)
+            compiled = compile_bundle(bundle)
+            usable(compiled)
+        except PolicyRefused as error:
+            raise PolicyRejected(str(error)) from error
+        failures = prove(compiled)
+        if failures:
+            raise PolicyRejected("\n".join(str(failure) for failure in failures))
+        return bundle, compiled
+
+    def _same_view(self, state: PolicyState) -> InUse:
+        """Return the view of exactly this state: the difference must be to what is active now."""
+        view = self.in_use.current()
+        if view.revision != state.revision:
+            view = self.in_use.refresh()
+        if view.revision != state.revision or view.version != state.active_version:
+            message = "the policy was changed at this moment by somebody else; look at the difference again"
+            raise PolicyConflict(message)
+        return view
+
+    @staticmethod
+    def _not_withdrawn(tx: Transaction, bundle: Bundle) -> None:
+        if tx.policies.withdrawn(bundle.version):
+            message = (
+                f"version {bundle.version} was withdrawn, and its approval with it; build it with a higher version"
+            )
+            raise PolicyConflict(message)
+
+    @staticmethod
+    def _newer(bundle: Bundle, state: PolicyState) -> None:
+        if bundle.version <= state.highest_version:
+            message = f"version {bundle.version} is not above {state.highest_version}; build it with a higher one"
+            raise PolicyConflict(message)
+
+    def _unapproved(self, tx: Transaction, state: PolicyState, active: Compiled, new: Compiled) -> tuple[bool, bool]:
+        """Say whether a policy brings back the one before, and whether that needs nobody's approval."""
+        before = previous(tx, state, self.publishers) if self.publishers else None
+        back = brings_back(before, new)
+        return back, back and undoes_a_closing(tx, state, before, active, self.clock())
+
+    def _approver(self, bundle: Bundle, difference: Difference, approval: Any, *, undone: bool) -> str:
+        if undone or not difference.opens:
+            return ""
+        return approved_by(bundle, difference, approval, self.safety, self.clock())
+
+    @staticmethod
+    def _detail(bundle: Bundle, difference: Difference, approver: str) -> dict[str, str | int]:
+        return {
+            "version": bundle.version,
+            "digest": bundle.digest,
+            "old_digest": difference.old_digest,
+            "difference": difference.digest,
+            "opens": int(difference.opens),
+            "changes": len(difference.changes),
+            "signed_by": bundle.key_id,
+            "approved_by": approver,
+        }

@@ -1,0 +1,315 @@
+"""Legal and safeguarding holds: what they cover goes into the vault, and stays there whatever else is erased.
+
+::
+
+    place      in one transaction: what is covered is shown to nobody, its names are revoked, a job for each image
+    vault      a worker copies original and renditions into the vault, which it may write and not read, and then deletes
+               them from the other buckets
+    approve    two people, or a date
+    end        whoever keeps the vault: what was erased meanwhile is erased there too, with a receipt; the rest is put
+               back and rendered anew
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from nightlight import logs
+from nightlight.catalogue import images, jobs, profiles
+from nightlight.catalogue.holds import ENDED, PLACED, Hold, Vaulted
+from nightlight.delivery.object_names import (
+    EXTENSIONS,
+    MANIFEST_TYPE,
+    MAX_RENDITION_BYTES,
+    MEDIA_TYPES,
+    manifest_key,
+    object_key,
+)
+from nightlight.flows.pictures.revoke import RENDITION_CACHE, revoke
+from nightlight.flows.pictures.upload import ORIGINAL_CACHE, ORIGINAL_TYPE
+from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, Place, erased
+from nightlight.jobs.enqueue import ask
+from nightlight.retention.receipt import ENDED as HOLD_ENDED
+from nightlight.store.interface import SEAL_BYTES, Put, as_it_is
+from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
+from nightlight_core.ids import ImageId, ProfileId, new_job_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.flows.retention.erase import Erase, Receipts
+    from nightlight.jobs.runner import Work
+    from nightlight.store.interface import ObjectStore, Open, PutStore, ReplaceStore
+    from nightlight_core.clock import Clock
+
+KINDS = ("legal", "safeguarding")
+VAULT = "vault"
+_AGAIN = timedelta(seconds=60)
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The service's half: places holds and takes approvals of their end."""
+
+    catalogue: Catalogue
+    clock: Clock
+
+    def place(
+        self,
+        *,
+        profile_id: ProfileId | None = None,
+        image_id: ImageId | None = None,
+        kind: str,
+        reference: str,
+        until: datetime | None,
+        actor: str,
+    ) -> Hold:
+        """Place a hold on a profile's images as they are now, or on one; raises NotFound, InvalidInput or Conflict."""
+        now = self.clock()
+        if kind not in KINDS or (profile_id is None) == (image_id is None) or (until is not None and until <= now):
+            message = (
+                f"a hold is {' or '.join(KINDS)}, on a profile or on an image, and ends in the future if it has a date"
+            )
+            raise InvalidInput(message)
+        with self.catalogue.transaction() as tx:
+            if image_id is not None:
+                one = tx.images.get(image_id)
+                profile_id = one.profile_id if one is not None else None
+            profile = tx.profiles.get(profile_id, lock=True) if profile_id is not None else None
+            found = tx.images.of_profile(profile.profile_id) if profile is not None else []
+            covered = [one for one in found if image_id is None or one.image_id == image_id]
+            if any(one.state != images.HELD and tx.holds.vault(one.image_id) is not None for one in covered):
+                message = "an earlier hold is being ended at this moment"
+                raise Conflict(message)
+            if profile is None or not covered:
+                raise NotFound
+            made = tx.holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
+            for image in covered:
+                self._hide(tx, profile, image, now)
+                told: dict[str, str | int] = {"hold_id": made.hold_id}
+                tx.audit.append("image.held", now=now, actor=actor, image_id=image.image_id, detail=told)
+            tx.events.add(profile.profile_id, now)
+            detail: dict[str, str | int] = {"hold_id": made.hold_id, "kind": kind, "images": len(covered)}
+            tx.audit.append("hold.placed", now=now, actor=actor, detail=detail)
+        logs.get("hold").info("hold.placed", count=len(covered))
+        return made
+
+    def _hide(self, tx: Transaction, profile: profiles.Profile, image: images.Image, now: datetime) -> None:
+        if image.state == images.HELD:  # another hold has it
+            tx.holds.placed(image.image_id)
+            return
+        if profile.current_image_id == image.image_id:
+            tx.profiles.set_current(profile.profile_id, None)
+        tx.revocations.add(profile.profile_id, now, image_id=image.image_id)
+        tx.images.set_state(image.image_id, images.HELD)
+        job_id = new_job_id()
+        tx.jobs.add(job_id, jobs.VAULT, image.image_id, now, due=now + _AGAIN)
+        ask(tx, jobs.VAULT, job_id, now)
+
+    def approve(self, hold_id: str, *, actor: str) -> Hold:
+        """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            hold = tx.holds.get(hold_id, lock=True)
+            if hold is None or hold.state == ENDED:
+                raise NotFound
+            if any(one["by"] == actor for one in hold.approvals):
+                message = "you have approved already; another person must"
+                raise InvalidInput(message)
+            tx.holds.approve(hold, by=actor, now=now)
+            tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
+            found = tx.holds.get(hold_id)
+        if found is None:  # pragma: no cover - written above, in the same transaction
+            raise NotFound
+        return found
+
+    def get(self, hold_id: str) -> Hold:
+        """Return a hold; raises NotFound."""
+        with self.catalogue.reading() as tx:
+            found = tx.holds.get(hold_id)
+        if found is None:
+            raise NotFound
+        return found
+
+    def listed(self, *, ended: bool = False) -> list[Hold]:
+        """Return holds, the newest first."""
+        with self.catalogue.reading() as tx:
+            return tx.holds.listed(ended=ended, limit=_MOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """The worker's half. ``open_`` gives back what an original was before it was sealed.
+
+    ``seal`` gives what to store of it in the vault, the same for the same bytes, and the key for whoever keeps the
+    vault (store.sealing); None stores it as it is.
+    """
+
+    work: Work
+    erase: Erase
+    vault: PutStore
+    open_: Open
+    max_bytes: int
+    seal: Callable[[bytes], tuple[bytes, str]] | None = None
+
+    def run(self, job_id: str, *, redelivered: bool) -> str:
+        """Do the job; return how it ended (see Work.run), or ``vaulted``."""
+        return self.work.run(job_id, jobs.VAULT, self._attempt, redelivered=redelivered)
+
+    def _attempt(self, lease: jobs.Lease) -> str:
+        with self.work.catalogue.transaction() as tx:
+            image = tx.images.get(lease.image_id)
+            rows = tx.images.rendition_names(lease.image_id)
+            manifests = [manifest_key(one) for one in tx.images.manifests(lease.image_id)]
+            planned = tx.jobs.planned_keys(lease.image_id)
+            there = tx.holds.vault(lease.image_id) is not None
+        if image is not None and not there:
+            keys = {object_key(name, EXTENSIONS[format_]): MEDIA_TYPES[EXTENSIONS[format_]] for name, format_ in rows}
+            keys |= dict.fromkeys(manifests, MANIFEST_TYPE)
+            kept = self._copied(image, keys)
+            with self.work.catalogue.transaction() as tx:
+                now = self.work.clock()
+                tx.holds.put(image.image_id, [asdict(one) for one in kept], now)
+                tx.holds.placed(image.image_id)
+                tx.audit.append("image.vaulted", now=now, actor="worker", image_id=image.image_id)
+            planned = sorted({*planned, *keys})
+        if image is not None:
+            self.erase.clear(image.original_key, planned)
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, now)
+            # A worker that was slow to die may put something yet.
+            again = now + timedelta(seconds=self.erase.again_s)
+            tx.jobs.add(new_job_id(), jobs.PROVE, lease.image_id, now, due=again, planned=planned)
+        return "vaulted"
+
+    def _copied(self, image: images.Image, keys: dict[str, str]) -> list[Vaulted]:
+        """Put everything that is there of an image into the vault."""
+        kept = []
+        wanted = [(ORIGINALS, self.erase.originals, image.original_key, ORIGINAL_TYPE, self.max_bytes + SEAL_BYTES)]
+        wanted += [
+            (RENDITIONS, self.erase.renditions, key, media_type, MAX_RENDITION_BYTES)
+            for key, media_type in keys.items()
+        ]
+        for bucket, store, key, content_type, max_bytes in wanted:
+            try:
+                data = store.get(key, max_bytes=max_bytes).data
+            except ObjectMissing:  # never written, or renamed meanwhile
+                logs.get("vault").warning("object.missing", bucket=bucket)
+                continue
+            if bucket == ORIGINALS:
+                data = self.open_(data, image.sealed_key)
+            cache = ORIGINAL_CACHE if bucket == ORIGINALS else RENDITION_CACHE
+            sealed_key = None
+            if self.seal is not None:
+                data, sealed_key = self.seal(data)
+            sha256 = hashlib.sha256(data).hexdigest()
+            # Workers cannot look into the vault: its keys hold the hash of the bytes, so that what is there already,
+            # of an attempt that was killed, can only be these.
+            vault_key = f"h/{hashlib.sha256(f'{bucket}/{key}/{sha256}'.encode()).hexdigest()}"
+            put = self.vault.put(
+                vault_key, BytesIO(data), sha256=sha256, content_type=content_type, cache_control=cache
+            )
+            if put is Put.EXISTS:
+                logs.get("vault").info("object.there_already", bucket=bucket)
+            kept.append(Vaulted(bucket, key, vault_key, sha256, len(data), content_type, cache, sealed_key))
+        return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The half of whoever keeps the vault: alone it can read it and lift the lock. It ends holds."""
+
+    catalogue: Catalogue
+    originals: ReplaceStore
+    vault: ObjectStore
+    receipts: Receipts | None
+    seal: Callable[[bytes], tuple[bytes, str]] | None
+    max_bytes: int
+    clock: Clock
+    open_: Open = as_it_is
+
+    def end_due(self) -> list[Hold]:
+        """End every hold whose date has come or of whose end two people approve; return them.
+
+        Called again after an interruption it goes on. Raises StoreUnavailable or StoreDenied.
+        """
+        now = self.clock()
+        with self.catalogue.reading() as tx:
+            due = [one for one in tx.holds.open() if one.may_end(now) and one.state == PLACED]
+        for hold in due:
+            with self.catalogue.reading() as tx:
+                covered = tx.holds.covered(hold.hold_id)
+            for image_id in covered:
+                self._let_go(hold, image_id)
+            with self.catalogue.transaction() as tx:
+                tx.holds.end(hold.hold_id, self.clock())
+                tx.audit.append("hold.ended", now=self.clock(), actor="keeper", detail={"hold_id": hold.hold_id})
+        return due
+
+    def _let_go(self, hold: Hold, image_id: ImageId) -> None:
+        with self.catalogue.reading() as tx:
+            others = tx.holds.of_image(image_id, but=hold.hold_id)
+            kept = tx.holds.vault(image_id)
+            image = tx.images.get(image_id)
+        if others or kept is None or image is None:
+            return
+        if image.state == images.HELD and not self._put_back(hold, image, kept):
+            return
+        gone = [erased(Place(VAULT, self.vault, one.vault_key)) for one in kept]
+        with self.catalogue.transaction() as tx:
+            now = self.clock()
+            found = tx.images.get(image_id, lock=True)
+            tx.holds.drop(image_id)
+            if self.receipts is not None and found is not None and found.state == images.DELETED:
+                when, name = hold.created_at, hold.hold_id
+                self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
+            tx.audit.append("image.let_go", now=now, actor="keeper", image_id=image_id)
+
+    def _put_back(self, hold: Hold, image: images.Image, kept: Sequence[Vaulted]) -> bool:
+        """Put the original where it was and ask for its renditions, unless the image is erased meanwhile.
+
+        Returns whether the vault may let go of it: not if another hold covers it by now.
+        """
+        original = next((one for one in kept if one.bucket == ORIGINALS), None)
+        sealed_key = None
+        if original is not None:
+            data = self.vault.get(original.vault_key, max_bytes=self.max_bytes + SEAL_BYTES).data
+            if hashlib.sha256(data).hexdigest() != original.sha256:
+                message = f"{original.vault_key}: is not what was put there; the version before it may be"
+                raise StoreUnavailable(message)
+            data = self.open_(data, original.sealed_key)
+            if self.seal is not None:
+                data, sealed_key = self.seal(data)
+            sha256 = hashlib.sha256(data).hexdigest()
+            put = {"sha256": sha256, "content_type": ORIGINAL_TYPE, "cache_control": ORIGINAL_CACHE}
+            # Sealed anew each time: what an attempt that was killed put is of a key that nobody kept.
+            self.originals.replace(original.key, BytesIO(data), **put)
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            profile = tx.profiles.get(image.profile_id, lock=True)
+            found = tx.images.get(image.image_id, lock=True)
+            if tx.holds.of_image(image.image_id, but=hold.hold_id):
+                return False  # another hold was placed meanwhile: the vault keeps it
+            if found is None or profile is None or found.state != images.HELD:
+                return True  # asked to be erased meanwhile: its erasure looks again, and finds what was put back
+            tx.hashes.drop(image.image_id)
+            tx.images.drop_renditions(image.image_id, keep_crop=True)
+            tx.images.set_sealed_key(image.image_id, sealed_key)
+            revoke(tx, profile.profile_id, now)  # names of before count no more, so those to come are others
+            if original is None:
+                tx.images.set_state(image.image_id, images.FAILED, reason="original_missing")
+                return True
+            tx.images.set_state(image.image_id, images.PENDING)
+            job_id = new_job_id()
+            lane = tx.jobs.render_lane(image.image_id)
+            tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=now + _AGAIN, lane=lane)
+            ask(tx, jobs.RENDER, job_id, now)
+        return True

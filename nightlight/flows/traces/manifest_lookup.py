@@ -1,0 +1,168 @@
+"""Durable credentials: a copy without its manifest, back to the manifest, by hidden mark or by hash.
+
+After the C2PA Soft Binding Resolution API 2.4. Only investigators are answered, and whatever they ask is in the audit
+log: a manifest names nobody, but that there is one says that a picture was shown here.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from nightlight.catalogue.trace_jobs import DONE, FAILED, REJECTED
+from nightlight.delivery.object_names import NAME_PATTERN, manifest_key
+from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, MAX_MANIFEST_BYTES, hash_of, mark_of
+from nightlight_core.errors import InvalidInput, NotFound, ObjectMissing, TooManyRequests, Unavailable
+from nightlight_core.ids import ImageId, TraceId
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.trace_jobs import TraceRow
+    from nightlight.flows.traces.requests import AskTrace
+    from nightlight.store.interface import ObjectStore
+    from nightlight_core.clock import Clock
+
+# What an audit line says was asked.
+Asked = dict[str, str | int]
+_EXACT, _BITS = 100, 256
+# What is asked for is written down as it was asked, up to so many characters: a manifest's id has 45.
+_MOST_ID = 100
+# A picture's path, wherever it is served from, and whatever signs its URL.
+_PICTURE = re.compile(rf".*/a/({NAME_PATTERN.strip('^$')})\.[a-z]{{3,5}}")
+# What a trace says that it found a copy by.
+_FOUND_BY = {MARK_ALGORITHM: "mark", HASH_ALGORITHM: "hash"}
+_HOUR_S = 3600.0
+_LOOK_S, _WAIT_S, _MOST_WAITING = 0.1, 15.0, 4
+
+
+class Match(NamedTuple):
+    """A manifest, and how alike what was asked about is to what it is of: 0 to 100."""
+
+    manifest_id: str
+    score: int
+
+
+@dataclass(slots=True)
+class Rate:
+    """At most ``most`` questions of one caller in an hour, counted in this process."""
+
+    most: int
+    _asked: dict[str, deque[float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, caller: str) -> None:
+        """Count one question; raise TooManyRequests."""
+        now = time.monotonic()
+        with self._lock:
+            asked = self._asked.setdefault(caller, deque())
+            while asked and asked[0] <= now - _HOUR_S:
+                asked.popleft()
+            if len(asked) >= self.most:
+                message = f"{self.most} questions in an hour"
+                raise TooManyRequests(message, after_s=int(asked[0] + _HOUR_S - now) + 1)
+            asked.append(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Answers investigators."""
+
+    catalogue: Catalogue
+    renditions: ObjectStore
+    traces: AskTrace
+    rate: Rate
+    clock: Clock
+    # Who waits for a worker holds a thread of the service: not all of them are for that.
+    waits: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MOST_WAITING))
+
+    def by_binding(self, algorithm: str, value: str, *, actor: str) -> list[Match]:
+        """Return the manifests that a soft binding leads to; raises InvalidInput or TooManyRequests."""
+        self.rate.take(actor)
+        mark = mark_of(value) if algorithm == MARK_ALGORITHM else None
+        hashed = hash_of(value) if algorithm == HASH_ALGORITHM else None
+        if mark is None and hashed is None:
+            message = f"{algorithm} is not known here, or this is no value of it"
+            raise InvalidInput(message)
+        with self.catalogue.transaction() as tx:
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
+            found = tx.hashes.manifests(mark=mark, hash_=hashed)
+        return [Match(one, _EXACT) for one in dict.fromkeys(found)]
+
+    def by_reference(self, url: str, *, actor: str) -> list[Match]:
+        """Return the manifest of a picture that was given out under a URL; raises InvalidInput or TooManyRequests."""
+        self.rate.take(actor)
+        try:
+            named = _PICTURE.fullmatch(urlsplit(url).path)
+        except ValueError:
+            named = None
+        if named is None:
+            message = "this is no URL of a picture of this deployment"
+            raise InvalidInput(message)
+        with self.catalogue.transaction() as tx:
+            asked: Asked = {"by": "reference", "name": named[1]}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
+            found = tx.hashes.manifests(name=named[1])
+        return [Match(one, _EXACT) for one in found]
+
+    def by_content(self, copy: IO[bytes], *, algorithm: str | None = None, actor: str) -> list[Match]:
+        """Return the manifests of what a copy may come from, as a trace finds it, or by one algorithm alone.
+
+        Raises InvalidInput, ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
+        """
+        if algorithm is not None and algorithm not in _FOUND_BY:
+            message = f"{algorithm} is not known here"
+            raise InvalidInput(message)
+        if not self.waits.acquire(blocking=False):
+            message = f"{_MOST_WAITING} copies are being looked at"
+            raise TooManyRequests(message, after_s=int(_WAIT_S))
+        try:
+            row = self._traced(copy, actor, algorithm)
+        finally:
+            self.waits.release()
+        found = (row.result or {}).get("found", [])
+        scores: dict[str, int] = {}
+        with self.catalogue.reading() as tx:
+            for one in found:
+                if algorithm is not None and _FOUND_BY[algorithm] not in one["by"]:
+                    continue
+                bits = one["distance"]
+                score = _EXACT if "mark" in one["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
+                of = (ImageId(one["image_id"]), one["tier"], one["variant"])
+                for manifest_id in tx.hashes.manifests(of=of):
+                    scores[manifest_id] = max(score, scores.get(manifest_id, 0))
+        return [Match(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
+
+    def _traced(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceRow:
+        """Return the trace of a copy once it has ended."""
+        trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
+        with self.catalogue.transaction() as tx:
+            asked: Asked = {"by": algorithm or "content", "trace_id": trace_id}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
+        until = time.monotonic() + _WAIT_S
+        row = self.traces.status(trace_id, actor=actor)
+        while row.state not in {DONE, REJECTED, FAILED}:
+            if time.monotonic() >= until:
+                message = "the trace takes longer than a request may"
+                raise Unavailable(message)
+            time.sleep(_LOOK_S)
+            row = self.traces.status(trace_id, actor=actor)
+        return row
+
+    def manifest(self, manifest_id: str, *, actor: str) -> bytes:
+        """Return a manifest; raises NotFound, TooManyRequests or StoreUnavailable."""
+        self.rate.take(actor)
+        with self.catalogue.transaction() as tx:
+            asked: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
+            tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=asked)
+            key = tx.hashes.manifest(manifest_id)
+        if key is None:
+            raise NotFound
+        try:
+            return self.renditions.get(manifest_key(key), max_bytes=MAX_MANIFEST_BYTES).data
+        except ObjectMissing as error:
+            raise NotFound from error

@@ -1,0 +1,239 @@
+"""Traces that are asked for over HTTP: the service takes the copy, a worker finds where it comes from.
+
+::
+
+    ask        rate, header-only probe; the trace's row, then the copy into the originals' store, then 202
+    find       in a worker, through the cage like every upload                                (flows.traces.search)
+    forget     the copy is deleted as soon as the trace has ended, unless whoever asked said to keep it;
+               the rest, and a copy that was kept, by DELETE or after ``trace_days``
+
+Whoever asks, and whoever reads what came of it, is in the audit log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from nightlight import logs, metrics
+from nightlight.catalogue import jobs, trace_jobs
+from nightlight.flows.traces.results import plain
+from nightlight.imaging.probe import caps_of, probe
+from nightlight.imaging.renderer import LOOK_EDGE
+from nightlight.jobs.enqueue import ask
+from nightlight.jobs.runner import Work
+from nightlight.store.interface import SEAL_BYTES, as_it_is, stored_anew
+from nightlight_core.errors import CorruptImage, ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, TooManyRequests
+from nightlight_core.ids import TraceId, new_copy_key, new_job_id, new_trace_id
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.flows.traces.search import Trace
+    from nightlight.settings import IntakeSettings, MatchingSettings
+    from nightlight.store.interface import ObjectStore, Open, PutOnly
+    from nightlight_core.clock import Clock
+
+# What a line of the audit log says besides.
+Told = dict[str, str | int]
+
+COPY_CACHE = "no-store"
+COPY_TYPE = "application/octet-stream"
+_HOUR = timedelta(hours=1)
+# The first publication goes through the outbox at once; this is when it is tried again if that was lost.
+_AGAIN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class AskTrace:
+    """The service's half: takes copies, and says how their traces get on."""
+
+    catalogue: Catalogue
+    originals: PutOnly
+    intake: IntakeSettings
+    matching: MatchingSettings
+    clock: Clock
+    seal: Callable[[bytes], tuple[bytes, str]] | None = None
+
+    def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> trace_jobs.TraceRow:
+        """Take a copy; when this returns it is safely stored and will be traced.
+
+        Raises TooManyRequests, ImageRefused and its kinds, PayloadTooLarge, and StoreUnavailable or
+        CatalogueUnavailable, after which nothing has been acknowledged.
+        """
+        sha256 = self._inspected(copy)
+        trace_id, key = new_trace_id(), new_copy_key()
+        body, stored_sha256, sealed_key = cast("BinaryIO", copy), sha256, None
+        if self.seal is not None:  # like every original: it is a picture that somebody must not get twice
+            copy.seek(0)
+            sealed, sealed_key = self.seal(copy.read())
+            body, stored_sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            self._check_rate(tx, actor, now)
+            tx.traces.add(trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key)
+            told: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
+            tx.audit.append("trace.asked", now=now, actor=actor, detail=told)
+        put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
+        stored_anew(put, key)
+        with self.catalogue.transaction() as tx:
+            tx.traces.accepted(trace_id)
+            _queue(tx, jobs.TRACE, trace_id, now)
+            row = tx.traces.get(trace_id)
+        metrics.TRACES.labels("accepted").inc()
+        return cast("trace_jobs.TraceRow", row)
+
+    def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceRow:
+        """Return the trace as it is now; raises NotFound. Reading what came of it is audited."""
+        with self.catalogue.reading() as tx:
+            row = tx.traces.get(trace_id)
+        if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
+            raise NotFound
+        if row.state == trace_jobs.DONE:
+            with self.catalogue.transaction() as tx:
+                tx.audit.append("trace.read", now=self.clock(), actor=actor, detail={"trace_id": trace_id})
+        return row
+
+    def delete(self, trace_id: TraceId, *, actor: str) -> None:
+        """Forget what a trace led back to, and delete its copy; raises NotFound."""
+        with self.catalogue.transaction() as tx:
+            row = tx.traces.get(trace_id, lock=True)
+            if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
+                raise NotFound
+            forget_later(tx, trace_id, now=self.clock(), actor=actor)
+
+    def _inspected(self, copy: IO[bytes]) -> str:
+        """Return the SHA-256 of a copy whose header says that it can be looked at."""
+        size = copy.seek(0, 2)
+        if size == 0:
+            message = "the copy is empty"
+            raise CorruptImage(message)
+        if size > self.intake.max_upload_bytes:
+            message = f"{size} bytes; at most {self.intake.max_upload_bytes}"
+            raise PayloadTooLarge(message)
+        copy.seek(0)
+        data = copy.read()
+        probe(data, caps_of(self.intake), edge=LOOK_EDGE)
+        return hashlib.sha256(data).hexdigest()
+
+    def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
+        most = self.matching.traces_per_hour
+        asked = tx.traces.asked_since(actor, now - _HOUR, limit=most)
+        if len(asked) >= most:
+            metrics.TRACES.labels(TooManyRequests.code).inc()
+            message = f"{most} traces in an hour"
+            raise TooManyRequests(message, after_s=int((asked[-1] + _HOUR - now).total_seconds()) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunTrace:
+    """The worker's half."""
+
+    work: Work
+    originals: ObjectStore
+    trace: Trace
+    intake: IntakeSettings
+    open_: Open = as_it_is
+
+    def run(self, job_id: str, *, redelivered: bool) -> str:
+        """Trace one copy; return how it ended (see Work.run), or ``done``, ``rejected``, ``failed``, ``deleted``."""
+        ending = self.work.run(job_id, jobs.TRACE, self._attempt, redelivered=redelivered, quarantine=_quarantine)
+        metrics.TRACES.labels(ending).inc()
+        return ending
+
+    def forget(self, job_id: str, *, redelivered: bool) -> str:
+        """Delete one copy; return how it ended: ``forgotten``, or see Work.run."""
+        return self.work.run(job_id, jobs.FORGET, self._forget, redelivered=redelivered, quarantine=_not_forgotten)
+
+    def _attempt(self, lease: jobs.Lease) -> str:
+        with self.work.catalogue.reading() as tx:
+            row = tx.traces.get(lease.trace_id)
+        if row is None or row.state != trace_jobs.PENDING or row.copy_key is None:
+            return self._end(lease, trace_jobs.DELETED)
+        log = logs.get("trace")
+        try:
+            stored = self.originals.get(row.copy_key, max_bytes=self.intake.max_upload_bytes + SEAL_BYTES)
+            copy = self.open_(stored.data, row.sealed_key)
+            # A rebuilt index may take minutes: what was taken in until half of the time limit stays.
+            within_s = self.work.limits.time_limit_s / 2
+            traced = self.trace.find(copy, within_s=within_s, progress=lambda done: self._progress(lease, done))
+        except ImageRefused as error:
+            log.warning("trace.rejected", code=error.code, detail=str(error))
+            return self._end(lease, trace_jobs.REJECTED, reason=error.code)
+        except ObjectMissing as error:
+            log.error("copy.missing", detail=str(error))
+            return self._end(lease, trace_jobs.FAILED, reason="copy_missing")
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            origins = [one.image_id for one in traced.found]
+            pending = tx.traces.end(lease.trace_id, trace_jobs.DONE, now, result=plain(traced), origins=origins)
+            tx.jobs.finish(lease, now)
+            if pending:
+                told: Told = {"trace_id": lease.trace_id, "count": len(traced.found)}
+                tx.audit.append("trace.done", now=now, actor="worker", detail=told)
+                _forget_copy(tx, lease.trace_id, now)
+        log.info("trace.done", state=trace_jobs.DONE, count=len(traced.found))
+        return trace_jobs.DONE if pending else trace_jobs.DELETED
+
+    def _progress(self, lease: jobs.Lease, hundredths: int) -> None:
+        with self.work.catalogue.transaction() as tx:
+            tx.traces.progress(lease.trace_id, hundredths)
+
+    def _end(self, lease: jobs.Lease, state: str, *, reason: str | None = None) -> str:
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, now)
+            if state != trace_jobs.DELETED and tx.traces.end(lease.trace_id, state, now, reason=reason):
+                told = {"trace_id": lease.trace_id, "reason": reason or state}
+                tx.audit.append(f"trace.{state}", now=now, actor="worker", detail=told)
+                _forget_copy(tx, lease.trace_id, now)
+        return state
+
+    def _forget(self, lease: jobs.Lease) -> str:
+        with self.work.catalogue.reading() as tx:
+            row = tx.traces.get(lease.trace_id)
+        if row is not None and row.copy_key is not None:
+            self.originals.delete(row.copy_key)
+        now = self.work.clock()
+        with self.work.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, now)
+            tx.traces.copy_gone(lease.trace_id)
+            tx.audit.append("trace.forgotten", now=now, actor="worker", detail={"trace_id": lease.trace_id})
+        return "forgotten"
+
+
+def forget_later(tx: Transaction, trace_id: TraceId, *, now: datetime, actor: str) -> None:
+    """Forget a trace's result, and queue the deletion of its copy, in the caller's transaction."""
+    tx.traces.delete(trace_id)
+    _queue(tx, jobs.FORGET, trace_id, now)
+    tx.audit.append("trace.deleted", now=now, actor=actor, detail={"trace_id": trace_id})
+
+
+def _quarantine(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
+    if tx.traces.end(lease.trace_id, trace_jobs.FAILED, now, reason=reason):
+        told = {"trace_id": lease.trace_id, "reason": reason}
+        tx.audit.append("trace.quarantined", now=now, actor="worker", detail=told)
+        _forget_copy(tx, lease.trace_id, now)
+
+
+def _not_forgotten(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
+    """Say that a copy is still there: whoever reads the log has to delete it."""
+    row = tx.traces.get(lease.trace_id)
+    logs.get("trace").error("copy.not_forgotten", trace_id=lease.trace_id, reason=reason)
+    told: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
+    tx.audit.append("trace.not_forgotten", now=now, actor="worker", detail=told)
+
+
+def _forget_copy(tx: Transaction, trace_id: TraceId, now: datetime) -> None:
+    row = tx.traces.get(trace_id)
+    if row is not None and not row.keep:
+        _queue(tx, jobs.FORGET, trace_id, now)
+
+
+def _queue(tx: Transaction, kind: str, trace_id: TraceId, now: datetime) -> None:
+    job_id = new_job_id()
+    tx.jobs.add(job_id, kind, trace_id, now, due=now + _AGAIN)
+    ask(tx, kind, job_id, now)

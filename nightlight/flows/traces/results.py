@@ -1,0 +1,116 @@
+"""What is known of a found copy: its hidden mark, and the renditions that it may come from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nightlight_core.ids import ImageId, ProfileId
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.rendition_hashes import Origin
+    from nightlight.watermark.detect import Detection
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One rendition that the copy may come from.
+
+    ``by`` is ``mark``, ``hash`` or ``mark+hash``. ``distance`` is that of the hashes, of 256 bits: a match is at most
+    31, the nearest the likeliest; None where there is no hash to compare. It was shown from ``published_at`` until
+    ``shown_until`` (None: another has not taken its place). ``variants`` is how many its tier has: where there is one,
+    ``variant`` says nothing of who was given it.
+    """
+
+    image_id: ImageId
+    profile_id: ProfileId
+    tier: str
+    variant: int
+    variants: int
+    state: str
+    rendered_at: datetime
+    published_at: datetime | None
+    shown_until: datetime | None
+    by: str
+    distance: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRead:
+    """The hidden mark of a copy.
+
+    ``number`` is of 56 bits, or of 16 where ``short``, which names a rendition only together with a hash. ``chance``
+    bounds the probability that a picture without a mark reads as one. ``doubt`` says why it may not belong here.
+    """
+
+    number: int
+    variant: int
+    short: bool
+    key_id: str
+    agreement: float
+    chance: float
+    how: str
+    mirrored: bool
+    doubt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What is known of a copy: its SHA-256, its mark, its hash's quality (under 50 it says nothing), its origins.
+
+    ``present`` says that there is a hidden mark of this deployment, whether or not it could be read.
+    """
+
+    sha256: str
+    mark: MarkRead | None
+    present: bool
+    quality: int
+    searched: int
+    found: tuple[Found, ...]
+
+
+def plain(traced: Traced) -> dict[str, Any]:
+    """Return what is known of a copy as JSON holds it."""
+
+    def said(value: object) -> object:
+        return value.isoformat() if isinstance(value, datetime) else value
+
+    return {
+        **asdict(traced),
+        "found": [{name: said(value) for name, value in asdict(one).items()} for one in traced.found],
+    }
+
+
+def found_by(origin: Origin, distance: int | None, by: str) -> Found:
+    """Return what is told of an origin that ``by`` led to."""
+    return Found(
+        image_id=origin.image_id,
+        profile_id=origin.profile_id,
+        tier=origin.tier,
+        variant=origin.variant,
+        variants=origin.variants,
+        state=origin.state,
+        rendered_at=origin.rendered_at,
+        published_at=origin.published_at,
+        shown_until=origin.shown_until,
+        by=by,
+        distance=distance,
+    )
+
+
+def mark_read(read: Detection | None, doubt: str | None) -> MarkRead | None:
+    """Return what is told of a mark that was read, if one was."""
+    if read is None:
+        return None
+    return MarkRead(
+        number=read.payload.rendition,
+        variant=read.payload.variant,
+        short=read.payload.short,
+        key_id=read.key_id,
+        agreement=read.agreement,
+        chance=read.chance,
+        how=read.how,
+        mirrored=read.mirrored,
+        doubt=doubt,
+    )

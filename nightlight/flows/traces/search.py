@@ -1,0 +1,212 @@
+"""A found copy, back to the rendition it was made from.
+
+::
+
+    sync       the index takes in what was published since it was last asked; a broken one is made again
+    look       the copy goes through the cage, like any upload that nobody trusts
+    read       its hidden mark, which names one rendition                          (watermark.detect)
+    search     its perceptual hash, as it is, turned and mirrored, among those of all renditions
+    origin     the catalogue says what the mark and near hashes lead back to; what was erased leads nowhere
+
+Nothing of the copy is kept here but its SHA-256 in the audit log, with who asked. ``flows.traces.requests`` does the
+same for callers over HTTP, in a worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightlight.flows.traces.results import Found, MarkRead, Traced, found_by, mark_read
+from nightlight_core.errors import IndexBehind, IndexBroken
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight.catalogue.rendition_hashes import Origin
+    from nightlight.imaging.renderer import Look
+    from nightlight.matching.index import HashIndex
+    from nightlight.watermark.detect import Detection, Looked
+    from nightlight_core.clock import Clock
+
+# Rows that are read from the catalogue at once.
+_BATCH = 10_000
+# Numbers are given when a row is written and seen when its transaction ends, so a lower one may come after a higher:
+# at most so many are on their way at once (four tiers, 250 pictures published at the same moment).
+_LATE = 1_000
+# At most so many origins are told of one copy: more means that the picture is a common one.
+MOST = 20
+
+
+# A picture whose whole is this far, of 256 bits, from the rendition that its mark names is another picture: strangers
+# are 128 apart, with a deviation of 8, and edits that leave a whole picture whole stay far under it.
+ANOTHER = 90
+BITS = 256
+
+# Another process holds the index for the time of one search, or while it brings it up to date.
+_WAIT_S = 5.0
+# How far a trace is, in hundredths, once the copy is decoded, and once its mark was looked for: by far the longest.
+DECODED, MARK_SOUGHT = 10, 80
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Traces copies by their hidden mark and their perceptual hash.
+
+    ``look`` gives a copy's pixels and its luma, uint8 (512, 512), one way or two; ``detect`` reads the mark.
+    """
+
+    catalogue: Catalogue
+    folder: Path
+    look: Callable[[bytes], Look]
+    detect: Callable[[Any], Looked]
+    clock: Clock
+
+    def trace(self, data: bytes, *, actor: str) -> Traced:
+        """Return what ``data``, an image file that nobody trusts, may be a copy of.
+
+        Raises ImageRefused and its kinds, DecoderDied, CatalogueUnavailable, or Conflict while another process
+        brings the index up to date.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        with self.catalogue.transaction() as tx:
+            tx.audit.append("trace.asked", now=self.clock(), actor=actor, detail={"sha256": sha256})
+        return self.find(data)
+
+    def find(
+        self, data: bytes, *, within_s: float | None = None, progress: Callable[[int], None] = lambda _: None
+    ) -> Traced:
+        """Return what ``data`` may be a copy of, for somebody whose asking is in the audit log already.
+
+        ``progress`` is told how far it is, in hundredths. Raises like ``trace``, and IndexBehind where the index has
+        more to take in than can be done ``within_s`` seconds: the next call goes on from there.
+        """
+        from nightlight.matching.index import HashIndex
+        from nightlight.matching.pdq import LEAST_QUALITY, pdq
+        from nightlight.watermark.detect import PRESENT
+
+        until = time.monotonic() + within_s if within_s else None
+        sha256 = hashlib.sha256(data).hexdigest()
+        look = self.look(data)
+        progress(DECODED)
+        looked = self.detect(look.pixels)
+        progress(MARK_SOUGHT)
+        hashed = [pdq(pixels) for pixels in look.hashed]
+        quality = max(one.quality for one in hashed)
+        queries = [row for one in hashed if one.quality >= LEAST_QUALITY for row in one.hashes]
+        try:
+            near, searched = self._search(queries, until)
+        except IndexBroken:
+            HashIndex.discard(self.folder)
+            near, searched = self._search(queries, until)
+        mark, found = self._merged(looked.detection, near, queries)
+        present = mark is not None or looked.present >= PRESENT
+        return Traced(sha256, mark, present, quality, searched, tuple(found[:MOST]))
+
+    def _merged(
+        self, read: Detection | None, near: dict[Origin, int], queries: Sequence[Any]
+    ) -> tuple[MarkRead | None, list[Found]]:
+        """Return the mark, and the origins that it and the hashes lead back to: by the mark first, then the nearest."""
+        named: dict[Origin, int | None] = {}
+        doubt = None
+        if read is not None and read.payload.short:
+            with self.catalogue.reading() as tx:
+                said = tx.hashes.short_marked(read.payload.rendition, read.payload.variant)
+            distances = {one: near.get(one, _distance(one, queries)) for one in said}
+            named = dict(sorted(distances.items(), key=lambda one: BITS if one[1] is None else one[1]))
+            if not near.keys() & named.keys():
+                doubt = f"{len(named)} small renditions say this, and the hash of none is near: it may be none of them"
+        elif read is not None:
+            with self.catalogue.reading() as tx:
+                origins = tx.hashes.marked(read.payload.rendition)
+            named = {one: _distance(one, queries) for one in origins if one.variant == read.payload.variant}
+            if not named:
+                doubt = "nothing is published under this mark: it was erased, or is of another deployment"
+            known = [distance for distance in named.values() if distance is not None]
+            if read.how == "whole" and known and min(known) > ANOTHER:
+                doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
+        ways = {origin: "mark+hash" if origin in near else "mark" for origin in named}
+        by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
+        by_hash.sort(key=lambda one: (one[1], one[0].rendered_at, one[0].tier))
+        found = [found_by(origin, distance, ways[origin]) for origin, distance in named.items()]
+        return mark_read(read, doubt), found + [found_by(*one) for one in by_hash]
+
+    def rebuild(self, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Make the index again from the catalogue; return how many hashes are in it."""
+        from nightlight.matching.index import HashIndex
+
+        HashIndex.discard(self.folder)
+        with self._synced(progress=progress) as index:
+            index.merge()
+            return len(index)
+
+    @contextmanager
+    def _synced(
+        self, until: float | None = None, *, progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[HashIndex]:
+        from nightlight.matching.index import HashIndex
+        from nightlight.matching.segment import KEY_BYTES
+
+        try:
+            index = HashIndex(self.folder, write=True, wait_s=_WAIT_S)
+        except IndexBroken:
+            HashIndex.discard(self.folder)
+            index = HashIndex(self.folder, write=True)
+        with index:
+            known = {int.from_bytes(key, "big") for key in index.newest(4 * _LATE)}
+            last = max(0, max(known, default=0) - _LATE)
+            while True:
+                with self.catalogue.reading() as tx:
+                    rows = tx.hashes.after(last, limit=_BATCH)
+                if not rows:
+                    break
+                last = rows[-1][0]
+                fresh = [(number.to_bytes(KEY_BYTES, "big"), hash_) for number, hash_ in rows if number not in known]
+                if fresh:
+                    index.extend(fresh)
+                progress(len(fresh))
+                if until is not None and time.monotonic() > until:
+                    message = f"{len(index)} hashes are in the index, and more are in the catalogue"
+                    raise IndexBehind(message)
+            yield index
+
+    def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[Origin, int], int]:
+        """Return what these hashes lead to with the distance of each, and among how many it was looked for."""
+        with self._synced(until) as index:
+            nearest: dict[int, int] = {}
+            for query in queries:
+                for match in index.search(query):
+                    number = int.from_bytes(match.key, "big")
+                    nearest[number] = min(match.distance, nearest.get(number, match.distance))
+            return self._origins(index, nearest, queries), len(index)
+
+    def _origins(self, index: HashIndex, nearest: dict[int, int], queries: Sequence[Any]) -> dict[Origin, int]:
+        from nightlight.matching.segment import KEY_BYTES
+
+        if not nearest:
+            return {}
+        with self.catalogue.reading() as tx:
+            origins = tx.hashes.origins(sorted(nearest))
+        for number in nearest.keys() - origins.keys():  # erased since
+            index.take_out(number.to_bytes(KEY_BYTES, "big"))
+        for number, origin in origins.items():
+            if _distance(origin, queries) != nearest[number]:
+                message = f"hash {number} is another one in the catalogue: the index belongs to another time"
+                raise IndexBroken(message)
+        return {origin: nearest[number] for number, origin in origins.items()}
+
+
+def _distance(origin: Origin, queries: Sequence[Any]) -> int | None:
+    """Return how far an origin's hash is from the nearest of ``queries``, of 256 bits; None where one has no hash."""
+    import numpy as np
+
+    from nightlight.matching.pdq import distance
+
+    if origin.hash is None or not queries:
+        return None
+    stored = np.frombuffer(origin.hash, np.uint8)
+    return min(int(distance(stored, query)) for query in queries)

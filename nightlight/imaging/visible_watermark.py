@@ -1,0 +1,195 @@
+"""The visible mark: a tiled pattern over the whole picture, the same for everyone, that names nobody's age.
+
+It is crescents, or an operator's own text or logo. Any third of the picture holds a whole tile, so
+that no crop worth having is without one. How strongly it is drawn follows the picture: more where there
+is much to see, less on an even ground; white with a black shadow, it shows on dark and on light.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+
+from nightlight_core.errors import SettingsRefused
+from nightlight_core.files import read_bytes
+
+# Tiles across the picture: any third of it holds a whole one, and so does the face of a portrait.
+PER_ROW = 6
+# How much of the picture the white (and, displaced, the black) covers on an even ground, by a tier's word.
+STRENGTHS = {"faint": 0.14, "clear": 0.26, "strong": 0.45}
+# Local contrast is how far the picture, at _FINE pixels a side, lies off its mean over 1/_BLOCKS of a side, in
+# grey levels; each of them adds _GAIN to the strength, up to _MOST times it.
+_FINE = 160
+_BLOCKS = 24
+_GAIN = 1 / 40
+_MOST = 2.2
+# A shadow lies this share of a tile off its light.
+_SHIFT = 0.04
+# Text is written on a slope, which no straight edge of a picture hides.
+_SLOPE = 24
+MAX_TEXT = 40
+MAX_LOGO_BYTES = 200_000
+# The largest fonts in use, of Chinese, Japanese and Korean, have under 25 MB.
+MAX_FONT_BYTES = 40_000_000
+MAX_LOGO_SIDE = 2048
+_DRAWN_AT = 256
+
+
+@dataclass(frozen=True)
+class Design:
+    """What the tiles show: ``text``, a ``logo`` (bytes of a PNG whose alpha is drawn), or, with neither, crescents.
+
+    ``font`` is a TrueType or OpenType file; without one, the font that comes with Pillow is used.
+    """
+
+    text: str = ""
+    logo: bytes = b""
+    font: bytes = b""
+
+    @classmethod
+    def read(cls, text: str, logo: Path | None, font: Path | None) -> Design:
+        """Return the design that the settings name; raise SettingsRefused with what is wrong with it."""
+        try:
+            shape = read_bytes(logo, MAX_LOGO_BYTES) if logo else b""
+            design = cls(text, shape, read_bytes(font, MAX_FONT_BYTES) if font else b"")
+        except OSError as error:
+            message = f"the visible mark: {error.filename}: {error.strerror}"
+            raise SettingsRefused(message) from error
+        if len(text) > MAX_TEXT or not (text.isprintable() or not text):
+            message = f"NIGHTLIGHT_MARK_TEXT must be at most {MAX_TEXT} printable characters"
+            raise SettingsRefused(message)
+        if text and logo:
+            message = "NIGHTLIGHT_MARK_TEXT and NIGHTLIGHT_MARK_LOGO exclude each other"
+            raise SettingsRefused(message)
+        design.tile  # noqa: B018 - drawn once now, so that a bad file is refused at the start
+        return design
+
+    @cached_property
+    def digest(self) -> str:
+        """Return hexadecimal digits that change whenever the design does; empty for the crescents."""
+        if not (self.text or self.logo):
+            return ""
+        parts = (self.text.encode(), self.logo, self.font)
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
+
+    @cached_property
+    def tile(self) -> Image.Image:
+        """Return one tile, L, _DRAWN_AT pixels a side: how much of each pixel the pattern covers."""
+        if self.logo:
+            return _logo(self.logo)
+        return _text(self.text, self.font) if self.text else _crescent()
+
+    def draw(self, image: Image.Image, strength: str) -> Image.Image:
+        """Return a copy of ``image`` (RGB) with the mark drawn over it, as strongly as the tier's word says."""
+        ink, where = _ink(self, *image.size)
+        return Image.composite(ink, image, ImageChops.multiply(where, _adapted(image, STRENGTHS[strength])))
+
+    def __hash__(self) -> int:
+        """Hash by the digest, so that a cache by design is cheap."""
+        return hash(self.digest)
+
+
+@lru_cache(maxsize=16)
+def _ink(design: Design, width: int, height: int) -> tuple[Image.Image, Image.Image]:
+    """Return (ink, where) of the picture's size: staggered rows of white tiles (RGB), each with a black shadow.
+
+    ``where`` (L) is how much of each pixel is covered by either.
+    """
+    cell = max(width, height) / PER_ROW
+    side = max(1, round(cell))
+    tile = design.tile.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+    def tiled(shift: int) -> Image.Image:
+        mask = Image.new("L", (width, height))
+        for row in range(-1, PER_ROW + 1):
+            for column in range(-1, PER_ROW + 1):
+                left = round((column + (row % 2) / 2) * cell) + shift
+                mask.paste(tile, (left, round(row * cell) + shift))
+        return mask
+
+    light, shadow = tiled(0), tiled(max(1, round(cell * _SHIFT)))
+    white = light.point(lambda value: 255 if value else 0)
+    return Image.merge("RGB", (white, white, white)), ImageChops.lighter(light, shadow)
+
+
+def _adapted(image: Image.Image, share: float) -> Image.Image:
+    """Return an L map of the picture's size: how strongly the mark is to be drawn where."""
+    grey = image.convert("L")
+    fine = grey.reduce(max(1, min(image.size) // _FINE))
+    factor = max(1, min(fine.size) // _BLOCKS)
+    mean = fine.reduce(factor)
+    even = mean.resize(fine.size, Image.Resampling.BILINEAR)
+    spread = ImageChops.difference(fine, even).reduce(factor)
+    return spread.point([min(255, round(255 * share * min(1 + value * _GAIN, _MOST))) for value in range(256)]).resize(
+        image.size, Image.Resampling.BILINEAR
+    )
+
+
+def _crescent() -> Image.Image:
+    side = _DRAWN_AT * 2  # drawn twice as large, which smooths its edges
+    large = Image.new("L", (side, side))
+    pen = ImageDraw.Draw(large)
+    pen.ellipse(_around(side, 0.48, 0.5, 0.32), fill=255)
+    pen.ellipse(_around(side, 0.624, 0.436, 0.272), fill=0)
+    return large.reduce(2)
+
+
+def _around(side: int, x: float, y: float, radius: float) -> tuple[float, float, float, float]:
+    return (x - radius) * side, (y - radius) * side, (x + radius) * side, (y + radius) * side
+
+
+def _text(text: str, font: bytes) -> Image.Image:
+    try:
+        face = ImageFont.truetype(BytesIO(font), 96) if font else ImageFont.load_default(96)
+    except OSError as error:
+        message = f"NIGHTLIGHT_MARK_FONT is no font: {error}"
+        raise SettingsRefused(message) from error
+    if isinstance(face, ImageFont.FreeTypeFont):
+        missing = _outline(face, "\U0010ffff")
+        if lost := sorted({sign for sign in text if not sign.isspace() and _outline(face, sign) == missing}):
+            message = f"the mark's font has no sign for {', '.join(lost)}; name another with NIGHTLIGHT_MARK_FONT"
+            raise SettingsRefused(message)
+    left, top, right, bottom = face.getbbox(text)
+    drawn = Image.new("L", (int(right - left) + 8, int(bottom - top) + 8))
+    ImageDraw.Draw(drawn).text((4 - left, 4 - top), text, 255, font=face)
+    return _fitted(drawn.rotate(_SLOPE, Image.Resampling.BICUBIC, expand=True))
+
+
+def _outline(face: ImageFont.FreeTypeFont, sign: str) -> bytes:
+    return bytes(face.getmask(sign))
+
+
+def _logo(data: bytes) -> Image.Image:
+    if len(data) > MAX_LOGO_BYTES:
+        message = f"NIGHTLIGHT_MARK_LOGO: at most {MAX_LOGO_BYTES} bytes"
+        raise SettingsRefused(message)
+    try:
+        with Image.open(BytesIO(data), formats=["PNG"]) as image:
+            if max(image.size) > MAX_LOGO_SIDE:
+                message = f"NIGHTLIGHT_MARK_LOGO: at most {MAX_LOGO_SIDE} pixels a side"
+                raise SettingsRefused(message)
+            shape = image.convert("RGBA").getchannel("A")
+    except (OSError, SyntaxError, ValueError) as error:
+        message = f"NIGHTLIGHT_MARK_LOGO is no PNG: {error}"
+        raise SettingsRefused(message) from error
+    if shape.getextrema() in {(0, 0), (255, 255)}:
+        message = "NIGHTLIGHT_MARK_LOGO has no shape: its alpha channel is what is drawn"
+        raise SettingsRefused(message)
+    return _fitted(shape)
+
+
+def _fitted(shape: Image.Image) -> Image.Image:
+    """Return ``shape`` in the middle of a tile, with a margin."""
+    box = shape.getbbox() or (0, 0, *shape.size)
+    shape = shape.crop(box)
+    room = _DRAWN_AT * 0.84
+    factor = min(room / shape.width, room / shape.height)
+    shape = shape.resize((max(1, round(shape.width * factor)), max(1, round(shape.height * factor))))
+    tile = Image.new("L", (_DRAWN_AT, _DRAWN_AT))
+    tile.paste(shape, ((_DRAWN_AT - shape.width) // 2, (_DRAWN_AT - shape.height) // 2))
+    return tile

@@ -1,0 +1,66 @@
+"""Build the signed bundle of a compiled pack. ``nightlight_core.policy.bundle`` has the format and the reader."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import zlib
+from array import array
+from typing import TYPE_CHECKING, Any
+
+from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.bundle import FORMAT, MAX_VERSION, signed_bytes
+
+if TYPE_CHECKING:
+    from nightlight.policy.compile import Compiled
+    from nightlight.policy.signing import SigningKey
+    from nightlight_core.policy.table import Table
+
+
+def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
+    """Return the bundle of a compiled pack, signed by ``key``."""
+    if not 1 <= version <= MAX_VERSION:
+        message = f"a version is a whole number from 1 to {MAX_VERSION}"
+        raise PolicyRefused(message)
+    pack = compiled.pack
+    documents = {
+        "vocabulary": pack.vocabulary,
+        "tiers": pack.tiers,
+        "rules": pack.rules,
+        "retention": pack.retention,
+        "checks": pack.checks,
+    }
+    payload = {
+        "version": version,
+        "digest": compiled.table.digest,
+        "documents": {
+            **{name: document.model_dump(mode="json", exclude_defaults=True) for name, document in documents.items()},
+            "cases": [
+                {"file": source.file, **document.model_dump(mode="json", exclude_defaults=True)}
+                for source, document in pack.cases
+            ],
+        },
+        "table": _table_to_json(compiled.table),
+        "retention": compiled.retention.meaning(),
+    }
+    packed = zlib.compress(json.dumps(payload, separators=(",", ":")).encode(), 9)
+    outer = {
+        "format": FORMAT,
+        "key_id": key.key_id,
+        "payload": base64.b64encode(packed).decode(),
+        "signature": base64.b64encode(key.sign(signed_bytes(packed))).decode(),
+    }
+    return json.dumps(outer).encode() + b"\n"
+
+
+def _table_to_json(table: Table) -> dict[str, Any]:
+    cells = array("H", table.cells)
+    if sys.byteorder == "little":
+        cells.byteswap()
+    return {
+        "attributes": {name: list(words) for name, words in table.attributes.items()},
+        "outcomes": [[list(o.rank), o.tier, o.cache_s, o.per_hour, o.rule] for o in table.outcomes],
+        "cells": base64.b64encode(cells.tobytes()).decode(),
+        "besides": table.besides,
+    }

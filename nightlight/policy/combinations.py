@@ -1,0 +1,78 @@
+"""The combinations of the vocabulary's words as one array, and regions of it as masks.
+
+An attribute is an axis, a word a position on it. Arrays here are numpy's, in the order of the vocabulary
+(the last attribute varies fastest), so that proofs, mutants and comparisons are a few array operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from nightlight.policy.models import Vocabulary
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Ranks = np.ndarray[Any, np.dtype[np.uint8]]
+Condition = Mapping[str, Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Every combination of ``attributes``; ``groups`` are names for several words of one attribute."""
+
+    attributes: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return how many words each attribute has."""
+        return tuple(len(words) for words in self.attributes.values())
+
+    @property
+    def size(self) -> int:
+        """Return the number of combinations."""
+        return math.prod(self.shape)
+
+    def axis(self, attribute: str) -> int:
+        """Return which axis an attribute is."""
+        return list(self.attributes).index(attribute)
+
+    def words(self, attribute: str, words: Iterable[str]) -> frozenset[str]:
+        """Return plain words for words and groups."""
+        groups = self.groups.get(attribute, {})
+        return frozenset(plain for word in words for plain in groups.get(word, (word,)))
+
+    def region(self, when: Condition, unless: Condition | None = None) -> Mask:
+        """Return which combinations match all of ``when`` and not all of ``unless`` (if it is given)."""
+        mask = self._all_of(when)
+        if unless:
+            mask = mask & ~self._all_of(unless)
+        return np.broadcast_to(mask, self.shape)
+
+    def _all_of(self, condition: Condition) -> Mask:
+        mask: Mask = np.ones((1,) * len(self.attributes), dtype=np.bool_)
+        for attribute, words in condition.items():
+            wanted = self.words(attribute, words)
+            axis = self.axis(attribute)
+            one = np.array([word in wanted for word in self.attributes[attribute]], dtype=np.bool_)
+            mask = mask & one.reshape([-1 if number == axis else 1 for number in range(len(self.attributes))])
+        return mask
+
+    def given(self, cell: Iterable[int]) -> dict[str, str]:
+        """Return the combination at these positions, as attribute to word."""
+        pairs = zip(self.attributes.items(), cell, strict=True)
+        return {name: words[position] for (name, words), position in pairs}
+
+    def position(self, given: Mapping[str, str]) -> tuple[int, ...]:
+        """Return where a combination stands; raises KeyError or ValueError for a word that is not known."""
+        return tuple(words.index(given[name]) for name, words in self.attributes.items())
+
+
+def space_of(vocabulary: Vocabulary) -> Space:
+    """Return the space of a vocabulary."""
+    return Space(vocabulary.attributes, vocabulary.groups)

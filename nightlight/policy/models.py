@@ -1,0 +1,162 @@
+"""The six kinds of policy document, as strict models: unknown keys and wrong types are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from nightlight_core.policy.tier import Document, Number, Tier
+
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+# A word where it is used: any text will do here, because what is not in the vocabulary is refused with a hint.
+Used = Annotated[str, Field(min_length=1, max_length=64)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+Sentence = Annotated[str, Field(min_length=1, max_length=300)]
+FORMAT = "policy/1"
+
+
+def _listed(value: object) -> object:
+    """Take a single word for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[Used, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
+Condition = Annotated[dict[Used, Words], Field(max_length=16)]
+
+
+class _Headed(Document):
+    format: Literal["policy/1"]
+
+
+class Outcomes(Document):
+    """The values that an outcome may take, the most protective first."""
+
+    tier: tuple[Word, ...] = Field(min_length=2, max_length=16)
+    cache_s: tuple[Number, ...] = Field(min_length=2, max_length=16)
+    per_hour: tuple[Number, ...] = Field(min_length=2, max_length=16)
+
+
+class Vocabulary(_Headed):
+    """``vocabulary.yaml``: the only words that the other files may use."""
+
+    attributes: dict[Word, tuple[Word, ...]] = Field(min_length=1, max_length=12)
+    groups: dict[Word, dict[Word, tuple[Word, ...]]] = Field(default_factory=dict)
+    outcomes: Outcomes
+    impossible: tuple[Condition, ...] = ()
+    retention_attributes: dict[Word, tuple[Word, ...]] = Field(default_factory=dict)
+    assurance: tuple[Word, ...] = Field(min_length=1, max_length=16)
+
+
+class Tiers(_Headed):
+    """``tiers.yaml``: one recipe for each tier but ``none``, which is the placeholder."""
+
+    tiers: dict[Word, Tier] = Field(min_length=1, max_length=16)
+
+
+class Ceiling(Document):
+    """The most that a rule allows; a field left out is not limited by the rule."""
+
+    tier: Used | None = None
+    cache_s: Number | None = None
+    per_hour: Number | None = None
+
+
+class Rule(Document):
+    """A ceiling over a region of the space. Every rule that matches applies; none can open anything."""
+
+    id: Identifier
+    why: Sentence
+    when: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+    at_most: Ceiling
+
+
+class Rules(_Headed):
+    """``rules.yaml``: who may see what."""
+
+    pack: Identifier
+    version: str = Field(max_length=64)
+    rules: tuple[Rule, ...] = Field(min_length=1, max_length=500)
+
+
+class RetentionRule(Document):
+    """How long a thing in some state is kept; the smallest matching number wins."""
+
+    id: Identifier
+    why: Sentence
+    when: Condition = Field(default_factory=dict)
+    keep_days: Annotated[Number, Field(ge=1, le=36_500)]
+
+
+class Retention(_Headed):
+    """``retention.yaml``: how long each thing is kept."""
+
+    retention: tuple[RetentionRule, ...] = Field(min_length=1, max_length=200)
+
+
+class Always(Document):
+    """A ceiling that must hold over a whole region."""
+
+    id: Identifier
+    where: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+    tier_at_most: Used | None = None
+    cache_s_at_most: Number | None = None
+    per_hour_at_most: Number | None = None
+
+    @property
+    def caps(self) -> dict[str, str | int]:
+        """Return the caps that are given, by field."""
+        given = {"tier": self.tier_at_most, "cache_s": self.cache_s_at_most, "per_hour": self.per_hour_at_most}
+        return {field: value for field, value in given.items() if value is not None}
+
+
+class Compare(Document):
+    """Along one attribute, a word on the left never sees more than a word on its right."""
+
+    id: Identifier
+    along: Used
+    never_more_open: tuple[Used, ...] = Field(min_length=2, max_length=64)
+    where: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+
+
+class Same(Document):
+    """The outcome must not change along an attribute: nobody can read the attribute off it."""
+
+    id: Identifier
+    along: Used
+    where: Condition = Field(default_factory=dict)
+    unless: Condition = Field(default_factory=dict)
+
+
+class Checks(_Headed):
+    """``checks.yaml``: what must always hold."""
+
+    always: tuple[Always, ...] = ()
+    compare: tuple[Compare, ...] = ()
+    same: tuple[Same, ...] = ()
+
+
+class Expectation(Document):
+    """What a case expects; only the fields that are given are compared."""
+
+    tier: Used | None = None
+    cache_s: Number | None = None
+    per_hour: Number | None = None
+    because: Identifier | None = None
+
+
+class Case(Document):
+    """One example: every attribute given (a list means one case for each word), and the answer expected."""
+
+    name: Sentence
+    given: Annotated[dict[Used, Words], Field(max_length=16)]
+    expect: Expectation
+
+
+class Cases(_Headed):
+    """``cases/*.yaml``: examples with the expected answer."""
+
+    cases: tuple[Case, ...] = Field(min_length=1, max_length=1000)

@@ -1,0 +1,180 @@
+"""YAML text to plain values with positions, by a strict reading that has no surprises.
+
+The values are built from ruamel.yaml's parse events rather than by its constructors, so every rule of
+reading is here:
+
+- a plain scalar is an integer only if it is written as one in decimal, without signs, underscores or
+  leading zeros; ``true`` and ``false`` are booleans and ``null`` is null; everything else is a string.
+  ``no`` is the string "no", ``13_15`` the string "13_15", and a date a string;
+- duplicate keys, anchors, aliases, merges, tags, several documents and keys that are no plain strings
+  are problems;
+- a file is at most 1 MB, 12 levels deep and 50,000 values long.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from nightlight.policy.diagnostics import Place, Problems
+from nightlight_core.files import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 12
+MAX_VALUES = 50_000
+
+Path_ = tuple[str | int, ...]
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,9}")
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file read: its values, and where each of them stands."""
+
+    file: str
+    value: Any
+    places: dict[Path_, Place]
+
+    def place(self, path: Path_ = ()) -> Place:
+        """Return where the value at ``path`` stands, or the nearest value around it."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, Place(self.file))
+
+
+def read(path: Path, problems: Problems, *, name: str | None = None) -> Source | None:
+    """Read one YAML file; note what is wrong with it in ``problems`` and return None if unusable."""
+    file = name or path.name
+    try:
+        with opened(path) as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        problems.add(Place(file), "file-missing", f"cannot be read: {error.strerror}")
+        return None
+    if len(data) > MAX_BYTES:
+        problems.add(Place(file), "file-too-large", f"is larger than {MAX_BYTES:,} bytes")
+        return None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        problems.add(Place(file), "yaml-syntax", f"is not UTF-8 at byte {error.start}")
+        return None
+    return read_text(text, file, problems)
+
+
+def read_text(text: str, file: str, problems: Problems) -> Source | None:
+    """Read YAML from ``text``; ``file`` is the name that problems are reported under."""
+    before = len(problems.found)
+    reader = _Reader(file, problems)
+    try:
+        value = reader.document(YAML(typ="safe", pure=True).parse(text))
+    except _TooMuch as stop:
+        problems.add(stop.place, stop.code, str(stop))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+        problems.add(place, "yaml-syntax", f"is not YAML: {error.problem or error.context or 'unreadable'}")
+    except (YAMLError, ValueError) as error:
+        problems.add(Place(file), "yaml-syntax", f"is not YAML: {str(error).splitlines()[0]}")
+    else:
+        if len(problems.found) == before:
+            return Source(file, value, reader.places)
+    return None
+
+
+class _TooMuch(Exception):  # noqa: N818 - a signal inside this module, not an error of the tree
+    def __init__(self, place: Place, code: str, message: str) -> None:
+        super().__init__(message)
+        self.place = place
+        self.code = code
+
+
+class _Reader:
+    """Turns a stream of parse events into values; holds the counters of the caps."""
+
+    def __init__(self, file: str, problems: Problems) -> None:
+        self._file = file
+        self._problems = problems
+        self._values = 0
+        self.places: dict[Path_, Place] = {}
+
+    def document(self, events: Iterator[Any]) -> Any:
+        value: Any = None
+        documents = 0
+        for event in events:
+            if isinstance(event, DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise _TooMuch(self._place(event), "yaml-documents", "holds more than one YAML document")
+                value = self._value(next(events), events, ())
+        return value
+
+    def _place(self, event: Any) -> Place:
+        mark = event.start_mark
+        return Place(self._file, mark.line + 1, mark.column + 1)
+
+    def _value(self, event: Any, events: Iterator[Any], path: Path_) -> Any:
+        place = self._place(event)
+        self.places[path] = place
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _TooMuch(place, "yaml-size", f"holds more than {MAX_VALUES:,} values")
+        if len(path) >= MAX_DEPTH:
+            raise _TooMuch(place, "yaml-depth", f"is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            raise _TooMuch(place, "yaml-anchor", "anchors and aliases are not allowed; write the value out")
+        if getattr(event, "tag", None) or getattr(event, "ctag", None):
+            raise _TooMuch(place, "yaml-tag", "tags (!...) are not allowed")
+        if isinstance(event, ScalarEvent):
+            return _scalar(event)
+        if isinstance(event, SequenceStartEvent):
+            return self._sequence(events, path)
+        if isinstance(event, MappingStartEvent):
+            return self._mapping(events, path)
+        raise _TooMuch(place, "yaml-syntax", "is not a value")
+
+    def _sequence(self, events: Iterator[Any], path: Path_) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(events), SequenceEndEvent):
+            items.append(self._value(event, events, (*path, len(items))))
+        return items
+
+    def _mapping(self, events: Iterator[Any], path: Path_) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        while not isinstance(event := next(events), MappingEndEvent):
+            place = self._place(event)
+            key = _scalar(event) if isinstance(event, ScalarEvent) and not event.anchor else None
+            if not isinstance(key, str) or key == "<<":
+                raise _TooMuch(place, "yaml-key", "a key must be a plain word")
+            value = self._value(next(events), events, (*path, key))
+            if key in mapping:
+                self._problems.add(place, "yaml-duplicate-key", f"'{key}' stands here twice")
+            mapping[key] = value
+        return mapping
+
+
+def _scalar(event: ScalarEvent) -> str | int | bool | None:
+    text: str = event.value
+    if event.style:  # quoted or block: always a string
+        return text
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return _WORDS.get(text, text) if text in _WORDS else text

@@ -1,0 +1,160 @@
+"""What an identity may not do with a bucket, each as one request that tries it on a probe object.
+
+A request that is refused proves the refusal; one that is not has done what it says, to nothing but the probe.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from nightlight.retention.bucket_policies import ORIGINALS, RENDITIONS, VAULT
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+# What keys of probe objects begin with, in every bucket.
+PROBES = "nightlight-probe/"
+STATE_TAG = "nightlight-state"
+BODY = b"nightlight probe"
+_MD5 = base64.b64encode(hashlib.md5(BODY, usedforsecurity=False).digest()).decode()
+# Long enough to be in the future by the server's clock, and over before anybody wants the probe away.
+_LOCK_S = 5
+# The version that an object has in a bucket without versions; servers refuse it before they look for it.
+_VERSION = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bucket by its own name, and the key of a probe object in it, which may or may not be there."""
+
+    client: S3Client
+    bucket: str
+    key: str
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Return the parameters that name the object."""
+        return {"Bucket": self.bucket, "Key": self.key}
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """Return those of another object that is not there."""
+        return {"Bucket": self.bucket, "Key": f"{self.key}-more"}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One thing to try: the action that would allow it, what it is in words, the request, and in which buckets."""
+
+    action: str
+    what: str
+    call: Callable[[Target], Any]
+    only: tuple[str, ...] = (ORIGINALS, RENDITIONS, VAULT)
+
+
+def put(target: Target, **more: Any) -> Any:
+    """Put the probe object, if none is there."""
+    return target.client.put_object(**target.where, Body=BODY, IfNoneMatch="*", **more)
+
+
+def put_held(target: Target) -> Any:
+    """Put the probe object under a legal hold, as the vault's are."""
+    return put(target, ObjectLockLegalHoldStatus="ON", ContentMD5=_MD5)
+
+
+def overwrite(target: Target) -> Any:
+    """Put another object where the probe is."""
+    return target.client.put_object(**target.where, Body=b"overwritten")
+
+
+def _read(target: Target) -> Any:
+    return target.client.get_object(**target.where)["Body"].read()
+
+
+def _form(target: Target) -> None:
+    """Upload by a form, as a browser would, and ask for it to be public."""
+    import httpx
+
+    public = {"acl": "public-read"}
+    form = target.client.generate_presigned_post(target.bucket, f"{target.key}-form", public, [public])
+    answer = httpx.post(form["url"], data=form["fields"], files={"file": BODY}, timeout=10)
+    if answer.is_error:
+        raise RefusedForm(answer.status_code)
+
+
+class RefusedForm(Exception):  # noqa: N818 - an answer, not an error
+    """The server's answer to a form that it did not take: ``status``."""
+
+    def __init__(self, status: int) -> None:
+        """Keep the answer's status."""
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+def _retain(target: Target) -> Any:
+    until = datetime.now(UTC) + timedelta(seconds=_LOCK_S)
+    retention: Any = {"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    return target.client.put_object_retention(**target.where, Retention=retention)
+
+
+_TAG: Any = {"TagSet": [{"Key": STATE_TAG, "Value": "probe"}]}
+
+# In the order in which they are tried: what would take the probe away comes last. Nothing here changes a bucket.
+ATTEMPTS = (
+    Attempt("GetObject", "read it", _read),
+    Attempt("GetObject", "ask for its size and hash", lambda on: on.client.head_object(**on.where)),
+    Attempt("GetObjectVersion", "read a version", lambda on: on.client.get_object(**on.where, VersionId=_VERSION)),
+    Attempt("GetObjectTagging", "read its tags", lambda on: on.client.get_object_tagging(**on.where)),
+    Attempt("GetObjectAcl", "read its ACL", lambda on: on.client.get_object_acl(**on.where)),
+    Attempt("PutObjectTagging", "tag it", lambda on: on.client.put_object_tagging(**on.where, Tagging=_TAG)),
+    Attempt(
+        "PutObjectTagging",
+        "put one with a tag",
+        lambda on: on.client.put_object(**on.beside, Body=BODY, IfNoneMatch="*", Tagging=f"{STATE_TAG}=probe"),
+    ),
+    Attempt("PutObjectAcl", "make it public", lambda on: on.client.put_object_acl(**on.where, ACL="public-read")),
+    Attempt(
+        "PutObjectAcl",
+        "put a public one",
+        lambda on: on.client.put_object(**on.beside, Body=BODY, IfNoneMatch="*", ACL="public-read"),
+    ),
+    Attempt(
+        "PutObjectAcl",
+        "put one that every account may read",
+        lambda on: on.client.put_object(**on.beside, Body=BODY, IfNoneMatch="*", ACL="authenticated-read"),
+    ),
+    Attempt("PutObjectAcl", "put a public one by a form", _form),
+    Attempt("PutObjectRetention", "lock it for seconds", _retain, (VAULT,)),
+    Attempt(
+        "PutObjectLegalHold",
+        "lift its legal hold",
+        lambda on: on.client.put_object_legal_hold(**on.where, LegalHold={"Status": "OFF"}),
+        (VAULT,),
+    ),
+    Attempt("ListBucket", "list objects", lambda on: on.client.list_objects_v2(Bucket=on.bucket, Prefix=PROBES)),
+    Attempt(
+        "ListBucketVersions",
+        "list versions",
+        lambda on: on.client.list_object_versions(Bucket=on.bucket, Prefix=PROBES),
+    ),
+    Attempt(
+        "ListBucketMultipartUploads",
+        "list unfinished uploads",
+        lambda on: on.client.list_multipart_uploads(Bucket=on.bucket, Prefix=PROBES),
+    ),
+    Attempt("GetBucketPolicy", "read the policy", lambda on: on.client.get_bucket_policy(Bucket=on.bucket)),
+    Attempt(
+        "GetLifecycleConfiguration",
+        "read the lifecycle rules",
+        lambda on: on.client.get_bucket_lifecycle_configuration(Bucket=on.bucket),
+    ),
+    Attempt(
+        "DeleteObjectVersion", "delete a version", lambda on: on.client.delete_object(**on.where, VersionId=_VERSION)
+    ),
+    Attempt("DeleteObject", "delete it", lambda on: on.client.delete_object(**on.where)),
+)

@@ -1,0 +1,177 @@
+"""What is to be done to a bucket's rules: what the policy wants, what was applied last, and what is there, compared.
+
+Rules are compared by meaning. A rule is ours if the policy wants it or it was applied last; every other one is foreign,
+and is kept as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from nightlight.retention.lifecycle_rule import MOST_RULES, Rule, read, write
+from nightlight.retention.wanted_rules import OURS
+from nightlight_core.errors import LifecycleRefused
+
+Raw = Mapping[str, Any]
+
+
+class Step(StrEnum):
+    """What is done to a rule."""
+
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
+    KEEP = "keep"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One rule: what is there, what is wanted, and what is to be known of it."""
+
+    step: Step
+    rule_id: str
+    before: Rule | None
+    after: Rule | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done to one bucket, so that its rules are ``wanted``; ``ours`` are those of the policy among them.
+
+    ``seen`` is the fingerprint of the rules that it was made from.
+    """
+
+    bucket: str
+    actions: tuple[Action, ...]
+    seen: str
+    ours: tuple[Rule, ...] = field(repr=False)
+    wanted: tuple[Raw, ...] = field(repr=False)
+
+    @property
+    def changes(self) -> list[Action]:
+        """Return what is not as it should be."""
+        return [one for one in self.actions if one.step in {Step.ADD, Step.CHANGE, Step.REMOVE}]
+
+
+def fingerprint(live: Sequence[Raw]) -> str:
+    """Return a SHA-256, in hexadecimal, of everything that is there, word by word."""
+    ordered = sorted(json.dumps(one, sort_keys=True, default=_plain) for one in live)
+    return hashlib.sha256("\n".join(ordered).encode()).hexdigest()
+
+
+def plan(bucket: str, wanted: Sequence[Rule], applied: Sequence[Rule], live: Sequence[Raw]) -> Plan:
+    """Return the plan; raise LifecycleRefused where it cannot be carried out."""
+    ours = {rule.rule_id: rule for rule in wanted}
+    last = {rule.rule_id: rule for rule in applied}
+    there = _by_id(live)
+    actions = [_action(ours[name], last.get(name), there.get(name)) for name in sorted(ours)]
+    for name in sorted(there.keys() - ours.keys()):
+        before = read(there[name])
+        if name in last:
+            notes = () if before == last[name] else ("somebody has changed it since it was applied",)
+            actions.append(Action(Step.REMOVE, name, before, None, notes))
+        else:
+            actions.append(Action(Step.FOREIGN, name, before, before, _warnings(before, wanted)))
+    foreign = [one for one in live if str(one.get("ID", "")) not in ours.keys() | last.keys()]
+    whole = [*foreign, *(write(ours[name]) for name in sorted(ours))]
+    if len(whole) > MOST_RULES:
+        message = f"{bucket}: {len(whole):,} rules; a bucket holds {MOST_RULES:,}"
+        raise LifecycleRefused(message)
+    return Plan(bucket, tuple(actions), fingerprint(live), tuple(wanted), tuple(whole))
+
+
+def drift(applied: Sequence[Rule], live: Sequence[Raw], seen: str) -> list[str]:
+    """Return, in sentences, what differs from what was applied; ``seen`` is everything that was there then."""
+    there, told = _by_id(live), []
+    for rule in applied:
+        raw = there.get(rule.rule_id)
+        if raw is None:
+            told.append(f"{rule.rule_id}: removed since")
+        elif read(raw) != rule:
+            told.append(
+                f"{rule.rule_id}: was {rule.about()}: {_said(rule)}; is {read(raw).about()}: {_said(read(raw))}"
+            )
+    if not told and fingerprint(live) != seen:
+        told.append("rules that are not ours were changed since, or are written differently")
+    return told
+
+
+def plain(rules: Sequence[Raw]) -> list[dict[str, Any]]:
+    """Return rules in plain values, as they are kept."""
+    found: list[dict[str, Any]] = json.loads(json.dumps(list(rules), default=_plain))
+    return found
+
+
+def _action(wanted: Rule, last: Rule | None, raw: Raw | None) -> Action:
+    if raw is None:
+        gone = ("it was applied before, and somebody has removed it",) if last is not None else ()
+        return Action(Step.ADD, wanted.rule_id, None, wanted, gone)
+    before = read(raw)
+    if before == wanted:
+        return Action(Step.KEEP, wanted.rule_id, before, wanted)
+    notes: list[str] = []
+    if last is None:
+        notes.append("it is there already, and was not applied by this catalogue")
+    elif before != last:
+        notes.append("somebody has changed it since it was applied")
+    sooner = [
+        f"deletes after {after} days, until now {now}"
+        for now, after in (
+            (before.expire_days, wanted.expire_days),
+            (before.noncurrent_days, wanted.noncurrent_days),
+        )
+        if after is not None and (now is None or after < now)
+    ]
+    return Action(Step.CHANGE, wanted.rule_id, before, wanted, (*notes, *sooner))
+
+
+def _warnings(foreign: Rule, wanted: Sequence[Rule]) -> tuple[str, ...]:
+    """Return what a rule of somebody else's does that the policy does not say."""
+    told = []
+    longest = max((rule.expire_days for rule in wanted if rule.expire_days is not None), default=None)
+    if foreign.enabled and (foreign.expire_date or (longest and (foreign.expire_days or longest) < longest)):
+        told.append(f"DELETES SOONER than the policy ({longest:,} days): {foreign.about()} is {foreign.does()}")
+    if foreign.rule_id.startswith(OURS):
+        told.append("it has a name like ours and was not applied by this catalogue")
+    return tuple(told)
+
+
+def _by_id(live: Sequence[Raw]) -> dict[str, Raw]:
+    found: dict[str, Raw] = {}
+    for raw in live:
+        name = str(raw.get("ID", ""))
+        if name in found:
+            message = f"two rules have the id '{name}'"
+            raise LifecycleRefused(message)
+        found[name] = raw
+    return found
+
+
+def _said(rule: Rule) -> str:
+    return rule.does() + ("" if rule.enabled else " (disabled)")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def disabled(rules: Sequence[Raw], names: set[str]) -> list[Raw]:
+    """Return the rules with those that are named turned off."""
+    return [{**one, "Status": "Disabled"} if one.get("ID") in names else one for one in rules]
+
+
+def same(wanted: Sequence[Raw], live: Sequence[Raw]) -> list[str]:
+    """Return the ids of what is not there as it was put: nothing where the server kept all that it was told."""
+    there = {name: read(raw) for name, raw in _by_id(live).items()}
+    asked = {str(raw.get("ID", "")): read(raw) for raw in wanted}
+    return sorted(name for name in asked.keys() | there.keys() if asked.get(name) != there.get(name))

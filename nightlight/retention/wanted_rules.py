@@ -1,0 +1,59 @@
+"""The lifecycle rules that the policy's retention comes to.
+
+A bucket knows when an object was written and how it is tagged, not whose it is: of a state's days the most that any age
+is given are written into its rule. It is the net under the sweep, which knows each object's own day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightlight.retention.lifecycle_rule import Move, Rule, refuse_wrong
+from nightlight_core.errors import LifecycleRefused
+
+if TYPE_CHECKING:
+    from nightlight.policy.retention import RetentionTable
+
+OURS = "nightlight-"
+# As the store writes it (store.interface): a test holds the two equal.
+STATE_TAG = "nightlight-state"
+# What retention.yaml calls a picture in use, and one that is to be erased.
+LIVE, ERASED = "live", "erasure_asked"
+_UPLOAD_DAYS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """Keys with days of their own: (prefix, name of the rule, days); and moves of what is live."""
+
+    named: tuple[tuple[str, str, int], ...] = ()
+    moves: tuple[Move, ...] = ()
+
+
+def desired(table: RetentionTable, prefixes: Prefixes) -> list[Rule]:
+    """Return the rules of one bucket, in order of their ids; raise LifecycleRefused where the policy cannot be one."""
+    states = table.space.attributes.get("state", ())
+    if LIVE not in states or ERASED not in states:
+        message = f"retention.yaml does not say how long '{LIVE}' and '{ERASED}' are kept"
+        raise LifecycleRefused(message)
+    rules = [
+        Rule(f"{OURS}uploads", abort_upload_days=_UPLOAD_DAYS),
+        Rule(f"{OURS}versions", noncurrent_days=most_days(table, ERASED)),
+        Rule(f"{OURS}markers", drop_delete_markers=True),
+    ]
+    for state in states:
+        tags = () if state == LIVE else ((STATE_TAG, state),)
+        moves = prefixes.moves if state == LIVE else ()
+        name = f"{OURS}{state.replace('_', '-')}"
+        rules.append(Rule(name, tags=tags, expire_days=most_days(table, state), moves=moves))
+    rules += [Rule(f"{OURS}{name}", prefix=prefix, expire_days=days) for prefix, name, days in prefixes.named]
+    for rule in rules:
+        refuse_wrong(rule)
+    return sorted(rules, key=lambda one: one.rule_id)
+
+
+def most_days(table: RetentionTable, state: str) -> int:
+    """Return the most days that anything in a state is kept."""
+    axis = list(table.space.attributes).index("state")
+    return int(table.days.take(table.space.attributes["state"].index(state), axis=axis).max())

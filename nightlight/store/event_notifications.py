@@ -1,0 +1,79 @@
+"""Notifications of S3: what servers say when an object was written or deleted.
+
+Three forms are read: S3's own records (also inside an SNS message), EventBridge's, and those of Ceph and MinIO, which
+are S3's with small differences. What a notice says is a reason to look at a key, nothing more: it may come late, twice,
+or after a later one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from nightlight.store.key_template import MAX_KEY_BYTES
+from nightlight_core.errors import InvalidInput
+
+MAX_BYTES = 262_144  # SQS's largest message
+_MOST_DEEP = 2
+_CREATED, _REMOVED = "ObjectCreated", "ObjectRemoved"
+_BRIDGE = {"Object Created": _CREATED, "Object Deleted": _REMOVED}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """That something happened to a key; ``mark`` tells two notices of one key apart."""
+
+    bucket: str
+    key: str
+    removed: bool
+    etag: str
+    mark: str
+
+
+def read_notices(data: bytes | str) -> list[Notice]:
+    """Return what a message says of objects, nothing for other events and for tests; raises InvalidInput."""
+    if len(data) > MAX_BYTES:
+        message = f"a notification has at most {MAX_BYTES:,} bytes"
+        raise InvalidInput(message)
+    try:
+        return _read(json.loads(data), 0)
+    except InvalidInput:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        message = f"this is no notification of S3 ({type(error).__name__})"
+        raise InvalidInput(message) from error
+
+
+def _read(said: Any, depth: int) -> list[Notice]:
+    if isinstance(said.get("Message"), str) and depth < _MOST_DEEP:  # SNS
+        return _read(json.loads(said["Message"]), depth + 1)
+    if "detail-type" in said:
+        kind, detail = _BRIDGE.get(said["detail-type"]), said["detail"]
+        if kind is None or "Lifecycle" in str(detail.get("reason", "")):
+            return []
+        entity = detail["object"]
+        return [_notice(detail["bucket"]["name"], {"when": said.get("time"), **entity}, kind, str(entity["key"]))]
+    if said.get("Event") == "s3:TestEvent":
+        return []
+    found = []
+    for record in said["Records"]:
+        kind = str(record["eventName"]).removeprefix("s3:").partition(":")[0]
+        if kind in {_CREATED, _REMOVED}:
+            entity = record["s3"]["object"]
+            key = str(entity["key"])
+            ceph = str(record.get("eventSource", "")).startswith("ceph")
+            told = {"when": record.get("eventTime"), **entity}
+            found.append(_notice(record["s3"]["bucket"]["name"], told, kind, key if ceph else unquote_plus(key)))
+    return found
+
+
+def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> Notice:
+    if not isinstance(bucket, str) or not 3 <= len(bucket) <= 63 or not 1 <= len(key.encode()) <= MAX_KEY_BYTES:  # noqa: PLR2004 - S3's limits
+        message = "a notification names no bucket or no key"
+        raise InvalidInput(message)
+    etag = str(entity.get("eTag") or entity.get("etag") or "").strip('"')[:100]
+    # What tells two events of one key apart; a server that numbers none says at least when it was.
+    parts = (kind, entity.get("sequencer") or entity["when"], entity.get("versionId") or entity.get("version-id"))
+    return Notice(bucket, key, kind == _REMOVED, etag, "/".join(str(part or "") for part in parts)[:200])

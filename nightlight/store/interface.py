@@ -1,0 +1,187 @@
+"""What Nightlight asks of an object store. Objects are written once and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from nightlight_core.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import NoReturn
+
+# The tag that lifecycle rules go by.
+STATE_TAG = "nightlight-state"
+# What sealing adds to an original (store.sealing), in bytes.
+SEAL_BYTES = 16
+# What is stored of an original, and its sealed key, to the original.
+Open = Callable[[bytes, str | None], bytes]
+_KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
+MAX_KEY = 200
+
+
+class Put(Enum):
+    """Whether a put stored its bytes. It has no truth value: say which of the two is meant.
+
+    To mypy it is something to be awaited, so that a call whose answer nobody looks at is an error (unused-awaitable):
+    what is acknowledged on such an answer would be lost.
+    """
+
+    STORED = "stored"
+    EXISTS = "exists"
+
+    def __bool__(self) -> NoReturn:
+        """Refuse: ``if store.put(...)`` would hold for either."""
+        message = f"compare with Put.STORED or Put.EXISTS; this is {self}"
+        raise TypeError(message)
+
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[NoReturn, NoReturn, NoReturn]: ...  # noqa: D105 - it is not there
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store knows of an object without its bytes; ``sha256`` is of the bytes, in hexadecimal."""
+
+    size: int
+    sha256: str
+    content_type: str
+    cache_control: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's bytes, and what the store knows of it."""
+
+    data: bytes
+    info: ObjectInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """One thing that was deleted of a key: a version, a delete marker (``marker``) or an unfinished upload.
+
+    ``version_id`` and ``request_id`` are the server's; a folder has none.
+    """
+
+    version_id: str
+    marker: bool
+    request_id: str
+
+
+class PutStore(Protocol):
+    """The half of a store that a process without the right to read is given."""
+
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
+        """Write ``body`` under ``key`` unless an object is there already.
+
+        Returns STORED if these bytes are there now, durable, by this call; EXISTS if another object was there before,
+        which stays as it was. Raises StoreUnavailable, after which they may be there, or StoreDenied.
+        """
+        ...
+
+    def ready(self) -> None:
+        """Return if the store answers; raise StoreUnavailable if not."""
+        ...
+
+
+class ReplaceStore(Protocol):
+    """The part of a store by which an original is put back that somebody may have begun to put back before."""
+
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
+        """Write ``body`` under ``key`` whatever is there; raises StoreUnavailable or StoreDenied."""
+        ...
+
+
+class ObjectStore(PutStore, ReplaceStore, Protocol):
+    """A whole store, for one bucket."""
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """Return the object under ``key``, its bytes checked against their hash.
+
+        Raises ObjectMissing; StoreUnavailable where the store does not answer, or the object is larger
+        than ``max_bytes`` or does not match its hash; StoreDenied.
+        """
+        ...
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return what is known of the object under ``key``; raises like ``get``."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete the object under ``key``; it is no error if there is none."""
+        ...
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with ``prefix``, in order."""
+        ...
+
+    def restate(self, key: str, state: str) -> None:
+        """Write the object under ``key`` anew in place, tagged with a retention state, so that its days begin now.
+
+        Raises ObjectMissing, StoreUnavailable or StoreDenied. Where nothing goes by tags nothing is done.
+        """
+        ...
+
+    def erase(self, key: str) -> list[Removed]:
+        """Delete everything that there is under ``key``: every version, delete marker and unfinished upload.
+
+        It is no error if there is nothing. Returns what was deleted; raises StoreUnavailable or StoreDenied, and then
+        some of it may be deleted: calling again deletes the rest.
+        """
+        ...
+
+    def remains(self, key: str) -> list[Removed]:
+        """Return what there still is under ``key``, as ``erase`` would delete it; raises likewise."""
+        ...
+
+
+def stored_anew(put: Put, key: str) -> None:
+    """Take the answer of a put under a random key: that somebody else's object was there stored nothing of ours.
+
+    Raises StoreUnavailable then: nothing may be acknowledged.
+    """
+    if put is not Put.STORED:
+        message = f"{key}: another object was there already, under a key that was just drawn"
+        raise StoreUnavailable(message)
+
+
+def as_it_is(data: bytes, _sealed_key: str | None) -> bytes:
+    """Return an original that was not sealed."""
+    return data
+
+
+class PutOnly:
+    """Holds a store so that only ``put`` can be reached: the web tier's view of the originals."""
+
+    __slots__ = ("put", "ready")
+
+    def __init__(self, store: PutStore) -> None:
+        """Take over the two methods and let go of the store."""
+        self.put = store.put
+        self.ready = store.ready
+
+
+def checked(key: str, data: bytes, info: ObjectInfo, max_bytes: int) -> StoredObject:
+    """Return the object if it is whole, no larger than asked for, and matches its hash; else StoreUnavailable."""
+    if len(data) > max_bytes or len(data) != info.size or hashlib.sha256(data).hexdigest() != info.sha256:
+        message = f"{key}: too large, or its bytes do not match their hash"
+        raise StoreUnavailable(message)
+    return StoredObject(data, info)
+
+
+def check_key(key: str) -> str:
+    """Return ``key`` if it is one that Nightlight makes; raise ValueError for anything else.
+
+    A second defence: keys come from random or keyed names, never from outside.
+    """
+    if len(key) > MAX_KEY or not _KEY.fullmatch(key):
+        message = f"not an object key: {key!r}"
+        raise ValueError(message)
+    return key

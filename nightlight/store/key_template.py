@@ -1,0 +1,43 @@
+"""Keys of other people's buckets: which part of one is the profile, and how a bucket is addressed."""
+
+from __future__ import annotations
+
+import re
+
+from nightlight_core.errors import InvalidInput
+
+_URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
+MAX_KEY_BYTES = 1024
+_MOST_STARS, _MOST_CHARS = 2, 300
+# A profile's id as ids.PROFILE_ID_PATTERN has it.
+_PROFILE = "(?P<profile>[A-Za-z0-9][A-Za-z0-9._~-]{0,127})"
+_HOLES = {"{profile}": _PROFILE, "*": "[^/]*", "**": ".*"}
+
+
+class KeyTemplate:
+    """Which part of a key is the profile: ``avatars/{profile}/*.jpg``. ``*`` is any text without /, ``**`` any text."""
+
+    def __init__(self, text: str) -> None:
+        """Read a template; raises InvalidInput."""
+        parts = re.split(r"(\{profile\}|\*\*|\*)", text)
+        stars = sum(part in {"*", "**"} for part in parts)  # more, and a hostile key could keep the match busy
+        named = parts.count("{profile}") == 1 and "{" not in text.replace("{profile}", "")
+        if not named or stars > _MOST_STARS or len(text) > _MOST_CHARS:
+            message = f"a key template has {{profile}} once, and at most two * or ** for what varies, not {text!r}"
+            raise InvalidInput(message)
+        self.text = text
+        self._pattern = re.compile("".join(_HOLES.get(part) or re.escape(part) for part in parts), re.DOTALL)
+
+    def profile(self, key: str) -> str | None:
+        """Return the profile that a key names; None where the key is of another form."""
+        found = self._pattern.fullmatch(key) if len(key) <= MAX_KEY_BYTES else None
+        return found["profile"] if found is not None else None
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Return (bucket, key or prefix) of ``s3://bucket/key``; raises InvalidInput."""
+    found = _URI.fullmatch(uri)
+    if found is None or len((found[2] or "").encode()) > MAX_KEY_BYTES:
+        message = f"not an address like s3://bucket/prefix: {uri!r}"
+        raise InvalidInput(message)
+    return found[1], found[2] or ""

@@ -1,0 +1,125 @@
+"""Buckets of somebody else's: listed page by page, and read one object at a time, never written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from nightlight.store.s3 import S3Access, make_client
+from nightlight_core.errors import (
+    NightlightError,
+    ObjectMissing,
+    PayloadTooLarge,
+    StoreDenied,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_MISSING = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchBucket"})
+_DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
+
+
+class Listed(Protocol):
+    """A key that is there, and the entity tag of what is under it."""
+
+    @property
+    def key(self) -> str:
+        """The whole key."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """Without its quotes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a listing."""
+
+    key: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An object's bytes, its entity tag without quotes, and when it was written."""
+
+    data: bytes
+    etag: str
+    written_at: datetime
+
+
+# Where a walk goes on, and what stood before that.
+Page = tuple[Sequence[Listed], dict[str, Any]]
+
+
+class ForeignBuckets:
+    """The buckets of one server that an identity may read. The client is built on first use, after any fork."""
+
+    def __init__(self, access: S3Access) -> None:
+        """Read as ``access`` says; nothing is connected yet."""
+        self._access = access
+        self._lock = threading.Lock()
+        self._made: S3Client | None = None
+
+    @property
+    def client(self) -> S3Client:
+        """Return the client."""
+        with self._lock:
+            if self._made is None:
+                self._made = make_client(self._access)
+            return self._made
+
+    def pages(self, bucket: str, prefix: str, cursor: dict[str, Any]) -> Iterator[Page]:
+        """Yield what is under a prefix, a page at a time, from where ``cursor`` says; raises like ``fetch``."""
+        after = str(cursor.get("after", ""))
+        while True:
+            asked: dict[str, Any] = {"StartAfter": after} if after else {}
+            try:
+                page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, **asked)
+            except (ClientError, BotoCoreError) as error:
+                raise failed(error, f"s3://{bucket}/{prefix}") from error
+            found = [Key(one["Key"], one["ETag"].strip('"')) for one in page.get("Contents", [])]
+            if found:
+                after = found[-1].key
+                yield found, {"after": after}
+            if not page.get("IsTruncated") or not found:
+                return
+
+    def fetch(self, bucket: str, key: str, *, max_bytes: int) -> Fetched:
+        """Return what is under a key now.
+
+        Raises ObjectMissing, PayloadTooLarge, StoreDenied or StoreUnavailable.
+        """
+        try:
+            answer = self.client.get_object(Bucket=bucket, Key=key)
+            with answer["Body"] as stream:
+                if answer["ContentLength"] > max_bytes:
+                    message = f"{answer['ContentLength']} bytes; at most {max_bytes}"
+                    raise PayloadTooLarge(message)
+                data = stream.read(max_bytes + 1)
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise failed(error, f"s3://{bucket}") from error
+        if len(data) != answer["ContentLength"]:
+            message = f"s3://{bucket}: an object came in part"
+            raise StoreUnavailable(message)
+        return Fetched(data, answer["ETag"].strip('"'), answer["LastModified"])
+
+
+def failed(error: Exception, what: str) -> NightlightError:
+    """Return what is ours for an error of the S3 client's; keys are not named, for they may name people."""
+    if not isinstance(error, ClientError):
+        return StoreUnavailable(f"{what}: {type(error).__name__}")
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    message = f"{what}: {error.operation_name}: {code}"
+    if code in _MISSING:
+        return ObjectMissing(message)
+    return StoreDenied(message) if code in _DENIED else StoreUnavailable(message)

@@ -1,0 +1,155 @@
+"""What the commands of investigators and safety teams reach, and workers too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.flows.decisions.abuse_signals import Scrapers
+from nightlight.flows.pictures.hash_list_matches import Verdicts
+from nightlight.flows.pictures.hash_lists import Screening
+from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.traces.search import Trace
+from nightlight.imaging.renderer import Rendering
+from nightlight.settings import Settings
+from nightlight.wiring.components import (
+    build_catalogue,
+    policy_in_use,
+    s3_access,
+)
+from nightlight_core.clock import Clock, system_clock
+from nightlight_core.errors import SettingsRefused
+
+if TYPE_CHECKING:
+    from nightlight.flows.pictures.rendering_ports import Sign
+    from nightlight.matching.list_index import Lists
+    from nightlight.provenance.pkcs11 import HsmKey
+    from nightlight.store.kms import KmsKey
+    from nightlight.watermark.detect import Looked
+
+
+@contextmanager
+def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
+    """Give what traces found copies: the catalogue, the cage, the mark's keys, and the index in the data folder."""
+    catalogue = build_catalogue(settings)
+    rendering = Rendering(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield trace_with(settings, catalogue, rendering, policy_in_use(settings, catalogue), clock)
+    finally:
+        rendering.close()
+        catalogue.close()
+
+
+@contextmanager
+def verdicts(settings: Settings, clock: Clock = system_clock) -> Iterator[Verdicts]:
+    """Give what reports uploads that are on a hash list, and takes verdicts on them."""
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield Verdicts(catalogue, clock)
+    finally:
+        catalogue.close()
+
+
+@contextmanager
+def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrapers]:
+    """Give what reports who looks like a scraper."""
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield Scrapers(catalogue, clock)
+    finally:
+        catalogue.close()
+
+
+def signing(settings: Settings, clock: Clock) -> Sign | None:
+    """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
+    from nightlight.provenance.signing import Credential, Signing
+    from nightlight.settings import require
+
+    said = settings.provenance
+    if said.chain is None:
+        return None
+    kept = kept_key(settings)
+    if kept is not None:
+        credential = Credential.elsewhere(said.chain, kept.sign, said.anchors)
+    else:
+        key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
+        credential = Credential.read(said.chain, key, said.anchors)
+    return Signing(credential, clock, tsa_url=said.tsa_url).sign
+
+
+def kept_key(settings: Settings) -> KmsKey | HsmKey | None:
+    """Return the key for manifests that KMS or a token keeps, None if it is in a file; raise SettingsRefused."""
+    said = settings.provenance
+    if sum(one is not None for one in (said.key, said.kms_key, said.pkcs11_module)) > 1:
+        message = "one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them"
+        raise SettingsRefused(message)
+    if said.kms_key is not None:
+        from nightlight.store.kms import KmsKey
+
+        return KmsKey(said.kms_key, replace(s3_access(settings), endpoint_url=said.kms_endpoint_url))
+    if said.pkcs11_module is not None:
+        from nightlight.provenance.pkcs11 import HsmKey
+
+        if find_spec("pkcs11") is None:
+            message = "NIGHTLIGHT_PROVENANCE_PKCS11_MODULE needs the extra: pip install 'nightlight[pkcs11]'"
+            raise SettingsRefused(message)
+        if not said.pkcs11_token or not said.pkcs11_key or said.pkcs11_pin is None:
+            message = "NIGHTLIGHT_PROVENANCE_PKCS11_TOKEN, _KEY and _PIN say which key of the module signs: set them"
+            raise SettingsRefused(message)
+        return HsmKey(said.pkcs11_module, said.pkcs11_token, said.pkcs11_key, said.pkcs11_pin.get_secret_value())
+    return None
+
+
+def hash_lists(settings: Settings) -> Lists:
+    """Return the hash lists that uploads are held against; raise SettingsRefused where there is no folder of them."""
+    from nightlight.matching.list_index import Lists
+
+    folder = settings.matching.lists_dir
+    if folder is None:
+        message = "NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists"
+        raise SettingsRefused(message)
+    return Lists(folder.resolve(), _index_dir(settings))
+
+
+def screening_of(settings: Settings, catalogue: Catalogue, clock: Clock = system_clock) -> Screening | None:
+    """Return what holds pictures against the hash lists, None where there is no folder of them."""
+    if settings.matching.lists_dir is None:
+        return None
+    return Screening(catalogue, hash_lists(settings), clock)
+
+
+@contextmanager
+def screening(settings: Settings, clock: Clock = system_clock) -> Iterator[Screening]:
+    """Give what knows the hash lists as they were and are; raise SettingsRefused where there is no folder of them."""
+    lists = hash_lists(settings)
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield Screening(catalogue, lists, clock)
+    finally:
+        catalogue.close()
+
+
+def _index_dir(settings: Settings) -> Path:
+    return (settings.matching.index_dir or settings.general.data_dir / "index").resolve()
+
+
+def trace_with(
+    settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyInUse, clock: Clock
+) -> Trace:
+    """Return what traces copies, with these parts."""
+
+    def detect(pixels: Any) -> Looked:
+        sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
+        return rendering.detect(pixels, sorted(sides))
+
+    return Trace(catalogue, _index_dir(settings), rendering.look, detect, clock)

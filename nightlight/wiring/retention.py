@@ -1,0 +1,258 @@
+"""What the commands of those who keep things reach: retention, buckets, holds, and pictures from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.flows.imports.notifications import Backfill
+from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.retention.erase import Delete
+from nightlight.flows.retention.legal_holds import Holds
+from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.tags import Restate
+from nightlight.jobs.runner import Work
+from nightlight.retention.bucket_policies import BUCKETS, KEEPER, SERVICE, WORKER, Server
+from nightlight.settings import Settings, StoreKind, require
+from nightlight.wiring.components import (
+    ORIGINALS,
+    RENDITIONS,
+    VAULT,
+    arrive,
+    build_catalogue,
+    build_store,
+    own_buckets,
+    policy_in_use,
+    receipts,
+    s3_access,
+    source_access,
+)
+from nightlight.wiring.originals import opener, sealer, server_kind
+from nightlight_core.clock import Clock, system_clock
+from nightlight_core.errors import SettingsRefused
+from nightlight_core.ids import COPIES
+
+if TYPE_CHECKING:
+    from nightlight.flows.imports.sqs_consumer import Listen
+    from nightlight.flows.report import Reports
+    from nightlight.flows.retention.legal_holds import Keep
+    from nightlight.flows.retention.lifecycle import Lifecycle
+    from nightlight.retention.access_probe import Probe
+    from nightlight.retention.posture import Posture
+    from nightlight.store.source_buckets import Page
+
+
+@contextmanager
+def erasures(settings: Settings) -> Iterator[Catalogue]:
+    """Give the catalogue that holds the receipts of erasures."""
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        yield catalogue
+    finally:
+        catalogue.close()
+
+
+@contextmanager
+def erasing(settings: Settings, clock: Clock = system_clock) -> Iterator[Delete]:
+    """Give what deletes profiles and images; their objects are erased by the workers."""
+    with erasures(settings) as catalogue:
+        yield Delete(catalogue, clock)
+
+
+@contextmanager
+def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifecycle]:
+    """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
+    from nightlight.flows.retention.lifecycle import Lifecycle
+    from nightlight.retention.access_attempts import PROBES
+    from nightlight.retention.bucket_client import Bucket
+    from nightlight.retention.lifecycle_rule import Move
+    from nightlight.retention.wanted_rules import Prefixes
+    from nightlight.store.s3 import make_client
+
+    store = settings.store
+    if store.kind is not StoreKind.S3:
+        message = "lifecycle rules are for buckets: NIGHTLIGHT_STORE_KIND is not s3"
+        raise SettingsRefused(message)
+    catalogue = build_catalogue(settings)
+    try:
+        migrate.check_current(catalogue.engine)
+        policy = policy_in_use(settings, catalogue)
+        client = make_client(s3_access(settings))
+        buckets = {name: Bucket(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
+        named, _, days = settings.retention.move_originals.partition(":")
+        moves = (Move(int(days), None, named),) if named else ()
+        probes = (PROBES, "probes", 1)  # what `nightlight buckets check` could not clear away itself
+        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
+        prefixes = {store.originals_bucket: copies, store.renditions_bucket: Prefixes((probes,))}
+        yield Lifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
+    finally:
+        catalogue.close()
+
+
+def bucket_names(settings: Settings) -> dict[str, str]:
+    """Return the names of Nightlight's own buckets, by what they are for."""
+    return dict(zip(BUCKETS, own_buckets(settings), strict=True))
+
+
+def posture(settings: Settings) -> Posture:
+    """Return what reads and mends what buckets are like; raise SettingsRefused where there are no buckets."""
+    from nightlight.retention.posture import Posture, Wanted
+    from nightlight.store.s3 import make_client
+
+    if settings.store.kind is not StoreKind.S3:
+        message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
+        raise SettingsRefused(message)
+    said = settings.buckets
+    principals = {SERVICE: said.service_principal, WORKER: said.worker_principal, KEEPER: said.keeper_principal}
+    wanted = Wanted(
+        bucket_names(settings),
+        {identity: arn for identity, arn in principals.items() if arn is not None},
+        tls_only=said.tls_only,
+        server=Server(server_kind(settings)),
+        block_public=said.block_public,
+        kms_keys=said.kms_keys,
+        log_bucket=said.log_bucket,
+    )
+    return Posture(make_client(s3_access(settings)), wanted)
+
+
+def probe(settings: Settings, identity: str, elsewhere: str | None) -> Probe:
+    """Return what tries, as this process, what an identity must not be able to do; raise SettingsRefused."""
+    from nightlight.retention.access_probe import Probe
+    from nightlight.store.s3 import make_client
+
+    if settings.store.kind is not StoreKind.S3:
+        message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
+        raise SettingsRefused(message)
+    return Probe(
+        make_client(s3_access(settings)),
+        identity,
+        bucket_names(settings),
+        Server(server_kind(settings)),
+        vault_lock=settings.store.vault_lock,
+        elsewhere=elsewhere,
+    )
+
+
+@contextmanager
+def reporting(
+    settings: Settings, *, threshold: int | None, buckets: bool, clock: Clock = system_clock
+) -> Iterator[Reports]:
+    """Give what makes transparency reports; ``buckets``: of how these stand too, where there are any."""
+    from nightlight.flows.report import Look, Reports
+
+    looks: dict[str, Look] = {}
+    with ExitStack() as stack:
+        if buckets and settings.store.kind is StoreKind.S3:
+            flow, state = stack.enter_context(lifecycle(settings, clock)), posture(settings)
+            for what, name in zip(BUCKETS[:2], flow.buckets, strict=True):
+                looks[f"lifecycle of {what}"] = partial(flow.drift, name)
+            for what in BUCKETS:
+                looks[f"bucket of {what}"] = partial(state.drift, what)
+        catalogue = stack.enter_context(erasures(settings))
+        least = threshold if threshold is not None else settings.policy.counter_threshold
+        yield Reports(catalogue, policy_in_use(settings, catalogue), least, clock, looks)
+
+
+@contextmanager
+def holding(settings: Settings, clock: Clock = system_clock) -> Iterator[Holds]:
+    """Give what places and lists holds."""
+    with erasures(settings) as catalogue:
+        yield Holds(catalogue, clock)
+
+
+@contextmanager
+def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
+    """Give what ends holds, with the identity of whoever keeps the vault."""
+    from nightlight.flows.retention.legal_holds import Keep
+
+    with erasures(settings) as catalogue:
+        yield Keep(
+            catalogue,
+            build_store(settings, ORIGINALS),
+            build_store(settings, VAULT),
+            receipts(settings),
+            sealer(settings),
+            settings.intake.max_upload_bytes,
+            clock,
+            opener(settings),
+        )
+
+
+def sweep_with(settings: Settings, work: Work, policy: PolicyInUse) -> Sweep:
+    """Return the sweep, with these parts."""
+    delete = Delete(work.catalogue, work.clock)
+    days = settings.intake.assertion_days
+    return Sweep(
+        work,
+        delete,
+        lambda: policy.current().compiled.retention,
+        lambda: policy.current().tables,
+        days,
+        lambda: policy.current().earlier,
+    )
+
+
+@contextmanager
+def sweeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
+    """Give what begins sweeps and tells what they did; the workers do them."""
+    with erasures(settings) as catalogue:
+        yield sweep_with(settings, Work(catalogue, settings.worker, clock), policy_in_use(settings, catalogue))
+
+
+@contextmanager
+def restating(settings: Settings, clock: Clock = system_clock) -> Iterator[Restate]:
+    """Give what has every object tagged by its state; the workers do it."""
+    from nightlight.flows.retention.tags import Restate
+
+    with erasures(settings) as catalogue:
+        stores = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
+        yield Restate(Work(catalogue, settings.worker, clock), *stores)
+
+
+@contextmanager
+def importing(settings: Settings, clock: Clock = system_clock) -> Iterator[Backfill]:
+    """Give what walks through other buckets."""
+    with erasures(settings) as catalogue:
+        yield Backfill(catalogue, clock)
+
+
+def walking(settings: Settings, uri: str) -> tuple[str, Callable[[dict[str, Any]], Iterator[Page]]]:
+    """Return the bucket whose objects an address is about, and what lists them from a place on.
+
+    The address is ``s3://bucket/prefix``, or that of an inventory's ``manifest.json``. Raises InvalidInput,
+    ObjectMissing, StoreDenied or StoreUnavailable.
+    """
+    from nightlight.flows.imports.notifications import refuse_own
+    from nightlight.store.inventory import Inventory
+    from nightlight.store.key_template import parse_uri
+    from nightlight.store.source_buckets import ForeignBuckets
+
+    foreign = ForeignBuckets(source_access(settings))
+    bucket, key = parse_uri(uri)
+    pages: Callable[[dict[str, Any]], Iterator[Page]] = partial(foreign.pages, bucket, key)
+    if key.rpartition("/")[2] == "manifest.json":
+        inventory = Inventory(foreign, bucket, key)
+        bucket, pages = inventory.manifest.source_bucket, inventory.pages
+    refuse_own(bucket, own_buckets(settings))
+    return bucket, pages
+
+
+@contextmanager
+def listening(settings: Settings, clock: Clock = system_clock) -> Iterator[Listen]:
+    """Give what listens to the queue of notifications; raise SettingsRefused where there is none."""
+    from nightlight.flows.imports.sqs_consumer import Listen
+    from nightlight.store.sqs import SqsQueue
+
+    url = require(settings.source.queue_url, "NIGHTLIGHT_SOURCE_QUEUE_URL")
+    if not settings.source.buckets:
+        message = "NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to"
+        raise SettingsRefused(message)
+    access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
+    with erasures(settings) as catalogue:
+        yield Listen(SqsQueue(url, access), arrive(settings, catalogue, clock))

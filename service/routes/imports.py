@@ -1,0 +1,52 @@
+"""``/v1/arrivals``: S3 servers that push tell of pictures that were put into another bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from nightlight.delivery.access_tokens import Scope
+from nightlight.store.event_notifications import read_notices
+from nightlight.wiring import ServiceHouse
+from nightlight_core.errors import InvalidInput
+from service.auth import ScopedRoute, requires
+
+router = APIRouter(prefix="/v1/arrivals", tags=["arrivals"], route_class=ScopedRoute)
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "description": "An event of S3, SNS, EventBridge, Ceph or MinIO."}
+            }
+        },
+    },
+}
+
+
+class ArrivalsAnswer(BaseModel):
+    """What was made of the events."""
+
+    queued: int = Field(description="Keys that will be looked at.")
+    known: int = Field(description="Events that had been told before.")
+    unmatched: int = Field(description="Events of other buckets, or of keys that are nobody's picture.")
+
+
+@router.post("", status_code=202, openapi_extra=_BODY)
+@requires(Scope.ARRIVE)
+async def arrived(request: Request) -> ArrivalsAnswer:
+    """Take an S3 event notification. 202 means that it is not forgotten; the same event may come again, or late.
+
+    The token may also come as the password of Basic credentials, for servers that take them in the address.
+    """
+    house: ServiceHouse = request.app.state.house
+    if not request.headers.get("content-length") and not request.headers.get("transfer-encoding"):
+        message = "the body is empty"
+        raise InvalidInput(message)
+    body = await request.body()
+    heard = await run_in_threadpool(lambda: house.arrive.hear(read_notices(body)))
+    return ArrivalsAnswer(**heard._asdict())

@@ -1,0 +1,190 @@
+"""``/v1/feed``: what a platform's own process needs to decide by itself, and what it tells in return."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from nightlight.catalogue.feed import CURSOR_PATTERN, PROFILE
+from nightlight.delivery.access_tokens import Scope
+from nightlight.flows.decisions.decide import MAX_ITEMS
+from nightlight.flows.decisions.local_evaluation import MOST_CELLS, MOST_TIMES
+from nightlight.wiring import ServiceHouse
+from nightlight_core.decisions.profile_views import View
+from nightlight_core.decisions.rate_limiter import Sighting
+from nightlight_core.ids import PROFILE_ID_PATTERN
+from service.auth import ScopedRoute, requires
+
+router = APIRouter(prefix="/v1/feed", tags=["feed"], route_class=ScopedRoute)
+
+
+class FeedAnswer(BaseModel):
+    """What has changed since the last look."""
+
+    cursor: str = Field(description="Where the next look begins.")
+    anew: bool = Field(description="Forget every profile: too much has changed, or too long ago.")
+    changed: list[str] = Field(description="Profiles to forget.")
+    revision: int = Field(description="Another number means that another policy is in use.")
+    active: int | None = Field(description="Version of the active bundle; none while the folder's pack is active.")
+    candidate: int | None = Field(description="Version of the bundle that decides for a share of profiles.")
+
+
+class ViewsBody(BaseModel):
+    """Profiles to be told of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile_ids: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(max_length=MAX_ITEMS)
+
+
+class OfferedAnswer(BaseModel):
+    """One rendition."""
+
+    path: str
+    edge: int = Field(description="Its longest side in pixels.")
+    face_px: int | None = Field(description="Pixels of true detail across a face; none for no limit.")
+
+
+class ViewAnswer(BaseModel):
+    """One profile, as decisions see it."""
+
+    profile_id: str
+    known: bool
+    band: str
+    vouched_until: int = Field(description="Unix seconds; after it the band is unknown.")
+    region: str
+    choice: str
+    hold: str
+    held_to: str | None = Field(description="The band whose ceiling its picture keeps.")
+    image_id: str | None
+    blurhash: str | None
+    canary: bool
+    candidate: bool = Field(description="Whether the candidate decides for it.")
+    blocked: list[str] | None = Field(description="Viewers who are to see nothing of it; none where they are too many.")
+    revoked: dict[str, int] = Field(
+        description="Since when relation proofs count, in Unix seconds, by viewer; the empty id stands for all viewers."
+    )
+    offered: dict[str, list[OfferedAnswer]] = Field(description="By tier, in the order of variants.")
+
+
+class ViewsAnswer(BaseModel):
+    """One view for each profile, in order; ``revision`` is the policy's that ``candidate`` was decided by."""
+
+    revision: int
+    profiles: list[ViewAnswer]
+
+
+class KeysAnswer(BaseModel):
+    """What URLs are made of."""
+
+    base_url: str
+    signing_id: str
+    days: dict[str, str] = Field(description="Base64 keys by day: whole days since 1970, in UTC.")
+    variant_key: str = Field(description="Base64 key that chooses variants.")
+    placeholder: str = Field(description="The placeholder's path.")
+    placeholder_cache_s: int
+    max_life_s: int = Field(description="Longest life of a URL, in seconds, whatever the policy says.")
+    network_per_hour: int
+    tenant_per_hour: int
+    profiles_per_hour: int
+
+
+class SightingBody(BaseModel):
+    """Somebody who looks like a scraper."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["viewer", "network"]
+    who: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)]
+    reason: Literal["over-quota", "many-profiles", "canary"]
+
+
+class ReportBody(BaseModel):
+    """What was decided elsewhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    counts: dict[Annotated[str, Field(max_length=300)], Annotated[int, Field(ge=1, le=MOST_TIMES)]] = Field(
+        default={}, max_length=MOST_CELLS, description="How often each combination of words was decided."
+    )
+    sightings: list[SightingBody] = Field(default=[], max_length=1000)
+
+
+@router.get("", response_model=FeedAnswer)
+@requires(Scope.LOCAL)
+def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PATTERN)] = None) -> Response:
+    """Say what has changed since a cursor; without one, where to begin."""
+    house: ServiceHouse = request.app.state.house
+    rules, look = house.lend.changes(after)
+    told = FeedAnswer(
+        cursor=look.cursor,
+        anew=look.anew,
+        changed=[key for kind, key in look.changed if kind == PROFILE],
+        revision=rules.revision,
+        active=rules.version,
+        candidate=rules.candidate_version if rules.permille else None,
+    )
+    return _json(told.model_dump())
+
+
+@router.post("/profiles", response_model=ViewsAnswer)
+@requires(Scope.LOCAL)
+def profiles(request: Request, body: ViewsBody) -> Response:
+    """Tell what decisions need of up to 500 profiles. For the platform's backends: it tells bands."""
+    house: ServiceHouse = request.app.state.house
+    rules, views = house.lend.views(body.profile_ids)
+    return _json({"revision": rules.revision, "profiles": [_view(view) for view in views]})
+
+
+@router.get("/keys", response_model=KeysAnswer)
+@requires(Scope.LOCAL)
+def keys(request: Request) -> Response:
+    """Lend the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing."""
+    house: ServiceHouse = request.app.state.house
+    lent = house.lend.keys()
+    told = KeysAnswer(
+        base_url=lent.base_url,
+        signing_id=lent.signing_id,
+        days={str(day): base64.b64encode(key).decode() for day, key in lent.days.items()},
+        variant_key=base64.b64encode(lent.variant_key).decode(),
+        placeholder=lent.placeholder,
+        placeholder_cache_s=lent.placeholder_cache_s,
+        max_life_s=lent.max_life_s,
+        network_per_hour=lent.limits.network_per_hour,
+        tenant_per_hour=lent.limits.tenant_per_hour,
+        profiles_per_hour=lent.profiles_per_hour,
+    )
+    return _json(told.model_dump())
+
+
+@router.get("/policy/{version}", response_class=Response)
+@requires(Scope.LOCAL)
+def bundle(request: Request, version: int) -> Response:
+    """Fetch a signed bundle that is in use: the active one, or the candidate."""
+    house: ServiceHouse = request.app.state.house
+    data = house.lend.bundle(version)
+    return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/report", status_code=204)
+@requires(Scope.LOCAL)
+def report(request: Request, body: ReportBody) -> Response:
+    """Take in how often each combination was decided elsewhere, and who looked like a scraper."""
+    house: ServiceHouse = request.app.state.house
+    house.lend.report(body.counts, [Sighting(one.kind, one.who, one.reason) for one in body.sightings])
+    return Response(status_code=204)
+
+
+def _view(view: View) -> dict[str, object]:
+    fields = {name: getattr(view, name) for name in ViewAnswer.model_fields}
+    fields["blocked"] = sorted(view.blocked) if view.blocked is not None else None
+    fields["offered"] = {tier: [one._asdict() for one in variants] for tier, variants in view.offered.items()}
+    return fields
+
+
+def _json(told: object) -> Response:
+    return Response(orjson.dumps(told), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,77 @@
+"""``/a/{name}``: bytes for a signed URL. Every picture is answered with the same headers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from nightlight.flows.decisions.serve import Picture
+from nightlight.wiring import ServiceHouse
+from service.auth import ScopedRoute, public
+
+router = APIRouter(tags=["pictures"], route_class=ScopedRoute)
+
+# Asked of crawlers and of those who train models (Content-Usage: draft-ietf-aipref-attach; tdm-reservation: TDM
+# Reservation Protocol); and of browsers, to take the bytes for what they are.
+HEADERS = {
+    "Accept-Ranges": "bytes",
+    "Content-Disposition": "inline",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Usage": "train-ai=n, search=n",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noai, noimageai, noindex",
+    "tdm-reservation": "1",
+}
+
+
+@router.head("/a/{name}.{extension}", response_class=Response, include_in_schema=False)
+@router.get("/a/{name}.{extension}", response_class=Response)
+@public
+def picture(request: Request, name: str, extension: str, e: str = "", k: str = "", s: str = "") -> Response:
+    """Serve the picture that a decision's URL is for; anything else is 404, whatever is wrong with it."""
+    house: ServiceHouse = request.app.state.house
+    found = house.deliver.fetch(name, extension, e, k, s)
+    return answer(
+        found, request.headers.get("if-none-match"), request.headers.get("range"), request.headers.get("if-range")
+    )
+
+
+def answer(found: Picture, if_none_match: str | None, range_: str | None, if_range: str | None) -> Response:
+    """Return the response of RFC 9110 for a picture: 200, 206, 304 or 416."""
+    cache = f"public, max-age={found.max_age}, immutable" if found.max_age else "no-store"
+    headers = {**HEADERS, "ETag": found.etag, "Cache-Control": cache}
+    if if_none_match is not None and _matches(if_none_match, found.etag):
+        return Response(status_code=304, headers=headers)
+    size = len(found.data)
+    wanted = _range(range_, size) if range_ and (if_range is None or if_range == found.etag) else None
+    if wanted is None:
+        return Response(found.data, media_type=found.media_type, headers=headers)
+    first, last = wanted
+    if first > last:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return Response(found.data[first : last + 1], status_code=206, media_type=found.media_type, headers=headers)
+
+
+def _matches(header: str, etag: str) -> bool:
+    candidates = [candidate.strip().removeprefix("W/") for candidate in header.split(",")]
+    return "*" in candidates or etag in candidates
+
+
+def _range(header: str, size: int) -> tuple[int, int] | None:
+    """Return (first, last) of a single byte range; first > last if it cannot be satisfied; None to ignore it."""
+    unit, _, spec = header.partition("=")
+    first, dash, last = spec.strip().partition("-")
+    # 18 digits stay below 2**63; several ranges, other units and anything malformed are ignored (RFC 9110, 14.2).
+    digits = all(part == "" or (part.isascii() and part.isdigit() and len(part) <= 18) for part in (first, last))  # noqa: PLR2004
+    if unit.strip().lower() != "bytes" or not dash or not digits or (not first and not last):
+        return None
+    if not first:
+        length = int(last)
+        return (max(0, size - length), size - 1) if length else (1, 0)
+    if last and int(last) < int(first):
+        return None
+    if int(first) >= size:
+        return 1, 0
+    return int(first), min(int(last), size - 1) if last else size - 1
