@@ -37,13 +37,13 @@ from service.routes import (
 )
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceHouse
+    from nightlight.wiring import ServiceContainer
 
 # What multipart framing may add to the bytes of the file itself.
 _MULTIPART_OVERHEAD = 16_384
 
 
-def create_app(house: ServiceHouse) -> FastAPI:
+def create_app(house: ServiceContainer) -> FastAPI:
     """Return the application over the parts that wiring built."""
     settings = house.settings
 

@@ -10,20 +10,20 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access_tokens import Caller, Scope
+from nightlight.delivery.access_tokens import Caller, TokenScope
 from nightlight_core.errors import Unauthenticated
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceHouse
+    from nightlight.wiring import ServiceContainer
 
 _SCOPE = "__nightlight_scope__"
 _PUBLIC = "public"
 # Scopes whose calls change nothing that decisions are made by.
-_ASKS = frozenset({Scope.DECIDE, Scope.LOCAL, Scope.EXPLAIN, Scope.TRACE})
+_ASKS = frozenset({TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE})
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
-def requires(scope: Scope) -> Callable[[_Endpoint], _Endpoint]:
+def requires(scope: TokenScope) -> Callable[[_Endpoint], _Endpoint]:
     """Mark an endpoint as open to callers whose token carries ``scope``."""
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
@@ -68,10 +68,10 @@ def caller(request: Request) -> Caller:
     return found
 
 
-def _authenticate(request: Request, scope: Scope) -> Caller:
-    house: ServiceHouse = request.app.state.house
+def _authenticate(request: Request, scope: TokenScope) -> Caller:
+    house: ServiceContainer = request.app.state.house
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "basic" and scope is Scope.ARRIVE:  # S3 servers put what they know into the address
+    if kind.lower() == "basic" and scope is TokenScope.ARRIVE:  # S3 servers put what they know into the address
         kind, token = "bearer", _password(token)
     if kind.lower() != "bearer" or not token:
         message = "no bearer token"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access_tokens import Scope as TokenScope
+from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.decisions.quotas import Asker
 from nightlight_core.errors import NightlightError
 from service.routes.decisions import DecisionsBody, answered, decided
@@ -22,7 +22,7 @@ from service.routes.renditions import answer
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from nightlight.wiring import ServiceHouse
+    from nightlight.wiring import ServiceContainer
     from nightlight_core.decisions.engine import Decision
 
 _DECISIONS, _PICTURES = "/v1/decisions", "/a/"
@@ -33,7 +33,7 @@ _SIGNED = re.compile(rb"e=([0-9]{10})&k=([a-z0-9]{2})&s=([A-Za-z0-9_-]{22})")
 class Lean:
     """The innermost middleware: everything outside it is passed by these requests too."""
 
-    def __init__(self, app: ASGIApp, *, house: ServiceHouse) -> None:
+    def __init__(self, app: ASGIApp, *, house: ServiceContainer) -> None:
         """Answer for ``app`` from what ``house`` has in memory."""
         self._app, self._house = app, house
 

@@ -13,7 +13,7 @@ from celery.signals import worker_process_init
 
 from nightlight import logs
 from nightlight.settings import Settings
-from nightlight.wiring import WorkerHouse, build_worker
+from nightlight.wiring import WorkerContainer, build_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +26,9 @@ class _House:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: WorkerHouse | None = None
+        self._made: WorkerContainer | None = None
 
-    def get(self) -> WorkerHouse:
+    def get(self) -> WorkerContainer:
         with self._lock:
             if self._made is None:
                 settings = Settings()
@@ -62,7 +62,7 @@ def erase(self: Task[Any, Any], job_id: str) -> None:
 @shared_task(name="nightlight.prove", bind=True)  # type: ignore[untyped-decorator]
 def prove(self: Task[Any, Any], job_id: str) -> None:
     """Look again whether anything is left of one erased image."""
-    _run(self, job_id, house.get().erase.prove)
+    _run(self, job_id, house.get().erase.verify)
 
 
 @shared_task(name="nightlight.rename", bind=True)  # type: ignore[untyped-decorator]

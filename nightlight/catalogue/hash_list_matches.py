@@ -21,7 +21,7 @@ CONFIRMED = "confirmed"
 
 
 @dataclass(frozen=True, slots=True)
-class MatchRow:
+class HashListMatch:
     """One entry of a list that an image is near to; ``distance`` is in bits of 256.
 
     ``verdict`` is open, cleared (another picture after all) or confirmed; ``state`` is the image's.
@@ -39,7 +39,7 @@ class MatchRow:
     decided_at: datetime | None
 
 
-class Matches:
+class HashListMatches:
     """Match rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -66,7 +66,7 @@ class Matches:
         statement = update(list_matches).where(*mine).values(verdict=verdict, decided_by=actor, decided_at=now)
         return self._connection.execute(statement).rowcount
 
-    def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[MatchRow]:
+    def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[HashListMatch]:
         """Return the matches, the newest first; those with one verdict alone if it is given."""
         query = (
             select(
@@ -87,4 +87,4 @@ class Matches:
         )
         if verdict is not None:
             query = query.where(list_matches.c.verdict == verdict)
-        return [MatchRow(**row) for row in self._connection.execute(query).mappings()]
+        return [HashListMatch(**row) for row in self._connection.execute(query).mappings()]

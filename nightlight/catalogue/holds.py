@@ -23,7 +23,7 @@ APPROVALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class LegalHold:
     """A hold; ``approvals`` of its end are ``{"by": ..., "at": ...}``."""
 
     hold_id: str
@@ -42,7 +42,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Vaulted:
+class VaultObject:
     """One object in the vault: where it was, and where and what it is there.
 
     ``sha256`` and ``bytes`` are of what is stored; with a ``sealed_key`` that is what the keeper alone opens.
@@ -58,7 +58,7 @@ class Vaulted:
     sealed_key: str | None = None
 
 
-class Holds:
+class LegalHolds:
     """Hold rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -67,32 +67,34 @@ class Holds:
 
     def place(
         self, kind: str, reference: str, until: datetime | None, covered: Sequence[ImageId], *, by: str, now: datetime
-    ) -> Hold:
+    ) -> LegalHold:
         """Write a hold on images."""
-        made = Hold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
-        self._connection.execute(insert(holds).values({name: getattr(made, name) for name in Hold.__slots__}))
+        made = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
+        self._connection.execute(insert(holds).values({name: getattr(made, name) for name in LegalHold.__slots__}))
         rows = [{"hold_id": made.hold_id, "image_id": image_id} for image_id in covered]
         self._connection.execute(insert(held), rows)
         return made
 
-    def get(self, hold_id: str, *, lock: bool = False) -> Hold | None:
+    def get(self, hold_id: str, *, lock: bool = False) -> LegalHold | None:
         """Return a hold; ``lock`` holds its row until the transaction ends."""
         query = select(holds).where(holds.c.hold_id == hold_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return Hold(*row) if row is not None else None
+        return LegalHold(*row) if row is not None else None
 
-    def listed(self, *, ended: bool, limit: int) -> list[Hold]:
+    def listed(self, *, ended: bool, limit: int) -> list[LegalHold]:
         """Return holds, the newest first; those that have ended only if asked for."""
         query = select(holds).order_by(holds.c.created_at.desc()).limit(limit)
-        return [Hold(*row) for row in self._connection.execute(query if ended else query.where(holds.c.state != ENDED))]
+        return [
+            LegalHold(*row) for row in self._connection.execute(query if ended else query.where(holds.c.state != ENDED))
+        ]
 
-    def open(self) -> list[Hold]:
+    def open(self) -> list[LegalHold]:
         """Return every hold that has not ended, the oldest first."""
-        return [Hold(*row) for row in self._connection.execute(
+        return [LegalHold(*row) for row in self._connection.execute(
             select(holds).where(holds.c.state.in_(_OPEN)).order_by(holds.c.created_at)
         )]  # fmt: skip
 
-    def approve(self, hold: Hold, *, by: str, now: datetime) -> None:
+    def approve(self, hold: LegalHold, *, by: str, now: datetime) -> None:
         """Add somebody's approval of the end of a hold whose row is held."""
         given = [*hold.approvals, {"by": by, "at": now.isoformat()}]
         self._write(hold.hold_id, approvals=given)
@@ -116,11 +118,11 @@ class Holds:
         query = select(held.c.image_id).where(held.c.hold_id == hold_id).order_by(held.c.image_id)
         return [ImageId(row.image_id) for row in self._connection.execute(query)]
 
-    def of_image(self, image_id: ImageId, *, but: str = "") -> list[Hold]:
+    def of_image(self, image_id: ImageId, *, but: str = "") -> list[LegalHold]:
         """Return the holds on an image that have not ended, without the one that is named."""
         query = select(holds).join(held, held.c.hold_id == holds.c.hold_id)
         query = query.where(held.c.image_id == image_id, holds.c.state.in_(_OPEN), holds.c.hold_id != but)
-        return [Hold(*row) for row in self._connection.execute(query)]
+        return [LegalHold(*row) for row in self._connection.execute(query)]
 
     def pending(self, image_id: ImageId) -> bool:
         """Say whether a hold covers an image that is not in the vault yet."""
@@ -128,10 +130,10 @@ class Holds:
         query = open_.where(held.c.image_id == image_id, holds.c.state == PLACING)
         return self._connection.execute(query).first() is not None and self.vault(image_id) is None
 
-    def vault(self, image_id: ImageId) -> list[Vaulted] | None:
+    def vault(self, image_id: ImageId) -> list[VaultObject] | None:
         """Return what the vault has of an image, None if it is not there."""
         row = self._connection.execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
-        return [Vaulted(**one) for one in row.objects] if row is not None else None
+        return [VaultObject(**one) for one in row.objects] if row is not None else None
 
     def put(self, image_id: ImageId, objects: Sequence[Mapping[str, Any]], now: datetime) -> None:
         """Write what the vault has of an image."""

@@ -157,7 +157,7 @@ class Images:
         rows = self._connection.execute(query.order_by(since).limit(limit))
         return [ImageId(row.image_id) for row in rows]
 
-    def stray(self, *, limit: int) -> list[ImageId]:
+    def inconsistent(self, *, limit: int) -> list[ImageId]:
         """Return images that are ready and that their profile does not show, and hold their rows."""
         joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
         query = select(images.c.image_id).select_from(joined).where(images.c.state == READY)

@@ -71,7 +71,7 @@ class Outbox:
         rows = sorted((tuple(row) for row in self._connection.execute(statement)), key=lambda row: row[:2])
         return [Message(message_id, task, job_id, LANES[rank]) for rank, message_id, task, job_id in rows]
 
-    def settle(self, message_ids: list[int]) -> None:
+    def mark_published(self, message_ids: list[int]) -> None:
         """Drop messages that the broker has confirmed."""
         if message_ids:
             self._connection.execute(delete(outbox).where(outbox.c.message_id.in_(message_ids)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Envelope = dict[str, str]
 
 
-class Receipts:
+class ReceiptChain:
     """Receipt rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:

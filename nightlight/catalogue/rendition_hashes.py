@@ -28,7 +28,7 @@ class HashRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class HashOrigin:
     """What a hash or a hidden mark leads back to.
 
     ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``mark`` for one without a hidden mark.
@@ -50,7 +50,7 @@ class Origin:
     variants: int
 
 
-class Hashes:
+class RenditionHashes:
     """Hash rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -73,21 +73,21 @@ class Hashes:
         )
         return [(row.hash_id, row.hash) for row in self._connection.execute(query)]
 
-    def origins(self, hash_ids: Sequence[int]) -> dict[int, Origin]:
+    def origins(self, hash_ids: Sequence[int]) -> dict[int, HashOrigin]:
         """Return what these hashes lead back to; those that are not here any more are left out."""
         query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))
-        return {row.hash_id: Origin(*row) for row in self._connection.execute(query)}
+        return {row.hash_id: HashOrigin(*row) for row in self._connection.execute(query)}
 
-    def marked(self, mark: int, *, limit: int = 20) -> list[Origin]:
+    def marked(self, mark: int, *, limit: int = 20) -> list[HashOrigin]:
         """Return the renditions whose hidden mark says ``mark``: variants of one, or nothing if it was erased."""
         query = _origins().where(renditions.c.mark == mark).order_by(renditions.c.variant).limit(limit)
-        return [Origin(*row) for row in self._connection.execute(query)]
+        return [HashOrigin(*row) for row in self._connection.execute(query)]
 
-    def short_marked(self, short_mark: int, variant: int, *, limit: int = 200) -> list[Origin]:
+    def short_marked(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
         """Return the small renditions whose hidden mark says ``short_mark`` of 16 bits: one in 65,536 of all."""
         said = renditions.c.short_mark == short_mark, renditions.c.variant == variant
         query = _origins().where(*said).order_by(renditions.c.created_at.desc()).limit(limit)
-        return [Origin(*row) for row in self._connection.execute(query)]
+        return [HashOrigin(*row) for row in self._connection.execute(query)]
 
     def manifests(
         self,

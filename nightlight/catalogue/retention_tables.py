@@ -122,7 +122,7 @@ imports = Table(
 
 # A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
 # is a hash of what was told, so that it is told once. After an erasure neither key nor profile is kept.
-arrivals = Table(
+import_items = Table(
     "arrivals",
     metadata,
     Column("arrival_id", String(32), primary_key=True),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownList:
+class KnownHashList:
     """A list as it was last taken over: by a worker that found it grown, or by an operator.
 
     ``hashes`` and ``sample`` (see ``nightlight.matching.list_index``) are what a list is measured by: they follow it
@@ -44,17 +44,17 @@ class Screenings:
         """Work on ``connection``."""
         self._connection = connection
 
-    def lists(self, *, hold: str = "") -> dict[str, KnownList]:
+    def lists(self, *, hold: str = "") -> dict[str, KnownHashList]:
         """Return every known list by name; ``hold`` keeps them unchanged (``share``) or ours (``own``)."""
         query = select(hash_lists).order_by(hash_lists.c.name)
         if hold:
             query = query.with_for_update(read=hold == "share")
-        return {row.name: KnownList(*row) for row in self._connection.execute(query)}
+        return {row.name: KnownHashList(*row) for row in self._connection.execute(query)}
 
-    def write(self, known: Mapping[str, KnownList], found: KnownList) -> None:
+    def write(self, known: Mapping[str, KnownHashList], found: KnownHashList) -> None:
         """Write a list's state under the next revision; ``known`` are all of them, held."""
         revision = revision_of(known) + 1
-        values = {name: getattr(found, name) for name in KnownList.__slots__} | {"revision": revision}
+        values = {name: getattr(found, name) for name in KnownHashList.__slots__} | {"revision": revision}
         if found.name in known:
             mine = hash_lists.c.name == found.name
             self._connection.execute(update(hash_lists).where(mine).values(values))
@@ -103,6 +103,6 @@ class Screenings:
         self._connection.execute(delete(screenings).where(screenings.c.image_id == image_id))
 
 
-def revision_of(known: Mapping[str, KnownList]) -> int:
+def revision_of(known: Mapping[str, KnownHashList]) -> int:
     """Return the revision of the lists: 0 where there never was one."""
     return max((one.revision for one in known.values()), default=0)

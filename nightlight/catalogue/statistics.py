@@ -20,7 +20,7 @@ Period = tuple[datetime, datetime]
 _MOST = 200_000
 
 
-class Figures:
+class Statistics:
     """Counts and times, inside one transaction. A period is from a moment on and until before another."""
 
     def __init__(self, connection: Connection) -> None:

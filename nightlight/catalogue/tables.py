@@ -137,7 +137,7 @@ revocations = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-suspects = Table(
+abuse_signals = Table(
     "suspects",
     metadata,
     Column("kind", String(16), primary_key=True),

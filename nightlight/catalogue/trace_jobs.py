@@ -26,7 +26,7 @@ DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
-class TraceRow:
+class TraceJob:
     """One trace; ``progress`` is in hundredths, ``copy_key`` None once the copy is gone from the store.
 
     ``result`` is what ``flows.traces.search.plain`` gives; None until it is done, and once it is deleted.
@@ -46,7 +46,7 @@ class TraceRow:
     sealed_key: str | None = field(default=None, repr=False)
 
 
-class Traces:
+class TraceJobs:
     """Trace rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -65,15 +65,15 @@ class Traces:
         sealed_key: str | None = None,
     ) -> None:
         """Write a new trace, whose copy is about to be stored."""
-        row = TraceRow(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
+        row = TraceJob(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
         values = {name: getattr(row, name) for name in row.__slots__ if name != "result"}
         self._connection.execute(insert(traces).values(**values))
 
-    def get(self, trace_id: TraceId, *, lock: bool = False) -> TraceRow | None:
+    def get(self, trace_id: TraceId, *, lock: bool = False) -> TraceJob | None:
         """Return the trace or None; ``lock`` holds its row until the transaction ends."""
         query = select(traces).where(traces.c.trace_id == trace_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return TraceRow(*row) if row else None
+        return TraceJob(*row) if row else None
 
     def accepted(self, trace_id: TraceId) -> None:
         """Say that the copy is stored."""
@@ -121,8 +121,8 @@ class Traces:
         named = select(trace_origins.c.trace_id).where(trace_origins.c.image_id == image_id)
         query = select(traces.c.trace_id, traces.c.result).where(traces.c.trace_id.in_(named)).with_for_update()
         for row in self._connection.execute(query).all():
-            left = [one for one in row.result["found"] if one["image_id"] != image_id]
-            self._set(TraceId(row.trace_id), result={**row.result, "found": left})
+            left = [one for one in row.result["origins"] if one["image_id"] != image_id]
+            self._set(TraceId(row.trace_id), result={**row.result, "origins": left})
         self._connection.execute(delete(trace_origins).where(trace_origins.c.image_id == image_id))
 
     def asked_since(self, actor: str, since: datetime, *, limit: int) -> list[datetime]:

@@ -38,9 +38,9 @@ def report(
 
     Settings come from NIGHTLIGHT_* as for a service. Example: `nightlight scrapers report --hours 1 --json`
     """
-    from nightlight.wiring import scrapers
+    from nightlight.wiring import open_abuse_report
 
-    with scrapers(Settings()) as watching:
+    with open_abuse_report(Settings()) as watching:
         rows = [_plain(asdict(one)) for one in watching.report(hours=hours)]
     if csv_file is not None:
         with csv_file.open("w", encoding="utf-8", newline="") as file:

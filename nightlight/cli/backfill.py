@@ -15,7 +15,7 @@ from rich.table import Table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.imports import Import
+    from nightlight.catalogue.imports import ImportRun
     from nightlight.flows.imports.notifications import Backfill
 
 _LOOK_S = 0.5
@@ -43,7 +43,7 @@ def backfill(  # noqa: PLR0913 - options
     """
     from nightlight import logs
     from nightlight.store.key_template import KeyTemplate
-    from nightlight.wiring import importing, walking
+    from nightlight.wiring import open_backfill, source_listing
     from nightlight_core.errors import InvalidInput
 
     if not status and (source is None or not keys):
@@ -51,17 +51,17 @@ def backfill(  # noqa: PLR0913 - options
         raise InvalidInput(message)
     settings = Settings()
     logs.configure(settings.general, settings.log)
-    with importing(settings) as flow:
+    with open_backfill(settings) as flow:
         if status or source is None:
             _show(flow, as_json=as_json)
             return
         template = KeyTemplate(keys)
-        bucket, pages = walking(settings, source)
+        bucket, pages = source_listing(settings, source)
         begun = flow.begin(source, template, actor="operator", again=again)
-        if begun.found and not as_json:
-            typer.echo(f"going on after {begun.found:,} keys", err=True)
+        if begun.keys_found and not as_json:
+            typer.echo(f"going on after {begun.keys_found:,} keys", err=True)
         with _Bar(expect) as bar:
-            bar.listed(begun.found)
+            bar.listed(begun.keys_found)
             pace = _Pace(rate)
             for heard in flow.walk(begun.import_id, bucket, template, pages):
                 bar.listed(sum(heard))
@@ -141,7 +141,7 @@ def _end(flow: Backfill, import_id: str, left: int, *, as_json: bool) -> None:
         return
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
     typer.echo(
-        f"{found.found:,} keys: {found.queued:,} queued ({states}), {found.known:,} known before, "
+        f"{found.keys_found:,} keys: {found.queued:,} queued ({states}), {found.known:,} known before, "
         f"{found.unmatched:,} of another form" + (f"; {left:,} still wait for the workers" if left else "")
     )
     for one in refused:
@@ -157,9 +157,9 @@ def _show(flow: Backfill, *, as_json: bool) -> None:
     for one, counts in walks:
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
         begun = one.created_at.isoformat(timespec="seconds")
-        table.add_row(begun, one.source, one.state, f"{one.found:,}", f"{one.unmatched:,}", states)
+        table.add_row(begun, one.source, one.state, f"{one.keys_found:,}", f"{one.unmatched:,}", states)
     Console(highlight=False, markup=False).print(table)
 
 
-def _plain(one: Import) -> dict[str, Any]:
+def _plain(one: ImportRun) -> dict[str, Any]:
     return {name: value for name, value in asdict(one).items() if name != "cursor"}

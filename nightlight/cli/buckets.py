@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlight.retention.bucket_policies import IDENTITIES, WORKER, identity_policy
-from nightlight.retention.posture import Finding, State
+from nightlight.retention.posture import Finding, PostureState
 from nightlight.settings import Settings
 from nightlight_core.errors import InvalidInput
 
@@ -75,7 +75,7 @@ def fix(
     flow = posture(Settings())
     chosen = flow.chosen(bucket)
     before = [one for name in chosen for one in flow.check(name)]
-    wrong = [one for one in before if one.state is State.DRIFT]
+    wrong = [one for one in before if one.state is PostureState.DRIFT]
     if wrong and not as_json:
         _print(wrong)
     if wrong and not yes and not typer.confirm(f"Mend {len(wrong)} aspects?"):
@@ -101,25 +101,27 @@ def policy(
 
 def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
     """Try as an identity, show what came of it, and end."""
-    from nightlight.retention.access_probe import Outcome
-    from nightlight.wiring import covered, probe
+    from nightlight.retention.access_probe import ProbeOutcome
+    from nightlight.wiring import probe, sealed_from
 
     settings = Settings()
-    told, sealed = probe(settings, identity, elsewhere).run(), covered(settings, identity)
+    told, sealed = probe(settings, identity, elsewhere).run(), sealed_from(settings, identity)
     if as_json:
-        tried = [asdict(one) for one in told.tried]
+        tried = [asdict(one) for one in told.results]
         typer.echo(json.dumps({"identity": identity, "sealed": sealed, "tried": tried, "left": told.left}, indent=2))
     else:
         table = Table("bucket", "tried", "came of it", "answer", "what to do")
-        for one in told.tried:
+        for one in told.results:
             table.add_row(one.bucket, one.what, one.outcome.value, one.answer, one.remedy)
         Console(highlight=False, markup=False).print(table)
         what = "What is put into the vault" if identity == WORKER else "What is put into the bucket of originals"
         typer.echo(f"{what} is {'sealed' if sealed else 'not sealed'}.")
         for where in told.left:
             typer.echo(f"Left for the workers' or the keeper's probe, or the lifecycle rules, to clear: {where}")
-    limits = bool(told.of(Outcome.LIMIT))
-    wrong = bool(told.of(Outcome.DONE, Outcome.MISSING, Outcome.UNCLEAR)) or (limits and not sealed)
+    limits = bool(told.in_bucket(ProbeOutcome.LIMIT))
+    wrong = bool(told.in_bucket(ProbeOutcome.DONE, ProbeOutcome.MISSING, ProbeOutcome.UNCLEAR)) or (
+        limits and not sealed
+    )
     raise typer.Exit(DIFFERS if wrong else LIMITED if limits else 0)
 
 
@@ -128,12 +130,12 @@ def _end(findings: list[Finding], *, as_json: bool) -> None:
         typer.echo(json.dumps([asdict(one) for one in findings], indent=2))
     else:
         _print(findings)
-    raise typer.Exit(DIFFERS if any(one.state is State.DRIFT for one in findings) else 0)
+    raise typer.Exit(DIFFERS if any(one.state is PostureState.DRIFT for one in findings) else 0)
 
 
 def _print(findings: list[Finding]) -> None:
     table = Table("bucket", "what", "state", "is", "should be")
     for one in findings:
-        should = one.wanted if one.state is not State.OK else ""
-        table.add_row(one.bucket, one.aspect, one.state.value, one.there, should)
+        should = one.expected if one.state is not PostureState.OK else ""
+        table.add_row(one.bucket, one.aspect, one.state.value, one.actual, should)
     Console(highlight=False, markup=False).print(table)

@@ -27,7 +27,7 @@ def erase(
     Settings come from NIGHTLIGHT_* as for a service. Exits with 2 if the workers were not done in time: they go on.
     Example: `nightlight erase u-81 --yes`
     """
-    from nightlight.wiring import erasing
+    from nightlight.wiring import open_deletion
     from nightlight_core.errors import InvalidInput
     from nightlight_core.ids import parse_image_id, parse_profile_id
 
@@ -37,7 +37,7 @@ def erase(
     what = f"profile {profile}" if profile is not None else f"image {image}"
     if not yes and not typer.confirm(f"Erase {what} for good?"):
         raise typer.Exit(1)
-    with erasing(Settings()) as delete:
+    with open_deletion(Settings()) as delete:
         if profile is not None:
             images = delete.profile(parse_profile_id(profile), actor="operator")
         else:

@@ -16,7 +16,7 @@ from rich.table import Table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.holds import Hold
+    from nightlight.catalogue.holds import LegalHold
 
 app = typer.Typer(
     help="Legal and safeguarding holds: what they cover is in the vault, shown to nobody, and outlives every erasure. "
@@ -39,10 +39,10 @@ def place(
 
     Example: `nightlight hold place case-1729 --profile u-81 --until 2027-06-30`
     """
-    from nightlight.wiring import holding
+    from nightlight.wiring import open_holds
     from nightlight_core.ids import parse_image_id, parse_profile_id
 
-    with holding(_settings()) as flow:
+    with open_holds(_settings()) as flow:
         made = flow.place(
             profile_id=parse_profile_id(profile) if profile is not None else None,
             image_id=parse_image_id(image) if image is not None else None,
@@ -60,9 +60,9 @@ def list_(
     as_json: JsonFlag = False,
 ) -> None:
     """Show holds. Example: `nightlight hold list --ended`."""
-    from nightlight.wiring import holding
+    from nightlight.wiring import open_holds
 
-    with holding(Settings()) as flow:
+    with open_holds(Settings()) as flow:
         _print(flow.listed(ended=ended), as_json=as_json)
 
 
@@ -78,7 +78,7 @@ def end(
     neither the service's nor the workers' may. Example: `nightlight hold end --every 60`
     """
     from nightlight import logs
-    from nightlight.wiring import keeping
+    from nightlight.wiring import open_hold_ending
     from nightlight_core.errors import NightlightError
 
     stop = threading.Event()
@@ -86,7 +86,7 @@ def end(
     if every:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
-    with keeping(settings) as flow:
+    with open_hold_ending(settings) as flow:
         while True:
             try:
                 done = flow.end_due()
@@ -109,7 +109,7 @@ def _settings() -> Settings:
     return settings
 
 
-def _print(holds: list[Hold], *, as_json: bool) -> None:
+def _print(holds: list[LegalHold], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in holds], indent=2, default=str))
         return

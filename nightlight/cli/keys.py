@@ -9,7 +9,7 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
-from nightlight.delivery.access_tokens import Scope, generate_key, mint
+from nightlight.delivery.access_tokens import TokenScope, generate_key, issue_token
 from nightlight.provenance import certificates
 from nightlight.settings import AuthSettings
 from nightlight.store import sealing
@@ -55,7 +55,7 @@ def init(data_dir: Path) -> Path:
     if not (folder / RELATIONS).exists():
         _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
     if not (folder / SEAL).exists():
-        (opens, seals), (keeper_opens, vault_seals) = sealing.generate(), sealing.generate()
+        (opens, seals), (keeper_opens, vault_seals) = sealing.generate_seal_keys(), sealing.generate_seal_keys()
         pairs = {"public_key": f"s1:{seals}", "private_keys": f"s1:{opens}"}
         vault = {"vault_public_key": f"v1:{vault_seals}", "vault_private_keys": f"v1:{keeper_opens}"}
         _write(folder / SEAL, {**pairs, **vault})
@@ -116,7 +116,7 @@ def seal_environment(data_dir: Path, process: str) -> dict[str, str]:
 
 def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: float) -> str:
     """Return a bearer token signed by the development key; raise SettingsRefused for an unknown scope."""
-    known = [scope.value for scope in Scope]
+    known = [scope.value for scope in TokenScope]
     wanted = scopes or known
     unknown = sorted(set(wanted) - set(known))
     if unknown:
@@ -126,7 +126,7 @@ def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: floa
     if not 0 < hours * 3600 <= auth.max_life_s:
         message = f"a token lives at most {auth.max_life_s} s (NIGHTLIGHT_AUTH_MAX_LIFE_S), not {hours:g} hours"
         raise SettingsRefused(message)
-    return mint(
+    return issue_token(
         _read(data_dir / "keys" / PRIVATE),
         subject=subject,
         scopes=wanted,

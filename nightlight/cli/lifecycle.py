@@ -21,11 +21,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from nightlight.retention.lifecycle_plan import Action, Plan, Step
+from nightlight.retention.lifecycle_plan import LifecyclePlan, PlannedChange, PlanStep
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.flows.retention.lifecycle import Late, Lifecycle, Touched
+    from nightlight.flows.retention.lifecycle import ManageLifecycle, OverdueObject, RuleEffect
 
 app = typer.Typer(
     help="Lifecycle rules of the buckets, from retention.yaml. Settings come from NIGHTLIGHT_* as for a worker; the "
@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 DIFFERS = 2
 _LOOK_S = 0.2
-_MARKS = {Step.ADD: "+", Step.CHANGE: "~", Step.REMOVE: "-", Step.KEEP: " ", Step.FOREIGN: "?"}
+_MARKS = {PlanStep.ADD: "+", PlanStep.CHANGE: "~", PlanStep.REMOVE: "-", PlanStep.KEEP: " ", PlanStep.FOREIGN: "?"}
 
 Buckets = Annotated[
     list[str] | None, typer.Option("--bucket", help="Only this bucket (again for another); both by default.")
@@ -136,7 +136,7 @@ def verify(
     from nightlight.wiring import lifecycle
 
     with lifecycle(Settings()) as flow:
-        late: list[Late] = []
+        late: list[OverdueObject] = []
         count = 0
         for name in bucket or flow.buckets:
             with _progress(f"{name}: objects") as advance:
@@ -177,7 +177,7 @@ def render(
         typer.echo(FORMS[form]({name: flow.wanted(name) for name in bucket or flow.buckets}))
 
 
-def _touched(flow: Lifecycle, made: Plan) -> list[Touched]:
+def _touched(flow: ManageLifecycle, made: LifecyclePlan) -> list[RuleEffect]:
     with _progress(f"{made.bucket}: objects") as advance:
         return flow.touched(made, advance)
 
@@ -190,35 +190,35 @@ def _progress(what: str) -> Iterator[Any]:
         yield lambda count: bar.update(task, completed=count)
 
 
-def _print(made: Plan, touched: list[Touched]) -> None:
+def _print(made: LifecyclePlan, touched: list[RuleEffect]) -> None:
     console = Console(highlight=False, markup=False)
     counts = {one.rule_id: one for one in touched}
     console.print(f"{made.bucket}: {len(made.changes)} changes")
     for one in made.actions:
-        rule = one.after if one.step is not Step.REMOVE else one.before
+        rule = one.after if one.step is not PlanStep.REMOVE else one.present
         if rule is None:  # pragma: no cover - every action has one of the two
             continue
         state = "" if rule.enabled else " (disabled)"
         console.print(f"  {_MARKS[one.step]} {one.rule_id}{state}: {rule.about()} is {rule.does()}", soft_wrap=True)
-        if one.step is Step.CHANGE and one.before is not None:
-            console.print(f"      until now: {one.before.about()} is {one.before.does()}", soft_wrap=True)
+        if one.step is PlanStep.CHANGE and one.present is not None:
+            console.print(f"      until now: {one.present.about()} is {one.present.does()}", soft_wrap=True)
         for note in one.notes:
             console.print(f"      ! {note}", soft_wrap=True)
         if (found := counts.get(one.rule_id)) is not None:
             told = f"{found.objects:,} objects, {found.bytes:,} bytes; {found.at_once:,} of them are deleted at once"
             console.print(f"      {told if found.counted else 'not counted: too many objects to ask for tags'}")
-    if any(one.step is Step.FOREIGN for one in made.actions):
+    if any(one.step is PlanStep.FOREIGN for one in made.actions):
         console.print("  ? is somebody else's, and stays")
 
 
-def _plain(made: Plan, touched: list[Touched]) -> dict[str, Any]:
-    def told(one: Action) -> dict[str, Any]:
+def _plain(made: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
+    def told(one: PlannedChange) -> dict[str, Any]:
         return {**asdict(one), "step": str(one.step)}
 
     return {
         "bucket": made.bucket,
         "changes": len(made.changes),
-        "seen": made.seen,
+        "seen": made.fingerprint,
         "actions": [told(one) for one in made.actions],
         "touched": [one._asdict() for one in touched],
     }
@@ -233,9 +233,9 @@ def restate(
     An object is written anew for it, so its days begin then. Exits with 2 if the workers were not done in time.
     Example: `nightlight lifecycle restate`
     """
-    from nightlight.wiring import restating
+    from nightlight.wiring import open_retention_tags
 
-    with restating(Settings()) as flow:
+    with open_retention_tags(Settings()) as flow:
         queued = sum(flow.ask_all())
         end, left = time.monotonic() + wait_s, flow.waiting()
         columns = (TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -20,7 +20,7 @@ from nightlight.settings import Settings
 from nightlight_core.ids import parse_image_id
 
 if TYPE_CHECKING:
-    from nightlight.flows.pictures.hash_list_matches import Verdicts
+    from nightlight.flows.pictures.hash_list_matches import ReviewMatches
     from nightlight.flows.pictures.hash_lists import Screening
 
 app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
@@ -58,8 +58,8 @@ def status(as_json: JsonFlag = False) -> None:
 
     Exits with 1 if anything does: renders wait for it. Example: `nightlight lists status`
     """
-    with _screening() as screening:
-        rows = [_plain(one._asdict()) for one in screening.report()]
+    with _screening() as open_screening:
+        rows = [_plain(one._asdict()) for one in open_screening.report()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
@@ -76,8 +76,8 @@ def confirm_change(
     Look at `nightlight lists status` first: a list that an export is just writing, or whose folder is not mounted, will
     come back. Example: `nightlight lists confirm-change members`
     """
-    with _screening() as screening:
-        confirmed = screening.confirm(name, actor=_actor())
+    with _screening() as open_screening:
+        confirmed = open_screening.confirm(name, actor=_actor())
     for one in confirmed:
         typer.echo(f"{one.name}: {one.waits} confirmed; {one.known or 0} hashes were known, {one.hashes or 0} are")
     if not confirmed:
@@ -147,18 +147,18 @@ def confirm(image_id: ImageArgument) -> None:
 
 
 @contextmanager
-def _verdicts() -> Iterator[Verdicts]:
-    from nightlight.wiring import verdicts
+def _verdicts() -> Iterator[ReviewMatches]:
+    from nightlight.wiring import open_match_review
 
-    with verdicts(Settings()) as deciding:
+    with open_match_review(Settings()) as deciding:
         yield deciding
 
 
 @contextmanager
 def _screening() -> Iterator[Screening]:
-    from nightlight.wiring import screening
+    from nightlight.wiring import open_screening
 
-    with screening(Settings()) as found:
+    with open_screening(Settings()) as found:
         yield found
 
 

@@ -198,9 +198,9 @@ def keys_seal(
 
     Examples: `nightlight keys seal --key-id s2`, `nightlight keys seal --vault --key-id v1`
     """
-    from nightlight.store.sealing import generate
+    from nightlight.store.sealing import generate_seal_keys
 
-    private, public = generate()
+    private, public = generate_seal_keys()
     typer.echo(f"NIGHTLIGHT_STORE_{'VAULT_' if vault else ''}SEAL_PUBLIC_KEY={key_id}:{public}")
     typer.echo(f"NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS={key_id}:{private}")
 
@@ -239,11 +239,11 @@ def catalogue_grants(
     from nightlight.wiring import build_catalogue
 
     if not apply:
-        for statement in sql_roles.statements(prefix):
+        for statement in sql_roles.grant_statements(prefix):
             typer.echo(f"{statement};")
         return
     catalogue = build_catalogue(Settings())
-    sql_roles.apply(catalogue.engine, prefix)
+    sql_roles.apply_grants(catalogue.engine, prefix)
     catalogue.close()
     typer.echo(f"the roles of {prefix} have what their work needs")
 

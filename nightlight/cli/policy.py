@@ -13,7 +13,7 @@ from nightlight_core.files import read_text
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
 
 app = typer.Typer(help="Check, prove, compare, explain and roll out policy packs.", no_args_is_help=True)
 
@@ -44,18 +44,18 @@ def check(
     """
     from nightlight.imaging.recipe import recipes
     from nightlight.policy.cases import try_cases
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.mutate import redundant
-    from nightlight.policy.prove import prove
+    from nightlight.policy.prove import failed_checks
 
     try:
         compiled = compiled_folder(folder)
         recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
-    except PolicyProblems as error:
+    except InvalidPolicy as error:
         refused(error, as_json=as_json)
-    failures, idle = prove(compiled), redundant(compiled)
+    failures, idle = failed_checks(compiled), redundant(compiled)
     pack = compiled.pack
-    wrong = [f"{source.place(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled.table)]
+    wrong = [f"{source.position(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled.table)]
     checks = len(pack.checks.always) + len(pack.checks.compare) + len(pack.checks.same)
     cases = sum(len(document.cases) for _, document in pack.cases)
     if as_json:
@@ -72,9 +72,9 @@ def check(
             "failures": [
                 {
                     "check": failure.check,
-                    "place": str(failure.place),
+                    "place": str(failure.position),
                     "count": failure.count,
-                    "sentences": [{"text": s.text, "count": s.count} for s in failure.sentences],
+                    "sentences": [{"text": s.text, "count": s.count} for s in failure.summaries],
                     "rules": failure.rules,
                 }
                 for failure in failures
@@ -111,13 +111,13 @@ def run_tests(
     from nightlight.policy.cases import junit as junit_xml
     from nightlight.policy.cases import run_cases
     from nightlight.policy.compile import compile_pack
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.load import load
 
     try:
         pack = load(folder)
         compiled = compile_pack(pack)
-    except PolicyProblems as error:
+    except InvalidPolicy as error:
         refused(error, as_json=False)
     results = list(run_cases(pack.cases, compiled.table))
     out = console()
@@ -149,12 +149,12 @@ def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
 
     Exits 1 if there is any. Example: `nightlight policy mutate policies`
     """
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.mutate import mutate as run
 
     try:
         report = run(compiled_folder(folder))
-    except PolicyProblems as error:
+    except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
         survivors = [
@@ -162,7 +162,7 @@ def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
                 "rule": survivor.rule,
                 "change": survivor.change,
                 "count": survivor.count,
-                "sentences": [sentence.text for sentence in survivor.sentences],
+                "sentences": [summary.text for summary in survivor.summaries],
             }
             for survivor in report.survivors
         ]
@@ -173,8 +173,8 @@ def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
             typer.echo(
                 f"rule '{survivor.rule}', {survivor.change}: opens {survivor.count:,} combinations, no check fails"
             )
-            for sentence in survivor.sentences:
-                typer.echo(f"    {sentence.text} ({sentence.count:,})")
+            for summary in survivor.summaries:
+                typer.echo(f"    {summary.text} ({summary.count:,})")
         typer.echo(
             f"{report.mutants} mutants, {report.opening} of them open something, "
             f"{report.opening - len(report.survivors)} caught by a check, {len(report.survivors)} not"
@@ -192,22 +192,22 @@ def schema(
 
     Example: `nightlight policy schema policies`
     """
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.load import load
-    from nightlight.policy.schema import schemas, text_of, write
+    from nightlight.policy.schema import schema_text, schemas, write_schemas
 
     try:
         vocabulary = load(folder).vocabulary
-    except PolicyProblems as error:
+    except InvalidPolicy as error:
         refused(error, as_json=False)
     if not only_check:
-        for path in write(vocabulary, folder / "schema"):
+        for path in write_schemas(vocabulary, folder / "schema"):
             typer.echo(str(path))
         return
     stale = []
     for name, made in schemas(vocabulary).items():
         path = folder / "schema" / f"{name}.json"
-        if not path.exists() or read_text(path) != text_of(made):
+        if not path.exists() or read_text(path) != schema_text(made):
             stale.append(path)
     for path in stale:
         typer.echo(f"{path} is out of date; run `nightlight policy schema {folder}`", err=True)
@@ -243,14 +243,14 @@ def compiled_folder(folder: Path) -> Compiled:
     return compile_pack(load(folder))
 
 
-def refused(error: PolicyProblems, *, as_json: bool) -> NoReturn:
+def refused(error: InvalidPolicy, *, as_json: bool) -> NoReturn:
     """Print every problem, for a person or as JSON, and exit 1."""
     if as_json:
         found: list[dict[str, Any]] = [
             {
-                "file": problem.place.file,
-                "line": problem.place.line,
-                "column": problem.place.column,
+                "file": problem.position.file,
+                "line": problem.position.line,
+                "column": problem.position.column,
                 "code": problem.code,
                 "message": problem.message,
             }

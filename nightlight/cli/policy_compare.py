@@ -43,15 +43,15 @@ def diff(
     Exits 0 if nothing changes, 3 if things only close, 4 if anything opens.
     Example: `nightlight policy diff main:policies policies`
     """
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.diff import diff as compare
     from nightlight.policy.diff import markdown as as_markdown
-    from nightlight.policy.traffic import read_weights
+    from nightlight.policy.traffic import read_traffic
 
     try:
         with compiled_of(old) as before, compiled_of(new) as after:
-            difference = compare(before, after, read_weights(weights) if weights else None)
-    except PolicyProblems as error:
+            difference = compare(before, after, read_traffic(weights) if weights else None)
+    except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
         typer.echo(json.dumps(difference.to_json(), indent=2))
@@ -74,12 +74,12 @@ def explain(
 
     Example: `nightlight policy explain subject_age=age_13_15 relation=stranger region=eu`
     """
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.explain import explain as run
 
     try:
         explained = run(compiled_folder(folder), dict(_pair(text) for text in inputs or []))
-    except PolicyProblems as error:
+    except InvalidPolicy as error:
         refused(error, as_json=as_json)
     outcome = explained.outcome
     if as_json:

@@ -38,11 +38,11 @@ def build(
     """
     from nightlight.policy.bundle_writer import build_bundle
     from nightlight.policy.compile import compile_folder
-    from nightlight.policy.prove import prove
+    from nightlight.policy.prove import failed_checks
     from nightlight.policy.signing import SigningKey
 
     compiled = compile_folder(folder)
-    failures = prove(compiled)
+    failures = failed_checks(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
     data = build_bundle(compiled, version, SigningKey.read(key))
@@ -68,7 +68,7 @@ def approve(
     from nightlight.cli.policy import console
     from nightlight.cli.policy_compare import compiled_of, print_difference, version_of
     from nightlight.policy.diff import diff
-    from nightlight.policy.signing import SigningKey, approvable
+    from nightlight.policy.signing import SigningKey, approval_subject
     from nightlight.policy.signing import approve as sign
 
     wanted = version if version is not None else version_of(new)
@@ -78,7 +78,7 @@ def approve(
     print_difference(console(), difference)
     if not yes:
         typer.confirm("Approve all of this?", abort=True)
-    approved = sign(approvable(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)
+    approved = sign(approval_subject(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)
     out.write_text(json.dumps(approved, indent=2) + "\n", "utf-8")
     typer.echo(f"{out}: approval of difference {difference.digest} for version {wanted}, for {hours} hours")
 

@@ -71,10 +71,10 @@ def public_key() -> None:
     """
     from cryptography.hazmat.primitives import serialization
 
-    from nightlight.wiring.operator_tools import kept_key
+    from nightlight.wiring.operator_tools import remote_signing_key
     from nightlight_core.errors import SettingsRefused
 
-    kept = kept_key(Settings())
+    kept = remote_signing_key(Settings())
     if kept is None:
         message = (
             "set NIGHTLIGHT_PROVENANCE_KMS_KEY or NIGHTLIGHT_PROVENANCE_PKCS11_MODULE: a key in a file has no need"

@@ -28,13 +28,13 @@ def export(
 
     Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight receipt export --out receipts.jsonl`
     """
-    from nightlight.wiring import erasures
+    from nightlight.wiring import open_receipts
     from nightlight_core.ids import ImageId
 
     count = 0
     file = out.open("w", encoding="utf-8") if out is not None else sys.stdout
     try:
-        with erasures(Settings()) as catalogue:
+        with open_receipts(Settings()) as catalogue:
             last = 0
             while True:
                 with catalogue.reading() as tx:
@@ -64,7 +64,7 @@ def verify(
 
     Exits with 1 if anything is wrong. Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json`
     """
-    from nightlight.retention.receipt import broken, open_receipt
+    from nightlight.retention.receipt import chain_faults, open_receipt
     from nightlight_core.policy.public_keys import PublicKeys
 
     known = PublicKeys.read(keys)
@@ -77,7 +77,7 @@ def verify(
                 chain.append(open_receipt(envelope, known))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a receipt is what is asked for
                 problems.append(f"{path}, receipt {number}: {error}")
-        problems += [f"{path}: {sentence}" for sentence in broken(chain)]
+        problems += [f"{path}: {sentence}" for sentence in chain_faults(chain)]
         opened += chain
     if as_json:
         plain = [{name: value for name, value in asdict(one).items() if name != "payload"} for one in opened]

@@ -15,7 +15,7 @@ import typer
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.flows.report import Report
+    from nightlight.flows.report import TransparencyReport
 
 _DAYS = 90
 
@@ -35,14 +35,14 @@ def report(
     Example: `nightlight report --since 2026-10-01 --until 2027-01-01 --out q4`
     """
     from nightlight import logs
-    from nightlight.wiring import reporting
+    from nightlight.wiring import open_report
 
     settings = Settings()
     logs.configure(settings.general, settings.log)
     tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     end = until.replace(tzinfo=UTC) if until is not None else tomorrow
     begin = since.replace(tzinfo=UTC) if since is not None else end - timedelta(days=_DAYS)
-    with reporting(settings, threshold=threshold, buckets=buckets) as flow:
+    with open_report(settings, threshold=threshold, buckets=buckets) as flow:
         made = flow.make(begin, end, takedown_hours=takedown_hours)
     if as_json:
         typer.echo(json.dumps(plain(made), indent=2))
@@ -57,7 +57,7 @@ def report(
     typer.echo(f"{out / 'report.html'}, report.csv and report.json")
 
 
-def plain(made: Report) -> dict[str, Any]:
+def plain(made: TransparencyReport) -> dict[str, Any]:
     """Return a report in plain values."""
     told = asdict(made)
     told["days"] = {day.isoformat(): count for day, count in made.days.items()}
@@ -67,7 +67,7 @@ def plain(made: Report) -> dict[str, Any]:
     return told
 
 
-def rows(made: Report) -> Iterator[tuple[str, str, Any]]:
+def rows(made: TransparencyReport) -> Iterator[tuple[str, str, Any]]:
     """Yield (section, what, value) of a report; a value that is not told is empty."""
     yield "period", "since", made.since.date().isoformat()
     yield "period", "until", made.until.date().isoformat()

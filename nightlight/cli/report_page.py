@@ -13,7 +13,7 @@ from nightlight_core.errors import SettingsRefused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nightlight.flows.report import Report
+    from nightlight.flows.report import TransparencyReport
 
 # Tell apart without colour too (Okabe and Ito): from the most protective tier to the least.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")
@@ -25,7 +25,7 @@ _TICKS = (
 )
 
 
-def page(made: Report) -> str:
+def page(made: TransparencyReport) -> str:
     """Return the page; raises SettingsRefused where what it is drawn with is not installed."""
     try:
         import jinja2
@@ -97,7 +97,7 @@ def _drawn(draw: Callable[[Any, Any], None], *, height: float, title: str) -> st
     return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
-def _tiers(made: Report, cells: dict[tuple[str, str], int], tiers: list[str], bands: list[str]) -> str:
+def _tiers(made: TransparencyReport, cells: dict[tuple[str, str], int], tiers: list[str], bands: list[str]) -> str:
     """Shares of the tiers for each band, as bars beside each other."""
 
     def draw(_figure: Any, axes: Any) -> None:
@@ -117,7 +117,7 @@ def _tiers(made: Report, cells: dict[tuple[str, str], int], tiers: list[str], ba
     return _drawn(draw, height=1.6 + 0.42 * len(bands), title="Tiers given, by age band")
 
 
-def _days(made: Report) -> str:
+def _days(made: TransparencyReport) -> str:
     """Decisions by day."""
 
     def draw(figure: Any, axes: Any) -> None:
@@ -130,7 +130,7 @@ def _days(made: Report) -> str:
     return _drawn(draw, height=2.6, title="Decisions a day")
 
 
-def _times(made: Report) -> str:
+def _times(made: TransparencyReport) -> str:
     """Median, 95th percentile and deadline, on a scale of powers of ten."""
     named = (("erasures", made.erasures), ("takedowns", made.takedowns))
     told = [(name, one) for name, one in named if one.p50_s is not None]

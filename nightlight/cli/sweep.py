@@ -29,11 +29,11 @@ def sweep(
     """
     from nightlight import logs
     from nightlight.catalogue.sweeps import DONE
-    from nightlight.wiring import sweeping
+    from nightlight.wiring import open_sweep
 
     settings = Settings()
     logs.configure(settings.general, settings.log)
-    with sweeping(settings) as flow:
+    with open_sweep(settings) as flow:
         found = flow.report(None if last else flow.begin(actor="operator"))
         end = time.monotonic() + (0 if last else wait_s)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -15,17 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from nightlight.cli.files import read_image
-from nightlight.delivery.collusion import Leaked, accuse, least_agreements
-from nightlight.delivery.object_names import Names
-from nightlight.flows.traces.results import plain
+from nightlight.delivery.collusion import LeakedRendition, accuse, least_agreements
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.flows.traces.results import result_as_json
 from nightlight.settings import Settings, require
-from nightlight.wiring import tracing
+from nightlight.wiring import open_trace_search
 from nightlight_core.errors import DecoderDied, ImageRefused, InvalidInput
 from nightlight_core.files import lines
 from nightlight_core.keyring import decode_key
 
 if TYPE_CHECKING:
-    from nightlight.flows.traces.search import Trace
+    from nightlight.flows.traces.search import TraceSearch
 
 NOTHING_FOUND = 1
 # Ids have at most 128 characters, of up to four bytes.
@@ -56,7 +56,7 @@ def run(
         message = "name a file or a folder; or --rebuild"
         raise InvalidInput(message)
     console = Console(stderr=True)
-    with tracing(Settings()) as trace:
+    with open_trace_search(Settings()) as trace:
         if rebuild:
             kept = trace.rebuild()
             console.print(f"the index was made again: {kept} hashes")
@@ -73,7 +73,7 @@ def run(
         _show(answers)
         if verdict is not None:
             _show_accused(verdict, false_accusation)
-    return 0 if not files or any(answer["found"] for answer in answers) else NOTHING_FOUND
+    return 0 if not files or any(answer["origins"] for answer in answers) else NOTHING_FOUND
 
 
 def _viewers(path: Path) -> list[str]:
@@ -99,11 +99,11 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
 
     A tier with one variant gives the same to everybody, so its copies say nothing.
     """
-    key = Names(decode_key(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)).variant_key
+    key = ObjectNames(decode_key(require(Settings().delivery.name_key, _NAME_KEY), _NAME_KEY)).variant_key
     leaked = [
-        Leaked(answer["found"][0]["image_id"], answer["mark"]["variant"])
+        LeakedRendition(answer["origins"][0]["image_id"], answer["watermark"]["variant"])
         for answer in answers
-        if answer["found"] and answer["found"][0]["variants"] > 1 and _beyond_doubt(answer["mark"])
+        if answer["origins"] and answer["origins"][0]["variants"] > 1 and _beyond_doubt(answer["watermark"])
     ]
     accused, looked = accuse(key, leaked, viewers, false_accusation=false_accusation)
     pictures = len({one.image_id for one in leaked})
@@ -150,14 +150,14 @@ def _files(given: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _one(trace: Trace, path: Path) -> dict[str, Any]:
+def _one(trace: TraceSearch, path: Path) -> dict[str, Any]:
     """Return what is known of one file; what cannot be read as an image says why."""
-    answer: dict[str, Any] = {"file": str(path), "found": [], "error": None}
+    answer: dict[str, Any] = {"file": str(path), "origins": [], "error": None}
     try:
         traced = trace.trace(read_image(path), actor=f"cli:{os.environ.get('USER') or os.getuid()}")
     except (ImageRefused, DecoderDied, InvalidInput) as error:
         return {**answer, "error": str(error)}
-    return {**answer, **plain(traced)}
+    return {**answer, **result_as_json(traced)}
 
 
 def _write(path: Path, answers: Sequence[dict[str, Any]]) -> None:
@@ -165,7 +165,7 @@ def _write(path: Path, answers: Sequence[dict[str, Any]]) -> None:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for answer in answers:
-            for one in answer["found"]:
+            for one in answer["origins"]:
                 # Absolute: a spreadsheet takes a name that begins with "=" for a formula.
                 writer.writerow([Path(answer["file"]).absolute(), *(one[column] for column in _COLUMNS[1:])])
 
@@ -176,21 +176,23 @@ def _show(answers: Sequence[dict[str, Any]]) -> None:
     for column in _COLUMNS:
         table.add_column(column.replace("_", " "), justify="right" if column == "distance" else "left")
     for answer in answers:
-        for one in answer["found"]:
+        for one in answer["origins"]:
             table.add_row(answer["file"], *("" if one[column] is None else str(one[column]) for column in _COLUMNS[1:]))
     if table.row_count:
         console.print(table)
     for answer in answers:
-        if not answer["found"]:
+        if not answer["origins"]:
             said = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
             console.print(f"{answer['file']}: {said}", soft_wrap=True)
-        mark = answer.get("mark")
+        mark = answer.get("watermark")
         if mark:
             doubt = f"; {mark['doubt']}" if mark["doubt"] else ""
             console.print(
-                f"{answer['file']}: hidden mark read ({mark['how']}), agreement {mark['agreement']:.2f}, "
+                f"{answer['file']}: invisible watermark read ({mark['how']}), agreement {mark['agreement']:.2f}, "
                 f"by chance less than {mark['chance']:.1e}{doubt}",
                 soft_wrap=True,
             )
         elif answer.get("present"):
-            console.print(f"{answer['file']}: a hidden mark of ours is there, too damaged to be read", soft_wrap=True)
+            console.print(
+                f"{answer['file']}: a invisible watermark of ours is there, too damaged to be read", soft_wrap=True
+            )

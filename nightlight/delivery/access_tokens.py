@@ -30,7 +30,7 @@ _GOOD_S, _MOST_GOOD = 10.0, 1_000
 _LAST_MOMENT = 253_402_300_799
 
 
-class Scope(StrEnum):
+class TokenScope(StrEnum):
     """What a token may open: in the whole deployment, which is one platform's. Callers are not kept apart."""
 
     INGEST = "ingest"  # declare profiles, upload, release and delete images: any caller's
@@ -52,24 +52,24 @@ class Caller:
     subject: str
     scopes: frozenset[str]
 
-    def require(self, scope: Scope) -> None:
+    def require(self, scope: TokenScope) -> None:
         """Raise Forbidden unless the token carries ``scope``."""
         if scope.value not in self.scopes:
             message = f"the token lacks the scope '{scope.value}'"
             raise Forbidden(message)
 
 
-class Clocks(NamedTuple):
+class TokenClocks(NamedTuple):
     """The time of day in Unix seconds, and seconds that only go forward."""
 
     wall: Callable[[], float]
     elapsed: Callable[[], float]
 
 
-SYSTEM_CLOCKS = Clocks(time.time, time.monotonic)
+SYSTEM_CLOCKS = TokenClocks(time.time, time.monotonic)
 
 
-class Verifier:
+class AccessTokenVerifier:
     """Checks service tokens against a set of public keys, by key id."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Verifier:
         audience: str,
         leeway_s: int,
         max_life_s: int = MAX_LIFE_S,
-        clocks: Clocks = SYSTEM_CLOCKS,
+        clocks: TokenClocks = SYSTEM_CLOCKS,
     ) -> None:
         """Read ``jwks`` now if it is a file, so that a bad one stops the start; an https URL is read when needed.
 
@@ -196,7 +196,7 @@ def generate_key() -> tuple[dict[str, Any], dict[str, Any]]:
     return private, {"keys": [public]}
 
 
-def mint(
+def issue_token(
     private_jwk: dict[str, Any],
     *,
     subject: str,

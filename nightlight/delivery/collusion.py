@@ -22,7 +22,7 @@ from nightlight_core.decisions.variants import VARIANTS, length_prefixed, varian
 
 
 @dataclass(frozen=True, slots=True)
-class Leaked:
+class LeakedRendition:
     """One leaked rendition: its image, and the variant that its hidden mark says."""
 
     image_id: str
@@ -30,7 +30,7 @@ class Leaked:
 
 
 @dataclass(frozen=True, slots=True)
-class Accused:
+class AccusedViewer:
     """A viewer whose variants agree with a leak more often than chance lets anyone innocent.
 
     ``chance`` bounds the probability that anybody innocent, of all who were looked at, agrees so often.
@@ -53,8 +53,8 @@ def least_agreements(pictures: int, viewers: int, false_accusation: float) -> in
 
 
 def accuse(
-    key: bytes, leaked: Sequence[Leaked], viewers: Iterable[str], *, false_accusation: float = 1e-3
-) -> tuple[list[Accused], int]:
+    key: bytes, leaked: Sequence[LeakedRendition], viewers: Iterable[str], *, false_accusation: float = 1e-3
+) -> tuple[list[AccusedViewer], int]:
     """Return the viewers who are accused, the most agreements first, and among how many was looked.
 
     ``false_accusation`` bounds the probability that anybody innocent is named at all. Several copies of one image
@@ -73,7 +73,7 @@ def accuse(
         scores[viewer] = sum(variant_drawn(key, head + tail, VARIANTS) == variant for tail, variant in clear)
     least = least_agreements(len(clear), len(scores), false_accusation)
     accused = [
-        Accused(viewer, score, len(clear), _chance(score, len(clear), len(scores)))
+        AccusedViewer(viewer, score, len(clear), _chance(score, len(clear), len(scores)))
         for viewer, score in scores.items()
         if least is not None and score >= least
     ]

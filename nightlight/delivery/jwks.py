@@ -138,7 +138,7 @@ def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeyS
 
     def load() -> Keys:
         try:
-            return parse(read_text(path))
+            return parse_keys(read_text(path))
         except (OSError, ValueError) as error:
             message = f"{path} cannot be read as a JWKS or PEM ({type(error).__name__}: {error})"
             raise Unavailable(message) from error
@@ -155,7 +155,7 @@ def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeyS
     return source
 
 
-def parse(text: str) -> Keys:
+def parse_keys(text: str) -> Keys:
     """Return the Ed25519 keys of a JWKS or PEM by key id; raise ValueError if it is neither.
 
     Keys of other kinds, for other uses or without an id are left out; a set without keys is one: nobody is let in.
@@ -214,7 +214,7 @@ def _fetch(http: httpx.Client, url: str) -> Keys:
                 if len(body) > _MAX_BYTES or time.monotonic() > end:
                     message = "the JWKS server's answer is too long, or too long in coming"
                     raise Unavailable(message)
-        return parse(body.decode("utf-8"))
+        return parse_keys(body.decode("utf-8"))
     except (httpx.HTTPError, OSError, ValueError) as error:
         message = f"the JWKS cannot be fetched: {type(error).__name__}: {error}"
         raise Unavailable(message) from error

@@ -44,7 +44,7 @@ return taken
 """
 
 
-class InRedis:
+class RedisQuotas:
     """Buckets in Redis, under ``{namespace}:quota:``. Safe to share between threads."""
 
     at_hand = False

@@ -17,7 +17,7 @@ from nightlight_core.errors import Unavailable
 _FGA_BATCH = 50
 
 
-class Provider(Protocol):
+class RelationProvider(Protocol):
     """What confirms relations."""
 
     def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
@@ -29,7 +29,7 @@ class Provider(Protocol):
         ...
 
 
-class Callback:
+class CallbackProvider:
     """A URL of the platform's own.
 
     It is sent ``{"viewer_id": ..., "items": [{"profile_id": ..., "relation": ...}]}`` and answers
@@ -56,7 +56,7 @@ class Callback:
         self._http.close()
 
 
-class OpenFga:
+class OpenFgaProvider:
     """An OpenFGA server, by its batch check: of ``user:{viewer id}``, our word, ``profile:{profile id}``."""
 
     def __init__(self, url: str, store: str, *, model: str | None, timeout_s: float, token: str | None = None) -> None:

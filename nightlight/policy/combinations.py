@@ -22,7 +22,7 @@ Condition = Mapping[str, Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class CombinationSpace:
     """Every combination of ``attributes``; ``groups`` are names for several words of one attribute."""
 
     attributes: Mapping[str, tuple[str, ...]]
@@ -73,6 +73,6 @@ class Space:
         return tuple(words.index(given[name]) for name, words in self.attributes.items())
 
 
-def space_of(vocabulary: Vocabulary) -> Space:
+def combination_space(vocabulary: Vocabulary) -> CombinationSpace:
     """Return the space of a vocabulary."""
-    return Space(vocabulary.attributes, vocabulary.groups)
+    return CombinationSpace(vocabulary.attributes, vocabulary.groups)

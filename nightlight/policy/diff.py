@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.policy.combinations import Space
+from nightlight.policy.combinations import CombinationSpace
 from nightlight.policy.compile import FIELDS
-from nightlight.policy.summarise import sentences
+from nightlight.policy.summarise import summarise
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.traffic import Weights
+    from nightlight.policy.traffic import Traffic
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """Which way a change goes: OPENS if anything of it shows more, keeps longer or marks less."""
 
     OPENS = "OPENS"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 class Change:
     """One sentence: which way, where, from what to what, in how many combinations (and views a day)."""
 
-    kind: Kind
+    kind: ChangeKind
     where: str
     before: str
     after: str
@@ -70,7 +70,7 @@ class Difference:
     @property
     def opens(self) -> bool:
         """Say whether anything opens, or a check was taken out or changed: then safety must approve."""
-        return bool(self.checks) or any(change.kind is Kind.OPENS for change in self.changes)
+        return bool(self.checks) or any(change.kind is ChangeKind.OPENS for change in self.changes)
 
     @property
     def same(self) -> bool:
@@ -101,7 +101,7 @@ class Difference:
         return {**plain, "digest": self.digest} if with_digest else plain
 
 
-def diff(old: Compiled, new: Compiled, weights: Weights | None = None) -> Difference:
+def diff(old: Compiled, new: Compiled, weights: Traffic | None = None) -> Difference:
     """Return what differs from ``old`` to ``new``; ``weights`` adds views a day to each sentence."""
     return Difference(
         old.table.digest,
@@ -116,20 +116,22 @@ def diff(old: Compiled, new: Compiled, weights: Weights | None = None) -> Differ
 
 
 def _ordered(changes: list[Change]) -> list[Change]:
-    rank = {Kind.OPENS: 0, Kind.CLOSES: 1, Kind.CHANGES: 2}
+    rank = {ChangeKind.OPENS: 0, ChangeKind.CLOSES: 1, ChangeKind.CHANGES: 2}
     return sorted(changes, key=lambda change: (rank[change.kind], -change.count, change.where))
 
 
-def _union(old: Space, new: Space) -> Space:
+def _union(old: CombinationSpace, new: CombinationSpace) -> CombinationSpace:
     attributes: dict[str, tuple[str, ...]] = {}
     for name in (*new.attributes, *(name for name in old.attributes if name not in new.attributes)):
         words = new.attributes.get(name, ())
         attributes[name] = (*words, *(word for word in old.attributes.get(name, ()) if word not in words))
     groups = {name: {**old.groups.get(name, {}), **new.groups.get(name, {})} for name in attributes}
-    return Space(attributes, groups)
+    return CombinationSpace(attributes, groups)
 
 
-def _laid_over(space: Space, union: Space, values: np.ndarray[Any, Any], missing: int) -> np.ndarray[Any, Any]:
+def _laid_over(
+    space: CombinationSpace, union: CombinationSpace, values: np.ndarray[Any, Any], missing: int
+) -> np.ndarray[Any, Any]:
     """Return ``values`` over the union: ``missing`` for unknown words, repeated along unknown attributes."""
     order = [name for name in union.attributes if name in space.attributes]
     laid = np.transpose(values, [space.axis(name) for name in order])
@@ -157,7 +159,7 @@ def _scale(old: Sequence[Any], new: Sequence[Any], *, numbers: bool) -> list[Any
     return merged
 
 
-def _outcomes(old: Compiled, new: Compiled, weights: Weights | None) -> list[Change]:
+def _outcomes(old: Compiled, new: Compiled, weights: Traffic | None) -> list[Change]:
     union = _union(old.space, new.space)
     scales = {}
     sides: list[dict[str, np.ndarray[Any, Any]]] = [{}, {}]
@@ -179,8 +181,8 @@ def _outcomes(old: Compiled, new: Compiled, weights: Weights | None) -> list[Cha
     for pair in np.unique(pairs[differing]):
         cells = differing & (pairs == pair)
         before, after = int(pair) >> 32, int(pair) & 0xFFFFFFFF
-        kind = Kind.OPENS if _any_higher(before, after) else Kind.CLOSES
-        for sentence in sentences(union, cells, impossible=impossible):
+        kind = ChangeKind.OPENS if _any_higher(before, after) else ChangeKind.CLOSES
+        for sentence in summarise(union, cells, impossible=impossible):
             views = None
             if counts is not None:
                 inside = union.region(sentence.words) & cells
@@ -218,7 +220,7 @@ def _recipes(old: Compiled, new: Compiled) -> list[Change]:
     for name in dict.fromkeys((*before, *after)):
         if name not in before or name not in after:
             said = ("no recipe", "a recipe") if name in after else ("a recipe", "no recipe")
-            changes.append(Change(Kind.CHANGES, f"tier {name}", *said, 1))
+            changes.append(Change(ChangeKind.CHANGES, f"tier {name}", *said, 1))
             continue
         left, right = before[name].model_dump(), after[name].model_dump()
         for field in left:
@@ -228,17 +230,17 @@ def _recipes(old: Compiled, new: Compiled) -> list[Change]:
     return _ordered(changes)
 
 
-def _recipe_kind(field: str, before: Any, after: Any) -> Kind:
+def _recipe_kind(field: str, before: Any, after: Any) -> ChangeKind:
     if field in _LARGER_OPENS:
         unlimited = float("inf")
         left, right = (unlimited if value is None else value for value in (before, after))
-        return Kind.OPENS if right > left else Kind.CLOSES
+        return ChangeKind.OPENS if right > left else ChangeKind.CLOSES
     if field in _SMALLER_OPENS:
-        return Kind.OPENS if after < before else Kind.CLOSES
+        return ChangeKind.OPENS if after < before else ChangeKind.CLOSES
     order = _PROTECTIVE_ORDER.get(field)
     if order is None:
-        return Kind.CHANGES
-    return Kind.OPENS if order.index(after) > order.index(before) else Kind.CLOSES
+        return ChangeKind.CHANGES
+    return ChangeKind.OPENS if order.index(after) > order.index(before) else ChangeKind.CLOSES
 
 
 def _retention(old: Compiled, new: Compiled) -> list[Change]:
@@ -249,8 +251,8 @@ def _retention(old: Compiled, new: Compiled) -> list[Change]:
     nothing = np.zeros(union.shape, dtype=np.bool_)
     pairs = np.unique(np.stack([before[before != after], after[before != after]], axis=1), axis=0)
     for left, right in pairs:
-        kind = Kind.OPENS if right > left else Kind.CLOSES
-        told = sentences(union, (before == left) & (after == right), impossible=nothing)
+        kind = ChangeKind.OPENS if right > left else ChangeKind.CLOSES
+        told = summarise(union, (before == left) & (after == right), impossible=nothing)
         said = f"kept {left} days", f"kept {right} days"
         changes += [Change(kind, sentence.text, *said, sentence.count) for sentence in told]
     return _ordered(changes)

@@ -10,56 +10,66 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightlight.policy.compile import FIELDS, UNSET
-from nightlight.policy.summarise import Sentence, sentences
+from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
-    from nightlight.policy.combinations import Mask, Ranks, Space
+    from nightlight.policy.combinations import CombinationSpace, Mask, Ranks
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.diagnostics import Place
-    from nightlight.policy.models import Always, Checks, Compare, Same, Vocabulary
+    from nightlight.policy.diagnostics import SourcePosition
+    from nightlight.policy.models import AlwaysCheck, ChecksDocument, CompareCheck, SameCheck, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedCheck:
     """A check that does not hold: where it stands, in how many combinations, in which, and which rules bound them."""
 
     check: str
     kind: str
-    place: Place
+    position: SourcePosition
     count: int
-    sentences: tuple[Sentence, ...]
+    summaries: tuple[Summary, ...]
     rules: tuple[str, ...]
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
-        lines = [f"{self.place}: check '{self.check}' fails in {self.count:,} combinations [check-failed]"]
-        lines += [f"    {sentence.text} ({sentence.count:,})" for sentence in self.sentences]
+        lines = [f"{self.position}: check '{self.check}' fails in {self.count:,} combinations [check-failed]"]
+        lines += [f"    {summary.text} ({summary.count:,})" for summary in self.summaries]
         lines.append(f"    bound by {', '.join(self.rules)}")
         return "\n".join(lines)
 
 
-def prove(compiled: Compiled) -> list[Failure]:
+def failed_checks(compiled: Compiled) -> list[FailedCheck]:
     """Return every check of the pack that does not hold, in the order of the file."""
     failures = []
     for kind, index, check, cells in failing(
         compiled.pack.checks, compiled.space, compiled.ranks, compiled.impossible, compiled.pack.vocabulary
     ):
         if cells.any():
-            told = sentences(compiled.space, cells, impossible=compiled.impossible)
+            told = summarise(compiled.space, cells, impossible=compiled.impossible)
             numbers = np.unique(compiled.bound[cells])
             rules = tuple(sorted(compiled.pack.rules.rules[int(number)].id for number in numbers))
-            place = compiled.pack.checks_source.place((kind, index))
-            failures.append(Failure(check, kind, place, int(cells.sum()), tuple(told), rules))
+            place = compiled.pack.checks_source.position((kind, index))
+            failures.append(FailedCheck(check, kind, place, int(cells.sum()), tuple(told), rules))
     return failures
 
 
-def holds(checks: Checks, space: Space, ranks: Mapping[str, Ranks], impossible: Mask, vocabulary: Vocabulary) -> bool:
+def holds(
+    checks: ChecksDocument,
+    space: CombinationSpace,
+    ranks: Mapping[str, Ranks],
+    impossible: Mask,
+    vocabulary: Vocabulary,
+) -> bool:
     """Say whether every check holds for these ranks."""
     return not any(cells.any() for *_, cells in failing(checks, space, ranks, impossible, vocabulary))
 
 
 def failing(
-    checks: Checks, space: Space, ranks: Mapping[str, Ranks], impossible: Mask, vocabulary: Vocabulary
+    checks: ChecksDocument,
+    space: CombinationSpace,
+    ranks: Mapping[str, Ranks],
+    impossible: Mask,
+    vocabulary: Vocabulary,
 ) -> Iterator[tuple[str, int, str, Mask]]:
     """Yield (kind, number, id, combinations that fail) for each check."""
     possible = ~impossible
@@ -71,7 +81,7 @@ def failing(
         yield "same", index, same.id, _same(same, space, ranks, possible)
 
 
-def _always(check: Always, space: Space, ranks: Mapping[str, Ranks], vocabulary: Vocabulary) -> Mask:
+def _always(check: AlwaysCheck, space: CombinationSpace, ranks: Mapping[str, Ranks], vocabulary: Vocabulary) -> Mask:
     above = np.zeros(space.shape, dtype=np.bool_)
     for field, value in check.caps.items():
         above |= ranks[field] > getattr(vocabulary.outcomes, field).index(value)
@@ -79,7 +89,7 @@ def _always(check: Always, space: Space, ranks: Mapping[str, Ranks], vocabulary:
     return cells
 
 
-def _compare(check: Compare, space: Space, ranks: Mapping[str, Ranks], possible: Mask) -> Mask:
+def _compare(check: CompareCheck, space: CombinationSpace, ranks: Mapping[str, Ranks], possible: Mask) -> Mask:
     """Compare the tier of every pair of words, where both combinations can occur and both are in the region."""
     axis = space.axis(check.along)
     words = space.attributes[check.along]
@@ -92,7 +102,7 @@ def _compare(check: Compare, space: Space, ranks: Mapping[str, Ranks], possible:
     return cells
 
 
-def _same(check: Same, space: Space, ranks: Mapping[str, Ranks], possible: Mask) -> Mask:
+def _same(check: SameCheck, space: CombinationSpace, ranks: Mapping[str, Ranks], possible: Mask) -> Mask:
     """Compare every outcome along the attribute with the first that can occur, field by field."""
     axis = space.axis(check.along)
     counted = np.moveaxis(possible & space.region(check.where, check.unless), axis, 0)

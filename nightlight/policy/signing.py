@@ -57,7 +57,7 @@ class SigningKey:
             raise PolicyRefused(message) from error
 
 
-class Approved(NamedTuple):
+class ApprovalSubject(NamedTuple):
     """What an approval is for: one version that replaces one policy, and is checked as it was when safety looked.
 
     ``difference`` is the digest of everything that differs; ``base`` the digest of the policy that is replaced.
@@ -70,12 +70,14 @@ class Approved(NamedTuple):
     difference: str
 
 
-def approvable(difference: Difference, version: int) -> Approved:
+def approval_subject(difference: Difference, version: int) -> ApprovalSubject:
     """Return what an approval of a difference, as a version, is for."""
-    return Approved(version, difference.old_digest, difference.old_checks, difference.new_checks, difference.digest)
+    return ApprovalSubject(
+        version, difference.old_digest, difference.old_checks, difference.new_checks, difference.digest
+    )
 
 
-def approve(what: Approved, key: SigningKey, *, expires_at: int) -> dict[str, str | int]:
+def approve(what: ApprovalSubject, key: SigningKey, *, expires_at: int) -> dict[str, str | int]:
     """Return the approval of one change until ``expires_at`` (Unix seconds), as it is kept in a file."""
     said = {**what._asdict(), "expires_at": expires_at}
     signature = key.sign(_approved(said))
@@ -87,13 +89,13 @@ def approve(what: Approved, key: SigningKey, *, expires_at: int) -> dict[str, st
     }
 
 
-def check_approval(approval: Any, wanted: Approved, keys: PublicKeys, *, now: float) -> str:
+def check_approval(approval: Any, wanted: ApprovalSubject, keys: PublicKeys, *, now: float) -> str:
     """Return the id of the key that approved exactly this at ``now`` (Unix seconds), or raise PolicyRefused."""
     try:
         kind = approval["format"]
         key_id = str(approval["key_id"])
         signature = base64.b64decode(approval["signature"], validate=True)
-        said = {name: approval[name] for name in (*Approved._fields, "expires_at")}
+        said = {name: approval[name] for name in (*ApprovalSubject._fields, "expires_at")}
         unknown = set(approval) - {"format", "key_id", "signature", *said}
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         message = f"this is no approval ({type(error).__name__}); make one with `nightlight policy approve`"

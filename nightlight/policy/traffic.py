@@ -18,21 +18,21 @@ from nightlight_core.files import read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightlight.policy.combinations import Space
+    from nightlight.policy.combinations import CombinationSpace
 
 FORMAT = "policy-weights/1"
 MAX_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class Traffic:
     """Counts by combination over some days."""
 
     days: float
     attributes: tuple[str, ...]
     cells: dict[tuple[str, ...], int]
 
-    def over(self, space: Space) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def over(self, space: CombinationSpace) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return views a day over ``space``; combinations that it does not have are left out."""
         views = np.zeros(space.shape, dtype=np.float64)
         for words, count in self.cells.items():
@@ -49,13 +49,13 @@ class Weights:
         return {"format": FORMAT, "days": self.days, "attributes": list(self.attributes), "cells": cells}
 
 
-def read_weights(path: Path) -> Weights:
+def read_traffic(path: Path) -> Traffic:
     """Return the weights in a file; raise PolicyRefused if it is not one."""
     try:
         plain = json.loads(read_text(path, most=MAX_BYTES))
         attributes = tuple(str(name) for name in plain["attributes"])
         cells = {tuple(str(key).split(",")): int(count) for key, count in plain["cells"].items()}
-        weights = Weights(float(plain["days"]), attributes, cells)
+        weights = Traffic(float(plain["days"]), attributes, cells)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = (
             f"{path} does not hold weights ({type(error).__name__}); export them with `nightlight policy counters`"

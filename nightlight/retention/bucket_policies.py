@@ -30,7 +30,7 @@ VERSION = "2012-10-17"
 _STATE_TAG = "nightlight-state"
 
 
-class Server(StrEnum):
+class S3ServerKind(StrEnum):
     """What kind of server renders and enforces policies."""
 
     AWS = "aws"
@@ -127,7 +127,7 @@ def bucket_policy(
     principals: Mapping[str, str],
     *,
     tls_only: bool,
-    server: Server = Server.OTHER,
+    server: S3ServerKind = S3ServerKind.OTHER,
 ) -> dict[str, Any]:
     """Return the policy of a bucket: nothing without TLS, and what each identity that has a principal may do there."""
     arn = f"arn:aws:s3:::{names[bucket]}"
@@ -153,7 +153,7 @@ def bucket_policy(
     return {"Version": VERSION, "Statement": chosen}
 
 
-def denied(grant: Grant) -> list[str]:
+def denied_actions(grant: Grant) -> list[str]:
     """Return the patterns of every action that a grant does not allow."""
 
     def below(tree: Mapping[str, Any]) -> list[str]:
@@ -197,7 +197,7 @@ def _statements(grant: Grant, names: Mapping[str, str]) -> list[dict[str, Any]]:
     if grant.actions:
         needed = [f"s3:{one}" for one in grant.actions]
         told.append({"Sid": f"{grant.says}Only", "Effect": "Deny", "NotAction": needed, "Resource": both})
-    named = [f"s3:{one}" for one in denied(grant)]
+    named = [f"s3:{one}" for one in denied_actions(grant)]
     told.append({"Sid": f"{grant.says}NothingElse", "Effect": "Deny", "Action": named, "Resource": both})
     if _HOLD in grant.actions and grant.identity == WORKER:
         # With the put itself, never after it: who may set a hold on what is there may also lift it.
@@ -210,14 +210,14 @@ def _statements(grant: Grant, names: Mapping[str, str]) -> list[dict[str, Any]]:
     return told
 
 
-def _conditions(grant: Grant, names: Mapping[str, str], server: Server) -> list[dict[str, Any]]:
+def _conditions(grant: Grant, names: Mapping[str, str], server: S3ServerKind) -> list[dict[str, Any]]:
     """Return how an identity may not put, in what its server can be told of it."""
     if "PutObject" not in grant.actions:
         return []
     conditions: list[tuple[str, dict[str, dict[str, str]]]] = []
-    if server is Server.AWS and grant.new_only:
+    if server is S3ServerKind.AWS and grant.new_only:
         conditions.append(("NeverOverwrites", {"Null": {"s3:if-none-match": "true"}}))
-    if server is Server.CEPH:
+    if server is S3ServerKind.CEPH:
         # RGW keeps both keys for plain puts and for copies (the source is checked then), and neither for these.
         neither = {"s3:x-amz-acl": "true", "s3:x-amz-copy-source": "true"}
         conditions.append(("NoPartsNoForms", {"Null": neither}))

@@ -18,7 +18,7 @@ LEAST_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "INTELLIGENT_TIERING": 1, "GL
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """A transition to another storage class."""
 
     days: int | None
@@ -27,7 +27,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class LifecycleRule:
     """A rule's meaning. None is for what it does not say; sizes are in bytes, dates as ``YYYY-MM-DD``.
 
     ``unknown`` holds what this release does not know of: such a rule is never made, and never changed.
@@ -45,8 +45,8 @@ class Rule:
     noncurrent_days: int | None = None
     noncurrent_keep: int | None = None
     abort_upload_days: int | None = None
-    moves: tuple[Move, ...] = ()
-    noncurrent_moves: tuple[Move, ...] = ()
+    moves: tuple[Transition, ...] = ()
+    noncurrent_moves: tuple[Transition, ...] = ()
     unknown: tuple[str, ...] = ()
 
     def matches(self, key: str, tags: Mapping[str, str], size: int) -> bool:
@@ -94,7 +94,7 @@ _KNOWN_FILTER = {"Prefix", "Tag", "And", "ObjectSizeGreaterThan", "ObjectSizeLes
 _KNOWN_AND = {"Prefix", "Tags", "ObjectSizeGreaterThan", "ObjectSizeLessThan"}
 
 
-def read(raw: Mapping[str, Any]) -> Rule:
+def read_rule(raw: Mapping[str, Any]) -> LifecycleRule:
     """Return the meaning of a rule as boto3 gives it."""
     said = raw.get("Filter") or {}
     both = said.get("And") or {}
@@ -103,7 +103,7 @@ def read(raw: Mapping[str, Any]) -> Rule:
     noncurrent = raw.get("NoncurrentVersionExpiration") or {}
     upload = raw.get("AbortIncompleteMultipartUpload") or {}
     unknown = [*(raw.keys() - _KNOWN), *(said.keys() - _KNOWN_FILTER), *(both.keys() - _KNOWN_AND)]
-    return Rule(
+    return LifecycleRule(
         rule_id=str(raw.get("ID", "")),
         enabled=raw.get("Status") == "Enabled",
         prefix=raw.get("Prefix") or said.get("Prefix") or both.get("Prefix") or "",
@@ -122,7 +122,7 @@ def read(raw: Mapping[str, Any]) -> Rule:
     )
 
 
-def write(rule: Rule) -> dict[str, Any]:
+def write_rule(rule: LifecycleRule) -> dict[str, Any]:
     """Return a rule as boto3 takes it."""
     raw: dict[str, Any] = {
         "ID": rule.rule_id,
@@ -145,7 +145,7 @@ def write(rule: Rule) -> dict[str, Any]:
     return raw
 
 
-def refuse_wrong(rule: Rule) -> None:
+def refuse_invalid(rule: LifecycleRule) -> None:
     """Raise LifecycleRefused for a rule of ours that S3 would not take, or would take for another."""
     days = (rule.expire_days, rule.noncurrent_days, rule.abort_upload_days)
     wrong = None
@@ -170,13 +170,13 @@ def refuse_wrong(rule: Rule) -> None:
         raise LifecycleRefused(message)
 
 
-def _wrong_move(move: Move, expire_days: int | None) -> bool:
+def _wrong_move(move: Transition, expire_days: int | None) -> bool:
     least = LEAST_DAYS.get(move.storage_class)
     after = move.days
     return least is None or after is None or after < least or (expire_days is not None and after >= expire_days)
 
 
-def _filter(rule: Rule) -> dict[str, Any]:
+def _filter(rule: LifecycleRule) -> dict[str, Any]:
     tags = [{"Key": name, "Value": value} for name, value in rule.tags]
     if len(tags) > 1 or (tags and rule.prefix):
         return {"And": {**({"Prefix": rule.prefix} if rule.prefix else {}), "Tags": tags}}
@@ -194,8 +194,8 @@ def _date(value: object) -> str | None:
     return str(value)[:10] if value else None
 
 
-def _moves(raw: list[Mapping[str, Any]], days: str) -> tuple[Move, ...]:
-    found = [Move(one.get(days), _date(one.get("Date")), str(one.get("StorageClass", ""))) for one in raw]
+def _moves(raw: list[Mapping[str, Any]], days: str) -> tuple[Transition, ...]:
+    found = [Transition(one.get(days), _date(one.get("Date")), str(one.get("StorageClass", ""))) for one in raw]
     return tuple(sorted(found, key=lambda one: (one.days or 0, one.storage_class)))
 
 

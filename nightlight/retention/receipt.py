@@ -23,7 +23,7 @@ ERASED, PROVED, ENDED = "erased", "proved again", "hold ended"
 MAX_BYTES = 1_000_000
 
 
-class Signs(Protocol):
+class ReceiptSigner(Protocol):
     """A private key."""
 
     @property
@@ -36,7 +36,7 @@ class Signs(Protocol):
         ...
 
 
-class Verifies(Protocol):
+class ReceiptVerifier(Protocol):
     """Public keys by id."""
 
     def verify(self, key_id: str, signature: bytes, message: bytes, what: str) -> None:
@@ -45,7 +45,7 @@ class Verifies(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DeletedObject:
     """What was deleted under one key of a bucket: version ids and the server's request ids; ``left`` is 0."""
 
     bucket: str
@@ -53,10 +53,10 @@ class Gone:
     versions: Sequence[tuple[str, bool, str]]
     left: int
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return what a receipt tells of it."""
         versions = [{"version_id": one, "marker": marker, "request_id": asked} for one, marker, asked in self.versions]
-        return {"bucket": self.bucket, "key_sha256": digest(self.key), "versions": versions, "left": self.left}
+        return {"bucket": self.bucket, "key_sha256": subject_digest(self.key), "versions": versions, "left": self.left}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,16 @@ class Receipt:
     payload: dict[str, Any]
 
 
-def digest(name: str) -> str:
+def subject_digest(name: str) -> str:
     """Return what a receipt says instead of a name: its SHA-256, in hexadecimal."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def make(key: Signs, told: Mapping[str, Any], gone: Iterable[Gone], previous: str) -> tuple[str, dict[str, str]]:
+def issue_receipt(
+    key: ReceiptSigner, told: Mapping[str, Any], gone: Iterable[DeletedObject], previous: str
+) -> tuple[str, dict[str, str]]:
     """Return (hash, envelope) of a receipt that tells ``told`` and what is gone; it follows ``previous``."""
-    whole = {"format": FORMAT, **told, "objects": [one.told() for one in gone], "previous": previous}
+    whole = {"format": FORMAT, **told, "objects": [one.as_json() for one in gone], "previous": previous}
     payload = json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()
     envelope = {
         "payload": base64.b64encode(payload).decode(),
@@ -91,7 +93,7 @@ def make(key: Signs, told: Mapping[str, Any], gone: Iterable[Gone], previous: st
     return hashlib.sha256(payload).hexdigest(), envelope
 
 
-def open_receipt(envelope: object, keys: Verifies) -> Receipt:
+def open_receipt(envelope: object, keys: ReceiptVerifier) -> Receipt:
     """Return a receipt whose signature is right; raise ReceiptRefused or PolicyRefused."""
     try:
         if not isinstance(envelope, dict) or len(str(envelope.get("payload", ""))) > MAX_BYTES:
@@ -121,7 +123,7 @@ def open_receipt(envelope: object, keys: Verifies) -> Receipt:
         raise ReceiptRefused(message) from error
 
 
-def broken(chain: Sequence[Receipt]) -> list[str]:
+def chain_faults(chain: Sequence[Receipt]) -> list[str]:
     """Return, in sentences, where a chain is not whole: a receipt that does not follow the one before it."""
     told = []
     for last, one in itertools.pairwise(chain):

@@ -22,7 +22,7 @@ _BRIDGE = {"Object Created": _CREATED, "Object Deleted": _REMOVED}
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ObjectEvent:
     """That something happened to a key; ``mark`` tells two notices of one key apart."""
 
     bucket: str
@@ -32,7 +32,7 @@ class Notice:
     mark: str
 
 
-def read_notices(data: bytes | str) -> list[Notice]:
+def read_events(data: bytes | str) -> list[ObjectEvent]:
     """Return what a message says of objects, nothing for other events and for tests; raises InvalidInput."""
     if len(data) > MAX_BYTES:
         message = f"a notification has at most {MAX_BYTES:,} bytes"
@@ -46,7 +46,7 @@ def read_notices(data: bytes | str) -> list[Notice]:
         raise InvalidInput(message) from error
 
 
-def _read(said: Any, depth: int) -> list[Notice]:
+def _read(said: Any, depth: int) -> list[ObjectEvent]:
     if isinstance(said.get("Message"), str) and depth < _MOST_DEEP:  # SNS
         return _read(json.loads(said["Message"]), depth + 1)
     if "detail-type" in said:
@@ -69,11 +69,11 @@ def _read(said: Any, depth: int) -> list[Notice]:
     return found
 
 
-def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> Notice:
+def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> ObjectEvent:
     if not isinstance(bucket, str) or not 3 <= len(bucket) <= 63 or not 1 <= len(key.encode()) <= MAX_KEY_BYTES:  # noqa: PLR2004 - S3's limits
         message = "a notification names no bucket or no key"
         raise InvalidInput(message)
     etag = str(entity.get("eTag") or entity.get("etag") or "").strip('"')[:100]
     # What tells two events of one key apart; a server that numbers none says at least when it was.
     parts = (kind, entity.get("sequencer") or entity["when"], entity.get("versionId") or entity.get("version-id"))
-    return Notice(bucket, key, kind == _REMOVED, etag, "/".join(str(part or "") for part in parts)[:200])
+    return ObjectEvent(bucket, key, kind == _REMOVED, etag, "/".join(str(part or "") for part in parts)[:200])

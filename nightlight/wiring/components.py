@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue.engine import Catalogue
-from nightlight.delivery.object_names import Names
-from nightlight.flows.policies.active_policy import PolicyInUse, share_key_from
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.flows.policies.active_policy import PolicyHolder, share_key_from
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.prove import prove
+from nightlight.policy.prove import failed_checks
 from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, UrlKind, require
 from nightlight.store.interface import PutOnly
 from nightlight_core.decisions.relation_resolver import UNPROVED, Relate
@@ -22,11 +22,11 @@ from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
     from nightlight.delivery.presigned_urls import Presigner
-    from nightlight.delivery.relation_providers import Provider
-    from nightlight.flows.imports.notifications import Arrive
-    from nightlight.flows.retention.erase import Receipts
+    from nightlight.delivery.relation_providers import RelationProvider
+    from nightlight.flows.imports.notifications import ImportNotifications
+    from nightlight.flows.retention.erase import ReceiptIssuer
     from nightlight.settings import RelationSettings
-    from nightlight.store.interface import ObjectStore, PutStore
+    from nightlight.store.interface import ObjectStore, WriteOnlyStore
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
     from nightlight_core.decisions.quotas import Limits, Quotas
@@ -88,9 +88,9 @@ def own_buckets(settings: Settings) -> tuple[str, ...]:
     return settings.store.originals_bucket, settings.store.renditions_bucket, settings.store.vault_bucket
 
 
-def receipts(settings: Settings) -> Receipts | None:
+def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
     """Return what signs receipts of erasures, None where there is no key for it; raise SettingsRefused."""
-    from nightlight.flows.retention.erase import Receipts
+    from nightlight.flows.retention.erase import ReceiptIssuer
     from nightlight.policy.signing import SigningKey
 
     concern = settings.retention
@@ -98,7 +98,7 @@ def receipts(settings: Settings) -> Receipts | None:
         return None
     named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
     residuals = tuple((what.strip(), int(days)) for what, _, days in named)
-    return Receipts(SigningKey.read(concern.receipt_key), residuals)
+    return ReceiptIssuer(SigningKey.read(concern.receipt_key), residuals)
 
 
 def s3_access(settings: Settings) -> S3Access:
@@ -129,25 +129,25 @@ def source_access(settings: Settings, *, endpoint_url: str | None = None) -> S3A
     return replace(mine, endpoint_url=where, region=source.region or mine.region)
 
 
-def arrive(settings: Settings, catalogue: Catalogue, clock: Clock) -> Arrive:
+def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock) -> ImportNotifications:
     """Return what takes the word of notifications; raise InvalidInput for a key template that is none."""
-    from nightlight.flows.imports.notifications import Arrive, refuse_own
+    from nightlight.flows.imports.notifications import ImportNotifications, refuse_own_bucket
     from nightlight.store.key_template import KeyTemplate
 
     for bucket in settings.source.buckets:
-        refuse_own(bucket, own_buckets(settings))
+        refuse_own_bucket(bucket, own_buckets(settings))
     templates = {bucket: KeyTemplate(text) for bucket, text in settings.source.buckets.items()}
-    return Arrive(catalogue, templates, clock)
+    return ImportNotifications(catalogue, templates, clock)
 
 
-def policy_in_use(settings: Settings, catalogue: Catalogue) -> PolicyInUse:
+def policy_holder(settings: Settings, catalogue: Catalogue) -> PolicyHolder:
     """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved."""
     compiled = compile_folder(settings.policy.dir)
-    failures = prove(compiled)
+    failures = failed_checks(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
     share_key = settings.policy.share_key
-    return PolicyInUse(
+    return PolicyHolder(
         catalogue,
         compiled,
         public_keys(settings.policy.publisher_keys),
@@ -163,7 +163,7 @@ def public_keys(path: Path | None) -> PublicKeys | None:
     return PublicKeys.read(path) if path is not None else None
 
 
-def words(policy: PolicyInUse) -> dict[str, tuple[str, ...]]:
+def declared_words(policy: PolicyHolder) -> dict[str, tuple[str, ...]]:
     """Return the closed lists that declarations are checked against."""
     vocabulary = policy.current().compiled.pack.vocabulary
     return {**vocabulary.attributes, "assurance": vocabulary.assurance}
@@ -175,7 +175,7 @@ def name_key(settings: Settings) -> bytes:
     return decode_key(require(settings.delivery.name_key, variable), variable)
 
 
-def delivery(settings: Settings) -> tuple[Names, RingKeys, UrlSigner, Signs]:
+def url_signing(settings: Settings) -> tuple[ObjectNames, RingKeys, UrlSigner, Signs]:
     """Return what names renditions, the keys of URLs, what checks them, and what makes those of decisions.
 
     Raises SettingsRefused.
@@ -184,7 +184,7 @@ def delivery(settings: Settings) -> tuple[Names, RingKeys, UrlSigner, Signs]:
     ring = RingKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
     signer = UrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
-    return Names(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
+    return ObjectNames(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
 
 
 def _presigner(settings: Settings) -> Presigner:
@@ -203,7 +203,7 @@ def _presigner(settings: Settings) -> Presigner:
     return Presigner(host, "", store.region, key, secret, most)
 
 
-def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) -> dict[str, str]:
+def readiness(catalogue: Catalogue, stores: dict[str, WriteOnlyStore | PutOnly]) -> dict[str, str]:
     """Return, for each part, ``ok`` or the code of what is wrong with it."""
     parts: dict[str, str] = {}
     for name, check in (("catalogue", catalogue.ready), *((name, store.ready) for name, store in stores.items())):
@@ -216,7 +216,7 @@ def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) ->
     return parts
 
 
-def relations(settings: Settings) -> Relate:
+def relation_resolver(settings: Settings) -> Relate:
     """Return what settles relations; raise SettingsRefused for keys or a provider that cannot be."""
     concern = settings.relations
     variable = "NIGHTLIGHT_RELATIONS_KEYS"
@@ -232,15 +232,15 @@ def _notice_relations(what: str, count: int, detail: str) -> None:
         logs.get("relate").error(what, count=count, detail=detail)
 
 
-def _provider(concern: RelationSettings) -> Provider | None:
-    from nightlight.delivery.relation_providers import Callback, OpenFga
+def _provider(concern: RelationSettings) -> RelationProvider | None:
+    from nightlight.delivery.relation_providers import CallbackProvider, OpenFgaProvider
 
     if concern.provider_url is None:
         return None
     token = concern.provider_token.get_secret_value() if concern.provider_token else None
     if concern.provider is ProviderKind.CALLBACK:
-        return Callback(concern.provider_url, timeout_s=concern.provider_timeout_s, token=token)
-    return OpenFga(
+        return CallbackProvider(concern.provider_url, timeout_s=concern.provider_timeout_s, token=token)
+    return OpenFgaProvider(
         concern.provider_url,
         require(concern.openfga_store, "NIGHTLIGHT_RELATIONS_OPENFGA_STORE"),
         model=concern.openfga_model,
@@ -266,7 +266,7 @@ def quotas(settings: Settings) -> Quotas:
             message = "NIGHTLIGHT_QUOTAS_REDIS_URL is not set: service processes would each keep quotas of their own"
             raise SettingsRefused(message)
         return InProcess(limits(settings))
-    from nightlight.delivery.quotas_redis import InRedis
+    from nightlight.delivery.quotas_redis import RedisQuotas
 
     url = concern.redis_url.get_secret_value()
-    return InRedis(url, limits(settings), timeout_s=concern.timeout_s, namespace=concern.namespace)
+    return RedisQuotas(url, limits(settings), timeout_s=concern.timeout_s, namespace=concern.namespace)

@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, Any
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.decisions.abuse_signals import Scrapers
-from nightlight.flows.pictures.hash_list_matches import Verdicts
+from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.hash_lists import Screening
-from nightlight.flows.policies.active_policy import PolicyInUse
-from nightlight.flows.traces.search import Trace
+from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.renderer import Rendering
 from nightlight.settings import Settings
-from nightlight.wiring.components import (
-    build_catalogue,
-    policy_in_use,
-    s3_access,
-)
+from nightlight.wiring.components import build_catalogue, policy_holder, s3_access
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
@@ -35,31 +31,31 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
+def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterator[TraceSearch]:
     """Give what traces found copies: the catalogue, the cage, the mark's keys, and the index in the data folder."""
     catalogue = build_catalogue(settings)
     rendering = Rendering(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield trace_with(settings, catalogue, rendering, policy_in_use(settings, catalogue), clock)
+        yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue), clock)
     finally:
         rendering.close()
         catalogue.close()
 
 
 @contextmanager
-def verdicts(settings: Settings, clock: Clock = system_clock) -> Iterator[Verdicts]:
+def open_match_review(settings: Settings, clock: Clock = system_clock) -> Iterator[ReviewMatches]:
     """Give what reports uploads that are on a hash list, and takes verdicts on them."""
     catalogue = build_catalogue(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield Verdicts(catalogue, clock)
+        yield ReviewMatches(catalogue, clock)
     finally:
         catalogue.close()
 
 
 @contextmanager
-def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrapers]:
+def open_abuse_report(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrapers]:
     """Give what reports who looks like a scraper."""
     catalogue = build_catalogue(settings)
     try:
@@ -69,7 +65,7 @@ def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrape
         catalogue.close()
 
 
-def signing(settings: Settings, clock: Clock) -> Sign | None:
+def manifest_signing(settings: Settings, clock: Clock) -> Sign | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
     from nightlight.provenance.signing import Credential, Signing
     from nightlight.settings import require
@@ -77,7 +73,7 @@ def signing(settings: Settings, clock: Clock) -> Sign | None:
     said = settings.provenance
     if said.chain is None:
         return None
-    kept = kept_key(settings)
+    kept = remote_signing_key(settings)
     if kept is not None:
         credential = Credential.elsewhere(said.chain, kept.sign, said.anchors)
     else:
@@ -86,7 +82,7 @@ def signing(settings: Settings, clock: Clock) -> Sign | None:
     return Signing(credential, clock, tsa_url=said.tsa_url).sign
 
 
-def kept_key(settings: Settings) -> KmsKey | HsmKey | None:
+def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
     """Return the key for manifests that KMS or a token keeps, None if it is in a file; raise SettingsRefused."""
     said = settings.provenance
     if sum(one is not None for one in (said.key, said.kms_key, said.pkcs11_module)) > 1:
@@ -120,7 +116,7 @@ def hash_lists(settings: Settings) -> Lists:
     return Lists(folder.resolve(), _index_dir(settings))
 
 
-def screening_of(settings: Settings, catalogue: Catalogue, clock: Clock = system_clock) -> Screening | None:
+def screening_if_set(settings: Settings, catalogue: Catalogue, clock: Clock = system_clock) -> Screening | None:
     """Return what holds pictures against the hash lists, None where there is no folder of them."""
     if settings.matching.lists_dir is None:
         return None
@@ -128,7 +124,7 @@ def screening_of(settings: Settings, catalogue: Catalogue, clock: Clock = system
 
 
 @contextmanager
-def screening(settings: Settings, clock: Clock = system_clock) -> Iterator[Screening]:
+def open_screening(settings: Settings, clock: Clock = system_clock) -> Iterator[Screening]:
     """Give what knows the hash lists as they were and are; raise SettingsRefused where there is no folder of them."""
     lists = hash_lists(settings)
     catalogue = build_catalogue(settings)
@@ -143,13 +139,13 @@ def _index_dir(settings: Settings) -> Path:
     return (settings.matching.index_dir or settings.general.data_dir / "index").resolve()
 
 
-def trace_with(
-    settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyInUse, clock: Clock
-) -> Trace:
+def trace_search(
+    settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyHolder, clock: Clock
+) -> TraceSearch:
     """Return what traces copies, with these parts."""
 
     def detect(pixels: Any) -> Looked:
         sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
         return rendering.detect(pixels, sorted(sides))
 
-    return Trace(catalogue, _index_dir(settings), rendering.look, detect, clock)
+    return TraceSearch(catalogue, _index_dir(settings), rendering.look, detect, clock)

@@ -8,40 +8,40 @@ from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.delivery.access_tokens import Verifier
+from nightlight.delivery.access_tokens import AccessTokenVerifier
 from nightlight.delivery.object_names import object_key
 from nightlight.flows.decisions.abuse_signals import Guard, Scrapers
-from nightlight.flows.decisions.blocks import Block
+from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.decisions.change_feed import Watch
 from nightlight.flows.decisions.counters import DecisionCounter
 from nightlight.flows.decisions.decide import Decide
 from nightlight.flows.decisions.local_evaluation import Lend
 from nightlight.flows.decisions.serve import Deliver
-from nightlight.flows.pictures.profiles import Declare
-from nightlight.flows.pictures.revoke import Revoke
-from nightlight.flows.pictures.upload import Intake
-from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.pictures.profiles import DeclareProfile
+from nightlight.flows.pictures.revoke import RevokeUrls
+from nightlight.flows.pictures.upload import Upload
+from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.rollout import Rollout
-from nightlight.flows.retention.erase import Delete
-from nightlight.flows.retention.legal_holds import Holds
-from nightlight.flows.traces.manifest_lookup import Rate, Resolve
-from nightlight.flows.traces.requests import AskTrace
+from nightlight.flows.retention.erase import DeletePictures
+from nightlight.flows.retention.legal_holds import PlaceHolds
+from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
+from nightlight.flows.traces.requests import RequestTrace
 from nightlight.settings import Settings, require
 from nightlight.store.interface import PutOnly
 from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
-    arrive,
     build_catalogue,
     build_store,
-    delivery,
+    declared_words,
+    import_notifications,
     limits,
-    policy_in_use,
+    policy_holder,
     public_keys,
     quotas,
-    readiness_of,
-    relations,
-    words,
+    readiness,
+    relation_resolver,
+    url_signing,
 )
 from nightlight.wiring.originals import sealer
 from nightlight_core.clock import Clock, system_clock
@@ -52,7 +52,7 @@ from nightlight_core.decisions.rate_limiter import Gate
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
-    from nightlight.flows.imports.notifications import Arrive
+    from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.store.interface import ObjectStore
 
 
@@ -62,32 +62,32 @@ _STALE_S, _STALE_LOOKS = 1.0, 4
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceHouse:
+class ServiceContainer:
     """Everything that the HTTP service reaches. It holds no way to read an original."""
 
     settings: Settings
-    policy: PolicyInUse
+    policy: PolicyHolder
     catalogue: Catalogue
     originals: PutOnly
     renditions: ObjectStore
-    verifier: Verifier
-    declare: Declare
-    intake: Intake
-    delete: Delete
+    verifier: AccessTokenVerifier
+    declare: DeclareProfile
+    intake: Upload
+    delete: DeletePictures
     decide: Decide
     lend: Lend
     deliver: Deliver
-    block: Block
-    revoke: Revoke
+    block: BlockViewers
+    revoke: RevokeUrls
     watch: Watch
     guard: Guard
     scrapers: Scrapers
     counter: DecisionCounter
     rollout: Rollout
-    traces: AskTrace
-    resolve: Resolve
-    arrive: Arrive
-    holds: Holds
+    traces: RequestTrace
+    resolve: ManifestLookup
+    import_notifications: ImportNotifications
+    holds: PlaceHolds
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
@@ -95,20 +95,20 @@ class ServiceHouse:
 
     def readiness(self) -> dict[str, str]:
         """Return, for each part, ``ok`` or the code of what is wrong with it."""
-        return readiness_of(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+        return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
 
     def close(self) -> None:
         """Let go of every connection."""
         self.catalogue.close()
 
 
-def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHouse:
+def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceContainer:
     """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    names, ring, signer, signs = delivery(settings)
-    policy = policy_in_use(settings, catalogue)
-    traces = AskTrace(
+    names, ring, signer, signs = url_signing(settings)
+    policy = policy_holder(settings, catalogue)
+    traces = RequestTrace(
         catalogue,
         PutOnly(build_store(settings, ORIGINALS)),
         settings.intake,
@@ -117,7 +117,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
         sealer(settings),
     )
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
-    relate = relations(settings)
+    relate = relation_resolver(settings)
     guard = Guard(catalogue, Gate(quotas(settings), settings.quotas.profiles_per_hour), clock)
     poll_s = settings.delivery.feed_poll_s
     watch = Watch(
@@ -134,28 +134,28 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
     decider = Decider(signs, names.variant_key, placeholder, *lives)
     originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
-    return ServiceHouse(
+    return ServiceContainer(
         settings=settings,
         policy=policy,
         catalogue=catalogue,
         originals=originals,
         renditions=renditions,
-        verifier=Verifier(
+        verifier=AccessTokenVerifier(
             require(auth.jwks, "NIGHTLIGHT_AUTH_JWKS"),
             issuer=auth.issuer,
             audience=auth.audience,
             leeway_s=auth.leeway_s,
             max_life_s=auth.max_life_s,
         ),
-        declare=Declare(
+        declare=DeclareProfile(
             catalogue,
-            lambda: words(policy),
+            lambda: declared_words(policy),
             lambda: policy.current().tables,
             settings.intake.assertion_days,
             clock,
             lambda: policy.current().earlier,
         ),
-        intake=Intake(
+        intake=Upload(
             catalogue,
             originals,
             settings.intake,
@@ -164,7 +164,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             clock,
             sealer(settings),
         ),
-        delete=Delete(catalogue, clock),
+        delete=DeletePictures(catalogue, clock),
         decide=Decide(policy, watch, counter, decider, relate, guard, clock),
         lend=Lend(
             catalogue,
@@ -180,8 +180,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             clock,
         ),
         deliver=Deliver(renditions, names, signer, watch, clock),
-        block=Block(catalogue, clock),
-        revoke=Revoke(catalogue, clock),
+        block=BlockViewers(catalogue, clock),
+        revoke=RevokeUrls(catalogue, clock),
         watch=watch,
         guard=guard,
         scrapers=Scrapers(catalogue, clock),
@@ -196,7 +196,9 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             clock,
         ),
         traces=traces,
-        resolve=Resolve(catalogue, renditions, traces, Rate(10 * settings.matching.traces_per_hour), clock),
-        arrive=arrive(settings, catalogue, clock),
-        holds=Holds(catalogue, clock),
+        resolve=ManifestLookup(
+            catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock
+        ),
+        import_notifications=import_notifications(settings, catalogue, clock),
+        holds=PlaceHolds(catalogue, clock),
     )

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.delivery.object_names import MEDIA_TYPES, Names, object_key
+from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
-from nightlight.flows.imports.import_picture import Take
+from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RENDITION_CACHE, Rename
-from nightlight.flows.pictures.upload import Intake
-from nightlight.flows.policies.active_policy import PolicyInUse
-from nightlight.flows.retention.erase import Delete, Erase, Replica
-from nightlight.flows.retention.legal_holds import Vault
+from nightlight.flows.pictures.upload import Upload
+from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.retention.erase import DeletePictures, EraseObjects, ReplicaBucket
+from nightlight.flows.retention.legal_holds import CopyToVault
 from nightlight.flows.retention.sweep import Sweep
-from nightlight.flows.retention.tags import Restate
+from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
-from nightlight.flows.webhooks import Notify, signing_key
+from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
 from nightlight.imaging.renderer import Rendering
 from nightlight.jobs.relay import Reconcile, Relay, Send
 from nightlight.jobs.runner import Work
 from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight.settings import Settings, require
-from nightlight.store.interface import Put, PutOnly
+from nightlight.store.interface import PutOnly, PutResult
 from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
@@ -38,16 +38,16 @@ from nightlight.wiring.components import (
     build_catalogue,
     build_store,
     name_key,
-    policy_in_use,
-    readiness_of,
-    receipts,
+    policy_holder,
+    readiness,
+    receipt_issuer,
     s3_access,
     source_access,
 )
-from nightlight.wiring.edges import purge_of
-from nightlight.wiring.operator_tools import screening_of, signing, trace_with
-from nightlight.wiring.originals import opener, vault_sealer, worker_sealer
-from nightlight.wiring.retention import sweep_with
+from nightlight.wiring.edges import edge_purge
+from nightlight.wiring.operator_tools import manifest_signing, screening_if_set, trace_search
+from nightlight.wiring.originals import import_sealer, opener, vault_sealer
+from nightlight.wiring.retention import sweep_flow
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
 from nightlight_core.errors import NightlightError
@@ -57,22 +57,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerHouse:
+class WorkerContainer:
     """Everything that the workers reach."""
 
     settings: Settings
-    policy: PolicyInUse
+    policy: PolicyHolder
     catalogue: Catalogue
     originals: ObjectStore
     renditions: ObjectStore
-    names: Names
+    names: ObjectNames
     render: Render
-    erase: Erase
+    erase: EraseObjects
     rename: Rename
-    restate: Restate
-    vault: Vault
-    take: Take
-    notify: Notify
+    restate: RetentionTags
+    vault: CopyToVault
+    take: ImportPicture
+    notify: DeliverWebhooks
     edges: RevocationPublisher
     traces: RunTrace
     reconcile: Reconcile
@@ -95,7 +95,7 @@ class WorkerHouse:
             put = self.renditions.put(
                 key, BytesIO(data), sha256=digest, content_type=MEDIA_TYPES[EXTENSION], cache_control=RENDITION_CACHE
             )
-            if put is Put.EXISTS and self.renditions.head(key).sha256 != digest:
+            if put is PutResult.EXISTS and self.renditions.head(key).sha256 != digest:
                 # Of another release: it stays, since a placeholder that changes would be seen by everybody.
                 logs.get("worker").warning("placeholder.differs")
         except NightlightError as error:  # an edge has a copy of its own for when there is none here
@@ -103,7 +103,7 @@ class WorkerHouse:
 
     def readiness(self) -> dict[str, str]:
         """Return, for each part, ``ok`` or the code of what is wrong with it."""
-        return readiness_of(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+        return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
 
     def close(self) -> None:
         """Let go of every connection, and of the cage."""
@@ -111,23 +111,23 @@ class WorkerHouse:
         self.catalogue.close()
 
 
-def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse:
+def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerContainer:
     """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    policy = policy_in_use(settings, catalogue)
-    names = Names(name_key(settings))
+    policy = policy_holder(settings, catalogue)
+    names = ObjectNames(name_key(settings))
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     work = Work(catalogue, settings.worker, clock)
-    purge = purge_of(settings, clock)
+    purge = edge_purge(settings, clock)
 
     rendering = Rendering(settings)
     again_s = settings.retention.prove_again_s
-    erase = Erase(work, originals, renditions, purge, receipts(settings), again_s, _replicas(settings))
+    erase = EraseObjects(work, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
     open_ = opener(settings)
-    screening = screening_of(settings, catalogue, clock)
-    return WorkerHouse(
+    screening = screening_if_set(settings, catalogue, clock)
+    return WorkerContainer(
         settings=settings,
         policy=policy,
         catalogue=catalogue,
@@ -143,14 +143,14 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             rendering.render,
             settings.intake,
             open_=open_,
-            sign=signing(settings, clock),
+            sign=manifest_signing(settings, clock),
             screening=screening,
         ),
         rendering=rendering,
         erase=erase,
         rename=Rename(work, renditions, names, purge),
-        restate=Restate(work, originals, renditions),
-        vault=Vault(
+        restate=RetentionTags(work, originals, renditions),
+        vault=CopyToVault(
             work,
             erase,
             PutOnly(build_store(settings, VAULT)),
@@ -158,11 +158,11 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             settings.intake.max_upload_bytes,
             vault_sealer(settings),
         ),
-        take=_take(settings, policy, work, originals, Delete(catalogue, clock)),
+        take=_take(settings, policy, work, originals, DeletePictures(catalogue, clock)),
         notify=_notify(settings, catalogue, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
         traces=RunTrace(
-            work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake, open_
+            work, originals, trace_search(settings, catalogue, rendering, policy, clock), settings.intake, open_
         ),
         reconcile=Reconcile(
             catalogue,
@@ -172,27 +172,31 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
             clock,
             lambda: most_days(policy.current().compiled.retention, ERASED),
         ),
-        sweep=sweep_with(settings, work, policy),
+        sweep=sweep_flow(settings, work, policy),
         screening=screening,
         rescreen=_rescreen(settings, work, screening, originals, open_, rendering),
         clock=clock,
     )
 
 
-def _take(settings: Settings, policy: PolicyInUse, work: Work, originals: ObjectStore, delete: Delete) -> Take:
-    from nightlight.store.source_buckets import ForeignBuckets
+def _take(
+    settings: Settings, policy: PolicyHolder, work: Work, originals: ObjectStore, delete: DeletePictures
+) -> ImportPicture:
+    from nightlight.store.source_buckets import SourceBuckets
 
-    intake = Intake(
+    intake = Upload(
         work.catalogue,
         PutOnly(originals),
         settings.intake,
         settings.worker.requeue_after_s,
         lambda: max(recipe.edge for recipe in policy.current().recipes),
         work.clock,
-        worker_sealer(settings),
+        import_sealer(settings),
     )
-    foreign = ForeignBuckets(source_access(settings))
-    return Take(work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals)
+    foreign = SourceBuckets(source_access(settings))
+    return ImportPicture(
+        work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals
+    )
 
 
 def _rescreen(
@@ -208,7 +212,7 @@ def _rescreen(
     return Rescreen(work, screening, originals, open_, rendering.views, settings.intake.max_upload_bytes)
 
 
-def _replicas(settings: Settings) -> list[Replica]:
+def _replicas(settings: Settings) -> list[ReplicaBucket]:
     """Return the other buckets in which erasures happen too."""
     if not settings.retention.replicas:
         return []
@@ -216,9 +220,9 @@ def _replicas(settings: Settings) -> list[Replica]:
 
     mine = s3_access(settings)
     return [
-        Replica(
-            one.of,
-            f"{one.of} replica {one.bucket}",
+        ReplicaBucket(
+            one.replica_of,
+            f"{one.replica_of} replica {one.bucket}",
             S3Store(
                 one.bucket,
                 replace(mine, endpoint_url=one.endpoint_url or mine.endpoint_url, region=one.region or mine.region),
@@ -228,10 +232,10 @@ def _replicas(settings: Settings) -> list[Replica]:
     ]
 
 
-def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> Notify:
+def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWebhooks:
     hooks = settings.delivery
     if hooks.webhook_url is None:
-        return Notify(catalogue, None, None, hooks.hook_timeout_s, clock)
+        return DeliverWebhooks(catalogue, None, None, hooks.hook_timeout_s, clock)
     variable = "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY"
-    key = signing_key(require(hooks.webhook_key, variable), variable)
-    return Notify(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)
+    key = webhook_key(require(hooks.webhook_key, variable), variable)
+    return DeliverWebhooks(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access_tokens import Scope
+from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.decisions.decide import MAX_ITEMS
-from nightlight.wiring import ServiceHouse
+from nightlight.wiring import ServiceContainer
 from nightlight_core.decisions.engine import Decision
 from nightlight_core.decisions.quotas import Asker
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
@@ -60,7 +60,7 @@ class Resource(BaseModel):
     properties: ResourceProperties = ResourceProperties()
 
 
-class Action(BaseModel):
+class AuthZenAction(BaseModel):
     """What is to be done: ``view`` is all there is."""
 
     name: Word
@@ -78,7 +78,7 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     subject: Subject | None = None
-    action: Action | None = None
+    action: AuthZenAction | None = None
     resource: Resource | None = None
     context: Surroundings | None = None
 
@@ -118,7 +118,7 @@ class EvaluationsAnswer(BaseModel):
 
 
 @router.post("/evaluation")
-@requires(Scope.DECIDE)
+@requires(TokenScope.DECIDE)
 def evaluation(request: Request, body: Evaluation) -> EvaluationAnswer:
     """Say whether a viewer may see a profile's picture, and which."""
     (answer,) = _answers(request, [_whole(body, Evaluation(), "")])
@@ -126,7 +126,7 @@ def evaluation(request: Request, body: Evaluation) -> EvaluationAnswer:
 
 
 @router.post("/evaluations", response_model=EvaluationsAnswer | EvaluationAnswer)
-@requires(Scope.DECIDE)
+@requires(TokenScope.DECIDE)
 def evaluations(request: Request, body: EvaluationsBody) -> EvaluationsAnswer | EvaluationAnswer:
     """Say it for up to 500 profiles at once; without ``evaluations`` it is one question, answered as one."""
     if not body.evaluations:
@@ -156,7 +156,7 @@ def _whole(one: Evaluation, defaults: Evaluation, pointer: str) -> tuple[Subject
 
 def _answers(request: Request, asked: list[tuple[Subject, str, Claim]]) -> list[EvaluationAnswer]:
     """Decide once for all questions of one viewer in one place; answer in the questions' order."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     tenant = caller(request).subject
     groups: dict[tuple[str, str, Asker], list[int]] = {}
     for number, (subject, context, _) in enumerate(asked):

@@ -10,9 +10,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access_tokens import Scope
+from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.decisions.decide import MAX_ITEMS
-from nightlight.wiring import ServiceHouse
+from nightlight.wiring import ServiceContainer
 from nightlight_core.decisions.engine import Decision
 from nightlight_core.decisions.quotas import Asker
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
@@ -111,7 +111,7 @@ class ExplainAnswer(BaseModel):
 
 
 @router.post("/decisions", response_model=DecisionsAnswer)
-@requires(Scope.DECIDE)
+@requires(TokenScope.DECIDE)
 def decide(request: Request, body: DecisionsBody) -> Response:
     """Decide for up to 500 profiles at once: same count, same order, one URL each.
 
@@ -122,16 +122,16 @@ def decide(request: Request, body: DecisionsBody) -> Response:
 
 
 @router.post("/explain", response_model=ExplainAnswer)
-@requires(Scope.EXPLAIN)
+@requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     explanations = house.decide.explain(body.viewer, body.context, body.claims(), viewer_id=body.viewer_id)
     body_ = {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
     return Response(orjson.dumps(body_), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def decided(house: ServiceHouse, body: DecisionsBody, claims: Sequence[Claim], asker: Asker) -> list[Decision]:
+def decided(house: ServiceContainer, body: DecisionsBody, claims: Sequence[Claim], asker: Asker) -> list[Decision]:
     """Return the decisions that a body asks for."""
     at_least = int(body.consistency) if body.consistency else None
     return house.decide.decide(body.viewer, body.context, claims, asker, at_least=at_least)

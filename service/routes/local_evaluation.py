@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.catalogue.feed import CURSOR_PATTERN, PROFILE
-from nightlight.delivery.access_tokens import Scope
+from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.decisions.decide import MAX_ITEMS
 from nightlight.flows.decisions.local_evaluation import MOST_CELLS, MOST_TIMES
-from nightlight.wiring import ServiceHouse
+from nightlight.wiring import ServiceContainer
 from nightlight_core.decisions.profile_views import View
 from nightlight_core.decisions.rate_limiter import Sighting
 from nightlight_core.ids import PROFILE_ID_PATTERN
@@ -115,10 +115,10 @@ class ReportBody(BaseModel):
 
 
 @router.get("", response_model=FeedAnswer)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PATTERN)] = None) -> Response:
     """Say what has changed since a cursor; without one, where to begin."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     rules, look = house.lend.changes(after)
     told = FeedAnswer(
         cursor=look.cursor,
@@ -132,19 +132,19 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
 
 
 @router.post("/profiles", response_model=ViewsAnswer)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def profiles(request: Request, body: ViewsBody) -> Response:
     """Tell what decisions need of up to 500 profiles. For the platform's backends: it tells bands."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     rules, views = house.lend.views(body.profile_ids)
     return _json({"revision": rules.revision, "profiles": [_view(view) for view in views]})
 
 
 @router.get("/keys", response_model=KeysAnswer)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def keys(request: Request) -> Response:
     """Lend the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     lent = house.lend.keys()
     told = KeysAnswer(
         base_url=lent.base_url,
@@ -162,19 +162,19 @@ def keys(request: Request) -> Response:
 
 
 @router.get("/policy/{version}", response_class=Response)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def bundle(request: Request, version: int) -> Response:
     """Fetch a signed bundle that is in use: the active one, or the candidate."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     data = house.lend.bundle(version)
     return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @router.post("/report", status_code=204)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def report(request: Request, body: ReportBody) -> Response:
     """Take in how often each combination was decided elsewhere, and who looked like a scraper."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     house.lend.report(body.counts, [Sighting(one.kind, one.who, one.reason) for one in body.sightings])
     return Response(status_code=204)
 

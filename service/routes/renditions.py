@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from nightlight.flows.decisions.serve import Picture
-from nightlight.wiring import ServiceHouse
+from nightlight.wiring import ServiceContainer
 from service.auth import ScopedRoute, public
 
 router = APIRouter(tags=["pictures"], route_class=ScopedRoute)
@@ -30,7 +30,7 @@ HEADERS = {
 @public
 def picture(request: Request, name: str, extension: str, e: str = "", k: str = "", s: str = "") -> Response:
     """Serve the picture that a decision's URL is for; anything else is 404, whatever is wrong with it."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     found = house.deliver.fetch(name, extension, e, k, s)
     return answer(
         found, request.headers.get("if-none-match"), request.headers.get("range"), request.headers.get("if-range")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from nightlight.cli import keys
-from nightlight.delivery.access_tokens import mint
+from nightlight.delivery.access_tokens import issue_token
 from nightlight.settings import AuthSettings
 from nightlight_client import Problem
 from tests.support import pictures
@@ -210,7 +210,7 @@ def test_tokens_that_are_expired_forged_or_for_somebody_else(stack, tmp_path):
         "issuer": AuthSettings().issuer,
         "audience": AuthSettings().audience,
     }
-    expired = mint(private, **made, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
+    expired = issue_token(private, **made, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
     keys.init(tmp_path)
     stranger = keys.token(tmp_path, scopes=["decide"], subject="tests", hours=1)
     good = keys.token(stack.folder, scopes=["decide"], subject="tests", hours=1)

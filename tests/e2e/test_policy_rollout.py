@@ -12,7 +12,7 @@ from nightlight.cli.main import app
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.diff import diff
-from nightlight.policy.signing import SigningKey, approvable, approve
+from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_client import Problem
 from nightlight_core.errors import NightlightError
 from tests.support import pictures
@@ -85,7 +85,7 @@ BREAK = (
 
 
 def approval(difference, version, key):
-    return approve(approvable(difference, version), key, expires_at=int(time.time()) + 600)
+    return approve(approval_subject(difference, version), key, expires_at=int(time.time()) + 600)
 
 
 def next_version(client):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.delivery.access_tokens import Clocks, Verifier, generate_key, mint
+from nightlight.delivery.access_tokens import AccessTokenVerifier, TokenClocks, generate_key, issue_token
 from nightlight_core.errors import Unauthenticated, Unavailable
 from tests.support.jwks_server import JwksServer
 
@@ -43,12 +43,14 @@ def elapsed():
 
 @pytest.fixture
 def verifier(server, elapsed):
-    return Verifier(server.url, issuer="i", audience="a", leeway_s=30, clocks=Clocks(time.time, elapsed))
+    return AccessTokenVerifier(
+        server.url, issuer="i", audience="a", leeway_s=30, clocks=TokenClocks(time.time, elapsed)
+    )
 
 
 def token(private, subject="s", **changes):
     said = {"scopes": ["decide"], "issuer": "i", "audience": "a", "now": datetime.now(UTC), "life": timedelta(hours=1)}
-    return mint({**private, **changes}, subject=subject, **said)
+    return issue_token({**private, **changes}, subject=subject, **said)
 
 
 def refused(verifier, said):
@@ -169,7 +171,7 @@ def test_a_server_whose_certificate_nobody_knows_is_not_believed(server, monkeyp
     monkeypatch.delenv("SSL_CERT_FILE")
     private, public = generate_key()
     server.give(public)
-    verifier = Verifier(server.url, issuer="i", audience="a", leeway_s=30)
+    verifier = AccessTokenVerifier(server.url, issuer="i", audience="a", leeway_s=30)
     assert refused(verifier, token(private)) is Unavailable
     assert server.asked == 0
 

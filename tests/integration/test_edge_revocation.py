@@ -14,9 +14,9 @@ from sqlalchemy import insert
 
 from nightlight.catalogue.tables import images, profiles, renditions
 from nightlight.delivery.object_names import object_key
-from nightlight.delivery.purge import Hook, Purge
+from nightlight.delivery.purge import EdgePurge, PurgeHook
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
-from nightlight.flows.pictures.revoke import Revoke
+from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.policy.compile import compile_folder
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.clock import system_clock
@@ -64,7 +64,7 @@ def signer_of(edge):
 
 
 def hook_of(edge, number=0):
-    return Hook(f"{edge.url}/purge", name=f"hook_{number}", token=PURGE_TOKEN, timeout_s=5)
+    return PurgeHook(f"{edge.url}/purge", name=f"hook_{number}", token=PURGE_TOKEN, timeout_s=5)
 
 
 def test_an_edge_that_nobody_vouches_for_shows_nothing(tmp_path, buckets, key):
@@ -153,7 +153,7 @@ def test_the_error_log_names_no_address_no_picture_and_no_signature(tmp_path, bu
 
 
 def revoke_(catalogue, profile_id):
-    Revoke(catalogue, system_clock).profile(profile_id, actor="tests")
+    RevokeUrls(catalogue, system_clock).profile(profile_id, actor="tests")
 
 
 def rendition_of(catalogue, profile_id, name):
@@ -212,7 +212,7 @@ def test_an_edge_that_does_not_answer_is_told_later_and_holds_up_no_other(tmp_pa
     with catalogue_on("sqlite", tmp_path) as catalogue, receiving() as hooks:
         rendition_of(catalogue, "p-1", name)
         edges = [
-            Hook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
+            PurgeHook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
             for number, path in enumerate(("one", "two"))
         ]
         publisher = RevocationPublisher(catalogue, edges, every_s=0, clock=lambda: utc(1_800_000_000))
@@ -233,7 +233,7 @@ def test_an_edge_that_is_away_from_the_start_makes_nobody_be_told_twice(tmp_path
         revoke_(catalogue, "p-1")
         hooks.statuses["/two"] = [503] * 50
         edges = [
-            Hook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
+            PurgeHook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
             for number, path in enumerate(("one", "two"))
         ]
         publisher = RevocationPublisher(catalogue, edges, every_s=0, clock=lambda: utc(1_800_000_000))
@@ -247,7 +247,7 @@ def test_an_edge_that_is_away_from_the_start_makes_nobody_be_told_twice(tmp_path
 def test_a_purge_tells_every_edge_and_fails_if_one_fails():
     with receiving() as hooks:
         hooks.statuses["/one"] = [503]
-        purge = Purge(f"{hooks.url}/one, {hooks.url}/two,", token="t", timeout_s=5)
+        purge = EdgePurge(f"{hooks.url}/one, {hooks.url}/two,", token="t", timeout_s=5)
         with pytest.raises(Unavailable, match="hook_0 answers 503"):
             purge.forget(["a/x"])
         assert hooks.bodies("/two") == [{"paths": ["/a/x"]}]

@@ -5,7 +5,7 @@ import threading
 import pytest
 import redis
 
-from nightlight.delivery.quotas_redis import InRedis
+from nightlight.delivery.quotas_redis import RedisQuotas
 from nightlight_core.decisions.quotas import HOUR_US, Asker, InProcess, Limits, Wanted
 from nightlight_core.errors import QuotasUnavailable
 from tests.support.services import REDIS, needed, token
@@ -23,7 +23,7 @@ def quotas(request):
         yield InProcess(LIMITS)
         return
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = InRedis(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
+    made = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
     yield made
     made.close()
     with redis.Redis.from_url(url) as connection:
@@ -116,14 +116,14 @@ def test_many_at_the_same_moment_take_no_more_than_there_is(quotas):
 
 
 def test_a_redis_that_is_not_there_says_so():
-    away = InRedis("redis://127.0.0.1:1/0", LIMITS, timeout_s=0.2)
+    away = RedisQuotas("redis://127.0.0.1:1/0", LIMITS, timeout_s=0.2)
     with pytest.raises(QuotasUnavailable):
         given(away, range(3))
 
 
 def test_no_id_is_kept_as_it_is():
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = InRedis(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
+    made = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
     given(made, ["p"], viewer_id="very-secret-viewer", network="very-secret-network", tenant="very-secret-tenant")
     with redis.Redis.from_url(url) as connection:
         keys = list(connection.scan_iter(f"{namespace}:*"))

@@ -15,7 +15,7 @@ from nightlight_core.decisions.rate_limiter import CANARY, Gate, Noted, Sighting
 from nightlight_core.errors import NotFound, QuotasUnavailable
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.abuse_signals import Suspect
+    from nightlight.catalogue.abuse_signals import AbuseSignalRow
     from nightlight.catalogue.engine import Catalogue
     from nightlight_core.clock import Clock
     from nightlight_core.ids import ProfileId
@@ -93,7 +93,7 @@ class Scrapers:
                 tx.suspects.plant(profile_id, now)
                 tx.audit.append("canary.planted", now=now, actor=actor)
 
-    def report(self, *, hours: float) -> list[Suspect]:
+    def report(self, *, hours: float) -> list[AbuseSignalRow]:
         """Return who was seen in the last hours, the last first."""
         with self.catalogue.reading() as tx:
             return tx.suspects.report(self.clock() - timedelta(hours=hours))

@@ -23,7 +23,7 @@ from nightlight import logs
 from nightlight.catalogue.decision_inputs import Seen, seen
 from nightlight.catalogue.feed import NAME, PROFILE
 from nightlight.delivery.object_names import EXTENSIONS, object_key
-from nightlight.flows.pictures.profiles import UNVOUCHED
+from nightlight.flows.pictures.profiles import UNASSURED
 from nightlight_core.decisions.profile_views import MOST_BLOCKED, Offered, View, Views
 from nightlight_core.errors import CatalogueUnavailable, NightlightError
 from nightlight_core.ids import ProfileId, is_profile_id
@@ -190,7 +190,7 @@ def _view(one: Seen, kept_s: int) -> View:
         profile_id=one.profile_id,
         known=True,
         band=intern(one.band),
-        vouched_until=0 if one.assurance == UNVOUCHED else one.asserted_at + kept_s,
+        vouched_until=0 if one.assurance == UNASSURED else one.asserted_at + kept_s,
         region=intern(one.region),
         choice=intern(one.choice),
         hold=intern(one.hold),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nightlight.flows.decisions.abuse_signals import Guard
     from nightlight.flows.decisions.change_feed import Watch
     from nightlight.flows.decisions.counters import DecisionCounter
-    from nightlight.flows.policies.active_policy import InUse, PolicyInUse
+    from nightlight.flows.policies.active_policy import ActivePolicy, PolicyHolder
     from nightlight_core.clock import Clock
     from nightlight_core.decisions.profile_views import View
     from nightlight_core.decisions.quotas import Asker
@@ -63,7 +63,7 @@ class _BehindError(Exception):
 class Decide:
     """Answers which rendition a viewer gets of each profile."""
 
-    policy: PolicyInUse
+    policy: PolicyHolder
     watch: Watch
     counter: DecisionCounter
     decider: Decider
@@ -154,7 +154,7 @@ class Decide:
         return _Known(whole, blocked)
 
     def _decided(
-        self, rules: InUse, viewer: str, context: str, items: Sequence[Claim], asker: Asker, known: _Known
+        self, rules: ActivePolicy, viewer: str, context: str, items: Sequence[Claim], asker: Asker, known: _Known
     ) -> list[Decision]:
         moment = self.clock().timestamp()
         now = int(moment)
@@ -183,7 +183,7 @@ def _nothing(item: Claim, rule: str, because: str) -> Explanation:
     return Explanation(item.profile_id, {}, NONE_TIER, 0, 0, rule, "placeholder", 0, (), **told)
 
 
-def _checked(rules: InUse, viewer: str, context: str, items: Sequence[Claim]) -> InUse:
+def _checked(rules: ActivePolicy, viewer: str, context: str, items: Sequence[Claim]) -> ActivePolicy:
     """Return the policy; raise InvalidInput for words that it does not know, and for too many items."""
     _known_word(rules.table, "viewer", viewer)
     _known_word(rules.table, "context", context)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nightlight.flows.decisions.abuse_signals import Guard
     from nightlight.flows.decisions.change_feed import Watch
     from nightlight.flows.decisions.counters import DecisionCounter
-    from nightlight.flows.policies.active_policy import InUse, PolicyInUse
+    from nightlight.flows.policies.active_policy import ActivePolicy, PolicyHolder
     from nightlight_core.clock import Clock
     from nightlight_core.decisions.engine import Decider
     from nightlight_core.decisions.profile_views import View
@@ -47,7 +47,7 @@ class Lend:
     """Lends. ``ring`` is None where S3 checks the URLs: its keys are not ours to lend."""
 
     catalogue: Catalogue
-    policy: PolicyInUse
+    policy: PolicyHolder
     watch: Watch
     counter: DecisionCounter
     guard: Guard
@@ -81,13 +81,13 @@ class Lend:
             profiles_per_hour=self.guard.gate.profiles_per_hour,
         )
 
-    def changes(self, cursor: str | None) -> tuple[InUse, Look]:
+    def changes(self, cursor: str | None) -> tuple[ActivePolicy, Look]:
         """Return the policy in use, and what has changed since; raises InvalidInput or CatalogueUnavailable."""
         rules = self.policy.current()
         with self.catalogue.reading() as tx:
             return rules, tx.feed.since(cursor)
 
-    def views(self, profile_ids: Sequence[str]) -> tuple[InUse, list[View]]:
+    def views(self, profile_ids: Sequence[str]) -> tuple[ActivePolicy, list[View]]:
         """Return the policy in use, and a view of each profile; raises CatalogueUnavailable."""
         rules = self.policy.current()
         views = self.watch.read(profile_ids)

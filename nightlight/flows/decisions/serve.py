@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.delivery.object_names import MAX_RENDITION_BYTES, MEDIA_TYPES, NAME_PATTERN, Names, object_key
+from nightlight.delivery.object_names import MAX_RENDITION_BYTES, MEDIA_TYPES, NAME_PATTERN, ObjectNames, object_key
 from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
 from nightlight_core.errors import NightlightError, NotFound
 
@@ -36,7 +36,7 @@ class Deliver:
     """Serves pictures."""
 
     renditions: ObjectStore
-    names: Names
+    names: ObjectNames
     signer: UrlSigner
     watch: Watch
     clock: Clock

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import jobs
-from nightlight.catalogue.imports import QUEUED, REFUSED, REMOVED, SKIPPED, TAKEN, Arrival
+from nightlight.catalogue.imports import QUEUED, REFUSED, REMOVED, SKIPPED, TAKEN, ImportItem
 from nightlight.jobs.runner import Work
 from nightlight_core.errors import ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, ProfileNotDeclared
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
-    from nightlight.flows.pictures.upload import Intake
-    from nightlight.flows.retention.erase import Delete
-    from nightlight.store.source_buckets import ForeignBuckets
+    from nightlight.flows.pictures.upload import Upload
+    from nightlight.flows.retention.erase import DeletePictures
+    from nightlight.store.source_buckets import SourceBuckets
     from nightlight_core.ids import ImageId
 
 KNOWN, OLDER, DELETED, GONE = "known", "older", "profile_deleted", "gone"
@@ -43,7 +43,7 @@ class _Taking:
     """What intake asks and is told while it accepts an arrival."""
 
     lease: jobs.Lease
-    arrival: Arrival
+    arrival: ImportItem
     etag: str
     written_at: datetime
     now: datetime
@@ -59,21 +59,21 @@ class _Taking:
             raise _Skipped(OLDER)
 
     def begun(self, tx: Transaction, image_id: ImageId) -> None:
-        tx.arrivals.seen(self.arrival.arrival_id, image_id, self.etag, self.written_at)
+        tx.arrivals.seen(self.arrival.item_id, image_id, self.etag, self.written_at)
 
     def taken(self, tx: Transaction) -> None:
         tx.jobs.finish(self.lease, self.now)
-        tx.arrivals.settle(self.arrival.arrival_id, TAKEN, self.now)
+        tx.arrivals.set_outcome(self.arrival.item_id, TAKEN, self.now)
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class ImportPicture:
     """The worker's half. ``follow_removals``: what notifications say was deleted there is deleted here."""
 
     work: Work
-    foreign: ForeignBuckets
-    intake: Intake
-    delete: Delete
+    foreign: SourceBuckets
+    intake: Upload
+    delete: DeletePictures
     max_bytes: int
     follow_removals: bool
 
@@ -104,7 +104,7 @@ class Take:
         metrics.ARRIVALS.labels(TAKEN).inc()
         return TAKEN
 
-    def _removed(self, lease: jobs.Lease, arrival: Arrival) -> str:
+    def _removed(self, lease: jobs.Lease, arrival: ImportItem) -> str:
         """Delete what was taken from a key that is empty now."""
         with self.work.catalogue.reading() as tx:
             images = tx.arrivals.images_of(arrival)
@@ -115,12 +115,12 @@ class Take:
                 continue
         return self._settle(lease, arrival, REMOVED, GONE)
 
-    def _settle(self, lease: jobs.Lease, arrival: Arrival | None, state: str, reason: str) -> str:
+    def _settle(self, lease: jobs.Lease, arrival: ImportItem | None, state: str, reason: str) -> str:
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if arrival is not None and arrival.state == QUEUED:
-                tx.arrivals.settle(arrival.arrival_id, state, now, reason=reason, forget=reason == DELETED)
+                tx.arrivals.set_outcome(arrival.item_id, state, now, reason=reason, forget=reason == DELETED)
         metrics.ARRIVALS.labels(state).inc()
         logs.get("take").info("arrival.settled", state=state, reason=reason)
         return state
@@ -128,4 +128,4 @@ class Take:
 
 def _give_up(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
     """Say that an arrival was given up."""
-    tx.arrivals.settle(lease.other_id, REFUSED, now, reason=reason)
+    tx.arrivals.set_outcome(lease.other_id, REFUSED, now, reason=reason)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs
 from nightlight.catalogue import jobs
-from nightlight.catalogue.imports import DROPPED, LISTED, Arrival, Import, Told
+from nightlight.catalogue.imports import DROPPED, LISTED, ImportItem, ImportRun, SourceObject
 from nightlight.jobs.enqueue import TASKS
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD, URGENT
 from nightlight_core.errors import Conflict, InvalidInput, NotFound
@@ -21,7 +21,7 @@ from nightlight_core.ids import JobId, ProfileId, new_job_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.store.event_notifications import Notice
+    from nightlight.store.event_notifications import ObjectEvent
     from nightlight.store.key_template import KeyTemplate
     from nightlight.store.source_buckets import Page
     from nightlight_core.clock import Clock
@@ -32,7 +32,7 @@ _MOST_TOLD = 20
 _AGAIN = timedelta(hours=1)
 
 
-class Heard(NamedTuple):
+class NotificationCounts(NamedTuple):
     """What came of words: keys to look at, those that were told of before, and those that are nobody's picture."""
 
     queued: int
@@ -41,14 +41,14 @@ class Heard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrive:
+class ImportNotifications:
     """Takes the word of notifications. ``templates`` are of the buckets that are listened to."""
 
     catalogue: Catalogue
     templates: Mapping[str, KeyTemplate]
     clock: Clock
 
-    def hear(self, notices: Sequence[Notice]) -> Heard:
+    def record(self, notices: Sequence[ObjectEvent]) -> NotificationCounts:
         """Queue a look at each key; once this returns it is not forgotten. Raises CatalogueUnavailable."""
         told, unmatched = [], 0
         for one in notices:
@@ -58,13 +58,13 @@ class Arrive:
                 unmatched += 1
             else:
                 mark = one.mark or "notice"
-                told.append(Told(one.bucket, one.key, ProfileId(profile_id), one.etag, mark, one.removed))
+                told.append(SourceObject(one.bucket, one.key, ProfileId(profile_id), one.etag, mark, one.removed))
         fresh = _again(lambda: self._queue(told)) if told else 0
-        return Heard(fresh, len(told) - fresh, unmatched)
+        return NotificationCounts(fresh, len(told) - fresh, unmatched)
 
-    def _queue(self, told: Sequence[Told]) -> int:
+    def _queue(self, told: Sequence[SourceObject]) -> int:
         with self.catalogue.transaction() as tx:
-            return queue(tx, told, self.clock)
+            return queue_imports(tx, told, self.clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Backfill:
     catalogue: Catalogue
     clock: Clock
 
-    def begin(self, source: str, template: KeyTemplate, *, actor: str, again: bool = False) -> Import:
+    def begin(self, source: str, template: KeyTemplate, *, actor: str, again: bool = False) -> ImportRun:
         """Return the walk through a source that was interrupted, or a new one (``again``: in any case)."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -89,7 +89,7 @@ class Backfill:
 
     def walk(
         self, import_id: str, bucket: str, template: KeyTemplate, pages: Callable[[dict[str, Any]], Iterator[Page]]
-    ) -> Iterator[Heard]:
+    ) -> Iterator[NotificationCounts]:
         """Go on with a walk to its end; yield what came of each page, once it is written."""
         with self.catalogue.reading() as tx:
             found = tx.arrivals.walk(import_id)
@@ -103,12 +103,12 @@ class Backfill:
                 if profile_id is None:
                     unmatched += 1
                 else:
-                    told.append(Told(bucket, one.key, ProfileId(profile_id), one.etag))
+                    told.append(SourceObject(bucket, one.key, ProfileId(profile_id), one.etag))
             yield self._write(import_id, told, unmatched, cursor)
         with self.catalogue.transaction() as tx:
             tx.arrivals.end(import_id, LISTED, self.clock())
 
-    def outcome(self, import_id: str) -> tuple[Import, dict[str, int], list[Arrival]]:
+    def outcome(self, import_id: str) -> tuple[ImportRun, dict[str, int], list[ImportItem]]:
         """Return a walk, how many of its keys are in each state, and some that were refused; raises NotFound."""
         with self.catalogue.reading() as tx:
             found = tx.arrivals.walk(import_id)
@@ -116,7 +116,7 @@ class Backfill:
                 raise NotFound
             return found, tx.arrivals.counts(import_id), tx.arrivals.refusals(import_id, limit=_MOST_TOLD)
 
-    def walks(self) -> list[tuple[Import, dict[str, int]]]:
+    def walks(self) -> list[tuple[ImportRun, dict[str, int]]]:
         """Return the newest walks, each with how many of its keys are in each state."""
         with self.catalogue.reading() as tx:
             return [(one, tx.arrivals.counts(one.import_id)) for one in tx.arrivals.walks(limit=_MOST_TOLD)]
@@ -126,20 +126,22 @@ class Backfill:
         with self.catalogue.reading() as tx:
             return tx.arrivals.waiting(import_id)
 
-    def _write(self, import_id: str, told: Sequence[Told], unmatched: int, cursor: dict[str, Any]) -> Heard:
-        def write() -> Heard:
+    def _write(
+        self, import_id: str, told: Sequence[SourceObject], unmatched: int, cursor: dict[str, Any]
+    ) -> NotificationCounts:
+        def write() -> NotificationCounts:
             with self.catalogue.transaction() as tx:
-                fresh = queue(tx, told, self.clock, import_id=import_id)
-                heard = Heard(fresh, len(told) - fresh, unmatched)
-                counted = {"found": len(told) + unmatched, **heard._asdict()}
+                fresh = queue_imports(tx, told, self.clock, import_id=import_id)
+                heard = NotificationCounts(fresh, len(told) - fresh, unmatched)
+                counted = {"keys_found": len(told) + unmatched, **heard._asdict()}
                 tx.arrivals.advance(import_id, cursor, counted)
                 return heard
 
-        heard: Heard = _again(write)
+        heard: NotificationCounts = _again(write)
         return heard
 
 
-def queue(tx: Transaction, told: Sequence[Told], clock: Clock, *, import_id: str | None = None) -> int:
+def queue_imports(tx: Transaction, told: Sequence[SourceObject], clock: Clock, *, import_id: str | None = None) -> int:
     """Queue a look at each key that was not told of before, in the caller's transaction; return how many."""
     now = clock()
     # A whole bucket waits behind what platforms tell of one by one, and nothing that is gone waits behind uploads.
@@ -155,7 +157,7 @@ def queue(tx: Transaction, told: Sequence[Told], clock: Clock, *, import_id: str
     return count
 
 
-def refuse_own(bucket: str, own: Sequence[str]) -> None:
+def refuse_own_bucket(bucket: str, own: Sequence[str]) -> None:
     """Raise InvalidInput where a bucket that is to be taken from is one of Nightlight's own."""
     if bucket in own:
         message = f"{bucket} is Nightlight's own bucket; name the one that pictures come from"

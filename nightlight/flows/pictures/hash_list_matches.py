@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nightlight import logs, metrics
 from nightlight.catalogue import hash_list_matches, images, jobs
 from nightlight.flows.pictures.revoke import revoke
-from nightlight.flows.retention.tags import restate_later
+from nightlight.flows.retention.tags import retag_later
 from nightlight.jobs.enqueue import ask
 from nightlight_core.errors import NotFound
 from nightlight_core.ids import ImageId, new_job_id
@@ -30,7 +30,7 @@ SCREENED = (images.READY, images.SUPERSEDED)
 _AGAIN = timedelta(seconds=60)
 
 
-class Entry(Protocol):
+class ListedEntry(Protocol):
     """An entry of a list: ``nightlight.matching.list_index.Listed``."""
 
     @property
@@ -50,10 +50,10 @@ class Entry(Protocol):
 
 
 # Lumas of an upload, uint8 (512, 512) each, to the entries that it is near to; raises ListsUnavailable.
-Search = Callable[[Sequence[Any]], Sequence[Entry]]
+Search = Callable[[Sequence[Any]], Sequence[ListedEntry]]
 
 
-def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now: datetime) -> bool:
+def quarantine(tx: Transaction, image: images.Image, found: Sequence[ListedEntry], now: datetime) -> bool:
     """Keep an image from everybody if it is near to entries on which there is no verdict yet.
 
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
@@ -68,7 +68,7 @@ def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now
     if image.state != images.PENDING:
         _withdraw(tx, image, now)
     tx.images.set_state(image.image_id, images.QUARANTINED, reason=REASON)
-    restate_later(tx, image.image_id, now)
+    retag_later(tx, image.image_id, now)
     for name, _, distance in new:
         told: dict[str, str | int] = {"list": name, "distance": distance}
         tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
@@ -88,13 +88,13 @@ def _withdraw(tx: Transaction, image: images.Image, now: datetime) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class ReviewMatches:
     """The report of matches, and the verdicts on them."""
 
     catalogue: Catalogue
     clock: Clock
 
-    def report(self, *, verdict: str | None = None) -> list[hash_list_matches.MatchRow]:
+    def report(self, *, verdict: str | None = None) -> list[hash_list_matches.HashListMatch]:
         """Return the matches, the newest first."""
         with self.catalogue.reading() as tx:
             return tx.matches.report(verdict=verdict)

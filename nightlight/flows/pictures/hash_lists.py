@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nightlight import logs, metrics
 from nightlight.catalogue import jobs
-from nightlight.catalogue.screenings import KnownList, revision_of
-from nightlight.flows.pictures.hash_list_matches import SCREENED, Entry
+from nightlight.catalogue.screenings import KnownHashList, revision_of
+from nightlight.flows.pictures.hash_list_matches import SCREENED, ListedEntry
 from nightlight.jobs.enqueue import ask
 from nightlight_core.errors import ListsUnavailable, NotFound
 from nightlight_core.ids import new_job_id
@@ -77,7 +77,7 @@ class Searched(Protocol):
     """What was found, and in which lists."""
 
     @property
-    def found(self) -> Sequence[Entry]:
+    def found(self) -> Sequence[ListedEntry]:
         """The nearest first."""
         ...
 
@@ -102,7 +102,7 @@ class Lists(Protocol):
 class Screened(NamedTuple):
     """What a picture is near to, the hashes it was looked for by, and the lists' revision (0: not the newest)."""
 
-    found: Sequence[Entry]
+    found: Sequence[ListedEntry]
     hashes: bytes
     revision: int
 
@@ -117,7 +117,7 @@ class Reported(NamedTuple):
     waits: str
 
 
-def lost_of(known: KnownList | None, now: State | None) -> str:
+def lost_of(known: KnownHashList | None, now: State | None) -> str:
     """Return what a list has lost that has to be confirmed, or nothing."""
     if now is None:
         return MISSING if known is not None and known.digest else ""
@@ -217,7 +217,7 @@ class Screening:
         current = {name: one.digest for name, one in known.items() if one.digest}
         return revision_of(known) if current == {name: one.digest for name, one in states.items()} else 0
 
-    def _take_over(self, states: Mapping[str, State]) -> dict[str, KnownList]:
+    def _take_over(self, states: Mapping[str, State]) -> dict[str, KnownHashList]:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             known = tx.screenings.lists(hold="own")
@@ -248,14 +248,14 @@ def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
     ask(tx, jobs.RESCREEN, job_id, now)
 
 
-def _newer(known: KnownList | None, now: State) -> bool:
+def _newer(known: KnownHashList | None, now: State) -> bool:
     """Say whether a list here is to be taken over: a copy that is older than what is known is not."""
     if known is None or not known.digest:
         return True
     return known.digest != now.digest and now.modified_ns > known.modified_ns
 
 
-def _refuse(known: Mapping[str, KnownList], states: Mapping[str, State]) -> None:
+def _refuse(known: Mapping[str, KnownHashList], states: Mapping[str, State]) -> None:
     """Raise ListsUnavailable where a list has lost what nobody has confirmed."""
     lost = {name: lost_of(known.get(name), states.get(name)) for name in known.keys() | states.keys()}
     lost = {name: what for name, what in sorted(lost.items()) if what}
@@ -270,9 +270,11 @@ def _refuse(known: Mapping[str, KnownList], states: Mapping[str, State]) -> None
         raise ListsUnavailable(message)
 
 
-def _known(name: str, now: State | None, at: datetime, actor: str, *, measure: KnownList | None = None) -> KnownList:
+def _known(
+    name: str, now: State | None, at: datetime, actor: str, *, measure: KnownHashList | None = None
+) -> KnownHashList:
     """Return a list as it is known from now on; ``measure`` is what it goes on to be measured by."""
     if now is None:
-        return KnownList(name, 0, "", b"", 0, 0, at, actor)
+        return KnownHashList(name, 0, "", b"", 0, 0, at, actor)
     by: Any = measure or now
-    return KnownList(name, by.hashes, now.digest, by.sample, now.modified_ns, 0, at, actor)
+    return KnownHashList(name, by.hashes, now.digest, by.sample, now.modified_ns, 0, at, actor)

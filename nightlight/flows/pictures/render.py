@@ -30,18 +30,18 @@ from nightlight.delivery.object_names import (
     EXTENSIONS,
     MANIFEST_TYPE,
     MAX_RENDITION_BYTES,
-    Names,
+    ObjectNames,
     manifest_key,
     manifest_name,
     object_key,
 )
-from nightlight.flows.pictures.hash_list_matches import Entry, Search, quarantine
+from nightlight.flows.pictures.hash_list_matches import ListedEntry, Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
 from nightlight.flows.pictures.rendering_ports import Pipeline, RenditionMade, Sign, hash_of, said_of, short_of
-from nightlight.flows.retention.tags import restate_later
+from nightlight.flows.retention.tags import retag_later
 from nightlight.jobs.runner import Work
 from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, label_of
-from nightlight.store.interface import SEAL_BYTES, Open, Put, as_it_is
+from nightlight.store.interface import SEAL_BYTES, Open, PutResult, unsealed
 from nightlight_core.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ class Render:
     work: Work
     originals: ObjectStore
     renditions: ObjectStore
-    names: Names
+    names: ObjectNames
     recipes: Callable[[], tuple[Recipe, ...]]
     pipeline: Pipeline
     limits: IntakeSettings
     search: Search = lambda _: ()
-    open_: Open = as_it_is
+    open_: Open = unsealed
     sign: Sign | None = None
     screening: Screening | None = None
 
@@ -209,7 +209,7 @@ class Render:
         put = self.renditions.put(
             key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
         )
-        return put is Put.STORED
+        return put is PutResult.STORED
 
     def _publish(
         self,
@@ -237,11 +237,11 @@ class Render:
                 late = now if ending == images.SUPERSEDED else None
                 tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash, superseded_at=late)
                 if late is not None:
-                    restate_later(tx, found.image_id, now)
+                    retag_later(tx, found.image_id, now)
                 if ending == images.READY:
                     if current:
                         tx.images.set_state(current.image_id, images.SUPERSEDED, superseded_at=now)
-                        restate_later(tx, current.image_id, now)
+                        retag_later(tx, current.image_id, now)
                     tx.profiles.set_current(profile.profile_id, found.image_id)
                 tx.jobs.finish(lease, now)
                 tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
@@ -271,7 +271,7 @@ class Render:
             message = "a hash list has changed while the picture was rendered"
             raise ListsUnavailable(message)
 
-    def _quarantined(self, lease: jobs.Lease, listed: Sequence[Entry]) -> bool:
+    def _quarantined(self, lease: jobs.Lease, listed: Sequence[ListedEntry]) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:

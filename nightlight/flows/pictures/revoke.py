@@ -22,17 +22,17 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
-from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, Names, object_key
+from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, ObjectNames, object_key
 from nightlight.jobs.enqueue import ask
 from nightlight.jobs.runner import Work
-from nightlight.store.interface import Put
+from nightlight.store.interface import PutResult
 from nightlight_core.errors import NotFound, ObjectMissing
 from nightlight_core.ids import ImageId, ProfileId, new_job_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.images import RenditionRow
-    from nightlight.delivery.purge import Purge
+    from nightlight.delivery.purge import EdgePurge
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
 
@@ -69,7 +69,7 @@ def _queue(tx: Transaction, image_id: ImageId, now: datetime) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Revoke:
+class RevokeUrls:
     """The service's half: takes the platform's word that something changed."""
 
     catalogue: Catalogue
@@ -98,8 +98,8 @@ class Rename:
 
     work: Work
     renditions: ObjectStore
-    names: Names
-    purge: Purge
+    names: ObjectNames
+    purge: EdgePurge
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see Work.run), or ``renamed``, ``deleted``."""
@@ -140,7 +140,7 @@ class Rename:
         key, body, sha256 = _key(fresh), BytesIO(stored.data), hashlib.sha256(stored.data).hexdigest()
         media_type = MEDIA_TYPES[EXTENSIONS[row.format]]
         put = self.renditions.put(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
-        if put is Put.EXISTS and self.renditions.head(key).sha256 != sha256:
+        if put is PutResult.EXISTS and self.renditions.head(key).sha256 != sha256:
             # Nobody is shown this name yet, and the row that will have it tells of these bytes.
             logs.get("rename").warning("rendition.differs", tier=row.tier)
             self.renditions.replace(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)

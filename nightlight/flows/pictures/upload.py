@@ -21,16 +21,16 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from nightlight import metrics
 from nightlight.catalogue import images, jobs, profiles
-from nightlight.catalogue.idempotency import Remembered
+from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.catalogue.profiles import Declaration
-from nightlight.flows.pictures.profiles import UNKNOWN_BAND, UNVOUCHED, band_now
+from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, band_now
 from nightlight.flows.retention.erase import erase_later
 from nightlight.imaging.crop import Region
 from nightlight.imaging.header_readers import Header
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.jobs.enqueue import ask
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
-from nightlight.store.interface import stored_anew
+from nightlight.store.interface import require_stored
 from nightlight_core.errors import (
     Conflict,
     CorruptImage,
@@ -90,7 +90,7 @@ class Taking(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class Upload:
     """Accepts uploads. ``edge`` gives the largest edge in pixels that any tier asks for today.
 
     ``seal`` gives what to store of an original, and the sealed key to keep (store.sealing); None stores it as it is.
@@ -182,7 +182,7 @@ class Intake:
             return remembered
         key = image.original_key
         put = self.originals.put(key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE)
-        stored_anew(put, key)
+        require_stored(put, key)
         try:
             return self._acknowledge(image, inspected, key_hash, actor, taking)
         except Conflict:
@@ -231,7 +231,7 @@ class Intake:
                 height=inspected.header.height,
                 crop=inspected.crop,
                 band=band_now(profile, now, assertion_days=self.limits.assertion_days),
-                ceiling_band=profile.asserted_band if profile.assurance != UNVOUCHED else UNKNOWN_BAND,
+                ceiling_band=profile.asserted_band if profile.assurance != UNASSURED else UNKNOWN_BAND,
                 created_at=now,
                 ready_at=None,
                 sealed_key=sealed_key,
@@ -273,7 +273,7 @@ class Intake:
                 if taking is not None:
                     taking.taken(tx)
                 if key_hash:
-                    tx.idempotency.remember(key_hash, Remembered(inspected.fingerprint, image.image_id), now)
+                    tx.idempotency.remember(key_hash, IdempotentResult(inspected.fingerprint, image.image_id), now)
                 tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)
             current = tx.images.get(image.image_id)
         if not accepted or current is None:
@@ -288,7 +288,7 @@ class Intake:
         return UPLOAD if tx.jobs.open_renders(profile_id) < self.limits.profile_pending else BACKGROUND
 
     @staticmethod
-    def _remembered(found: Remembered | None, fingerprint: str) -> ImageId | None:
+    def _remembered(found: IdempotentResult | None, fingerprint: str) -> ImageId | None:
         if found is None:
             return None
         if found.fingerprint != fingerprint:

@@ -45,7 +45,7 @@ INPUTS: dict[str, str | None] = {
 
 
 @dataclass(frozen=True, slots=True)
-class InUse:
+class ActivePolicy:
     """One consistent view: nothing of it changes while a batch is decided.
 
     ``version`` is None while the pack of the folder is active. ``permille`` is the candidate's share of
@@ -102,7 +102,7 @@ class InUse:
         return cell, difference(self.candidate_version, openness(self.table, outcome), would)
 
 
-class PolicyInUse:
+class PolicyHolder:
     """Holds the view and keeps it fresh. Safe to share between threads."""
 
     def __init__(
@@ -118,17 +118,17 @@ class PolicyInUse:
         self._poll_s = poll_s
         self._share_key = share_key
         self._lock = threading.Lock()
-        self._now = InUse(folder, None, None, None, 0, 0, usable(folder), share_key)
+        self._now = ActivePolicy(folder, None, None, None, 0, 0, usable_recipes(folder), share_key)
         with catalogue.reading() as tx:
             self._now = self._view(tx, tx.policies.state())
         self._looked = time.monotonic()
 
     @property
-    def known(self) -> InUse:
+    def known(self) -> ActivePolicy:
         """Return the view as it was at the last look: it waits for nothing."""
         return self._now
 
-    def current(self) -> InUse:
+    def current(self) -> ActivePolicy:
         """Return the view, looked at afresh if the last look is too long ago."""
         if time.monotonic() - self._looked >= self._poll_s and self._lock.acquire(blocking=False):
             try:
@@ -138,7 +138,7 @@ class PolicyInUse:
                 self._lock.release()
         return self._now
 
-    def refresh(self) -> InUse:
+    def refresh(self) -> ActivePolicy:
         """Look now, whatever the time; used by the process that has just made a change."""
         with self._lock:
             self._look()
@@ -159,7 +159,7 @@ class PolicyInUse:
         self._now = view
         logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.table.digest)
 
-    def _view(self, tx: Transaction, state: PolicyState) -> InUse:
+    def _view(self, tx: Transaction, state: PolicyState) -> ActivePolicy:
         known = self._now
         if known.version is not None and (state.active_version or 0) < known.version:
             message = f"version {state.active_version} is older than {known.version}, which was in use"
@@ -171,14 +171,14 @@ class PolicyInUse:
             metrics.POLICY_REFUSED.inc()
             logs.get("policy").error("policy.candidate_refused", version=state.candidate_version, detail=str(error))
             candidate = None
-        return InUse(
+        return ActivePolicy(
             compiled=active,
             version=state.active_version,
             candidate=candidate,
             candidate_version=state.candidate_version,
             permille=state.candidate_permille if candidate else 0,
             revision=state.revision,
-            recipes=usable(active),
+            recipes=usable_recipes(active),
             share_key=self._share_key,
             previous=self._previous(tx, state),
         )
@@ -211,11 +211,11 @@ class PolicyInUse:
             message = f"bundle {version} says that it is {bundle.version}"
             raise PolicyRefused(message)
         compiled = compile_bundle(bundle)
-        usable(compiled)
+        usable_recipes(compiled)
         return compiled
 
 
-def usable(compiled: Compiled) -> tuple[Recipe, ...]:
+def usable_recipes(compiled: Compiled) -> tuple[Recipe, ...]:
     """Return the pack's recipes; raise PolicyRefused if this release could not decide or render by it.
 
     A pack whose attributes are not the ones that decisions supply, or that lacks a word that they begin with, would

@@ -13,13 +13,13 @@ from nightlight.catalogue import images, jobs
 from nightlight.delivery.object_names import EXTENSIONS, object_key
 from nightlight.jobs.enqueue import ask
 from nightlight.jobs.runner import Work
-from nightlight.retention.receipt import ERASED, PROVED, Gone, digest, make
+from nightlight.retention.receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
 from nightlight_core.errors import HoldPending, NotFound, StoreUnavailable
 from nightlight_core.ids import ImageId, ProfileId, new_job_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.delivery.purge import Purge
+    from nightlight.delivery.purge import EdgePurge
     from nightlight.policy.signing import SigningKey
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
@@ -31,7 +31,7 @@ ORIGINALS, RENDITIONS = "originals", "renditions"
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class DeletePictures:
     """The service's half: takes a picture out of every decision, and asks for its objects to be erased."""
 
     catalogue: Catalogue
@@ -95,7 +95,7 @@ def erase_later(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str
 
 
 @dataclass(frozen=True, slots=True)
-class Receipts:
+class ReceiptIssuer:
     """Makes receipts. ``residuals`` says where copies stay for how many days: backups, say."""
 
     key: SigningKey
@@ -106,7 +106,7 @@ class Receipts:
         tx: Transaction,
         image_id: ImageId,
         kind: str,
-        gone: Sequence[Gone],
+        gone: Sequence[DeletedObject],
         *,
         asked_at: datetime,
         now: datetime,
@@ -120,7 +120,7 @@ class Receipts:
         told = {
             "receipt_id": receipt_id,
             "kind": kind,
-            "subject_sha256": digest(image_id),
+            "subject_sha256": subject_digest(image_id),
             "asked_at": asked_at.isoformat(),
             "erased_at": now.isoformat(),
             "residuals": [
@@ -130,20 +130,20 @@ class Receipts:
             + held,
             "key_destroyed": key_destroyed,
         }
-        mine, envelope = make(self.key, told, gone, tx.receipts.head())
+        mine, envelope = issue_receipt(self.key, told, gone, tx.receipts.head())
         tx.receipts.add(receipt_id, image_id, mine, envelope, now)
 
 
-class Replica(NamedTuple):
-    """Another bucket with the same keys: ``of`` originals or renditions, by its own name."""
+class ReplicaBucket(NamedTuple):
+    """Another bucket with the same keys: ``replica_of`` originals or renditions, by its own name."""
 
-    of: str
+    replica_of: str
     name: str
     store: ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
-class Erase:
+class EraseObjects:
     """The worker's half: deletes the original and every rendition that was or may have been written, and proves it.
 
     Every version, delete marker and unfinished upload goes; then what is there is listed, and again by a job of its own
@@ -153,16 +153,16 @@ class Erase:
     work: Work
     originals: ObjectStore
     renditions: ObjectStore
-    purge: Purge
-    receipts: Receipts | None = None
+    purge: EdgePurge
+    receipts: ReceiptIssuer | None = None
     again_s: float = 3600.0
-    replicas: Sequence[Replica] = ()
+    replicas: Sequence[ReplicaBucket] = ()
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do the job; return how it ended: ``erased``, ``nothing`` or ``later``."""
+        """Do the job; return how it ended: ``erase_location``, ``nothing`` or ``later``."""
         return self.work.run(job_id, jobs.ERASE, self._erase, redelivered=redelivered)
 
-    def prove(self, job_id: str, *, redelivered: bool) -> str:
+    def verify(self, job_id: str, *, redelivered: bool) -> str:
         """Look again, and delete what has come back; return how it ended: ``proved``, ``nothing`` or ``later``."""
         return self.work.run(job_id, jobs.PROVE, self._prove, redelivered=redelivered)
 
@@ -214,13 +214,20 @@ class Erase:
         self._gone(self._places(original_key, keys))
         self.purge.forget(list(keys))
 
-    def _places(self, original_key: str, keys: Sequence[str]) -> list[Place]:
+    def _places(self, original_key: str, keys: Sequence[str]) -> list[ObjectLocation]:
         """Return every place that an image's objects may be in."""
-        stores = [Replica(ORIGINALS, ORIGINALS, self.originals), Replica(RENDITIONS, RENDITIONS, self.renditions)]
+        stores = [
+            ReplicaBucket(ORIGINALS, ORIGINALS, self.originals),
+            ReplicaBucket(RENDITIONS, RENDITIONS, self.renditions),
+        ]
         mine = {ORIGINALS: [original_key], RENDITIONS: list(keys)}
-        return [Place(one.name, one.store, key) for one in (*stores, *self.replicas) for key in mine[one.of]]
+        return [
+            ObjectLocation(one.name, one.store, key)
+            for one in (*stores, *self.replicas)
+            for key in mine[one.replica_of]
+        ]
 
-    def _note(self, image_id: ImageId, places: Sequence[Place]) -> None:
+    def _note(self, image_id: ImageId, places: Sequence[ObjectLocation]) -> None:
         """Write down what is there before any of it is deleted, so that a receipt names it whatever happens.
 
         The key of a sealed original is destroyed with it: from then on nobody can read any copy.
@@ -238,15 +245,15 @@ class Erase:
             destroyed = tx.images.destroy_key(image_id) or bool(before.get("key_destroyed"))
             tx.receipts.note(image_id, {"versions": versions, "key_destroyed": destroyed})
 
-    def _gone(self, places: Sequence[Place]) -> list[Gone]:
+    def _gone(self, places: Sequence[ObjectLocation]) -> list[DeletedObject]:
         """Delete all that there is in these places, and list them; raise StoreUnavailable if anything is left."""
-        return [erased(place) for place in places]
+        return [erase_location(place) for place in places]
 
     def _finish(
         self,
         lease: jobs.Lease,
         ending: str,
-        gone: Sequence[Gone] = (),
+        gone: Sequence[DeletedObject] = (),
         asked_at: datetime | None = None,
         keys: Sequence[str] = (),
     ) -> str:
@@ -276,7 +283,7 @@ class Erase:
         return ending
 
 
-class Place(NamedTuple):
+class ObjectLocation(NamedTuple):
     """A key of one bucket, by the name that receipts give the bucket."""
 
     name: str
@@ -284,21 +291,21 @@ class Place(NamedTuple):
     key: str
 
 
-def erased(place: Place) -> Gone:
+def erase_location(place: ObjectLocation) -> DeletedObject:
     """Delete all that there is in a place, and list it; raise StoreUnavailable if anything is left."""
     removed = place.store.erase(place.key)
     left = len(place.store.remains(place.key))
     if left:
         message = f"{left} versions are still there after they were deleted"
         raise StoreUnavailable(message)
-    return Gone(place.name, place.key, [(one.version_id, one.marker, one.request_id) for one in removed], left)
+    return DeletedObject(place.name, place.key, [(one.version_id, one.marker, one.request_id) for one in removed], left)
 
 
-def _named(place: Place) -> str:
+def _named(place: ObjectLocation) -> str:
     return f"{place.name}\n{place.key}"
 
 
-def _with(gone: Gone, noted: Sequence[Sequence[Any]]) -> Gone:
+def _with(gone: DeletedObject, noted: Sequence[Sequence[Any]]) -> DeletedObject:
     """Add what an earlier attempt deleted: its request ids are lost, what it found is not."""
     now = {version for version, _, _ in gone.versions}
     before = [(str(version), bool(marker), "") for version, marker in noted if version not in now]

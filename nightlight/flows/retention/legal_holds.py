@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs
 from nightlight.catalogue import images, jobs, profiles
-from nightlight.catalogue.holds import ENDED, PLACED, Hold, Vaulted
+from nightlight.catalogue.holds import ENDED, PLACED, LegalHold, VaultObject
 from nightlight.delivery.object_names import (
     EXTENSIONS,
     MANIFEST_TYPE,
@@ -32,10 +32,10 @@ from nightlight.delivery.object_names import (
 )
 from nightlight.flows.pictures.revoke import RENDITION_CACHE, revoke
 from nightlight.flows.pictures.upload import ORIGINAL_CACHE, ORIGINAL_TYPE
-from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, Place, erased
+from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
 from nightlight.jobs.enqueue import ask
 from nightlight.retention.receipt import ENDED as HOLD_ENDED
-from nightlight.store.interface import SEAL_BYTES, Put, as_it_is
+from nightlight.store.interface import SEAL_BYTES, PutResult, unsealed
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
 from nightlight_core.ids import ImageId, ProfileId, new_job_id
 
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.flows.retention.erase import Erase, Receipts
+    from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
     from nightlight.jobs.runner import Work
-    from nightlight.store.interface import ObjectStore, Open, PutStore, ReplaceStore
+    from nightlight.store.interface import ObjectStore, Open, ReplacingStore, WriteOnlyStore
     from nightlight_core.clock import Clock
 
 KINDS = ("legal", "safeguarding")
@@ -55,7 +55,7 @@ _MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
+class PlaceHolds:
     """The service's half: places holds and takes approvals of their end."""
 
     catalogue: Catalogue
@@ -70,7 +70,7 @@ class Holds:
         reference: str,
         until: datetime | None,
         actor: str,
-    ) -> Hold:
+    ) -> LegalHold:
         """Place a hold on a profile's images as they are now, or on one; raises NotFound, InvalidInput or Conflict."""
         now = self.clock()
         if kind not in KINDS or (profile_id is None) == (image_id is None) or (until is not None and until <= now):
@@ -113,7 +113,7 @@ class Holds:
         tx.jobs.add(job_id, jobs.VAULT, image.image_id, now, due=now + _AGAIN)
         ask(tx, jobs.VAULT, job_id, now)
 
-    def approve(self, hold_id: str, *, actor: str) -> Hold:
+    def approve(self, hold_id: str, *, actor: str) -> LegalHold:
         """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -130,7 +130,7 @@ class Holds:
             raise NotFound
         return found
 
-    def get(self, hold_id: str) -> Hold:
+    def get(self, hold_id: str) -> LegalHold:
         """Return a hold; raises NotFound."""
         with self.catalogue.reading() as tx:
             found = tx.holds.get(hold_id)
@@ -138,14 +138,14 @@ class Holds:
             raise NotFound
         return found
 
-    def listed(self, *, ended: bool = False) -> list[Hold]:
+    def listed(self, *, ended: bool = False) -> list[LegalHold]:
         """Return holds, the newest first."""
         with self.catalogue.reading() as tx:
             return tx.holds.listed(ended=ended, limit=_MOST)
 
 
 @dataclass(frozen=True, slots=True)
-class Vault:
+class CopyToVault:
     """The worker's half. ``open_`` gives back what an original was before it was sealed.
 
     ``seal`` gives what to store of it in the vault, the same for the same bytes, and the key for whoever keeps the
@@ -153,8 +153,8 @@ class Vault:
     """
 
     work: Work
-    erase: Erase
-    vault: PutStore
+    erase: EraseObjects
+    vault: WriteOnlyStore
     open_: Open
     max_bytes: int
     seal: Callable[[bytes], tuple[bytes, str]] | None = None
@@ -190,7 +190,7 @@ class Vault:
             tx.jobs.add(new_job_id(), jobs.PROVE, lease.image_id, now, due=again, planned=planned)
         return "vaulted"
 
-    def _copied(self, image: images.Image, keys: dict[str, str]) -> list[Vaulted]:
+    def _copied(self, image: images.Image, keys: dict[str, str]) -> list[VaultObject]:
         """Put everything that is there of an image into the vault."""
         kept = []
         wanted = [(ORIGINALS, self.erase.originals, image.original_key, ORIGINAL_TYPE, self.max_bytes + SEAL_BYTES)]
@@ -217,26 +217,26 @@ class Vault:
             put = self.vault.put(
                 vault_key, BytesIO(data), sha256=sha256, content_type=content_type, cache_control=cache
             )
-            if put is Put.EXISTS:
+            if put is PutResult.EXISTS:
                 logs.get("vault").info("object.there_already", bucket=bucket)
-            kept.append(Vaulted(bucket, key, vault_key, sha256, len(data), content_type, cache, sealed_key))
+            kept.append(VaultObject(bucket, key, vault_key, sha256, len(data), content_type, cache, sealed_key))
         return kept
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class EndHolds:
     """The half of whoever keeps the vault: alone it can read it and lift the lock. It ends holds."""
 
     catalogue: Catalogue
-    originals: ReplaceStore
+    originals: ReplacingStore
     vault: ObjectStore
-    receipts: Receipts | None
+    receipts: ReceiptIssuer | None
     seal: Callable[[bytes], tuple[bytes, str]] | None
     max_bytes: int
     clock: Clock
-    open_: Open = as_it_is
+    open_: Open = unsealed
 
-    def end_due(self) -> list[Hold]:
+    def end_due(self) -> list[LegalHold]:
         """End every hold whose date has come or of whose end two people approve; return them.
 
         Called again after an interruption it goes on. Raises StoreUnavailable or StoreDenied.
@@ -254,7 +254,7 @@ class Keep:
                 tx.audit.append("hold.ended", now=self.clock(), actor="keeper", detail={"hold_id": hold.hold_id})
         return due
 
-    def _let_go(self, hold: Hold, image_id: ImageId) -> None:
+    def _let_go(self, hold: LegalHold, image_id: ImageId) -> None:
         with self.catalogue.reading() as tx:
             others = tx.holds.of_image(image_id, but=hold.hold_id)
             kept = tx.holds.vault(image_id)
@@ -263,7 +263,7 @@ class Keep:
             return
         if image.state == images.HELD and not self._put_back(hold, image, kept):
             return
-        gone = [erased(Place(VAULT, self.vault, one.vault_key)) for one in kept]
+        gone = [erase_location(ObjectLocation(VAULT, self.vault, one.vault_key)) for one in kept]
         with self.catalogue.transaction() as tx:
             now = self.clock()
             found = tx.images.get(image_id, lock=True)
@@ -273,7 +273,7 @@ class Keep:
                 self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
             tx.audit.append("image.let_go", now=now, actor="keeper", image_id=image_id)
 
-    def _put_back(self, hold: Hold, image: images.Image, kept: Sequence[Vaulted]) -> bool:
+    def _put_back(self, hold: LegalHold, image: images.Image, kept: Sequence[VaultObject]) -> bool:
         """Put the original where it was and ask for its renditions, unless the image is erased meanwhile.
 
         Returns whether the vault may let go of it: not if another hold covers it by now.

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 from nightlight import logs, metrics
 from nightlight.catalogue import images, jobs
 from nightlight.catalogue.sweeps import DONE, SweepRow
-from nightlight.flows.pictures.profiles import UNKNOWN_BAND, UNVOUCHED, taken_of
+from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, bands_taken
 from nightlight.flows.pictures.revoke import withdraw
-from nightlight.flows.retention.tags import STATES, restate_later
+from nightlight.flows.retention.tags import STATES, retag_later
 from nightlight.jobs.enqueue import ask
 from nightlight.jobs.runner import Work
 from nightlight_core.errors import NotFound
@@ -31,7 +31,7 @@ from nightlight_core.ids import ImageId, new_job_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
-    from nightlight.flows.retention.erase import Delete
+    from nightlight.flows.retention.erase import DeletePictures
     from nightlight.policy.retention import RetentionTable
     from nightlight_core.policy.table import Table
 
@@ -47,7 +47,7 @@ class Sweep:
     """Runs of the sweep: begun by the schedule or by hand, done by the workers."""
 
     work: Work
-    delete: Delete
+    delete: DeletePictures
     retention: Callable[[], RetentionTable]
     tables: Callable[[], Sequence[Table]]
     assertion_days: int
@@ -119,8 +119,8 @@ class Sweep:
                 profile = tx.profiles.get(profile_id)
                 if profile is not None:
                     held_to, tables = tx.images.held_to(profile_id), (self.tables(), self.earlier())
-                    bands = (UNKNOWN_BAND if profile.assurance == UNVOUCHED else profile.asserted_band,)
-                    withdraw(tx, profile_id, taken_of(tx, tables, profile, bands, profile, held_to), now)
+                    bands = (UNKNOWN_BAND if profile.assurance == UNASSURED else profile.asserted_band,)
+                    withdraw(tx, profile_id, bands_taken(tx, tables, profile, bands, profile, held_to), now)
             if found:
                 tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(found)})
         return len(found)
@@ -128,10 +128,10 @@ class Sweep:
     def _supersede(self) -> int:
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
-            found = tx.images.stray(limit=_BATCH)
+            found = tx.images.inconsistent(limit=_BATCH)
             for image_id in found:
                 tx.images.set_state(image_id, images.SUPERSEDED, superseded_at=now)
-                restate_later(tx, image_id, now)
+                retag_later(tx, image_id, now)
                 tx.audit.append("image.superseded", now=now, actor="retention", image_id=image_id)
         return len(found)
 

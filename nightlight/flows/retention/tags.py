@@ -38,13 +38,13 @@ _BATCH = 500
 _TAGGED = STATES.keys() - {images.READY}
 
 
-def restate_later(tx: Transaction, image_id: ImageId, now: datetime) -> None:
+def retag_later(tx: Transaction, image_id: ImageId, now: datetime) -> None:
     """Queue a job that tags an image's objects by its state, in the caller's transaction."""
     tx.jobs.add(new_job_id(), jobs.RESTATE, image_id, now, due=now + _LATER)
 
 
 @dataclass(frozen=True, slots=True)
-class Restate:
+class RetentionTags:
     """The worker's half, and the half of whoever wants every object tagged: those from before there were tags."""
 
     work: Work
@@ -82,7 +82,7 @@ class Restate:
             keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in names]
             for store, key in ((self.originals, image.original_key), *((self.renditions, key) for key in keys)):
                 try:
-                    store.restate(key, STATES[image.state])
+                    store.retag(key, STATES[image.state])
                 except ObjectMissing:  # erased meanwhile
                     continue
         with self.work.catalogue.transaction() as tx:

@@ -21,18 +21,18 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from nightlight import logs, metrics
 from nightlight.catalogue import jobs, trace_jobs
-from nightlight.flows.traces.results import plain
+from nightlight.flows.traces.results import result_as_json
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.renderer import LOOK_EDGE
 from nightlight.jobs.enqueue import ask
 from nightlight.jobs.runner import Work
-from nightlight.store.interface import SEAL_BYTES, as_it_is, stored_anew
+from nightlight.store.interface import SEAL_BYTES, require_stored, unsealed
 from nightlight_core.errors import CorruptImage, ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, TooManyRequests
 from nightlight_core.ids import TraceId, new_copy_key, new_job_id, new_trace_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.flows.traces.search import Trace
+    from nightlight.flows.traces.search import TraceSearch
     from nightlight.settings import IntakeSettings, MatchingSettings
     from nightlight.store.interface import ObjectStore, Open, PutOnly
     from nightlight_core.clock import Clock
@@ -48,7 +48,7 @@ _AGAIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class AskTrace:
+class RequestTrace:
     """The service's half: takes copies, and says how their traces get on."""
 
     catalogue: Catalogue
@@ -58,7 +58,7 @@ class AskTrace:
     clock: Clock
     seal: Callable[[bytes], tuple[bytes, str]] | None = None
 
-    def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> trace_jobs.TraceRow:
+    def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> trace_jobs.TraceJob:
         """Take a copy; when this returns it is safely stored and will be traced.
 
         Raises TooManyRequests, ImageRefused and its kinds, PayloadTooLarge, and StoreUnavailable or
@@ -78,15 +78,15 @@ class AskTrace:
             told: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
             tx.audit.append("trace.asked", now=now, actor=actor, detail=told)
         put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
-        stored_anew(put, key)
+        require_stored(put, key)
         with self.catalogue.transaction() as tx:
             tx.traces.accepted(trace_id)
             _queue(tx, jobs.TRACE, trace_id, now)
             row = tx.traces.get(trace_id)
         metrics.TRACES.labels("accepted").inc()
-        return cast("trace_jobs.TraceRow", row)
+        return cast("trace_jobs.TraceJob", row)
 
-    def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceRow:
+    def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceJob:
         """Return the trace as it is now; raises NotFound. Reading what came of it is audited."""
         with self.catalogue.reading() as tx:
             row = tx.traces.get(trace_id)
@@ -134,9 +134,9 @@ class RunTrace:
 
     work: Work
     originals: ObjectStore
-    trace: Trace
+    trace: TraceSearch
     intake: IntakeSettings
-    open_: Open = as_it_is
+    open_: Open = unsealed
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Trace one copy; return how it ended (see Work.run), or ``done``, ``rejected``, ``failed``, ``deleted``."""
@@ -168,14 +168,16 @@ class RunTrace:
             return self._end(lease, trace_jobs.FAILED, reason="copy_missing")
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
-            origins = [one.image_id for one in traced.found]
-            pending = tx.traces.end(lease.trace_id, trace_jobs.DONE, now, result=plain(traced), origins=origins)
+            origins = [one.image_id for one in traced.origins]
+            pending = tx.traces.end(
+                lease.trace_id, trace_jobs.DONE, now, result=result_as_json(traced), origins=origins
+            )
             tx.jobs.finish(lease, now)
             if pending:
-                told: Told = {"trace_id": lease.trace_id, "count": len(traced.found)}
+                told: Told = {"trace_id": lease.trace_id, "count": len(traced.origins)}
                 tx.audit.append("trace.done", now=now, actor="worker", detail=told)
                 _forget_copy(tx, lease.trace_id, now)
-        log.info("trace.done", state=trace_jobs.DONE, count=len(traced.found))
+        log.info("trace.done", state=trace_jobs.DONE, count=len(traced.origins))
         return trace_jobs.DONE if pending else trace_jobs.DELETED
 
     def _progress(self, lease: jobs.Lease, hundredths: int) -> None:

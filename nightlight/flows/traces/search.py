@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightlight.flows.traces.results import Found, MarkRead, Traced, found_by, mark_read
+from nightlight.flows.traces.results import TraceOrigin, TraceResult, WatermarkReading, origin_of, watermark_reading
 from nightlight_core.errors import IndexBehind, IndexBroken
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.rendition_hashes import Origin
+    from nightlight.catalogue.rendition_hashes import HashOrigin
     from nightlight.imaging.renderer import Look
     from nightlight.matching.index import HashIndex
     from nightlight.watermark.detect import Detection, Looked
@@ -54,7 +54,7 @@ DECODED, MARK_SOUGHT = 10, 80
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class TraceSearch:
     """Traces copies by their hidden mark and their perceptual hash.
 
     ``look`` gives a copy's pixels and its luma, uint8 (512, 512), one way or two; ``detect`` reads the mark.
@@ -66,7 +66,7 @@ class Trace:
     detect: Callable[[Any], Looked]
     clock: Clock
 
-    def trace(self, data: bytes, *, actor: str) -> Traced:
+    def trace(self, data: bytes, *, actor: str) -> TraceResult:
         """Return what ``data``, an image file that nobody trusts, may be a copy of.
 
         Raises ImageRefused and its kinds, DecoderDied, CatalogueUnavailable, or Conflict while another process
@@ -79,7 +79,7 @@ class Trace:
 
     def find(
         self, data: bytes, *, within_s: float | None = None, progress: Callable[[int], None] = lambda _: None
-    ) -> Traced:
+    ) -> TraceResult:
         """Return what ``data`` may be a copy of, for somebody whose asking is in the audit log already.
 
         ``progress`` is told how far it is, in hundredths. Raises like ``trace``, and IndexBehind where the index has
@@ -105,13 +105,13 @@ class Trace:
             near, searched = self._search(queries, until)
         mark, found = self._merged(looked.detection, near, queries)
         present = mark is not None or looked.present >= PRESENT
-        return Traced(sha256, mark, present, quality, searched, tuple(found[:MOST]))
+        return TraceResult(sha256, mark, present, quality, searched, tuple(found[:MOST]))
 
     def _merged(
-        self, read: Detection | None, near: dict[Origin, int], queries: Sequence[Any]
-    ) -> tuple[MarkRead | None, list[Found]]:
+        self, read: Detection | None, near: dict[HashOrigin, int], queries: Sequence[Any]
+    ) -> tuple[WatermarkReading | None, list[TraceOrigin]]:
         """Return the mark, and the origins that it and the hashes lead back to: by the mark first, then the nearest."""
-        named: dict[Origin, int | None] = {}
+        named: dict[HashOrigin, int | None] = {}
         doubt = None
         if read is not None and read.payload.short:
             with self.catalogue.reading() as tx:
@@ -129,11 +129,11 @@ class Trace:
             known = [distance for distance in named.values() if distance is not None]
             if read.how == "whole" and known and min(known) > ANOTHER:
                 doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
-        ways = {origin: "mark+hash" if origin in near else "mark" for origin in named}
+        ways = {origin: "watermark+hash" if origin in near else "watermark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
         by_hash.sort(key=lambda one: (one[1], one[0].rendered_at, one[0].tier))
-        found = [found_by(origin, distance, ways[origin]) for origin, distance in named.items()]
-        return mark_read(read, doubt), found + [found_by(*one) for one in by_hash]
+        found = [origin_of(origin, distance, ways[origin]) for origin, distance in named.items()]
+        return watermark_reading(read, doubt), found + [origin_of(*one) for one in by_hash]
 
     def rebuild(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Make the index again from the catalogue; return how many hashes are in it."""
@@ -174,7 +174,7 @@ class Trace:
                     raise IndexBehind(message)
             yield index
 
-    def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[Origin, int], int]:
+    def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[HashOrigin, int], int]:
         """Return what these hashes lead to with the distance of each, and among how many it was looked for."""
         with self._synced(until) as index:
             nearest: dict[int, int] = {}
@@ -184,7 +184,7 @@ class Trace:
                     nearest[number] = min(match.distance, nearest.get(number, match.distance))
             return self._origins(index, nearest, queries), len(index)
 
-    def _origins(self, index: HashIndex, nearest: dict[int, int], queries: Sequence[Any]) -> dict[Origin, int]:
+    def _origins(self, index: HashIndex, nearest: dict[int, int], queries: Sequence[Any]) -> dict[HashOrigin, int]:
         from nightlight.matching.segment import KEY_BYTES
 
         if not nearest:
@@ -200,7 +200,7 @@ class Trace:
         return {origin: nearest[number] for number, origin in origins.items()}
 
 
-def _distance(origin: Origin, queries: Sequence[Any]) -> int | None:
+def _distance(origin: HashOrigin, queries: Sequence[Any]) -> int | None:
     """Return how far an origin's hash is from the nearest of ``queries``, of 256 bits; None where one has no hash."""
     import numpy as np
 

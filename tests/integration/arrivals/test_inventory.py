@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import orc, parquet
 
-from nightlight.store.inventory import Inventory, manifest_of
+from nightlight.store.inventory import Inventory, read_inventory_manifest
 from nightlight_core.errors import InvalidInput, ObjectMissing, PayloadTooLarge, StoreUnavailable
 
 pytestmark = pytest.mark.integration
@@ -125,7 +125,7 @@ def test_damaged_files_are_refused(avatars, foreign, form, monkeypatch):
 )  # fmt: skip
 def test_what_is_no_manifest_is_refused(data):
     with pytest.raises(InvalidInput):
-        manifest_of(data)
+        read_inventory_manifest(data)
 
 
 def test_an_object_that_is_too_large_is_not_read(avatars, foreign):

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from nightlight.catalogue import images, jobs, migrate
 from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.idempotency import Remembered
+from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.catalogue.images import Image, RenditionRow
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import metadata
@@ -264,23 +264,23 @@ def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_sett
     assert len(found) == 20
     assert len({message.job_id for message in found}) == 20
     with catalogue.transaction() as tx:
-        tx.outbox.settle([message.message_id for message in found[:15]])
+        tx.outbox.mark_published([message.message_id for message in found[:15]])
         tx.outbox.release([found[15].message_id])
         assert [message.message_id for message in tx.outbox.claim(later(1), limit=50, claim_s=1)] == [
             found[15].message_id
         ]
         assert len(tx.outbox.claim(later(16), limit=50, claim_s=15)) == 5
-        tx.outbox.settle([message.message_id for message in found])
+        tx.outbox.mark_published([message.message_id for message in found])
 
 
 def test_an_idempotency_key_is_remembered_once(catalogue, profile_id):
     image_id = add_image(catalogue, profile_id)
     with catalogue.transaction() as tx:
-        tx.idempotency.remember("k" * 64, Remembered("f", image_id), NOW)
+        tx.idempotency.remember("k" * 64, IdempotentResult("f", image_id), NOW)
     with pytest.raises(Conflict), catalogue.transaction() as tx:
-        tx.idempotency.remember("k" * 64, Remembered("g", image_id), NOW)
+        tx.idempotency.remember("k" * 64, IdempotentResult("g", image_id), NOW)
     with catalogue.transaction() as tx:
-        assert tx.idempotency.find("k" * 64) == Remembered("f", image_id)
+        assert tx.idempotency.find("k" * 64) == IdempotentResult("f", image_id)
         assert tx.idempotency.forget_before(later(1)) == 1
         assert tx.idempotency.find("k" * 64) is None
 

@@ -27,7 +27,7 @@ def house(catalogue, tmp_path, table, all_recipes, render):
     made.renditions.ready()
     with catalogue.transaction() as tx:  # what an earlier test of this module left
         for message in tx.outbox.claim(START + timedelta(days=900), limit=1000, claim_s=1):
-            tx.outbox.settle([message.message_id])
+            tx.outbox.mark_published([message.message_id])
         tx.connection.execute(jobs_table.update().values(state="done"))
     return made
 

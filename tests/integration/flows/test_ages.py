@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.decisions.change_feed import Watch
 from nightlight.flows.pictures.revoke import Rename
-from nightlight.flows.retention.erase import Delete
+from nightlight.flows.retention.erase import DeletePictures
 from nightlight.flows.retention.sweep import Sweep
 from nightlight.jobs.runner import Work
 from nightlight.policy.compile import compile_pack
@@ -63,8 +63,8 @@ class Person:
         work = Work(house.catalogue, house.limits, house.clock)
         nothing = SimpleNamespace(space=SimpleNamespace(attributes={}))
         tables = lambda: (house.table,)  # noqa: E731
-        self.sweep = Sweep(work, Delete(house.catalogue, house.clock), lambda: nothing, tables, 30)
-        self.rename = Rename(work, house.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
+        self.sweep = Sweep(work, DeletePictures(house.catalogue, house.clock), lambda: nothing, tables, 30)
+        self.rename = Rename(work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1))
         self.watch = Watch(house.catalogue, Views(most=100, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1)
 
     def do(self, step):

@@ -6,7 +6,7 @@ from io import BytesIO
 
 import pytest
 
-from nightlight.delivery.object_names import Names, object_key
+from nightlight.delivery.object_names import ObjectNames, object_key
 from nightlight.flows.decisions.change_feed import Watch
 from nightlight.flows.decisions.serve import Deliver
 from nightlight.store.local import LocalStore
@@ -35,7 +35,7 @@ def served(tmp_path):
         store.put(object_key(NAME, "webp"), BytesIO(DATA), **put)
         watch = Watch(catalogue, Views(most=10, stale_s=0), picture_bytes=0, assertion_days=30, poll_s=1)
         signer = UrlSigner(KeyRing({"k1": bytes(32)}), "")
-        deliver = Deliver(store, Names(bytes(32)), signer, watch, system_clock)
+        deliver = Deliver(store, ObjectNames(bytes(32)), signer, watch, system_clock)
 
         def fetch():
             now = int(system_clock().timestamp())

@@ -11,9 +11,9 @@ from nightlight.catalogue import images, jobs
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import audit, hash_lists, list_matches, revocations, screenings
 from nightlight.catalogue.tables import jobs as jobs_table
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
-from nightlight.flows.pictures.hash_list_matches import Verdicts
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import Rename
@@ -23,7 +23,7 @@ from nightlight.imaging.probe import Caps, probe
 from nightlight.matching import list_index
 from nightlight.matching.list_index import Lists, hashes_of
 from nightlight.matching.pdq import distance, pdq
-from nightlight.store.interface import as_it_is
+from nightlight.store.interface import unsealed
 from nightlight_core.errors import ListsUnavailable, NotFound
 from tests.support import pictures
 
@@ -70,9 +70,11 @@ def screened(house, folder, tmp_path, monkeypatch):
     object.__setattr__(house.render, "screening", house.screening)
     views = lambda data, _: [canonical(pictures.opened(data).convert("RGB"), 512)]  # noqa: E731
     house.rescreen = Rescreen(
-        house.render.work, house.screening, house.originals, as_it_is, views, max_bytes=20_000_000
+        house.render.work, house.screening, house.originals, unsealed, views, max_bytes=20_000_000
     )
-    house.rename = Rename(house.render.work, house.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
+    house.rename = Rename(
+        house.render.work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+    )
     return house
 
 
@@ -92,7 +94,7 @@ def deliver(house):
         run = {
             "nightlight.render": house.render.run, "nightlight.rescreen": house.rescreen.run,
             "nightlight.rename": house.rename.run, "nightlight.erase": house.erase.run,
-            "nightlight.prove": house.erase.prove, "nightlight.restate": house.restate.run,
+            "nightlight.prove": house.erase.verify, "nightlight.restate": house.restate.run,
         }  # fmt: skip
         endings += [run[task](job_id, redelivered=False) for task, job_id in sent]
 
@@ -281,9 +283,9 @@ def test_what_is_published_is_held_against_a_list_that_grows_and_taken_back(scre
     assert not [key for key in left if any(name in key for name in names)]
     with screened.catalogue.reading() as tx:
         assert tx.images.renditions(listed_id) == []
-    assert [entry.list for entry in Verdicts(screened.catalogue, screened.clock).report(verdict="open")
+    assert [entry.list for entry in ReviewMatches(screened.catalogue, screened.clock).report(verdict="open")
             if entry.image_id == listed_id] == ["a"]  # fmt: skip
-    Verdicts(screened.catalogue, screened.clock).clear(listed_id, actor="cli:ann")
+    ReviewMatches(screened.catalogue, screened.clock).clear(listed_id, actor="cli:ann")
     assert images.READY in deliver(screened)
     folder.write("a", [*filler(4), hex_of(LISTED)])  # what was cleared is not found again
     screened.screening.look()

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import events, rendition_hashes, revocations
-from nightlight.delivery.object_names import Names
-from nightlight.flows.decisions.blocks import Block
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.decisions.change_feed import Watch
-from nightlight.flows.pictures.revoke import Rename, Revoke
+from nightlight.flows.pictures.revoke import Rename, RevokeUrls
 from nightlight.jobs.runner import Work
 from nightlight_core.decisions.profile_views import Views
 from nightlight_core.errors import NotFound, StoreUnavailable, Unavailable
@@ -37,9 +37,9 @@ def shown(house, profile_id):
     """A profile with a ready image, and what revokes."""
     house.edge = Edge()
     work = Work(house.catalogue, house.limits, house.clock)
-    house.rename = Rename(work, house.renditions, Names(bytes(32)), house.edge)
-    house.revoke = Revoke(house.catalogue, house.clock)
-    house.block = Block(house.catalogue, house.clock)
+    house.rename = Rename(work, house.renditions, ObjectNames(bytes(32)), house.edge)
+    house.revoke = RevokeUrls(house.catalogue, house.clock)
+    house.block = BlockViewers(house.catalogue, house.clock)
     house.watch = watching(house.catalogue)
     house.refused = house.watch.refused
     image = house.upload(profile_id)

@@ -13,10 +13,10 @@ from sqlalchemy import insert, select, update
 from nightlight.catalogue import trace_jobs
 from nightlight.catalogue.tables import audit, images, jobs, profiles, rendition_hashes, renditions
 from nightlight.catalogue.tables import traces as traces_table
-from nightlight.delivery.purge import Purge
-from nightlight.flows.retention.erase import Delete, Erase
-from nightlight.flows.traces.requests import AskTrace, RunTrace
-from nightlight.flows.traces.search import Trace
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.retention.erase import DeletePictures, EraseObjects
+from nightlight.flows.traces.requests import RequestTrace, RunTrace
+from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.pipeline import canonical
 from nightlight.imaging.renderer import Look
 from nightlight.jobs.relay import Reconcile, Relay
@@ -48,19 +48,19 @@ class House:
     def __post_init__(self):
         limits = WorkerSettings()
         work = Work(self.catalogue, limits, self.clock)
-        found = Trace(
+        found = TraceSearch(
             self.catalogue,
             self.folder,
             lambda data: self.look(data),  # noqa: PLW0108 - a test may change it
             Detector({"m1": KEY}, ()).detect,
             self.clock,
         )
-        self.ask = AskTrace(
+        self.ask = RequestTrace(
             self.catalogue, self.store, IntakeSettings(), MatchingSettings(traces_per_hour=3), self.clock
         )
         self.run = RunTrace(work, self.store, found, IntakeSettings())
-        self.erase = Erase(work, self.store, self.store, Purge(None, token=None, timeout_s=1))
-        self.delete = Delete(self.catalogue, self.clock)
+        self.erase = EraseObjects(work, self.store, self.store, EdgePurge(None, token=None, timeout_s=1))
+        self.delete = DeletePictures(self.catalogue, self.clock)
         self.reconcile = Reconcile(self.catalogue, limits, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
 
@@ -109,7 +109,7 @@ def house(catalogue, tmp_path, request):
     made = House(catalogue, store, tmp_path / "index", now, look)
     with catalogue.transaction() as tx:  # what an earlier test left
         for message in tx.outbox.claim(now + timedelta(days=9000), limit=1000, claim_s=1):
-            tx.outbox.settle([message.message_id])
+            tx.outbox.mark_published([message.message_id])
         tx.connection.execute(update(jobs).values(state="done"))
         tx.connection.execute(update(traces_table).values(state="deleted", actor="an earlier test"))
     return made
@@ -147,7 +147,7 @@ def test_a_copy_is_traced_and_then_gone(house, published):
     assert house.deliver() == ["done"]
     row = house.ask.status(trace_id, actor="reader")
     assert (row.state, row.progress) == (trace_jobs.DONE, 100)
-    assert [one["image_id"] for one in row.result["found"]] == [image_id]
+    assert [one["image_id"] for one in row.result["origins"]] == [image_id]
     assert house.deliver() == ["forgotten"]
     assert house.copies() == []
     assert house.row(trace_id).copy_key is None
@@ -193,8 +193,8 @@ def test_what_a_trace_led_back_to_goes_with_the_erasure_of_the_picture(house, pu
     house.delete.image(image_id, actor="t")
     assert house.deliver() == ["erased"]
     result = house.ask.status(trace_id, actor="reader").result
-    assert result["found"] == []
-    assert result["mark"] is not None
+    assert result["origins"] == []
+    assert result["watermark"] is not None
 
 
 def test_old_traces_are_forgotten_and_so_are_copies_that_were_never_acknowledged(house, published):

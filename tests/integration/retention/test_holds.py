@@ -11,17 +11,17 @@ from nightlight.catalogue import images
 from nightlight.catalogue.holds import ENDED, PLACED, PLACING
 from nightlight.catalogue.profiles import Declaration
 from nightlight.cli import keys
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.revoke import Rename
-from nightlight.flows.retention.erase import Receipts
-from nightlight.flows.retention.legal_holds import Holds, Keep, Vault
+from nightlight.flows.retention.erase import ReceiptIssuer
+from nightlight.flows.retention.legal_holds import CopyToVault, EndHolds, PlaceHolds
 from nightlight.jobs.runner import Work
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.receipt import broken, open_receipt
-from nightlight.store.interface import as_it_is
+from nightlight.retention.receipt import chain_faults, open_receipt
+from nightlight.store.interface import unsealed
 from nightlight.store.s3 import S3Access, S3Store
-from nightlight.store.sealing import Opener, Sealer, generate
+from nightlight.store.sealing import Opener, Sealer, generate_seal_keys
 from nightlight.store.vault import S3Vault
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, SealKeyMissing, StoreUnavailable
 from nightlight_core.policy.public_keys import PublicKeys
@@ -51,16 +51,16 @@ def house(house_, pair, tmp_path):  # noqa: F811
     worker, service = access(S3_WORKER), access(S3_SERVICE)
     house_.originals = Switch(S3Store(pair.originals, worker))
     house_.renditions = Switch(S3Store(pair.renditions, worker))
-    house_.receipts = Receipts(SigningKey.read(tmp_path / "keys" / "receipts.private.jwk.json"), ())
+    house_.receipts = ReceiptIssuer(SigningKey.read(tmp_path / "keys" / "receipts.private.jwk.json"), ())
     house_.public = PublicKeys.read(tmp_path / "keys" / "receipts.jwks.json")
     house_.__post_init__()
     object.__setattr__(house_.intake, "originals", S3Store(pair.originals, service))
     house_.vault_store = S3Vault(pair.vault, worker, lock=True)
     work = Work(house_.catalogue, house_.limits, house_.clock)
-    house_.holds = Holds(house_.catalogue, house_.clock)
-    house_.vault = Vault(work, house_.erase, house_.vault_store, as_it_is, 10_000_000)
-    house_.rename = Rename(work, house_.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
-    house_.keep = Keep(
+    house_.holds = PlaceHolds(house_.catalogue, house_.clock)
+    house_.vault = CopyToVault(work, house_.erase, house_.vault_store, unsealed, 10_000_000)
+    house_.rename = Rename(work, house_.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1))
+    house_.keep = EndHolds(
         house_.catalogue, S3Store(pair.originals, access(S3_KEEPER)), S3Vault(pair.vault, access(S3_KEEPER), lock=True),
         house_.receipts, None, 10_000_000, house_.clock,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def deliver(house):
     sent, house.sent[:] = list(house.sent), []
     run = {
         "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.vault": house.vault.run,
-        "nightlight.prove": house.erase.prove, "nightlight.rename": house.rename.run, "nightlight.restate": house.restate.run,
+        "nightlight.prove": house.erase.verify, "nightlight.rename": house.rename.run, "nightlight.restate": house.restate.run,
     }  # fmt: skip
     return sorted(run[task](job_id, redelivered=False) for task, job_id in sent)
 
@@ -157,7 +157,7 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
     assert (ended.kind, ended.objects, ended.versions, ended.residuals) == ("hold ended", moved + 1, moved + 1, [])
     with house.catalogue.reading() as tx:
         chain = [open_receipt(one, house.public) for _, one in tx.receipts.after(0, limit=100)]
-    assert not [one for one in broken(chain) if "left" in one and "left out" not in one]
+    assert not [one for one in chain_faults(chain) if "left" in one and "left out" not in one]
     with pytest.raises(NotFound):
         house.holds.approve(hold.hold_id, actor="third")
     assert house.keep.end_due() == []
@@ -289,7 +289,7 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, 
 
 
 def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_comes_back(house, who, pair):
-    private, public = generate()
+    private, public = generate_seal_keys()
     seal, open_ = Sealer.parse(f"s1:{public}", "x").seal, Opener.parse(f"s1:{private}", "x").open
     object.__setattr__(house.intake, "seal", seal)
     object.__setattr__(house.render, "open_", open_)
@@ -316,7 +316,7 @@ def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_come
 
 def test_a_keeper_killed_while_a_sealed_original_goes_back_leaves_one_that_opens(house, who, pair):
     """It is sealed anew at each attempt: the row and the object are of one key in the end."""
-    private, public = generate()
+    private, public = generate_seal_keys()
     seal, open_ = Sealer.parse(f"s1:{public}", "x").seal, Opener.parse(f"s1:{private}", "x").open
     for part, name, value in (
         (house.intake, "seal", seal),
@@ -417,7 +417,7 @@ def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back
     data = pictures.jpeg(200, 200, seed=7)
     image = house.upload(who, data).image_id
     assert "ready" in deliver(house)
-    kept_by = generate()
+    kept_by = generate_seal_keys()
     object.__setattr__(house.vault, "seal", Sealer.parse(f"v1:{kept_by[1]}", "PUBLIC").seal_same)
     held = place(house, image_id=image)
     assert "vaulted" in deliver(house)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.delivery.access_tokens import Scope, Verifier, generate_key, mint
-from nightlight.delivery.object_names import NAME_PATTERN, Names
+from nightlight.delivery.access_tokens import AccessTokenVerifier, TokenScope, generate_key, issue_token
+from nightlight.delivery.object_names import NAME_PATTERN, ObjectNames
 from nightlight_core.decisions.url_signing import UrlSigner, bucketed_expiry
 from nightlight_core.errors import Forbidden, SettingsRefused, Unauthenticated, Unavailable
 from nightlight_core.keyring import KeyRing
@@ -85,14 +85,14 @@ def test_malformed_parts_are_refused(expiry, key_id, signature):
 def test_names_have_one_length_and_say_nothing():
     import re
 
-    names = Names(KEY)
+    names = ObjectNames(KEY)
     made = [names.rendition(f"{number:032x}", tier, 0, "r") for number in range(50) for tier in ("tiny", "full")]
     assert all(re.fullmatch(NAME_PATTERN, name) for name in [*made, names.placeholder()])
     assert len(set(made)) == 100
     assert made[0] == names.rendition(f"{0:032x}", "tiny", 0, "r")
     assert made[0] != names.rendition(f"{0:032x}", "tiny", 1, "r")
     assert made[0] != names.rendition(f"{0:032x}", "tiny", 0, "s")
-    assert made[0] != Names(bytes(32)).rendition(f"{0:032x}", "tiny", 0, "r")
+    assert made[0] != ObjectNames(bytes(32)).rendition(f"{0:032x}", "tiny", 0, "r")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def keyed(tmp_path):
     private, public = generate_key()
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps(public))
-    return private, Verifier(str(path), issuer="i", audience="a", leeway_s=30)
+    return private, AccessTokenVerifier(str(path), issuer="i", audience="a", leeway_s=30)
 
 
 def minted(private, ahead=timedelta(), **changes):
@@ -112,16 +112,16 @@ def minted(private, ahead=timedelta(), **changes):
         "now": datetime.now(UTC) + ahead,
         "life": timedelta(hours=1),
     }
-    return mint(private, **{**given_, **changes})
+    return issue_token(private, **{**given_, **changes})
 
 
 def test_a_token_names_its_caller_and_scopes(keyed):
     private, verifier = keyed
     caller = verifier.verify(minted(private))
     assert caller.subject == "s"
-    caller.require(Scope.DECIDE)
+    caller.require(TokenScope.DECIDE)
     with pytest.raises(Forbidden):
-        caller.require(Scope.INGEST)
+        caller.require(TokenScope.INGEST)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_pem_key_file_serves_as_well(tmp_path):
     public = PyJWK(private).key.public_key()
     path = tmp_path / "key.pem"
     path.write_bytes(public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-    verifier = Verifier(str(path), issuer="i", audience="a", leeway_s=30)
+    verifier = AccessTokenVerifier(str(path), issuer="i", audience="a", leeway_s=30)
     assert verifier.verify(minted(private)).subject == "s"
     with pytest.raises(Unauthenticated):
         verifier.verify(minted(generate_key()[0]))
@@ -161,7 +161,7 @@ def test_a_pem_key_file_serves_as_well(tmp_path):
 
 def test_a_jwks_that_cannot_be_fetched_is_an_outage_and_no_refusal(keyed, socket_enabled):
     private, _ = keyed
-    remote = Verifier("https://127.0.0.1:1/jwks", issuer="i", audience="a", leeway_s=30)
+    remote = AccessTokenVerifier("https://127.0.0.1:1/jwks", issuer="i", audience="a", leeway_s=30)
     with pytest.raises(Unavailable):
         remote.verify(minted(private))
 
@@ -180,7 +180,7 @@ def test_a_jwks_without_a_usable_key_stops_the_start(tmp_path, content):
     path = tmp_path / "jwks.json"
     path.write_text(content)
     with pytest.raises(SettingsRefused):
-        Verifier(str(path), issuer="i", audience="a", leeway_s=0)
+        AccessTokenVerifier(str(path), issuer="i", audience="a", leeway_s=0)
 
 
 @pytest.mark.parametrize("life_s", [60, 300, 86_400, 10**9])

@@ -20,7 +20,7 @@ from nightlight_core.decisions.relation_proofs import BLOCKED, STRANGER, UNPROVE
 from nightlight_core.errors import Unavailable
 
 if TYPE_CHECKING:
-    from nightlight.delivery.relation_providers import Provider
+    from nightlight.delivery.relation_providers import RelationProvider
 
 
 class Claim(NamedTuple):
@@ -66,7 +66,7 @@ class Relate:
     """
 
     keys: Mapping[str, bytes]
-    provider: Provider | None
+    provider: RelationProvider | None
     leeway_s: int
     notice: Notice = _unnoticed
     vouches: bool = False
@@ -117,7 +117,7 @@ class Relate:
         self.notice(UNPROVED, 1, "")
         return _BAD_PROOF
 
-    def _told(self, provider: Provider, viewer_id: str, claims: Sequence[Claim]) -> list[Settled]:
+    def _told(self, provider: RelationProvider, viewer_id: str, claims: Sequence[Claim]) -> list[Settled]:
         try:
             confirmed = provider.confirm(viewer_id, [(claim.profile_id, claim.relation) for claim in claims])
         except Unavailable as error:
