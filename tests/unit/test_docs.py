@@ -29,7 +29,7 @@ REPLACED = {
     r"lean(?:s|ed)?": "fast path",
     r"patience": "client timeout",
     r"intakes?": "upload",
-    r"arriv(?:als?|es|ed)": "import, notification",
+    r"arrivals?": "import, notification",
     r"tak(?:e|es|en|ing) in": "import",
     r"(?:re)?screen(?:ed|ings?)|screens (?!from)": "hash-list match",
     r"restat(?:e|es|ed|ing)": "retention tags",
