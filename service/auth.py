@@ -64,21 +64,21 @@ class ScopedRoute(APIRoute):
 
 def caller(request: Request) -> Caller:
     """Return who calls; only routes that require a scope have a caller."""
-    found: Caller = request.state.caller
-    return found
+    authenticated: Caller = request.state.caller
+    return authenticated
 
 
 def _authenticate(request: Request, scope: TokenScope) -> Caller:
     house: ServiceContainer = request.app.state.house
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "basic" and scope is TokenScope.ARRIVE:  # S3 servers put what they know into the address
+    if kind.lower() == "basic" and scope is TokenScope.IMPORT:  # S3 servers put what they know into the address
         kind, token = "bearer", _password(token)
     if kind.lower() != "bearer" or not token:
         message = "no bearer token"
         raise Unauthenticated(message)
-    found = house.verifier.verify(token.strip())
-    found.require(scope)
-    return found
+    authenticated = house.verifier.verify(token.strip())
+    authenticated.require(scope)
+    return authenticated
 
 
 def _password(basic: str) -> str:

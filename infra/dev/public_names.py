@@ -83,26 +83,25 @@ def names() -> list[Name]:
 
 
 def _definitions(tree: ast.Module | ast.ClassDef, inside: str, where: str) -> Iterator[Name]:
+    in_class = isinstance(tree, ast.ClassDef)
     for node in tree.body:
         at = f"{where}:{node.lineno}"
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+        if isinstance(node, ast.ClassDef) and _public(node.name):
             yield Name("class", node.name, at)
             yield from _definitions(node, node.name, where)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
-            yield Name("method" if isinstance(tree, ast.ClassDef) else "function", node.name, at)
-            arguments = node.args
-            for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
-                if not argument.arg.startswith("_") and argument.arg not in {"self", "cls"}:
-                    yield Name("parameter", argument.arg, at)
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if not node.target.id.startswith("_"):
-                yield Name("field" if isinstance(tree, ast.ClassDef) else "constant", node.target.id, at)
-                if inside.endswith("Settings"):
-                    yield Name("setting", node.target.id, at)
-        elif isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Name) and not target.id.startswith("_"):
-                    yield Name("constant", target.id, at)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _public(node.name):
+            yield Name("method" if in_class else "function", node.name, at)
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            names = [argument.arg for argument in arguments if argument.arg not in {"self", "cls"}]
+            yield from (Name("parameter", name, at) for name in names if _public(name))
+        elif isinstance(node, ast.AnnAssign | ast.Assign):
+            targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+            kind = "setting" if inside.endswith("Settings") else "field" if in_class else "constant"
+            yield from (Name(kind, target.id, at) for target in targets if _public(getattr(target, "id", "_")))
+
+
+def _public(name: str) -> bool:
+    return not name.startswith("_")
 
 
 def _operators(tree: ast.Module, where: str) -> Iterator[Name]:

@@ -37,8 +37,8 @@ class AbuseSignals:
 
     def note(self, kind: str, who: str, reason: str, now: datetime) -> None:
         """Write that somebody was seen once more."""
-        mine = abuse_signals.c.kind == kind, abuse_signals.c.who == who, abuse_signals.c.reason == reason
-        again = update(abuse_signals).where(*mine).values(times=abuse_signals.c.times + 1, last_at=now)
+        same_row = abuse_signals.c.kind == kind, abuse_signals.c.who == who, abuse_signals.c.reason == reason
+        again = update(abuse_signals).where(*same_row).values(times=abuse_signals.c.times + 1, last_at=now)
         if self._connection.execute(again).rowcount == 0:
             values = {"kind": kind, "who": who, "reason": reason, "times": 1, "first_at": now, "last_at": now}
             self._connection.execute(insert(abuse_signals).values(values))

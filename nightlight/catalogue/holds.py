@@ -38,7 +38,9 @@ class LegalHold:
 
     def may_end(self, now: datetime) -> bool:
         """Say whether its date has come or enough people have approved of its end."""
-        return len({one["by"] for one in self.approvals}) >= APPROVALS or (self.until is not None and self.until <= now)
+        return len({approval["by"] for approval in self.approvals}) >= APPROVALS or (
+            self.until is not None and self.until <= now
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,11 @@ class LegalHolds:
         self, kind: str, reference: str, until: datetime | None, covered: Sequence[ImageId], *, by: str, now: datetime
     ) -> LegalHold:
         """Write a hold on images."""
-        made = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
-        self._connection.execute(insert(holds).values({name: getattr(made, name) for name in LegalHold.__slots__}))
-        rows = [{"hold_id": made.hold_id, "image_id": image_id} for image_id in covered]
+        hold = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
+        self._connection.execute(insert(holds).values({name: getattr(hold, name) for name in LegalHold.__slots__}))
+        rows = [{"hold_id": hold.hold_id, "image_id": image_id} for image_id in covered]
         self._connection.execute(insert(held), rows)
-        return made
+        return hold
 
     def get(self, hold_id: str, *, lock: bool = False) -> LegalHold | None:
         """Return a hold; ``lock`` holds its row until the transaction ends."""
@@ -96,16 +98,16 @@ class LegalHolds:
 
     def approve(self, hold: LegalHold, *, by: str, now: datetime) -> None:
         """Add somebody's approval of the end of a hold whose row is held."""
-        given = [*hold.approvals, {"by": by, "at": now.isoformat()}]
-        self._write(hold.hold_id, approvals=given)
+        approvals = [*hold.approvals, {"by": by, "at": now.isoformat()}]
+        self._write(hold.hold_id, approvals=approvals)
 
     def placed(self, image_id: ImageId) -> None:
         """Write that an image is in the vault: holds of which it was the last are placed."""
-        mine = select(held.c.hold_id).where(held.c.image_id == image_id)
+        hold_ids = select(held.c.hold_id).where(held.c.image_id == image_id)
         missing = select(held.c.hold_id).where(held.c.image_id.not_in(select(vaulted.c.image_id)))
         self._connection.execute(
             update(holds)
-            .where(holds.c.hold_id.in_(mine), holds.c.state == PLACING, holds.c.hold_id.not_in(missing))
+            .where(holds.c.hold_id.in_(hold_ids), holds.c.state == PLACING, holds.c.hold_id.not_in(missing))
             .values(state=PLACED)
         )
 
@@ -133,11 +135,11 @@ class LegalHolds:
     def vault(self, image_id: ImageId) -> list[VaultObject] | None:
         """Return what the vault has of an image, None if it is not there."""
         row = self._connection.execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
-        return [VaultObject(**one) for one in row.objects] if row is not None else None
+        return [VaultObject(**entry) for entry in row.objects] if row is not None else None
 
     def put(self, image_id: ImageId, objects: Sequence[Mapping[str, Any]], now: datetime) -> None:
         """Write what the vault has of an image."""
-        row = {"image_id": image_id, "objects": [dict(one) for one in objects], "vaulted_at": now}
+        row = {"image_id": image_id, "objects": [dict(entry) for entry in objects], "vaulted_at": now}
         self._connection.execute(insert(vaulted).values(row))
 
     def drop(self, image_id: ImageId) -> None:
@@ -149,8 +151,8 @@ class LegalHolds:
         open_ = self.of_image(image_id, but=but)
         if not open_:
             return None
-        dates = [one.until for one in open_]
-        return "" if None in dates else max(one for one in dates if one is not None).date().isoformat()
+        dates = [hold.until for hold in open_]
+        return "" if None in dates else max(hold for hold in dates if hold is not None).date().isoformat()
 
     def _write(self, hold_id: str, **values: Any) -> None:
         self._connection.execute(update(holds).where(holds.c.hold_id == hold_id).values(**values))

@@ -47,8 +47,8 @@ class LifecycleRules:
 
     def lock(self, bucket: str, now: datetime) -> AppliedRules:
         """Hold a bucket until the transaction ends, so that nobody else applies; return what was applied last."""
-        mine = lifecycles.c.bucket == bucket
-        locked = select(lifecycles).where(mine).with_for_update()
+        same_row = lifecycles.c.bucket == bucket
+        locked = select(lifecycles).where(same_row).with_for_update()
         if self._connection.execute(locked).one_or_none() is None:
             nothing = {"bucket": bucket, "rules": [], "seen": "", "applied_at": now, "actor": ""}
             self._connection.execute(insert(lifecycles).values(nothing))

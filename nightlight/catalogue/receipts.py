@@ -26,8 +26,8 @@ class ReceiptChain:
 
     def head(self) -> str:
         """Return the hash of the last receipt, empty before the first; it is held until the transaction ends."""
-        found: str = self._connection.execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
-        return found
+        last_hash: str = self._connection.execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
+        return last_hash
 
     def add(self, receipt_id: str, image_id: ImageId, digest: str, envelope: Envelope, now: datetime) -> None:
         """Add a receipt whose hash is ``digest`` to the chain; the head is held."""

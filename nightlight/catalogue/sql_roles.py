@@ -223,8 +223,8 @@ def _statements(prefix: str) -> Iterator[str]:
 
 def sequence_of(table: str) -> str | None:
     """Return the sequence that numbers a table's rows; None where they are numbered otherwise."""
-    found = metadata.tables.get(table)
-    column = found.autoincrement_column if found is not None else None
+    known_table = metadata.tables.get(table)
+    column = known_table.autoincrement_column if known_table is not None else None
     return f"{table}_{column.name}_seq" if column is not None else None
 
 

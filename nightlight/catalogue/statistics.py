@@ -86,10 +86,10 @@ class Statistics:
     def swept(self, period: Period) -> dict[str, int]:
         """Return what the sweeps of the period did together."""
         query = select(sweeps.c.counts).where(sweeps.c.created_at >= period[0], sweeps.c.created_at < period[1])
-        whole: Counter[str] = Counter()
+        total: Counter[str] = Counter()
         for row in self._connection.execute(query):
-            whole.update(row.counts)
-        return dict(whole)
+            total.update(row.counts)
+        return dict(total)
 
     def holds(self, period: Period) -> dict[str, int]:
         """Return how many holds were placed and ended in the period, and how many there are."""

@@ -40,9 +40,9 @@ class Sweeps:
 
     def begin(self, *, actor: str, now: datetime) -> str:
         """Write a new run; return its id."""
-        made = SweepRow(secrets.token_hex(16), RUNNING, {}, 0, actor, now, None)
-        self._connection.execute(insert(sweeps).values({name: getattr(made, name) for name in SweepRow.__slots__}))
-        return made.sweep_id
+        sweep = SweepRow(secrets.token_hex(16), RUNNING, {}, 0, actor, now, None)
+        self._connection.execute(insert(sweeps).values({name: getattr(sweep, name) for name in SweepRow.__slots__}))
+        return sweep.sweep_id
 
     def last(self) -> SweepRow | None:
         """Return the newest run."""

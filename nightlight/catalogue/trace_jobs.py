@@ -123,7 +123,7 @@ class TraceJobs:
             select(trace_jobs.c.trace_id, trace_jobs.c.result).where(trace_jobs.c.trace_id.in_(named)).with_for_update()
         )
         for row in self._connection.execute(query).all():
-            left = [one for one in row.result["origins"] if one["image_id"] != image_id]
+            left = [origin for origin in row.result["origins"] if origin["image_id"] != image_id]
             self._set(TraceId(row.trace_id), result={**row.result, "origins": left})
         self._connection.execute(delete(trace_origins).where(trace_origins.c.image_id == image_id))
 

@@ -1,4 +1,4 @@
-"""``nightlight scrapers``: who looks like a scraper and why; and canaries, profiles that only a scraper asks for."""
+"""``nightlight abuse-signals``: who looks like a scraper and why; canaries, which only a scraper asks for."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def report(
 ) -> None:
     """List viewers and networks that were over their quota, asked for very many profiles, or for a canary.
 
-    Settings come from NIGHTLIGHT_* as for a service. Example: `nightlight scrapers report --hours 1 --json`
+    Settings come from NIGHTLIGHT_* as for a service. Example: `nightlight abuse-signals report --hours 1 --json`
     """
     from nightlight.wiring import open_abuse_report
 
@@ -69,7 +69,7 @@ def plant(
     """Make canaries of fresh ids: profiles of every age with drawn pictures, linked from nowhere.
 
     Whoever asks for one found its id by trying or by copying lists: `canary.seen` in the log, and in the report.
-    Example: `nightlight scrapers plant u-7731840 u-7731999`
+    Example: `nightlight abuse-signals plant u-7731840 u-7731999`
     """
     from nightlight_client import NightlightClient
 

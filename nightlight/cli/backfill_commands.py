@@ -134,32 +134,32 @@ class _Bar:
 
 
 def _end(flow: Backfill, import_id: str, left: int, *, as_json: bool) -> None:
-    found, counts, refused = flow.outcome(import_id)
+    run, counts, refused = flow.outcome(import_id)
     if as_json:
-        told = {**_plain(found), "states": counts, "refused": [asdict(one) for one in refused]}
-        typer.echo(json.dumps(told, indent=2, default=str))
+        summary = {**_plain(run), "states": counts, "refused": [asdict(item) for item in refused]}
+        typer.echo(json.dumps(summary, indent=2, default=str))
         return
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
     typer.echo(
-        f"{found.keys_found:,} keys: {found.queued:,} queued ({states}), {found.known:,} known before, "
-        f"{found.unmatched:,} of another form" + (f"; {left:,} still wait for the workers" if left else "")
+        f"{run.keys_found:,} keys: {run.queued:,} queued ({states}), {run.known:,} known before, "
+        f"{run.unmatched:,} of another form" + (f"; {left:,} still wait for the workers" if left else "")
     )
-    for one in refused:
-        typer.echo(f"refused ({one.reason}): {one.key}")
+    for item in refused:
+        typer.echo(f"refused ({item.reason}): {item.key}")
 
 
 def _show(flow: Backfill, *, as_json: bool) -> None:
     walks = flow.walks()
     if as_json:
-        typer.echo(json.dumps([{**_plain(one), "states": counts} for one, counts in walks], indent=2, default=str))
+        typer.echo(json.dumps([{**_plain(run), "states": counts} for run, counts in walks], indent=2, default=str))
         return
     table = Table("begun", "source", "state", "keys", "of another form", "what came of them")
-    for one, counts in walks:
+    for run, counts in walks:
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
-        begun = one.created_at.isoformat(timespec="seconds")
-        table.add_row(begun, one.source, one.state, f"{one.keys_found:,}", f"{one.unmatched:,}", states)
+        begun = run.created_at.isoformat(timespec="seconds")
+        table.add_row(begun, run.source, run.state, f"{run.keys_found:,}", f"{run.unmatched:,}", states)
     Console(highlight=False, markup=False).print(table)
 
 
-def _plain(one: ImportRun) -> dict[str, Any]:
-    return {name: value for name, value in asdict(one).items() if name != "cursor"}
+def _plain(run: ImportRun) -> dict[str, Any]:
+    return {name: value for name, value in asdict(run).items() if name != "cursor"}

@@ -60,7 +60,7 @@ def check(
         message = "--elsewhere is for --identity"
         raise InvalidInput(message)
     flow = posture(Settings())
-    _end([one for name in flow.chosen(bucket) for one in flow.check(name)], as_json=as_json)
+    _end([finding for name in flow.chosen(bucket) for finding in flow.check(name)], as_json=as_json)
 
 
 @app.command()
@@ -74,13 +74,13 @@ def fix(
 
     flow = posture(Settings())
     chosen = flow.chosen(bucket)
-    before = [one for name in chosen for one in flow.check(name)]
-    wrong = [one for one in before if one.state is PostureState.DRIFT]
+    before = [finding for name in chosen for finding in flow.check(name)]
+    wrong = [finding for finding in before if finding.state is PostureState.DRIFT]
     if wrong and not as_json:
         _print(wrong)
     if wrong and not yes and not typer.confirm(f"Mend {len(wrong)} aspects?"):
         raise typer.Exit(1)
-    _end([one for name in chosen for one in flow.fix(name)], as_json=as_json)
+    _end([finding for name in chosen for finding in flow.fix(name)], as_json=as_json)
 
 
 @app.command()
@@ -105,21 +105,21 @@ def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
     from nightlight.wiring import probe, sealed_from
 
     settings = Settings()
-    told, sealed = probe(settings, identity, elsewhere).run(), sealed_from(settings, identity)
+    report, sealed = probe(settings, identity, elsewhere).run(), sealed_from(settings, identity)
     if as_json:
-        tried = [asdict(one) for one in told.results]
-        typer.echo(json.dumps({"identity": identity, "sealed": sealed, "tried": tried, "left": told.left}, indent=2))
+        tried = [asdict(result) for result in report.results]
+        typer.echo(json.dumps({"identity": identity, "sealed": sealed, "tried": tried, "left": report.left}, indent=2))
     else:
         table = Table("bucket", "tried", "came of it", "answer", "what to do")
-        for one in told.results:
-            table.add_row(one.bucket, one.what, one.outcome.value, one.answer, one.remedy)
+        for result in report.results:
+            table.add_row(result.bucket, result.what, result.outcome.value, result.answer, result.remedy)
         Console(highlight=False, markup=False).print(table)
         what = "What is put into the vault" if identity == WORKER else "What is put into the bucket of originals"
         typer.echo(f"{what} is {'sealed' if sealed else 'not sealed'}.")
-        for where in told.left:
+        for where in report.left:
             typer.echo(f"Left for the workers' or the keeper's probe, or the lifecycle rules, to clear: {where}")
-    limits = bool(told.in_bucket(ProbeOutcome.LIMIT))
-    wrong = bool(told.in_bucket(ProbeOutcome.DONE, ProbeOutcome.MISSING, ProbeOutcome.UNCLEAR)) or (
+    limits = bool(report.in_bucket(ProbeOutcome.LIMIT))
+    wrong = bool(report.in_bucket(ProbeOutcome.DONE, ProbeOutcome.MISSING, ProbeOutcome.UNCLEAR)) or (
         limits and not sealed
     )
     raise typer.Exit(DIFFERS if wrong else LIMITED if limits else 0)
@@ -127,15 +127,15 @@ def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
 
 def _end(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in findings], indent=2))
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         _print(findings)
-    raise typer.Exit(DIFFERS if any(one.state is PostureState.DRIFT for one in findings) else 0)
+    raise typer.Exit(DIFFERS if any(finding.state is PostureState.DRIFT for finding in findings) else 0)
 
 
 def _print(findings: list[Finding]) -> None:
     table = Table("bucket", "what", "state", "is", "should be")
-    for one in findings:
-        should = one.expected if one.state is not PostureState.OK else ""
-        table.add_row(one.bucket, one.aspect, one.state.value, one.actual, should)
+    for finding in findings:
+        should = finding.expected if finding.state is not PostureState.OK else ""
+        table.add_row(finding.bucket, finding.aspect, finding.state.value, finding.actual, should)
     Console(highlight=False, markup=False).print(table)

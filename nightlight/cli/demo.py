@@ -160,7 +160,7 @@ def _upload(client: NightlightClient, photographs: dict[str, bytes], console: Co
 def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[bytes], list[tuple[str, str]], list[str]]:
     """Ask, fetch and check every combination of profile and viewer."""
     root = (data_dir / "keys" / key_commands.PROVENANCE / ROOT).read_text("ascii")
-    found: dict[tuple[str, str], tuple[Cell, bytes, str]] = {}
+    cells: dict[tuple[str, str], tuple[Cell, bytes, str]] = {}
     wrong: list[str] = []
     for viewer in VIEWERS:
         items = [(person.profile_id, viewer.relation) for person in PEOPLE]
@@ -191,9 +191,9 @@ def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[by
             )
             if cell.manifest not in {State.TRUSTED, State.NONE}:
                 wrong.append(f"{label}: the manifest in the picture is {cell.manifest}")
-            found[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
+            cells[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
     in_order = [
-        found[key] for person in PEOPLE for viewer in VIEWERS if (key := (person.profile_id, viewer.title)) in found
+        cells[key] for person in PEOPLE for viewer in VIEWERS if (key := (person.profile_id, viewer.title)) in cells
     ]
     urls = [(f"{cell.profile_id} / {cell.viewer}", url) for cell, _, url in in_order if cell.shows == "rendition"]
     return [cell for cell, _, _ in in_order], [data for _, data, _ in in_order], urls, wrong

@@ -48,12 +48,12 @@ def erase(
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("images", total=len(images))
             while True:
-                done = sum(delete.erased(one) for one in images)
+                done = sum(delete.erased(image_id) for image_id in images)
                 bar.update(task, completed=done)
                 if done == len(images) or time.monotonic() >= end:
                     break
                 time.sleep(_LOOK_S)
-        receipts = [receipt for one in images for receipt in delete.receipts(one)]
+        receipts = [receipt for image_id in images for receipt in delete.receipts(image_id)]
     if as_json:
         typer.echo(json.dumps(receipts, indent=2))
     else:

@@ -44,10 +44,10 @@ def build(as_json: JsonFlag = False) -> None:
 
     kept = hash_lists(Settings()).build()
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in kept], indent=2))
+        typer.echo(json.dumps([asdict(row) for row in kept], indent=2))
         return
-    for one in kept:
-        typer.echo(f"{one.name}: {one.hashes} hashes, {one.left_out} left out whose quality says too little")
+    for row in kept:
+        typer.echo(f"{row.name}: {row.hashes} hashes, {row.left_out} left out whose quality says too little")
     if not kept:
         typer.echo("there are no lists; put NAME.csv files into the folder")
 
@@ -59,7 +59,7 @@ def status(as_json: JsonFlag = False) -> None:
     Exits with 1 if anything does: renders wait for it. Example: `nightlight lists status`
     """
     with _screening() as open_screening:
-        rows = [_plain(one._asdict()) for one in open_screening.report()]
+        rows = [_plain(reported._asdict()) for reported in open_screening.report()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
@@ -89,7 +89,10 @@ def _print_lists(rows: list[dict[str, Any]]) -> None:
     table = Table("list", "hashes", "last known", "since", "waits to be confirmed")
     for row in rows:
         table.add_row(
-            *("" if row[one] is None else str(row[one]) for one in ("name", "hashes", "known", "known_at", "waits"))
+            *(
+                "" if row[column] is None else str(row[column])
+                for column in ("name", "hashes", "known", "known_at", "waits")
+            )
         )
     console.print(table if rows else "there are no lists, and none are known")
 
@@ -158,8 +161,8 @@ def _verdicts() -> Iterator[ReviewMatches]:
 def _screening() -> Iterator[Screening]:
     from nightlight.wiring import open_screening
 
-    with open_screening(Settings()) as found:
-        yield found
+    with open_screening(Settings()) as screening:
+        yield screening
 
 
 def _actor() -> str:

@@ -43,7 +43,7 @@ def place(
     from nightlight_core.ids import parse_image_id, parse_profile_id
 
     with open_holds(_settings()) as flow:
-        made = flow.place(
+        hold = flow.place(
             profile_id=parse_profile_id(profile) if profile is not None else None,
             image_id=parse_image_id(image) if image is not None else None,
             kind=kind,
@@ -51,7 +51,7 @@ def place(
             until=until.replace(tzinfo=UTC) if until is not None else None,
             actor="operator",
         )
-    _print([made], as_json=as_json)
+    _print([hold], as_json=as_json)
 
 
 @app.command("list")
@@ -111,12 +111,12 @@ def _settings() -> Settings:
 
 def _print(holds: list[LegalHold], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in holds], indent=2, default=str))
+        typer.echo(json.dumps([asdict(hold) for hold in holds], indent=2, default=str))
         return
     table = Table("hold", "kind", "reference", "state", "until", "approvals", "placed")
-    for one in holds:
-        until = one.until.date().isoformat() if one.until is not None else "approvals"
-        by = ", ".join(approval["by"] for approval in one.approvals)
-        placed = one.created_at.isoformat(timespec="seconds")
-        table.add_row(one.hold_id, one.kind, one.reference, one.state, until, by, placed)
+    for hold in holds:
+        until = hold.until.date().isoformat() if hold.until is not None else "approvals"
+        by = ", ".join(approval["by"] for approval in hold.approvals)
+        placed = hold.created_at.isoformat(timespec="seconds")
+        table.add_row(hold.hold_id, hold.kind, hold.reference, hold.state, until, by, placed)
     Console(highlight=False, markup=False).print(table)

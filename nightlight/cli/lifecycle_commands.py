@@ -52,14 +52,14 @@ def plan_(bucket: Buckets = None, count: CountFlag = True, as_json: JsonFlag = F
     from nightlight.wiring import lifecycle
 
     with lifecycle(Settings()) as flow:
-        made = [flow.plan(name) for name in bucket or flow.buckets]
-        touched = {one.bucket: _touched(flow, one) if count else [] for one in made}
+        plans = [flow.plan(name) for name in bucket or flow.buckets]
+        touched = {plan.bucket: _touched(flow, plan) if count else [] for plan in plans}
     if as_json:
-        typer.echo(json.dumps([_plain(one, touched[one.bucket]) for one in made], indent=2))
+        typer.echo(json.dumps([_plain(plan, touched[plan.bucket]) for plan in plans], indent=2))
     else:
-        for one in made:
-            _print(one, touched[one.bucket])
-    raise typer.Exit(DIFFERS if any(one.changes for one in made) else 0)
+        for plan in plans:
+            _print(plan, touched[plan.bucket])
+    raise typer.Exit(DIFFERS if any(plan.changes for plan in plans) else 0)
 
 
 @app.command()
@@ -77,15 +77,15 @@ def apply(
 
     with lifecycle(Settings()) as flow:
         for name in bucket or flow.buckets:
-            made = flow.plan(name)
-            _print(made, _touched(flow, made) if count else [])
-            if not made.changes:
-                flow.apply(made, actor=actor)  # so that what is there counts as applied
+            plan = flow.plan(name)
+            _print(plan, _touched(flow, plan) if count else [])
+            if not plan.changes:
+                flow.apply(plan, actor=actor)  # so that what is there counts as applied
                 continue
             if not yes and not typer.confirm(f"Apply this to {name}?"):
                 raise typer.Exit(1)
-            flow.apply(made, actor=actor)
-            typer.echo(f"{name}: applied ({len(made.changes)} changes); `nightlight lifecycle undo` takes it back")
+            flow.apply(plan, actor=actor)
+            typer.echo(f"{name}: applied ({len(plan.changes)} changes); `nightlight lifecycle undo` takes it back")
 
 
 @app.command()
@@ -113,14 +113,14 @@ def drift(bucket: Buckets = None, as_json: JsonFlag = False) -> None:
     from nightlight.wiring import lifecycle
 
     with lifecycle(Settings()) as flow:
-        told = {name: flow.drift(name) for name in bucket or flow.buckets}
+        sentences_by_bucket = {name: flow.drift(name) for name in bucket or flow.buckets}
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(sentences_by_bucket, indent=2))
     else:
-        for name, sentences in told.items():
+        for name, sentences in sentences_by_bucket.items():
             for sentence in sentences or ["as it was applied"]:
                 typer.echo(f"{name}: {sentence}")
-    raise typer.Exit(DIFFERS if any(told.values()) else 0)
+    raise typer.Exit(DIFFERS if any(sentences_by_bucket.values()) else 0)
 
 
 @app.command()
@@ -140,17 +140,26 @@ def verify(
         count = 0
         for name in bucket or flow.buckets:
             with _progress(f"{name}: objects") as advance:
-                for one in flow.late(name, advance):
+                for overdue in flow.late(name, advance):
                     count += 1
                     if len(late) < most:
-                        late.append(one)
+                        late.append(overdue)
     if as_json:
-        listed = [{**one._asdict(), "written_at": str(one.written_at), "due_at": str(one.due_at)} for one in late]
+        listed = [
+            {**overdue._asdict(), "written_at": str(overdue.written_at), "due_at": str(overdue.due_at)}
+            for overdue in late
+        ]
         typer.echo(json.dumps({"late": count, "objects": listed}, indent=2))
     elif late:
         table = Table("bucket", "key", "rule", "written", "due", title=f"{count:,} objects outlived their rule")
-        for one in late:
-            table.add_row(one.bucket, one.key, one.rule_id, f"{one.written_at:%Y-%m-%d}", f"{one.due_at:%Y-%m-%d}")
+        for overdue in late:
+            table.add_row(
+                overdue.bucket,
+                overdue.key,
+                overdue.rule_id,
+                f"{overdue.written_at:%Y-%m-%d}",
+                f"{overdue.due_at:%Y-%m-%d}",
+            )
         Console(highlight=False).print(table)
     else:
         typer.echo("no object outlived its rule")
@@ -166,20 +175,20 @@ def render(
 
     Example: `nightlight lifecycle render terraform > lifecycle.tf`
     """
-    from nightlight.retention.exports import FORMS
+    from nightlight.retention.exports import EXPORT_FORMATS
     from nightlight.wiring import lifecycle
     from nightlight_core.errors import InvalidInput
 
-    if form not in FORMS:
-        message = f"form must be one of {', '.join(FORMS)}"
+    if form not in EXPORT_FORMATS:
+        message = f"form must be one of {', '.join(EXPORT_FORMATS)}"
         raise InvalidInput(message)
     with lifecycle(Settings()) as flow:
-        typer.echo(FORMS[form]({name: flow.wanted(name) for name in bucket or flow.buckets}))
+        typer.echo(EXPORT_FORMATS[form]({name: flow.wanted(name) for name in bucket or flow.buckets}))
 
 
-def _touched(flow: ManageLifecycle, made: LifecyclePlan) -> list[RuleEffect]:
-    with _progress(f"{made.bucket}: objects") as advance:
-        return flow.touched(made, advance)
+def _touched(flow: ManageLifecycle, plan: LifecyclePlan) -> list[RuleEffect]:
+    with _progress(f"{plan.bucket}: objects") as advance:
+        return flow.touched(plan, advance)
 
 
 @contextmanager
@@ -190,48 +199,48 @@ def _progress(what: str) -> Iterator[Any]:
         yield lambda count: bar.update(task, completed=count)
 
 
-def _print(made: LifecyclePlan, touched: list[RuleEffect]) -> None:
+def _print(plan: LifecyclePlan, touched: list[RuleEffect]) -> None:
     console = Console(highlight=False, markup=False)
-    counts = {one.rule_id: one for one in touched}
-    console.print(f"{made.bucket}: {len(made.changes)} changes")
-    for one in made.actions:
-        rule = one.after if one.step is not PlanStep.REMOVE else one.present
+    counts = {entry.rule_id: entry for entry in touched}
+    console.print(f"{plan.bucket}: {len(plan.changes)} changes")
+    for entry in plan.actions:
+        rule = entry.after if entry.step is not PlanStep.REMOVE else entry.present
         if rule is None:  # pragma: no cover - every action has one of the two
             continue
         state = "" if rule.enabled else " (disabled)"
-        console.print(f"  {_MARKS[one.step]} {one.rule_id}{state}: {rule.about()} is {rule.does()}", soft_wrap=True)
-        if one.step is PlanStep.CHANGE and one.present is not None:
-            console.print(f"      until now: {one.present.about()} is {one.present.does()}", soft_wrap=True)
-        for note in one.notes:
+        console.print(f"  {_MARKS[entry.step]} {entry.rule_id}{state}: {rule.about()} is {rule.does()}", soft_wrap=True)
+        if entry.step is PlanStep.CHANGE and entry.present is not None:
+            console.print(f"      until now: {entry.present.about()} is {entry.present.does()}", soft_wrap=True)
+        for note in entry.notes:
             console.print(f"      ! {note}", soft_wrap=True)
-        if (found := counts.get(one.rule_id)) is not None:
-            told = f"{found.objects:,} objects, {found.bytes:,} bytes; {found.at_once:,} of them are deleted at once"
-            console.print(f"      {told if found.counted else 'not counted: too many objects to ask for tags'}")
-    if any(one.step is PlanStep.FOREIGN for one in made.actions):
+        if (effect := counts.get(entry.rule_id)) is not None:
+            text = f"{effect.objects:,} objects, {effect.bytes:,} bytes; {effect.at_once:,} of them are deleted at once"
+            console.print(f"      {text if effect.counted else 'not counted: too many objects to ask for tags'}")
+    if any(entry.step is PlanStep.FOREIGN for entry in plan.actions):
         console.print("  ? is somebody else's, and stays")
 
 
-def _plain(made: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
-    def told(one: PlannedChange) -> dict[str, Any]:
-        return {**asdict(one), "step": str(one.step)}
+def _plain(plan: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
+    def told(change: PlannedChange) -> dict[str, Any]:
+        return {**asdict(change), "step": str(change.step)}
 
     return {
-        "bucket": made.bucket,
-        "changes": len(made.changes),
-        "seen": made.fingerprint,
-        "actions": [told(one) for one in made.actions],
+        "bucket": plan.bucket,
+        "changes": len(plan.changes),
+        "seen": plan.fingerprint,
+        "actions": [told(one) for one in plan.actions],
         "touched": [one._asdict() for one in touched],
     }
 
 
 @app.command()
-def restate(
+def retag(
     wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the workers; 0 does not.")] = 3600.0,
 ) -> None:
     """Have every object tagged by its state: those from before there were tags, or after a bucket was restored.
 
     An object is written anew for it, so its days begin then. Exits with 2 if the workers were not done in time.
-    Example: `nightlight lifecycle restate`
+    Example: `nightlight lifecycle retag`
     """
     from nightlight.wiring import open_retention_tags
 

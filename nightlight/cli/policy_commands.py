@@ -24,10 +24,10 @@ DEFAULT = Path("policies")
 
 def console() -> Console:
     """Return a console that does not cut lines in a log or a pipe."""
-    made = Console(highlight=False, soft_wrap=True)
-    if not made.is_terminal:
-        made.width = 120
-    return made
+    terminal = Console(highlight=False, soft_wrap=True)
+    if not terminal.is_terminal:
+        terminal.width = 120
+    return terminal
 
 
 @app.command()
@@ -205,9 +205,9 @@ def schema(
             typer.echo(str(path))
         return
     stale = []
-    for name, made in schemas(vocabulary).items():
+    for name, document in schemas(vocabulary).items():
         path = folder / "schema" / f"{name}.json"
-        if not path.exists() or read_text(path) != schema_text(made):
+        if not path.exists() or read_text(path) != schema_text(document):
             stale.append(path)
     for path in stale:
         typer.echo(f"{path} is out of date; run `nightlight policy schema {folder}`", err=True)
@@ -231,8 +231,8 @@ def _parity_lines(compiled: Compiled, minors: float) -> list[str]:
     cost = parity_cost(compiled, minors)
     if not cost:
         return ["warning: no check of kind `same` keeps outsiders from telling who is a minor [no-parity]"]
-    told = ", ".join(f"{float(share):.0%} -> {likely:.0%}" for share, likely in cost.items())
-    return [f"parity: with {minors:.0%} minors, a covered picture is a minor's, by adults who stay covered: {told}"]
+    line = ", ".join(f"{float(share):.0%} -> {likely:.0%}" for share, likely in cost.items())
+    return [f"parity: with {minors:.0%} minors, a covered picture is a minor's, by adults who stay covered: {line}"]
 
 
 def compiled_folder(folder: Path) -> Compiled:
@@ -246,7 +246,7 @@ def compiled_folder(folder: Path) -> Compiled:
 def refused(error: InvalidPolicy, *, as_json: bool) -> NoReturn:
     """Print every problem, for a person or as JSON, and exit 1."""
     if as_json:
-        found: list[dict[str, Any]] = [
+        diagnostics: list[dict[str, Any]] = [
             {
                 "file": problem.position.file,
                 "line": problem.position.line,
@@ -256,7 +256,7 @@ def refused(error: InvalidPolicy, *, as_json: bool) -> NoReturn:
             }
             for problem in error.problems
         ]
-        typer.echo(json.dumps({"ok": False, "problems": found}, indent=2))
+        typer.echo(json.dumps({"ok": False, "problems": diagnostics}, indent=2))
     else:
         typer.echo(str(error), err=True)
         typer.echo(f"{len(error.problems)} problem(s); see docs/policy/errors.md", err=True)

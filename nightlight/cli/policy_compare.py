@@ -34,7 +34,7 @@ def diff(
     new: Annotated[str, typer.Argument(help="A folder, a bundle, or a git revision.")],
     as_json: JsonFlag = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table for a pull request.")] = False,
-    weights: Annotated[
+    traffic: Annotated[
         Path | None, typer.Option(help="Counters from `nightlight policy counters`: adds views a day.")
     ] = None,
 ) -> None:
@@ -50,7 +50,7 @@ def diff(
 
     try:
         with compiled_of(old) as before, compiled_of(new) as after:
-            difference = compare(before, after, read_traffic(weights) if weights else None)
+            difference = compare(before, after, read_traffic(traffic) if traffic else None)
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
@@ -186,8 +186,8 @@ def _git(*arguments: str) -> bytes:
             timeout=_GIT_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        told = getattr(error, "stderr", b"") or str(error).encode()
-        message = f"git {arguments[0]}: {told.decode(errors='replace').strip()}"
+        output = getattr(error, "stderr", b"") or str(error).encode()
+        message = f"git {arguments[0]}: {output.decode(errors='replace').strip()}"
         raise PolicyRefused(message) from error
     return done.stdout
 

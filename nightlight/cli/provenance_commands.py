@@ -105,16 +105,16 @@ def check(
     data = read_image(file)
     manifest = read_bytes(sidecar) if sidecar is not None else None
     trusted = _anchors(anchors) if anchors is not None else None
-    found = look(data, _media_type(data), anchors=trusted, manifest=manifest)
-    agrees = _agreement(data, found)
+    checked = look(data, _media_type(data), anchors=trusted, manifest=manifest)
+    agrees = _agreement(data, checked)
     if as_json:
-        typer.echo(json.dumps({**asdict(found), **agrees}, indent=2))
+        typer.echo(json.dumps({**asdict(checked), **agrees}, indent=2))
     else:
-        _print(found, agrees)
-    raise typer.Exit(0 if found.state is State.TRUSTED else NOT_TRUSTED)
+        _print(checked, agrees)
+    raise typer.Exit(0 if checked.state is State.TRUSTED else NOT_TRUSTED)
 
 
-def _agreement(data: bytes, found: Checked) -> dict[str, Any]:
+def _agreement(data: bytes, checked: Checked) -> dict[str, Any]:
     """Return whether the hidden mark and the hash are those that the manifest names; None: nobody can say."""
     import numpy as np
 
@@ -123,42 +123,42 @@ def _agreement(data: bytes, found: Checked) -> dict[str, Any]:
     from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, hash_of, mark_of
     from nightlight_core.errors import DecoderDied, ImageRefused
 
-    said = mark_of(found.bindings.get(MARK_ALGORITHM, ""))
-    bound = hash_of(found.bindings.get(HASH_ALGORITHM, ""))
-    told: dict[str, Any] = {"mark_agrees": None, "hash_distance": None, "decoded": True}
-    if said is None and bound is None:
-        return told
+    watermark = mark_of(checked.bindings.get(MARK_ALGORITHM, ""))
+    bound = hash_of(checked.bindings.get(HASH_ALGORITHM, ""))
+    agreement: dict[str, Any] = {"mark_agrees": None, "hash_distance": None, "decoded": True}
+    if watermark is None and bound is None:
+        return agreement
     rendering = Rendering(Settings())
     try:
         seen = rendering.look(data)
-        read = rendering.detect(seen.pixels, []).detection if said is not None else None
+        read = rendering.detect(seen.pixels, []).detection if watermark is not None else None
     except (ImageRefused, DecoderDied):
-        return {**told, "decoded": False}
+        return {**agreement, "decoded": False}
     finally:
         rendering.close()
-    if read is not None and said is not None:
+    if read is not None and watermark is not None:
         mask = 0xFFFF if read.payload.short else (1 << 56) - 1
-        told["mark_agrees"] = read.payload.rendition == said & mask
+        agreement["mark_agrees"] = read.payload.rendition == watermark & mask
     if bound is not None:
         wanted = np.frombuffer(bound, np.uint8)[None]
         here = np.stack([pdq(view).hashes[0] for view in seen.hashed])
-        told["hash_distance"] = int(distance(here, wanted).min())
-    return told
+        agreement["hash_distance"] = int(distance(here, wanted).min())
+    return agreement
 
 
-def _print(found: Checked, agrees: dict[str, Any]) -> None:
+def _print(checked: Checked, agrees: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     table = Table(show_header=False)
-    table.add_row("state", found.state.value)
-    table.add_row("signed by", found.signed_by or "nobody")
-    table.add_row("what was done", ", ".join(found.actions) or "it does not say")
+    table.add_row("state", checked.state.value)
+    table.add_row("signed by", checked.signed_by or "nobody")
+    table.add_row("what was done", ", ".join(checked.actions) or "it does not say")
     mark = {True: "is the one that the manifest names", False: "IS ANOTHER ONE", None: "was not read"}
     table.add_row("hidden mark", mark[agrees["mark_agrees"]])
     bits = agrees["hash_distance"]
     near = "not asked" if bits is None else f"{bits} of 256 bits away{'' if bits <= _NEAR else ': ANOTHER PICTURE'}"
     table.add_row("perceptual hash", near)
     console.print(table)
-    for failure in found.failures:
+    for failure in checked.failures:
         console.print(f"WRONG  {failure}", soft_wrap=True)
 
 

@@ -80,7 +80,7 @@ def verify(
         problems += [f"{path}: {sentence}" for sentence in chain_faults(chain)]
         opened += chain
     if as_json:
-        plain = [{name: value for name, value in asdict(one).items() if name != "payload"} for one in opened]
+        plain = [{name: value for name, value in asdict(receipt).items() if name != "payload"} for receipt in opened]
         typer.echo(json.dumps({"receipts": plain, "problems": problems}, indent=2))
     else:
         _print(opened, problems)
@@ -90,10 +90,17 @@ def verify(
 def _print(opened: list[Any], problems: list[str]) -> None:
     console = Console(highlight=False, markup=False)
     table = Table("receipt", "what", "when", "objects", "versions", "copies elsewhere")
-    for one in opened:
-        elsewhere = ", ".join(f"{left['what']} until {left['until']}" for left in one.residuals)
-        told = (one.receipt_id[:12], one.kind, one.erased_at[:19], str(one.objects), str(one.versions), elsewhere)
-        table.add_row(*told)
+    for receipt in opened:
+        elsewhere = ", ".join(f"{left['what']} until {left['until']}" for left in receipt.residuals)
+        row = (
+            receipt.receipt_id[:12],
+            receipt.kind,
+            receipt.erased_at[:19],
+            str(receipt.objects),
+            str(receipt.versions),
+            elsewhere,
+        )
+        table.add_row(*row)
     console.print(table)
     for problem in problems:
         console.print(f"WRONG  {problem}", soft_wrap=True)
@@ -106,8 +113,8 @@ def _envelopes(path: Path) -> list[Any]:
     try:
         first = next((line for line in files.lines(path, _MOST_BYTES) if line), "")
         if first.startswith("["):
-            found: list[Any] = json.loads(files.read_text(path, most=_MOST_BYTES))
-            return found
+            envelopes: list[Any] = json.loads(files.read_text(path, most=_MOST_BYTES))
+            return envelopes
         return [json.loads(line) for line in files.lines(path, _MOST_BYTES) if line]
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path} holds no receipts ({type(error).__name__})"

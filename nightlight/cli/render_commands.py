@@ -47,17 +47,17 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     table = compiled.table
     mark = MarkSettings()
     design = Design.read(mark.text, mark.logo, mark.font)
-    made = recipes(
+    recipes_made = recipes(
         {name: tier.model_dump() for name, tier in table.tiers.items()}, order=compiled.pack.vocabulary.outcomes.tier
     )
     with Cage(require_seccomp=not confine.why_not()) as cage:
         pipeline = Pipeline(Caps(formats=available()), cage, FaceDetector(), design, HiddenMark(_EXAMPLE_KEY))
         # The first picture pays for what is loaded once; the second is what a worker's pictures cost.
-        wanted = drawn_with(made, design.digest)
+        wanted = drawn_with(recipes_made, design.digest)
         pipeline.render(data, wanted, region=region)
         rendered = pipeline.render(data, wanted, region=region)
         report = _report(picture, rendered, table, seccomp=cage.seccomp)
-        frame = cage.frame(data, rendered.header, edge=max(recipe.edge for recipe in made), region=region)
+        frame = cage.frame(data, rendered.header, edge=max(recipe.edge for recipe in recipes_made), region=region)
     out.mkdir(parents=True, exist_ok=True)
     for rendition in rendered.renditions:
         (out / _name(rendition)).write_bytes(rendition.data)
@@ -129,24 +129,24 @@ def _read_back(tier: dict[str, Any]) -> str:
 def _show(report: dict[str, Any], out: Path) -> None:
     console = Console(highlight=False, markup=False)  # a file's name is no markup
     sure = [face for face in report["faces"] if face["confidence"] >= _sure()]
-    found = (
+    faces = (
         f"{len(sure)} face{'s' if len(sure) != 1 else ''}" if sure else "no sure face: the whole picture counts as one"
     )
     console.print(
-        f"{report['picture']}: {report['format']}, {report['width']} x {report['height']}; {found}; the widest takes "
+        f"{report['picture']}: {report['format']}, {report['width']} x {report['height']}; {faces}; the widest takes "
         f"{100 * report['face_share']:.0f} % of the square"
     )
     table = Table()
     for title in ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "mark reads", "file"):
         table.add_column(title, justify="left" if title in {"tier", "file"} else "right")
     for tier in report["tiers"]:
-        budget, made = tier["face_px"], tier["face_px_made"]
+        budget, actual = tier["face_px"], tier["face_px_made"]
         table.add_row(
             tier["tier"],
             f"{tier['edge']} px",
             f"{tier['bytes']}",
             "none" if budget is None else f"{budget} px",
-            "" if made is None else f"{made:.1f} px",
+            "" if actual is None else f"{actual:.1f} px",
             f"{tier['detail_px']} px",
             _read_back(tier),
             tier["file"],

@@ -43,51 +43,51 @@ def report(
     end = until.replace(tzinfo=UTC) if until is not None else tomorrow
     begin = since.replace(tzinfo=UTC) if since is not None else end - timedelta(days=_DAYS)
     with open_report(settings, threshold=threshold, buckets=buckets) as flow:
-        made = flow.make(begin, end, takedown_hours=takedown_hours)
+        transparency = flow.make(begin, end, takedown_hours=takedown_hours)
     if as_json:
-        typer.echo(json.dumps(plain(made), indent=2))
+        typer.echo(json.dumps(plain(transparency), indent=2))
         return
     from nightlight.cli.report_page import page
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.json").write_text(json.dumps(plain(made), indent=2) + "\n", "utf-8")
+    (out / "report.json").write_text(json.dumps(plain(transparency), indent=2) + "\n", "utf-8")
     with (out / "report.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("section", "what", "value"), *rows(made)])
-    (out / "report.html").write_text(page(made), "utf-8")
+        csv.writer(file).writerows([("section", "what", "value"), *rows(transparency)])
+    (out / "report.html").write_text(page(transparency), "utf-8")
     typer.echo(f"{out / 'report.html'}, report.csv and report.json")
 
 
-def plain(made: TransparencyReport) -> dict[str, Any]:
+def plain(transparency: TransparencyReport) -> dict[str, Any]:
     """Return a report in plain values."""
-    told = asdict(made)
-    told["days"] = {day.isoformat(): count for day, count in made.days.items()}
-    told["cells"] = [one._asdict() for one in made.cells]
-    told |= {name: getattr(made, name)._asdict() for name in ("erasures", "takedowns")}
-    told |= {name: getattr(made, name).isoformat() for name in ("since", "until", "made_at")}
-    return told
+    values = asdict(transparency)
+    values["days"] = {day.isoformat(): count for day, count in transparency.days.items()}
+    values["cells"] = [cell._asdict() for cell in transparency.cells]
+    values |= {name: getattr(transparency, name)._asdict() for name in ("erasures", "takedowns")}
+    values |= {name: getattr(transparency, name).isoformat() for name in ("since", "until", "made_at")}
+    return values
 
 
-def rows(made: TransparencyReport) -> Iterator[tuple[str, str, Any]]:
+def rows(transparency: TransparencyReport) -> Iterator[tuple[str, str, Any]]:
     """Yield (section, what, value) of a report; a value that is not told is empty."""
-    yield "period", "since", made.since.date().isoformat()
-    yield "period", "until", made.until.date().isoformat()
-    yield "decisions", "all", made.decisions
-    for one in made.cells:
-        yield "decisions by tier and band", f"{one.tier} {one.band}", one.decisions
-    yield "decisions by tier and band", "withheld", made.withheld
-    yield "decisions", "share about an unknown age", made.unknown_share
-    for day, count in made.days.items():
+    yield "period", "since", transparency.since.date().isoformat()
+    yield "period", "until", transparency.until.date().isoformat()
+    yield "decisions", "all", transparency.decisions
+    for cell in transparency.cells:
+        yield "decisions by tier and band", f"{cell.tier} {cell.band}", cell.decisions
+    yield "decisions by tier and band", "withheld", transparency.withheld
+    yield "decisions", "share about an unknown age", transparency.unknown_share
+    for day, count in transparency.days.items():
         yield "decisions by day", day.isoformat(), count
-    for opened in made.opens:
+    for opened in transparency.opens:
         yield "opens approved", opened["at"], _safe(str(opened.get("approved_by", "")))
-    for name, times in (("erasures", made.erasures), ("takedowns", made.takedowns)):
+    for name, times in (("erasures", transparency.erasures), ("takedowns", transparency.takedowns)):
         for what, value in times._asdict().items():
             yield name, what, value
-    yield "erasures", "receipts", made.receipts
+    yield "erasures", "receipts", transparency.receipts
     for section in ("holds", "swept", "uploads", "failures"):
-        for what, value in getattr(made, section).items():
+        for what, value in getattr(transparency, section).items():
             yield section, _safe(what), value
-    for where, sentences in made.drift.items():
+    for where, sentences in transparency.drift.items():
         for sentence in sentences or ["none"]:
             yield "drift", where, _safe(sentence)
 

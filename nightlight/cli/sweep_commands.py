@@ -34,20 +34,20 @@ def sweep(
     settings = Settings()
     logs.configure(settings.general, settings.log)
     with open_sweep(settings) as flow:
-        found = flow.report(None if last else flow.begin(actor="operator"))
+        run = flow.report(None if last else flow.begin(actor="operator"))
         end = time.monotonic() + (0 if last else wait_s)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("sweeping")
-            while found.state != DONE and time.monotonic() < end:
+            while run.state != DONE and time.monotonic() < end:
                 time.sleep(_LOOK_S)
-                found = flow.report(found.sweep_id)
-                bar.update(task, description=f"{found.batches:,} batches: {_told(found.counts)}")
+                run = flow.report(run.sweep_id)
+                bar.update(task, description=f"{run.batches:,} batches: {_told(run.counts)}")
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2, default=str))
+        typer.echo(json.dumps(asdict(run), indent=2, default=str))
     else:
-        typer.echo(f"{found.state} after {found.batches:,} batches: {_told(found.counts)}")
-    raise typer.Exit(0 if found.state == DONE or last or not wait_s else NOT_DONE)
+        typer.echo(f"{run.state} after {run.batches:,} batches: {_told(run.counts)}")
+    raise typer.Exit(0 if run.state == DONE or last or not wait_s else NOT_DONE)
 
 
 def _told(counts: dict[str, int]) -> str:

@@ -67,8 +67,8 @@ def run(
         _write(csv_file, answers)
     verdict = _accused(answers, viewers, false_accusation) if suspects else None
     if as_json:
-        told = answers if verdict is None else {"files": answers, **verdict}
-        print(json.dumps(told, indent=2))  # noqa: T201 - what was asked for
+        output = answers if verdict is None else {"files": answers, **verdict}
+        print(json.dumps(output, indent=2))  # noqa: T201 - what was asked for
     elif files:
         _show(answers)
         if verdict is not None:
@@ -105,13 +105,13 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
         for answer in answers
         if answer["origins"] and answer["origins"][0]["variants"] > 1 and _beyond_doubt(answer["watermark"])
     ]
-    accused, looked = accuse(key, leaked, viewers, false_accusation=false_accusation)
-    pictures = len({one.image_id for one in leaked})
+    accused, considered = accuse(key, leaked, viewers, false_accusation=false_accusation)
+    pictures = len({leak.image_id for leak in leaked})
     return {
-        "accused": [asdict(one) for one in accused],
-        "viewers": looked,
+        "accused": [asdict(leak) for leak in accused],
+        "viewers": considered,
         "pictures": pictures,
-        "agreements_needed": least_agreements(pictures, looked, false_accusation),
+        "agreements_needed": least_agreements(pictures, considered, false_accusation),
     }
 
 
@@ -121,10 +121,10 @@ def _beyond_doubt(mark: dict[str, Any] | None) -> bool:
 
 def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:
     console = Console(highlight=False, markup=False)
-    for one in verdict["accused"]:
+    for viewer in verdict["accused"]:
         console.print(
-            f"{one['viewer']}: agrees in {one['agreements']} of {one['of']} pictures; that anybody innocent does has a "
-            f"probability of at most {one['chance']:.1e}",
+            f"{viewer['viewer']}: agrees in {viewer['agreements']} of {viewer['pictures']} pictures; that "
+            f"anybody innocent does has a probability of at most {viewer['chance']:.1e}",
             soft_wrap=True,
         )
     if not verdict["accused"]:
@@ -165,9 +165,9 @@ def _write(path: Path, answers: Sequence[dict[str, Any]]) -> None:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for answer in answers:
-            for one in answer["origins"]:
+            for origin in answer["origins"]:
                 # Absolute: a spreadsheet takes a name that begins with "=" for a formula.
-                writer.writerow([Path(answer["file"]).absolute(), *(one[column] for column in _COLUMNS[1:])])
+                writer.writerow([Path(answer["file"]).absolute(), *(origin[column] for column in _COLUMNS[1:])])
 
 
 def _show(answers: Sequence[dict[str, Any]]) -> None:
@@ -176,14 +176,16 @@ def _show(answers: Sequence[dict[str, Any]]) -> None:
     for column in _COLUMNS:
         table.add_column(column.replace("_", " "), justify="right" if column == "distance" else "left")
     for answer in answers:
-        for one in answer["origins"]:
-            table.add_row(answer["file"], *("" if one[column] is None else str(one[column]) for column in _COLUMNS[1:]))
+        for origin in answer["origins"]:
+            table.add_row(
+                answer["file"], *("" if origin[column] is None else str(origin[column]) for column in _COLUMNS[1:])
+            )
     if table.row_count:
         console.print(table)
     for answer in answers:
         if not answer["origins"]:
-            said = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
-            console.print(f"{answer['file']}: {said}", soft_wrap=True)
+            message = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
+            console.print(f"{answer['file']}: {message}", soft_wrap=True)
         mark = answer.get("watermark")
         if mark:
             doubt = f"; {mark['doubt']}" if mark["doubt"] else ""

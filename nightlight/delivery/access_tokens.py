@@ -39,9 +39,9 @@ class TokenScope(StrEnum):
     EXPLAIN = "explain"  # ask why, as an operator
     POLICY = "policy"  # activate policies, and read counters
     RELATE = "relate"  # push blocks
-    HOLD = "hold"  # hide and unhide reported profiles
-    VAULT = "vault"  # place legal and safeguarding holds, and approve of their end
-    ARRIVE = "arrive"  # tell of pictures in other buckets
+    REPORT = "report"  # set and clear report flags
+    HOLD = "hold"  # place legal and safeguarding holds, and approve of their end
+    IMPORT = "import"  # notify of pictures in other buckets
     TRACE = "trace"  # find where copies come from
 
 
@@ -115,12 +115,12 @@ class AccessTokenVerifier:
         held = self._source.fresh()
         if held is None:
             held = self._source.read(known=self._vouched(token))
-        found, expires_at = self._checked(token, held)
+        caller, expires_at = self._checked(token, held)
         if len(self._good) >= _MOST_GOOD:
             self._good.clear()
-        self._good[token] = found, min(self._clock() + _GOOD_S, expires_at + self._leeway), held
+        self._good[token] = caller, min(self._clock() + _GOOD_S, expires_at + self._leeway), held
         self._source.read_ahead()
-        return found
+        return caller
 
     def _vouched(self, token: str) -> bool:
         """Say whether the last set of keys, which is too old to open anything, vouches for a token."""

@@ -38,7 +38,7 @@ class AccusedViewer:
 
     viewer: str
     agreements: int
-    of: int
+    pictures: int
     chance: float
 
 
@@ -60,12 +60,14 @@ def accuse(
     ``false_accusation`` bounds the probability that anybody innocent is named at all. Several copies of one image
     count once, and say nothing where they disagree: then more than one leaked it.
     """
-    said: dict[str, set[int]] = {}
-    for one in leaked:
-        said.setdefault(one.image_id, set()).add(one.variant)
+    by_image: dict[str, set[int]] = {}
+    for leak in leaked:
+        by_image.setdefault(leak.image_id, set()).add(leak.variant)
     # Many viewers meet the same images: what is the same of each message is made once.
     clear = [
-        (length_prefixed(image_id), variants.copy().pop()) for image_id, variants in said.items() if len(variants) == 1
+        (length_prefixed(image_id), variants.copy().pop())
+        for image_id, variants in by_image.items()
+        if len(variants) == 1
     ]
     scores = {}
     for viewer in viewers:
@@ -77,7 +79,7 @@ def accuse(
         for viewer, score in scores.items()
         if least is not None and score >= least
     ]
-    return sorted(accused, key=lambda one: (-one.agreements, one.viewer)), len(scores)
+    return sorted(accused, key=lambda leak: (-leak.agreements, leak.viewer)), len(scores)
 
 
 def _chance(agreements: int, pictures: int, viewers: int) -> float:

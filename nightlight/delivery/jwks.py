@@ -56,8 +56,8 @@ class KeySet:
 
     def key(self, key_id: object) -> Ed25519PublicKey | None:
         """Return the key that a token's header names; the key of a PEM file serves whatever is named."""
-        found = self.keys.get(key_id) if isinstance(key_id, str) and key_id != _ANY else None
-        return found or self.keys.get(_ANY)
+        key = self.keys.get(key_id) if isinstance(key_id, str) and key_id != _ANY else None
+        return key or self.keys.get(_ANY)
 
 
 class KeySource:
@@ -86,14 +86,14 @@ class KeySource:
         ``known`` says that the last set vouches for whoever has it read.
         """
         with self._lock:  # who waits here finds what the first one read, or that it failed
-            found = self.fresh()
-            if found is None and self._elapsed() - self._tried_at >= (_AGAIN_S if known else LIFE_S):
+            key_set = self.fresh()
+            if key_set is None and self._elapsed() - self._tried_at >= (_AGAIN_S if known else LIFE_S):
                 self._try()
-                found = self.fresh()
-        if found is None:
+                key_set = self.fresh()
+        if key_set is None:
             message = f"the keys of callers cannot be read: {self._failed}"
             raise Unavailable(message)
-        return found
+        return key_set
 
     def read_ahead(self) -> None:
         """Read the next set in the background if the one at hand is old enough and nobody is reading already."""
@@ -171,12 +171,12 @@ def parse_keys(text: str) -> Keys:
     if not isinstance(listed, list):
         message = "there is no list 'keys'"
         raise ValueError(message)  # noqa: TRY004 - of a file, not of an argument
-    found: dict[str, Ed25519PublicKey] = {}
+    keys: dict[str, Ed25519PublicKey] = {}
     for jwk in listed:
         key_id, key = _key(jwk) if isinstance(jwk, dict) else ("", None)
         if key is not None:
-            found.setdefault(key_id, key)
-    return found
+            keys.setdefault(key_id, key)
+    return keys
 
 
 def _key(jwk: dict[str, Any]) -> tuple[str, Ed25519PublicKey | None]:

@@ -84,8 +84,8 @@ class EdgePurge:
         self, url: str | None, *, token: str | None, timeout_s: float, more: Sequence[RevocationEdge] = ()
     ) -> None:
         """Tell the hooks at ``url``, which may be several with commas between, and the edges ``more``."""
-        urls = [one.strip() for one in (url or "").split(",") if one.strip()]
-        hooks = [PurgeHook(one, name=f"hook_{at}", token=token, timeout_s=timeout_s) for at, one in enumerate(urls)]
+        urls = [url_.strip() for url_ in (url or "").split(",") if url_.strip()]
+        hooks = [PurgeHook(url_, name=f"hook_{at}", token=token, timeout_s=timeout_s) for at, url_ in enumerate(urls)]
         self.edges: tuple[RevocationEdge, ...] = (*hooks, *more)
 
     def forget(self, keys: Sequence[str]) -> None:

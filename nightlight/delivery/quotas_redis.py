@@ -61,9 +61,9 @@ class RedisQuotas:
         try:
             pictures = self._viewer(asker.viewer_id, wanted, now_us)
             for kind, who, per_hour in shared(asker, self._limits):
-                mine = bucket(kind, who, per_hour)
-                arguments = [now_us, mine.cost_us, mine.ahead_us, _BUCKET_S, sum(pictures)]
-                pictures = first(pictures, int(self._count(keys=[self._key(mine.name)], args=arguments)))
+                own_bucket = bucket(kind, who, per_hour)
+                arguments = [now_us, own_bucket.cost_us, own_bucket.ahead_us, _BUCKET_S, sum(pictures)]
+                pictures = first(pictures, int(self._count(keys=[self._key(own_bucket.name)], args=arguments)))
             return Allowed(pictures, self._asked(asker.viewer_id, asked, now_us))
         except (redis.RedisError, OSError) as error:
             raise QuotasUnavailable(type(error).__name__) from error
@@ -75,16 +75,18 @@ class RedisQuotas:
     def _viewer(self, viewer_id: str | None, wanted: Sequence[Wanted], now_us: int) -> list[bool]:
         if viewer_id is None:
             return [True] * len(wanted)
-        found = [False] * len(wanted)
-        for per_hour in {one.per_hour for one in wanted}:
-            at = [number for number, one in enumerate(wanted) if one.per_hour == per_hour]
-            mine = bucket("viewer", viewer_id, per_hour)
-            keys = [self._key(mine.name), self._key(f"given:{mine.name}:{now_us // HOUR_US}")]
+        allowed = [False] * len(wanted)
+        for per_hour in {picture.per_hour for picture in wanted}:
+            at = [number for number, picture in enumerate(wanted) if picture.per_hour == per_hour]
+            own_bucket = bucket("viewer", viewer_id, per_hour)
+            keys = [self._key(own_bucket.name), self._key(f"given:{own_bucket.name}:{now_us // HOUR_US}")]
             profiles = [wanted[number].profile_id for number in at]
-            told = self._pictures(keys=keys, args=[now_us, mine.cost_us, mine.ahead_us, _BUCKET_S, _KEPT_S, *profiles])
-            for number, yes in zip(at, told, strict=True):
-                found[number] = yes == 1
-        return found
+            answers = self._pictures(
+                keys=keys, args=[now_us, own_bucket.cost_us, own_bucket.ahead_us, _BUCKET_S, _KEPT_S, *profiles]
+            )
+            for number, granted in zip(at, answers, strict=True):
+                allowed[number] = granted == 1
+        return allowed
 
     def _asked(self, viewer_id: str | None, asked: Sequence[str], now_us: int) -> int:
         if viewer_id is None or not asked:

@@ -44,8 +44,8 @@ class CallbackProvider:
     def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
         """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
         items = [{"profile_id": profile_id, "relation": relation} for profile_id, relation in claims]
-        told = _post(self._http, self._url, {"viewer_id": viewer_id, "items": items})
-        relations = told.get("relations") if isinstance(told, dict) else None
+        answer = _post(self._http, self._url, {"viewer_id": viewer_id, "items": items})
+        relations = answer.get("relations") if isinstance(answer, dict) else None
         if not isinstance(relations, list) or len(relations) != len(claims):
             message = "the relation provider's answer does not fit the question"
             raise Unavailable(message)
@@ -77,13 +77,15 @@ class OpenFgaProvider:
                 }
                 for number, (profile_id, relation) in enumerate(part)
             ]
-            told = _post(self._http, self._url, {"checks": checks, **self._model})
-            result = told.get("result") if isinstance(told, dict) else None
+            answer = _post(self._http, self._url, {"checks": checks, **self._model})
+            result = answer.get("result") if isinstance(answer, dict) else None
             if not isinstance(result, dict):
                 message = "OpenFGA's answer has no result"
                 raise Unavailable(message)
             answers = (result.get(str(number)) for number in range(len(part)))
-            found += [isinstance(one, dict) and one.get("allowed") is True and not one.get("error") for one in answers]
+            found += [
+                isinstance(entry, dict) and entry.get("allowed") is True and not entry.get("error") for entry in answers
+            ]
         return found
 
     def close(self) -> None:

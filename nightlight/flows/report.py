@@ -116,7 +116,7 @@ class TransparencyReports:
                 by_cell[table.decide(dict(zip(names, words, strict=True))).tier, words[band_at]] += count
                 unknown += count * (words[band_at] == UNKNOWN_BAND)
         whole = by_day.total()
-        told = self._cells(by_cell, whole)
+        cells_shown = self._cells(by_cell, whole)
         deadline = most_days(view.compiled.retention, ERASED) * _DAY_S
         return TransparencyReport(
             since=since,
@@ -125,8 +125,8 @@ class TransparencyReports:
             policy_digest=table.digest,
             threshold=self.threshold,
             decisions=self._told(whole),
-            cells=told,
-            withheld=whole - sum(one.decisions for one in told) if self._told(whole) is not None else 0,
+            cells=cells_shown,
+            withheld=whole - sum(one.decisions for one in cells_shown) if self._told(whole) is not None else 0,
             unknown_share=unknown / whole if min(unknown, whole - unknown) >= self.threshold else None,
             days={day: count for day, count in sorted(by_day.items()) if count >= self.threshold},
             opens=[_opened(*one) for one in activated if int(one[2].get("opens", 0))],
@@ -136,7 +136,7 @@ class TransparencyReports:
             drift={name: _looked(look) for name, look in self.looks.items()},
             tiers=["none", *table.tiers],
             bands=list(table.attributes["subject_age"]),
-            **{name: {key: self._told(count) for key, count in found.items()} for name, found in counts.items()},
+            **{name: {key: self._told(count) for key, count in by_key.items()} for name, by_key in counts.items()},
         )
 
     def _cells(self, by_cell: Mapping[tuple[str, str], int], whole: int) -> list[DecisionCount]:
@@ -146,8 +146,8 @@ class TransparencyReports:
             for (tier, band), count in sorted(by_cell.items())
             if count >= self.threshold
         ]
-        while cells and 0 < whole - sum(one.decisions for one in cells) < self.threshold:
-            cells.remove(min(cells, key=lambda one: one.decisions))
+        while cells and 0 < whole - sum(cell.decisions for cell in cells) < self.threshold:
+            cells.remove(min(cells, key=lambda cell: cell.decisions))
         return cells
 
     def _told(self, count: int) -> int | None:
@@ -156,7 +156,7 @@ class TransparencyReports:
 
     def _times(self, done: Sequence[float], open_: int, deadline_s: float) -> Durations:
         ordered = sorted(done)
-        late = sum(one > deadline_s for one in ordered)
+        late = sum(seconds > deadline_s for seconds in ordered)
         if len(ordered) < self.threshold:
             return Durations(len(ordered), open_, late, None, None, deadline_s)
         return Durations(len(ordered), open_, late, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)

@@ -40,7 +40,7 @@ def run_cases(files: CaseFiles, table: Table) -> Iterator[CaseResult]:
     for source, document in files:
         for index, case in enumerate(document.cases):
             path: Path_ = ("cases", index)
-            wanted = case.expect.model_dump(exclude_none=True)
+            expected = case.expect.model_dump(exclude_none=True)
             several = any(len(words) > 1 for words in case.given.values())
             for given in expand(case):
                 outcome = table.decide(given)
@@ -55,7 +55,7 @@ def run_cases(files: CaseFiles, table: Table) -> Iterator[CaseResult]:
                         (*path, "expect", field),
                         f"expected {field} {value}, got {got[field]} (bound by '{outcome.rule}')",
                     )
-                    for field, value in wanted.items()
+                    for field, value in expected.items()
                     if got[field] != value
                 )
                 name = case.name

@@ -45,11 +45,11 @@ def failed_checks(compiled: Compiled) -> list[FailedCheck]:
         compiled.pack.checks, compiled.space, compiled.ranks, compiled.impossible, compiled.pack.vocabulary
     ):
         if cells.any():
-            told = summarise(compiled.space, cells, impossible=compiled.impossible)
+            summaries = summarise(compiled.space, cells, impossible=compiled.impossible)
             numbers = np.unique(compiled.bound[cells])
             rules = tuple(sorted(compiled.pack.rules.rules[int(number)].id for number in numbers))
             place = compiled.pack.checks_source.position((kind, index))
-            failures.append(FailedCheck(check, kind, place, int(cells.sum()), tuple(told), rules))
+            failures.append(FailedCheck(check, kind, place, int(cells.sum()), tuple(summaries), rules))
     return failures
 
 

@@ -114,8 +114,8 @@ def compile_pack(pack: Pack) -> Compiled:
     for field in FIELDS:
         gap = ranks[field] == UNSET
         if gap.any():
-            told = "; ".join(s.text for s in summarise(space, gap, impossible=impossible)[:3])
-            problems.add(place, "gap", f"no rule limits {field} in {int(gap.sum()):,} combinations: {told}")
+            summary = "; ".join(s.text for s in summarise(space, gap, impossible=impossible)[:3])
+            problems.add(place, "gap", f"no rule limits {field} in {int(gap.sum()):,} combinations: {summary}")
             break
     problems.refuse()
     retention = compile_retention(pack)

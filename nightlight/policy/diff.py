@@ -101,14 +101,14 @@ class Difference:
         return {**plain, "digest": self.digest} if with_digest else plain
 
 
-def diff(old: Compiled, new: Compiled, weights: Traffic | None = None) -> Difference:
-    """Return what differs from ``old`` to ``new``; ``weights`` adds views a day to each sentence."""
+def diff(old: Compiled, new: Compiled, traffic: Traffic | None = None) -> Difference:
+    """Return what differs from ``old`` to ``new``; ``traffic`` adds views a day to each sentence."""
     return Difference(
         old.table.digest,
         new.table.digest,
         _digest_of(_checked(old)),
         _digest_of(_checked(new)),
-        tuple(_outcomes(old, new, weights)),
+        tuple(_outcomes(old, new, traffic)),
         tuple(_recipes(old, new)),
         tuple(_retention(old, new)),
         tuple(_checks(old, new)),
@@ -159,7 +159,7 @@ def _scale(old: Sequence[Any], new: Sequence[Any], *, numbers: bool) -> list[Any
     return merged
 
 
-def _outcomes(old: Compiled, new: Compiled, weights: Traffic | None) -> list[Change]:
+def _outcomes(old: Compiled, new: Compiled, traffic: Traffic | None) -> list[Change]:
     union = _union(old.space, new.space)
     scales = {}
     sides: list[dict[str, np.ndarray[Any, Any]]] = [{}, {}]
@@ -174,7 +174,7 @@ def _outcomes(old: Compiled, new: Compiled, weights: Traffic | None) -> list[Cha
         side["tier"].astype(np.uint32) << 16 | side["cache_s"].astype(np.uint32) << 8 | side["per_hour"]
         for side in sides
     ]
-    counts = weights.over(union) if weights else None
+    counts = traffic.over(union) if traffic else None
     changes = []
     pairs = packed[0].astype(np.uint64) << np.uint64(32) | packed[1]
     differing = packed[0] != packed[1]
@@ -187,8 +187,8 @@ def _outcomes(old: Compiled, new: Compiled, weights: Traffic | None) -> list[Cha
             if counts is not None:
                 inside = union.region(sentence.words) & cells
                 views = float(counts[inside].sum())
-            said = _said(scales, before), _said(scales, after)
-            changes.append(Change(kind, sentence.text, *said, sentence.count, views))
+            before_and_after = _said(scales, before), _said(scales, after)
+            changes.append(Change(kind, sentence.text, *before_and_after, sentence.count, views))
     return _ordered(changes)
 
 
@@ -219,8 +219,8 @@ def _recipes(old: Compiled, new: Compiled) -> list[Change]:
     before, after = old.pack.tiers.tiers, new.pack.tiers.tiers
     for name in dict.fromkeys((*before, *after)):
         if name not in before or name not in after:
-            said = ("no recipe", "a recipe") if name in after else ("a recipe", "no recipe")
-            changes.append(Change(ChangeKind.CHANGES, f"tier {name}", *said, 1))
+            before_and_after = ("no recipe", "a recipe") if name in after else ("a recipe", "no recipe")
+            changes.append(Change(ChangeKind.CHANGES, f"tier {name}", *before_and_after, 1))
             continue
         left, right = before[name].model_dump(), after[name].model_dump()
         for field in left:
@@ -252,9 +252,9 @@ def _retention(old: Compiled, new: Compiled) -> list[Change]:
     pairs = np.unique(np.stack([before[before != after], after[before != after]], axis=1), axis=0)
     for left, right in pairs:
         kind = ChangeKind.OPENS if right > left else ChangeKind.CLOSES
-        told = summarise(union, (before == left) & (after == right), impossible=nothing)
-        said = f"kept {left} days", f"kept {right} days"
-        changes += [Change(kind, sentence.text, *said, sentence.count) for sentence in told]
+        summaries = summarise(union, (before == left) & (after == right), impossible=nothing)
+        before_and_after = f"kept {left} days", f"kept {right} days"
+        changes += [Change(kind, sentence.text, *before_and_after, sentence.count) for sentence in summaries]
     return _ordered(changes)
 
 
@@ -299,8 +299,8 @@ def markdown(difference: Difference) -> str:
             lines.append("| --- | --- | --- | --- | ---: | ---: |")
             for change in changes:
                 views = "" if change.views_a_day is None else f"{change.views_a_day:,.0f}"
-                said = f"{change.where} | {change.before} | {change.after} | {change.count:,} | {views}"
-                lines.append(f"| **{change.kind.value}** | {said} |")
+                cells = f"{change.where} | {change.before} | {change.after} | {change.count:,} | {views}"
+                lines.append(f"| **{change.kind.value}** | {cells} |")
             lines.append("")
     if difference.checks:
         lines += ["#### Checks", "", *(f"- {line}" for line in difference.checks), ""]

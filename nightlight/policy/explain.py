@@ -64,8 +64,8 @@ def explain(compiled: Compiled, given: Mapping[str, str]) -> PolicyExplanation:
             message = f"'{word}' is not a word of {name}{did_you_mean(word, space.attributes[name])}"
             raise PolicyRefused(message)
     filled = _most_protective(compiled, given)
-    whole = {name: given.get(name) or filled[name] for name in space.attributes}
-    position = space.position(whole)
+    inputs = {name: given.get(name) or filled[name] for name in space.attributes}
+    position = space.position(inputs)
     ranks = {field: int(compiled.ranks[field][position]) for field in FIELDS}
     applied = []
     if not compiled.impossible[position]:
@@ -74,7 +74,7 @@ def explain(compiled: Compiled, given: Mapping[str, str]) -> PolicyExplanation:
                 limit = compiled.limits[number]
                 binds = tuple(field for field, rank in limit.items() if rank == ranks[field])
                 applied.append(AppliedRule(rule.id, rule.why, rule.at_most.model_dump(exclude_none=True), binds))
-    return PolicyExplanation(whole, filled, compiled.table.decide(whole), tuple(applied))
+    return PolicyExplanation(inputs, filled, compiled.table.decide(inputs), tuple(applied))
 
 
 def _most_protective(compiled: Compiled, given: Mapping[str, str]) -> dict[str, str]:
@@ -94,8 +94,8 @@ def _most_protective(compiled: Compiled, given: Mapping[str, str]) -> dict[str, 
     for field in FIELDS:
         order = order * 256 + compiled.ranks[field][where]
     best = np.unravel_index(int(np.argmin(order)), order.shape)
-    found = {}
+    filling = {}
     for axis, (name, words) in enumerate(space.attributes.items()):
         if name in missing:
-            found[name] = words[int(best[axis])]
-    return found
+            filling[name] = words[int(best[axis])]
+    return filling

@@ -48,32 +48,34 @@ class Pack:
 def load(folder: Path) -> Pack:
     """Read the pack in ``folder``; raise PolicyProblems with everything that is wrong with it."""
     problems = Diagnostics()
-    found = {kind: read_yaml(folder / f"{kind}.yaml", problems) for kind in _KINDS}
+    sources = {kind: read_yaml(folder / f"{kind}.yaml", problems) for kind in _KINDS}
     case_files = sorted((folder / "cases").glob("*.yaml"))
     if len(case_files) > MAX_CASE_FILES:
         problems.add(SourcePosition("cases"), "file-too-large", f"holds more than {MAX_CASE_FILES} files")
     cases = [read_yaml(path, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
-    return _pack(found, cases, problems)
+    return _pack(sources, cases, problems)
 
 
 def load_documents(documents: Mapping[str, Any]) -> Pack:
     """Check a pack given as plain values, as a bundle holds them; raises like ``load``."""
-    found: dict[str, YamlSource | None] = {kind: YamlSource(f"{kind}.yaml", documents.get(kind), {}) for kind in _KINDS}
+    sources: dict[str, YamlSource | None] = {
+        kind: YamlSource(f"{kind}.yaml", documents.get(kind), {}) for kind in _KINDS
+    }
     cases = [
         YamlSource(str(plain["file"]), {key: value for key, value in plain.items() if key != "file"}, {})
         for plain in documents.get("cases", [])
     ]
-    return _pack(found, cases, Diagnostics())
+    return _pack(sources, cases, Diagnostics())
 
 
 def _pack(
-    found: Mapping[str, YamlSource | None], case_sources: Sequence[YamlSource | None], problems: Diagnostics
+    sources: Mapping[str, YamlSource | None], case_sources: Sequence[YamlSource | None], problems: Diagnostics
 ) -> Pack:
-    vocabulary = _document(found["vocabulary"], Vocabulary, problems)
-    tiers = _document(found["tiers"], TiersDocument, problems)
-    rules = _document(found["rules"], RulesDocument, problems)
-    retention = _document(found["retention"], RetentionDocument, problems)
-    checks = _document(found["checks"], ChecksDocument, problems)
+    vocabulary = _document(sources["vocabulary"], Vocabulary, problems)
+    tiers = _document(sources["tiers"], TiersDocument, problems)
+    rules = _document(sources["rules"], RulesDocument, problems)
+    retention = _document(sources["retention"], RetentionDocument, problems)
+    checks = _document(sources["checks"], ChecksDocument, problems)
     cases = [_document(source, CasesDocument, problems) for source in case_sources]
     problems.refuse()
     if not (vocabulary and tiers and rules and retention and checks):  # pragma: no cover - refuse() has raised

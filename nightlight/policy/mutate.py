@@ -67,20 +67,20 @@ def mutate(compiled: Compiled) -> MutationReport:
             more = np.zeros(compiled.space.shape, dtype=np.bool_)
             for field in FIELDS:
                 more |= ranks[field] > compiled.ranks[field]
-            told = summarise(compiled.space, more, impossible=compiled.impossible)
-            survivors.append(Survivor(rule.id, change, int(more.sum()), tuple(told)))
+            summaries = summarise(compiled.space, more, impossible=compiled.impossible)
+            survivors.append(Survivor(rule.id, change, int(more.sum()), tuple(summaries)))
     return MutationReport(total, opening, tuple(survivors))
 
 
 def redundant(compiled: Compiled) -> list[str]:
     """Return the ids of rules that could be deleted without changing anything."""
     base = _Others(compiled)
-    found = []
+    rule_ids = []
     for number, rule in enumerate(compiled.pack.rules.rules):
         ranks = canonical(base.without(number), compiled.impossible)
         if all((ranks[field] == compiled.ranks[field]).all() for field in FIELDS):
-            found.append(rule.id)
-    return found
+            rule_ids.append(rule.id)
+    return rule_ids
 
 
 class _Others:

@@ -50,9 +50,9 @@ def compile_retention(pack: Pack) -> RetentionTable:
         days[region] = np.minimum(days[region], rule.keep_days)
     gap = days == unset
     if gap.any():
-        told = "; ".join(s.text for s in summarise(space, gap, impossible=np.zeros_like(gap))[:3])
+        summary = "; ".join(s.text for s in summarise(space, gap, impossible=np.zeros_like(gap))[:3])
         problems = Diagnostics()
         place = pack.retention_source.position(("retention",))
-        problems.add(place, "gap", f"no rule says how long to keep {int(gap.sum())} combinations: {told}")
+        problems.add(place, "gap", f"no rule says how long to keep {int(gap.sum())} combinations: {summary}")
         problems.refuse()
     return RetentionTable(space, days)

@@ -31,7 +31,7 @@ _CONDITIONS = frozenset({"when", "unless", "where", "given"})
 
 def schemas(vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
     """Return a schema for each kind of file, by its name without ending."""
-    made = {}
+    by_name = {}
     for name, model in _DOCUMENTS.items():
         schema = model.model_json_schema()
         schema["$schema"] = "http://json-schema.org/draft-07/schema#"
@@ -42,10 +42,10 @@ def schemas(vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
             _fill(schema, vocabulary, retention=name == "retention")
         if name == "tiers":
             schema["properties"]["tiers"]["propertyNames"] = {"enum": list(vocabulary.outcomes.tier[1:])}
-        made[name] = json.loads(json.dumps(schema).replace("#/$defs/", "#/definitions/"))
-        if "$defs" in made[name]:
-            made[name]["definitions"] = made[name].pop("$defs")
-    return made
+        by_name[name] = json.loads(json.dumps(schema).replace("#/$defs/", "#/definitions/"))
+        if "$defs" in by_name[name]:
+            by_name[name]["definitions"] = by_name[name].pop("$defs")
+    return by_name
 
 
 def schema_text(schema: dict[str, Any]) -> str:

@@ -42,18 +42,18 @@ def summarise(space: CombinationSpace, cells: Mask, *, impossible: Mask) -> list
         boxes.append(best)
         left[np.ix_(*best)] = False
     boxes = _needed(boxes, cells)
-    told: list[Summary] = []
+    summaries: list[Summary] = []
     covered = np.zeros_like(cells)
     for box in sorted(boxes, key=lambda box: -int(cells[np.ix_(*box)].sum())):
         part = np.ix_(*box)
         count = int((cells[part] & ~covered[part]).sum())
         covered[part] = True
         words = _words(space, _trimmed(box, cells))
-        told.append(Summary(words, count, phrase(space, words)))
+        summaries.append(Summary(words, count, phrase(space, words)))
     rest = int((cells & ~covered).sum())
     if rest:
-        told.append(Summary({}, rest, "and other combinations, too scattered to tell in a few sentences"))
-    return told
+        summaries.append(Summary({}, rest, "and other combinations, too scattered to tell in a few sentences"))
+    return summaries
 
 
 def phrase(space: CombinationSpace, words: dict[str, tuple[str, ...]]) -> str:

@@ -47,14 +47,14 @@ class BucketClient:
         except BotoCoreError as error:
             message = f"{type(error).__name__}: {error}"
             raise StoreUnavailable(message) from error
-        return [dict(one) for one in answer.get("Rules", [])]
+        return [dict(rule) for rule in answer.get("Rules", [])]
 
     def put(self, rules: Sequence[Raw]) -> None:
         """Put every rule: what is not among them is gone."""
         try:
             if rules:
-                whole: Any = {"Rules": [dict(one) for one in rules]}
-                self._client.put_bucket_lifecycle_configuration(Bucket=self.name, LifecycleConfiguration=whole)
+                configuration: Any = {"Rules": [dict(rule) for rule in rules]}
+                self._client.put_bucket_lifecycle_configuration(Bucket=self.name, LifecycleConfiguration=configuration)
             else:
                 self._client.delete_bucket_lifecycle(Bucket=self.name)
         except ClientError as error:

@@ -40,7 +40,7 @@ def as_terraform(buckets: Mapping[str, Sequence[LifecycleRule]]) -> str:
     return "\n".join(_terraform(name, rules) for name, rules in buckets.items())
 
 
-FORMS: dict[str, Callable[[Mapping[str, Sequence[LifecycleRule]]], str]] = {
+EXPORT_FORMATS: dict[str, Callable[[Mapping[str, Sequence[LifecycleRule]]], str]] = {
     "json": as_json,
     "cloudformation": as_cloudformation,
     "terraform": as_terraform,
@@ -56,7 +56,9 @@ def _cloudformation(rule: LifecycleRule) -> dict[str, Any]:
     if rule.expire_days is not None:
         raw["ExpirationInDays"] = rule.expire_days
     if rule.moves:
-        raw["Transitions"] = [{"TransitionInDays": one.days, "StorageClass": one.storage_class} for one in rule.moves]
+        raw["Transitions"] = [
+            {"TransitionInDays": move.days, "StorageClass": move.storage_class} for move in rule.moves
+        ]
     if rule.drop_delete_markers:
         raw["ExpiredObjectDeleteMarker"] = True
     if rule.noncurrent_days is not None:
@@ -76,8 +78,8 @@ def _terraform(bucket: str, rules: Sequence[LifecycleRule]) -> str:
         lines += [f'    status = "{"Enabled" if rule.enabled else "Disabled"}"', "", *_filter(rule)]
         if rule.expire_days is not None:
             lines += ["", "    expiration {", f"      days = {rule.expire_days}", "    }"]
-        for one in rule.moves:
-            days, kind = f"      days          = {one.days}", f"      storage_class = {json.dumps(one.storage_class)}"
+        for move in rule.moves:
+            days, kind = f"      days          = {move.days}", f"      storage_class = {json.dumps(move.storage_class)}"
             lines += ["", "    transition {", days, kind, "    }"]
         if rule.drop_delete_markers:
             lines += ["", "    expiration {", "      expired_object_delete_marker = true", "    }"]

@@ -88,20 +88,20 @@ class Posture:
 
     def check(self, bucket: str) -> list[Finding]:
         """Return how each aspect of a bucket (``originals``, ...) stands; raises StoreDenied or StoreUnavailable."""
-        return [self._finding(one, bucket) for one in _ASPECTS]
+        return [self._finding(aspect, bucket) for aspect in _ASPECTS]
 
     def drift(self, bucket: str) -> list[str]:
         """Return, in sentences, what of a bucket is not as it should be; raises like ``check``."""
-        wrong = [one for one in self.check(bucket) if one.state is PostureState.DRIFT]
-        return [f"{one.aspect}: is {one.actual}, should be {one.expected}" for one in wrong]
+        wrong = [finding for finding in self.check(bucket) if finding.state is PostureState.DRIFT]
+        return [f"{finding.aspect}: is {finding.actual}, should be {finding.expected}" for finding in wrong]
 
     def fix(self, bucket: str) -> list[Finding]:
         """Mend what differs and can be mended, one aspect after the other; return how it stands then."""
         name = self._wanted.names[bucket]
-        for one in _ASPECTS:
-            if one.put is not None and self._finding(one, bucket).state is PostureState.DRIFT:
+        for aspect in _ASPECTS:
+            if aspect.put is not None and self._finding(aspect, bucket).state is PostureState.DRIFT:
                 try:
-                    one.put(self._client, name, one.want(self._wanted, bucket))
+                    aspect.put(self._client, name, aspect.want(self._wanted, bucket))
                 except ClientError as error:
                     if _code(error) not in _UNSUPPORTED:
                         raise _failed(error, name) from error
@@ -115,7 +115,7 @@ class Posture:
         if want is None:
             return Finding(bucket, aspect.name, PostureState.NOT_ASKED, "", "")
         try:
-            there = aspect.read(self._client, name)
+            actual = aspect.read(self._client, name)
         except KeyError:  # it answered another question: Ceph lists a bucket where it does not know what is asked
             return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _said(want))
         except ClientError as error:
@@ -124,13 +124,13 @@ class Posture:
                 return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _said(want))
             if code not in _ABSENT:
                 raise _failed(error, name) from error
-            there = None
+            actual = None
         except BotoCoreError as error:
             message = f"{type(error).__name__}: {error}"
             raise StoreUnavailable(message) from error
-        same = canonical(there) == canonical(want)
+        same = canonical(actual) == canonical(want)
         state = PostureState.OK if same else PostureState.DRIFT
-        return Finding(bucket, aspect.name, state, _said(there), _said(want))
+        return Finding(bucket, aspect.name, state, _said(actual), _said(want))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,8 @@ def _cors(client: Any, name: str) -> Any:
 
 
 def _logging(client: Any, name: str) -> Any:
-    found = client.get_bucket_logging(Bucket=name).get("LoggingEnabled")
-    return found and {"bucket": found["TargetBucket"], "prefix": found["TargetPrefix"]}
+    logging = client.get_bucket_logging(Bucket=name).get("LoggingEnabled")
+    return logging and {"bucket": logging["TargetBucket"], "prefix": logging["TargetPrefix"]}
 
 
 def _put_logging(client: Any, name: str, want: Any) -> None:

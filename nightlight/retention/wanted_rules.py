@@ -50,7 +50,7 @@ def wanted_rules(table: RetentionTable, prefixes: PrefixRules) -> list[Lifecycle
     rules += [LifecycleRule(f"{OURS}{name}", prefix=prefix, expire_days=days) for prefix, name, days in prefixes.named]
     for rule in rules:
         refuse_invalid(rule)
-    return sorted(rules, key=lambda one: one.rule_id)
+    return sorted(rules, key=lambda entry: entry.rule_id)
 
 
 def most_days(table: RetentionTable, state: str) -> int:

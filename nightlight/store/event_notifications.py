@@ -46,27 +46,29 @@ def read_events(data: bytes | str) -> list[ObjectEvent]:
         raise InvalidInput(message) from error
 
 
-def _read(said: Any, depth: int) -> list[ObjectEvent]:
-    if isinstance(said.get("Message"), str) and depth < _MOST_DEEP:  # SNS
-        return _read(json.loads(said["Message"]), depth + 1)
-    if "detail-type" in said:
-        kind, detail = _BRIDGE.get(said["detail-type"]), said["detail"]
+def _read(message: Any, depth: int) -> list[ObjectEvent]:
+    if isinstance(message.get("Message"), str) and depth < _MOST_DEEP:  # SNS
+        return _read(json.loads(message["Message"]), depth + 1)
+    if "detail-type" in message:
+        kind, detail = _BRIDGE.get(message["detail-type"]), message["detail"]
         if kind is None or "Lifecycle" in str(detail.get("reason", "")):
             return []
         entity = detail["object"]
-        return [_notice(detail["bucket"]["name"], {"when": said.get("time"), **entity}, kind, str(entity["key"]))]
-    if said.get("Event") == "s3:TestEvent":
+        return [_notice(detail["bucket"]["name"], {"when": message.get("time"), **entity}, kind, str(entity["key"]))]
+    if message.get("Event") == "s3:TestEvent":
         return []
-    found = []
-    for record in said["Records"]:
+    events = []
+    for record in message["Records"]:
         kind = str(record["eventName"]).removeprefix("s3:").partition(":")[0]
         if kind in {_CREATED, _REMOVED}:
             entity = record["s3"]["object"]
             key = str(entity["key"])
             ceph = str(record.get("eventSource", "")).startswith("ceph")
-            told = {"when": record.get("eventTime"), **entity}
-            found.append(_notice(record["s3"]["bucket"]["name"], told, kind, key if ceph else unquote_plus(key)))
-    return found
+            entity_and_time = {"when": record.get("eventTime"), **entity}
+            events.append(
+                _notice(record["s3"]["bucket"]["name"], entity_and_time, kind, key if ceph else unquote_plus(key))
+            )
+    return events
 
 
 def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> ObjectEvent:

@@ -50,19 +50,19 @@ class InventoryManifest:
 def read_inventory_manifest(data: bytes) -> InventoryManifest:
     """Read a manifest; raises InvalidInput."""
     try:
-        said = json.loads(data)
-        files = tuple((str(one["key"]), str(one["MD5checksum"])) for one in said["files"])
-        form = str(said["fileFormat"])
-        columns = tuple(one.strip() for one in str(said["fileSchema"]).split(",")) if form == "CSV" else ()
-        bucket = str(said["destinationBucket"]).removeprefix("arn:aws:s3:::")
-        made = InventoryManifest(str(said["sourceBucket"]), bucket, files, form, columns)
+        document = json.loads(data)
+        files = tuple((str(file["key"]), str(file["MD5checksum"])) for file in document["files"])
+        form = str(document["fileFormat"])
+        columns = tuple(file.strip() for file in str(document["fileSchema"]).split(",")) if form == "CSV" else ()
+        bucket = str(document["destinationBucket"]).removeprefix("arn:aws:s3:::")
+        manifest = InventoryManifest(str(document["sourceBucket"]), bucket, files, form, columns)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"this is no manifest of an S3 Inventory ({type(error).__name__})"
         raise InvalidInput(message) from error
-    if form not in _FORMATS or (form == "CSV" and "key" not in {_NAMES.get(one.lower()) for one in columns}):
+    if form not in _FORMATS or (form == "CSV" and "key" not in {_NAMES.get(file.lower()) for file in columns}):
         message = f"an inventory is in {', '.join(_FORMATS)}, with a column of keys; this one is in {form!r}"
         raise InvalidInput(message)
-    return made
+    return manifest
 
 
 class Inventory:
@@ -85,7 +85,7 @@ class Inventory:
                     if rows <= done:
                         continue
                     fresh = batch[max(0, len(batch) - (rows - done)) :]
-                    yield [one for one in fresh if one is not None], {"file": number, "rows": rows}
+                    yield [key for key in fresh if key is not None], {"file": number, "rows": rows}
             done = 0
 
     def _fetch(self, key: str, md5: str, file: IO[bytes]) -> None:
@@ -161,9 +161,9 @@ def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[SourceKey |
         with gzip.open(file) as packed, io.TextIOWrapper(packed, "utf-8", newline="") as text:
             csv.field_size_limit(16 * MAX_KEY_BYTES)
             for row in csv.reader(text):
-                said = {name: row[number] for name, number in where.items()}
-                key = unquote_plus(said["key"])
-                batch.append(_key(key, said.get("etag"), said.get("latest"), said.get("marker")))
+                values = {name: row[number] for name, number in where.items()}
+                key = unquote_plus(values["key"])
+                batch.append(_key(key, values.get("etag"), values.get("latest"), values.get("marker")))
                 if len(batch) == _BATCH:
                     yield batch
                     batch = []

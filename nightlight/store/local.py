@@ -100,9 +100,9 @@ class LocalStore:
 
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase."""
-        there = self.remains(key)
+        versions = self.remains(key)
         self.delete(key)
-        return there
+        return versions
 
     def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
@@ -113,8 +113,8 @@ class LocalStore:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""
-        found = (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
-        yield from sorted(key for key in found if key.startswith(prefix) and "/." not in f"/{key}")
+        names = (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
+        yield from sorted(key for key in names if key.startswith(prefix) and "/." not in f"/{key}")
 
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)

@@ -212,8 +212,10 @@ class S3Store:
     def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
         try:
-            found = [DeletedVersion(version_id, marker, "") for version_id, marker in self._versions(check_key(key))]
-            return found + [DeletedVersion(upload_id, marker=False, request_id="") for upload_id in self._uploads(key)]
+            versions = [DeletedVersion(version_id, marker, "") for version_id, marker in self._versions(check_key(key))]
+            return versions + [
+                DeletedVersion(upload_id, marker=False, request_id="") for upload_id in self._uploads(key)
+            ]
         except ClientError as error:
             raise response_error(error, key) from error
         except BotoCoreError as error:
@@ -221,17 +223,17 @@ class S3Store:
 
     def _versions(self, key: str) -> list[tuple[str, bool]]:
         """Return (version id, whether it is a delete marker) of everything under a key."""
-        found = []
+        versions = []
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key)
         for page in pages:
-            found += [(one["VersionId"], False) for one in page.get("Versions", []) if one["Key"] == key]
-            found += [(one["VersionId"], True) for one in page.get("DeleteMarkers", []) if one["Key"] == key]
-        return found
+            versions += [(entry["VersionId"], False) for entry in page.get("Versions", []) if entry["Key"] == key]
+            versions += [(entry["VersionId"], True) for entry in page.get("DeleteMarkers", []) if entry["Key"] == key]
+        return versions
 
     def _uploads(self, key: str) -> list[str]:
         """Return the ids of unfinished uploads to a key."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
-        return [one["UploadId"] for page in pages for one in page.get("Uploads", []) if one["Key"] == key]
+        return [upload["UploadId"] for page in pages for upload in page.get("Uploads", []) if upload["Key"] == key]
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""

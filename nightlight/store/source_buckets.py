@@ -82,16 +82,16 @@ class SourceBuckets:
         """Yield what is under a prefix, a page at a time, from where ``cursor`` says; raises like ``fetch``."""
         after = str(cursor.get("after", ""))
         while True:
-            asked: dict[str, Any] = {"StartAfter": after} if after else {}
+            position: dict[str, Any] = {"StartAfter": after} if after else {}
             try:
-                page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, **asked)
+                page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, **position)
             except (ClientError, BotoCoreError) as error:
                 raise source_error(error, f"s3://{bucket}/{prefix}") from error
-            found = [SourceKey(one["Key"], one["ETag"].strip('"')) for one in page.get("Contents", [])]
-            if found:
-                after = found[-1].key
-                yield found, {"after": after}
-            if not page.get("IsTruncated") or not found:
+            keys = [SourceKey(entry["Key"], entry["ETag"].strip('"')) for entry in page.get("Contents", [])]
+            if keys:
+                after = keys[-1].key
+                yield keys, {"after": after}
+            if not page.get("IsTruncated") or not keys:
                 return
 
     def fetch(self, bucket: str, key: str, *, max_bytes: int) -> FetchedObject:

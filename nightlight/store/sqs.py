@@ -53,11 +53,11 @@ class SqsQueue:
         except (ClientError, BotoCoreError) as error:
             message = f"SQS: {type(error).__name__}"
             raise QueueUnavailable(message) from error
-        return [SqsMessage(one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
+        return [SqsMessage(entry["Body"], entry["ReceiptHandle"]) for entry in answer.get("Messages", [])]
 
     def delete(self, messages: Sequence[SqsMessage]) -> None:
         """Delete messages that were taken care of; raises QueueUnavailable, and then they come again."""
-        entries = [{"Id": str(number), "ReceiptHandle": one.handle} for number, one in enumerate(messages)]
+        entries = [{"Id": str(number), "ReceiptHandle": entry.handle} for number, entry in enumerate(messages)]
         try:
             if entries:
                 self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]

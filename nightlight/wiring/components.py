@@ -121,12 +121,12 @@ def source_access(settings: Settings, *, endpoint_url: str | None = None) -> S3A
     """Return where the other buckets are and who this process is to them; a queue has an endpoint of its own."""
     from dataclasses import replace
 
-    mine, source = s3_access(settings), settings.source
+    access, source = s3_access(settings), settings.source
     if source.access_key_id is not None:
         secret = require(source.secret_access_key, "NIGHTLIGHT_SOURCE_SECRET_ACCESS_KEY")
-        mine = replace(mine, access_key_id=source.access_key_id, secret_access_key=secret)
-    where = endpoint_url or source.endpoint_url or mine.endpoint_url
-    return replace(mine, endpoint_url=where, region=source.region or mine.region)
+        access = replace(access, access_key_id=source.access_key_id, secret_access_key=secret)
+    where = endpoint_url or source.endpoint_url or access.endpoint_url
+    return replace(access, endpoint_url=where, region=source.region or access.region)
 
 
 def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock) -> ImportNotifications:

@@ -70,38 +70,43 @@ def manifest_signing(settings: Settings, clock: Clock) -> Sign | None:
     from nightlight.provenance.signing import Credential, Signing
     from nightlight.settings import require
 
-    said = settings.provenance
-    if said.chain is None:
+    provenance = settings.provenance
+    if provenance.chain is None:
         return None
     kept = remote_signing_key(settings)
     if kept is not None:
-        credential = Credential.elsewhere(said.chain, kept.sign, said.anchors)
+        credential = Credential.elsewhere(provenance.chain, kept.sign, provenance.anchors)
     else:
-        key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
-        credential = Credential.read(said.chain, key, said.anchors)
-    return Signing(credential, clock, tsa_url=said.tsa_url).sign
+        key = Path(require(str(provenance.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
+        credential = Credential.read(provenance.chain, key, provenance.anchors)
+    return Signing(credential, clock, tsa_url=provenance.tsa_url).sign
 
 
 def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
     """Return the key for manifests that KMS or a token keeps, None if it is in a file; raise SettingsRefused."""
-    said = settings.provenance
-    if sum(one is not None for one in (said.key, said.kms_key, said.pkcs11_module)) > 1:
+    provenance = settings.provenance
+    if sum(source is not None for source in (provenance.key, provenance.kms_key, provenance.pkcs11_module)) > 1:
         message = "one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them"
         raise SettingsRefused(message)
-    if said.kms_key is not None:
+    if provenance.kms_key is not None:
         from nightlight.store.kms import KmsKey
 
-        return KmsKey(said.kms_key, replace(s3_access(settings), endpoint_url=said.kms_endpoint_url))
-    if said.pkcs11_module is not None:
+        return KmsKey(provenance.kms_key, replace(s3_access(settings), endpoint_url=provenance.kms_endpoint_url))
+    if provenance.pkcs11_module is not None:
         from nightlight.provenance.pkcs11 import HsmKey
 
         if find_spec("pkcs11") is None:
             message = "NIGHTLIGHT_PROVENANCE_PKCS11_MODULE needs the extra: pip install 'nightlight[pkcs11]'"
             raise SettingsRefused(message)
-        if not said.pkcs11_token or not said.pkcs11_key or said.pkcs11_pin is None:
+        if not provenance.pkcs11_token or not provenance.pkcs11_key or provenance.pkcs11_pin is None:
             message = "NIGHTLIGHT_PROVENANCE_PKCS11_TOKEN, _KEY and _PIN say which key of the module signs: set them"
             raise SettingsRefused(message)
-        return HsmKey(said.pkcs11_module, said.pkcs11_token, said.pkcs11_key, said.pkcs11_pin.get_secret_value())
+        return HsmKey(
+            provenance.pkcs11_module,
+            provenance.pkcs11_token,
+            provenance.pkcs11_key,
+            provenance.pkcs11_pin.get_secret_value(),
+        )
     return None
 
 

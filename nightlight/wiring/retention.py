@@ -107,16 +107,20 @@ def posture(settings: Settings) -> Posture:
     if settings.store.kind is not StoreKind.S3:
         message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
         raise SettingsRefused(message)
-    said = settings.buckets
-    principals = {SERVICE: said.service_principal, WORKER: said.worker_principal, KEEPER: said.keeper_principal}
+    buckets = settings.buckets
+    principals = {
+        SERVICE: buckets.service_principal,
+        WORKER: buckets.worker_principal,
+        KEEPER: buckets.keeper_principal,
+    }
     wanted = PostureRequirements(
         bucket_names(settings),
         {identity: arn for identity, arn in principals.items() if arn is not None},
-        tls_only=said.tls_only,
+        tls_only=buckets.tls_only,
         server=S3ServerKind(server_kind(settings)),
-        block_public=said.block_public,
-        kms_keys=said.kms_keys,
-        log_bucket=said.log_bucket,
+        block_public=buckets.block_public,
+        kms_keys=buckets.kms_keys,
+        log_bucket=buckets.log_bucket,
     )
     return Posture(make_client(s3_access(settings)), wanted)
 

@@ -61,11 +61,11 @@ class HoldsAnswer(BaseModel):
 
 
 @router.post("", status_code=201)
-@requires(TokenScope.VAULT)
+@requires(TokenScope.HOLD)
 def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
     """Hold pictures as evidence: nobody is shown them, and they outlive every erasure in the vault until it ends."""
     house: ServiceContainer = request.app.state.house
-    made = house.holds.place(
+    hold = house.holds.place(
         profile_id=parse_profile_id(body.profile_id) if body.profile_id is not None else None,
         image_id=ImageId(body.image_id) if body.image_id is not None else None,
         kind=body.kind,
@@ -73,21 +73,21 @@ def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
         until=body.until.astimezone(UTC) if body.until is not None else None,
         actor=caller(request).subject,
     )
-    return _answer(made)
+    return _answer(hold)
 
 
 @router.get("")
-@requires(TokenScope.VAULT)
+@requires(TokenScope.HOLD)
 def listed(
     request: Request, *, ended: Annotated[bool, Query(description="Those that have ended too.")] = False
 ) -> HoldsAnswer:
     """Return holds."""
     house: ServiceContainer = request.app.state.house
-    return HoldsAnswer(holds=[_answer(one) for one in house.holds.listed(ended=ended)])
+    return HoldsAnswer(holds=[_answer(hold) for hold in house.holds.listed(ended=ended)])
 
 
 @router.get("/{hold_id}")
-@requires(TokenScope.VAULT)
+@requires(TokenScope.HOLD)
 def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Return a hold."""
     house: ServiceContainer = request.app.state.house
@@ -95,7 +95,7 @@ def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
 
 
 @router.post("/{hold_id}/approvals", status_code=201)
-@requires(TokenScope.VAULT)
+@requires(TokenScope.HOLD)
 def approve(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it."""
     house: ServiceContainer = request.app.state.house
@@ -109,7 +109,7 @@ def _answer(hold: LegalHold) -> HoldAnswer:
         reference=hold.reference,
         state=hold.state,
         until=_when(hold.until),
-        approvals=[ApprovalAnswer(**one) for one in hold.approvals],
+        approvals=[ApprovalAnswer(**approval) for approval in hold.approvals],
         placed_by=hold.placed_by,
         created_at=hold.created_at.isoformat(),
         ended_at=_when(hold.ended_at),

@@ -62,7 +62,7 @@ def status(request: Request, image_id: ImageIdPath) -> ImageAnswer:
 def receipts(request: Request, image_id: ImageIdPath) -> list[ReceiptAnswer]:
     """Return the receipts of an image's erasure: one when it was erased, one when that was looked at again."""
     house: ServiceContainer = request.app.state.house
-    return [ReceiptAnswer(**one) for one in house.delete.receipts(parse_image_id(image_id))]
+    return [ReceiptAnswer(**receipt) for receipt in house.delete.receipts(parse_image_id(image_id))]
 
 
 @router.delete("/{image_id}", status_code=204)

@@ -1,4 +1,4 @@
-"""``/v1/arrivals``: S3 servers that push tell of pictures that were put into another bucket."""
+"""``/v1/import-notifications``: S3 servers that push tell of pictures that were put into another bucket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nightlight.wiring import ServiceContainer
 from nightlight_core.errors import InvalidInput
 from service.auth import ScopedRoute, requires
 
-router = APIRouter(prefix="/v1/arrivals", tags=["arrivals"], route_class=ScopedRoute)
+router = APIRouter(prefix="/v1/import-notifications", tags=["arrivals"], route_class=ScopedRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -37,7 +37,7 @@ class ArrivalsAnswer(BaseModel):
 
 
 @router.post("", status_code=202, openapi_extra=_BODY)
-@requires(TokenScope.ARRIVE)
+@requires(TokenScope.IMPORT)
 async def arrived(request: Request) -> ArrivalsAnswer:
     """Take an S3 event notification. 202 means that it is not forgotten; the same event may come again, or late.
 

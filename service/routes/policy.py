@@ -95,10 +95,10 @@ def bundle(request: Request) -> Response:
 def earlier_bundle(request: Request, version: int) -> Response:
     """Fetch a bundle that was activated or a candidate before."""
     house: ServiceContainer = request.app.state.house
-    found = house.rollout.bundle(version) if 0 < version < 2**31 else None
-    if found is None:
+    data = house.rollout.bundle(version) if 0 < version < 2**31 else None
+    if data is None:
         raise NotFound
-    return Response(found[1], media_type="application/json", headers={"Cache-Control": "no-store"})
+    return Response(data[1], media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @router.delete("/bundle/{version}", status_code=204)
@@ -141,7 +141,7 @@ def withdraw(request: Request) -> Response:
 def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) -> dict[str, Any]:
     """Export how often each combination was decided: what `nightlight policy diff --weights` takes."""
     house: ServiceContainer = request.app.state.house
-    return house.rollout.weights(days).to_json()
+    return house.rollout.traffic(days).to_json()
 
 
 @router.post("/explain")

@@ -83,10 +83,10 @@ class ReportFlagBody(BaseModel):
 def declare(request: Request, response: Response, profile_id: ProfileIdPath, body: ProfileBody) -> ProfileAnswer:
     """Declare a profile, or assert its band again. Without it, or once it lapses, the band is `unknown`."""
     house: ServiceContainer = request.app.state.house
-    said = Declaration(body.band, body.assurance, body.region, body.choice)
+    declaration = Declaration(body.band, body.assurance, body.region, body.choice)
     profile, new, number = house.declare.declare(
         parse_profile_id(profile_id),
-        said,
+        declaration,
         follow_band=body.earlier_pictures == "follow_band",
         actor=caller(request).subject,
     )
@@ -125,7 +125,7 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
 
 
 @router.put("/{profile_id}/hold", status_code=204)
-@requires(TokenScope.HOLD)
+@requires(TokenScope.REPORT)
 def hold(request: Request, profile_id: ProfileIdPath, body: ReportFlagBody) -> Response:
     """Hide a reported profile's picture from everybody but its owner, or show it again."""
     house: ServiceContainer = request.app.state.house

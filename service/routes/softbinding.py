@@ -166,8 +166,8 @@ async def by_content(
     """
     house: ServiceContainer = request.app.state.house
     async with picture(request) as file:
-        found = await run_in_threadpool(house.resolve.by_content, file, algorithm=alg, actor=caller(request).subject)
-    return _answer(found, maxResults)
+        matches = await run_in_threadpool(house.resolve.by_content, file, algorithm=alg, actor=caller(request).subject)
+    return _answer(matches, maxResults)
 
 
 @router.post(f"{_API}/matches/byReference")
@@ -202,7 +202,7 @@ def _by_binding(request: Request, alg: str, value: str) -> list[ManifestMatch]:
     return house.resolve.by_binding(alg, value, actor=caller(request).subject)
 
 
-def _answer(found: list[ManifestMatch], most: int) -> MatchesAnswer:
+def _answer(matches: list[ManifestMatch], most: int) -> MatchesAnswer:
     return MatchesAnswer(
-        matches=[MatchAnswer(manifestId=one.manifest_id, similarityScore=one.score) for one in found[:most]]
+        matches=[MatchAnswer(manifestId=match.manifest_id, similarityScore=match.score) for match in matches[:most]]
     )

@@ -176,7 +176,7 @@ def test_json_that_is_broken_too_deep_or_too_large(stack, client):
 ROUTES = [
     ("PUT", "/v1/profiles/p", "ingest"),
     ("DELETE", "/v1/profiles/p", "ingest"),
-    ("PUT", "/v1/profiles/p/hold", "hold"),
+    ("PUT", "/v1/profiles/p/hold", "report"),
     ("POST", "/v1/profiles/p/image", "ingest"),
     ("GET", f"/v1/images/{'0' * 32}", "ingest"),
     ("DELETE", f"/v1/images/{'0' * 32}", "ingest"),
@@ -195,7 +195,7 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES)
 def test_every_route_wants_its_own_scope(stack, method, path, scope):
-    others = [other for other in ("ingest", "decide", "explain", "hold", "policy") if other != scope]
+    others = [other for other in ("ingest", "decide", "explain", "report", "policy") if other != scope]
     token = key_commands.token(stack.folder, scopes=others, subject="tests", hours=1)
     answer = httpx.request(method, f"{stack.url}{path}", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

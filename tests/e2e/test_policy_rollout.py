@@ -290,8 +290,8 @@ def test_the_commands_do_all_of_it(own, client, pack, tmp_path, monkeypatch):
     assert client.policy_status()["active"]["digest"] != digest
     assert "brought back" in run("rollback", "--key", publisher)
     assert client.policy_status()["active"]["digest"] == digest
-    run("counters", "--days", "1", "--out", "weights.json")
-    run("diff", "active.bundle", pack, "--weights", "weights.json", "--markdown", code=4)
+    run("counters", "--days", "1", "--out", "traffic.json")
+    run("diff", "active.bundle", pack, "--traffic", "traffic.json", "--markdown", code=4)
 
 
 def test_every_process_follows_within_its_polling_time(own, client, keys, pack):

@@ -139,7 +139,7 @@ def test_only_investigators_are_answered(stack):
         ("GET", "/matches/byBinding", ask),
         ("GET", "/manifests/urn:c2pa:" + "0" * 8 + "-0000" * 3 + "-" + "0" * 12, {}),
     ):
-        assert call(stack, method, path, scopes=["decide", "ingest", "hold"], **more).status_code == 403
+        assert call(stack, method, path, scopes=["decide", "ingest", "report"], **more).status_code == 403
         assert httpx.request(method, f"{stack.url}/v1/c2pa{path}", **more).status_code == 401
     assert call(stack, "POST", "/matches/byContent", scopes=["decide"], files={"file": b"x"}).status_code == 403
 

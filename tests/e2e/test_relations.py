@@ -130,7 +130,7 @@ def test_a_block_of_what_is_no_id_is_refused(client, profile_id, viewer_id):
 
 
 def test_blocks_need_their_scope(stack):
-    with stack.client("decide", "ingest", "hold") as other:
+    with stack.client("decide", "ingest", "report") as other:
         for call in (lambda: other.block("a", "b"), lambda: other.unblock("a", "b")):
             with pytest.raises(Problem) as refused:
                 call()
@@ -149,7 +149,7 @@ def test_a_client_without_keys_vouches_for_nobody(stack, token, client):
 @pytest.mark.usefixtures("ready")
 def test_a_decision_sees_at_least_the_change_whose_token_it_is_given(stack, client):
     token = key_commands.token(
-        stack.folder, scopes=["decide", "relate", "ingest", "hold"], subject="platform", hours=12
+        stack.folder, scopes=["decide", "relate", "ingest", "report"], subject="platform", hours=12
     )
     headers = {"Authorization": f"Bearer {token}"}
 

@@ -51,7 +51,7 @@ def nightlight(stack, *arguments, **variables):
         **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
         **stack.as_role("operator"), **variables, "COLUMNS": "200",
     }  # fmt: skip
-    command = [str(Path(sys.executable).parent / "nightlight"), "scrapers", *map(str, arguments)]
+    command = [str(Path(sys.executable).parent / "nightlight"), "abuse-signals", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
 
 

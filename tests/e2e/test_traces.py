@@ -65,7 +65,7 @@ def test_what_was_asked_of_a_copy_is_in_the_catalogue_and_the_copy_is_nowhere(st
 
 def test_a_trace_needs_its_scope(stack, client, leak):
     asked = client.trace(pictures.encoded(leak[1], "JPEG"))
-    with stack.client("ingest", "decide", "explain", "policy", "hold") as other:
+    with stack.client("ingest", "decide", "explain", "policy", "report") as other:
         for call in (
             lambda: other.trace(pictures.jpeg()),
             lambda: other.trace_status(asked.trace_id),

@@ -45,7 +45,7 @@ def done(stack, kind, image_id):
 
 
 def held(stack, profile_id):
-    bearer = key_commands.token(stack.folder, scopes=["vault"], subject="officer", hours=1)
+    bearer = key_commands.token(stack.folder, scopes=["hold"], subject="officer", hours=1)
     headers = {"Authorization": f"Bearer {bearer}"}
     asked = {"profile_id": profile_id, "kind": "safeguarding", "reference": "case 7"}
     hold_id = httpx.post(f"{stack.url}/v1/holds", headers=headers, json=asked).json()["hold_id"]

@@ -597,7 +597,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/arrivals": {
+    "/v1/import-notifications": {
         parameters: {
             query?: never;
             header?: never;

@@ -58,7 +58,7 @@ class Guard:
     def see(self, sightings: Sequence[Sighting]) -> None:
         """Take in sightings, to be written down by ``flush``: nobody's answer waits for that."""
         for one in sightings:
-            metrics.SUSPECTS.labels(one.reason).inc()
+            metrics.ABUSE_SIGNALS.labels(one.reason).inc()
         if canaries := sum(one.reason == CANARY for one in sightings):
             logs.get("guard").error("canary.seen", count=canaries)
         self._seen.extend(sightings)

@@ -87,10 +87,10 @@ class ImportPicture:
         if arrival is None or arrival.state != QUEUED:
             return self._settle(lease, arrival, SKIPPED, KNOWN)
         try:
-            there = self.foreign.fetch(arrival.bucket, arrival.key, max_bytes=self.max_bytes)
-            taking = _Taking(lease, arrival, there.etag, there.written_at, self.work.clock())
+            fetched = self.foreign.fetch(arrival.bucket, arrival.key, max_bytes=self.max_bytes)
+            taking = _Taking(lease, arrival, fetched.etag, fetched.written_at, self.work.clock())
             with tempfile.TemporaryFile() as file:
-                file.write(there.data)
+                file.write(fetched.data)
                 file.flush()
                 self.intake.accept(arrival.profile_id, file, idempotency_key=None, actor=_ACTOR, taking=taking)
         except ObjectMissing:
@@ -101,7 +101,7 @@ class ImportPicture:
             return self._settle(lease, arrival, SKIPPED, DELETED)
         except (ImageRefused, PayloadTooLarge) as error:
             return self._settle(lease, arrival, REFUSED, error.code)
-        metrics.ARRIVALS.labels(TAKEN).inc()
+        metrics.IMPORTS.labels(TAKEN).inc()
         return TAKEN
 
     def _removed(self, lease: jobs.Lease, arrival: ImportItem) -> str:
@@ -121,7 +121,7 @@ class ImportPicture:
             tx.jobs.finish(lease, now)
             if arrival is not None and arrival.state == QUEUED:
                 tx.imports.set_outcome(arrival.item_id, state, now, reason=reason, forget=reason == DELETED)
-        metrics.ARRIVALS.labels(state).inc()
+        metrics.IMPORTS.labels(state).inc()
         logs.get("take").info("arrival.settled", state=state, reason=reason)
         return state
 

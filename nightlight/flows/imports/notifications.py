@@ -100,12 +100,12 @@ class Backfill:
             raise NotFound(message)
         for listed, cursor in pages(run.cursor):
             sources, unmatched = [], 0
-            for one in listed:
-                profile_id = template.profile(one.key)
+            for key in listed:
+                profile_id = template.profile(key.key)
                 if profile_id is None:
                     unmatched += 1
                 else:
-                    sources.append(SourceObject(bucket, one.key, ProfileId(profile_id), one.etag))
+                    sources.append(SourceObject(bucket, key.key, ProfileId(profile_id), key.etag))
             yield self._write(import_id, sources, unmatched, cursor)
         with self.catalogue.transaction() as tx:
             tx.imports.end(import_id, LISTED, self.clock())
@@ -121,7 +121,7 @@ class Backfill:
     def walks(self) -> list[tuple[ImportRun, dict[str, int]]]:
         """Return the newest walks, each with how many of its keys are in each state."""
         with self.catalogue.reading() as tx:
-            return [(one, tx.imports.counts(one.import_id)) for one in tx.imports.walks(limit=_MOST_TOLD)]
+            return [(run, tx.imports.counts(run.import_id)) for run in tx.imports.walks(limit=_MOST_TOLD)]
 
     def waiting(self, import_id: str) -> int:
         """Return how many keys of a walk nobody has looked at yet."""

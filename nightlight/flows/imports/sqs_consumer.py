@@ -33,12 +33,12 @@ class SqsConsumer:
             try:
                 notices += read_events(message.body)
             except InvalidInput as error:
-                metrics.NOTICES.labels("not_understood").inc()
+                metrics.IMPORT_NOTIFICATIONS.labels("not_understood").inc()
                 logs.get("listen").error("message.not_understood", detail=str(error))
             else:
                 done.append(message)
         heard = self.arrive.record(notices)
         for what, count in heard._asdict().items():
-            metrics.NOTICES.labels(what).inc(count)
+            metrics.IMPORT_NOTIFICATIONS.labels(what).inc(count)
         self.queue.delete(done)
         return len(messages)

@@ -72,7 +72,7 @@ def quarantine(tx: Transaction, image: images.Image, found: Sequence[ListedEntry
     for name, _, distance in new:
         told: dict[str, str | int] = {"list": name, "distance": distance}
         tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
-    metrics.LISTED.inc()
+    metrics.HASH_LIST_MATCHES.inc()
     logs.get("screen").error("image.listed", image_id=image.image_id, count=len(new))
     return True
 

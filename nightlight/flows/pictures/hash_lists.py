@@ -259,7 +259,7 @@ def _refuse(known: Mapping[str, KnownHashList], states: Mapping[str, State]) -> 
     """Raise ListsUnavailable where a list has lost what nobody has confirmed."""
     lost = {name: lost_of(known.get(name), states.get(name)) for name in known.keys() | states.keys()}
     lost = {name: what for name, what in sorted(lost.items()) if what}
-    metrics.LISTS_UNCONFIRMED.set(len(lost))
+    metrics.HASH_LISTS_UNCONFIRMED.set(len(lost))
     confirm = "confirm it with `nightlight lists confirm-change"
     if not known and not states:
         message = f"NIGHTLIGHT_MATCHING_LISTS_DIR holds no list at all: put one there, unset it, or {confirm}`"

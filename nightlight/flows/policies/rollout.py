@@ -209,7 +209,7 @@ class Rollout:
         except PolicyRefused as error:
             raise InvalidInput(str(error), pointer="/given") from error
 
-    def weights(self, days: int) -> Traffic:
+    def traffic(self, days: int) -> Traffic:
         """Return counts of decisions by combination over the last ``days`` days; small counts are left out."""
         self.flush()
         since = self.clock().date() - timedelta(days=days - 1)

@@ -90,8 +90,8 @@ class ManifestLookup:
             raise InvalidInput(message)
         with self.catalogue.transaction() as tx:
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
-            found = tx.rendition_hashes.manifests(mark=mark, hash_=hashed)
-        return [ManifestMatch(one, _EXACT) for one in dict.fromkeys(found)]
+            manifest_ids = tx.rendition_hashes.manifests(mark=mark, hash_=hashed)
+        return [ManifestMatch(manifest_id, _EXACT) for manifest_id in dict.fromkeys(manifest_ids)]
 
     def by_reference(self, url: str, *, actor: str) -> list[ManifestMatch]:
         """Return the manifest of a picture that was given out under a URL; raises InvalidInput or TooManyRequests."""
@@ -106,8 +106,8 @@ class ManifestLookup:
         with self.catalogue.transaction() as tx:
             asked: Asked = {"by": "reference", "name": named[1]}
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
-            found = tx.rendition_hashes.manifests(name=named[1])
-        return [ManifestMatch(one, _EXACT) for one in found]
+            manifest_ids = tx.rendition_hashes.manifests(name=named[1])
+        return [ManifestMatch(manifest_id, _EXACT) for manifest_id in manifest_ids]
 
     def by_content(self, copy: IO[bytes], *, algorithm: str | None = None, actor: str) -> list[ManifestMatch]:
         """Return the manifests of what a copy may come from, as a trace finds it, or by one algorithm alone.
@@ -124,18 +124,18 @@ class ManifestLookup:
             row = self._traced(copy, actor, algorithm)
         finally:
             self.waits.release()
-        found = (row.result or {}).get("origins", [])
+        origins = (row.result or {}).get("origins", [])
         scores: dict[str, int] = {}
         with self.catalogue.reading() as tx:
-            for one in found:
-                if algorithm is not None and _FOUND_BY[algorithm] not in one["by"]:
+            for origin in origins:
+                if algorithm is not None and _FOUND_BY[algorithm] not in origin["by"]:
                     continue
-                bits = one["distance"]
-                score = _EXACT if "watermark" in one["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
-                of = (ImageId(one["image_id"]), one["tier"], one["variant"])
-                for manifest_id in tx.rendition_hashes.manifests(rendition=of):
+                bits = origin["distance"]
+                score = _EXACT if "watermark" in origin["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
+                rendition = (ImageId(origin["image_id"]), origin["tier"], origin["variant"])
+                for manifest_id in tx.rendition_hashes.manifests(rendition=rendition):
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
-        return [ManifestMatch(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
+        return [ManifestMatch(*origin) for origin in sorted(scores.items(), key=lambda origin: -origin[1])]
 
     def _traced(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceJob:
         """Return the trace of a copy once it has ended."""

@@ -77,8 +77,8 @@ class RequestTrace:
             tx.trace_jobs.add(
                 trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key
             )
-            told: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
-            tx.audit.append("trace.asked", now=now, actor=actor, detail=told)
+            detail: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
+            tx.audit.append("trace.asked", now=now, actor=actor, detail=detail)
         put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
         require_stored(put, key)
         with self.catalogue.transaction() as tx:
@@ -170,14 +170,14 @@ class RunTrace:
             return self._end(lease, trace_jobs.FAILED, reason="copy_missing")
         now = self.work.clock()
         with self.work.catalogue.transaction() as tx:
-            origins = [one.image_id for one in traced.origins]
+            origins = [origin.image_id for origin in traced.origins]
             pending = tx.trace_jobs.end(
                 lease.trace_id, trace_jobs.DONE, now, result=result_as_json(traced), origins=origins
             )
             tx.jobs.finish(lease, now)
             if pending:
-                told: Told = {"trace_id": lease.trace_id, "count": len(traced.origins)}
-                tx.audit.append("trace.done", now=now, actor="worker", detail=told)
+                detail: Told = {"trace_id": lease.trace_id, "count": len(traced.origins)}
+                tx.audit.append("trace.done", now=now, actor="worker", detail=detail)
                 _forget_copy(tx, lease.trace_id, now)
         log.info("trace.done", state=trace_jobs.DONE, count=len(traced.origins))
         return trace_jobs.DONE if pending else trace_jobs.DELETED
@@ -191,8 +191,8 @@ class RunTrace:
         with self.work.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if state != trace_jobs.DELETED and tx.trace_jobs.end(lease.trace_id, state, now, reason=reason):
-                told = {"trace_id": lease.trace_id, "reason": reason or state}
-                tx.audit.append(f"trace.{state}", now=now, actor="worker", detail=told)
+                detail = {"trace_id": lease.trace_id, "reason": reason or state}
+                tx.audit.append(f"trace.{state}", now=now, actor="worker", detail=detail)
                 _forget_copy(tx, lease.trace_id, now)
         return state
 
@@ -218,8 +218,8 @@ def forget_later(tx: Transaction, trace_id: TraceId, *, now: datetime, actor: st
 
 def _quarantine(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
     if tx.trace_jobs.end(lease.trace_id, trace_jobs.FAILED, now, reason=reason):
-        told = {"trace_id": lease.trace_id, "reason": reason}
-        tx.audit.append("trace.quarantined", now=now, actor="worker", detail=told)
+        detail = {"trace_id": lease.trace_id, "reason": reason}
+        tx.audit.append("trace.quarantined", now=now, actor="worker", detail=detail)
         _forget_copy(tx, lease.trace_id, now)
 
 
@@ -227,8 +227,8 @@ def _not_forgotten(tx: Transaction, lease: jobs.Lease, reason: str, now: datetim
     """Say that a copy is still there: whoever reads the log has to delete it."""
     row = tx.trace_jobs.get(lease.trace_id)
     logs.get("trace").error("copy.not_forgotten", trace_id=lease.trace_id, reason=reason)
-    told: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
-    tx.audit.append("trace.not_forgotten", now=now, actor="worker", detail=told)
+    detail: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
+    tx.audit.append("trace.not_forgotten", now=now, actor="worker", detail=detail)
 
 
 def _forget_copy(tx: Transaction, trace_id: TraceId, now: datetime) -> None:

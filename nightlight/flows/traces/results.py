@@ -70,15 +70,15 @@ class TraceResult:
     origins: tuple[TraceOrigin, ...]
 
 
-def result_as_json(traced: TraceResult) -> dict[str, Any]:
+def result_as_json(result: TraceResult) -> dict[str, Any]:
     """Return what is known of a copy as JSON holds it."""
 
     def said(value: object) -> object:
         return value.isoformat() if isinstance(value, datetime) else value
 
     return {
-        **asdict(traced),
-        "origins": [{name: said(value) for name, value in asdict(one).items()} for one in traced.origins],
+        **asdict(result),
+        "origins": [{name: said(value) for name, value in asdict(origin).items()} for origin in result.origins],
     }
 
 

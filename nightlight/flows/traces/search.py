@@ -93,19 +93,19 @@ class TraceSearch:
         sha256 = hashlib.sha256(data).hexdigest()
         look = self.look(data)
         progress(DECODED)
-        looked = self.detect(look.pixels)
+        detected = self.detect(look.pixels)
         progress(MARK_SOUGHT)
         hashed = [pdq(pixels) for pixels in look.hashed]
-        quality = max(one.quality for one in hashed)
-        queries = [row for one in hashed if one.quality >= LEAST_QUALITY for row in one.hashes]
+        quality = max(hash_.quality for hash_ in hashed)
+        queries = [row for hash_ in hashed if hash_.quality >= LEAST_QUALITY for row in hash_.hashes]
         try:
             near, searched = self._search(queries, until)
         except IndexBroken:
             HashIndex.discard(self.folder)
             near, searched = self._search(queries, until)
-        mark, found = self._merged(looked.detection, near, queries)
-        present = mark is not None or looked.present >= PRESENT
-        return TraceResult(sha256, mark, present, quality, searched, tuple(found[:MOST]))
+        mark, origins = self._merged(detected.detection, near, queries)
+        present = mark is not None or detected.present >= PRESENT
+        return TraceResult(sha256, mark, present, quality, searched, tuple(origins[:MOST]))
 
     def _merged(
         self, read: Detection | None, near: dict[HashOrigin, int], queries: Sequence[Any]
@@ -115,15 +115,17 @@ class TraceSearch:
         doubt = None
         if read is not None and read.payload.short:
             with self.catalogue.reading() as tx:
-                said = tx.rendition_hashes.by_short_watermark(read.payload.rendition, read.payload.variant)
-            distances = {one: near.get(one, _distance(one, queries)) for one in said}
-            named = dict(sorted(distances.items(), key=lambda one: BITS if one[1] is None else one[1]))
+                short_origins = tx.rendition_hashes.by_short_watermark(read.payload.rendition, read.payload.variant)
+            distances = {origin_: near.get(origin_, _distance(origin_, queries)) for origin_ in short_origins}
+            named = dict(sorted(distances.items(), key=lambda origin_: BITS if origin_[1] is None else origin_[1]))
             if not near.keys() & named.keys():
                 doubt = f"{len(named)} small renditions say this, and the hash of none is near: it may be none of them"
         elif read is not None:
             with self.catalogue.reading() as tx:
                 origins = tx.rendition_hashes.by_watermark(read.payload.rendition)
-            named = {one: _distance(one, queries) for one in origins if one.variant == read.payload.variant}
+            named = {
+                origin_: _distance(origin_, queries) for origin_ in origins if origin_.variant == read.payload.variant
+            }
             if not named:
                 doubt = "nothing is published under this mark: it was erased, or is of another deployment"
             known = [distance for distance in named.values() if distance is not None]
@@ -131,9 +133,9 @@ class TraceSearch:
                 doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
         ways = {origin: "watermark+hash" if origin in near else "watermark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
-        by_hash.sort(key=lambda one: (one[1], one[0].rendered_at, one[0].tier))
-        found = [origin_of(origin, distance, ways[origin]) for origin, distance in named.items()]
-        return watermark_reading(read, doubt), found + [origin_of(*one) for one in by_hash]
+        by_hash.sort(key=lambda origin_: (origin_[1], origin_[0].rendered_at, origin_[0].tier))
+        listed = [origin_of(origin, distance, ways[origin]) for origin, distance in named.items()]
+        return watermark_reading(read, doubt), listed + [origin_of(*origin_) for origin_ in by_hash]
 
     def rebuild(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Make the index again from the catalogue; return how many hashes are in it."""

@@ -97,7 +97,7 @@ def test_the_commands_of_operators_find_what_they_need(roles, database, monkeypa
     owner.close()
     for command, codes in (
         (("report", "--no-buckets", "--json"), {0}),
-        (("scrapers", "report"), {0}),
+        (("abuse-signals", "report"), {0}),
         (("lists", "report"), {0}),
         (("hold", "list"), {0}),
         (("erase", "p-erased", "--yes", "--wait-s", "0"), {0, 2}),

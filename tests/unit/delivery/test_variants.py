@@ -39,7 +39,7 @@ def test_one_leaker_among_a_hundred_thousand_is_named_and_nobody_else():
     viewers = [f"viewer-{number}" for number in range(VIEWERS)]
     accused, looked = accuse(KEY, given("viewer-4711", images(40)), viewers)
     assert looked == VIEWERS
-    assert [(one.viewer, one.agreements, one.of) for one in accused] == [("viewer-4711", 40, 40)]
+    assert [(one.viewer, one.agreements, one.pictures) for one in accused] == [("viewer-4711", 40, 40)]
     assert accused[0].chance < 1e-6
 
 
@@ -73,7 +73,7 @@ def test_copies_of_one_image_count_once_and_a_contradiction_counts_for_nobody():
     first, second = images(2)
     twice = given("a", [first]) * 30
     accused, _ = accuse(KEY, twice, ["a"], false_accusation=0.5)
-    assert [(one.agreements, one.of) for one in accused] == [(1, 1)]
+    assert [(one.agreements, one.pictures) for one in accused] == [(1, 1)]
     assert accuse(KEY, [LeakedRendition(second, 0), LeakedRendition(second, 1)], ["a"], false_accusation=0.4)[0] == []
 
 

@@ -155,10 +155,10 @@ def test_a_tier_put_between_others_keeps_the_order(compiled, edited):
 
 def test_the_digest_of_a_difference_follows_what_differs_and_not_the_weights(compiled, edited):
     new = edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").without_cases().compiled()
-    weights = Traffic(1.0, tuple(compiled.space.attributes), {})
-    assert diff(compiled, new).digest == diff(compiled, new, weights).digest
+    traffic = Traffic(1.0, tuple(compiled.space.attributes), {})
+    assert diff(compiled, new).digest == diff(compiled, new, traffic).digest
     assert diff(compiled, new).digest != diff(new, compiled).digest
-    json.dumps(diff(compiled, new, weights).to_json())
+    json.dumps(diff(compiled, new, traffic).to_json())
 
 
 def test_weights_say_how_many_views_a_day_a_sentence_touches(compiled, edited, tmp_path):
@@ -184,11 +184,11 @@ def test_weights_say_how_many_views_a_day_a_sentence_touches(compiled, edited, t
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"format": "policy-weights/1", "days": 0, "attributes": [], "cells": {}}',
+    ["", "[]", "{}", '{"format": "policy-traffic/1", "days": 0, "attributes": [], "cells": {}}',
      '{"format": "x", "days": 1, "attributes": ["a"], "cells": {"b": 1}}',
-     '{"format": "policy-weights/1", "days": 1, "attributes": ["a"], "cells": {"b,c": 1}}',
-     '{"format": "policy-weights/1", "days": 1, "attributes": ["a"], "cells": {"b": -1}}',
-     '{"format": "policy-weights/1", "days": "x", "attributes": ["a"], "cells": {"b": 1}}'],
+     '{"format": "policy-traffic/1", "days": 1, "attributes": ["a"], "cells": {"b,c": 1}}',
+     '{"format": "policy-traffic/1", "days": 1, "attributes": ["a"], "cells": {"b": -1}}',
+     '{"format": "policy-traffic/1", "days": "x", "attributes": ["a"], "cells": {"b": 1}}'],
 )  # fmt: skip
 def test_files_that_hold_no_weights_are_refused(tmp_path, text):
     path = tmp_path / "w.json"
