@@ -102,6 +102,10 @@ UNREADABLE_MARKS = Counter(
     ["wanted"],
 )
 LISTED = Counter("nightlight_listed_total", "Uploads that were quarantined because they are on a hash list.")
+NOT_SCREENED = Counter(
+    "nightlight_not_screened_total",
+    "Published images of which nothing was left to be held against the hash lists: neither original nor renditions.",
+)
 LISTS_UNCONFIRMED = Gauge(
     "nightlight_lists_unconfirmed",
     "Hash lists that have lost what nobody has confirmed: renders wait.",
