@@ -69,7 +69,7 @@ def screened(house, folder, tmp_path, pipeline, monkeypatch):
         # Images of earlier tests are not published any more: their objects went with their tests.
         tx.connection.execute(images_table.update().values(state=images.DELETED))
     house.lists = Lists(folder.path, tmp_path / "index")
-    house.screening = Screening(house.catalogue, house.lists, house.clock)
+    house.screening = Screening(house.catalogue, house.lists, house.clock, "first")
     object.__setattr__(house.render, "screening", house.screening)
     rendering = Rendering(Settings())
     monkeypatch.setattr(rendering, "_pipeline", pipeline)  # the session's sandbox: another takes seconds to start

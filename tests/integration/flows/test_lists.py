@@ -216,11 +216,15 @@ def test_a_machine_with_an_older_copy_neither_takes_it_over_nor_counts_as_having
     older.write("a", filler(19))
     past = (folder.path / "a.csv").stat().st_mtime_ns - 10**12
     os.utime(older.path / "a.csv", ns=(past, past))
-    elsewhere = Screening(screened.catalogue, Lists(older.path, tmp_path / "older-index"), screened.clock)
+    elsewhere = Screening(screened.catalogue, Lists(older.path, tmp_path / "older-index"), screened.clock, "second")
     before = screened.screening.revision()
     assert before > 0
-    with pytest.raises(ListsUnavailable, match="older"):
+    with pytest.raises(ListsUnavailable, match=r"'a' is older here .* by worker:first"):
         elsewhere.look()
+    (here,), (there,) = screened.screening.report(), elsewhere.report()
+    assert (here.waits, there.waits) == ("", "older")
+    assert here.known_by == there.known_by == "worker:first"
+    assert here.known_file_at == there.known_file_at == here.file_at > there.file_at
     assert screened.screening.revision() == before
     object.__setattr__(screened.render, "screening", elsewhere)
     image_id = upload(screened, profile_id, PLAIN)
