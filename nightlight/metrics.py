@@ -104,6 +104,10 @@ UNREADABLE_WATERMARKS = Counter(
 HASH_LIST_MATCHES = Counter(
     "nightlight_hash_list_matches_total", "Uploads that were quarantined because they are on a hash list."
 )
+NOT_SCREENED = Counter(
+    "nightlight_not_screened_total",
+    "Published images of which nothing was left to be held against the hash lists: neither original nor renditions.",
+)
 HASH_LISTS_UNCONFIRMED = Gauge(
     "nightlight_hash_lists_unconfirmed",
     "Hash lists that have lost what nobody has confirmed: renders wait.",

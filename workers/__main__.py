@@ -30,7 +30,7 @@ from nightlight.settings import Settings  # noqa: E402
 from nightlight.wiring import build_worker, hash_lists, open_sqs_consumer  # noqa: E402
 from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from workers import health, schedule  # noqa: E402
-from workers.app import check_broker, declare_dead_letters, make_app, sender  # noqa: E402
+from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -92,7 +92,7 @@ def _work(settings: Settings, house: WorkerContainer, app: Celery) -> int:
         threading.Thread(target=_look_at_lists, args=(house.screening,), name="lists", daemon=True).start()
     house.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
-    worker_ready.connect(lambda **_: declare_dead_letters(app, settings), weak=False)
+    worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
     logs.get("worker").info("worker.starting", policy_digest=house.policy.current().table.digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
@@ -118,7 +118,7 @@ def _schedule(settings: Settings, house: WorkerContainer, app: Celery) -> int:
     logs.get("schedule").info("schedule.starting")
     begin = partial(house.sweep.begin_due, settings.retention.sweep_s)
     schedule.run(
-        house.relay(sender(app)),
+        house.relay(sender(app, settings)),
         house.reconcile,
         settings.worker,
         stop,

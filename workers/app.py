@@ -14,6 +14,7 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
+from nightlight import logs
 from nightlight.jobs.lanes import LANES, UPLOAD
 from nightlight.settings import Settings, require
 from nightlight_core.errors import QueueUnavailable
@@ -94,28 +95,47 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
     }
 
 
-def declare_dead_letters(app: Celery, settings: Settings) -> None:
-    """Make the queue of messages that were delivered too often, and those of the lanes (RabbitMQ only).
+def declare_queues(app: Celery, settings: Settings) -> None:
+    """Declare the queue of each lane and, on RabbitMQ, that of messages that were delivered too often.
 
-    A message to a lane that no worker has declared yet would be dropped.
+    A message to a lane that nobody has declared yet is dropped, so whoever publishes declares them first. A queue that
+    the broker refuses to declare, since it has other arguments or this user may not, is logged and left as it is.
+
+    Raises QueueUnavailable, within seconds, where the broker does not answer.
     """
-    if not _is_amqp(app):
-        return
-    name = f"{settings.queue.name}.dead"
-    exchange = Exchange(name, type="topic", durable=True)
-    queue = Queue(name, exchange, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
-    with app.connection_for_write() as connection:
-        for one in (queue, *app.conf.task_queues):
-            one.bind(connection.default_channel).declare()
+    queues = list(app.conf.task_queues)
+    if _is_amqp(app):
+        name = f"{settings.queue.name}.dead"
+        exchange = Exchange(name, type="topic", durable=True)
+        arguments = {"x-queue-type": "quorum"}
+        queues.append(Queue(name, exchange, routing_key="#", durable=True, queue_arguments=arguments))
+    try:
+        with app.connection_for_write() as connection:
+            _connect(connection)
+            for queue in queues:
+                try:
+                    with connection.channel() as channel:  # the broker closes the channel of what it refuses
+                        queue.bind(channel).declare()
+                except connection.channel_errors as error:
+                    logs.get("queue").error("queue.not_declared", detail=f"{queue.name}: {error}")
+    except _broker_errors(app) as error:
+        raise QueueUnavailable(type(error).__name__) from error
 
 
-def sender(app: Celery) -> Send:
+def sender(app: Celery, settings: Settings) -> Send:
     """Return a function that sends one task by name, and returns once the broker has it.
 
-    By name, because ``delay()`` would put this process's idea of time limits into the message.
+    By name, because ``delay()`` would put this process's idea of time limits into the message. Queues are declared
+    before the first message, and again after an outage: the broker that comes back may have lost them. The function
+    raises QueueUnavailable.
     """
+    declared = False
 
     def send(task: str, job_id: JobId, lane: str) -> None:
+        nonlocal declared
+        if not declared:
+            declare_queues(app, settings)
+            declared = True
         try:
             app.send_task(
                 task,
@@ -124,8 +144,10 @@ def sender(app: Celery) -> Send:
                 retry=True,
                 retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2},
                 ignore_result=True,
+                declare=[],  # Celery would declare the default queue, and that alone
             )
-        except (KombuError, OSError, *app.connection_for_write().connection_errors) as error:
+        except _broker_errors(app) as error:
+            declared = False
             raise QueueUnavailable(type(error).__name__) from error
 
     return send
@@ -136,9 +158,20 @@ def check_broker(app: Celery) -> None:
     connection: Connection
     try:
         with app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+            _connect(connection)
     except (KombuError, OSError) as error:
         raise QueueUnavailable(type(error).__name__) from error
+
+
+def _connect(connection: Connection) -> None:
+    """Connect, or raise within seconds; whatever else connects would go on trying for ever."""
+    connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+
+
+def _broker_errors(app: Celery) -> tuple[type[BaseException], ...]:
+    """Return what is raised where the broker does not answer, or refuses."""
+    connection = app.connection_for_write()  # nothing is connected yet
+    return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)
 
 
 def _queue(settings: Settings, lane: str) -> str:

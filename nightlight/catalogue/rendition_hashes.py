@@ -73,6 +73,12 @@ class RenditionHashes:
         )
         return [(row.hash_id, row.hash) for row in self._connection.execute(query)]
 
+    def of_image(self, image_id: ImageId) -> list[bytes]:
+        """Return the hashes of an image's renditions, 32 bytes each, every hash once."""
+        joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
+        query = select(rendition_hashes.c.hash).select_from(joined).where(renditions.c.image_id == image_id)
+        return sorted({bytes(row.hash) for row in self._connection.execute(query)})
+
     def origins(self, hash_ids: Sequence[int]) -> dict[int, HashOrigin]:
         """Return what these hashes lead back to; those that are not here any more are left out."""
         query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))

@@ -54,12 +54,18 @@ def build(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def status(as_json: JsonFlag = False) -> None:
-    """Show each list as it is here and as it was last known, and what waits to be confirmed.
+    """Show each list as it is on this host and as it was last known, and what waits to be confirmed.
 
-    Exits with 1 if anything does: renders wait for it. Example: `nightlight lists status`
+    Of a list that is older here it says whose copy is newer. Exits with 1 if anything waits: this host's renders do,
+    too. Run it on each host with workers. Example: `nightlight lists status`
     """
+    settings = Settings()
     with _screening() as open_screening:
-        rows = [_plain(reported._asdict()) for reported in open_screening.report()]
+        states = open_screening.report()
+    rows = [
+        _plain({"host": open_screening.host, "file": _file(settings, state.name), **state._asdict()})
+        for state in states
+    ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
@@ -86,15 +92,29 @@ def confirm_change(
 
 def _print_lists(rows: list[dict[str, Any]]) -> None:
     console = Console(highlight=False, markup=False)
-    table = Table("list", "hashes", "last known", "since", "waits to be confirmed")
+    if not rows:
+        console.print("there are no lists, and none are known")
+        return
+    table = Table("list", "hashes", "file of", "last known", "its file of", "by", "since", "waits to be confirmed")
+    columns = ("name", "hashes", "file_at", "known", "known_file_at", "known_by", "known_at", "waits")
     for row in rows:
-        table.add_row(
-            *(
-                "" if row[column] is None else str(row[column])
-                for column in ("name", "hashes", "known", "known_at", "waits")
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+    console.print(table)
+    for row in rows:
+        if row["waits"] and _no_newer(row["file_at"], row["known_file_at"]):
+            typer.echo(
+                f"{row['host']}: {row['file']} is of {row['file_at']}, and no newer than the copy of "
+                f"{row['known_file_at']} that {row['known_by']} took over: copy that one here"
             )
-        )
-    console.print(table if rows else "there are no lists, and none are known")
+
+
+def _no_newer(file_at: str | None, known_file_at: str | None) -> bool:
+    here, known = (datetime.fromisoformat(at) if at else None for at in (file_at, known_file_at))
+    return here is not None and known is not None and here <= known
+
+
+def _file(settings: Settings, name: str) -> str:
+    return str(settings.matching.lists_dir / f"{name}.csv") if settings.matching.lists_dir else ""
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -125,7 +126,7 @@ def screening_if_set(settings: Settings, catalogue: Catalogue, clock: Clock = sy
     """Return what holds pictures against the hash lists, None where there is no folder of them."""
     if settings.matching.lists_dir is None:
         return None
-    return Screening(catalogue, hash_lists(settings), clock)
+    return Screening(catalogue, hash_lists(settings), clock, platform.node())
 
 
 @contextmanager
@@ -135,7 +136,7 @@ def open_screening(settings: Settings, clock: Clock = system_clock) -> Iterator[
     catalogue = build_catalogue(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield Screening(catalogue, lists, clock)
+        yield Screening(catalogue, lists, clock, platform.node())
     finally:
         catalogue.close()
 

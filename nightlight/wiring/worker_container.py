@@ -14,6 +14,7 @@ from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_ke
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
 from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.pictures.hash_lists import Screening
+from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RENDITION_CACHE, Rename
@@ -174,7 +175,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         ),
         sweep=sweep_flow(settings, work, policy),
         screening=screening,
-        rescreen=_rescreen(settings, work, screening, originals, open_, rendering),
+        rescreen=_rescreen(settings, work, screening, (originals, renditions), open_, rendering),
         clock=clock,
     )
 
@@ -203,13 +204,14 @@ def _rescreen(
     settings: Settings,
     work: Work,
     screening: Screening | None,
-    originals: ObjectStore,
+    stores: tuple[ObjectStore, ObjectStore],
     open_: Open,
     rendering: Rendering,
 ) -> Rescreen | None:
     if screening is None:
         return None
-    return Rescreen(work, screening, originals, open_, rendering.views, settings.intake.max_upload_bytes)
+    limit = settings.intake.max_upload_bytes
+    return Rescreen(work, screening, ImageHasher(work.catalogue, *stores, open_, rendering.views, limit))
 
 
 def _replicas(settings: Settings) -> list[ReplicaBucket]:
