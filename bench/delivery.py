@@ -43,8 +43,8 @@ from nightlight.policy.signing import SigningKey
 from nightlight_client import NightlightClient
 from nightlight_client.local_client import LocalClient, Terms
 from nightlight_core.decisions.quotas import InProcess, Limits
-from nightlight_core.decisions.relation_proofs import prove, proves
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.relation_proofs import issue_proof, verify_proof
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
 
 ROOT = Path(__file__).parents[1]
@@ -92,7 +92,7 @@ def bodies(folder, ids, relation, many=40):
         viewer = f"v-{number}"
         if relation != "stranger":
             for item in items:
-                item["proof"] = prove(ring, viewer, item["profile_id"], relation, now=now, life_s=3600)
+                item["proof"] = issue_proof(ring, viewer, item["profile_id"], relation, now=now, life_s=3600)
         made.append(json.dumps({"viewer": "adult", "context": "list", "viewer_id": viewer, "items": items}).encode())
     return made
 
@@ -161,7 +161,7 @@ def picture(folder):
     digest = hashlib.sha256(PICTURE).hexdigest()
     store.put(f"a/{name}.webp", BytesIO(PICTURE), sha256=digest, content_type="image/webp", cache_control="no-store")
     signing = KeyRing.parse(key_commands.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
-    url, _ = UrlSigner(signing, "").url(f"/a/{name}.webp", now=int(time.time()), life_s=3600)
+    url, _ = HmacUrlSigner(signing, "").url(f"/a/{name}.webp", now=int(time.time()), life_s=3600)
     return url
 
 
@@ -197,7 +197,7 @@ def in_process(folder, port, table, figures):
 def primitives(folder, table, figures):
     now = int(time.time())
     signing = KeyRing.parse(key_commands.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
-    signer = UrlSigner(signing, "http://127.0.0.1")
+    signer = HmacUrlSigner(signing, "http://127.0.0.1")
     figures["urls"] = statistics.median(
         micro(50_000, lambda n: signer.url(f"/a/{n}", now=now, life_s=300)) for _ in range(5)
     )
@@ -218,8 +218,10 @@ def primitives(folder, table, figures):
         "presign a URL (SigV4)", "", "", f"{figures['presigned']:,.0f}; {ratio:.0f} x boto3's {figures['boto3']:,.0f}"
     )
     ring = key_commands.relation_keys(folder)
-    proof = prove(ring, "v", "p-1", "connection", now=now)
-    figures["proofs"] = micro(50_000, lambda _: proves(ring, proof, "v", "p-1", "connection", now=now, leeway_s=30))
+    proof = issue_proof(ring, "v", "p-1", "connection", now=now)
+    figures["proofs"] = micro(
+        50_000, lambda _: verify_proof(ring, proof, "v", "p-1", "connection", now=now, leeway_s=30)
+    )
     table.add_row("check a relation proof", "", "", f"{figures['proofs']:,.0f}")
 
 
@@ -285,7 +287,7 @@ def edge(asked, console):
         store.put(key, BytesIO(PICTURE), sha256=digest, content_type="image/webp", cache_control="no-store")
         figures = {}
         with Edge(Path(text) / "edge", buckets, ring) as ours, Plain(Path(text) / "plain", key, PICTURE) as plain:
-            url, _ = UrlSigner(KeyRing.parse(ring, "bench"), "").url(f"/{key}", now=int(time.time()), life_s=3600)
+            url, _ = HmacUrlSigner(KeyRing.parse(ring, "bench"), "").url(f"/{key}", now=int(time.time()), life_s=3600)
             for _ in range(asked.rounds):
                 for name, server, path in (("ours", ours, url), ("plain", plain, f"/{key}")):
                     made = [request("GET", path, {}, b"")]

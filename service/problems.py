@@ -67,6 +67,13 @@ def problem(status: int, code: str, detail: str, errors: Sequence[dict[str, str]
     return response
 
 
+async def response_to(request: Request, error: NightlightError | RequestValidationError | HTTPException) -> Response:
+    """Return the answer to an error that leaves an endpoint."""
+    if isinstance(error, NightlightError):
+        return await _ours(request, error)
+    return await (_validation if isinstance(error, RequestValidationError) else _http)(request, error)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error that leaves a route."""
     app.add_exception_handler(NightlightError, _ours)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class AbuseSignalRow:
+class RecordedSignal:
     """A viewer or network, as the platform names it, and one reason; ``times`` counts minutes in which it was seen."""
 
     kind: str
@@ -29,7 +29,7 @@ class AbuseSignalRow:
 
 
 class AbuseSignals:
-    """Suspect and canary rows, inside one transaction."""
+    """Abuse signals and canaries, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on ``connection``."""
@@ -37,13 +37,13 @@ class AbuseSignals:
 
     def note(self, kind: str, who: str, reason: str, now: datetime) -> None:
         """Write that somebody was seen once more."""
-        same_row = abuse_signals.c.kind == kind, abuse_signals.c.who == who, abuse_signals.c.reason == reason
-        again = update(abuse_signals).where(*same_row).values(times=abuse_signals.c.times + 1, last_at=now)
+        same = abuse_signals.c.kind == kind, abuse_signals.c.who == who, abuse_signals.c.reason == reason
+        again = update(abuse_signals).where(*same).values(times=abuse_signals.c.times + 1, last_at=now)
         if self._connection.execute(again).rowcount == 0:
             values = {"kind": kind, "who": who, "reason": reason, "times": 1, "first_at": now, "last_at": now}
             self._connection.execute(insert(abuse_signals).values(values))
 
-    def report(self, since: datetime, *, limit: int = 10_000) -> list[AbuseSignalRow]:
+    def report(self, since: datetime, *, limit: int = 10_000) -> list[RecordedSignal]:
         """Return who was seen since a moment, the last first."""
         query = (
             select(abuse_signals)
@@ -51,7 +51,7 @@ class AbuseSignals:
             .order_by(abuse_signals.c.last_at.desc())
             .limit(limit)
         )
-        return [AbuseSignalRow(*row) for row in self._connection.execute(query)]
+        return [RecordedSignal(*row) for row in self._connection.execute(query)]
 
     def forget_before(self, moment: datetime) -> None:
         """Forget who was not seen since."""

@@ -69,7 +69,7 @@ class TokenClocks(NamedTuple):
 SYSTEM_CLOCKS = TokenClocks(time.time, time.monotonic)
 
 
-class AccessTokenVerifier:
+class AccessVerifier:
     """Checks service tokens against a set of public keys, by key id."""
 
     def __init__(
@@ -92,12 +92,15 @@ class AccessTokenVerifier:
         # Tokens that were good lately, until when, and by which set of keys: checking one takes 0.1 ms.
         self._good: dict[str, tuple[Caller, float, KeySet]] = {}
 
-    def known(self, token: str) -> Caller | None:
-        """Return the caller that a token which was good lately names, by the set of keys that is held now."""
-        known = self._good.get(token)
-        if known is None:
+    def try_cached(self, token: str) -> Caller | None:
+        """Return the caller that a token which was good lately names, by the set of keys that is held now.
+
+        None says nothing of the token: ``verify`` does. It waits for nothing.
+        """
+        cached = self._good.get(token)
+        if cached is None:
             return None
-        found, until, keys = known
+        found, until, keys = cached
         # Not the same set: read again since. Too old a set: to be read again, whoever the token is of.
         return found if keys is self._source.fresh() and self._clock() < until else None
 
@@ -106,9 +109,9 @@ class AccessTokenVerifier:
 
         Raises Unauthenticated, or Unavailable while the keys of callers cannot be read.
         """
-        known = self.known(token)
-        if known is not None:
-            return known
+        cached = self.try_cached(token)
+        if cached is not None:
+            return cached
         if len(token) > MAX_TOKEN_CHARS:
             message = "the token is too long"
             raise Unauthenticated(message)

@@ -7,7 +7,7 @@ clear yes in time is a no.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -15,18 +15,6 @@ from nightlight_core.errors import Unavailable
 
 # OpenFGA takes at most so many checks at once unless it is told otherwise.
 _FGA_BATCH = 50
-
-
-class RelationProvider(Protocol):
-    """What confirms relations."""
-
-    def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
-        """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        ...
 
 
 class CallbackProvider:

@@ -13,8 +13,8 @@ from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_folder
 from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, UrlKind, require
 from nightlight.store.interface import PutOnly
-from nightlight_core.decisions.relation_resolver import UNPROVED, Relate
-from nightlight_core.decisions.url_signing import RingKeys, Signs, UrlSigner
+from nightlight_core.decisions.relation_resolver import UNPROVED, RelationResolver
+from nightlight_core.decisions.url_signing import HmacUrlSigner, RingDayKeys, UrlSigner
 from nightlight_core.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder
 from nightlight_core.keyring import KeyRing, decode_key
@@ -22,7 +22,6 @@ from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
     from nightlight.delivery.presigned_urls import Presigner
-    from nightlight.delivery.relation_providers import RelationProvider
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.flows.retention.erase import ReceiptIssuer
     from nightlight.settings import RelationSettings
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
     from nightlight_core.decisions.quotas import Limits, Quotas
+    from nightlight_core.decisions.relation_resolver import RelationProvider
 
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
@@ -175,14 +175,14 @@ def name_key(settings: Settings) -> bytes:
     return decode_key(require(settings.delivery.name_key, variable), variable)
 
 
-def url_signing(settings: Settings) -> tuple[ObjectNames, RingKeys, UrlSigner, Signs]:
+def url_signing(settings: Settings) -> tuple[ObjectNames, RingDayKeys, HmacUrlSigner, UrlSigner]:
     """Return what names renditions, the keys of URLs, what checks them, and what makes those of decisions.
 
     Raises SettingsRefused.
     """
     variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
-    ring = RingKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
-    signer = UrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
+    ring = RingDayKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
+    signer = HmacUrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
     return ObjectNames(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
 
@@ -216,12 +216,12 @@ def readiness(catalogue: Catalogue, stores: dict[str, WriteOnlyStore | PutOnly])
     return parts
 
 
-def relation_resolver(settings: Settings) -> Relate:
+def relation_resolver(settings: Settings) -> RelationResolver:
     """Return what settles relations; raise SettingsRefused for keys or a provider that cannot be."""
     concern = settings.relations
     variable = "NIGHTLIGHT_RELATIONS_KEYS"
     keys = KeyRing.parse(concern.keys.get_secret_value(), variable).keys if concern.keys else {}
-    return Relate(keys, _provider(concern), concern.leeway_s, _notice_relations)
+    return RelationResolver(keys, _provider(concern), concern.leeway_s, _notice_relations)
 
 
 def _notice_relations(what: str, count: int, detail: str) -> None:

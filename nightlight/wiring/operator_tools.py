@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.flows.decisions.abuse_signals import Scrapers
+from nightlight.flows.decisions.abuse_signals import AbuseReports
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.policies.active_policy import PolicyHolder
@@ -56,12 +56,12 @@ def open_match_review(settings: Settings, clock: Clock = system_clock) -> Iterat
 
 
 @contextmanager
-def open_abuse_report(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrapers]:
+def open_abuse_report(settings: Settings, clock: Clock = system_clock) -> Iterator[AbuseReports]:
     """Give what reports who looks like a scraper."""
     catalogue = build_catalogue(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield Scrapers(catalogue, clock)
+        yield AbuseReports(catalogue, clock)
     finally:
         catalogue.close()
 

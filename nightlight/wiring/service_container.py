@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.delivery.access_tokens import AccessTokenVerifier
+from nightlight.delivery.access_tokens import AccessVerifier
 from nightlight.delivery.object_names import object_key
-from nightlight.flows.decisions.abuse_signals import Guard, Scrapers
+from nightlight.flows.decisions.abuse_signals import AbuseReports, AbuseSignalLog
 from nightlight.flows.decisions.blocks import BlockViewers
-from nightlight.flows.decisions.change_feed import Watch
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
 from nightlight.flows.decisions.counters import DecisionCounter
-from nightlight.flows.decisions.decide import Decide
-from nightlight.flows.decisions.local_evaluation import Lend
-from nightlight.flows.decisions.serve import Deliver
+from nightlight.flows.decisions.decide import DecisionService
+from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
+from nightlight.flows.decisions.serve import RenditionServer
 from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.flows.pictures.upload import Upload
@@ -45,10 +45,11 @@ from nightlight.wiring.components import (
 )
 from nightlight.wiring.originals import sealer
 from nightlight_core.clock import Clock, system_clock
-from nightlight_core.decisions.engine import Decider
+from nightlight_core.decisions.answers import AnswerBuilder
+from nightlight_core.decisions.engine import DecisionEngine
 from nightlight_core.decisions.placeholder import EXTENSION
-from nightlight_core.decisions.profile_views import Views
-from nightlight_core.decisions.rate_limiter import Gate
+from nightlight_core.decisions.profile_views import ProfileViewCache
+from nightlight_core.decisions.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from nightlight.catalogue.profiles import Profile
@@ -56,9 +57,9 @@ if TYPE_CHECKING:
     from nightlight.store.interface import ObjectStore
 
 
-# What is kept of the catalogue is used for a second after the last look at its feed, or four times as long as looks
+# What is kept of the catalogue is used for a second after the last poll of its feed, or four times as long as polls
 # are apart.
-_STALE_S, _STALE_LOOKS = 1.0, 4
+_STALE_S, _STALE_POLLS = 1.0, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +71,17 @@ class ServiceContainer:
     catalogue: Catalogue
     originals: PutOnly
     renditions: ObjectStore
-    verifier: AccessTokenVerifier
+    verifier: AccessVerifier
     declare: DeclareProfile
     intake: Upload
     delete: DeletePictures
-    decide: Decide
-    lend: Lend
-    deliver: Deliver
+    decisions: DecisionService
+    local_evaluation: LocalEvaluationFeed
+    rendition_server: RenditionServer
     block: BlockViewers
     revoke: RevokeUrls
-    watch: Watch
-    guard: Guard
-    scrapers: Scrapers
+    change_feed: ChangeFeedPoller
+    abuse_reports: AbuseReports
     counter: DecisionCounter
     rollout: Rollout
     traces: RequestTrace
@@ -117,21 +117,32 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         sealer(settings),
     )
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
-    relate = relation_resolver(settings)
-    guard = Guard(catalogue, Gate(quotas(settings), settings.quotas.profiles_per_hour), clock)
+    signals = AbuseSignalLog(catalogue, clock)
     poll_s = settings.delivery.feed_poll_s
-    watch = Watch(
+    change_feed = ChangeFeedPoller(
         catalogue,
-        Views(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_LOOKS * poll_s)),
+        ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),
         picture_bytes=settings.delivery.picture_bytes,
         assertion_days=settings.intake.assertion_days,
         poll_s=poll_s,
-        after=(guard.flush, policy.current),
+        after=(signals.flush, policy.current),
     )
     auth = settings.auth
-    placeholder = f"/{object_key(names.placeholder(), EXTENSION)}"
-    lives = settings.delivery.placeholder_cache_s, settings.delivery.max_life_s
-    decider = Decider(signs, names.variant_key, placeholder, *lives)
+    builder = AnswerBuilder(
+        signs,
+        names.variant_key,
+        f"/{object_key(names.placeholder(), EXTENSION)}",
+        settings.delivery.placeholder_cache_s,
+        settings.delivery.max_life_s,
+    )
+    engine = DecisionEngine(
+        builder,
+        relation_resolver(settings),
+        RateLimiter(quotas(settings), settings.quotas.profiles_per_hour),
+        signals,
+        counter,
+        lambda: clock().timestamp(),
+    )
     originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
     return ServiceContainer(
@@ -140,7 +151,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         catalogue=catalogue,
         originals=originals,
         renditions=renditions,
-        verifier=AccessTokenVerifier(
+        verifier=AccessVerifier(
             require(auth.jwks, "NIGHTLIGHT_AUTH_JWKS"),
             issuer=auth.issuer,
             audience=auth.audience,
@@ -165,26 +176,25 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             sealer(settings),
         ),
         delete=DeletePictures(catalogue, clock),
-        decide=Decide(policy, watch, counter, decider, relate, guard, clock),
-        lend=Lend(
-            catalogue,
-            policy,
-            watch,
-            counter,
-            guard,
-            decider,
-            ring if signs is signer else None,
-            settings.delivery.base_url,
-            settings.delivery.max_life_s,
-            limits(settings),
-            clock,
+        decisions=DecisionService(policy, change_feed, engine),
+        local_evaluation=LocalEvaluationFeed(
+            catalogue=catalogue,
+            policy=policy,
+            change_feed=change_feed,
+            counter=counter,
+            signals=signals,
+            builder=builder,
+            ring=ring if signs is signer else None,
+            base_url=settings.delivery.base_url,
+            limits=limits(settings),
+            profiles_per_hour=settings.quotas.profiles_per_hour,
+            clock=clock,
         ),
-        deliver=Deliver(renditions, names, signer, watch, clock),
+        rendition_server=RenditionServer(renditions, names, signer, change_feed, clock),
         block=BlockViewers(catalogue, clock),
         revoke=RevokeUrls(catalogue, clock),
-        watch=watch,
-        guard=guard,
-        scrapers=Scrapers(catalogue, clock),
+        change_feed=change_feed,
+        abuse_reports=AbuseReports(catalogue, clock),
         counter=counter,
         rollout=Rollout(
             catalogue,

@@ -26,5 +26,5 @@ class CanaryBody(BaseModel):
 def plant(request: Request, body: CanaryBody) -> Response:
     """Make a canary of a profile: whoever asks for it from now on is noted as a scraper. Answers stay as they are."""
     house: ServiceContainer = request.app.state.house
-    house.scrapers.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
+    house.abuse_reports.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
     return Response(status_code=204)

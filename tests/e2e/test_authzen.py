@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from nightlight.cli import key_commands
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from tests.support import pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -36,7 +36,7 @@ def ask(stack):
 def profile(stack, profile_id=PROFILE, relation="connection"):
     import time
 
-    proof = prove(key_commands.relation_keys(stack.folder), "zen", profile_id, relation, now=int(time.time()))
+    proof = issue_proof(key_commands.relation_keys(stack.folder), "zen", profile_id, relation, now=int(time.time()))
     return {"type": "profile", "id": profile_id, "properties": {"relation": relation, "proof": proof}}
 
 

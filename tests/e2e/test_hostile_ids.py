@@ -25,7 +25,7 @@ IDENTIFIERS = {"profile_id": IDS, "viewer_id": IDS, "image_id": IDS, "trace_id":
 # Methods that take ids in another way: each has a test of its own below, or takes none.
 APART = {"decide", "explain", "views", "fetch", "report", "feed", "policy_counters", "policy_bundle", "trace"}
 NO_IDS = {
-    "close", "policy_status", "activate", "candidate", "withdraw_candidate", "explain_policy", "lent_keys",
+    "close", "policy_status", "activate", "candidate", "withdraw_candidate", "explain_policy", "delegated_keys",
 }  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def test_hostile_words_elsewhere_touch_nothing(running, untouched):
                 ("feed", {"after": hostile}),
                 ("policy_counters", {"days": hostile}),
                 ("explain", {"viewer": "peer", "context": "list", "items": [(hostile, "connection")], "viewer_id": "me"}),
-                ("report", {"counts": {hostile: 1}, "sightings": []}),
+                ("report", {"counts": {hostile: 1}, "abuse_signals": []}),
                 ("explain_policy", {"given": {"region": hostile}}),
                 ("hold", {"profile_id": "other", "hold": hostile}),
             )

@@ -9,7 +9,7 @@ from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.signing import SigningKey
 from nightlight_client.local_client import LocalClient, Terms
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.support import pictures
 from tests.support.stacks import ROOT, Embedded
@@ -53,7 +53,7 @@ def profile(client, request):
 
 
 def proof(stack, viewer, profile, *, at=0, relation="connection", life_s=600):
-    return prove(
+    return issue_proof(
         key_commands.relation_keys(stack.folder), viewer, profile, relation, now=int(time.time()) + at, life_s=life_s
     )
 

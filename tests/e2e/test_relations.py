@@ -7,7 +7,7 @@ import pytest
 
 from nightlight.cli import key_commands
 from nightlight_client import NightlightClient, Problem
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from tests.support import pictures
 from tests.support.waiting import eventually
 
@@ -48,7 +48,7 @@ def explained(stack, token):
 
 def proof_of(stack, viewer_id="v", profile_id=PROFILE, relation="connection", ahead=0, **how):
     how = {"now": int(time.time()) + ahead, **how}
-    return prove(key_commands.relation_keys(stack.folder), viewer_id, profile_id, relation, **how)
+    return issue_proof(key_commands.relation_keys(stack.folder), viewer_id, profile_id, relation, **how)
 
 
 @pytest.mark.usefixtures("ready")
@@ -82,7 +82,7 @@ def test_a_proof_of_something_else_or_of_another_time_proves_nothing(stack, expl
 
 @pytest.mark.usefixtures("ready")
 def test_a_forged_proof_proves_nothing(stack, explained):
-    forged = prove({"r1": bytes(32)}, "v", PROFILE, "connection", now=int(time.time()))
+    forged = issue_proof({"r1": bytes(32)}, "v", PROFILE, "connection", now=int(time.time()))
     assert explained({"relation": "connection", "proof": forged}, viewer_id="v")[0] == "stranger"
     for proof in ("x", "r1.9999999999." + "A" * 22, "a" * 64):
         assert explained({"relation": "self", "proof": proof}, viewer_id="v")[0] == "stranger"

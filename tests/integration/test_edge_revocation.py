@@ -20,9 +20,9 @@ from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.policy.compile import compile_folder
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.clock import system_clock
-from nightlight_core.decisions.engine import Decider
-from nightlight_core.decisions.profile_views import Offered, View
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.answers import AnswerBuilder
+from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.errors import Unavailable
 from nightlight_core.keyring import KeyRing
 from tests.conftest import ROOT
@@ -60,7 +60,7 @@ def key(store, name):
 
 
 def signer_of(edge):
-    return UrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
+    return HmacUrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
 
 
 def hook_of(edge, number=0):
@@ -99,7 +99,7 @@ def test_without_a_list_only_urls_that_live_a_minute_are_taken(tmp_path, buckets
     with Edge(tmp_path / "edge", buckets, KEYS, list_age_s=0) as edge:
         assert refused(httpx.get(url_of(signer_of(edge), key, life_s=300)))
         ring = KeyRing.parse(KEYS, "test")
-        short = UrlSigner(ring, edge.url, max_life_s=60)
+        short = HmacUrlSigner(ring, edge.url, max_life_s=60)
         assert httpx.get(url_of(short, key, life_s=86_400)).content == DATA
 
 
@@ -258,14 +258,14 @@ def test_a_purge_tells_every_edge_and_fails_if_one_fails():
 def test_no_url_is_given_again_once_it_is_due(name):
     """Views are kept for minutes, and URLs for edges without a list live for one."""
     ring, path = KeyRing.parse(KEYS, "test"), f"/a/{name}.webp"
-    signer = UrlSigner(ring, "https://pictures.example", max_life_s=60)
-    decider = Decider(signer, bytes(32), "/a/placeholder.webp", 3600, 60)
+    signer = HmacUrlSigner(ring, "https://pictures.example", max_life_s=60)
+    builder = AnswerBuilder(signer, bytes(32), "/a/placeholder.webp", 3600, 60)
     table = compile_folder(ROOT / "policies").table
-    rules = SimpleNamespace(table=table, table_for=lambda _: table, counted=lambda *_: ("", None))
-    view = View("p", True, "adult", 2_000_000_000, "eu", "everyone", "clear", "adult", "i" * 32)
-    view.offered = {"medium": (Offered(path, 320, None),)}
+    policy = SimpleNamespace(table=table, table_for=lambda _: table, tally=lambda *_: ("", None))
+    view = ProfileView("p", True, "adult", 2_000_000_000, "eu", "everyone", "clear", "adult", "i" * 32)
+    view.available = {"medium": (AvailableRendition(path, 320, None),)}
     for now in range(1_800_000_000, 1_800_000_400, 7):
-        (answer,) = decider.answers(rules, "peer", "profile", [view], ["stranger"], now=now)
-        (picture,), (placeholder,) = answer.decisions, decider.nothing(["q"], now=now)
+        (answer,) = builder.answers(policy, "peer", "profile", [view], ["stranger"], now=now)
+        (picture,), (placeholder,) = answer.decisions, builder.placeholders(["q"], now=now)
         for given in (picture, placeholder):
             assert now < given.expires_at <= now + 60

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nightlight.delivery.relation_providers import CallbackProvider, OpenFgaProvider
-from nightlight_core.decisions.relation_resolver import Claim, Relate
+from nightlight_core.decisions.relation_resolver import Claim, RelationResolver
 from nightlight_core.errors import Unavailable
 from tests.support.waiting import HANG_S
 
@@ -128,13 +128,13 @@ def test_one_that_is_late_or_gone_makes_strangers_in_bounded_time(provider, grap
     answers = threading.Event()
     graph.answer = lambda _: answers.wait(HANG_S) and {}
     provider._http.timeout = 0.1
-    relate = Relate({}, provider, 0)
+    resolver = RelationResolver({}, provider, 0)
     try:
-        (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
-        assert (settled.relation, settled.because) == ("stranger", "the provider does not answer")
+        (resolved,) = resolver.resolve("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
+        assert (resolved.relation, resolved.because) == ("stranger", "the provider does not answer")
         assert not answers.is_set()  # it was not waited for
     finally:
         answers.set()
     graph.server_close()
-    (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
-    assert settled.relation == "stranger"
+    (resolved,) = resolver.resolve("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
+    assert resolved.relation == "stranger"

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from nightlight.delivery.quotas_redis import RedisQuotas
-from nightlight_core.decisions.quotas import HOUR_US, Asker, InProcess, Limits, Wanted
+from nightlight_core.decisions.quotas import HOUR_US, InProcess, Limits, PictureRequest, Requester
 from nightlight_core.errors import QuotasUnavailable
 from tests.support.services import REDIS, needed, token
 from tests.support.waiting import HANG_S
@@ -32,9 +32,9 @@ def quotas(request):
 
 
 def given(quotas, profiles, *, per_hour=8, viewer_id="v", network=None, tenant="t", now_us=NOW):
-    wanted = [Wanted(str(profile), per_hour) for profile in profiles]
+    wanted = [PictureRequest(str(profile), per_hour) for profile in profiles]
     asked = [one.profile_id for one in wanted]
-    return quotas.allow(Asker(viewer_id, network, tenant), wanted, asked, now_us=now_us).pictures
+    return quotas.allow(Requester(viewer_id, network, tenant), wanted, asked, now_us=now_us).allowed
 
 
 def test_three_quarters_at_once_then_a_quarter_in_an_hour(quotas):
@@ -65,9 +65,9 @@ def test_viewers_and_allowances_have_buckets_of_their_own(quotas):
     assert given(quotas, range(9)) == [True] * 6 + [False] * 3
     assert given(quotas, range(9), viewer_id="w") == [True] * 6 + [False] * 3
     assert given(quotas, range(9), per_hour=4) == [True] * 3 + [False] * 6
-    mixed = [Wanted("a", 4), Wanted("b", 8), Wanted("c", 4), Wanted("d", 100)]
-    told = quotas.allow(Asker("x", None, "t"), mixed, ["a", "b", "c", "d"], now_us=NOW)
-    assert told.pictures == [True] * 4
+    mixed = [PictureRequest("a", 4), PictureRequest("b", 8), PictureRequest("c", 4), PictureRequest("d", 100)]
+    usage = quotas.allow(Requester("x", None, "t"), mixed, ["a", "b", "c", "d"], now_us=NOW)
+    assert usage.allowed == [True] * 4
 
 
 def test_a_network_shares_one_and_so_does_a_platform(quotas):
@@ -93,7 +93,7 @@ def test_who_is_nobody_takes_from_the_shared_ones_alone(quotas):
 
 def test_different_profiles_are_counted_by_the_hour(quotas):
     def asked(profiles, now_us=NOW):
-        return quotas.allow(Asker("v", None, "t"), [], [str(one) for one in profiles], now_us=now_us).asked
+        return quotas.allow(Requester("v", None, "t"), [], [str(one) for one in profiles], now_us=now_us).profiles
 
     assert asked([]) == 0
     assert asked([1, 1, 2]) == 2

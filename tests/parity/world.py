@@ -95,5 +95,5 @@ class World:
                 name = task.removeprefix("nightlight.")
                 getattr(tasks, name).apply(kwargs={"job_id": job_id}, throw=True)
         # As it does many times a second; and as it does once a minute, to forget names whose objects are gone.
-        self._service.watch._all_names_at = float("-inf")
-        self._service.watch.look()
+        self._service.change_feed._all_names_at = float("-inf")
+        self._service.change_feed.poll()

@@ -28,7 +28,7 @@ from nightlight.policy.signing import SigningKey
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
 from nightlight_client import NightlightClient
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from service.app import create_app
 from service.client_timeouts import PatientProtocol
 from tests.support.waiting import HANG_S, eventually
@@ -86,12 +86,12 @@ def claims(viewer_id):
         for relation in CLAIMED:
             item = {"profile_id": profile_id, "relation": relation}
             if viewer_id and relation not in {"stranger", "blocked"}:
-                item["proof"] = prove(RELATION_KEYS, viewer_id, profile_id, relation, now=NOW, life_s=600)
+                item["proof"] = issue_proof(RELATION_KEYS, viewer_id, profile_id, relation, now=NOW, life_s=600)
             asked.append(item)
-    proof = prove(RELATION_KEYS, "viewer-2", "teen", "connection", now=NOW, life_s=600)
-    old = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW - 1200, life_s=600)
-    early = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=600)
-    too_far = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 6, life_s=600)
+    proof = issue_proof(RELATION_KEYS, "viewer-2", "teen", "connection", now=NOW, life_s=600)
+    old = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW - 1200, life_s=600)
+    early = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=600)
+    too_far = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 6, life_s=600)
     others = [None, proof, old, early, too_far, proof[:-1] + "A", "r9" + proof[2:]]
     return asked + [{"profile_id": "teen", "relation": "connection", "proof": one} for one in others]
 
@@ -193,7 +193,7 @@ def serving(house, port=None):
 def made(client):
     """The table, as the service answers now."""
     told = client.views([*PEOPLE, "nobody-at-all"])["profiles"]
-    days = client.lent_keys()
+    days = client.delegated_keys()
     cases = []
     for request in requests():
         body = {name: value for name, value in request.items() if value is not None}

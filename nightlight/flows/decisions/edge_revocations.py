@@ -68,14 +68,14 @@ class RevocationPublisher:
         at, now = int(self._clock().timestamp()), time.monotonic()
         due = [told for told in self._told if told.next_s <= now]
         with self._catalogue.reading() as tx:
-            look = tx.feed.since(self._cursor)
-            names = None if look.anew else [key for kind, key in look.changed if kind == NAME]
+            page = tx.feed.since(self._cursor)
+            names = None if page.reset else [key for kind, key in page.changed if kind == NAME]
             fresh = _keys(tx.revocations.named(names))
-            lost = not look.anew and any(told.since is None for told in due)
+            lost = not page.reset and any(told.since is None for told in due)
             every = _keys(tx.revocations.named(None)) if lost else fresh
-        self._cursor = look.cursor
+        self._cursor = page.cursor
         for told in self._told:
-            whole = look.anew or told.since is None
+            whole = page.reset or told.since is None
             told.since = None if whole else told.since
             told.waiting |= every if whole and told in due else fresh
         with ThreadPoolExecutor(max(1, len(due))) as threads:

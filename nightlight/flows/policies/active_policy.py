@@ -18,7 +18,7 @@ from nightlight import logs, metrics
 from nightlight.flows.decisions.counters import difference, openness
 from nightlight.imaging.recipe import Recipe, recipes
 from nightlight.policy.compile import compile_bundle
-from nightlight_core.decisions.engine import outcome_of
+from nightlight_core.decisions.answers import outcome_of
 from nightlight_core.errors import NightlightError, PolicyRefused
 from nightlight_core.policy.bundle import open_bundle
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.policies import PolicyState
     from nightlight.policy.compile import Compiled
-    from nightlight_core.decisions.profile_views import View
+    from nightlight_core.decisions.profile_views import ProfileView
     from nightlight_core.policy.public_keys import PublicKeys
     from nightlight_core.policy.table import Outcome, Table
 
@@ -85,20 +85,22 @@ class ActivePolicy:
         digest = hmac.digest(self.share_key, f"{self.candidate_version}\n{profile_id}".encode(), "sha256")
         return int.from_bytes(digest[:4], "big") % PERMILLE < self.permille
 
-    def table_for(self, view: View) -> Table:
+    def table_for(self, view: ProfileView) -> Table:
         """Return the table that decides for a profile: the candidate's for its share of profiles."""
         if self.candidate is not None and self.chosen(view.profile_id):
             return self.candidate.table
         return self.table
 
-    def counted(self, inputs: Mapping[str, str], outcome: Outcome, held_to: str | None) -> tuple[str, str | None]:
+    def tally(
+        self, inputs: Mapping[str, str], outcome: Outcome, effective_ceiling: str | None
+    ) -> tuple[str, str | None]:
         """Return what a decision is counted as: its cell, and the kind of difference that the candidate would make."""
         # In the vocabulary's own order, which is how counts are read back.
         cell = ",".join(inputs[name] for name in self.table.attributes)
         if self.candidate is None or self.candidate_version is None:
             return cell, None
         other = self.candidate.table
-        would = openness(other, outcome_of(other, inputs, held_to))
+        would = openness(other, outcome_of(other, inputs, effective_ceiling))
         return cell, difference(self.candidate_version, openness(self.table, outcome), would)
 
 

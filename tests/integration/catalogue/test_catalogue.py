@@ -138,9 +138,9 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         assert shown(tx, profile_id)[0].image_id is None
         tx.images.set_state(ready, images.READY, ready_at=NOW)
         (one,) = shown(tx, profile_id, "nobody")
-    assert (one.image_id, one.held_to, one.canary) == (ready, "age_13_15", False)
+    assert (one.image_id, one.effective_ceiling, one.canary) == (ready, "age_13_15", False)
     assert one.asserted_at == int(NOW.timestamp())
-    assert one.offered() == [
+    assert one.available() == [
         (variant, tier, "webp", 3, face, f"{tier}-{ready}-{variant}")
         for variant in (0, 1)
         for tier, face in (("full", None), ("tiny", 5))

@@ -31,7 +31,7 @@ def quiet(catalogue, cursor=None):
     def nothing():
         told = look(catalogue, at[0])
         at[0] = told.cursor
-        return not told.changed and not told.anew
+        return not told.changed and not told.reset
 
     eventually(nothing)
     return at[0]
@@ -70,18 +70,18 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_is_told_and_only_once_it_counts(fresh, change):
     begun(fresh)
-    assert look(fresh).anew
+    assert look(fresh).reset
     cursor = quiet(fresh)
     with pytest.raises(RuntimeError), fresh.transaction() as tx:
         CHANGES[change](tx)
         raise RuntimeError
     again = look(fresh, cursor)
-    assert (again.changed, again.anew) == ([], False)
+    assert (again.changed, again.reset) == ([], False)
     with fresh.transaction() as tx:
         CHANGES[change](tx)
     told = look(fresh, again.cursor)
     assert (PROFILE, "p") in told.changed
-    assert not told.anew
+    assert not told.reset
     quiet(fresh, told.cursor)
 
 
@@ -167,8 +167,8 @@ def test_under_many_writers_no_change_is_missed(fresh):
 def test_who_was_away_for_long_or_comes_from_elsewhere_begins_anew(fresh):
     begun(fresh)
     begin, at = look(fresh).cursor.split(".")
-    assert look(fresh, f"{begin}.{int(at) - KEPT_S}").anew
-    assert look(fresh, f"{int(begin) + 10**9}.{at}").anew
+    assert look(fresh, f"{begin}.{int(at) - KEPT_S}").reset
+    assert look(fresh, f"{int(begin) + 10**9}.{at}").reset
     for wrong in ("", "1", "x.1", "1.x", "-1.1", "1.1.1", "9" * 30 + ".1", "1.1\n"):
         with pytest.raises(InvalidInput):
             look(fresh, wrong)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from nightlight.cli import key_commands
 from nightlight.cli.main import app
-from nightlight.delivery.access_tokens import AccessTokenVerifier
+from nightlight.delivery.access_tokens import AccessVerifier
 from nightlight_core.errors import SettingsRefused
 from tests.conftest import ROOT
 
@@ -61,7 +61,7 @@ def test_keys_are_made_once_for_their_owner_alone_and_tokens_verify(tmp_path):
     public = {path.name for path in made() if stat.S_IMODE(path.stat().st_mode) != 0o600}
     assert public == {"chain.pem", "root.pem"}
     result = run(app, ["keys", "token", "--data-dir", str(tmp_path), "--scope", "decide", "--subject", "me"])
-    verifier = AccessTokenVerifier(
+    verifier = AccessVerifier(
         str(tmp_path / "keys" / key_commands.JWKS), issuer="nightlight-dev", audience="nightlight", leeway_s=0
     )
     caller = verifier.verify(result.output.strip())

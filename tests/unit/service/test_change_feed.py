@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from nightlight.flows.decisions.change_feed import Watch
-from nightlight_core.decisions.profile_views import Views
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight_core.decisions.profile_views import ProfileViewCache
 from nightlight_core.errors import CatalogueUnavailable
 from tests.support.waiting import HANG_S
 
@@ -49,17 +49,19 @@ def catalogue():
 
 
 @pytest.fixture
-def watch(catalogue):
-    return Watch(catalogue, Views(most=10, stale_s=HANG_S), picture_bytes=0, assertion_days=30, poll_s=1)
+def poller(catalogue):
+    return ChangeFeedPoller(
+        catalogue, ProfileViewCache(most=10, stale_s=HANG_S), picture_bytes=0, assertion_days=30, poll_s=1
+    )
 
 
-def test_many_requests_wait_for_one_look_that_is_in_vain(watch, catalogue):
+def test_many_requests_wait_for_one_look_that_is_in_vain(poller, catalogue):
     told = []
-    watch._lock, catalogue.waits_for = Door(catalogue.come), MANY
+    poller._lock, catalogue.waits_for = Door(catalogue.come), MANY
 
     def ask():
         with pytest.raises(CatalogueUnavailable):
-            watch.catch_up()
+            poller.catch_up()
         told.append(True)
 
     threads = [threading.Thread(target=ask) for _ in range(MANY)]
@@ -69,21 +71,21 @@ def test_many_requests_wait_for_one_look_that_is_in_vain(watch, catalogue):
         thread.join()
     assert len(told) == MANY
     assert catalogue.asked == 1
-    assert not watch.views.fresh
+    assert not poller.views.fresh
 
 
-def test_who_comes_later_looks_again(watch, catalogue):
+def test_who_comes_later_looks_again(poller, catalogue):
     for count in (1, 2):
         with pytest.raises(CatalogueUnavailable):
-            watch.catch_up()
+            poller.catch_up()
         assert catalogue.asked == count
 
 
-def test_nobody_looks_where_somebody_has(watch, catalogue):
-    watch.views.looked(time.monotonic(), (), anew=True)
-    assert watch.catch_up() is True
+def test_nobody_looks_where_somebody_has(poller, catalogue):
+    poller.views.polled(time.monotonic(), (), reset=True)
+    assert poller.catch_up() is True
     assert catalogue.asked == 0
     with pytest.raises(CatalogueUnavailable):
-        watch.look()
+        poller.poll()
     with pytest.raises(CatalogueUnavailable):
-        watch.catch_up(at_least=1)
+        poller.catch_up(at_least=1)
