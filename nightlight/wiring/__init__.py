@@ -1,6 +1,6 @@
 """The one place where adapters are built and put together: for the service, and for the workers.
 
-Two deployments: ``embedded`` (SQLite, a folder or S3, a private Redis; nothing to install) and ``scale``
+Two deployments: ``embedded`` (SQLite, a folder or S3; nothing to install) and ``scale``
 (PostgreSQL, S3, RabbitMQ). Nothing is built at import time, and what only one kind of process uses is
 imported only there.
 """
@@ -21,7 +21,7 @@ from nightlight.wiring.keeping import (
     sweeping,
     walking,
 )
-from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url
+from nightlight.wiring.parts import build_catalogue, embedded_catalogue_url, embedded_queue_path
 from nightlight.wiring.sealing import covered
 from nightlight.wiring.service import ServiceHouse, build_service
 from nightlight.wiring.tools import hash_lists, scrapers, screening, tracing, verdicts
@@ -29,7 +29,7 @@ from nightlight.wiring.worker import WorkerHouse, build_worker
 
 __all__ = [
     "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker", "covered",
-    "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
-    "listening", "posture", "probe", "reporting", "restating", "scrapers", "screening", "sweeping", "tracing",
-    "verdicts", "walking",
+    "embedded_catalogue_url", "embedded_queue_path", "erasing", "erasures", "hash_lists", "holding", "importing",
+    "keeping", "lifecycle", "listening", "posture", "probe", "reporting", "restating", "scrapers", "screening",
+    "sweeping", "tracing", "verdicts", "walking",
 ]  # fmt: skip
