@@ -1,8 +1,9 @@
 """The Celery application, and how messages travel.
 
 A queue for each lane (``nightlight.jobs.lanes``; ``workers.lane_places`` says who takes from which). On RabbitMQ they
-are quorum queues behind a topic exchange: a message whose receiver dies is delivered again at once, at most
-``delivery_limit`` times, and then dead-lettered for a person to look at. Results are kept nowhere but in the catalogue.
+are quorum queues behind a topic exchange; in the embedded deployment they are in a file (``workers.queue_file``). A
+message whose receiver dies is delivered again at once, at most ``delivery_limit`` times, and then dead-lettered for a
+person to look at. Results are kept nowhere but in the catalogue.
 """
 
 from __future__ import annotations
@@ -16,20 +17,28 @@ from kombu.exceptions import KombuError
 
 from nightlight import logs
 from nightlight.jobs.lanes import LANES, UPLOAD
-from nightlight.settings import Settings, require
-from nightlight_core.errors import QueueUnavailable
-from workers import lane_places
+from nightlight.settings import Deployment, Settings, require
+from nightlight.wiring import embedded_queue_path
+from nightlight_core.errors import QueueUnavailable, SettingsRefused
+from workers import lane_places, queue_transport
 
 if TYPE_CHECKING:
     from nightlight.jobs.relay import Send
     from nightlight_core.ids import JobId
 
 
+_AMQP = ("amqp://", "amqps://", "pyamqp://")
+
+
 def make_app(settings: Settings) -> Celery:
-    """Return the application for these settings; nothing is connected yet."""
-    url = require(settings.queue.broker_url, "NIGHTLIGHT_QUEUE_BROKER_URL")
+    """Return the application for these settings; nothing is connected yet.
+
+    Raises SettingsRefused where they name no broker, or no RabbitMQ.
+    """
+    url = _broker_url(settings)
+    queue_transport.register()
     app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True)
-    app.conf.update(_configuration(settings, quorum=url.startswith(("amqp", "pyamqp"))))
+    app.conf.update(_configuration(settings, quorum=url.startswith(_AMQP)))
     lane_places.keep(
         app, {_queue(settings, lane): places_ for lane, places_ in lane_places.of(settings.worker).items()}
     )
@@ -50,16 +59,11 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
         }
         transport = {"confirm_publish": True, "connect_timeout": 5, "read_timeout": 10, "write_timeout": 10}
     else:
-        # Redis has no deliveries to count: a message is given out again when it was not acknowledged within
-        # the visibility timeout, which must outlast any task. The two other options make that check happen
-        # every second instead of every hundred.
-        transport = {
-            "visibility_timeout": worker.lease_s,
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
-            "socket_connect_timeout": 5,
-            "socket_timeout": 30,
-        }
+        transport = queue_transport.options(
+            embedded_queue_path(settings.general.data_dir),
+            delivery_limit=queue.delivery_limit,
+            dead_letters=f"{queue.name}.dead",
+        )
     return {
         "task_queues": [
             Queue(_queue(settings, lane), exchange, routing_key=lane, durable=True, queue_arguments=arguments)
@@ -179,4 +183,17 @@ def _queue(settings: Settings, lane: str) -> str:
 
 
 def _is_amqp(app: Celery) -> bool:
-    return str(app.conf.broker_url).startswith(("amqp", "pyamqp"))
+    return str(app.conf.broker_url).startswith(_AMQP)
+
+
+def _broker_url(settings: Settings) -> str:
+    given = settings.queue.broker_url
+    if given is None and settings.general.deployment is Deployment.EMBEDDED:
+        return f"{queue_transport.SCHEME}://"
+    url = require(given, "NIGHTLIGHT_QUEUE_BROKER_URL")
+    if not url.startswith(_AMQP):
+        message = (
+            "NIGHTLIGHT_QUEUE_BROKER_URL must begin with amqp:// or amqps://; other brokers do not keep the lanes apart"
+        )
+        raise SettingsRefused(message)
+    return url

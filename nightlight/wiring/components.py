@@ -55,12 +55,20 @@ def embedded_catalogue_url(data_dir: Path) -> str:
 
     Raises SettingsRefused where the folder is somebody else's.
     """
+    return f"sqlite:///{_data_folder(data_dir) / 'catalogue.sqlite3'}"
+
+
+def embedded_queue_path(data_dir: Path) -> Path:
+    """Return the path of the file with the queues' messages in the data folder; as ``embedded_catalogue_url`` does."""
+    return _data_folder(data_dir) / "queue.sqlite3"
+
+
+def _data_folder(data_dir: Path) -> Path:
     try:
-        folder = private_folder(data_dir.resolve())
+        return private_folder(data_dir.resolve())
     except OSError as error:
         message = f"{data_dir}: {error.strerror}; the data folder must be this user's own, with mode 0700"
         raise SettingsRefused(message) from error
-    return f"sqlite:///{folder / 'catalogue.sqlite3'}"
 
 
 def build_store(settings: Settings, bucket: str) -> ObjectStore:
