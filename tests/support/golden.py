@@ -112,8 +112,8 @@ def fill(catalogue):
         said, image_id = {**PROFILE, **own}, f"{number:032x}"
         picture = said.get("picture", True)
         rows[profiles].append(
-            {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "hold", "generation", "uploads")}
-            | {"profile_id": profile_id, "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
+            {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "generation", "uploads")}
+            | {"profile_id": profile_id, "report_flag": said["hold"], "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
                "current_image_id": image_id if picture else None}
         )  # fmt: skip
         for viewer_id, after_s in said.get("revoked", {}).items():
