@@ -30,7 +30,7 @@ from nightlight.wiring import build_service
 from nightlight_client import NightlightClient
 from nightlight_core.decisions.relation_proofs import issue_proof
 from service.app import create_app
-from service.client_timeouts import PatientProtocol
+from service.client_timeouts import TimeoutProtocol
 from tests.support.waiting import HANG_S, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ def served(monkeypatch, *more_scopes, **settings):
 def serving(house, port=None):
     """The service over a house, by the server that it runs on; its URL."""
     port = port or free_port()
-    settings = {"host": "127.0.0.1", "port": port, "log_config": None, "access_log": False, "http": PatientProtocol}
+    settings = {"host": "127.0.0.1", "port": port, "log_config": None, "access_log": False, "http": TimeoutProtocol}
     server = uvicorn.Server(uvicorn.Config(create_app(house), **settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

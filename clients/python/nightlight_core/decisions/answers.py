@@ -46,7 +46,7 @@ class DecisionPolicy(Protocol):
 
 
 @dataclass(slots=True)
-class Decision:
+class SignedDecision:
     """The decision for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
 
     The blur is of the most protective tier, whichever is shown. ``shows_picture`` says whether it is a picture, and not
@@ -72,7 +72,7 @@ class Answer:
     """
 
     until: int
-    decisions: tuple[Decision, ...]
+    decisions: tuple[SignedDecision, ...]
     picture: PictureRequest | None
     image_id: str
     tally: tuple[str, str | None] | None
@@ -138,7 +138,7 @@ class AnswerBuilder:
 
     def finish(
         self, answers: Sequence[Answer], allowed: Sequence[bool], viewer_id: str | None, *, now: int
-    ) -> list[Decision]:
+    ) -> list[SignedDecision]:
         """Return the decisions, with limits applied and variants chosen.
 
         ``allowed`` says, for each answer that has a picture, whether it may be given.
@@ -155,11 +155,11 @@ class AnswerBuilder:
                 decisions.append(variants[number])
         return decisions
 
-    def placeholders(self, profile_ids: Sequence[str], *, now: int) -> list[Decision]:
+    def placeholders(self, profile_ids: Sequence[str], *, now: int) -> list[SignedDecision]:
         """Return the placeholder for each profile."""
         url, expires_at, _ = self._signed_placeholder(now)
         return [
-            Decision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, shows_picture=False)
+            SignedDecision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, shows_picture=False)
             for profile_id in profile_ids
         ]
 
@@ -179,7 +179,7 @@ class AnswerBuilder:
             life_s = min(outcome.cache_s, self.max_life_s)
             url, expires_at = self.signer.url(rendition.path, now=now, life_s=life_s)
             blurhash = view.blurhash or PLACEHOLDER_BLURHASH
-            pictures.append(Decision(view.profile_id, url, expires_at, blurhash, shows_picture=True))
+            pictures.append(SignedDecision(view.profile_id, url, expires_at, blurhash, shows_picture=True))
             until = min(until, _renewed_at(rendition.path, now, life_s))
         if now <= view.band_expires_at:
             until = min(until, view.band_expires_at + 1)
