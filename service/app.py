@@ -88,7 +88,7 @@ def create_app(house: ServiceContainer) -> FastAPI:
     app.add_middleware(FastPath)
     app.add_middleware(
         BodyCap,
-        upload_bytes=settings.intake.max_upload_bytes + _MULTIPART_OVERHEAD,
+        upload_bytes=settings.upload.max_bytes + _MULTIPART_OVERHEAD,
         pictures=softbinding.BY_CONTENT,
         json_bytes=settings.service.max_json_bytes,
     )

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import settings
 
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.invisible_watermark import HiddenMark
+from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import Caps
-from nightlight.imaging.recipe import recipes
-from nightlight.imaging.sandbox import Cage, CageLimits
-from nightlight.imaging.visible_watermark import Design
+from nightlight.imaging.probe import UploadCaps
+from nightlight.imaging.recipe import build_recipes
+from nightlight.imaging.sandbox import Sandbox, SandboxLimits
+from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
 from nightlight_client import requests
 from tests.support.waiting import HANG_S
@@ -45,27 +45,27 @@ def table(compiled):
 
 @pytest.fixture(scope="session")
 def all_recipes(table):
-    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    return build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
 
 
 @pytest.fixture(scope="session")
 def caps():
-    return Caps()
+    return UploadCaps()
 
 
 @pytest.fixture(scope="session")
-def cage():
-    """The real cage; a test that has it killed gets, and leaves behind, a fresh helper."""
-    with Cage(CageLimits(wall_s=HANG_S, start_s=HANG_S)) as made:
+def sandbox():
+    """The real sandbox; a test that has it killed gets, and leaves behind, a fresh helper."""
+    with Sandbox(SandboxLimits(wall_s=HANG_S, start_s=HANG_S)) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def pipeline(caps, cage):
-    return Pipeline(caps, cage, FaceDetector(), Design(), HiddenMark(bytes(range(32))))
+def pipeline(caps, sandbox):
+    return Pipeline(caps, sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32))))
 
 
 @pytest.fixture(scope="session")
 def render(pipeline):
-    """The pipeline with its real cage and its real face detector: bytes and recipes to renditions."""
+    """The pipeline with its real sandbox and its real face detector: bytes and recipes to renditions."""
     return lambda data, wanted, **asked: pipeline.render(data, wanted, **asked).renditions

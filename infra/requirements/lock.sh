@@ -14,8 +14,8 @@ for extra in bench bench-images bench-face parity; do
   lock pyproject.toml --extra dev --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
 done
 # Of ultralytics, imgaug and invisible-watermark only pictures, networks and single modules are used.
-lock pyproject.toml --extra dev --extra bench-mark --overrides infra/requirements/overrides-mark.in \
-  -c infra/requirements/dev.txt -o infra/requirements/bench-mark.txt
+lock pyproject.toml --extra dev --extra bench-watermark --overrides infra/requirements/overrides-watermark.in \
+  -c infra/requirements/dev.txt -o infra/requirements/bench-watermark.txt
 # thumbor wants an older Pillow than ours: the bench gives it an environment of its own.
 printf 'thumbor>=7.8\n' | lock - -o infra/requirements/bench-thumbor.txt
 printf 'hatchling>=1.27\n' | lock - -c infra/requirements/dev.txt -o infra/requirements/build.txt

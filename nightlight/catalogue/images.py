@@ -69,8 +69,8 @@ class Image:
 class RenditionRow:
     """One rendition as published; ``name`` is its opaque name and its key in the store.
 
-    ``watermark`` is the number that its hidden mark says (0 to 2**56 - 1; None where it has none), ``short_watermark``
-    the 16 bits of it that a small rendition carries, ``watermark_agreement`` how
+    ``watermark`` is the number that its invisible watermark says (0 to 2**56 - 1; None where it has none),
+    ``short_watermark`` the 16 bits of it that a small rendition carries, ``watermark_agreement`` how
     well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the
     rendition's bytes, ``manifest_id`` what the manifest calls itself.
     """

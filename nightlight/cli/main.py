@@ -131,7 +131,7 @@ def trace(
     ] = 1e-3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say which renditions found copies were made from, by hidden mark and perceptual hash. For investigators.
+    """Say which renditions found copies were made from, by invisible watermark and perceptual hash. For investigators.
 
     The mark survives cropping, screenshots and mirroring, and names one tier and variant; a hash names the picture.
     Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.

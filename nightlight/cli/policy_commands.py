@@ -42,7 +42,7 @@ def check(
 
     Exits 1 if anything is wrong. Example: `nightlight policy check policies`
     """
-    from nightlight.imaging.recipe import recipes
+    from nightlight.imaging.recipe import build_recipes
     from nightlight.policy.cases import try_cases
     from nightlight.policy.checks import failed_checks
     from nightlight.policy.diagnostics import InvalidPolicy
@@ -50,7 +50,7 @@ def check(
 
     try:
         compiled = compiled_folder(folder)
-        recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
+        build_recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     failures, idle = failed_checks(compiled), redundant(compiled)

@@ -182,7 +182,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
             build_store(settings, VAULT),
             receipt_issuer(settings),
             sealer(settings),
-            settings.intake.max_upload_bytes,
+            settings.upload.max_bytes,
             clock,
             opener(settings),
         )
@@ -191,7 +191,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
 def sweep_flow(settings: Settings, work: Work, policy: PolicyHolder) -> Sweep:
     """Return the sweep, with these parts."""
     delete = DeletePictures(work.catalogue, work.clock)
-    days = settings.intake.assertion_days
+    days = settings.upload.assertion_days
     return Sweep(
         work,
         delete,

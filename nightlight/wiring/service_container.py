@@ -91,7 +91,7 @@ class ServiceContainer:
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
-        return profile.asserted_at + timedelta(days=self.settings.intake.assertion_days)
+        return profile.asserted_at + timedelta(days=self.settings.upload.assertion_days)
 
     def readiness(self) -> dict[str, str]:
         """Return, for each part, ``ok`` or the code of what is wrong with it."""
@@ -111,7 +111,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     traces = RequestTrace(
         catalogue,
         PutOnly(build_store(settings, ORIGINALS)),
-        settings.intake,
+        settings.upload,
         settings.matching,
         clock,
         sealer(settings),
@@ -130,7 +130,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         catalogue,
         ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),
         picture_bytes=settings.delivery.picture_bytes,
-        assertion_days=settings.intake.assertion_days,
+        assertion_days=settings.upload.assertion_days,
         poll_s=poll_s,
         after=(signals.flush, policy.current),
         answer_again=lambda old, new: builder.answer_again(old, new, now=int(clock().timestamp())),
@@ -163,14 +163,14 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             catalogue,
             lambda: declared_words(policy),
             lambda: policy.current().tables,
-            settings.intake.assertion_days,
+            settings.upload.assertion_days,
             clock,
             lambda: policy.current().earlier,
         ),
         intake=Upload(
             catalogue,
             originals,
-            settings.intake,
+            settings.upload,
             settings.worker.requeue_after_s,
             lambda: max(recipe.edge for recipe in policy.current().recipes),
             clock,

@@ -26,7 +26,7 @@ from nightlight.flows.retention.sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
 from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
-from nightlight.imaging.renderer import Rendering
+from nightlight.imaging.renderer import Renderer
 from nightlight.jobs.relay import Reconcile, Relay, Send
 from nightlight.jobs.runner import Work
 from nightlight.retention.wanted_rules import ERASED, most_days
@@ -80,7 +80,7 @@ class WorkerContainer:
     sweep: Sweep
     screening: Screening | None
     rescreen: Rescreen | None
-    rendering: Rendering
+    rendering: Renderer
     clock: Clock
 
     def relay(self, send: Send) -> Relay:
@@ -107,7 +107,7 @@ class WorkerContainer:
         return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
 
     def close(self) -> None:
-        """Let go of every connection, and of the cage."""
+        """Let go of every connection, and of the sandbox."""
         self.rendering.close()
         self.catalogue.close()
 
@@ -123,7 +123,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     work = Work(catalogue, settings.worker, clock)
     purge = edge_purge(settings, clock)
 
-    rendering = Rendering(settings)
+    rendering = Renderer(settings)
     again_s = settings.retention.prove_again_s
     erase = EraseObjects(work, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
     open_ = opener(settings)
@@ -142,7 +142,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
             names,
             lambda: rendering.recipes(policy.current().recipes),
             rendering.render,
-            settings.intake,
+            settings.upload,
             open_=open_,
             sign=manifest_signing(settings, clock),
             screening=screening,
@@ -156,19 +156,19 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
             erase,
             PutOnly(build_store(settings, VAULT)),
             open_,
-            settings.intake.max_upload_bytes,
+            settings.upload.max_bytes,
             vault_sealer(settings),
         ),
         take=_take(settings, policy, work, originals, DeletePictures(catalogue, clock)),
         notify=_notify(settings, catalogue, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
         traces=RunTrace(
-            work, originals, trace_search(settings, catalogue, rendering, policy, clock), settings.intake, open_
+            work, originals, trace_search(settings, catalogue, rendering, policy, clock), settings.upload, open_
         ),
         reconcile=Reconcile(
             catalogue,
             settings.worker,
-            settings.intake.idempotency_hours,
+            settings.upload.idempotency_hours,
             settings.matching.trace_days,
             clock,
             lambda: most_days(policy.current().compiled.retention, ERASED),
@@ -188,16 +188,14 @@ def _take(
     intake = Upload(
         work.catalogue,
         PutOnly(originals),
-        settings.intake,
+        settings.upload,
         settings.worker.requeue_after_s,
         lambda: max(recipe.edge for recipe in policy.current().recipes),
         work.clock,
         import_sealer(settings),
     )
     foreign = SourceBuckets(source_access(settings))
-    return ImportPicture(
-        work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals
-    )
+    return ImportPicture(work, foreign, intake, delete, settings.upload.max_bytes, settings.source.follow_removals)
 
 
 def _rescreen(
@@ -206,12 +204,12 @@ def _rescreen(
     screening: Screening | None,
     stores: tuple[ObjectStore, ObjectStore],
     open_: Open,
-    rendering: Rendering,
+    rendering: Renderer,
 ) -> Rescreen | None:
     if screening is None:
         return None
-    limit = settings.intake.max_upload_bytes
-    return Rescreen(work, screening, ImageHasher(work.catalogue, *stores, open_, rendering.views, limit))
+    limit = settings.upload.max_bytes
+    return Rescreen(work, screening, ImageHasher(work.catalogue, *stores, open_, rendering.match_lumas, limit))
 
 
 def _replicas(settings: Settings) -> list[ReplicaBucket]:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.traces.manifest_lookup import ManifestMatch
-from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, MARK_ALGORITHM
+from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, WATERMARK_ALGORITHM
 from nightlight.wiring import ServiceContainer
 from service.auth import ScopedRoute, caller, public, requires
 from service.multipart import picture, picture_body
@@ -129,7 +129,7 @@ def status() -> Status:
 def supported() -> Algorithms:
     """Say which soft bindings are known here."""
     return Algorithms(
-        watermarks=[AlgorithmAnswer(alg=MARK_ALGORITHM)], fingerprints=[AlgorithmAnswer(alg=HASH_ALGORITHM)]
+        watermarks=[AlgorithmAnswer(alg=WATERMARK_ALGORITHM)], fingerprints=[AlgorithmAnswer(alg=HASH_ALGORITHM)]
     )
 
 
@@ -159,7 +159,7 @@ async def by_content(
     alg: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
     maxResults: MostResults = 10,  # noqa: N803
 ) -> MatchesAnswer:
-    """Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
+    """Return the manifests of what a copy may come from: by its invisible watermark, then by its perceptual hash.
 
     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
     deleted afterwards.

@@ -15,9 +15,9 @@ from nightlight.flows.retention.erase import DeletePictures, EraseObjects
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.jobs.relay import Reconcile, Relay
 from nightlight.jobs.runner import Work
-from nightlight.provenance.certificates import Algorithm, init
-from nightlight.provenance.signing import Credential, Signing
-from nightlight.settings import IntakeSettings, WorkerSettings
+from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
+from nightlight.provenance.signing import ManifestSigner, SigningCredential
+from nightlight.settings import UploadSettings, WorkerSettings
 from nightlight.store.local import LocalStore
 from nightlight_core.errors import StoreUnavailable
 from tests.support import pictures
@@ -59,9 +59,9 @@ def signing():
     """What signs manifests: with certificates of this run, and by the clock on the wall."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        init(folder, Algorithm.ED25519, datetime.now(UTC))
-        credential = Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
-    return Signing(credential, lambda: datetime.now(UTC))
+        create_development_chain(folder, SigningAlgorithm.ED25519, datetime.now(UTC))
+        credential = SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    return ManifestSigner(credential, lambda: datetime.now(UTC))
 
 
 @dataclass
@@ -80,7 +80,7 @@ class House:
     limits: WorkerSettings = field(default_factory=WorkerSettings)
 
     def __post_init__(self):
-        settings = IntakeSettings()
+        settings = UploadSettings()
         words = {**self.table.attributes, "assurance": ("none", "verified")}
         work = Work(self.catalogue, self.limits, self.clock)
         self.declare = DeclareProfile(self.catalogue, lambda: words, lambda: (self.table,), 30, self.clock)

@@ -31,7 +31,7 @@ _AGAIN = timedelta(seconds=60)
 
 
 class ListedEntry(Protocol):
-    """An entry of a list: ``nightlight.matching.list_index.Listed``."""
+    """An entry of a list: ``nightlight.matching.list_index.HashListMatch``."""
 
     @property
     def list(self) -> str:

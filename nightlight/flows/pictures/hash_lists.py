@@ -41,7 +41,7 @@ _NO_LIST = "-"
 
 
 class State(Protocol):
-    """A list's content: ``nightlight.matching.list_index.ListState``."""
+    """A list's content: ``nightlight.matching.list_index.HashListSnapshot``."""
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ class Searched(Protocol):
 
 
 class Lists(Protocol):
-    """The lists of a folder: ``nightlight.matching.list_index.Lists``."""
+    """The lists of a folder: ``nightlight.matching.list_index.HashListIndex``."""
 
     def state(self) -> Sequence[State]:
         """Return them as they are; raises ListsUnavailable."""

@@ -5,7 +5,7 @@
     lease      one attempt at a time, fenced by its number                     (jobs.runner)
     plan       the names that will be written, so that an erasure finds them
     fetch      the original, by credentials that only workers have
-    pipeline   decode once, in the cage; every tier of the policy              (imaging.pipeline)
+    pipeline   decode once, in the sandbox; every tier of the policy              (imaging.pipeline)
     screen     is it on a hash list? then nothing is put, and nobody sees it            (pictures.hash_list_matches)
     hash       each rendition's perceptual hash, by which a found copy leads back      (matching.pdq)
     sign       a manifest for each rendition whose tier asks for one                   (provenance.signing)
@@ -40,14 +40,14 @@ from nightlight.flows.pictures.hash_lists import Screened, Screening
 from nightlight.flows.pictures.rendering_ports import Pipeline, RenditionMade, Sign, hash_of, said_of, short_of
 from nightlight.flows.retention.tags import retag_later
 from nightlight.jobs.runner import Work
-from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, label_of
+from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, manifest_label
 from nightlight.store.interface import SEAL_BYTES, Open, PutResult, unsealed
 from nightlight_core.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.imaging.recipe import Recipe
-    from nightlight.settings import IntakeSettings
+    from nightlight.settings import UploadSettings
     from nightlight.store.interface import ObjectStore
     from nightlight_core.ids import ImageId
 
@@ -83,7 +83,7 @@ class Render:
     names: ObjectNames
     recipes: Callable[[], tuple[Recipe, ...]]
     pipeline: Pipeline
-    limits: IntakeSettings
+    limits: UploadSettings
     search: Search = lambda _: ()
     open_: Open = unsealed
     sign: Sign | None = None
@@ -103,7 +103,7 @@ class Render:
         if image is None or image.state != images.PENDING:
             return self._discard(lease, names)
         try:
-            stored = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes + SEAL_BYTES)
+            stored = self.originals.get(image.original_key, max_bytes=self.limits.max_bytes + SEAL_BYTES)
             original = self.open_(stored.data, image.sealed_key)
             numbers = {tier: row.watermark for (tier, _), row in names.items() if row.watermark is not None}
             made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
@@ -157,7 +157,7 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            watermark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
+            watermark=self.names.mark(*named) if recipe.invisible_watermark != "none" else None,
             variant=variant,
         )
 
@@ -182,7 +182,7 @@ class Render:
         if name is not None and self._put_object(
             manifest_key(name), one.manifest, hashlib.sha256(one.manifest).hexdigest(), MANIFEST_TYPE
         ):
-            label = label_of(one.manifest)
+            label = manifest_label(one.manifest)
         if not self._put_object(key, data, sha256, one.made.recipe.media_type):
             stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
             data, sha256, label = stored.data, stored.info.sha256, None
@@ -191,7 +191,7 @@ class Render:
             message = f"{key}: the store did not keep what was put"
             raise StoreUnavailable(message)
         if name is not None and label is None:  # put before what it is about, by an earlier attempt
-            label = label_of(self.renditions.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
+            label = manifest_label(self.renditions.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
         return replace(
             one.planned,
             bytes=len(data),
@@ -260,9 +260,9 @@ class Render:
                 )
                 raise ListsUnavailable(message)
             return Screened(self.search(views) if views else (), b"", 0)
-        from nightlight.matching.list_index import hashes_of
+        from nightlight.matching.list_index import hash_lumas
 
-        return self.screening.screen(hashes_of(views))
+        return self.screening.screen(hash_lumas(views))
 
     @staticmethod
     def _check_lists(tx: Transaction, screened: Screened) -> None:

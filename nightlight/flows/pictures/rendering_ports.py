@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nightlight.provenance.manifest import Said
+from nightlight.provenance.manifest import ManifestClaims
 
 if TYPE_CHECKING:
     from nightlight.imaging.recipe import Recipe
 
 
 class Signed(Protocol):
-    """A rendition's bytes to publish, and its manifest: ``nightlight.provenance.signing.Signed``."""
+    """A rendition's bytes to publish, and its manifest: ``nightlight.provenance.signing.SignedRendition``."""
 
     @property
     def data(self) -> bytes:
@@ -26,15 +26,15 @@ class Signed(Protocol):
 
 
 class Sign(Protocol):
-    """Signs a rendition: ``nightlight.provenance.signing.Signing.sign``."""
+    """Signs a rendition: ``nightlight.provenance.signing.ManifestSigner.sign``."""
 
-    def __call__(self, data: bytes, media_type: str, said: Said, *, embed: bool) -> Signed:
+    def __call__(self, data: bytes, media_type: str, claims: ManifestClaims, *, embed: bool) -> Signed:
         """Return it signed; raises Unavailable."""
         ...
 
 
 class WhatWasDone(Protocol):
-    """What was done to an upload for a rendition: ``nightlight.imaging.edits.Done``."""
+    """What was done to an upload for a rendition: ``nightlight.imaging.edits.Edits``."""
 
     @property
     def cropped(self) -> bool:
@@ -52,13 +52,13 @@ class WhatWasDone(Protocol):
         ...
 
     @property
-    def visible_mark(self) -> bool:
-        """The visible mark was drawn."""
+    def visible_watermark(self) -> bool:
+        """The visible watermark was drawn."""
         ...
 
 
 class RenditionMade(Protocol):
-    """What the pipeline gives for each recipe: ``nightlight.imaging.pipeline.Rendition``."""
+    """What the pipeline gives for each recipe: ``nightlight.imaging.rendition.Rendition``."""
 
     @property
     def recipe(self) -> Recipe:
@@ -85,12 +85,12 @@ class RenditionMade(Protocol):
         """The hash of its bytes, in hexadecimal."""
         ...
 
-    def canonical(self, side: int) -> Any:
+    def luma(self, side: int) -> Any:
         """Return its luma as published, uint8 (side, side)."""
         ...
 
     @property
-    def done(self) -> WhatWasDone:
+    def edits(self) -> WhatWasDone:
         """What was done to the upload for it."""
         ...
 
@@ -101,7 +101,7 @@ class RenditionMade(Protocol):
 
     @property
     def agreement(self) -> float | None:
-        """How well its hidden mark read back, 0 to 1; None where there is none to read."""
+        """How well its invisible watermark read back, 0 to 1; None where there is none to read."""
         ...
 
     @property
@@ -110,32 +110,32 @@ class RenditionMade(Protocol):
         ...
 
 
-# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
-# of each stage, and lumas that lists are searched for.
+# Bytes of an original, its owner's crop, and what each tier's invisible watermark says, to its renditions, the CPU
+# milliseconds of each stage, and lumas that lists are searched for.
 Pipeline = Callable[
     [bytes, Sequence["Recipe"], str | None, Mapping[str, int]],
     tuple[Sequence[RenditionMade], dict[str, float], Sequence[Any]],
 ]
 
 
-def said_of(made: RenditionMade, mark: int | None, hashed: bytes | None) -> Said:
+def said_of(made: RenditionMade, mark: int | None, hashed: bytes | None) -> ManifestClaims:
     """Return what a rendition's manifest says: what was done for it, and what was read back from its bytes."""
-    return Said(
+    return ManifestClaims(
         mark if made.agreement is not None else None,
         hashed,
-        visible_mark=made.done.visible_mark,
-        cropped=made.done.cropped,
-        resized=made.done.resized,
-        softened=made.done.softened,
+        visible_watermark=made.edits.visible_watermark,
+        cropped=made.edits.cropped,
+        resized=made.edits.resized,
+        softened=made.edits.softened,
     )
 
 
 def short_of(mark: int | None, side: int) -> int | None:
     """Return what a rendition of ``side`` pixels carries of its mark, where that is not the whole."""
-    from nightlight.watermark.embed import LEAST_SIDE, fitting
+    from nightlight.watermark.embed import LEAST_SIDE, fit_payload
     from nightlight.watermark.payload import Payload
 
-    carried = fitting(Payload(mark), side) if mark is not None and side >= LEAST_SIDE else None
+    carried = fit_payload(Payload(mark), side) if mark is not None and side >= LEAST_SIDE else None
     return carried.rendition if carried is not None and carried.short else None
 
 
@@ -146,5 +146,5 @@ def hash_of(rendition: RenditionMade) -> tuple[bytes, int] | None:
     """
     from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, pdq
 
-    one = pdq(rendition.canonical(CANONICAL))
+    one = pdq(rendition.luma(CANONICAL))
     return (bytes(one.hashes[0]), one.quality) if one.quality >= LEAST_QUALITY else None

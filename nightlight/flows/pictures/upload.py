@@ -26,8 +26,8 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, band_now
 from nightlight.flows.retention.erase import erase_later
 from nightlight.imaging.crop import Region
-from nightlight.imaging.header_readers import Header
-from nightlight.imaging.probe import caps_of, probe
+from nightlight.imaging.header import Header
+from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs.enqueue import ask
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
 from nightlight.store.interface import require_stored
@@ -45,7 +45,7 @@ from nightlight_core.ids import ImageId, ProfileId, new_image_id, new_job_id, ne
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.settings import IntakeSettings
+    from nightlight.settings import UploadSettings
     from nightlight.store.interface import PutOnly
     from nightlight_core.clock import Clock
 
@@ -98,7 +98,7 @@ class Upload:
 
     catalogue: Catalogue
     originals: PutOnly
-    limits: IntakeSettings
+    limits: UploadSettings
     publish_again_s: float
     edge: Callable[[], int]
     clock: Clock
@@ -146,12 +146,12 @@ class Upload:
         if size == 0:
             message = "the upload is empty"
             raise CorruptImage(message)
-        if size > self.limits.max_upload_bytes:
-            message = f"{size} bytes; at most {self.limits.max_upload_bytes}"
+        if size > self.limits.max_bytes:
+            message = f"{size} bytes; at most {self.limits.max_bytes}"
             raise PayloadTooLarge(message)
         # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
         mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
-        header = probe(mapped, caps_of(self.limits), edge=self.edge())
+        header = probe(mapped, upload_caps(self.limits), edge=self.edge())
         region = _region(crop, header) if crop is not None else None
         upload.seek(0)
         digest = hashlib.sha256()

@@ -3,7 +3,7 @@
 ::
 
     ask        rate, header-only probe; the trace's row, then the copy into the originals' store, then 202
-    find       in a worker, through the cage like every upload                                (flows.traces.search)
+    find       in a worker, through the sandbox like every upload                                (flows.traces.search)
     forget     the copy is deleted as soon as the trace has ended, unless whoever asked said to keep it;
                the rest, and a copy that was kept, by DELETE or after ``trace_days``
 
@@ -22,8 +22,8 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 from nightlight import logs, metrics
 from nightlight.catalogue import jobs, trace_jobs
 from nightlight.flows.traces.results import result_as_json
-from nightlight.imaging.probe import caps_of, probe
-from nightlight.imaging.renderer import LOOK_EDGE
+from nightlight.imaging.probe import probe, upload_caps
+from nightlight.imaging.renderer import COPY_EDGE
 from nightlight.jobs.enqueue import ask
 from nightlight.jobs.runner import Work
 from nightlight.store.interface import SEAL_BYTES, require_stored, unsealed
@@ -33,7 +33,7 @@ from nightlight_core.ids import TraceId, new_copy_key, new_job_id, new_trace_id
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.flows.traces.search import TraceSearch
-    from nightlight.settings import IntakeSettings, MatchingSettings
+    from nightlight.settings import MatchingSettings, UploadSettings
     from nightlight.store.interface import ObjectStore, Open, PutOnly
     from nightlight_core.clock import Clock
 
@@ -53,7 +53,7 @@ class RequestTrace:
 
     catalogue: Catalogue
     originals: PutOnly
-    intake: IntakeSettings
+    intake: UploadSettings
     matching: MatchingSettings
     clock: Clock
     seal: Callable[[bytes], tuple[bytes, str]] | None = None
@@ -113,12 +113,12 @@ class RequestTrace:
         if size == 0:
             message = "the copy is empty"
             raise CorruptImage(message)
-        if size > self.intake.max_upload_bytes:
-            message = f"{size} bytes; at most {self.intake.max_upload_bytes}"
+        if size > self.intake.max_bytes:
+            message = f"{size} bytes; at most {self.intake.max_bytes}"
             raise PayloadTooLarge(message)
         copy.seek(0)
         data = copy.read()
-        probe(data, caps_of(self.intake), edge=LOOK_EDGE)
+        probe(data, upload_caps(self.intake), edge=COPY_EDGE)
         return hashlib.sha256(data).hexdigest()
 
     def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
@@ -137,7 +137,7 @@ class RunTrace:
     work: Work
     originals: ObjectStore
     trace: TraceSearch
-    intake: IntakeSettings
+    intake: UploadSettings
     open_: Open = unsealed
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
@@ -157,7 +157,7 @@ class RunTrace:
             return self._end(lease, trace_jobs.DELETED)
         log = logs.get("trace")
         try:
-            stored = self.originals.get(row.copy_key, max_bytes=self.intake.max_upload_bytes + SEAL_BYTES)
+            stored = self.originals.get(row.copy_key, max_bytes=self.intake.max_bytes + SEAL_BYTES)
             copy = self.open_(stored.data, row.sealed_key)
             # A rebuilt index may take minutes: what was taken in until half of the time limit stays.
             within_s = self.work.limits.time_limit_s / 2
