@@ -73,7 +73,7 @@ def screened(house, folder, tmp_path, pipeline, monkeypatch):
     object.__setattr__(house.render, "screening", house.screening)
     rendering = Renderer(Settings())
     monkeypatch.setattr(rendering, "_pipeline", pipeline)  # the session's sandbox: another takes seconds to start
-    hasher = ImageHasher(house.catalogue, house.originals, house.renditions, unsealed, rendering.views, 20_000_000)
+    hasher = ImageHasher(house.catalogue, house.originals, house.renditions, unsealed, rendering.match_lumas, 20_000_000)
     house.rescreen = Rescreen(house.render.work, house.screening, hasher)
     house.rename = Rename(
         house.render.work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
