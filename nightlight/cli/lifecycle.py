@@ -225,17 +225,17 @@ def _plain(made: Plan, touched: list[Touched]) -> dict[str, Any]:
 
 
 @app.command()
-def restate(
+def tag(
     wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the workers; 0 does not.")] = 3600.0,
 ) -> None:
     """Have every object tagged by its state: those from before there were tags, or after a bucket was restored.
 
     An object is written anew for it, so its days begin then. Exits with 2 if the workers were not done in time.
-    Example: `nightlight lifecycle restate`
+    Example: `nightlight lifecycle tag`
     """
-    from nightlight.wiring import restating
+    from nightlight.wiring import retagging
 
-    with restating(Settings()) as flow:
+    with retagging(Settings()) as flow:
         queued = sum(flow.ask_all())
         end, left = time.monotonic() + wait_s, flow.waiting()
         columns = (TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -122,7 +122,7 @@ class ObjectStore(PutStore, ReplaceStore, Protocol):
         """Yield the keys that begin with ``prefix``, in order."""
         ...
 
-    def restate(self, key: str, state: str) -> None:
+    def set_retention_tag(self, key: str, state: str) -> None:
         """Write the object under ``key`` anew in place, tagged with a retention state, so that its days begin now.
 
         Raises ObjectMissing, StoreUnavailable or StoreDenied. Where nothing goes by tags nothing is done.

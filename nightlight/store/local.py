@@ -95,8 +95,8 @@ class LocalStore:
         except OSError as error:
             raise _failed(error) from error
 
-    def restate(self, key: str, state: str) -> None:
-        """See ObjectStore.restate: a folder has no rules, so there is nothing to do."""
+    def set_retention_tag(self, key: str, state: str) -> None:
+        """See ObjectStore.set_retention_tag: a folder has no rules, so there is nothing to do."""
 
     def erase(self, key: str) -> list[Removed]:
         """See ObjectStore.erase."""

@@ -162,8 +162,8 @@ class S3Store:
         except BotoCoreError as error:
             raise unreachable(error) from error
 
-    def restate(self, key: str, state: str) -> None:
-        """See ObjectStore.restate."""
+    def set_retention_tag(self, key: str, state: str) -> None:
+        """See ObjectStore.set_retention_tag."""
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=check_key(key))
             self._client.copy_object(

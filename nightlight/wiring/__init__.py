@@ -20,7 +20,7 @@ from nightlight.wiring.retention import (
     posture,
     probe,
     reporting,
-    restating,
+    retagging,
     sweeping,
     walking,
 )
@@ -30,6 +30,6 @@ from nightlight.wiring.worker import WorkerHouse, build_worker
 __all__ = [
     "ServiceHouse", "WorkerHouse", "bucket_names", "build_catalogue", "build_service", "build_worker", "covered",
     "embedded_catalogue_url", "erasing", "erasures", "hash_lists", "holding", "importing", "keeping", "lifecycle",
-    "listening", "posture", "probe", "reporting", "restating", "scrapers", "screening", "sweeping", "tracing",
+    "listening", "posture", "probe", "reporting", "retagging", "scrapers", "screening", "sweeping", "tracing",
     "verdicts", "walking",
 ]  # fmt: skip

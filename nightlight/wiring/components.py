@@ -21,9 +21,12 @@ from nightlight_core.keyring import KeyRing, decode_key
 from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nightlight.delivery.presigned_urls import Presigner
     from nightlight.delivery.relation_providers import Provider
     from nightlight.flows.imports.notifications import Arrive
+    from nightlight.flows.pictures.upload import Upload
     from nightlight.flows.retention.erase import Receipts
     from nightlight.settings import RelationSettings
     from nightlight.store.interface import ObjectStore, PutStore
@@ -127,6 +130,29 @@ def source_access(settings: Settings, *, endpoint_url: str | None = None) -> S3A
         mine = replace(mine, access_key_id=source.access_key_id, secret_access_key=secret)
     where = endpoint_url or source.endpoint_url or mine.endpoint_url
     return replace(mine, endpoint_url=where, region=source.region or mine.region)
+
+
+def upload_with(
+    settings: Settings,
+    catalogue: Catalogue,
+    policy: PolicyInUse,
+    originals: PutOnly,
+    seal: Callable[[bytes], tuple[bytes, str]] | None,
+    clock: Clock,
+) -> Upload:
+    """Return what accepts uploads, with these parts."""
+    from nightlight.flows.pictures.upload import Upload
+
+    again_s = settings.worker.requeue_after_s
+    return Upload(
+        catalogue,
+        originals,
+        settings.intake,
+        again_s,
+        lambda: max(recipe.edge for recipe in policy.current().recipes),
+        clock,
+        seal,
+    )
 
 
 def arrive(settings: Settings, catalogue: Catalogue, clock: Clock) -> Arrive:

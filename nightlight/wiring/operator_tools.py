@@ -27,9 +27,9 @@ from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
-    from nightlight.flows.pictures.rendering_ports import Sign
     from nightlight.matching.list_index import Lists
     from nightlight.provenance.pkcs11 import HsmKey
+    from nightlight.provenance.signing import Signing
     from nightlight.store.kms import KmsKey
     from nightlight.watermark.detect import Looked
 
@@ -69,7 +69,7 @@ def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrape
         catalogue.close()
 
 
-def signing(settings: Settings, clock: Clock) -> Sign | None:
+def signing(settings: Settings, clock: Clock) -> Signing | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
     from nightlight.provenance.signing import Credential, Signing
     from nightlight.settings import require
@@ -83,7 +83,7 @@ def signing(settings: Settings, clock: Clock) -> Sign | None:
     else:
         key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
         credential = Credential.read(said.chain, key, said.anchors)
-    return Signing(credential, clock, tsa_url=said.tsa_url).sign
+    return Signing(credential, clock, tsa_url=said.tsa_url)
 
 
 def kept_key(settings: Settings) -> KmsKey | HsmKey | None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.imports.notifications import Backfill
+from nightlight.flows.pictures.delete import Delete
 from nightlight.flows.policies.active_policy import PolicyInUse
-from nightlight.flows.retention.erase import Delete
 from nightlight.flows.retention.legal_holds import Holds
 from nightlight.flows.retention.sweep import Sweep
-from nightlight.flows.retention.tags import Restate
-from nightlight.jobs.runner import Work
+from nightlight.flows.retention.tags import RetentionTags
+from nightlight.jobs.runner import JobRunner
 from nightlight.retention.bucket_policies import BUCKETS, KEEPER, SERVICE, WORKER, Server
 from nightlight.settings import Settings, StoreKind, require
 from nightlight.wiring.components import (
@@ -184,12 +184,12 @@ def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
         )
 
 
-def sweep_with(settings: Settings, work: Work, policy: PolicyInUse) -> Sweep:
+def sweep_with(settings: Settings, runner: JobRunner, policy: PolicyInUse) -> Sweep:
     """Return the sweep, with these parts."""
-    delete = Delete(work.catalogue, work.clock)
+    delete = Delete(runner.catalogue, runner.clock)
     days = settings.intake.assertion_days
     return Sweep(
-        work,
+        runner,
         delete,
         lambda: policy.current().compiled.retention,
         lambda: policy.current().tables,
@@ -202,17 +202,15 @@ def sweep_with(settings: Settings, work: Work, policy: PolicyInUse) -> Sweep:
 def sweeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
     with erasures(settings) as catalogue:
-        yield sweep_with(settings, Work(catalogue, settings.worker, clock), policy_in_use(settings, catalogue))
+        yield sweep_with(settings, JobRunner(catalogue, settings.worker, clock), policy_in_use(settings, catalogue))
 
 
 @contextmanager
-def restating(settings: Settings, clock: Clock = system_clock) -> Iterator[Restate]:
+def retagging(settings: Settings, clock: Clock = system_clock) -> Iterator[RetentionTags]:
     """Give what has every object tagged by its state; the workers do it."""
-    from nightlight.flows.retention.tags import Restate
-
     with erasures(settings) as catalogue:
         stores = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
-        yield Restate(Work(catalogue, settings.worker, clock), *stores)
+        yield RetentionTags(JobRunner(catalogue, settings.worker, clock), *stores)
 
 
 @contextmanager

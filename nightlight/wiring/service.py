@@ -17,12 +17,12 @@ from nightlight.flows.decisions.counters import DecisionCounter
 from nightlight.flows.decisions.decide import Decide
 from nightlight.flows.decisions.local_evaluation import Lend
 from nightlight.flows.decisions.serve import Deliver
+from nightlight.flows.pictures.delete import Delete
 from nightlight.flows.pictures.profiles import Declare
 from nightlight.flows.pictures.revoke import Revoke
-from nightlight.flows.pictures.upload import Intake
+from nightlight.flows.pictures.upload import Upload
 from nightlight.flows.policies.active_policy import PolicyInUse
 from nightlight.flows.policies.rollout import Rollout
-from nightlight.flows.retention.erase import Delete
 from nightlight.flows.retention.legal_holds import Holds
 from nightlight.flows.traces.manifest_lookup import Rate, Resolve
 from nightlight.flows.traces.requests import AskTrace
@@ -41,6 +41,7 @@ from nightlight.wiring.components import (
     quotas,
     readiness_of,
     relations,
+    upload_with,
     words,
 )
 from nightlight.wiring.originals import sealer
@@ -72,7 +73,7 @@ class ServiceHouse:
     renditions: ObjectStore
     verifier: Verifier
     declare: Declare
-    intake: Intake
+    intake: Upload
     delete: Delete
     decide: Decide
     lend: Lend
@@ -155,15 +156,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceHou
             clock,
             lambda: policy.current().earlier,
         ),
-        intake=Intake(
-            catalogue,
-            originals,
-            settings.intake,
-            settings.worker.requeue_after_s,
-            lambda: max(recipe.edge for recipe in policy.current().recipes),
-            clock,
-            sealer(settings),
-        ),
+        intake=upload_with(settings, catalogue, policy, originals, sealer(settings), clock),
         delete=Delete(catalogue, clock),
         decide=Decide(policy, watch, counter, decider, relate, guard, clock),
         lend=Lend(

@@ -5,29 +5,31 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nightlight import logs
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.object_names import MEDIA_TYPES, Names, object_key
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
-from nightlight.flows.imports.import_picture import Take
+from nightlight.flows.imports.import_picture import ImportPicture
+from nightlight.flows.pictures.delete import Delete
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.rescreen import Rescreen
-from nightlight.flows.pictures.revoke import RENDITION_CACHE, Rename
-from nightlight.flows.pictures.upload import Intake
+from nightlight.flows.pictures.revoke import RENDITION_CACHE, RotateNames
 from nightlight.flows.policies.active_policy import PolicyInUse
-from nightlight.flows.retention.erase import Delete, Erase, Replica
+from nightlight.flows.retention.erase import Erase, Replica
+from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import Vault
 from nightlight.flows.retention.sweep import Sweep
-from nightlight.flows.retention.tags import Restate
+from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
 from nightlight.flows.webhooks import Notify, signing_key
 from nightlight.imaging.renderer import Rendering
-from nightlight.jobs.relay import Reconcile, Relay, Send
-from nightlight.jobs.runner import Work
+from nightlight.jobs import kinds
+from nightlight.jobs.relay import Reconciler, Relay, Send
+from nightlight.jobs.runner import JobRunner
 from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight.settings import Settings, require
 from nightlight.store.interface import Put, PutOnly
@@ -43,6 +45,7 @@ from nightlight.wiring.components import (
     receipts,
     s3_access,
     source_access,
+    upload_with,
 )
 from nightlight.wiring.edges import purge_of
 from nightlight.wiring.operator_tools import screening_of, signing, trace_with
@@ -53,12 +56,22 @@ from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
 from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
-    from nightlight.store.interface import ObjectStore, Open
+    from collections.abc import Mapping
+
+    from nightlight.store.interface import ObjectStore
+
+
+class Handler(Protocol):
+    """Does the jobs of one kind."""
+
+    def __call__(self, job_id: str, *, redelivered: bool) -> str:
+        """Run one attempt; return how it ended. ``redelivered``: the message's last receiver died."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerHouse:
-    """Everything that the workers reach."""
+    """Everything that the workers reach. ``handlers`` do the jobs; None is for a kind that this worker cannot do."""
 
     settings: Settings
     policy: PolicyInUse
@@ -66,19 +79,13 @@ class WorkerHouse:
     originals: ObjectStore
     renditions: ObjectStore
     names: Names
-    render: Render
-    erase: Erase
-    rename: Rename
-    restate: Restate
-    vault: Vault
-    take: Take
+    handlers: Mapping[kinds.JobKind, Handler | None]
     notify: Notify
     edges: RevocationPublisher
-    traces: RunTrace
-    reconcile: Reconcile
+    reconciler: Reconciler
+    expiry: Expiry
     sweep: Sweep
     screening: Screening | None
-    rescreen: Rescreen | None
     rendering: Rendering
     clock: Clock
 
@@ -119,14 +126,47 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
     names = Names(name_key(settings))
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
-    work = Work(catalogue, settings.worker, clock)
-    purge = purge_of(settings, clock)
-
+    runner = JobRunner(catalogue, settings.worker, clock)
     rendering = Rendering(settings)
-    again_s = settings.retention.prove_again_s
-    erase = Erase(work, originals, renditions, purge, receipts(settings), again_s, _replicas(settings))
-    open_ = opener(settings)
     screening = screening_of(settings, catalogue, clock)
+    purge = purge_of(settings, clock)
+    open_ = opener(settings)
+    most_bytes = settings.intake.max_upload_bytes
+
+    render = Render(
+        runner,
+        originals,
+        renditions,
+        names,
+        lambda: rendering.recipes(policy.current().recipes),
+        rendering.render,
+        settings.intake,
+        open_=open_,
+        signing=signing(settings, clock),
+        screening=screening,
+    )
+    again_s = settings.retention.prove_again_s
+    erase = Erase(runner, originals, renditions, purge, receipts(settings), again_s, _replicas(settings))
+    vault = PutOnly(build_store(settings, VAULT))
+    search = trace_with(settings, catalogue, rendering, policy, clock)
+    trace = RunTrace(runner, originals, search, settings.intake, open_)
+    sweep = sweep_with(settings, runner, policy)
+    rescreen = None
+    if screening is not None:
+        rescreen = Rescreen(runner, screening, originals, open_, rendering.views, most_bytes).run
+    handlers: dict[kinds.JobKind, Handler | None] = {
+        kinds.RENDER: render.run,
+        kinds.ERASE: erase.run,
+        kinds.VERIFY_ERASURE: erase.verify,
+        kinds.ROTATE_NAMES: RotateNames(runner, renditions, names, purge).run,
+        kinds.RETENTION_TAGS: RetentionTags(runner, originals, renditions).run,
+        kinds.COPY_TO_VAULT: Vault(runner, erase, vault, open_, most_bytes, vault_sealer(settings)).run,
+        kinds.TRACE_SEARCH: trace.run,
+        kinds.DELETE_COPY: trace.delete_copy,
+        kinds.IMPORT: _import(settings, policy, runner, originals).run,
+        kinds.SWEEP: sweep.run,
+        kinds.RESCREEN: rescreen,
+    }
     return WorkerHouse(
         settings=settings,
         policy=policy,
@@ -134,78 +174,36 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerHouse
         originals=originals,
         renditions=renditions,
         names=names,
-        render=Render(
-            work,
-            originals,
-            renditions,
-            names,
-            lambda: rendering.recipes(policy.current().recipes),
-            rendering.render,
-            settings.intake,
-            open_=open_,
-            sign=signing(settings, clock),
-            screening=screening,
-        ),
-        rendering=rendering,
-        erase=erase,
-        rename=Rename(work, renditions, names, purge),
-        restate=Restate(work, originals, renditions),
-        vault=Vault(
-            work,
-            erase,
-            PutOnly(build_store(settings, VAULT)),
-            open_,
-            settings.intake.max_upload_bytes,
-            vault_sealer(settings),
-        ),
-        take=_take(settings, policy, work, originals, Delete(catalogue, clock)),
+        handlers=handlers,
         notify=_notify(settings, catalogue, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
-        traces=RunTrace(
-            work, originals, trace_with(settings, catalogue, rendering, policy, clock), settings.intake, open_
-        ),
-        reconcile=Reconcile(
+        reconciler=Reconciler(catalogue, settings.worker, clock),
+        expiry=Expiry(
             catalogue,
-            settings.worker,
             settings.intake.idempotency_hours,
             settings.matching.trace_days,
             clock,
             lambda: most_days(policy.current().compiled.retention, ERASED),
         ),
-        sweep=sweep_with(settings, work, policy),
+        sweep=sweep,
         screening=screening,
-        rescreen=_rescreen(settings, work, screening, originals, open_, rendering),
+        rendering=rendering,
         clock=clock,
     )
 
 
-def _take(settings: Settings, policy: PolicyInUse, work: Work, originals: ObjectStore, delete: Delete) -> Take:
+def _import(settings: Settings, policy: PolicyInUse, runner: JobRunner, originals: ObjectStore) -> ImportPicture:
     from nightlight.store.source_buckets import ForeignBuckets
 
-    intake = Intake(
-        work.catalogue,
-        PutOnly(originals),
-        settings.intake,
-        settings.worker.requeue_after_s,
-        lambda: max(recipe.edge for recipe in policy.current().recipes),
-        work.clock,
-        worker_sealer(settings),
+    catalogue, clock = runner.catalogue, runner.clock
+    return ImportPicture(
+        runner,
+        ForeignBuckets(source_access(settings)),
+        upload_with(settings, catalogue, policy, PutOnly(originals), worker_sealer(settings), clock),
+        Delete(catalogue, clock),
+        settings.intake.max_upload_bytes,
+        settings.source.follow_removals,
     )
-    foreign = ForeignBuckets(source_access(settings))
-    return Take(work, foreign, intake, delete, settings.intake.max_upload_bytes, settings.source.follow_removals)
-
-
-def _rescreen(
-    settings: Settings,
-    work: Work,
-    screening: Screening | None,
-    originals: ObjectStore,
-    open_: Open,
-    rendering: Rendering,
-) -> Rescreen | None:
-    if screening is None:
-        return None
-    return Rescreen(work, screening, originals, open_, rendering.views, settings.intake.max_upload_bytes)
 
 
 def _replicas(settings: Settings) -> list[Replica]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
-from nightlight.catalogue import jobs
 from nightlight.flows.pictures.hash_list_matches import SCREENED, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening, begin_rescreen
+from nightlight.jobs import kinds
 from nightlight.store.interface import SEAL_BYTES, Open
 from nightlight_core.errors import DecoderDied, ImageRefused, ListsUnavailable, ObjectMissing
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nightlight.catalogue.engine import Transaction
-    from nightlight.jobs.runner import Work
+    from nightlight.catalogue.jobs import Lease
+    from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore
     from nightlight_core.ids import ImageId
 
@@ -36,7 +37,7 @@ Views = Callable[[bytes, str | None], Sequence[Any]]
 class Rescreen:
     """The worker's half."""
 
-    work: Work
+    runner: JobRunner
     screening: Screening
     originals: ObjectStore
     open_: Open
@@ -44,15 +45,15 @@ class Rescreen:
     max_bytes: int
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do one batch; return how it ended (see Work.run), or ``rescreened`` (there is more) and ``done``."""
-        return self.work.run(job_id, jobs.RESCREEN, self._attempt, redelivered=redelivered, quarantine=_give_up)
+        """Do one batch; return how it ended (see JobRunner.run), or ``rescreened`` (there is more) and ``done``."""
+        return self.runner.run(job_id, kinds.RESCREEN, self._attempt, redelivered=redelivered, give_up=_give_up)
 
-    def _attempt(self, lease: jobs.Lease) -> str:
+    def _attempt(self, lease: Lease) -> str:
         revision = self.screening.revision()
         if not revision:
             message = "the lists here are older than those that are known: another worker does it, or newer files"
             raise ListsUnavailable(message)
-        with self.work.catalogue.reading() as tx:
+        with self.runner.catalogue.reading() as tx:
             due = tx.screenings.behind(revision, SCREENED, limit=BATCH)
             unhashed = tx.screenings.unhashed(SCREENED, limit=DECODED)
         found = 0
@@ -61,8 +62,8 @@ class Rescreen:
         for image_id in unhashed:
             found += self._screened(image_id, self.screening.screen(self._hashed(image_id)))
         more = bool(due or unhashed)
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if more:
                 begin_rescreen(tx, revision, now)
@@ -71,8 +72,8 @@ class Rescreen:
 
     def _screened(self, image_id: ImageId, screened: Screened) -> bool:
         """Note that an image was held against the lists; return whether it is quarantined for it."""
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(image_id)
             if image is None:
                 return False
@@ -85,7 +86,7 @@ class Rescreen:
 
     def _hashed(self, image_id: ImageId) -> bytes:
         """Return the hashes of an image's original; none where it cannot be read any more, which is logged."""
-        with self.work.catalogue.reading() as tx:
+        with self.runner.catalogue.reading() as tx:
             image = tx.images.get(image_id)
         if image is None:
             return b""
@@ -103,6 +104,6 @@ class Rescreen:
         raise AssertionError  # pragma: no cover - the last time returns or raises
 
 
-def _give_up(_tx: Transaction, lease: jobs.Lease, reason: str, _now: datetime) -> None:
+def _give_up(_tx: Transaction, lease: Lease, reason: str, _now: datetime) -> None:
     """Say that a batch was given up; a worker begins the next when it looks at the lists again."""
     logs.get("screen").error("rescreen.given_up", job_id=lease.job_id, reason=reason)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.tables import audit, hash_lists, list_matches, revocations, screenings
 from nightlight.catalogue.tables import jobs as jobs_table
@@ -16,10 +16,11 @@ from nightlight.delivery.purge import Purge
 from nightlight.flows.pictures.hash_list_matches import Verdicts
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.rescreen import Rescreen
-from nightlight.flows.pictures.revoke import Rename
+from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.imaging.header_readers import Format
 from nightlight.imaging.match_squares import canonical, views, whole
 from nightlight.imaging.probe import Caps, probe
+from nightlight.jobs import kinds
 from nightlight.matching import list_index
 from nightlight.matching.list_index import Lists, hashes_of
 from nightlight.matching.pdq import distance, pdq
@@ -70,9 +71,11 @@ def screened(house, folder, tmp_path, monkeypatch):
     object.__setattr__(house.render, "screening", house.screening)
     views = lambda data, _: [canonical(pictures.opened(data).convert("RGB"), 512)]  # noqa: E731
     house.rescreen = Rescreen(
-        house.render.work, house.screening, house.originals, as_it_is, views, max_bytes=20_000_000
+        house.render.runner, house.screening, house.originals, as_it_is, views, max_bytes=20_000_000
     )
-    house.rename = Rename(house.render.work, house.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
+    house.rename = RotateNames(
+        house.render.runner, house.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1)
+    )
     return house
 
 
@@ -91,15 +94,15 @@ def deliver(house):
             return endings
         run = {
             "nightlight.render": house.render.run, "nightlight.rescreen": house.rescreen.run,
-            "nightlight.rename": house.rename.run, "nightlight.erase": house.erase.run,
-            "nightlight.prove": house.erase.prove, "nightlight.restate": house.restate.run,
+            "nightlight.rotate_names": house.rename.run, "nightlight.erase": house.erase.run,
+            "nightlight.verify_erasure": house.erase.verify, "nightlight.retention_tags": house.retention_tags.run,
         }  # fmt: skip
         endings += [run[task](job_id, redelivered=False) for task, job_id in sent]
 
 
 def later(house):
     house.clock.forward(hours=1)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     return deliver(house)
 
 
@@ -188,7 +191,7 @@ def test_a_list_that_loses_something_lets_nothing_through_until_it_is_back(
     with pytest.raises(ListsUnavailable):
         again.screen(bytes(32))
     with screened.catalogue.reading() as tx:
-        query = jobs_table.select().where(jobs_table.c.image_id == image_id, jobs_table.c.kind == jobs.RENDER)
+        query = jobs_table.select().where(jobs_table.c.image_id == image_id, jobs_table.c.kind == kinds.RENDER.name)
         assert tx.connection.execute(query).one().reason == "lists_unavailable"
     for path in folder.path.iterdir() if folder.path.is_dir() else ():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -264,7 +267,7 @@ def test_what_is_published_is_held_against_a_list_that_grows_and_taken_back(scre
     folder.write("a", [*filler(3), hex_of(LISTED)])
     screened.screening.look()
     with screened.catalogue.reading() as tx:
-        assert tx.jobs.open(jobs.RESCREEN) == 1
+        assert tx.jobs.open(kinds.RESCREEN.name) == 1
     screened.relay.run_once()
     sent, screened.sent[:] = list(screened.sent), []
     (job_id,) = [job_id for task, job_id in sent if task == "nightlight.rescreen"]

@@ -225,18 +225,18 @@ def test_erasing_leaves_nothing_and_says_what_went(store, key):
 def test_restating_keeps_all_but_the_day_and_the_tag(store, key):
     put(store, key, b"picture")
     before = store.get(key, max_bytes=100)
-    store.restate(key, "replaced")
-    store.restate(key, "replaced")
+    store.set_retention_tag(key, "replaced")
+    store.set_retention_tag(key, "replaced")
     assert store.get(key, max_bytes=100) == before
 
 
-def test_a_worker_restates_an_original_so_that_its_days_begin_anew(buckets, key):
+def test_a_worker_tags_an_original_so_that_its_days_begin_anew(buckets, key):
     owner = S3Store(buckets.originals, access(buckets.endpoint, S3_OWNER))
     put(owner, key, b"original")
     written = buckets.owner.head_object(Bucket=buckets.originals, Key=key)["LastModified"]
     time.sleep(1.1)
     worker = S3Store(buckets.originals, access(buckets.endpoint, S3_WORKER))
-    worker.restate(key, "replaced")
+    worker.set_retention_tag(key, "replaced")
     # Where a bucket does not enforce its owner's ownership, as here, it is the worker's object now.
     own = make_client(access(buckets.endpoint, S3_WORKER))
     after = own.head_object(Bucket=buckets.originals, Key=key)
@@ -245,9 +245,9 @@ def test_a_worker_restates_an_original_so_that_its_days_begin_anew(buckets, key)
     assert tags == [{"Key": "nightlight-state", "Value": "replaced"}]
     assert worker.get(key, max_bytes=100).data == b"original"
     with pytest.raises(ObjectMissing):
-        worker.restate(f"{key}-none", "replaced")
+        worker.set_retention_tag(f"{key}-none", "replaced")
     service = S3Store(buckets.originals, access(buckets.endpoint, S3_SERVICE))
     with pytest.raises(StoreDenied):
-        service.restate(key, "replaced")
+        service.set_retention_tag(key, "replaced")
     with pytest.raises(StoreDenied):
         service.erase(key)
