@@ -18,10 +18,11 @@
 #   make backfill       take in a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
 #   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
 #   make bench-hostile  what hostile pictures cost; ARGS=--behind: an honest picture behind a hundred of them
+#   make bench-queue    the embedded queue: messages a second, and what becomes of those whose receiver is killed
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
 #   make services-up    PostgreSQL, RabbitMQ, Redis and an S3 server on 127.0.0.1;  make services-down
-#   make lock           write infra/requirements/*.txt again (needs uv)
+#   make lock           write infra/requirements/*.txt again, and see that wheels are enough (needs uv)
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -31,7 +32,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -43,7 +44,7 @@ $(STAMP): infra/requirements/dev.txt pyproject.toml clients/python/pyproject.tom
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "making $(VENV) with $$($(PYTHON) --version) ..."
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/dev.txt
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --only-binary :all: --no-deps --require-hashes -r infra/requirements/dev.txt
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable clients/python --editable .
 	@touch $@
 
@@ -116,6 +117,9 @@ bench-hostile: setup
 
 backfill: setup
 	@NIGHTLIGHT_TEST_SLOW=1 infra/dev/test.sh $(BIN)/pytest tests/failure/test_backfill.py
+
+bench-queue: setup
+	@PYTHONPATH=. $(BIN)/python bench/redelivery.py $(ARGS)
 
 bench-policy: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench.txt

@@ -82,14 +82,14 @@ def walk(total: int, database: str) -> None:
     from nightlight.flows.imports.notifications import Backfill
     from nightlight.store.key_template import KeyTemplate
     from nightlight.store.s3 import S3Access
-    from nightlight.store.source_buckets import ForeignBuckets
+    from nightlight.store.source_buckets import SourceBuckets
     from nightlight_core.clock import system_clock
 
     catalogue = Catalogue(database)
     migrate.upgrade(catalogue.engine)
     flow, form = Backfill(catalogue, system_clock), KeyTemplate(FORM)
     with listing(total) as url:
-        foreign = ForeignBuckets(S3Access(url, "us-east-1", "x", "x", 2, 30))
+        foreign = SourceBuckets(S3Access(url, "us-east-1", "x", "x", 2, 30))
         begun = flow.begin(f"s3://avatars/{time.time()}", form, actor="bench")
         began, cpu = time.monotonic(), time.process_time()
         queued = sum(

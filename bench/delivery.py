@@ -34,7 +34,7 @@ from bench.load import Connection, latencies, request, rounds
 from bench.profiles import PICTURE, fill, name_of
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.cli.embedded import free_port
 from nightlight.delivery.presigned_urls import Presigner
 from nightlight.policy.bundle_writer import build_bundle
@@ -43,8 +43,8 @@ from nightlight.policy.signing import SigningKey
 from nightlight_client import NightlightClient
 from nightlight_client.local_client import LocalClient, Terms
 from nightlight_core.decisions.quotas import InProcess, Limits
-from nightlight_core.decisions.relation_proofs import prove, proves
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.relation_proofs import issue_proof, verify_proof
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def serving(folder, url, **settings):
     """One service process over a catalogue; (process, port)."""
     port = free_port()
     environment = {
-        **os.environ, **keys.environment(folder), "NIGHTLIGHT_DATA_DIR": str(folder), "NIGHTLIGHT_CATALOGUE_URL": url,
+        **os.environ, **key_commands.environment(folder), "NIGHTLIGHT_DATA_DIR": str(folder), "NIGHTLIGHT_CATALOGUE_URL": url,
         "NIGHTLIGHT_SERVICE_PORT": str(port), "NIGHTLIGHT_LOG_LEVEL": "error", "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
         "NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_QUOTAS_NETWORK_PER_HOUR": "1000000000",
         "NIGHTLIGHT_DELIVERY_BASE_URL": f"http://127.0.0.1:{port}", **settings,
@@ -85,20 +85,20 @@ def wait_for(port):
 
 def bodies(folder, ids, relation, many=40):
     """Requests for decisions about profiles drawn from ``ids``; what the policy allows a viewer is not passed."""
-    ring, now, drawn = keys.relation_keys(folder), int(time.time()), random.Random(7)
+    ring, now, drawn = key_commands.relation_keys(folder), int(time.time()), random.Random(7)
     made = []
     for number in range(many):
         items = [{"profile_id": f"p-{drawn.randrange(ids)}", "relation": relation} for _ in range(BATCH)]
         viewer = f"v-{number}"
         if relation != "stranger":
             for item in items:
-                item["proof"] = prove(ring, viewer, item["profile_id"], relation, now=now, life_s=3600)
+                item["proof"] = issue_proof(ring, viewer, item["profile_id"], relation, now=now, life_s=3600)
         made.append(json.dumps({"viewer": "adult", "context": "list", "viewer_id": viewer, "items": items}).encode())
     return made
 
 
 def posts(folder, made):
-    token = keys.token(folder, scopes=["decide"], subject="bench", hours=1)
+    token = key_commands.token(folder, scopes=["decide"], subject="bench", hours=1)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     return [request("POST", "/v1/decisions", headers, body) for body in made]
 
@@ -117,7 +117,7 @@ def whole(asked, console):
         table.add_column(column, justify="right")
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        keys.init(folder)
+        key_commands.init(folder)
         url = f"sqlite:///{folder}/catalogue.sqlite3"
         catalogue = Catalogue(url)
         migrate.upgrade(catalogue.engine)
@@ -160,20 +160,20 @@ def picture(folder):
     store = LocalStore(put.parents[0])
     digest = hashlib.sha256(PICTURE).hexdigest()
     store.put(f"a/{name}.webp", BytesIO(PICTURE), sha256=digest, content_type="image/webp", cache_control="no-store")
-    signing = KeyRing.parse(keys.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
-    url, _ = UrlSigner(signing, "").url(f"/a/{name}.webp", now=int(time.time()), life_s=3600)
+    signing = KeyRing.parse(key_commands.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
+    url, _ = HmacUrlSigner(signing, "").url(f"/a/{name}.webp", now=int(time.time()), life_s=3600)
     return url
 
 
 def in_process(folder, port, table, figures):
     """The same decisions inside this process."""
-    token = keys.token(folder, scopes=["local", "decide", "policy"], subject="bench", hours=1)
+    token = key_commands.token(folder, scopes=["local", "decide", "policy"], subject="bench", hours=1)
     publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
     with NightlightClient(f"http://127.0.0.1:{port}", token=token) as client:
         client.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
         time.sleep(1.5)
         quotas = InProcess(Limits(10**9, 10**12))
-        terms = Terms(relation_keys=keys.relation_keys(folder), vouches=True, quotas=quotas)
+        terms = Terms(relation_keys=key_commands.relation_keys(folder), vouches=True, quotas=quotas)
         with LocalClient(client, publisher.public_keys, terms) as local:
             if local.problem is not None:
                 raise SystemExit(local.problem)
@@ -196,8 +196,8 @@ def in_process(folder, port, table, figures):
 
 def primitives(folder, table, figures):
     now = int(time.time())
-    signing = KeyRing.parse(keys.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
-    signer = UrlSigner(signing, "http://127.0.0.1")
+    signing = KeyRing.parse(key_commands.environment(folder)["NIGHTLIGHT_DELIVERY_SIGNING_KEYS"], "bench")
+    signer = HmacUrlSigner(signing, "http://127.0.0.1")
     figures["urls"] = statistics.median(
         micro(50_000, lambda n: signer.url(f"/a/{n}", now=now, life_s=300)) for _ in range(5)
     )
@@ -217,9 +217,11 @@ def primitives(folder, table, figures):
     table.add_row(
         "presign a URL (SigV4)", "", "", f"{figures['presigned']:,.0f}; {ratio:.0f} x boto3's {figures['boto3']:,.0f}"
     )
-    ring = keys.relation_keys(folder)
-    proof = prove(ring, "v", "p-1", "connection", now=now)
-    figures["proofs"] = micro(50_000, lambda _: proves(ring, proof, "v", "p-1", "connection", now=now, leeway_s=30))
+    ring = key_commands.relation_keys(folder)
+    proof = issue_proof(ring, "v", "p-1", "connection", now=now)
+    figures["proofs"] = micro(
+        50_000, lambda _: verify_proof(ring, proof, "v", "p-1", "connection", now=now, leeway_s=30)
+    )
     table.add_row("check a relation proof", "", "", f"{figures['proofs']:,.0f}")
 
 
@@ -245,7 +247,7 @@ def flat(asked, console):
     for count in (1_000, 10_000, 100_000, 1_000_000):
         with postgres_database() as url, tempfile.TemporaryDirectory() as text:
             folder = Path(text)
-            keys.init(folder)
+            key_commands.init(folder)
             catalogue = Catalogue(url)
             migrate.upgrade(catalogue.engine)
             fill(catalogue, count)
@@ -285,7 +287,7 @@ def edge(asked, console):
         store.put(key, BytesIO(PICTURE), sha256=digest, content_type="image/webp", cache_control="no-store")
         figures = {}
         with Edge(Path(text) / "edge", buckets, ring) as ours, Plain(Path(text) / "plain", key, PICTURE) as plain:
-            url, _ = UrlSigner(KeyRing.parse(ring, "bench"), "").url(f"/{key}", now=int(time.time()), life_s=3600)
+            url, _ = HmacUrlSigner(KeyRing.parse(ring, "bench"), "").url(f"/{key}", now=int(time.time()), life_s=3600)
             for _ in range(asked.rounds):
                 for name, server, path in (("ours", ours, url), ("plain", plain, f"/{key}")):
                     made = [request("GET", path, {}, b"")]

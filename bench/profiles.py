@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import insert
 
-from nightlight.catalogue.tables import images, profiles, renditions
+from nightlight.catalogue.schema import images, profiles, renditions
 
 TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
 PICTURE = bytes(range(250)) * 24

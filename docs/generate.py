@@ -18,7 +18,7 @@ import typer.main
 from pydantic import SecretStr
 
 from nightlight.cli.main import app as command_line
-from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, Server, bucket_policy, identity_policy
+from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, S3ServerKind, bucket_policy, identity_policy
 from nightlight.settings import CONCERNS, Settings
 from nightlight_core import errors
 from service.app import create_app
@@ -26,7 +26,7 @@ from service.app import create_app
 if TYPE_CHECKING:
     from click import Command, Group
 
-    from nightlight.wiring import ServiceHouse
+    from nightlight.wiring import ServiceContainer
 
 HERE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
@@ -69,7 +69,7 @@ def errors_page() -> str:
 
 def openapi_page() -> str:
     """Return the OpenAPI document of the service."""
-    house = cast("ServiceHouse", SimpleNamespace(settings=Settings(), close=lambda: None))
+    house = cast("ServiceContainer", SimpleNamespace(settings=Settings(), close=lambda: None))
     return json.dumps(create_app(house).openapi(), indent=2) + "\n"
 
 
@@ -105,7 +105,7 @@ def policy_file(identity: str) -> str:
 
 def bucket_policy_file(bucket: str) -> str:
     """Return the policy of a bucket, with names and identities left open."""
-    policy = bucket_policy(bucket, _blanks(BUCKETS), _blanks(IDENTITIES), tls_only=True, server=Server.AWS)
+    policy = bucket_policy(bucket, _blanks(BUCKETS), _blanks(IDENTITIES), tls_only=True, server=S3ServerKind.AWS)
     return json.dumps(policy, indent=2) + "\n"
 
 

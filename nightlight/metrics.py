@@ -75,7 +75,7 @@ EDGE_LIST_MOMENT = Gauge(
     multiprocess_mode="max",
 )
 EVENTS = Counter("nightlight_events_total", "Deliveries of events to the platform.", ["outcome"])
-SUSPECTS = Counter("nightlight_suspects_total", "Requests that looked like a scraper's.", ["reason"])
+ABUSE_SIGNALS = Counter("nightlight_abuse_signals_total", "Requests that looked like a scraper's.", ["reason"])
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")
 DELIVERIES = Counter("nightlight_deliveries_total", "Pictures asked for, by how the answer came about.", ["outcome"])
 RENDERS = Counter("nightlight_renders_total", "Render attempts, by how they ended.", ["outcome"])
@@ -96,21 +96,29 @@ MANIFESTS_REFUSED = Counter(
     "nightlight_manifests_refused_total",
     "Attempts at a picture whose manifest could not be signed so that it stands, though the credential signs others.",
 )
-UNREADABLE_MARKS = Counter(
-    "nightlight_unreadable_marks_total",
-    "Renditions whose hidden mark did not read back: left out (required) or published all the same (best_effort).",
+UNREADABLE_WATERMARKS = Counter(
+    "nightlight_unreadable_watermarks_total",
+    "Renditions whose invisible watermark did not read back: left out (required) or published (best_effort).",
     ["wanted"],
 )
-LISTED = Counter("nightlight_listed_total", "Uploads that were quarantined because they are on a hash list.")
-LISTS_UNCONFIRMED = Gauge(
-    "nightlight_lists_unconfirmed",
+HASH_LIST_MATCHES = Counter(
+    "nightlight_hash_list_matches_total", "Uploads that were quarantined because they are on a hash list."
+)
+NOT_SCREENED = Counter(
+    "nightlight_not_screened_total",
+    "Published images of which nothing was left to be held against the hash lists: neither original nor renditions.",
+)
+HASH_LISTS_UNCONFIRMED = Gauge(
+    "nightlight_hash_lists_unconfirmed",
     "Hash lists that have lost what nobody has confirmed: renders wait.",
     multiprocess_mode="mostrecent",
 )
-ARRIVALS = Counter(
-    "nightlight_arrivals_total", "Keys of other buckets that were looked at, by what came of it.", ["state"]
+IMPORTS = Counter(
+    "nightlight_imports_total", "Keys of other buckets that were looked at, by what came of it.", ["state"]
 )
-NOTICES = Counter("nightlight_notices_total", "What notifications told of, by what was made of it.", ["outcome"])
+IMPORT_NOTIFICATIONS = Counter(
+    "nightlight_import_notifications_total", "What notifications told of, by what was made of it.", ["outcome"]
+)
 TRACES = Counter(
     "nightlight_traces_total", "Traces over HTTP, by how they were accepted and how they ended.", ["outcome"]
 )
@@ -153,11 +161,11 @@ class _InTens(Collector):
         """Yield each family once it is rounded."""
         for family in self._registry.collect():
             if family.name.startswith("nightlight_") and family.name not in EXACT:
-                told = Metric(family.name, family.documentation, family.type)
-                told.samples = [
-                    rounded for one in family.samples if (rounded := _rounded(one, family.type)) is not None
+                metric = Metric(family.name, family.documentation, family.type)
+                metric.samples = [
+                    rounded for sample in family.samples if (rounded := _rounded(sample, family.type)) is not None
                 ]
-                yield told
+                yield metric
             else:
                 yield family
 

@@ -15,7 +15,7 @@ import nightlight
 from nightlight.settings import Environment
 from service import problems
 from service.client_timeouts import Patience
-from service.fast_path import Lean
+from service.fast_path import FastPath
 from service.middleware import BodyCap, RequestId
 from service.openapi import document
 from service.routes import (
@@ -37,13 +37,13 @@ from service.routes import (
 )
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceHouse
+    from nightlight.wiring import ServiceContainer
 
 # What multipart framing may add to the bytes of the file itself.
 _MULTIPART_OVERHEAD = 16_384
 
 
-def create_app(house: ServiceHouse) -> FastAPI:
+def create_app(house: ServiceContainer) -> FastAPI:
     """Return the application over the parts that wiring built."""
     settings = house.settings
 
@@ -53,12 +53,12 @@ def create_app(house: ServiceHouse) -> FastAPI:
         stop = threading.Event()
         counting = threading.Thread(target=house.counter.run, args=(stop,), name="count", daemon=True)
         counting.start()
-        watching = threading.Thread(target=house.watch.run, args=(stop,), name="watch", daemon=True)
-        watching.start()
+        polling = threading.Thread(target=house.change_feed.run, args=(stop,), name="change-feed", daemon=True)
+        polling.start()
         yield
         stop.set()
         await to_thread.run_sync(counting.join, 5.0)
-        await to_thread.run_sync(watching.join, 5.0)
+        await to_thread.run_sync(polling.join, 5.0)
         house.close()
 
     about: dict[str, Any] = {
@@ -85,7 +85,7 @@ def create_app(house: ServiceHouse) -> FastAPI:
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]
-    app.add_middleware(Lean, house=house)
+    app.add_middleware(FastPath)
     app.add_middleware(
         BodyCap,
         upload_bytes=settings.intake.max_upload_bytes + _MULTIPART_OVERHEAD,

@@ -1,4 +1,4 @@
-"""Who may call a route. A route says its scope, or that it is public; one that says neither is not built."""
+"""Who may call a route. A route names its scope, or that it is public; one that names neither is not built."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access_tokens import Caller, Scope
+from nightlight.delivery.access_tokens import Caller, TokenScope
 from nightlight_core.errors import Unauthenticated
+from service.consistency import expiring_views
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceHouse
+    from nightlight.delivery.access_tokens import AccessVerifier
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _SCOPE = "__nightlight_scope__"
 _PUBLIC = "public"
-# Scopes whose calls change nothing that decisions are made by.
-_ASKS = frozenset({Scope.DECIDE, Scope.LOCAL, Scope.EXPLAIN, Scope.TRACE})
+# Scopes whose calls change nothing that decisions are made by; every other call is taken to have changed something.
+_READING = frozenset({TokenScope.DECIDE, TokenScope.LOCAL, TokenScope.EXPLAIN, TokenScope.TRACE})
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
-def requires(scope: Scope) -> Callable[[_Endpoint], _Endpoint]:
+def requires(scope: TokenScope) -> Callable[[_Endpoint], _Endpoint]:
     """Mark an endpoint as open to callers whose token carries ``scope``."""
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
@@ -40,45 +43,61 @@ def public(endpoint: _Endpoint) -> _Endpoint:
 
 
 class ScopedRoute(APIRoute):
-    """Checks the token before anything of the request's body is read."""
+    """A route whose endpoint says who may call it: see ``guarded``."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler, behind the check that the endpoint asked for."""
-        handler = super().get_route_handler()
-        scope = getattr(self.endpoint, _SCOPE, None)
-        if scope is None:
+    def get_route_handler(self) -> Handler:
+        """Return the framework's handler, behind the check that the endpoint asked for."""
+        if not hasattr(self.endpoint, _SCOPE):
             message = f"{self.path} says neither @requires(scope) nor @public"
             raise TypeError(message)
-        if scope == _PUBLIC:
-            return handler
+        return guarded(self.endpoint, super().get_route_handler())
 
-        async def checked(request: Request) -> Response:
-            request.state.caller = await run_in_threadpool(_authenticate, request, scope)
-            answer = await handler(request)
-            if scope not in _ASKS:
-                request.app.state.house.watch.views.expire()  # what has just been changed is in the next decision
-            return answer
 
-        return checked
+def guarded(endpoint: Callable[..., Any], handler: Handler) -> Handler:
+    """Return ``handler``, which calls ``endpoint``, behind the check that the endpoint asked for.
+
+    The token is checked before anything of the request's body is read. After a call that may have changed what
+    decisions are made by, the views that this process keeps are expired.
+    """
+    scope = getattr(endpoint, _SCOPE)
+    if scope == _PUBLIC:
+        return handler
+
+    async def authenticated(request: Request) -> Response:
+        request.state.caller = await _authenticate(request, scope)
+        return await handler(request)
+
+    return authenticated if scope in _READING else expiring_views(authenticated)
 
 
 def caller(request: Request) -> Caller:
     """Return who calls; only routes that require a scope have a caller."""
-    found: Caller = request.state.caller
+    authenticated: Caller = request.state.caller
+    return authenticated
+
+
+async def _authenticate(request: Request, scope: TokenScope) -> Caller:
+    """Return the caller that the request's token names; raise Unauthenticated, Forbidden or Unavailable.
+
+    A token that was good lately is looked up; every other is verified in the thread pool, since that may read keys.
+    """
+    token = _bearer_token(request.headers.get("authorization", ""), scope)
+    verifier: AccessVerifier = request.app.state.house.verifier
+    found = verifier.try_cached(token)
+    if found is None:
+        found = await run_in_threadpool(verifier.verify, token)
+    found.require(scope)
     return found
 
 
-def _authenticate(request: Request, scope: Scope) -> Caller:
-    house: ServiceHouse = request.app.state.house
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "basic" and scope is Scope.ARRIVE:  # S3 servers put what they know into the address
+def _bearer_token(header: str, scope: TokenScope) -> str:
+    kind, _, token = header.partition(" ")
+    if kind.lower() == "basic" and scope is TokenScope.IMPORT:  # S3 servers put what they know into the address
         kind, token = "bearer", _password(token)
     if kind.lower() != "bearer" or not token:
         message = "no bearer token"
         raise Unauthenticated(message)
-    found = house.verifier.verify(token.strip())
-    found.require(scope)
-    return found
+    return token.strip()
 
 
 def _password(basic: str) -> str:

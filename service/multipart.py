@@ -51,9 +51,9 @@ async def upload_form(request: Request, *, field: str) -> AsyncIterator[tuple[IO
 
 def picture_body() -> dict[str, Any]:
     """Return what OpenAPI says of a body that is a picture, or a form with one."""
-    said = upload_body()
-    said["requestBody"]["content"]["image/*"] = {"schema": {"type": "string", "format": "binary"}}
-    return said
+    body = upload_body()
+    body["requestBody"]["content"]["image/*"] = {"schema": {"type": "string", "format": "binary"}}
+    return body
 
 
 @asynccontextmanager

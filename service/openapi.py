@@ -44,11 +44,11 @@ _BEARER = {
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """Return what makes the document of ``app``, once."""
-    made = app.openapi
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None or "Problem" not in app.openapi_schema["components"]["schemas"]:
-            app.openapi_schema = _completed(made())
+            app.openapi_schema = _completed(generate())
         return app.openapi_schema
 
     return openapi

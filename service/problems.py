@@ -35,7 +35,7 @@ _TITLES = {
     409: "Conflict",
     413: "Content too large",
     415: "Unsupported media type",
-    422: "Not acceptable as it is",
+    422: "Unprocessable Content",
     429: "Too many requests",
     500: "Internal error",
     503: "Not available",
@@ -67,6 +67,13 @@ def problem(status: int, code: str, detail: str, errors: Sequence[dict[str, str]
     return response
 
 
+async def response_to(request: Request, error: NightlightError | RequestValidationError | HTTPException) -> Response:
+    """Return the answer to an error that leaves an endpoint."""
+    if isinstance(error, NightlightError):
+        return await _ours(request, error)
+    return await (_validation if isinstance(error, RequestValidationError) else _http)(request, error)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error that leaves a route."""
     app.add_exception_handler(NightlightError, _ours)
@@ -93,11 +100,11 @@ async def _ours(_request: Request, error: Exception) -> Response:
 async def _validation(_request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):  # pragma: no cover - registered for this class
         raise error
-    found = [
+    errors = [
         {"pointer": "/" + "/".join(str(part) for part in item["loc"][1:]), "detail": str(item["msg"])}
         for item in error.errors()[:_MAX_ERRORS]
     ]
-    return problem(InvalidInput.status, InvalidInput.code, InvalidInput.public, found)
+    return problem(InvalidInput.status, InvalidInput.code, InvalidInput.public, errors)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -118,11 +125,11 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> list[str]:
     """Return the methods of every route for this path: each route of ours has one, and names only itself."""
-    found: set[str] = set()
+    methods: set[str] = set()
     for route in request.app.state.routes:
         if route.matches(dict(request.scope))[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return sorted(found)
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
 
 
 async def _unexpected(_request: Request, error: Exception) -> Response:

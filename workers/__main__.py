@@ -1,6 +1,6 @@
 """``python -m workers work`` runs a Celery worker, ``python -m workers schedule`` the relay and the reconciler.
 
-``python -m workers intake`` listens to the queue of S3 notifications.
+``python -m workers imports`` listens to the queue of S3 notifications.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
-from nightlight.wiring import build_worker, hash_lists, listening  # noqa: E402
+from nightlight.wiring import build_worker, hash_lists, open_sqs_consumer  # noqa: E402
 from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from workers import health, schedule  # noqa: E402
-from workers.app import check_broker, declare_dead_letters, make_app, sender  # noqa: E402
+from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from nightlight.flows.pictures.hash_lists import Screening
-    from nightlight.wiring import WorkerHouse
+    from nightlight.wiring import WorkerContainer
 
 _PAUSE_AFTER_FAILURE_S = 1.0
 _LISTS_S = 10.0
-_USAGE = "usage: python -m workers work|schedule|intake\n"
+_USAGE = "usage: python -m workers work|schedule|imports\n"
 
 
 def main(arguments: list[str]) -> int:
     """Run one of the three; 2 if the arguments, the settings or the policy are refused."""
-    if arguments not in (["work"], ["schedule"], ["intake"]):
+    if arguments not in (["work"], ["schedule"], ["imports"]):
         sys.stderr.write(_USAGE)
         return 2
     try:
         settings = Settings()
         logs.configure(settings.general, settings.log)
-        if arguments == ["intake"]:
+        if arguments == ["imports"]:
             return _listen(settings)
         house = build_worker(settings)
         app = make_app(settings)
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         shutil.rmtree(_METRICS_DIR, ignore_errors=True)
 
 
-def _readiness(house: WorkerHouse, app: Celery) -> health.Readiness:
+def _readiness(house: WorkerContainer, app: Celery) -> health.Readiness:
     def parts() -> dict[str, str]:
         found = house.readiness()
         try:
@@ -82,7 +82,7 @@ def _readiness(house: WorkerHouse, app: Celery) -> health.Readiness:
     return parts
 
 
-def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
+def _work(settings: Settings, house: WorkerContainer, app: Celery) -> int:
     warning = house.rendering.check(house.policy.current().recipes)
     if warning:
         logs.get("worker").warning("worker.not_shut_in", detail=warning)
@@ -92,7 +92,7 @@ def _work(settings: Settings, house: WorkerHouse, app: Celery) -> int:
         threading.Thread(target=_look_at_lists, args=(house.screening,), name="lists", daemon=True).start()
     house.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
-    worker_ready.connect(lambda **_: declare_dead_letters(app, settings), weak=False)
+    worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
     logs.get("worker").info("worker.starting", policy_digest=house.policy.current().table.digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
@@ -112,13 +112,13 @@ def _look_at_lists(screening: Screening) -> None:
         time.sleep(_LISTS_S)
 
 
-def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
+def _schedule(settings: Settings, house: WorkerContainer, app: Celery) -> int:
     health.serve(settings.worker.health_host, settings.worker.schedule_health_port, _readiness(house, app))
     stop = _stop()
     logs.get("schedule").info("schedule.starting")
     begin = partial(house.sweep.begin_due, settings.retention.sweep_s)
     schedule.run(
-        house.relay(sender(app)),
+        house.relay(sender(app, settings)),
         house.reconciler,
         settings.worker,
         stop,
@@ -132,13 +132,13 @@ def _schedule(settings: Settings, house: WorkerHouse, app: Celery) -> int:
 def _listen(settings: Settings) -> int:
     """Listen until told to stop. An outage is logged and outlasted."""
     stop = _stop()
-    with listening(settings) as listen:
-        logs.get("intake").info("intake.starting")
+    with open_sqs_consumer(settings) as listen:
+        logs.get("imports").info("imports.starting")
         while not stop.is_set():
             try:
                 listen.run_once()
             except NightlightError as error:
-                logs.get("intake").error("intake.failed", code=error.code, detail=str(error))
+                logs.get("imports").error("imports.failed", code=error.code, detail=str(error))
                 stop.wait(_PAUSE_AFTER_FAILURE_S)
     return 0
 

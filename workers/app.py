@@ -1,8 +1,9 @@
 """The Celery application, and how messages travel.
 
 A queue for each lane (``nightlight.jobs.lanes``; ``workers.lane_places`` says who takes from which). On RabbitMQ they
-are quorum queues behind a topic exchange: a message whose receiver dies is delivered again at once, at most
-``delivery_limit`` times, and then dead-lettered for a person to look at. Results are kept nowhere but in the catalogue.
+are quorum queues behind a topic exchange; in the embedded deployment they are in a file (``workers.queue_file``). A
+message whose receiver dies is delivered again at once, at most ``delivery_limit`` times, and then dead-lettered for a
+person to look at. Results are kept nowhere but in the catalogue.
 """
 
 from __future__ import annotations
@@ -14,21 +15,30 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 
+from nightlight import logs
 from nightlight.jobs.lanes import LANES, UPLOAD
-from nightlight.settings import Settings, require
-from nightlight_core.errors import QueueUnavailable
-from workers import lane_places
+from nightlight.settings import Deployment, Settings, require
+from nightlight.wiring import embedded_queue_path
+from nightlight_core.errors import QueueUnavailable, SettingsRefused
+from workers import lane_places, queue_transport
 
 if TYPE_CHECKING:
     from nightlight.jobs.relay import Send
     from nightlight_core.ids import JobId
 
 
+_AMQP = ("amqp://", "amqps://", "pyamqp://")
+
+
 def make_app(settings: Settings) -> Celery:
-    """Return the application for these settings; nothing is connected yet."""
-    url = require(settings.queue.broker_url, "NIGHTLIGHT_QUEUE_BROKER_URL")
+    """Return the application for these settings; nothing is connected yet.
+
+    Raises SettingsRefused where they name no broker, or no RabbitMQ.
+    """
+    url = _broker_url(settings)
+    queue_transport.register()
     app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True)
-    app.conf.update(_configuration(settings, quorum=url.startswith(("amqp", "pyamqp"))))
+    app.conf.update(_configuration(settings, quorum=url.startswith(_AMQP)))
     lane_places.keep(
         app, {_queue(settings, lane): places_ for lane, places_ in lane_places.of(settings.worker).items()}
     )
@@ -49,16 +59,11 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
         }
         transport = {"confirm_publish": True, "connect_timeout": 5, "read_timeout": 10, "write_timeout": 10}
     else:
-        # Redis has no deliveries to count: a message is given out again when it was not acknowledged within
-        # the visibility timeout, which must outlast any task. The two other options make that check happen
-        # every second instead of every hundred.
-        transport = {
-            "visibility_timeout": worker.lease_s,
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
-            "socket_connect_timeout": 5,
-            "socket_timeout": 30,
-        }
+        transport = queue_transport.options(
+            embedded_queue_path(settings.general.data_dir),
+            delivery_limit=queue.delivery_limit,
+            dead_letters=f"{queue.name}.dead",
+        )
     return {
         "task_queues": [
             Queue(_queue(settings, lane), exchange, routing_key=lane, durable=True, queue_arguments=arguments)
@@ -94,28 +99,47 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
     }
 
 
-def declare_dead_letters(app: Celery, settings: Settings) -> None:
-    """Make the queue of messages that were delivered too often, and those of the lanes (RabbitMQ only).
+def declare_queues(app: Celery, settings: Settings) -> None:
+    """Declare the queue of each lane and, on RabbitMQ, that of messages that were delivered too often.
 
-    A message to a lane that no worker has declared yet would be dropped.
+    A message to a lane that nobody has declared yet is dropped, so whoever publishes declares them first. A queue that
+    the broker refuses to declare, since it has other arguments or this user may not, is logged and left as it is.
+
+    Raises QueueUnavailable, within seconds, where the broker does not answer.
     """
-    if not _is_amqp(app):
-        return
-    name = f"{settings.queue.name}.dead"
-    exchange = Exchange(name, type="topic", durable=True)
-    queue = Queue(name, exchange, routing_key="#", durable=True, queue_arguments={"x-queue-type": "quorum"})
-    with app.connection_for_write() as connection:
-        for one in (queue, *app.conf.task_queues):
-            one.bind(connection.default_channel).declare()
+    queues = list(app.conf.task_queues)
+    if _is_amqp(app):
+        name = f"{settings.queue.name}.dead"
+        exchange = Exchange(name, type="topic", durable=True)
+        arguments = {"x-queue-type": "quorum"}
+        queues.append(Queue(name, exchange, routing_key="#", durable=True, queue_arguments=arguments))
+    try:
+        with app.connection_for_write() as connection:
+            _connect(connection)
+            for queue in queues:
+                try:
+                    with connection.channel() as channel:  # the broker closes the channel of what it refuses
+                        queue.bind(channel).declare()
+                except connection.channel_errors as error:
+                    logs.get("queue").error("queue.not_declared", detail=f"{queue.name}: {error}")
+    except _broker_errors(app) as error:
+        raise QueueUnavailable(type(error).__name__) from error
 
 
-def sender(app: Celery) -> Send:
+def sender(app: Celery, settings: Settings) -> Send:
     """Return a function that sends one task by name, and returns once the broker has it.
 
-    By name, because ``delay()`` would put this process's idea of time limits into the message.
+    By name, because ``delay()`` would put this process's idea of time limits into the message. Queues are declared
+    before the first message, and again after an outage: the broker that comes back may have lost them. The function
+    raises QueueUnavailable.
     """
+    declared = False
 
     def send(task: str, job_id: JobId, lane: str) -> None:
+        nonlocal declared
+        if not declared:
+            declare_queues(app, settings)
+            declared = True
         try:
             app.send_task(
                 task,
@@ -124,8 +148,10 @@ def sender(app: Celery) -> Send:
                 retry=True,
                 retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.2},
                 ignore_result=True,
+                declare=[],  # Celery would declare the default queue, and that alone
             )
-        except (KombuError, OSError, *app.connection_for_write().connection_errors) as error:
+        except _broker_errors(app) as error:
+            declared = False
             raise QueueUnavailable(type(error).__name__) from error
 
     return send
@@ -136,9 +162,20 @@ def check_broker(app: Celery) -> None:
     connection: Connection
     try:
         with app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+            _connect(connection)
     except (KombuError, OSError) as error:
         raise QueueUnavailable(type(error).__name__) from error
+
+
+def _connect(connection: Connection) -> None:
+    """Connect, or raise within seconds; whatever else connects would go on trying for ever."""
+    connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+
+
+def _broker_errors(app: Celery) -> tuple[type[BaseException], ...]:
+    """Return what is raised where the broker does not answer, or refuses."""
+    connection = app.connection_for_write()  # nothing is connected yet
+    return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)
 
 
 def _queue(settings: Settings, lane: str) -> str:
@@ -146,4 +183,17 @@ def _queue(settings: Settings, lane: str) -> str:
 
 
 def _is_amqp(app: Celery) -> bool:
-    return str(app.conf.broker_url).startswith(("amqp", "pyamqp"))
+    return str(app.conf.broker_url).startswith(_AMQP)
+
+
+def _broker_url(settings: Settings) -> str:
+    given = settings.queue.broker_url
+    if given is None and settings.general.deployment is Deployment.EMBEDDED:
+        return f"{queue_transport.SCHEME}://"
+    url = require(given, "NIGHTLIGHT_QUEUE_BROKER_URL")
+    if not url.startswith(_AMQP):
+        message = (
+            "NIGHTLIGHT_QUEUE_BROKER_URL must begin with amqp:// or amqps://; other brokers do not keep the lanes apart"
+        )
+        raise SettingsRefused(message)
+    return url

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nightlight.flows.decisions.edge_revocations import RevocationPublisher
-    from nightlight.flows.webhooks import Notify
+    from nightlight.flows.webhooks import DeliverWebhooks
     from nightlight.jobs.relay import Reconciler, Relay
     from nightlight.settings import WorkerSettings
 
@@ -32,7 +32,7 @@ def run(
     limits: WorkerSettings,
     stop: threading.Event,
     *,
-    notify: Notify | None = None,
+    notify: DeliverWebhooks | None = None,
     edges: RevocationPublisher | None = None,
     beside: Sequence[Callable[[], object]] = (),
 ) -> None:
@@ -74,7 +74,7 @@ def _tell(edges: RevocationPublisher, stop: threading.Event) -> None:
         stop.wait(_TELL_EDGES_S)
 
 
-def _deliver(notify: Notify, stop: threading.Event) -> None:
+def _deliver(notify: DeliverWebhooks, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             if notify.run_once():

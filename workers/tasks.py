@@ -17,7 +17,7 @@ from celery.signals import worker_process_init
 from nightlight import logs
 from nightlight.jobs.kinds import KINDS
 from nightlight.settings import Settings
-from nightlight.wiring import WorkerHouse, build_worker
+from nightlight.wiring import WorkerContainer, build_worker
 
 if TYPE_CHECKING:
     from nightlight.jobs.kinds import JobKind
@@ -30,9 +30,9 @@ class _House:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: WorkerHouse | None = None
+        self._made: WorkerContainer | None = None
 
-    def get(self) -> WorkerHouse:
+    def get(self) -> WorkerContainer:
         with self._lock:
             if self._made is None:
                 settings = Settings()

@@ -13,6 +13,6 @@ SQL
 make_role service "${POSTGRES_SERVICE_PASSWORD:?}"
 make_role worker "${POSTGRES_WORKER_PASSWORD:?}"
 make_role schedule "${POSTGRES_SCHEDULE_PASSWORD:?}"
-make_role intake "${POSTGRES_INTAKE_PASSWORD:?}"
+make_role imports "${POSTGRES_IMPORTS_PASSWORD:?}"
 make_role keeper "${POSTGRES_KEEPER_PASSWORD:?}"
 make_role operator "${POSTGRES_OPERATOR_PASSWORD:?}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.client import Config
 
-from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, Server, bucket_policy
+from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, S3ServerKind, bucket_policy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -41,14 +41,14 @@ def client(endpoint: str, key: str, secret: str) -> S3Client:
     return session.client("s3", endpoint_url=endpoint, config=config)
 
 
-def make_buckets(owner: S3Client, names: dict[str, str], server: str = Server.CEPH) -> None:
+def make_buckets(owner: S3Client, names: dict[str, str], server: str = S3ServerKind.CEPH) -> None:
     """Make every bucket, write its policy and let it ignore public ACLs; ``names`` are by what they are for."""
     principals = {identity: f"arn:aws:iam:::user/{identity}" for identity in IDENTITIES}
     for what, name in names.items():
         owner.create_bucket(Bucket=name, ObjectLockEnabledForBucket=what == VAULT)
-        policy = bucket_policy(what, names, principals, tls_only=False, server=Server(server))
+        policy = bucket_policy(what, names, principals, tls_only=False, server=S3ServerKind(server))
         owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
-        if server == Server.CEPH:  # which takes the policies of other identities for public ones
+        if server == S3ServerKind.CEPH:  # which takes the policies of other identities for public ones
             owner.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=_NO_PUBLIC_ACLS)
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--owner", required=True, help="KEY:SECRET of the identity that will own the buckets")
     for what in BUCKETS:
         parser.add_argument(f"--{what}", default=f"nightlight-{what}")
-    parser.add_argument("--server", default=Server.CEPH.value, choices=[one.value for one in Server])
+    parser.add_argument("--server", default=S3ServerKind.CEPH.value, choices=[one.value for one in S3ServerKind])
     options = parser.parse_args()
     names = {what: getattr(options, what) for what in BUCKETS}
     make_buckets(client(options.endpoint, *options.owner.split(":", 1)), names, options.server)

@@ -7,7 +7,7 @@ resource "aws_cloudwatch_metric_alarm" "arrivals_wait" {
   count = local.listens
 
   alarm_name          = "${var.prefix}-arrivals-wait"
-  alarm_description   = "Notifications of new pictures have waited for a quarter of an hour: is `python -m workers intake` running?"
+  alarm_description   = "Notifications of new pictures have waited for a quarter of an hour: is `python -m workers imports` running?"
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
   dimensions          = { QueueName = aws_sqs_queue.arrivals[0].name }

@@ -1,4 +1,4 @@
-# Notifications of the bucket that pictures come from, for `python -m workers intake`.
+# Notifications of the bucket that pictures come from, for `python -m workers imports`.
 locals {
   listens = var.source_bucket == null ? 0 : 1
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.tables import canaries, suspects
+from nightlight.catalogue.schema import abuse_signals, canaries
 from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class RecordedSignal:
     """A viewer or network, as the platform names it, and one reason; ``times`` counts minutes in which it was seen."""
 
     kind: str
@@ -28,8 +28,8 @@ class Suspect:
     last_at: datetime
 
 
-class Suspects:
-    """Suspect and canary rows, inside one transaction."""
+class AbuseSignals:
+    """Abuse signals and canaries, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on ``connection``."""
@@ -37,20 +37,25 @@ class Suspects:
 
     def note(self, kind: str, who: str, reason: str, now: datetime) -> None:
         """Write that somebody was seen once more."""
-        mine = suspects.c.kind == kind, suspects.c.who == who, suspects.c.reason == reason
-        again = update(suspects).where(*mine).values(times=suspects.c.times + 1, last_at=now)
+        same = abuse_signals.c.kind == kind, abuse_signals.c.who == who, abuse_signals.c.reason == reason
+        again = update(abuse_signals).where(*same).values(times=abuse_signals.c.times + 1, last_at=now)
         if self._connection.execute(again).rowcount == 0:
             values = {"kind": kind, "who": who, "reason": reason, "times": 1, "first_at": now, "last_at": now}
-            self._connection.execute(insert(suspects).values(values))
+            self._connection.execute(insert(abuse_signals).values(values))
 
-    def report(self, since: datetime, *, limit: int = 10_000) -> list[Suspect]:
+    def report(self, since: datetime, *, limit: int = 10_000) -> list[RecordedSignal]:
         """Return who was seen since a moment, the last first."""
-        query = select(suspects).where(suspects.c.last_at >= since).order_by(suspects.c.last_at.desc()).limit(limit)
-        return [Suspect(*row) for row in self._connection.execute(query)]
+        query = (
+            select(abuse_signals)
+            .where(abuse_signals.c.last_at >= since)
+            .order_by(abuse_signals.c.last_at.desc())
+            .limit(limit)
+        )
+        return [RecordedSignal(*row) for row in self._connection.execute(query)]
 
     def forget_before(self, moment: datetime) -> None:
         """Forget who was not seen since."""
-        self._connection.execute(delete(suspects).where(suspects.c.last_at < moment))
+        self._connection.execute(delete(abuse_signals).where(abuse_signals.c.last_at < moment))
 
     def plant(self, profile_id: ProfileId, now: datetime) -> None:
         """Make a profile a canary."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from nightlight.catalogue.tables import audit
+from nightlight.catalogue.schema import audit
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the log; ``detail`` holds words and numbers, never a profile id."""
 
     at: datetime
@@ -27,7 +27,7 @@ class Entry:
     detail: dict[str, str | int]
 
 
-class Audit:
+class AuditLog:
     """Audit rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -53,11 +53,11 @@ class Audit:
         query = select(audit.c.entry_id).where(audit.c.entry_id == number)
         return self._connection.execute(query).one_or_none() is not None
 
-    def of_image(self, image_id: ImageId) -> list[Entry]:
+    def of_image(self, image_id: ImageId) -> list[AuditEntry]:
         """Return the lines about one image, the oldest first."""
         query = (
             select(audit.c.at, audit.c.event, audit.c.image_id, audit.c.actor, audit.c.detail)
             .where(audit.c.image_id == image_id)
             .order_by(audit.c.entry_id)
         )
-        return [Entry(*row) for row in self._connection.execute(query)]
+        return [AuditEntry(*row) for row in self._connection.execute(query)]

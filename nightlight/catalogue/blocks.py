@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from nightlight.catalogue.tables import blocks
+from nightlight.catalogue.schema import blocks
 from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class Blocks:
 
     def add(self, profile_id: ProfileId, viewer_id: ProfileId, now: datetime) -> bool:
         """Keep a viewer from a profile; return False if that is so already."""
-        mine = blocks.c.profile_id == profile_id, blocks.c.viewer_id == viewer_id
-        if self._connection.execute(select(blocks.c.viewer_id).where(*mine)).one_or_none():
+        same_row = blocks.c.profile_id == profile_id, blocks.c.viewer_id == viewer_id
+        if self._connection.execute(select(blocks.c.viewer_id).where(*same_row)).one_or_none():
             return False
         values = {"profile_id": profile_id, "viewer_id": viewer_id, "created_at": now}
         self._connection.execute(insert(blocks).values(values))
@@ -33,8 +33,8 @@ class Blocks:
 
     def remove(self, profile_id: ProfileId, viewer_id: ProfileId) -> bool:
         """Let a viewer see a profile again as any other; return False if there was no block."""
-        mine = blocks.c.profile_id == profile_id, blocks.c.viewer_id == viewer_id
-        return self._connection.execute(delete(blocks).where(*mine)).rowcount == 1
+        same_row = blocks.c.profile_id == profile_id, blocks.c.viewer_id == viewer_id
+        return self._connection.execute(delete(blocks).where(*same_row)).rowcount == 1
 
     def of_viewer(self, viewer_id: str, profile_ids: Sequence[ProfileId]) -> set[ProfileId]:
         """Return those of the profiles that a viewer is blocked by."""

@@ -26,12 +26,12 @@ _WORDS = {
         "joined": "group_concat({0}, ';')",
     },
 }
-_OFFERED = "r.variant || '|' || r.tier || '|' || r.format || '|' || {larger} || '|' || coalesce(r.face_px, -1) || '|'"
-_OFFERED += " || r.name"
+_AVAILABLE = "r.variant || '|' || r.tier || '|' || r.format || '|' || {larger} || '|' || coalesce(r.face_px, -1) || '|'"
+_AVAILABLE += " || r.name"
 _STATEMENT = """
-SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.hold, {seconds},
+SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.report_flag, {seconds},
   i.image_id, coalesce(i.released_band, i.ceiling_band), i.blurhash,
-  (SELECT {offered} FROM renditions r WHERE r.image_id = i.image_id
+  (SELECT {available} FROM renditions r WHERE r.image_id = i.image_id
     AND NOT EXISTS (SELECT 1 FROM revocations v WHERE v.name = r.name)),
   CASE WHEN (SELECT count(*) FROM (SELECT 1 FROM blocks b WHERE b.profile_id = p.profile_id LIMIT {more}) AS m) < {more}
     THEN coalesce((SELECT {blocked} FROM blocks b WHERE b.profile_id = p.profile_id), '') END,
@@ -70,14 +70,14 @@ class Seen(NamedTuple):
     hold: str
     asserted_at: int
     image_id: str | None
-    held_to: str | None
+    effective_ceiling: str | None
     blurhash: str | None
     renditions: str | None
     blocked: str | None
     revoked: str
     canary: bool
 
-    def offered(self) -> list[SeenRendition]:
+    def available(self) -> list[SeenRendition]:
         """Return the renditions of the ready picture, in the order of their variants."""
         if not self.renditions:
             return []
@@ -113,7 +113,7 @@ def seen(connection: Connection, profile_ids: Sequence[ProfileId], *, most_block
     words = _WORDS[connection.dialect.name]
     statement = _STATEMENT.format(
         seconds=words["seconds"],
-        offered=words["joined"].format(_OFFERED.format(larger=words["larger"])),
+        available=words["joined"].format(_AVAILABLE.format(larger=words["larger"])),
         blocked=words["joined"].format("b.viewer_id"),
         revoked=words["joined"].format("v.viewer_id || '|' || v.revoked_at"),
         wanted=words["wanted"],

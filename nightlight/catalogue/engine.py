@@ -12,29 +12,29 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from nightlight.catalogue.abuse_signals import Suspects
-from nightlight.catalogue.audit import Audit
+from nightlight.catalogue.abuse_signals import AbuseSignals
+from nightlight.catalogue.audit import AuditLog
 from nightlight.catalogue.blocks import Blocks
 from nightlight.catalogue.events import Events
 from nightlight.catalogue.feed import Feed
-from nightlight.catalogue.hash_list_matches import Matches
-from nightlight.catalogue.holds import Holds
-from nightlight.catalogue.idempotency import Idempotency
+from nightlight.catalogue.hash_list_matches import HashListMatches
+from nightlight.catalogue.holds import LegalHolds
+from nightlight.catalogue.idempotency import IdempotencyKeys
 from nightlight.catalogue.images import Images
-from nightlight.catalogue.imports import Arrivals
+from nightlight.catalogue.imports import Imports
 from nightlight.catalogue.jobs import Jobs
-from nightlight.catalogue.lifecycles import Lifecycles
+from nightlight.catalogue.lifecycles import LifecycleRules
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
 from nightlight.catalogue.proof_revocations import ProofRevocations
-from nightlight.catalogue.receipts import Receipts
-from nightlight.catalogue.rendition_hashes import Hashes
+from nightlight.catalogue.receipts import ReceiptChain
+from nightlight.catalogue.rendition_hashes import RenditionHashes
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
-from nightlight.catalogue.statistics import Figures
+from nightlight.catalogue.statistics import Statistics
 from nightlight.catalogue.sweeps import Sweeps
-from nightlight.catalogue.trace_jobs import Traces
+from nightlight.catalogue.trace_jobs import TraceJobs
 from nightlight_core.errors import CatalogueUnavailable, Conflict, SettingsRefused
 from nightlight_core.files import private_file
 
@@ -49,9 +49,10 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "arrivals", "audit", "blocks", "connection", "events", "feed", "figures", "hashes", "holds", "idempotency",
-        "images", "jobs", "lifecycles", "matches", "outbox", "policies", "profiles", "proof_revocations", "receipts",
-        "revocations", "screenings", "suspects", "sweeps", "traces",
+        "abuse_signals", "audit", "blocks", "connection", "events", "feed", "hash_list_matches", "idempotency",
+        "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
+        "proof_revocations", "receipts", "rendition_hashes", "revocations", "screenings", "statistics", "sweeps",
+        "trace_jobs",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -61,25 +62,25 @@ class Transaction:
         self.images = Images(connection)
         self.jobs = Jobs(connection)
         self.outbox = Outbox(connection)
-        self.idempotency = Idempotency(connection)
+        self.idempotency = IdempotencyKeys(connection)
         self.policies = Policies(connection)
-        self.hashes = Hashes(connection)
-        self.traces = Traces(connection)
+        self.rendition_hashes = RenditionHashes(connection)
+        self.trace_jobs = TraceJobs(connection)
         self.blocks = Blocks(connection)
         self.revocations = Revocations(connection)
         self.proof_revocations = ProofRevocations(connection)
         self.events = Events(connection)
-        self.suspects = Suspects(connection)
-        self.matches = Matches(connection)
+        self.abuse_signals = AbuseSignals(connection)
+        self.hash_list_matches = HashListMatches(connection)
         self.screenings = Screenings(connection)
-        self.audit = Audit(connection)
+        self.audit = AuditLog(connection)
         self.feed = Feed(connection)
-        self.lifecycles = Lifecycles(connection)
-        self.receipts = Receipts(connection)
-        self.holds = Holds(connection)
+        self.lifecycles = LifecycleRules(connection)
+        self.receipts = ReceiptChain(connection)
+        self.legal_holds = LegalHolds(connection)
         self.sweeps = Sweeps(connection)
-        self.arrivals = Arrivals(connection)
-        self.figures = Figures(connection)
+        self.imports = Imports(connection)
+        self.statistics = Statistics(connection)
 
 
 class Catalogue:

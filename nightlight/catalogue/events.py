@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.tables import events
+from nightlight.catalogue.schema import events
 from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ class Events:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        found = [Event(*row) for row in self._connection.execute(query)]
-        if found:
-            mine = events.c.event_id.in_([event.event_id for event in found])
-            self._connection.execute(update(events).where(mine).values(next_at=now + timedelta(seconds=claim_s)))
-        return found
+        claimed = [Event(*row) for row in self._connection.execute(query)]
+        if claimed:
+            claimed_rows = events.c.event_id.in_([event.event_id for event in claimed])
+            self._connection.execute(
+                update(events).where(claimed_rows).values(next_at=now + timedelta(seconds=claim_s))
+            )
+        return claimed
 
     def taken(self, event_id: str) -> None:
         """Drop an event that the platform has taken, or that is given up."""

@@ -1,8 +1,8 @@
-"""What has changed since the last look, of all that decisions are made by.
+"""What has changed since the last poll, of all that decisions are made by.
 
 Rows are written by triggers, so that no change is missed, whoever makes it. On PostgreSQL numbers are given when a row
-is written and seen when its transaction ends, so a later look may meet a lower one: a look therefore begins at the
-oldest transaction that was still running at the look before. What is told twice does no harm.
+is written and seen when its transaction ends, so a later poll may meet a lower one: a poll therefore begins at the
+oldest transaction that was still running at the poll before. What is told twice does no harm.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
-from nightlight.catalogue.tables import changes
+from nightlight.catalogue.schema import changes
 from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PROFILE, NAME = "profile", "name"
-# Rows are kept for so long; who looked last before half of it begins anew.
+# Rows are kept for so long; who polled last before half of it begins anew.
 KEPT_S = 7200
 # Who missed more than so many begins anew too.
 MOST = 20_000
@@ -28,12 +28,12 @@ CURSOR_PATTERN = r"^[0-9]{1,18}\.[0-9]{1,12}$"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What has changed, as (kind, key), and where the next look begins; ``anew`` says to forget all that was known."""
+class FeedPage:
+    """What has changed, as (kind, key), and where the next poll begins; ``reset`` says to forget all that was known."""
 
     cursor: str
     changed: list[tuple[str, str]]
-    anew: bool
+    reset: bool
 
 
 class Feed:
@@ -44,21 +44,21 @@ class Feed:
         self._connection = connection
         self._postgresql = connection.dialect.name == "postgresql"
 
-    def since(self, cursor: str | None) -> Look:
+    def since(self, cursor: str | None) -> FeedPage:
         """Return what has changed since a look that ended at ``cursor``; raise InvalidInput if that is none of ours.
 
         Whoever reads after this, in this transaction or a later one, sees everything up to the new cursor.
         """
-        begin, looked_at = _parsed(cursor)
+        begin, polled_at = _parsed(cursor)
         upto, now = self._position()
-        if cursor is None or begin > upto or now - looked_at > KEPT_S // 2:
-            return Look(f"{upto}.{now}", [], anew=True)
+        if cursor is None or begin > upto or now - polled_at > KEPT_S // 2:
+            return FeedPage(f"{upto}.{now}", [], reset=True)
         fresh = changes.c.txid >= begin if self._postgresql else changes.c.change_id > begin
         query = select(changes.c.kind, changes.c.key).where(fresh).limit(MOST + 1)
         rows = self._connection.execute(query).all()
         if len(rows) > MOST:
-            return Look(f"{upto}.{now}", [], anew=True)
-        return Look(f"{upto}.{now}", list(dict.fromkeys((row[0], row[1]) for row in rows)), anew=False)
+            return FeedPage(f"{upto}.{now}", [], reset=True)
+        return FeedPage(f"{upto}.{now}", list(dict.fromkeys((row[0], row[1]) for row in rows)), reset=False)
 
     def forget(self) -> None:
         """Forget what everybody has seen or will not ask for."""
@@ -85,5 +85,5 @@ def _parsed(cursor: str | None) -> tuple[int, int]:
     if not re.fullmatch(CURSOR_PATTERN, cursor):
         message = "this is no cursor of the feed"
         raise InvalidInput(message, pointer="/after")
-    begin, _, looked_at = cursor.partition(".")
-    return int(begin), int(looked_at)
+    begin, _, polled_at = cursor.partition(".")
+    return int(begin), int(polled_at)

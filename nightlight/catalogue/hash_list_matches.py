@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.tables import images, list_matches
+from nightlight.catalogue.schema import hash_list_matches, images
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ CONFIRMED = "confirmed"
 
 
 @dataclass(frozen=True, slots=True)
-class MatchRow:
+class HashListMatch:
     """One entry of a list that an image is near to; ``distance`` is in bits of 256.
 
     ``verdict`` is open, cleared (another picture after all) or confirmed; ``state`` is the image's.
@@ -39,52 +39,56 @@ class MatchRow:
     decided_at: datetime | None
 
 
-class Matches:
+class HashListMatches:
     """Match rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on ``connection``."""
         self._connection = connection
 
-    def add(self, image_id: ImageId, found: Sequence[tuple[str, str, int]], now: datetime) -> None:
+    def add(self, image_id: ImageId, matches: Sequence[tuple[str, str, int]], now: datetime) -> None:
         """Write (list, reference, distance) of entries that an image was found to be near to."""
         rows = [
             {"image_id": image_id, "list": name, "reference": reference, "distance": distance, "found_at": now}
-            for name, reference, distance in found
+            for name, reference, distance in matches
         ]
         if rows:
-            self._connection.execute(insert(list_matches).values(verdict=OPEN), rows)
+            self._connection.execute(insert(hash_list_matches).values(verdict=OPEN), rows)
 
     def known(self, image_id: ImageId) -> set[tuple[str, str]]:
         """Return (list, reference) of every entry that was found for an image, whatever the verdict."""
-        query = select(list_matches.c.list, list_matches.c.reference).where(list_matches.c.image_id == image_id)
+        query = select(hash_list_matches.c.list, hash_list_matches.c.reference).where(
+            hash_list_matches.c.image_id == image_id
+        )
         return {(row.list, row.reference) for row in self._connection.execute(query)}
 
     def decide(self, image_id: ImageId, verdict: str, *, actor: str, now: datetime) -> int:
         """Give a verdict on an image's open matches; return how many there were."""
-        mine = list_matches.c.image_id == image_id, list_matches.c.verdict == OPEN
-        statement = update(list_matches).where(*mine).values(verdict=verdict, decided_by=actor, decided_at=now)
+        open_matches = hash_list_matches.c.image_id == image_id, hash_list_matches.c.verdict == OPEN
+        statement = (
+            update(hash_list_matches).where(*open_matches).values(verdict=verdict, decided_by=actor, decided_at=now)
+        )
         return self._connection.execute(statement).rowcount
 
-    def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[MatchRow]:
+    def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[HashListMatch]:
         """Return the matches, the newest first; those with one verdict alone if it is given."""
         query = (
             select(
-                list_matches.c.image_id,
+                hash_list_matches.c.image_id,
                 images.c.profile_id,
                 images.c.state,
-                list_matches.c.list,
-                list_matches.c.reference,
-                list_matches.c.distance,
-                list_matches.c.found_at,
-                list_matches.c.verdict,
-                list_matches.c.decided_by,
-                list_matches.c.decided_at,
+                hash_list_matches.c.list,
+                hash_list_matches.c.reference,
+                hash_list_matches.c.distance,
+                hash_list_matches.c.found_at,
+                hash_list_matches.c.verdict,
+                hash_list_matches.c.decided_by,
+                hash_list_matches.c.decided_at,
             )
-            .join(images, images.c.image_id == list_matches.c.image_id)
-            .order_by(list_matches.c.found_at.desc(), list_matches.c.image_id, list_matches.c.distance)
+            .join(images, images.c.image_id == hash_list_matches.c.image_id)
+            .order_by(hash_list_matches.c.found_at.desc(), hash_list_matches.c.image_id, hash_list_matches.c.distance)
             .limit(limit)
         )
         if verdict is not None:
-            query = query.where(list_matches.c.verdict == verdict)
-        return [MatchRow(**row) for row in self._connection.execute(query).mappings()]
+            query = query.where(hash_list_matches.c.verdict == verdict)
+        return [HashListMatch(**row) for row in self._connection.execute(query).mappings()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.retention_tables import held, holds, vaulted
+from nightlight.catalogue.retention_schema import held, holds, vaulted
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ APPROVALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class LegalHold:
     """A hold; ``approvals`` of its end are ``{"by": ..., "at": ...}``."""
 
     hold_id: str
@@ -38,11 +38,13 @@ class Hold:
 
     def may_end(self, now: datetime) -> bool:
         """Say whether its date has come or enough people have approved of its end."""
-        return len({one["by"] for one in self.approvals}) >= APPROVALS or (self.until is not None and self.until <= now)
+        return len({approval["by"] for approval in self.approvals}) >= APPROVALS or (
+            self.until is not None and self.until <= now
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Vaulted:
+class VaultObject:
     """One object in the vault: where it was, and where and what it is there.
 
     ``sha256`` and ``bytes`` are of what is stored; with a ``sealed_key`` that is what the keeper alone opens.
@@ -58,7 +60,7 @@ class Vaulted:
     sealed_key: str | None = None
 
 
-class Holds:
+class LegalHolds:
     """Hold rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -67,43 +69,45 @@ class Holds:
 
     def place(
         self, kind: str, reference: str, until: datetime | None, covered: Sequence[ImageId], *, by: str, now: datetime
-    ) -> Hold:
+    ) -> LegalHold:
         """Write a hold on images."""
-        made = Hold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
-        self._connection.execute(insert(holds).values({name: getattr(made, name) for name in Hold.__slots__}))
-        rows = [{"hold_id": made.hold_id, "image_id": image_id} for image_id in covered]
+        hold = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
+        self._connection.execute(insert(holds).values({name: getattr(hold, name) for name in LegalHold.__slots__}))
+        rows = [{"hold_id": hold.hold_id, "image_id": image_id} for image_id in covered]
         self._connection.execute(insert(held), rows)
-        return made
+        return hold
 
-    def get(self, hold_id: str, *, lock: bool = False) -> Hold | None:
+    def get(self, hold_id: str, *, lock: bool = False) -> LegalHold | None:
         """Return a hold; ``lock`` holds its row until the transaction ends."""
         query = select(holds).where(holds.c.hold_id == hold_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return Hold(*row) if row is not None else None
+        return LegalHold(*row) if row is not None else None
 
-    def listed(self, *, ended: bool, limit: int) -> list[Hold]:
+    def listed(self, *, ended: bool, limit: int) -> list[LegalHold]:
         """Return holds, the newest first; those that have ended only if asked for."""
         query = select(holds).order_by(holds.c.created_at.desc()).limit(limit)
-        return [Hold(*row) for row in self._connection.execute(query if ended else query.where(holds.c.state != ENDED))]
+        return [
+            LegalHold(*row) for row in self._connection.execute(query if ended else query.where(holds.c.state != ENDED))
+        ]
 
-    def open(self) -> list[Hold]:
+    def open(self) -> list[LegalHold]:
         """Return every hold that has not ended, the oldest first."""
-        return [Hold(*row) for row in self._connection.execute(
+        return [LegalHold(*row) for row in self._connection.execute(
             select(holds).where(holds.c.state.in_(_OPEN)).order_by(holds.c.created_at)
         )]  # fmt: skip
 
-    def approve(self, hold: Hold, *, by: str, now: datetime) -> None:
+    def approve(self, hold: LegalHold, *, by: str, now: datetime) -> None:
         """Add somebody's approval of the end of a hold whose row is held."""
-        given = [*hold.approvals, {"by": by, "at": now.isoformat()}]
-        self._write(hold.hold_id, approvals=given)
+        approvals = [*hold.approvals, {"by": by, "at": now.isoformat()}]
+        self._write(hold.hold_id, approvals=approvals)
 
     def placed(self, image_id: ImageId) -> None:
         """Write that an image is in the vault: holds of which it was the last are placed."""
-        mine = select(held.c.hold_id).where(held.c.image_id == image_id)
+        hold_ids = select(held.c.hold_id).where(held.c.image_id == image_id)
         missing = select(held.c.hold_id).where(held.c.image_id.not_in(select(vaulted.c.image_id)))
         self._connection.execute(
             update(holds)
-            .where(holds.c.hold_id.in_(mine), holds.c.state == PLACING, holds.c.hold_id.not_in(missing))
+            .where(holds.c.hold_id.in_(hold_ids), holds.c.state == PLACING, holds.c.hold_id.not_in(missing))
             .values(state=PLACED)
         )
 
@@ -116,11 +120,11 @@ class Holds:
         query = select(held.c.image_id).where(held.c.hold_id == hold_id).order_by(held.c.image_id)
         return [ImageId(row.image_id) for row in self._connection.execute(query)]
 
-    def of_image(self, image_id: ImageId, *, but: str = "") -> list[Hold]:
+    def of_image(self, image_id: ImageId, *, but: str = "") -> list[LegalHold]:
         """Return the holds on an image that have not ended, without the one that is named."""
         query = select(holds).join(held, held.c.hold_id == holds.c.hold_id)
         query = query.where(held.c.image_id == image_id, holds.c.state.in_(_OPEN), holds.c.hold_id != but)
-        return [Hold(*row) for row in self._connection.execute(query)]
+        return [LegalHold(*row) for row in self._connection.execute(query)]
 
     def pending(self, image_id: ImageId) -> bool:
         """Say whether a hold covers an image that is not in the vault yet."""
@@ -128,14 +132,14 @@ class Holds:
         query = open_.where(held.c.image_id == image_id, holds.c.state == PLACING)
         return self._connection.execute(query).first() is not None and self.vault(image_id) is None
 
-    def vault(self, image_id: ImageId) -> list[Vaulted] | None:
+    def vault(self, image_id: ImageId) -> list[VaultObject] | None:
         """Return what the vault has of an image, None if it is not there."""
         row = self._connection.execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
-        return [Vaulted(**one) for one in row.objects] if row is not None else None
+        return [VaultObject(**entry) for entry in row.objects] if row is not None else None
 
     def put(self, image_id: ImageId, objects: Sequence[Mapping[str, Any]], now: datetime) -> None:
         """Write what the vault has of an image."""
-        row = {"image_id": image_id, "objects": [dict(one) for one in objects], "vaulted_at": now}
+        row = {"image_id": image_id, "objects": [dict(entry) for entry in objects], "vaulted_at": now}
         self._connection.execute(insert(vaulted).values(row))
 
     def drop(self, image_id: ImageId) -> None:
@@ -147,8 +151,8 @@ class Holds:
         open_ = self.of_image(image_id, but=but)
         if not open_:
             return None
-        dates = [one.until for one in open_]
-        return "" if None in dates else max(one for one in dates if one is not None).date().isoformat()
+        dates = [hold.until for hold in open_]
+        return "" if None in dates else max(hold for hold in dates if hold is not None).date().isoformat()
 
     def _write(self, hold_id: str, **values: Any) -> None:
         self._connection.execute(update(holds).where(holds.c.hold_id == hold_id).values(**values))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from nightlight.catalogue.tables import idempotency
+from nightlight.catalogue.schema import idempotency
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class IdempotentResult:
     """What was done under a key: the SHA-256 of the request's body, and the image made."""
 
     fingerprint: str
     image_id: ImageId
 
 
-class Idempotency:
+class IdempotencyKeys:
     """Idempotency rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on ``connection``."""
         self._connection = connection
 
-    def find(self, key_hash: str) -> Remembered | None:
+    def find(self, key_hash: str) -> IdempotentResult | None:
         """Return what was done under the key, or None."""
         query = select(idempotency.c.fingerprint, idempotency.c.image_id).where(idempotency.c.key_hash == key_hash)
         row = self._connection.execute(query).one_or_none()
-        return Remembered(row.fingerprint, ImageId(row.image_id)) if row else None
+        return IdempotentResult(row.fingerprint, ImageId(row.image_id)) if row else None
 
-    def remember(self, key_hash: str, remembered: Remembered, now: datetime) -> None:
+    def remember(self, key_hash: str, remembered: IdempotentResult, now: datetime) -> None:
         """Write the key; raises IntegrityError if another request wrote it first."""
         self._connection.execute(
             insert(idempotency).values(

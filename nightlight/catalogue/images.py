@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 
-from nightlight.catalogue.tables import images, profiles, rendition_hashes, renditions
+from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Image:
 class RenditionRow:
     """One rendition as published; ``name`` is its opaque name and its key in the store.
 
-    ``mark`` is the number that its hidden mark says (0 to 2**56 - 1; None where it has none), ``short_mark``
-    the 16 bits of it that a small rendition carries, ``mark_agreement`` how
+    ``watermark`` is the number that its hidden mark says (0 to 2**56 - 1; None where it has none), ``short_watermark``
+    the 16 bits of it that a small rendition carries, ``watermark_agreement`` how
     well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the
     rendition's bytes, ``manifest_id`` what the manifest calls itself.
     """
@@ -85,10 +85,10 @@ class RenditionRow:
     height: int
     sha256: str
     face_px: int | None = None
-    mark: int | None = None
-    short_mark: int | None = None
+    watermark: int | None = None
+    short_watermark: int | None = None
     variant: int = 0
-    mark_agreement: int | None = None
+    watermark_agreement: int | None = None
     manifest: str | None = None
     manifest_id: str | None = None
 
@@ -149,7 +149,7 @@ class Images:
         since = images.c.superseded_at if state == SUPERSEDED else images.c.created_at
         joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
         query = select(images.c.image_id).select_from(joined)
-        query = query.where(images.c.state == state, since <= before, profiles.c.hold == "clear")
+        query = query.where(images.c.state == state, since <= before, profiles.c.report_flag == "clear")
         if band is not None:
             stale = or_(profiles.c.asserted_at < lapsed, profiles.c.assurance == "none")
             now = case((stale, "unknown"), else_=profiles.c.band)
@@ -157,7 +157,7 @@ class Images:
         rows = self._connection.execute(query.order_by(since).limit(limit))
         return [ImageId(row.image_id) for row in rows]
 
-    def stray(self, *, limit: int) -> list[ImageId]:
+    def inconsistent(self, *, limit: int) -> list[ImageId]:
         """Return images that are ready and that their profile does not show, and hold their rows."""
         joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
         query = select(images.c.image_id).select_from(joined).where(images.c.state == READY)

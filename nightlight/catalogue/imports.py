@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, or_, select, update
 
 from nightlight.catalogue.images import DELETED, FAILED, RECEIVING, REJECTED
-from nightlight.catalogue.retention_tables import arrivals, imports
-from nightlight.catalogue.tables import images
+from nightlight.catalogue.retention_schema import import_items, imports
+from nightlight.catalogue.schema import images
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _GONE: dict[str, Any] = {"key": "", "profile_id": "", "etag": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class ImportRun:
     """One walk through a bucket or an inventory; the numbers are of keys."""
 
     import_id: str
@@ -37,7 +37,7 @@ class Import:
     template: str
     state: str
     cursor: dict[str, Any]
-    found: int
+    keys_found: int
     queued: int
     known: int
     unmatched: int
@@ -47,7 +47,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SourceObject:
     """A key that somebody told of: ``etag`` as listed or in the event, ``mark`` tells two events of one key apart.
 
     ``removed`` says that it was told to be gone: what is there counts, and it is looked at first.
@@ -67,10 +67,10 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ImportItem:
     """A key that is to be looked at, and what came of it."""
 
-    arrival_id: str
+    item_id: str
     bucket: str
     key: str
     profile_id: ProfileId
@@ -87,37 +87,37 @@ class Arrival:
         return self.import_id is not None
 
 
-class Arrivals:
+class Imports:
     """Import and arrival rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on ``connection``."""
         self._connection = connection
 
-    def unfinished(self, source: str, template: str) -> Import | None:
+    def unfinished(self, source: str, template: str) -> ImportRun | None:
         """Return the newest walk through a source that did not come to its end, and hold its row."""
         query = select(imports).where(
             imports.c.source == source, imports.c.template == template, imports.c.state == RUNNING
         )
         row = self._connection.execute(query.order_by(imports.c.created_at.desc()).limit(1).with_for_update()).first()
-        return Import(*row) if row is not None else None
+        return ImportRun(*row) if row is not None else None
 
-    def begin(self, source: str, template: str, *, actor: str, now: datetime) -> Import:
+    def begin(self, source: str, template: str, *, actor: str, now: datetime) -> ImportRun:
         """Write a new walk from the beginning."""
-        made = Import(secrets.token_hex(16), source, template, RUNNING, {}, 0, 0, 0, 0, actor, now, None)
-        values = {name: getattr(made, name) for name in Import.__slots__}
+        run = ImportRun(secrets.token_hex(16), source, template, RUNNING, {}, 0, 0, 0, 0, actor, now, None)
+        values = {name: getattr(run, name) for name in ImportRun.__slots__}
         self._connection.execute(insert(imports).values(values))
-        return made
+        return run
 
-    def walk(self, import_id: str, *, lock: bool = False) -> Import | None:
+    def walk(self, import_id: str, *, lock: bool = False) -> ImportRun | None:
         """Return a walk."""
         query = select(imports).where(imports.c.import_id == import_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return Import(*row) if row is not None else None
+        return ImportRun(*row) if row is not None else None
 
-    def walks(self, *, limit: int) -> list[Import]:
+    def walks(self, *, limit: int) -> list[ImportRun]:
         """Return walks, the newest first."""
-        return [Import(*row) for row in self._connection.execute(
+        return [ImportRun(*row) for row in self._connection.execute(
             select(imports).order_by(imports.c.created_at.desc()).limit(limit)
         )]  # fmt: skip
 
@@ -134,106 +134,108 @@ class Arrivals:
 
     def counts(self, import_id: str) -> dict[str, int]:
         """Return how many keys of a walk are in each state."""
-        query = select(arrivals.c.state, func.count()).where(arrivals.c.import_id == import_id)
-        return {row[0]: row[1] for row in self._connection.execute(query.group_by(arrivals.c.state))}
+        query = select(import_items.c.state, func.count()).where(import_items.c.import_id == import_id)
+        return {row[0]: row[1] for row in self._connection.execute(query.group_by(import_items.c.state))}
 
     def waiting(self, import_id: str) -> int:
         """Return how many keys of a walk nobody has looked at yet."""
-        query = select(func.count()).where(arrivals.c.import_id == import_id, arrivals.c.state == QUEUED)
+        query = select(func.count()).where(import_items.c.import_id == import_id, import_items.c.state == QUEUED)
         count: int = self._connection.execute(query).scalar_one()
         return count
 
-    def refusals(self, import_id: str, *, limit: int) -> list[Arrival]:
+    def refusals(self, import_id: str, *, limit: int) -> list[ImportItem]:
         """Return keys of a walk that were refused."""
-        query = select(*_COLUMNS).where(arrivals.c.import_id == import_id, arrivals.c.state == REFUSED)
-        return [Arrival(*row) for row in self._connection.execute(query.limit(limit))]
+        query = select(*_COLUMNS).where(import_items.c.import_id == import_id, import_items.c.state == REFUSED)
+        return [ImportItem(*row) for row in self._connection.execute(query.limit(limit))]
 
-    def add(self, told: Sequence[Told], now: datetime, *, import_id: str | None = None) -> list[str]:
+    def add(self, sources: Sequence[SourceObject], now: datetime, *, import_id: str | None = None) -> list[str]:
         """Write what was told, once; return the ids of what is new; raises IntegrityError if others tell it now."""
-        fresh = {one.identity: one for one in told}
-        known = select(arrivals.c.identity).where(arrivals.c.identity.in_(fresh))
-        for row in self._connection.execute(known):
+        fresh = {source.identity: source for source in sources}
+        recorded = select(import_items.c.identity).where(import_items.c.identity.in_(fresh))
+        for row in self._connection.execute(recorded):
             del fresh[row.identity]
         rows = [
             {
-                "arrival_id": secrets.token_hex(16),
+                "item_id": secrets.token_hex(16),
                 "identity": identity,
                 "import_id": import_id,
-                "bucket": one.bucket,
-                "key": one.key,
-                "profile_id": one.profile_id,
+                "bucket": source.bucket,
+                "key": source.key,
+                "profile_id": source.profile_id,
                 "state": QUEUED,
-                "etag": one.etag,
+                "etag": source.etag,
                 "created_at": now,
             }
-            for identity, one in fresh.items()
+            for identity, source in fresh.items()
         ]
         if rows:
-            self._connection.execute(insert(arrivals), rows)
-        return [str(row["arrival_id"]) for row in rows]
+            self._connection.execute(insert(import_items), rows)
+        return [str(row["item_id"]) for row in rows]
 
-    def get(self, arrival_id: str, *, lock: bool = False) -> Arrival | None:
+    def get(self, item_id: str, *, lock: bool = False) -> ImportItem | None:
         """Return an arrival; ``lock`` holds its row until the transaction ends."""
-        query = select(*_COLUMNS).where(arrivals.c.arrival_id == arrival_id)
+        query = select(*_COLUMNS).where(import_items.c.item_id == item_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return Arrival(*row) if row is not None else None
+        return ImportItem(*row) if row is not None else None
 
-    def seen(self, arrival_id: str, image_id: ImageId, etag: str, written_at: datetime) -> None:
+    def seen(self, item_id: str, image_id: ImageId, etag: str, written_at: datetime) -> None:
         """Write what is being made of a key: the image, and what was there."""
         values = {"image_id": image_id, "etag": etag, "written_at": written_at}
-        self._connection.execute(update(arrivals).where(arrivals.c.arrival_id == arrival_id).values(values))
+        self._connection.execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
 
-    def settle(
-        self, arrival_id: str, state: str, now: datetime, *, reason: str | None = None, forget: bool = False
+    def set_outcome(
+        self, item_id: str, state: str, now: datetime, *, reason: str | None = None, forget: bool = False
     ) -> None:
         """Write what came of an arrival; ``forget`` drops its key and profile."""
         values = {"state": state, "reason": reason, "finished_at": now} | (_GONE if forget else {})
-        self._connection.execute(update(arrivals).where(arrivals.c.arrival_id == arrival_id).values(values))
+        self._connection.execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
 
-    def images_of(self, arrival: Arrival) -> list[ImageId]:
+    def images_of(self, item: ImportItem) -> list[ImageId]:
         """Return the images, not deleted, that were taken from an arrival's key."""
-        joined = arrivals.join(images, images.c.image_id == arrivals.c.image_id)
+        joined = import_items.join(images, images.c.image_id == import_items.c.image_id)
         query = select(images.c.image_id).select_from(joined)
-        same = (arrivals.c.bucket == arrival.bucket, arrivals.c.key == arrival.key)
-        query = query.where(arrivals.c.profile_id == arrival.profile_id, *same, images.c.state != DELETED)
+        same = (import_items.c.bucket == item.bucket, import_items.c.key == item.key)
+        query = query.where(import_items.c.profile_id == item.profile_id, *same, images.c.state != DELETED)
         return [ImageId(row.image_id) for row in self._connection.execute(query.distinct())]
 
-    def known(self, arrival: Arrival, etag: str) -> bool:
+    def known(self, item: ImportItem, etag: str) -> bool:
         """Say whether what is under a key now was taken from there before, or is being taken; the profile is held."""
-        same = (arrivals.c.bucket == arrival.bucket, arrivals.c.key == arrival.key, arrivals.c.etag == etag)
-        query = select(arrivals.c.arrival_id).where(*same, arrivals.c.profile_id == arrival.profile_id)
-        query = query.where(arrivals.c.image_id.is_not(None), arrivals.c.arrival_id != arrival.arrival_id)
-        query = query.where(arrivals.c.state.in_((QUEUED, TAKEN)))
+        same = (import_items.c.bucket == item.bucket, import_items.c.key == item.key, import_items.c.etag == etag)
+        query = select(import_items.c.item_id).where(*same, import_items.c.profile_id == item.profile_id)
+        query = query.where(import_items.c.image_id.is_not(None), import_items.c.item_id != item.item_id)
+        query = query.where(import_items.c.state.in_((QUEUED, TAKEN)))
         return self._connection.execute(query.limit(1)).first() is not None
 
-    def newer(self, arrival: Arrival, written_at: datetime) -> bool:
+    def newer(self, item: ImportItem, written_at: datetime) -> bool:
         """Say whether a profile has a picture that is newer than what was written then; the profile is held.
 
         A picture of another key is as old as its object, one that was uploaded as old as its upload.
         """
         live = images.c.state.not_in((DELETED, RECEIVING, REJECTED, FAILED))
-        joined = images.outerjoin(arrivals, arrivals.c.image_id == images.c.image_id)
-        age = func.coalesce(arrivals.c.written_at, images.c.created_at)
+        joined = images.outerjoin(import_items, import_items.c.image_id == images.c.image_id)
+        age = func.coalesce(import_items.c.written_at, images.c.created_at)
         query = select(images.c.image_id).select_from(joined)
-        query = query.where(images.c.profile_id == arrival.profile_id, live, age > written_at)
+        query = query.where(images.c.profile_id == item.profile_id, live, age > written_at)
         if self._connection.execute(query.limit(1)).first() is not None:
             return True
-        taking = (arrivals.c.profile_id == arrival.profile_id, arrivals.c.state == QUEUED)
+        taking = (import_items.c.profile_id == item.profile_id, import_items.c.state == QUEUED)
         later = or_(
-            arrivals.c.written_at > written_at,
-            (arrivals.c.written_at == written_at) & (arrivals.c.arrival_id > arrival.arrival_id),
+            import_items.c.written_at > written_at,
+            (import_items.c.written_at == written_at) & (import_items.c.item_id > item.item_id),
         )
-        query = select(arrivals.c.image_id).where(*taking, arrivals.c.image_id.is_not(None), later)
+        query = select(import_items.c.image_id).where(*taking, import_items.c.image_id.is_not(None), later)
         return self._connection.execute(query.limit(1)).first() is not None
 
     def forget(self, image_id: ImageId) -> None:
         """Drop the key and the profile that an image came from: it was erased. That it came stays known."""
-        self._connection.execute(update(arrivals).where(arrivals.c.image_id == image_id).values(_GONE))
+        self._connection.execute(update(import_items).where(import_items.c.image_id == image_id).values(_GONE))
 
     def forget_profile(self, profile_id: ProfileId) -> None:
         """Drop what is known of a deleted profile's keys of which nothing was taken."""
-        settled = arrivals.c.state.in_((SKIPPED, REFUSED, REMOVED))
-        self._connection.execute(update(arrivals).where(arrivals.c.profile_id == profile_id, settled).values(_GONE))
+        settled = import_items.c.state.in_((SKIPPED, REFUSED, REMOVED))
+        self._connection.execute(
+            update(import_items).where(import_items.c.profile_id == profile_id, settled).values(_GONE)
+        )
 
 
-_COLUMNS = tuple(arrivals.c[name] for name in Arrival.__slots__)
+_COLUMNS = tuple(import_items.c[name] for name in ImportItem.__slots__)

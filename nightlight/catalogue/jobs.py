@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, insert, or_, select, update
 
-from nightlight.catalogue.tables import images, jobs
+from nightlight.catalogue.schema import images, jobs
 from nightlight_core.errors import LeaseLost
 from nightlight_core.ids import ImageId, JobId, ProfileId, TraceId
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.retention_tables import lifecycle_snapshots, lifecycles
+from nightlight.catalogue.retention_schema import lifecycle_snapshots, lifecycles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,18 +18,18 @@ Rules = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedRules:
     """What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards."""
 
     bucket: str
     rules: list[dict[str, Any]]
-    seen: str
+    fingerprint: str
     applied_at: datetime
     actor: str
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class RulesSnapshot:
     """Every rule of a bucket as it was before a change, and our rules of the change before it."""
 
     snapshot_id: int
@@ -38,32 +38,32 @@ class Snapshot:
     taken_at: datetime
 
 
-class Lifecycles:
+class LifecycleRules:
     """Lifecycle rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on ``connection``."""
         self._connection = connection
 
-    def lock(self, bucket: str, now: datetime) -> Applied:
+    def lock(self, bucket: str, now: datetime) -> AppliedRules:
         """Hold a bucket until the transaction ends, so that nobody else applies; return what was applied last."""
-        mine = lifecycles.c.bucket == bucket
-        locked = select(lifecycles).where(mine).with_for_update()
+        same_row = lifecycles.c.bucket == bucket
+        locked = select(lifecycles).where(same_row).with_for_update()
         if self._connection.execute(locked).one_or_none() is None:
             nothing = {"bucket": bucket, "rules": [], "seen": "", "applied_at": now, "actor": ""}
             self._connection.execute(insert(lifecycles).values(nothing))
-        return Applied(*self._connection.execute(locked).one())
+        return AppliedRules(*self._connection.execute(locked).one())
 
-    def applied(self, bucket: str) -> Applied | None:
+    def applied(self, bucket: str) -> AppliedRules | None:
         """Return what was applied to a bucket last."""
         row = self._connection.execute(select(lifecycles).where(lifecycles.c.bucket == bucket)).one_or_none()
-        return Applied(*row) if row is not None and row.actor else None
+        return AppliedRules(*row) if row is not None and row.actor else None
 
-    def write(self, applied: Applied) -> None:
+    def write(self, applied: AppliedRules) -> None:
         """Write what was applied, to a bucket that is locked."""
         values = {
             "rules": applied.rules,
-            "seen": applied.seen,
+            "seen": applied.fingerprint,
             "applied_at": applied.applied_at,
             "actor": applied.actor,
         }
@@ -74,12 +74,12 @@ class Lifecycles:
         values = {"bucket": bucket, "rules": list(rules), "ours": list(ours), "taken_at": now}
         self._connection.execute(insert(lifecycle_snapshots).values(values))
 
-    def last_snapshot(self, bucket: str) -> Snapshot | None:
+    def last_snapshot(self, bucket: str) -> RulesSnapshot | None:
         """Return what was there before the last change."""
         columns = (lifecycle_snapshots.c[name] for name in ("snapshot_id", "rules", "ours", "taken_at"))
         query = select(*columns).where(lifecycle_snapshots.c.bucket == bucket)
         row = self._connection.execute(query.order_by(lifecycle_snapshots.c.snapshot_id.desc()).limit(1)).one_or_none()
-        return Snapshot(*row) if row is not None else None
+        return RulesSnapshot(*row) if row is not None else None
 
     def drop_snapshot(self, snapshot_id: int) -> None:
         """Forget a snapshot that was gone back to."""

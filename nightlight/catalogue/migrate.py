@@ -32,10 +32,10 @@ def upgrade(engine: Engine) -> None:
 def check_current(engine: Engine) -> None:
     """Raise CatalogueUnavailable unless the database has exactly the schema that this release expects."""
     with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
-    if found != wanted:
-        message = f"the catalogue's schema is {found}, {wanted} is needed; run `nightlight catalogue upgrade`"
+        revision = MigrationContext.configure(connection).get_current_revision()
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision != head:
+        message = f"the catalogue's schema is {revision}, {head} is needed; run `nightlight catalogue upgrade`"
         raise CatalogueUnavailable(message)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, or_, select, update
 
-from nightlight.catalogue.tables import outbox
+from nightlight.catalogue.schema import outbox
 from nightlight_core.ids import JobId
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Outbox:
         rows = sorted((tuple(row) for row in self._connection.execute(statement)), key=lambda row: row[:2])
         return [Message(message_id, task, job_id, rank) for rank, message_id, task, job_id in rows]
 
-    def settle(self, message_ids: list[int]) -> None:
+    def mark_published(self, message_ids: list[int]) -> None:
         """Drop messages that the broker has confirmed."""
         if message_ids:
             self._connection.execute(delete(outbox).where(outbox.c.message_id.in_(message_ids)))

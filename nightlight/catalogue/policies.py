@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select, update
 
-from nightlight.catalogue.tables import decision_counts, policy_bundles, policy_state, policy_withdrawals
+from nightlight.catalogue.schema import decision_counts, policy_bundles, policy_state, policy_withdrawals
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -113,5 +113,5 @@ class Policies:
         days = select(func.count(func.distinct(decision_counts.c.day))).where(
             decision_counts.c.kind == kind, decision_counts.c.day >= since
         )
-        found = {cell: int(count) for cell, count in self._connection.execute(query)}
-        return found, int(self._connection.execute(days).scalar_one())
+        by_cell = {cell: int(count) for cell, count in self._connection.execute(query)}
+        return by_cell, int(self._connection.execute(days).scalar_one())

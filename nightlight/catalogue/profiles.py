@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.tables import profiles
+from nightlight.catalogue.schema import profiles
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Profile:
     assurance: str
     region: str
     choice: str
-    hold: str
+    report_flag: str
     asserted_at: datetime
     generation: int
     current_image_id: ImageId | None
@@ -53,7 +53,7 @@ _COLUMNS = (
     profiles.c.assurance,
     profiles.c.region,
     profiles.c.choice,
-    profiles.c.hold,
+    profiles.c.report_flag,
     profiles.c.asserted_at,
     profiles.c.generation,
     profiles.c.current_image_id,
@@ -68,23 +68,23 @@ class Profiles:
         """Work on ``connection``."""
         self._connection = connection
 
-    def declare(self, profile_id: ProfileId, said: Declaration, now: datetime) -> bool:
+    def declare(self, profile_id: ProfileId, declaration: Declaration, now: datetime) -> bool:
         """Write what the platform said; return True if the profile is new (or was deleted before)."""
         values = {
-            "band": said.band,
-            "asserted_band": said.band,
-            "assurance": said.assurance,
-            "region": said.region,
-            "choice": said.choice,
+            "band": declaration.band,
+            "asserted_band": declaration.band,
+            "assurance": declaration.assurance,
+            "region": declaration.region,
+            "choice": declaration.choice,
             "asserted_at": now,
         }
-        known = self.get(profile_id, lock=True)
-        if known is None:
+        existing = self.get(profile_id, lock=True)
+        if existing is None:
             self._connection.execute(
                 insert(profiles).values(
                     profile_id=profile_id,
                     state=LIVE,
-                    hold="clear",
+                    report_flag="clear",
                     generation=0,
                     uploads=0,
                     created_at=now,
@@ -92,11 +92,11 @@ class Profiles:
                 )
             )
             return True
-        revived = {"state": LIVE} if known.state == DELETED else {}  # an open report stays open
+        revived = {"state": LIVE} if existing.state == DELETED else {}  # an open report stays open
         self._connection.execute(
             update(profiles).where(profiles.c.profile_id == profile_id).values(**values, **revived)
         )
-        return known.state == DELETED
+        return existing.state == DELETED
 
     def get(self, profile_id: ProfileId, *, lock: bool = False) -> Profile | None:
         """Return the profile, deleted ones too, or None; ``lock`` holds its row until the transaction ends."""
@@ -108,9 +108,9 @@ class Profiles:
         """Give live profiles whose band was not asserted since ``before`` this band instead; return those."""
         stale = (profiles.c.state == LIVE, profiles.c.asserted_at < before, profiles.c.band != band)
         due = select(profiles.c.profile_id).where(*stale).order_by(profiles.c.profile_id).limit(limit)
-        found = [ProfileId(row.profile_id) for row in self._connection.execute(due.with_for_update(skip_locked=True))]
-        self._connection.execute(update(profiles).where(profiles.c.profile_id.in_(found)).values(band=band))
-        return found
+        lapsed = [ProfileId(row.profile_id) for row in self._connection.execute(due.with_for_update(skip_locked=True))]
+        self._connection.execute(update(profiles).where(profiles.c.profile_id.in_(lapsed)).values(band=band))
+        return lapsed
 
     def next_upload(self, profile_id: ProfileId) -> int:
         """Count one more upload of a live profile and return its number; the row is locked from here on."""
@@ -123,10 +123,12 @@ class Profiles:
         number: int = self._connection.execute(statement).scalar_one()
         return number
 
-    def set_hold(self, profile_id: ProfileId, hold: str) -> bool:
-        """Set the hold of a live profile; return False if there is none."""
+    def set_report_flag(self, profile_id: ProfileId, report_flag: str) -> bool:
+        """Set the report flag of a live profile; return False if there is none."""
         statement = (
-            update(profiles).where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE).values(hold=hold)
+            update(profiles)
+            .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
+            .values(report_flag=report_flag)
         )
         return self._connection.execute(statement).rowcount == 1
 

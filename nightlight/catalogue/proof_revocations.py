@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.tables import proof_revocations as rows
+from nightlight.catalogue.schema import proof_revocations as rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,13 +31,13 @@ class ProofRevocations:
     def add(self, profile_id: ProfileId, now: datetime, viewer_id: str = EVERYBODY) -> None:
         """Let no proof count that was issued up to ``now``; what was said before is never taken back."""
         moment = int(now.timestamp())
-        mine = rows.c.profile_id == profile_id, rows.c.viewer_id == viewer_id
-        known = self._connection.execute(select(rows.c.revoked_at).where(*mine).with_for_update()).scalar()
+        same_row = rows.c.profile_id == profile_id, rows.c.viewer_id == viewer_id
+        known = self._connection.execute(select(rows.c.revoked_at).where(*same_row).with_for_update()).scalar()
         if known is None:
             values = {"profile_id": profile_id, "viewer_id": viewer_id, "revoked_at": moment}
             self._connection.execute(insert(rows).values(values))
         elif known < moment:
-            self._connection.execute(update(rows).where(*mine).values(revoked_at=moment))
+            self._connection.execute(update(rows).where(*same_row).values(revoked_at=moment))
 
     def forget(self, profile_id: ProfileId) -> None:
         """Forget all of a deleted profile: nothing is proved of it, and whoever declares it again begins anew."""

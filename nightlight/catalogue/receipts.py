@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.retention_tables import erasures, receipt_head, receipts
+from nightlight.catalogue.retention_schema import erasures, receipt_head, receipts
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Envelope = dict[str, str]
 
 
-class Receipts:
+class ReceiptChain:
     """Receipt rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -26,8 +26,8 @@ class Receipts:
 
     def head(self) -> str:
         """Return the hash of the last receipt, empty before the first; it is held until the transaction ends."""
-        found: str = self._connection.execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
-        return found
+        last_hash: str = self._connection.execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
+        return last_hash
 
     def add(self, receipt_id: str, image_id: ImageId, digest: str, envelope: Envelope, now: datetime) -> None:
         """Add a receipt whose hash is ``digest`` to the chain; the head is held."""
@@ -43,14 +43,14 @@ class Receipts:
 
     def noted(self, image_id: ImageId) -> dict[str, Any]:
         """Return what an erasure that has not ended found before it deleted it."""
-        query = select(erasures.c.found).where(erasures.c.image_id == image_id)
+        query = select(erasures.c.objects).where(erasures.c.image_id == image_id)
         row = self._connection.execute(query.with_for_update()).one_or_none()
-        return dict(row.found) if row is not None else {}
+        return dict(row.objects) if row is not None else {}
 
-    def note(self, image_id: ImageId, found: Mapping[str, Any]) -> None:
+    def note(self, image_id: ImageId, objects: Mapping[str, Any]) -> None:
         """Write what an erasure has found, in place of what was noted before."""
         self.drop_note(image_id)
-        self._connection.execute(insert(erasures).values(image_id=image_id, found=dict(found)))
+        self._connection.execute(insert(erasures).values(image_id=image_id, objects=dict(objects)))
 
     def drop_note(self, image_id: ImageId) -> None:
         """Forget what was noted: it is in a receipt."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, delete, func, insert, select
 
-from nightlight.catalogue.tables import images, rendition_hashes, renditions
+from nightlight.catalogue.schema import images, rendition_hashes, renditions
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ class HashRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class HashOrigin:
     """What a hash or a hidden mark leads back to.
 
-    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``mark`` for one without a hidden mark.
+    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``watermark`` for one without a hidden mark.
     ``published_at`` is when the image was first shown, ``shown_until`` when another took its place, or None.
     ``variants`` is how many its tier has of this image: where there is one, everybody is given the same.
     """
@@ -43,14 +43,14 @@ class Origin:
     variant: int
     state: str
     hash: bytes | None
-    mark: int | None
+    watermark: int | None
     rendered_at: datetime
     published_at: datetime | None
     shown_until: datetime | None
     variants: int
 
 
-class Hashes:
+class RenditionHashes:
     """Hash rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -73,41 +73,47 @@ class Hashes:
         )
         return [(row.hash_id, row.hash) for row in self._connection.execute(query)]
 
-    def origins(self, hash_ids: Sequence[int]) -> dict[int, Origin]:
+    def of_image(self, image_id: ImageId) -> list[bytes]:
+        """Return the hashes of an image's renditions, 32 bytes each, every hash once."""
+        joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
+        query = select(rendition_hashes.c.hash).select_from(joined).where(renditions.c.image_id == image_id)
+        return sorted({bytes(row.hash) for row in self._connection.execute(query)})
+
+    def origins(self, hash_ids: Sequence[int]) -> dict[int, HashOrigin]:
         """Return what these hashes lead back to; those that are not here any more are left out."""
         query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))
-        return {row.hash_id: Origin(*row) for row in self._connection.execute(query)}
+        return {row.hash_id: HashOrigin(*row) for row in self._connection.execute(query)}
 
-    def marked(self, mark: int, *, limit: int = 20) -> list[Origin]:
+    def by_watermark(self, mark: int, *, limit: int = 20) -> list[HashOrigin]:
         """Return the renditions whose hidden mark says ``mark``: variants of one, or nothing if it was erased."""
-        query = _origins().where(renditions.c.mark == mark).order_by(renditions.c.variant).limit(limit)
-        return [Origin(*row) for row in self._connection.execute(query)]
+        query = _origins().where(renditions.c.watermark == mark).order_by(renditions.c.variant).limit(limit)
+        return [HashOrigin(*row) for row in self._connection.execute(query)]
 
-    def short_marked(self, short_mark: int, variant: int, *, limit: int = 200) -> list[Origin]:
+    def by_short_watermark(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
         """Return the small renditions whose hidden mark says ``short_mark`` of 16 bits: one in 65,536 of all."""
-        said = renditions.c.short_mark == short_mark, renditions.c.variant == variant
-        query = _origins().where(*said).order_by(renditions.c.created_at.desc()).limit(limit)
-        return [Origin(*row) for row in self._connection.execute(query)]
+        conditions = renditions.c.short_watermark == short_mark, renditions.c.variant == variant
+        query = _origins().where(*conditions).order_by(renditions.c.created_at.desc()).limit(limit)
+        return [HashOrigin(*row) for row in self._connection.execute(query)]
 
     def manifests(
         self,
         *,
         mark: int | None = None,
         hash_: bytes | None = None,
-        of: tuple[ImageId, str, int] | None = None,
+        rendition: tuple[ImageId, str, int] | None = None,
         name: str | None = None,
     ) -> list[str]:
         """Return the ids of manifests by a mark, by a hash, or of a rendition (image, tier, variant; or its name)."""
         query = select(renditions.c.manifest_id).where(renditions.c.manifest_id.is_not(None))
         if mark is not None:
-            query = query.where(renditions.c.mark == mark)
+            query = query.where(renditions.c.watermark == mark)
         if hash_ is not None:
             joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
             query = query.select_from(joined).where(rendition_hashes.c.hash == hash_)
-        if of is not None:
-            image_id, tier, variant = of
-            mine = (renditions.c.image_id == image_id, renditions.c.tier == tier, renditions.c.variant == variant)
-            query = query.where(*mine)
+        if rendition is not None:
+            image_id, tier, variant = rendition
+            conditions = (renditions.c.image_id == image_id, renditions.c.tier == tier, renditions.c.variant == variant)
+            query = query.where(*conditions)
         if name is not None:
             query = query.where(renditions.c.name == name)
         return [
@@ -117,8 +123,8 @@ class Hashes:
     def manifest(self, manifest_id: str) -> str | None:
         """Return the name of a manifest, None if there is none of this id."""
         query = select(renditions.c.manifest).where(renditions.c.manifest_id == manifest_id).limit(1)
-        found: str | None = self._connection.execute(query).scalar()
-        return found
+        label: str | None = self._connection.execute(query).scalar()
+        return label
 
     def drop(self, image_id: ImageId) -> None:
         """Forget the hashes of an image's renditions."""
@@ -150,7 +156,7 @@ def _origins() -> Select[Any]:
             renditions.c.variant,
             images.c.state,
             rendition_hashes.c.hash,
-            renditions.c.mark,
+            renditions.c.watermark,
             renditions.c.created_at,
             images.c.ready_at,
             replaced,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
-from nightlight.catalogue.tables import images, renditions, revocations
+from nightlight.catalogue.schema import images, renditions, revocations
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
@@ -66,5 +66,5 @@ class Revocations:
 
     def drop(self, image_id: ImageId, names: Sequence[str]) -> None:
         """Forget revocations of an image: the objects under these names are gone."""
-        mine = revocations.c.image_id == image_id, revocations.c.name.in_(names)
-        self._connection.execute(delete(revocations).where(*mine))
+        same_rows = revocations.c.image_id == image_id, revocations.c.name.in_(names)
+        self._connection.execute(delete(revocations).where(*same_rows))

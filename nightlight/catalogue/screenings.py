@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, update
 
-from nightlight.catalogue.tables import hash_lists, images, screenings
+from nightlight.catalogue.schema import hash_lists, images, screenings
 from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownList:
+class KnownHashList:
     """A list as it was last taken over: by a worker that found it grown, or by an operator.
 
     ``hashes`` and ``sample`` (see ``nightlight.matching.list_index``) are what a list is measured by: they follow it
@@ -44,28 +44,28 @@ class Screenings:
         """Work on ``connection``."""
         self._connection = connection
 
-    def lists(self, *, hold: str = "") -> dict[str, KnownList]:
+    def lists(self, *, hold: str = "") -> dict[str, KnownHashList]:
         """Return every known list by name; ``hold`` keeps them unchanged (``share``) or ours (``own``)."""
         query = select(hash_lists).order_by(hash_lists.c.name)
         if hold:
             query = query.with_for_update(read=hold == "share")
-        return {row.name: KnownList(*row) for row in self._connection.execute(query)}
+        return {row.name: KnownHashList(*row) for row in self._connection.execute(query)}
 
-    def write(self, known: Mapping[str, KnownList], found: KnownList) -> None:
+    def write(self, known: Mapping[str, KnownHashList], hash_list: KnownHashList) -> None:
         """Write a list's state under the next revision; ``known`` are all of them, held."""
         revision = revision_of(known) + 1
-        values = {name: getattr(found, name) for name in KnownList.__slots__} | {"revision": revision}
-        if found.name in known:
-            mine = hash_lists.c.name == found.name
-            self._connection.execute(update(hash_lists).where(mine).values(values))
+        values = {name: getattr(hash_list, name) for name in KnownHashList.__slots__} | {"revision": revision}
+        if hash_list.name in known:
+            row_of_list = hash_lists.c.name == hash_list.name
+            self._connection.execute(update(hash_lists).where(row_of_list).values(values))
         else:
             self._connection.execute(insert(hash_lists).values(values))
 
     def set(self, image_id: ImageId, hashes: bytes, revision: int) -> None:
         """Keep the hashes of an image's views (32 bytes each), and the revision of the lists they were held against."""
-        mine = screenings.c.image_id == image_id
+        row_of_image = screenings.c.image_id == image_id
         values = {"image_id": image_id, "hashes": hashes, "revision": revision}
-        if self._connection.execute(update(screenings).where(mine).values(values)).rowcount == 0:
+        if self._connection.execute(update(screenings).where(row_of_image).values(values)).rowcount == 0:
             self._connection.execute(insert(screenings).values(values))
 
     def behind(self, revision: int, states: Sequence[str], *, limit: int) -> list[tuple[ImageId, bytes]]:
@@ -103,6 +103,6 @@ class Screenings:
         self._connection.execute(delete(screenings).where(screenings.c.image_id == image_id))
 
 
-def revision_of(known: Mapping[str, KnownList]) -> int:
+def revision_of(known: Mapping[str, KnownHashList]) -> int:
     """Return the revision of the lists: 0 where there never was one."""
-    return max((one.revision for one in known.values()), default=0)
+    return max((known_list.revision for known_list in known.values()), default=0)

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from nightlight.catalogue.tables import metadata
+from nightlight.catalogue.schema import metadata
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-class Role(StrEnum):
+class SqlRole(StrEnum):
     """A kind of process."""
 
     SERVICE = "service"  # python -m service
     WORKER = "worker"  # python -m workers work
     SCHEDULE = "schedule"  # python -m workers schedule
-    INTAKE = "intake"  # python -m workers intake
+    IMPORTS = "imports"  # python -m workers imports
     KEEPER = "keeper"  # nightlight hold end
     OPERATOR = "operator"  # the other commands of nightlight
 
@@ -44,152 +44,152 @@ _PUT_AND_TAKE = (_S, _I, _D)
 _MOVED = ("band", "generation", "current_image_id", "state")
 
 # For each table, who may do what. Columns after UPDATE are those that may be written.
-GRANTS: Mapping[str, Mapping[Role, tuple[str, ...]]] = {
+GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "profiles": {
-        Role.SERVICE: _WRITE,
-        Role.WORKER: (_S, _I, f"{_U} (uploads, {', '.join(_MOVED)})"),
-        Role.KEEPER: (_S, f"{_U} (generation, current_image_id)"),
-        Role.SCHEDULE: (_S, f"{_U} (current_image_id)"),
-        Role.OPERATOR: (_S, _I, f"{_U} ({', '.join(_MOVED)})"),
+        SqlRole.SERVICE: _WRITE,
+        SqlRole.WORKER: (_S, _I, f"{_U} (uploads, {', '.join(_MOVED)})"),
+        SqlRole.KEEPER: (_S, f"{_U} (generation, current_image_id)"),
+        SqlRole.SCHEDULE: (_S, f"{_U} (current_image_id)"),
+        SqlRole.OPERATOR: (_S, _I, f"{_U} ({', '.join(_MOVED)})"),
     },
     "images": {
-        Role.SERVICE: _WRITE,
-        Role.WORKER: _WRITE,
-        Role.KEEPER: _CHANGE,
-        Role.SCHEDULE: _CHANGE,
-        Role.OPERATOR: _CHANGE,
+        SqlRole.SERVICE: _WRITE,
+        SqlRole.WORKER: _WRITE,
+        SqlRole.KEEPER: _CHANGE,
+        SqlRole.SCHEDULE: _CHANGE,
+        SqlRole.OPERATOR: _CHANGE,
     },
     "renditions": {
-        Role.SERVICE: _READ,
-        Role.WORKER: _QUEUE,
-        Role.KEEPER: _TAKE_AWAY,
-        Role.SCHEDULE: _READ,
-        Role.OPERATOR: _READ,
+        SqlRole.SERVICE: _READ,
+        SqlRole.WORKER: _QUEUE,
+        SqlRole.KEEPER: _TAKE_AWAY,
+        SqlRole.SCHEDULE: _READ,
+        SqlRole.OPERATOR: _READ,
     },
     "rendition_hashes": {
-        Role.SERVICE: _READ,
-        Role.WORKER: _QUEUE,
-        Role.KEEPER: _TAKE_AWAY,
-        Role.OPERATOR: _READ,
+        SqlRole.SERVICE: _READ,
+        SqlRole.WORKER: _QUEUE,
+        SqlRole.KEEPER: _TAKE_AWAY,
+        SqlRole.OPERATOR: _READ,
     },
     "revocations": {
-        Role.SERVICE: _ADD,
-        Role.WORKER: _PUT_AND_TAKE,
-        Role.KEEPER: _ADD,
-        Role.SCHEDULE: _ADD,
-        Role.OPERATOR: _ADD,
+        SqlRole.SERVICE: _ADD,
+        SqlRole.WORKER: _PUT_AND_TAKE,
+        SqlRole.KEEPER: _ADD,
+        SqlRole.SCHEDULE: _ADD,
+        SqlRole.OPERATOR: _ADD,
     },
-    "blocks": {Role.SERVICE: _PUT_AND_TAKE, Role.OPERATOR: _TAKE_AWAY},
-    "proof_revocations": {Role.SERVICE: _QUEUE, Role.SCHEDULE: _TAKE_AWAY, Role.OPERATOR: _TAKE_AWAY},
-    "canaries": {Role.SERVICE: _ADD},
-    "suspects": {Role.SERVICE: _WRITE, Role.OPERATOR: _TAKE_AWAY},
+    "blocks": {SqlRole.SERVICE: _PUT_AND_TAKE, SqlRole.OPERATOR: _TAKE_AWAY},
+    "proof_revocations": {SqlRole.SERVICE: _QUEUE, SqlRole.SCHEDULE: _TAKE_AWAY, SqlRole.OPERATOR: _TAKE_AWAY},
+    "canaries": {SqlRole.SERVICE: _ADD},
+    "abuse_signals": {SqlRole.SERVICE: _WRITE, SqlRole.OPERATOR: _TAKE_AWAY},
     "events": {
-        Role.SERVICE: _ADD,
-        Role.WORKER: _ADD,
-        Role.KEEPER: _ADD,
-        Role.SCHEDULE: _QUEUE,
-        Role.OPERATOR: _ADD,
+        SqlRole.SERVICE: _ADD,
+        SqlRole.WORKER: _ADD,
+        SqlRole.KEEPER: _ADD,
+        SqlRole.SCHEDULE: _QUEUE,
+        SqlRole.OPERATOR: _ADD,
     },
-    "traces": {
-        Role.SERVICE: _QUEUE,
-        Role.WORKER: _CHANGE,
-        Role.SCHEDULE: _CHANGE,
+    "trace_jobs": {
+        SqlRole.SERVICE: _QUEUE,
+        SqlRole.WORKER: _CHANGE,
+        SqlRole.SCHEDULE: _CHANGE,
     },
-    "trace_origins": {Role.SERVICE: _TAKE_AWAY, Role.WORKER: _PUT_AND_TAKE, Role.SCHEDULE: _TAKE_AWAY},
+    "trace_origins": {SqlRole.SERVICE: _TAKE_AWAY, SqlRole.WORKER: _PUT_AND_TAKE, SqlRole.SCHEDULE: _TAKE_AWAY},
     # Rows are locked by who reads them for a decision, which asks for the right to write.
-    "hash_lists": {Role.WORKER: _WRITE, Role.SCHEDULE: _WRITE, Role.OPERATOR: _WRITE},
-    "screenings": {Role.WORKER: _QUEUE, Role.SCHEDULE: _READ, Role.OPERATOR: _READ},
-    "list_matches": {Role.WORKER: _ADD, Role.OPERATOR: _CHANGE},
+    "hash_lists": {SqlRole.WORKER: _WRITE, SqlRole.SCHEDULE: _WRITE, SqlRole.OPERATOR: _WRITE},
+    "screenings": {SqlRole.WORKER: _QUEUE, SqlRole.SCHEDULE: _READ, SqlRole.OPERATOR: _READ},
+    "hash_list_matches": {SqlRole.WORKER: _ADD, SqlRole.OPERATOR: _CHANGE},
     "jobs": {
-        Role.SERVICE: _ADD,
-        Role.WORKER: _WRITE,
-        Role.SCHEDULE: _WRITE,
-        Role.INTAKE: _ADD,
-        Role.KEEPER: _ADD,
-        Role.OPERATOR: _ADD,
+        SqlRole.SERVICE: _ADD,
+        SqlRole.WORKER: _WRITE,
+        SqlRole.SCHEDULE: _WRITE,
+        SqlRole.IMPORTS: _ADD,
+        SqlRole.KEEPER: _ADD,
+        SqlRole.OPERATOR: _ADD,
     },
     "outbox": {
-        Role.SERVICE: _ADD,
-        Role.WORKER: _ADD,
-        Role.SCHEDULE: _QUEUE,
-        Role.INTAKE: _ADD,
-        Role.KEEPER: _ADD,
-        Role.OPERATOR: _ADD,
+        SqlRole.SERVICE: _ADD,
+        SqlRole.WORKER: _ADD,
+        SqlRole.SCHEDULE: _QUEUE,
+        SqlRole.IMPORTS: _ADD,
+        SqlRole.KEEPER: _ADD,
+        SqlRole.OPERATOR: _ADD,
     },
     "idempotency": {
-        Role.SERVICE: _PUT_AND_TAKE,
-        Role.WORKER: _PUT_AND_TAKE,
-        Role.SCHEDULE: _TAKE_AWAY,
-        Role.OPERATOR: _TAKE_AWAY,
+        SqlRole.SERVICE: _PUT_AND_TAKE,
+        SqlRole.WORKER: _PUT_AND_TAKE,
+        SqlRole.SCHEDULE: _TAKE_AWAY,
+        SqlRole.OPERATOR: _TAKE_AWAY,
     },
     "policy_bundles": {
-        Role.SERVICE: _ADD,
-        Role.WORKER: _READ,
-        Role.SCHEDULE: _READ,
-        Role.OPERATOR: _READ,
+        SqlRole.SERVICE: _ADD,
+        SqlRole.WORKER: _READ,
+        SqlRole.SCHEDULE: _READ,
+        SqlRole.OPERATOR: _READ,
     },
     "policy_state": {
-        Role.SERVICE: _WRITE,
-        Role.WORKER: _READ,
-        Role.SCHEDULE: _READ,
-        Role.OPERATOR: _READ,
+        SqlRole.SERVICE: _WRITE,
+        SqlRole.WORKER: _READ,
+        SqlRole.SCHEDULE: _READ,
+        SqlRole.OPERATOR: _READ,
     },
-    "policy_withdrawals": {Role.SERVICE: _ADD, Role.OPERATOR: _READ},
-    "decision_counts": {Role.SERVICE: _WRITE, Role.OPERATOR: _READ},
+    "policy_withdrawals": {SqlRole.SERVICE: _ADD, SqlRole.OPERATOR: _READ},
+    "decision_counts": {SqlRole.SERVICE: _WRITE, SqlRole.OPERATOR: _READ},
     # Written by triggers, as whoever wrote what they watch.
     "changes": {
-        Role.SERVICE: _ADD,
-        Role.WORKER: _ADD,
-        Role.SCHEDULE: _PUT_AND_TAKE,
-        Role.KEEPER: _ADD,
-        Role.OPERATOR: _ADD,
+        SqlRole.SERVICE: _ADD,
+        SqlRole.WORKER: _ADD,
+        SqlRole.SCHEDULE: _PUT_AND_TAKE,
+        SqlRole.KEEPER: _ADD,
+        SqlRole.OPERATOR: _ADD,
     },
-    "audit": dict.fromkeys(Role, _ADD),
+    "audit": dict.fromkeys(SqlRole, _ADD),
     "receipts": {
-        Role.SERVICE: _READ,
-        Role.WORKER: _ADD,
-        Role.KEEPER: _ADD,
-        Role.OPERATOR: _READ,
+        SqlRole.SERVICE: _READ,
+        SqlRole.WORKER: _ADD,
+        SqlRole.KEEPER: _ADD,
+        SqlRole.OPERATOR: _READ,
     },
-    "receipt_head": {Role.WORKER: _CHANGE, Role.KEEPER: _CHANGE, Role.OPERATOR: _READ},
-    "erasures": {Role.WORKER: _QUEUE},
+    "receipt_head": {SqlRole.WORKER: _CHANGE, SqlRole.KEEPER: _CHANGE, SqlRole.OPERATOR: _READ},
+    "erasures": {SqlRole.WORKER: _QUEUE},
     "holds": {
-        Role.SERVICE: _WRITE,
-        Role.WORKER: _CHANGE,
-        Role.KEEPER: _CHANGE,
-        Role.SCHEDULE: _READ,
+        SqlRole.SERVICE: _WRITE,
+        SqlRole.WORKER: _CHANGE,
+        SqlRole.KEEPER: _CHANGE,
+        SqlRole.SCHEDULE: _READ,
         # Places holds, and does not end them.
-        Role.OPERATOR: (_S, _I, f"{_U} (state)"),
+        SqlRole.OPERATOR: (_S, _I, f"{_U} (state)"),
     },
     "held": {
-        Role.SERVICE: _ADD,
-        Role.WORKER: _READ,
-        Role.KEEPER: _READ,
-        Role.OPERATOR: _ADD,
+        SqlRole.SERVICE: _ADD,
+        SqlRole.WORKER: _READ,
+        SqlRole.KEEPER: _READ,
+        SqlRole.OPERATOR: _ADD,
     },
-    "vaulted": {Role.SERVICE: _READ, Role.WORKER: _ADD, Role.KEEPER: _TAKE_AWAY, Role.OPERATOR: _READ},
-    "sweeps": {Role.WORKER: _CHANGE, Role.SCHEDULE: _ADD, Role.OPERATOR: _WRITE},
-    "imports": {Role.SERVICE: _READ, Role.WORKER: _READ, Role.INTAKE: _READ, Role.OPERATOR: _WRITE},
-    "arrivals": {
-        Role.SERVICE: _WRITE,
-        Role.WORKER: _CHANGE,
-        Role.INTAKE: _WRITE,
-        Role.OPERATOR: _WRITE,
+    "vaulted": {SqlRole.SERVICE: _READ, SqlRole.WORKER: _ADD, SqlRole.KEEPER: _TAKE_AWAY, SqlRole.OPERATOR: _READ},
+    "sweeps": {SqlRole.WORKER: _CHANGE, SqlRole.SCHEDULE: _ADD, SqlRole.OPERATOR: _WRITE},
+    "imports": {SqlRole.SERVICE: _READ, SqlRole.WORKER: _READ, SqlRole.IMPORTS: _READ, SqlRole.OPERATOR: _WRITE},
+    "import_items": {
+        SqlRole.SERVICE: _WRITE,
+        SqlRole.WORKER: _CHANGE,
+        SqlRole.IMPORTS: _WRITE,
+        SqlRole.OPERATOR: _WRITE,
     },
-    "lifecycles": {Role.OPERATOR: _WRITE},
-    "lifecycle_snapshots": {Role.OPERATOR: _PUT_AND_TAKE},
+    "lifecycles": {SqlRole.OPERATOR: _WRITE},
+    "lifecycle_snapshots": {SqlRole.OPERATOR: _PUT_AND_TAKE},
     # Alembic's own: every process looks whether the schema is its own.
-    "alembic_version": dict.fromkeys(Role, _READ),
+    "alembic_version": dict.fromkeys(SqlRole, _READ),
 }
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-def name(role: Role, prefix: str) -> str:
+def role_name(role: SqlRole, prefix: str) -> str:
     """Return the name of a role in the database."""
     return f"{prefix}_{role.value}"
 
 
-def statements(prefix: str = "nightlight") -> list[str]:
+def grant_statements(prefix: str = "nightlight") -> list[str]:
     """Return the SQL that gives each role what is its own and takes away all else; run it as who migrates.
 
     Roles that are not there are made, without a password and unable to log in. Raises SettingsRefused for a prefix that
@@ -204,8 +204,8 @@ def statements(prefix: str = "nightlight") -> list[str]:
 def _statements(prefix: str) -> Iterator[str]:
     yield "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
     yield "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC"
-    for role in Role:
-        named = name(role, prefix)
+    for role in SqlRole:
+        named = role_name(role, prefix)
         yield (
             f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{named}') "
             f"THEN CREATE ROLE {named} NOLOGIN; END IF; END $$"
@@ -223,16 +223,16 @@ def _statements(prefix: str) -> Iterator[str]:
 
 def sequence_of(table: str) -> str | None:
     """Return the sequence that numbers a table's rows; None where they are numbered otherwise."""
-    found = metadata.tables.get(table)
-    column = found.autoincrement_column if found is not None else None
+    known_table = metadata.tables.get(table)
+    column = known_table.autoincrement_column if known_table is not None else None
     return f"{table}_{column.name}_seq" if column is not None else None
 
 
-def apply(engine: Engine, prefix: str = "nightlight") -> None:
+def apply_grants(engine: Engine, prefix: str = "nightlight") -> None:
     """Make the roles and their grants, in one transaction; raise SettingsRefused where the database has no roles."""
     if engine.dialect.name != "postgresql":
         message = "only PostgreSQL has roles; an SQLite file belongs to whoever may open it"
         raise SettingsRefused(message)
     with engine.begin() as connection:
-        for statement in statements(prefix):
+        for statement in grant_statements(prefix):
             connection.execute(text(statement))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from nightlight.catalogue.jobs import DONE, FAILED
-from nightlight.catalogue.retention_tables import holds, receipts, sweeps
-from nightlight.catalogue.tables import audit, decision_counts, images, jobs
+from nightlight.catalogue.retention_schema import holds, receipts, sweeps
+from nightlight.catalogue.schema import audit, decision_counts, images, jobs
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,7 +20,7 @@ Period = tuple[datetime, datetime]
 _MOST = 200_000
 
 
-class Figures:
+class Statistics:
     """Counts and times, inside one transaction. A period is from a moment on and until before another."""
 
     def __init__(self, connection: Connection) -> None:
@@ -86,10 +86,10 @@ class Figures:
     def swept(self, period: Period) -> dict[str, int]:
         """Return what the sweeps of the period did together."""
         query = select(sweeps.c.counts).where(sweeps.c.created_at >= period[0], sweeps.c.created_at < period[1])
-        whole: Counter[str] = Counter()
+        total: Counter[str] = Counter()
         for row in self._connection.execute(query):
-            whole.update(row.counts)
-        return dict(whole)
+            total.update(row.counts)
+        return dict(total)
 
     def holds(self, period: Period) -> dict[str, int]:
         """Return how many holds were placed and ended in the period, and how many there are."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.retention_tables import sweeps
+from nightlight.catalogue.retention_schema import sweeps
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,9 +40,9 @@ class Sweeps:
 
     def begin(self, *, actor: str, now: datetime) -> str:
         """Write a new run; return its id."""
-        made = SweepRow(secrets.token_hex(16), RUNNING, {}, 0, actor, now, None)
-        self._connection.execute(insert(sweeps).values({name: getattr(made, name) for name in SweepRow.__slots__}))
-        return made.sweep_id
+        sweep = SweepRow(secrets.token_hex(16), RUNNING, {}, 0, actor, now, None)
+        self._connection.execute(insert(sweeps).values({name: getattr(sweep, name) for name in SweepRow.__slots__}))
+        return sweep.sweep_id
 
     def last(self) -> SweepRow | None:
         """Return the newest run."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, null, select, update
 
-from nightlight.catalogue.tables import trace_origins, traces
+from nightlight.catalogue.schema import trace_jobs, trace_origins
 from nightlight_core.ids import ImageId, TraceId
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
-class TraceRow:
+class TraceJob:
     """One trace; ``progress`` is in hundredths, ``copy_key`` None once the copy is gone from the store.
 
     ``result`` is what ``flows.traces.search.plain`` gives; None until it is done, and once it is deleted.
@@ -46,7 +46,7 @@ class TraceRow:
     sealed_key: str | None = field(default=None, repr=False)
 
 
-class Traces:
+class TraceJobs:
     """Trace rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -65,15 +65,15 @@ class Traces:
         sealed_key: str | None = None,
     ) -> None:
         """Write a new trace, whose copy is about to be stored."""
-        row = TraceRow(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
+        row = TraceJob(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
         values = {name: getattr(row, name) for name in row.__slots__ if name != "result"}
-        self._connection.execute(insert(traces).values(**values))
+        self._connection.execute(insert(trace_jobs).values(**values))
 
-    def get(self, trace_id: TraceId, *, lock: bool = False) -> TraceRow | None:
+    def get(self, trace_id: TraceId, *, lock: bool = False) -> TraceJob | None:
         """Return the trace or None; ``lock`` holds its row until the transaction ends."""
-        query = select(traces).where(traces.c.trace_id == trace_id)
+        query = select(trace_jobs).where(trace_jobs.c.trace_id == trace_id)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return TraceRow(*row) if row else None
+        return TraceJob(*row) if row else None
 
     def accepted(self, trace_id: TraceId) -> None:
         """Say that the copy is stored."""
@@ -81,8 +81,8 @@ class Traces:
 
     def progress(self, trace_id: TraceId, hundredths: int) -> None:
         """Say how far a pending trace is."""
-        pending = traces.c.trace_id == trace_id, traces.c.state == PENDING
-        self._connection.execute(update(traces).where(*pending).values(progress=hundredths))
+        pending = trace_jobs.c.trace_id == trace_id, trace_jobs.c.state == PENDING
+        self._connection.execute(update(trace_jobs).where(*pending).values(progress=hundredths))
 
     def end(
         self,
@@ -98,8 +98,8 @@ class Traces:
         values: dict[str, Any] = {"state": state, "reason": reason, "progress": 100, "finished_at": now}
         if result is not None:
             values["result"] = result
-        pending = traces.c.trace_id == trace_id, traces.c.state == PENDING
-        if self._connection.execute(update(traces).where(*pending).values(**values)).rowcount != 1:
+        pending = trace_jobs.c.trace_id == trace_id, trace_jobs.c.state == PENDING
+        if self._connection.execute(update(trace_jobs).where(*pending).values(**values)).rowcount != 1:
             return False
         if origins:
             rows = [{"trace_id": trace_id, "image_id": image_id} for image_id in dict.fromkeys(origins)]
@@ -119,28 +119,30 @@ class Traces:
     def drop_image(self, image_id: ImageId) -> None:
         """Take an erased image out of every result that names it."""
         named = select(trace_origins.c.trace_id).where(trace_origins.c.image_id == image_id)
-        query = select(traces.c.trace_id, traces.c.result).where(traces.c.trace_id.in_(named)).with_for_update()
+        query = (
+            select(trace_jobs.c.trace_id, trace_jobs.c.result).where(trace_jobs.c.trace_id.in_(named)).with_for_update()
+        )
         for row in self._connection.execute(query).all():
-            left = [one for one in row.result["found"] if one["image_id"] != image_id]
-            self._set(TraceId(row.trace_id), result={**row.result, "found": left})
+            left = [origin for origin in row.result["origins"] if origin["image_id"] != image_id]
+            self._set(TraceId(row.trace_id), result={**row.result, "origins": left})
         self._connection.execute(delete(trace_origins).where(trace_origins.c.image_id == image_id))
 
     def asked_since(self, actor: str, since: datetime, *, limit: int) -> list[datetime]:
         """Return when ``actor`` asked for traces after ``since``, the newest first."""
         query = (
-            select(traces.c.created_at)
-            .where(traces.c.actor == actor, traces.c.created_at > since)
-            .order_by(traces.c.created_at.desc())
+            select(trace_jobs.c.created_at)
+            .where(trace_jobs.c.actor == actor, trace_jobs.c.created_at > since)
+            .order_by(trace_jobs.c.created_at.desc())
             .limit(limit)
         )
         return [row.created_at for row in self._connection.execute(query)]
 
     def stale(self, *, abandoned: datetime, expired: datetime, limit: int) -> list[TraceId]:
         """Return traces never acknowledged since ``abandoned``, and those asked for before ``expired``."""
-        old = (traces.c.state == RECEIVING) & (traces.c.created_at < abandoned)
-        old |= traces.c.state.not_in((RECEIVING, DELETED)) & (traces.c.created_at < expired)
-        query = select(traces.c.trace_id).where(old).limit(limit).with_for_update(skip_locked=True)
+        old = (trace_jobs.c.state == RECEIVING) & (trace_jobs.c.created_at < abandoned)
+        old |= trace_jobs.c.state.not_in((RECEIVING, DELETED)) & (trace_jobs.c.created_at < expired)
+        query = select(trace_jobs.c.trace_id).where(old).limit(limit).with_for_update(skip_locked=True)
         return [TraceId(row.trace_id) for row in self._connection.execute(query)]
 
     def _set(self, trace_id: TraceId, **values: Any) -> None:
-        self._connection.execute(update(traces).where(traces.c.trace_id == trace_id).values(**values))
+        self._connection.execute(update(trace_jobs).where(trace_jobs.c.trace_id == trace_id).values(**values))

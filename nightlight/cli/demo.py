@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.cli.embedded import EmbeddedStack
 from nightlight.imaging.contact_sheet import contact_sheet, size_of
 from nightlight.provenance.certificates import ROOT
@@ -97,9 +97,9 @@ def run(out: Path, *, stay: bool, as_json: bool) -> int:
     photographs = _photographs()
     console.print("Nightlight demonstration: starting service, worker, schedule and a private queue ...")
     with EmbeddedStack(data_dir, quiet=True) as stack:
-        token = keys.token(data_dir, scopes=None, subject="demo", hours=1)
+        token = key_commands.token(data_dir, scopes=None, subject="demo", hours=1)
         with NightlightClient(
-            stack.url, token=token, relation_keys=keys.relation_keys(data_dir), viewer_id="demo-viewer"
+            stack.url, token=token, relation_keys=key_commands.relation_keys(data_dir), viewer_id="demo-viewer"
         ) as client:
             _upload(client, photographs, console)
             cells, pictures, urls, wrong = _look(client, data_dir)
@@ -159,8 +159,8 @@ def _upload(client: NightlightClient, photographs: dict[str, bytes], console: Co
 
 def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[bytes], list[tuple[str, str]], list[str]]:
     """Ask, fetch and check every combination of profile and viewer."""
-    root = (data_dir / "keys" / keys.PROVENANCE / ROOT).read_text("ascii")
-    found: dict[tuple[str, str], tuple[Cell, bytes, str]] = {}
+    root = (data_dir / "keys" / key_commands.PROVENANCE / ROOT).read_text("ascii")
+    cells: dict[tuple[str, str], tuple[Cell, bytes, str]] = {}
     wrong: list[str] = []
     for viewer in VIEWERS:
         items = [(person.profile_id, viewer.relation) for person in PEOPLE]
@@ -191,9 +191,9 @@ def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[by
             )
             if cell.manifest not in {State.TRUSTED, State.NONE}:
                 wrong.append(f"{label}: the manifest in the picture is {cell.manifest}")
-            found[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
+            cells[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
     in_order = [
-        found[key] for person in PEOPLE for viewer in VIEWERS if (key := (person.profile_id, viewer.title)) in found
+        cells[key] for person in PEOPLE for viewer in VIEWERS if (key := (person.profile_id, viewer.title)) in cells
     ]
     urls = [(f"{cell.profile_id} / {cell.viewer}", url) for cell, _, url in in_order if cell.shows == "rendition"]
     return [cell for cell, _, _ in in_order], [data for _, data, _ in in_order], urls, wrong

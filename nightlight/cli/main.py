@@ -12,21 +12,21 @@ import typer
 
 import nightlight
 from nightlight.cli import (
-    abuse_signals,
-    buckets,
-    hold,
-    lifecycle,
-    lists,
-    policy,
+    abuse_signal_commands,
+    bucket_commands,
+    hash_list_commands,
+    hold_commands,
+    lifecycle_commands,
+    policy_commands,
     policy_compare,
     policy_rollout,
-    provenance,
-    receipt,
+    provenance_commands,
+    receipt_commands,
 )
-from nightlight.cli.backfill import backfill
-from nightlight.cli.erase import erase
-from nightlight.cli.report import report
-from nightlight.cli.sweep import sweep
+from nightlight.cli.backfill_commands import backfill
+from nightlight.cli.erase_commands import erase
+from nightlight.cli.report_commands import report
+from nightlight.cli.sweep_commands import sweep
 from nightlight_core.errors import NightlightError
 
 app = typer.Typer(
@@ -38,16 +38,16 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
-policy_compare.register(policy.app)
-policy_rollout.register(policy.app)
-app.add_typer(policy.app, name="policy")
-app.add_typer(lists.app, name="lists")
-app.add_typer(abuse_signals.app, name="scrapers")
-app.add_typer(lifecycle.app, name="lifecycle")
-app.add_typer(receipt.app, name="receipt")
-app.add_typer(hold.app, name="hold")
-app.add_typer(buckets.app, name="buckets")
-app.add_typer(provenance.app, name="provenance")
+policy_compare.register(policy_commands.app)
+policy_rollout.register(policy_commands.app)
+app.add_typer(policy_commands.app, name="policy")
+app.add_typer(hash_list_commands.app, name="lists")
+app.add_typer(abuse_signal_commands.app, name="abuse-signals")
+app.add_typer(lifecycle_commands.app, name="lifecycle")
+app.add_typer(receipt_commands.app, name="receipt")
+app.add_typer(hold_commands.app, name="hold")
+app.add_typer(bucket_commands.app, name="buckets")
+app.add_typer(provenance_commands.app, name="provenance")
 app.command()(erase)
 app.command()(backfill)
 app.command()(sweep)
@@ -110,7 +110,7 @@ def render(
 
     Example: `nightlight render portrait.jpg --policy policies --out out`
     """
-    from nightlight.cli.render import run
+    from nightlight.cli.render_commands import run
 
     run(picture, policy_dir, out, crop=crop, as_json=as_json)
 
@@ -137,7 +137,7 @@ def trace(
     Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.
     Examples: `nightlight trace found.jpg --json`, `nightlight trace leak/ --csv found.csv --accuse viewers.txt`
     """
-    from nightlight.cli.trace import run
+    from nightlight.cli.trace_commands import run
 
     given = files or []
     raise typer.Exit(
@@ -158,7 +158,7 @@ def keys_init(data_dir: Annotated[Path, typer.Option(help="Folder to make `keys/
 
     Example: `nightlight keys init --data-dir var`
     """
-    from nightlight.cli.keys import init
+    from nightlight.cli.key_commands import init
 
     typer.echo(f"keys in {init(data_dir)}")
 
@@ -181,7 +181,7 @@ def keys_token(
 
     Example: `curl -H "Authorization: Bearer $(nightlight keys token --scope decide)" ...`
     """
-    from nightlight.cli.keys import token
+    from nightlight.cli.key_commands import token
 
     typer.echo(token(data_dir, scopes=scope, subject=subject, hours=hours))
 
@@ -198,9 +198,9 @@ def keys_seal(
 
     Examples: `nightlight keys seal --key-id s2`, `nightlight keys seal --vault --key-id v1`
     """
-    from nightlight.store.sealing import generate
+    from nightlight.store.sealing import generate_seal_keys
 
-    private, public = generate()
+    private, public = generate_seal_keys()
     typer.echo(f"NIGHTLIGHT_STORE_{'VAULT_' if vault else ''}SEAL_PUBLIC_KEY={key_id}:{public}")
     typer.echo(f"NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS={key_id}:{private}")
 
@@ -239,11 +239,11 @@ def catalogue_grants(
     from nightlight.wiring import build_catalogue
 
     if not apply:
-        for statement in sql_roles.statements(prefix):
+        for statement in sql_roles.grant_statements(prefix):
             typer.echo(f"{statement};")
         return
     catalogue = build_catalogue(Settings())
-    sql_roles.apply(catalogue.engine, prefix)
+    sql_roles.apply_grants(catalogue.engine, prefix)
     catalogue.close()
     typer.echo(f"the roles of {prefix} have what their work needs")
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from nightlight.cli.files import read_bytes
-from nightlight.cli.policy import DEFAULT, JsonFlag, compiled_folder, console, refused
+from nightlight.cli.policy_commands import DEFAULT, JsonFlag, compiled_folder, console, refused
 from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def diff(
     new: Annotated[str, typer.Argument(help="A folder, a bundle, or a git revision.")],
     as_json: JsonFlag = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a table for a pull request.")] = False,
-    weights: Annotated[
+    traffic: Annotated[
         Path | None, typer.Option(help="Counters from `nightlight policy counters`: adds views a day.")
     ] = None,
 ) -> None:
@@ -43,15 +43,15 @@ def diff(
     Exits 0 if nothing changes, 3 if things only close, 4 if anything opens.
     Example: `nightlight policy diff main:policies policies`
     """
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.diff import diff as compare
     from nightlight.policy.diff import markdown as as_markdown
-    from nightlight.policy.traffic import read_weights
+    from nightlight.policy.traffic import read_traffic
 
     try:
         with compiled_of(old) as before, compiled_of(new) as after:
-            difference = compare(before, after, read_weights(weights) if weights else None)
-    except PolicyProblems as error:
+            difference = compare(before, after, read_traffic(traffic) if traffic else None)
+    except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
         typer.echo(json.dumps(difference.to_json(), indent=2))
@@ -74,12 +74,12 @@ def explain(
 
     Example: `nightlight policy explain subject_age=age_13_15 relation=stranger region=eu`
     """
-    from nightlight.policy.diagnostics import PolicyProblems
+    from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.explain import explain as run
 
     try:
         explained = run(compiled_folder(folder), dict(_pair(text) for text in inputs or []))
-    except PolicyProblems as error:
+    except InvalidPolicy as error:
         refused(error, as_json=as_json)
     outcome = explained.outcome
     if as_json:
@@ -186,8 +186,8 @@ def _git(*arguments: str) -> bytes:
             timeout=_GIT_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        told = getattr(error, "stderr", b"") or str(error).encode()
-        message = f"git {arguments[0]}: {told.decode(errors='replace').strip()}"
+        output = getattr(error, "stderr", b"") or str(error).encode()
+        message = f"git {arguments[0]}: {output.decode(errors='replace').strip()}"
         raise PolicyRefused(message) from error
     return done.stdout
 

@@ -37,12 +37,12 @@ def build(
     Example: `nightlight policy build policies --version 12 --key publisher.private.jwk.json`
     """
     from nightlight.policy.bundle_writer import build_bundle
+    from nightlight.policy.checks import failed_checks
     from nightlight.policy.compile import compile_folder
-    from nightlight.policy.prove import prove
     from nightlight.policy.signing import SigningKey
 
     compiled = compile_folder(folder)
-    failures = prove(compiled)
+    failures = failed_checks(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
     data = build_bundle(compiled, version, SigningKey.read(key))
@@ -65,10 +65,10 @@ def approve(
 
     Example: `nightlight policy approve active.bundle policy.bundle --key safety.private.jwk.json`
     """
-    from nightlight.cli.policy import console
+    from nightlight.cli.policy_commands import console
     from nightlight.cli.policy_compare import compiled_of, print_difference, version_of
     from nightlight.policy.diff import diff
-    from nightlight.policy.signing import SigningKey, approvable
+    from nightlight.policy.signing import SigningKey, approval_subject
     from nightlight.policy.signing import approve as sign
 
     wanted = version if version is not None else version_of(new)
@@ -78,7 +78,7 @@ def approve(
     print_difference(console(), difference)
     if not yes:
         typer.confirm("Approve all of this?", abort=True)
-    approved = sign(approvable(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)
+    approved = sign(approval_subject(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)
     out.write_text(json.dumps(approved, indent=2) + "\n", "utf-8")
     typer.echo(f"{out}: approval of difference {difference.digest} for version {wanted}, for {hours} hours")
 
@@ -88,8 +88,8 @@ def activate(bundle: BundleFile, url: Url = DEFAULT_URL, approval: ApprovalFile 
 
     Example: `nightlight policy activate policy.bundle --approval approval.json`
     """
-    data, said = _bundle(bundle), _approval(approval)
-    _told(_call(url, lambda client: client.activate(data, said)))
+    data, approved = _bundle(bundle), _approval(approval)
+    _told(_call(url, lambda client: client.activate(data, approved)))
 
 
 def shadow(bundle: BundleFile, url: Url = DEFAULT_URL) -> None:
@@ -111,8 +111,8 @@ def stage(
 
     Example: `nightlight policy stage policy.bundle --permille 50 --approval approval.json`
     """
-    data, said = _bundle(bundle), _approval(approval)
-    answer = _call(url, lambda client: client.candidate(data, said, permille=permille))
+    data, approved = _bundle(bundle), _approval(approval)
+    answer = _call(url, lambda client: client.candidate(data, approved, permille=permille))
     _told(answer, verb=f"deciding for {permille} of 1000 profiles")
 
 
@@ -148,7 +148,7 @@ def rollback(
     from nightlight.policy.signing import SigningKey
     from nightlight_core.policy.bundle import open_bundle
 
-    signing, said = SigningKey.read(key), _approval(approval)
+    signing, approved = SigningKey.read(key), _approval(approval)
     status = _call(url, lambda client: client.policy_status())
     previous = status["previous_version"]
     if previous is None:
@@ -156,7 +156,7 @@ def rollback(
         raise PolicyRefused(message)
     before = open_bundle(_call(url, lambda client: client.policy_version(previous)), signing.public_keys, earlier=True)
     data = build_bundle(compile_bundle(before), status["highest_version"] + 1, signing)
-    _told(_call(url, lambda client: client.activate(data, said)), verb="brought back")
+    _told(_call(url, lambda client: client.activate(data, approved)), verb="brought back")
 
 
 def status(url: Url = DEFAULT_URL) -> None:
@@ -174,12 +174,12 @@ def fetch(
 
     Example: `nightlight policy fetch --out active.bundle`
     """
-    found = _call(url, lambda client: client.policy_bundle())
-    if found is None:
+    data = _call(url, lambda client: client.policy_bundle())
+    if data is None:
         message = "no bundle is active: the service decides by the pack in its folder"
         raise PolicyRefused(message)
-    out.write_bytes(found[1])
-    typer.echo(f"{out}: version {found[0].strip(chr(34))}")
+    out.write_bytes(data[1])
+    typer.echo(f"{out}: version {data[0].strip(chr(34))}")
 
 
 def counters(
@@ -187,9 +187,9 @@ def counters(
     days: Annotated[int, typer.Option(min=1, max=366, help="How many days back.")] = 7,
     out: Annotated[Path | None, typer.Option(help="The file to write; standard output by default.")] = None,
 ) -> None:
-    """Export how often each combination was decided, for `policy diff --weights` and reports.
+    """Export how often each combination was decided, for `policy diff --traffic` and reports.
 
-    Example: `nightlight policy counters --days 30 --out weights.json`
+    Example: `nightlight policy counters --days 30 --out traffic.json`
     """
     text = json.dumps(_call(url, lambda client: client.policy_counters(days)), indent=2)
     if out is None:

@@ -13,7 +13,7 @@ from nightlight_core.errors import SettingsRefused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nightlight.flows.report import Report
+    from nightlight.flows.report import TransparencyReport
 
 # Tell apart without colour too (Okabe and Ito): from the most protective tier to the least.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")
@@ -25,7 +25,7 @@ _TICKS = (
 )
 
 
-def page(made: Report) -> str:
+def page(report: TransparencyReport) -> str:
     """Return the page; raises SettingsRefused where what it is drawn with is not installed."""
     try:
         import jinja2
@@ -37,19 +37,19 @@ def page(made: Report) -> str:
     # Text as text, so that it is read out and found; ids that do not differ from one run to the next.
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "nightlight", "font.size": 10})
     mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "hatch.linewidth": 0.6})
-    cells = {(one.tier, one.band): one.decisions for one in made.cells}
-    tiers = [tier for tier in made.tiers if any((tier, band) in cells for band in made.bands)]
-    bands = [band for band in made.bands if any((tier, band) in cells for tier in tiers)]
-    plots = {"tiers": "", "days": "", "times": _times(made)}
+    cells = {(cell.tier, cell.band): cell.decisions for cell in report.cells}
+    tiers = [tier for tier in report.tiers if any((tier, band) in cells for band in report.bands)]
+    bands = [band for band in report.bands if any((tier, band) in cells for tier in tiers)]
+    plots = {"tiers": "", "days": "", "times": _times(report)}
     if cells:
-        plots |= {"tiers": _tiers(made, cells, tiers, bands), "days": _days(made)}
+        plots |= {"tiers": _tiers(report, cells, tiers, bands), "days": _days(report)}
     template = (resources.files("nightlight.cli") / "report.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     drawn = {name: _markup(svg) for name, svg in plots.items()}
     text: str = environment.from_string(template).render(
-        r=made, last=(made.until - timedelta(days=1)).date(), plots=drawn, tiers=tiers, bands=bands, took=took,
+        r=report, last=(report.until - timedelta(days=1)).date(), plots=drawn, tiers=tiers, bands=bands, took=took,
         cell=lambda tier, band: cells.get((tier, band), ""), few=_few, share=_share,
-        few_of=lambda count: _few(count if count == 0 or count >= made.threshold else None),
+        few_of=lambda count: _few(count if count == 0 or count >= report.threshold else None),
     )  # fmt: skip
     return text
 
@@ -97,7 +97,7 @@ def _drawn(draw: Callable[[Any, Any], None], *, height: float, title: str) -> st
     return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
-def _tiers(made: Report, cells: dict[tuple[str, str], int], tiers: list[str], bands: list[str]) -> str:
+def _tiers(report: TransparencyReport, cells: dict[tuple[str, str], int], tiers: list[str], bands: list[str]) -> str:
     """Shares of the tiers for each band, as bars beside each other."""
 
     def draw(_figure: Any, axes: Any) -> None:
@@ -105,7 +105,7 @@ def _tiers(made: Report, cells: dict[tuple[str, str], int], tiers: list[str], ba
             whole, left = sum(cells.get((tier, band), 0) for tier in tiers), 0.0
             for tier in tiers:
                 wide = 100 * cells.get((tier, band), 0) / whole
-                rank = made.tiers.index(tier) % len(_COLOURS)
+                rank = report.tiers.index(tier) % len(_COLOURS)
                 style = {"color": _COLOURS[rank], "edgecolor": "white", "hatch": _HATCHES[rank]}
                 axes.barh(number, wide, left=left, label=tier if number == 0 else None, **style)
                 left += wide
@@ -117,12 +117,12 @@ def _tiers(made: Report, cells: dict[tuple[str, str], int], tiers: list[str], ba
     return _drawn(draw, height=1.6 + 0.42 * len(bands), title="Tiers given, by age band")
 
 
-def _days(made: Report) -> str:
+def _days(report: TransparencyReport) -> str:
     """Decisions by day."""
 
     def draw(figure: Any, axes: Any) -> None:
-        axes.bar(list(made.days), list(made.days.values()), width=0.8, color=_COLOURS[1])
-        axes.set_xlim(made.since.date(), made.until.date())
+        axes.bar(list(report.days), list(report.days.values()), width=0.8, color=_COLOURS[1])
+        axes.set_xlim(report.since.date(), report.until.date())
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_ylim(bottom=0)
         figure.autofmt_xdate()
@@ -130,31 +130,31 @@ def _days(made: Report) -> str:
     return _drawn(draw, height=2.6, title="Decisions a day")
 
 
-def _times(made: Report) -> str:
+def _times(report: TransparencyReport) -> str:
     """Median, 95th percentile and deadline, on a scale of powers of ten."""
-    named = (("erasures", made.erasures), ("takedowns", made.takedowns))
-    told = [(name, one) for name, one in named if one.p50_s is not None]
-    if not told:
+    named = (("erasures", report.erasures), ("takedowns", report.takedowns))
+    timed = [(name, durations) for name, durations in named if durations.p50_s is not None]
+    if not timed:
         return ""
 
     def draw(_figure: Any, axes: Any) -> None:
-        for number, (_, one) in enumerate(reversed(told)):
-            low, high = max(1e-3, one.p50_s or 0), max(1e-3, one.p95_s or 0)
+        for number, (_, durations) in enumerate(reversed(timed)):
+            low, high = max(1e-3, durations.p50_s or 0), max(1e-3, durations.p95_s or 0)
             axes.plot([low, high], [number, number], color=_COLOURS[1], linewidth=5, solid_capstyle="butt")
             for at, marker, colour, size, label in (
                 (low, "o", _COLOURS[1], 9, "median"),
                 (high, "s", _COLOURS[4], 9, "95 %"),
-                (one.deadline_s, "|", _COLOURS[5], 26, "deadline"),
+                (durations.deadline_s, "|", _COLOURS[5], 26, "deadline"),
             ):
                 style = {"color": colour, "markersize": size, "markeredgewidth": 3 if marker == "|" else 1}
                 axes.plot(at, number, marker, label=label if number == 0 else None, **style)
         axes.set_xscale("log")
-        axes.set_yticks(range(len(told)), [name for name, _ in reversed(told)])
-        axes.set_ylim(-0.6, len(told) - 0.4)
+        axes.set_yticks(range(len(timed)), [name for name, _ in reversed(timed)])
+        axes.set_ylim(-0.6, len(timed) - 0.4)
         low, high = axes.get_xlim()
         shown = [(at, name) for at, name in _TICKS if low <= at <= high]
         axes.set_xticks([at for at, _ in shown], [name for _, name in shown])
         axes.minorticks_off()
         axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
 
-    return _drawn(draw, height=1.4 + 0.4 * len(told), title="How long it took")
+    return _drawn(draw, height=1.4 + 0.4 * len(timed), title="How long it took")

@@ -30,7 +30,7 @@ _GOOD_S, _MOST_GOOD = 10.0, 1_000
 _LAST_MOMENT = 253_402_300_799
 
 
-class Scope(StrEnum):
+class TokenScope(StrEnum):
     """What a token may open: in the whole deployment, which is one platform's. Callers are not kept apart."""
 
     INGEST = "ingest"  # declare profiles, upload, release and delete images: any caller's
@@ -39,9 +39,9 @@ class Scope(StrEnum):
     EXPLAIN = "explain"  # ask why, as an operator
     POLICY = "policy"  # activate policies, and read counters
     RELATE = "relate"  # push blocks
-    HOLD = "hold"  # hide and unhide reported profiles
-    VAULT = "vault"  # place legal and safeguarding holds, and approve of their end
-    ARRIVE = "arrive"  # tell of pictures in other buckets
+    REPORT = "report"  # set and clear report flags
+    HOLD = "hold"  # place legal and safeguarding holds, and approve of their end
+    IMPORT = "import"  # notify of pictures in other buckets
     TRACE = "trace"  # find where copies come from
 
 
@@ -52,24 +52,24 @@ class Caller:
     subject: str
     scopes: frozenset[str]
 
-    def require(self, scope: Scope) -> None:
+    def require(self, scope: TokenScope) -> None:
         """Raise Forbidden unless the token carries ``scope``."""
         if scope.value not in self.scopes:
             message = f"the token lacks the scope '{scope.value}'"
             raise Forbidden(message)
 
 
-class Clocks(NamedTuple):
+class TokenClocks(NamedTuple):
     """The time of day in Unix seconds, and seconds that only go forward."""
 
     wall: Callable[[], float]
     elapsed: Callable[[], float]
 
 
-SYSTEM_CLOCKS = Clocks(time.time, time.monotonic)
+SYSTEM_CLOCKS = TokenClocks(time.time, time.monotonic)
 
 
-class Verifier:
+class AccessVerifier:
     """Checks service tokens against a set of public keys, by key id."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Verifier:
         audience: str,
         leeway_s: int,
         max_life_s: int = MAX_LIFE_S,
-        clocks: Clocks = SYSTEM_CLOCKS,
+        clocks: TokenClocks = SYSTEM_CLOCKS,
     ) -> None:
         """Read ``jwks`` now if it is a file, so that a bad one stops the start; an https URL is read when needed.
 
@@ -92,12 +92,15 @@ class Verifier:
         # Tokens that were good lately, until when, and by which set of keys: checking one takes 0.1 ms.
         self._good: dict[str, tuple[Caller, float, KeySet]] = {}
 
-    def known(self, token: str) -> Caller | None:
-        """Return the caller that a token which was good lately names, by the set of keys that is held now."""
-        known = self._good.get(token)
-        if known is None:
+    def try_cached(self, token: str) -> Caller | None:
+        """Return the caller that a token which was good lately names, by the set of keys that is held now.
+
+        None says nothing of the token: ``verify`` does. It waits for nothing.
+        """
+        cached = self._good.get(token)
+        if cached is None:
             return None
-        found, until, keys = known
+        found, until, keys = cached
         # Not the same set: read again since. Too old a set: to be read again, whoever the token is of.
         return found if keys is self._source.fresh() and self._clock() < until else None
 
@@ -106,21 +109,21 @@ class Verifier:
 
         Raises Unauthenticated, or Unavailable while the keys of callers cannot be read.
         """
-        known = self.known(token)
-        if known is not None:
-            return known
+        cached = self.try_cached(token)
+        if cached is not None:
+            return cached
         if len(token) > MAX_TOKEN_CHARS:
             message = "the token is too long"
             raise Unauthenticated(message)
         held = self._source.fresh()
         if held is None:
             held = self._source.read(known=self._vouched(token))
-        found, expires_at = self._checked(token, held)
+        caller, expires_at = self._checked(token, held)
         if len(self._good) >= _MOST_GOOD:
             self._good.clear()
-        self._good[token] = found, min(self._clock() + _GOOD_S, expires_at + self._leeway), held
+        self._good[token] = caller, min(self._clock() + _GOOD_S, expires_at + self._leeway), held
         self._source.read_ahead()
-        return found
+        return caller
 
     def _vouched(self, token: str) -> bool:
         """Say whether the last set of keys, which is too old to open anything, vouches for a token."""
@@ -196,7 +199,7 @@ def generate_key() -> tuple[dict[str, Any], dict[str, Any]]:
     return private, {"keys": [public]}
 
 
-def mint(
+def issue_token(
     private_jwk: dict[str, Any],
     *,
     subject: str,

@@ -22,7 +22,7 @@ from nightlight_core.decisions.variants import VARIANTS, length_prefixed, varian
 
 
 @dataclass(frozen=True, slots=True)
-class Leaked:
+class LeakedRendition:
     """One leaked rendition: its image, and the variant that its hidden mark says."""
 
     image_id: str
@@ -30,7 +30,7 @@ class Leaked:
 
 
 @dataclass(frozen=True, slots=True)
-class Accused:
+class AccusedViewer:
     """A viewer whose variants agree with a leak more often than chance lets anyone innocent.
 
     ``chance`` bounds the probability that anybody innocent, of all who were looked at, agrees so often.
@@ -38,7 +38,7 @@ class Accused:
 
     viewer: str
     agreements: int
-    of: int
+    pictures: int
     chance: float
 
 
@@ -53,19 +53,21 @@ def least_agreements(pictures: int, viewers: int, false_accusation: float) -> in
 
 
 def accuse(
-    key: bytes, leaked: Sequence[Leaked], viewers: Iterable[str], *, false_accusation: float = 1e-3
-) -> tuple[list[Accused], int]:
+    key: bytes, leaked: Sequence[LeakedRendition], viewers: Iterable[str], *, false_accusation: float = 1e-3
+) -> tuple[list[AccusedViewer], int]:
     """Return the viewers who are accused, the most agreements first, and among how many was looked.
 
     ``false_accusation`` bounds the probability that anybody innocent is named at all. Several copies of one image
     count once, and say nothing where they disagree: then more than one leaked it.
     """
-    said: dict[str, set[int]] = {}
-    for one in leaked:
-        said.setdefault(one.image_id, set()).add(one.variant)
+    by_image: dict[str, set[int]] = {}
+    for leak in leaked:
+        by_image.setdefault(leak.image_id, set()).add(leak.variant)
     # Many viewers meet the same images: what is the same of each message is made once.
     clear = [
-        (length_prefixed(image_id), variants.copy().pop()) for image_id, variants in said.items() if len(variants) == 1
+        (length_prefixed(image_id), variants.copy().pop())
+        for image_id, variants in by_image.items()
+        if len(variants) == 1
     ]
     scores = {}
     for viewer in viewers:
@@ -73,11 +75,11 @@ def accuse(
         scores[viewer] = sum(variant_drawn(key, head + tail, VARIANTS) == variant for tail, variant in clear)
     least = least_agreements(len(clear), len(scores), false_accusation)
     accused = [
-        Accused(viewer, score, len(clear), _chance(score, len(clear), len(scores)))
+        AccusedViewer(viewer, score, len(clear), _chance(score, len(clear), len(scores)))
         for viewer, score in scores.items()
         if least is not None and score >= least
     ]
-    return sorted(accused, key=lambda one: (-one.agreements, one.viewer)), len(scores)
+    return sorted(accused, key=lambda leak: (-leak.agreements, leak.viewer)), len(scores)
 
 
 def _chance(agreements: int, pictures: int, viewers: int) -> float:

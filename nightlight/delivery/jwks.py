@@ -56,8 +56,8 @@ class KeySet:
 
     def key(self, key_id: object) -> Ed25519PublicKey | None:
         """Return the key that a token's header names; the key of a PEM file serves whatever is named."""
-        found = self.keys.get(key_id) if isinstance(key_id, str) and key_id != _ANY else None
-        return found or self.keys.get(_ANY)
+        key = self.keys.get(key_id) if isinstance(key_id, str) and key_id != _ANY else None
+        return key or self.keys.get(_ANY)
 
 
 class KeySource:
@@ -86,14 +86,14 @@ class KeySource:
         ``known`` says that the last set vouches for whoever has it read.
         """
         with self._lock:  # who waits here finds what the first one read, or that it failed
-            found = self.fresh()
-            if found is None and self._elapsed() - self._tried_at >= (_AGAIN_S if known else LIFE_S):
+            key_set = self.fresh()
+            if key_set is None and self._elapsed() - self._tried_at >= (_AGAIN_S if known else LIFE_S):
                 self._try()
-                found = self.fresh()
-        if found is None:
+                key_set = self.fresh()
+        if key_set is None:
             message = f"the keys of callers cannot be read: {self._failed}"
             raise Unavailable(message)
-        return found
+        return key_set
 
     def read_ahead(self) -> None:
         """Read the next set in the background if the one at hand is old enough and nobody is reading already."""
@@ -138,7 +138,7 @@ def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeyS
 
     def load() -> Keys:
         try:
-            return parse(read_text(path))
+            return parse_keys(read_text(path))
         except (OSError, ValueError) as error:
             message = f"{path} cannot be read as a JWKS or PEM ({type(error).__name__}: {error})"
             raise Unavailable(message) from error
@@ -155,7 +155,7 @@ def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeyS
     return source
 
 
-def parse(text: str) -> Keys:
+def parse_keys(text: str) -> Keys:
     """Return the Ed25519 keys of a JWKS or PEM by key id; raise ValueError if it is neither.
 
     Keys of other kinds, for other uses or without an id are left out; a set without keys is one: nobody is let in.
@@ -171,12 +171,12 @@ def parse(text: str) -> Keys:
     if not isinstance(listed, list):
         message = "there is no list 'keys'"
         raise ValueError(message)  # noqa: TRY004 - of a file, not of an argument
-    found: dict[str, Ed25519PublicKey] = {}
+    keys: dict[str, Ed25519PublicKey] = {}
     for jwk in listed:
         key_id, key = _key(jwk) if isinstance(jwk, dict) else ("", None)
         if key is not None:
-            found.setdefault(key_id, key)
-    return found
+            keys.setdefault(key_id, key)
+    return keys
 
 
 def _key(jwk: dict[str, Any]) -> tuple[str, Ed25519PublicKey | None]:
@@ -214,7 +214,7 @@ def _fetch(http: httpx.Client, url: str) -> Keys:
                 if len(body) > _MAX_BYTES or time.monotonic() > end:
                     message = "the JWKS server's answer is too long, or too long in coming"
                     raise Unavailable(message)
-        return parse(body.decode("utf-8"))
+        return parse_keys(body.decode("utf-8"))
     except (httpx.HTTPError, OSError, ValueError) as error:
         message = f"the JWKS cannot be fetched: {type(error).__name__}: {error}"
         raise Unavailable(message) from error

@@ -25,7 +25,7 @@ MEDIA_TYPES = {"webp": "image/webp", "jpg": "image/jpeg", "avif": "image/avif"}
 MANIFEST_TYPE = "application/c2pa"
 
 
-class Names:
+class ObjectNames:
     """Derives names from one secret key."""
 
     __slots__ = ("_key",)

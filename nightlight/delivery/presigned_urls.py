@@ -66,11 +66,11 @@ class Presigner:
             f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={quote(f'{self.access_key_id}/{scope}', safe='')}"
             f"&X-Amz-Date={moment}&X-Amz-Expires={life_s}&X-Amz-SignedHeaders=host"
         )
-        made = query, self._key(moment[:8]), f"{_ALGORITHM}\n{moment}\n{scope}\n"
+        signed = query, self._key(moment[:8]), f"{_ALGORITHM}\n{moment}\n{scope}\n"
         if len(self._queries) >= _MOST_KEPT:
             self._queries.clear()
-        self._queries[begin, life_s] = made
-        return made
+        self._queries[begin, life_s] = signed
+        return signed
 
     def _key(self, day: str) -> bytes:
         known = self._keys.get(day)

@@ -20,7 +20,7 @@ KEPT_S = 86_400 + 3_600
 _UNKNOWN = 409
 
 
-class Edge(Protocol):
+class RevocationEdge(Protocol):
     """Keeps a list of what is revoked."""
 
     @property
@@ -41,7 +41,7 @@ class Edge(Protocol):
         ...
 
 
-class Hook:
+class PurgeHook:
     """An edge that takes ``{"paths": [...]}``, ``{"paths": [], "since": ..., "at": ...}`` over HTTP."""
 
     def __init__(self, url: str, *, name: str, token: str | None, timeout_s: float) -> None:
@@ -77,14 +77,16 @@ class Hook:
         return answer.status_code
 
 
-class Purge:
+class EdgePurge:
     """Has every edge forget pictures; without an edge there is nobody to tell."""
 
-    def __init__(self, url: str | None, *, token: str | None, timeout_s: float, more: Sequence[Edge] = ()) -> None:
+    def __init__(
+        self, url: str | None, *, token: str | None, timeout_s: float, more: Sequence[RevocationEdge] = ()
+    ) -> None:
         """Tell the hooks at ``url``, which may be several with commas between, and the edges ``more``."""
-        urls = [one.strip() for one in (url or "").split(",") if one.strip()]
-        hooks = [Hook(one, name=f"hook_{at}", token=token, timeout_s=timeout_s) for at, one in enumerate(urls)]
-        self.edges: tuple[Edge, ...] = (*hooks, *more)
+        urls = [url_.strip() for url_ in (url or "").split(",") if url_.strip()]
+        hooks = [PurgeHook(url_, name=f"hook_{at}", token=token, timeout_s=timeout_s) for at, url_ in enumerate(urls)]
+        self.edges: tuple[RevocationEdge, ...] = (*hooks, *more)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Return once every edge has been told of these object keys; raise Unavailable if one does not take them.

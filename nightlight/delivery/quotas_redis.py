@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import redis
 
-from nightlight_core.decisions.quotas import HOUR_US, Allowed, Asker, Limits, Wanted, bucket, first, hashed, shared
+from nightlight_core.decisions.quotas import (
+    HOUR_US,
+    Limits,
+    PictureRequest,
+    Requester,
+    Usage,
+    bucket,
+    first,
+    hashed,
+    shared,
+)
 from nightlight_core.errors import QuotasUnavailable
 
 # Two hours: what is kept by the clock hour is not needed longer, and a bucket is full again after four at the most.
@@ -44,10 +54,10 @@ return taken
 """
 
 
-class InRedis:
+class RedisQuotas:
     """Buckets in Redis, under ``{namespace}:quota:``. Safe to share between threads."""
 
-    at_hand = False
+    in_process = False
 
     def __init__(self, url: str, limits: Limits, *, timeout_s: float, namespace: str = "nightlight") -> None:
         """Prepare connections to ``url``; nothing is connected yet."""
@@ -56,15 +66,17 @@ class InRedis:
         self._pictures = self._redis.register_script(_PICTURES)
         self._count = self._redis.register_script(_COUNT)
 
-    def allow(self, asker: Asker, wanted: Sequence[Wanted], asked: Sequence[str], *, now_us: int) -> Allowed:
-        """Take what may be taken of ``wanted``, and count ``asked``; raises QuotasUnavailable."""
+    def allow(
+        self, requester: Requester, pictures: Sequence[PictureRequest], profile_ids: Sequence[str], *, now_us: int
+    ) -> Usage:
+        """Take what may be taken of ``pictures``, and count ``profile_ids``; raises QuotasUnavailable."""
         try:
-            pictures = self._viewer(asker.viewer_id, wanted, now_us)
-            for kind, who, per_hour in shared(asker, self._limits):
-                mine = bucket(kind, who, per_hour)
-                arguments = [now_us, mine.cost_us, mine.ahead_us, _BUCKET_S, sum(pictures)]
-                pictures = first(pictures, int(self._count(keys=[self._key(mine.name)], args=arguments)))
-            return Allowed(pictures, self._asked(asker.viewer_id, asked, now_us))
+            allowed = self._viewer(requester.viewer_id, pictures, now_us)
+            for kind, who, per_hour in shared(requester, self._limits):
+                own = bucket(kind, who, per_hour)
+                arguments = [now_us, own.cost_us, own.ahead_us, _BUCKET_S, sum(allowed)]
+                allowed = first(allowed, int(self._count(keys=[self._key(own.name)], args=arguments)))
+            return Usage(allowed, self._profiles(requester.viewer_id, profile_ids, now_us))
         except (redis.RedisError, OSError) as error:
             raise QuotasUnavailable(type(error).__name__) from error
 
@@ -72,26 +84,26 @@ class InRedis:
         """Let go of the connections."""
         self._redis.close()
 
-    def _viewer(self, viewer_id: str | None, wanted: Sequence[Wanted], now_us: int) -> list[bool]:
+    def _viewer(self, viewer_id: str | None, pictures: Sequence[PictureRequest], now_us: int) -> list[bool]:
         if viewer_id is None:
-            return [True] * len(wanted)
-        found = [False] * len(wanted)
-        for per_hour in {one.per_hour for one in wanted}:
-            at = [number for number, one in enumerate(wanted) if one.per_hour == per_hour]
-            mine = bucket("viewer", viewer_id, per_hour)
-            keys = [self._key(mine.name), self._key(f"given:{mine.name}:{now_us // HOUR_US}")]
-            profiles = [wanted[number].profile_id for number in at]
-            told = self._pictures(keys=keys, args=[now_us, mine.cost_us, mine.ahead_us, _BUCKET_S, _KEPT_S, *profiles])
-            for number, yes in zip(at, told, strict=True):
-                found[number] = yes == 1
-        return found
+            return [True] * len(pictures)
+        allowed = [False] * len(pictures)
+        for per_hour in {picture.per_hour for picture in pictures}:
+            numbers = [number for number, picture in enumerate(pictures) if picture.per_hour == per_hour]
+            own = bucket("viewer", viewer_id, per_hour)
+            keys = [self._key(own.name), self._key(f"given:{own.name}:{now_us // HOUR_US}")]
+            profiles = [pictures[number].profile_id for number in numbers]
+            answers = self._pictures(keys=keys, args=[now_us, own.cost_us, own.ahead_us, _BUCKET_S, _KEPT_S, *profiles])
+            for number, yes in zip(numbers, answers, strict=True):
+                allowed[number] = yes == 1
+        return allowed
 
-    def _asked(self, viewer_id: str | None, asked: Sequence[str], now_us: int) -> int:
-        if viewer_id is None or not asked:
+    def _profiles(self, viewer_id: str | None, profile_ids: Sequence[str], now_us: int) -> int:
+        if viewer_id is None or not profile_ids:
             return 0
         key = self._key(f"asked:{hashed(viewer_id)}:{now_us // HOUR_US}")
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.pfadd(key, *asked)
+            pipe.pfadd(key, *profile_ids)
             pipe.expire(key, _KEPT_S)
             pipe.pfcount(key)
             return int(pipe.execute()[2])

@@ -7,7 +7,7 @@ clear yes in time is a no.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -17,19 +17,7 @@ from nightlight_core.errors import Unavailable
 _FGA_BATCH = 50
 
 
-class Provider(Protocol):
-    """What confirms relations."""
-
-    def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
-        """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        ...
-
-
-class Callback:
+class CallbackProvider:
     """A URL of the platform's own.
 
     It is sent ``{"viewer_id": ..., "items": [{"profile_id": ..., "relation": ...}]}`` and answers
@@ -44,8 +32,8 @@ class Callback:
     def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
         """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
         items = [{"profile_id": profile_id, "relation": relation} for profile_id, relation in claims]
-        told = _post(self._http, self._url, {"viewer_id": viewer_id, "items": items})
-        relations = told.get("relations") if isinstance(told, dict) else None
+        answer = _post(self._http, self._url, {"viewer_id": viewer_id, "items": items})
+        relations = answer.get("relations") if isinstance(answer, dict) else None
         if not isinstance(relations, list) or len(relations) != len(claims):
             message = "the relation provider's answer does not fit the question"
             raise Unavailable(message)
@@ -56,7 +44,7 @@ class Callback:
         self._http.close()
 
 
-class OpenFga:
+class OpenFgaProvider:
     """An OpenFGA server, by its batch check: of ``user:{viewer id}``, our word, ``profile:{profile id}``."""
 
     def __init__(self, url: str, store: str, *, model: str | None, timeout_s: float, token: str | None = None) -> None:
@@ -77,13 +65,15 @@ class OpenFga:
                 }
                 for number, (profile_id, relation) in enumerate(part)
             ]
-            told = _post(self._http, self._url, {"checks": checks, **self._model})
-            result = told.get("result") if isinstance(told, dict) else None
+            answer = _post(self._http, self._url, {"checks": checks, **self._model})
+            result = answer.get("result") if isinstance(answer, dict) else None
             if not isinstance(result, dict):
                 message = "OpenFGA's answer has no result"
                 raise Unavailable(message)
             answers = (result.get(str(number)) for number in range(len(part)))
-            found += [isinstance(one, dict) and one.get("allowed") is True and not one.get("error") for one in answers]
+            found += [
+                isinstance(entry, dict) and entry.get("allowed") is True and not entry.get("error") for entry in answers
+            ]
         return found
 
     def close(self) -> None:

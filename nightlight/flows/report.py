@@ -20,7 +20,7 @@ from nightlight_core.errors import InvalidInput, NightlightError
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.flows.policies.active_policy import PolicyInUse
+    from nightlight.flows.policies.active_policy import PolicyHolder
     from nightlight_core.clock import Clock
 
 _DAY_S = 86_400.0
@@ -28,7 +28,7 @@ _DAY_S = 86_400.0
 Look = Callable[[], Sequence[str]]
 
 
-class Times(NamedTuple):
+class Durations(NamedTuple):
     """How long something took, in seconds: of ``done`` the median and the 95th percentile; None where too few."""
 
     done: int
@@ -39,7 +39,7 @@ class Times(NamedTuple):
     deadline_s: float
 
 
-class Cell(NamedTuple):
+class DecisionCount(NamedTuple):
     """Decisions that gave a tier for profiles of a band."""
 
     tier: str
@@ -48,7 +48,7 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TransparencyReport:
     """One report. ``threshold``: what is counted less often is not told; ``withheld`` decisions are in no cell."""
 
     since: datetime
@@ -57,13 +57,13 @@ class Report:
     policy_digest: str
     threshold: int
     decisions: int | None
-    cells: list[Cell]
+    cells: list[DecisionCount]
     withheld: int
     unknown_share: float | None
     days: dict[date, int]
     opens: list[dict[str, Any]]
-    erasures: Times
-    takedowns: Times
+    erasures: Durations
+    takedowns: Durations
     receipts: int | None
     holds: dict[str, int | None]
     swept: dict[str, int | None]
@@ -75,23 +75,23 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Reports:
+class TransparencyReports:
     """Makes reports. ``looks`` look at buckets, by what the report calls that."""
 
     catalogue: Catalogue
-    policy: PolicyInUse
+    policy: PolicyHolder
     threshold: int
     clock: Clock
     looks: Mapping[str, Look] = field(default_factory=dict)
 
-    def make(self, since: datetime, until: datetime, *, takedown_hours: float) -> Report:
+    def make(self, since: datetime, until: datetime, *, takedown_hours: float) -> TransparencyReport:
         """Return the report of a period; raises InvalidInput where it is none, or CatalogueUnavailable."""
         if since >= until:
             message = "a report is of the days from --since until before --until"
             raise InvalidInput(message)
         view, period = self.policy.refresh(), (since, until)
         with self.catalogue.reading() as tx:
-            figures = tx.figures
+            figures = tx.statistics
             decided = figures.decisions(DECIDED, period)
             erased, erasing = figures.seconds(kinds.ERASE.name, period), figures.open(kinds.ERASE.name, period)
             taken, taking = (
@@ -119,17 +119,17 @@ class Reports:
                 by_cell[table.decide(dict(zip(names, words, strict=True))).tier, words[band_at]] += count
                 unknown += count * (words[band_at] == UNKNOWN_BAND)
         whole = by_day.total()
-        told = self._cells(by_cell, whole)
+        cells_shown = self._cells(by_cell, whole)
         deadline = most_days(view.compiled.retention, ERASED) * _DAY_S
-        return Report(
+        return TransparencyReport(
             since=since,
             until=until,
             made_at=self.clock(),
             policy_digest=table.digest,
             threshold=self.threshold,
             decisions=self._told(whole),
-            cells=told,
-            withheld=whole - sum(one.decisions for one in told) if self._told(whole) is not None else 0,
+            cells=cells_shown,
+            withheld=whole - sum(one.decisions for one in cells_shown) if self._told(whole) is not None else 0,
             unknown_share=unknown / whole if min(unknown, whole - unknown) >= self.threshold else None,
             days={day: count for day, count in sorted(by_day.items()) if count >= self.threshold},
             opens=[_opened(*one) for one in activated if int(one[2].get("opens", 0))],
@@ -139,26 +139,30 @@ class Reports:
             drift={name: _looked(look) for name, look in self.looks.items()},
             tiers=["none", *table.tiers],
             bands=list(table.attributes["subject_age"]),
-            **{name: {key: self._told(count) for key, count in found.items()} for name, found in counts.items()},
+            **{name: {key: self._told(count) for key, count in by_key.items()} for name, by_key in counts.items()},
         )
 
-    def _cells(self, by_cell: Mapping[tuple[str, str], int], whole: int) -> list[Cell]:
+    def _cells(self, by_cell: Mapping[tuple[str, str], int], whole: int) -> list[DecisionCount]:
         """Return the cells that may be told: what is left out is never so little that it could be worked out."""
-        cells = [Cell(tier, band, count) for (tier, band), count in sorted(by_cell.items()) if count >= self.threshold]
-        while cells and 0 < whole - sum(one.decisions for one in cells) < self.threshold:
-            cells.remove(min(cells, key=lambda one: one.decisions))
+        cells = [
+            DecisionCount(tier, band, count)
+            for (tier, band), count in sorted(by_cell.items())
+            if count >= self.threshold
+        ]
+        while cells and 0 < whole - sum(cell.decisions for cell in cells) < self.threshold:
+            cells.remove(min(cells, key=lambda cell: cell.decisions))
         return cells
 
     def _told(self, count: int) -> int | None:
         """Return a count that may be told, None for one that is small; nothing is nothing."""
         return count if count == 0 or count >= self.threshold else None
 
-    def _times(self, done: Sequence[float], open_: int, deadline_s: float) -> Times:
+    def _times(self, done: Sequence[float], open_: int, deadline_s: float) -> Durations:
         ordered = sorted(done)
-        late = sum(one > deadline_s for one in ordered)
+        late = sum(seconds > deadline_s for seconds in ordered)
         if len(ordered) < self.threshold:
-            return Times(len(ordered), open_, late, None, None, deadline_s)
-        return Times(len(ordered), open_, late, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
+            return Durations(len(ordered), open_, late, None, None, deadline_s)
+        return Durations(len(ordered), open_, late, _percentile(ordered, 0.5), _percentile(ordered, 0.95), deadline_s)
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:

@@ -32,7 +32,7 @@ _KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Notify:
+class DeliverWebhooks:
     """Delivers events to one URL; without a URL they are dropped."""
 
     catalogue: Catalogue
@@ -92,7 +92,7 @@ class Notify:
         metrics.EVENTS.labels("taken" if taken else "failed").inc()
 
 
-def signing_key(text: str, what: str) -> Ed25519PrivateKey:
+def webhook_key(text: str, what: str) -> Ed25519PrivateKey:
     """Return the key that ``whsk_`` and base64 of 32 bytes stand for; raise SettingsRefused naming ``what``."""
     try:
         raw = base64.b64decode(text.removeprefix(_PREFIX), validate=True)

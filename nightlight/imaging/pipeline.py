@@ -227,7 +227,7 @@ class Pipeline:
             raise SettingsRefused(message)
         made = self.hidden.mark(picture, recipe, Payload(number, variant), encoded, stages)
         if made.agreement is None:
-            metrics.UNREADABLE_MARKS.labels(recipe.hidden_mark).inc()
+            metrics.UNREADABLE_WATERMARKS.labels(recipe.hidden_mark).inc()
             logs.get("imaging").warning("mark.unreadable", tier=recipe.tier, wanted=recipe.hidden_mark)
             if recipe.hidden_mark == "required":
                 return None

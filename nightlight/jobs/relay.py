@@ -52,7 +52,7 @@ class Relay:
         left = [message.message_id for message in messages if message.message_id not in sent]
         if messages:
             with self.catalogue.transaction() as tx:
-                tx.outbox.settle(sent)
+                tx.outbox.mark_published(sent)
                 tx.outbox.release(left)
         metrics.PUBLISHED.inc(len(sent))
         if failed is not None:

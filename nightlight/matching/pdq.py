@@ -74,6 +74,28 @@ def pdq(pixels: np.ndarray) -> Hashed:
     return Hashed(np.stack([_bits(variant) for variant in variants]), _quality(small))
 
 
+def turned(hashed: bytes) -> np.ndarray:
+    """Return a hash of 32 bytes as the eight hashes of ``Hashed``, uint8 (8, 32), where the picture is not there.
+
+    A mirrored picture's waves are negated, which flips their bits as long as the median is nothing: up to 18 bits are
+    others than the picture's own (eight photographs).
+    """
+    bits = np.unpackbits(np.frombuffer(hashed, np.uint8))[::-1].reshape(_WAVES, _WAVES).astype(bool)
+    across, down = np.broadcast_to(_MIRROR < 0, bits.shape), np.broadcast_to((_MIRROR < 0)[:, None], bits.shape)
+    quarter = bits.T
+    variants = (
+        bits,
+        quarter ^ down,
+        bits ^ across ^ down,
+        quarter ^ across,
+        bits ^ down,
+        bits ^ across,
+        quarter,
+        quarter ^ across ^ down,
+    )
+    return np.stack([np.packbits(variant.ravel()[::-1]) for variant in variants])
+
+
 def _bits(waves: np.ndarray) -> np.ndarray:
     """Return uint8 (32,): which waves are above the median, the last wave in the highest bit of the first byte."""
     flat = waves.ravel()

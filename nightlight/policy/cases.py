@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
-    from nightlight.policy.models import Case, Cases
-    from nightlight.policy.yaml_source import Path_, Source
+    from nightlight.policy.models import Case, CasesDocument
+    from nightlight.policy.yaml_source import Path_, YamlSource
     from nightlight_core.policy.table import Table
 
-CaseFiles = Sequence[tuple["Source", "Cases"]]
+CaseFiles = Sequence[tuple["YamlSource", "CasesDocument"]]
 MAX_EXPANDED = 10_000
 
 
@@ -28,7 +28,7 @@ class CaseResult:
     failures: tuple[tuple[Path_, str], ...]
 
 
-def expanded(case: Case) -> Iterator[dict[str, str]]:
+def expand(case: Case) -> Iterator[dict[str, str]]:
     """Yield every combination that a case stands for."""
     names = list(case.given)
     for words in itertools.product(*case.given.values()):
@@ -40,9 +40,9 @@ def run_cases(files: CaseFiles, table: Table) -> Iterator[CaseResult]:
     for source, document in files:
         for index, case in enumerate(document.cases):
             path: Path_ = ("cases", index)
-            wanted = case.expect.model_dump(exclude_none=True)
+            expected = case.expect.model_dump(exclude_none=True)
             several = any(len(words) > 1 for words in case.given.values())
-            for given in expanded(case):
+            for given in expand(case):
                 outcome = table.decide(given)
                 got = {
                     "tier": outcome.tier,
@@ -55,17 +55,17 @@ def run_cases(files: CaseFiles, table: Table) -> Iterator[CaseResult]:
                         (*path, "expect", field),
                         f"expected {field} {value}, got {got[field]} (bound by '{outcome.rule}')",
                     )
-                    for field, value in wanted.items()
+                    for field, value in expected.items()
                     if got[field] != value
                 )
                 name = case.name
                 if several:
                     listed = (given[attribute] for attribute, words in case.given.items() if len(words) > 1)
                     name = f"{case.name} [{'-'.join(listed)}]"
-                yield CaseResult(source.file, source.place(path).line, name, given, failures)
+                yield CaseResult(source.file, source.position(path).line, name, given, failures)
 
 
-def try_cases(files: CaseFiles, table: Table) -> Iterator[tuple[Source, Path_, str]]:
+def try_cases(files: CaseFiles, table: Table) -> Iterator[tuple[YamlSource, Path_, str]]:
     """Yield (source, path, message) for every expectation that is not met."""
     sources = {source.file: source for source, _ in files}
     for result in run_cases(files, table):

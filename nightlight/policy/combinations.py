@@ -22,7 +22,7 @@ Condition = Mapping[str, Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class CombinationSpace:
     """Every combination of ``attributes``; ``groups`` are names for several words of one attribute."""
 
     attributes: Mapping[str, tuple[str, ...]]
@@ -57,10 +57,10 @@ class Space:
     def _all_of(self, condition: Condition) -> Mask:
         mask: Mask = np.ones((1,) * len(self.attributes), dtype=np.bool_)
         for attribute, words in condition.items():
-            wanted = self.words(attribute, words)
+            chosen = self.words(attribute, words)
             axis = self.axis(attribute)
-            one = np.array([word in wanted for word in self.attributes[attribute]], dtype=np.bool_)
-            mask = mask & one.reshape([-1 if number == axis else 1 for number in range(len(self.attributes))])
+            members = np.array([word in chosen for word in self.attributes[attribute]], dtype=np.bool_)
+            mask = mask & members.reshape([-1 if number == axis else 1 for number in range(len(self.attributes))])
         return mask
 
     def given(self, cell: Iterable[int]) -> dict[str, str]:
@@ -73,6 +73,6 @@ class Space:
         return tuple(words.index(given[name]) for name, words in self.attributes.items())
 
 
-def space_of(vocabulary: Vocabulary) -> Space:
+def combination_space(vocabulary: Vocabulary) -> CombinationSpace:
     """Return the space of a vocabulary."""
-    return Space(vocabulary.attributes, vocabulary.groups)
+    return CombinationSpace(vocabulary.attributes, vocabulary.groups)

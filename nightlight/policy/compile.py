@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nightlight.policy.cases import try_cases
-from nightlight.policy.combinations import Mask, Ranks, Space, space_of
-from nightlight.policy.diagnostics import Problems
+from nightlight.policy.combinations import CombinationSpace, Mask, Ranks, combination_space
+from nightlight.policy.diagnostics import Diagnostics
 from nightlight.policy.load import Pack, load, load_documents
 from nightlight.policy.retention import RetentionTable, compile_retention
-from nightlight.policy.summarise import sentences
+from nightlight.policy.summarise import summarise
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.table import Outcome, Table, none_because
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nightlight.policy.models import Rule
+    from nightlight.policy.models import PolicyRule
     from nightlight_core.policy.bundle import Bundle
 
 MAX_COMBINATIONS = 250_000
@@ -42,7 +42,7 @@ class Compiled:
     """
 
     pack: Pack
-    space: Space
+    space: CombinationSpace
     ranks: Mapping[str, Ranks]
     bound: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
     impossible: Mask
@@ -86,18 +86,18 @@ def compile_bundle(bundle: Bundle) -> Compiled:
 
 
 def _tried(compiled: Compiled) -> Compiled:
-    problems = Problems()
+    problems = Diagnostics()
     for source, path, message in try_cases(compiled.pack.cases, compiled.table):
-        problems.add(source.place(path), "case-failed", message)
+        problems.add(source.position(path), "case-failed", message)
     problems.refuse()
     return compiled
 
 
 def compile_pack(pack: Pack) -> Compiled:
     """Return ``pack`` compiled; raise PolicyProblems if it is too large, has gaps or rules that match nothing."""
-    problems = Problems()
-    space = space_of(pack.vocabulary)
-    place = pack.rules_source.place(("rules",))
+    problems = Diagnostics()
+    space = combination_space(pack.vocabulary)
+    place = pack.rules_source.position(("rules",))
     if space.size > MAX_COMBINATIONS:
         limit = f"at most {MAX_COMBINATIONS:,} can be proved. Use fewer words"
         problems.add(place, "too-many-combinations", f"the vocabulary makes {space.size:,} combinations; {limit}")
@@ -114,8 +114,8 @@ def compile_pack(pack: Pack) -> Compiled:
     for field in FIELDS:
         gap = ranks[field] == UNSET
         if gap.any():
-            told = "; ".join(s.text for s in sentences(space, gap, impossible=impossible)[:3])
-            problems.add(place, "gap", f"no rule limits {field} in {int(gap.sum()):,} combinations: {told}")
+            summary = "; ".join(s.text for s in summarise(space, gap, impossible=impossible)[:3])
+            problems.add(place, "gap", f"no rule limits {field} in {int(gap.sum()):,} combinations: {summary}")
             break
     problems.refuse()
     retention = compile_retention(pack)
@@ -123,14 +123,14 @@ def compile_pack(pack: Pack) -> Compiled:
     return Compiled(pack, space, ranks, bound, impossible, retention, table)
 
 
-def limits(rule: Rule, pack: Pack) -> dict[str, int]:
+def limits(rule: PolicyRule, pack: Pack) -> dict[str, int]:
     """Return a rule's ceilings as ranks: positions in the vocabulary's lists of outcomes."""
     given = rule.at_most.model_dump(exclude_none=True)
     return {field: getattr(pack.vocabulary.outcomes, field).index(value) for field, value in given.items()}
 
 
 def ceilings(
-    rules: Sequence[tuple[Mask, Mapping[str, int]]], space: Space, *, order: Sequence[int]
+    rules: Sequence[tuple[Mask, Mapping[str, int]]], space: CombinationSpace, *, order: Sequence[int]
 ) -> tuple[dict[str, Ranks], np.ndarray[tuple[int, ...], np.dtype[np.uint16]]]:
     """Return, for each field, the lowest ceiling of each combination (UNSET where none), and the binding rule.
 
@@ -162,14 +162,14 @@ def canonical(lowest: Mapping[str, Ranks], impossible: Mask) -> dict[str, Ranks]
     return {field: np.where(nothing, np.uint8(0), lowest[field]) for field in FIELDS}
 
 
-def _by_id(rules: Sequence[Rule]) -> list[int]:
+def _by_id(rules: Sequence[PolicyRule]) -> list[int]:
     return sorted(range(len(rules)), key=lambda number: rules[number].id)
 
 
-def _refuse_dead_rules(pack: Pack, space: Space, impossible: Mask, problems: Problems) -> None:
+def _refuse_dead_rules(pack: Pack, space: CombinationSpace, impossible: Mask, problems: Diagnostics) -> None:
     for number, rule in enumerate(pack.rules.rules):
         if not (space.region(rule.when, rule.unless) & ~impossible).any():
-            place = pack.rules_source.place(("rules", number))
+            place = pack.rules_source.position(("rules", number))
             message = f"rule '{rule.id}' matches no combination that can occur; take it away or mend its condition"
             problems.add(place, "dead-rule", message)
     problems.refuse()
@@ -177,7 +177,7 @@ def _refuse_dead_rules(pack: Pack, space: Space, impossible: Mask, problems: Pro
 
 def _table(
     pack: Pack,
-    space: Space,
+    space: CombinationSpace,
     ranks: Mapping[str, Ranks],
     bound: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
     impossible: Mask,

@@ -10,7 +10,7 @@ from nightlight_core.errors import PolicyRefused
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourcePosition:
     """A position in a policy file; line and column count from one."""
 
     file: str
@@ -23,38 +23,38 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Diagnostic:
     """One thing wrong; ``code`` is stable and documented in docs/policy/errors.md."""
 
-    place: Place
+    position: SourcePosition
     code: str
     message: str
 
     def __str__(self) -> str:
         """Return the line that a person reads."""
-        return f"{self.place}: {self.message} [{self.code}]"
+        return f"{self.position}: {self.message} [{self.code}]"
 
 
 @dataclass(slots=True)
-class Problems:
+class Diagnostics:
     """Collects every problem, so that an editor sees all of them at once."""
 
-    found: list[Problem] = field(default_factory=list)
+    entries: list[Diagnostic] = field(default_factory=list)
 
-    def add(self, place: Place, code: str, message: str) -> None:
+    def add(self, place: SourcePosition, code: str, message: str) -> None:
         """Note one problem."""
-        self.found.append(Problem(place, code, message))
+        self.entries.append(Diagnostic(place, code, message))
 
     def refuse(self) -> None:
         """Raise PolicyRefused with everything found, sorted by place; do nothing if nothing was."""
-        if self.found:
-            raise PolicyProblems(tuple(sorted(set(self.found))))
+        if self.entries:
+            raise InvalidPolicy(tuple(sorted(set(self.entries))))
 
 
-class PolicyProblems(PolicyRefused):
+class InvalidPolicy(PolicyRefused):
     """The policy files are refused; ``problems`` says why, sorted by place."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Diagnostic, ...]) -> None:
         """Keep the problems; the message is one line each."""
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems

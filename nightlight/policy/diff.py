@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.policy.combinations import Space
+from nightlight.policy.combinations import CombinationSpace
 from nightlight.policy.compile import FIELDS
-from nightlight.policy.summarise import sentences
+from nightlight.policy.summarise import summarise
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.traffic import Weights
+    from nightlight.policy.traffic import Traffic
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """Which way a change goes: OPENS if anything of it shows more, keeps longer or marks less."""
 
     OPENS = "OPENS"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 class Change:
     """One sentence: which way, where, from what to what, in how many combinations (and views a day)."""
 
-    kind: Kind
+    kind: ChangeKind
     where: str
     before: str
     after: str
@@ -70,7 +70,7 @@ class Difference:
     @property
     def opens(self) -> bool:
         """Say whether anything opens, or a check was taken out or changed: then safety must approve."""
-        return bool(self.checks) or any(change.kind is Kind.OPENS for change in self.changes)
+        return bool(self.checks) or any(change.kind is ChangeKind.OPENS for change in self.changes)
 
     @property
     def same(self) -> bool:
@@ -101,14 +101,14 @@ class Difference:
         return {**plain, "digest": self.digest} if with_digest else plain
 
 
-def diff(old: Compiled, new: Compiled, weights: Weights | None = None) -> Difference:
-    """Return what differs from ``old`` to ``new``; ``weights`` adds views a day to each sentence."""
+def diff(old: Compiled, new: Compiled, traffic: Traffic | None = None) -> Difference:
+    """Return what differs from ``old`` to ``new``; ``traffic`` adds views a day to each sentence."""
     return Difference(
         old.table.digest,
         new.table.digest,
         _digest_of(_checked(old)),
         _digest_of(_checked(new)),
-        tuple(_outcomes(old, new, weights)),
+        tuple(_outcomes(old, new, traffic)),
         tuple(_recipes(old, new)),
         tuple(_retention(old, new)),
         tuple(_checks(old, new)),
@@ -116,20 +116,22 @@ def diff(old: Compiled, new: Compiled, weights: Weights | None = None) -> Differ
 
 
 def _ordered(changes: list[Change]) -> list[Change]:
-    rank = {Kind.OPENS: 0, Kind.CLOSES: 1, Kind.CHANGES: 2}
+    rank = {ChangeKind.OPENS: 0, ChangeKind.CLOSES: 1, ChangeKind.CHANGES: 2}
     return sorted(changes, key=lambda change: (rank[change.kind], -change.count, change.where))
 
 
-def _union(old: Space, new: Space) -> Space:
+def _union(old: CombinationSpace, new: CombinationSpace) -> CombinationSpace:
     attributes: dict[str, tuple[str, ...]] = {}
     for name in (*new.attributes, *(name for name in old.attributes if name not in new.attributes)):
         words = new.attributes.get(name, ())
         attributes[name] = (*words, *(word for word in old.attributes.get(name, ()) if word not in words))
     groups = {name: {**old.groups.get(name, {}), **new.groups.get(name, {})} for name in attributes}
-    return Space(attributes, groups)
+    return CombinationSpace(attributes, groups)
 
 
-def _laid_over(space: Space, union: Space, values: np.ndarray[Any, Any], missing: int) -> np.ndarray[Any, Any]:
+def _laid_over(
+    space: CombinationSpace, union: CombinationSpace, values: np.ndarray[Any, Any], missing: int
+) -> np.ndarray[Any, Any]:
     """Return ``values`` over the union: ``missing`` for unknown words, repeated along unknown attributes."""
     order = [name for name in union.attributes if name in space.attributes]
     laid = np.transpose(values, [space.axis(name) for name in order])
@@ -157,7 +159,7 @@ def _scale(old: Sequence[Any], new: Sequence[Any], *, numbers: bool) -> list[Any
     return merged
 
 
-def _outcomes(old: Compiled, new: Compiled, weights: Weights | None) -> list[Change]:
+def _outcomes(old: Compiled, new: Compiled, traffic: Traffic | None) -> list[Change]:
     union = _union(old.space, new.space)
     scales = {}
     sides: list[dict[str, np.ndarray[Any, Any]]] = [{}, {}]
@@ -172,21 +174,21 @@ def _outcomes(old: Compiled, new: Compiled, weights: Weights | None) -> list[Cha
         side["tier"].astype(np.uint32) << 16 | side["cache_s"].astype(np.uint32) << 8 | side["per_hour"]
         for side in sides
     ]
-    counts = weights.over(union) if weights else None
+    counts = traffic.over(union) if traffic else None
     changes = []
     pairs = packed[0].astype(np.uint64) << np.uint64(32) | packed[1]
     differing = packed[0] != packed[1]
     for pair in np.unique(pairs[differing]):
         cells = differing & (pairs == pair)
         before, after = int(pair) >> 32, int(pair) & 0xFFFFFFFF
-        kind = Kind.OPENS if _any_higher(before, after) else Kind.CLOSES
-        for sentence in sentences(union, cells, impossible=impossible):
+        kind = ChangeKind.OPENS if _any_higher(before, after) else ChangeKind.CLOSES
+        for sentence in summarise(union, cells, impossible=impossible):
             views = None
             if counts is not None:
                 inside = union.region(sentence.words) & cells
                 views = float(counts[inside].sum())
-            said = _said(scales, before), _said(scales, after)
-            changes.append(Change(kind, sentence.text, *said, sentence.count, views))
+            before_and_after = _said(scales, before), _said(scales, after)
+            changes.append(Change(kind, sentence.text, *before_and_after, sentence.count, views))
     return _ordered(changes)
 
 
@@ -217,8 +219,8 @@ def _recipes(old: Compiled, new: Compiled) -> list[Change]:
     before, after = old.pack.tiers.tiers, new.pack.tiers.tiers
     for name in dict.fromkeys((*before, *after)):
         if name not in before or name not in after:
-            said = ("no recipe", "a recipe") if name in after else ("a recipe", "no recipe")
-            changes.append(Change(Kind.CHANGES, f"tier {name}", *said, 1))
+            before_and_after = ("no recipe", "a recipe") if name in after else ("a recipe", "no recipe")
+            changes.append(Change(ChangeKind.CHANGES, f"tier {name}", *before_and_after, 1))
             continue
         left, right = before[name].model_dump(), after[name].model_dump()
         for field in left:
@@ -228,17 +230,17 @@ def _recipes(old: Compiled, new: Compiled) -> list[Change]:
     return _ordered(changes)
 
 
-def _recipe_kind(field: str, before: Any, after: Any) -> Kind:
+def _recipe_kind(field: str, before: Any, after: Any) -> ChangeKind:
     if field in _LARGER_OPENS:
         unlimited = float("inf")
         left, right = (unlimited if value is None else value for value in (before, after))
-        return Kind.OPENS if right > left else Kind.CLOSES
+        return ChangeKind.OPENS if right > left else ChangeKind.CLOSES
     if field in _SMALLER_OPENS:
-        return Kind.OPENS if after < before else Kind.CLOSES
+        return ChangeKind.OPENS if after < before else ChangeKind.CLOSES
     order = _PROTECTIVE_ORDER.get(field)
     if order is None:
-        return Kind.CHANGES
-    return Kind.OPENS if order.index(after) > order.index(before) else Kind.CLOSES
+        return ChangeKind.CHANGES
+    return ChangeKind.OPENS if order.index(after) > order.index(before) else ChangeKind.CLOSES
 
 
 def _retention(old: Compiled, new: Compiled) -> list[Change]:
@@ -249,10 +251,10 @@ def _retention(old: Compiled, new: Compiled) -> list[Change]:
     nothing = np.zeros(union.shape, dtype=np.bool_)
     pairs = np.unique(np.stack([before[before != after], after[before != after]], axis=1), axis=0)
     for left, right in pairs:
-        kind = Kind.OPENS if right > left else Kind.CLOSES
-        told = sentences(union, (before == left) & (after == right), impossible=nothing)
-        said = f"kept {left} days", f"kept {right} days"
-        changes += [Change(kind, sentence.text, *said, sentence.count) for sentence in told]
+        kind = ChangeKind.OPENS if right > left else ChangeKind.CLOSES
+        summaries = summarise(union, (before == left) & (after == right), impossible=nothing)
+        before_and_after = f"kept {left} days", f"kept {right} days"
+        changes += [Change(kind, sentence.text, *before_and_after, sentence.count) for sentence in summaries]
     return _ordered(changes)
 
 
@@ -297,8 +299,8 @@ def markdown(difference: Difference) -> str:
             lines.append("| --- | --- | --- | --- | ---: | ---: |")
             for change in changes:
                 views = "" if change.views_a_day is None else f"{change.views_a_day:,.0f}"
-                said = f"{change.where} | {change.before} | {change.after} | {change.count:,} | {views}"
-                lines.append(f"| **{change.kind.value}** | {said} |")
+                cells = f"{change.where} | {change.before} | {change.after} | {change.count:,} | {views}"
+                lines.append(f"| **{change.kind.value}** | {cells} |")
             lines.append("")
     if difference.checks:
         lines += ["#### Checks", "", *(f"- {line}" for line in difference.checks), ""]

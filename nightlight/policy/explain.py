@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedRule:
     """A rule that applied: what it capped, and the fields in which it is the one that bound."""
 
     rule: str
@@ -28,13 +28,13 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class PolicyExplanation:
     """The whole answer for one combination; ``filled`` are inputs that were missing and how they were read."""
 
     given: dict[str, str]
     filled: dict[str, str]
     outcome: Outcome
-    applied: tuple[Applied, ...]
+    applied: tuple[AppliedRule, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation as plain values."""
@@ -49,7 +49,7 @@ class Explained:
         }
 
 
-def explain(compiled: Compiled, given: Mapping[str, str]) -> Explained:
+def explain(compiled: Compiled, given: Mapping[str, str]) -> PolicyExplanation:
     """Return why ``given`` is answered as it is.
 
     A missing attribute is read as the word that shows least. Raises PolicyRefused for an attribute or a
@@ -64,8 +64,8 @@ def explain(compiled: Compiled, given: Mapping[str, str]) -> Explained:
             message = f"'{word}' is not a word of {name}{did_you_mean(word, space.attributes[name])}"
             raise PolicyRefused(message)
     filled = _most_protective(compiled, given)
-    whole = {name: given.get(name) or filled[name] for name in space.attributes}
-    position = space.position(whole)
+    inputs = {name: given.get(name) or filled[name] for name in space.attributes}
+    position = space.position(inputs)
     ranks = {field: int(compiled.ranks[field][position]) for field in FIELDS}
     applied = []
     if not compiled.impossible[position]:
@@ -73,8 +73,8 @@ def explain(compiled: Compiled, given: Mapping[str, str]) -> Explained:
             if compiled.regions[number][position]:
                 limit = compiled.limits[number]
                 binds = tuple(field for field, rank in limit.items() if rank == ranks[field])
-                applied.append(Applied(rule.id, rule.why, rule.at_most.model_dump(exclude_none=True), binds))
-    return Explained(whole, filled, compiled.table.decide(whole), tuple(applied))
+                applied.append(AppliedRule(rule.id, rule.why, rule.at_most.model_dump(exclude_none=True), binds))
+    return PolicyExplanation(inputs, filled, compiled.table.decide(inputs), tuple(applied))
 
 
 def _most_protective(compiled: Compiled, given: Mapping[str, str]) -> dict[str, str]:
@@ -94,8 +94,8 @@ def _most_protective(compiled: Compiled, given: Mapping[str, str]) -> dict[str, 
     for field in FIELDS:
         order = order * 256 + compiled.ranks[field][where]
     best = np.unravel_index(int(np.argmin(order)), order.shape)
-    found = {}
+    filling = {}
     for axis, (name, words) in enumerate(space.attributes.items()):
         if name in missing:
-            found[name] = words[int(best[axis])]
-    return found
+            filling[name] = words[int(best[axis])]
+    return filling

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from nightlight.policy.diagnostics import Place, Problems, did_you_mean
-from nightlight.policy.models import Cases, Checks, Retention, Rules, Tiers, Vocabulary
-from nightlight.policy.validate import Words
-from nightlight.policy.yaml_source import Source, read
+from nightlight.policy.diagnostics import Diagnostics, SourcePosition, did_you_mean
+from nightlight.policy.models import (
+    CasesDocument,
+    ChecksDocument,
+    RetentionDocument,
+    RulesDocument,
+    TiersDocument,
+    Vocabulary,
+)
+from nightlight.policy.validate import VocabularyValidator
+from nightlight.policy.yaml_source import YamlSource, read_yaml
 from nightlight_core.policy.tier import Document
 
 if TYPE_CHECKING:
@@ -28,48 +35,52 @@ class Pack:
     """A policy pack whose every word is known; conditions are still as written (groups not expanded)."""
 
     vocabulary: Vocabulary
-    tiers: Tiers
-    rules: Rules
-    retention: Retention
-    checks: Checks
-    cases: tuple[tuple[Source, Cases], ...]
-    rules_source: Source
-    retention_source: Source
-    checks_source: Source
+    tiers: TiersDocument
+    rules: RulesDocument
+    retention: RetentionDocument
+    checks: ChecksDocument
+    cases: tuple[tuple[YamlSource, CasesDocument], ...]
+    rules_source: YamlSource
+    retention_source: YamlSource
+    checks_source: YamlSource
 
 
 def load(folder: Path) -> Pack:
     """Read the pack in ``folder``; raise PolicyProblems with everything that is wrong with it."""
-    problems = Problems()
-    found = {kind: read(folder / f"{kind}.yaml", problems) for kind in _KINDS}
+    problems = Diagnostics()
+    sources = {kind: read_yaml(folder / f"{kind}.yaml", problems) for kind in _KINDS}
     case_files = sorted((folder / "cases").glob("*.yaml"))
     if len(case_files) > MAX_CASE_FILES:
-        problems.add(Place("cases"), "file-too-large", f"holds more than {MAX_CASE_FILES} files")
-    cases = [read(path, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
-    return _pack(found, cases, problems)
+        problems.add(SourcePosition("cases"), "file-too-large", f"holds more than {MAX_CASE_FILES} files")
+    cases = [read_yaml(path, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
+    return _pack(sources, cases, problems)
 
 
 def load_documents(documents: Mapping[str, Any]) -> Pack:
     """Check a pack given as plain values, as a bundle holds them; raises like ``load``."""
-    found: dict[str, Source | None] = {kind: Source(f"{kind}.yaml", documents.get(kind), {}) for kind in _KINDS}
+    sources: dict[str, YamlSource | None] = {
+        kind: YamlSource(f"{kind}.yaml", documents.get(kind), {}) for kind in _KINDS
+    }
     cases = [
-        Source(str(plain["file"]), {key: value for key, value in plain.items() if key != "file"}, {})
+        YamlSource(str(plain["file"]), {key: value for key, value in plain.items() if key != "file"}, {})
         for plain in documents.get("cases", [])
     ]
-    return _pack(found, cases, Problems())
+    return _pack(sources, cases, Diagnostics())
 
 
-def _pack(found: Mapping[str, Source | None], case_sources: Sequence[Source | None], problems: Problems) -> Pack:
-    vocabulary = _document(found["vocabulary"], Vocabulary, problems)
-    tiers = _document(found["tiers"], Tiers, problems)
-    rules = _document(found["rules"], Rules, problems)
-    retention = _document(found["retention"], Retention, problems)
-    checks = _document(found["checks"], Checks, problems)
-    cases = [_document(source, Cases, problems) for source in case_sources]
+def _pack(
+    sources: Mapping[str, YamlSource | None], case_sources: Sequence[YamlSource | None], problems: Diagnostics
+) -> Pack:
+    vocabulary = _document(sources["vocabulary"], Vocabulary, problems)
+    tiers = _document(sources["tiers"], TiersDocument, problems)
+    rules = _document(sources["rules"], RulesDocument, problems)
+    retention = _document(sources["retention"], RetentionDocument, problems)
+    checks = _document(sources["checks"], ChecksDocument, problems)
+    cases = [_document(source, CasesDocument, problems) for source in case_sources]
     problems.refuse()
     if not (vocabulary and tiers and rules and retention and checks):  # pragma: no cover - refuse() has raised
         raise AssertionError
-    words = Words(vocabulary[1], problems)
+    words = VocabularyValidator(vocabulary[1], problems)
     words.check_vocabulary(vocabulary[0])
     words.check_tiers(*tiers)
     words.check_rules(*rules)
@@ -84,7 +95,9 @@ def _pack(found: Mapping[str, Source | None], case_sources: Sequence[Source | No
     )
 
 
-def _document(source: Source | None, model: type[AnyDocument], problems: Problems) -> tuple[Source, AnyDocument] | None:
+def _document(
+    source: YamlSource | None, model: type[AnyDocument], problems: Diagnostics
+) -> tuple[YamlSource, AnyDocument] | None:
     if source is None:
         return None
     try:
@@ -99,7 +112,7 @@ def _document(source: Source | None, model: type[AnyDocument], problems: Problem
                 else f"{'.'.join(str(p) for p in loc) or 'the file'}: {_plain(item['msg'])}"
             )
             problems.add(
-                source.place(loc), "unknown-key" if item["type"] == "extra_forbidden" else "wrong-value", message
+                source.position(loc), "unknown-key" if item["type"] == "extra_forbidden" else "wrong-value", message
             )
         return None
 

@@ -48,7 +48,7 @@ class Vocabulary(_Headed):
     assurance: tuple[Word, ...] = Field(min_length=1, max_length=16)
 
 
-class Tiers(_Headed):
+class TiersDocument(_Headed):
     """``tiers.yaml``: one recipe for each tier but ``none``, which is the placeholder."""
 
     tiers: dict[Word, Tier] = Field(min_length=1, max_length=16)
@@ -62,7 +62,7 @@ class Ceiling(Document):
     per_hour: Number | None = None
 
 
-class Rule(Document):
+class PolicyRule(Document):
     """A ceiling over a region of the space. Every rule that matches applies; none can open anything."""
 
     id: Identifier
@@ -72,12 +72,12 @@ class Rule(Document):
     at_most: Ceiling
 
 
-class Rules(_Headed):
+class RulesDocument(_Headed):
     """``rules.yaml``: who may see what."""
 
     pack: Identifier
     version: str = Field(max_length=64)
-    rules: tuple[Rule, ...] = Field(min_length=1, max_length=500)
+    rules: tuple[PolicyRule, ...] = Field(min_length=1, max_length=500)
 
 
 class RetentionRule(Document):
@@ -89,13 +89,13 @@ class RetentionRule(Document):
     keep_days: Annotated[Number, Field(ge=1, le=36_500)]
 
 
-class Retention(_Headed):
+class RetentionDocument(_Headed):
     """``retention.yaml``: how long each thing is kept."""
 
     retention: tuple[RetentionRule, ...] = Field(min_length=1, max_length=200)
 
 
-class Always(Document):
+class AlwaysCheck(Document):
     """A ceiling that must hold over a whole region."""
 
     id: Identifier
@@ -112,7 +112,7 @@ class Always(Document):
         return {field: value for field, value in given.items() if value is not None}
 
 
-class Compare(Document):
+class CompareCheck(Document):
     """Along one attribute, a word on the left never sees more than a word on its right."""
 
     id: Identifier
@@ -122,7 +122,7 @@ class Compare(Document):
     unless: Condition = Field(default_factory=dict)
 
 
-class Same(Document):
+class SameCheck(Document):
     """The outcome must not change along an attribute: nobody can read the attribute off it."""
 
     id: Identifier
@@ -131,12 +131,12 @@ class Same(Document):
     unless: Condition = Field(default_factory=dict)
 
 
-class Checks(_Headed):
+class ChecksDocument(_Headed):
     """``checks.yaml``: what must always hold."""
 
-    always: tuple[Always, ...] = ()
-    compare: tuple[Compare, ...] = ()
-    same: tuple[Same, ...] = ()
+    always: tuple[AlwaysCheck, ...] = ()
+    compare: tuple[CompareCheck, ...] = ()
+    same: tuple[SameCheck, ...] = ()
 
 
 class Expectation(Document):
@@ -156,7 +156,7 @@ class Case(Document):
     expect: Expectation
 
 
-class Cases(_Headed):
+class CasesDocument(_Headed):
     """``cases/*.yaml``: examples with the expected answer."""
 
     cases: tuple[Case, ...] = Field(min_length=1, max_length=1000)

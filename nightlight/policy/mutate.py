@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nightlight.policy.checks import holds, opens
 from nightlight.policy.compile import FIELDS, UNSET, canonical, ceilings
-from nightlight.policy.prove import holds, opens
-from nightlight.policy.summarise import Sentence, sentences
+from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
     from nightlight.policy.combinations import Mask, Ranks
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.models import Rule
+    from nightlight.policy.models import PolicyRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Survivor:
     rule: str
     change: str
     count: int
-    sentences: tuple[Sentence, ...]
+    summaries: tuple[Summary, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +67,20 @@ def mutate(compiled: Compiled) -> MutationReport:
             more = np.zeros(compiled.space.shape, dtype=np.bool_)
             for field in FIELDS:
                 more |= ranks[field] > compiled.ranks[field]
-            told = sentences(compiled.space, more, impossible=compiled.impossible)
-            survivors.append(Survivor(rule.id, change, int(more.sum()), tuple(told)))
+            summaries = summarise(compiled.space, more, impossible=compiled.impossible)
+            survivors.append(Survivor(rule.id, change, int(more.sum()), tuple(summaries)))
     return MutationReport(total, opening, tuple(survivors))
 
 
 def redundant(compiled: Compiled) -> list[str]:
     """Return the ids of rules that could be deleted without changing anything."""
     base = _Others(compiled)
-    found = []
+    rule_ids = []
     for number, rule in enumerate(compiled.pack.rules.rules):
         ranks = canonical(base.without(number), compiled.impossible)
         if all((ranks[field] == compiled.ranks[field]).all() for field in FIELDS):
-            found.append(rule.id)
-    return found
+            rule_ids.append(rule.id)
+    return rule_ids
 
 
 class _Others:
@@ -117,7 +117,7 @@ class _Others:
         return left
 
 
-def _mutants(compiled: Compiled, number: int, rule: Rule) -> Iterator[tuple[str, Mask | None, Mapping[str, int]]]:
+def _mutants(compiled: Compiled, number: int, rule: PolicyRule) -> Iterator[tuple[str, Mask | None, Mapping[str, int]]]:
     """Yield (what was done, the rule's new region or None if deleted, its new ceilings)."""
     space, limit = compiled.space, compiled.limits[number]
     yield "deleted", None, {}

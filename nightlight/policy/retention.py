@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.policy.combinations import Space
-from nightlight.policy.diagnostics import Problems
-from nightlight.policy.summarise import sentences
+from nightlight.policy.combinations import CombinationSpace
+from nightlight.policy.diagnostics import Diagnostics
+from nightlight.policy.summarise import summarise
 
 if TYPE_CHECKING:
     from nightlight.policy.load import Pack
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class RetentionTable:
     """Days by combination: a small space of its own, of the attributes that retention rules name."""
 
-    space: Space
+    space: CombinationSpace
     days: np.ndarray[Any, np.dtype[np.int32]]
 
     def keep_days(self, given: Mapping[str, str]) -> int:
@@ -42,7 +42,7 @@ def compile_retention(pack: Pack) -> RetentionTable:
     vocabulary = pack.vocabulary
     named = {name for rule in pack.retention.retention for name in rule.when} | set(vocabulary.retention_attributes)
     known = {**vocabulary.retention_attributes, **vocabulary.attributes}
-    space = Space({name: words for name, words in known.items() if name in named}, vocabulary.groups)
+    space = CombinationSpace({name: words for name, words in known.items() if name in named}, vocabulary.groups)
     unset = np.iinfo(np.int32).max
     days = np.full(space.shape, unset, dtype=np.int32)
     for rule in pack.retention.retention:
@@ -50,9 +50,9 @@ def compile_retention(pack: Pack) -> RetentionTable:
         days[region] = np.minimum(days[region], rule.keep_days)
     gap = days == unset
     if gap.any():
-        told = "; ".join(s.text for s in sentences(space, gap, impossible=np.zeros_like(gap))[:3])
-        problems = Problems()
-        place = pack.retention_source.place(("retention",))
-        problems.add(place, "gap", f"no rule says how long to keep {int(gap.sum())} combinations: {told}")
+        summary = "; ".join(s.text for s in summarise(space, gap, impossible=np.zeros_like(gap))[:3])
+        problems = Diagnostics()
+        place = pack.retention_source.position(("retention",))
+        problems.add(place, "gap", f"no rule says how long to keep {int(gap.sum())} combinations: {summary}")
         problems.refuse()
     return RetentionTable(space, days)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nightlight.policy.models import Cases, Checks, Retention, Rules, Tiers, Vocabulary
+from nightlight.policy.models import (
+    CasesDocument,
+    ChecksDocument,
+    RetentionDocument,
+    RulesDocument,
+    TiersDocument,
+    Vocabulary,
+)
 from nightlight_core.policy.tier import Document
 
 if TYPE_CHECKING:
@@ -13,18 +20,18 @@ if TYPE_CHECKING:
 
 _DOCUMENTS: dict[str, type[Document]] = {
     "vocabulary": Vocabulary,
-    "tiers": Tiers,
-    "rules": Rules,
-    "retention": Retention,
-    "checks": Checks,
-    "cases": Cases,
+    "tiers": TiersDocument,
+    "rules": RulesDocument,
+    "retention": RetentionDocument,
+    "checks": ChecksDocument,
+    "cases": CasesDocument,
 }
 _CONDITIONS = frozenset({"when", "unless", "where", "given"})
 
 
 def schemas(vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
     """Return a schema for each kind of file, by its name without ending."""
-    made = {}
+    by_name = {}
     for name, model in _DOCUMENTS.items():
         schema = model.model_json_schema()
         schema["$schema"] = "http://json-schema.org/draft-07/schema#"
@@ -35,24 +42,24 @@ def schemas(vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
             _fill(schema, vocabulary, retention=name == "retention")
         if name == "tiers":
             schema["properties"]["tiers"]["propertyNames"] = {"enum": list(vocabulary.outcomes.tier[1:])}
-        made[name] = json.loads(json.dumps(schema).replace("#/$defs/", "#/definitions/"))
-        if "$defs" in made[name]:
-            made[name]["definitions"] = made[name].pop("$defs")
-    return made
+        by_name[name] = json.loads(json.dumps(schema).replace("#/$defs/", "#/definitions/"))
+        if "$defs" in by_name[name]:
+            by_name[name]["definitions"] = by_name[name].pop("$defs")
+    return by_name
 
 
-def text_of(schema: dict[str, Any]) -> str:
+def schema_text(schema: dict[str, Any]) -> str:
     """Return a schema as it is written to its file."""
     return json.dumps(schema, indent=2) + "\n"
 
 
-def write(vocabulary: Vocabulary, folder: Path) -> list[Path]:
+def write_schemas(vocabulary: Vocabulary, folder: Path) -> list[Path]:
     """Write every schema into ``folder``; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, schema in schemas(vocabulary).items():
         path = folder / f"{name}.json"
-        path.write_text(text_of(schema), "utf-8")
+        path.write_text(schema_text(schema), "utf-8")
         written.append(path)
     return written
 

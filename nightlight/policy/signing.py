@@ -57,7 +57,7 @@ class SigningKey:
             raise PolicyRefused(message) from error
 
 
-class Approved(NamedTuple):
+class ApprovalSubject(NamedTuple):
     """What an approval is for: one version that replaces one policy, and is checked as it was when safety looked.
 
     ``difference`` is the digest of everything that differs; ``base`` the digest of the policy that is replaced.
@@ -70,48 +70,50 @@ class Approved(NamedTuple):
     difference: str
 
 
-def approvable(difference: Difference, version: int) -> Approved:
+def approval_subject(difference: Difference, version: int) -> ApprovalSubject:
     """Return what an approval of a difference, as a version, is for."""
-    return Approved(version, difference.old_digest, difference.old_checks, difference.new_checks, difference.digest)
+    return ApprovalSubject(
+        version, difference.old_digest, difference.old_checks, difference.new_checks, difference.digest
+    )
 
 
-def approve(what: Approved, key: SigningKey, *, expires_at: int) -> dict[str, str | int]:
+def approve(what: ApprovalSubject, key: SigningKey, *, expires_at: int) -> dict[str, str | int]:
     """Return the approval of one change until ``expires_at`` (Unix seconds), as it is kept in a file."""
-    said = {**what._asdict(), "expires_at": expires_at}
-    signature = key.sign(_approved(said))
+    statement = {**what._asdict(), "expires_at": expires_at}
+    signature = key.sign(_approved(statement))
     return {
         "format": APPROVAL_FORMAT,
-        **said,
+        **statement,
         "key_id": key.key_id,
         "signature": base64.b64encode(signature).decode(),
     }
 
 
-def check_approval(approval: Any, wanted: Approved, keys: PublicKeys, *, now: float) -> str:
+def check_approval(approval: Any, subject: ApprovalSubject, keys: PublicKeys, *, now: float) -> str:
     """Return the id of the key that approved exactly this at ``now`` (Unix seconds), or raise PolicyRefused."""
     try:
         kind = approval["format"]
         key_id = str(approval["key_id"])
         signature = base64.b64decode(approval["signature"], validate=True)
-        said = {name: approval[name] for name in (*Approved._fields, "expires_at")}
-        unknown = set(approval) - {"format", "key_id", "signature", *said}
+        statement = {name: approval[name] for name in (*ApprovalSubject._fields, "expires_at")}
+        unknown = set(approval) - {"format", "key_id", "signature", *statement}
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         message = f"this is no approval ({type(error).__name__}); make one with `nightlight policy approve`"
         raise PolicyRefused(message) from error
     if kind != APPROVAL_FORMAT or unknown:
         message = "this is no approval (another format); make one with `nightlight policy approve`"
         raise PolicyRefused(message)
-    for name, value in wanted._asdict().items():
-        if type(said[name]) is not type(value) or said[name] != value:
-            message = f"the approval is for {name} {str(said[name])[:12]}, this one is {str(value)[:12]}"
+    for name, value in subject._asdict().items():
+        if type(statement[name]) is not type(value) or statement[name] != value:
+            message = f"the approval is for {name} {str(statement[name])[:12]}, this one is {str(value)[:12]}"
             raise PolicyRefused(message)
-    expires_at = said["expires_at"]
+    expires_at = statement["expires_at"]
     if type(expires_at) is not int or not now < expires_at <= now + MAX_APPROVAL_S:
         message = f"the approval has expired, or is made to last longer than {MAX_APPROVAL_S // 86_400} days"
         raise PolicyRefused(message)
-    keys.verify(key_id, signature, _approved(said), "the approval")
+    keys.verify(key_id, signature, _approved(statement), "the approval")
     return key_id
 
 
-def _approved(said: Mapping[str, Any]) -> bytes:
-    return f"{APPROVAL_FORMAT}\n{json.dumps(said, sort_keys=True, separators=(',', ':'))}".encode()
+def _approved(statement: Mapping[str, Any]) -> bytes:
+    return f"{APPROVAL_FORMAT}\n{json.dumps(statement, sort_keys=True, separators=(',', ':'))}".encode()

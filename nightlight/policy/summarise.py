@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from nightlight.policy.combinations import Mask, Space
+    from nightlight.policy.combinations import CombinationSpace, Mask
 
 # More sentences than this help nobody; the rest is counted in one line.
-MAX_SENTENCES = 200
+MAX_SUMMARIES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class Summary:
     """One box: its words by attribute (only those that matter), and how many combinations it adds."""
 
     words: dict[str, tuple[str, ...]]
@@ -30,40 +30,40 @@ class Sentence:
     text: str
 
 
-def sentences(space: Space, cells: Mask, *, impossible: Mask) -> list[Sentence]:
+def summarise(space: CombinationSpace, cells: Mask, *, impossible: Mask) -> list[Summary]:
     """Return few sentences that together cover exactly ``cells`` (and perhaps impossible combinations)."""
     allowed = cells | impossible
     boxes: list[tuple[Any, ...]] = []
     left = cells.copy()
-    while left.any() and len(boxes) < MAX_SENTENCES:
+    while left.any() and len(boxes) < MAX_SUMMARIES:
         seed = np.unravel_index(int(np.argmax(left)), left.shape)
         candidates = [_grow(allowed, seed, order) for order in _orders(len(space.shape))]
         best = max(candidates, key=lambda box: int(left[np.ix_(*box)].sum()))
         boxes.append(best)
         left[np.ix_(*best)] = False
     boxes = _needed(boxes, cells)
-    told: list[Sentence] = []
+    summaries: list[Summary] = []
     covered = np.zeros_like(cells)
     for box in sorted(boxes, key=lambda box: -int(cells[np.ix_(*box)].sum())):
         part = np.ix_(*box)
         count = int((cells[part] & ~covered[part]).sum())
         covered[part] = True
         words = _words(space, _trimmed(box, cells))
-        told.append(Sentence(words, count, phrase(space, words)))
+        summaries.append(Summary(words, count, phrase(space, words)))
     rest = int((cells & ~covered).sum())
     if rest:
-        told.append(Sentence({}, rest, "and other combinations, too scattered to tell in a few sentences"))
-    return told
+        summaries.append(Summary({}, rest, "and other combinations, too scattered to tell in a few sentences"))
+    return summaries
 
 
-def phrase(space: Space, words: dict[str, tuple[str, ...]]) -> str:
+def phrase(space: CombinationSpace, words: dict[str, tuple[str, ...]]) -> str:
     """Return a box in words, with the names of groups where a list is one."""
     if not words:
         return "every combination"
     return ", ".join(f"{attribute} {_list(space, attribute, listed)}" for attribute, listed in words.items())
 
 
-def _list(space: Space, attribute: str, words: tuple[str, ...]) -> str:
+def _list(space: CombinationSpace, attribute: str, words: tuple[str, ...]) -> str:
     chosen = set(words)
     names: list[str] = []
     for group, members in sorted(space.groups.get(attribute, {}).items(), key=lambda item: -len(item[1])):
@@ -78,7 +78,7 @@ def _list(space: Space, attribute: str, words: tuple[str, ...]) -> str:
     return " or ".join(names)
 
 
-def _words(space: Space, box: tuple[Any, ...]) -> dict[str, tuple[str, ...]]:
+def _words(space: CombinationSpace, box: tuple[Any, ...]) -> dict[str, tuple[str, ...]]:
     chosen = {}
     for (attribute, words), positions in zip(space.attributes.items(), box, strict=True):
         if len(positions) < len(words):

@@ -7,13 +7,23 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nightlight.policy.cases import MAX_EXPANDED
-from nightlight.policy.diagnostics import Problems, did_you_mean
-from nightlight.policy.models import Always, Cases, Checks, Compare, Retention, Rules, Same, Tiers, Vocabulary
+from nightlight.policy.diagnostics import Diagnostics, did_you_mean
+from nightlight.policy.models import (
+    AlwaysCheck,
+    CasesDocument,
+    ChecksDocument,
+    CompareCheck,
+    RetentionDocument,
+    RulesDocument,
+    SameCheck,
+    TiersDocument,
+    Vocabulary,
+)
 from nightlight_core.policy.table import NONE_TIER
 from nightlight_core.policy.tier import Tier
 
 if TYPE_CHECKING:
-    from nightlight.policy.yaml_source import Path_, Source
+    from nightlight.policy.yaml_source import Path_, YamlSource
 
 # Pixels a side under which a rendition can carry no hidden mark (nightlight.watermark.embed.LEAST_SIDE).
 LEAST_MARKED_EDGE = 64
@@ -23,108 +33,109 @@ MANIFEST_BYTES = {"webp": 2400, "jpeg": 2400, "avif": 4600}
 LEAST_PICTURE_BYTES = 500
 
 
-class Words:
+class VocabularyValidator:
     """Checks that every word used is one that the vocabulary knows."""
 
-    def __init__(self, vocabulary: Vocabulary, problems: Problems) -> None:
+    def __init__(self, vocabulary: Vocabulary, problems: Diagnostics) -> None:
         """Check against ``vocabulary`` and note what is wrong in ``problems``."""
         self._vocabulary = vocabulary
         self._problems = problems
 
-    def check_vocabulary(self, source: Source) -> None:
+    def check_vocabulary(self, source: YamlSource) -> None:
         """Check that groups and impossible combinations use known words, and that outcomes are in order."""
         vocabulary = self._vocabulary
         for attribute, words in vocabulary.attributes.items():
             if len(set(words)) != len(words) or not words:
-                place = source.place(("attributes", attribute))
+                place = source.position(("attributes", attribute))
                 self._problems.add(
                     place, "duplicate-word", f"{attribute}: every word must stand once, and one at least"
                 )
         for attribute, groups in vocabulary.groups.items():
             known = vocabulary.attributes.get(attribute)
             if known is None:
-                place = source.place(("groups", attribute))
+                place = source.position(("groups", attribute))
                 hint = did_you_mean(attribute, vocabulary.attributes)
                 self._problems.add(place, "unknown-attribute", f"'{attribute}' is not an attribute{hint}")
                 continue
             for group, words in groups.items():
                 path: Path_ = ("groups", attribute, group)
                 if group in known:
-                    self._problems.add(source.place(path), "duplicate-word", f"group '{group}' has the name of a word")
+                    message = f"group '{group}' has the name of a word"
+                    self._problems.add(source.position(path), "duplicate-word", message)
                 for index, word in enumerate(words):
                     self._word(source, (*path, index), word, known, attribute)
         for index, condition in enumerate(vocabulary.impossible):
             self._condition(source, ("impossible", index), condition)
         self._outcomes(source)
 
-    def _outcomes(self, source: Source) -> None:
+    def _outcomes(self, source: YamlSource) -> None:
         outcomes = self._vocabulary.outcomes
         if outcomes.tier[0] != NONE_TIER:
-            self._problems.add(source.place(("outcomes", "tier")), "outcome-order", "the first tier must be 'none'")
+            self._problems.add(source.position(("outcomes", "tier")), "outcome-order", "the first tier must be 'none'")
         for field in ("tier", "cache_s", "per_hour"):
             values = getattr(outcomes, field)
             if len(set(values)) != len(values):
-                place = source.place(("outcomes", field))
+                place = source.position(("outcomes", field))
                 self._problems.add(place, "duplicate-word", f"{field}: every value must stand once")
         for field in ("cache_s", "per_hour"):
             values = getattr(outcomes, field)
             if values[0] != 0 or list(values) != sorted(values):
-                place = source.place(("outcomes", field))
+                place = source.position(("outcomes", field))
                 self._problems.add(
                     place, "outcome-order", f"{field} must begin with 0 and rise: the first protects most"
                 )
 
-    def check_tiers(self, source: Source, tiers: Tiers) -> None:
+    def check_tiers(self, source: YamlSource, tiers: TiersDocument) -> None:
         """Check that every tier but none has a recipe, and that a more open tier shows no less."""
         wanted = [tier for tier in self._vocabulary.outcomes.tier if tier != NONE_TIER]
         for tier in tiers.tiers:
             if tier not in wanted:
-                place = source.place(("tiers", tier))
+                place = source.position(("tiers", tier))
                 self._problems.add(place, "unknown-word", f"'{tier}' is not a tier{did_you_mean(tier, wanted)}")
         edge, budget = 0, 0.0
         for tier in wanted:
             recipe = tiers.tiers.get(tier)
             if recipe is None:
-                self._problems.add(source.place(("tiers",)), "tier-missing", f"tier '{tier}' has no recipe")
+                self._problems.add(source.position(("tiers",)), "tier-missing", f"tier '{tier}' has no recipe")
                 continue
             if recipe.edge < edge:
-                place = source.place(("tiers", tier, "edge"))
+                place = source.position(("tiers", tier, "edge"))
                 message = f"tier '{tier}' opens more than the one before it but has a smaller edge"
                 self._problems.add(place, "outcome-order", message)
             detail = float("inf") if recipe.face_px is None else recipe.face_px
             if detail < budget:
-                place = source.place(("tiers", tier, "face_px"))
+                place = source.position(("tiers", tier, "face_px"))
                 message = f"tier '{tier}' opens more than the one before it but has a smaller face budget"
                 self._problems.add(place, "outcome-order", message)
             if recipe.reidentification_at_most is not None and recipe.face_px is None:
-                place = source.place(("tiers", tier, "reidentification_at_most"))
+                place = source.position(("tiers", tier, "reidentification_at_most"))
                 message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
                 self._problems.add(place, "claim-without-budget", message)
             self._check_hidden_mark(source, tier, recipe)
             self._check_provenance(source, tier, recipe)
             edge, budget = max(edge, recipe.edge), max(budget, detail)
 
-    def _check_hidden_mark(self, source: Source, tier: str, recipe: Tier) -> None:
+    def _check_hidden_mark(self, source: YamlSource, tier: str, recipe: Tier) -> None:
         if recipe.hidden_mark == "none" and recipe.variants > 1:
-            place = source.place(("tiers", tier, "variants"))
+            place = source.position(("tiers", tier, "variants"))
             message = f"tier '{tier}' has variants, which differ in the hidden mark alone, and no hidden mark"
             self._problems.add(place, "variants-without-mark", message)
         if recipe.hidden_mark == "required" and recipe.edge < LEAST_MARKED_EDGE:
-            place = source.place(("tiers", tier, "hidden_mark"))
+            place = source.position(("tiers", tier, "hidden_mark"))
             message = f"tier '{tier}' requires a hidden mark, which takes an edge of {LEAST_MARKED_EDGE} pixels"
             self._problems.add(place, "mark-without-room", message)
 
-    def _check_provenance(self, source: Source, tier: str, recipe: Tier) -> None:
+    def _check_provenance(self, source: YamlSource, tier: str, recipe: Tier) -> None:
         least = MANIFEST_BYTES[recipe.format] + LEAST_PICTURE_BYTES
         if recipe.provenance == "embedded" and recipe.max_bytes is not None and recipe.max_bytes < least:
-            place = source.place(("tiers", tier, "max_bytes"))
+            place = source.position(("tiers", tier, "max_bytes"))
             message = (
                 f"tier '{tier}' has its manifest within, which takes {MANIFEST_BYTES[recipe.format]} bytes of its "
                 f"{recipe.max_bytes}: at least {least}, or `provenance: sidecar`"
             )
             self._problems.add(place, "manifest-without-room", message)
 
-    def check_rules(self, source: Source, rules: Rules) -> None:
+    def check_rules(self, source: YamlSource, rules: RulesDocument) -> None:
         """Check ids, conditions and ceilings of the rules."""
         self._ids(source, "rules", [rule.id for rule in rules.rules])
         for index, rule in enumerate(rules.rules):
@@ -134,20 +145,20 @@ class Words:
             ceiling = rule.at_most.model_dump(exclude_none=True)
             if not ceiling:
                 message = f"rule '{rule.id}' limits nothing; give at_most a tier, cache_s or per_hour"
-                self._problems.add(source.place((*path, "at_most")), "empty-ceiling", message)
+                self._problems.add(source.position((*path, "at_most")), "empty-ceiling", message)
             for field, value in ceiling.items():
                 self._outcome(source, (*path, "at_most", field), field, value)
 
-    def check_retention(self, source: Source, retention: Retention) -> None:
+    def check_retention(self, source: YamlSource, retention: RetentionDocument) -> None:
         """Check ids and conditions of the retention rules."""
         self._ids(source, "retention", [rule.id for rule in retention.retention])
         known = {**self._vocabulary.attributes, **self._vocabulary.retention_attributes}
         for index, rule in enumerate(retention.retention):
             self._condition(source, ("retention", index, "when"), rule.when, known)
 
-    def check_checks(self, source: Source, checks: Checks) -> None:
+    def check_checks(self, source: YamlSource, checks: ChecksDocument) -> None:
         """Check ids, conditions and words of the checks."""
-        kinds: dict[str, tuple[Always | Compare | Same, ...]] = {
+        kinds: dict[str, tuple[AlwaysCheck | CompareCheck | SameCheck, ...]] = {
             "always": checks.always,
             "compare": checks.compare,
             "same": checks.same,
@@ -157,19 +168,19 @@ class Words:
             for index, check in enumerate(group):
                 path: Path_ = (kind, index)
                 if names.count(check.id) > 1:
-                    place = source.place((*path, "id"))
+                    place = source.position((*path, "id"))
                     self._problems.add(place, "duplicate-id", f"'{check.id}' is the id of two checks")
                 self._condition(source, (*path, "where"), check.where)
                 self._condition(source, (*path, "unless"), check.unless)
                 along = getattr(check, "along", None)
                 if along is not None and along not in self._vocabulary.attributes:
                     hint = did_you_mean(along, self._vocabulary.attributes)
-                    place = source.place((*path, "along"))
+                    place = source.position((*path, "along"))
                     self._problems.add(place, "unknown-attribute", f"'{along}' is not an attribute{hint}")
         for index, always in enumerate(checks.always):
             if not always.caps:
                 message = f"check '{always.id}' caps nothing; give tier_at_most, cache_s_at_most or per_hour_at_most"
-                self._problems.add(source.place(("always", index)), "empty-ceiling", message)
+                self._problems.add(source.position(("always", index)), "empty-ceiling", message)
             for field, value in always.caps.items():
                 self._outcome(source, ("always", index, f"{field}_at_most"), field, value)
         for index, compare in enumerate(checks.compare):
@@ -178,34 +189,34 @@ class Words:
                 path = ("compare", index, "never_more_open", position)
                 self._word(source, path, word, known, compare.along)
 
-    def check_cases(self, source: Source, cases: Cases) -> None:
+    def check_cases(self, source: YamlSource, cases: CasesDocument) -> None:
         """Check that every case gives every attribute, and expects values that exist."""
         for index, case in enumerate(cases.cases):
             path: Path_ = ("cases", index)
             self._condition(source, (*path, "given"), case.given, groups=False)
             count = math.prod(len(words) for words in case.given.values())
             if count > MAX_EXPANDED:
-                place = source.place((*path, "given"))
+                place = source.position((*path, "given"))
                 message = f"case '{case.name}' stands for {count:,} combinations; at most {MAX_EXPANDED:,}"
                 self._problems.add(place, "case-too-large", message)
             missing = [name for name in self._vocabulary.attributes if name not in case.given]
             if missing:
-                place = source.place((*path, "given"))
+                place = source.position((*path, "given"))
                 self._problems.add(place, "case-incomplete", f"case '{case.name}' does not give {', '.join(missing)}")
             for field, value in case.expect.model_dump(exclude_none=True, exclude={"because"}).items():
                 self._outcome(source, (*path, "expect", field), field, value)
 
-    def _ids(self, source: Source, key: str, ids: list[str]) -> None:
+    def _ids(self, source: YamlSource, key: str, ids: list[str]) -> None:
         seen: set[str] = set()
         for index, name in enumerate(ids):
             if name in seen:
-                place = source.place((key, index, "id"))
+                place = source.position((key, index, "id"))
                 self._problems.add(place, "duplicate-id", f"'{name}' is the id of an earlier entry too")
             seen.add(name)
 
     def _condition(
         self,
-        source: Source,
+        source: YamlSource,
         path: Path_,
         condition: Mapping[str, tuple[str, ...]],
         known: Mapping[str, tuple[str, ...]] | None = None,
@@ -216,20 +227,20 @@ class Words:
         for attribute, words in condition.items():
             if attribute not in known:
                 message = f"'{attribute}' is not an attribute{did_you_mean(attribute, known)}"
-                self._problems.add(source.place((*path, attribute)), "unknown-attribute", message)
+                self._problems.add(source.position((*path, attribute)), "unknown-attribute", message)
                 continue
             allowed = [*known[attribute], *(self._vocabulary.groups.get(attribute, {}) if groups else ())]
             for index, word in enumerate(words):
                 self._word(source, (*path, attribute, index), word, allowed, attribute)
 
-    def _word(self, source: Source, path: Path_, word: str, known: Iterable[str], attribute: str) -> None:
+    def _word(self, source: YamlSource, path: Path_, word: str, known: Iterable[str], attribute: str) -> None:
         known = list(known)
         if word not in known:
             message = f"'{word}' is not a word of {attribute}{did_you_mean(word, known)}"
-            self._problems.add(source.place(path), "unknown-word", message)
+            self._problems.add(source.position(path), "unknown-word", message)
 
-    def _outcome(self, source: Source, path: Path_, field: str, value: str | int) -> None:
+    def _outcome(self, source: YamlSource, path: Path_, field: str, value: str | int) -> None:
         known = getattr(self._vocabulary.outcomes, field)
         if value not in known:
             message = f"{value!r} is not a value of {field}{did_you_mean(str(value), map(str, known))}"
-            self._problems.add(source.place(path), "unknown-word", message)
+            self._problems.add(source.position(path), "unknown-word", message)

@@ -29,7 +29,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from nightlight.policy.diagnostics import Place, Problems
+from nightlight.policy.diagnostics import Diagnostics, SourcePosition
 from nightlight_core.files import opened
 
 if TYPE_CHECKING:
@@ -46,43 +46,43 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class YamlSource:
     """One file read: its values, and where each of them stands."""
 
     file: str
     value: Any
-    places: dict[Path_, Place]
+    positions: dict[Path_, SourcePosition]
 
-    def place(self, path: Path_ = ()) -> Place:
+    def position(self, path: Path_ = ()) -> SourcePosition:
         """Return where the value at ``path`` stands, or the nearest value around it."""
-        while path and path not in self.places:
+        while path and path not in self.positions:
             path = path[:-1]
-        return self.places.get(path, Place(self.file))
+        return self.positions.get(path, SourcePosition(self.file))
 
 
-def read(path: Path, problems: Problems, *, name: str | None = None) -> Source | None:
+def read_yaml(path: Path, problems: Diagnostics, *, name: str | None = None) -> YamlSource | None:
     """Read one YAML file; note what is wrong with it in ``problems`` and return None if unusable."""
     file = name or path.name
     try:
         with opened(path) as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        problems.add(Place(file), "file-missing", f"cannot be read: {error.strerror}")
+        problems.add(SourcePosition(file), "file-missing", f"cannot be read: {error.strerror}")
         return None
     if len(data) > MAX_BYTES:
-        problems.add(Place(file), "file-too-large", f"is larger than {MAX_BYTES:,} bytes")
+        problems.add(SourcePosition(file), "file-too-large", f"is larger than {MAX_BYTES:,} bytes")
         return None
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        problems.add(Place(file), "yaml-syntax", f"is not UTF-8 at byte {error.start}")
+        problems.add(SourcePosition(file), "yaml-syntax", f"is not UTF-8 at byte {error.start}")
         return None
-    return read_text(text, file, problems)
+    return parse_yaml(text, file, problems)
 
 
-def read_text(text: str, file: str, problems: Problems) -> Source | None:
+def parse_yaml(text: str, file: str, problems: Diagnostics) -> YamlSource | None:
     """Read YAML from ``text``; ``file`` is the name that problems are reported under."""
-    before = len(problems.found)
+    before = len(problems.entries)
     reader = _Reader(file, problems)
     try:
         value = reader.document(YAML(typ="safe", pure=True).parse(text))
@@ -90,18 +90,18 @@ def read_text(text: str, file: str, problems: Problems) -> Source | None:
         problems.add(stop.place, stop.code, str(stop))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+        place = SourcePosition(file, mark.line + 1, mark.column + 1) if mark else SourcePosition(file)
         problems.add(place, "yaml-syntax", f"is not YAML: {error.problem or error.context or 'unreadable'}")
     except (YAMLError, ValueError) as error:
-        problems.add(Place(file), "yaml-syntax", f"is not YAML: {str(error).splitlines()[0]}")
+        problems.add(SourcePosition(file), "yaml-syntax", f"is not YAML: {str(error).splitlines()[0]}")
     else:
-        if len(problems.found) == before:
-            return Source(file, value, reader.places)
+        if len(problems.entries) == before:
+            return YamlSource(file, value, reader.places)
     return None
 
 
 class _TooMuch(Exception):  # noqa: N818 - a signal inside this module, not an error of the tree
-    def __init__(self, place: Place, code: str, message: str) -> None:
+    def __init__(self, place: SourcePosition, code: str, message: str) -> None:
         super().__init__(message)
         self.place = place
         self.code = code
@@ -110,11 +110,11 @@ class _TooMuch(Exception):  # noqa: N818 - a signal inside this module, not an e
 class _Reader:
     """Turns a stream of parse events into values; holds the counters of the caps."""
 
-    def __init__(self, file: str, problems: Problems) -> None:
+    def __init__(self, file: str, problems: Diagnostics) -> None:
         self._file = file
         self._problems = problems
         self._values = 0
-        self.places: dict[Path_, Place] = {}
+        self.places: dict[Path_, SourcePosition] = {}
 
     def document(self, events: Iterator[Any]) -> Any:
         value: Any = None
@@ -127,9 +127,9 @@ class _Reader:
                 value = self._value(next(events), events, ())
         return value
 
-    def _place(self, event: Any) -> Place:
+    def _place(self, event: Any) -> SourcePosition:
         mark = event.start_mark
-        return Place(self._file, mark.line + 1, mark.column + 1)
+        return SourcePosition(self._file, mark.line + 1, mark.column + 1)
 
     def _value(self, event: Any, events: Iterator[Any], path: Path_) -> Any:
         place = self._place(event)

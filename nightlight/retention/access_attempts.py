@@ -84,10 +84,10 @@ def _form(target: Target) -> None:
     form = target.client.generate_presigned_post(target.bucket, f"{target.key}-form", public, [public])
     answer = httpx.post(form["url"], data=form["fields"], files={"file": BODY}, timeout=10)
     if answer.is_error:
-        raise RefusedForm(answer.status_code)
+        raise FormRefused(answer.status_code)
 
 
-class RefusedForm(Exception):  # noqa: N818 - an answer, not an error
+class FormRefused(Exception):  # noqa: N818 - an answer, not an error
     """The server's answer to a form that it did not take: ``status``."""
 
     def __init__(self, status: int) -> None:

@@ -21,7 +21,7 @@ _DENIED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatc
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class BucketObject:
     """A current object: its key, bytes, and when it was written."""
 
     key: str
@@ -29,7 +29,7 @@ class Listed:
     written_at: datetime
 
 
-class Bucket:
+class BucketClient:
     """A bucket, by whoever may change its rules."""
 
     def __init__(self, client: S3Client, name: str) -> None:
@@ -47,14 +47,14 @@ class Bucket:
         except BotoCoreError as error:
             message = f"{type(error).__name__}: {error}"
             raise StoreUnavailable(message) from error
-        return [dict(one) for one in answer.get("Rules", [])]
+        return [dict(rule) for rule in answer.get("Rules", [])]
 
     def put(self, rules: Sequence[Raw]) -> None:
         """Put every rule: what is not among them is gone."""
         try:
             if rules:
-                whole: Any = {"Rules": [dict(one) for one in rules]}
-                self._client.put_bucket_lifecycle_configuration(Bucket=self.name, LifecycleConfiguration=whole)
+                configuration: Any = {"Rules": [dict(rule) for rule in rules]}
+                self._client.put_bucket_lifecycle_configuration(Bucket=self.name, LifecycleConfiguration=configuration)
             else:
                 self._client.delete_bucket_lifecycle(Bucket=self.name)
         except ClientError as error:
@@ -63,12 +63,12 @@ class Bucket:
             message = f"{type(error).__name__}: {error}"
             raise StoreUnavailable(message) from error
 
-    def objects(self, prefix: str = "") -> Iterator[Listed]:
+    def objects(self, prefix: str = "") -> Iterator[BucketObject]:
         """Yield the current objects whose keys begin with ``prefix``."""
         try:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 for item in page.get("Contents", []):
-                    yield Listed(item["Key"], item["Size"], item["LastModified"])
+                    yield BucketObject(item["Key"], item["Size"], item["LastModified"])
         except ClientError as error:
             raise _failed(error, self.name) from error
         except BotoCoreError as error:

@@ -30,7 +30,7 @@ VERSION = "2012-10-17"
 _STATE_TAG = "nightlight-state"
 
 
-class Server(StrEnum):
+class S3ServerKind(StrEnum):
     """What kind of server renders and enforces policies."""
 
     AWS = "aws"
@@ -105,7 +105,7 @@ def identity_policy(identity: str, names: Mapping[str, str]) -> dict[str, Any]:
     statements: list[dict[str, Any]] = []
     for grant in GRANTS:
         if grant.identity == identity:
-            statements += [_without_acls(one) for one in _statements(grant, names)]
+            statements += [_without_acls(statement) for statement in _statements(grant, names)]
     # Into a bucket of its own it could copy what it can name.
     own = {"Sid": "NoBucketOfItsOwn", "Effect": "Deny", "Action": ["s3:CreateBucket"], "Resource": ["arn:aws:s3:::*"]}
     return {"Version": VERSION, "Statement": [*statements, own]}
@@ -118,7 +118,7 @@ def _without_acls(statement: dict[str, Any]) -> dict[str, Any]:
     """
     if "Action" not in statement:
         return statement
-    return {**statement, "Action": [one for one in statement["Action"] if not one.endswith("Acl")]}
+    return {**statement, "Action": [action for action in statement["Action"] if not action.endswith("Acl")]}
 
 
 def bucket_policy(
@@ -127,7 +127,7 @@ def bucket_policy(
     principals: Mapping[str, str],
     *,
     tls_only: bool,
-    server: Server = Server.OTHER,
+    server: S3ServerKind = S3ServerKind.OTHER,
 ) -> dict[str, Any]:
     """Return the policy of a bucket: nothing without TLS, and what each identity that has a principal may do there."""
     arn = f"arn:aws:s3:::{names[bucket]}"
@@ -147,23 +147,23 @@ def bucket_policy(
         if grant.bucket == bucket and grant.identity in principals:
             principal = {"AWS": [principals[grant.identity]]}
             chosen += [
-                {**one, "Sid": f"{grant.identity}{one['Sid']}", "Principal": principal}
-                for one in (*_statements(grant, names), *_conditions(grant, names, server))
+                {**statement, "Sid": f"{grant.identity}{statement['Sid']}", "Principal": principal}
+                for statement in (*_statements(grant, names), *_conditions(grant, names, server))
             ]
     return {"Version": VERSION, "Statement": chosen}
 
 
-def denied(grant: Grant) -> list[str]:
+def denied_actions(grant: Grant) -> list[str]:
     """Return the patterns of every action that a grant does not allow."""
 
     def below(tree: Mapping[str, Any]) -> list[str]:
-        found: list[str] = []
+        patterns: list[str] = []
         for pattern, children in tree.items():
             if not any(_matches(pattern, action) for action in grant.actions):
-                found.append(pattern)
+                patterns.append(pattern)
             elif children:
-                found += below(children)
-        return found
+                patterns += below(children)
+        return patterns
 
     return below(_EVERY) if grant.actions else ["*"]
 
@@ -180,8 +180,8 @@ def canonical(policy: Any) -> Any:
     if isinstance(policy, dict):
         return tuple(sorted((key, canonical(value)) for key, value in policy.items() if key not in {"Id", "Version"}))
     if isinstance(policy, list):
-        found = sorted((canonical(one) for one in policy), key=repr)
-        return found[0] if len(found) == 1 else tuple(found)
+        ordered = sorted((canonical(entry) for entry in policy), key=repr)
+        return ordered[0] if len(ordered) == 1 else tuple(ordered)
     return policy
 
 
@@ -189,16 +189,16 @@ def _statements(grant: Grant, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return what a grant allows, and the denial of everything else: by what is not named, and by name."""
     arn = f"arn:aws:s3:::{names[grant.bucket]}"
     both = [arn, f"{arn}/*"]
-    told: list[dict[str, Any]] = []
+    statements: list[dict[str, Any]] = []
     for sid, resource, on_buckets in ((grant.says, f"{arn}/*", False), (f"{grant.says}List", arn, True)):
-        actions = [f"s3:{one}" for one in grant.actions if (one in _ON_BUCKETS) is on_buckets]
+        actions = [f"s3:{action}" for action in grant.actions if (action in _ON_BUCKETS) is on_buckets]
         if actions:
-            told.append({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": [resource]})
+            statements.append({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": [resource]})
     if grant.actions:
-        needed = [f"s3:{one}" for one in grant.actions]
-        told.append({"Sid": f"{grant.says}Only", "Effect": "Deny", "NotAction": needed, "Resource": both})
-    named = [f"s3:{one}" for one in denied(grant)]
-    told.append({"Sid": f"{grant.says}NothingElse", "Effect": "Deny", "Action": named, "Resource": both})
+        needed = [f"s3:{action}" for action in grant.actions]
+        statements.append({"Sid": f"{grant.says}Only", "Effect": "Deny", "NotAction": needed, "Resource": both})
+    named = [f"s3:{action}" for action in denied_actions(grant)]
+    statements.append({"Sid": f"{grant.says}NothingElse", "Effect": "Deny", "Action": named, "Resource": both})
     if _HOLD in grant.actions and grant.identity == WORKER:
         # With the put itself, never after it: who may set a hold on what is there may also lift it.
         for sid, condition in (
@@ -206,18 +206,18 @@ def _statements(grant: Grant, names: Mapping[str, str]) -> list[dict[str, Any]]:
             ("HoldsComeWithThePut", {"Null": {"s3:object-lock-legal-hold": "true"}}),
         ):
             hold = {"Action": [f"s3:{_HOLD}"], "Resource": [f"{arn}/*"], "Condition": condition}
-            told.append({"Sid": sid, "Effect": "Deny", **hold})
-    return told
+            statements.append({"Sid": sid, "Effect": "Deny", **hold})
+    return statements
 
 
-def _conditions(grant: Grant, names: Mapping[str, str], server: Server) -> list[dict[str, Any]]:
+def _conditions(grant: Grant, names: Mapping[str, str], server: S3ServerKind) -> list[dict[str, Any]]:
     """Return how an identity may not put, in what its server can be told of it."""
     if "PutObject" not in grant.actions:
         return []
     conditions: list[tuple[str, dict[str, dict[str, str]]]] = []
-    if server is Server.AWS and grant.new_only:
+    if server is S3ServerKind.AWS and grant.new_only:
         conditions.append(("NeverOverwrites", {"Null": {"s3:if-none-match": "true"}}))
-    if server is Server.CEPH:
+    if server is S3ServerKind.CEPH:
         # RGW keeps both keys for plain puts and for copies (the source is checked then), and neither for these.
         neither = {"s3:x-amz-acl": "true", "s3:x-amz-copy-source": "true"}
         conditions.append(("NoPartsNoForms", {"Null": neither}))

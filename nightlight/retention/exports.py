@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nightlight.retention.lifecycle_rule import Rule, write
+from nightlight.retention.lifecycle_rule import LifecycleRule, write_rule
 
 
-def as_json(buckets: Mapping[str, Sequence[Rule]]) -> str:
+def as_json(buckets: Mapping[str, Sequence[LifecycleRule]]) -> str:
     """Return what `aws s3api put-bucket-lifecycle-configuration` takes, by bucket."""
-    return json.dumps({name: {"Rules": [write(rule) for rule in rules]} for name, rules in buckets.items()}, indent=2)
+    return json.dumps(
+        {name: {"Rules": [write_rule(rule) for rule in rules]} for name, rules in buckets.items()}, indent=2
+    )
 
 
-def as_cloudformation(buckets: Mapping[str, Sequence[Rule]]) -> str:
+def as_cloudformation(buckets: Mapping[str, Sequence[LifecycleRule]]) -> str:
     """Return a template of the buckets with their rules and versioning; add what else they have."""
     resources = {
         _camel(name): {
@@ -33,19 +35,19 @@ def as_cloudformation(buckets: Mapping[str, Sequence[Rule]]) -> str:
     return json.dumps(template, indent=2)
 
 
-def as_terraform(buckets: Mapping[str, Sequence[Rule]]) -> str:
+def as_terraform(buckets: Mapping[str, Sequence[LifecycleRule]]) -> str:
     """Return a Terraform resource for each bucket (provider hashicorp/aws); the buckets themselves are elsewhere."""
     return "\n".join(_terraform(name, rules) for name, rules in buckets.items())
 
 
-FORMS: dict[str, Callable[[Mapping[str, Sequence[Rule]]], str]] = {
+EXPORT_FORMATS: dict[str, Callable[[Mapping[str, Sequence[LifecycleRule]]], str]] = {
     "json": as_json,
     "cloudformation": as_cloudformation,
     "terraform": as_terraform,
 }
 
 
-def _cloudformation(rule: Rule) -> dict[str, Any]:
+def _cloudformation(rule: LifecycleRule) -> dict[str, Any]:
     raw: dict[str, Any] = {"Id": rule.rule_id, "Status": "Enabled" if rule.enabled else "Disabled"}
     if rule.prefix:
         raw["Prefix"] = rule.prefix
@@ -54,7 +56,9 @@ def _cloudformation(rule: Rule) -> dict[str, Any]:
     if rule.expire_days is not None:
         raw["ExpirationInDays"] = rule.expire_days
     if rule.moves:
-        raw["Transitions"] = [{"TransitionInDays": one.days, "StorageClass": one.storage_class} for one in rule.moves]
+        raw["Transitions"] = [
+            {"TransitionInDays": move.days, "StorageClass": move.storage_class} for move in rule.moves
+        ]
     if rule.drop_delete_markers:
         raw["ExpiredObjectDeleteMarker"] = True
     if rule.noncurrent_days is not None:
@@ -64,7 +68,7 @@ def _cloudformation(rule: Rule) -> dict[str, Any]:
     return raw
 
 
-def _terraform(bucket: str, rules: Sequence[Rule]) -> str:
+def _terraform(bucket: str, rules: Sequence[LifecycleRule]) -> str:
     lines = [
         f'resource "aws_s3_bucket_lifecycle_configuration" "{bucket.replace("-", "_").replace(".", "_")}" {{',
         f"  bucket = {json.dumps(bucket)}",
@@ -74,8 +78,8 @@ def _terraform(bucket: str, rules: Sequence[Rule]) -> str:
         lines += [f'    status = "{"Enabled" if rule.enabled else "Disabled"}"', "", *_filter(rule)]
         if rule.expire_days is not None:
             lines += ["", "    expiration {", f"      days = {rule.expire_days}", "    }"]
-        for one in rule.moves:
-            days, kind = f"      days          = {one.days}", f"      storage_class = {json.dumps(one.storage_class)}"
+        for move in rule.moves:
+            days, kind = f"      days          = {move.days}", f"      storage_class = {json.dumps(move.storage_class)}"
             lines += ["", "    transition {", days, kind, "    }"]
         if rule.drop_delete_markers:
             lines += ["", "    expiration {", "      expired_object_delete_marker = true", "    }"]
@@ -93,7 +97,7 @@ def _terraform(bucket: str, rules: Sequence[Rule]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def _filter(rule: Rule) -> list[str]:
+def _filter(rule: LifecycleRule) -> list[str]:
     if not rule.tags:
         return ["    filter {", f"      prefix = {json.dumps(rule.prefix)}", "    }"]
     if len(rule.tags) == 1 and not rule.prefix:

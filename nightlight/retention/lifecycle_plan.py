@@ -14,14 +14,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from nightlight.retention.lifecycle_rule import MOST_RULES, Rule, read, write
+from nightlight.retention.lifecycle_rule import MOST_RULES, LifecycleRule, read_rule, write_rule
 from nightlight.retention.wanted_rules import OURS
 from nightlight_core.errors import LifecycleRefused
 
 Raw = Mapping[str, Any]
 
 
-class Step(StrEnum):
+class PlanStep(StrEnum):
     """What is done to a rule."""
 
     ADD = "add"
@@ -32,91 +32,94 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class PlannedChange:
     """One rule: what is there, what is wanted, and what is to be known of it."""
 
-    step: Step
+    step: PlanStep
     rule_id: str
-    before: Rule | None
-    after: Rule | None
+    present: LifecycleRule | None
+    after: LifecycleRule | None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LifecyclePlan:
     """What is to be done to one bucket, so that its rules are ``wanted``; ``ours`` are those of the policy among them.
 
-    ``seen`` is the fingerprint of the rules that it was made from.
+    ``fingerprint`` is the fingerprint of the rules that it was made from.
     """
 
     bucket: str
-    actions: tuple[Action, ...]
-    seen: str
-    ours: tuple[Rule, ...] = field(repr=False)
+    actions: tuple[PlannedChange, ...]
+    fingerprint: str
+    ours: tuple[LifecycleRule, ...] = field(repr=False)
     wanted: tuple[Raw, ...] = field(repr=False)
 
     @property
-    def changes(self) -> list[Action]:
+    def changes(self) -> list[PlannedChange]:
         """Return what is not as it should be."""
-        return [one for one in self.actions if one.step in {Step.ADD, Step.CHANGE, Step.REMOVE}]
+        return [change for change in self.actions if change.step in {PlanStep.ADD, PlanStep.CHANGE, PlanStep.REMOVE}]
 
 
 def fingerprint(live: Sequence[Raw]) -> str:
     """Return a SHA-256, in hexadecimal, of everything that is there, word by word."""
-    ordered = sorted(json.dumps(one, sort_keys=True, default=_plain) for one in live)
+    ordered = sorted(json.dumps(rule, sort_keys=True, default=_plain) for rule in live)
     return hashlib.sha256("\n".join(ordered).encode()).hexdigest()
 
 
-def plan(bucket: str, wanted: Sequence[Rule], applied: Sequence[Rule], live: Sequence[Raw]) -> Plan:
+def plan_changes(
+    bucket: str, wanted: Sequence[LifecycleRule], applied: Sequence[LifecycleRule], live: Sequence[Raw]
+) -> LifecyclePlan:
     """Return the plan; raise LifecycleRefused where it cannot be carried out."""
     ours = {rule.rule_id: rule for rule in wanted}
     last = {rule.rule_id: rule for rule in applied}
-    there = _by_id(live)
-    actions = [_action(ours[name], last.get(name), there.get(name)) for name in sorted(ours)]
-    for name in sorted(there.keys() - ours.keys()):
-        before = read(there[name])
+    present = _by_id(live)
+    actions = [_action(ours[name], last.get(name), present.get(name)) for name in sorted(ours)]
+    for name in sorted(present.keys() - ours.keys()):
+        before = read_rule(present[name])
         if name in last:
             notes = () if before == last[name] else ("somebody has changed it since it was applied",)
-            actions.append(Action(Step.REMOVE, name, before, None, notes))
+            actions.append(PlannedChange(PlanStep.REMOVE, name, before, None, notes))
         else:
-            actions.append(Action(Step.FOREIGN, name, before, before, _warnings(before, wanted)))
-    foreign = [one for one in live if str(one.get("ID", "")) not in ours.keys() | last.keys()]
-    whole = [*foreign, *(write(ours[name]) for name in sorted(ours))]
-    if len(whole) > MOST_RULES:
-        message = f"{bucket}: {len(whole):,} rules; a bucket holds {MOST_RULES:,}"
+            actions.append(PlannedChange(PlanStep.FOREIGN, name, before, before, _warnings(before, wanted)))
+    foreign = [raw for raw in live if str(raw.get("ID", "")) not in ours.keys() | last.keys()]
+    all_rules = [*foreign, *(write_rule(ours[name]) for name in sorted(ours))]
+    if len(all_rules) > MOST_RULES:
+        message = f"{bucket}: {len(all_rules):,} rules; a bucket holds {MOST_RULES:,}"
         raise LifecycleRefused(message)
-    return Plan(bucket, tuple(actions), fingerprint(live), tuple(wanted), tuple(whole))
+    return LifecyclePlan(bucket, tuple(actions), fingerprint(live), tuple(wanted), tuple(all_rules))
 
 
-def drift(applied: Sequence[Rule], live: Sequence[Raw], seen: str) -> list[str]:
-    """Return, in sentences, what differs from what was applied; ``seen`` is everything that was there then."""
-    there, told = _by_id(live), []
+def drift(applied: Sequence[LifecycleRule], live: Sequence[Raw], known_fingerprint: str) -> list[str]:
+    """Return, in sentences, what differs from what was applied; ``known_fingerprint`` is of all rules then."""
+    present, sentences = _by_id(live), []
     for rule in applied:
-        raw = there.get(rule.rule_id)
+        raw = present.get(rule.rule_id)
         if raw is None:
-            told.append(f"{rule.rule_id}: removed since")
-        elif read(raw) != rule:
-            told.append(
-                f"{rule.rule_id}: was {rule.about()}: {_said(rule)}; is {read(raw).about()}: {_said(read(raw))}"
+            sentences.append(f"{rule.rule_id}: removed since")
+        elif read_rule(raw) != rule:
+            sentences.append(
+                f"{rule.rule_id}: was {rule.about()}: {_said(rule)}; is "
+                f"{read_rule(raw).about()}: {_said(read_rule(raw))}"
             )
-    if not told and fingerprint(live) != seen:
-        told.append("rules that are not ours were changed since, or are written differently")
-    return told
+    if not sentences and fingerprint(live) != known_fingerprint:
+        sentences.append("rules that are not ours were changed since, or are written differently")
+    return sentences
 
 
-def plain(rules: Sequence[Raw]) -> list[dict[str, Any]]:
+def rules_as_values(rules: Sequence[Raw]) -> list[dict[str, Any]]:
     """Return rules in plain values, as they are kept."""
-    found: list[dict[str, Any]] = json.loads(json.dumps(list(rules), default=_plain))
-    return found
+    values: list[dict[str, Any]] = json.loads(json.dumps(list(rules), default=_plain))
+    return values
 
 
-def _action(wanted: Rule, last: Rule | None, raw: Raw | None) -> Action:
+def _action(wanted: LifecycleRule, last: LifecycleRule | None, raw: Raw | None) -> PlannedChange:
     if raw is None:
         gone = ("it was applied before, and somebody has removed it",) if last is not None else ()
-        return Action(Step.ADD, wanted.rule_id, None, wanted, gone)
-    before = read(raw)
+        return PlannedChange(PlanStep.ADD, wanted.rule_id, None, wanted, gone)
+    before = read_rule(raw)
     if before == wanted:
-        return Action(Step.KEEP, wanted.rule_id, before, wanted)
+        return PlannedChange(PlanStep.KEEP, wanted.rule_id, before, wanted)
     notes: list[str] = []
     if last is None:
         notes.append("it is there already, and was not applied by this catalogue")
@@ -130,32 +133,32 @@ def _action(wanted: Rule, last: Rule | None, raw: Raw | None) -> Action:
         )
         if after is not None and (now is None or after < now)
     ]
-    return Action(Step.CHANGE, wanted.rule_id, before, wanted, (*notes, *sooner))
+    return PlannedChange(PlanStep.CHANGE, wanted.rule_id, before, wanted, (*notes, *sooner))
 
 
-def _warnings(foreign: Rule, wanted: Sequence[Rule]) -> tuple[str, ...]:
+def _warnings(foreign: LifecycleRule, wanted: Sequence[LifecycleRule]) -> tuple[str, ...]:
     """Return what a rule of somebody else's does that the policy does not say."""
-    told = []
+    warnings = []
     longest = max((rule.expire_days for rule in wanted if rule.expire_days is not None), default=None)
     if foreign.enabled and (foreign.expire_date or (longest and (foreign.expire_days or longest) < longest)):
-        told.append(f"DELETES SOONER than the policy ({longest:,} days): {foreign.about()} is {foreign.does()}")
+        warnings.append(f"DELETES SOONER than the policy ({longest:,} days): {foreign.about()} is {foreign.does()}")
     if foreign.rule_id.startswith(OURS):
-        told.append("it has a name like ours and was not applied by this catalogue")
-    return tuple(told)
+        warnings.append("it has a name like ours and was not applied by this catalogue")
+    return tuple(warnings)
 
 
 def _by_id(live: Sequence[Raw]) -> dict[str, Raw]:
-    found: dict[str, Raw] = {}
+    by_id: dict[str, Raw] = {}
     for raw in live:
         name = str(raw.get("ID", ""))
-        if name in found:
+        if name in by_id:
             message = f"two rules have the id '{name}'"
             raise LifecycleRefused(message)
-        found[name] = raw
-    return found
+        by_id[name] = raw
+    return by_id
 
 
-def _said(rule: Rule) -> str:
+def _said(rule: LifecycleRule) -> str:
     return rule.does() + ("" if rule.enabled else " (disabled)")
 
 
@@ -167,11 +170,11 @@ def _plain(value: object) -> str:
 
 def disabled(rules: Sequence[Raw], names: set[str]) -> list[Raw]:
     """Return the rules with those that are named turned off."""
-    return [{**one, "Status": "Disabled"} if one.get("ID") in names else one for one in rules]
+    return [{**rule, "Status": "Disabled"} if rule.get("ID") in names else rule for rule in rules]
 
 
-def same(wanted: Sequence[Raw], live: Sequence[Raw]) -> list[str]:
+def lost_rules(wanted: Sequence[Raw], live: Sequence[Raw]) -> list[str]:
     """Return the ids of what is not there as it was put: nothing where the server kept all that it was told."""
-    there = {name: read(raw) for name, raw in _by_id(live).items()}
-    asked = {str(raw.get("ID", "")): read(raw) for raw in wanted}
-    return sorted(name for name in asked.keys() | there.keys() if asked.get(name) != there.get(name))
+    present = {name: read_rule(raw) for name, raw in _by_id(live).items()}
+    expected = {str(raw.get("ID", "")): read_rule(raw) for raw in wanted}
+    return sorted(name for name in expected.keys() | present.keys() if expected.get(name) != present.get(name))

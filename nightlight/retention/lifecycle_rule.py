@@ -18,7 +18,7 @@ LEAST_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "INTELLIGENT_TIERING": 1, "GL
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """A transition to another storage class."""
 
     days: int | None
@@ -27,7 +27,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class LifecycleRule:
     """A rule's meaning. None is for what it does not say; sizes are in bytes, dates as ``YYYY-MM-DD``.
 
     ``unknown`` holds what this release does not know of: such a rule is never made, and never changed.
@@ -45,8 +45,8 @@ class Rule:
     noncurrent_days: int | None = None
     noncurrent_keep: int | None = None
     abort_upload_days: int | None = None
-    moves: tuple[Move, ...] = ()
-    noncurrent_moves: tuple[Move, ...] = ()
+    moves: tuple[Transition, ...] = ()
+    noncurrent_moves: tuple[Transition, ...] = ()
     unknown: tuple[str, ...] = ()
 
     def matches(self, key: str, tags: Mapping[str, str], size: int) -> bool:
@@ -60,30 +60,30 @@ class Rule:
 
     def about(self) -> str:
         """Return which objects it is about, in words."""
-        said = [f"under {self.prefix}"] if self.prefix else []
-        said += [f"tagged {name}={value}" for name, value in self.tags]
-        said += [f"larger than {self.larger_than:,} bytes"] if self.larger_than is not None else []
-        said += [f"smaller than {self.smaller_than:,} bytes"] if self.smaller_than is not None else []
-        return " and ".join(said) or "everything"
+        words = [f"under {self.prefix}"] if self.prefix else []
+        words += [f"tagged {name}={value}" for name, value in self.tags]
+        words += [f"larger than {self.larger_than:,} bytes"] if self.larger_than is not None else []
+        words += [f"smaller than {self.smaller_than:,} bytes"] if self.smaller_than is not None else []
+        return " and ".join(words) or "everything"
 
     def does(self) -> str:
         """Return what it does, in words."""
-        said = []
+        words = []
         if self.expire_days is not None:
-            said.append(f"deleted {_days(self.expire_days)} after it was written")
+            words.append(f"deleted {_days(self.expire_days)} after it was written")
         if self.expire_date is not None:
-            said.append(f"deleted on {self.expire_date}")
+            words.append(f"deleted on {self.expire_date}")
         if self.noncurrent_days is not None:
             kept = f", but for the newest {self.noncurrent_keep}" if self.noncurrent_keep else ""
-            said.append(f"earlier versions deleted {_days(self.noncurrent_days)} after they were replaced{kept}")
+            words.append(f"earlier versions deleted {_days(self.noncurrent_days)} after they were replaced{kept}")
         if self.drop_delete_markers:
-            said.append("delete markers without versions dropped")
+            words.append("delete markers without versions dropped")
         if self.abort_upload_days is not None:
-            said.append(f"unfinished uploads dropped after {_days(self.abort_upload_days)}")
-        said += [f"moved to {move.storage_class} after {move.days or move.date}" for move in self.moves]
-        said += [f"earlier versions moved to {move.storage_class}" for move in self.noncurrent_moves]
-        said += [f"something that this release does not know ({name})" for name in self.unknown]
-        return "; ".join(said) or "nothing"
+            words.append(f"unfinished uploads dropped after {_days(self.abort_upload_days)}")
+        words += [f"moved to {move.storage_class} after {move.days or move.date}" for move in self.moves]
+        words += [f"earlier versions moved to {move.storage_class}" for move in self.noncurrent_moves]
+        words += [f"something that this release does not know ({name})" for name in self.unknown]
+        return "; ".join(words) or "nothing"
 
 
 _KNOWN = {
@@ -94,22 +94,22 @@ _KNOWN_FILTER = {"Prefix", "Tag", "And", "ObjectSizeGreaterThan", "ObjectSizeLes
 _KNOWN_AND = {"Prefix", "Tags", "ObjectSizeGreaterThan", "ObjectSizeLessThan"}
 
 
-def read(raw: Mapping[str, Any]) -> Rule:
+def read_rule(raw: Mapping[str, Any]) -> LifecycleRule:
     """Return the meaning of a rule as boto3 gives it."""
-    said = raw.get("Filter") or {}
-    both = said.get("And") or {}
-    tags = [said["Tag"]] if "Tag" in said else both.get("Tags", [])
+    rule_filter = raw.get("Filter") or {}
+    both = rule_filter.get("And") or {}
+    tags = [rule_filter["Tag"]] if "Tag" in rule_filter else both.get("Tags", [])
     expiration = raw.get("Expiration") or {}
     noncurrent = raw.get("NoncurrentVersionExpiration") or {}
     upload = raw.get("AbortIncompleteMultipartUpload") or {}
-    unknown = [*(raw.keys() - _KNOWN), *(said.keys() - _KNOWN_FILTER), *(both.keys() - _KNOWN_AND)]
-    return Rule(
+    unknown = [*(raw.keys() - _KNOWN), *(rule_filter.keys() - _KNOWN_FILTER), *(both.keys() - _KNOWN_AND)]
+    return LifecycleRule(
         rule_id=str(raw.get("ID", "")),
         enabled=raw.get("Status") == "Enabled",
-        prefix=raw.get("Prefix") or said.get("Prefix") or both.get("Prefix") or "",
+        prefix=raw.get("Prefix") or rule_filter.get("Prefix") or both.get("Prefix") or "",
         tags=tuple(sorted((tag["Key"], tag["Value"]) for tag in tags)),
-        larger_than=_either(said, both, "ObjectSizeGreaterThan"),
-        smaller_than=_either(said, both, "ObjectSizeLessThan"),
+        larger_than=_either(rule_filter, both, "ObjectSizeGreaterThan"),
+        smaller_than=_either(rule_filter, both, "ObjectSizeLessThan"),
         expire_days=expiration.get("Days"),
         expire_date=_date(expiration.get("Date")),
         drop_delete_markers=bool(expiration.get("ExpiredObjectDeleteMarker", False)),
@@ -122,7 +122,7 @@ def read(raw: Mapping[str, Any]) -> Rule:
     )
 
 
-def write(rule: Rule) -> dict[str, Any]:
+def write_rule(rule: LifecycleRule) -> dict[str, Any]:
     """Return a rule as boto3 takes it."""
     raw: dict[str, Any] = {
         "ID": rule.rule_id,
@@ -141,23 +141,23 @@ def write(rule: Rule) -> dict[str, Any]:
     if rule.abort_upload_days is not None:
         raw["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule.abort_upload_days}
     if rule.moves:
-        raw["Transitions"] = [{"Days": one.days, "StorageClass": one.storage_class} for one in rule.moves]
+        raw["Transitions"] = [{"Days": move.days, "StorageClass": move.storage_class} for move in rule.moves]
     return raw
 
 
-def refuse_wrong(rule: Rule) -> None:
+def refuse_invalid(rule: LifecycleRule) -> None:
     """Raise LifecycleRefused for a rule of ours that S3 would not take, or would take for another."""
     days = (rule.expire_days, rule.noncurrent_days, rule.abort_upload_days)
     wrong = None
-    if any(one is not None and one < 1 for one in days):
+    if any(number is not None and number < 1 for number in days):
         wrong = "days are whole numbers from 1"
     elif rule.tags and (rule.abort_upload_days is not None or rule.drop_delete_markers):
         wrong = "a filter by tags cannot be about unfinished uploads or delete markers: they have no tags"
     elif rule.drop_delete_markers and rule.expire_days is not None:
         wrong = "delete markers are dropped by a rule of their own"
-    elif all(one is None for one in days) and not rule.drop_delete_markers:
+    elif all(number is None for number in days) and not rule.drop_delete_markers:
         wrong = "it does nothing"
-    elif any(_wrong_move(one, rule.expire_days) for one in rule.moves):
+    elif any(_wrong_move(number, rule.expire_days) for number in rule.moves):
         wrong = (
             f"a move is to {', '.join(LEAST_DAYS)}, which are read at once, after S3's least days and before deletion"
         )
@@ -170,22 +170,22 @@ def refuse_wrong(rule: Rule) -> None:
         raise LifecycleRefused(message)
 
 
-def _wrong_move(move: Move, expire_days: int | None) -> bool:
+def _wrong_move(move: Transition, expire_days: int | None) -> bool:
     least = LEAST_DAYS.get(move.storage_class)
     after = move.days
     return least is None or after is None or after < least or (expire_days is not None and after >= expire_days)
 
 
-def _filter(rule: Rule) -> dict[str, Any]:
+def _filter(rule: LifecycleRule) -> dict[str, Any]:
     tags = [{"Key": name, "Value": value} for name, value in rule.tags]
     if len(tags) > 1 or (tags and rule.prefix):
         return {"And": {**({"Prefix": rule.prefix} if rule.prefix else {}), "Tags": tags}}
     return {"Tag": tags[0]} if tags else {"Prefix": rule.prefix}
 
 
-def _either(said: Mapping[str, Any], both: Mapping[str, Any], name: str) -> int | None:
-    found = said.get(name, both.get(name))
-    return int(found) if found is not None else None
+def _either(rule_filter: Mapping[str, Any], both: Mapping[str, Any], name: str) -> int | None:
+    value = rule_filter.get(name, both.get(name))
+    return int(value) if value is not None else None
 
 
 def _date(value: object) -> str | None:
@@ -194,9 +194,11 @@ def _date(value: object) -> str | None:
     return str(value)[:10] if value else None
 
 
-def _moves(raw: list[Mapping[str, Any]], days: str) -> tuple[Move, ...]:
-    found = [Move(one.get(days), _date(one.get("Date")), str(one.get("StorageClass", ""))) for one in raw]
-    return tuple(sorted(found, key=lambda one: (one.days or 0, one.storage_class)))
+def _moves(raw: list[Mapping[str, Any]], days: str) -> tuple[Transition, ...]:
+    transitions = [
+        Transition(entry.get(days), _date(entry.get("Date")), str(entry.get("StorageClass", ""))) for entry in raw
+    ]
+    return tuple(sorted(transitions, key=lambda entry: (entry.days or 0, entry.storage_class)))
 
 
 def _days(count: int) -> str:

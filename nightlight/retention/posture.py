@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.retention.bucket_policies import VAULT, Server, bucket_policy, canonical
+from nightlight.retention.bucket_policies import VAULT, S3ServerKind, bucket_policy, canonical
 from nightlight_core.errors import NotFound, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _ABSENT = frozenset(
 _PROBE = "nightlight-probe/"
 
 
-class State(StrEnum):
+class PostureState(StrEnum):
     """How one aspect of a bucket stands."""
 
     OK = "ok"
@@ -44,7 +44,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PostureRequirements:
     """What buckets are to be like. A bucket without one of ``kms_keys`` has the server's own.
 
     ``log_bucket`` None is for no logs. ``block_public`` False is for servers that take every policy and every writer
@@ -54,7 +54,7 @@ class Wanted:
     names: Mapping[str, str]
     principals: Mapping[str, str]
     tls_only: bool = True
-    server: Server = Server.OTHER
+    server: S3ServerKind = S3ServerKind.OTHER
     block_public: bool = True
     kms_keys: Mapping[str, str] = field(default_factory=dict)
     log_bucket: str | None = None
@@ -66,15 +66,15 @@ class Finding:
 
     bucket: str
     aspect: str
-    state: State
-    there: str
-    wanted: str
+    state: PostureState
+    actual: str
+    expected: str
 
 
 class Posture:
     """Reads and mends what buckets are like, by whoever may change that."""
 
-    def __init__(self, client: S3Client, wanted: Wanted) -> None:
+    def __init__(self, client: S3Client, wanted: PostureRequirements) -> None:
         """Use ``client`` for the buckets of ``wanted``."""
         self._client, self._wanted = client, wanted
 
@@ -88,20 +88,20 @@ class Posture:
 
     def check(self, bucket: str) -> list[Finding]:
         """Return how each aspect of a bucket (``originals``, ...) stands; raises StoreDenied or StoreUnavailable."""
-        return [self._finding(one, bucket) for one in _ASPECTS]
+        return [self._finding(aspect, bucket) for aspect in _ASPECTS]
 
     def drift(self, bucket: str) -> list[str]:
         """Return, in sentences, what of a bucket is not as it should be; raises like ``check``."""
-        wrong = [one for one in self.check(bucket) if one.state is State.DRIFT]
-        return [f"{one.aspect}: is {one.there}, should be {one.wanted}" for one in wrong]
+        wrong = [finding for finding in self.check(bucket) if finding.state is PostureState.DRIFT]
+        return [f"{finding.aspect}: is {finding.actual}, should be {finding.expected}" for finding in wrong]
 
     def fix(self, bucket: str) -> list[Finding]:
         """Mend what differs and can be mended, one aspect after the other; return how it stands then."""
         name = self._wanted.names[bucket]
-        for one in _ASPECTS:
-            if one.put is not None and self._finding(one, bucket).state is State.DRIFT:
+        for aspect in _ASPECTS:
+            if aspect.put is not None and self._finding(aspect, bucket).state is PostureState.DRIFT:
                 try:
-                    one.put(self._client, name, one.want(self._wanted, bucket))
+                    aspect.put(self._client, name, aspect.want(self._wanted, bucket))
                 except ClientError as error:
                     if _code(error) not in _UNSUPPORTED:
                         raise _failed(error, name) from error
@@ -113,24 +113,24 @@ class Posture:
     def _finding(self, aspect: _Aspect, bucket: str) -> Finding:
         name, want = self._wanted.names[bucket], aspect.want(self._wanted, bucket)
         if want is None:
-            return Finding(bucket, aspect.name, State.NOT_ASKED, "", "")
+            return Finding(bucket, aspect.name, PostureState.NOT_ASKED, "", "")
         try:
-            there = aspect.read(self._client, name)
+            actual = aspect.read(self._client, name)
         except KeyError:  # it answered another question: Ceph lists a bucket where it does not know what is asked
-            return Finding(bucket, aspect.name, State.UNSUPPORTED, "the server does not know it", _said(want))
+            return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _said(want))
         except ClientError as error:
             code = _code(error)
             if code in _UNSUPPORTED:
-                return Finding(bucket, aspect.name, State.UNSUPPORTED, code, _said(want))
+                return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _said(want))
             if code not in _ABSENT:
                 raise _failed(error, name) from error
-            there = None
+            actual = None
         except BotoCoreError as error:
             message = f"{type(error).__name__}: {error}"
             raise StoreUnavailable(message) from error
-        same = canonical(there) == canonical(want)
-        state = State.OK if same else State.DRIFT
-        return Finding(bucket, aspect.name, state, _said(there), _said(want))
+        same = canonical(actual) == canonical(want)
+        state = PostureState.OK if same else PostureState.DRIFT
+        return Finding(bucket, aspect.name, state, _said(actual), _said(want))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class _Aspect:
     name: str
     read: Callable[[Any, str], Any]
     put: Callable[[Any, str, Any], Any] | None
-    want: Callable[[Wanted, str], Any]
+    want: Callable[[PostureRequirements, str], Any]
 
 
 def _encryption(client: Any, name: str) -> Any:
@@ -176,8 +176,8 @@ def _cors(client: Any, name: str) -> Any:
 
 
 def _logging(client: Any, name: str) -> Any:
-    found = client.get_bucket_logging(Bucket=name).get("LoggingEnabled")
-    return found and {"bucket": found["TargetBucket"], "prefix": found["TargetPrefix"]}
+    logging = client.get_bucket_logging(Bucket=name).get("LoggingEnabled")
+    return logging and {"bucket": logging["TargetBucket"], "prefix": logging["TargetPrefix"]}
 
 
 def _put_logging(client: Any, name: str, want: Any) -> None:

@@ -23,7 +23,7 @@ ERASED, PROVED, ENDED = "erased", "proved again", "hold ended"
 MAX_BYTES = 1_000_000
 
 
-class Signs(Protocol):
+class ReceiptSigner(Protocol):
     """A private key."""
 
     @property
@@ -36,7 +36,7 @@ class Signs(Protocol):
         ...
 
 
-class Verifies(Protocol):
+class ReceiptVerifier(Protocol):
     """Public keys by id."""
 
     def verify(self, key_id: str, signature: bytes, message: bytes, what: str) -> None:
@@ -45,7 +45,7 @@ class Verifies(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DeletedObject:
     """What was deleted under one key of a bucket: version ids and the server's request ids; ``left`` is 0."""
 
     bucket: str
@@ -53,10 +53,13 @@ class Gone:
     versions: Sequence[tuple[str, bool, str]]
     left: int
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return what a receipt tells of it."""
-        versions = [{"version_id": one, "marker": marker, "request_id": asked} for one, marker, asked in self.versions]
-        return {"bucket": self.bucket, "key_sha256": digest(self.key), "versions": versions, "left": self.left}
+        versions = [
+            {"version_id": version_id, "marker": marker, "request_id": request_id}
+            for version_id, marker, request_id in self.versions
+        ]
+        return {"bucket": self.bucket, "key_sha256": subject_digest(self.key), "versions": versions, "left": self.left}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,22 @@ class Receipt:
     payload: dict[str, Any]
 
 
-def digest(name: str) -> str:
+def subject_digest(name: str) -> str:
     """Return what a receipt says instead of a name: its SHA-256, in hexadecimal."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def make(key: Signs, told: Mapping[str, Any], gone: Iterable[Gone], previous: str) -> tuple[str, dict[str, str]]:
-    """Return (hash, envelope) of a receipt that tells ``told`` and what is gone; it follows ``previous``."""
-    whole = {"format": FORMAT, **told, "objects": [one.told() for one in gone], "previous": previous}
-    payload = json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()
+def issue_receipt(
+    key: ReceiptSigner, statement: Mapping[str, Any], gone: Iterable[DeletedObject], previous: str
+) -> tuple[str, dict[str, str]]:
+    """Return (hash, envelope) of a receipt that tells ``statement`` and what is gone; it follows ``previous``."""
+    payload_fields = {
+        "format": FORMAT,
+        **statement,
+        "objects": [deleted.as_json() for deleted in gone],
+        "previous": previous,
+    }
+    payload = json.dumps(payload_fields, sort_keys=True, separators=(",", ":")).encode()
     envelope = {
         "payload": base64.b64encode(payload).decode(),
         "key_id": key.key_id,
@@ -91,7 +101,7 @@ def make(key: Signs, told: Mapping[str, Any], gone: Iterable[Gone], previous: st
     return hashlib.sha256(payload).hexdigest(), envelope
 
 
-def open_receipt(envelope: object, keys: Verifies) -> Receipt:
+def open_receipt(envelope: object, keys: ReceiptVerifier) -> Receipt:
     """Return a receipt whose signature is right; raise ReceiptRefused or PolicyRefused."""
     try:
         if not isinstance(envelope, dict) or len(str(envelope.get("payload", ""))) > MAX_BYTES:
@@ -100,39 +110,39 @@ def open_receipt(envelope: object, keys: Verifies) -> Receipt:
         payload = base64.b64decode(envelope["payload"], validate=True)
         signature = base64.b64decode(envelope["signature"], validate=True)
         keys.verify(str(envelope["key_id"]), signature, _signed(payload), "the receipt")
-        said = json.loads(payload)
-        if said.get("format") != FORMAT:
+        statement = json.loads(payload)
+        if statement.get("format") != FORMAT:
             message = f"this is no receipt of the format {FORMAT}"
             raise ReceiptRefused(message)
-        objects = said["objects"]
+        objects = statement["objects"]
         return Receipt(
-            receipt_id=str(said["receipt_id"]),
-            kind=str(said["kind"]),
-            erased_at=str(said["erased_at"]),
+            receipt_id=str(statement["receipt_id"]),
+            kind=str(statement["kind"]),
+            erased_at=str(statement["erased_at"]),
             objects=len(objects),
-            versions=sum(len(one["versions"]) for one in objects),
-            residuals=list(said["residuals"]),
-            previous=str(said["previous"]),
+            versions=sum(len(entry["versions"]) for entry in objects),
+            residuals=list(statement["residuals"]),
+            previous=str(statement["previous"]),
             hash=hashlib.sha256(payload).hexdigest(),
-            payload=said,
+            payload=statement,
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         message = f"this is no receipt ({type(error).__name__})"
         raise ReceiptRefused(message) from error
 
 
-def broken(chain: Sequence[Receipt]) -> list[str]:
+def chain_faults(chain: Sequence[Receipt]) -> list[str]:
     """Return, in sentences, where a chain is not whole: a receipt that does not follow the one before it."""
-    told = []
-    for last, one in itertools.pairwise(chain):
-        if one.previous != last.hash:
-            told.append(f"{one.receipt_id} does not follow {last.receipt_id}: one was left out, or changed")
-    told += [
-        f"{one.receipt_id} says that something is left"
-        for one in chain
-        if any(o["left"] for o in one.payload["objects"])
+    faults = []
+    for last, receipt in itertools.pairwise(chain):
+        if receipt.previous != last.hash:
+            faults.append(f"{receipt.receipt_id} does not follow {last.receipt_id}: one was left out, or changed")
+    faults += [
+        f"{receipt.receipt_id} says that something is left"
+        for receipt in chain
+        if any(o["left"] for o in receipt.payload["objects"])
     ]
-    return told
+    return faults
 
 
 def _signed(payload: bytes) -> bytes:

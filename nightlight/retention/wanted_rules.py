@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightlight.retention.lifecycle_rule import Move, Rule, refuse_wrong
+from nightlight.retention.lifecycle_rule import LifecycleRule, Transition, refuse_invalid
 from nightlight_core.errors import LifecycleRefused
 
 if TYPE_CHECKING:
@@ -24,33 +24,33 @@ _UPLOAD_DAYS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixes:
+class PrefixRules:
     """Keys with days of their own: (prefix, name of the rule, days); and moves of what is live."""
 
     named: tuple[tuple[str, str, int], ...] = ()
-    moves: tuple[Move, ...] = ()
+    moves: tuple[Transition, ...] = ()
 
 
-def desired(table: RetentionTable, prefixes: Prefixes) -> list[Rule]:
+def wanted_rules(table: RetentionTable, prefixes: PrefixRules) -> list[LifecycleRule]:
     """Return the rules of one bucket, in order of their ids; raise LifecycleRefused where the policy cannot be one."""
     states = table.space.attributes.get("state", ())
     if LIVE not in states or ERASED not in states:
         message = f"retention.yaml does not say how long '{LIVE}' and '{ERASED}' are kept"
         raise LifecycleRefused(message)
     rules = [
-        Rule(f"{OURS}uploads", abort_upload_days=_UPLOAD_DAYS),
-        Rule(f"{OURS}versions", noncurrent_days=most_days(table, ERASED)),
-        Rule(f"{OURS}markers", drop_delete_markers=True),
+        LifecycleRule(f"{OURS}uploads", abort_upload_days=_UPLOAD_DAYS),
+        LifecycleRule(f"{OURS}versions", noncurrent_days=most_days(table, ERASED)),
+        LifecycleRule(f"{OURS}markers", drop_delete_markers=True),
     ]
     for state in states:
         tags = () if state == LIVE else ((STATE_TAG, state),)
         moves = prefixes.moves if state == LIVE else ()
         name = f"{OURS}{state.replace('_', '-')}"
-        rules.append(Rule(name, tags=tags, expire_days=most_days(table, state), moves=moves))
-    rules += [Rule(f"{OURS}{name}", prefix=prefix, expire_days=days) for prefix, name, days in prefixes.named]
+        rules.append(LifecycleRule(name, tags=tags, expire_days=most_days(table, state), moves=moves))
+    rules += [LifecycleRule(f"{OURS}{name}", prefix=prefix, expire_days=days) for prefix, name, days in prefixes.named]
     for rule in rules:
-        refuse_wrong(rule)
-    return sorted(rules, key=lambda one: one.rule_id)
+        refuse_invalid(rule)
+    return sorted(rules, key=lambda entry: entry.rule_id)
 
 
 def most_days(table: RetentionTable, state: str) -> int:

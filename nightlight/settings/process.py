@@ -55,8 +55,8 @@ class QueueSettings(BaseSettings):
 
     broker_url: SecretStr | None = Field(
         default=None,
-        description="Celery broker URL, such as `amqp://user:password@host//`. "
-        "Unset in the embedded deployment: a private Redis that `nightlight serve` starts.",
+        description="URL of RabbitMQ, such as `amqp://user:password@host//`. "
+        "Unset in the embedded deployment: the queues are in a file in the data folder.",
     )
     name: str = Field(
         default="nightlight",
@@ -64,7 +64,7 @@ class QueueSettings(BaseSettings):
         description="What the names of queues and exchanges begin with.",
     )
     delivery_limit: int = Field(
-        default=5, ge=1, le=100, description="Deliveries of one message before RabbitMQ dead-letters it."
+        default=5, ge=1, le=100, description="Deliveries of one message before it is dead-lettered."
     )
 
 

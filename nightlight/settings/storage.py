@@ -158,7 +158,7 @@ class SourceSettings(BaseSettings):
     )
     secret_access_key: SecretStr | None = Field(default=None, description="The secret key with it.")
     queue_url: str | None = Field(
-        default=None, description="URL of the SQS queue of notifications that `python -m workers intake` reads."
+        default=None, description="URL of the SQS queue of notifications that `python -m workers imports` reads."
     )
     queue_endpoint_url: str | None = Field(default=None, description="SQS endpoint; unset for AWS.")
 
@@ -198,7 +198,7 @@ class ReplicaSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    of: Literal["originals", "renditions"]
+    replica_of: Literal["originals", "renditions"]
     bucket: str = Field(min_length=3, max_length=63)
     endpoint_url: str | None = None
     region: str | None = None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nightlight.store.s3 import S3Access
 
 
-def make(service: Literal["sqs", "kms"], access: S3Access, *, wait_s: float = 0) -> Any:
+def make_aws_client(service: Literal["sqs", "kms"], access: S3Access, *, wait_s: float = 0) -> Any:
     """Return a client, to be built after any fork; ``wait_s`` is how much longer than usual an answer may take."""
     session = boto3.session.Session(
         aws_access_key_id=access.access_key_id,

@@ -77,7 +77,7 @@ class CloudFrontList:
             more = f"&NextToken={quote(token, safe='')}" if token else ""
             page = self._ask("GET", f"/keys?MaxResults={_MOST_KEYS}{more}").json()
             items = page.get("Items", [])
-            gone += [one["Key"] for one in items if one["Key"].startswith("/a/") and int(one["Value"]) < now]
+            gone += [item["Key"] for item in items if item["Key"].startswith("/a/") and int(item["Value"]) < now]
             token = page.get("NextToken")
             if not token:
                 break
@@ -118,20 +118,20 @@ class CloudFrontList:
     def _signed(self, method: str, url: str, body: bytes, more: dict[str, str]) -> dict[str, str]:
         if self._session is None:
             self._session = boto3.session.Session()
-        found: Any = self._session.get_credentials()
-        if found is None:
+        credentials: Any = self._session.get_credentials()
+        if credentials is None:
             message = "the CloudFront KeyValueStore: this process has no AWS identity"
             raise Unavailable(message)
-        mine = found.get_frozen_credentials()
-        key = derive_key(mine.access_key, mine.secret_key)
+        frozen = credentials.get_frozen_credentials()
+        key = derive_key(frozen.access_key, frozen.secret_key)
         return sign(
             key,
             method,
             url,
             more,
             body,
-            access_key_id=mine.access_key,
-            token=mine.token,
+            access_key_id=frozen.access_key,
+            token=frozen.token,
             service="cloudfront-keyvaluestore",
             now=self._clock(),
         )

@@ -22,7 +22,7 @@ _BRIDGE = {"Object Created": _CREATED, "Object Deleted": _REMOVED}
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ObjectEvent:
     """That something happened to a key; ``mark`` tells two notices of one key apart."""
 
     bucket: str
@@ -32,7 +32,7 @@ class Notice:
     mark: str
 
 
-def read_notices(data: bytes | str) -> list[Notice]:
+def read_events(data: bytes | str) -> list[ObjectEvent]:
     """Return what a message says of objects, nothing for other events and for tests; raises InvalidInput."""
     if len(data) > MAX_BYTES:
         message = f"a notification has at most {MAX_BYTES:,} bytes"
@@ -46,34 +46,36 @@ def read_notices(data: bytes | str) -> list[Notice]:
         raise InvalidInput(message) from error
 
 
-def _read(said: Any, depth: int) -> list[Notice]:
-    if isinstance(said.get("Message"), str) and depth < _MOST_DEEP:  # SNS
-        return _read(json.loads(said["Message"]), depth + 1)
-    if "detail-type" in said:
-        kind, detail = _BRIDGE.get(said["detail-type"]), said["detail"]
+def _read(message: Any, depth: int) -> list[ObjectEvent]:
+    if isinstance(message.get("Message"), str) and depth < _MOST_DEEP:  # SNS
+        return _read(json.loads(message["Message"]), depth + 1)
+    if "detail-type" in message:
+        kind, detail = _BRIDGE.get(message["detail-type"]), message["detail"]
         if kind is None or "Lifecycle" in str(detail.get("reason", "")):
             return []
         entity = detail["object"]
-        return [_notice(detail["bucket"]["name"], {"when": said.get("time"), **entity}, kind, str(entity["key"]))]
-    if said.get("Event") == "s3:TestEvent":
+        return [_notice(detail["bucket"]["name"], {"when": message.get("time"), **entity}, kind, str(entity["key"]))]
+    if message.get("Event") == "s3:TestEvent":
         return []
-    found = []
-    for record in said["Records"]:
+    events = []
+    for record in message["Records"]:
         kind = str(record["eventName"]).removeprefix("s3:").partition(":")[0]
         if kind in {_CREATED, _REMOVED}:
             entity = record["s3"]["object"]
             key = str(entity["key"])
             ceph = str(record.get("eventSource", "")).startswith("ceph")
-            told = {"when": record.get("eventTime"), **entity}
-            found.append(_notice(record["s3"]["bucket"]["name"], told, kind, key if ceph else unquote_plus(key)))
-    return found
+            entity_and_time = {"when": record.get("eventTime"), **entity}
+            events.append(
+                _notice(record["s3"]["bucket"]["name"], entity_and_time, kind, key if ceph else unquote_plus(key))
+            )
+    return events
 
 
-def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> Notice:
+def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> ObjectEvent:
     if not isinstance(bucket, str) or not 3 <= len(bucket) <= 63 or not 1 <= len(key.encode()) <= MAX_KEY_BYTES:  # noqa: PLR2004 - S3's limits
         message = "a notification names no bucket or no key"
         raise InvalidInput(message)
     etag = str(entity.get("eTag") or entity.get("etag") or "").strip('"')[:100]
     # What tells two events of one key apart; a server that numbers none says at least when it was.
     parts = (kind, entity.get("sequencer") or entity["when"], entity.get("versionId") or entity.get("version-id"))
-    return Notice(bucket, key, kind == _REMOVED, etag, "/".join(str(part or "") for part in parts)[:200])
+    return ObjectEvent(bucket, key, kind == _REMOVED, etag, "/".join(str(part or "") for part in parts)[:200])

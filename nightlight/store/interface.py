@@ -25,7 +25,7 @@ _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
 
 
-class Put(Enum):
+class PutResult(Enum):
     """Whether a put stored its bytes. It has no truth value: say which of the two is meant.
 
     To mypy it is something to be awaited, so that a call whose answer nobody looks at is an error (unused-awaitable):
@@ -64,7 +64,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class DeletedVersion:
     """One thing that was deleted of a key: a version, a delete marker (``marker``) or an unfinished upload.
 
     ``version_id`` and ``request_id`` are the server's; a folder has none.
@@ -75,10 +75,10 @@ class Removed:
     request_id: str
 
 
-class PutStore(Protocol):
+class WriteOnlyStore(Protocol):
     """The half of a store that a process without the right to read is given."""
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
         """Write ``body`` under ``key`` unless an object is there already.
 
         Returns STORED if these bytes are there now, durable, by this call; EXISTS if another object was there before,
@@ -91,7 +91,7 @@ class PutStore(Protocol):
         ...
 
 
-class ReplaceStore(Protocol):
+class ReplacingStore(Protocol):
     """The part of a store by which an original is put back that somebody may have begun to put back before."""
 
     def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
@@ -99,7 +99,7 @@ class ReplaceStore(Protocol):
         ...
 
 
-class ObjectStore(PutStore, ReplaceStore, Protocol):
+class ObjectStore(WriteOnlyStore, ReplacingStore, Protocol):
     """A whole store, for one bucket."""
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
@@ -122,14 +122,14 @@ class ObjectStore(PutStore, ReplaceStore, Protocol):
         """Yield the keys that begin with ``prefix``, in order."""
         ...
 
-    def set_retention_tag(self, key: str, state: str) -> None:
+    def retag(self, key: str, state: str) -> None:
         """Write the object under ``key`` anew in place, tagged with a retention state, so that its days begin now.
 
         Raises ObjectMissing, StoreUnavailable or StoreDenied. Where nothing goes by tags nothing is done.
         """
         ...
 
-    def erase(self, key: str) -> list[Removed]:
+    def erase(self, key: str) -> list[DeletedVersion]:
         """Delete everything that there is under ``key``: every version, delete marker and unfinished upload.
 
         It is no error if there is nothing. Returns what was deleted; raises StoreUnavailable or StoreDenied, and then
@@ -137,22 +137,22 @@ class ObjectStore(PutStore, ReplaceStore, Protocol):
         """
         ...
 
-    def remains(self, key: str) -> list[Removed]:
+    def remains(self, key: str) -> list[DeletedVersion]:
         """Return what there still is under ``key``, as ``erase`` would delete it; raises likewise."""
         ...
 
 
-def stored_anew(put: Put, key: str) -> None:
+def require_stored(put: PutResult, key: str) -> None:
     """Take the answer of a put under a random key: that somebody else's object was there stored nothing of ours.
 
     Raises StoreUnavailable then: nothing may be acknowledged.
     """
-    if put is not Put.STORED:
+    if put is not PutResult.STORED:
         message = f"{key}: another object was there already, under a key that was just drawn"
         raise StoreUnavailable(message)
 
 
-def as_it_is(data: bytes, _sealed_key: str | None) -> bytes:
+def unsealed(data: bytes, _sealed_key: str | None) -> bytes:
     """Return an original that was not sealed."""
     return data
 
@@ -162,7 +162,7 @@ class PutOnly:
 
     __slots__ = ("put", "ready")
 
-    def __init__(self, store: PutStore) -> None:
+    def __init__(self, store: WriteOnlyStore) -> None:
         """Take over the two methods and let go of the store."""
         self.put = store.put
         self.ready = store.ready

@@ -20,11 +20,11 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.store.key_template import MAX_KEY_BYTES
-from nightlight.store.source_buckets import Key, Page, failed
+from nightlight.store.source_buckets import Page, SourceKey, source_error
 from nightlight_core.errors import InvalidInput, SettingsRefused, StoreUnavailable
 
 if TYPE_CHECKING:
-    from nightlight.store.source_buckets import ForeignBuckets
+    from nightlight.store.source_buckets import SourceBuckets
 
 MAX_MANIFEST_BYTES = 50_000_000
 MAX_FILE_BYTES = 5_000_000_000
@@ -37,7 +37,7 @@ _FORMATS = ("CSV", "Parquet", "ORC")
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class InventoryManifest:
     """What a manifest says: whose objects are listed, where the files are, and how to read them."""
 
     source_bucket: str
@@ -47,31 +47,31 @@ class Manifest:
     columns: tuple[str, ...]
 
 
-def manifest_of(data: bytes) -> Manifest:
+def read_inventory_manifest(data: bytes) -> InventoryManifest:
     """Read a manifest; raises InvalidInput."""
     try:
-        said = json.loads(data)
-        files = tuple((str(one["key"]), str(one["MD5checksum"])) for one in said["files"])
-        form = str(said["fileFormat"])
-        columns = tuple(one.strip() for one in str(said["fileSchema"]).split(",")) if form == "CSV" else ()
-        bucket = str(said["destinationBucket"]).removeprefix("arn:aws:s3:::")
-        made = Manifest(str(said["sourceBucket"]), bucket, files, form, columns)
+        document = json.loads(data)
+        files = tuple((str(file["key"]), str(file["MD5checksum"])) for file in document["files"])
+        form = str(document["fileFormat"])
+        columns = tuple(file.strip() for file in str(document["fileSchema"]).split(",")) if form == "CSV" else ()
+        bucket = str(document["destinationBucket"]).removeprefix("arn:aws:s3:::")
+        manifest = InventoryManifest(str(document["sourceBucket"]), bucket, files, form, columns)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"this is no manifest of an S3 Inventory ({type(error).__name__})"
         raise InvalidInput(message) from error
-    if form not in _FORMATS or (form == "CSV" and "key" not in {_NAMES.get(one.lower()) for one in columns}):
+    if form not in _FORMATS or (form == "CSV" and "key" not in {_NAMES.get(file.lower()) for file in columns}):
         message = f"an inventory is in {', '.join(_FORMATS)}, with a column of keys; this one is in {form!r}"
         raise InvalidInput(message)
-    return made
+    return manifest
 
 
 class Inventory:
     """One inventory, by the address of its manifest."""
 
-    def __init__(self, buckets: ForeignBuckets, bucket: str, key: str) -> None:
+    def __init__(self, buckets: SourceBuckets, bucket: str, key: str) -> None:
         """Read the manifest; raises InvalidInput, ObjectMissing, StoreDenied or StoreUnavailable."""
         self._buckets = buckets
-        self.manifest = manifest_of(buckets.fetch(bucket, key, max_bytes=MAX_MANIFEST_BYTES).data)
+        self.manifest = read_inventory_manifest(buckets.fetch(bucket, key, max_bytes=MAX_MANIFEST_BYTES).data)
 
     def pages(self, cursor: dict[str, Any]) -> Iterator[Page]:
         """Yield current objects, a thousand rows at a time, from where ``cursor`` says."""
@@ -85,7 +85,7 @@ class Inventory:
                     if rows <= done:
                         continue
                     fresh = batch[max(0, len(batch) - (rows - done)) :]
-                    yield [one for one in fresh if one is not None], {"file": number, "rows": rows}
+                    yield [key for key in fresh if key is not None], {"file": number, "rows": rows}
             done = 0
 
     def _fetch(self, key: str, md5: str, file: IO[bytes]) -> None:
@@ -101,14 +101,14 @@ class Inventory:
                     digest.update(block)
                     file.write(block)
         except (ClientError, BotoCoreError, OSError) as error:
-            raise failed(error, f"s3://{self.manifest.bucket}/{key}") from error
+            raise source_error(error, f"s3://{self.manifest.bucket}/{key}") from error
         if digest.hexdigest() != md5:
             message = f"s3://{self.manifest.bucket}/{key} is not what the manifest says (MD5)"
             raise StoreUnavailable(message)
         file.seek(0)
 
 
-def _batches(file: IO[bytes], manifest: Manifest) -> Iterator[list[Key | None]]:
+def _batches(file: IO[bytes], manifest: InventoryManifest) -> Iterator[list[SourceKey | None]]:
     """Yield batches of rows; None stands for a row that is no current object."""
     if manifest.format == "CSV":
         yield from _csv(file, manifest.columns)
@@ -154,16 +154,16 @@ def _slices(stripe: Any) -> Iterator[Any]:
         yield stripe.slice(begin, _BATCH)
 
 
-def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[Key | None]]:
+def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[SourceKey | None]]:
     where = {_NAMES[name.lower()]: number for number, name in enumerate(columns) if name.lower() in _NAMES}
-    batch: list[Key | None] = []
+    batch: list[SourceKey | None] = []
     try:
         with gzip.open(file) as packed, io.TextIOWrapper(packed, "utf-8", newline="") as text:
             csv.field_size_limit(16 * MAX_KEY_BYTES)
             for row in csv.reader(text):
-                said = {name: row[number] for name, number in where.items()}
-                key = unquote_plus(said["key"])
-                batch.append(_key(key, said.get("etag"), said.get("latest"), said.get("marker")))
+                values = {name: row[number] for name, number in where.items()}
+                key = unquote_plus(values["key"])
+                batch.append(_key(key, values.get("etag"), values.get("latest"), values.get("marker")))
                 if len(batch) == _BATCH:
                     yield batch
                     batch = []
@@ -174,8 +174,8 @@ def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[Key | None]
         yield batch
 
 
-def _key(key: object, etag: object, latest: object, marker: object) -> Key | None:
+def _key(key: object, etag: object, latest: object, marker: object) -> SourceKey | None:
     """Return a row's key, None if it is no current object."""
     if str(latest).lower() == "false" or str(marker).lower() == "true" or not isinstance(key, str):
         return None
-    return Key(key, str(etag or "").strip('"'))
+    return SourceKey(key, str(etag or "").strip('"'))

@@ -30,14 +30,14 @@ class KeyTemplate:
 
     def profile(self, key: str) -> str | None:
         """Return the profile that a key names; None where the key is of another form."""
-        found = self._pattern.fullmatch(key) if len(key) <= MAX_KEY_BYTES else None
-        return found["profile"] if found is not None else None
+        match = self._pattern.fullmatch(key) if len(key) <= MAX_KEY_BYTES else None
+        return match["profile"] if match is not None else None
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
     """Return (bucket, key or prefix) of ``s3://bucket/key``; raises InvalidInput."""
-    found = _URI.fullmatch(uri)
-    if found is None or len((found[2] or "").encode()) > MAX_KEY_BYTES:
+    match = _URI.fullmatch(uri)
+    if match is None or len((match[2] or "").encode()) > MAX_KEY_BYTES:
         message = f"not an address like s3://bucket/prefix: {uri!r}"
         raise InvalidInput(message)
-    return found[1], found[2] or ""
+    return match[1], match[2] or ""

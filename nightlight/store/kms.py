@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.store.aws_clients import make
+from nightlight.store.aws_clients import make_aws_client
 from nightlight_core.errors import SigningFailed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class KmsKey:
     def _client(self) -> KMSClient:
         with self._lock:
             if self._made is None:
-                self._made = make("kms", self._access)
+                self._made = make_aws_client("kms", self._access)
             return self._made
 
     def sign(self, data: bytes) -> bytes:

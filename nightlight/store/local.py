@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from nightlight.store.interface import ObjectInfo, Put, Removed, StoredObject, check_key, checked
+from nightlight.store.interface import DeletedVersion, ObjectInfo, PutResult, StoredObject, check_key, checked
 from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
 from nightlight_core.files import private_folder
 
@@ -25,7 +25,7 @@ class LocalStore:
         """Use ``folder``, which is made (for the owner alone) when the first object is put."""
         self._folder = folder
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
         """See ObjectStore.put."""
         path = self._path(key)
         try:
@@ -42,17 +42,17 @@ class LocalStore:
                 try:
                     os.link(part.name, path)
                 except FileExistsError:
-                    return Put.EXISTS
+                    return PutResult.EXISTS
             self._sync(path.parent)
         except OSError as error:
             raise _failed(error) from error
-        return Put.STORED
+        return PutResult.STORED
 
     def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
         """See ReplaceStore.replace."""
         self.delete(key)
         put = self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
-        if put is Put.EXISTS:
+        if put is PutResult.EXISTS:
             message = f"{key}: another process put an object there while it was being replaced"
             raise StoreUnavailable(message)
 
@@ -95,26 +95,26 @@ class LocalStore:
         except OSError as error:
             raise _failed(error) from error
 
-    def set_retention_tag(self, key: str, state: str) -> None:
-        """See ObjectStore.set_retention_tag: a folder has no rules, so there is nothing to do."""
+    def retag(self, key: str, state: str) -> None:
+        """See ObjectStore.restate: a folder has no rules, so there is nothing to do."""
 
-    def erase(self, key: str) -> list[Removed]:
+    def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase."""
-        there = self.remains(key)
+        versions = self.remains(key)
         self.delete(key)
-        return there
+        return versions
 
-    def remains(self, key: str) -> list[Removed]:
+    def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
         try:
-            return [Removed("", marker=False, request_id="")] if self._path(key).exists() else []
+            return [DeletedVersion("", marker=False, request_id="")] if self._path(key).exists() else []
         except OSError as error:
             raise _failed(error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""
-        found = (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
-        yield from sorted(key for key in found if key.startswith(prefix) and "/." not in f"/{key}")
+        names = (path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if path.is_file())
+        yield from sorted(key for key in names if key.startswith(prefix) and "/." not in f"/{key}")
 
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)

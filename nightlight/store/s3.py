@@ -13,7 +13,15 @@ import boto3
 from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.store.interface import STATE_TAG, ObjectInfo, Put, Removed, StoredObject, check_key, checked
+from nightlight.store.interface import (
+    STATE_TAG,
+    DeletedVersion,
+    ObjectInfo,
+    PutResult,
+    StoredObject,
+    check_key,
+    checked,
+)
 from nightlight_core.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -61,19 +69,19 @@ class S3Store:
                 self._made = make_client(self._access)
             return self._made
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
         """See ObjectStore.put."""
         return self._put(key, body, sha256, content_type, cache_control, IF_ABSENT)
 
     def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
         """See ReplaceStore.replace."""
-        if self._put(key, body, sha256, content_type, cache_control, {}) is Put.EXISTS:
+        if self._put(key, body, sha256, content_type, cache_control, {}) is PutResult.EXISTS:
             message = f"{key}: the server refused to replace what is there"
             raise StoreUnavailable(message)
 
     def _put(
         self, key: str, body: BinaryIO, sha256: str, content_type: str, cache_control: str, more: dict[str, Any]
-    ) -> Put:
+    ) -> PutResult:
         """Put until the server says yes or no: a conflict with another write stores nothing, and is tried again.
 
         An attempt that nobody answered (a server error, a cut connection) may have stored the object all the same; the
@@ -95,13 +103,13 @@ class S3Store:
             except ClientError as error:
                 unanswered = unanswered or error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
                 if _code(error) in _EXISTS:
-                    return Put.STORED if unanswered and self._is_ours(key, sha256) else Put.EXISTS
+                    return PutResult.STORED if unanswered and self._is_ours(key, sha256) else PutResult.EXISTS
                 if _code(error) not in _CONFLICT or attempt == _PUT_ATTEMPTS - 1:
-                    raise failed(error, key) from error
+                    raise response_error(error, key) from error
             except BotoCoreError as error:
-                raise unreachable(error) from error
+                raise connection_error(error) from error
             else:
-                return Put.STORED
+                return PutResult.STORED
             time.sleep(random.uniform(0.5, 1) * _CONFLICT_PAUSE_S * 2**attempt)  # noqa: S311 - no secret
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
@@ -129,7 +137,7 @@ class S3Store:
                 message = f"bucket {self._bucket}: {code}"
                 raise StoreUnavailable(message) from error
         except BotoCoreError as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """See ObjectStore.get."""
@@ -138,9 +146,9 @@ class S3Store:
             with answer["Body"] as stream:
                 data = stream.read(max_bytes + 1)  # one more tells that there is more
         except ClientError as error:
-            raise failed(error, key) from error
+            raise response_error(error, key) from error
         except (BotoCoreError, OSError) as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
         return checked(key, data, _info(answer), max_bytes)
 
     def head(self, key: str) -> ObjectInfo:
@@ -148,9 +156,9 @@ class S3Store:
         try:
             return _info(self._client.head_object(Bucket=self._bucket, Key=check_key(key)))
         except ClientError as error:
-            raise failed(error, key) from error
+            raise response_error(error, key) from error
         except BotoCoreError as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
 
     def delete(self, key: str) -> None:
         """See ObjectStore.delete."""
@@ -158,12 +166,12 @@ class S3Store:
             self._client.delete_object(Bucket=self._bucket, Key=check_key(key))
         except ClientError as error:
             if _code(error) not in _MISSING:
-                raise failed(error, key) from error
+                raise response_error(error, key) from error
         except BotoCoreError as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
 
-    def set_retention_tag(self, key: str, state: str) -> None:
-        """See ObjectStore.set_retention_tag."""
+    def retag(self, key: str, state: str) -> None:
+        """See ObjectStore.restate."""
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=check_key(key))
             self._client.copy_object(
@@ -181,49 +189,51 @@ class S3Store:
             tags: Any = {"TagSet": [{"Key": STATE_TAG, "Value": state}]}
             self._client.put_object_tagging(Bucket=self._bucket, Key=key, Tagging=tags)
         except ClientError as error:
-            raise failed(error, key) from error
+            raise response_error(error, key) from error
         except BotoCoreError as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
 
-    def erase(self, key: str) -> list[Removed]:
+    def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase."""
         removed = []
         try:
             for version_id, marker in self._versions(check_key(key)):
                 answer = self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
-                removed.append(Removed(version_id, marker, _request_id(answer)))
+                removed.append(DeletedVersion(version_id, marker, _request_id(answer)))
             for upload_id in self._uploads(key):
                 ended = self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
-                removed.append(Removed(upload_id, marker=False, request_id=_request_id(ended)))
+                removed.append(DeletedVersion(upload_id, marker=False, request_id=_request_id(ended)))
         except ClientError as error:
-            raise failed(error, key) from error
+            raise response_error(error, key) from error
         except BotoCoreError as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
         return removed
 
-    def remains(self, key: str) -> list[Removed]:
+    def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
         try:
-            found = [Removed(version_id, marker, "") for version_id, marker in self._versions(check_key(key))]
-            return found + [Removed(upload_id, marker=False, request_id="") for upload_id in self._uploads(key)]
+            versions = [DeletedVersion(version_id, marker, "") for version_id, marker in self._versions(check_key(key))]
+            return versions + [
+                DeletedVersion(upload_id, marker=False, request_id="") for upload_id in self._uploads(key)
+            ]
         except ClientError as error:
-            raise failed(error, key) from error
+            raise response_error(error, key) from error
         except BotoCoreError as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
 
     def _versions(self, key: str) -> list[tuple[str, bool]]:
         """Return (version id, whether it is a delete marker) of everything under a key."""
-        found = []
+        versions = []
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key)
         for page in pages:
-            found += [(one["VersionId"], False) for one in page.get("Versions", []) if one["Key"] == key]
-            found += [(one["VersionId"], True) for one in page.get("DeleteMarkers", []) if one["Key"] == key]
-        return found
+            versions += [(entry["VersionId"], False) for entry in page.get("Versions", []) if entry["Key"] == key]
+            versions += [(entry["VersionId"], True) for entry in page.get("DeleteMarkers", []) if entry["Key"] == key]
+        return versions
 
     def _uploads(self, key: str) -> list[str]:
         """Return the ids of unfinished uploads to a key."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
-        return [one["UploadId"] for page in pages for one in page.get("Uploads", []) if one["Key"] == key]
+        return [upload["UploadId"] for page in pages for upload in page.get("Uploads", []) if upload["Key"] == key]
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""
@@ -231,9 +241,9 @@ class S3Store:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
                 yield from (item["Key"] for item in page.get("Contents", []))
         except ClientError as error:
-            raise failed(error, prefix) from error
+            raise response_error(error, prefix) from error
         except BotoCoreError as error:
-            raise unreachable(error) from error
+            raise connection_error(error) from error
 
 
 def make_client(access: S3Access) -> S3Client:
@@ -274,12 +284,12 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def unreachable(error: Exception) -> StoreUnavailable:
+def connection_error(error: Exception) -> StoreUnavailable:
     """Return what is ours for a server that does not answer."""
     return StoreUnavailable(f"{type(error).__name__}: {error}")
 
 
-def failed(error: ClientError, key: str) -> NightlightError:
+def response_error(error: ClientError, key: str) -> NightlightError:
     """Return what is ours for what a server answers."""
     code = _code(error)
     message = f"{error.operation_name} {key}: {code}"

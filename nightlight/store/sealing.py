@@ -95,7 +95,7 @@ class Opener:
             raise StoreUnavailable(message) from error
 
 
-def generate() -> tuple[str, str]:
+def generate_seal_keys() -> tuple[str, str]:
     """Return a new (private, public) pair, in base64 of its raw bytes."""
     private = X25519PrivateKey.generate()
     raw = private.private_bytes_raw(), private.public_key().public_bytes_raw()

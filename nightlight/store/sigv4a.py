@@ -54,7 +54,7 @@ def sign(  # noqa: PLR0913 - what a request is
     """Return all the headers of a signed request, which holds in every region; ``url`` is encoded as it is sent."""
     parts = urlsplit(url)
     moment = now.strftime("%Y%m%dT%H%M%SZ")
-    told = {
+    headers_signed = {
         **{name.lower(): value for name, value in headers.items()},
         "host": parts.netloc,
         "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
@@ -62,7 +62,7 @@ def sign(  # noqa: PLR0913 - what a request is
         "x-amz-region-set": "*",
         **({"x-amz-security-token": token} if token else {}),
     }
-    names = ";".join(sorted(told))
+    names = ";".join(sorted(headers_signed))
     query = "&".join(sorted(parts.query.split("&"))) if parts.query else ""
     canonical = "\n".join(
         [
@@ -70,14 +70,17 @@ def sign(  # noqa: PLR0913 - what a request is
             # Encoded once for the way and once more to be signed, as every service but S3 has it.
             quote(parts.path, safe="/~"),
             query,
-            *(f"{name}:{told[name].strip()}" for name in sorted(told)),
+            *(f"{name}:{headers_signed[name].strip()}" for name in sorted(headers_signed)),
             "",
             names,
-            told["x-amz-content-sha256"],
+            headers_signed["x-amz-content-sha256"],
         ]
     )
     scope = f"{moment[:8]}/{service}/aws4_request"
     text = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = key.sign(text.encode(), ec.ECDSA(hashes.SHA256())).hex()
     credential = f"Credential={access_key_id}/{scope}"
-    return {**told, "authorization": f"{_ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}"}
+    return {
+        **headers_signed,
+        "authorization": f"{_ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}",
+    }

@@ -26,7 +26,7 @@ _MISSING = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchBucket"})
 _DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
 
 
-class Listed(Protocol):
+class ListedKey(Protocol):
     """A key that is there, and the entity tag of what is under it."""
 
     @property
@@ -41,7 +41,7 @@ class Listed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SourceKey:
     """One key of a listing."""
 
     key: str
@@ -49,7 +49,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedObject:
     """An object's bytes, its entity tag without quotes, and when it was written."""
 
     data: bytes
@@ -58,10 +58,10 @@ class Fetched:
 
 
 # Where a walk goes on, and what stood before that.
-Page = tuple[Sequence[Listed], dict[str, Any]]
+Page = tuple[Sequence[ListedKey], dict[str, Any]]
 
 
-class ForeignBuckets:
+class SourceBuckets:
     """The buckets of one server that an identity may read. The client is built on first use, after any fork."""
 
     def __init__(self, access: S3Access) -> None:
@@ -82,19 +82,19 @@ class ForeignBuckets:
         """Yield what is under a prefix, a page at a time, from where ``cursor`` says; raises like ``fetch``."""
         after = str(cursor.get("after", ""))
         while True:
-            asked: dict[str, Any] = {"StartAfter": after} if after else {}
+            position: dict[str, Any] = {"StartAfter": after} if after else {}
             try:
-                page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, **asked)
+                page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, **position)
             except (ClientError, BotoCoreError) as error:
-                raise failed(error, f"s3://{bucket}/{prefix}") from error
-            found = [Key(one["Key"], one["ETag"].strip('"')) for one in page.get("Contents", [])]
-            if found:
-                after = found[-1].key
-                yield found, {"after": after}
-            if not page.get("IsTruncated") or not found:
+                raise source_error(error, f"s3://{bucket}/{prefix}") from error
+            keys = [SourceKey(entry["Key"], entry["ETag"].strip('"')) for entry in page.get("Contents", [])]
+            if keys:
+                after = keys[-1].key
+                yield keys, {"after": after}
+            if not page.get("IsTruncated") or not keys:
                 return
 
-    def fetch(self, bucket: str, key: str, *, max_bytes: int) -> Fetched:
+    def fetch(self, bucket: str, key: str, *, max_bytes: int) -> FetchedObject:
         """Return what is under a key now.
 
         Raises ObjectMissing, PayloadTooLarge, StoreDenied or StoreUnavailable.
@@ -107,14 +107,14 @@ class ForeignBuckets:
                     raise PayloadTooLarge(message)
                 data = stream.read(max_bytes + 1)
         except (ClientError, BotoCoreError, OSError) as error:
-            raise failed(error, f"s3://{bucket}") from error
+            raise source_error(error, f"s3://{bucket}") from error
         if len(data) != answer["ContentLength"]:
             message = f"s3://{bucket}: an object came in part"
             raise StoreUnavailable(message)
-        return Fetched(data, answer["ETag"].strip('"'), answer["LastModified"])
+        return FetchedObject(data, answer["ETag"].strip('"'), answer["LastModified"])
 
 
-def failed(error: Exception, what: str) -> NightlightError:
+def source_error(error: Exception, what: str) -> NightlightError:
     """Return what is ours for an error of the S3 client's; keys are not named, for they may name people."""
     if not isinstance(error, ClientError):
         return StoreUnavailable(f"{what}: {type(error).__name__}")

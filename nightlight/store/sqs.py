@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.store.aws_clients import make
+from nightlight.store.aws_clients import make_aws_client
 from nightlight_core.errors import QueueUnavailable
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _MOST = 10  # SQS gives no more at once
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SqsMessage:
     """A message, and the handle that it is deleted by."""
 
     body: str
@@ -41,10 +41,10 @@ class SqsQueue:
     def _client(self) -> SQSClient:
         with self._lock:
             if self._made is None:
-                self._made = make("sqs", self._access, wait_s=self._wait_s)
+                self._made = make_aws_client("sqs", self._access, wait_s=self._wait_s)
             return self._made
 
-    def receive(self) -> list[Message]:
+    def receive(self) -> list[SqsMessage]:
         """Return up to ten messages, none after a while without any; raises QueueUnavailable."""
         try:
             answer = self._client.receive_message(
@@ -53,11 +53,11 @@ class SqsQueue:
         except (ClientError, BotoCoreError) as error:
             message = f"SQS: {type(error).__name__}"
             raise QueueUnavailable(message) from error
-        return [Message(one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
+        return [SqsMessage(entry["Body"], entry["ReceiptHandle"]) for entry in answer.get("Messages", [])]
 
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, messages: Sequence[SqsMessage]) -> None:
         """Delete messages that were taken care of; raises QueueUnavailable, and then they come again."""
-        entries = [{"Id": str(number), "ReceiptHandle": one.handle} for number, one in enumerate(messages)]
+        entries = [{"Id": str(number), "ReceiptHandle": entry.handle} for number, entry in enumerate(messages)]
         try:
             if entries:
                 self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]

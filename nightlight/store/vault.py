@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlight.store.interface import Put, Removed, check_key
-from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store, failed, unreachable
+from nightlight.store.interface import DeletedVersion, PutResult, check_key
+from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store, connection_error, response_error
 
 _BLOCK = 1 << 20
 
@@ -26,7 +26,7 @@ class S3Vault(S3Store):
         super().__init__(bucket, access)
         self._lock_objects = lock
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> Put:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
         """See ObjectStore.put."""
         if not self._lock_objects:
             return super().put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
@@ -42,7 +42,7 @@ class S3Vault(S3Store):
         }
         return self._put(key, body, sha256, content_type, cache_control, locked)
 
-    def erase(self, key: str) -> list[Removed]:
+    def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase: the legal hold on every version is lifted first."""
         if self._lock_objects:
             try:
@@ -52,7 +52,7 @@ class S3Vault(S3Store):
                             Bucket=self._bucket, Key=key, VersionId=version_id, LegalHold={"Status": "OFF"}
                         )
             except ClientError as error:
-                raise failed(error, key) from error
+                raise response_error(error, key) from error
             except BotoCoreError as error:
-                raise unreachable(error) from error
+                raise connection_error(error) from error
         return super().erase(key)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue.engine import Catalogue
-from nightlight.delivery.object_names import Names
-from nightlight.flows.policies.active_policy import PolicyInUse, share_key_from
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.flows.policies.active_policy import PolicyHolder, share_key_from
+from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.prove import prove
 from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, UrlKind, require
 from nightlight.store.interface import PutOnly
-from nightlight_core.decisions.relation_resolver import UNPROVED, Relate
-from nightlight_core.decisions.url_signing import RingKeys, Signs, UrlSigner
+from nightlight_core.decisions.relation_resolver import UNPROVED, RelationResolver
+from nightlight_core.decisions.url_signing import HmacUrlSigner, RingDayKeys, UrlSigner
 from nightlight_core.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder
 from nightlight_core.keyring import KeyRing, decode_key
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nightlight.delivery.presigned_urls import Presigner
-    from nightlight.delivery.relation_providers import Provider
-    from nightlight.flows.imports.notifications import Arrive
+    from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.flows.pictures.upload import Upload
-    from nightlight.flows.retention.erase import Receipts
+    from nightlight.flows.retention.erase import ReceiptIssuer
     from nightlight.settings import RelationSettings
-    from nightlight.store.interface import ObjectStore, PutStore
+    from nightlight.store.interface import ObjectStore, WriteOnlyStore
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
     from nightlight_core.decisions.quotas import Limits, Quotas
+    from nightlight_core.decisions.relation_resolver import RelationProvider
 
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
@@ -58,12 +58,20 @@ def embedded_catalogue_url(data_dir: Path) -> str:
 
     Raises SettingsRefused where the folder is somebody else's.
     """
+    return f"sqlite:///{_data_folder(data_dir) / 'catalogue.sqlite3'}"
+
+
+def embedded_queue_path(data_dir: Path) -> Path:
+    """Return the path of the file with the queues' messages in the data folder; as ``embedded_catalogue_url`` does."""
+    return _data_folder(data_dir) / "queue.sqlite3"
+
+
+def _data_folder(data_dir: Path) -> Path:
     try:
-        folder = private_folder(data_dir.resolve())
+        return private_folder(data_dir.resolve())
     except OSError as error:
         message = f"{data_dir}: {error.strerror}; the data folder must be this user's own, with mode 0700"
         raise SettingsRefused(message) from error
-    return f"sqlite:///{folder / 'catalogue.sqlite3'}"
 
 
 def build_store(settings: Settings, bucket: str) -> ObjectStore:
@@ -91,9 +99,9 @@ def own_buckets(settings: Settings) -> tuple[str, ...]:
     return settings.store.originals_bucket, settings.store.renditions_bucket, settings.store.vault_bucket
 
 
-def receipts(settings: Settings) -> Receipts | None:
+def receipt_issuer(settings: Settings) -> ReceiptIssuer | None:
     """Return what signs receipts of erasures, None where there is no key for it; raise SettingsRefused."""
-    from nightlight.flows.retention.erase import Receipts
+    from nightlight.flows.retention.erase import ReceiptIssuer
     from nightlight.policy.signing import SigningKey
 
     concern = settings.retention
@@ -101,7 +109,7 @@ def receipts(settings: Settings) -> Receipts | None:
         return None
     named = [part.rpartition(":") for part in concern.residuals.split(",") if part]
     residuals = tuple((what.strip(), int(days)) for what, _, days in named)
-    return Receipts(SigningKey.read(concern.receipt_key), residuals)
+    return ReceiptIssuer(SigningKey.read(concern.receipt_key), residuals)
 
 
 def s3_access(settings: Settings) -> S3Access:
@@ -124,18 +132,18 @@ def source_access(settings: Settings, *, endpoint_url: str | None = None) -> S3A
     """Return where the other buckets are and who this process is to them; a queue has an endpoint of its own."""
     from dataclasses import replace
 
-    mine, source = s3_access(settings), settings.source
+    access, source = s3_access(settings), settings.source
     if source.access_key_id is not None:
         secret = require(source.secret_access_key, "NIGHTLIGHT_SOURCE_SECRET_ACCESS_KEY")
-        mine = replace(mine, access_key_id=source.access_key_id, secret_access_key=secret)
-    where = endpoint_url or source.endpoint_url or mine.endpoint_url
-    return replace(mine, endpoint_url=where, region=source.region or mine.region)
+        access = replace(access, access_key_id=source.access_key_id, secret_access_key=secret)
+    where = endpoint_url or source.endpoint_url or access.endpoint_url
+    return replace(access, endpoint_url=where, region=source.region or access.region)
 
 
-def upload_with(
+def upload_flow(
     settings: Settings,
     catalogue: Catalogue,
-    policy: PolicyInUse,
+    policy: PolicyHolder,
     originals: PutOnly,
     seal: Callable[[bytes], tuple[bytes, str]] | None,
     clock: Clock,
@@ -155,25 +163,25 @@ def upload_with(
     )
 
 
-def arrive(settings: Settings, catalogue: Catalogue, clock: Clock) -> Arrive:
+def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock) -> ImportNotifications:
     """Return what takes the word of notifications; raise InvalidInput for a key template that is none."""
-    from nightlight.flows.imports.notifications import Arrive, refuse_own
+    from nightlight.flows.imports.notifications import ImportNotifications, refuse_own_bucket
     from nightlight.store.key_template import KeyTemplate
 
     for bucket in settings.source.buckets:
-        refuse_own(bucket, own_buckets(settings))
+        refuse_own_bucket(bucket, own_buckets(settings))
     templates = {bucket: KeyTemplate(text) for bucket, text in settings.source.buckets.items()}
-    return Arrive(catalogue, templates, clock)
+    return ImportNotifications(catalogue, templates, clock)
 
 
-def policy_in_use(settings: Settings, catalogue: Catalogue) -> PolicyInUse:
+def policy_holder(settings: Settings, catalogue: Catalogue) -> PolicyHolder:
     """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved."""
     compiled = compile_folder(settings.policy.dir)
-    failures = prove(compiled)
+    failures = failed_checks(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
     share_key = settings.policy.share_key
-    return PolicyInUse(
+    return PolicyHolder(
         catalogue,
         compiled,
         public_keys(settings.policy.publisher_keys),
@@ -189,7 +197,7 @@ def public_keys(path: Path | None) -> PublicKeys | None:
     return PublicKeys.read(path) if path is not None else None
 
 
-def words(policy: PolicyInUse) -> dict[str, tuple[str, ...]]:
+def declared_words(policy: PolicyHolder) -> dict[str, tuple[str, ...]]:
     """Return the closed lists that declarations are checked against."""
     vocabulary = policy.current().compiled.pack.vocabulary
     return {**vocabulary.attributes, "assurance": vocabulary.assurance}
@@ -201,16 +209,16 @@ def name_key(settings: Settings) -> bytes:
     return decode_key(require(settings.delivery.name_key, variable), variable)
 
 
-def delivery(settings: Settings) -> tuple[Names, RingKeys, UrlSigner, Signs]:
+def url_signing(settings: Settings) -> tuple[ObjectNames, RingDayKeys, HmacUrlSigner, UrlSigner]:
     """Return what names renditions, the keys of URLs, what checks them, and what makes those of decisions.
 
     Raises SettingsRefused.
     """
     variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
-    ring = RingKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
-    signer = UrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
+    ring = RingDayKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
+    signer = HmacUrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
-    return Names(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
+    return ObjectNames(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
 
 
 def _presigner(settings: Settings) -> Presigner:
@@ -229,7 +237,7 @@ def _presigner(settings: Settings) -> Presigner:
     return Presigner(host, "", store.region, key, secret, most)
 
 
-def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) -> dict[str, str]:
+def readiness(catalogue: Catalogue, stores: dict[str, WriteOnlyStore | PutOnly]) -> dict[str, str]:
     """Return, for each part, ``ok`` or the code of what is wrong with it."""
     parts: dict[str, str] = {}
     for name, check in (("catalogue", catalogue.ready), *((name, store.ready) for name, store in stores.items())):
@@ -242,12 +250,12 @@ def readiness_of(catalogue: Catalogue, stores: dict[str, PutStore | PutOnly]) ->
     return parts
 
 
-def relations(settings: Settings) -> Relate:
+def relation_resolver(settings: Settings) -> RelationResolver:
     """Return what settles relations; raise SettingsRefused for keys or a provider that cannot be."""
     concern = settings.relations
     variable = "NIGHTLIGHT_RELATIONS_KEYS"
     keys = KeyRing.parse(concern.keys.get_secret_value(), variable).keys if concern.keys else {}
-    return Relate(keys, _provider(concern), concern.leeway_s, _notice_relations)
+    return RelationResolver(keys, _provider(concern), concern.leeway_s, _notice_relations)
 
 
 def _notice_relations(what: str, count: int, detail: str) -> None:
@@ -258,15 +266,15 @@ def _notice_relations(what: str, count: int, detail: str) -> None:
         logs.get("relate").error(what, count=count, detail=detail)
 
 
-def _provider(concern: RelationSettings) -> Provider | None:
-    from nightlight.delivery.relation_providers import Callback, OpenFga
+def _provider(concern: RelationSettings) -> RelationProvider | None:
+    from nightlight.delivery.relation_providers import CallbackProvider, OpenFgaProvider
 
     if concern.provider_url is None:
         return None
     token = concern.provider_token.get_secret_value() if concern.provider_token else None
     if concern.provider is ProviderKind.CALLBACK:
-        return Callback(concern.provider_url, timeout_s=concern.provider_timeout_s, token=token)
-    return OpenFga(
+        return CallbackProvider(concern.provider_url, timeout_s=concern.provider_timeout_s, token=token)
+    return OpenFgaProvider(
         concern.provider_url,
         require(concern.openfga_store, "NIGHTLIGHT_RELATIONS_OPENFGA_STORE"),
         model=concern.openfga_model,
@@ -292,7 +300,7 @@ def quotas(settings: Settings) -> Quotas:
             message = "NIGHTLIGHT_QUOTAS_REDIS_URL is not set: service processes would each keep quotas of their own"
             raise SettingsRefused(message)
         return InProcess(limits(settings))
-    from nightlight.delivery.quotas_redis import InRedis
+    from nightlight.delivery.quotas_redis import RedisQuotas
 
     url = concern.redis_url.get_secret_value()
-    return InRedis(url, limits(settings), timeout_s=concern.timeout_s, namespace=concern.namespace)
+    return RedisQuotas(url, limits(settings), timeout_s=concern.timeout_s, namespace=concern.namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,18 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.flows.decisions.abuse_signals import Scrapers
-from nightlight.flows.pictures.hash_list_matches import Verdicts
+from nightlight.flows.decisions.abuse_signals import AbuseReports
+from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.hash_lists import Screening
-from nightlight.flows.policies.active_policy import PolicyInUse
-from nightlight.flows.traces.search import Trace
+from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.renderer import Rendering
 from nightlight.settings import Settings
-from nightlight.wiring.components import (
-    build_catalogue,
-    policy_in_use,
-    s3_access,
-)
+from nightlight.wiring.components import build_catalogue, policy_holder, s3_access
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
@@ -35,77 +32,82 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def tracing(settings: Settings, clock: Clock = system_clock) -> Iterator[Trace]:
+def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterator[TraceSearch]:
     """Give what traces found copies: the catalogue, the cage, the mark's keys, and the index in the data folder."""
     catalogue = build_catalogue(settings)
     rendering = Rendering(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield trace_with(settings, catalogue, rendering, policy_in_use(settings, catalogue), clock)
+        yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue), clock)
     finally:
         rendering.close()
         catalogue.close()
 
 
 @contextmanager
-def verdicts(settings: Settings, clock: Clock = system_clock) -> Iterator[Verdicts]:
+def open_match_review(settings: Settings, clock: Clock = system_clock) -> Iterator[ReviewMatches]:
     """Give what reports uploads that are on a hash list, and takes verdicts on them."""
     catalogue = build_catalogue(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield Verdicts(catalogue, clock)
+        yield ReviewMatches(catalogue, clock)
     finally:
         catalogue.close()
 
 
 @contextmanager
-def scrapers(settings: Settings, clock: Clock = system_clock) -> Iterator[Scrapers]:
+def open_abuse_report(settings: Settings, clock: Clock = system_clock) -> Iterator[AbuseReports]:
     """Give what reports who looks like a scraper."""
     catalogue = build_catalogue(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield Scrapers(catalogue, clock)
+        yield AbuseReports(catalogue, clock)
     finally:
         catalogue.close()
 
 
-def signing(settings: Settings, clock: Clock) -> Signing | None:
+def manifest_signing(settings: Settings, clock: Clock) -> Signing | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
     from nightlight.provenance.signing import Credential, Signing
     from nightlight.settings import require
 
-    said = settings.provenance
-    if said.chain is None:
+    provenance = settings.provenance
+    if provenance.chain is None:
         return None
-    kept = kept_key(settings)
+    kept = remote_signing_key(settings)
     if kept is not None:
-        credential = Credential.elsewhere(said.chain, kept.sign, said.anchors)
+        credential = Credential.elsewhere(provenance.chain, kept.sign, provenance.anchors)
     else:
-        key = Path(require(str(said.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
-        credential = Credential.read(said.chain, key, said.anchors)
-    return Signing(credential, clock, tsa_url=said.tsa_url)
+        key = Path(require(str(provenance.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
+        credential = Credential.read(provenance.chain, key, provenance.anchors)
+    return Signing(credential, clock, tsa_url=provenance.tsa_url)
 
 
-def kept_key(settings: Settings) -> KmsKey | HsmKey | None:
+def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
     """Return the key for manifests that KMS or a token keeps, None if it is in a file; raise SettingsRefused."""
-    said = settings.provenance
-    if sum(one is not None for one in (said.key, said.kms_key, said.pkcs11_module)) > 1:
+    provenance = settings.provenance
+    if sum(source is not None for source in (provenance.key, provenance.kms_key, provenance.pkcs11_module)) > 1:
         message = "one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them"
         raise SettingsRefused(message)
-    if said.kms_key is not None:
+    if provenance.kms_key is not None:
         from nightlight.store.kms import KmsKey
 
-        return KmsKey(said.kms_key, replace(s3_access(settings), endpoint_url=said.kms_endpoint_url))
-    if said.pkcs11_module is not None:
+        return KmsKey(provenance.kms_key, replace(s3_access(settings), endpoint_url=provenance.kms_endpoint_url))
+    if provenance.pkcs11_module is not None:
         from nightlight.provenance.pkcs11 import HsmKey
 
         if find_spec("pkcs11") is None:
             message = "NIGHTLIGHT_PROVENANCE_PKCS11_MODULE needs the extra: pip install 'nightlight[pkcs11]'"
             raise SettingsRefused(message)
-        if not said.pkcs11_token or not said.pkcs11_key or said.pkcs11_pin is None:
+        if not provenance.pkcs11_token or not provenance.pkcs11_key or provenance.pkcs11_pin is None:
             message = "NIGHTLIGHT_PROVENANCE_PKCS11_TOKEN, _KEY and _PIN say which key of the module signs: set them"
             raise SettingsRefused(message)
-        return HsmKey(said.pkcs11_module, said.pkcs11_token, said.pkcs11_key, said.pkcs11_pin.get_secret_value())
+        return HsmKey(
+            provenance.pkcs11_module,
+            provenance.pkcs11_token,
+            provenance.pkcs11_key,
+            provenance.pkcs11_pin.get_secret_value(),
+        )
     return None
 
 
@@ -120,21 +122,21 @@ def hash_lists(settings: Settings) -> Lists:
     return Lists(folder.resolve(), _index_dir(settings))
 
 
-def screening_of(settings: Settings, catalogue: Catalogue, clock: Clock = system_clock) -> Screening | None:
+def screening_if_set(settings: Settings, catalogue: Catalogue, clock: Clock = system_clock) -> Screening | None:
     """Return what holds pictures against the hash lists, None where there is no folder of them."""
     if settings.matching.lists_dir is None:
         return None
-    return Screening(catalogue, hash_lists(settings), clock)
+    return Screening(catalogue, hash_lists(settings), clock, platform.node())
 
 
 @contextmanager
-def screening(settings: Settings, clock: Clock = system_clock) -> Iterator[Screening]:
+def open_screening(settings: Settings, clock: Clock = system_clock) -> Iterator[Screening]:
     """Give what knows the hash lists as they were and are; raise SettingsRefused where there is no folder of them."""
     lists = hash_lists(settings)
     catalogue = build_catalogue(settings)
     try:
         migrate.check_current(catalogue.engine)
-        yield Screening(catalogue, lists, clock)
+        yield Screening(catalogue, lists, clock, platform.node())
     finally:
         catalogue.close()
 
@@ -143,13 +145,13 @@ def _index_dir(settings: Settings) -> Path:
     return (settings.matching.index_dir or settings.general.data_dir / "index").resolve()
 
 
-def trace_with(
-    settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyInUse, clock: Clock
-) -> Trace:
+def trace_search(
+    settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyHolder, clock: Clock
+) -> TraceSearch:
     """Return what traces copies, with these parts."""
 
     def detect(pixels: Any) -> Looked:
         sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
         return rendering.detect(pixels, sorted(sides))
 
-    return Trace(catalogue, _index_dir(settings), rendering.look, detect, clock)
+    return TraceSearch(catalogue, _index_dir(settings), rendering.look, detect, clock)

@@ -61,7 +61,7 @@ def sealer(settings: Settings) -> Seal | None:
     return Sealer.parse(key.get_secret_value(), "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY").seal
 
 
-def worker_sealer(settings: Settings) -> Seal | None:
+def import_sealer(settings: Settings) -> Seal | None:
     """Return what seals the originals that workers take in; where there is no key, those jobs wait for one."""
     if not must_seal(settings) or settings.store.seal_public_key is not None:
         return sealer(settings)
@@ -96,7 +96,7 @@ def vault_sealer(settings: Settings) -> Seal | None:
     return missing
 
 
-def covered(settings: Settings, identity: str) -> bool:
+def sealed_from(settings: Settings, identity: str) -> bool:
     """Say whether what an identity puts and may not read is sealed to others: the vault's for workers."""
     if identity != WORKER:
         return must_seal(settings)

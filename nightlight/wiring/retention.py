@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.imports.notifications import Backfill
-from nightlight.flows.pictures.delete import Delete
-from nightlight.flows.policies.active_policy import PolicyInUse
-from nightlight.flows.retention.legal_holds import Holds
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.retention.sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.jobs.runner import JobRunner
-from nightlight.retention.bucket_policies import BUCKETS, KEEPER, SERVICE, WORKER, Server
+from nightlight.retention.bucket_policies import BUCKETS, KEEPER, SERVICE, WORKER, S3ServerKind
 from nightlight.settings import Settings, StoreKind, require
 from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
     VAULT,
-    arrive,
     build_catalogue,
     build_store,
+    import_notifications,
     own_buckets,
-    policy_in_use,
-    receipts,
+    policy_holder,
+    receipt_issuer,
     s3_access,
     source_access,
 )
@@ -37,17 +37,17 @@ from nightlight_core.errors import SettingsRefused
 from nightlight_core.ids import COPIES
 
 if TYPE_CHECKING:
-    from nightlight.flows.imports.sqs_consumer import Listen
-    from nightlight.flows.report import Reports
-    from nightlight.flows.retention.legal_holds import Keep
-    from nightlight.flows.retention.lifecycle import Lifecycle
-    from nightlight.retention.access_probe import Probe
+    from nightlight.flows.imports.sqs_consumer import SqsConsumer
+    from nightlight.flows.report import TransparencyReports
+    from nightlight.flows.retention.legal_holds import EndHolds
+    from nightlight.flows.retention.lifecycle import ManageLifecycle
+    from nightlight.retention.access_probe import AccessProbe
     from nightlight.retention.posture import Posture
     from nightlight.store.source_buckets import Page
 
 
 @contextmanager
-def erasures(settings: Settings) -> Iterator[Catalogue]:
+def open_receipts(settings: Settings) -> Iterator[Catalogue]:
     """Give the catalogue that holds the receipts of erasures."""
     catalogue = build_catalogue(settings)
     try:
@@ -58,20 +58,20 @@ def erasures(settings: Settings) -> Iterator[Catalogue]:
 
 
 @contextmanager
-def erasing(settings: Settings, clock: Clock = system_clock) -> Iterator[Delete]:
+def open_deletion(settings: Settings, clock: Clock = system_clock) -> Iterator[DeletePictures]:
     """Give what deletes profiles and images; their objects are erased by the workers."""
-    with erasures(settings) as catalogue:
-        yield Delete(catalogue, clock)
+    with open_receipts(settings) as catalogue:
+        yield DeletePictures(catalogue, clock)
 
 
 @contextmanager
-def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifecycle]:
+def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[ManageLifecycle]:
     """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
-    from nightlight.flows.retention.lifecycle import Lifecycle
+    from nightlight.flows.retention.lifecycle import ManageLifecycle
     from nightlight.retention.access_attempts import PROBES
-    from nightlight.retention.bucket_client import Bucket
-    from nightlight.retention.lifecycle_rule import Move
-    from nightlight.retention.wanted_rules import Prefixes
+    from nightlight.retention.bucket_client import BucketClient
+    from nightlight.retention.lifecycle_rule import Transition
+    from nightlight.retention.wanted_rules import PrefixRules
     from nightlight.store.s3 import make_client
 
     store = settings.store
@@ -81,15 +81,15 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Lifec
     catalogue = build_catalogue(settings)
     try:
         migrate.check_current(catalogue.engine)
-        policy = policy_in_use(settings, catalogue)
+        policy = policy_holder(settings, catalogue)
         client = make_client(s3_access(settings))
-        buckets = {name: Bucket(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
+        buckets = {name: BucketClient(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
         named, _, days = settings.retention.move_originals.partition(":")
-        moves = (Move(int(days), None, named),) if named else ()
+        moves = (Transition(int(days), None, named),) if named else ()
         probes = (PROBES, "probes", 1)  # what `nightlight buckets check` could not clear away itself
-        copies = Prefixes(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
-        prefixes = {store.originals_bucket: copies, store.renditions_bucket: Prefixes((probes,))}
-        yield Lifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
+        copies = PrefixRules(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
+        prefixes = {store.originals_bucket: copies, store.renditions_bucket: PrefixRules((probes,))}
+        yield ManageLifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
     finally:
         catalogue.close()
 
@@ -101,50 +101,54 @@ def bucket_names(settings: Settings) -> dict[str, str]:
 
 def posture(settings: Settings) -> Posture:
     """Return what reads and mends what buckets are like; raise SettingsRefused where there are no buckets."""
-    from nightlight.retention.posture import Posture, Wanted
+    from nightlight.retention.posture import Posture, PostureRequirements
     from nightlight.store.s3 import make_client
 
     if settings.store.kind is not StoreKind.S3:
         message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
         raise SettingsRefused(message)
-    said = settings.buckets
-    principals = {SERVICE: said.service_principal, WORKER: said.worker_principal, KEEPER: said.keeper_principal}
-    wanted = Wanted(
+    buckets = settings.buckets
+    principals = {
+        SERVICE: buckets.service_principal,
+        WORKER: buckets.worker_principal,
+        KEEPER: buckets.keeper_principal,
+    }
+    wanted = PostureRequirements(
         bucket_names(settings),
         {identity: arn for identity, arn in principals.items() if arn is not None},
-        tls_only=said.tls_only,
-        server=Server(server_kind(settings)),
-        block_public=said.block_public,
-        kms_keys=said.kms_keys,
-        log_bucket=said.log_bucket,
+        tls_only=buckets.tls_only,
+        server=S3ServerKind(server_kind(settings)),
+        block_public=buckets.block_public,
+        kms_keys=buckets.kms_keys,
+        log_bucket=buckets.log_bucket,
     )
     return Posture(make_client(s3_access(settings)), wanted)
 
 
-def probe(settings: Settings, identity: str, elsewhere: str | None) -> Probe:
+def probe(settings: Settings, identity: str, elsewhere: str | None) -> AccessProbe:
     """Return what tries, as this process, what an identity must not be able to do; raise SettingsRefused."""
-    from nightlight.retention.access_probe import Probe
+    from nightlight.retention.access_probe import AccessProbe
     from nightlight.store.s3 import make_client
 
     if settings.store.kind is not StoreKind.S3:
         message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
         raise SettingsRefused(message)
-    return Probe(
+    return AccessProbe(
         make_client(s3_access(settings)),
         identity,
         bucket_names(settings),
-        Server(server_kind(settings)),
+        S3ServerKind(server_kind(settings)),
         vault_lock=settings.store.vault_lock,
         elsewhere=elsewhere,
     )
 
 
 @contextmanager
-def reporting(
+def open_report(
     settings: Settings, *, threshold: int | None, buckets: bool, clock: Clock = system_clock
-) -> Iterator[Reports]:
+) -> Iterator[TransparencyReports]:
     """Give what makes transparency reports; ``buckets``: of how these stand too, where there are any."""
-    from nightlight.flows.report import Look, Reports
+    from nightlight.flows.report import Look, TransparencyReports
 
     looks: dict[str, Look] = {}
     with ExitStack() as stack:
@@ -154,29 +158,29 @@ def reporting(
                 looks[f"lifecycle of {what}"] = partial(flow.drift, name)
             for what in BUCKETS:
                 looks[f"bucket of {what}"] = partial(state.drift, what)
-        catalogue = stack.enter_context(erasures(settings))
+        catalogue = stack.enter_context(open_receipts(settings))
         least = threshold if threshold is not None else settings.policy.counter_threshold
-        yield Reports(catalogue, policy_in_use(settings, catalogue), least, clock, looks)
+        yield TransparencyReports(catalogue, policy_holder(settings, catalogue), least, clock, looks)
 
 
 @contextmanager
-def holding(settings: Settings, clock: Clock = system_clock) -> Iterator[Holds]:
+def open_holds(settings: Settings, clock: Clock = system_clock) -> Iterator[PlaceHolds]:
     """Give what places and lists holds."""
-    with erasures(settings) as catalogue:
-        yield Holds(catalogue, clock)
+    with open_receipts(settings) as catalogue:
+        yield PlaceHolds(catalogue, clock)
 
 
 @contextmanager
-def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
+def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterator[EndHolds]:
     """Give what ends holds, with the identity of whoever keeps the vault."""
-    from nightlight.flows.retention.legal_holds import Keep
+    from nightlight.flows.retention.legal_holds import EndHolds
 
-    with erasures(settings) as catalogue:
-        yield Keep(
+    with open_receipts(settings) as catalogue:
+        yield EndHolds(
             catalogue,
             build_store(settings, ORIGINALS),
             build_store(settings, VAULT),
-            receipts(settings),
+            receipt_issuer(settings),
             sealer(settings),
             settings.intake.max_upload_bytes,
             clock,
@@ -184,9 +188,9 @@ def keeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Keep]:
         )
 
 
-def sweep_with(settings: Settings, runner: JobRunner, policy: PolicyInUse) -> Sweep:
+def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> Sweep:
     """Return the sweep, with these parts."""
-    delete = Delete(runner.catalogue, runner.clock)
+    delete = DeletePictures(runner.catalogue, runner.clock)
     days = settings.intake.assertion_days
     return Sweep(
         runner,
@@ -199,52 +203,54 @@ def sweep_with(settings: Settings, runner: JobRunner, policy: PolicyInUse) -> Sw
 
 
 @contextmanager
-def sweeping(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
+def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
-    with erasures(settings) as catalogue:
-        yield sweep_with(settings, JobRunner(catalogue, settings.worker, clock), policy_in_use(settings, catalogue))
+    with open_receipts(settings) as catalogue:
+        yield sweep_flow(settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue))
 
 
 @contextmanager
-def retagging(settings: Settings, clock: Clock = system_clock) -> Iterator[RetentionTags]:
+def open_retention_tags(settings: Settings, clock: Clock = system_clock) -> Iterator[RetentionTags]:
     """Give what has every object tagged by its state; the workers do it."""
-    with erasures(settings) as catalogue:
+    from nightlight.flows.retention.tags import RetentionTags
+
+    with open_receipts(settings) as catalogue:
         stores = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
         yield RetentionTags(JobRunner(catalogue, settings.worker, clock), *stores)
 
 
 @contextmanager
-def importing(settings: Settings, clock: Clock = system_clock) -> Iterator[Backfill]:
+def open_backfill(settings: Settings, clock: Clock = system_clock) -> Iterator[Backfill]:
     """Give what walks through other buckets."""
-    with erasures(settings) as catalogue:
+    with open_receipts(settings) as catalogue:
         yield Backfill(catalogue, clock)
 
 
-def walking(settings: Settings, uri: str) -> tuple[str, Callable[[dict[str, Any]], Iterator[Page]]]:
+def source_listing(settings: Settings, uri: str) -> tuple[str, Callable[[dict[str, Any]], Iterator[Page]]]:
     """Return the bucket whose objects an address is about, and what lists them from a place on.
 
     The address is ``s3://bucket/prefix``, or that of an inventory's ``manifest.json``. Raises InvalidInput,
     ObjectMissing, StoreDenied or StoreUnavailable.
     """
-    from nightlight.flows.imports.notifications import refuse_own
+    from nightlight.flows.imports.notifications import refuse_own_bucket
     from nightlight.store.inventory import Inventory
     from nightlight.store.key_template import parse_uri
-    from nightlight.store.source_buckets import ForeignBuckets
+    from nightlight.store.source_buckets import SourceBuckets
 
-    foreign = ForeignBuckets(source_access(settings))
+    foreign = SourceBuckets(source_access(settings))
     bucket, key = parse_uri(uri)
     pages: Callable[[dict[str, Any]], Iterator[Page]] = partial(foreign.pages, bucket, key)
     if key.rpartition("/")[2] == "manifest.json":
         inventory = Inventory(foreign, bucket, key)
         bucket, pages = inventory.manifest.source_bucket, inventory.pages
-    refuse_own(bucket, own_buckets(settings))
+    refuse_own_bucket(bucket, own_buckets(settings))
     return bucket, pages
 
 
 @contextmanager
-def listening(settings: Settings, clock: Clock = system_clock) -> Iterator[Listen]:
+def open_sqs_consumer(settings: Settings, clock: Clock = system_clock) -> Iterator[SqsConsumer]:
     """Give what listens to the queue of notifications; raise SettingsRefused where there is none."""
-    from nightlight.flows.imports.sqs_consumer import Listen
+    from nightlight.flows.imports.sqs_consumer import SqsConsumer
     from nightlight.store.sqs import SqsQueue
 
     url = require(settings.source.queue_url, "NIGHTLIGHT_SOURCE_QUEUE_URL")
@@ -252,5 +258,5 @@ def listening(settings: Settings, clock: Clock = system_clock) -> Iterator[Liste
         message = "NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to"
         raise SettingsRefused(message)
     access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
-    with erasures(settings) as catalogue:
-        yield Listen(SqsQueue(url, access), arrive(settings, catalogue, clock))
+    with open_receipts(settings) as catalogue:
+        yield SqsConsumer(SqsQueue(url, access), import_notifications(settings, catalogue, clock))

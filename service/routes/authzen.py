@@ -6,17 +6,18 @@ show; its context is what ``/v1/decisions`` answers, so that a placeholder comes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access_tokens import Scope
-from nightlight.flows.decisions.decide import MAX_ITEMS
-from nightlight.wiring import ServiceHouse
-from nightlight_core.decisions.engine import Decision
-from nightlight_core.decisions.quotas import Asker
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
+from nightlight_core.decisions.answers import Decision
+from nightlight_core.decisions.engine import MAX_ITEMS, DecisionRequest
+from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.errors import InvalidInput
@@ -60,7 +61,7 @@ class Resource(BaseModel):
     properties: ResourceProperties = ResourceProperties()
 
 
-class Action(BaseModel):
+class AuthZenAction(BaseModel):
     """What is to be done: ``view`` is all there is."""
 
     name: Word
@@ -78,7 +79,7 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     subject: Subject | None = None
-    action: Action | None = None
+    action: AuthZenAction | None = None
     resource: Resource | None = None
     context: Surroundings | None = None
 
@@ -117,33 +118,43 @@ class EvaluationsAnswer(BaseModel):
     evaluations: list[EvaluationAnswer]
 
 
+class _Question(NamedTuple):
+    """A whole question: the viewer, where the picture is shown, and what the viewer is said to be to its profile."""
+
+    subject: Subject
+    context: str
+    claim: Claim
+
+
 @router.post("/evaluation")
-@requires(Scope.DECIDE)
+@requires(TokenScope.DECIDE)
 def evaluation(request: Request, body: Evaluation) -> EvaluationAnswer:
     """Say whether a viewer may see a profile's picture, and which."""
-    (answer,) = _answers(request, [_whole(body, Evaluation(), "")])
+    (answer,) = _answers(request, [_question(body, Evaluation(), "")])
     return answer
 
 
 @router.post("/evaluations", response_model=EvaluationsAnswer | EvaluationAnswer)
-@requires(Scope.DECIDE)
+@requires(TokenScope.DECIDE)
 def evaluations(request: Request, body: EvaluationsBody) -> EvaluationsAnswer | EvaluationAnswer:
     """Say it for up to 500 profiles at once; without ``evaluations`` it is one question, answered as one."""
     if not body.evaluations:
         return evaluation(request, body)
-    whole = [_whole(one, body, f"/evaluations/{number}") for number, one in enumerate(body.evaluations)]
-    answers = _answers(request, whole)
+    questions = [
+        _question(evaluation_, body, f"/evaluations/{number}") for number, evaluation_ in enumerate(body.evaluations)
+    ]
+    answers = _answers(request, questions)
     last = {Semantic.UNTIL_DENIED: False, Semantic.UNTIL_PERMITTED: True}.get(body.options.evaluations_semantic)
     if last is not None:
-        ends = next((number for number, one in enumerate(answers) if one.decision is last), len(answers))
+        ends = next((number for number, answer in enumerate(answers) if answer.decision is last), len(answers))
         answers = answers[: ends + 1]
     return EvaluationsAnswer(evaluations=answers)
 
 
-def _whole(one: Evaluation, defaults: Evaluation, pointer: str) -> tuple[Subject, str, Claim]:
-    """Return the viewer, the context and the claim of one question."""
-    subject, action = one.subject or defaults.subject, one.action or defaults.action
-    resource, context = one.resource or defaults.resource, one.context or defaults.context or Surroundings()
+def _question(partial: Evaluation, defaults: Evaluation, pointer: str) -> _Question:
+    """Return one question, with what it leaves out taken from the request's own."""
+    subject, action = partial.subject or defaults.subject, partial.action or defaults.action
+    resource, context = partial.resource or defaults.resource, partial.context or defaults.context or Surroundings()
     if subject is None or action is None or resource is None:
         message = "a question needs a subject, an action and a resource"
         raise InvalidInput(message, pointer=pointer or "/")
@@ -151,24 +162,25 @@ def _whole(one: Evaluation, defaults: Evaluation, pointer: str) -> tuple[Subject
         message = f"the action is '{VIEW}', the subject a 'user' and the resource a 'profile'"
         raise InvalidInput(message, pointer=pointer or "/")
     claim = Claim(resource.id, resource.properties.relation, resource.properties.proof)
-    return subject, context.context, claim
+    return _Question(subject, context.context, claim)
 
 
-def _answers(request: Request, asked: list[tuple[Subject, str, Claim]]) -> list[EvaluationAnswer]:
+def _answers(request: Request, questions: Sequence[_Question]) -> list[EvaluationAnswer]:
     """Decide once for all questions of one viewer in one place; answer in the questions' order."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     tenant = caller(request).subject
-    groups: dict[tuple[str, str, Asker], list[int]] = {}
-    for number, (subject, context, _) in enumerate(asked):
-        asker = Asker(subject.id, subject.properties.network, tenant)
-        groups.setdefault((subject.properties.viewer, context, asker), []).append(number)
-    found: dict[int, Decision] = {}
-    for (viewer, context, asker), numbers in groups.items():
-        decisions = house.decide.decide(viewer, context, [asked[number][2] for number in numbers], asker)
-        found.update(zip(numbers, decisions, strict=True))
-    return [_answer(found[number]) for number in range(len(asked))]
+    groups: dict[tuple[str, str, Requester], list[int]] = {}
+    for number, (subject, context, _) in enumerate(questions):
+        requester = Requester(subject.id, subject.properties.network, tenant)
+        groups.setdefault((subject.properties.viewer, context, requester), []).append(number)
+    decisions: dict[int, Decision] = {}
+    for (viewer, context, requester), numbers in groups.items():
+        claims = [questions[number].claim for number in numbers]
+        decided = house.decisions.decide(DecisionRequest(viewer, context, claims, requester))
+        decisions.update(zip(numbers, decided, strict=True))
+    return [_answer(decisions[number]) for number in range(len(questions))]
 
 
 def _answer(decision: Decision) -> EvaluationAnswer:
     context = {"url": decision.url, "expires_at": decision.expires_at, "blurhash": decision.blurhash}
-    return EvaluationAnswer(decision=decision.given, context=context)
+    return EvaluationAnswer(decision=decision.shows_picture, context=context)

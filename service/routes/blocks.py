@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access_tokens import Scope
-from nightlight.wiring import ServiceHouse
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import changed
@@ -28,21 +28,21 @@ class BlockBody(BaseModel):
 
 
 @router.post("", status_code=204)
-@requires(Scope.RELATE)
+@requires(TokenScope.RELATE)
 def block(request: Request, body: BlockBody) -> Response:
     """Block: every decision from now on gives this viewer the placeholder of this profile, whatever it claims.
 
     One way: push the other way round too where neither is to see the other. Repeating it does nothing.
     """
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     ids = parse_profile_id(body.profile_id), parse_profile_id(body.viewer_id)
     return changed(house.block.block(*ids, actor=caller(request).subject))
 
 
 @router.delete("/{profile_id}/{viewer_id}", status_code=204)
-@requires(Scope.RELATE)
+@requires(TokenScope.RELATE)
 def unblock(request: Request, profile_id: IdPath, viewer_id: IdPath) -> Response:
     """Take a block away; it is no error if there is none."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     ids = parse_profile_id(profile_id), parse_profile_id(viewer_id)
     return changed(house.block.unblock(*ids, actor=caller(request).subject))

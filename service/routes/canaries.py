@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access_tokens import Scope
-from nightlight.wiring import ServiceHouse
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 
@@ -22,9 +22,9 @@ class CanaryBody(BaseModel):
 
 
 @router.post("", status_code=204)
-@requires(Scope.RELATE)
+@requires(TokenScope.RELATE)
 def plant(request: Request, body: CanaryBody) -> Response:
     """Make a canary of a profile: whoever asks for it from now on is noted as a scraper. Answers stay as they are."""
-    house: ServiceHouse = request.app.state.house
-    house.scrapers.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
+    house: ServiceContainer = request.app.state.house
+    house.abuse_reports.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
     return Response(status_code=204)

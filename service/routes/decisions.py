@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access_tokens import Scope
-from nightlight.flows.decisions.decide import MAX_ITEMS
-from nightlight.wiring import ServiceHouse
-from nightlight_core.decisions.engine import Decision
-from nightlight_core.decisions.quotas import Asker
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
+from nightlight_core.decisions.answers import Decision
+from nightlight_core.decisions.engine import MAX_ITEMS, DecisionRequest
+from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.ids import PROFILE_ID_PATTERN
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import CONSISTENCY_PATTERN
+from service.json_body import json_body
 
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
 
@@ -67,9 +69,10 @@ class DecisionsBody(BaseModel):
     context: Word = Field(default="profile", description="profile, list, search, suggest, message or export.")
     items: list[ItemBody] = Field(max_length=MAX_ITEMS)
 
-    def claims(self) -> list[Claim]:
-        """Return what is said of each profile."""
-        return [Claim(item.profile_id, item.relation, item.proof) for item in self.items]
+    def request_of(self, tenant: str) -> DecisionRequest:
+        """Return the engine's request; ``tenant`` is the platform that asks."""
+        claims = [Claim(item.profile_id, item.relation, item.proof) for item in self.items]
+        return DecisionRequest(self.viewer, self.context, claims, Requester(self.viewer_id, self.network, tenant))
 
 
 class DecisionAnswer(BaseModel):
@@ -110,41 +113,55 @@ class ExplainAnswer(BaseModel):
     items: list[ExplanationAnswer]
 
 
-@router.post("/decisions", response_model=DecisionsAnswer)
-@requires(Scope.DECIDE)
-def decide(request: Request, body: DecisionsBody) -> Response:
+# The endpoint reads its own body, since it is called without the framework too (service.fast_path).
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{DecisionsBody.__name__}"}}},
+    }
+}
+
+
+@router.post("/decisions", response_model=DecisionsAnswer, openapi_extra=_BODY)
+@requires(TokenScope.DECIDE)
+async def decide(request: Request) -> Response:
     """Decide for up to 500 profiles at once: same count, same order, one URL each.
 
     Unknown, blocked, deleted and unfinished profiles get the placeholder, in the same shape as all others.
     """
-    asker = Asker(body.viewer_id, body.network, caller(request).subject)
-    return answered(decided(request.app.state.house, body, body.claims(), asker))
+    body = await json_body(request, DecisionsBody)
+    house: ServiceContainer = request.app.state.house
+    decision_request = body.request_of(caller(request).subject)
+    decisions = house.decisions.try_cached(decision_request) if body.consistency is None else None
+    if decisions is None:
+        at_least = int(body.consistency) if body.consistency else None
+        decisions = await run_in_threadpool(house.decisions.decide, decision_request, at_least=at_least)
+    return decisions_response(decisions)
 
 
 @router.post("/explain", response_model=ExplainAnswer)
-@requires(Scope.EXPLAIN)
+@requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
-    house: ServiceHouse = request.app.state.house
-    explanations = house.decide.explain(body.viewer, body.context, body.claims(), viewer_id=body.viewer_id)
-    body_ = {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
-    return Response(orjson.dumps(body_), media_type="application/json", headers={"Cache-Control": "no-store"})
+    house: ServiceContainer = request.app.state.house
+    explanations = house.decisions.explain(body.request_of(caller(request).subject))
+    answer = {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
+    return Response(orjson.dumps(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def decided(house: ServiceHouse, body: DecisionsBody, claims: Sequence[Claim], asker: Asker) -> list[Decision]:
-    """Return the decisions that a body asks for."""
-    at_least = int(body.consistency) if body.consistency else None
-    return house.decide.decide(body.viewer, body.context, claims, asker, at_least=at_least)
-
-
-def answered(decisions: Sequence[Decision]) -> Response:
-    """Return the answer; a decision that is given again is not written again."""
-    body = b'{"items":[' + b",".join([one.shaped or _encoded(one) for one in decisions]) + b"]}"
+def decisions_response(decisions: Sequence[Decision]) -> Response:
+    """Return the response; a decision that is given again is not encoded again."""
+    body = b'{"items":[' + b",".join([decision.representation or _encoded(decision) for decision in decisions]) + b"]}"
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def _encoded(one: Decision) -> bytes:
-    told = {"profile_id": one.profile_id, "url": one.url, "expires_at": one.expires_at, "blurhash": one.blurhash}
+def _encoded(decision: Decision) -> bytes:
+    fields = {
+        "profile_id": decision.profile_id,
+        "url": decision.url,
+        "expires_at": decision.expires_at,
+        "blurhash": decision.blurhash,
+    }
     # A copy: what orjson gives keeps the buffer that it was written into, ten times as long.
-    one.shaped = written = bytes(memoryview(orjson.dumps(told)))
-    return written
+    decision.representation = encoded = bytes(memoryview(orjson.dumps(fields)))
+    return encoded

@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from nightlight import metrics
-from nightlight.wiring import ServiceHouse
+from nightlight.wiring import ServiceContainer
 from service.auth import ScopedRoute, public
 
 router = APIRouter(tags=["health"], route_class=ScopedRoute, include_in_schema=False)
@@ -23,7 +23,7 @@ def healthz() -> Response:
 @public
 def readyz(request: Request) -> Response:
     """Say whether everything that the service needs answers; 503 names what does not."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     parts = house.readiness()
     ready = all(state == "ok" for state in parts.values())
     body = orjson.dumps({"status": "ok" if ready else "unavailable", "parts": parts})

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from nightlight.catalogue.holds import Hold
-from nightlight.delivery.access_tokens import Scope
-from nightlight.wiring import ServiceHouse
+from nightlight.catalogue.holds import LegalHold
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, ImageId, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/holds", tags=["holds"], route_class=ScopedRoute)
 HoldIdPath = Annotated[str, Path(pattern=IMAGE_ID_PATTERN)]
 
 
-class HoldBody(BaseModel):
+class LegalHoldBody(BaseModel):
     """What is to be held: a profile's images as they are now, or one image."""
 
     model_config = ConfigDict(extra="forbid")
@@ -61,11 +61,11 @@ class HoldsAnswer(BaseModel):
 
 
 @router.post("", status_code=201)
-@requires(Scope.VAULT)
-def place(request: Request, body: HoldBody) -> HoldAnswer:
+@requires(TokenScope.HOLD)
+def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
     """Hold pictures as evidence: nobody is shown them, and they outlive every erasure in the vault until it ends."""
-    house: ServiceHouse = request.app.state.house
-    made = house.holds.place(
+    house: ServiceContainer = request.app.state.house
+    hold = house.holds.place(
         profile_id=parse_profile_id(body.profile_id) if body.profile_id is not None else None,
         image_id=ImageId(body.image_id) if body.image_id is not None else None,
         kind=body.kind,
@@ -73,43 +73,43 @@ def place(request: Request, body: HoldBody) -> HoldAnswer:
         until=body.until.astimezone(UTC) if body.until is not None else None,
         actor=caller(request).subject,
     )
-    return _answer(made)
+    return _answer(hold)
 
 
 @router.get("")
-@requires(Scope.VAULT)
+@requires(TokenScope.HOLD)
 def listed(
     request: Request, *, ended: Annotated[bool, Query(description="Those that have ended too.")] = False
 ) -> HoldsAnswer:
     """Return holds."""
-    house: ServiceHouse = request.app.state.house
-    return HoldsAnswer(holds=[_answer(one) for one in house.holds.listed(ended=ended)])
+    house: ServiceContainer = request.app.state.house
+    return HoldsAnswer(holds=[_answer(hold) for hold in house.holds.listed(ended=ended)])
 
 
 @router.get("/{hold_id}")
-@requires(Scope.VAULT)
+@requires(TokenScope.HOLD)
 def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Return a hold."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return _answer(house.holds.get(hold_id))
 
 
 @router.post("/{hold_id}/approvals", status_code=201)
-@requires(Scope.VAULT)
+@requires(TokenScope.HOLD)
 def approve(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return _answer(house.holds.approve(hold_id, actor=caller(request).subject))
 
 
-def _answer(hold: Hold) -> HoldAnswer:
+def _answer(hold: LegalHold) -> HoldAnswer:
     return HoldAnswer(
         hold_id=hold.hold_id,
         kind=hold.kind,
         reference=hold.reference,
         state=hold.state,
         until=_when(hold.until),
-        approvals=[ApprovalAnswer(**one) for one in hold.approvals],
+        approvals=[ApprovalAnswer(**approval) for approval in hold.approvals],
         placed_by=hold.placed_by,
         created_at=hold.created_at.isoformat(),
         ended_at=_when(hold.ended_at),

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from nightlight.catalogue.images import Image
-from nightlight.delivery.access_tokens import Scope
-from nightlight.wiring import ServiceHouse
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import IMAGE_ID_PATTERN, parse_image_id
 from service.auth import ScopedRoute, caller, requires
 
@@ -50,25 +50,25 @@ def image_answer(image: Image) -> ImageAnswer:
 
 
 @router.get("/{image_id}")
-@requires(Scope.INGEST)
+@requires(TokenScope.INGEST)
 def status(request: Request, image_id: ImageIdPath) -> ImageAnswer:
     """Say how an upload is getting on."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return image_answer(house.intake.status(parse_image_id(image_id)))
 
 
 @router.get("/{image_id}/receipts")
-@requires(Scope.INGEST)
+@requires(TokenScope.INGEST)
 def receipts(request: Request, image_id: ImageIdPath) -> list[ReceiptAnswer]:
     """Return the receipts of an image's erasure: one when it was erased, one when that was looked at again."""
-    house: ServiceHouse = request.app.state.house
-    return [ReceiptAnswer(**one) for one in house.delete.receipts(parse_image_id(image_id))]
+    house: ServiceContainer = request.app.state.house
+    return [ReceiptAnswer(**receipt) for receipt in house.delete.receipts(parse_image_id(image_id))]
 
 
 @router.delete("/{image_id}", status_code=204)
-@requires(Scope.INGEST)
+@requires(TokenScope.INGEST)
 def delete(request: Request, image_id: ImageIdPath) -> Response:
     """Delete an image: no decision shows it from now on, and its objects are erased."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     house.delete.image(parse_image_id(image_id), actor=caller(request).subject)
     return Response(status_code=204)

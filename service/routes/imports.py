@@ -1,4 +1,4 @@
-"""``/v1/arrivals``: S3 servers that push tell of pictures that were put into another bucket."""
+"""``/v1/import-notifications``: S3 servers that push tell of pictures that were put into another bucket."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access_tokens import Scope
-from nightlight.store.event_notifications import read_notices
-from nightlight.wiring import ServiceHouse
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.store.event_notifications import read_events
+from nightlight.wiring import ServiceContainer
 from nightlight_core.errors import InvalidInput
 from service.auth import ScopedRoute, requires
 
-router = APIRouter(prefix="/v1/arrivals", tags=["arrivals"], route_class=ScopedRoute)
+router = APIRouter(prefix="/v1/import-notifications", tags=["arrivals"], route_class=ScopedRoute)
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -37,16 +37,16 @@ class ArrivalsAnswer(BaseModel):
 
 
 @router.post("", status_code=202, openapi_extra=_BODY)
-@requires(Scope.ARRIVE)
+@requires(TokenScope.IMPORT)
 async def arrived(request: Request) -> ArrivalsAnswer:
     """Take an S3 event notification. 202 means that it is not forgotten; the same event may come again, or late.
 
     The token may also come as the password of Basic credentials, for servers that take them in the address.
     """
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     if not request.headers.get("content-length") and not request.headers.get("transfer-encoding"):
         message = "the body is empty"
         raise InvalidInput(message)
     body = await request.body()
-    heard = await run_in_threadpool(lambda: house.arrive.hear(read_notices(body)))
+    heard = await run_in_threadpool(lambda: house.import_notifications.record(read_events(body)))
     return ArrivalsAnswer(**heard._asdict())

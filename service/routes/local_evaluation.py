@@ -1,4 +1,4 @@
-"""``/v1/feed``: what a platform's own process needs to decide by itself, and what it tells in return."""
+"""``/v1/feed``: what a platform's own process needs to decide locally, and what it reports in return."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.catalogue.feed import CURSOR_PATTERN, PROFILE
-from nightlight.delivery.access_tokens import Scope
-from nightlight.flows.decisions.decide import MAX_ITEMS
+from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.decisions.local_evaluation import MOST_CELLS, MOST_TIMES
-from nightlight.wiring import ServiceHouse
-from nightlight_core.decisions.profile_views import View
-from nightlight_core.decisions.rate_limiter import Sighting
+from nightlight.wiring import ServiceContainer
+from nightlight_core.decisions.abuse_signals import AbuseSignal
+from nightlight_core.decisions.engine import MAX_ITEMS
+from nightlight_core.decisions.profile_views import ProfileView
 from nightlight_core.ids import PROFILE_ID_PATTERN
 from service.auth import ScopedRoute, requires
 
@@ -23,10 +23,10 @@ router = APIRouter(prefix="/v1/feed", tags=["feed"], route_class=ScopedRoute)
 
 
 class FeedAnswer(BaseModel):
-    """What has changed since the last look."""
+    """What has changed since the last poll."""
 
-    cursor: str = Field(description="Where the next look begins.")
-    anew: bool = Field(description="Forget every profile: too much has changed, or too long ago.")
+    cursor: str = Field(description="Where the next poll begins.")
+    reset: bool = Field(description="Forget every profile: too much has changed, or too long ago.")
     changed: list[str] = Field(description="Profiles to forget.")
     revision: int = Field(description="Another number means that another policy is in use.")
     active: int | None = Field(description="Version of the active bundle; none while the folder's pack is active.")
@@ -34,14 +34,14 @@ class FeedAnswer(BaseModel):
 
 
 class ViewsBody(BaseModel):
-    """Profiles to be told of."""
+    """Profiles to return views of."""
 
     model_config = ConfigDict(extra="forbid")
 
     profile_ids: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(max_length=MAX_ITEMS)
 
 
-class OfferedAnswer(BaseModel):
+class AvailableRenditionAnswer(BaseModel):
     """One rendition."""
 
     path: str
@@ -55,11 +55,14 @@ class ViewAnswer(BaseModel):
     profile_id: str
     known: bool
     band: str
-    vouched_until: int = Field(description="Unix seconds; after it the band is unknown.")
+    band_expires_at: int = Field(description="Unix seconds; after it the band is unknown.")
     region: str
     choice: str
     hold: str
-    held_to: str | None = Field(description="The band whose ceiling its picture keeps.")
+    effective_ceiling: str | None = Field(
+        description="The band whose ceiling its picture keeps: the one that its owner released it to, or else its "
+        "ceiling band."
+    )
     image_id: str | None
     blurhash: str | None
     canary: bool
@@ -68,7 +71,7 @@ class ViewAnswer(BaseModel):
     revoked: dict[str, int] = Field(
         description="Since when relation proofs count, in Unix seconds, by viewer; the empty id stands for all viewers."
     )
-    offered: dict[str, list[OfferedAnswer]] = Field(description="By tier, in the order of variants.")
+    available: dict[str, list[AvailableRenditionAnswer]] = Field(description="By tier, in the order of variants.")
 
 
 class ViewsAnswer(BaseModel):
@@ -79,7 +82,7 @@ class ViewsAnswer(BaseModel):
 
 
 class KeysAnswer(BaseModel):
-    """What URLs are made of."""
+    """What URLs are made of, and the limits that decisions keep."""
 
     base_url: str
     signing_id: str
@@ -93,7 +96,7 @@ class KeysAnswer(BaseModel):
     profiles_per_hour: int
 
 
-class SightingBody(BaseModel):
+class AbuseSignalBody(BaseModel):
     """Somebody who looks like a scraper."""
 
     model_config = ConfigDict(extra="forbid")
@@ -111,80 +114,83 @@ class ReportBody(BaseModel):
     counts: dict[Annotated[str, Field(max_length=300)], Annotated[int, Field(ge=1, le=MOST_TIMES)]] = Field(
         default={}, max_length=MOST_CELLS, description="How often each combination of words was decided."
     )
-    sightings: list[SightingBody] = Field(default=[], max_length=1000)
+    abuse_signals: list[AbuseSignalBody] = Field(default=[], max_length=1000)
 
 
 @router.get("", response_model=FeedAnswer)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PATTERN)] = None) -> Response:
     """Say what has changed since a cursor; without one, where to begin."""
-    house: ServiceHouse = request.app.state.house
-    rules, look = house.lend.changes(after)
-    told = FeedAnswer(
-        cursor=look.cursor,
-        anew=look.anew,
-        changed=[key for kind, key in look.changed if kind == PROFILE],
-        revision=rules.revision,
-        active=rules.version,
-        candidate=rules.candidate_version if rules.permille else None,
+    house: ServiceContainer = request.app.state.house
+    policy, page = house.local_evaluation.changes(after)
+    answer = FeedAnswer(
+        cursor=page.cursor,
+        reset=page.reset,
+        changed=[key for kind, key in page.changed if kind == PROFILE],
+        revision=policy.revision,
+        active=policy.version,
+        candidate=policy.candidate_version if policy.permille else None,
     )
-    return _json(told.model_dump())
+    return _json(answer.model_dump())
 
 
 @router.post("/profiles", response_model=ViewsAnswer)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def profiles(request: Request, body: ViewsBody) -> Response:
-    """Tell what decisions need of up to 500 profiles. For the platform's backends: it tells bands."""
-    house: ServiceHouse = request.app.state.house
-    rules, views = house.lend.views(body.profile_ids)
-    return _json({"revision": rules.revision, "profiles": [_view(view) for view in views]})
+    """Return what decisions need of up to 500 profiles. For the platform's backends: it tells bands."""
+    house: ServiceContainer = request.app.state.house
+    policy, views = house.local_evaluation.views(body.profile_ids)
+    return _json({"revision": policy.revision, "profiles": [_view(view) for view in views]})
 
 
 @router.get("/keys", response_model=KeysAnswer)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def keys(request: Request) -> Response:
-    """Lend the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing."""
-    house: ServiceHouse = request.app.state.house
-    lent = house.lend.keys()
-    told = KeysAnswer(
-        base_url=lent.base_url,
-        signing_id=lent.signing_id,
-        days={str(day): base64.b64encode(key).decode() for day, key in lent.days.items()},
-        variant_key=base64.b64encode(lent.variant_key).decode(),
-        placeholder=lent.placeholder,
-        placeholder_cache_s=lent.placeholder_cache_s,
-        max_life_s=lent.max_life_s,
-        network_per_hour=lent.limits.network_per_hour,
-        tenant_per_hour=lent.limits.tenant_per_hour,
-        profiles_per_hour=lent.profiles_per_hour,
+    """Delegate the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing."""
+    house: ServiceContainer = request.app.state.house
+    delegated = house.local_evaluation.keys()
+    answer = KeysAnswer(
+        base_url=delegated.base_url,
+        signing_id=delegated.signing_id,
+        days={str(day): base64.b64encode(key).decode() for day, key in delegated.days.items()},
+        variant_key=base64.b64encode(delegated.variant_key).decode(),
+        placeholder=delegated.placeholder,
+        placeholder_cache_s=delegated.placeholder_cache_s,
+        max_life_s=delegated.max_life_s,
+        network_per_hour=delegated.limits.network_per_hour,
+        tenant_per_hour=delegated.limits.tenant_per_hour,
+        profiles_per_hour=delegated.profiles_per_hour,
     )
-    return _json(told.model_dump())
+    return _json(answer.model_dump())
 
 
 @router.get("/policy/{version}", response_class=Response)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def bundle(request: Request, version: int) -> Response:
     """Fetch a signed bundle that is in use: the active one, or the candidate."""
-    house: ServiceHouse = request.app.state.house
-    data = house.lend.bundle(version)
+    house: ServiceContainer = request.app.state.house
+    data = house.local_evaluation.bundle(version)
     return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @router.post("/report", status_code=204)
-@requires(Scope.LOCAL)
+@requires(TokenScope.LOCAL)
 def report(request: Request, body: ReportBody) -> Response:
     """Take in how often each combination was decided elsewhere, and who looked like a scraper."""
-    house: ServiceHouse = request.app.state.house
-    house.lend.report(body.counts, [Sighting(one.kind, one.who, one.reason) for one in body.sightings])
+    house: ServiceContainer = request.app.state.house
+    signals = [AbuseSignal(signal.kind, signal.who, signal.reason) for signal in body.abuse_signals]
+    house.local_evaluation.report(body.counts, signals)
     return Response(status_code=204)
 
 
-def _view(view: View) -> dict[str, object]:
+def _view(view: ProfileView) -> dict[str, object]:
     fields = {name: getattr(view, name) for name in ViewAnswer.model_fields}
     fields["blocked"] = sorted(view.blocked) if view.blocked is not None else None
-    fields["offered"] = {tier: [one._asdict() for one in variants] for tier, variants in view.offered.items()}
+    fields["available"] = {
+        tier: [rendition._asdict() for rendition in variants] for tier, variants in view.available.items()
+    }
     return fields
 
 
-def _json(told: object) -> Response:
-    return Response(orjson.dumps(told), media_type="application/json", headers={"Cache-Control": "no-store"})
+def _json(fields: object) -> Response:
+    return Response(orjson.dumps(fields), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from nightlight.delivery.access_tokens import Scope
-from nightlight.flows.policies.rollout import Activated
-from nightlight.wiring import ServiceHouse
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.flows.policies.rollout import Activation
+from nightlight.wiring import ServiceContainer
 from nightlight_core.errors import InvalidInput, NotFound
 from nightlight_core.policy.bundle import MAX_BYTES
 from service.auth import ScopedRoute, caller, requires
@@ -68,18 +68,18 @@ class ExplainPolicyBody(BaseModel):
 
 
 @router.get("")
-@requires(Scope.POLICY)
+@requires(TokenScope.POLICY)
 def status(request: Request) -> dict[str, Any]:
     """Say which policy is active, which is a candidate, and what the candidate would have changed so far."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return house.rollout.status()
 
 
 @router.get("/bundle", response_class=Response)
-@requires(Scope.DECIDE)
+@requires(TokenScope.DECIDE)
 def bundle(request: Request) -> Response:
     """Fetch the active bundle; ask with `If-None-Match`, and 304 says that it is still the same."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     found = house.rollout.bundle()
     if found is None:
         raise NotFound
@@ -91,66 +91,66 @@ def bundle(request: Request) -> Response:
 
 
 @router.get("/bundle/{version}", response_class=Response)
-@requires(Scope.POLICY)
+@requires(TokenScope.POLICY)
 def earlier_bundle(request: Request, version: int) -> Response:
     """Fetch a bundle that was activated or a candidate before."""
-    house: ServiceHouse = request.app.state.house
-    found = house.rollout.bundle(version) if 0 < version < 2**31 else None
-    if found is None:
+    house: ServiceContainer = request.app.state.house
+    data = house.rollout.bundle(version) if 0 < version < 2**31 else None
+    if data is None:
         raise NotFound
-    return Response(found[1], media_type="application/json", headers={"Cache-Control": "no-store"})
+    return Response(data[1], media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @router.delete("/bundle/{version}", status_code=204)
-@requires(Scope.POLICY)
+@requires(TokenScope.POLICY)
 def withdraw_version(request: Request, version: Annotated[int, Path(ge=1, lt=2**31)]) -> Response:
     """Withdraw a version: it is never activated, its approval is spent, and it comes back with a new approval only."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     house.rollout.withdraw_version(version, actor=caller(request).subject)
     return Response(status_code=204)
 
 
 @router.post("/activate")
-@requires(Scope.POLICY)
+@requires(TokenScope.POLICY)
 def activate(request: Request, body: BundleBody) -> ActivatedAnswer:
     """Activate a bundle for everybody: proved, compared with the active one, and approved where it opens."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return _activated(house.rollout.activate(body.data(), body.approval, actor=caller(request).subject))
 
 
 @router.put("/candidate")
-@requires(Scope.POLICY)
+@requires(TokenScope.POLICY)
 def candidate(request: Request, body: CandidateBody) -> ActivatedAnswer:
     """Watch a candidate beside the active policy, or let it decide for a share of profiles."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     actor = caller(request).subject
     return _activated(house.rollout.candidate(body.data(), body.approval, permille=body.permille, actor=actor))
 
 
 @router.delete("/candidate", status_code=204)
-@requires(Scope.POLICY)
+@requires(TokenScope.POLICY)
 def withdraw(request: Request) -> Response:
     """Take the candidate away."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     house.rollout.withdraw(actor=caller(request).subject)
     return Response(status_code=204)
 
 
 @router.get("/counters")
-@requires(Scope.POLICY)
+@requires(TokenScope.POLICY)
 def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) -> dict[str, Any]:
     """Export how often each combination was decided: what `nightlight policy diff --weights` takes."""
-    house: ServiceHouse = request.app.state.house
-    return house.rollout.weights(days).to_json()
+    house: ServiceContainer = request.app.state.house
+    return house.rollout.traffic(days).to_json()
 
 
 @router.post("/explain")
-@requires(Scope.EXPLAIN)
+@requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
     """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return house.rollout.explain(body.given).to_json()
 
 
-def _activated(done: Activated) -> ActivatedAnswer:
+def _activated(done: Activation) -> ActivatedAnswer:
     return ActivatedAnswer(version=done.version, digest=done.digest, difference=done.difference.to_json())

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.delivery.access_tokens import Scope
-from nightlight.wiring import ServiceHouse
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import CONSISTENCY, changed
@@ -70,7 +70,7 @@ class ProfileAnswer(BaseModel):
     lapses_at: str = Field(description="When the band lapses to unknown unless it is asserted again (RFC 3339).")
 
 
-class HoldBody(BaseModel):
+class ReportFlagBody(BaseModel):
     """Whether an open report hides the profile."""
 
     model_config = ConfigDict(extra="forbid")
@@ -79,14 +79,14 @@ class HoldBody(BaseModel):
 
 
 @router.put("/{profile_id}", responses={201: {"model": ProfileAnswer}})
-@requires(Scope.INGEST)
+@requires(TokenScope.INGEST)
 def declare(request: Request, response: Response, profile_id: ProfileIdPath, body: ProfileBody) -> ProfileAnswer:
     """Declare a profile, or assert its band again. Without it, or once it lapses, the band is `unknown`."""
-    house: ServiceHouse = request.app.state.house
-    said = Declaration(body.band, body.assurance, body.region, body.choice)
+    house: ServiceContainer = request.app.state.house
+    declaration = Declaration(body.band, body.assurance, body.region, body.choice)
     profile, new, number = house.declare.declare(
         parse_profile_id(profile_id),
-        said,
+        declaration,
         follow_band=body.earlier_pictures == "follow_band",
         actor=caller(request).subject,
     )
@@ -98,49 +98,51 @@ def declare(request: Request, response: Response, profile_id: ProfileIdPath, bod
         assurance=profile.assurance,
         region=profile.region,
         choice=profile.choice,
-        hold=profile.hold,
+        hold=profile.report_flag,
         lapses_at=house.lapses_at(profile).isoformat(),
     )
 
 
 @router.delete("/{profile_id}", status_code=204)
-@requires(Scope.INGEST)
+@requires(TokenScope.INGEST)
 def delete(request: Request, profile_id: ProfileIdPath) -> Response:
     """Delete a profile and all its images: no decision shows them from now on, and the objects are erased."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     house.delete.profile(parse_profile_id(profile_id), actor=caller(request).subject)
     return Response(status_code=204)
 
 
 @router.post("/{profile_id}/revocations", status_code=204)
-@requires(Scope.RELATE)
+@requires(TokenScope.RELATE)
 def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
     """Make every URL that was given out of a profile's pictures count for nothing: somebody is no connection any more.
 
     Blocks, reports and deletions do this by themselves; declarations do it for what they take from somebody. Decisions
     give the placeholder until the pictures have new names, some tenths of a second.
     """
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return changed(house.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
 
 
 @router.put("/{profile_id}/hold", status_code=204)
-@requires(Scope.HOLD)
-def hold(request: Request, profile_id: ProfileIdPath, body: HoldBody) -> Response:
+@requires(TokenScope.REPORT)
+def hold(request: Request, profile_id: ProfileIdPath, body: ReportFlagBody) -> Response:
     """Hide a reported profile's picture from everybody but its owner, or show it again."""
-    house: ServiceHouse = request.app.state.house
-    return changed(house.declare.hold(parse_profile_id(profile_id), body.hold, actor=caller(request).subject))
+    house: ServiceContainer = request.app.state.house
+    return changed(
+        house.declare.set_report_flag(parse_profile_id(profile_id), body.hold, actor=caller(request).subject)
+    )
 
 
 @router.post("/{profile_id}/image", status_code=202, openapi_extra=_UPLOAD_BODY)
-@requires(Scope.INGEST)
+@requires(TokenScope.INGEST)
 async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
     """Upload a profile's image (JPEG, PNG, WebP, AVIF or GIF, at most 20 MB and 50 megapixels).
 
     An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
     202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
     """
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     async with upload_form(request, field="crop") as (file, crop):
         image = await run_in_threadpool(
             house.intake.accept,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
-from nightlight.flows.decisions.serve import Picture
-from nightlight.wiring import ServiceHouse
+from nightlight.flows.decisions.serve import Picture, RenditionServer
 from service.auth import ScopedRoute, public
 
 router = APIRouter(tags=["pictures"], route_class=ScopedRoute)
@@ -28,30 +28,31 @@ HEADERS = {
 @router.head("/a/{name}.{extension}", response_class=Response, include_in_schema=False)
 @router.get("/a/{name}.{extension}", response_class=Response)
 @public
-def picture(request: Request, name: str, extension: str, e: str = "", k: str = "", s: str = "") -> Response:
+async def picture(request: Request, name: str, extension: str, e: str = "", k: str = "", s: str = "") -> Response:
     """Serve the picture that a decision's URL is for; anything else is 404, whatever is wrong with it."""
-    house: ServiceHouse = request.app.state.house
-    found = house.deliver.fetch(name, extension, e, k, s)
-    return answer(
-        found, request.headers.get("if-none-match"), request.headers.get("range"), request.headers.get("if-range")
-    )
+    server: RenditionServer = request.app.state.house.rendition_server
+    served = server.try_cached(name, extension, e, k, s)
+    if served is None:
+        served = await run_in_threadpool(server.fetch, name, extension, e, k, s)
+    headers = request.headers
+    return picture_response(served, headers.get("if-none-match"), headers.get("range"), headers.get("if-range"))
 
 
-def answer(found: Picture, if_none_match: str | None, range_: str | None, if_range: str | None) -> Response:
+def picture_response(served: Picture, if_none_match: str | None, range_: str | None, if_range: str | None) -> Response:
     """Return the response of RFC 9110 for a picture: 200, 206, 304 or 416."""
-    cache = f"public, max-age={found.max_age}, immutable" if found.max_age else "no-store"
-    headers = {**HEADERS, "ETag": found.etag, "Cache-Control": cache}
-    if if_none_match is not None and _matches(if_none_match, found.etag):
+    cache = f"public, max-age={served.max_age}, immutable" if served.max_age else "no-store"
+    headers = {**HEADERS, "ETag": served.etag, "Cache-Control": cache}
+    if if_none_match is not None and _matches(if_none_match, served.etag):
         return Response(status_code=304, headers=headers)
-    size = len(found.data)
-    wanted = _range(range_, size) if range_ and (if_range is None or if_range == found.etag) else None
-    if wanted is None:
-        return Response(found.data, media_type=found.media_type, headers=headers)
-    first, last = wanted
+    size = len(served.data)
+    part = _range(range_, size) if range_ and (if_range is None or if_range == served.etag) else None
+    if part is None:
+        return Response(served.data, media_type=served.media_type, headers=headers)
+    first, last = part
     if first > last:
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
     headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-    return Response(found.data[first : last + 1], status_code=206, media_type=found.media_type, headers=headers)
+    return Response(served.data[first : last + 1], status_code=206, media_type=served.media_type, headers=headers)
 
 
 def _matches(header: str, etag: str) -> bool:

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.delivery.access_tokens import Scope
-from nightlight.flows.traces.manifest_lookup import Match
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.flows.traces.manifest_lookup import ManifestMatch
 from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, MARK_ALGORITHM
-from nightlight.wiring import ServiceHouse
+from nightlight.wiring import ServiceContainer
 from service.auth import ScopedRoute, caller, public, requires
 from service.multipart import picture, picture_body
 
@@ -90,7 +90,7 @@ class MatchAnswer(BaseModel):
     similarityScore: int = Field(ge=0, le=100)  # noqa: N815
 
 
-class Matches(BaseModel):
+class MatchesAnswer(BaseModel):
     """Manifests, the likeliest first."""
 
     matches: list[MatchAnswer]
@@ -100,7 +100,7 @@ class Matches(BaseModel):
 @public
 def discovery(request: Request) -> Discovery:
     """Say where the Soft Binding Resolution API is."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     base = f"{house.settings.delivery.base_url.rstrip('/')}{_API}"
     return Discovery(
         apiEndpoint=base,
@@ -134,73 +134,75 @@ def supported() -> Algorithms:
 
 
 @router.get(f"{_API}/matches/byBinding")
-@requires(Scope.TRACE)
+@requires(TokenScope.TRACE)
 def by_binding(
     request: Request,
     alg: Annotated[str, Query(min_length=1, max_length=100)],
     value: Annotated[str, Query(min_length=1, max_length=_MOST_VALUE, description="Base64.")],
     maxResults: MostResults = 10,  # noqa: N803
-) -> Matches:
+) -> MatchesAnswer:
     """Return the manifests that a soft binding leads to."""
     return _answer(_by_binding(request, alg, value), maxResults)
 
 
 @router.post(f"{_API}/matches/byBinding")
-@requires(Scope.TRACE)
-def by_large_binding(request: Request, body: BindingBody, maxResults: MostResults = 10) -> Matches:  # noqa: N803
+@requires(TokenScope.TRACE)
+def by_large_binding(request: Request, body: BindingBody, maxResults: MostResults = 10) -> MatchesAnswer:  # noqa: N803
     """Return the manifests that a soft binding leads to."""
     return _answer(_by_binding(request, body.alg, body.value), maxResults)
 
 
 @router.post(BY_CONTENT, openapi_extra=picture_body())
-@requires(Scope.TRACE)
+@requires(TokenScope.TRACE)
 async def by_content(
     request: Request,
     alg: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
     maxResults: MostResults = 10,  # noqa: N803
-) -> Matches:
+) -> MatchesAnswer:
     """Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
 
     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
     deleted afterwards.
     """
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     async with picture(request) as file:
-        found = await run_in_threadpool(house.resolve.by_content, file, algorithm=alg, actor=caller(request).subject)
-    return _answer(found, maxResults)
+        matches = await run_in_threadpool(house.resolve.by_content, file, algorithm=alg, actor=caller(request).subject)
+    return _answer(matches, maxResults)
 
 
 @router.post(f"{_API}/matches/byReference")
-@requires(Scope.TRACE)
-def by_reference(request: Request, body: ReferenceBody, maxResults: MostResults = 10) -> Matches:  # noqa: N803
+@requires(TokenScope.TRACE)
+def by_reference(request: Request, body: ReferenceBody, maxResults: MostResults = 10) -> MatchesAnswer:  # noqa: N803
     """Return the manifest of a picture that this deployment gave out, by its URL, expired or not.
 
     The URL's name is looked up; nothing is fetched, from here or elsewhere. A picture that was renamed since, as after
     a block, is found by its content.
     """
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return _answer(house.resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
 
 
 @router.get(
     f"{_API}/manifests/{{manifestId}}", response_class=Response, responses={200: {"content": {_MANIFEST_TYPE: {}}}}
 )
-@requires(Scope.TRACE)
+@requires(TokenScope.TRACE)
 def manifest(
     request: Request,
     manifestId: Annotated[str, Path(pattern=f"^{LABEL_PATTERN}$")],  # noqa: N803
     returnActiveManifest: bool = False,  # noqa: ARG001, FBT001, FBT002, N803 - there is one manifest in each store
 ) -> Response:
     """Return a manifest store, as C2PA readers take it beside a picture."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     data = house.resolve.manifest(manifestId, actor=caller(request).subject)
     return Response(data, media_type=_MANIFEST_TYPE, headers={"Cache-Control": "no-store"})
 
 
-def _by_binding(request: Request, alg: str, value: str) -> list[Match]:
-    house: ServiceHouse = request.app.state.house
+def _by_binding(request: Request, alg: str, value: str) -> list[ManifestMatch]:
+    house: ServiceContainer = request.app.state.house
     return house.resolve.by_binding(alg, value, actor=caller(request).subject)
 
 
-def _answer(found: list[Match], most: int) -> Matches:
-    return Matches(matches=[MatchAnswer(manifestId=one.manifest_id, similarityScore=one.score) for one in found[:most]])
+def _answer(matches: list[ManifestMatch], most: int) -> MatchesAnswer:
+    return MatchesAnswer(
+        matches=[MatchAnswer(manifestId=match.manifest_id, similarityScore=match.score) for match in matches[:most]]
+    )

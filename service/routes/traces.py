@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from nightlight.catalogue.trace_jobs import TraceRow
-from nightlight.delivery.access_tokens import Scope
-from nightlight.wiring import ServiceHouse
+from nightlight.catalogue.trace_jobs import TraceJob
+from nightlight.delivery.access_tokens import TokenScope
+from nightlight.wiring import ServiceContainer
 from nightlight_core.errors import InvalidInput
 from nightlight_core.ids import TRACE_ID_PATTERN, parse_trace_id
 from service.auth import ScopedRoute, caller, requires
@@ -26,7 +26,7 @@ _KEEP = {
 }
 
 
-class FoundAnswer(BaseModel):
+class OriginAnswer(BaseModel):
     """One rendition that the copy may come from; the likeliest is the first."""
 
     image_id: str
@@ -38,33 +38,33 @@ class FoundAnswer(BaseModel):
     rendered_at: str
     published_at: str | None = Field(description="It could be shown from then on (RFC 3339).")
     shown_until: str | None = Field(description="When another image took its place; null: none has.")
-    by: str = Field(description="mark, hash or mark+hash.")
+    by: str = Field(description="watermark, hash or watermark+hash.")
     distance: int | None = Field(description="Between perceptual hashes, of 256 bits; a match is at most 31.")
 
 
-class MarkAnswer(BaseModel):
-    """The hidden mark that was read."""
+class WatermarkAnswer(BaseModel):
+    """The invisible watermark that was read."""
 
     number: int
     variant: int
     short: bool = Field(description="16 bits instead of 56: it names a rendition only together with a hash.")
     key_id: str
     agreement: float = Field(description="Share of its soft bits that agree, 0 to 1.")
-    chance: float = Field(description="Bounds the probability that a picture without a mark reads as one.")
+    chance: float = Field(description="Bounds the probability that a picture without a watermark reads as one.")
     how: str
     mirrored: bool
-    doubt: str | None = Field(description="Why the mark may not belong to this picture.")
+    doubt: str | None = Field(description="Why the watermark may not belong to this picture.")
 
 
 class ResultAnswer(BaseModel):
     """What is known of the copy."""
 
     sha256: str
-    mark: MarkAnswer | None
-    present: bool = Field(description="A hidden mark of this deployment is there, whether or not it could be read.")
+    watermark: WatermarkAnswer | None
+    present: bool = Field(description="An invisible watermark of this deployment is there, even if unread.")
     quality: int = Field(description="Of the perceptual hash, 0 to 100; under 50 it says nothing.")
     searched: int = Field(description="Hashes that were searched.")
-    found: list[FoundAnswer]
+    origins: list[OriginAnswer]
 
 
 class TraceAnswer(BaseModel):
@@ -80,7 +80,7 @@ class TraceAnswer(BaseModel):
     result: ResultAnswer | None
 
 
-def _answer(row: TraceRow) -> dict[str, Any]:
+def _answer(row: TraceJob) -> dict[str, Any]:
     return {
         "trace_id": row.trace_id,
         "state": row.state,
@@ -94,14 +94,14 @@ def _answer(row: TraceRow) -> dict[str, Any]:
 
 
 @router.post("", status_code=202, response_model=TraceAnswer, openapi_extra=upload_body(keep=_KEEP))
-@requires(Scope.TRACE)
+@requires(TokenScope.TRACE)
 async def ask(request: Request, response: Response) -> dict[str, Any]:
-    """Ask where a copy comes from: by its hidden mark, then by its perceptual hash. A worker finds out.
+    """Ask where a copy comes from: by its invisible watermark, then by its perceptual hash. A worker finds out.
 
     202 means that it is safely stored and will be traced; ask `GET /v1/traces/{trace_id}` what came of it. Everything
     asked is in the audit log. The copy is deleted when the trace ends, unless the field `keep` says `true`.
     """
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     async with upload_form(request, field="keep") as (file, keep):
         if keep not in {None, "true", "false"}:
             message = "keep is true or false"
@@ -113,17 +113,17 @@ async def ask(request: Request, response: Response) -> dict[str, Any]:
 
 
 @router.get("/{trace_id}", response_model=TraceAnswer)
-@requires(Scope.TRACE)
+@requires(TokenScope.TRACE)
 def status(request: Request, trace_id: TraceIdPath) -> dict[str, Any]:
     """Say how far a trace is, and what came of it."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     return _answer(house.traces.status(parse_trace_id(trace_id), actor=caller(request).subject))
 
 
 @router.delete("/{trace_id}", status_code=204)
-@requires(Scope.TRACE)
+@requires(TokenScope.TRACE)
 def delete(request: Request, trace_id: TraceIdPath) -> Response:
     """Forget a trace: what it led back to, and the copy if it was kept."""
-    house: ServiceHouse = request.app.state.house
+    house: ServiceContainer = request.app.state.house
     house.traces.delete(parse_trace_id(trace_id), actor=caller(request).subject)
     return Response(status_code=204)

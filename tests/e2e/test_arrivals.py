@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.client import Config
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.integration.arrivals.conftest import bucket_of_pictures
 from tests.support import pictures
@@ -42,7 +42,7 @@ def stack(avatars, tmp_path_factory):
 def told(stack, avatars):
     """The real server is told to push to us; the token is in the address, as the password."""
     name, s3 = avatars
-    token = keys.token(stack.folder, scopes=["arrive"], subject="s3", hours=12)
+    token = key_commands.token(stack.folder, scopes=["import"], subject="s3", hours=12)
     key, secret = identity(S3_OWNER)
     session = boto3.session.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="default")
     sns = session.client("sns", endpoint_url=needed(S3), config=Config(signature_version="s3"))
@@ -50,7 +50,7 @@ def told(stack, avatars):
     sns.meta.events.register(
         "before-sign", lambda request, **_: request.headers.add_header("X-Forwarded-Proto", "https")
     )
-    address = stack.url.replace("http://", f"http://s3:{token}@") + "/v1/arrivals"
+    address = stack.url.replace("http://", f"http://s3:{token}@") + "/v1/import-notifications"
     topic = sns.create_topic(Name=f"pictures-{name}", Attributes={"push-endpoint": address})["TopicArn"]
     s3.put_bucket_notification_configuration(
         Bucket=name,
@@ -104,29 +104,33 @@ def test_what_is_put_into_the_bucket_is_shown_and_what_is_deleted_there_is_gone(
 )
 def test_nobody_else_may_tell(stack, header):
     answer = httpx.post(
-        f"{stack.url}/v1/arrivals", json={"Records": []}, headers={"Authorization": header} if header else {}
+        f"{stack.url}/v1/import-notifications",
+        json={"Records": []},
+        headers={"Authorization": header} if header else {},
     )
     assert answer.status_code == 401
 
 
 def test_basic_credentials_are_for_this_route_alone(stack):
-    token = keys.token(stack.folder, scopes=None, subject="s3", hours=1)
+    token = key_commands.token(stack.folder, scopes=None, subject="s3", hours=1)
     basic = {"Authorization": "Basic " + base64.b64encode(f"s3:{token}".encode()).decode()}
-    assert httpx.post(f"{stack.url}/v1/arrivals", json={"Records": []}, headers=basic).status_code == 202
+    assert httpx.post(f"{stack.url}/v1/import-notifications", json={"Records": []}, headers=basic).status_code == 202
     assert (
         httpx.put(
             f"{stack.url}/v1/profiles/x", json={"band": "adult", "assurance": "verified"}, headers=basic
         ).status_code
         == 401
     )
-    other = keys.token(stack.folder, scopes=["ingest"], subject="s3", hours=1)
+    other = key_commands.token(stack.folder, scopes=["ingest"], subject="s3", hours=1)
     basic = {"Authorization": "Basic " + base64.b64encode(f"s3:{other}".encode()).decode()}
-    assert httpx.post(f"{stack.url}/v1/arrivals", json={"Records": []}, headers=basic).status_code == 403
+    assert httpx.post(f"{stack.url}/v1/import-notifications", json={"Records": []}, headers=basic).status_code == 403
 
 
 @pytest.mark.parametrize("body", ["", "x", "[]", "{}", '{"Records": 7}', "\x00"])
 def test_what_is_no_event_is_refused(stack, body):
-    token = keys.token(stack.folder, scopes=["arrive"], subject="s3", hours=1)
-    answer = httpx.post(f"{stack.url}/v1/arrivals", content=body, headers={"Authorization": f"Bearer {token}"})
+    token = key_commands.token(stack.folder, scopes=["import"], subject="s3", hours=1)
+    answer = httpx.post(
+        f"{stack.url}/v1/import-notifications", content=body, headers={"Authorization": f"Bearer {token}"}
+    )
     assert answer.status_code == 422
     assert answer.json()["code"] == "invalid_input"

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_client import AsyncNightlightClient, Problem
 from tests.support import pictures
 from tests.support.waiting import HANG_S
@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 
 def test_from_declaration_to_picture_to_block_to_deletion(stack):
-    token = keys.token(stack.folder, scopes=None, subject="async", hours=1)
-    relation_keys = keys.relation_keys(stack.folder)
+    token = key_commands.token(stack.folder, scopes=None, subject="async", hours=1)
+    relation_keys = key_commands.relation_keys(stack.folder)
 
     async def life():
         async with AsyncNightlightClient(

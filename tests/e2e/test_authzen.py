@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from nightlight.cli import keys
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight.cli import key_commands
+from nightlight_core.decisions.relation_proofs import issue_proof
 from tests.support import pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -25,7 +25,7 @@ def ready(client):
 
 @pytest.fixture(scope="module")
 def ask(stack):
-    token = keys.token(stack.folder, scopes=["decide"], subject="gateway", hours=12)
+    token = key_commands.token(stack.folder, scopes=["decide"], subject="gateway", hours=12)
 
     def post(body, path="evaluations"):
         return httpx.post(f"{stack.url}/access/v1/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
@@ -36,7 +36,7 @@ def ask(stack):
 def profile(stack, profile_id=PROFILE, relation="connection"):
     import time
 
-    proof = prove(keys.relation_keys(stack.folder), "zen", profile_id, relation, now=int(time.time()))
+    proof = issue_proof(key_commands.relation_keys(stack.folder), "zen", profile_id, relation, now=int(time.time()))
     return {"type": "profile", "id": profile_id, "properties": {"relation": relation, "proof": proof}}
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from nightlight.cli import keys
-from nightlight.delivery.access_tokens import mint
+from nightlight.cli import key_commands
+from nightlight.delivery.access_tokens import issue_token
 from nightlight.settings import AuthSettings
 from nightlight_client import Problem
 from tests.support import pictures
@@ -176,7 +176,7 @@ def test_json_that_is_broken_too_deep_or_too_large(stack, client):
 ROUTES = [
     ("PUT", "/v1/profiles/p", "ingest"),
     ("DELETE", "/v1/profiles/p", "ingest"),
-    ("PUT", "/v1/profiles/p/hold", "hold"),
+    ("PUT", "/v1/profiles/p/hold", "report"),
     ("POST", "/v1/profiles/p/image", "ingest"),
     ("GET", f"/v1/images/{'0' * 32}", "ingest"),
     ("DELETE", f"/v1/images/{'0' * 32}", "ingest"),
@@ -195,25 +195,25 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES)
 def test_every_route_wants_its_own_scope(stack, method, path, scope):
-    others = [other for other in ("ingest", "decide", "explain", "hold", "policy") if other != scope]
-    token = keys.token(stack.folder, scopes=others, subject="tests", hours=1)
+    others = [other for other in ("ingest", "decide", "explain", "report", "policy") if other != scope]
+    token = key_commands.token(stack.folder, scopes=others, subject="tests", hours=1)
     answer = httpx.request(method, f"{stack.url}{path}", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     assert httpx.request(method, f"{stack.url}{path}").status_code == 401
 
 
 def test_tokens_that_are_expired_forged_or_for_somebody_else(stack, tmp_path):
-    private = json.loads((stack.folder / "keys" / keys.PRIVATE).read_text())
+    private = json.loads((stack.folder / "keys" / key_commands.PRIVATE).read_text())
     made = {
         "subject": "tests",
         "scopes": ["decide"],
         "issuer": AuthSettings().issuer,
         "audience": AuthSettings().audience,
     }
-    expired = mint(private, **made, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
-    keys.init(tmp_path)
-    stranger = keys.token(tmp_path, scopes=["decide"], subject="tests", hours=1)
-    good = keys.token(stack.folder, scopes=["decide"], subject="tests", hours=1)
+    expired = issue_token(private, **made, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
+    key_commands.init(tmp_path)
+    stranger = key_commands.token(tmp_path, scopes=["decide"], subject="tests", hours=1)
+    good = key_commands.token(stack.folder, scopes=["decide"], subject="tests", hours=1)
     head, payload, signature = good.split(".")
     none_alg = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + payload + "."
     for token in (expired, stranger, none_alg, f"{head}.{payload}.{signature[:-4]}AAAA", "x", "x.y.z", "a" * 10_000):
@@ -235,7 +235,7 @@ def bearer(client):
 
 
 def test_a_bundle_that_is_not_even_ascii_is_refused_like_any_that_is_no_base64(stack):
-    token = keys.token(stack.folder, scopes=["policy"], subject="t", hours=1)
+    token = key_commands.token(stack.folder, scopes=["policy"], subject="t", hours=1)
     for bundle in ("\u00e9", "a b", "====", "\U0001f600"):
         answer = httpx.put(
             f"{stack.url}/v1/policy/candidate", json={"bundle": bundle}, headers={"Authorization": f"Bearer {token}"}

@@ -9,7 +9,7 @@ import sys
 import httpx
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.conftest import ROOT
 from tests.support import pictures
@@ -19,8 +19,8 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.e2e
 
 
-def call(stack, method, path, who="officer", scopes=("vault",), **asked):
-    bearer = keys.token(stack.folder, scopes=list(scopes), subject=who, hours=1)
+def call(stack, method, path, who="officer", scopes=("hold",), **asked):
+    bearer = key_commands.token(stack.folder, scopes=list(scopes), subject=who, hours=1)
     return httpx.request(method, f"{stack.url}/v1/holds{path}", headers={"Authorization": f"Bearer {bearer}"}, **asked)
 
 
@@ -30,7 +30,7 @@ def command(stack, *arguments):
     if stack.name == "scale":
         key, secret = identity(S3_KEEPER)
         more = {"NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret}
-        more |= keys.seal_environment(stack.folder, "keeper")
+        more |= key_commands.seal_environment(stack.folder, "keeper")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
     return subprocess.run(
         [sys.executable, "-c", "from nightlight.cli import main; main()", "hold", *arguments],
@@ -110,8 +110,8 @@ def test_what_is_no_hold_is_refused(stack, body):
 
 
 def test_another_scope_may_not_and_nothing_is_found(stack):
-    assert call(stack, "POST", "", scopes=["hold", "ingest"], json={}).status_code == 403
-    assert call(stack, "GET", "", scopes=["hold"]).status_code == 403
+    assert call(stack, "POST", "", scopes=["report", "ingest"], json={}).status_code == 403
+    assert call(stack, "GET", "", scopes=["report"]).status_code == 403
     for method, path in (("GET", "/" + "0" * 32), ("POST", "/" + "0" * 32 + "/approvals")):
         assert call(stack, method, path).status_code == 404
     assert call(stack, "POST", "", json={"profile_id": "nobody", "kind": "legal", "reference": "r"}).status_code == 404

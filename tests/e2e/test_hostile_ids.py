@@ -7,8 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from nightlight.catalogue.tables import audit, blocks, canaries, images, profiles, traces
-from nightlight.cli import keys
+from nightlight.catalogue.schema import audit, blocks, canaries, images, profiles, trace_jobs
+from nightlight.cli import key_commands
 from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight_client.models import InvalidId
 from tests.support import pictures
@@ -25,7 +25,7 @@ IDENTIFIERS = {"profile_id": IDS, "viewer_id": IDS, "image_id": IDS, "trace_id":
 # Methods that take ids in another way: each has a test of its own below, or takes none.
 APART = {"decide", "explain", "views", "fetch", "report", "feed", "policy_counters", "policy_bundle", "trace"}
 NO_IDS = {
-    "close", "policy_status", "activate", "candidate", "withdraw_candidate", "explain_policy", "lent_keys",
+    "close", "policy_status", "activate", "candidate", "withdraw_candidate", "explain_policy", "delegated_keys",
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def untouched(running):
     stack, _ = running
 
     def rows():
-        kept = (profiles, images, blocks, canaries, traces, audit)
+        kept = (profiles, images, blocks, canaries, trace_jobs, audit)
         with stack.catalogue.engine.connect() as connection:
             return {table.name: connection.execute(select(table)).all() for table in kept}
 
@@ -69,8 +69,8 @@ def untouched(running):
 
 
 def opened(stack, kind, sent):
-    token = keys.token(stack.folder, scopes=None, subject="hostile", hours=1)
-    client = kind(stack.url, token=token, relation_keys=keys.relation_keys(stack.folder))
+    token = key_commands.token(stack.folder, scopes=None, subject="hostile", hours=1)
+    client = kind(stack.url, token=token, relation_keys=key_commands.relation_keys(stack.folder))
 
     def note(request):
         sent.append(request.url.raw_path)
@@ -160,7 +160,7 @@ def test_hostile_words_elsewhere_touch_nothing(running, untouched):
                 ("feed", {"after": hostile}),
                 ("policy_counters", {"days": hostile}),
                 ("explain", {"viewer": "peer", "context": "list", "items": [(hostile, "connection")], "viewer_id": "me"}),
-                ("report", {"counts": {hostile: 1}, "sightings": []}),
+                ("report", {"counts": {hostile: 1}, "abuse_signals": []}),
                 ("explain_policy", {"given": {"region": hostile}}),
                 ("hold", {"profile_id": "other", "hold": hostile}),
             )
@@ -200,7 +200,7 @@ def test_ids_that_are_good_reach_their_own_profile(running, good):
 def test_the_service_itself_takes_no_id_in_disguise(running, untouched):
     """Whatever a client of another make sends: paths as they are, and paths that are encoded once or twice."""
     stack, _ = running
-    token = keys.token(stack.folder, scopes=None, subject="raw", hours=1)
+    token = key_commands.token(stack.folder, scopes=None, subject="raw", hours=1)
     with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}) as raw:
         for hostile in ("zz%2F..%2Fvictim", "%2e%2e%2fprofiles%2fvictim", "victim%2F", "victim%00", "victim%0A", "%20victim",
                         "zz%252F..%252Fvictim", "victim%23", "victim%3Fx", "victim;x"):  # fmt: skip

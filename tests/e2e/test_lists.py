@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import platform
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from nightlight.catalogue.tables import jobs
+from nightlight.catalogue.schema import jobs
 from nightlight.imaging.pipeline import canonical
 from nightlight.matching.list_index import _LOOK_AGAIN_S
 from nightlight.matching.pdq import pdq
@@ -175,3 +176,24 @@ def test_while_a_list_cannot_be_read_uploads_wait_and_go_on_once_it_can(stack, c
     bad.unlink()
     assert client.wait(image.image_id).state == "ready"
     assert "members: 1 hashes" in nightlight(stack, "build").stdout
+
+
+def test_status_says_that_this_hosts_copy_of_a_list_is_older_and_whose_is_newer(stack, lists_dir):
+    path = lists_dir / "members.csv"
+    whole = path.read_text()
+    eventually(
+        lambda: [row["known"] for row in json.loads(nightlight(stack, "status", "--json").stdout)] == [1] or None
+    )
+    past = path.stat().st_mtime_ns - 10**12
+    path.write_text(f"{whole}{hash_of('rocket.jpg')},earlier\n")
+    os.utime(path, ns=(past, past))
+    told = nightlight(stack, "status", "--json")
+    (row,) = json.loads(told.stdout)
+    assert (told.returncode, row["waits"], row["host"], row["file"]) == (1, "older", platform.node(), str(path))
+    assert row["file_at"] < row["known_file_at"]
+    assert row["known_by"].partition(":")[0] in {"worker", "cli"}
+    read = nightlight(stack, "status")
+    assert read.returncode == 1
+    assert f"{platform.node()}: {path} is of {row['file_at']}, and no newer than" in read.stdout
+    path.write_text(whole)
+    assert nightlight(stack, "status").returncode == 0

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.signing import SigningKey
 from nightlight_client import NightlightClient, Problem
 from nightlight_client.local_client import LocalClient, Terms
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from tests.support import pictures
 from tests.support.proxy import Proxy
 from tests.support.stacks import ROOT, STACKS
@@ -65,13 +65,13 @@ def line(stack):
 
 @contextmanager
 def deciding(stack, publisher, line, **terms):
-    token = keys.token(stack.folder, scopes=["local", "decide"], subject="backend", hours=12)
-    agreed = Terms(relation_keys=keys.relation_keys(stack.folder), poll_s=0.1, **terms)
+    token = key_commands.token(stack.folder, scopes=["local", "decide"], subject="backend", hours=12)
+    agreed = Terms(relation_keys=key_commands.relation_keys(stack.folder), poll_s=0.1, **terms)
     with (
         NightlightClient(f"http://127.0.0.1:{line.port}", token=token, budget_s=HANG_S) as lender,
         LocalClient(lender, publisher.public_keys, agreed) as made,
     ):
-        eventually(made.look)
+        eventually(made.poll)
         yield made
 
 
@@ -83,7 +83,7 @@ def local(stack, client, publisher, line):
 
 def shown(local, stack, profile_id="teen", relation="connection", viewer_id="somebody"):
     """What a viewer is given, as (edge of the picture, URL): 128 for the placeholder, 0 where it needs no service."""
-    proof = prove(keys.relation_keys(stack.folder), viewer_id, profile_id, relation, now=int(time.time()))
+    proof = issue_proof(key_commands.relation_keys(stack.folder), viewer_id, profile_id, relation, now=int(time.time()))
     (decision,) = local.decide("peer", "profile", [(profile_id, relation, proof)], viewer_id=viewer_id)
     if decision.fallback:
         return 0, decision.url
@@ -170,7 +170,7 @@ def test_what_was_decided_here_is_counted_there_and_scrapers_are_told_of(stack, 
 
     def seen():
         with stack.catalogue.reading() as tx:
-            found = tx.suspects.report(datetime.now(UTC) - timedelta(hours=1))
+            found = tx.abuse_signals.report(datetime.now(UTC) - timedelta(hours=1))
         return {(one.who, one.reason) for one in found}
 
     assert eventually(lambda: seen() >= {("walker", "many-profiles"), ("walker", "canary")} or None)
@@ -195,37 +195,37 @@ def test_another_policy_counts_once_it_is_verified_and_an_older_or_foreign_one_n
         ]
 
     client.candidate(build_bundle(closer, version, publisher), permille=500)
-    eventually(lambda: local._borrowed.rules.candidate is not None or None)
+    eventually(lambda: local._state.policy.candidate is not None or None)
     there, here = decided()
     assert there == here
     client.withdraw_candidate()
-    eventually(lambda: local._borrowed.rules.candidate is None or None)
+    eventually(lambda: local._state.policy.candidate is None or None)
     assert shown(local, stack)[0] == 320
     client.activate(build_bundle(closer, version + 1, publisher))
     eventually(lambda: shown(local, stack)[0] == 160 or None)
 
-    table = local._borrowed.rules.table
-    lend = NightlightClient.lent_bundle
+    table = local._state.policy.table
+    lend = NightlightClient.bundle_in_use
     safety = SigningKey.read(stack.folder / "keys/safety.private.jwk.json")
     forged = [build_bundle(closer, version + 2, safety), build_bundle(closer, 1, publisher), b"garbage", b""]
-    monkeypatch.setattr(NightlightClient, "lent_bundle", lambda *_args: forged[0])
+    monkeypatch.setattr(NightlightClient, "bundle_in_use", lambda *_args: forged[0])
     client.activate(build_bundle(closer, version + 2, publisher))
     for bad in forged:
-        monkeypatch.setattr(NightlightClient, "lent_bundle", lambda *_args, bad=bad: bad)
+        monkeypatch.setattr(NightlightClient, "bundle_in_use", lambda *_args, bad=bad: bad)
         eventually(lambda: local.problem)
-        assert not local.look()
-        assert local._borrowed.rules.table is table
-    monkeypatch.setattr(NightlightClient, "lent_bundle", lend)
-    eventually(lambda: local.look() or None)
+        assert not local.poll()
+        assert local._state.policy.table is table
+    monkeypatch.setattr(NightlightClient, "bundle_in_use", lend)
+    eventually(lambda: local.poll() or None)
     told = client.feed()
     monkeypatch.setattr(NightlightClient, "feed", lambda *_args: {**told, "active": 1})
-    assert not local.look()
+    assert not local.poll()
     assert "older" in local.problem
 
 
 def test_the_feed_needs_its_scope_and_answers_bad_input_like_any_route(stack, client):
     with stack.client("decide") as other:
-        for call in (other.feed, other.lent_keys, lambda: other.views(["teen"]), lambda: other.lent_bundle(1)):
+        for call in (other.feed, other.delegated_keys, lambda: other.views(["teen"]), lambda: other.bundle_in_use(1)):
             with pytest.raises(Problem) as refused:
                 call()
             assert refused.value.status == 403
@@ -237,17 +237,17 @@ def test_the_feed_needs_its_scope_and_answers_bad_input_like_any_route(stack, cl
         with pytest.raises(Problem) as refused:
             client.views(wrong)
         assert refused.value.status == 422
-    for counts, sightings in [
+    for counts, signals in [
         ({"x": 0}, []), ({"x" * 301: 1}, []), ({}, [{"kind": "viewer", "who": "a b", "reason": "canary"}]),
         ({}, [{"kind": "viewer", "who": "a", "reason": "dislike"}]),
     ]:  # fmt: skip
         with pytest.raises(Problem) as refused:
-            client.report(counts, sightings)
+            client.report(counts, signals)
         assert refused.value.status == 422
     client.report({"words,that,are,none": 3, "age_13_15,stranger": 1}, [])
     assert "words,that,are,none" not in client.policy_counters(1)["cells"]
     with pytest.raises(Problem) as refused:
-        client.lent_bundle(10**6)
+        client.bundle_in_use(10**6)
     assert refused.value.status == 404
     answer = httpx.get(f"{stack.url}/v1/feed/keys", headers={"Authorization": f"Bearer {client._token()}"})
     assert answer.headers["cache-control"] == "no-store"

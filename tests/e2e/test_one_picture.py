@@ -271,7 +271,7 @@ def test_a_rendition_that_shows_more_than_todays_policy_allows_is_not_shown(
     """As if the tier had been made smaller since: the catalogue is told of a larger size, or of more detail."""
     from sqlalchemy import select, update
 
-    from nightlight.catalogue.tables import renditions
+    from nightlight.catalogue.schema import renditions
 
     profile_id, image_id = people["age_16_17"]
 

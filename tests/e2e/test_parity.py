@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nightlight.cli import keys
-from nightlight.cli.abuse_signals import drawn
+from nightlight.cli import key_commands
+from nightlight.cli.abuse_signal_commands import drawn
 from tests.parity.flip import flipped
 from tests.parity.observe import Observer
 
@@ -26,7 +26,7 @@ def profiles(client):
 
 @pytest.fixture
 def observer(stack):
-    made = Observer(stack, keys.token(stack.folder, scopes=["decide"], subject="parity", hours=12))
+    made = Observer(stack, key_commands.token(stack.folder, scopes=["decide"], subject="parity", hours=12))
     yield made
     made.close()
 

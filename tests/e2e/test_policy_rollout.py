@@ -12,7 +12,7 @@ from nightlight.cli.main import app
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.diff import diff
-from nightlight.policy.signing import SigningKey, approvable, approve
+from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_client import Problem
 from nightlight_core.errors import NightlightError
 from tests.support import pictures
@@ -85,7 +85,7 @@ BREAK = (
 
 
 def approval(difference, version, key):
-    return approve(approvable(difference, version), key, expires_at=int(time.time()) + 600)
+    return approve(approval_subject(difference, version), key, expires_at=int(time.time()) + 600)
 
 
 def next_version(client):
@@ -108,7 +108,7 @@ def test_an_activation_that_only_closes_takes_effect_at_once_and_is_audited(own,
     with own.catalogue.reading() as tx:
         from sqlalchemy import select
 
-        from nightlight.catalogue.tables import audit
+        from nightlight.catalogue.schema import audit
 
         rows = tx.connection.execute(
             select(audit.c.actor, audit.c.detail).where(audit.c.event == "policy.activated")
@@ -290,8 +290,8 @@ def test_the_commands_do_all_of_it(own, client, pack, tmp_path, monkeypatch):
     assert client.policy_status()["active"]["digest"] != digest
     assert "brought back" in run("rollback", "--key", publisher)
     assert client.policy_status()["active"]["digest"] == digest
-    run("counters", "--days", "1", "--out", "weights.json")
-    run("diff", "active.bundle", pack, "--weights", "weights.json", "--markdown", code=4)
+    run("counters", "--days", "1", "--out", "traffic.json")
+    run("diff", "active.bundle", pack, "--traffic", "traffic.json", "--markdown", code=4)
 
 
 def test_every_process_follows_within_its_polling_time(own, client, keys, pack):

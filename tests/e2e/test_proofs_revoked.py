@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.signing import SigningKey
 from nightlight_client.local_client import LocalClient, Terms
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from nightlight_core.policy.public_keys import PublicKeys
 from tests.support import pictures
 from tests.support.stacks import ROOT, Embedded
@@ -39,7 +39,7 @@ def client(stack):
 @pytest.fixture(scope="module")
 def local(stack, client):
     publisher = PublicKeys.read(stack.folder / "keys/publisher.jwks.json")
-    terms = Terms(relation_keys=keys.relation_keys(stack.folder), poll_s=0.1, leeway_s=LEEWAY_S)
+    terms = Terms(relation_keys=key_commands.relation_keys(stack.folder), poll_s=0.1, leeway_s=LEEWAY_S)
     with LocalClient(client, publisher, terms) as made:
         yield made
 
@@ -53,7 +53,9 @@ def profile(client, request):
 
 
 def proof(stack, viewer, profile, *, at=0, relation="connection", life_s=600):
-    return prove(keys.relation_keys(stack.folder), viewer, profile, relation, now=int(time.time()) + at, life_s=life_s)
+    return issue_proof(
+        key_commands.relation_keys(stack.folder), viewer, profile, relation, now=int(time.time()) + at, life_s=life_s
+    )
 
 
 def why(client, viewer, profile, said, relation="connection"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, mark_value
 from nightlight.provenance.verify import State, check
 from tests.support import pictures
@@ -42,7 +42,7 @@ def shown(urls):
 
 
 def call(stack, method, path, scopes=("trace",), **asked):
-    token = keys.token(stack.folder, scopes=list(scopes), subject="investigator", hours=1)
+    token = key_commands.token(stack.folder, scopes=list(scopes), subject="investigator", hours=1)
     headers = {"Authorization": f"Bearer {token}", **asked.pop("headers", {})}
     return httpx.request(method, f"{stack.url}/v1/c2pa{path}", headers=headers, **asked)
 
@@ -139,7 +139,7 @@ def test_only_investigators_are_answered(stack):
         ("GET", "/matches/byBinding", ask),
         ("GET", "/manifests/urn:c2pa:" + "0" * 8 + "-0000" * 3 + "-" + "0" * 12, {}),
     ):
-        assert call(stack, method, path, scopes=["decide", "ingest", "hold"], **more).status_code == 403
+        assert call(stack, method, path, scopes=["decide", "ingest", "report"], **more).status_code == 403
         assert httpx.request(method, f"{stack.url}/v1/c2pa{path}", **more).status_code == 401
     assert call(stack, "POST", "/matches/byContent", scopes=["decide"], files={"file": b"x"}).status_code == 403
 

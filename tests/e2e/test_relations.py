@@ -5,9 +5,9 @@ import time
 import httpx
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_client import NightlightClient, Problem
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from tests.support import pictures
 from tests.support.waiting import eventually
 
@@ -27,7 +27,7 @@ def ready(client):
 
 @pytest.fixture(scope="module")
 def token(stack):
-    return keys.token(stack.folder, scopes=["decide", "explain"], subject="platform", hours=12)
+    return key_commands.token(stack.folder, scopes=["decide", "explain"], subject="platform", hours=12)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def explained(stack, token):
 
 def proof_of(stack, viewer_id="v", profile_id=PROFILE, relation="connection", ahead=0, **how):
     how = {"now": int(time.time()) + ahead, **how}
-    return prove(keys.relation_keys(stack.folder), viewer_id, profile_id, relation, **how)
+    return issue_proof(key_commands.relation_keys(stack.folder), viewer_id, profile_id, relation, **how)
 
 
 @pytest.mark.usefixtures("ready")
@@ -82,7 +82,7 @@ def test_a_proof_of_something_else_or_of_another_time_proves_nothing(stack, expl
 
 @pytest.mark.usefixtures("ready")
 def test_a_forged_proof_proves_nothing(stack, explained):
-    forged = prove({"r1": bytes(32)}, "v", PROFILE, "connection", now=int(time.time()))
+    forged = issue_proof({"r1": bytes(32)}, "v", PROFILE, "connection", now=int(time.time()))
     assert explained({"relation": "connection", "proof": forged}, viewer_id="v")[0] == "stranger"
     for proof in ("x", "r1.9999999999." + "A" * 22, "a" * 64):
         assert explained({"relation": "self", "proof": proof}, viewer_id="v")[0] == "stranger"
@@ -130,7 +130,7 @@ def test_a_block_of_what_is_no_id_is_refused(client, profile_id, viewer_id):
 
 
 def test_blocks_need_their_scope(stack):
-    with stack.client("decide", "ingest", "hold") as other:
+    with stack.client("decide", "ingest", "report") as other:
         for call in (lambda: other.block("a", "b"), lambda: other.unblock("a", "b")):
             with pytest.raises(Problem) as refused:
                 call()
@@ -148,7 +148,9 @@ def test_a_client_without_keys_vouches_for_nobody(stack, token, client):
 
 @pytest.mark.usefixtures("ready")
 def test_a_decision_sees_at_least_the_change_whose_token_it_is_given(stack, client):
-    token = keys.token(stack.folder, scopes=["decide", "relate", "ingest", "hold"], subject="platform", hours=12)
+    token = key_commands.token(
+        stack.folder, scopes=["decide", "relate", "ingest", "report"], subject="platform", hours=12
+    )
     headers = {"Authorization": f"Bearer {token}"}
 
     def call(method, path, **body):

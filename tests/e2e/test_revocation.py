@@ -208,6 +208,6 @@ def test_a_revocation_needs_its_scope_and_a_profile(stack, client):
     with pytest.raises(Problem) as nobody:
         client.revoke("nobody-at-all")
     assert nobody.value.status == 404
-    with stack.client("decide", "hold") as other, pytest.raises(Problem) as refused:
+    with stack.client("decide", "report") as other, pytest.raises(Problem) as refused:
         other.revoke("nobody-at-all")
     assert refused.value.status == 403

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
@@ -51,7 +51,7 @@ def nightlight(stack, *arguments, **variables):
         **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
         **stack.as_role("operator"), **variables, "COLUMNS": "200",
     }  # fmt: skip
-    command = [str(Path(sys.executable).parent / "nightlight"), "scrapers", *map(str, arguments)]
+    command = [str(Path(sys.executable).parent / "nightlight"), "abuse-signals", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
 
 
@@ -87,7 +87,7 @@ def test_who_asks_for_more_profiles_than_people_do_is_given_none(stack, client, 
 
 
 def test_who_asks_for_a_canary_is_reported_and_answered_as_ever(stack, client, tmp_path):
-    token = keys.token(stack.folder, scopes=["ingest", "relate"], subject="safety", hours=1)
+    token = key_commands.token(stack.folder, scopes=["ingest", "relate"], subject="safety", hours=1)
     ids = ["u-7731840", "u-7731999"]
     planted = nightlight(stack, "plant", *ids, "--url", stack.url, NIGHTLIGHT_TOKEN=token)
     assert planted.returncode == 0, planted.stderr
@@ -104,7 +104,7 @@ def test_who_asks_for_a_canary_is_reported_and_answered_as_ever(stack, client, t
 def test_a_network_is_reported_with_its_viewers(stack, client, people):
     import httpx
 
-    token = keys.token(stack.folder, scopes=["decide"], subject="platform", hours=1)
+    token = key_commands.token(stack.folder, scopes=["decide"], subject="platform", hours=1)
     body = {
         "viewer": "unverified", "viewer_id": "bot", "network": "net-203-0-113",
         "items": [{"profile_id": profile_id} for profile_id in people],

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 from sqlalchemy import delete, insert, select
 
-from nightlight.catalogue.tables import audit, renditions
+from nightlight.catalogue.schema import audit, renditions
 from nightlight.matching.index import HashIndex
 from nightlight.matching.segment import KEY_BYTES
 from tests.support import pictures
@@ -71,16 +71,16 @@ def test_a_changed_copy_leads_back_to_its_rendition(stack, leak, tmp_path, chang
     path.write_bytes(CHANGES[change](shown))
     (answer,) = traced(stack, path)
     # A hash knows the picture; the hidden mark says which of its tiers a copy was.
-    first = answer["found"][0]
+    first = answer["origins"][0]
     assert (first["image_id"], first["profile_id"]) == (image.image_id, "leaky")
     assert first["distance"] <= 31
     assert first["published_at"]
     assert first["shown_until"] is None
-    mark = answer["mark"]
+    mark = answer["watermark"]
     if mark is None:  # a quarter of its pixels, encoded hard: the mark is read from most pictures, the hash from all
         assert change == "half its size"
         return
-    assert (first["by"], first["tier"]) == ("mark+hash", "medium")
+    assert (first["by"], first["tier"]) == ("watermark+hash", "medium")
     assert mark["agreement"] > 0.5
     assert mark["chance"] < 1e-6
     assert mark["doubt"] is None
@@ -102,18 +102,18 @@ def test_parts_of_a_copy_lead_back_by_their_hidden_mark(stack, leak, tmp_path):
     image, shown = leak
     for number, change in enumerate(CROPS.values()):
         (tmp_path / f"{number}.bin").write_bytes(change(shown))
-    first = [answer["found"][0] for answer in traced(stack, tmp_path) if answer["found"]]
+    first = [answer["origins"][0] for answer in traced(stack, tmp_path) if answer["origins"]]
     assert len(first) >= 2
     for one in first:
         assert (one["image_id"], one["tier"], one["variant"]) == (image.image_id, "medium", 0)
-        assert one["by"].startswith("mark")
+        assert one["by"].startswith("watermark")
 
 
 @pytest.mark.parametrize(("relation", "tier"), [("stranger", "tiny"), ("connection", "medium")])
 def test_what_read_back_when_it_was_rendered_is_read_by_whoever_finds_it(stack, client, leak, tmp_path, relation, tier):
     from sqlalchemy import select
 
-    from nightlight.catalogue.tables import renditions
+    from nightlight.catalogue.schema import renditions
 
     image, _ = leak
     (decision,) = client.decide("peer", "profile", [("leaky", relation)])
@@ -124,12 +124,12 @@ def test_what_read_back_when_it_was_rendered_is_read_by_whoever_finds_it(stack, 
         query = select(renditions).where(renditions.c.image_id == image.image_id, renditions.c.tier == tier)
         (row,) = tx.connection.execute(query)
     # Of what an outsider sees so little is left that its mark, `best_effort`, does not read back from every picture.
-    assert (answer["mark"] is None) == (row.mark_agreement is None) or tier == "tiny"
-    if row.mark_agreement is None or answer["mark"] is None:
+    assert (answer["watermark"] is None) == (row.watermark_agreement is None) or tier == "tiny"
+    if row.watermark_agreement is None or answer["watermark"] is None:
         return
-    assert answer["mark"]["short"] == (tier == "tiny")
-    assert answer["mark"]["number"] == (row.short_mark if tier == "tiny" else row.mark)
-    assert (answer["found"][0]["image_id"], answer["found"][0]["tier"]) == (image.image_id, tier)
+    assert answer["watermark"]["short"] == (tier == "tiny")
+    assert answer["watermark"]["number"] == (row.short_watermark if tier == "tiny" else row.mark)
+    assert (answer["origins"][0]["image_id"], answer["origins"][0]["tier"]) == (image.image_id, tier)
 
 
 def test_a_mark_that_was_copied_onto_another_picture_is_doubted(stack, leak, tmp_path):
@@ -146,7 +146,7 @@ def test_a_mark_that_was_copied_onto_another_picture_is_doubted(stack, leak, tmp
         pictures.encoded(Image.fromarray(np.clip(calm + marked - blurred, 0, 255).astype(np.uint8)), "PNG")
     )
     (answer,) = traced(stack, path)
-    assert answer["mark"] is None or "copied" in answer["mark"]["doubt"]
+    assert answer["watermark"] is None or "copied" in answer["watermark"]["doubt"]
 
 
 def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(stack, leak, tmp_path):
@@ -159,10 +159,10 @@ def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(st
     lines = tmp_path / "matches.csv"
     done = nightlight(stack, tmp_path, "--csv", lines, "--json")
     answers = {Path(answer["file"]).name: answer for answer in json.loads(done.stdout)}
-    assert answers["a.jpg"]["found"]
+    assert answers["a.jpg"]["origins"]
     assert "no format of the allow-list" in answers["c.txt"]["error"]
     for nothing in ("b.png", "d.png", "e.png"):
-        assert answers[nothing]["found"] == []
+        assert answers[nothing]["origins"] == []
         assert answers[nothing]["error"] is None
     assert answers["d.png"]["quality"] == 0
     first, *rest = lines.read_text().splitlines()
@@ -232,7 +232,7 @@ def test_an_index_that_was_harmed_is_made_again(stack, leak, tmp_path, index):
     path.write_bytes(CHANGES["re-encoded"](leak[1]))
     assert nightlight(stack, "--rebuild").returncode == 0
     (index / "manifest.json").write_text("{")
-    assert traced(stack, path)[0]["found"]
+    assert traced(stack, path)[0]["origins"]
 
 
 def test_an_index_of_another_time_is_made_again(stack, leak, tmp_path, index):
@@ -241,11 +241,11 @@ def test_an_index_of_another_time_is_made_again(stack, leak, tmp_path, index):
     path.write_bytes(CHANGES["re-encoded"](leak[1]))
     (before,) = traced(stack, path)
     with stack.catalogue.reading() as tx:
-        rows = tx.hashes.after(0, limit=1000)
+        rows = tx.rendition_hashes.after(0, limit=1000)
     HashIndex.discard(index)
     with HashIndex(index, write=True) as wrong:
         wrong.extend([(rows[at - 1][0].to_bytes(KEY_BYTES, "big"), row[1]) for at, row in enumerate(rows)])
-    assert traced(stack, path)[0]["found"] == before["found"]
+    assert traced(stack, path)[0]["origins"] == before["origins"]
 
 
 def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
@@ -254,7 +254,7 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
     (decision,) = client.decide("peer", "profile", [("gone", "connection")])
     path = tmp_path / "found.webp"
     path.write_bytes(httpx.get(decision.url).content)
-    assert traced(stack, path)[0]["found"][0]["image_id"] == image.image_id
+    assert traced(stack, path)[0]["origins"][0]["image_id"] == image.image_id
     client.delete_image(image.image_id)
 
     def erased():
@@ -262,10 +262,10 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
             return "image.erased" in [entry.event for entry in tx.audit.of_image(image.image_id)] or None
 
     eventually(erased)
-    assert traced(stack, path)[0]["found"] == []
+    assert traced(stack, path)[0]["origins"] == []
     with stack.catalogue.reading() as tx:
         left = tx.images.get(image.image_id)
-        hashed = tx.hashes.origins([number for number, _ in tx.hashes.after(0, limit=10_000)])
+        hashed = tx.rendition_hashes.origins([number for number, _ in tx.rendition_hashes.after(0, limit=10_000)])
     assert (left.blurhash, left.crop) == (None, None)
     assert image.image_id not in {origin.image_id for origin in hashed.values()}
 

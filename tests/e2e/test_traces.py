@@ -39,14 +39,14 @@ def test_cropped_mirrored_encoded_screenshots_lead_back_over_http(client, leak):
     assert all(one.state == "pending" and not one.copy_kept for one in asked)
     ended = [client.wait_trace(one.trace_id) for one in asked]
     assert [one.state for one in ended] == ["done"] * len(asked)
-    named = [one.result for one in ended if one.result["found"]]
+    named = [one.result for one in ended if one.result["origins"]]
     assert len(named) >= 2
     for result in named:
-        first = result["found"][0]
+        first = result["origins"][0]
         assert (first["image_id"], first["profile_id"], first["tier"]) == (image.image_id, "leaky-http", "medium")
         assert first["published_at"]
-        assert result["mark"]["mirrored"]
-        assert result["mark"]["chance"] < 1e-6
+        assert result["watermark"]["mirrored"]
+        assert result["watermark"]["chance"] < 1e-6
 
 
 def test_what_was_asked_of_a_copy_is_in_the_catalogue_and_the_copy_is_nowhere(stack, client, leak):
@@ -54,7 +54,7 @@ def test_what_was_asked_of_a_copy_is_in_the_catalogue_and_the_copy_is_nowhere(st
 
     def copy_gone():
         with stack.catalogue.reading() as tx:
-            return tx.traces.get(trace_id).copy_key is None or None
+            return tx.trace_jobs.get(trace_id).copy_key is None or None
 
     eventually(copy_gone)
     client.delete_trace(trace_id)
@@ -65,7 +65,7 @@ def test_what_was_asked_of_a_copy_is_in_the_catalogue_and_the_copy_is_nowhere(st
 
 def test_a_trace_needs_its_scope(stack, client, leak):
     asked = client.trace(pictures.encoded(leak[1], "JPEG"))
-    with stack.client("ingest", "decide", "explain", "policy", "hold") as other:
+    with stack.client("ingest", "decide", "explain", "policy", "report") as other:
         for call in (
             lambda: other.trace(pictures.jpeg()),
             lambda: other.trace_status(asked.trace_id),
@@ -101,7 +101,7 @@ def test_damaged_and_empty_pictures_end_in_bounded_time(client):
     }
     ended = {name: client.wait_trace(one.trace_id) for name, one in asked.items()}
     for name in ("noise", "blank", "tiny"):
-        assert (ended[name].state, ended[name].result["found"], ended[name].result["mark"]) == ("done", [], None)
+        assert (ended[name].state, ended[name].result["origins"], ended[name].result["watermark"]) == ("done", [], None)
     assert (ended["cut short"].state, ended["cut short"].reason) == ("rejected", "corrupt_image")
 
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from tests.support import pictures
 from tests.support.services import missing_tool
@@ -56,7 +56,7 @@ def test_it_runs_against_the_service(npm, tmp_path):
     with Embedded(tmp_path / "stack") as stack:
         environment = {
             "NIGHTLIGHT_URL": stack.url,
-            "NIGHTLIGHT_TOKEN": keys.token(stack.folder, scopes=None, subject="typescript", hours=12),
+            "NIGHTLIGHT_TOKEN": key_commands.token(stack.folder, scopes=None, subject="typescript", hours=12),
             "NIGHTLIGHT_RELATIONS_KEYS": stack.environment["NIGHTLIGHT_RELATIONS_KEYS"],
             "NIGHTLIGHT_PICTURE": str(tmp_path / "picture.jpg"),
         }

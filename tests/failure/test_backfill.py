@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from nightlight.catalogue.retention_tables import arrivals, imports
-from nightlight.catalogue.tables import images, jobs, outbox, profiles
+from nightlight.catalogue.retention_schema import import_items, imports
+from nightlight.catalogue.schema import images, jobs, outbox, profiles
 from tests.conftest import ROOT
 from tests.integration.arrivals.conftest import bucket_of_pictures
 from tests.support import pictures
@@ -75,23 +75,23 @@ def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, reco
         for ahead in (1, OBJECTS // 2):
             # Nobody takes what is queued, so it stops there and waits, to be killed.
             child = backfill(avatars, variables, "--no-wait", "--ahead", str(ahead))
-            eventually(lambda ahead=ahead: count(catalogue, arrivals.c.state == "queued") > ahead)
+            eventually(lambda ahead=ahead: count(catalogue, import_items.c.state == "queued") > ahead)
             child.kill()
             child.communicate()
-        assert 0 < count(catalogue, arrivals.c.state == "queued") < OBJECTS
+        assert 0 < count(catalogue, import_items.c.state == "queued") < OBJECTS
         begin = time.monotonic()
         child = backfill(avatars, variables, "--no-wait", "--json")
         out, _ = child.communicate(timeout=HANG_S)
         record_property("seconds", time.monotonic() - begin)
         assert child.returncode == 0, out
         with catalogue.reading() as tx:
-            (walk,) = tx.arrivals.walks(limit=9)
-        assert (walk.found, walk.queued, walk.known, walk.unmatched) == (OBJECTS + 7, OBJECTS, 0, 7)
-        assert count(catalogue, arrivals.c.arrival_id.is_not(None)) == OBJECTS
+            (walk,) = tx.imports.walks(limit=9)
+        assert (walk.keys_found, walk.queued, walk.known, walk.unmatched) == (OBJECTS + 7, OBJECTS, 0, 7)
+        assert count(catalogue, import_items.c.item_id.is_not(None)) == OBJECTS
         assert count(catalogue, jobs.c.kind == "import") == OBJECTS
         assert count(catalogue, outbox.c.task == "nightlight.import") == OBJECTS
         with catalogue.reading() as tx:
-            assert tx.connection.execute(select(func.count(arrivals.c.key.distinct()))).scalar_one() == OBJECTS
+            assert tx.connection.execute(select(func.count(import_items.c.key.distinct()))).scalar_one() == OBJECTS
         child = backfill(avatars, variables, "--no-wait")  # once more from the beginning: all of it is known
         out, _ = child.communicate(timeout=HANG_S)
         assert f"0 queued (), {OBJECTS:,} known before" in out

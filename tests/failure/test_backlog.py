@@ -5,9 +5,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from nightlight.catalogue.tables import jobs as rows
-from nightlight.cli import keys
+from nightlight.catalogue.schema import jobs as rows
+from nightlight.cli import key_commands
 from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import lane_before
 from nightlight.jobs.lanes import BACKGROUND, LANES, UPLOAD
 from tests.support import hostile, pictures
 from tests.support.stacks import STACKS
@@ -45,7 +46,7 @@ def done(stack, kind, image_id):
 
 
 def held(stack, profile_id):
-    bearer = keys.token(stack.folder, scopes=["vault"], subject="officer", hours=1)
+    bearer = key_commands.token(stack.folder, scopes=["hold"], subject="officer", hours=1)
     headers = {"Authorization": f"Bearer {bearer}"}
     asked = {"profile_id": profile_id, "kind": "safeguarding", "reference": "case 7"}
     hold_id = httpx.post(f"{stack.url}/v1/holds", headers=headers, json=asked).json()["hold_id"]
@@ -61,11 +62,11 @@ def test_a_picture_that_is_slow_to_decode_waits_in_the_background_and_others_pas
         with stack.catalogue.reading() as tx:
             query = select(rows.c.lane).where(rows.c.image_id == behind[0])
             assert LANES[tx.connection.execute(query).scalar_one()] == BACKGROUND
-            assert tx.jobs.render_lane(behind[0]) == BACKGROUND
+            assert lane_before(tx, kinds.RENDER, behind[0]) == BACKGROUND
         image = client.upload("quick", quick)
         eventually(lambda: client.image(image.image_id).state == "ready", 300)
         with stack.catalogue.reading() as tx:
-            assert tx.jobs.render_lane(image.image_id) == UPLOAD
+            assert lane_before(tx, kinds.RENDER, image.image_id) == UPLOAD
         left = open_renders(stack, behind)
         record_property("slow_left", left)
         assert left >= 6

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.cli import keys
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
-from nightlight.flows.pictures.delete import Delete
-from nightlight.flows.retention.erase import Erase, Receipts
+from nightlight.cli import key_commands
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.receipt import broken, digest, open_receipt
+from nightlight.retention.receipt import chain_faults, open_receipt, subject_digest
 from nightlight.settings import WorkerSettings
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.errors import StoreUnavailable
@@ -53,7 +53,7 @@ def catalogue(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("keys")
-    keys.init(made)
+    key_commands.init(made)
     return made / "keys"
 
 
@@ -83,18 +83,18 @@ class Places:
         self.catalogue = Catalogue(url)
         Places.made = (*Places.made, self.catalogue)
         stores = [Stepped(S3Store(name, access), before) for name in (pair.originals, pair.renditions)]
-        receipts = Receipts(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
+        receipts = ReceiptIssuer(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
         work = JobRunner(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
-        purge = Stepped(Purge(None, token=None, timeout_s=1), before)
-        self.erase = Erase(work, *stores, purge, receipts, 3600)
+        purge = Stepped(EdgePurge(None, token=None, timeout_s=1), before)
+        self.erase = EraseObjects(work, *stores, purge, receipts, 3600)
         if before is not None:
-            finish = Erase._finish
+            finish = EraseObjects._finish
 
             def stepped(*arguments, **named):
                 before()
                 return finish(*arguments, **named)
 
-            Erase._finish = stepped
+            EraseObjects._finish = stepped
 
 
 class Stepped:
@@ -123,15 +123,15 @@ def uploaded(catalogue, pair, name):
     from sqlalchemy import insert
 
     from nightlight.catalogue.images import RenditionRow
-    from nightlight.catalogue.tables import images, profiles
+    from nightlight.catalogue.schema import images, profiles
     from nightlight_core.ids import new_image_id
 
     now, image_id, original = datetime.now(UTC), new_image_id(), f"o/{name}"
-    names = {tier: Names(bytes(32)).rendition(image_id, tier, 0, "r") for tier in TIERS}
+    names = {tier: ObjectNames(bytes(32)).rendition(image_id, tier, 0, "r") for tier in TIERS}
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
             profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="connections",
-            hold="clear", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, asserted_band="adult",
+            report_flag="clear", asserted_at=now, generation=0, uploads=1, current_image_id=image_id, asserted_band="adult",
             created_at=now))  # fmt: skip
         tx.connection.execute(insert(images).values(
             image_id=image_id, profile_id=name, sequence=1, state="ready", original_key=original, original_bytes=1,
@@ -165,9 +165,9 @@ def asked(catalogue, image_id):
     """Ask for the erasure; the id of its job."""
     from sqlalchemy import select
 
-    from nightlight.catalogue.tables import jobs as table
+    from nightlight.catalogue.schema import jobs as table
 
-    Delete(catalogue, lambda: datetime.now(UTC)).image(image_id, actor="t")
+    DeletePictures(catalogue, lambda: datetime.now(UTC)).image(image_id, actor="t")
     with catalogue.reading() as tx:
         query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == kinds.ERASE.name)
         return tx.connection.execute(query).scalar_one()
@@ -192,7 +192,7 @@ def test_every_version_marker_and_upload_is_gone_and_the_receipt_says_so(
     (receipt,) = receipts(catalogue, image_id, public)
     assert (receipt.kind, receipt.objects, receipt.versions) == ("erased", 5, 12)
     said = {one["key_sha256"]: one for one in receipt.payload["objects"]}
-    assert said.keys() == {digest(key) for key in [original, *rendition_keys]}
+    assert said.keys() == {subject_digest(key) for key in [original, *rendition_keys]}
     assert sum(version["marker"] for one in said.values() for version in one["versions"]) == 1
     assert all(version["request_id"] for one in said.values() for version in one["versions"])
     (backups,) = receipt.residuals
@@ -248,14 +248,14 @@ def test_killed_at_every_step_it_is_resumed_and_nothing_is_left(catalogue, pair,
     assert kills == 17  # five keys listed, then erased and listed again; the purge, the end
     with catalogue.reading() as tx:
         chain = [open_receipt(envelope, public) for _, envelope in tx.receipts.after(0, limit=1000)]
-    assert broken(chain) == []
+    assert chain_faults(chain) == []
 
 
 def test_what_comes_back_is_found_and_deleted_again(catalogue, pair, folder, public):
     """A worker that was slow to die puts a rendition after its image was erased."""
     from sqlalchemy import select
 
-    from nightlight.catalogue.tables import jobs as table
+    from nightlight.catalogue.schema import jobs as table
 
     image_id, original, rendition_keys = uploaded(catalogue, pair, f"back-{os.urandom(4).hex()}")
     places = Places(pair, url_of(catalogue), folder)
@@ -271,7 +271,7 @@ def test_what_comes_back_is_found_and_deleted_again(catalogue, pair, folder, pub
     assert left(pair, original, rendition_keys) == []
     first, second = receipts(catalogue, image_id, public)
     assert (second.kind, second.objects, second.versions) == ("proved again", 5, 1)
-    assert broken([first, second]) == [] or second.previous != first.hash  # others may have come between
+    assert chain_faults([first, second]) == [] or second.previous != first.hash  # others may have come between
 
 
 def test_a_server_that_keeps_something_is_asked_again_later(catalogue, pair, folder, public):
@@ -290,7 +290,7 @@ def test_a_server_that_keeps_something_is_asked_again_later(catalogue, pair, fol
 def test_replicas_are_erased_too_and_one_that_is_away_keeps_the_erasure_open(catalogue, pair, folder, public):
     from dataclasses import replace
 
-    from nightlight.flows.retention.erase import Replica
+    from nightlight.flows.retention.erase import ReplicaBucket
     from tests.support.services import token
 
     copies = f"copies-{token()}"
@@ -304,16 +304,16 @@ def test_replicas_are_erased_too_and_one_that_is_away_keeps_the_erasure_open(cat
     access = S3Access(pair.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10)
     away = replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2)
     job_id = asked(catalogue, image_id)
-    erase = replace(places.erase, replicas=[Replica("originals", "originals replica", S3Store(copies, away))])
+    erase = replace(places.erase, replicas=[ReplicaBucket("originals", "originals replica", S3Store(copies, away))])
     assert erase.run(job_id, redelivered=False) == "later"
     assert receipts(catalogue, image_id, public) == []
-    erase = replace(places.erase, replicas=[Replica("originals", "originals replica", S3Store(copies, access))])
+    erase = replace(places.erase, replicas=[ReplicaBucket("originals", "originals replica", S3Store(copies, access))])
     assert erase.run(job_id, redelivered=True) == "erased"
     assert left(pair, original, rendition_keys) == []
     assert "Contents" not in pair.owner.list_objects_v2(Bucket=copies)
     (receipt,) = receipts(catalogue, image_id, public)
     (copy,) = [one for one in receipt.payload["objects"] if one["bucket"] == "originals replica"]
-    assert (copy["key_sha256"], len(copy["versions"])) == (digest(original), 1)
+    assert (copy["key_sha256"], len(copy["versions"])) == (subject_digest(original), 1)
     pair.owner.delete_bucket(Bucket=copies)
 
 

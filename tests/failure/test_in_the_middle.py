@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import func, select
 
-from nightlight.catalogue.tables import jobs
+from nightlight.catalogue.schema import jobs
 from tests.support import held, pictures
 from tests.support.objects import stored_keys
 from tests.support.waiting import eventually, job_of

@@ -4,12 +4,9 @@ What is killed waits for it: the decoder stops at the picture (tests.support.hel
 """
 
 import time
-from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
 
-from nightlight.catalogue.tables import jobs
 from tests.support import held, pictures
 from tests.support.waiting import eventually, job_of
 
@@ -25,16 +22,6 @@ def events(stack, image_id):
         return [entry.event for entry in tx.audit.of_image(image_id)]
 
 
-def lease_ends(stack, image_id):
-    """Let the time pass for which the worker that died had the job."""
-    with stack.catalogue.transaction() as tx:
-        mine = jobs.c.image_id == image_id
-        query = select(jobs.c.job_id, jobs.c.lease_until).where(mine, jobs.c.state == "leased")
-        for job_id, until in tx.connection.execute(query).all():
-            past = update(jobs).where(jobs.c.job_id == job_id).values(lease_until=until - timedelta(days=1))
-            tx.connection.execute(past)
-
-
 def worker_dies(stack):
     worker = stack.children["worker"]
     worker.kill()
@@ -48,8 +35,7 @@ def test_a_worker_killed_in_the_middle_of_a_render_makes_the_image_ready_exactly
         worker_dies(any_stack)
         assert client.image(image.image_id).state == "pending"
         killed_at = time.monotonic()
-        lease_ends(any_stack, image.image_id)
-        any_stack.start_worker()
+        any_stack.start_worker()  # it takes the job over long before the lease ends
         held.let_go(any_stack)
         assert client.wait(image.image_id).state == "ready"
         record_property("ready_s_after_kill", round(time.monotonic() - killed_at, 1))

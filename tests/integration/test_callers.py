@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.delivery.access_tokens import Clocks, Verifier, generate_key, mint
+from nightlight.delivery.access_tokens import AccessVerifier, TokenClocks, generate_key, issue_token
 from nightlight_core.errors import Unauthenticated, Unavailable
 from tests.support.jwks_server import JwksServer
 
@@ -43,12 +43,12 @@ def elapsed():
 
 @pytest.fixture
 def verifier(server, elapsed):
-    return Verifier(server.url, issuer="i", audience="a", leeway_s=30, clocks=Clocks(time.time, elapsed))
+    return AccessVerifier(server.url, issuer="i", audience="a", leeway_s=30, clocks=TokenClocks(time.time, elapsed))
 
 
 def token(private, subject="s", **changes):
     said = {"scopes": ["decide"], "issuer": "i", "audience": "a", "now": datetime.now(UTC), "life": timedelta(hours=1)}
-    return mint({**private, **changes}, subject=subject, **said)
+    return issue_token({**private, **changes}, subject=subject, **said)
 
 
 def refused(verifier, said):
@@ -65,7 +65,7 @@ def test_a_key_that_left_the_set_opens_nothing_after_thirty_seconds(server, veri
     assert verifier.verify(old).subject == "s"
     server.give(two)
     elapsed.ahead += 30
-    assert verifier.known(old) is None
+    assert verifier.try_cached(old) is None
     assert refused(verifier, old) is Unauthenticated
     assert refused(verifier, token(first, "new")) is Unauthenticated
     assert verifier.verify(token(second)).subject == "s"
@@ -169,7 +169,7 @@ def test_a_server_whose_certificate_nobody_knows_is_not_believed(server, monkeyp
     monkeypatch.delenv("SSL_CERT_FILE")
     private, public = generate_key()
     server.give(public)
-    verifier = Verifier(server.url, issuer="i", audience="a", leeway_s=30)
+    verifier = AccessVerifier(server.url, issuer="i", audience="a", leeway_s=30)
     assert refused(verifier, token(private)) is Unavailable
     assert server.asked == 0
 

@@ -12,7 +12,7 @@ import pytest
 
 from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight_core.decisions.placeholder import placeholder_bytes
-from nightlight_core.decisions.relation_proofs import proves
+from nightlight_core.decisions.relation_proofs import verify_proof
 from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
@@ -111,7 +111,7 @@ def test_what_the_service_says_is_returned_in_order_with_proofs_for_what_needs_o
     (body,) = service.asked
     assert (body["viewer"], body["context"], body["viewer_id"], body["network"]) == ("peer", "list", "me", "net-1")
     first, second = body["items"]
-    assert proves(KEYS, first["proof"], "me", "p-1", "connection", now=int(time.time()), leeway_s=0)
+    assert verify_proof(KEYS, first["proof"], "me", "p-1", "connection", now=int(time.time()), leeway_s=0)
     assert "proof" not in second
 
 

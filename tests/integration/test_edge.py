@@ -13,7 +13,7 @@ import pytest
 from nightlight.delivery.object_names import object_key
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.decisions.placeholder import placeholder_bytes
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
 from service.routes.renditions import HEADERS
 from tests.support import pictures
@@ -48,7 +48,7 @@ def edge(tmp_path_factory, buckets):
 
 @pytest.fixture(scope="module")
 def signer(edge):
-    return UrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
+    return HmacUrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
 
 
 @pytest.fixture
@@ -144,12 +144,12 @@ def test_forged_and_expired_urls_are_refused_even_when_the_picture_is_cached(edg
     assert refused(httpx.get(good.replace(".webp", ".jpg")))
     assert refused(httpx.get(f"{good}&s=again"))
     assert refused(httpx.get(url_of(signer, key, now=time.time() - 1200)))
-    stranger = UrlSigner(KeyRing.parse("e1:" + base64.b64encode(b"x" * 32).decode(), "x"), edge.url)
+    stranger = HmacUrlSigner(KeyRing.parse("e1:" + base64.b64encode(b"x" * 32).decode(), "x"), edge.url)
     assert refused(httpx.get(url_of(stranger, key)))
 
 
 def test_the_older_key_of_the_ring_still_counts(edge, key):
-    old = UrlSigner(KeyRing.parse("e0:" + base64.b64encode(b"0" * 40).decode(), "x"), edge.url)
+    old = HmacUrlSigner(KeyRing.parse("e0:" + base64.b64encode(b"0" * 40).decode(), "x"), edge.url)
     assert httpx.get(url_of(old, key)).content == DATA
 
 
@@ -171,7 +171,7 @@ def test_what_is_missing_gives_the_placeholder_and_is_kept_by_nobody(edge, signe
 
 def test_while_the_bucket_is_away_it_gives_the_placeholder(tmp_path, buckets, key):
     with Edge(tmp_path / "away", buckets, KEYS, address="127.0.0.1:9") as away:
-        answer = httpx.get(url_of(UrlSigner(KeyRing.parse(KEYS, "t"), away.url), key))
+        answer = httpx.get(url_of(HmacUrlSigner(KeyRing.parse(KEYS, "t"), away.url), key))
         assert (answer.status_code, answer.content) == (200, placeholder_bytes())
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
 from tests.support.services import missing_tool
 
@@ -24,8 +24,8 @@ PATH = "/a/" + "b2" * 16 + ".webp"
 
 def urls():
     """(URL, whether the service takes it) of good, forged, expired and malformed ones."""
-    signer = UrlSigner(KEYS, "https://edge.example")
-    old = UrlSigner(KeyRing.parse(RING.split(",")[1], "test"), "https://edge.example")
+    signer = HmacUrlSigner(KEYS, "https://edge.example")
+    old = HmacUrlSigner(KeyRing.parse(RING.split(",")[1], "test"), "https://edge.example")
     made = [
         signer.url(f"/a/{letter * 32}.{ending}", now=NOW, life_s=300)[0]
         for letter in "abz7"
@@ -156,7 +156,7 @@ def test_cloudfront_refuses_what_is_revoked_and_everything_while_it_cannot_know(
 
 
 def test_cloudfront_without_a_list_takes_lives_of_a_minute(tmp_path):
-    signer = UrlSigner(KEYS, "https://edge.example")
+    signer = HmacUrlSigner(KEYS, "https://edge.example")
     made = [signer.url(f"/a/{letter * 32}.webp", now=NOW, life_s=life)[0] for letter, life in (("a", 60), ("b", 200))]
     script = cloudfront(RING.split(","), list_age_s=0) + "console.log(JSON.stringify(await all()));"
     assert run(tmp_path, script, made) == [True, False]
@@ -271,7 +271,7 @@ def test_cloudflare_refuses_what_is_revoked_and_everything_while_it_cannot_know(
 
 
 def test_cloudflare_without_a_list_takes_lives_of_a_minute(tmp_path):
-    signer = UrlSigner(KEYS, "https://edge.example")
+    signer = HmacUrlSigner(KEYS, "https://edge.example")
     made = [signer.url(f"/a/{letter * 32}.webp", now=NOW, life_s=life)[0] for letter, life in (("a", 60), ("b", 200))]
     script = "const bare = {...env, REVOKED: undefined}; console.log(JSON.stringify(await all(bare)));"
     assert cloudflare(tmp_path, script, made) == [True, False]

@@ -13,7 +13,7 @@ import pytest
 
 from nightlight.delivery.object_names import object_key
 from nightlight_core.decisions.placeholder import placeholder_bytes
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
 from service.routes.renditions import HEADERS
 from tests.integration.test_edge import DATA, KEYS, url_of
@@ -55,7 +55,7 @@ def edge(tmp_path_factory, buckets):
 
 @pytest.fixture(scope="module")
 def signer(edge):
-    return UrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
+    return HmacUrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
 
 
 _numbers = itertools.count()
@@ -131,7 +131,7 @@ def test_neither_does_a_version(tmp_path, buckets):
         told = client.get_object(Bucket=others.renditions, Key=made)["ResponseMetadata"]["HTTPHeaders"]
         client.close()
         assert {"x-amz-version-id", "x-amz-tagging-count"} <= set(told)
-        check(httpx.get(url_of(UrlSigner(KeyRing.parse(KEYS, "test"), edge.url), made)), 200)
+        check(httpx.get(url_of(HmacUrlSigner(KeyRing.parse(KEYS, "test"), edge.url), made)), 200)
 
 
 def test_the_etag_is_the_services_and_tells_of_no_writing(edge, signer, key, buckets):
@@ -214,7 +214,7 @@ def hostile(tmp_path_factory, buckets):
 def test_whatever_the_s3_server_answers(hostile, status):
     Hostile.status = status
     name = base64.b32encode(hashlib.sha256(b"status %d" % status).digest()[:20]).decode().lower()
-    signer = UrlSigner(KeyRing.parse(KEYS, "test"), hostile.url)
+    signer = HmacUrlSigner(KeyRing.parse(KEYS, "test"), hostile.url)
     url, _ = signer.url(f"/{object_key(name, 'webp')}", now=int(time.time()), life_s=300)
     for method in ("GET", "HEAD"):
         answer = httpx.request(method, url)

@@ -12,17 +12,17 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from nightlight.catalogue.tables import images, profiles, renditions
+from nightlight.catalogue.schema import images, profiles, renditions
 from nightlight.delivery.object_names import object_key
-from nightlight.delivery.purge import Hook, Purge
+from nightlight.delivery.purge import EdgePurge, PurgeHook
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
-from nightlight.flows.pictures.revoke import Revoke
+from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.policy.compile import compile_folder
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.clock import system_clock
-from nightlight_core.decisions.engine import Decider
-from nightlight_core.decisions.profile_views import Offered, View
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.answers import AnswerBuilder
+from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.errors import Unavailable
 from nightlight_core.keyring import KeyRing
 from tests.conftest import ROOT
@@ -60,11 +60,11 @@ def key(store, name):
 
 
 def signer_of(edge):
-    return UrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
+    return HmacUrlSigner(KeyRing.parse(KEYS, "test"), edge.url)
 
 
 def hook_of(edge, number=0):
-    return Hook(f"{edge.url}/purge", name=f"hook_{number}", token=PURGE_TOKEN, timeout_s=5)
+    return PurgeHook(f"{edge.url}/purge", name=f"hook_{number}", token=PURGE_TOKEN, timeout_s=5)
 
 
 def test_an_edge_that_nobody_vouches_for_shows_nothing(tmp_path, buckets, key):
@@ -99,7 +99,7 @@ def test_without_a_list_only_urls_that_live_a_minute_are_taken(tmp_path, buckets
     with Edge(tmp_path / "edge", buckets, KEYS, list_age_s=0) as edge:
         assert refused(httpx.get(url_of(signer_of(edge), key, life_s=300)))
         ring = KeyRing.parse(KEYS, "test")
-        short = UrlSigner(ring, edge.url, max_life_s=60)
+        short = HmacUrlSigner(ring, edge.url, max_life_s=60)
         assert httpx.get(url_of(short, key, life_s=86_400)).content == DATA
 
 
@@ -153,7 +153,7 @@ def test_the_error_log_names_no_address_no_picture_and_no_signature(tmp_path, bu
 
 
 def revoke_(catalogue, profile_id):
-    Revoke(catalogue, system_clock).profile(profile_id, actor="tests")
+    RevokeUrls(catalogue, system_clock).profile(profile_id, actor="tests")
 
 
 def rendition_of(catalogue, profile_id, name):
@@ -162,7 +162,7 @@ def rendition_of(catalogue, profile_id, name):
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
             profile_id=profile_id, state="live", band="adult", asserted_band="adult", assurance="verified", region="other",
-            choice="default", hold="none", asserted_at=now, generation=0, uploads=1, current_image_id=image_id,
+            choice="default", report_flag="none", asserted_at=now, generation=0, uploads=1, current_image_id=image_id,
             created_at=now,
         ))  # fmt: skip
         tx.connection.execute(insert(images).values(
@@ -212,7 +212,7 @@ def test_an_edge_that_does_not_answer_is_told_later_and_holds_up_no_other(tmp_pa
     with catalogue_on("sqlite", tmp_path) as catalogue, receiving() as hooks:
         rendition_of(catalogue, "p-1", name)
         edges = [
-            Hook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
+            PurgeHook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
             for number, path in enumerate(("one", "two"))
         ]
         publisher = RevocationPublisher(catalogue, edges, every_s=0, clock=lambda: utc(1_800_000_000))
@@ -233,7 +233,7 @@ def test_an_edge_that_is_away_from_the_start_makes_nobody_be_told_twice(tmp_path
         revoke_(catalogue, "p-1")
         hooks.statuses["/two"] = [503] * 50
         edges = [
-            Hook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
+            PurgeHook(f"{hooks.url}/{path}", name=f"hook_{number}", token=None, timeout_s=5)
             for number, path in enumerate(("one", "two"))
         ]
         publisher = RevocationPublisher(catalogue, edges, every_s=0, clock=lambda: utc(1_800_000_000))
@@ -247,7 +247,7 @@ def test_an_edge_that_is_away_from_the_start_makes_nobody_be_told_twice(tmp_path
 def test_a_purge_tells_every_edge_and_fails_if_one_fails():
     with receiving() as hooks:
         hooks.statuses["/one"] = [503]
-        purge = Purge(f"{hooks.url}/one, {hooks.url}/two,", token="t", timeout_s=5)
+        purge = EdgePurge(f"{hooks.url}/one, {hooks.url}/two,", token="t", timeout_s=5)
         with pytest.raises(Unavailable, match="hook_0 answers 503"):
             purge.forget(["a/x"])
         assert hooks.bodies("/two") == [{"paths": ["/a/x"]}]
@@ -258,14 +258,14 @@ def test_a_purge_tells_every_edge_and_fails_if_one_fails():
 def test_no_url_is_given_again_once_it_is_due(name):
     """Views are kept for minutes, and URLs for edges without a list live for one."""
     ring, path = KeyRing.parse(KEYS, "test"), f"/a/{name}.webp"
-    signer = UrlSigner(ring, "https://pictures.example", max_life_s=60)
-    decider = Decider(signer, bytes(32), "/a/placeholder.webp", 3600, 60)
+    signer = HmacUrlSigner(ring, "https://pictures.example", max_life_s=60)
+    builder = AnswerBuilder(signer, bytes(32), "/a/placeholder.webp", 3600, 60)
     table = compile_folder(ROOT / "policies").table
-    rules = SimpleNamespace(table=table, table_for=lambda _: table, counted=lambda *_: ("", None))
-    view = View("p", True, "adult", 2_000_000_000, "eu", "everyone", "clear", "adult", "i" * 32)
-    view.offered = {"medium": (Offered(path, 320, None),)}
+    policy = SimpleNamespace(table=table, table_for=lambda _: table, tally=lambda *_: ("", None))
+    view = ProfileView("p", True, "adult", 2_000_000_000, "eu", "everyone", "clear", "adult", "i" * 32)
+    view.available = {"medium": (AvailableRendition(path, 320, None),)}
     for now in range(1_800_000_000, 1_800_000_400, 7):
-        (answer,) = decider.answers(rules, "peer", "profile", [view], ["stranger"], now=now)
-        (picture,), (placeholder,) = answer.decisions, decider.nothing(["q"], now=now)
+        (answer,) = builder.answers(policy, "peer", "profile", [view], ["stranger"], now=now)
+        (picture,), (placeholder,) = answer.decisions, builder.placeholders(["q"], now=now)
         for given in (picture, placeholder):
             assert now < given.expires_at <= now + 60

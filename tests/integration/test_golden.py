@@ -51,7 +51,7 @@ def test_it_answers_the_same_with_nothing_in_memory():
         golden.served(patch, NIGHTLIGHT_DELIVERY_VIEWS="0") as (client, _, house),
     ):
         assert golden.made(client)["cases"] == TABLE["cases"]
-        assert len(house.watch.views) == 0
+        assert len(house.change_feed.views) == 0
 
 
 def test_a_process_that_decides_by_itself_answers_the_same(over_http):
@@ -95,7 +95,7 @@ def test_what_was_decided_is_told_in_parts_that_the_service_takes(over_http, mon
     monkeypatch.setattr(NightlightClient, "report", noted)
     with local(over_http) as decides:
         asked(decides, TABLE["cases"][0])
-        counted = sum(decides._counts.values())
+        counted = decides._tallies.total()
     assert counted > 50
     assert sum(sum(part.values()) for part in told) == counted
     assert len(told) > 3

@@ -1,39 +1,40 @@
 """A worker takes from each queue no more messages than it has places, whatever waits in others: on both brokers."""
 
 import pytest
-from kombu import Connection, Exchange, Queue
+from kombu import Exchange, Queue
 
 from nightlight.settings import Settings, WorkerSettings
-from tests.support.services import BROKER, REDIS, needed, token
+from nightlight_core.errors import SettingsRefused
+from tests.support.services import BROKER, needed, token
 from workers import lane_places
 from workers.app import make_app
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(params=["rabbitmq", "redis"])
-def url(request):
-    return needed(BROKER if request.param == "rabbitmq" else REDIS)
+@pytest.fixture(params=["rabbitmq", "embedded"])
+def app(request, monkeypatch, tmp_path):
+    monkeypatch.setenv("NIGHTLIGHT_DATA_DIR", str(tmp_path / "data"))
+    if request.param == "rabbitmq":
+        monkeypatch.setenv("NIGHTLIGHT_QUEUE_BROKER_URL", needed(BROKER))
+    return make_app(Settings())
 
 
 @pytest.fixture
-def queues(url):
-    """Two queues, with one place and two: {lane: queue}."""
+def queues(app):
+    """Three queues, with one place, two and none: {lane: queue}."""
     name = f"places-{token()}"
     exchange = Exchange(name, type="topic", durable=True)
-    arguments = {"x-queue-type": "quorum"} if url.startswith("amqp") else {}
+    arguments = {"x-queue-type": "quorum"} if app.conf.broker_url.startswith("amqp") else {}
     made = {
         lane: Queue(f"{name}.{lane}", exchange, routing_key=lane, durable=True, queue_arguments=arguments)
         for lane in ("urgent", "upload", "background")
     }
-    environment = {"NIGHTLIGHT_QUEUE_BROKER_URL": url}
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in environment.items():
-            patch.setenv(variable, value)
-        app = make_app(Settings())
     lane_places.keep(app, {made["urgent"].name: 1, made["upload"].name: 2, made["background"].name: 0})
     yield made
-    with Connection(url) as connection:
+    if not arguments:  # they are in the test's own folder
+        return
+    with app.connection() as connection:
         for queue in made.values():
             queue(connection.default_channel).delete()
         connection.default_channel.exchange_delete(name)
@@ -48,9 +49,9 @@ def drained(connection, seconds=1.5):
             return
 
 
-def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(url, queues):
+def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(app, queues):
     got = []
-    with Connection(url) as connection:
+    with app.connection() as connection:
         with connection.Producer() as producer:
             for number in range(5):
                 producer.publish(
@@ -74,7 +75,13 @@ def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(url, qu
             got[2].ack()
             drained(connection)
             assert [one.payload["n"] for one in got] == [0, 1, "urgent", 2, "urgent"]
-            for one in got[1], got[3], got[4]:
+            got[1].reject(requeue=True)  # it comes back, sooner or later
+            while len(got) < 8:
+                drained(connection)
+                got[-1].ack()
+            rest = {one.payload["n"]: bool(one.delivery_info["redelivered"]) for one in got[5:]}
+            assert rest == {1: True, 3: False, 4: False}
+            for one in got[3], got[4]:
                 one.ack()
 
 
@@ -83,3 +90,16 @@ def test_a_worker_has_a_child_for_each_place_and_none_for_what_it_leaves_to_othe
     assert lane_places.of(worker) == {"urgent": 1, "trace": 0, "upload": 3, "background": 2}
     with pytest.raises(ValueError, match="nothing would be done"):
         WorkerSettings(concurrency=0, urgent=0, traces=0, background=0)
+
+
+def test_a_broker_that_cannot_keep_the_lanes_apart_is_refused(monkeypatch):
+    monkeypatch.setenv("NIGHTLIGHT_QUEUE_BROKER_URL", "redis://localhost/0")
+    with pytest.raises(SettingsRefused, match="amqp"):
+        make_app(Settings())
+
+
+def test_only_the_embedded_deployment_has_a_queue_of_its_own(monkeypatch):
+    monkeypatch.setenv("NIGHTLIGHT_DEPLOYMENT", "scale")
+    monkeypatch.delenv("NIGHTLIGHT_QUEUE_BROKER_URL", raising=False)
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_QUEUE_BROKER_URL"):
+        make_app(Settings())

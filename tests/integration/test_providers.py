@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nightlight.delivery.relation_providers import Callback, OpenFga
-from nightlight_core.decisions.relation_resolver import Claim, Relate
+from nightlight.delivery.relation_providers import CallbackProvider, OpenFgaProvider
+from nightlight_core.decisions.relation_resolver import Claim, RelationResolver
 from nightlight_core.errors import Unavailable
 from tests.support.waiting import HANG_S
 
@@ -63,9 +63,9 @@ def graph():
 @pytest.fixture(params=["callback", "openfga"])
 def provider(request, graph):
     if request.param == "callback":
-        made = Callback(f"{graph.url}/relations", timeout_s=HANG_S, token="secret")
+        made = CallbackProvider(f"{graph.url}/relations", timeout_s=HANG_S, token="secret")
     else:
-        made = OpenFga(graph.url, "store1", model="model1", timeout_s=HANG_S, token="secret")
+        made = OpenFgaProvider(graph.url, "store1", model="model1", timeout_s=HANG_S, token="secret")
     yield made
     made.close()
 
@@ -78,7 +78,7 @@ def test_what_the_graph_says_counts(provider, graph):
 
 
 def test_openfga_is_asked_as_its_api_says_and_in_its_portions(graph):
-    made = OpenFga(graph.url + "/", "store1", model="model1", timeout_s=HANG_S)
+    made = OpenFgaProvider(graph.url + "/", "store1", model="model1", timeout_s=HANG_S)
     found = made.confirm("v", [("a", "connection")] + [(f"p{number}", "self") for number in range(119)])
     assert found == [True] + [False] * 119
     assert [len(body["checks"]) for _, _, body in graph.asked] == [50, 50, 20]
@@ -110,7 +110,7 @@ def test_an_answer_that_does_not_fit_is_no_answer(provider, graph, answer):
 )
 def test_openfga_confirms_by_a_plain_yes_alone(graph, one):
     graph.answer = lambda _: {"result": {"0": one}}
-    made = OpenFga(graph.url, "s", model=None, timeout_s=HANG_S)
+    made = OpenFgaProvider(graph.url, "s", model=None, timeout_s=HANG_S)
     assert made.confirm("v", [("a", "connection")]) == [False]
     made.close()
 
@@ -128,13 +128,13 @@ def test_one_that_is_late_or_gone_makes_strangers_in_bounded_time(provider, grap
     answers = threading.Event()
     graph.answer = lambda _: answers.wait(HANG_S) and {}
     provider._http.timeout = 0.1
-    relate = Relate({}, provider, 0)
+    resolver = RelationResolver({}, provider, 0)
     try:
-        (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
-        assert (settled.relation, settled.because) == ("stranger", "the provider does not answer")
+        (resolved,) = resolver.resolve("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
+        assert (resolved.relation, resolved.because) == ("stranger", "the provider does not answer")
         assert not answers.is_set()  # it was not waited for
     finally:
         answers.set()
     graph.server_close()
-    (settled,) = relate.settle("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
-    assert settled.relation == "stranger"
+    (resolved,) = resolver.resolve("v", [Claim("a", "connection")], set(), now=0, revoked=[{}])
+    assert resolved.relation == "stranger"

@@ -5,8 +5,8 @@ import threading
 import pytest
 import redis
 
-from nightlight.delivery.quotas_redis import InRedis
-from nightlight_core.decisions.quotas import HOUR_US, Asker, InProcess, Limits, Wanted
+from nightlight.delivery.quotas_redis import RedisQuotas
+from nightlight_core.decisions.quotas import HOUR_US, InProcess, Limits, PictureRequest, Requester
 from nightlight_core.errors import QuotasUnavailable
 from tests.support.services import REDIS, needed, token
 from tests.support.waiting import HANG_S
@@ -23,7 +23,7 @@ def quotas(request):
         yield InProcess(LIMITS)
         return
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = InRedis(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
+    made = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
     yield made
     made.close()
     with redis.Redis.from_url(url) as connection:
@@ -32,9 +32,9 @@ def quotas(request):
 
 
 def given(quotas, profiles, *, per_hour=8, viewer_id="v", network=None, tenant="t", now_us=NOW):
-    wanted = [Wanted(str(profile), per_hour) for profile in profiles]
+    wanted = [PictureRequest(str(profile), per_hour) for profile in profiles]
     asked = [one.profile_id for one in wanted]
-    return quotas.allow(Asker(viewer_id, network, tenant), wanted, asked, now_us=now_us).pictures
+    return quotas.allow(Requester(viewer_id, network, tenant), wanted, asked, now_us=now_us).allowed
 
 
 def test_three_quarters_at_once_then_a_quarter_in_an_hour(quotas):
@@ -65,9 +65,9 @@ def test_viewers_and_allowances_have_buckets_of_their_own(quotas):
     assert given(quotas, range(9)) == [True] * 6 + [False] * 3
     assert given(quotas, range(9), viewer_id="w") == [True] * 6 + [False] * 3
     assert given(quotas, range(9), per_hour=4) == [True] * 3 + [False] * 6
-    mixed = [Wanted("a", 4), Wanted("b", 8), Wanted("c", 4), Wanted("d", 100)]
-    told = quotas.allow(Asker("x", None, "t"), mixed, ["a", "b", "c", "d"], now_us=NOW)
-    assert told.pictures == [True] * 4
+    mixed = [PictureRequest("a", 4), PictureRequest("b", 8), PictureRequest("c", 4), PictureRequest("d", 100)]
+    usage = quotas.allow(Requester("x", None, "t"), mixed, ["a", "b", "c", "d"], now_us=NOW)
+    assert usage.allowed == [True] * 4
 
 
 def test_a_network_shares_one_and_so_does_a_platform(quotas):
@@ -93,7 +93,7 @@ def test_who_is_nobody_takes_from_the_shared_ones_alone(quotas):
 
 def test_different_profiles_are_counted_by_the_hour(quotas):
     def asked(profiles, now_us=NOW):
-        return quotas.allow(Asker("v", None, "t"), [], [str(one) for one in profiles], now_us=now_us).asked
+        return quotas.allow(Requester("v", None, "t"), [], [str(one) for one in profiles], now_us=now_us).profiles
 
     assert asked([]) == 0
     assert asked([1, 1, 2]) == 2
@@ -116,14 +116,14 @@ def test_many_at_the_same_moment_take_no_more_than_there_is(quotas):
 
 
 def test_a_redis_that_is_not_there_says_so():
-    away = InRedis("redis://127.0.0.1:1/0", LIMITS, timeout_s=0.2)
+    away = RedisQuotas("redis://127.0.0.1:1/0", LIMITS, timeout_s=0.2)
     with pytest.raises(QuotasUnavailable):
         given(away, range(3))
 
 
 def test_no_id_is_kept_as_it_is():
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = InRedis(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
+    made = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
     given(made, ["p"], viewer_id="very-secret-viewer", network="very-secret-network", tenant="very-secret-tenant")
     with redis.Redis.from_url(url) as connection:
         keys = list(connection.scan_iter(f"{namespace}:*"))

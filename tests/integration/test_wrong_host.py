@@ -174,8 +174,8 @@ def test_no_other_call_takes_a_page_for_success(elsewhere, answer):
             lambda: client.image("0" * 32),
             client.policy_bundle,
             lambda: client.policy_version(1),
-            lambda: client.lent_bundle(1),
-            client.lent_keys,
+            lambda: client.bundle_in_use(1),
+            client.delegated_keys,
             lambda: client.views(["a"]),
             lambda: client.report({}, []),
         ):
@@ -188,7 +188,7 @@ def test_a_local_client_says_that_it_knows_nothing(elsewhere, caplog):
     elsewhere.answer = 200, "text/html", b"<html>"
     with NightlightClient(elsewhere.url, token="t", budget_s=0.2) as client:
         local = LocalClient(client, PublicKeys({}))
-        assert not local.look()
+        assert not local.poll()
         assert local.decide("peer", "list", [("a", "stranger")])[0].fallback
         assert client.failures.counts["not_nightlight"] >= 2
     assert "fails: not_nightlight" in errors(caplog)[0]

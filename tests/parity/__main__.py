@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy.stats import combine_pvalues
 
-from nightlight.cli import keys
-from nightlight.cli.abuse_signals import drawn
+from nightlight.cli import key_commands
+from nightlight.cli.abuse_signal_commands import drawn
 from tests.parity.flip import flipped
 from tests.parity.observe import OUTSIDERS, Observer
 from tests.parity.trial import pictures_of, spread, together, trial
@@ -85,7 +85,7 @@ def running():
         Embedded(Path(folder), **_SETTINGS) as stack,
         stack.client() as client,
     ):
-        token = keys.token(stack.folder, scopes=["decide"], subject="parity", hours=2)
+        token = key_commands.token(stack.folder, scopes=["decide"], subject="parity", hours=2)
         with closing(Observer(stack, token)) as observer:
             yield stack, client, observer
 

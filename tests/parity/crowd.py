@@ -10,8 +10,8 @@ from io import BytesIO
 
 from sqlalchemy import insert
 
-from nightlight.catalogue.tables import images, profiles, renditions
-from nightlight.delivery.object_names import Names, object_key
+from nightlight.catalogue.schema import images, profiles, renditions
+from nightlight.delivery.object_names import ObjectNames, object_key
 from nightlight.store.local import LocalStore
 from nightlight_core.clock import system_clock
 from nightlight_core.ids import new_image_id
@@ -21,7 +21,7 @@ _AT_ONCE = 500
 
 def crowd(stack, pool, bands, tier="tiny"):
     """Make a profile for each of ``bands``; picture and BlurHash of the n-th are those of ``pool[n % len(pool)]``."""
-    names = Names(base64.b64decode(stack.environment["NIGHTLIGHT_DELIVERY_NAME_KEY"]))
+    names = ObjectNames(base64.b64decode(stack.environment["NIGHTLIGHT_DELIVERY_NAME_KEY"]))
     store = LocalStore(stack.folder / "objects/renditions")
     now, ids = system_clock(), []
     for begin in range(0, len(bands), _AT_ONCE):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from tests.support.stacks import Embedded
 
 # Words of the policy's vocabulary are in no document: what is well formed may still name none of them.
@@ -24,7 +24,7 @@ def main():
     asked = parser.parse_args()
     settings = {"NIGHTLIGHT_MATCHING_TRACES_PER_HOUR": "100000"}
     with tempfile.TemporaryDirectory() as folder, Embedded(Path(folder), **settings) as stack:
-        token = keys.token(stack.folder, scopes=None, subject="api-fuzz", hours=1)
+        token = key_commands.token(stack.folder, scopes=None, subject="api-fuzz", hours=1)
         command = [
             str(Path(sys.executable).parent / "schemathesis"), "run", f"{stack.url}/openapi.json",
             "--checks", "all", "--exclude-checks", _EXCLUDED, "--phases", "examples,coverage,fuzzing",

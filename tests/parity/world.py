@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.cli.embedded import free_port
 from nightlight.settings import Settings
 from nightlight.wiring import build_service, build_worker, embedded_catalogue_url
@@ -61,9 +61,9 @@ class World:
     def _start(self):
         self._exit.enter_context(capture_logs())  # a service and a worker would write a line for everything
         self.folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
-        keys.init(self.folder)
+        key_commands.init(self.folder)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
-        mine = {**_SETTINGS, **keys.environment(self.folder), "NIGHTLIGHT_DATA_DIR": str(self.folder)}
+        mine = {**_SETTINGS, **key_commands.environment(self.folder), "NIGHTLIGHT_DATA_DIR": str(self.folder)}
         self.environment = {**clean, **mine, "NIGHTLIGHT_DELIVERY_BASE_URL": f"http://127.0.0.1:{self._port}"}
         self._exit.enter_context(patch.dict(os.environ, self.environment, clear=True))
         self.catalogue = Catalogue(embedded_catalogue_url(self.folder))
@@ -80,7 +80,7 @@ class World:
         self.client = self._exit.enter_context(NightlightClient(self.url, token=self.token()))
 
     def token(self, *scopes):
-        return keys.token(self.folder, scopes=list(scopes) or None, subject="parity", hours=_TOKEN_HOURS)
+        return key_commands.token(self.folder, scopes=list(scopes) or None, subject="parity", hours=_TOKEN_HOURS)
 
     def forward(self, **by):
         """Turn the clock, and let the schedule look for jobs that are due."""
@@ -95,5 +95,5 @@ class World:
             for task, job_id in sent:
                 tasks.TASKS[task].apply(kwargs={"job_id": job_id}, throw=True)
         # As it does many times a second; and as it does once a minute, to forget names whose objects are gone.
-        self._service.watch._all_names_at = float("-inf")
-        self._service.watch.look()
+        self._service.change_feed._all_names_at = float("-inf")
+        self._service.change_feed.poll()

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.diagnostics import PolicyProblems
+from nightlight.policy.diagnostics import InvalidPolicy
 from tests.conftest import ROOT
 
 BROKEN = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
@@ -29,11 +29,11 @@ def test_it_is_refused_with_its_message_and_place(path, tmp_path):
         text = file.read_text()
         assert change["old"] in text, "the default pack has changed; mend this file"
         file.write_text(text.replace(change["old"], change["new"], 1))
-    with pytest.raises(PolicyProblems) as refused:
+    with pytest.raises(InvalidPolicy) as refused:
         compile_folder(tmp_path / "p")
     hits = [p for p in refused.value.problems if p.code == told["code"] and told["message"] in p.message]
     assert hits, [str(problem) for problem in refused.value.problems]
-    place = hits[0].place
+    place = hits[0].position
     assert place.file in {change["file"] for change in told["changes"]} | {"rules.yaml", "retention.yaml"}
     assert place.line >= 1
     assert f"`{told['code']}`" in (ROOT / "docs/policy/errors.md").read_text()

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightlight.policy.compile import FIELDS, compile_documents
-from nightlight.policy.diagnostics import PolicyProblems
-from nightlight.policy.diff import Kind, diff
+from nightlight.policy.diagnostics import InvalidPolicy
+from nightlight.policy.diff import ChangeKind, diff
 from nightlight_core.policy.table import DOUBT
 
 ATTRIBUTES = {
@@ -62,7 +62,7 @@ def compiled(chosen, **more):
     """The pack, or None where a rule matches nothing (which is refused, and promised nothing)."""
     try:
         return compile_documents(documents(chosen, **more))
-    except PolicyProblems as refused:
+    except InvalidPolicy as refused:
         if {problem.code for problem in refused.problems} == {"dead-rule"}:
             return None
         raise
@@ -85,7 +85,7 @@ def test_adding_a_rule_never_opens_anything(chosen, one_more):
         return
     for field in FIELDS:
         assert (after.ranks[field] <= before.ranks[field]).all()
-    assert {change.kind for change in diff(before, after).changes} <= {Kind.CLOSES}
+    assert {change.kind for change in diff(before, after).changes} <= {ChangeKind.CLOSES}
 
 
 @relaxed

@@ -13,7 +13,7 @@ CLOCKS = {
     *(f"time.{name}{ns}" for name in _TIME for ns in ("", "_ns")),
     *(f"time.{name}" for name in ("localtime", "gmtime", "ctime", "asctime", "strftime", "clock_gettime")),
     "datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today",
-    "uuid.uuid1", "uuid.uuid7", "nightlight_core.clock.system_clock", "nightlight.cli.keys.token",
+    "uuid.uuid1", "uuid.uuid7", "nightlight_core.clock.system_clock", "nightlight.cli.key_commands.token",
 }  # fmt: skip
 
 

@@ -31,13 +31,14 @@ def roles_of(url):
     """The URL of a database for each kind of process, with a role of its own that may do no more than its work needs."""
     prefix, password = f"nightlight_test_{token()}", token()
     owner = create_engine(url)
-    sql_roles.apply(owner, prefix)
+    sql_roles.apply_grants(owner, prefix)
     with owner.begin() as connection:
-        for role in sql_roles.Role:
-            connection.execute(text(f"ALTER ROLE {sql_roles.name(role, prefix)} LOGIN PASSWORD '{password}'"))
+        for role in sql_roles.SqlRole:
+            connection.execute(text(f"ALTER ROLE {sql_roles.role_name(role, prefix)} LOGIN PASSWORD '{password}'"))
     owner.dispose()
     named = {
-        role: make_url(url).set(username=sql_roles.name(role, prefix), password=password) for role in sql_roles.Role
+        role: make_url(url).set(username=sql_roles.role_name(role, prefix), password=password)
+        for role in sql_roles.SqlRole
     }
     try:
         yield {role.value: one.render_as_string(hide_password=False) for role, one in named.items()}
@@ -45,9 +46,9 @@ def roles_of(url):
         # Roles are the whole server's: they go once nothing in this database is theirs.
         owner = create_engine(url)
         with owner.begin() as connection:
-            for role in sql_roles.Role:
-                connection.execute(text(f"DROP OWNED BY {sql_roles.name(role, prefix)}"))
-                connection.execute(text(f"DROP ROLE {sql_roles.name(role, prefix)}"))
+            for role in sql_roles.SqlRole:
+                connection.execute(text(f"DROP OWNED BY {sql_roles.role_name(role, prefix)}"))
+                connection.execute(text(f"DROP ROLE {sql_roles.role_name(role, prefix)}"))
         owner.dispose()
 
 

@@ -19,8 +19,8 @@ from sqlalchemy import insert
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import blocks, images, profiles, proof_revocations, renditions, revocations
-from nightlight.cli import keys
+from nightlight.catalogue.schema import blocks, images, profiles, proof_revocations, renditions, revocations
+from nightlight.cli import key_commands
 from nightlight.cli.embedded import free_port
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
@@ -28,7 +28,7 @@ from nightlight.policy.signing import SigningKey
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
 from nightlight_client import NightlightClient
-from nightlight_core.decisions.relation_proofs import prove
+from nightlight_core.decisions.relation_proofs import issue_proof
 from service.app import create_app
 from service.client_timeouts import PatientProtocol
 from tests.support.waiting import HANG_S, eventually
@@ -86,12 +86,12 @@ def claims(viewer_id):
         for relation in CLAIMED:
             item = {"profile_id": profile_id, "relation": relation}
             if viewer_id and relation not in {"stranger", "blocked"}:
-                item["proof"] = prove(RELATION_KEYS, viewer_id, profile_id, relation, now=NOW, life_s=600)
+                item["proof"] = issue_proof(RELATION_KEYS, viewer_id, profile_id, relation, now=NOW, life_s=600)
             asked.append(item)
-    proof = prove(RELATION_KEYS, "viewer-2", "teen", "connection", now=NOW, life_s=600)
-    old = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW - 1200, life_s=600)
-    early = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=600)
-    too_far = prove(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 6, life_s=600)
+    proof = issue_proof(RELATION_KEYS, "viewer-2", "teen", "connection", now=NOW, life_s=600)
+    old = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW - 1200, life_s=600)
+    early = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=600)
+    too_far = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 6, life_s=600)
     others = [None, proof, old, early, too_far, proof[:-1] + "A", "r9" + proof[2:]]
     return asked + [{"profile_id": "teen", "relation": "connection", "proof": one} for one in others]
 
@@ -151,9 +151,9 @@ def served(monkeypatch, *more_scopes, **settings):
     """A NightlightClient that may ask, and ``more_scopes``; the publisher's key, and the house behind the service."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        keys.init(folder)
+        key_commands.init(folder)
         environment = {
-            **keys.environment(folder), "NIGHTLIGHT_DATA_DIR": text, "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
+            **key_commands.environment(folder), "NIGHTLIGHT_DATA_DIR": text, "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
             "NIGHTLIGHT_CATALOGUE_URL": f"sqlite:///{folder}/c.sqlite3", "NIGHTLIGHT_DELIVERY_BASE_URL": ORIGIN,
             "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": RING, "NIGHTLIGHT_DELIVERY_NAME_KEY": NAME_KEY,
             "NIGHTLIGHT_RELATIONS_KEYS": "r1:" + base64.b64encode(RELATION_KEYS["r1"]).decode(),
@@ -167,7 +167,7 @@ def served(monkeypatch, *more_scopes, **settings):
         catalogue.close()
         house = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
         scopes = ["decide", "explain", "local", "policy", "relate", *more_scopes]
-        token = keys.token(folder, scopes=scopes, subject="golden", hours=12)
+        token = key_commands.token(folder, scopes=scopes, subject="golden", hours=12)
         with serving(house) as url, NightlightClient(url, token=token) as client:
             publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
             client.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
@@ -193,7 +193,7 @@ def serving(house, port=None):
 def made(client):
     """The table, as the service answers now."""
     told = client.views([*PEOPLE, "nobody-at-all"])["profiles"]
-    days = client.lent_keys()
+    days = client.delegated_keys()
     cases = []
     for request in requests():
         body = {name: value for name, value in request.items() if value is not None}

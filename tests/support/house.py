@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
-from nightlight.flows.pictures.delete import Delete
-from nightlight.flows.pictures.profiles import Declare
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.upload import Upload
-from nightlight.flows.retention.erase import Erase
+from nightlight.flows.retention.erase import EraseObjects
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.jobs.relay import Reconciler, Relay
@@ -85,17 +85,17 @@ class House:
         settings = IntakeSettings()
         words = {**self.table.attributes, "assurance": ("none", "verified")}
         work = JobRunner(self.catalogue, self.limits, self.clock)
-        self.declare = Declare(self.catalogue, lambda: words, lambda: (self.table,), 30, self.clock)
+        self.declare = DeclareProfile(self.catalogue, lambda: words, lambda: (self.table,), 30, self.clock)
         self.intake = Upload(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
-        self.delete = Delete(self.catalogue, self.clock)
+        self.delete = DeletePictures(self.catalogue, self.clock)
         self.render = Render(
-            work, self.originals, self.renditions, Names(bytes(32)), lambda: self.recipes,
+            work, self.originals, self.renditions, ObjectNames(bytes(32)), lambda: self.recipes,
             lambda *asked: (self.draw(*asked), {}, self.views), settings,
             lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
             signing=signing(),
         )  # fmt: skip
-        self.erase = Erase(
-            work, self.originals, self.renditions, Purge(None, token=None, timeout_s=1), self.receipts, 3600
+        self.erase = EraseObjects(
+            work, self.originals, self.renditions, EdgePurge(None, token=None, timeout_s=1), self.receipts, 3600
         )
         self.retention_tags = RetentionTags(work, self.originals, self.renditions)
         self.reconciler = Reconciler(self.catalogue, self.limits, self.clock)

@@ -13,7 +13,7 @@ import httpx
 from kombu import Connection
 
 from nightlight.catalogue.engine import Catalogue
-from nightlight.cli import embedded, keys
+from nightlight.cli import embedded, key_commands
 from nightlight.cli.embedded import EmbeddedStack, free_port
 from nightlight.jobs.lanes import LANES
 from nightlight.wiring import embedded_catalogue_url
@@ -134,14 +134,14 @@ class Scale:
         self.broker = self._proxy(broker.hostname, broker.port or 5672)
         s3 = urlsplit(self.buckets.endpoint)
         self.s3 = self._proxy(s3.hostname, s3.port)
-        keys.init(self.folder)
+        key_commands.init(self.folder)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         credentials = f"{broker.username}:{broker.password}@" if broker.username else ""
         self.queue = f"test-{token()}"
         self.environment = {
             **QUICK,
-            **keys.environment(self.folder),
+            **key_commands.environment(self.folder),
             "NIGHTLIGHT_DEPLOYMENT": "scale",
             "NIGHTLIGHT_ENVIRONMENT": "production",
             "NIGHTLIGHT_CATALOGUE_URL": database,
@@ -161,7 +161,7 @@ class Scale:
             "NIGHTLIGHT_WORKER_HEALTH_PORT": str(free_port()),
             "NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT": str(free_port()),
             # Originals are sealed here, to a key that the service does not have.
-            **keys.seal_environment(self.folder, "service"),
+            **key_commands.seal_environment(self.folder, "service"),
             **self._settings,
         }
         self._exit.callback(self._drop_queues)
@@ -206,7 +206,7 @@ class Scale:
             "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret,
         }
         if module[0] == "workers":
-            environment |= keys.seal_environment(self.folder, "worker")
+            environment |= key_commands.seal_environment(self.folder, "worker")
         with (self.folder / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
                 [sys.executable, "-m", *(HELD_WORKER if self._held and name == "worker" else module)],
@@ -268,7 +268,7 @@ def client_of(stack, scopes):
     """A client whose token never gets old: one is made for every call."""
 
     def bearer():
-        return keys.token(stack.folder, scopes=list(scopes) or None, subject="tests", hours=1)
+        return key_commands.token(stack.folder, scopes=list(scopes) or None, subject="tests", hours=1)
 
-    relation_keys = keys.relation_keys(stack.folder)
+    relation_keys = key_commands.relation_keys(stack.folder)
     return PatientClient(stack.url, token=bearer, relation_keys=relation_keys, viewer_id="somebody", budget_s=HANG_S)

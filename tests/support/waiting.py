@@ -4,7 +4,7 @@ import time
 
 from sqlalchemy import select
 
-from nightlight.catalogue.tables import jobs
+from nightlight.catalogue.schema import jobs
 
 # After so long a test gives up on something that hangs. It decides nothing: no machine is as slow as this.
 HANG_S = 300.0

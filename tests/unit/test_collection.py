@@ -44,7 +44,7 @@ def test_nothing_reads_a_clock_at_collection():
         (("from hypothesis import given, strategies as st\nfrom datetime import datetime\n"
          "@given(st.datetimes(max_value=datetime.now()))\ndef test(at):\n    pass"), "3: datetime.datetime.now"),
         ("from nightlight.cli import keys\nTOKEN = keys.token(None, scopes=None, subject='t', hours=1)",
-         "2: nightlight.cli.keys.token"),
+         "2: nightlight.cli.key_commands.token"),
     ],
 )  # fmt: skip
 def test_a_clock_that_is_read_at_collection_is_found(text, found):

@@ -54,8 +54,8 @@ def test_each_process_has_a_database_role_of_its_own(services):
     }  # fmt: skip
     assert services["migrate"]["command"][-1].endswith("nightlight catalogue grants --apply")
     script = (ROOT / "infra/postgres/roles.sh").read_text("utf-8")
-    assert set(re.findall(r"^make_role (\w+) ", script, re.MULTILINE)) == {role.value for role in sql_roles.Role}
-    wanted = {f"POSTGRES_{role.name}_PASSWORD" for role in sql_roles.Role} | {"POSTGRES_PASSWORD"}
+    assert set(re.findall(r"^make_role (\w+) ", script, re.MULTILINE)) == {role.value for role in sql_roles.SqlRole}
+    wanted = {f"POSTGRES_{role.name}_PASSWORD" for role in sql_roles.SqlRole} | {"POSTGRES_PASSWORD"}
     assert wanted <= set(services["postgres"]["environment"])
     assert wanted <= set(re.findall(r"^(\w+)=", (ROOT / "infra/env.example").read_text("utf-8"), re.MULTILINE))
 

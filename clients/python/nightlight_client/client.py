@@ -199,18 +199,18 @@ class NightlightClient(PolicyCalls):
             told: dict[str, Any] = said(answer)
         return told
 
-    def lent_keys(self) -> dict[str, Any]:
+    def delegated_keys(self) -> dict[str, Any]:
         """Return the keys that URLs of today and tomorrow are signed with."""
         told: dict[str, Any] = self._call("GET", "/v1/feed/keys")
         return told
 
-    def lent_bundle(self, version: int) -> bytes:
+    def bundle_in_use(self, version: int) -> bytes:
         """Return the bytes of a policy bundle that is in use."""
         return self._fetched(paths.path("/v1/feed/policy/{version}", version=version)).content
 
-    def report(self, counts: Mapping[str, int], sightings: Sequence[Mapping[str, str]]) -> None:
+    def report(self, counts: Mapping[str, int], abuse_signals: Sequence[Mapping[str, str]]) -> None:
         """Tell how often each combination was decided elsewhere, and who looked like a scraper."""
-        self._call("POST", "/v1/feed/report", json={"counts": dict(counts), "sightings": list(sightings)})
+        self._call("POST", "/v1/feed/report", json={"counts": dict(counts), "abuse_signals": list(abuse_signals)})
 
     def fetch(self, url: str) -> httpx.Response:
         """Fetch a decision's URL as a viewer would: without a token."""

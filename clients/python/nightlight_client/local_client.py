@@ -1,4 +1,4 @@
-"""Decides inside the platform's own process, by the same code and the same signed policy as the service.
+"""Decides inside the platform's own process, by the same engine and the same signed policy as the service.
 
 ::
 
@@ -6,8 +6,9 @@
     with LocalClient(client, keys, Terms(relation_keys=relation_keys)) as local:
         decisions = local.decide("peer", "list", [("u-81", "connection", proof), ("u-82", "stranger")], viewer_id="u-7")
 
-A thread of its own reads the feed of changes; what is asked for the first time is fetched, everything else is decided
-without a network. What cannot be decided here (too many blocks to hold, no signed policy yet) is asked of the service.
+A thread of its own polls the local evaluation feed. Profiles that are asked for the first time are fetched; everything
+else is decided without a network. What cannot be decided here (too many blocks to hold, no signed policy yet) is asked
+of the service.
 
 ========================================  ==============================================================
 the feed or the policy was last known      decisions
@@ -25,33 +26,31 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nightlight_client.local_feed import FAILURES, Borrowed
+from nightlight_client.local_feed import FAILURES, EngineParts, FeedViews, LocalEvaluationState, LocalTallies
 from nightlight_client.models import Decision
 from nightlight_client.paths import part
 from nightlight_client.requests import fallback
-from nightlight_core.decisions.quotas import Asker
-from nightlight_core.decisions.rate_limiter import CANARY, Noted, Sighting
-from nightlight_core.decisions.relation_proofs import BLOCKED, LEEWAY_S, STRANGER
-from nightlight_core.decisions.relation_resolver import Claim, Relate
-from nightlight_core.errors import InvalidInput, QuotasUnavailable, Unavailable
+from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
+from nightlight_core.decisions.engine import DecisionRequest, check
+from nightlight_core.decisions.quotas import Requester
+from nightlight_core.decisions.relation_proofs import LEEWAY_S
+from nightlight_core.decisions.relation_resolver import Claim, RelationResolver
+from nightlight_core.errors import Unavailable
 
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
-    from nightlight_client.local_feed import Lent, LocalRules
     from nightlight_client.requests import Items
-    from nightlight_core.decisions.engine import Decision as Decided
-    from nightlight_core.decisions.profile_views import View
+    from nightlight_core.decisions.answers import Decision as EngineDecision
     from nightlight_core.decisions.quotas import Quotas
     from nightlight_core.policy.public_keys import PublicKeys
 
-MAX_ITEMS = 500
-_REPORT_S, _MOST_SEEN = 10.0, 1000
+_REPORT_S, _MOST_SIGNALS = 10.0, 1000
 # The service takes 10,000 in one report.
 _MOST_CELLS = 5_000
 
@@ -91,18 +90,17 @@ class LocalClient:
     ) -> None:
         """Decide by bundles that ``publisher_keys`` signed, and by what ``client`` (scope ``local``) is told."""
         self._terms = terms = terms or Terms()
-        self._client, self._clock = client, clock
-        self._borrowed = Borrowed(client, publisher_keys, quotas=terms.quotas, most=terms.views, stale_s=terms.stale_s)
-        self._relate = Relate(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
-        self._noted, self._counting = Noted(), threading.Lock()
-        self._counts: Counter[str] = Counter()
-        self._seen: list[Sighting] = []
+        self._client = client
+        self._tallies, self._signals = LocalTallies(), AbuseSignalBuffer(most=_MOST_SIGNALS)
+        relations = RelationResolver(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
+        parts = EngineParts(relations, self._signals, self._tallies, clock, terms.quotas)
+        self._state = LocalEvaluationState(client, publisher_keys, parts, most=terms.views, stale_s=terms.stale_s)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Look once, and begin to read the feed."""
-        self.look()
+        """Poll once, and begin to poll the feed."""
+        self.poll()
         self._thread = threading.Thread(target=self._run, name="nightlight-local", daemon=True)
         self._thread.start()
         return self
@@ -110,7 +108,7 @@ class LocalClient:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Stop reading, and tell what was counted."""
+        """Stop polling, and report what was counted."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(5.0)
@@ -119,16 +117,16 @@ class LocalClient:
     @property
     def age_s(self) -> float:
         """Return the seconds since what is known was last known to be so."""
-        return self._borrowed.views.age_s
+        return self._state.views.age_s
 
     @property
     def problem(self) -> str | None:
         """Return what went wrong with the last call to the service, if anything."""
-        return self._borrowed.problem
+        return self._state.problem
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Read the feed once; return whether that was possible."""
-        return self._borrowed.look()
+        return self._state.poll()
 
     def decide(
         self,
@@ -148,102 +146,52 @@ class LocalClient:
             if value is not None:
                 part(name, value)
         claims = [Claim(*item) for item in items]
-        rules, lent = self._borrowed.rules, self._borrowed.lent
-        if rules is None or lent is None:
-            return self._asked(viewer, context, claims, viewer_id, network)
-        for name, word in (("viewer", viewer), ("context", context)):
-            if word not in rules.table.attributes.get(name, ()):
-                message = f"{name} must be one of {', '.join(rules.table.attributes.get(name, ()))}"
-                raise InvalidInput(message, pointer=f"/{name}")
-        if len(claims) > MAX_ITEMS:
-            message = f"at most {MAX_ITEMS} items"
-            raise InvalidInput(message, pointer="/items")
-        age = self.age_s
-        if age >= self._terms.outsider_s:
+        policy, engine = self._state.policy, self._state.engine
+        if policy is None or engine is None:
+            return self._client.decide(viewer, context, claims, viewer_id=viewer_id, network=network)
+        request = DecisionRequest(viewer, context, claims, Requester(viewer_id, network, self._terms.tenant))
+        age_s = self.age_s
+        if age_s >= self._terms.outsider_s:
+            check(policy.table, request)
             return fallback([claim.profile_id for claim in claims])
-        views = self._borrowed.found([claim[0] for claim in claims])
-        if viewer_id is not None and any(view.blocked is None for view in views):
-            return self._asked(viewer, context, claims, viewer_id, network)
-        asker = Asker(viewer_id, network, self._terms.tenant)
         try:
-            words = viewer, context
-            decided = self._decided(rules, lent, words, claims, views, asker, outsider=age >= self._terms.stale_s)
+            views = FeedViews(self._state, strangers_only=age_s >= self._terms.stale_s)
+            decisions = engine.decide(policy, request, views)
         except Unavailable:  # no key for the day: it was not fetched in time
             return fallback([claim.profile_id for claim in claims])
-        given: list[Decision] = [_shaped(one) if one.shaped is None else one.shaped for one in decided]
-        return given
+        if decisions is None:
+            return self._client.decide(viewer, context, claims, viewer_id=viewer_id, network=network)
+        return [decision.representation or _represented(decision) for decision in decisions]
 
     def report(self) -> None:
         """Tell the service what was decided, and who looked like a scraper; what it does not take is kept."""
-        with self._counting:
-            counts, self._counts = self._counts, Counter()
-            seen, self._seen = self._seen, []
+        counts, signals = self._tallies.drain(), self._signals.drain()
         try:
-            while counts or seen:
+            while counts or signals:
                 part = dict(islice(counts.items(), _MOST_CELLS))
-                self._client.report(part, [one._asdict() for one in seen])
-                counts, seen = counts - Counter(part), []
+                self._client.report(part, [signal._asdict() for signal in signals])
+                counts, signals = counts - Counter(part), []
         except FAILURES as error:
-            self._borrowed.failed(error)
-            with self._counting:
-                self._counts.update(counts)
-                self._seen = (seen + self._seen)[-_MOST_SEEN:]
-
-    def _decided(
-        self,
-        rules: LocalRules,
-        lent: Lent,
-        words: tuple[str, str],
-        claims: Sequence[Claim],
-        views: Sequence[View],
-        asker: Asker,
-        *,
-        outsider: bool,
-    ) -> list[Decided]:
-        moment = self._clock()
-        now = int(moment)
-        viewer_id = asker.viewer_id
-        blocked = {view.profile_id for view in views if view.blocked and viewer_id in view.blocked}
-        settled = self._relate.settle(viewer_id, claims, blocked, now=now, revoked=[view.revoked for view in views])
-        relations = [one[0] for one in settled]
-        if outsider:
-            relations = [BLOCKED if one == BLOCKED else STRANGER for one in relations]
-        answers = lent.decider.answers(rules, *words, views, relations, now=now)
-        counted = [one.counted[0] for one in answers if one.counted is not None]
-        with self._counting:
-            self._counts.update(counted)
-        ids = [claim[0] for claim in claims]
-        wanted = [one.wanted for one in answers if one.wanted is not None]
-        if any(view.canary for view in views):
-            self._note(asker, CANARY)
-        try:
-            allowed, looks_like = lent.gate.allowed(asker, ids, wanted, now_us=int(moment * 1e6)) if ids else ([], None)
-        except QuotasUnavailable:
-            allowed, looks_like = [False] * len(wanted), None
-        if looks_like is not None:
-            self._note(asker, looks_like)
-        return lent.decider.given(answers, allowed, viewer_id, now=now)
-
-    def _asked(
-        self, viewer: str, context: str, claims: Sequence[Claim], viewer_id: str | None, network: str | None
-    ) -> list[Decision]:
-        return self._client.decide(viewer, context, claims, viewer_id=viewer_id, network=network)
-
-    def _note(self, asker: Asker, reason: str) -> None:
-        fresh = self._noted.fresh(asker, reason)
-        with self._counting:
-            self._seen = [*self._seen, *fresh][-_MOST_SEEN:]
+            self._state.failed(error)
+            self._tallies.restore(counts)
+            self._signals.restore(signals)
 
     def _run(self) -> None:
         reported = time.monotonic()
         while not self._stop.wait(self._terms.poll_s):
-            self.look()
+            self.poll()
             if time.monotonic() - reported > _REPORT_S:
                 reported = time.monotonic()
                 self.report()
 
 
-def _shaped(one: Decided) -> Decision:
-    shaped = Decision(profile_id=one.profile_id, url=one.url, expires_at=one.expires_at, blurhash=one.blurhash)
-    one.shaped = shaped
-    return shaped
+def _represented(decision: EngineDecision) -> Decision:
+    """Return the client's own model of a decision, kept for the next call."""
+    represented = Decision(
+        profile_id=decision.profile_id,
+        url=decision.url,
+        expires_at=decision.expires_at,
+        blurhash=decision.blurhash,
+    )
+    decision.representation = represented
+    return represented

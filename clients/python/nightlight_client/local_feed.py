@@ -1,11 +1,12 @@
-"""What the service lends a process that decides by itself: the feed, views of profiles, the policy, keys of the day."""
+"""What a process knows of the local evaluation feed: views of profiles, the policy, and the keys of the day."""
 
 from __future__ import annotations
 
 import base64
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,120 +14,167 @@ import httpx
 
 from nightlight_client.models import NotNightlight, Problem
 from nightlight_client.paths import is_account
-from nightlight_core.decisions.engine import Decider
-from nightlight_core.decisions.profile_views import Offered, View, Views
+from nightlight_core.decisions.answers import AnswerBuilder
+from nightlight_core.decisions.engine import DecisionEngine, FoundViews, blocked_by
+from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.decisions.quotas import InProcess, Limits
-from nightlight_core.decisions.rate_limiter import Gate
-from nightlight_core.decisions.url_signing import DAY_S, LentKeys, UrlSigner
+from nightlight_core.decisions.rate_limiter import RateLimiter
+from nightlight_core.decisions.url_signing import DAY_S, DelegatedDayKeys, HmacUrlSigner
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle
 
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
+    from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
+    from nightlight_core.decisions.answers import Answer
     from nightlight_core.decisions.quotas import Quotas
+    from nightlight_core.decisions.relation_resolver import RelationResolver
     from nightlight_core.policy.public_keys import PublicKeys
     from nightlight_core.policy.table import Outcome, Table
 
 # What can go wrong with an answer of the service: each leaves things as they were.
 FAILURES = (Problem, PolicyRefused, httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError)
-# Lent keys are fetched again after so long.
+# Delegated keys are fetched again after so long.
 _KEYS_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class LocalRules:
-    """The policy that is in use, as the feed told of it."""
+class LocalPolicy:
+    """The policy that is in use, as the feed names it."""
 
     table: Table
     candidate: Table | None
     revision: int
 
-    def table_for(self, view: View) -> Table:
+    def table_for(self, view: ProfileView) -> Table:
         """Return the table that decides for a profile."""
         return self.candidate if view.candidate and self.candidate is not None else self.table
 
-    def counted(self, inputs: Mapping[str, str], _outcome: Outcome, _held_to: str | None) -> tuple[str, str | None]:
+    def tally(
+        self, inputs: Mapping[str, str], _outcome: Outcome, _effective_ceiling: str | None
+    ) -> tuple[str, str | None]:
         """Return the cell that a decision is counted in."""
         return ",".join(inputs[name] for name in self.table.attributes), None
 
 
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """What URLs and quotas are kept by."""
+class LocalTallies:
+    """Counts of decisions by combination, until they are reported. Safe to share between threads."""
 
-    decider: Decider
-    gate: Gate
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def count(self, answers: Sequence[Answer]) -> None:
+        """Count the answers of one request."""
+        cells = [answer.tally[0] for answer in answers if answer.tally is not None]
+        with self._lock:
+            self._counts.update(cells)
+
+    def drain(self) -> Counter[str]:
+        """Return the counts, and begin anew."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        return counts
+
+    def restore(self, counts: Counter[str]) -> None:
+        """Add drained counts again."""
+        with self._lock:
+            self._counts.update(counts)
+
+    def total(self) -> int:
+        """Return how many decisions were counted and not reported."""
+        with self._lock:
+            return self._counts.total()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What an engine of this process is built of, beside what comes with the feed.
+
+    ``quotas`` is None where this process keeps its own.
+    """
+
+    relations: RelationResolver
+    signals: AbuseSignalBuffer
+    tallies: LocalTallies
+    clock: Callable[[], float]
+    quotas: Quotas | None
 
 
 @dataclass(slots=True)
-class _Known:
-    """Bundles by version, so that each is fetched and checked once."""
+class _Bundles:
+    """Tables by version, so that each bundle is fetched and verified once."""
 
     tables: dict[int, Table] = field(default_factory=dict)
     highest: int = 0
 
 
-class Borrowed:
-    """Keeps what is lent, and keeps it true. Safe to share between threads."""
+class LocalEvaluationState:
+    """Keeps views, policy and keys, and keeps them true. Safe to share between threads."""
 
     def __init__(
-        self, client: NightlightClient, publisher_keys: PublicKeys, *, quotas: Quotas | None, most: int, stale_s: float
+        self, client: NightlightClient, publisher_keys: PublicKeys, parts: EngineParts, *, most: int, stale_s: float
     ) -> None:
         """Know of nothing yet; keep ``most`` views."""
-        self._client, self._publisher, self._quotas = client, publisher_keys, quotas
-        self.views = Views(most=most, stale_s=stale_s)
-        self.rules: LocalRules | None = None
-        self.lent: Lent | None = None
+        self._client, self._publisher, self._parts = client, publisher_keys, parts
+        self.views = ProfileViewCache(most=most, stale_s=stale_s)
+        self.policy: LocalPolicy | None = None
+        self.engine: DecisionEngine | None = None
         self.problem: str | None = None
-        self._known = _Known()
+        self._bundles = _Bundles()
         self._keys_at = float("-inf")
         self._cursor: str | None = None
         self._lock = threading.Lock()
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Read the feed once; what went wrong, if anything, is in ``problem``, and what was known stays."""
         with self._lock:
             began = time.monotonic()
             try:
-                told = self._client.feed(self._cursor)
-                cursor, changed, anew = str(told["cursor"]), [str(one) for one in told["changed"]], bool(told["anew"])
-                rules = self._told_of(told)
+                page = self._client.feed(self._cursor)
+                cursor, reset = str(page["cursor"]), bool(page["reset"])
+                changed = [str(profile_id) for profile_id in page["changed"]]
+                policy = self._policy_of(page)
                 if began - self._keys_at > _KEYS_S:
-                    self.lent, self._keys_at = self._keys(), began
+                    self.engine, self._keys_at = self._engine(), began
             except FAILURES as error:
                 self.failed(error)
                 return False
-            anew = anew or self.rules is None or rules.revision != self.rules.revision
-            self.views.looked(began, changed, anew=anew)
-            self.rules = self.rules if rules == self.rules else rules
+            reset = reset or self.policy is None or policy.revision != self.policy.revision
+            self.views.polled(began, changed, reset=reset)
+            self.policy = self.policy if policy == self.policy else policy
             self._cursor, self.problem = cursor, None
             return True
 
-    def found(self, profile_ids: Sequence[str]) -> list[View]:
+    def views_of(self, profile_ids: Sequence[str]) -> list[ProfileView]:
         """Return a view of each profile: from memory, or from the service; unknown where it does not answer in time.
 
         While the feed cannot be read the service is not asked: nobody's answer waits for it.
         """
-        found = self.views.find(profile_ids)
-        missing = list(dict.fromkeys(one for one, view in zip(profile_ids, found, strict=True) if view is None))
+        cached = self.views.find(profile_ids)
+        missing = list(
+            dict.fromkeys(profile_id for profile_id, view in zip(profile_ids, cached, strict=True) if view is None)
+        )
         if not missing:
-            return [view for view in found if view is not None]
-        missing = [one for one in missing if is_account(one)]  # nobody knows of what can be no profile's id
-        read: dict[str, View] = {}
+            return [view for view in cached if view is not None]
+        # Nobody knows of what can be no profile's id.
+        missing = [profile_id for profile_id in missing if is_account(profile_id)]
+        read: dict[str, ProfileView] = {}
         ticket = self.views.ticket()
         try:
             ask = self.views.fresh and bool(missing)
-            told: dict[str, Any] = self._client.views(missing) if ask else {"revision": None}
-            # Where another policy is in use since, the next look will tell of it: until then they are unknown.
-            same = self.rules is not None and told["revision"] == self.rules.revision
-            if same and [one["profile_id"] for one in told["profiles"]] == missing:
-                read = {one["profile_id"]: _view(one) for one in told["profiles"]}
+            answer: dict[str, Any] = self._client.views(missing) if ask else {"revision": None}
+            # Where another policy is in use since, the next poll will tell of it: until then they are unknown.
+            same = self.policy is not None and answer["revision"] == self.policy.revision
+            if same and [fields["profile_id"] for fields in answer["profiles"]] == missing:
+                read = {fields["profile_id"]: _view(fields) for fields in answer["profiles"]}
                 self.views.keep(ticket, read.values())
         except FAILURES as error:
             self.failed(error)
         return [
-            view if view is not None else read.get(one) or View(one)
-            for one, view in zip(profile_ids, found, strict=True)
+            view if view is not None else read.get(profile_id) or ProfileView(profile_id)
+            for profile_id, view in zip(profile_ids, cached, strict=True)
         ]
 
     def failed(self, error: Exception) -> None:
@@ -135,46 +183,66 @@ class Borrowed:
         if not isinstance(error, NotNightlight | httpx.HTTPError):
             self._client.failures.note_error(error)
 
-    def _told_of(self, told: Mapping[str, Any]) -> LocalRules:
-        """Return the policy that the feed names; its bundles are fetched, and checked, once."""
-        active, candidate = told["active"], told["candidate"]
+    def _policy_of(self, page: Mapping[str, Any]) -> LocalPolicy:
+        """Return the policy that the feed names; its bundles are fetched, and verified, once."""
+        active, candidate = page["active"], page["candidate"]
         if active is None:
             message = "no signed policy bundle is active (nightlight policy activate)"
             raise PolicyRefused(message)
-        if active < self._known.highest:
-            message = f"version {active} is older than {self._known.highest}, which was in use"
+        if active < self._bundles.highest:
+            message = f"version {active} is older than {self._bundles.highest}, which was in use"
             raise PolicyRefused(message)
         tables = {version: self._table(version) for version in (active, candidate) if version is not None}
-        self._known.tables, self._known.highest = tables, active
-        return LocalRules(tables[active], tables.get(candidate), told["revision"])
+        self._bundles.tables, self._bundles.highest = tables, active
+        return LocalPolicy(tables[active], tables.get(candidate), page["revision"])
 
     def _table(self, version: int) -> Table:
-        known = self._known.tables.get(version)
-        if known is not None:
-            return known
-        bundle = open_bundle(self._client.lent_bundle(version), self._publisher)
+        table = self._bundles.tables.get(version)
+        if table is not None:
+            return table
+        bundle = open_bundle(self._client.bundle_in_use(version), self._publisher)
         if bundle.version != version:
             message = f"bundle {version} says that it is {bundle.version}"
             raise PolicyRefused(message)
         return bundle.table
 
-    def _keys(self) -> Lent:
-        told = self._client.lent_keys()
-        days = {int(day): base64.b64decode(key, validate=True) for day, key in told["days"].items()}
+    def _engine(self) -> DecisionEngine:
+        """Return an engine with the keys of today; quotas that this process keeps go on."""
+        keys, parts = self._client.delegated_keys(), self._parts
+        days = {int(day): base64.b64decode(key, validate=True) for day, key in keys["days"].items()}
         # A service of before says nothing of a longest life; then it is a day.
-        max_life_s = int(told.get("max_life_s", DAY_S))
-        signer = UrlSigner(LentKeys(told["signing_id"], days), told["base_url"], max_life_s=max_life_s)
-        variant_key = base64.b64decode(told["variant_key"], validate=True)
-        decider = Decider(signer, variant_key, told["placeholder"], int(told["placeholder_cache_s"]), max_life_s)
-        quotas = self._quotas or (self.lent.gate.quotas if self.lent else None)
-        quotas = quotas or InProcess(Limits(int(told["network_per_hour"]), int(told["tenant_per_hour"])))
-        return Lent(decider, Gate(quotas, int(told["profiles_per_hour"])))
+        max_life_s = int(keys.get("max_life_s", DAY_S))
+        signer = HmacUrlSigner(DelegatedDayKeys(keys["signing_id"], days), keys["base_url"], max_life_s=max_life_s)
+        variant_key = base64.b64decode(keys["variant_key"], validate=True)
+        builder = AnswerBuilder(signer, variant_key, keys["placeholder"], int(keys["placeholder_cache_s"]), max_life_s)
+        quotas = parts.quotas or (self.engine.limiter.quotas if self.engine else None)
+        quotas = quotas or InProcess(Limits(int(keys["network_per_hour"]), int(keys["tenant_per_hour"])))
+        limiter = RateLimiter(quotas, int(keys["profiles_per_hour"]))
+        return DecisionEngine(builder, parts.relations, limiter, parts.signals, parts.tallies, parts.clock)
 
 
-def _view(told: Mapping[str, Any]) -> View:
-    fields = dict(told)
+@dataclass(frozen=True, slots=True)
+class FeedViews:
+    """Views from the local evaluation feed; ``strangers_only`` while it was not read lately enough."""
+
+    state: LocalEvaluationState
+    strangers_only: bool
+
+    def find(self, viewer_id: str | None, profile_ids: Sequence[str]) -> FoundViews | None:
+        """Return a view of each profile; None where one has more blocks than a view holds."""
+        views = self.state.views_of(profile_ids)
+        if viewer_id is not None and any(view.blocked is None for view in views):
+            return None
+        return FoundViews(views, blocked_by(viewer_id, views), self.strangers_only)
+
+
+def _view(answer: Mapping[str, Any]) -> ProfileView:
+    fields = dict(answer)
     # A service that tells nothing of this is one that cannot take proofs back: nothing is decided by its views here.
-    fields["revoked"] = {str(viewer_id): int(moment) for viewer_id, moment in told["revoked"].items()}
-    fields["blocked"] = frozenset(told["blocked"]) if told["blocked"] is not None else None
-    fields["offered"] = {tier: tuple(Offered(**one) for one in variants) for tier, variants in told["offered"].items()}
-    return View(**fields)
+    fields["revoked"] = {str(viewer_id): int(moment) for viewer_id, moment in answer["revoked"].items()}
+    fields["blocked"] = frozenset(answer["blocked"]) if answer["blocked"] is not None else None
+    fields["available"] = {
+        tier: tuple(AvailableRendition(**rendition) for rendition in variants)
+        for tier, variants in answer["available"].items()
+    }
+    return ProfileView(**fields)

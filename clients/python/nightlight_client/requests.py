@@ -15,7 +15,7 @@ import httpx
 from nightlight_client import paths
 from nightlight_client.models import Decision, NotNightlight, Problem
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
-from nightlight_core.decisions.relation_proofs import UNPROVEN, prove
+from nightlight_core.decisions.relation_proofs import UNPROVEN, issue_proof
 
 if TYPE_CHECKING:
     from nightlight_client.failures import Failures
@@ -64,7 +64,7 @@ class Asking:
             if proof and proof[0] is not None:
                 item["proof"] = proof[0]
             elif viewer_id and keys and relation not in UNPROVEN and paths.is_account(profile_id):
-                item["proof"] = prove(keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
+                item["proof"] = issue_proof(keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
             listed.append(item)
         named = {"viewer_id": viewer_id, "network": network}
         body = {"viewer": viewer, "context": context, "items": listed}

@@ -8,11 +8,11 @@ import { PLACEHOLDER_BLURHASH, PLACEHOLDER_URL } from "./placeholder.js";
 import { type Failure, Failures } from "./failures.js";
 import { checked, isAccount } from "./ids.js";
 import { Problem } from "./problems.js";
-import { type Keys, prove } from "./proofs.js";
+import { type Keys, issueProof } from "./proofs.js";
 
 export type { Failure, Failures, Kind } from "./failures.js";
 export { Problem } from "./problems.js";
-export { prove } from "./proofs.js";
+export { issueProof } from "./proofs.js";
 export type { Keys } from "./proofs.js";
 export type { components, paths } from "./schema.js";
 
@@ -207,7 +207,7 @@ export class NightlightClient {
         const keys = this.options.relationKeys;
         if (item.proof || !keys || !viewerId || UNPROVEN.has(relation) || !isAccount(item.profile_id)) return item;
         const now = Math.floor(Date.now() / 1000);
-        return { ...item, proof: await prove(keys, viewerId, item.profile_id, relation, now, PROOF_S) };
+        return { ...item, proof: await issueProof(keys, viewerId, item.profile_id, relation, now, PROOF_S) };
     }
 }
 

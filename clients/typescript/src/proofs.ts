@@ -6,7 +6,7 @@ export type Keys = ReadonlyMap<string, Uint8Array>;
 const MAX_LIFE_S = 3600;
 
 /** Return a token that proves a relation, issued at `now` (whole Unix seconds), for `lifeSeconds`. */
-export async function prove(
+export async function issueProof(
     keys: Keys, viewerId: string, profileId: string, relation: string, now: number, lifeSeconds: number,
 ): Promise<string> {
     const first = keys.entries().next();

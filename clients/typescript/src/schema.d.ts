@@ -211,7 +211,7 @@ export interface paths {
         put?: never;
         /**
          * Profiles
-         * @description Tell what decisions need of up to 500 profiles. For the platform's backends: it tells bands.
+         * @description Return what decisions need of up to 500 profiles. For the platform's backends: it tells bands.
          */
         post: operations["profiles_v1_feed_profiles_post"];
         delete?: never;
@@ -229,7 +229,7 @@ export interface paths {
         };
         /**
          * Keys
-         * @description Lend the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing.
+         * @description Delegate the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing.
          */
         get: operations["keys_v1_feed_keys_get"];
         put?: never;
@@ -597,7 +597,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/arrivals": {
+    "/v1/import-notifications": {
         parameters: {
             query?: never;
             header?: never;
@@ -858,6 +858,24 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AbuseSignalBody
+         * @description Somebody who looks like a scraper.
+         */
+        AbuseSignalBody: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "viewer" | "network";
+            /** Who */
+            who: string;
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "over-quota" | "many-profiles" | "canary";
+        };
+        /**
          * Action
          * @description What is to be done: ``view`` is all there is.
          */
@@ -930,6 +948,24 @@ export interface components {
              * @description Events of other buckets, or of keys that are nobody's picture.
              */
             unmatched: number;
+        };
+        /**
+         * AvailableRenditionAnswer
+         * @description One rendition.
+         */
+        AvailableRenditionAnswer: {
+            /** Path */
+            path: string;
+            /**
+             * Edge
+             * @description Its longest side in pixels.
+             */
+            edge: number;
+            /**
+             * Face Px
+             * @description Pixels of true detail across a face; none for no limit.
+             */
+            face_px: number | null;
         };
         /**
          * BindingBody
@@ -1218,19 +1254,19 @@ export interface components {
         };
         /**
          * FeedAnswer
-         * @description What has changed since the last look.
+         * @description What has changed since the last poll.
          */
         FeedAnswer: {
             /**
              * Cursor
-             * @description Where the next look begins.
+             * @description Where the next poll begins.
              */
             cursor: string;
             /**
-             * Anew
+             * Reset
              * @description Forget every profile: too much has changed, or too long ago.
              */
-            anew: boolean;
+            reset: boolean;
             /**
              * Changed
              * @description Profiles to forget.
@@ -1384,7 +1420,7 @@ export interface components {
         };
         /**
          * KeysAnswer
-         * @description What URLs are made of.
+         * @description What URLs are made of, and the limits that decisions keep.
          */
         KeysAnswer: {
             /** Base Url */
@@ -1475,24 +1511,6 @@ export interface components {
         Matches: {
             /** Matches */
             matches: components["schemas"]["MatchAnswer"][];
-        };
-        /**
-         * OfferedAnswer
-         * @description One rendition.
-         */
-        OfferedAnswer: {
-            /** Path */
-            path: string;
-            /**
-             * Edge
-             * @description Its longest side in pixels.
-             */
-            edge: number;
-            /**
-             * Face Px
-             * @description Pixels of true detail across a face; none for no limit.
-             */
-            face_px: number | null;
         };
         /**
          * Options
@@ -1607,10 +1625,10 @@ export interface components {
                 [key: string]: number;
             };
             /**
-             * Sightings
+             * Abuse Signals
              * @default []
              */
-            sightings?: components["schemas"]["SightingBody"][];
+            abuse_signals?: components["schemas"]["AbuseSignalBody"][];
         };
         /**
          * Resource
@@ -1673,24 +1691,6 @@ export interface components {
          * @enum {string}
          */
         Semantic: "execute_all" | "deny_on_first_deny" | "permit_on_first_permit";
-        /**
-         * SightingBody
-         * @description Somebody who looks like a scraper.
-         */
-        SightingBody: {
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "viewer" | "network";
-            /** Who */
-            who: string;
-            /**
-             * Reason
-             * @enum {string}
-             */
-            reason: "over-quota" | "many-profiles" | "canary";
-        };
         /**
          * Status
          * @description Whether it works.
@@ -1789,10 +1789,10 @@ export interface components {
             /** Band */
             band: string;
             /**
-             * Vouched Until
+             * Band Expires At
              * @description Unix seconds; after it the band is unknown.
              */
-            vouched_until: number;
+            band_expires_at: number;
             /** Region */
             region: string;
             /** Choice */
@@ -1800,10 +1800,10 @@ export interface components {
             /** Hold */
             hold: string;
             /**
-             * Held To
-             * @description The band whose ceiling its picture keeps.
+             * Effective Ceiling
+             * @description The band whose ceiling its picture keeps: the one that its owner released it to, or else its ceiling band.
              */
-            held_to: string | null;
+            effective_ceiling: string | null;
             /** Image Id */
             image_id: string | null;
             /** Blurhash */
@@ -1828,11 +1828,11 @@ export interface components {
                 [key: string]: number;
             };
             /**
-             * Offered
+             * Available
              * @description By tier, in the order of variants.
              */
-            offered: {
-                [key: string]: components["schemas"]["OfferedAnswer"][];
+            available: {
+                [key: string]: components["schemas"]["AvailableRenditionAnswer"][];
             };
         };
         /**
@@ -1847,7 +1847,7 @@ export interface components {
         };
         /**
          * ViewsBody
-         * @description Profiles to be told of.
+         * @description Profiles to return views of.
          */
         ViewsBody: {
             /** Profile Ids */

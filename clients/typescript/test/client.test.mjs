@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { test } from "node:test";
 
-import { NightlightClient, Problem, prove } from "../dist/index.js";
+import { NightlightClient, Problem, issueProof } from "../dist/index.js";
 
 const { NIGHTLIGHT_URL: url, NIGHTLIGHT_TOKEN: token } = process.env;
 const [id, key] = process.env.NIGHTLIGHT_RELATIONS_KEYS.split(",")[0].split(":");
@@ -98,13 +98,13 @@ test("proofs are those of the golden table", async () => {
     for (const { viewer_id: viewerId, items } of golden.cases) {
         for (const { profile_id: profileId, relation, proof } of items.slice(0, 120)) {
             if (!proof || !viewerId) continue;
-            assert.equal(await prove(keys, viewerId, profileId, relation, golden.now, 600), proof);
+            assert.equal(await issueProof(keys, viewerId, profileId, relation, golden.now, 600), proof);
             held += 1;
         }
     }
     assert.ok(held > 300);
-    await assert.rejects(prove(keys, "v", "p", "connection", golden.now, 3601), RangeError);
-    await assert.rejects(prove(new Map(), "v", "p", "connection", golden.now, 60), RangeError);
+    await assert.rejects(issueProof(keys, "v", "p", "connection", golden.now, 3601), RangeError);
+    await assert.rejects(issueProof(new Map(), "v", "p", "connection", golden.now, 60), RangeError);
 });
 
 test("URLs of the golden table are signed by the keys of the day on which they expire", () => {

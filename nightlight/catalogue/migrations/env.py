@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from nightlight.catalogue.tables import metadata
+from nightlight.catalogue.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockViewers:
     """Takes the platform's blocks. A block counts in every decision from the moment that this returns."""
 
     catalogue: Catalogue

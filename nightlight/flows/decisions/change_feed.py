@@ -3,11 +3,11 @@
 ::
 
     views      profiles that decisions were made by lately  (nightlight_core.decisions.profile_views)
-    refused    names of renditions that were revoked: their URLs are refused
+    revoked    names of renditions that were revoked: their URLs are refused
     pictures   bytes that were served lately
 
-The feed is read every ``poll_s`` seconds. A look that is overdue is made by the next decision itself; while none can be
-made, nothing of what is kept is used.
+The feed is polled every ``poll_s`` seconds. A poll that is overdue is made by the next decision itself; while none can
+be made, nothing of what is kept is used.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from nightlight import logs
 from nightlight.catalogue.decision_inputs import Seen, seen
 from nightlight.catalogue.feed import NAME, PROFILE
 from nightlight.delivery.object_names import EXTENSIONS, object_key
-from nightlight.flows.pictures.profiles import UNVOUCHED
-from nightlight_core.decisions.profile_views import MOST_BLOCKED, Offered, View, Views
+from nightlight.flows.pictures.profiles import UNASSURED
+from nightlight_core.decisions.profile_views import MOST_BLOCKED, AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.errors import CatalogueUnavailable, NightlightError
 from nightlight_core.ids import ProfileId, is_profile_id
 
@@ -36,68 +36,68 @@ if TYPE_CHECKING:
 _ALL_NAMES_S = 60.0
 
 
-class Watch:
-    """Reads the feed. Safe to share between threads."""
+class ChangeFeedPoller:
+    """Polls the feed. Safe to share between threads."""
 
     def __init__(
         self,
         catalogue: Catalogue,
-        views: Views,
+        views: ProfileViewCache,
         *,
         picture_bytes: int,
         assertion_days: int,
         poll_s: float,
         after: Sequence[Callable[[], object]] = (),
     ) -> None:
-        """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``after`` is called after every look."""
-        self.views, self.refused = views, Refused()
-        self.pictures = Pictures(self.refused, most_bytes=picture_bytes)
+        """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``after`` is called after every poll."""
+        self.views, self.revoked = views, RevokedNames()
+        self.pictures = RenditionCache(self.revoked, most_bytes=picture_bytes)
         self._catalogue, self._poll_s, self._after = catalogue, poll_s, after
         self._assertion = timedelta(days=assertion_days)
         self._lock = threading.Lock()
         self._cursor: str | None = None
         self._all_names_at = self._failed_at = float("-inf")
 
-    def look(self, *, at_least: int | None = None) -> bool:
-        """Look once; say whether the change ``at_least`` is in what was seen. Raises CatalogueUnavailable."""
+    def poll(self, *, at_least: int | None = None) -> bool:
+        """Read the feed once; say whether the change ``at_least`` was in it. Raises CatalogueUnavailable."""
         with self._lock:
-            return self._look(at_least)
+            return self._poll(at_least)
 
     def catch_up(self, *, at_least: int | None = None) -> bool:
-        """Do the same for a request that finds the last look too long ago, unless another has done it meanwhile.
+        """Do the same for a request that finds the last poll too long ago, unless another has done it meanwhile.
 
-        While the catalogue does not answer, who waited for somebody else's look does not wait for one more.
+        While the catalogue does not answer, who waited for somebody else's poll does not wait for one more.
         """
         asked = time.monotonic()
         with self._lock:
             if at_least is None and self.views.fresh:
                 return True
             if self._failed_at >= asked:
-                message = "somebody else has just looked in vain"
+                message = "somebody else has just polled in vain"
                 raise CatalogueUnavailable(message)
-            return self._look(at_least)
+            return self._poll(at_least)
 
-    def _look(self, at_least: int | None) -> bool:
+    def _poll(self, at_least: int | None) -> bool:
         began = time.monotonic()
         try:
             with self._catalogue.reading() as tx:
-                told = tx.feed.since(self._cursor)
+                page = tx.feed.since(self._cursor)
                 has = at_least is None or tx.audit.has(at_least)
-                every = told.anew or began - self._all_names_at > _ALL_NAMES_S
+                every = page.reset or began - self._all_names_at > _ALL_NAMES_S
                 names = tx.revocations.names() if every else frozenset()
         except NightlightError:
             self._failed_at = time.monotonic()
             raise
-        changed = [key for kind, key in told.changed if kind == PROFILE]
-        revoked = names | {key for kind, key in told.changed if kind == NAME}
-        self.refused.take(names if every else revoked, every=every)
-        self.pictures.forget(revoked, every=told.anew)
-        self.views.looked(began, changed, anew=told.anew)
+        changed = [key for kind, key in page.changed if kind == PROFILE]
+        revoked = names | {key for kind, key in page.changed if kind == NAME}
+        self.revoked.add(names if every else revoked, every=every)
+        self.pictures.forget(revoked, every=page.reset)
+        self.views.polled(began, changed, reset=page.reset)
         self._all_names_at = began if every else self._all_names_at
-        self._cursor = told.cursor
+        self._cursor = page.cursor
         return has
 
-    def read(self, profile_ids: Sequence[str]) -> list[View]:
+    def read(self, profile_ids: Sequence[str]) -> list[ProfileView]:
         """Return what decisions need of profiles, from the catalogue, and keep it; raises CatalogueUnavailable."""
         ticket = self.views.ticket()
         with self._catalogue.reading() as tx:
@@ -111,41 +111,41 @@ class Watch:
             return tx.blocks.of_viewer(viewer_id, [ProfileId(one) for one in profile_ids])
 
     def run(self, stop: threading.Event) -> None:
-        """Look again and again until ``stop`` is set."""
+        """Poll again and again until ``stop`` is set."""
         while True:
             try:
-                self.look()
+                self.poll()
                 for call in self._after:
                     call()
             except NightlightError as error:
-                logs.get("watch").error("feed.not_read", code=error.code)
+                logs.get("change_feed").error("feed.not_read", code=error.code)
             if stop.wait(self._poll_s):
                 return
 
 
-class Refused:
-    """The names that a process refuses."""
+class RevokedNames:
+    """The names of renditions that were revoked."""
 
     def __init__(self) -> None:
-        """Know of none until the first look."""
+        """Know of none until the first poll."""
         self._names: frozenset[str] = frozenset()
 
     def __contains__(self, name: object) -> bool:
         """Say whether a name is revoked."""
         return name in self._names
 
-    def take(self, names: frozenset[str], *, every: bool) -> None:
-        """Refuse these too, or, where these are all there are, no others."""
+    def add(self, names: frozenset[str], *, every: bool) -> None:
+        """Add these, or, where these are all there are, keep no others."""
         if every or names:
             self._names = names if every else self._names | names
 
 
-class Pictures:
+class RenditionCache:
     """Bytes of renditions by name, the ones that were fetched last. Safe to share between threads."""
 
-    def __init__(self, refused: Refused, *, most_bytes: int) -> None:
-        """Keep at most ``most_bytes``, and nothing that is ``refused``."""
-        self._refused, self._most = refused, most_bytes
+    def __init__(self, revoked: RevokedNames, *, most_bytes: int) -> None:
+        """Keep at most ``most_bytes``, and nothing that is ``revoked``."""
+        self._revoked, self._most = revoked, most_bytes
         self._lock = threading.Lock()
         self._kept: dict[str, StoredObject] = {}
         self._bytes = 0
@@ -155,9 +155,9 @@ class Pictures:
         return self._kept.get(name)
 
     def keep(self, name: str, stored: StoredObject) -> None:
-        """Keep what was just read, unless its name was refused meanwhile."""
+        """Keep what was just read, unless its name was revoked meanwhile."""
         with self._lock:
-            if name in self._refused or name in self._kept or len(stored.data) > self._most:
+            if name in self._revoked or name in self._kept or len(stored.data) > self._most:
                 return
             self._kept[name] = stored
             self._bytes += len(stored.data)
@@ -171,34 +171,34 @@ class Pictures:
                 self._bytes -= len(self._kept.pop(name).data)
 
 
-def read_views(tx: Transaction, profile_ids: Sequence[str], assertion: timedelta) -> list[View]:
+def read_views(tx: Transaction, profile_ids: Sequence[str], assertion: timedelta) -> list[ProfileView]:
     """Return a view of each profile, in order; unknown and deleted ones alike."""
     valid = [ProfileId(one) for one in profile_ids if is_profile_id(one)]
     found = {one.profile_id: one for one in seen(tx.connection, valid, most_blocked=MOST_BLOCKED)} if valid else {}
     kept_s = int(assertion.total_seconds())
-    return [_view(found[one], kept_s) if one in found else View(one) for one in profile_ids]
+    return [_view(found[one], kept_s) if one in found else ProfileView(one) for one in profile_ids]
 
 
-def _view(one: Seen, kept_s: int) -> View:
-    tiers: dict[str, tuple[Offered, ...]] = {}
-    for rendition in one.offered():
+def _view(one: Seen, kept_s: int) -> ProfileView:
+    tiers: dict[str, tuple[AvailableRendition, ...]] = {}
+    for rendition in one.available():
         path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
         tier = intern(rendition.tier)
-        tiers[tier] = (*tiers.get(tier, ()), Offered(path, rendition.edge, rendition.face_px))
+        tiers[tier] = (*tiers.get(tier, ()), AvailableRendition(path, rendition.edge, rendition.face_px))
     # Words are few and views many: each word is kept once.
-    return View(
+    return ProfileView(
         profile_id=one.profile_id,
         known=True,
         band=intern(one.band),
-        vouched_until=0 if one.assurance == UNVOUCHED else one.asserted_at + kept_s,
+        band_expires_at=0 if one.assurance == UNASSURED else one.asserted_at + kept_s,
         region=intern(one.region),
         choice=intern(one.choice),
         hold=intern(one.hold),
-        held_to=None if one.held_to is None else intern(one.held_to),
+        effective_ceiling=None if one.effective_ceiling is None else intern(one.effective_ceiling),
         image_id=one.image_id,
         blurhash=one.blurhash,
         canary=bool(one.canary),
         blocked=one.viewers(),
         revoked=one.proofs_count_after(),
-        offered=tiers,
+        available=tiers,
     )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nightlight import logs
+from nightlight import logs, metrics
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
     from nightlight_core.clock import Clock
+    from nightlight_core.decisions.answers import Answer
     from nightlight_core.policy.table import Outcome, Table
 
 # How much an outcome opens, comparable between packs with different words: edge in pixels, cache_s, per_hour.
@@ -43,26 +44,31 @@ class DecisionCounter:
         self._clock = clock
         self._flush_s = flush_s
         self._lock = threading.Lock()
-        self._counted: Counter[tuple[str, str | None]] = Counter()
+        self._counts: Counter[tuple[str, str | None]] = Counter()
 
-    def count(self, decided: Iterable[tuple[str, str | None]]) -> None:
-        """Count decisions: each its cell, and the difference that a candidate would make to it."""
+    def count(self, answers: Sequence[Answer]) -> None:
+        """Count the answers of one request: each its cell, and the difference that a candidate would make to it."""
+        metrics.DECISIONS.inc(len(answers))
+        if unknown := [answer.unknown_words for answer in answers if answer.unknown_words]:
+            metrics.UNKNOWN_WORDS.inc(len(unknown))
+            logs.get("decide").warning("decisions.unknown_word", words=sorted({*sum(unknown, ())}))
+        tallies = [answer.tally for answer in answers if answer.tally is not None]
         with self._lock:
-            self._counted.update(decided)
+            self._counts.update(tallies)
 
-    def add(self, decided: tuple[str, str | None], times: int) -> None:
-        """Count a decision that was made ``times`` times."""
+    def add(self, tally: tuple[str, str | None], times: int) -> None:
+        """Count a decision that was made ``times`` times elsewhere."""
         with self._lock:
-            self._counted[decided] += times
+            self._counts[tally] += times
 
     def flush(self) -> None:
         """Write down what was counted; if the catalogue does not answer, it is counted on."""
         with self._lock:
-            taken, self._counted = self._counted, Counter()
-        if not taken:
+            tallies, self._counts = self._counts, Counter()
+        if not tallies:
             return
         counts: dict[str, Counter[str]] = {DECIDED: Counter()}
-        for (cell, kind), count in taken.items():
+        for (cell, kind), count in tallies.items():
             counts[DECIDED][cell] += count
             if kind is not None:
                 counts.setdefault(kind, Counter())[cell] += count
@@ -73,7 +79,7 @@ class DecisionCounter:
         except NightlightError as error:
             logs.get("count").warning("counts.kept", code=error.code)
             with self._lock:
-                self._counted.update(taken)
+                self._counts.update(tallies)
 
     def run(self, stop: threading.Event) -> None:
         """Flush every few seconds until ``stop`` is set, and once more then."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.delivery.purge import Edge
+    from nightlight.delivery.purge import RevocationEdge
     from nightlight_core.clock import Clock
 
 # More names than this are not kept for an edge that does not answer: it is told everything anew.
@@ -39,7 +39,7 @@ _MOST_PAUSE_S, _PATIENCE = 10, 2
 class _Told:
     """What one edge has yet to be told; ``since`` is the moment up to which its list is complete, None for never."""
 
-    edge: Edge
+    edge: RevocationEdge
     since: int | None = None
     waiting: set[str] = field(default_factory=set)
     vouched_s: float = float("-inf")
@@ -50,7 +50,7 @@ class _Told:
 class RevocationPublisher:
     """Tells edges; one thread runs it. Several processes may each have one: what is told twice does no harm."""
 
-    def __init__(self, catalogue: Catalogue, edges: Sequence[Edge], *, every_s: float, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue, edges: Sequence[RevocationEdge], *, every_s: float, clock: Clock) -> None:
         """Vouch for the lists of ``edges`` every ``every_s`` seconds; name what is revoked as soon as it is seen."""
         self._catalogue, self._every_s, self._clock = catalogue, every_s, clock
         self._told = [_Told(edge) for edge in edges]
@@ -68,14 +68,14 @@ class RevocationPublisher:
         at, now = int(self._clock().timestamp()), time.monotonic()
         due = [told for told in self._told if told.next_s <= now]
         with self._catalogue.reading() as tx:
-            look = tx.feed.since(self._cursor)
-            names = None if look.anew else [key for kind, key in look.changed if kind == NAME]
+            page = tx.feed.since(self._cursor)
+            names = None if page.reset else [key for kind, key in page.changed if kind == NAME]
             fresh = _keys(tx.revocations.named(names))
-            lost = not look.anew and any(told.since is None for told in due)
+            lost = not page.reset and any(told.since is None for told in due)
             every = _keys(tx.revocations.named(None)) if lost else fresh
-        self._cursor = look.cursor
+        self._cursor = page.cursor
         for told in self._told:
-            whole = look.anew or told.since is None
+            whole = page.reset or told.since is None
             told.since = None if whole else told.since
             told.waiting |= every if whole and told in due else fresh
         with ThreadPoolExecutor(max(1, len(due))) as threads:

@@ -1,4 +1,4 @@
-"""What a platform's own process is lent to decide by itself: keys of days, the policy's bundles, views of profiles."""
+"""What a platform's own process needs to decide locally: delegated keys, the policy's bundles, views of profiles."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from nightlight_core.errors import NotFound
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.feed import Look
-    from nightlight.flows.decisions.abuse_signals import Guard
-    from nightlight.flows.decisions.change_feed import Watch
+    from nightlight.catalogue.feed import FeedPage
+    from nightlight.flows.decisions.abuse_signals import AbuseSignalLog
+    from nightlight.flows.decisions.change_feed import ChangeFeedPoller
     from nightlight.flows.decisions.counters import DecisionCounter
-    from nightlight.flows.policies.active_policy import InUse, PolicyInUse
+    from nightlight.flows.policies.active_policy import ActivePolicy, PolicyHolder
     from nightlight_core.clock import Clock
-    from nightlight_core.decisions.engine import Decider
-    from nightlight_core.decisions.profile_views import View
+    from nightlight_core.decisions.abuse_signals import AbuseSignal
+    from nightlight_core.decisions.answers import AnswerBuilder
+    from nightlight_core.decisions.profile_views import ProfileView
     from nightlight_core.decisions.quotas import Limits
-    from nightlight_core.decisions.rate_limiter import Sighting
-    from nightlight_core.decisions.url_signing import RingKeys
+    from nightlight_core.decisions.url_signing import RingDayKeys
 
 # Cells that one report may name, and how often each: nobody decides more in the time between two reports.
 MOST_CELLS, MOST_TIMES = 10_000, 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Lent:
-    """What URLs are made of, until the end of the last of ``days``."""
+class DelegatedKeys:
+    """What URLs are made of, until the end of the last of ``days``, and the limits that decisions keep."""
 
     base_url: str
     signing_id: str
@@ -43,62 +43,63 @@ class Lent:
 
 
 @dataclass(frozen=True, slots=True)
-class Lend:
-    """Lends. ``ring`` is None where S3 checks the URLs: its keys are not ours to lend."""
+class LocalEvaluationFeed:
+    """Serves what a platform's process needs. ``ring`` is None where S3 verifies URLs: its keys cannot be delegated."""
 
     catalogue: Catalogue
-    policy: PolicyInUse
-    watch: Watch
+    policy: PolicyHolder
+    change_feed: ChangeFeedPoller
     counter: DecisionCounter
-    guard: Guard
-    decider: Decider
-    ring: RingKeys | None
+    signals: AbuseSignalLog
+    builder: AnswerBuilder
+    ring: RingDayKeys | None
     base_url: str
-    max_life_s: int
     limits: Limits
+    profiles_per_hour: int
     clock: Clock
 
-    def keys(self) -> Lent:
+    def keys(self) -> DelegatedKeys:
         """Return the keys of today and of every day on which a URL that is made today may expire."""
         if self.ring is None:
-            message = "URLs are presigned: there are no keys to lend"
+            message = "URLs are presigned: there are no keys to delegate"
             raise NotFound(message)
+        builder = self.builder
         outcomes = self.policy.current().table.outcomes
-        longest = max([self.decider.placeholder_cache_s, *(one.cache_s for one in outcomes)])
+        longest = max([builder.placeholder_cache_s, *(outcome.cache_s for outcome in outcomes)])
         now = int(self.clock().timestamp())
-        longest = min(longest, self.max_life_s)
+        longest = min(longest, builder.max_life_s)
         days = range(now // DAY_S, (now + DAY_S + longest) // DAY_S + 1)
         signing_id = self.ring.signing_id
-        return Lent(
+        return DelegatedKeys(
             base_url=self.base_url,
             signing_id=signing_id,
             days={day: key for day in days if (key := self.ring.key(signing_id, day)) is not None},
-            variant_key=self.decider.variant_key,
-            placeholder=self.decider.placeholder,
-            placeholder_cache_s=self.decider.placeholder_cache_s,
-            max_life_s=self.max_life_s,
+            variant_key=builder.variant_key,
+            placeholder=builder.placeholder,
+            placeholder_cache_s=builder.placeholder_cache_s,
+            max_life_s=builder.max_life_s,
             limits=self.limits,
-            profiles_per_hour=self.guard.gate.profiles_per_hour,
+            profiles_per_hour=self.profiles_per_hour,
         )
 
-    def changes(self, cursor: str | None) -> tuple[InUse, Look]:
+    def changes(self, cursor: str | None) -> tuple[ActivePolicy, FeedPage]:
         """Return the policy in use, and what has changed since; raises InvalidInput or CatalogueUnavailable."""
-        rules = self.policy.current()
+        policy = self.policy.current()
         with self.catalogue.reading() as tx:
-            return rules, tx.feed.since(cursor)
+            return policy, tx.feed.since(cursor)
 
-    def views(self, profile_ids: Sequence[str]) -> tuple[InUse, list[View]]:
+    def views(self, profile_ids: Sequence[str]) -> tuple[ActivePolicy, list[ProfileView]]:
         """Return the policy in use, and a view of each profile; raises CatalogueUnavailable."""
-        rules = self.policy.current()
-        views = self.watch.read(profile_ids)
+        policy = self.policy.current()
+        views = self.change_feed.read(profile_ids)
         for view in views:
-            view.candidate = rules.chosen(view.profile_id)
-        return rules, views
+            view.candidate = policy.chosen(view.profile_id)
+        return policy, views
 
     def bundle(self, version: int) -> bytes:
         """Return a bundle that is in use; raises NotFound."""
-        rules = self.policy.current()
-        if version not in {rules.version, rules.candidate_version}:
+        policy = self.policy.current()
+        if version not in {policy.version, policy.candidate_version}:
             raise NotFound
         with self.catalogue.reading() as tx:
             data = tx.policies.bundle(version)
@@ -106,11 +107,13 @@ class Lend:
             raise NotFound
         return data
 
-    def report(self, counts: Mapping[str, int], sightings: Iterable[Sighting]) -> None:
+    def report(self, counts: Mapping[str, int], signals: Iterable[AbuseSignal]) -> None:
         """Take in what was decided elsewhere: how often each combination, and who looked like a scraper."""
-        words = self.policy.current().table.attributes.values()
+        vocabulary = self.policy.current().table.attributes.values()
         for cell, times in counts.items():
-            said = cell.split(",")
-            if len(said) == len(words) and all(word in known for word, known in zip(said, words, strict=True)):
+            words = cell.split(",")
+            if len(words) == len(vocabulary) and all(
+                word in allowed for word, allowed in zip(words, vocabulary, strict=True)
+            ):
                 self.counter.add((cell, None), times)
-        self.guard.see(list(sightings))
+        self.signals.add(list(signals))

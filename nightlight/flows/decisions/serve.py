@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.delivery.object_names import MAX_RENDITION_BYTES, MEDIA_TYPES, NAME_PATTERN, Names, object_key
+from nightlight.delivery.object_names import MAX_RENDITION_BYTES, MEDIA_TYPES, NAME_PATTERN, ObjectNames, object_key
 from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
 from nightlight_core.errors import NightlightError, NotFound
 
 if TYPE_CHECKING:
-    from nightlight.flows.decisions.change_feed import Watch
+    from nightlight.flows.decisions.change_feed import ChangeFeedPoller
     from nightlight.store.interface import ObjectStore, StoredObject
     from nightlight_core.clock import Clock
-    from nightlight_core.decisions.url_signing import UrlSigner
+    from nightlight_core.decisions.url_signing import HmacUrlSigner
 
 _NAME = re.compile(NAME_PATTERN)
 
@@ -32,13 +32,13 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Deliver:
-    """Serves pictures."""
+class RenditionServer:
+    """Serves renditions. Safe to share between threads."""
 
     renditions: ObjectStore
-    names: Names
-    signer: UrlSigner
-    watch: Watch
+    names: ObjectNames
+    signer: HmacUrlSigner
+    change_feed: ChangeFeedPoller
     clock: Clock
     _placeholder: bytes = field(default_factory=placeholder_bytes)
     _placeholder_name: str = field(init=False)
@@ -54,69 +54,76 @@ class Deliver:
         good but the rendition cannot be had, or it cannot be known whether it is revoked, the placeholder is returned,
         to be kept by nobody.
         """
-        left = self._left(name, extension, expiry, key_id, signature)
-        found = self._at_hand(name, extension, left)
-        if found is not None:
-            return found
-        if not self._knows(name):
-            return self._stand_in(0)
+        left_s = self._verified(name, extension, expiry, key_id, signature)
+        cached = self._cached(name, extension, left_s)
+        if cached is not None:
+            return cached
+        if not self._revocations_known(name):
+            return self._placeholder_for(0)
         try:
             stored = self.renditions.get(object_key(name, extension), max_bytes=MAX_RENDITION_BYTES)
         except NightlightError as error:
-            metrics.DELIVERIES.labels(error.code).inc()
-            logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
-            return self._stand_in(0)
+            _count_failure(error)
+            return self._placeholder_for(0)
         metrics.DELIVERIES.labels("rendition").inc()
-        self.watch.pictures.keep(name, stored)
-        return _picture(stored, extension, left)
+        self.change_feed.pictures.keep(name, stored)
+        return _picture(stored, extension, left_s)
 
-    def _knows(self, name: str) -> bool:
-        """Say whether what is revoked can be known of; raise NotFound where the name is among it."""
-        if self.watch.views.fresh:
-            return True
-        try:
-            self.watch.catch_up()
-        except NightlightError as error:
-            metrics.DELIVERIES.labels(error.code).inc()
-            logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
-            return False
-        if name in self.watch.refused:
-            metrics.DELIVERIES.labels("refused").inc()
-            raise NotFound
-        return True
-
-    def at_hand(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture | None:
+    def try_cached(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> Picture | None:
         """Return the same where the bytes are in memory, None where they are not. It waits for nothing.
 
         Raises NotFound likewise.
         """
-        return self._at_hand(name, extension, self._left(name, extension, expiry, key_id, signature))
+        return self._cached(name, extension, self._verified(name, extension, expiry, key_id, signature))
 
-    def _left(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> int:
+    def _revocations_known(self, name: str) -> bool:
+        """Say whether what is revoked can be known; raise NotFound where the name is among it."""
+        if self.change_feed.views.fresh:
+            return True
+        try:
+            self.change_feed.catch_up()
+        except NightlightError as error:
+            _count_failure(error)
+            return False
+        self._refuse_revoked(name)
+        return True
+
+    def _verified(self, name: str, extension: str, expiry: str, key_id: str, signature: str) -> int:
         """Return the seconds that a URL has left; raise NotFound."""
         if extension not in MEDIA_TYPES or not _NAME.fullmatch(name):
             raise NotFound
         path = f"/{object_key(name, extension)}"
-        left = self.signer.verify(path, expiry, key_id, signature, now=int(self.clock().timestamp()))
-        if left is None or name in self.watch.refused:
+        left_s = self.signer.verify(path, expiry, key_id, signature, now=int(self.clock().timestamp()))
+        if left_s is None:
             metrics.DELIVERIES.labels("refused").inc()
             raise NotFound
-        return left
+        self._refuse_revoked(name)
+        return left_s
 
-    def _at_hand(self, name: str, extension: str, left: int) -> Picture | None:
+    def _refuse_revoked(self, name: str) -> None:
+        if name in self.change_feed.revoked:
+            metrics.DELIVERIES.labels("refused").inc()
+            raise NotFound
+
+    def _cached(self, name: str, extension: str, left_s: int) -> Picture | None:
         if name == self._placeholder_name:
             metrics.DELIVERIES.labels("placeholder").inc()
-            return self._stand_in(left)
-        stored = self.watch.pictures.get(name) if self.watch.views.fresh else None
+            return self._placeholder_for(left_s)
+        stored = self.change_feed.pictures.get(name) if self.change_feed.views.fresh else None
         if stored is None:
             return None
         metrics.DELIVERIES.labels("rendition").inc()
-        return _picture(stored, extension, left)
+        return _picture(stored, extension, left_s)
 
-    def _stand_in(self, max_age: int) -> Picture:
+    def _placeholder_for(self, max_age_s: int) -> Picture:
         etag = f'"{hashlib.sha256(self._placeholder).hexdigest()[:32]}"'
-        return Picture(self._placeholder, MEDIA_TYPES[EXTENSION], etag, max_age)
+        return Picture(self._placeholder, MEDIA_TYPES[EXTENSION], etag, max_age_s)
 
 
-def _picture(stored: StoredObject, extension: str, left: int) -> Picture:
-    return Picture(stored.data, MEDIA_TYPES[extension], f'"{stored.info.sha256[:32]}"', left)
+def _count_failure(error: NightlightError) -> None:
+    metrics.DELIVERIES.labels(error.code).inc()
+    logs.get("deliver").error("delivery.failed", code=error.code, detail=type(error).__name__)
+
+
+def _picture(stored: StoredObject, extension: str, left_s: int) -> Picture:
+    return Picture(stored.data, MEDIA_TYPES[extension], f'"{stored.info.sha256[:32]}"', left_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs
-from nightlight.catalogue.imports import DROPPED, LISTED, Arrival, Import, Told
+from nightlight.catalogue.imports import DROPPED, LISTED, ImportItem, ImportRun, SourceObject
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue_many
 from nightlight.jobs.lanes import BACKGROUND, URGENT
@@ -20,7 +20,7 @@ from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.store.event_notifications import Notice
+    from nightlight.store.event_notifications import ObjectEvent
     from nightlight.store.key_template import KeyTemplate
     from nightlight.store.source_buckets import Page
     from nightlight_core.clock import Clock
@@ -29,7 +29,7 @@ _TRIES = 5
 _MOST_TOLD = 20
 
 
-class Heard(NamedTuple):
+class NotificationCounts(NamedTuple):
     """What came of words: keys to look at, those that were told of before, and those that are nobody's picture."""
 
     queued: int
@@ -38,30 +38,32 @@ class Heard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrive:
+class ImportNotifications:
     """Takes the word of notifications. ``templates`` are of the buckets that are listened to."""
 
     catalogue: Catalogue
     templates: Mapping[str, KeyTemplate]
     clock: Clock
 
-    def hear(self, notices: Sequence[Notice]) -> Heard:
+    def record(self, notices: Sequence[ObjectEvent]) -> NotificationCounts:
         """Queue a look at each key; once this returns it is not forgotten. Raises CatalogueUnavailable."""
-        told, unmatched = [], 0
-        for one in notices:
-            template = self.templates.get(one.bucket)
-            profile_id = template.profile(one.key) if template is not None else None
+        sources, unmatched = [], 0
+        for event in notices:
+            template = self.templates.get(event.bucket)
+            profile_id = template.profile(event.key) if template is not None else None
             if profile_id is None:
                 unmatched += 1
             else:
-                mark = one.mark or "notice"
-                told.append(Told(one.bucket, one.key, ProfileId(profile_id), one.etag, mark, one.removed))
-        fresh = _again(lambda: self._queue(told)) if told else 0
-        return Heard(fresh, len(told) - fresh, unmatched)
+                mark = event.mark or "notice"
+                sources.append(
+                    SourceObject(event.bucket, event.key, ProfileId(profile_id), event.etag, mark, event.removed)
+                )
+        fresh = _again(lambda: self._queue(sources)) if sources else 0
+        return NotificationCounts(fresh, len(sources) - fresh, unmatched)
 
-    def _queue(self, told: Sequence[Told]) -> int:
+    def _queue(self, sources: Sequence[SourceObject]) -> int:
         with self.catalogue.transaction() as tx:
-            return queue(tx, told, self.clock)
+            return queue_imports(tx, sources, self.clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,86 +73,90 @@ class Backfill:
     catalogue: Catalogue
     clock: Clock
 
-    def begin(self, source: str, template: KeyTemplate, *, actor: str, again: bool = False) -> Import:
+    def begin(self, source: str, template: KeyTemplate, *, actor: str, again: bool = False) -> ImportRun:
         """Return the walk through a source that was interrupted, or a new one (``again``: in any case)."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            found = tx.arrivals.unfinished(source, template.text)
-            if found is not None and not again:
-                return found
-            if found is not None:
-                tx.arrivals.end(found.import_id, DROPPED, now)
-            made = tx.arrivals.begin(source, template.text, actor=actor, now=now)
-            tx.audit.append("import.begun", now=now, actor=actor, detail={"import_id": made.import_id})
-            return made
+            unfinished = tx.imports.unfinished(source, template.text)
+            if unfinished is not None and not again:
+                return unfinished
+            if unfinished is not None:
+                tx.imports.end(unfinished.import_id, DROPPED, now)
+            run = tx.imports.begin(source, template.text, actor=actor, now=now)
+            tx.audit.append("import.begun", now=now, actor=actor, detail={"import_id": run.import_id})
+            return run
 
     def walk(
         self, import_id: str, bucket: str, template: KeyTemplate, pages: Callable[[dict[str, Any]], Iterator[Page]]
-    ) -> Iterator[Heard]:
+    ) -> Iterator[NotificationCounts]:
         """Go on with a walk to its end; yield what came of each page, once it is written."""
         with self.catalogue.reading() as tx:
-            found = tx.arrivals.walk(import_id)
-        if found is None:
+            run = tx.imports.walk(import_id)
+        if run is None:
             message = f"no import {import_id}"
             raise NotFound(message)
-        for listed, cursor in pages(found.cursor):
-            told, unmatched = [], 0
-            for one in listed:
-                profile_id = template.profile(one.key)
+        for listed, cursor in pages(run.cursor):
+            sources, unmatched = [], 0
+            for key in listed:
+                profile_id = template.profile(key.key)
                 if profile_id is None:
                     unmatched += 1
                 else:
-                    told.append(Told(bucket, one.key, ProfileId(profile_id), one.etag))
-            yield self._write(import_id, told, unmatched, cursor)
+                    sources.append(SourceObject(bucket, key.key, ProfileId(profile_id), key.etag))
+            yield self._write(import_id, sources, unmatched, cursor)
         with self.catalogue.transaction() as tx:
-            tx.arrivals.end(import_id, LISTED, self.clock())
+            tx.imports.end(import_id, LISTED, self.clock())
 
-    def outcome(self, import_id: str) -> tuple[Import, dict[str, int], list[Arrival]]:
+    def outcome(self, import_id: str) -> tuple[ImportRun, dict[str, int], list[ImportItem]]:
         """Return a walk, how many of its keys are in each state, and some that were refused; raises NotFound."""
         with self.catalogue.reading() as tx:
-            found = tx.arrivals.walk(import_id)
-            if found is None:
+            run = tx.imports.walk(import_id)
+            if run is None:
                 raise NotFound
-            return found, tx.arrivals.counts(import_id), tx.arrivals.refusals(import_id, limit=_MOST_TOLD)
+            return run, tx.imports.counts(import_id), tx.imports.refusals(import_id, limit=_MOST_TOLD)
 
-    def walks(self) -> list[tuple[Import, dict[str, int]]]:
+    def walks(self) -> list[tuple[ImportRun, dict[str, int]]]:
         """Return the newest walks, each with how many of its keys are in each state."""
         with self.catalogue.reading() as tx:
-            return [(one, tx.arrivals.counts(one.import_id)) for one in tx.arrivals.walks(limit=_MOST_TOLD)]
+            return [(run, tx.imports.counts(run.import_id)) for run in tx.imports.walks(limit=_MOST_TOLD)]
 
     def waiting(self, import_id: str) -> int:
         """Return how many keys of a walk nobody has looked at yet."""
         with self.catalogue.reading() as tx:
-            return tx.arrivals.waiting(import_id)
+            return tx.imports.waiting(import_id)
 
-    def _write(self, import_id: str, told: Sequence[Told], unmatched: int, cursor: dict[str, Any]) -> Heard:
-        def write() -> Heard:
+    def _write(
+        self, import_id: str, sources: Sequence[SourceObject], unmatched: int, cursor: dict[str, Any]
+    ) -> NotificationCounts:
+        def write() -> NotificationCounts:
             with self.catalogue.transaction() as tx:
-                fresh = queue(tx, told, self.clock, import_id=import_id)
-                heard = Heard(fresh, len(told) - fresh, unmatched)
-                counted = {"found": len(told) + unmatched, **heard._asdict()}
-                tx.arrivals.advance(import_id, cursor, counted)
+                fresh = queue_imports(tx, sources, self.clock, import_id=import_id)
+                heard = NotificationCounts(fresh, len(sources) - fresh, unmatched)
+                counted = {"keys_found": len(sources) + unmatched, **heard._asdict()}
+                tx.imports.advance(import_id, cursor, counted)
                 return heard
 
-        heard: Heard = _again(write)
+        heard: NotificationCounts = _again(write)
         return heard
 
 
-def queue(tx: Transaction, told: Sequence[Told], clock: Clock, *, import_id: str | None = None) -> int:
+def queue_imports(
+    tx: Transaction, sources: Sequence[SourceObject], clock: Clock, *, import_id: str | None = None
+) -> int:
     """Queue a look at each key that was not told of before, in the caller's transaction; return how many."""
     now = clock()
     # A whole bucket waits behind what platforms tell of one by one, and nothing that is gone waits behind uploads.
     lane = None if import_id is None else BACKGROUND
-    gone = [one for one in told if one.removed]
+    gone = [source for source in sources if source.removed]
     count = 0
-    for of, lane_of in ((gone, URGENT), ([one for one in told if not one.removed], lane)):
-        fresh = tx.arrivals.add(of, now, import_id=import_id) if of else []
+    for of, lane_of in ((gone, URGENT), ([source for source in sources if not source.removed], lane)):
+        fresh = tx.imports.add(of, now, import_id=import_id) if of else []
         enqueue_many(tx, kinds.IMPORT, fresh, now, lane=lane_of)
         count += len(fresh)
     return count
 
 
-def refuse_own(bucket: str, own: Sequence[str]) -> None:
+def refuse_own_bucket(bucket: str, own: Sequence[str]) -> None:
     """Raise InvalidInput where a bucket that is to be taken from is one of Nightlight's own."""
     if bucket in own:
         message = f"{bucket} is Nightlight's own bucket; name the one that pictures come from"

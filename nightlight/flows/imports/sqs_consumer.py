@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.store.event_notifications import read_notices
+from nightlight.store.event_notifications import read_events
 from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from nightlight.flows.imports.notifications import Arrive
+    from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.store.sqs import SqsQueue
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class SqsConsumer:
     """Takes messages from a queue, ten at a time."""
 
     queue: SqsQueue
-    arrive: Arrive
+    arrive: ImportNotifications
 
     def run_once(self) -> int:
         """Take care of what there is; return how many messages that were.
@@ -31,14 +31,14 @@ class Listen:
         done, notices = [], []
         for message in messages:
             try:
-                notices += read_notices(message.body)
+                notices += read_events(message.body)
             except InvalidInput as error:
-                metrics.NOTICES.labels("not_understood").inc()
+                metrics.IMPORT_NOTIFICATIONS.labels("not_understood").inc()
                 logs.get("listen").error("message.not_understood", detail=str(error))
             else:
                 done.append(message)
-        heard = self.arrive.hear(notices)
+        heard = self.arrive.record(notices)
         for what, count in heard._asdict().items():
-            metrics.NOTICES.labels(what).inc(count)
+            metrics.IMPORT_NOTIFICATIONS.labels(what).inc(count)
         self.queue.delete(done)
         return len(messages)

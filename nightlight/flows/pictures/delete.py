@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class DeletePictures:
     """The service's half: takes a picture out of every decision, and asks for its objects to be erased."""
 
     catalogue: Catalogue
@@ -64,7 +64,7 @@ class Delete:
             tx.events.add(profile_id, now)
             tx.blocks.forget(profile_id)
             tx.proof_revocations.forget(profile_id)
-            tx.arrivals.forget_profile(profile_id)
+            tx.imports.forget_profile(profile_id)
             found = [image.image_id for image in tx.images.of_profile(profile_id)]
             for image_id in found:
                 delete_image(tx, image_id, now=now, actor=actor)

@@ -29,7 +29,7 @@ REASON = "listed"
 SCREENED = (images.READY, images.SUPERSEDED)
 
 
-class Entry(Protocol):
+class ListedEntry(Protocol):
     """An entry of a list: ``nightlight.matching.list_index.Listed``."""
 
     @property
@@ -49,21 +49,21 @@ class Entry(Protocol):
 
 
 # Lumas of an upload, uint8 (512, 512) each, to the entries that it is near to; raises ListsUnavailable.
-Search = Callable[[Sequence[Any]], Sequence[Entry]]
+Search = Callable[[Sequence[Any]], Sequence[ListedEntry]]
 
 
-def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now: datetime) -> bool:
+def quarantine(tx: Transaction, image: images.Image, found: Sequence[ListedEntry], now: datetime) -> bool:
     """Keep an image from everybody if it is near to entries on which there is no verdict yet.
 
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
     job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
-    known = tx.matches.known(image.image_id)
+    known = tx.hash_list_matches.known(image.image_id)
     fresh = {(one.list, one.reference): one.distance for one in reversed(found)}
     new = [(*entry, distance) for entry, distance in fresh.items() if entry not in known]
     if not new:
         return False
-    tx.matches.add(image.image_id, new, now)
+    tx.hash_list_matches.add(image.image_id, new, now)
     if image.state != images.PENDING:
         _withdraw(tx, image, now)
     tx.images.set_state(image.image_id, images.QUARANTINED, reason=REASON)
@@ -71,7 +71,7 @@ def quarantine(tx: Transaction, image: images.Image, found: Sequence[Entry], now
     for name, _, distance in new:
         told: dict[str, str | int] = {"list": name, "distance": distance}
         tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
-    metrics.LISTED.inc()
+    metrics.HASH_LIST_MATCHES.inc()
     logs.get("screen").error("image.listed", image_id=image.image_id, count=len(new))
     return True
 
@@ -82,21 +82,21 @@ def _withdraw(tx: Transaction, image: images.Image, now: datetime) -> None:
     if profile is not None and profile.current_image_id == image.image_id:
         tx.profiles.set_current(profile.profile_id, None)
     revoke(tx, image.profile_id, now)
-    tx.hashes.drop(image.image_id)
+    tx.rendition_hashes.drop(image.image_id)
     tx.images.drop_renditions(image.image_id, keep_crop=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class ReviewMatches:
     """The report of matches, and the verdicts on them."""
 
     catalogue: Catalogue
     clock: Clock
 
-    def report(self, *, verdict: str | None = None) -> list[hash_list_matches.MatchRow]:
+    def report(self, *, verdict: str | None = None) -> list[hash_list_matches.HashListMatch]:
         """Return the matches, the newest first."""
         with self.catalogue.reading() as tx:
-            return tx.matches.report(verdict=verdict)
+            return tx.hash_list_matches.report(verdict=verdict)
 
     def clear(self, image_id: ImageId, *, actor: str) -> None:
         """Say that an image is another picture than the listed one: it is rendered after all. Raises NotFound."""
@@ -117,7 +117,7 @@ class Verdicts:
         if image is None or image.state != images.QUARANTINED:
             message = f"{image_id} is not in quarantine"
             raise NotFound(message)
-        if not tx.matches.decide(image_id, verdict, actor=actor, now=now):
+        if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now):
             message = f"there is a verdict on {image_id} already"
             raise NotFound(message)
         tx.audit.append(f"image.{verdict}", now=now, actor=actor, image_id=image_id)

@@ -9,6 +9,7 @@ be confirmed by an operator, or come back.
     missing    a known list has no file
     empty      a list without one entry
     shrunken   more than a tenth of a known list is gone: of its count, or of a sample of its entries
+    older      other content in a file that is no newer than the newest known: another host has another copy
 
 A list that grows, or loses little, is taken over, and images are held against it again (flows.pictures.rescreen).
 """
@@ -17,18 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nightlight import logs, metrics
-from nightlight.catalogue.screenings import KnownList, revision_of
-from nightlight.flows.pictures.hash_list_matches import SCREENED, Entry
+from nightlight.catalogue.screenings import KnownHashList, revision_of
+from nightlight.flows.pictures.hash_list_matches import SCREENED, ListedEntry
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import ListsUnavailable, NotFound
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight_core.clock import Clock
 
@@ -76,7 +76,7 @@ class Searched(Protocol):
     """What was found, and in which lists."""
 
     @property
-    def found(self) -> Sequence[Entry]:
+    def found(self) -> Sequence[ListedEntry]:
         """The nearest first."""
         ...
 
@@ -101,22 +101,29 @@ class Lists(Protocol):
 class Screened(NamedTuple):
     """What a picture is near to, the hashes it was looked for by, and the lists' revision (0: not the newest)."""
 
-    found: Sequence[Entry]
+    found: Sequence[ListedEntry]
     hashes: bytes
     revision: int
 
 
 class Reported(NamedTuple):
-    """A list as it is and as it is known; ``waits`` says what has to be confirmed, or nothing."""
+    """A list as it is on this host and as it is known; ``waits`` says what has to be confirmed, or nothing.
+
+    ``file_at`` is when its file here was changed, ``known_file_at`` when the newest known one was; ``known_by`` is who
+    took that one over: ``worker:HOST``, or the operator who confirmed it.
+    """
 
     name: str
     hashes: int | None
+    file_at: datetime | None
     known: int | None
     known_at: datetime | None
+    known_file_at: datetime | None
+    known_by: str | None
     waits: str
 
 
-def lost_of(known: KnownList | None, now: State | None) -> str:
+def lost_of(known: KnownHashList | None, now: State | None) -> str:
     """Return what a list has lost that has to be confirmed, or nothing."""
     if now is None:
         return MISSING if known is not None and known.digest else ""
@@ -134,11 +141,15 @@ def lost_of(known: KnownList | None, now: State | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Holds pictures against the lists as long as the lists are what they should be."""
+    """Holds pictures against the lists as long as the lists are what they should be.
+
+    ``host`` is this machine's name, which is kept with the lists that it takes over.
+    """
 
     catalogue: Catalogue
     lists: Lists
     clock: Clock
+    host: str = "unknown"
 
     def screen(self, hashes: bytes) -> Screened:
         """Return what hashes (32 bytes each) are near to; raises ListsUnavailable, and then the picture waits."""
@@ -171,13 +182,7 @@ class Screening:
         with self.catalogue.reading() as tx:
             known = tx.screenings.lists()
         return [
-            Reported(
-                name,
-                here[name].hashes if name in here else None,
-                known[name].hashes if name in known else None,
-                known[name].known_at if name in known else None,
-                lost_of(known.get(name), here.get(name)),
-            )
+            _reported(name, known.get(name), here.get(name))
             for name in sorted((here.keys() | known.keys()) - {_NO_LIST})
         ]
 
@@ -216,7 +221,7 @@ class Screening:
         current = {name: one.digest for name, one in known.items() if one.digest}
         return revision_of(known) if current == {name: one.digest for name, one in states.items()} else 0
 
-    def _take_over(self, states: Mapping[str, State]) -> dict[str, KnownList]:
+    def _take_over(self, states: Mapping[str, State]) -> dict[str, KnownHashList]:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             known = tx.screenings.lists(hold="own")
@@ -225,9 +230,8 @@ class Screening:
                 before = known.get(name)
                 if not _newer(before, one):
                     continue
-                after = _known(name, one, now, "worker")
-                if before is not None and one.hashes < before.hashes:  # small losses add up
-                    after = _known(name, one, now, "worker", measure=before)
+                measure = before if before is not None and one.hashes < before.hashes else None  # small losses add up
+                after = _known(name, one, now, f"worker:{self.host}", measure=measure)
                 tx.screenings.write(known, after)
                 known = tx.screenings.lists()
                 told: dict[str, str | int] = {
@@ -245,31 +249,59 @@ def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
     enqueue(tx, kinds.RESCREEN, f"{revision:032d}", now)
 
 
-def _newer(known: KnownList | None, now: State) -> bool:
+def _newer(known: KnownHashList | None, now: State) -> bool:
     """Say whether a list here is to be taken over: a copy that is older than what is known is not."""
     if known is None or not known.digest:
         return True
     return known.digest != now.digest and now.modified_ns > known.modified_ns
 
 
-def _refuse(known: Mapping[str, KnownList], states: Mapping[str, State]) -> None:
+def _refuse(known: Mapping[str, KnownHashList], states: Mapping[str, State]) -> None:
     """Raise ListsUnavailable where a list has lost what nobody has confirmed."""
     lost = {name: lost_of(known.get(name), states.get(name)) for name in known.keys() | states.keys()}
     lost = {name: what for name, what in sorted(lost.items()) if what}
-    metrics.LISTS_UNCONFIRMED.set(len(lost))
+    metrics.HASH_LISTS_UNCONFIRMED.set(len(lost))
     confirm = "confirm it with `nightlight lists confirm-change"
     if not known and not states:
         message = f"NIGHTLIGHT_MATCHING_LISTS_DIR holds no list at all: put one there, unset it, or {confirm}`"
         raise ListsUnavailable(message)
     if lost:
-        told = "; ".join(f"the hash list {name!r} is {what}" for name, what in lost.items())
+        told = "; ".join(_told(name, what, known.get(name), states.get(name)) for name, what in lost.items())
         message = f"{told}: bring it back, or {confirm} NAME`"
         raise ListsUnavailable(message)
 
 
-def _known(name: str, now: State | None, at: datetime, actor: str, *, measure: KnownList | None = None) -> KnownList:
+def _told(name: str, what: str, known: KnownHashList | None, now: State | None) -> str:
+    """Return what is wrong with a list, and whose copy is newer where its file here is no newer than the newest."""
+    told = f"the hash list {name!r} is {what}"
+    if known is None or now is None or now.modified_ns > known.modified_ns:
+        return told
+    here, newest = _moment(now.modified_ns), _moment(known.modified_ns)
+    return f"{told} here (its file is of {here}, the newest known of {newest}, by {known.actor})"
+
+
+def _reported(name: str, known: KnownHashList | None, now: State | None) -> Reported:
+    return Reported(
+        name,
+        now.hashes if now else None,
+        _moment(now.modified_ns) if now else None,
+        known.hashes if known else None,
+        known.known_at if known else None,
+        _moment(known.modified_ns) if known and known.digest else None,
+        known.actor if known else None,
+        lost_of(known, now),
+    )
+
+
+def _moment(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds / 10**9, UTC)
+
+
+def _known(
+    name: str, now: State | None, at: datetime, actor: str, *, measure: KnownHashList | None = None
+) -> KnownHashList:
     """Return a list as it is known from now on; ``measure`` is what it goes on to be measured by."""
     if now is None:
-        return KnownList(name, 0, "", b"", 0, 0, at, actor)
+        return KnownHashList(name, 0, "", b"", 0, 0, at, actor)
     by: Any = measure or now
-    return KnownList(name, by.hashes, now.digest, by.sample, now.modified_ns, 0, at, actor)
+    return KnownHashList(name, by.hashes, now.digest, by.sample, now.modified_ns, 0, at, actor)

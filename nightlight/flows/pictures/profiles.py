@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from nightlight_core.policy.table import Table
 
 UNKNOWN_BAND = "unknown"
-UNVOUCHED = "none"
+UNASSURED = "none"
 CLEAR = "clear"
 
 
 @dataclass(frozen=True, slots=True)
-class Declare:
+class DeclareProfile:
     """Writes what the platform asserts.
 
     ``words`` gives the vocabulary's closed lists, ``tables`` what decides, and ``earlier`` what decided before.
@@ -70,7 +70,7 @@ class Declare:
             if before is not None and after is not None and not new:
                 # A band that somebody vouched for, and that has lapsed, may have given out URLs that still work.
                 bands = {band_now(before, now, assertion_days=self.assertion_days)}
-                if before.assurance != UNVOUCHED:
+                if before.assurance != UNASSURED:
                     bands.add(before.asserted_band)
                 withdraw(tx, profile_id, self._taken(tx, before, bands, after, held_to), now)
             if before is not None and new:  # it was deleted: what was proved before is of another
@@ -83,7 +83,7 @@ class Declare:
     def _taken(
         self, tx: Transaction, before: Profile, bands: set[str], after: Profile, held_to: Mapping[ImageId, str]
     ) -> dict[ImageId, frozenset[str]]:
-        return taken_of(tx, (self.tables(), self.earlier()), before, bands, after, held_to)
+        return bands_taken(tx, (self.tables(), self.earlier()), before, bands, after, held_to)
 
     def _hold_to(
         self, tx: Transaction, profile_id: ProfileId, said: Declaration, before: Profile | None, *, follow_band: bool
@@ -94,10 +94,10 @@ class Declare:
         tx.images.lower_ceiling(profile_id, said.band, looser=looser)
         if before is not None and before.asserted_band not in order[: order.index(said.band) + 1]:
             tx.images.release(profile_id, None)
-        if follow_band and said.band != UNKNOWN_BAND and said.assurance != UNVOUCHED:
+        if follow_band and said.band != UNKNOWN_BAND and said.assurance != UNASSURED:
             tx.images.release(profile_id, said.band)
 
-    def hold(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
+    def set_report_flag(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
         """Set whether a report hides the profile's picture; return the change's number.
 
         Raises NotFound or InvalidInput.
@@ -105,7 +105,7 @@ class Declare:
         self._known("hold", "hold", hold)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            if not tx.profiles.set_hold(profile_id, hold):
+            if not tx.profiles.set_report_flag(profile_id, hold):
                 raise NotFound
             if hold != CLEAR:
                 revoke(tx, profile_id, now)
@@ -118,7 +118,7 @@ class Declare:
             raise InvalidInput(message, pointer=f"/{field}")
 
 
-def taken_of(
+def bands_taken(
     tx: Transaction,
     tables: tuple[Sequence[Table], Sequence[Table]],
     before: Profile,
@@ -132,12 +132,12 @@ def taken_of(
     images were held to. ``after`` and the catalogue tell of now.
     """
     # Nobody vouches: unknown counts. A lapse is the sweep's, which says so by the band itself.
-    band = UNKNOWN_BAND if after.assurance == UNVOUCHED else after.band
+    band = UNKNOWN_BAND if after.assurance == UNASSURED else after.band
     taken = {}
     for image_id, ceiling in tx.images.held_to(before.profile_id).items():
         was = held_to.get(image_id, ceiling)
-        stood = {Standing(one, before.region, before.choice, before.hold, was) for one in bands}
-        standing = Standing(band, after.region, after.choice, after.hold, ceiling)
+        stood = {Standing(one, before.region, before.choice, before.report_flag, was) for one in bands}
+        standing = Standing(band, after.region, after.choice, after.report_flag, ceiling)
         taken[image_id] = withdrawn(tables[0], stood, standing, earlier=tables[1])
     return taken
 
@@ -145,4 +145,4 @@ def taken_of(
 def band_now(profile: Profile, now: datetime, *, assertion_days: int) -> str:
     """Return the band that counts: the asserted one, or ``unknown`` if it has lapsed or nobody vouches for it."""
     lapsed = now - profile.asserted_at > timedelta(days=assertion_days)
-    return UNKNOWN_BAND if lapsed or profile.assurance == UNVOUCHED else profile.band
+    return UNKNOWN_BAND if lapsed or profile.assurance == UNASSURED else profile.band

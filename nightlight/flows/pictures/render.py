@@ -30,18 +30,18 @@ from nightlight.delivery.object_names import (
     EXTENSIONS,
     MANIFEST_TYPE,
     MAX_RENDITION_BYTES,
-    Names,
+    ObjectNames,
     manifest_key,
     manifest_name,
     object_key,
 )
-from nightlight.flows.pictures.hash_list_matches import Entry, Search, quarantine
+from nightlight.flows.pictures.hash_list_matches import ListedEntry, Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
 from nightlight.flows.pictures.rendition_facts import hash_of, said_of, short_of
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, label_of
-from nightlight.store.interface import SEAL_BYTES, Open, Put, as_it_is
+from nightlight.store.interface import SEAL_BYTES, Open, PutResult, unsealed
 from nightlight_core.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ class Render:
     runner: JobRunner
     originals: ObjectStore
     renditions: ObjectStore
-    names: Names
+    names: ObjectNames
     recipes: Callable[[], tuple[Recipe, ...]]
     pipeline: Pipeline
     limits: IntakeSettings
     search: Search = lambda _: ()
-    open_: Open = as_it_is
+    open_: Open = unsealed
     signing: Signing | None = None
     screening: Screening | None = None
 
@@ -120,7 +120,7 @@ class Render:
         try:
             stored = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes + SEAL_BYTES)
             original = self.open_(stored.data, image.sealed_key)
-            numbers = {tier: row.mark for (tier, _), row in names.items() if row.mark is not None}
+            numbers = {tier: row.watermark for (tier, _), row in names.items() if row.watermark is not None}
             made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
             screened = self._screened(views)
         except ImageRefused as error:
@@ -172,7 +172,7 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            mark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
+            watermark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
             variant=variant,
         )
 
@@ -184,7 +184,7 @@ class Render:
         if self.signing is None:
             message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
             raise CredentialMissing(message)
-        said = said_of(made, planned.mark, hashed[0] if hashed else None)
+        said = said_of(made, planned.watermark, hashed[0] if hashed else None)
         signed = self.signing.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
         sha256 = hashlib.sha256(signed.data).hexdigest()
         name = manifest_name(lease.image_id, sha256)
@@ -213,8 +213,8 @@ class Render:
             width=one.made.width,
             height=one.made.height,
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
-            short_mark=short_of(one.planned.mark, one.made.width),
-            mark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
+            short_watermark=short_of(one.planned.watermark, one.made.width),
+            watermark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
             manifest=name,
             manifest_id=label,
         )
@@ -224,7 +224,7 @@ class Render:
         put = self.renditions.put(
             key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
         )
-        return put is Put.STORED
+        return put is PutResult.STORED
 
     def _publish(
         self,
@@ -246,7 +246,7 @@ class Render:
                 current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
                 ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
                 tx.images.add_renditions(found.image_id, rows, now)
-                tx.hashes.add(hashes)
+                tx.rendition_hashes.add(hashes)
                 if self.screening is not None:
                     tx.screenings.set(found.image_id, screened.hashes, screened.revision)
                 late = now if ending == images.SUPERSEDED else None
@@ -286,7 +286,7 @@ class Render:
             message = "a hash list has changed while the picture was rendered"
             raise ListsUnavailable(message)
 
-    def _quarantined(self, lease: Lease, listed: Sequence[Entry]) -> bool:
+    def _quarantined(self, lease: Lease, listed: Sequence[ListedEntry]) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:

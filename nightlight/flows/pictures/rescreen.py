@@ -1,21 +1,23 @@
 """Images that are published, held against the hash lists again whenever one has changed.
 
-By the hashes that are kept of them, a batch at a time; images from before there were lists are decoded for it once, a
-few in a batch. What is found is quarantined at once, as it is at intake, and revoked wherever it may be kept.
+By the hashes that are kept of them, a batch at a time; images of which none are kept are hashed for it once
+(flows.pictures.image_hashes), as many as a batch has time for. What is found is quarantined at once, as it is at
+intake, and revoked wherever it may be kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nightlight import logs
+from nightlight import logs, metrics
 from nightlight.flows.pictures.hash_list_matches import SCREENED, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening, begin_rescreen
+from nightlight.flows.pictures.image_hashes import NOTHING, ORIGINAL, ImageHasher, ImageHashes
 from nightlight.jobs import kinds
-from nightlight.store.interface import SEAL_BYTES, Open
-from nightlight_core.errors import DecoderDied, ImageRefused, ListsUnavailable, ObjectMissing
+from nightlight_core.errors import ListsUnavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,32 +25,29 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.jobs.runner import JobRunner
-    from nightlight.store.interface import ObjectStore
     from nightlight_core.ids import ImageId
 
-# By their hashes a hundred take a second against ten million entries; an original takes as long as a render. What else
-# is urgent waits for a batch at most.
-BATCH, DECODED = 100, 1
-# An original and its owner's crop to the lumas that are hashed, uint8 (512, 512) each.
-Views = Callable[[bytes, str | None], Sequence[Any]]
+# By their hashes a hundred take a second against ten million entries. Originals are decoded until a batch has taken
+# BATCH_S: one at least, and no more than DECODED. An original takes up to a render's time, and what else is urgent
+# waits for a batch at most: a second and one original.
+BATCH, DECODED, BATCH_S = 100, 50, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rescreen:
-    """The worker's half."""
+    """The worker's half. ``monotonic`` returns seconds that only go up."""
 
     runner: JobRunner
     screening: Screening
-    originals: ObjectStore
-    open_: Open
-    views: Views
-    max_bytes: int
+    hasher: ImageHasher
+    monotonic: Callable[[], float] = time.monotonic
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do one batch; return how it ended (see JobRunner.run), or ``rescreened`` (there is more) and ``done``."""
         return self.runner.run(job_id, kinds.RESCREEN, self._attempt, redelivered=redelivered, give_up=_give_up)
 
     def _attempt(self, lease: Lease) -> str:
+        ends = self.monotonic() + BATCH_S
         revision = self.screening.revision()
         if not revision:
             message = "the lists here are older than those that are known: another worker does it, or newer files"
@@ -58,50 +57,63 @@ class Rescreen:
             unhashed = tx.screenings.unhashed(SCREENED, limit=DECODED)
         found = 0
         for image_id, hashes in due:
-            found += self._screened(image_id, self.screening.screen(hashes))
+            found += bool(self._screened(image_id, self.screening.screen(hashes)))
+        hashed = 0
         for image_id in unhashed:
-            found += self._screened(image_id, self.screening.screen(self._hashed(image_id)))
+            if hashed and self.monotonic() >= ends:
+                break
+            found += self._hashed(image_id, decode_original=bool(hashed) or not self._last_attempt(lease))
+            hashed += 1
         more = bool(due or unhashed)
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if more:
                 begin_rescreen(tx, revision, now)
-        logs.get("screen").info("images.rescreened", count=len(due) + len(unhashed), detail=f"{found} found")
+        logs.get("screen").info("images.rescreened", count=len(due) + hashed, detail=f"{found} found")
         return "rescreened" if more else "done"
 
-    def _screened(self, image_id: ImageId, screened: Screened) -> bool:
-        """Note that an image was held against the lists; return whether it is quarantined for it."""
+    def _last_attempt(self, lease: Lease) -> bool:
+        """Return whether this is the last attempt of a batch over whose first unhashed image workers died.
+
+        Each image is noted as soon as it is done, so the first is the image that they died over.
+        """
+        return lease.crashes >= max(1, self.runner.limits.max_attempts - 1)
+
+    def _hashed(self, image_id: ImageId, *, decode_original: bool) -> bool:
+        """Hash an image and hold it against the lists; return whether it is quarantined for it."""
+        hashed = self.hasher.hashes(image_id, decode_original=decode_original)
+        quarantined = self._screened(image_id, self.screening.screen(hashed.hashes))
+        if quarantined is not None and hashed.source != ORIGINAL:
+            _tell(image_id, hashed)
+        return bool(quarantined)
+
+    def _screened(self, image_id: ImageId, screened: Screened) -> bool | None:
+        """Note that an image was held against the lists; return whether it is quarantined for it.
+
+        Returns None, and notes nothing, where the image is not published any more.
+        """
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(image_id)
             if image is None:
-                return False
+                return None
             tx.profiles.get(image.profile_id, lock=True)
             image = tx.images.get(image_id, lock=True)
             if image is None or image.state not in SCREENED:
-                return False
+                return None
             tx.screenings.set(image_id, screened.hashes, screened.revision)
             return bool(screened.found) and quarantine(tx, image, screened.found, now)
 
-    def _hashed(self, image_id: ImageId) -> bytes:
-        """Return the hashes of an image's original; none where it cannot be read any more, which is logged."""
-        with self.runner.catalogue.reading() as tx:
-            image = tx.images.get(image_id)
-        if image is None:
-            return b""
-        from nightlight.matching.list_index import hashes_of
 
-        for last in (False, True):
-            try:
-                stored = self.originals.get(image.original_key, max_bytes=self.max_bytes + SEAL_BYTES)
-                return hashes_of(self.views(self.open_(stored.data, image.sealed_key), image.crop))
-            except (ImageRefused, DecoderDied, ObjectMissing) as error:
-                if last or not error.retryable:  # a decoder may have died of the machine's trouble: once more
-                    told = {"image_id": image_id, "code": error.code, "detail": str(error)}
-                    logs.get("screen").error("image.not_screened", **told)
-                    return b""
-        raise AssertionError  # pragma: no cover - the last time returns or raises
+def _tell(image_id: ImageId, hashed: ImageHashes) -> None:
+    """Write in the log that an image's original could not be hashed, and what was held against the lists instead."""
+    told = {"image_id": image_id, "code": hashed.code, "detail": hashed.detail, "state": hashed.source}
+    if hashed.source == NOTHING:
+        metrics.NOT_SCREENED.inc()
+        logs.get("screen").error("image.not_screened", **told)
+    else:
+        logs.get("screen").warning("image.screened_without_original", **told)
 
 
 def _give_up(_tx: Transaction, lease: Lease, reason: str, _now: datetime) -> None:

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images
-from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, Names, object_key
+from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, ObjectNames, object_key
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.store.interface import Put
+from nightlight.store.interface import PutResult
 from nightlight_core.errors import NotFound, ObjectMissing
 from nightlight_core.ids import ImageId, ProfileId
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.images import RenditionRow
     from nightlight.catalogue.jobs import Lease
-    from nightlight.delivery.purge import Purge
+    from nightlight.delivery.purge import EdgePurge
     from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
@@ -64,7 +64,7 @@ def _announce(tx: Transaction, profile_id: ProfileId, revoked: Iterable[ImageId]
 
 
 @dataclass(frozen=True, slots=True)
-class Revoke:
+class RevokeUrls:
     """The service's half: takes the platform's word that something changed."""
 
     catalogue: Catalogue
@@ -93,8 +93,8 @@ class RotateNames:
 
     runner: JobRunner
     renditions: ObjectStore
-    names: Names
-    purge: Purge
+    names: ObjectNames
+    purge: EdgePurge
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see JobRunner.run), or ``rotated``, ``deleted``."""
@@ -135,7 +135,7 @@ class RotateNames:
         key, body, sha256 = _key(fresh), BytesIO(stored.data), hashlib.sha256(stored.data).hexdigest()
         media_type = MEDIA_TYPES[EXTENSIONS[row.format]]
         put = self.renditions.put(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
-        if put is Put.EXISTS and self.renditions.head(key).sha256 != sha256:
+        if put is PutResult.EXISTS and self.renditions.head(key).sha256 != sha256:
             # Nobody is shown this name yet, and the row that will have it tells of these bytes.
             logs.get("rotate_names").warning("rendition.differs", tier=row.tier)
             self.renditions.replace(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)

@@ -23,16 +23,16 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from nightlight import metrics
 from nightlight.catalogue import images, profiles
-from nightlight.catalogue.idempotency import Remembered
+from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.flows.pictures.delete import delete_image
-from nightlight.flows.pictures.profiles import UNKNOWN_BAND, UNVOUCHED, band_now
+from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, band_now
 from nightlight.imaging.crop import Region
 from nightlight.imaging.header_readers import Header
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
-from nightlight.store.interface import stored_anew
+from nightlight.store.interface import require_stored
 from nightlight_core.errors import (
     Conflict,
     CorruptImage,
@@ -158,7 +158,7 @@ class Upload:
             height=prepared.header.height,
             crop=prepared.crop,
             band=band_now(profile, now, assertion_days=self.limits.assertion_days),
-            ceiling_band=profile.asserted_band if profile.assurance != UNVOUCHED else UNKNOWN_BAND,
+            ceiling_band=profile.asserted_band if profile.assurance != UNASSURED else UNKNOWN_BAND,
             created_at=now,
             ready_at=None,
             sealed_key=prepared.sealed_key,
@@ -173,7 +173,7 @@ class Upload:
         put = self.originals.put(
             key, prepared.body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
         )
-        stored_anew(put, key)
+        require_stored(put, key)
 
     def acknowledge(
         self,
@@ -219,7 +219,7 @@ class Upload:
             with self.catalogue.transaction() as tx:
                 accepted = self.acknowledge(tx, image, prepared, now, actor=actor)
                 if accepted and key_hash is not None:
-                    tx.idempotency.remember(key_hash, Remembered(prepared.fingerprint, image.image_id), now)
+                    tx.idempotency.remember(key_hash, IdempotentResult(prepared.fingerprint, image.image_id), now)
                 current = tx.images.get(image.image_id)
         except Conflict:
             if key_hash is None:

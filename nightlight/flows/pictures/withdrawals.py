@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from nightlight_core.decisions.engine import outcome_of
+from nightlight_core.decisions.answers import outcome_of
 from nightlight_core.policy.table import NONE_TIER
 
 if TYPE_CHECKING:

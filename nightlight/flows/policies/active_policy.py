@@ -18,7 +18,7 @@ from nightlight import logs, metrics
 from nightlight.flows.decisions.counters import difference, openness
 from nightlight.imaging.recipe import Recipe, recipes
 from nightlight.policy.compile import compile_bundle
-from nightlight_core.decisions.engine import outcome_of
+from nightlight_core.decisions.answers import outcome_of
 from nightlight_core.errors import NightlightError, PolicyRefused
 from nightlight_core.policy.bundle import open_bundle
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.policies import PolicyState
     from nightlight.policy.compile import Compiled
-    from nightlight_core.decisions.profile_views import View
+    from nightlight_core.decisions.profile_views import ProfileView
     from nightlight_core.policy.public_keys import PublicKeys
     from nightlight_core.policy.table import Outcome, Table
 
@@ -45,7 +45,7 @@ INPUTS: dict[str, str | None] = {
 
 
 @dataclass(frozen=True, slots=True)
-class InUse:
+class ActivePolicy:
     """One consistent view: nothing of it changes while a batch is decided.
 
     ``version`` is None while the pack of the folder is active. ``permille`` is the candidate's share of
@@ -85,24 +85,26 @@ class InUse:
         digest = hmac.digest(self.share_key, f"{self.candidate_version}\n{profile_id}".encode(), "sha256")
         return int.from_bytes(digest[:4], "big") % PERMILLE < self.permille
 
-    def table_for(self, view: View) -> Table:
+    def table_for(self, view: ProfileView) -> Table:
         """Return the table that decides for a profile: the candidate's for its share of profiles."""
         if self.candidate is not None and self.chosen(view.profile_id):
             return self.candidate.table
         return self.table
 
-    def counted(self, inputs: Mapping[str, str], outcome: Outcome, held_to: str | None) -> tuple[str, str | None]:
+    def tally(
+        self, inputs: Mapping[str, str], outcome: Outcome, effective_ceiling: str | None
+    ) -> tuple[str, str | None]:
         """Return what a decision is counted as: its cell, and the kind of difference that the candidate would make."""
         # In the vocabulary's own order, which is how counts are read back.
         cell = ",".join(inputs[name] for name in self.table.attributes)
         if self.candidate is None or self.candidate_version is None:
             return cell, None
         other = self.candidate.table
-        would = openness(other, outcome_of(other, inputs, held_to))
+        would = openness(other, outcome_of(other, inputs, effective_ceiling))
         return cell, difference(self.candidate_version, openness(self.table, outcome), would)
 
 
-class PolicyInUse:
+class PolicyHolder:
     """Holds the view and keeps it fresh. Safe to share between threads."""
 
     def __init__(
@@ -118,17 +120,17 @@ class PolicyInUse:
         self._poll_s = poll_s
         self._share_key = share_key
         self._lock = threading.Lock()
-        self._now = InUse(folder, None, None, None, 0, 0, usable(folder), share_key)
+        self._now = ActivePolicy(folder, None, None, None, 0, 0, usable_recipes(folder), share_key)
         with catalogue.reading() as tx:
             self._now = self._view(tx, tx.policies.state())
         self._looked = time.monotonic()
 
     @property
-    def known(self) -> InUse:
+    def known(self) -> ActivePolicy:
         """Return the view as it was at the last look: it waits for nothing."""
         return self._now
 
-    def current(self) -> InUse:
+    def current(self) -> ActivePolicy:
         """Return the view, looked at afresh if the last look is too long ago."""
         if time.monotonic() - self._looked >= self._poll_s and self._lock.acquire(blocking=False):
             try:
@@ -138,7 +140,7 @@ class PolicyInUse:
                 self._lock.release()
         return self._now
 
-    def refresh(self) -> InUse:
+    def refresh(self) -> ActivePolicy:
         """Look now, whatever the time; used by the process that has just made a change."""
         with self._lock:
             self._look()
@@ -159,7 +161,7 @@ class PolicyInUse:
         self._now = view
         logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.table.digest)
 
-    def _view(self, tx: Transaction, state: PolicyState) -> InUse:
+    def _view(self, tx: Transaction, state: PolicyState) -> ActivePolicy:
         known = self._now
         if known.version is not None and (state.active_version or 0) < known.version:
             message = f"version {state.active_version} is older than {known.version}, which was in use"
@@ -171,14 +173,14 @@ class PolicyInUse:
             metrics.POLICY_REFUSED.inc()
             logs.get("policy").error("policy.candidate_refused", version=state.candidate_version, detail=str(error))
             candidate = None
-        return InUse(
+        return ActivePolicy(
             compiled=active,
             version=state.active_version,
             candidate=candidate,
             candidate_version=state.candidate_version,
             permille=state.candidate_permille if candidate else 0,
             revision=state.revision,
-            recipes=usable(active),
+            recipes=usable_recipes(active),
             share_key=self._share_key,
             previous=self._previous(tx, state),
         )
@@ -211,11 +213,11 @@ class PolicyInUse:
             message = f"bundle {version} says that it is {bundle.version}"
             raise PolicyRefused(message)
         compiled = compile_bundle(bundle)
-        usable(compiled)
+        usable_recipes(compiled)
         return compiled
 
 
-def usable(compiled: Compiled) -> tuple[Recipe, ...]:
+def usable_recipes(compiled: Compiled) -> tuple[Recipe, ...]:
     """Return the pack's recipes; raise PolicyRefused if this release could not decide or render by it.
 
     A pack whose attributes are not the ones that decisions supply, or that lacks a word that they begin with, would

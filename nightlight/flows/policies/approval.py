@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.diff import diff
-from nightlight.policy.signing import approvable, check_approval
+from nightlight.policy.signing import approval_subject, check_approval
 from nightlight_core.errors import PolicyRefused, PolicyRejected
 from nightlight_core.policy.bundle import open_bundle
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 UNDO = timedelta(days=7)
 
 
-def previous(tx: Transaction, state: PolicyState, publishers: PublicKeys) -> Compiled | None:
+def previous_bundle(tx: Transaction, state: PolicyState, publishers: PublicKeys) -> Compiled | None:
     """Return the bundle that was active immediately before, if it is there and still trusted."""
     data = tx.policies.bundle(state.previous_version) if state.previous_version is not None else None
     if data is None:
@@ -38,7 +38,7 @@ def previous(tx: Transaction, state: PolicyState, publishers: PublicKeys) -> Com
         return None
 
 
-def brings_back(before: Compiled | None, new: Compiled) -> bool:
+def restores_previous(before: Compiled | None, new: Compiled) -> bool:
     """Say whether a policy means, and is checked by, exactly what the one before the active one does."""
     if before is None:
         return False
@@ -47,7 +47,7 @@ def brings_back(before: Compiled | None, new: Compiled) -> bool:
     return whole and difference.same
 
 
-def undoes_a_closing(
+def undoes_closing(
     tx: Transaction, state: PolicyState, before: Compiled | None, active: Compiled, now: datetime
 ) -> bool:
     """Say whether going back to ``before`` only takes back what closed something lately."""
@@ -57,7 +57,9 @@ def undoes_a_closing(
     return lately and not tx.policies.withdrawn(state.previous_version) and not diff(before, active).opens
 
 
-def approved_by(bundle: Bundle, difference: Difference, approval: Any, safety: PublicKeys | None, now: datetime) -> str:
+def approving_key(
+    bundle: Bundle, difference: Difference, approval: Any, safety: PublicKeys | None, now: datetime
+) -> str:
     """Return the id of the safety key that approved a change; raise PolicyRejected where none did."""
     if approval is None:
         message = (
@@ -67,7 +69,7 @@ def approved_by(bundle: Bundle, difference: Difference, approval: Any, safety: P
     if safety is None:
         message = "no safety keys are set (NIGHTLIGHT_POLICY_SAFETY_KEYS), so nothing that opens can be approved"
         raise PolicyRejected(message)
-    wanted = approvable(difference, bundle.version)
+    wanted = approval_subject(difference, bundle.version)
     try:
         key_id = check_approval(approval, wanted, safety, now=now.timestamp())
     except PolicyRefused as error:

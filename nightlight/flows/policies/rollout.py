@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
-from nightlight.flows.policies.active_policy import PERMILLE, InUse, PolicyInUse, usable
-from nightlight.flows.policies.approval import approved_by, brings_back, previous, undoes_a_closing
+from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy, PolicyHolder, usable_recipes
+from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undoes_closing
+from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.diff import Difference, diff
-from nightlight.policy.explain import Explained, explain
-from nightlight.policy.prove import prove
-from nightlight.policy.traffic import Weights
+from nightlight.policy.explain import PolicyExplanation, explain
+from nightlight.policy.traffic import Traffic
 from nightlight_core.errors import InvalidInput, PolicyConflict, PolicyRefused, PolicyRejected
 from nightlight_core.policy.bundle import Bundle, open_bundle
 
@@ -41,7 +41,7 @@ STAGED = "staged"
 
 
 @dataclass(frozen=True, slots=True)
-class Activated:
+class Activation:
     """What was activated (or set as candidate), and what that changes."""
 
     version: int
@@ -54,14 +54,14 @@ class Rollout:
     """Changes which policy is in use."""
 
     catalogue: Catalogue
-    in_use: PolicyInUse
+    in_use: PolicyHolder
     publishers: PublicKeys | None
     safety: PublicKeys | None
     counter_threshold: int
     flush: Callable[[], None]
     clock: Clock
 
-    def activate(self, data: bytes, approval: Any, *, actor: str) -> Activated:
+    def activate(self, data: bytes, approval: Any, *, actor: str) -> Activation:
         """Make a bundle the active policy for everybody.
 
         Raises PolicyRejected (signature, documents, checks, approval) or PolicyConflict (version).
@@ -99,9 +99,9 @@ class Rollout:
             tx.audit.append("policy.activated", now=now, actor=actor, detail=detail)
         self.in_use.refresh()
         logs.get("policy").info("policy.activated", version=bundle.version, policy_digest=bundle.digest)
-        return Activated(bundle.version, bundle.digest, difference)
+        return Activation(bundle.version, bundle.digest, difference)
 
-    def candidate(self, data: bytes, approval: Any, *, permille: int, actor: str) -> Activated:
+    def candidate(self, data: bytes, approval: Any, *, permille: int, actor: str) -> Activation:
         """Set a candidate: watched (``permille`` 0, no effect), or deciding for that share of profiles.
 
         A staged candidate has effect, so it needs what an activation needs; raises likewise.
@@ -136,7 +136,7 @@ class Rollout:
             detail = {**self._detail(bundle, difference, approver), "permille": permille}
             tx.audit.append(event, now=now, actor=actor, detail=detail)
         self.in_use.refresh()
-        return Activated(bundle.version, bundle.digest, difference)
+        return Activation(bundle.version, bundle.digest, difference)
 
     def withdraw(self, *, actor: str) -> None:
         """Take the candidate away; nothing happens if there is none."""
@@ -202,14 +202,14 @@ class Rollout:
             "candidate": candidate,
         }
 
-    def explain(self, given: Mapping[str, str]) -> Explained:
+    def explain(self, given: Mapping[str, str]) -> PolicyExplanation:
         """Return why one combination is answered as it is under the active policy; raises InvalidInput."""
         try:
             return explain(self.in_use.current().compiled, given)
         except PolicyRefused as error:
             raise InvalidInput(str(error), pointer="/given") from error
 
-    def weights(self, days: int) -> Weights:
+    def traffic(self, days: int) -> Traffic:
         """Return counts of decisions by combination over the last ``days`` days; small counts are left out."""
         self.flush()
         since = self.clock().date() - timedelta(days=days - 1)
@@ -218,7 +218,7 @@ class Rollout:
             counts, counted_days = tx.policies.counts(DECIDED, since)
         cells = {tuple(cell.split(",")): count for cell, count in self._told(counts).items()}
         kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
-        return Weights(float(max(1, counted_days)), attributes, kept)
+        return Traffic(float(max(1, counted_days)), attributes, kept)
 
     def _told(self, counts: dict[str, int]) -> dict[str, int]:
         return {cell: count for cell, count in sorted(counts.items()) if count >= self.counter_threshold}
@@ -230,15 +230,15 @@ class Rollout:
         try:
             bundle = open_bundle(data, self.publishers)
             compiled = compile_bundle(bundle)
-            usable(compiled)
+            usable_recipes(compiled)
         except PolicyRefused as error:
             raise PolicyRejected(str(error)) from error
-        failures = prove(compiled)
+        failures = failed_checks(compiled)
         if failures:
             raise PolicyRejected("\n".join(str(failure) for failure in failures))
         return bundle, compiled
 
-    def _same_view(self, state: PolicyState) -> InUse:
+    def _same_view(self, state: PolicyState) -> ActivePolicy:
         """Return the view of exactly this state: the difference must be to what is active now."""
         view = self.in_use.current()
         if view.revision != state.revision:
@@ -264,14 +264,14 @@ class Rollout:
 
     def _unapproved(self, tx: Transaction, state: PolicyState, active: Compiled, new: Compiled) -> tuple[bool, bool]:
         """Say whether a policy brings back the one before, and whether that needs nobody's approval."""
-        before = previous(tx, state, self.publishers) if self.publishers else None
-        back = brings_back(before, new)
-        return back, back and undoes_a_closing(tx, state, before, active, self.clock())
+        before = previous_bundle(tx, state, self.publishers) if self.publishers else None
+        back = restores_previous(before, new)
+        return back, back and undoes_closing(tx, state, before, active, self.clock())
 
     def _approver(self, bundle: Bundle, difference: Difference, approval: Any, *, undone: bool) -> str:
         if undone or not difference.opens:
             return ""
-        return approved_by(bundle, difference, approval, self.safety, self.clock())
+        return approving_key(bundle, difference, approval, self.safety, self.clock())
 
     @staticmethod
     def _detail(bundle: Bundle, difference: Difference, approver: str) -> dict[str, str | int]:

@@ -13,13 +13,13 @@ from nightlight.catalogue import images
 from nightlight.delivery.object_names import EXTENSIONS, object_key
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.retention.receipt import ERASED, PROVED, Gone, digest, make
+from nightlight.retention.receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
 from nightlight_core.errors import HoldPending, StoreUnavailable
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
-    from nightlight.delivery.purge import Purge
+    from nightlight.delivery.purge import EdgePurge
     from nightlight.jobs.runner import JobRunner
     from nightlight.policy.signing import SigningKey
     from nightlight.store.interface import ObjectStore
@@ -30,7 +30,7 @@ ORIGINALS, RENDITIONS = "originals", "renditions"
 
 
 @dataclass(frozen=True, slots=True)
-class Receipts:
+class ReceiptIssuer:
     """Makes receipts. ``residuals`` says where copies stay for how many days: backups, say."""
 
     key: SigningKey
@@ -41,7 +41,7 @@ class Receipts:
         tx: Transaction,
         image_id: ImageId,
         kind: str,
-        gone: Sequence[Gone],
+        gone: Sequence[DeletedObject],
         *,
         asked_at: datetime,
         now: datetime,
@@ -49,13 +49,13 @@ class Receipts:
         ended: str = "",
     ) -> None:
         """Add the receipt of an erasure to the chain, in the caller's transaction; ``ended`` is a hold that ends."""
-        held_until = tx.holds.until(image_id, but=ended)
+        held_until = tx.legal_holds.until(image_id, but=ended)
         held = [] if held_until is None else [{"what": "hold", "until": held_until or "it is ended"}]
         receipt_id = secrets.token_hex(16)
         told = {
             "receipt_id": receipt_id,
             "kind": kind,
-            "subject_sha256": digest(image_id),
+            "subject_sha256": subject_digest(image_id),
             "asked_at": asked_at.isoformat(),
             "erased_at": now.isoformat(),
             "residuals": [
@@ -65,20 +65,20 @@ class Receipts:
             + held,
             "key_destroyed": key_destroyed,
         }
-        mine, envelope = make(self.key, told, gone, tx.receipts.head())
+        mine, envelope = issue_receipt(self.key, told, gone, tx.receipts.head())
         tx.receipts.add(receipt_id, image_id, mine, envelope, now)
 
 
-class Replica(NamedTuple):
-    """Another bucket with the same keys: ``of`` originals or renditions, by its own name."""
+class ReplicaBucket(NamedTuple):
+    """Another bucket with the same keys: ``replica_of`` originals or renditions, by its own name."""
 
-    of: str
+    replica_of: str
     name: str
     store: ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
-class Erase:
+class EraseObjects:
     """The worker's half: deletes the original and every rendition that was or may have been written, and proves it.
 
     Every version, delete marker and unfinished upload goes; then what is there is listed, and again by a job of its own
@@ -88,13 +88,13 @@ class Erase:
     runner: JobRunner
     originals: ObjectStore
     renditions: ObjectStore
-    purge: Purge
-    receipts: Receipts | None = None
+    purge: EdgePurge
+    receipts: ReceiptIssuer | None = None
     again_s: float = 3600.0
-    replicas: Sequence[Replica] = ()
+    replicas: Sequence[ReplicaBucket] = ()
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do the job; return how it ended: ``erased``, ``nothing`` or ``later``."""
+        """Do the job; return how it ended: ``erase_location``, ``nothing`` or ``later``."""
         return self.runner.run(job_id, kinds.ERASE, self._erase, redelivered=redelivered)
 
     def verify(self, job_id: str, *, redelivered: bool) -> str:
@@ -109,7 +109,7 @@ class Erase:
                 object_key(name, EXTENSIONS[format_]) for name, format_ in tx.images.rendition_names(lease.image_id)
             }
             asked_at = tx.jobs.asked_at(lease)
-            pending = tx.holds.pending(lease.image_id)
+            pending = tx.legal_holds.pending(lease.image_id)
         if image is None or image.state != images.DELETED:
             return self._finish(lease, "nothing")
         if pending:
@@ -126,7 +126,7 @@ class Erase:
             image = tx.images.get(lease.image_id)
             keys = tx.jobs.planned_keys(lease.image_id)
             asked_at = tx.jobs.asked_at(lease)
-            vaulted = tx.holds.vault(lease.image_id) is not None
+            vaulted = tx.legal_holds.vault(lease.image_id) is not None
         gone_for_good = image is not None and (
             image.state == images.DELETED or (image.state == images.HELD and vaulted)
         )
@@ -149,13 +149,20 @@ class Erase:
         self._gone(self._places(original_key, keys))
         self.purge.forget(list(keys))
 
-    def _places(self, original_key: str, keys: Sequence[str]) -> list[Place]:
+    def _places(self, original_key: str, keys: Sequence[str]) -> list[ObjectLocation]:
         """Return every place that an image's objects may be in."""
-        stores = [Replica(ORIGINALS, ORIGINALS, self.originals), Replica(RENDITIONS, RENDITIONS, self.renditions)]
+        stores = [
+            ReplicaBucket(ORIGINALS, ORIGINALS, self.originals),
+            ReplicaBucket(RENDITIONS, RENDITIONS, self.renditions),
+        ]
         mine = {ORIGINALS: [original_key], RENDITIONS: list(keys)}
-        return [Place(one.name, one.store, key) for one in (*stores, *self.replicas) for key in mine[one.of]]
+        return [
+            ObjectLocation(one.name, one.store, key)
+            for one in (*stores, *self.replicas)
+            for key in mine[one.replica_of]
+        ]
 
-    def _note(self, image_id: ImageId, places: Sequence[Place]) -> None:
+    def _note(self, image_id: ImageId, places: Sequence[ObjectLocation]) -> None:
         """Write down what is there before any of it is deleted, so that a receipt names it whatever happens.
 
         The key of a sealed original is destroyed with it: from then on nobody can read any copy.
@@ -173,15 +180,15 @@ class Erase:
             destroyed = tx.images.destroy_key(image_id) or bool(before.get("key_destroyed"))
             tx.receipts.note(image_id, {"versions": versions, "key_destroyed": destroyed})
 
-    def _gone(self, places: Sequence[Place]) -> list[Gone]:
+    def _gone(self, places: Sequence[ObjectLocation]) -> list[DeletedObject]:
         """Delete all that there is in these places, and list them; raise StoreUnavailable if anything is left."""
-        return [erased(place) for place in places]
+        return [erase_location(place) for place in places]
 
     def _finish(
         self,
         lease: Lease,
         ending: str,
-        gone: Sequence[Gone] = (),
+        gone: Sequence[DeletedObject] = (),
         asked_at: datetime | None = None,
         keys: Sequence[str] = (),
     ) -> str:
@@ -190,11 +197,11 @@ class Erase:
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if ending == "erased":
-                tx.hashes.drop(image_id)
+                tx.rendition_hashes.drop(image_id)
                 tx.screenings.drop(image_id)
-                tx.traces.drop_image(image_id)
+                tx.trace_jobs.drop_image(image_id)
                 tx.images.drop_renditions(image_id)
-                tx.arrivals.forget(image_id)
+                tx.imports.forget(image_id)
                 tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
                 delay = timedelta(seconds=self.again_s)
                 enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=delay, planned=keys)
@@ -211,7 +218,7 @@ class Erase:
         return ending
 
 
-class Place(NamedTuple):
+class ObjectLocation(NamedTuple):
     """A key of one bucket, by the name that receipts give the bucket."""
 
     name: str
@@ -219,21 +226,21 @@ class Place(NamedTuple):
     key: str
 
 
-def erased(place: Place) -> Gone:
+def erase_location(place: ObjectLocation) -> DeletedObject:
     """Delete all that there is in a place, and list it; raise StoreUnavailable if anything is left."""
     removed = place.store.erase(place.key)
     left = len(place.store.remains(place.key))
     if left:
         message = f"{left} versions are still there after they were deleted"
         raise StoreUnavailable(message)
-    return Gone(place.name, place.key, [(one.version_id, one.marker, one.request_id) for one in removed], left)
+    return DeletedObject(place.name, place.key, [(one.version_id, one.marker, one.request_id) for one in removed], left)
 
 
-def _named(place: Place) -> str:
+def _named(place: ObjectLocation) -> str:
     return f"{place.name}\n{place.key}"
 
 
-def _with(gone: Gone, noted: Sequence[Sequence[Any]]) -> Gone:
+def _with(gone: DeletedObject, noted: Sequence[Sequence[Any]]) -> DeletedObject:
     """Add what an earlier attempt deleted: its request ids are lost, what it found is not."""
     now = {version for version, _, _ in gone.versions}
     before = [(str(version), bool(marker), "") for version, marker in noted if version not in now]

@@ -42,7 +42,7 @@ class Expiry:
             for image_id in tx.images.abandoned(now - _ABANDONED, limit=_BATCH):
                 delete_image(tx, image_id, now=now, actor=_ACTOR)
             expired = now - timedelta(days=self.trace_days)
-            for trace_id in tx.traces.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
+            for trace_id in tx.trace_jobs.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
                 delete_trace(tx, trace_id, now=now, actor=_ACTOR)
             tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
             tx.feed.forget()

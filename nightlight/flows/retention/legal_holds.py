@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs
 from nightlight.catalogue import images, profiles
-from nightlight.catalogue.holds import ENDED, PLACED, Hold, Vaulted
+from nightlight.catalogue.holds import ENDED, PLACED, LegalHold, VaultObject
 from nightlight.delivery.object_names import (
     EXTENSIONS,
     MANIFEST_TYPE,
@@ -32,11 +32,11 @@ from nightlight.delivery.object_names import (
 )
 from nightlight.flows.pictures.revoke import RENDITION_CACHE, revoke
 from nightlight.flows.pictures.upload import ORIGINAL_CACHE, ORIGINAL_TYPE
-from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, Place, erased
+from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, lane_before
 from nightlight.retention.receipt import ENDED as HOLD_ENDED
-from nightlight.store.interface import SEAL_BYTES, Put, as_it_is
+from nightlight.store.interface import SEAL_BYTES, PutResult, unsealed
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
 from nightlight_core.ids import ImageId, ProfileId
 
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.jobs import Lease
-    from nightlight.flows.retention.erase import Erase, Receipts
+    from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
     from nightlight.jobs.runner import JobRunner
-    from nightlight.store.interface import ObjectStore, Open, PutStore, ReplaceStore
+    from nightlight.store.interface import ObjectStore, Open, ReplacingStore, WriteOnlyStore
     from nightlight_core.clock import Clock
 
 KINDS = ("legal", "safeguarding")
@@ -56,7 +56,7 @@ _MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
+class PlaceHolds:
     """The service's half: places holds and takes approvals of their end."""
 
     catalogue: Catalogue
@@ -71,7 +71,7 @@ class Holds:
         reference: str,
         until: datetime | None,
         actor: str,
-    ) -> Hold:
+    ) -> LegalHold:
         """Place a hold on a profile's images as they are now, or on one; raises NotFound, InvalidInput or Conflict."""
         now = self.clock()
         if kind not in KINDS or (profile_id is None) == (image_id is None) or (until is not None and until <= now):
@@ -86,12 +86,12 @@ class Holds:
             profile = tx.profiles.get(profile_id, lock=True) if profile_id is not None else None
             found = tx.images.of_profile(profile.profile_id) if profile is not None else []
             covered = [one for one in found if image_id is None or one.image_id == image_id]
-            if any(one.state != images.HELD and tx.holds.vault(one.image_id) is not None for one in covered):
+            if any(one.state != images.HELD and tx.legal_holds.vault(one.image_id) is not None for one in covered):
                 message = "an earlier hold is being ended at this moment"
                 raise Conflict(message)
             if profile is None or not covered:
                 raise NotFound
-            made = tx.holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
+            made = tx.legal_holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
             for image in covered:
                 self._hide(tx, profile, image, now)
                 told: dict[str, str | int] = {"hold_id": made.hold_id}
@@ -104,7 +104,7 @@ class Holds:
 
     def _hide(self, tx: Transaction, profile: profiles.Profile, image: images.Image, now: datetime) -> None:
         if image.state == images.HELD:  # another hold has it
-            tx.holds.placed(image.image_id)
+            tx.legal_holds.placed(image.image_id)
             return
         if profile.current_image_id == image.image_id:
             tx.profiles.set_current(profile.profile_id, None)
@@ -112,39 +112,39 @@ class Holds:
         tx.images.set_state(image.image_id, images.HELD)
         enqueue(tx, kinds.COPY_TO_VAULT, image.image_id, now)
 
-    def approve(self, hold_id: str, *, actor: str) -> Hold:
+    def approve(self, hold_id: str, *, actor: str) -> LegalHold:
         """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            hold = tx.holds.get(hold_id, lock=True)
+            hold = tx.legal_holds.get(hold_id, lock=True)
             if hold is None or hold.state == ENDED:
                 raise NotFound
             if any(one["by"] == actor for one in hold.approvals):
                 message = "you have approved already; another person must"
                 raise InvalidInput(message)
-            tx.holds.approve(hold, by=actor, now=now)
+            tx.legal_holds.approve(hold, by=actor, now=now)
             tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
-            found = tx.holds.get(hold_id)
+            found = tx.legal_holds.get(hold_id)
         if found is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
         return found
 
-    def get(self, hold_id: str) -> Hold:
+    def get(self, hold_id: str) -> LegalHold:
         """Return a hold; raises NotFound."""
         with self.catalogue.reading() as tx:
-            found = tx.holds.get(hold_id)
+            found = tx.legal_holds.get(hold_id)
         if found is None:
             raise NotFound
         return found
 
-    def listed(self, *, ended: bool = False) -> list[Hold]:
+    def listed(self, *, ended: bool = False) -> list[LegalHold]:
         """Return holds, the newest first."""
         with self.catalogue.reading() as tx:
-            return tx.holds.listed(ended=ended, limit=_MOST)
+            return tx.legal_holds.listed(ended=ended, limit=_MOST)
 
 
 @dataclass(frozen=True, slots=True)
-class Vault:
+class CopyToVault:
     """The worker's half. ``open_`` gives back what an original was before it was sealed.
 
     ``seal`` gives what to store of it in the vault, the same for the same bytes, and the key for whoever keeps the
@@ -152,8 +152,8 @@ class Vault:
     """
 
     runner: JobRunner
-    erase: Erase
-    vault: PutStore
+    erase: EraseObjects
+    vault: WriteOnlyStore
     open_: Open
     max_bytes: int
     seal: Callable[[bytes], tuple[bytes, str]] | None = None
@@ -168,15 +168,15 @@ class Vault:
             rows = tx.images.rendition_names(lease.image_id)
             manifests = [manifest_key(one) for one in tx.images.manifests(lease.image_id)]
             planned = tx.jobs.planned_keys(lease.image_id)
-            there = tx.holds.vault(lease.image_id) is not None
+            there = tx.legal_holds.vault(lease.image_id) is not None
         if image is not None and not there:
             keys = {object_key(name, EXTENSIONS[format_]): MEDIA_TYPES[EXTENSIONS[format_]] for name, format_ in rows}
             keys |= dict.fromkeys(manifests, MANIFEST_TYPE)
             kept = self._copied(image, keys)
             with self.runner.catalogue.transaction() as tx:
                 now = self.runner.clock()
-                tx.holds.put(image.image_id, [asdict(one) for one in kept], now)
-                tx.holds.placed(image.image_id)
+                tx.legal_holds.put(image.image_id, [asdict(one) for one in kept], now)
+                tx.legal_holds.placed(image.image_id)
                 tx.audit.append("image.vaulted", now=now, actor="worker", image_id=image.image_id)
             planned = sorted({*planned, *keys})
         if image is not None:
@@ -189,7 +189,7 @@ class Vault:
             enqueue(tx, kinds.VERIFY_ERASURE, lease.image_id, now, delay=delay, planned=planned)
         return "vaulted"
 
-    def _copied(self, image: images.Image, keys: dict[str, str]) -> list[Vaulted]:
+    def _copied(self, image: images.Image, keys: dict[str, str]) -> list[VaultObject]:
         """Put everything that is there of an image into the vault."""
         kept = []
         wanted = [(ORIGINALS, self.erase.originals, image.original_key, ORIGINAL_TYPE, self.max_bytes + SEAL_BYTES)]
@@ -216,63 +216,63 @@ class Vault:
             put = self.vault.put(
                 vault_key, BytesIO(data), sha256=sha256, content_type=content_type, cache_control=cache
             )
-            if put is Put.EXISTS:
+            if put is PutResult.EXISTS:
                 logs.get("vault").info("object.there_already", bucket=bucket)
-            kept.append(Vaulted(bucket, key, vault_key, sha256, len(data), content_type, cache, sealed_key))
+            kept.append(VaultObject(bucket, key, vault_key, sha256, len(data), content_type, cache, sealed_key))
         return kept
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class EndHolds:
     """The half of whoever keeps the vault: alone it can read it and lift the lock. It ends holds."""
 
     catalogue: Catalogue
-    originals: ReplaceStore
+    originals: ReplacingStore
     vault: ObjectStore
-    receipts: Receipts | None
+    receipts: ReceiptIssuer | None
     seal: Callable[[bytes], tuple[bytes, str]] | None
     max_bytes: int
     clock: Clock
-    open_: Open = as_it_is
+    open_: Open = unsealed
 
-    def end_due(self) -> list[Hold]:
+    def end_due(self) -> list[LegalHold]:
         """End every hold whose date has come or of whose end two people approve; return them.
 
         Called again after an interruption it goes on. Raises StoreUnavailable or StoreDenied.
         """
         now = self.clock()
         with self.catalogue.reading() as tx:
-            due = [one for one in tx.holds.open() if one.may_end(now) and one.state == PLACED]
+            due = [one for one in tx.legal_holds.open() if one.may_end(now) and one.state == PLACED]
         for hold in due:
             with self.catalogue.reading() as tx:
-                covered = tx.holds.covered(hold.hold_id)
+                covered = tx.legal_holds.covered(hold.hold_id)
             for image_id in covered:
                 self._let_go(hold, image_id)
             with self.catalogue.transaction() as tx:
-                tx.holds.end(hold.hold_id, self.clock())
+                tx.legal_holds.end(hold.hold_id, self.clock())
                 tx.audit.append("hold.ended", now=self.clock(), actor="keeper", detail={"hold_id": hold.hold_id})
         return due
 
-    def _let_go(self, hold: Hold, image_id: ImageId) -> None:
+    def _let_go(self, hold: LegalHold, image_id: ImageId) -> None:
         with self.catalogue.reading() as tx:
-            others = tx.holds.of_image(image_id, but=hold.hold_id)
-            kept = tx.holds.vault(image_id)
+            others = tx.legal_holds.of_image(image_id, but=hold.hold_id)
+            kept = tx.legal_holds.vault(image_id)
             image = tx.images.get(image_id)
         if others or kept is None or image is None:
             return
         if image.state == images.HELD and not self._put_back(hold, image, kept):
             return
-        gone = [erased(Place(VAULT, self.vault, one.vault_key)) for one in kept]
+        gone = [erase_location(ObjectLocation(VAULT, self.vault, one.vault_key)) for one in kept]
         with self.catalogue.transaction() as tx:
             now = self.clock()
             found = tx.images.get(image_id, lock=True)
-            tx.holds.drop(image_id)
+            tx.legal_holds.drop(image_id)
             if self.receipts is not None and found is not None and found.state == images.DELETED:
                 when, name = hold.created_at, hold.hold_id
                 self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
             tx.audit.append("image.let_go", now=now, actor="keeper", image_id=image_id)
 
-    def _put_back(self, hold: Hold, image: images.Image, kept: Sequence[Vaulted]) -> bool:
+    def _put_back(self, hold: LegalHold, image: images.Image, kept: Sequence[VaultObject]) -> bool:
         """Put the original where it was and ask for its renditions, unless the image is erased meanwhile.
 
         Returns whether the vault may let go of it: not if another hold covers it by now.
@@ -295,11 +295,11 @@ class Keep:
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(image.profile_id, lock=True)
             found = tx.images.get(image.image_id, lock=True)
-            if tx.holds.of_image(image.image_id, but=hold.hold_id):
+            if tx.legal_holds.of_image(image.image_id, but=hold.hold_id):
                 return False  # another hold was placed meanwhile: the vault keeps it
             if found is None or profile is None or found.state != images.HELD:
                 return True  # asked to be erased meanwhile: its erasure looks again, and finds what was put back
-            tx.hashes.drop(image.image_id)
+            tx.rendition_hashes.drop(image.image_id)
             tx.images.drop_renditions(image.image_id, keep_crop=True)
             tx.images.set_sealed_key(image.image_id, sealed_key)
             revoke(tx, profile.profile_id, now)  # names of before count no more, so those to come are others

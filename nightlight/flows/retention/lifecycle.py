@@ -14,16 +14,25 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight import logs
-from nightlight.catalogue.lifecycles import Applied
-from nightlight.retention.lifecycle_plan import Plan, Raw, disabled, drift, fingerprint, plain, plan, same
-from nightlight.retention.lifecycle_rule import Rule, read, write
-from nightlight.retention.wanted_rules import Prefixes, desired
+from nightlight.catalogue.lifecycles import AppliedRules
+from nightlight.retention.lifecycle_plan import (
+    LifecyclePlan,
+    Raw,
+    disabled,
+    drift,
+    fingerprint,
+    lost_rules,
+    plan_changes,
+    rules_as_values,
+)
+from nightlight.retention.lifecycle_rule import LifecycleRule, read_rule, write_rule
+from nightlight.retention.wanted_rules import PrefixRules, wanted_rules
 from nightlight_core.errors import LifecycleRefused, NightlightError, NotFound
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
     from nightlight.policy.retention import RetentionTable
-    from nightlight.retention.bucket_client import Bucket, Listed
+    from nightlight.retention.bucket_client import BucketClient, BucketObject
     from nightlight_core.clock import Clock
 
 # Days are rounded up to the next midnight, and a server takes its time: an object is late only after so many more.
@@ -33,7 +42,7 @@ MOST_TAGS = 10_000
 Progress = Callable[[int], None]
 
 
-class Touched(NamedTuple):
+class RuleEffect(NamedTuple):
     """What a rule is about: objects and bytes, and how many of them it deletes at once; None where nobody counted."""
 
     rule_id: str
@@ -43,7 +52,7 @@ class Touched(NamedTuple):
     counted: bool
 
 
-class Late(NamedTuple):
+class OverdueObject(NamedTuple):
     """An object that is there although its rule should have deleted it."""
 
     bucket: str
@@ -54,32 +63,32 @@ class Late(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Lifecycle:
+class ManageLifecycle:
     """Plans and applies. ``prefixes`` are the keys of each bucket that have days of their own."""
 
     catalogue: Catalogue
-    buckets: Mapping[str, Bucket]
-    prefixes: Mapping[str, Prefixes]
+    buckets: Mapping[str, BucketClient]
+    prefixes: Mapping[str, PrefixRules]
     retention: Callable[[], RetentionTable]
     clock: Clock
     day: timedelta = timedelta(days=1)
 
-    def wanted(self, bucket: str) -> list[Rule]:
+    def wanted(self, bucket: str) -> list[LifecycleRule]:
         """Return the rules that the policy comes to for a bucket."""
-        return desired(self.retention(), self.prefixes.get(bucket, Prefixes()))
+        return wanted_rules(self.retention(), self.prefixes.get(bucket, PrefixRules()))
 
-    def plan(self, bucket: str) -> Plan:
+    def plan(self, bucket: str) -> LifecyclePlan:
         """Return what is to be done to a bucket; raises LifecycleRefused, or what the server answers."""
         with self.catalogue.reading() as tx:
             applied = tx.lifecycles.applied(bucket)
-        rules = [read(raw) for raw in applied.rules] if applied else []
-        return plan(bucket, self.wanted(bucket), rules, self._bucket(bucket).rules())
+        rules = [read_rule(raw) for raw in applied.rules] if applied else []
+        return plan_changes(bucket, self.wanted(bucket), rules, self._bucket(bucket).rules())
 
-    def touched(self, made: Plan, progress: Progress = lambda _: None) -> list[Touched]:
+    def touched(self, made: LifecyclePlan, progress: Progress = lambda _: None) -> list[RuleEffect]:
         """Return what each rule that is added or changed is about, among the objects that are there."""
         bucket, now = self._bucket(made.bucket), self.clock()
         rules = [one.after for one in made.changes if one.after is not None and one.after.expire_days is not None]
-        found = {rule.rule_id: Touched(rule.rule_id, 0, 0, 0, counted=True) for rule in rules}
+        found = {rule.rule_id: RuleEffect(rule.rule_id, 0, 0, 0, counted=True) for rule in rules}
         tagged = any(rule.tags for rule in rules)
         listed = 0
         for one in bucket.objects() if rules else ():
@@ -89,27 +98,27 @@ class Lifecycle:
                 if rule.matches(one.key, tags, one.size):
                     name, objects, size, at_once, _ = found[rule.rule_id]
                     due = _due(one, rule, self.day) <= now
-                    found[name] = Touched(name, objects + 1, size + one.size, at_once + due, counted=True)
+                    found[name] = RuleEffect(name, objects + 1, size + one.size, at_once + due, counted=True)
             progress(listed)
         too_many = {rule.rule_id for rule in rules if rule.tags and listed > MOST_TAGS}
         return [one._replace(counted=one.rule_id not in too_many) for one in found.values()]
 
-    def apply(self, made: Plan, *, actor: str) -> None:
+    def apply(self, made: LifecyclePlan, *, actor: str) -> None:
         """Carry out a plan; raises LifecycleRefused, and then the bucket's rules are as they were."""
         bucket, now = self._bucket(made.bucket), self.clock()
         with self.catalogue.transaction() as tx:
             last = tx.lifecycles.lock(made.bucket, now)
             before = bucket.rules()
-            if fingerprint(before) != made.seen:
+            if fingerprint(before) != made.fingerprint:
                 message = f"{made.bucket}: its rules have changed since the plan was made; plan again"
                 raise LifecycleRefused(message)
             if tuple(self.wanted(made.bucket)) != made.ours:
                 message = f"{made.bucket}: the policy has changed since the plan was made; plan again"
                 raise LifecycleRefused(message)
             after = self._put(bucket, before, made.wanted, {one.rule_id for one in made.changes})
-            tx.lifecycles.snapshot(made.bucket, plain(before), last.rules, now)
-            ours = [write(rule) for rule in made.ours]
-            tx.lifecycles.write(Applied(made.bucket, ours, fingerprint(after), now, actor))
+            tx.lifecycles.snapshot(made.bucket, rules_as_values(before), last.rules, now)
+            ours = [write_rule(rule) for rule in made.ours]
+            tx.lifecycles.write(AppliedRules(made.bucket, ours, fingerprint(after), now, actor))
             detail: dict[str, str | int] = {
                 "bucket": made.bucket, "changes": len(made.changes), "rules": len(made.wanted),
             }  # fmt: skip
@@ -125,13 +134,13 @@ class Lifecycle:
                 message = f"{name}: nothing was applied"
                 raise NotFound(message)
             before = bucket.rules()
-            if fingerprint(before) != last.seen:
+            if fingerprint(before) != last.fingerprint:
                 message = f"{name}: its rules have changed since they were applied; see `nightlight lifecycle drift`"
                 raise LifecycleRefused(message)
             names = {str(raw.get("ID", "")) for raw in snapshot.rules}
             after = self._put(bucket, before, snapshot.rules, names)
             tx.lifecycles.drop_snapshot(snapshot.snapshot_id)
-            tx.lifecycles.write(Applied(name, snapshot.ours, fingerprint(after), now, actor))
+            tx.lifecycles.write(AppliedRules(name, snapshot.ours, fingerprint(after), now, actor))
             undone: dict[str, str | int] = {"bucket": name, "rules": len(snapshot.rules)}
             tx.audit.append("lifecycle.undone", now=now, actor=actor, detail=undone)
 
@@ -141,14 +150,14 @@ class Lifecycle:
             applied = tx.lifecycles.applied(name)
         if applied is None:
             return ["nothing was applied yet"]
-        return drift([read(raw) for raw in applied.rules], self._bucket(name).rules(), applied.seen)
+        return drift([read_rule(raw) for raw in applied.rules], self._bucket(name).rules(), applied.fingerprint)
 
-    def late(self, name: str, progress: Progress = lambda _: None) -> Iterator[Late]:
+    def late(self, name: str, progress: Progress = lambda _: None) -> Iterator[OverdueObject]:
         """Yield the objects that outlived a rule that was applied, with two days of grace."""
         bucket, now = self._bucket(name), self.clock()
         with self.catalogue.reading() as tx:
             applied = tx.lifecycles.applied(name)
-        rules = [read(raw) for raw in applied.rules] if applied else []
+        rules = [read_rule(raw) for raw in applied.rules] if applied else []
         rules = [rule for rule in rules if rule.expire_days is not None]
         for number, one in enumerate(bucket.objects() if rules else ()):
             progress(number + 1)
@@ -156,29 +165,29 @@ class Lifecycle:
             tags = bucket.tags(one.key) if any(rule.tags for rule in old) else {}
             for rule in old:
                 if rule.matches(one.key, tags, one.size):
-                    yield Late(name, one.key, rule.rule_id, one.written_at, _due(one, rule, self.day))
+                    yield OverdueObject(name, one.key, rule.rule_id, one.written_at, _due(one, rule, self.day))
                     break
 
-    def _put(self, bucket: Bucket, before: Sequence[Raw], wanted: Sequence[Raw], fresh: set[str]) -> list[Raw]:
+    def _put(self, bucket: BucketClient, before: Sequence[Raw], wanted: Sequence[Raw], fresh: set[str]) -> list[Raw]:
         """Put rules and return what is there; raise LifecycleRefused, with ``before`` put back, if that is another."""
         try:
             for asked in (disabled(wanted, fresh), wanted):
                 bucket.put(asked)
                 there = bucket.rules()
-                lost = same(asked, there)
+                lost = lost_rules(asked, there)
                 if lost:
                     message = f"{bucket.name}: the server did not keep {', '.join(lost)} as it was told"
                     raise LifecycleRefused(message)
         except NightlightError as error:
             logs.get("lifecycle").error("lifecycle.rolled_back", code=error.code, detail=str(error))
             bucket.put(before)
-            if same(before, bucket.rules()):
+            if lost_rules(before, bucket.rules()):
                 message = f"{error}; AND WHAT WAS THERE BEFORE COULD NOT BE PUT BACK: look at the bucket's rules now"
                 raise LifecycleRefused(message) from error
             raise
         return list(there)
 
-    def _bucket(self, name: str) -> Bucket:
+    def _bucket(self, name: str) -> BucketClient:
         try:
             return self.buckets[name]
         except KeyError:
@@ -186,5 +195,5 @@ class Lifecycle:
             raise NotFound(message) from None
 
 
-def _due(one: Listed, rule: Rule, day: timedelta) -> datetime:
+def _due(one: BucketObject, rule: LifecycleRule, day: timedelta) -> datetime:
     return one.written_at + (rule.expire_days or 0) * day

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs, metrics
 from nightlight.catalogue import images
 from nightlight.catalogue.sweeps import DONE, SweepRow
-from nightlight.flows.pictures.profiles import UNKNOWN_BAND, UNVOUCHED, taken_of
+from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, bands_taken
 from nightlight.flows.pictures.revoke import withdraw
 from nightlight.flows.retention.tags import STATES
 from nightlight.jobs import kinds
@@ -32,7 +32,7 @@ from nightlight_core.ids import ImageId
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
-    from nightlight.flows.pictures.delete import Delete
+    from nightlight.flows.pictures.delete import DeletePictures
     from nightlight.jobs.runner import JobRunner
     from nightlight.policy.retention import RetentionTable
     from nightlight_core.policy.table import Table
@@ -47,7 +47,7 @@ class Sweep:
     """Runs of the sweep: begun by the schedule or by hand, done by the workers."""
 
     runner: JobRunner
-    delete: Delete
+    delete: DeletePictures
     retention: Callable[[], RetentionTable]
     tables: Callable[[], Sequence[Table]]
     assertion_days: int
@@ -104,7 +104,7 @@ class Sweep:
         done = {LAPSED: self._lapse(), SUPERSEDED: self._supersede(), DELETED: self._delete()}
         now = self.runner.clock()
         with self.runner.catalogue.reading() as tx:
-            done[HOLDS_DUE] = sum(one.may_end(now) for one in tx.holds.open())
+            done[HOLDS_DUE] = sum(one.may_end(now) for one in tx.legal_holds.open())
         metrics.SWEPT.inc(done[DELETED])
         metrics.LAPSED.inc(done[LAPSED])
         metrics.HOLDS_DUE.set(done[HOLDS_DUE])
@@ -119,8 +119,8 @@ class Sweep:
                 profile = tx.profiles.get(profile_id)
                 if profile is not None:
                     held_to, tables = tx.images.held_to(profile_id), (self.tables(), self.earlier())
-                    bands = (UNKNOWN_BAND if profile.assurance == UNVOUCHED else profile.asserted_band,)
-                    withdraw(tx, profile_id, taken_of(tx, tables, profile, bands, profile, held_to), now)
+                    bands = (UNKNOWN_BAND if profile.assurance == UNASSURED else profile.asserted_band,)
+                    withdraw(tx, profile_id, bands_taken(tx, tables, profile, bands, profile, held_to), now)
             if found:
                 tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(found)})
         return len(found)
@@ -128,7 +128,7 @@ class Sweep:
     def _supersede(self) -> int:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            found = tx.images.stray(limit=_BATCH)
+            found = tx.images.inconsistent(limit=_BATCH)
             for image_id in found:
                 tx.images.set_state(image_id, images.SUPERSEDED, superseded_at=now)
                 enqueue(tx, kinds.RETENTION_TAGS, image_id, now)

@@ -74,7 +74,7 @@ class RetentionTags:
             keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in names]
             for store, key in ((self.originals, image.original_key), *((self.renditions, key) for key in keys)):
                 try:
-                    store.set_retention_tag(key, STATES[image.state])
+                    store.retag(key, STATES[image.state])
                 except ObjectMissing:  # erased meanwhile
                     continue
         now = self.runner.clock()

@@ -22,8 +22,8 @@ from nightlight_core.ids import ImageId, TraceId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.trace_jobs import TraceRow
-    from nightlight.flows.traces.requests import AskTrace
+    from nightlight.catalogue.trace_jobs import TraceJob
+    from nightlight.flows.traces.requests import RequestTrace
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
 
@@ -35,12 +35,12 @@ _MOST_ID = 100
 # A picture's path, wherever it is served from, and whatever signs its URL.
 _PICTURE = re.compile(rf".*/a/({NAME_PATTERN.strip('^$')})\.[a-z]{{3,5}}")
 # What a trace says that it found a copy by.
-_FOUND_BY = {MARK_ALGORITHM: "mark", HASH_ALGORITHM: "hash"}
+_FOUND_BY = {MARK_ALGORITHM: "watermark", HASH_ALGORITHM: "hash"}
 _HOUR_S = 3600.0
 _LOOK_S, _WAIT_S, _MOST_WAITING = 0.1, 15.0, 4
 
 
-class Match(NamedTuple):
+class ManifestMatch(NamedTuple):
     """A manifest, and how alike what was asked about is to what it is of: 0 to 100."""
 
     manifest_id: str
@@ -48,7 +48,7 @@ class Match(NamedTuple):
 
 
 @dataclass(slots=True)
-class Rate:
+class CallerRate:
     """At most ``most`` questions of one caller in an hour, counted in this process."""
 
     most: int
@@ -69,18 +69,18 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolve:
+class ManifestLookup:
     """Answers investigators."""
 
     catalogue: Catalogue
     renditions: ObjectStore
-    traces: AskTrace
-    rate: Rate
+    traces: RequestTrace
+    rate: CallerRate
     clock: Clock
     # Who waits for a worker holds a thread of the service: not all of them are for that.
     waits: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MOST_WAITING))
 
-    def by_binding(self, algorithm: str, value: str, *, actor: str) -> list[Match]:
+    def by_binding(self, algorithm: str, value: str, *, actor: str) -> list[ManifestMatch]:
         """Return the manifests that a soft binding leads to; raises InvalidInput or TooManyRequests."""
         self.rate.take(actor)
         mark = mark_of(value) if algorithm == MARK_ALGORITHM else None
@@ -90,10 +90,10 @@ class Resolve:
             raise InvalidInput(message)
         with self.catalogue.transaction() as tx:
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
-            found = tx.hashes.manifests(mark=mark, hash_=hashed)
-        return [Match(one, _EXACT) for one in dict.fromkeys(found)]
+            manifest_ids = tx.rendition_hashes.manifests(mark=mark, hash_=hashed)
+        return [ManifestMatch(manifest_id, _EXACT) for manifest_id in dict.fromkeys(manifest_ids)]
 
-    def by_reference(self, url: str, *, actor: str) -> list[Match]:
+    def by_reference(self, url: str, *, actor: str) -> list[ManifestMatch]:
         """Return the manifest of a picture that was given out under a URL; raises InvalidInput or TooManyRequests."""
         self.rate.take(actor)
         try:
@@ -106,10 +106,10 @@ class Resolve:
         with self.catalogue.transaction() as tx:
             asked: Asked = {"by": "reference", "name": named[1]}
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
-            found = tx.hashes.manifests(name=named[1])
-        return [Match(one, _EXACT) for one in found]
+            manifest_ids = tx.rendition_hashes.manifests(name=named[1])
+        return [ManifestMatch(manifest_id, _EXACT) for manifest_id in manifest_ids]
 
-    def by_content(self, copy: IO[bytes], *, algorithm: str | None = None, actor: str) -> list[Match]:
+    def by_content(self, copy: IO[bytes], *, algorithm: str | None = None, actor: str) -> list[ManifestMatch]:
         """Return the manifests of what a copy may come from, as a trace finds it, or by one algorithm alone.
 
         Raises InvalidInput, ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
@@ -124,20 +124,20 @@ class Resolve:
             row = self._traced(copy, actor, algorithm)
         finally:
             self.waits.release()
-        found = (row.result or {}).get("found", [])
+        origins = (row.result or {}).get("origins", [])
         scores: dict[str, int] = {}
         with self.catalogue.reading() as tx:
-            for one in found:
-                if algorithm is not None and _FOUND_BY[algorithm] not in one["by"]:
+            for origin in origins:
+                if algorithm is not None and _FOUND_BY[algorithm] not in origin["by"]:
                     continue
-                bits = one["distance"]
-                score = _EXACT if "mark" in one["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
-                of = (ImageId(one["image_id"]), one["tier"], one["variant"])
-                for manifest_id in tx.hashes.manifests(of=of):
+                bits = origin["distance"]
+                score = _EXACT if "watermark" in origin["by"] or bits is None else round(_EXACT * (1 - bits / _BITS))
+                rendition = (ImageId(origin["image_id"]), origin["tier"], origin["variant"])
+                for manifest_id in tx.rendition_hashes.manifests(rendition=rendition):
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
-        return [Match(*one) for one in sorted(scores.items(), key=lambda one: -one[1])]
+        return [ManifestMatch(*origin) for origin in sorted(scores.items(), key=lambda origin: -origin[1])]
 
-    def _traced(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceRow:
+    def _traced(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceJob:
         """Return the trace of a copy once it has ended."""
         trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
         with self.catalogue.transaction() as tx:
@@ -159,7 +159,7 @@ class Resolve:
         with self.catalogue.transaction() as tx:
             asked: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
             tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=asked)
-            key = tx.hashes.manifest(manifest_id)
+            key = tx.rendition_hashes.manifest(manifest_id)
         if key is None:
             raise NotFound
         try:

@@ -21,19 +21,19 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from nightlight import logs, metrics
 from nightlight.catalogue import trace_jobs
-from nightlight.flows.traces.results import plain
+from nightlight.flows.traces.results import result_as_json
 from nightlight.imaging.probe import caps_of, probe
 from nightlight.imaging.renderer import LOOK_EDGE
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.store.interface import SEAL_BYTES, as_it_is, stored_anew
+from nightlight.store.interface import SEAL_BYTES, require_stored, unsealed
 from nightlight_core.errors import CorruptImage, ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, TooManyRequests
 from nightlight_core.ids import TraceId, new_copy_key, new_trace_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.jobs import Lease
-    from nightlight.flows.traces.search import Trace
+    from nightlight.flows.traces.search import TraceSearch
     from nightlight.jobs.runner import JobRunner
     from nightlight.settings import IntakeSettings, MatchingSettings
     from nightlight.store.interface import ObjectStore, Open, PutOnly
@@ -48,7 +48,7 @@ _HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class AskTrace:
+class RequestTrace:
     """The service's half: takes copies, and says how their traces get on."""
 
     catalogue: Catalogue
@@ -58,7 +58,7 @@ class AskTrace:
     clock: Clock
     seal: Callable[[bytes], tuple[bytes, str]] | None = None
 
-    def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> trace_jobs.TraceRow:
+    def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> trace_jobs.TraceJob:
         """Take a copy; when this returns it is safely stored and will be traced.
 
         Raises TooManyRequests, ImageRefused and its kinds, PayloadTooLarge, and StoreUnavailable or
@@ -74,22 +74,24 @@ class AskTrace:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._check_rate(tx, actor, now)
-            tx.traces.add(trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key)
-            told: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
-            tx.audit.append("trace.asked", now=now, actor=actor, detail=told)
+            tx.trace_jobs.add(
+                trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key
+            )
+            detail: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
+            tx.audit.append("trace.asked", now=now, actor=actor, detail=detail)
         put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
-        stored_anew(put, key)
+        require_stored(put, key)
         with self.catalogue.transaction() as tx:
-            tx.traces.accepted(trace_id)
+            tx.trace_jobs.accepted(trace_id)
             enqueue(tx, kinds.TRACE_SEARCH, trace_id, now)
-            row = tx.traces.get(trace_id)
+            row = tx.trace_jobs.get(trace_id)
         metrics.TRACES.labels("accepted").inc()
-        return cast("trace_jobs.TraceRow", row)
+        return cast("trace_jobs.TraceJob", row)
 
-    def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceRow:
+    def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceJob:
         """Return the trace as it is now; raises NotFound. Reading what came of it is audited."""
         with self.catalogue.reading() as tx:
-            row = tx.traces.get(trace_id)
+            row = tx.trace_jobs.get(trace_id)
         if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
             raise NotFound
         if row.state == trace_jobs.DONE:
@@ -100,7 +102,7 @@ class AskTrace:
     def delete(self, trace_id: TraceId, *, actor: str) -> None:
         """Forget what a trace led back to, and delete its copy; raises NotFound."""
         with self.catalogue.transaction() as tx:
-            row = tx.traces.get(trace_id, lock=True)
+            row = tx.trace_jobs.get(trace_id, lock=True)
             if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
                 raise NotFound
             delete_trace(tx, trace_id, now=self.clock(), actor=actor)
@@ -121,7 +123,7 @@ class AskTrace:
 
     def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
         most = self.matching.traces_per_hour
-        asked = tx.traces.asked_since(actor, now - _HOUR, limit=most)
+        asked = tx.trace_jobs.asked_since(actor, now - _HOUR, limit=most)
         if len(asked) >= most:
             metrics.TRACES.labels(TooManyRequests.code).inc()
             message = f"{most} traces in an hour"
@@ -134,9 +136,9 @@ class RunTrace:
 
     runner: JobRunner
     originals: ObjectStore
-    trace: Trace
+    trace: TraceSearch
     intake: IntakeSettings
-    open_: Open = as_it_is
+    open_: Open = unsealed
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Trace one copy; return how it ended: as JobRunner.run, ``done``, ``rejected``, ``failed``, ``deleted``."""
@@ -152,7 +154,7 @@ class RunTrace:
 
     def _attempt(self, lease: Lease) -> str:
         with self.runner.catalogue.reading() as tx:
-            row = tx.traces.get(lease.trace_id)
+            row = tx.trace_jobs.get(lease.trace_id)
         if row is None or row.state != trace_jobs.PENDING or row.copy_key is None:
             return self._end(lease, trace_jobs.DELETED)
         log = logs.get("trace")
@@ -170,66 +172,68 @@ class RunTrace:
             return self._end(lease, trace_jobs.FAILED, reason="copy_missing")
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            origins = [one.image_id for one in traced.found]
-            pending = tx.traces.end(lease.trace_id, trace_jobs.DONE, now, result=plain(traced), origins=origins)
+            origins = [origin.image_id for origin in traced.origins]
+            pending = tx.trace_jobs.end(
+                lease.trace_id, trace_jobs.DONE, now, result=result_as_json(traced), origins=origins
+            )
             tx.jobs.finish(lease, now)
             if pending:
-                told: Told = {"trace_id": lease.trace_id, "count": len(traced.found)}
-                tx.audit.append("trace.done", now=now, actor="worker", detail=told)
+                detail: Told = {"trace_id": lease.trace_id, "count": len(traced.origins)}
+                tx.audit.append("trace.done", now=now, actor="worker", detail=detail)
                 _delete_unless_kept(tx, lease.trace_id, now)
-        log.info("trace.done", state=trace_jobs.DONE, count=len(traced.found))
+        log.info("trace.done", state=trace_jobs.DONE, count=len(traced.origins))
         return trace_jobs.DONE if pending else trace_jobs.DELETED
 
     def _progress(self, lease: Lease, hundredths: int) -> None:
         with self.runner.catalogue.transaction() as tx:
-            tx.traces.progress(lease.trace_id, hundredths)
+            tx.trace_jobs.progress(lease.trace_id, hundredths)
 
     def _end(self, lease: Lease, state: str, *, reason: str | None = None) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
-            if state != trace_jobs.DELETED and tx.traces.end(lease.trace_id, state, now, reason=reason):
-                told = {"trace_id": lease.trace_id, "reason": reason or state}
-                tx.audit.append(f"trace.{state}", now=now, actor="worker", detail=told)
+            if state != trace_jobs.DELETED and tx.trace_jobs.end(lease.trace_id, state, now, reason=reason):
+                detail = {"trace_id": lease.trace_id, "reason": reason or state}
+                tx.audit.append(f"trace.{state}", now=now, actor="worker", detail=detail)
                 _delete_unless_kept(tx, lease.trace_id, now)
         return state
 
     def _delete_copy(self, lease: Lease) -> str:
         with self.runner.catalogue.reading() as tx:
-            row = tx.traces.get(lease.trace_id)
+            row = tx.trace_jobs.get(lease.trace_id)
         if row is not None and row.copy_key is not None:
             self.originals.delete(row.copy_key)
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
-            tx.traces.copy_gone(lease.trace_id)
+            tx.trace_jobs.copy_gone(lease.trace_id)
             tx.audit.append("trace.copy_deleted", now=now, actor="worker", detail={"trace_id": lease.trace_id})
         return "copy_deleted"
 
 
 def delete_trace(tx: Transaction, trace_id: TraceId, *, now: datetime, actor: str) -> None:
     """Forget a trace's result and enqueue the deletion of its copy, in the caller's transaction."""
-    tx.traces.delete(trace_id)
+    tx.trace_jobs.delete(trace_id)
     enqueue(tx, kinds.DELETE_COPY, trace_id, now)
     tx.audit.append("trace.deleted", now=now, actor=actor, detail={"trace_id": trace_id})
 
 
 def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
-    if tx.traces.end(lease.trace_id, trace_jobs.FAILED, now, reason=reason):
-        told = {"trace_id": lease.trace_id, "reason": reason}
-        tx.audit.append("trace.failed", now=now, actor="worker", detail=told)
+    if tx.trace_jobs.end(lease.trace_id, trace_jobs.FAILED, now, reason=reason):
+        detail = {"trace_id": lease.trace_id, "reason": reason}
+        tx.audit.append("trace.failed", now=now, actor="worker", detail=detail)
         _delete_unless_kept(tx, lease.trace_id, now)
 
 
 def _copy_left(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     """Say that a copy is still there: whoever reads the log has to delete it."""
-    row = tx.traces.get(lease.trace_id)
+    row = tx.trace_jobs.get(lease.trace_id)
     logs.get("trace").error("copy.not_deleted", trace_id=lease.trace_id, reason=reason)
-    told: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
-    tx.audit.append("trace.copy_not_deleted", now=now, actor="worker", detail=told)
+    detail: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
+    tx.audit.append("trace.copy_not_deleted", now=now, actor="worker", detail=detail)
 
 
 def _delete_unless_kept(tx: Transaction, trace_id: TraceId, now: datetime) -> None:
-    row = tx.traces.get(trace_id)
+    row = tx.trace_jobs.get(trace_id)
     if row is not None and not row.keep:
         enqueue(tx, kinds.DELETE_COPY, trace_id, now)

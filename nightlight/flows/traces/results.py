@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.rendition_hashes import Origin
+    from nightlight.catalogue.rendition_hashes import HashOrigin
     from nightlight.watermark.detect import Detection
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TraceOrigin:
     """One rendition that the copy may come from.
 
     ``by`` is ``mark``, ``hash`` or ``mark+hash``. ``distance`` is that of the hashes, of 256 bits: a match is at most
@@ -37,7 +37,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkRead:
+class WatermarkReading:
     """The hidden mark of a copy.
 
     ``number`` is of 56 bits, or of 16 where ``short``, which names a rendition only together with a hash. ``chance``
@@ -56,35 +56,35 @@ class MarkRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class TraceResult:
     """What is known of a copy: its SHA-256, its mark, its hash's quality (under 50 it says nothing), its origins.
 
     ``present`` says that there is a hidden mark of this deployment, whether or not it could be read.
     """
 
     sha256: str
-    mark: MarkRead | None
+    watermark: WatermarkReading | None
     present: bool
     quality: int
     searched: int
-    found: tuple[Found, ...]
+    origins: tuple[TraceOrigin, ...]
 
 
-def plain(traced: Traced) -> dict[str, Any]:
+def result_as_json(result: TraceResult) -> dict[str, Any]:
     """Return what is known of a copy as JSON holds it."""
 
     def said(value: object) -> object:
         return value.isoformat() if isinstance(value, datetime) else value
 
     return {
-        **asdict(traced),
-        "found": [{name: said(value) for name, value in asdict(one).items()} for one in traced.found],
+        **asdict(result),
+        "origins": [{name: said(value) for name, value in asdict(origin).items()} for origin in result.origins],
     }
 
 
-def found_by(origin: Origin, distance: int | None, by: str) -> Found:
+def origin_of(origin: HashOrigin, distance: int | None, by: str) -> TraceOrigin:
     """Return what is told of an origin that ``by`` led to."""
-    return Found(
+    return TraceOrigin(
         image_id=origin.image_id,
         profile_id=origin.profile_id,
         tier=origin.tier,
@@ -99,11 +99,11 @@ def found_by(origin: Origin, distance: int | None, by: str) -> Found:
     )
 
 
-def mark_read(read: Detection | None, doubt: str | None) -> MarkRead | None:
+def watermark_reading(read: Detection | None, doubt: str | None) -> WatermarkReading | None:
     """Return what is told of a mark that was read, if one was."""
     if read is None:
         return None
-    return MarkRead(
+    return WatermarkReading(
         number=read.payload.rendition,
         variant=read.payload.variant,
         short=read.payload.short,

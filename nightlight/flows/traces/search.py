@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightlight.flows.traces.results import Found, MarkRead, Traced, found_by, mark_read
+from nightlight.flows.traces.results import TraceOrigin, TraceResult, WatermarkReading, origin_of, watermark_reading
 from nightlight_core.errors import IndexBehind, IndexBroken
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.rendition_hashes import Origin
+    from nightlight.catalogue.rendition_hashes import HashOrigin
     from nightlight.imaging.renderer import Look
     from nightlight.matching.index import HashIndex
     from nightlight.watermark.detect import Detection, Looked
@@ -54,7 +54,7 @@ DECODED, MARK_SOUGHT = 10, 80
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class TraceSearch:
     """Traces copies by their hidden mark and their perceptual hash.
 
     ``look`` gives a copy's pixels and its luma, uint8 (512, 512), one way or two; ``detect`` reads the mark.
@@ -66,7 +66,7 @@ class Trace:
     detect: Callable[[Any], Looked]
     clock: Clock
 
-    def trace(self, data: bytes, *, actor: str) -> Traced:
+    def trace(self, data: bytes, *, actor: str) -> TraceResult:
         """Return what ``data``, an image file that nobody trusts, may be a copy of.
 
         Raises ImageRefused and its kinds, DecoderDied, CatalogueUnavailable, or Conflict while another process
@@ -79,7 +79,7 @@ class Trace:
 
     def find(
         self, data: bytes, *, within_s: float | None = None, progress: Callable[[int], None] = lambda _: None
-    ) -> Traced:
+    ) -> TraceResult:
         """Return what ``data`` may be a copy of, for somebody whose asking is in the audit log already.
 
         ``progress`` is told how far it is, in hundredths. Raises like ``trace``, and IndexBehind where the index has
@@ -93,47 +93,49 @@ class Trace:
         sha256 = hashlib.sha256(data).hexdigest()
         look = self.look(data)
         progress(DECODED)
-        looked = self.detect(look.pixels)
+        detected = self.detect(look.pixels)
         progress(MARK_SOUGHT)
         hashed = [pdq(pixels) for pixels in look.hashed]
-        quality = max(one.quality for one in hashed)
-        queries = [row for one in hashed if one.quality >= LEAST_QUALITY for row in one.hashes]
+        quality = max(hash_.quality for hash_ in hashed)
+        queries = [row for hash_ in hashed if hash_.quality >= LEAST_QUALITY for row in hash_.hashes]
         try:
             near, searched = self._search(queries, until)
         except IndexBroken:
             HashIndex.discard(self.folder)
             near, searched = self._search(queries, until)
-        mark, found = self._merged(looked.detection, near, queries)
-        present = mark is not None or looked.present >= PRESENT
-        return Traced(sha256, mark, present, quality, searched, tuple(found[:MOST]))
+        mark, origins = self._merged(detected.detection, near, queries)
+        present = mark is not None or detected.present >= PRESENT
+        return TraceResult(sha256, mark, present, quality, searched, tuple(origins[:MOST]))
 
     def _merged(
-        self, read: Detection | None, near: dict[Origin, int], queries: Sequence[Any]
-    ) -> tuple[MarkRead | None, list[Found]]:
+        self, read: Detection | None, near: dict[HashOrigin, int], queries: Sequence[Any]
+    ) -> tuple[WatermarkReading | None, list[TraceOrigin]]:
         """Return the mark, and the origins that it and the hashes lead back to: by the mark first, then the nearest."""
-        named: dict[Origin, int | None] = {}
+        named: dict[HashOrigin, int | None] = {}
         doubt = None
         if read is not None and read.payload.short:
             with self.catalogue.reading() as tx:
-                said = tx.hashes.short_marked(read.payload.rendition, read.payload.variant)
-            distances = {one: near.get(one, _distance(one, queries)) for one in said}
-            named = dict(sorted(distances.items(), key=lambda one: BITS if one[1] is None else one[1]))
+                short_origins = tx.rendition_hashes.by_short_watermark(read.payload.rendition, read.payload.variant)
+            distances = {origin_: near.get(origin_, _distance(origin_, queries)) for origin_ in short_origins}
+            named = dict(sorted(distances.items(), key=lambda origin_: BITS if origin_[1] is None else origin_[1]))
             if not near.keys() & named.keys():
                 doubt = f"{len(named)} small renditions say this, and the hash of none is near: it may be none of them"
         elif read is not None:
             with self.catalogue.reading() as tx:
-                origins = tx.hashes.marked(read.payload.rendition)
-            named = {one: _distance(one, queries) for one in origins if one.variant == read.payload.variant}
+                origins = tx.rendition_hashes.by_watermark(read.payload.rendition)
+            named = {
+                origin_: _distance(origin_, queries) for origin_ in origins if origin_.variant == read.payload.variant
+            }
             if not named:
                 doubt = "nothing is published under this mark: it was erased, or is of another deployment"
             known = [distance for distance in named.values() if distance is not None]
             if read.how == "whole" and known and min(known) > ANOTHER:
                 doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
-        ways = {origin: "mark+hash" if origin in near else "mark" for origin in named}
+        ways = {origin: "watermark+hash" if origin in near else "watermark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
-        by_hash.sort(key=lambda one: (one[1], one[0].rendered_at, one[0].tier))
-        found = [found_by(origin, distance, ways[origin]) for origin, distance in named.items()]
-        return mark_read(read, doubt), found + [found_by(*one) for one in by_hash]
+        by_hash.sort(key=lambda origin_: (origin_[1], origin_[0].rendered_at, origin_[0].tier))
+        listed = [origin_of(origin, distance, ways[origin]) for origin, distance in named.items()]
+        return watermark_reading(read, doubt), listed + [origin_of(*origin_) for origin_ in by_hash]
 
     def rebuild(self, progress: Callable[[int], None] = lambda _: None) -> int:
         """Make the index again from the catalogue; return how many hashes are in it."""
@@ -161,7 +163,7 @@ class Trace:
             last = max(0, max(known, default=0) - _LATE)
             while True:
                 with self.catalogue.reading() as tx:
-                    rows = tx.hashes.after(last, limit=_BATCH)
+                    rows = tx.rendition_hashes.after(last, limit=_BATCH)
                 if not rows:
                     break
                 last = rows[-1][0]
@@ -174,7 +176,7 @@ class Trace:
                     raise IndexBehind(message)
             yield index
 
-    def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[Origin, int], int]:
+    def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[HashOrigin, int], int]:
         """Return what these hashes lead to with the distance of each, and among how many it was looked for."""
         with self._synced(until) as index:
             nearest: dict[int, int] = {}
@@ -184,13 +186,13 @@ class Trace:
                     nearest[number] = min(match.distance, nearest.get(number, match.distance))
             return self._origins(index, nearest, queries), len(index)
 
-    def _origins(self, index: HashIndex, nearest: dict[int, int], queries: Sequence[Any]) -> dict[Origin, int]:
+    def _origins(self, index: HashIndex, nearest: dict[int, int], queries: Sequence[Any]) -> dict[HashOrigin, int]:
         from nightlight.matching.segment import KEY_BYTES
 
         if not nearest:
             return {}
         with self.catalogue.reading() as tx:
-            origins = tx.hashes.origins(sorted(nearest))
+            origins = tx.rendition_hashes.origins(sorted(nearest))
         for number in nearest.keys() - origins.keys():  # erased since
             index.take_out(number.to_bytes(KEY_BYTES, "big"))
         for number, origin in origins.items():
@@ -200,7 +202,7 @@ class Trace:
         return {origin: nearest[number] for number, origin in origins.items()}
 
 
-def _distance(origin: Origin, queries: Sequence[Any]) -> int | None:
+def _distance(origin: HashOrigin, queries: Sequence[Any]) -> int | None:
     """Return how far an origin's hash is from the nearest of ``queries``, of 256 bits; None where one has no hash."""
     import numpy as np
 

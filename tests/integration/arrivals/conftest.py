@@ -6,7 +6,7 @@ import pytest
 from botocore.client import Config
 
 from nightlight.store.s3 import S3Access
-from nightlight.store.source_buckets import ForeignBuckets
+from nightlight.store.source_buckets import SourceBuckets
 from tests.support.services import S3, S3_OWNER, identity, needed, token
 
 
@@ -45,4 +45,4 @@ def access():
 
 @pytest.fixture
 def foreign(access):
-    return ForeignBuckets(access)
+    return SourceBuckets(access)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import orc, parquet
 
-from nightlight.store.inventory import Inventory, manifest_of
+from nightlight.store.inventory import Inventory, read_inventory_manifest
 from nightlight_core.errors import InvalidInput, ObjectMissing, PayloadTooLarge, StoreUnavailable
 
 pytestmark = pytest.mark.integration
@@ -60,14 +60,14 @@ def as_orc(told):
     return file.getvalue()
 
 
-FORMS = {"CSV": as_csv, "Parquet": as_parquet, "ORC": as_orc}
+EXPORT_FORMATS = {"CSV": as_csv, "Parquet": as_parquet, "ORC": as_orc}
 
 
 def put(avatars, form, parts, **changed):
     bucket, s3 = avatars
     files = []
     for number, part in enumerate(parts):
-        key, data = f"inv/data/{number}", FORMS[form](part)
+        key, data = f"inv/data/{number}", EXPORT_FORMATS[form](part)
         s3.put_object(Bucket=bucket, Key=key, Body=data)
         files.append({"key": key, "size": len(data), "MD5checksum": hashlib.md5(data).hexdigest()})
     said = {
@@ -85,7 +85,7 @@ def found(pages):
     return [(one.key, one.etag) for page, _ in pages for one in page]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_current_objects_are_found_and_a_walk_goes_on_where_it_was(avatars, foreign, form):
     told = rows(2_550)
     inventory = Inventory(foreign, *put(avatars, form, [told[:1_250], told[1_250:]]))
@@ -109,9 +109,9 @@ def test_a_file_that_is_not_what_the_manifest_says_is_refused(avatars, foreign):
         list(inventory.pages({}))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_damaged_files_are_refused(avatars, foreign, form, monkeypatch):
-    monkeypatch.setitem(FORMS, form, lambda _: b"not what it should be" * 100)
+    monkeypatch.setitem(EXPORT_FORMATS, form, lambda _: b"not what it should be" * 100)
     inventory = Inventory(foreign, *put(avatars, form, [[]]))
     with pytest.raises(InvalidInput, match="cannot be read"):
         list(inventory.pages({}))
@@ -125,7 +125,7 @@ def test_damaged_files_are_refused(avatars, foreign, form, monkeypatch):
 )  # fmt: skip
 def test_what_is_no_manifest_is_refused(data):
     with pytest.raises(InvalidInput):
-        manifest_of(data)
+        read_inventory_manifest(data)
 
 
 def test_an_object_that_is_too_large_is_not_read(avatars, foreign):

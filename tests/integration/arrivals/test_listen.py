@@ -9,8 +9,8 @@ import sys
 import boto3
 import pytest
 
-from nightlight.flows.imports.notifications import Arrive
-from nightlight.flows.imports.sqs_consumer import Listen
+from nightlight.flows.imports.notifications import ImportNotifications
+from nightlight.flows.imports.sqs_consumer import SqsConsumer
 from nightlight.store.key_template import KeyTemplate
 from nightlight.store.s3 import S3Access
 from nightlight.store.sqs import SqsQueue
@@ -53,7 +53,7 @@ def waiting(client, url):
 def arrivals(catalogue):
     from sqlalchemy import select
 
-    from nightlight.catalogue.retention_tables import arrivals as table
+    from nightlight.catalogue.retention_schema import import_items as table
 
     with catalogue.reading() as tx:
         return sorted(row.profile_id for row in tx.connection.execute(select(table.c.profile_id)))
@@ -65,15 +65,15 @@ def test_messages_are_deleted_once_they_are_in_the_catalogue_and_not_before(fres
         client.send_message(QueueUrl=url, MessageBody=said(f"u-{number}.jpg"))
     client.send_message(QueueUrl=url, MessageBody=said("u-3.jpg"))  # SQS gives a message twice now and then
     client.send_message(QueueUrl=url, MessageBody="what is this?")
-    arrive = Arrive(fresh, {"avatars": KeyTemplate("{profile}.jpg")}, Clock())
-    listen = Listen(SqsQueue(url, access(sqs_url), wait_s=0), arrive)
+    arrive = ImportNotifications(fresh, {"avatars": KeyTemplate("{profile}.jpg")}, Clock())
+    listen = SqsConsumer(SqsQueue(url, access(sqs_url), wait_s=0), arrive)
 
     class Away:
-        def hear(self, _):
+        def record(self, _):
             raise CatalogueUnavailable("away")
 
     with pytest.raises(CatalogueUnavailable):
-        Listen(listen.queue, Away()).run_once()
+        SqsConsumer(listen.queue, Away()).run_once()
     assert waiting(client, url) == 14
     eventually(lambda: (listen.run_once(), waiting(client, url) == 1)[1])  # the one that nobody understands
     assert arrivals(fresh) == sorted(f"u-{number}" for number in range(12))
@@ -100,7 +100,7 @@ def test_the_process_listens_until_it_is_told_to_stop(tmp_path, queue, sqs_url):
     with catalogue_at(database) as catalogue:
         client.send_message(QueueUrl=url, MessageBody=said("u-1.jpg"))
         with subprocess.Popen(
-            [sys.executable, "-m", "workers", "intake"], env=environment, cwd=ROOT, stderr=subprocess.PIPE
+            [sys.executable, "-m", "workers", "imports"], env=environment, cwd=ROOT, stderr=subprocess.PIPE
         ) as child:
             eventually(lambda: arrivals(catalogue) == ["u-1"])
             client.send_message(QueueUrl=url, MessageBody=said("u-2.jpg"))
@@ -109,7 +109,7 @@ def test_the_process_listens_until_it_is_told_to_stop(tmp_path, queue, sqs_url):
             assert child.wait(HANG_S) == 0
     del environment["NIGHTLIGHT_SOURCE_QUEUE_URL"]
     ended = subprocess.run(
-        [sys.executable, "-m", "workers", "intake"],
+        [sys.executable, "-m", "workers", "imports"],
         env=environment,
         cwd=ROOT,
         capture_output=True,

@@ -8,9 +8,9 @@ import pytest
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.imports.import_picture import ImportPicture
-from nightlight.flows.imports.notifications import Arrive, refuse_own
+from nightlight.flows.imports.notifications import ImportNotifications, refuse_own_bucket
 from nightlight.jobs.runner import JobRunner
-from nightlight.store.event_notifications import read_notices
+from nightlight.store.event_notifications import read_events
 from nightlight.store.key_template import KeyTemplate
 from nightlight_core.errors import InvalidInput
 from tests.integration.flows.conftest import house  # noqa: F401 - a fixture
@@ -30,7 +30,7 @@ class Platform:
         from datetime import UTC, datetime
 
         house.clock.now = datetime.now(UTC)
-        self.arrive = Arrive(house.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, house.clock)
+        self.arrive = ImportNotifications(house.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, house.clock)
         self.take = ImportPicture(
             JobRunner(house.catalogue, house.limits, house.clock), foreign, house.intake, house.delete, 5_000_000,
             follow_removals=True,
@@ -48,8 +48,8 @@ class Platform:
         }  # fmt: skip
         return json.dumps({"Records": [record]})
 
-    def hear(self, *events):
-        return [tuple(self.arrive.hear(read_notices(one))) for one in events]
+    def record(self, *events):
+        return [tuple(self.arrive.record(read_events(one))) for one in events]
 
     def work(self):
         """Run every take that waits, the newest first, then renders and erasures."""
@@ -93,8 +93,8 @@ def jpeg(seed):
 def test_a_picture_that_is_told_of_is_taken_once_however_often_it_is_told(platform, who):
     key = f"{who}/a.jpg"
     event = platform.event(key, etag=platform.put(key, jpeg(1)))
-    assert platform.hear(event, event) == [(1, 0, 0), (0, 1, 0)]
-    assert platform.hear(platform.event(key)) == [(1, 0, 0)]  # another word of the same object
+    assert platform.record(event, event) == [(1, 0, 0), (0, 1, 0)]
+    assert platform.record(platform.event(key)) == [(1, 0, 0)]  # another word of the same object
     assert sorted(platform.work()) == ["skipped", "taken"]
     assert platform.image_states(who) == [images.READY]
     with platform.house.catalogue.reading() as tx:
@@ -108,18 +108,18 @@ def test_what_is_there_counts_and_not_the_order_of_words(platform, who):
     first = platform.event(key, etag=platform.put(key, jpeg(1)))
     gone = platform.event(key, "ObjectRemoved:Delete")
     second = platform.event(key, etag=platform.put(key, jpeg(2)))
-    assert platform.hear(second, gone, first) == [(1, 0, 0)] * 3
+    assert platform.record(second, gone, first) == [(1, 0, 0)] * 3
     assert sorted(platform.work()) == ["skipped", "skipped", "taken"]
     assert platform.image_states(who) == [images.READY]
 
 
 def test_what_is_replaced_there_is_replaced_here(platform, who):
     key = f"{who}/a.jpg"
-    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     assert platform.work() == ["taken"]
     time.sleep(1.1)  # the server counts seconds
     before = platform.shown(who)
-    platform.hear(platform.event(key, etag=platform.put(key, jpeg(2))))
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(2))))
     assert platform.work() == ["taken"]
     assert platform.shown(who) not in {None, before}
     assert platform.image_states(who) == [images.READY, images.SUPERSEDED]
@@ -130,7 +130,7 @@ def test_of_two_keys_of_a_profile_the_newer_object_is_shown(platform, who):
     platform.put(old, jpeg(1))
     time.sleep(1.1)
     platform.put(new, jpeg(2))
-    platform.hear(platform.event(old), platform.event(new))
+    platform.record(platform.event(old), platform.event(new))
     assert platform.work() == ["taken", "skipped"]  # the newer was looked at first
     assert platform.image_states(who) == [images.READY]
 
@@ -144,23 +144,23 @@ def test_what_was_uploaded_later_is_not_undone_by_an_old_object(platform, who):
     )
     uploaded = platform.house.upload(who).image_id
     platform.house.deliver()
-    platform.hear(platform.event(key))
+    platform.record(platform.event(key))
     assert platform.work() == ["skipped"]
     assert platform.shown(who) == uploaded
 
 
 def test_what_is_deleted_there_is_deleted_here(platform, who):
     key = f"{who}/a.jpg"
-    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     platform.work()
     image_id = platform.shown(who)
     platform.s3.delete_object(Bucket=platform.bucket, Key=key)
-    platform.hear(platform.event(key, "ObjectRemoved:Delete"))
+    platform.record(platform.event(key, "ObjectRemoved:Delete"))
     assert platform.work() == ["removed"]
     assert platform.shown(who) is None
     assert platform.house.state(image_id) == images.DELETED
     with platform.house.catalogue.reading() as tx:
-        assert [one.actor for one in tx.audit.of_image(image_id) if one.event == "image.deleted"] == ["arrival"]
+        assert [one.actor for one in tx.audit.of_image(image_id) if one.event == "image.deleted"] == ["import"]
     assert not [one for one in platform.house.objects() if one.startswith("o/")]
 
 
@@ -168,11 +168,11 @@ def test_removals_are_not_followed_where_it_is_told_so(platform, who):
     from dataclasses import replace
 
     key = f"{who}/a.jpg"
-    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     platform.work()
     platform.take = replace(platform.take, follow_removals=False)
     platform.s3.delete_object(Bucket=platform.bucket, Key=key)
-    platform.hear(platform.event(key, "ObjectRemoved:Delete"))
+    platform.record(platform.event(key, "ObjectRemoved:Delete"))
     assert platform.work() == ["removed"]
     assert platform.shown(who) is not None
 
@@ -180,20 +180,20 @@ def test_removals_are_not_followed_where_it_is_told_so(platform, who):
 def test_a_deleted_profile_is_not_brought_back_and_its_key_is_forgotten(platform, who):
     from sqlalchemy import select
 
-    from nightlight.catalogue.retention_tables import arrivals
+    from nightlight.catalogue.retention_schema import import_items
 
     key = f"{who}/a.jpg"
     event = platform.event(key, etag=platform.put(key, jpeg(1)))
-    platform.hear(event)
+    platform.record(event)
     platform.work()
     platform.house.delete.profile(who, actor="t")
     platform.work()
-    assert platform.hear(event) == [(0, 1, 0)]
-    platform.hear(platform.event(key))  # the old bucket still has it
+    assert platform.record(event) == [(0, 1, 0)]
+    platform.record(platform.event(key))  # the old bucket still has it
     assert platform.work() == ["skipped"]
     assert platform.shown(who) is None
     with platform.house.catalogue.reading() as tx:
-        rows = tx.connection.execute(select(arrivals).where(arrivals.c.bucket == platform.bucket)).all()
+        rows = tx.connection.execute(select(import_items).where(import_items.c.bucket == platform.bucket)).all()
         assert sorted((row.state, row.reason, bool(row.key)) for row in rows) == [
             ("skipped", "profile_deleted", False), ("taken", None, False),
         ]  # fmt: skip
@@ -211,14 +211,16 @@ def test_a_deleted_profile_is_not_brought_back_and_its_key_is_forgotten(platform
 def test_what_is_no_picture_is_refused_and_said_why(platform, who, data, code):
     key = f"{who}/a.jpg"
     platform.put(key, data)
-    platform.hear(platform.event(key))
+    platform.record(platform.event(key))
     assert platform.work() == ["refused"]
     with platform.house.catalogue.reading() as tx:
         from sqlalchemy import select
 
-        from nightlight.catalogue.retention_tables import arrivals
+        from nightlight.catalogue.retention_schema import import_items
 
-        reason = tx.connection.execute(select(arrivals.c.reason).where(arrivals.c.profile_id == who)).scalar_one()
+        reason = tx.connection.execute(
+            select(import_items.c.reason).where(import_items.c.profile_id == who)
+        ).scalar_one()
     assert reason == code
     assert platform.shown(who) is None
 
@@ -234,18 +236,18 @@ def test_keys_of_another_form_and_other_buckets_are_nobodys(platform, who):
             ]
         }
     )
-    assert platform.hear(platform.event("a/b/c.jpg"), platform.event(f"{who}/a.png"), other) == [(0, 0, 1)] * 3
+    assert platform.record(platform.event("a/b/c.jpg"), platform.event(f"{who}/a.png"), other) == [(0, 0, 1)] * 3
 
 
 def test_a_server_that_is_away_is_asked_again(platform, who, access):
     from dataclasses import replace
 
-    from nightlight.store.source_buckets import ForeignBuckets
+    from nightlight.store.source_buckets import SourceBuckets
 
     key = f"{who}/a.jpg"
-    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     real, platform.take = platform.take, replace(
-        platform.take, foreign=ForeignBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
+        platform.take, foreign=SourceBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
     )  # fmt: skip
     assert platform.work() == ["later"]
     platform.take = real
@@ -259,7 +261,7 @@ def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platfo
     from nightlight_core.errors import LeaseLost
 
     key = f"{who}/a.jpg"
-    platform.hear(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     platform.house.relay.run_once()
     ((_, job_id),) = [one for one in platform.house.sent if one[0] == "nightlight.import"]
     platform.house.sent.clear()
@@ -285,4 +287,4 @@ def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platfo
 
 def test_own_buckets_are_refused():
     with pytest.raises(InvalidInput, match="own bucket"):
-        refuse_own("nightlight-originals", ("nightlight-originals", "nightlight-renditions"))
+        refuse_own_bucket("nightlight-originals", ("nightlight-originals", "nightlight-renditions"))

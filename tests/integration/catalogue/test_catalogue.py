@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from nightlight.catalogue import images, migrate
 from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.idempotency import Remembered
+from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.catalogue.images import Image, RenditionRow
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import metadata
+from nightlight.catalogue.schema import metadata
 from nightlight_core.errors import CatalogueUnavailable, Conflict, LeaseLost
 from nightlight_core.ids import new_image_id, new_job_id, new_original_key
 from tests.support.waiting import HANG_S
@@ -95,10 +95,10 @@ def test_a_transaction_that_raises_leaves_nothing(catalogue):
 
 def test_declaring_again_changes_what_was_said_and_keeps_the_hold(catalogue, profile_id):
     with catalogue.transaction() as tx:
-        assert tx.profiles.set_hold(profile_id, "reported")
+        assert tx.profiles.set_report_flag(profile_id, "reported")
         assert tx.profiles.declare(profile_id, Declaration("adult", "estimated", "us", "everyone"), later(5)) is False
         known = tx.profiles.get(profile_id)
-    assert (known.band, known.region, known.choice, known.hold) == ("adult", "us", "everyone", "reported")
+    assert (known.band, known.region, known.choice, known.report_flag) == ("adult", "us", "everyone", "reported")
     assert known.asserted_at == later(5)
 
 
@@ -108,14 +108,14 @@ def shown(tx, *profile_ids):
 
 def test_a_deleted_profile_is_shown_to_nobody_and_comes_back_only_by_a_declaration(catalogue, profile_id):
     with catalogue.transaction() as tx:
-        assert tx.profiles.set_hold(profile_id, "reported")
+        assert tx.profiles.set_report_flag(profile_id, "reported")
         assert tx.profiles.delete(profile_id)
         assert not tx.profiles.delete(profile_id)
         assert shown(tx, profile_id) == []
-        assert not tx.profiles.set_hold(profile_id, "reported")
+        assert not tx.profiles.set_report_flag(profile_id, "reported")
         assert tx.profiles.get(profile_id).generation == 1
         assert tx.profiles.declare(profile_id, SAID, NOW) is True
-        assert tx.profiles.get(profile_id).hold == "reported"
+        assert tx.profiles.get(profile_id).report_flag == "reported"
         assert [one.profile_id for one in shown(tx, profile_id)] == [profile_id]
 
 
@@ -138,9 +138,9 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         assert shown(tx, profile_id)[0].image_id is None
         tx.images.set_state(ready, images.READY, ready_at=NOW)
         (one,) = shown(tx, profile_id, "nobody")
-    assert (one.image_id, one.held_to, one.canary) == (ready, "age_13_15", False)
+    assert (one.image_id, one.effective_ceiling, one.canary) == (ready, "age_13_15", False)
     assert one.asserted_at == int(NOW.timestamp())
-    assert one.offered() == [
+    assert one.available() == [
         (variant, tier, "webp", 3, face, f"{tier}-{ready}-{variant}")
         for variant in (0, 1)
         for tier, face in (("full", None), ("tiny", 5))
@@ -152,7 +152,7 @@ def test_blocked_viewers_are_told_until_they_are_too_many(catalogue, profile_id)
     with catalogue.transaction() as tx:
         for number in range(3):
             tx.blocks.add(profile_id, f"viewer-{number}", NOW)
-        tx.suspects.plant(profile_id, NOW)
+        tx.abuse_signals.plant(profile_id, NOW)
         (one,) = seen(tx.connection, [profile_id], most_blocked=3)
         (many,) = seen(tx.connection, [profile_id], most_blocked=2)
     assert one.viewers() == {"viewer-0", "viewer-1", "viewer-2"}
@@ -264,23 +264,23 @@ def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_sett
     assert len(found) == 20
     assert len({message.job_id for message in found}) == 20
     with catalogue.transaction() as tx:
-        tx.outbox.settle([message.message_id for message in found[:15]])
+        tx.outbox.mark_published([message.message_id for message in found[:15]])
         tx.outbox.release([found[15].message_id])
         assert [message.message_id for message in tx.outbox.claim(later(1), limit=50, claim_s=1)] == [
             found[15].message_id
         ]
         assert len(tx.outbox.claim(later(16), limit=50, claim_s=15)) == 5
-        tx.outbox.settle([message.message_id for message in found])
+        tx.outbox.mark_published([message.message_id for message in found])
 
 
 def test_an_idempotency_key_is_remembered_once(catalogue, profile_id):
     image_id = add_image(catalogue, profile_id)
     with catalogue.transaction() as tx:
-        tx.idempotency.remember("k" * 64, Remembered("f", image_id), NOW)
+        tx.idempotency.remember("k" * 64, IdempotentResult("f", image_id), NOW)
     with pytest.raises(Conflict), catalogue.transaction() as tx:
-        tx.idempotency.remember("k" * 64, Remembered("g", image_id), NOW)
+        tx.idempotency.remember("k" * 64, IdempotentResult("g", image_id), NOW)
     with catalogue.transaction() as tx:
-        assert tx.idempotency.find("k" * 64) == Remembered("f", image_id)
+        assert tx.idempotency.find("k" * 64) == IdempotentResult("f", image_id)
         assert tx.idempotency.forget_before(later(1)) == 1
         assert tx.idempotency.find("k" * 64) is None
 
@@ -303,7 +303,7 @@ def test_readers_do_not_wait_for_a_writer(catalogue, profile_id):
 
     def write():
         with catalogue.transaction() as tx:
-            tx.profiles.set_hold(profile_id, "reported")
+            tx.profiles.set_report_flag(profile_id, "reported")
             inside.set()
             go_on.wait(HANG_S)
 
@@ -312,7 +312,7 @@ def test_readers_do_not_wait_for_a_writer(catalogue, profile_id):
     try:
         assert inside.wait(HANG_S)
         with catalogue.reading() as tx:
-            assert tx.profiles.get(profile_id).hold == "clear"
+            assert tx.profiles.get(profile_id).report_flag == "clear"
     finally:
         go_on.set()
         writer.join()

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.feed import KEPT_S, NAME, PROFILE
-from nightlight.catalogue.tables import canaries, changes, images, profiles, renditions
+from nightlight.catalogue.schema import canaries, changes, images, profiles, renditions
 from nightlight_core.errors import InvalidInput
 from tests.support.databases import catalogue_at, postgres_database
 from tests.support.house import START
@@ -31,7 +31,7 @@ def quiet(catalogue, cursor=None):
     def nothing():
         told = look(catalogue, at[0])
         at[0] = told.cursor
-        return not told.changed and not told.anew
+        return not told.changed and not told.reset
 
     eventually(nothing)
     return at[0]
@@ -42,7 +42,7 @@ def begun(catalogue, profile_id="p"):
     with catalogue.transaction() as tx:
         tx.connection.execute(insert(profiles).values(
             profile_id=profile_id, state="live", band="adult", asserted_band="adult", assurance="verified", region="eu", choice="connections",
-            hold="clear", asserted_at=START, generation=0, uploads=0, created_at=START))  # fmt: skip
+            report_flag="clear", asserted_at=START, generation=0, uploads=0, created_at=START))  # fmt: skip
         tx.connection.execute(insert(images).values(
             image_id=profile_id * 32, profile_id=profile_id, sequence=1, state="ready", original_key=profile_id,
             original_bytes=1, format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=START))  # fmt: skip
@@ -53,7 +53,7 @@ def begun(catalogue, profile_id="p"):
 
 CHANGES = {
     "a declaration": lambda tx: tx.connection.execute(update(profiles).values(band="unknown")),
-    "a report": lambda tx: tx.profiles.set_hold("p", "reported"),
+    "a report": lambda tx: tx.profiles.set_report_flag("p", "reported"),
     "a generation": lambda tx: tx.profiles.raise_generation("p"),
     "a deletion": lambda tx: tx.profiles.delete("p"),
     "another picture": lambda tx: tx.profiles.set_current("p", "p" * 32),
@@ -63,25 +63,25 @@ CHANGES = {
     "another name": lambda tx: tx.images.rename("p" * 32, "q" * 32, 1),
     "no renditions": lambda tx: tx.connection.execute(delete(renditions)),
     "a block": lambda tx: tx.blocks.add("p", "v", START),
-    "a canary": lambda tx: tx.suspects.plant("p", START),
+    "a canary": lambda tx: tx.abuse_signals.plant("p", START),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_change_is_told_and_only_once_it_counts(fresh, change):
     begun(fresh)
-    assert look(fresh).anew
+    assert look(fresh).reset
     cursor = quiet(fresh)
     with pytest.raises(RuntimeError), fresh.transaction() as tx:
         CHANGES[change](tx)
         raise RuntimeError
     again = look(fresh, cursor)
-    assert (again.changed, again.anew) == ([], False)
+    assert (again.changed, again.reset) == ([], False)
     with fresh.transaction() as tx:
         CHANGES[change](tx)
     told = look(fresh, again.cursor)
     assert (PROFILE, "p") in told.changed
-    assert not told.anew
+    assert not told.reset
     quiet(fresh, told.cursor)
 
 
@@ -89,7 +89,7 @@ def test_blocks_and_canaries_that_end_are_told_too(fresh):
     begun(fresh)
     with fresh.transaction() as tx:
         tx.blocks.add("p", "v", START)
-        tx.suspects.plant("p", START)
+        tx.abuse_signals.plant("p", START)
     cursor = quiet(fresh)
     with fresh.transaction() as tx:
         tx.blocks.remove("p", "v")
@@ -167,8 +167,8 @@ def test_under_many_writers_no_change_is_missed(fresh):
 def test_who_was_away_for_long_or_comes_from_elsewhere_begins_anew(fresh):
     begun(fresh)
     begin, at = look(fresh).cursor.split(".")
-    assert look(fresh, f"{begin}.{int(at) - KEPT_S}").anew
-    assert look(fresh, f"{int(begin) + 10**9}.{at}").anew
+    assert look(fresh, f"{begin}.{int(at) - KEPT_S}").reset
+    assert look(fresh, f"{int(begin) + 10**9}.{at}").reset
     for wrong in ("", "1", "x.1", "1.x", "-1.1", "1.1.1", "9" * 30 + ".1", "1.1\n"):
         with pytest.raises(InvalidInput):
             look(fresh, wrong)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nightlight.catalogue import migrate, sql_roles
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import metadata
+from nightlight.catalogue.schema import metadata
 from nightlight.cli.main import app
 from nightlight_core.errors import SettingsRefused
 from tests.conftest import ROOT
@@ -54,7 +54,7 @@ def test_a_role_has_what_is_said_and_nothing_else(roles, database):
     for role, engine in roles.items():
         with engine.connect() as connection:
             for table in tables:
-                said = sql_roles.GRANTS[table].get(sql_roles.Role(role), ())
+                said = sql_roles.GRANTS[table].get(sql_roles.SqlRole(role), ())
                 whole = {one for one in said if "(" not in one}
                 has = {
                     verb for verb in VERBS
@@ -85,14 +85,14 @@ REFUSED = {
     "service": [
         "UPDATE jobs SET state = 'done'", "DELETE FROM jobs", "DELETE FROM outbox", "DELETE FROM revocations",
         "INSERT INTO renditions (name) VALUES ('x')", "DELETE FROM renditions", "INSERT INTO receipts (receipt_id) VALUES ('x')",
-        "DELETE FROM vaulted", "UPDATE list_matches SET verdict = 'cleared'", "SELECT * FROM list_matches",
+        "DELETE FROM vaulted", "UPDATE hash_list_matches SET verdict = 'cleared'", "SELECT * FROM hash_list_matches",
         "DELETE FROM changes", "SELECT * FROM lifecycles", "SELECT * FROM erasures",
     ],
     "worker": [
         "UPDATE profiles SET choice = 'everyone'", "UPDATE profiles SET assurance = 'verified'", "UPDATE profiles SET hold = 'none'",
         "UPDATE profiles SET asserted_at = now()", "INSERT INTO policy_bundles (version) VALUES (9)",
-        "UPDATE policy_state SET active_version = 1", "DELETE FROM blocks", "SELECT * FROM blocks", "SELECT * FROM suspects",
-        "SELECT * FROM canaries", "UPDATE list_matches SET verdict = 'cleared'", "DELETE FROM outbox", "DELETE FROM vaulted",
+        "UPDATE policy_state SET active_version = 1", "DELETE FROM blocks", "SELECT * FROM blocks", "SELECT * FROM abuse_signals",
+        "SELECT * FROM canaries", "UPDATE hash_list_matches SET verdict = 'cleared'", "DELETE FROM outbox", "DELETE FROM vaulted",
         "INSERT INTO holds (hold_id) VALUES ('x')", "DELETE FROM events", "SELECT * FROM decision_counts",
     ],
     "schedule": [
@@ -100,13 +100,13 @@ REFUSED = {
         "INSERT INTO renditions (name) VALUES ('x')", "UPDATE policy_state SET active_version = 1", "UPDATE holds SET state = 'ended'",
         "SELECT * FROM blocks", "SELECT * FROM decision_counts", "DELETE FROM revocations", "SELECT * FROM receipts",
     ],
-    "intake": [
+    "imports": [
         "SELECT * FROM profiles", "SELECT * FROM images", "SELECT * FROM renditions", "SELECT * FROM rendition_hashes",
-        "SELECT * FROM holds", "SELECT * FROM traces", "UPDATE jobs SET state = 'done'", "SELECT * FROM events",
+        "SELECT * FROM holds", "SELECT * FROM trace_jobs", "UPDATE jobs SET state = 'done'", "SELECT * FROM events",
         "INSERT INTO imports (import_id) VALUES ('x')", "SELECT * FROM receipts", "SELECT * FROM blocks",
     ],
     "keeper": [
-        "UPDATE profiles SET band = 'adult'", "SELECT * FROM policy_bundles", "SELECT * FROM list_matches", "SELECT * FROM traces",
+        "UPDATE profiles SET band = 'adult'", "SELECT * FROM policy_bundles", "SELECT * FROM hash_list_matches", "SELECT * FROM trace_jobs",
         "INSERT INTO holds (hold_id) VALUES ('x')", "SELECT * FROM blocks", "INSERT INTO images (image_id) VALUES ('x')",
     ],
     "operator": [
@@ -117,7 +117,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("role", [role.value for role in sql_roles.Role])
+@pytest.mark.parametrize("role", [role.value for role in sql_roles.SqlRole])
 def test_what_a_process_must_not_do_is_refused_by_the_database(roles, role):
     refused = REFUSED["everybody"] + REFUSED[role]
     if role == "worker":  # it writes renditions; the rest of the list is everybody's
@@ -132,10 +132,10 @@ def test_giving_them_again_takes_away_what_was_given_besides(database):
     prefix = f"nightlight_{token()}"
     owner = create_engine(database)
     try:
-        sql_roles.apply(owner, prefix)
+        sql_roles.apply_grants(owner, prefix)
         with owner.begin() as connection:
             connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {prefix}_service"))
-        sql_roles.apply(owner, prefix)
+        sql_roles.apply_grants(owner, prefix)
         with owner.connect() as connection:
             asked = f"SELECT has_table_privilege('{prefix}_service', 'audit', 'DELETE')"
             assert connection.execute(text(asked)).scalar_one() is False
@@ -143,7 +143,7 @@ def test_giving_them_again_takes_away_what_was_given_besides(database):
             assert connection.execute(text(login)).scalar_one() is False
     finally:
         with owner.begin() as connection:
-            for role in sql_roles.Role:
+            for role in sql_roles.SqlRole:
                 connection.execute(text(f"DROP OWNED BY {prefix}_{role.value}"))
                 connection.execute(text(f"DROP ROLE {prefix}_{role.value}"))
         owner.dispose()
@@ -152,20 +152,20 @@ def test_giving_them_again_takes_away_what_was_given_besides(database):
 def test_the_command_prints_what_would_be_run():
     printed = CliRunner().invoke(app, ["catalogue", "grants"])
     assert printed.exit_code == 0
-    assert printed.stdout.splitlines() == [f"{one};" for one in sql_roles.statements()]
+    assert printed.stdout.splitlines() == [f"{one};" for one in sql_roles.grant_statements()]
     assert "GRANT SELECT, INSERT ON audit TO nightlight_service;" in printed.stdout
 
 
 @pytest.mark.parametrize("prefix", ["", "a;b", "a b", "x\n", "A", "1a", 'a"', "a" * 41])
 def test_a_prefix_is_a_plain_word(prefix):
     with pytest.raises(SettingsRefused):
-        sql_roles.statements(prefix)
+        sql_roles.grant_statements(prefix)
 
 
 def test_sqlite_has_no_roles(tmp_path):
     catalogue = Catalogue(f"sqlite:///{tmp_path / 'c.sqlite3'}")
     with pytest.raises(SettingsRefused):
-        sql_roles.apply(catalogue.engine)
+        sql_roles.apply_grants(catalogue.engine)
     catalogue.close()
 
 
@@ -173,7 +173,7 @@ def test_the_script_of_the_database_image_makes_roles_that_log_in(database):
     """Only tried where no such roles are yet: they are the whole server's."""
     where = make_url(database)
     owner = create_engine(database)
-    named = {sql_roles.name(role, "nightlight") for role in sql_roles.Role}
+    named = {sql_roles.role_name(role, "nightlight") for role in sql_roles.SqlRole}
     with owner.connect() as connection:
         there = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
     if named & there:
@@ -182,16 +182,16 @@ def test_the_script_of_the_database_image_makes_roles_that_log_in(database):
     variables = {
         "PGHOST": where.host, "PGPORT": str(where.port), "PGPASSWORD": where.password or "", "PATH": os.environ["PATH"],
         "POSTGRES_USER": where.username, "POSTGRES_DB": where.database,
-        **{f"POSTGRES_{role.name}_PASSWORD": f"it's {role.value}" for role in sql_roles.Role},
+        **{f"POSTGRES_{role.name}_PASSWORD": f"it's {role.value}" for role in sql_roles.SqlRole},
     }  # fmt: skip
     try:
         for _ in range(2):
             subprocess.run(
                 [ROOT / "infra/postgres/roles.sh"], env=variables, check=True, capture_output=True, timeout=60
             )
-        sql_roles.apply(owner)
-        for role in sql_roles.Role:
-            name = sql_roles.name(role, "nightlight")
+        sql_roles.apply_grants(owner)
+        for role in sql_roles.SqlRole:
+            name = sql_roles.role_name(role, "nightlight")
             one = create_engine(where.set(username=name, password=f"it's {role.value}"))
             with one.connect() as connection:
                 assert connection.execute(text("SELECT count(*) FROM audit")).scalar_one() == 0

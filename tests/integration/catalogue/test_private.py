@@ -7,7 +7,7 @@ import pytest
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.store.local import LocalStore
 from nightlight.wiring import embedded_catalogue_url
 from nightlight_core.errors import SettingsRefused
@@ -26,11 +26,11 @@ def test_what_is_written_is_its_owners_alone(tmp_path, umask):
     data = tmp_path / "var"
     before = os.umask(umask)
     try:
-        keys.init(data)
+        key_commands.init(data)
         catalogue = Catalogue(embedded_catalogue_url(data))
         migrate.upgrade(catalogue.engine)
         with catalogue.transaction() as tx:  # its log and its index are there now
-            tx.audit.append("x", now=keys.system_clock(), actor="t")
+            tx.audit.append("x", now=key_commands.system_clock(), actor="t")
             found = {path.name for path in data.iterdir()}
         store = LocalStore(data / "originals")
         store.ready()
@@ -49,11 +49,11 @@ def test_what_was_open_to_others_is_tightened_at_the_next_start(tmp_path):
     catalogue = Catalogue(embedded_catalogue_url(data))
     migrate.upgrade(catalogue.engine)
     catalogue.close()
-    keys.init(data)
+    key_commands.init(data)
     for path in [data, *data.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
     (data / "catalogue.sqlite3-wal").touch(mode=0o666)
-    keys.init(data)
+    key_commands.init(data)
     Catalogue(embedded_catalogue_url(data)).close()
     assert [path for path in modes(data) if "provenance" not in path] == []
 

@@ -6,10 +6,10 @@ from typer.testing import CliRunner
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.lifecycles import Applied
+from nightlight.catalogue.lifecycles import AppliedRules
 from nightlight.cli.main import app
-from nightlight.flows.imports.notifications import Arrive, Backfill
-from nightlight.store.event_notifications import Notice
+from nightlight.flows.imports.notifications import Backfill, ImportNotifications
+from nightlight.store.event_notifications import ObjectEvent
 from nightlight.store.key_template import KeyTemplate
 from nightlight_core.clock import system_clock
 from tests.conftest import ROOT
@@ -49,15 +49,15 @@ def under(roles):
 
 
 def notice(number):
-    return Notice("avatars", f"u-{number}.jpg", removed=False, etag="e", mark=f"m{number}")
+    return ObjectEvent("avatars", f"u-{number}.jpg", removed=False, etag="e", mark=f"m{number}")
 
 
 def test_intake_queues_what_it_is_told_of(under):
-    catalogue = under("intake")
+    catalogue = under("imports")
     migrate.check_current(catalogue.engine)
-    arrive = Arrive(catalogue, {"avatars": KeyTemplate("{profile}.jpg")}, system_clock)
-    assert arrive.hear([notice(1), notice(2)]).queued == 2
-    assert arrive.hear([notice(2), notice(3)]).queued == 1
+    arrive = ImportNotifications(catalogue, {"avatars": KeyTemplate("{profile}.jpg")}, system_clock)
+    assert arrive.record([notice(1), notice(2)]).queued == 2
+    assert arrive.record([notice(2), notice(3)]).queued == 1
 
 
 def test_a_backfill_is_begun_walked_and_read(under, database):
@@ -75,7 +75,7 @@ def test_lifecycle_rules_are_written_down_and_taken_back(under):
     with catalogue.transaction() as tx:
         tx.lifecycles.lock("b", now)
         tx.lifecycles.snapshot("b", [{"ID": "theirs"}], [], now)
-        tx.lifecycles.write(Applied("b", [{"ID": "mine"}], "seen", now, "tests"))
+        tx.lifecycles.write(AppliedRules("b", [{"ID": "mine"}], "seen", now, "tests"))
         tx.audit.append("lifecycle.applied", now=now, actor="tests")
     with catalogue.transaction() as tx:
         assert tx.lifecycles.applied("b").rules == [{"ID": "mine"}]
@@ -97,7 +97,7 @@ def test_the_commands_of_operators_find_what_they_need(roles, database, monkeypa
     owner.close()
     for command, codes in (
         (("report", "--no-buckets", "--json"), {0}),
-        (("scrapers", "report"), {0}),
+        (("abuse-signals", "report"), {0}),
         (("lists", "report"), {0}),
         (("hold", "list"), {0}),
         (("erase", "p-erased", "--yes", "--wait-s", "0"), {0, 2}),

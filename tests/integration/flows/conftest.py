@@ -2,11 +2,26 @@ from datetime import timedelta
 
 import pytest
 
+from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import jobs as jobs_table
+from nightlight.catalogue.schema import hash_lists, screenings
+from nightlight.catalogue.schema import images as images_table
+from nightlight.catalogue.schema import jobs as jobs_table
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.hash_lists import Screening
+from nightlight.flows.pictures.image_hashes import ImageHasher
+from nightlight.flows.pictures.rescreen import Rescreen
+from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.imaging.crop import Region
+from nightlight.imaging.renderer import Rendering
+from nightlight.matching import list_index
+from nightlight.matching.list_index import Lists
+from nightlight.settings import Settings
+from nightlight.store.interface import unsealed
 from nightlight.store.local import LocalStore
 from tests.support.house import START, Clock, House, Switch
+from tests.support.lists import Folder
 
 
 @pytest.fixture
@@ -27,7 +42,7 @@ def house(catalogue, tmp_path, table, all_recipes, render):
     made.renditions.ready()
     with catalogue.transaction() as tx:  # what an earlier test of this module left
         for message in tx.outbox.claim(START + timedelta(days=900), limit=1000, claim_s=1):
-            tx.outbox.settle([message.message_id])
+            tx.outbox.mark_published([message.message_id])
         tx.connection.execute(jobs_table.update().values(state="done"))
     return made
 
@@ -37,3 +52,30 @@ def profile_id(house, request):
     name = f"f-{abs(hash(request.node.nodeid)) % 10**12}"
     house.declare.declare(name, Declaration("age_13_15", "verified", "eu", "connections"), follow_band=False, actor="t")
     return name
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path / "lists")
+
+
+@pytest.fixture
+def screened(house, folder, tmp_path, pipeline, monkeypatch):
+    """A house whose uploads are held against the lists of a folder, looked at each time."""
+    monkeypatch.setattr(list_index, "_LOOK_AGAIN_S", 0.0)
+    with house.catalogue.transaction() as tx:
+        for table in (hash_lists, screenings):
+            tx.connection.execute(table.delete())
+        # Images of earlier tests are not published any more: their objects went with their tests.
+        tx.connection.execute(images_table.update().values(state=images.DELETED))
+    house.lists = Lists(folder.path, tmp_path / "index")
+    house.screening = Screening(house.catalogue, house.lists, house.clock, "first")
+    object.__setattr__(house.render, "screening", house.screening)
+    rendering = Rendering(Settings())
+    monkeypatch.setattr(rendering, "_pipeline", pipeline)  # the session's sandbox: another takes seconds to start
+    hasher = ImageHasher(house.catalogue, house.originals, house.renditions, unsealed, rendering.views, 20_000_000)
+    house.rescreen = Rescreen(house.render.runner, house.screening, hasher)
+    house.rename = RotateNames(
+        house.render.runner, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+    )
+    return house

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from nightlight.catalogue.profiles import Declaration
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
-from nightlight.flows.decisions.change_feed import Watch
-from nightlight.flows.pictures.delete import Delete
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.flows.retention.sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.load import load
-from nightlight_core.decisions.engine import offered, weigh
-from nightlight_core.decisions.profile_views import Views
+from nightlight_core.decisions.answers import available_renditions, evaluate
+from nightlight_core.decisions.profile_views import ProfileViewCache
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -63,9 +63,13 @@ class Person:
         work = JobRunner(house.catalogue, house.limits, house.clock)
         nothing = SimpleNamespace(space=SimpleNamespace(attributes={}))
         tables = lambda: (house.table,)  # noqa: E731
-        self.sweep = Sweep(work, Delete(house.catalogue, house.clock), lambda: nothing, tables, 30)
-        self.rename = RotateNames(work, house.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
-        self.watch = Watch(house.catalogue, Views(most=100, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1)
+        self.sweep = Sweep(work, DeletePictures(house.catalogue, house.clock), lambda: nothing, tables, 30)
+        self.rename = RotateNames(
+            work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+        )
+        self.change_feed = ChangeFeedPoller(
+            house.catalogue, ProfileViewCache(most=100, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1
+        )
 
     def do(self, step):
         if step == UPLOAD:
@@ -87,12 +91,12 @@ class Person:
         return [run[task](job_id, redelivered=False) for task, job_id in sent if task in run]
 
     def given(self, relation, viewer="peer", context="profile"):
-        """The tier that a viewer is given, and the paths of its renditions that are offered."""
-        (view,) = self.watch.read([self.name])
-        rules = SimpleNamespace(table=self.house.table, table_for=lambda _: self.house.table)
-        weighed = weigh(rules, (viewer, context, relation), view, int(self.house.clock().timestamp()))
-        paths = [one.path for one in offered(view, weighed.outcome.tier, weighed.tier)]
-        return weighed.outcome.tier, paths
+        """The tier that a viewer is given, and the paths of its renditions that are available."""
+        (view,) = self.change_feed.read([self.name])
+        policy = SimpleNamespace(table=self.house.table, table_for=lambda _: self.house.table)
+        evaluation = evaluate(policy, (viewer, context, relation), view, int(self.house.clock().timestamp()))
+        paths = [one.path for one in available_renditions(view, evaluation.outcome.tier, evaluation.tier)]
+        return evaluation.outcome.tier, paths
 
     def seen(self):
         return self.given("connection")[0], self.given("stranger")[0]

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from nightlight.delivery.access_tokens import generate_key
-from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
-from nightlight.policy.signing import SigningKey, approvable, approve
+from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_core.errors import PolicyConflict, PolicyRejected
 from tests.conftest import ROOT
 from tests.support.house import Clock
@@ -56,7 +56,7 @@ def packs(tmp_path_factory):
 def house(fresh, compiled, keys):
     clock = Clock()
     trusted = {name: key.public_keys for name, key in keys.items()}
-    policy = PolicyInUse(fresh, compiled, trusted["publisher"], poll_s=0, share_key=bytes(32))
+    policy = PolicyHolder(fresh, compiled, trusted["publisher"], poll_s=0, share_key=bytes(32))
     rollout = Rollout(fresh, policy, trusted["publisher"], trusted["safety"], 1, lambda: None, clock)
     return SimpleNamespace(rollout=rollout, clock=clock, policy=policy, keys=keys, catalogue=fresh, versions=count(1))
 
@@ -71,7 +71,7 @@ def activate(house, compiled, approval=None):
 
 def approval(house, old, new, version, **more):
     expires_at = int(house.clock().timestamp()) + more.get("life_s", 3600)
-    return approve(approvable(diff(old, new), version), house.keys["safety"], expires_at=expires_at)
+    return approve(approval_subject(diff(old, new), version), house.keys["safety"], expires_at=expires_at)
 
 
 def refused(house, compiled, said=None, error=PolicyRejected):

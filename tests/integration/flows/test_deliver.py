@@ -6,14 +6,14 @@ from io import BytesIO
 
 import pytest
 
-from nightlight.delivery.object_names import Names, object_key
-from nightlight.flows.decisions.change_feed import Watch
-from nightlight.flows.decisions.serve import Deliver
+from nightlight.delivery.object_names import ObjectNames, object_key
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight.flows.decisions.serve import RenditionServer
 from nightlight.store.local import LocalStore
 from nightlight_core.clock import system_clock
 from nightlight_core.decisions.placeholder import placeholder_bytes
-from nightlight_core.decisions.profile_views import Views
-from nightlight_core.decisions.url_signing import UrlSigner
+from nightlight_core.decisions.profile_views import ProfileViewCache
+from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.errors import CatalogueUnavailable, NotFound
 from nightlight_core.keyring import KeyRing
 from tests.integration.test_edge_revocation import rendition_of, revoke_
@@ -33,9 +33,11 @@ def served(tmp_path):
         sha256 = hashlib.sha256(DATA).hexdigest()
         put = {"sha256": sha256, "content_type": "image/webp", "cache_control": "no-store"}
         store.put(object_key(NAME, "webp"), BytesIO(DATA), **put)
-        watch = Watch(catalogue, Views(most=10, stale_s=0), picture_bytes=0, assertion_days=30, poll_s=1)
-        signer = UrlSigner(KeyRing({"k1": bytes(32)}), "")
-        deliver = Deliver(store, Names(bytes(32)), signer, watch, system_clock)
+        watch = ChangeFeedPoller(
+            catalogue, ProfileViewCache(most=10, stale_s=0), picture_bytes=0, assertion_days=30, poll_s=1
+        )
+        signer = HmacUrlSigner(KeyRing({"k1": bytes(32)}), "")
+        deliver = RenditionServer(store, ObjectNames(bytes(32)), signer, watch, system_clock)
 
         def fetch():
             now = int(system_clock().timestamp())

@@ -8,17 +8,17 @@ from datetime import timedelta
 import pytest
 
 from nightlight.catalogue import images
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
-from nightlight.flows.pictures.revoke import Revoke, RotateNames
-from nightlight.flows.retention.legal_holds import Holds, Vault
-from nightlight.flows.traces.requests import AskTrace
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.revoke import RevokeUrls, RotateNames
+from nightlight.flows.retention.legal_holds import CopyToVault, PlaceHolds
+from nightlight.flows.traces.requests import RequestTrace
 from nightlight.jobs.runner import JobRunner
 from nightlight.settings import IntakeSettings, MatchingSettings
-from nightlight.store.interface import PutOnly, as_it_is
+from nightlight.store.interface import PutOnly, unsealed
 from nightlight.store.local import LocalStore
 from nightlight.store.s3 import S3Store
-from nightlight.store.sealing import Opener, Sealer, generate
+from nightlight.store.sealing import Opener, Sealer, generate_seal_keys
 from nightlight.store.vault import S3Vault
 from nightlight_core.errors import StoreUnavailable
 from tests.support import pictures
@@ -100,11 +100,11 @@ def test_an_original_is_never_said_to_be_stored_where_anothers_is(house, profile
 
 def copies(house, server):
     originals = PutOnly(S3Store("originals", server.access()))
-    return AskTrace(house.catalogue, originals, IntakeSettings(), MatchingSettings(), house.clock)
+    return RequestTrace(house.catalogue, originals, IntakeSettings(), MatchingSettings(), house.clock)
 
 
 def test_a_found_copy_is_sealed_as_originals_are(house, server):
-    private, public = generate()
+    private, public = generate_seal_keys()
     flow = replace(copies(house, server), seal=Sealer.parse(f"s1:{public}", "PUBLIC").seal)
     row = ask(flow, "sealed")
     (stored_copy,) = stored(server).values()
@@ -112,8 +112,8 @@ def test_a_found_copy_is_sealed_as_originals_are(house, server):
     assert Opener.parse(f"s1:{private}", "PRIVATE").open(stored_copy, row.sealed_key) == pictures.jpeg(64, 64)
     assert row.sha256 == hashlib.sha256(pictures.jpeg(64, 64)).hexdigest()  # of the picture, for whoever looks for it
     with house.catalogue.transaction() as tx:
-        tx.traces.copy_gone(row.trace_id)
-        assert tx.traces.get(row.trace_id).sealed_key is None
+        tx.trace_jobs.copy_gone(row.trace_id)
+        assert tx.trace_jobs.get(row.trace_id).sealed_key is None
 
 
 def ask(flow, fault):
@@ -167,9 +167,9 @@ def revoked(house, profile_id, server):
     swap(house, server, "renditions")
     image = upload(house, profile_id)
     assert house.deliver() == ["ready"]
-    rename = RotateNames(JobRunner(house.catalogue, house.limits, house.clock), house.renditions, Names(bytes(32)),
-                    Purge(None, token=None, timeout_s=1))  # fmt: skip
-    Revoke(house.catalogue, house.clock).profile(profile_id, actor="t")
+    rename = RotateNames(JobRunner(house.catalogue, house.limits, house.clock), house.renditions, ObjectNames(bytes(32)),
+                    EdgePurge(None, token=None, timeout_s=1))  # fmt: skip
+    RevokeUrls(house.catalogue, house.clock).profile(profile_id, actor="t")
     house.relay.run_once()
     ((_, job_id),) = house.sent
     return image, lambda: rename.run(job_id, redelivered=False)
@@ -212,9 +212,9 @@ def test_what_is_held_is_in_the_vault_before_it_goes_anywhere_else(house, profil
     data = pictures.jpeg(64, 64)
     image = upload(house, profile_id)
     assert house.deliver() == ["ready"]
-    vault = Vault(JobRunner(house.catalogue, house.limits, house.clock), house.erase,
-                  S3Vault("vault", server.access(), lock=True), as_it_is, 10_000_000)  # fmt: skip
-    Holds(house.catalogue, house.clock).place(
+    vault = CopyToVault(JobRunner(house.catalogue, house.limits, house.clock), house.erase,
+                  S3Vault("vault", server.access(), lock=True), unsealed, 10_000_000)  # fmt: skip
+    PlaceHolds(house.catalogue, house.clock).place(
         image_id=image.image_id, kind="legal", reference="case", until=None, actor="officer"
     )
     house.relay.run_once()
@@ -228,7 +228,7 @@ def test_what_is_held_is_in_the_vault_before_it_goes_anywhere_else(house, profil
         server.always, house.clock.now = None, house.clock.now + timedelta(hours=1)
         assert vault.run(job_id, redelivered=False) == "vaulted"
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(image.image_id)
+        kept = tx.legal_holds.vault(image.image_id)
     found = stored(server)
     assert len(found) == len(kept) > 1
     for one in kept:

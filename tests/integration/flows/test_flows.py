@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from nightlight.catalogue import images, jobs
-from nightlight.catalogue.tables import images as images_table
-from nightlight.catalogue.tables import jobs as jobs_table
-from nightlight.flows.pictures.hash_list_matches import Verdicts
+from nightlight.catalogue.schema import images as images_table
+from nightlight.catalogue.schema import jobs as jobs_table
+from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.render import Render
 from nightlight.jobs import kinds
 from nightlight.jobs.relay import Relay
@@ -273,7 +273,7 @@ class Entry:
 
 
 def test_what_is_on_a_list_is_quarantined_with_nothing_written_until_it_is_cleared(house, profile_id):
-    verdicts = Verdicts(house.catalogue, house.clock)
+    verdicts = ReviewMatches(house.catalogue, house.clock)
     house.views, house.listed = ("a view",), lambda _: [Entry(), Entry(distance=9), Entry("others", "x", 31)]
     image = house.upload(profile_id)
     assert house.deliver() == ["quarantined"]
@@ -292,7 +292,7 @@ def test_what_is_on_a_list_is_quarantined_with_nothing_written_until_it_is_clear
 
 
 def test_what_was_cleared_of_one_list_is_quarantined_again_by_another(house, profile_id):
-    verdicts = Verdicts(house.catalogue, house.clock)
+    verdicts = ReviewMatches(house.catalogue, house.clock)
     house.views, house.listed = ("a view",), lambda _: [Entry()]
     image = house.upload(profile_id)
     assert house.deliver() == ["quarantined"]

@@ -8,16 +8,16 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import update
 
-from nightlight.catalogue.tables import policy_bundles
+from nightlight.catalogue.schema import policy_bundles
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.flows.decisions.counters import DecisionCounter, difference
-from nightlight.flows.policies.active_policy import PolicyInUse
+from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
-from nightlight.policy.signing import SigningKey, approvable, approve
+from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_core.errors import CatalogueUnavailable, PolicyRefused, PolicyRejected
 from tests.conftest import ROOT
 
@@ -44,7 +44,7 @@ def stricter(tmp_path_factory):
 
 
 def in_use(catalogue, folder, key):
-    return PolicyInUse(catalogue, folder, key.public_keys, poll_s=0, share_key=bytes(32))
+    return PolicyHolder(catalogue, folder, key.public_keys, poll_s=0, share_key=bytes(32))
 
 
 def activate(catalogue, version, data, **more):
@@ -178,7 +178,7 @@ def test_the_key_that_signed_a_bundle_cannot_approve_it(fresh, compiled, stricte
     policy = in_use(fresh, compiled, key)
     trusted = key.public_keys
     rollout = Rollout(fresh, policy, trusted, trusted, 1, lambda: None, lambda: NOW)
-    wanted = approvable(diff(stricter, compiled), 2)
+    wanted = approval_subject(diff(stricter, compiled), 2)
     approval = approve(wanted, key, expires_at=int(NOW.timestamp()) + 60)
     with pytest.raises(PolicyRejected, match="two teams, two keys"):
         rollout.activate(build_bundle(compiled, 2, key), approval, actor="t")

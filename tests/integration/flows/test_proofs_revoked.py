@@ -9,10 +9,10 @@ from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.feed import PROFILE
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.proof_revocations import EVERYBODY
-from nightlight.flows.decisions.blocks import Block
-from nightlight.flows.pictures.delete import Delete
-from nightlight.flows.pictures.profiles import Declare
-from nightlight.flows.pictures.revoke import Revoke
+from nightlight.flows.decisions.blocks import BlockViewers
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.pictures.profiles import DeclareProfile
+from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.flows.retention.expiry import Expiry
 from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
 from tests.support.house import Clock
@@ -30,10 +30,10 @@ def house(fresh, table):
     made = SimpleNamespace(
         catalogue=fresh,
         clock=clock,
-        declare=Declare(fresh, lambda: words, lambda: (table,), 30, clock),
-        delete=Delete(fresh, clock),
-        revoke=Revoke(fresh, clock),
-        block=Block(fresh, clock),
+        declare=DeclareProfile(fresh, lambda: words, lambda: (table,), 30, clock),
+        delete=DeletePictures(fresh, clock),
+        revoke=RevokeUrls(fresh, clock),
+        block=BlockViewers(fresh, clock),
         expiry=Expiry(fresh, 24, 30, clock),
     )
     declared(made)
@@ -66,7 +66,7 @@ def told(house, change):
 def test_a_new_profile_has_no_revocations(house):
     assert after(house) == {}
     declared(house)
-    house.declare.hold(P, "reported", actor="t")
+    house.declare.set_report_flag(P, "reported", actor="t")
     assert after(house) == {}
 
 

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import select
 
 from nightlight.catalogue import images
-from nightlight.catalogue.tables import jobs as table
-from nightlight.flows.pictures.delete import Delete
+from nightlight.catalogue.schema import jobs as table
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.jobs import kinds
 from nightlight.retention.wanted_rules import STATE_TAG
 from nightlight.store import interface
@@ -18,13 +18,10 @@ class Tagging:
     """A folder that notes what it was told; S3 is met in tests/integration/store."""
 
     def __init__(self, house):
-        self.told = []
+        self.calls = []
         for store in (house.originals, house.renditions):
-            real = store.store.set_retention_tag
-            store.store.set_retention_tag = lambda key, state, real=real: (
-                self.told.append((key, state)),
-                real(key, state),
-            )
+            real = store.store.retag
+            store.store.retag = lambda key, state, real=real: (self.calls.append((key, state)), real(key, state))
 
 
 def of_kind(house, image_id, kind):
@@ -47,15 +44,15 @@ def test_the_replaced_picture_is_tagged_a_minute_later(house, profile_id):
     noted = Tagging(house)
     old, new = replaced(house, profile_id)
     assert of_kind(house, new, kinds.RETENTION_TAGS) == []
-    assert noted.told == []
+    assert noted.calls == []
     house.clock.forward(seconds=61)
     assert house.reconciler.run_once() >= 1
     assert "tagged" in house.deliver()
     with house.catalogue.reading() as tx:
         image = tx.images.get(old)
         keys = {f"a/{name}.webp" for name, _ in tx.images.rendition_names(old)}
-    assert {key for key, _ in noted.told} == {image.original_key, *keys}
-    assert {state for _, state in noted.told} == {"replaced"}
+    assert {key for key, _ in noted.calls} == {image.original_key, *keys}
+    assert {state for _, state in noted.calls} == {"replaced"}
     assert interface.STATE_TAG == STATE_TAG
 
 
@@ -77,11 +74,11 @@ def test_what_was_erased_meanwhile_is_looked_for_again(house, profile_id):
     noted = Tagging(house)
     old, _ = replaced(house, profile_id)
     (job_id,) = of_kind(house, old, kinds.RETENTION_TAGS)
-    Delete(house.catalogue, house.clock).image(old, actor="t")
+    DeletePictures(house.catalogue, house.clock).image(old, actor="t")
     assert "erased" in house.deliver()
     before = len(of_kind(house, old, kinds.VERIFY_ERASURE))
     assert house.retention_tags.run(job_id, redelivered=False) == "tagged"
-    assert noted.told == []
+    assert noted.calls == []
     assert len(of_kind(house, old, kinds.VERIFY_ERASURE)) == before + 1
     house.clock.forward(hours=2)
     house.reconciler.run_once()

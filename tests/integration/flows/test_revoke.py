@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.tables import events, rendition_hashes, revocations
-from nightlight.delivery.object_names import Names
-from nightlight.flows.decisions.blocks import Block
-from nightlight.flows.decisions.change_feed import Watch
-from nightlight.flows.pictures.revoke import Revoke, RotateNames
+from nightlight.catalogue.schema import events, rendition_hashes, revocations
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.flows.decisions.blocks import BlockViewers
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight.flows.pictures.revoke import RevokeUrls, RotateNames
 from nightlight.jobs.runner import JobRunner
-from nightlight_core.decisions.profile_views import Views
+from nightlight_core.decisions.profile_views import ProfileViewCache
 from nightlight_core.errors import NotFound, StoreUnavailable, Unavailable
 
 pytestmark = pytest.mark.integration
@@ -37,24 +37,26 @@ def shown(house, profile_id):
     """A profile with a ready image, and what revokes."""
     house.edge = Edge()
     work = JobRunner(house.catalogue, house.limits, house.clock)
-    house.rename = RotateNames(work, house.renditions, Names(bytes(32)), house.edge)
-    house.revoke = Revoke(house.catalogue, house.clock)
-    house.block = Block(house.catalogue, house.clock)
-    house.watch = watching(house.catalogue)
-    house.refused = house.watch.refused
+    house.rename = RotateNames(work, house.renditions, ObjectNames(bytes(32)), house.edge)
+    house.revoke = RevokeUrls(house.catalogue, house.clock)
+    house.block = BlockViewers(house.catalogue, house.clock)
+    house.change_feed = watching(house.catalogue)
+    house.revoked = house.change_feed.revoked
     image = house.upload(profile_id)
     assert deliver(house) == ["ready"]
     return profile_id, image.image_id
 
 
 def watching(catalogue, poll_s=1):
-    views = Views(most=100, stale_s=1)
-    return Watch(catalogue, views, picture_bytes=10**6, assertion_days=30, poll_s=poll_s)
+    views = ProfileViewCache(most=100, stale_s=1)
+    return ChangeFeedPoller(catalogue, views, picture_bytes=10**6, assertion_days=30, poll_s=poll_s)
 
 
 def look(house):
-    house.watch._all_names_at = float("-inf")  # as it is once a minute: those whose objects are gone are forgotten
-    house.watch.look()
+    house.change_feed._all_names_at = float(
+        "-inf"
+    )  # as it is once a minute: those whose objects are gone are forgotten
+    house.change_feed.poll()
 
 
 def deliver(house):
@@ -81,8 +83,8 @@ def keys(found):
 
 
 def visible(house, profile_id):
-    (view,) = house.watch.read([profile_id])
-    return [one.path.split("/")[-1].split(".")[0] for tier in view.offered.values() for one in tier]
+    (view,) = house.change_feed.read([profile_id])
+    return [one.path.split("/")[-1].split(".")[0] for tier in view.available.values() for one in tier]
 
 
 def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house, shown):
@@ -92,7 +94,7 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house,
         hashes = {row.hash for row in tx.connection.execute(select(rendition_hashes))}
     house.revoke.profile(profile_id, actor="t")
     look(house)
-    assert all(name in house.refused for name in old)
+    assert all(name in house.revoked for name in old)
     assert visible(house, profile_id) == []
     assert deliver(house) == ["rotated"]
     new = names(house, image_id)
@@ -102,7 +104,7 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house,
     assert house.shown() == keys(new)
     assert sorted(house.edge.forgotten) == keys(old)
     look(house)
-    assert not any(name in house.refused for name in old | new)
+    assert not any(name in house.revoked for name in old | new)
     with house.catalogue.reading() as tx:
         assert {row.hash for row in tx.connection.execute(select(rendition_hashes))} == hashes
 
@@ -142,8 +144,8 @@ def asdict_of(said):
 def test_reports_and_blocks_revoke_and_taking_them_back_does_not(house, shown):
     profile_id, _ = shown
     for change, wanted in (
-        (lambda: house.declare.hold(profile_id, "reported", actor="t"), ["rotated"]),
-        (lambda: house.declare.hold(profile_id, "clear", actor="t"), []),
+        (lambda: house.declare.set_report_flag(profile_id, "reported", actor="t"), ["rotated"]),
+        (lambda: house.declare.set_report_flag(profile_id, "clear", actor="t"), []),
         (lambda: house.block.block(profile_id, "mallory", actor="t"), ["rotated"]),
         (lambda: house.block.block(profile_id, "mallory", actor="t"), []),
         (lambda: house.block.unblock(profile_id, "mallory", actor="t"), []),
@@ -181,7 +183,7 @@ def test_one_that_comes_while_the_last_is_carried_out_is_carried_out_too(house, 
     new = names(house, image_id)
     assert set(visible(house, profile_id)) == new
     look(house)
-    assert not any(name in house.refused for name in new)
+    assert not any(name in house.revoked for name in new)
     assert house.shown() == keys(new)
 
 
@@ -197,7 +199,7 @@ def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_
     house.reconciler.run_once()
     assert deliver(house) == ["later"]
     look(house)
-    assert all(name in house.refused for name in old)
+    assert all(name in house.revoked for name in old)
     house.edge.away = False
     house.clock.forward(minutes=5)
     house.reconciler.run_once()
@@ -230,10 +232,10 @@ def test_a_deleted_picture_is_refused_at_once_and_then_gone_from_the_edge(house,
     old = names(house, image_id)
     house.delete.image(image_id, actor="t")
     look(house)
-    assert all(name in house.refused for name in old)
+    assert all(name in house.revoked for name in old)
     assert deliver(house) == ["erased"]
     look(house)
-    assert not any(name in house.refused for name in old)
+    assert not any(name in house.revoked for name in old)
     assert house.state(image_id) == images.DELETED
 
 
@@ -277,9 +279,9 @@ def test_names_that_cannot_be_looked_up_stay_as_they_were(house, shown):
             raise StoreUnavailable
 
     stop = threading.Event()
-    watch = watching(Away(), poll_s=0.01)
-    watch.refused.take(house.refused._names, every=True)
+    poller = watching(Away(), poll_s=0.01)
+    poller.revoked.add(house.revoked._names, every=True)
     threading.Timer(0.05, stop.set).start()
-    watch.run(stop)
-    assert all(name in watch.refused for name in names(house, image_id))
-    assert not watch.views.fresh
+    poller.run(stop)
+    assert all(name in poller.revoked for name in names(house, image_id))
+    assert not poller.views.fresh

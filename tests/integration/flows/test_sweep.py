@@ -4,7 +4,7 @@ import pytest
 
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.flows.pictures.delete import Delete
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.retention.sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_folder
@@ -23,7 +23,7 @@ def retention():
 def sweep(house, retention):
     return Sweep(
         JobRunner(house.catalogue, house.limits, house.clock),
-        Delete(house.catalogue, house.clock),
+        DeletePictures(house.catalogue, house.clock),
         lambda: retention,
         lambda: (house.table,),
         30,
@@ -106,10 +106,10 @@ def test_a_band_that_lapsed_is_a_minors(house, sweep, profile_id):
 
 def test_what_a_report_is_open_about_stays_until_it_is_closed(house, sweep, profile_id):
     old, new = replaced(house, profile_id)
-    house.declare.hold(profile_id, "reported", actor="t")
+    house.declare.set_report_flag(profile_id, "reported", actor="t")
     house.clock.forward(days=20)
     assert gone(house, sweep, old, new) == [False, False]
-    house.declare.hold(profile_id, "clear", actor="t")
+    house.declare.set_report_flag(profile_id, "clear", actor="t")
     assert gone(house, sweep, old, new) == [True, False]
 
 
@@ -210,14 +210,14 @@ def test_what_waits_for_a_persons_verdict_goes_after_its_own_time(house, sweep, 
 def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(house, retention, sweep, profile_id):
     from dataclasses import replace
 
-    from nightlight.policy.combinations import Space
+    from nightlight.policy.combinations import CombinationSpace
     from nightlight.policy.retention import RetentionTable
 
     words = tuple(word for word in retention.space.attributes["state"] if word != "quarantined")
     axis = list(retention.space.attributes).index("state")
     where = [retention.space.attributes["state"].index(word) for word in words]
     older = RetentionTable(
-        Space({**retention.space.attributes, "state": words}, retention.space.groups),
+        CombinationSpace({**retention.space.attributes, "state": words}, retention.space.groups),
         retention.days.take(where, axis=axis),
     )
     image = house.upload(profile_id).image_id
@@ -276,8 +276,8 @@ def test_everything_from_before_there_were_tags_is_tagged(house, sweep, profile_
         house.reconciler.run_once()
         house.deliver()
     told = []
-    real = house.originals.store.set_retention_tag
-    house.originals.store.set_retention_tag = lambda key, state: (told.append((key, state)), real(key, state))
+    real = house.originals.store.retag
+    house.originals.store.retag = lambda key, state: (told.append((key, state)), real(key, state))
     assert sum(house.retention_tags.ask_all()) >= 2
     waiting = house.retention_tags.waiting()
     assert waiting >= 2

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import insert
 
-from nightlight.catalogue.tables import images, profiles, rendition_hashes, renditions
-from nightlight.flows.traces.search import Trace
+from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions
+from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.pipeline import canonical
 from nightlight.imaging.renderer import Look
 from nightlight.matching.index import HashIndex
@@ -37,20 +37,20 @@ def published(catalogue, request):
     """Write a rendition with a hash under a number of the test's choosing, as its transaction would when it ends."""
     prefix = f"{abs(hash(request.node.nodeid)) % 10**8}"
 
-    def write(number, seed, **mark):
+    def write(number, seed, **watermark):
         name = f"{prefix}-{number}"
         with catalogue.transaction() as tx:
             run = tx.connection.execute
             run(insert(profiles).values(
                 profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="everyone",
-                hold="clear", asserted_at=NOW, generation=1, uploads=1, asserted_band="adult",
+                report_flag="clear", asserted_at=NOW, generation=1, uploads=1, asserted_band="adult",
             created_at=NOW))  # fmt: skip
             run(insert(images).values(
                 image_id=name, profile_id=name, sequence=1, state="ready", original_key=name, original_bytes=1,
                 format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=NOW))  # fmt: skip
             run(insert(renditions).values(
                 name=name, image_id=name, tier="full", generation=1, recipe="r", format="webp", bytes=1, width=1,
-                height=1, sha256="", created_at=NOW, **{"variant": 0, **mark}))  # fmt: skip
+                height=1, sha256="", created_at=NOW, **{"variant": 0, **watermark}))  # fmt: skip
             hash_ = bytes(pdq(luma(seed)).hashes[0])
             run(insert(rendition_hashes).values(hash_id=number, name=name, hash=hash_, quality=100))
         return name
@@ -62,8 +62,8 @@ def published(catalogue, request):
 def found(catalogue, tmp_path):
     def trace(seed):
         look = Look(np.zeros((200, 200, 3), np.uint8), (luma(seed),))
-        made = Trace(catalogue, tmp_path / "index", lambda _: look, Detector({}).detect, lambda: NOW)
-        return [one.image_id for one in made.trace(b"a copy", actor="t").found]
+        made = TraceSearch(catalogue, tmp_path / "index", lambda _: look, Detector({}).detect, lambda: NOW)
+        return [one.image_id for one in made.trace(b"a copy", actor="t").origins]
 
     return trace
 
@@ -115,7 +115,9 @@ def traced(catalogue, tmp_path):
     def trace(pixels):
         look = Look(pixels, (canonical(Image.fromarray(pixels), CANONICAL),))
         detect = Detector({"m1": KEY}, ()).detect
-        return Trace(catalogue, tmp_path / "index", lambda _: look, detect, lambda: NOW).trace(b"a copy", actor="t")
+        return TraceSearch(catalogue, tmp_path / "index", lambda _: look, detect, lambda: NOW).trace(
+            b"a copy", actor="t"
+        )
 
     return trace
 
@@ -125,33 +127,33 @@ def marked(number, variant=0, side=160):
 
 
 def test_a_mark_names_its_rendition_and_its_variant(published, traced):
-    published(970_001, 11, mark=970_001, variant=0)
-    second = published(970_002, 12, mark=970_001, variant=1)
+    published(970_001, 11, watermark=970_001, variant=0)
+    second = published(970_002, 12, watermark=970_001, variant=1)
     answer = traced(marked(970_001, variant=1)[10:150, 5:145])
-    assert [(one.image_id, one.variant, one.by) for one in answer.found] == [(second, 1, "mark")]
-    assert (answer.mark.number, answer.mark.how, answer.mark.doubt) == (970_001, "scaled", None)
+    assert [(one.image_id, one.variant, one.by) for one in answer.origins] == [(second, 1, "watermark")]
+    assert (answer.watermark.number, answer.watermark.how, answer.watermark.doubt) == (970_001, "scaled", None)
     assert answer.present
 
 
 def test_a_mark_of_what_was_erased_says_so(traced):
     answer = traced(marked(940_404))
-    assert answer.found == ()
-    assert "erased, or is of another deployment" in answer.mark.doubt
+    assert answer.origins == ()
+    assert "erased, or is of another deployment" in answer.watermark.doubt
 
 
 def test_a_mark_on_another_picture_than_the_one_that_was_marked_so_is_doubted(published, traced):
     """Whoever has a marked picture may copy its mark onto another: the mark says one thing, the hash another."""
-    innocent = published(950_001, 13, mark=950_001)
+    innocent = published(950_001, 13, watermark=950_001)
     answer = traced(marked(950_001))
-    assert [(one.image_id, one.by) for one in answer.found] == [(innocent, "mark")]
-    assert answer.found[0].distance > 90
-    assert "copied onto it" in answer.mark.doubt
+    assert [(one.image_id, one.by) for one in answer.origins] == [(innocent, "watermark")]
+    assert answer.origins[0].distance > 90
+    assert "copied onto it" in answer.watermark.doubt
 
 
 def test_a_short_mark_is_one_of_several_unless_a_hash_says_which(published, traced):
     number = 0x00ABCD_0000_7777
-    one = published(960_001, 14, mark=number, short_mark=0x7777)
-    other = published(960_002, 15, mark=0x7777, short_mark=0x7777)
+    one = published(960_001, 14, watermark=number, short_watermark=0x7777)
+    other = published(960_002, 15, watermark=0x7777, short_watermark=0x7777)
     answer = traced(marked(number, side=96))
-    assert {found.image_id for found in answer.found} == {one, other}
-    assert "2 small renditions say this" in answer.mark.doubt
+    assert {found.image_id for found in answer.origins} == {one, other}
+    assert "2 small renditions say this" in answer.watermark.doubt

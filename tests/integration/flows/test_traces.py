@@ -11,14 +11,14 @@ from PIL import Image
 from sqlalchemy import insert, select, update
 
 from nightlight.catalogue import trace_jobs
-from nightlight.catalogue.tables import audit, images, jobs, profiles, rendition_hashes, renditions
-from nightlight.catalogue.tables import traces as traces_table
-from nightlight.delivery.purge import Purge
-from nightlight.flows.pictures.delete import Delete
-from nightlight.flows.retention.erase import Erase
+from nightlight.catalogue.schema import audit, images, jobs, profiles, rendition_hashes, renditions
+from nightlight.catalogue.schema import trace_jobs as traces_table
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.erase import EraseObjects
 from nightlight.flows.retention.expiry import Expiry
-from nightlight.flows.traces.requests import AskTrace, RunTrace
-from nightlight.flows.traces.search import Trace
+from nightlight.flows.traces.requests import RequestTrace, RunTrace
+from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.pipeline import canonical
 from nightlight.imaging.renderer import Look
 from nightlight.jobs.relay import Reconciler, Relay
@@ -50,19 +50,19 @@ class House:
     def __post_init__(self):
         limits = WorkerSettings()
         work = JobRunner(self.catalogue, limits, self.clock)
-        found = Trace(
+        found = TraceSearch(
             self.catalogue,
             self.folder,
             lambda data: self.look(data),  # noqa: PLW0108 - a test may change it
             Detector({"m1": KEY}, ()).detect,
             self.clock,
         )
-        self.ask = AskTrace(
+        self.ask = RequestTrace(
             self.catalogue, self.store, IntakeSettings(), MatchingSettings(traces_per_hour=3), self.clock
         )
         self.run = RunTrace(work, self.store, found, IntakeSettings())
-        self.erase = Erase(work, self.store, self.store, Purge(None, token=None, timeout_s=1))
-        self.delete = Delete(self.catalogue, self.clock)
+        self.erase = EraseObjects(work, self.store, self.store, EdgePurge(None, token=None, timeout_s=1))
+        self.delete = DeletePictures(self.catalogue, self.clock)
         self.reconciler = Reconciler(self.catalogue, limits, self.clock)
         self.expiry = Expiry(self.catalogue, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
@@ -88,7 +88,7 @@ class House:
 
     def row(self, trace_id):
         with self.catalogue.reading() as tx:
-            return tx.traces.get(trace_id)
+            return tx.trace_jobs.get(trace_id)
 
     def copies(self):
         return list(self.store.keys("found/"))
@@ -112,7 +112,7 @@ def house(catalogue, tmp_path, request):
     made = House(catalogue, store, tmp_path / "index", now, look)
     with catalogue.transaction() as tx:  # what an earlier test left
         for message in tx.outbox.claim(now + timedelta(days=9000), limit=1000, claim_s=1):
-            tx.outbox.settle([message.message_id])
+            tx.outbox.mark_published([message.message_id])
         tx.connection.execute(update(jobs).values(state="done"))
         tx.connection.execute(update(traces_table).values(state="deleted", actor="an earlier test"))
     return made
@@ -127,14 +127,14 @@ def published(house, request):
         run = tx.connection.execute
         run(insert(profiles).values(
             profile_id=name, state="live", band="adult", assurance="verified", region="eu", choice="everyone",
-            hold="clear", asserted_at=house.now, generation=1, uploads=1, asserted_band="adult",
+            report_flag="clear", asserted_at=house.now, generation=1, uploads=1, asserted_band="adult",
             created_at=house.now))  # fmt: skip
         run(insert(images).values(
             image_id=name, profile_id=name, sequence=1, state="ready", original_key=name, original_bytes=1,
             format="jpeg", width=1, height=1, band="adult", ceiling_band="adult", created_at=house.now))  # fmt: skip
         run(insert(renditions).values(
             name=name, image_id=name, tier="full", generation=1, recipe="r", format="webp", bytes=1, width=1,
-            height=1, sha256="", created_at=house.now, variant=0, mark=number))  # fmt: skip
+            height=1, sha256="", created_at=house.now, variant=0, watermark=number))  # fmt: skip
     return name, embed(pictures.portrait(160), Payload(number, 0), layout(KEY)).pixels
 
 
@@ -150,7 +150,7 @@ def test_a_copy_is_traced_and_then_gone(house, published):
     assert house.deliver() == ["done"]
     row = house.ask.status(trace_id, actor="reader")
     assert (row.state, row.progress) == (trace_jobs.DONE, 100)
-    assert [one["image_id"] for one in row.result["found"]] == [image_id]
+    assert [one["image_id"] for one in row.result["origins"]] == [image_id]
     assert house.deliver() == ["copy_deleted"]
     assert house.copies() == []
     assert house.row(trace_id).copy_key is None
@@ -196,8 +196,8 @@ def test_what_a_trace_led_back_to_goes_with_the_erasure_of_the_picture(house, pu
     house.delete.image(image_id, actor="t")
     assert house.deliver() == ["erased"]
     result = house.ask.status(trace_id, actor="reader").result
-    assert result["found"] == []
-    assert result["mark"] is not None
+    assert result["origins"] == []
+    assert result["watermark"] is not None
 
 
 def test_old_traces_are_forgotten_and_so_are_copies_that_were_never_acknowledged(house, published):

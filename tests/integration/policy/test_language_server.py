@@ -11,7 +11,7 @@ from queue import Empty, Queue
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.schema import write
+from nightlight.policy.schema import write_schemas
 from tests.conftest import ROOT
 from tests.support.services import node_in
 from tests.support.waiting import HANG_S
@@ -91,7 +91,7 @@ class Server:
 def pack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pack") / "policies"
     shutil.copytree(ROOT / "policies", folder)
-    write(compile_folder(folder).pack.vocabulary, folder / "schema")
+    write_schemas(compile_folder(folder).pack.vocabulary, folder / "schema")
     return folder
 
 

@@ -12,7 +12,7 @@ from nightlight.provenance.certificates import Algorithm, init
 from nightlight.provenance.manifest import Said
 from nightlight.provenance.signing import Credential
 
-FORMS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
+EXPORT_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
 SAID = Said(mark=0x0123456789ABCD, hash=bytes(range(32)), visible_mark=True)
 
 

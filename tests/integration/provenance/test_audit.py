@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from nightlight.catalogue.tables import audit
-from nightlight.flows.traces.manifest_lookup import Rate, Resolve
+from nightlight.catalogue.schema import audit
+from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.provenance.manifest import MARK_ALGORITHM, mark_value
 from nightlight_core.errors import NotFound
 from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
@@ -24,7 +24,7 @@ class Traces:
     def status(self, trace_id, *, actor):
         return self
 
-    trace_id, state, result = "0" * 32, "done", {"found": []}
+    trace_id, state, result = "0" * 32, "done", {"origins": []}
 
 
 def asked(house, actor):  # noqa: F811
@@ -38,7 +38,9 @@ def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
     assert house.deliver() == ["ready"]
     with house.catalogue.reading() as tx:
         row = next(one for one in tx.images.renditions(image.image_id) if one.mark is not None)
-    resolve = Resolve(house.catalogue, house.renditions, Traces(), Rate(100), house.clock, threading.BoundedSemaphore())
+    resolve = ManifestLookup(
+        house.catalogue, house.renditions, Traces(), CallerRate(100), house.clock, threading.BoundedSemaphore()
+    )
     actor = f"investigator-{profile_id}"
     value = mark_value(row.mark)
     (match, *_) = resolve.by_binding(MARK_ALGORITHM, value, actor=actor)

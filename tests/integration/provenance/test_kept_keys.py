@@ -16,7 +16,7 @@ from nightlight.provenance.pkcs11 import HsmKey
 from nightlight.provenance.signing import Credential, Signing
 from nightlight.provenance.verify import State, check
 from nightlight.settings import Settings
-from nightlight.wiring.operator_tools import kept_key, signing
+from nightlight.wiring.operator_tools import manifest_signing, remote_signing_key
 from nightlight_core.errors import SettingsRefused, SigningFailed
 from tests.integration.provenance.conftest import SAID, now, picture
 from tests.support.services import missing_tool
@@ -102,7 +102,7 @@ def test_a_key_in_a_token_signs_as_the_settings_say(token, label, tmp_path, monk
     (tmp_path / "key.pem").write_text(told.stdout)
     assert CliRunner().invoke(app, ["provenance", "issue", str(tmp_path), str(tmp_path / "key.pem")]).exit_code == 0
     assert Chain.read(tmp_path / "chain.pem").algorithm is KEYS[label]
-    made = signing(Settings(), now)(picture("WEBP"), "image/webp", SAID, embed=True)
+    made = manifest_signing(Settings(), now)(picture("WEBP"), "image/webp", SAID, embed=True)
     assert check(made.data, "image/webp", anchors=(tmp_path / "root.pem").read_text()).state is State.TRUSTED
 
 
@@ -152,9 +152,9 @@ def test_settings_that_name_no_key_or_two_are_refused(tmp_path, monkeypatch):
     ):
         in_token(monkeypatch, tmp_path, "p256", **changed)
         with pytest.raises(SettingsRefused, match=words):
-            kept_key(Settings())
+            remote_signing_key(Settings())
     in_token(monkeypatch, tmp_path, "p256", PKCS11_MODULE=None)
-    assert kept_key(Settings()) is None
+    assert remote_signing_key(Settings()) is None
     assert CliRunner().invoke(app, ["provenance", "public-key"]).exit_code != 0
 
 

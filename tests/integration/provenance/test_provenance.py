@@ -14,16 +14,20 @@ from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, Said,
 from nightlight.provenance.signing import Credential, Signing
 from nightlight.provenance.verify import State, check
 from nightlight_core.errors import CertificateExpired, SettingsRefused, SigningFailed
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import EXPORT_FORMATS, SAID, now, picture, unpacked
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(scope="module", params=EXPORT_FORMATS)
 def signed(request, credential):
     """(media type, the bytes before, and signed)."""
     data = picture(request.param)
-    return FORMS[request.param], data, Signing(credential, now).sign(data, FORMS[request.param], SAID, embed=True)
+    return (
+        EXPORT_FORMATS[request.param],
+        data,
+        Signing(credential, now).sign(data, EXPORT_FORMATS[request.param], SAID, embed=True),
+    )
 
 
 def test_what_is_signed_is_trusted_by_our_root_and_valid_without_it(signed, root):
@@ -67,9 +71,9 @@ def said_otherwise(made):
     return made.data.replace(made.manifest, manifest)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_tampering_is_seen(credential, root, form, tmp_path):
-    media_type, data = FORMS[form], picture(form)
+    media_type, data = EXPORT_FORMATS[form], picture(form)
     made = Signing(credential, now).sign(data, media_type, SAID, embed=True)
     changed = bytearray(made.data)
     at = changed.rindex(data[-40:-20]) + 5 if data[-40:-20] in changed else len(changed) - 60
@@ -87,7 +91,7 @@ def test_tampering_is_seen(credential, root, form, tmp_path):
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"RIFF\x04\x00\x00\x00WEBP", bytes(100_000)])
 def test_what_is_no_picture_raises_nothing(data, root):
-    for media_type in FORMS.values():
+    for media_type in EXPORT_FORMATS.values():
         assert check(data, media_type, anchors=root).state in {State.NONE, State.INVALID}
     assert check(picture("JPEG"), "image/jpeg", anchors=root, manifest=b"no manifest").state is State.INVALID
 

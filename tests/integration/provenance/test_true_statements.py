@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from nightlight.catalogue import images
-from nightlight.catalogue.tables import jobs as jobs_table
+from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.delivery.object_names import EXTENSIONS, manifest_key, object_key
 from nightlight.imaging.recipe import Recipe
 from nightlight.jobs import kinds
@@ -106,14 +106,14 @@ def test_every_tier_that_can_be_written_is_signed_over_every_kind_of_picture(hou
     tiers = sorted(tiers, key=lambda one: -one.edge)
     for data in (plain(16), plain(400, (0, 0, 0)), pictures.photograph()):
         for one, row, _ in rendered(house, folder, profile_id, tiers, data).values():
-            assert (MARK_ALGORITHM in one.bindings) == marked_of(one) == (row.mark_agreement is not None)
+            assert (MARK_ALGORITHM in one.bindings) == marked_of(one) == (row.watermark_agreement is not None)
 
 
 @pytest.mark.parametrize("edge", [16, 32, 63])
 def test_a_rendition_too_small_for_a_hidden_mark_names_none(house, folder, profile_id, edge):  # noqa: F811
     tier = Recipe("dot", edge, visible_mark="none", hidden_mark="best_effort", provenance="sidecar")
     ((one, row, _),) = rendered(house, folder, profile_id, [tier], pictures.photograph()).values()
-    assert row.mark_agreement is None
+    assert row.watermark_agreement is None
     assert not marked_of(one)
     assert MARK_ALGORITHM not in one.bindings
 
@@ -121,7 +121,7 @@ def test_a_rendition_too_small_for_a_hidden_mark_names_none(house, folder, profi
 def test_a_plain_picture_whose_mark_does_not_read_back_names_none(house, folder, profile_id):  # noqa: F811
     tier = Recipe("full", 320, hidden_mark="best_effort", provenance="embedded", quality=20)
     ((one, row, _),) = rendered(house, folder, profile_id, [tier], plain(400)).values()
-    if row.mark_agreement is None:
+    if row.watermark_agreement is None:
         assert not marked_of(one)
         assert MARK_ALGORITHM not in one.bindings
     else:

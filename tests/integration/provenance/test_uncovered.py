@@ -14,7 +14,7 @@ from nightlight.provenance.embed import compact
 from nightlight.provenance.manifest import FILLING
 from nightlight.provenance.signing import _LEFT, Signing
 from nightlight.provenance.verify import State, check, reading, stands
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import EXPORT_FORMATS, SAID, now, picture, unpacked
 from tests.support.services import node_in
 
 pytestmark = pytest.mark.integration
@@ -56,19 +56,19 @@ def packed(describe, inner, room=None):
 
 
 @pytest.mark.parametrize("embed", [True, False])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_what_is_signed_has_nothing_in_it_but_what_we_write(signing, root, form, embed):
-    made = signing.sign(picture(form), FORMS[form], SAID, embed=embed)
+    made = signing.sign(picture(form), EXPORT_FORMATS[form], SAID, embed=embed)
     beside = None if embed else made.manifest
-    assert uncovered(made.data, FORMS[form], beside) == []
-    assert check(made.data, FORMS[form], anchors=root, manifest=beside).state is State.TRUSTED
+    assert uncovered(made.data, EXPORT_FORMATS[form], beside) == []
+    assert check(made.data, EXPORT_FORMATS[form], anchors=root, manifest=beside).state is State.TRUSTED
 
 
 @pytest.mark.parametrize("form", ["WEBP", "JPEG"])
 def test_what_only_fills_the_room_is_signed_but_for_a_few_bytes(signing, form):
     """Before, some 100 to 250 bytes of every picture were anybody's to write, and three readers called it trusted."""
     for seed in range(8):
-        made = signing.sign(picture(form, seed=seed), FORMS[form], SAID, embed=True)
+        made = signing.sign(picture(form, seed=seed), EXPORT_FORMATS[form], SAID, embed=True)
         begin, end = filling_of(made.manifest)
         assert end - begin <= _LEFT
         assert FILLING.encode() in unpacked(made.manifest)
@@ -122,11 +122,11 @@ def with_text_in_the_pad(part):
 @pytest.mark.parametrize("form", ["WEBP", "JPEG", "AVIF"])
 def test_text_in_the_boxes_is_noticed(signing, root, form, name, change):
     data = picture(form)
-    made = signing.sign(data, FORMS[form], SAID, embed=False)
+    made = signing.sign(data, EXPORT_FORMATS[form], SAID, embed=False)
     describe, inner = opened(made.manifest)
     beside = packed(describe, changed_box(inner, name, change))
     assert beside != made.manifest
-    assert check(data, FORMS[form], anchors=root, manifest=beside).state is State.INVALID
+    assert check(data, EXPORT_FORMATS[form], anchors=root, manifest=beside).state is State.INVALID
 
 
 def test_text_after_or_beside_the_manifest_is_noticed(signing, root):
@@ -159,7 +159,7 @@ def test_others_notice_a_change_in_what_fills_the_manifest(signing, folder, root
     """It is in the claim, so its signature breaks: for the library, for web pages, and for who wrote by the text."""
     files = []
     for form in ("WEBP", "JPEG"):
-        made = signing.sign(picture(form), FORMS[form], SAID, embed=True)
+        made = signing.sign(picture(form), EXPORT_FORMATS[form], SAID, embed=True)
         describe, inner = opened(made.manifest)
         at = inner.index(FILLING.encode()) + len(FILLING) + 3
         changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :])
@@ -168,8 +168,8 @@ def test_others_notice_a_change_in_what_fills_the_manifest(signing, folder, root
             changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :], room)
         files.append(tmp_path / f"changed.{form.lower()}")
         files[-1].write_bytes(made.data.replace(made.manifest, changed))
-        assert check(files[-1].read_bytes(), FORMS[form], anchors=root).state is State.INVALID
-        assert stands(reading(root), files[-1].read_bytes(), FORMS[form], None) is State.INVALID
+        assert check(files[-1].read_bytes(), EXPORT_FORMATS[form], anchors=root).state is State.INVALID
+        assert stands(reading(root), files[-1].read_bytes(), EXPORT_FORMATS[form], None) is State.INVALID
         Image.open(io.BytesIO(files[-1].read_bytes())).load()
     ran = subprocess.run(
         [node_in(HERE), "read.mjs", folder / "root.pem", *files], cwd=HERE, capture_output=True, text=True, check=True

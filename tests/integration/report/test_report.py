@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import insert
 
 from nightlight.catalogue.policies import DECIDED
-from nightlight.catalogue.tables import audit
-from nightlight.catalogue.tables import jobs as table_of_jobs
-from nightlight.cli.report import plain, rows
+from nightlight.catalogue.schema import audit
+from nightlight.catalogue.schema import jobs as table_of_jobs
+from nightlight.cli.report_commands import plain, rows
 from nightlight.cli.report_page import page, took
-from nightlight.flows.report import Cell, Reports
+from nightlight.flows.report import DecisionCount, TransparencyReports
 from nightlight.jobs import kinds
 from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import InvalidInput, StoreUnavailable
@@ -94,7 +94,7 @@ def quarter(fresh, in_use):
 
 
 def reports(catalogue, in_use, threshold=10, **looks):
-    return Reports(catalogue, in_use, threshold, lambda: UNTIL, looks)
+    return TransparencyReports(catalogue, in_use, threshold, lambda: UNTIL, looks)
 
 
 @pytest.fixture
@@ -143,8 +143,8 @@ def test_what_is_rare_is_not_told_and_cannot_be_worked_out(quarter, in_use):
     assert strict.days == {}
     assert strict.erasures.p50_s is None
     flow = reports(quarter, in_use)
-    assert flow._cells({("a", "x"): 100, ("b", "x"): 50, ("c", "x"): 4}, 154) == [Cell("a", "x", 100)]
-    assert flow._cells({("a", "x"): 100, ("b", "x"): 6, ("c", "x"): 4}, 110) == [Cell("a", "x", 100)]
+    assert flow._cells({("a", "x"): 100, ("b", "x"): 50, ("c", "x"): 4}, 154) == [DecisionCount("a", "x", 100)]
+    assert flow._cells({("a", "x"): 100, ("b", "x"): 6, ("c", "x"): 4}, 110) == [DecisionCount("a", "x", 100)]
     assert flow._cells({("a", "x"): 9}, 9) == []
 
 

@@ -10,18 +10,18 @@ from botocore.exceptions import ClientError
 from nightlight.catalogue import images
 from nightlight.catalogue.holds import ENDED, PLACED, PLACING
 from nightlight.catalogue.profiles import Declaration
-from nightlight.cli import keys
-from nightlight.delivery.object_names import Names
-from nightlight.delivery.purge import Purge
+from nightlight.cli import key_commands
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.revoke import RotateNames
-from nightlight.flows.retention.erase import Receipts
-from nightlight.flows.retention.legal_holds import Holds, Keep, Vault
+from nightlight.flows.retention.erase import ReceiptIssuer
+from nightlight.flows.retention.legal_holds import CopyToVault, EndHolds, PlaceHolds
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.receipt import broken, open_receipt
-from nightlight.store.interface import as_it_is
+from nightlight.retention.receipt import chain_faults, open_receipt
+from nightlight.store.interface import unsealed
 from nightlight.store.s3 import S3Access, S3Store
-from nightlight.store.sealing import Opener, Sealer, generate
+from nightlight.store.sealing import Opener, Sealer, generate_seal_keys
 from nightlight.store.vault import S3Vault
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, SealKeyMissing, StoreUnavailable
 from nightlight_core.policy.public_keys import PublicKeys
@@ -43,7 +43,7 @@ def pair():
 @pytest.fixture
 def house(house_, pair, tmp_path):  # noqa: F811
     """The house over real buckets: the service puts originals, the workers put into the vault, the keeper ends holds."""
-    keys.init(tmp_path)
+    key_commands.init(tmp_path)
 
     def access(who):
         return S3Access(pair.endpoint, "us-east-1", *identity(who), 2, 10)
@@ -51,16 +51,18 @@ def house(house_, pair, tmp_path):  # noqa: F811
     worker, service = access(S3_WORKER), access(S3_SERVICE)
     house_.originals = Switch(S3Store(pair.originals, worker))
     house_.renditions = Switch(S3Store(pair.renditions, worker))
-    house_.receipts = Receipts(SigningKey.read(tmp_path / "keys" / "receipts.private.jwk.json"), ())
+    house_.receipts = ReceiptIssuer(SigningKey.read(tmp_path / "keys" / "receipts.private.jwk.json"), ())
     house_.public = PublicKeys.read(tmp_path / "keys" / "receipts.jwks.json")
     house_.__post_init__()
     object.__setattr__(house_.intake, "originals", S3Store(pair.originals, service))
     house_.vault_store = S3Vault(pair.vault, worker, lock=True)
     work = JobRunner(house_.catalogue, house_.limits, house_.clock)
-    house_.holds = Holds(house_.catalogue, house_.clock)
-    house_.vault = Vault(work, house_.erase, house_.vault_store, as_it_is, 10_000_000)
-    house_.rename = RotateNames(work, house_.renditions, Names(bytes(32)), Purge(None, token=None, timeout_s=1))
-    house_.keep = Keep(
+    house_.holds = PlaceHolds(house_.catalogue, house_.clock)
+    house_.vault = CopyToVault(work, house_.erase, house_.vault_store, unsealed, 10_000_000)
+    house_.rename = RotateNames(
+        work, house_.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+    )
+    house_.keep = EndHolds(
         house_.catalogue, S3Store(pair.originals, access(S3_KEEPER)), S3Vault(pair.vault, access(S3_KEEPER), lock=True),
         house_.receipts, None, 10_000_000, house_.clock,
     )  # fmt: skip
@@ -157,7 +159,7 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
     assert (ended.kind, ended.objects, ended.versions, ended.residuals) == ("hold ended", moved + 1, moved + 1, [])
     with house.catalogue.reading() as tx:
         chain = [open_receipt(one, house.public) for _, one in tx.receipts.after(0, limit=100)]
-    assert not [one for one in broken(chain) if "left" in one and "left out" not in one]
+    assert not [one for one in chain_faults(chain) if "left" in one and "left out" not in one]
     with pytest.raises(NotFound):
         house.holds.approve(hold.hold_id, actor="third")
     assert house.keep.end_due() == []
@@ -215,7 +217,7 @@ def test_an_erasure_waits_until_the_hold_has_what_it_covers(house, who, two, pai
     house.clock.forward(hours=1)
     assert [house.erase.run(job_id, redelivered=True) for job_id in erasing] == ["erased", "erased"]
     with house.catalogue.reading() as tx:
-        assert all(len(tx.holds.vault(one)) >= 4 for one in two)
+        assert all(len(tx.legal_holds.vault(one)) >= 4 for one in two)
 
 
 def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(house, who, pair):
@@ -234,7 +236,7 @@ def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(house
     assert house.state(image.image_id) == images.HELD
     assert deliver(house) == ["vaulted"]
     with house.catalogue.reading() as tx:
-        (kept,) = tx.holds.vault(image.image_id)
+        (kept,) = tx.legal_holds.vault(image.image_id)
         planned = tx.jobs.planned_keys(image.image_id)
     assert kept.bucket == "originals"
     assert planned
@@ -278,7 +280,7 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, 
     assert step > 8
     assert house.holds.get(hold.hold_id).state == PLACED
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(two[1])
+        kept = tx.legal_holds.vault(two[1])
         names = tx.images.rendition_names(two[1])
         assert tx.images.get(two[1]).original_key not in keys_of(pair, pair.originals)
     assert len(kept) == 2 * len(names) + 1  # and their manifests
@@ -289,7 +291,7 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, 
 
 
 def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_comes_back(house, who, pair):
-    private, public = generate()
+    private, public = generate_seal_keys()
     seal, open_ = Sealer.parse(f"s1:{public}", "x").seal, Opener.parse(f"s1:{private}", "x").open
     object.__setattr__(house.intake, "seal", seal)
     object.__setattr__(house.render, "open_", open_)
@@ -301,7 +303,7 @@ def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_come
     place(house, image_id=image.image_id, until=house.clock() + timedelta(days=1))
     deliver(house)
     with house.catalogue.reading() as tx:
-        original = next(one for one in tx.holds.vault(image.image_id) if one.bucket == "originals")
+        original = next(one for one in tx.legal_holds.vault(image.image_id) if one.bucket == "originals")
     assert house.keep.vault.get(original.vault_key, max_bytes=1_000_000).data == data
     house.clock.forward(days=2)
     house.keep.end_due()
@@ -316,7 +318,7 @@ def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_come
 
 def test_a_keeper_killed_while_a_sealed_original_goes_back_leaves_one_that_opens(house, who, pair):
     """It is sealed anew at each attempt: the row and the object are of one key in the end."""
-    private, public = generate()
+    private, public = generate_seal_keys()
     seal, open_ = Sealer.parse(f"s1:{public}", "x").seal, Opener.parse(f"s1:{private}", "x").open
     for part, name, value in (
         (house.intake, "seal", seal),
@@ -367,7 +369,7 @@ def test_a_hold_that_is_placed_while_another_ends_keeps_what_it_covers(house, wh
     assert len(house.keep.end_due()) == 1
     assert house.state(two[1]) == images.HELD
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(two[1])
+        kept = tx.legal_holds.vault(two[1])
     assert {one.vault_key for one in kept} <= set(keys_of(pair, pair.vault))
 
     class Later:
@@ -417,12 +419,12 @@ def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back
     data = pictures.jpeg(200, 200, seed=7)
     image = house.upload(who, data).image_id
     assert "ready" in deliver(house)
-    kept_by = generate()
+    kept_by = generate_seal_keys()
     object.__setattr__(house.vault, "seal", Sealer.parse(f"v1:{kept_by[1]}", "PUBLIC").seal_same)
     held = place(house, image_id=image)
     assert "vaulted" in deliver(house)
     with house.catalogue.reading() as tx:
-        kept = tx.holds.vault(image)
+        kept = tx.legal_holds.vault(image)
     for one in kept:
         stored = house.keep.vault.get(one.vault_key, max_bytes=1_000_000).data
         assert len(stored) == one.bytes
@@ -447,7 +449,7 @@ def test_what_somebody_put_over_a_held_original_is_not_put_back(house, who, pair
     held = place(house, image_id=image)
     assert "vaulted" in deliver(house)
     with house.catalogue.reading() as tx:
-        (original,) = [one for one in tx.holds.vault(image) if one.bucket == "originals"]
+        (original,) = [one for one in tx.legal_holds.vault(image) if one.bucket == "originals"]
     forged = pictures.jpeg(200, 200, seed=9)
     house.vault_store.replace(original.vault_key, BytesIO(forged), sha256=hashlib.sha256(forged).hexdigest(),
                               content_type="x/y", cache_control="no-store")  # fmt: skip

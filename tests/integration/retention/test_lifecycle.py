@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.flows.retention.lifecycle import Lifecycle
+from nightlight.flows.retention.lifecycle import ManageLifecycle
 from nightlight.policy.compile import compile_folder
-from nightlight.retention.bucket_client import Bucket
-from nightlight.retention.lifecycle_plan import Step
-from nightlight.retention.lifecycle_rule import read
-from nightlight.retention.wanted_rules import STATE_TAG, Prefixes
+from nightlight.retention.bucket_client import BucketClient
+from nightlight.retention.lifecycle_plan import PlanStep
+from nightlight.retention.lifecycle_rule import read_rule
+from nightlight.retention.wanted_rules import STATE_TAG, PrefixRules
 from nightlight_core.errors import LifecycleRefused, NotFound
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
@@ -43,10 +43,10 @@ def pack(tmp_path):
 @pytest.fixture
 def flow(pair, pack, tmp_path):
     with catalogue_at(f"sqlite:///{tmp_path / 'c.sqlite3'}") as catalogue:
-        buckets = {name: Bucket(pair.owner, name) for name in (pair.originals, pair.renditions)}
-        prefixes = {pair.originals: Prefixes((("found/", "found-copies", 2),))}
+        buckets = {name: BucketClient(pair.owner, name) for name in (pair.originals, pair.renditions)}
+        prefixes = {pair.originals: PrefixRules((("found/", "found-copies", 2),))}
         compiled = {"now": compile_folder(pack).retention}
-        made = Lifecycle(catalogue, buckets, prefixes, lambda: compiled["now"], lambda: datetime.now(UTC), DAY)
+        made = ManageLifecycle(catalogue, buckets, prefixes, lambda: compiled["now"], lambda: datetime.now(UTC), DAY)
         yield made, compiled
 
 
@@ -60,22 +60,22 @@ def keys(pair):
 
 
 def live(pair):
-    return {raw["ID"]: read(raw) for raw in Bucket(pair.owner, pair.originals).rules()}
+    return {raw["ID"]: read_rule(raw) for raw in BucketClient(pair.owner, pair.originals).rules()}
 
 
 def test_what_is_replaced_is_deleted_by_the_server_itself_and_nothing_else(flow, pair):
     lifecycle, _ = flow
-    Bucket(pair.owner, pair.originals).put([FOREIGN])
+    BucketClient(pair.owner, pair.originals).put([FOREIGN])
     for key, state in [("o/live", None), ("o/replaced", "replaced"), ("o/closed", "account_closed"), ("logs/1", None)]:
         put(pair, key, state)
     made = lifecycle.plan(pair.originals)
-    assert {one.rule_id for one in made.actions if one.step is Step.FOREIGN} == {"logs"}
+    assert {one.rule_id for one in made.actions if one.step is PlanStep.FOREIGN} == {"logs"}
     touched = {one.rule_id: one for one in lifecycle.touched(made)}
     assert (touched["nightlight-replaced"].objects, touched["nightlight-replaced"].bytes) == (1, 100)
     assert touched["nightlight-live"].objects == 4
     lifecycle.apply(made, actor="t")
     rules = live(pair)
-    assert rules["logs"] == read(FOREIGN)
+    assert rules["logs"] == read_rule(FOREIGN)
     assert {name for name in rules if name != "logs"} == {rule.rule_id for rule in made.ours}
     assert all(rules[rule.rule_id] == rule for rule in made.ours)
     assert lifecycle.plan(pair.originals).changes == []
@@ -89,14 +89,14 @@ def test_what_is_replaced_is_deleted_by_the_server_itself_and_nothing_else(flow,
 def test_an_object_that_outlived_its_rule_is_told_of(flow, pair):
     lifecycle, _ = flow
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
-    rules = Bucket(pair.owner, pair.originals)
+    rules = BucketClient(pair.owner, pair.originals)
     rules.put([{**raw, "Status": "Disabled"} for raw in rules.rules()])  # so that the server deletes nothing
     for key, state in [("o/live", None), ("o/late", "replaced"), ("found/late", None)]:
         put(pair, key, state)
 
     def late_in(days):
         day = timedelta(days=1)  # a whole one: no machine is so slow that it goes by in between
-        looking = Lifecycle(
+        looking = ManageLifecycle(
             lifecycle.catalogue, lifecycle.buckets, lifecycle.prefixes, lifecycle.retention,
             lambda: datetime.now(UTC) + days * day, day,
         )  # fmt: skip
@@ -111,7 +111,7 @@ def test_an_object_that_outlived_its_rule_is_told_of(flow, pair):
 def test_what_changed_between_plan_and_apply_is_refused(flow, pair, pack):
     lifecycle, compiled = flow
     made = lifecycle.plan(pair.originals)
-    Bucket(pair.owner, pair.originals).put([FOREIGN])
+    BucketClient(pair.owner, pair.originals).put([FOREIGN])
     with pytest.raises(LifecycleRefused, match="plan again"):
         lifecycle.apply(made, actor="t")
     assert set(live(pair)) == {"logs"}
@@ -134,11 +134,11 @@ def test_a_shorter_time_is_shown_and_a_rule_that_is_wanted_no_more_goes(flow, pa
     compiled["now"] = compile_folder(pack).retention
     made = lifecycle.plan(pair.originals)
     (change,) = made.changes
-    assert (change.step, change.notes) == (Step.CHANGE, ("deletes after 300 days, until now 3650",))
+    assert (change.step, change.notes) == (PlanStep.CHANGE, ("deletes after 300 days, until now 3650",))
     lifecycle.apply(made, actor="t")
-    lifecycle.prefixes[pair.originals] = Prefixes()
+    lifecycle.prefixes[pair.originals] = PrefixRules()
     made = lifecycle.plan(pair.originals)
-    assert [(one.step, one.rule_id) for one in made.changes] == [(Step.REMOVE, "nightlight-found-copies")]
+    assert [(one.step, one.rule_id) for one in made.changes] == [(PlanStep.REMOVE, "nightlight-found-copies")]
     lifecycle.apply(made, actor="t")
     assert "nightlight-found-copies" not in live(pair)
 
@@ -147,12 +147,12 @@ def test_drift_names_what_somebody_did(flow, pair):
     lifecycle, _ = flow
     assert lifecycle.drift(pair.originals) == ["nothing was applied yet"]
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
-    bucket = Bucket(pair.owner, pair.originals)
+    bucket = BucketClient(pair.owner, pair.originals)
     whole = bucket.rules()
     bucket.put([raw for raw in whole if raw["ID"] != "nightlight-live"])
     assert lifecycle.drift(pair.originals) == ["nightlight-live: removed since"]
     made = lifecycle.plan(pair.originals)
-    assert [(one.rule_id, one.step) for one in made.changes] == [("nightlight-live", Step.ADD)]
+    assert [(one.rule_id, one.step) for one in made.changes] == [("nightlight-live", PlanStep.ADD)]
     lifecycle.apply(made, actor="t")
     assert lifecycle.drift(pair.originals) == []
     bucket.put([*bucket.rules(), FOREIGN])
@@ -163,17 +163,17 @@ def test_undo_puts_back_what_was_there(flow, pair):
     lifecycle, _ = flow
     with pytest.raises(NotFound):
         lifecycle.undo(pair.originals, actor="t")
-    Bucket(pair.owner, pair.originals).put([FOREIGN])
+    BucketClient(pair.owner, pair.originals).put([FOREIGN])
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
     assert len(live(pair)) > 1
-    bucket = Bucket(pair.owner, pair.originals)
+    bucket = BucketClient(pair.owner, pair.originals)
     applied = bucket.rules()
     bucket.put([{**FOREIGN, "ID": "newer"}, *applied])
     with pytest.raises(LifecycleRefused, match="drift"):
         lifecycle.undo(pair.originals, actor="t")
     bucket.put(applied)
     lifecycle.undo(pair.originals, actor="t")
-    assert live(pair) == {"logs": read(FOREIGN)}
+    assert live(pair) == {"logs": read_rule(FOREIGN)}
     with pytest.raises(NotFound):
         lifecycle.undo(pair.originals, actor="t")
 
@@ -181,15 +181,15 @@ def test_undo_puts_back_what_was_there(flow, pair):
 def test_from_nothing_and_back_to_nothing(flow, pair):
     lifecycle, _ = flow
     lifecycle.apply(lifecycle.plan(pair.renditions), actor="t")
-    assert Bucket(pair.owner, pair.renditions).rules() != []
+    assert BucketClient(pair.owner, pair.renditions).rules() != []
     lifecycle.undo(pair.renditions, actor="t")
-    assert Bucket(pair.owner, pair.renditions).rules() == []
+    assert BucketClient(pair.owner, pair.renditions).rules() == []
 
 
 def test_a_server_that_drops_a_filter_without_a_word_is_caught_before_the_rule_is_on(flow, pair):
     """This one does: a rule that is about large objects only would be about everything."""
     lifecycle, _ = flow
-    bucket = Bucket(pair.owner, pair.originals)
+    bucket = BucketClient(pair.owner, pair.originals)
     bucket.put([FOREIGN])
     put(pair, "o/small")
     by_size = {
@@ -201,7 +201,7 @@ def test_a_server_that_drops_a_filter_without_a_word_is_caught_before_the_rule_i
     before = bucket.rules()
     with pytest.raises(LifecycleRefused, match="did not keep large"):
         lifecycle._put(bucket, before, [FOREIGN, by_size], {"large"})
-    assert live(pair) == {"logs": read(FOREIGN)}
+    assert live(pair) == {"logs": read_rule(FOREIGN)}
     bucket.put([FOREIGN, {"ID": "gone", "Status": "Enabled", "Filter": {"Prefix": "gone/"}, "Expiration": {"Days": 1}}])
     put(pair, "gone/1")
     eventually(lambda: "gone/1" not in keys(pair))  # the server has gone by all rules since
@@ -215,7 +215,7 @@ def test_who_may_not_change_rules_is_told_so(flow, pair):
 
     lifecycle, _ = flow
     service = infra_buckets.client(pair.endpoint, *identity(S3_SERVICE))
-    lifecycle.buckets[pair.originals] = Bucket(service, pair.originals)
+    lifecycle.buckets[pair.originals] = BucketClient(service, pair.originals)
     with pytest.raises(StoreDenied):
         lifecycle.plan(pair.originals)
     with pytest.raises(NotFound):
@@ -226,7 +226,7 @@ def test_a_thousand_rules(flow, pair, record_property):
     lifecycle, _ = flow
     ours = len(lifecycle.wanted(pair.renditions))
     many = [{**FOREIGN, "ID": f"r{n:04}", "Filter": {"Prefix": f"logs/{n:04}/"}} for n in range(1000 - ours)]
-    bucket = Bucket(pair.owner, pair.renditions)
+    bucket = BucketClient(pair.owner, pair.renditions)
     bucket.put(many)
     begin = time.monotonic()
     made = lifecycle.plan(pair.renditions)

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli.main import app
-from nightlight.retention.bucket_client import Bucket
-from nightlight.retention.lifecycle_rule import read
+from nightlight.retention.bucket_client import BucketClient
+from nightlight.retention.lifecycle_rule import read_rule
 from nightlight_core.errors import LifecycleRefused, NightlightError, SettingsRefused
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
@@ -52,7 +52,7 @@ def refused(kind, *arguments):
 
 def test_plan_apply_drift_verify_undo(pair):
     foreign = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "o/"}, "Expiration": {"Days": 5}}
-    bucket = Bucket(pair.owner, pair.originals)
+    bucket = BucketClient(pair.owner, pair.originals)
     bucket.put([foreign])
     pair.owner.put_object(Bucket=pair.originals, Key="o/1", Body=b"x" * 1234)
     told = run("plan", code=2)
@@ -77,15 +77,15 @@ def test_plan_apply_drift_verify_undo(pair):
     run("apply", "--yes", "--no-count")
     run("undo", pair.originals)
     run("undo", pair.originals)
-    assert [read(raw) for raw in bucket.rules()] == [read(foreign)]
+    assert [read_rule(raw) for raw in bucket.rules()] == [read_rule(foreign)]
 
 
 def test_what_is_rendered_is_what_is_applied(pair):
     run("apply", "--yes", "--no-count")
     told = json.loads(run("render", "json"))
     for name, raw in told.items():
-        there = {rule.rule_id: rule for rule in map(read, Bucket(pair.owner, name).rules())}
-        assert {one["ID"]: read(one) for one in raw["Rules"]} == there
+        there = {rule.rule_id: rule for rule in map(read_rule, BucketClient(pair.owner, name).rules())}
+        assert {one["ID"]: read_rule(one) for one in raw["Rules"]} == there
     assert run("render", "terraform", "--bucket", pair.originals).count("aws_s3_bucket_lifecycle_configuration") == 1
     assert "AWS::S3::Bucket" in run("render", "cloudformation")
     assert "terraform" in refused(NightlightError, "render", "pulumi")

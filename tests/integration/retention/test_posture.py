@@ -11,12 +11,12 @@ from nightlight.retention.bucket_policies import (
     BUCKETS,
     GRANTS,
     IDENTITIES,
-    Server,
+    S3ServerKind,
     bucket_policy,
     canonical,
     identity_policy,
 )
-from nightlight.retention.posture import Posture, State, Wanted
+from nightlight.retention.posture import Posture, PostureRequirements, PostureState
 from nightlight.store.interface import STATE_TAG
 from nightlight_core.errors import NotFound, StoreDenied, StoreUnavailable
 from tests.support.buckets import bucket_pair, infra_buckets
@@ -49,7 +49,11 @@ def posture(pair, **changed):
     principals = {who: f"arn:aws:iam:::user/{who}" for who in IDENTITIES}
     return Posture(
         pair.owner,
-        Wanted(names(pair), principals, **{"tls_only": False, "block_public": False, "server": Server.CEPH, **changed}),
+        PostureRequirements(
+            names(pair),
+            principals,
+            **{"tls_only": False, "block_public": False, "server": S3ServerKind.CEPH, **changed},
+        ),
     )
 
 
@@ -66,15 +70,15 @@ def refused(call, **named):
 def test_what_is_made_is_found_wanting_mended_and_found_right(pair):
     flow = posture(pair)
     before = states(flow.check("originals"))
-    assert before["policy"] is State.OK
-    assert before["versioning"] is State.DRIFT
+    assert before["policy"] is PostureState.OK
+    assert before["versioning"] is PostureState.DRIFT
     after = states(flow.fix("originals"))
-    assert after["public access"] is State.OK
-    assert after["versioning"] is State.OK
-    assert after["cors"] is State.OK
-    assert after["object lock"] is State.NOT_ASKED
-    assert State.OK not in {after["ownership"], after["encryption"]}  # what Ceph has not is not said to be right
-    assert states(flow.check("vault"))["object lock"] is State.OK
+    assert after["public access"] is PostureState.OK
+    assert after["versioning"] is PostureState.OK
+    assert after["cors"] is PostureState.OK
+    assert after["object lock"] is PostureState.NOT_ASKED
+    assert PostureState.OK not in {after["ownership"], after["encryption"]}  # what Ceph has not is not said to be right
+    assert states(flow.check("vault"))["object lock"] is PostureState.OK
 
 
 def test_what_somebody_changes_is_drift_and_is_mended(pair):
@@ -86,18 +90,19 @@ def test_what_somebody_changes_is_drift_and_is_mended(pair):
     pair.owner.put_bucket_versioning(Bucket=pair.renditions, VersioningConfiguration={"Status": "Suspended"})
     opened = bucket_policy("renditions", names(pair), {"service": "arn:aws:iam:::user/service"}, tls_only=False)
     pair.owner.put_bucket_policy(Bucket=pair.renditions, Policy=json.dumps(opened))
-    drift = {one.aspect: one for one in flow.check("renditions") if one.state is State.DRIFT}
+    drift = {one.aspect: one for one in flow.check("renditions") if one.state is PostureState.DRIFT}
     assert {"cors", "versioning", "policy"} <= drift.keys()
-    assert (drift["cors"].there, drift["cors"].wanted) == ("1 rules", "none")
+    assert (drift["cors"].actual, drift["cors"].expected) == ("1 rules", "none")
     after = states(flow.fix("renditions"))
-    assert {after[name] for name in ("cors", "versioning", "policy")} == {State.OK}
+    assert {after[name] for name in ("cors", "versioning", "policy")} == {PostureState.OK}
 
 
 def test_a_vault_without_object_lock_is_drift_that_cannot_be_mended(pair):
     flow = Posture(
-        pair.owner, Wanted({**names(pair), "vault": pair.renditions}, {}, tls_only=False, block_public=False)
+        pair.owner,
+        PostureRequirements({**names(pair), "vault": pair.renditions}, {}, tls_only=False, block_public=False),
     )
-    assert states(flow.fix("vault"))["object lock"] is State.DRIFT
+    assert states(flow.fix("vault"))["object lock"] is PostureState.DRIFT
 
 
 def test_the_services_key_cannot_read_an_original(pair, clients):
@@ -137,11 +142,11 @@ def test_the_vault_is_out_of_reach_of_service_and_workers(pair, clients):
 
 def test_who_may_not_look_is_told_so_and_what_is_away_is_an_outage(pair, clients):
     with pytest.raises(StoreDenied):
-        Posture(clients.service, Wanted(names(pair), {})).check("originals")
+        Posture(clients.service, PostureRequirements(names(pair), {})).check("originals")
     away = infra_buckets.client("http://127.0.0.1:9", "x", "y")
     away.meta.config.retries = {"total_max_attempts": 1}
     with pytest.raises(StoreUnavailable):
-        Posture(away, Wanted(names(pair), {})).check("originals")
+        Posture(away, PostureRequirements(names(pair), {})).check("originals")
     with pytest.raises(NotFound, match="no bucket 'other'"):
         posture(pair).chosen(["other"])
     assert posture(pair).chosen(None) == list(BUCKETS)
@@ -196,14 +201,14 @@ def conditions(bucket, server, who):
 def test_a_server_is_told_only_what_it_knows():
     demanded = {"Null": {"s3:if-none-match": "true"}}
     for bucket, who in (("originals", "service"), ("vault", "worker")):
-        assert demanded in conditions(bucket, Server.AWS, who)
-        assert demanded not in conditions(bucket, Server.CEPH, who) + conditions(bucket, Server.OTHER, who)
-    assert demanded not in conditions("originals", Server.AWS, "worker")  # it tags by writing anew
-    assert demanded not in conditions("originals", Server.AWS, "keeper")  # it puts back what may be there
+        assert demanded in conditions(bucket, S3ServerKind.AWS, who)
+        assert demanded not in conditions(bucket, S3ServerKind.CEPH, who) + conditions(bucket, S3ServerKind.OTHER, who)
+    assert demanded not in conditions("originals", S3ServerKind.AWS, "worker")  # it tags by writing anew
+    assert demanded not in conditions("originals", S3ServerKind.AWS, "keeper")  # it puts back what may be there
     tagged = {"StringLike": {f"s3:RequestObjectTag/{STATE_TAG}": "*"}}
-    assert tagged in conditions("originals", Server.CEPH, "service")
-    assert tagged not in conditions("originals", Server.CEPH, "worker")
-    for server in Server:
+    assert tagged in conditions("originals", S3ServerKind.CEPH, "service")
+    assert tagged not in conditions("originals", S3ServerKind.CEPH, "worker")
+    for server in S3ServerKind:
         assert {"StringNotEquals": {"s3:object-lock-legal-hold": "ON"}} in conditions("vault", server, "worker")
         assert not any("legal-hold" in json.dumps(one) for one in conditions("vault", server, "keeper"))
 
@@ -231,7 +236,7 @@ def _md5(data):
 
 
 def test_the_command_shows_drift_and_mends_it(pair, capsys, monkeypatch):
-    from nightlight.cli import buckets as command
+    from nightlight.cli import bucket_commands as command
 
     wanted = posture(pair)
     monkeypatch.setattr("nightlight.wiring.posture", lambda _: wanted)

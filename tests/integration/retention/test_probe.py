@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from nightlight.cli.main import app
 from nightlight.retention.access_attempts import ATTEMPTS, PROBES
-from nightlight.retention.access_probe import Outcome, Probe
-from nightlight.retention.bucket_policies import BUCKETS, GRANTS, IDENTITIES, Server, bucket_policy
-from nightlight.store.sealing import generate
+from nightlight.retention.access_probe import AccessProbe, ProbeOutcome
+from nightlight.retention.bucket_policies import BUCKETS, GRANTS, IDENTITIES, S3ServerKind, bucket_policy
+from nightlight.store.sealing import generate_seal_keys
 from nightlight_core.errors import InvalidInput, StoreUnavailable
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.services import S3_KEEPER, S3_OWNER, S3_SERVICE, S3_WORKER, identity, token
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 VARIABLES = {"service": S3_SERVICE, "worker": S3_WORKER, "keeper": S3_KEEPER}
-OPEN = (Outcome.DONE, Outcome.MISSING, Outcome.UNCLEAR)
+OPEN = (ProbeOutcome.DONE, ProbeOutcome.MISSING, ProbeOutcome.UNCLEAR)
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,11 @@ def names(pair):
 
 def probe(pair, who, **more):
     client = infra_buckets.client(pair.endpoint, *identity(VARIABLES[who]))
-    return Probe(client, who, names(pair), Server.CEPH, **more).run()
+    return AccessProbe(client, who, names(pair), S3ServerKind.CEPH, **more).run()
 
 
 def told(found, *outcomes):
-    return sorted((one.bucket, one.what) for one in found.of(*outcomes))
+    return sorted((one.bucket, one.what) for one in found.in_bucket(*outcomes))
 
 
 def keys(pair, bucket):
@@ -52,8 +52,8 @@ def test_every_identity_can_do_what_it_must_and_nothing_else(pair):
     for who, overwritten in (("service", ["originals"]), ("worker", ["vault"]), ("keeper", [])):
         found = probe(pair, who)
         assert told(found, *OPEN) == []
-        assert told(found, Outcome.LIMIT) == [(bucket, "overwrite it") for bucket in overwritten]
-        assert len(found.of(Outcome.REFUSED)) > 40
+        assert told(found, ProbeOutcome.LIMIT) == [(bucket, "overwrite it") for bucket in overwritten]
+        assert len(found.in_bucket(ProbeOutcome.REFUSED)) > 40
         assert (who == "service") <= any(key.startswith(PROBES) for key in keys(pair, "originals"))
         assert (who == "worker") == any(key.startswith(PROBES) for key in keys(pair, "vault"))
         if who == "worker":
@@ -85,9 +85,9 @@ def elsewhere(pair):
 @pytest.mark.parametrize(("who", "of"), [("service", "originals"), ("worker", "vault"), ("keeper", "originals")])
 def test_the_way_that_no_policy_closes_is_found(pair, elsewhere, who, of):
     found = probe(pair, who, elsewhere=elsewhere)
-    assert (of, "copy it by parts into another's bucket") in told(found, Outcome.LIMIT)
-    assert (of, "copy it into another's bucket") in told(found, Outcome.REFUSED)
-    assert all(one.remedy for one in found.of(Outcome.LIMIT))
+    assert (of, "copy it by parts into another's bucket") in told(found, ProbeOutcome.LIMIT)
+    assert (of, "copy it into another's bucket") in told(found, ProbeOutcome.REFUSED)
+    assert all(one.remedy for one in found.in_bucket(ProbeOutcome.LIMIT))
     assert pair.owner.list_objects_v2(Bucket=elsewhere).get("KeyCount") == 0  # cleared away
 
 
@@ -102,27 +102,27 @@ def loose(pair):
         pair.owner.delete_public_access_block(Bucket=name)
     yield
     for bucket, name in names(pair).items():
-        policy = bucket_policy(bucket, names(pair), principals, tls_only=False, server=Server.CEPH)
+        policy = bucket_policy(bucket, names(pair), principals, tls_only=False, server=S3ServerKind.CEPH)
         pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     # What a worker could lock there is locked for seconds.
     eventually(lambda: probe(pair, "keeper") and not keys(pair, "vault"), seconds=60)
 
 
 def test_what_is_open_is_said_to_be(pair, loose):
-    done = told(probe(pair, "service"), Outcome.DONE)
+    done = told(probe(pair, "service"), ProbeOutcome.DONE)
     for what in ("read it", "tag it", "make it public", "put a public one", "put one with a tag", "read its ACL",
                  "put a public one by a form", "copy it by parts into the bucket of originals"):  # fmt: skip
         assert ("originals", what) in done
-    done = told(probe(pair, "worker"), Outcome.DONE)
+    done = told(probe(pair, "worker"), ProbeOutcome.DONE)
     for what in ("read it", "lift its legal hold", "copy it by parts into the bucket of renditions"):
         assert ("vault", what) in done
 
 
 def test_a_bucket_that_an_identity_could_make_is_found_and_taken_away_again(pair):
     client = infra_buckets.client(pair.endpoint, *identity(S3_OWNER))
-    found = Probe(client, "service", names(pair), Server.CEPH).run()
-    (made,) = [one for one in found.tried if one.what == "make one"]
-    assert made.outcome is Outcome.DONE
+    found = AccessProbe(client, "service", names(pair), S3ServerKind.CEPH).run()
+    (made,) = [one for one in found.results if one.what == "make one"]
+    assert made.outcome is ProbeOutcome.DONE
     assert "originals" in made.answer
     assert not [one for one in client.list_buckets()["Buckets"] if one["Name"].startswith("nightlight-probe-")]
 
@@ -131,9 +131,9 @@ def test_a_server_that_is_away_and_an_identity_that_there_is_not(pair):
     away = infra_buckets.client("http://127.0.0.1:9", "x", "y")
     away.meta.config.retries = {"total_max_attempts": 1}
     with pytest.raises(StoreUnavailable):
-        Probe(away, "service", names(pair), Server.CEPH).run()
+        AccessProbe(away, "service", names(pair), S3ServerKind.CEPH).run()
     with pytest.raises(InvalidInput, match="service, worker, keeper"):
-        Probe(away, "owner", names(pair), Server.CEPH).run()
+        AccessProbe(away, "owner", names(pair), S3ServerKind.CEPH).run()
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_the_command_says_what_came_back_and_ends_by_it(pair, settings, elsewher
     assert "not sealed" in asked.output
     settings("worker", SEAL="auto")
     assert command("--identity", "worker").exit_code == 2  # the vault is not sealed
-    settings("worker", VAULT_SEAL_PUBLIC_KEY=f"v1:{generate()[1]}")
+    settings("worker", VAULT_SEAL_PUBLIC_KEY=f"v1:{generate_seal_keys()[1]}")
     assert command("--identity", "worker").exit_code == 3
     settings("keeper")
     assert command("--identity", "keeper").exit_code == 0

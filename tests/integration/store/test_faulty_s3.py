@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.store.interface import Put
+from nightlight.store.interface import PutResult
 from nightlight.store.s3 import S3Store
 from nightlight.store.vault import S3Vault
 from nightlight_core.errors import StoreUnavailable
@@ -42,7 +42,7 @@ def put(store, data=b"picture", key="o/1"):
 @pytest.mark.parametrize("unreadable", [False, True], ids=["who may look", "who may not"])
 def test_a_put_that_fails_once_is_stored_in_the_end(server, store, fault, unreadable):
     server.faults, server.unreadable = [fault], unreadable
-    assert put(store) is Put.STORED
+    assert put(store) is PutResult.STORED
     assert [body for body, _ in server.objects.values()] == [b"picture"]
     assert server.puts == 2
 
@@ -66,9 +66,9 @@ def test_what_fails_for_good_is_unavailable(server, store, fault):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_anothers_object_stays_and_is_never_said_to_be_ours(server, store, fault):
-    assert put(store, b"theirs") is Put.STORED
+    assert put(store, b"theirs") is PutResult.STORED
     server.faults = [fault] if "stored" not in fault else []
-    assert put(store, b"ours") is Put.EXISTS
+    assert put(store, b"ours") is PutResult.EXISTS
     assert [body for body, _ in server.objects.values()] == [b"theirs"]
 
 
@@ -76,18 +76,18 @@ def test_what_another_put_between_an_unanswered_attempt_and_the_next_is_not_ours
     store = S3Store("b", server.access())
     server.faults = ["cut"]
     server.objects["/b/o/1"] = b"theirs", {"x-amz-meta-sha256": hashlib.sha256(b"theirs").hexdigest()}
-    assert put(store, b"ours") is Put.EXISTS
+    assert put(store, b"ours") is PutResult.EXISTS
 
 
 def test_a_conflict_after_an_unanswered_attempt_that_stored(server, store):
     server.faults = ["500 stored", "409"]
-    assert put(store) is Put.STORED
+    assert put(store) is PutResult.STORED
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_replacing_ends_with_the_new_bytes(server, fault):
     store = S3Store("b", server.access())
-    assert put(store, b"old") is Put.STORED
+    assert put(store, b"old") is PutResult.STORED
     server.faults = [fault]
     digest = hashlib.sha256(b"new").hexdigest()
     store.replace("o/1", io.BytesIO(b"new"), sha256=digest, content_type="x/y", cache_control="no-store")
@@ -125,4 +125,4 @@ def test_the_type_checker_tells_whoever_ignores_the_answer_of_a_put(tmp_path):
 
 def test_an_answer_has_no_truth_value():
     with pytest.raises(TypeError, match=r"compare with Put.STORED"):
-        bool(Put.EXISTS)
+        bool(PutResult.EXISTS)

@@ -6,7 +6,7 @@ import pytest
 
 from nightlight.catalogue import images
 from nightlight.settings import Settings
-from nightlight.store.sealing import Opener, Sealer, generate
+from nightlight.store.sealing import Opener, Sealer, generate_seal_keys
 from nightlight.wiring import originals
 from nightlight_core.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
 from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def pair():
-    return generate()
+    return generate_seal_keys()
 
 
 def sealer(pair, name="s1"):
@@ -63,7 +63,7 @@ def test_what_was_changed_does_not_open(pair, damage):
 
 
 def test_keys_are_rotated_and_one_that_is_missing_makes_jobs_wait(pair):
-    new = generate()
+    new = generate_seal_keys()
     stored, sealed_key = sealer(pair).seal(b"old")
     both = Opener.parse(f"s2:{new[0]},s1:{pair[0]}", "PRIVATE")
     assert both.open(stored, sealed_key) == b"old"
@@ -153,10 +153,10 @@ def test_originals_are_sealed_wherever_it_is_not_known_that_nobody_else_reads_th
         with pytest.raises(SettingsRefused, match="nightlight keys seal"):
             originals.sealer(said)
         with pytest.raises(SealKeyMissing):  # a worker's other work goes on
-            originals.worker_sealer(said)(b"picture")
+            originals.import_sealer(said)(b"picture")
         said = settings(monkeypatch, SEAL_PUBLIC_KEY=f"s1:{pair[1]}")
     assert (originals.sealer(said) is not None) is sealed
-    assert (originals.worker_sealer(said) is not None) is sealed
+    assert (originals.import_sealer(said) is not None) is sealed
 
 
 def test_what_is_held_waits_where_the_vault_must_be_sealed_and_there_is_no_key(pair, monkeypatch):

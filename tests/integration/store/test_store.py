@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.store.interface import Put, PutOnly, check_key
+from nightlight.store.interface import PutOnly, PutResult, check_key
 from nightlight.store.local import LocalStore
 from nightlight.store.s3 import S3Access, S3Store, make_client
 from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
@@ -54,7 +54,7 @@ def put(store, key, data, sha256=None):
 
 
 def test_what_is_put_is_got_with_its_properties(store, key):
-    assert put(store, key, b"picture") is Put.STORED
+    assert put(store, key, b"picture") is PutResult.STORED
     stored = store.get(key, max_bytes=100)
     assert stored.data == b"picture"
     assert stored.info == store.head(key)
@@ -63,8 +63,8 @@ def test_what_is_put_is_got_with_its_properties(store, key):
 
 
 def test_a_second_put_changes_nothing_and_says_so(store, key):
-    assert put(store, key, b"first") is Put.STORED
-    assert put(store, key, b"second") is Put.EXISTS
+    assert put(store, key, b"first") is PutResult.STORED
+    assert put(store, key, b"second") is PutResult.EXISTS
     assert store.get(key, max_bytes=100).data == b"first"
 
 
@@ -72,8 +72,8 @@ def test_of_many_puts_at_once_the_object_is_one_whole_of_them(store, key):
     bodies = [bytes([number]) * 50_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         created = list(pool.map(lambda body: put(store, key, body), bodies))
-    assert created.count(Put.STORED) == 1
-    assert store.get(key, max_bytes=100_000).data == bodies[created.index(Put.STORED)]
+    assert created.count(PutResult.STORED) == 1
+    assert store.get(key, max_bytes=100_000).data == bodies[created.index(PutResult.STORED)]
 
 
 def test_what_is_not_there_is_missing(store, key):
@@ -88,7 +88,7 @@ def test_deleting_is_final_and_may_be_repeated(store, key):
     store.delete(key)
     with pytest.raises(ObjectMissing):
         store.get(key, max_bytes=10)
-    assert put(store, key, b"y") is Put.STORED
+    assert put(store, key, b"y") is PutResult.STORED
 
 
 def test_an_object_larger_than_asked_for_is_not_taken(store, key):
@@ -186,7 +186,7 @@ def test_wrong_credentials_are_denied_and_never_printed(buckets):
 def test_promise_3_the_service_can_put_originals_and_cannot_read_list_or_delete_them(buckets, key):
     service = S3Store(buckets.originals, access(buckets.endpoint, S3_SERVICE))
     worker = S3Store(buckets.originals, access(buckets.endpoint, S3_WORKER))
-    assert put(service, key, b"original") is Put.STORED
+    assert put(service, key, b"original") is PutResult.STORED
     service.ready()
     for call in (
         lambda: service.get(key, max_bytes=100),
@@ -202,7 +202,7 @@ def test_promise_3_the_service_can_put_originals_and_cannot_read_list_or_delete_
 def test_the_service_can_read_renditions_and_cannot_write_list_or_delete_them(buckets, key):
     service = S3Store(buckets.renditions, access(buckets.endpoint, S3_SERVICE))
     worker = S3Store(buckets.renditions, access(buckets.endpoint, S3_WORKER))
-    assert put(worker, key, b"rendition") is Put.STORED
+    assert put(worker, key, b"rendition") is PutResult.STORED
     assert service.get(key, max_bytes=100).data == b"rendition"
     for call in (lambda: put(service, f"{key}-2", b"x"), lambda: service.delete(key), lambda: list(service.keys())):
         with pytest.raises(StoreDenied):
@@ -225,18 +225,18 @@ def test_erasing_leaves_nothing_and_says_what_went(store, key):
 def test_restating_keeps_all_but_the_day_and_the_tag(store, key):
     put(store, key, b"picture")
     before = store.get(key, max_bytes=100)
-    store.set_retention_tag(key, "replaced")
-    store.set_retention_tag(key, "replaced")
+    store.retag(key, "replaced")
+    store.retag(key, "replaced")
     assert store.get(key, max_bytes=100) == before
 
 
-def test_a_worker_tags_an_original_so_that_its_days_begin_anew(buckets, key):
+def test_a_worker_restates_an_original_so_that_its_days_begin_anew(buckets, key):
     owner = S3Store(buckets.originals, access(buckets.endpoint, S3_OWNER))
     put(owner, key, b"original")
     written = buckets.owner.head_object(Bucket=buckets.originals, Key=key)["LastModified"]
     time.sleep(1.1)
     worker = S3Store(buckets.originals, access(buckets.endpoint, S3_WORKER))
-    worker.set_retention_tag(key, "replaced")
+    worker.retag(key, "replaced")
     # Where a bucket does not enforce its owner's ownership, as here, it is the worker's object now.
     own = make_client(access(buckets.endpoint, S3_WORKER))
     after = own.head_object(Bucket=buckets.originals, Key=key)
@@ -245,9 +245,9 @@ def test_a_worker_tags_an_original_so_that_its_days_begin_anew(buckets, key):
     assert tags == [{"Key": "nightlight-state", "Value": "replaced"}]
     assert worker.get(key, max_bytes=100).data == b"original"
     with pytest.raises(ObjectMissing):
-        worker.set_retention_tag(f"{key}-none", "replaced")
+        worker.retag(f"{key}-none", "replaced")
     service = S3Store(buckets.originals, access(buckets.endpoint, S3_SERVICE))
     with pytest.raises(StoreDenied):
-        service.set_retention_tag(key, "replaced")
+        service.retag(key, "replaced")
     with pytest.raises(StoreDenied):
         service.erase(key)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from nightlight.store.interface import Put
+from nightlight.store.interface import PutResult
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight.store.vault import S3Vault
 from tests.support.buckets import infra_buckets
@@ -28,7 +28,7 @@ def put(request, buckets):
     store = S3Vault(bucket, access, lock=True) if request.param == "worker" else S3Store(bucket, access)
     key = f"o/{token()}"
     asked = {"sha256": hashlib.sha256(DATA).hexdigest(), "content_type": "x/y", "cache_control": "no-store"}
-    assert store.put(key, io.BytesIO(DATA), **asked) is Put.STORED
+    assert store.put(key, io.BytesIO(DATA), **asked) is PutResult.STORED
     client = infra_buckets.client(buckets.endpoint, *identity(variable))
     yield client, bucket, key, [buckets.originals, buckets.renditions, buckets.vault]
     client.close()
@@ -88,7 +88,7 @@ def test_workers_lift_and_set_no_hold_and_lock_nothing_for_years(buckets):
     access = S3Access(buckets.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10)
     asked = {"sha256": hashlib.sha256(DATA).hexdigest(), "content_type": "x/y", "cache_control": "no-store"}
     key = f"h/{token()}"
-    assert S3Vault(buckets.vault, access, lock=True).put(key, io.BytesIO(DATA), **asked) is Put.STORED
+    assert S3Vault(buckets.vault, access, lock=True).put(key, io.BytesIO(DATA), **asked) is PutResult.STORED
     worker, keeper = (infra_buckets.client(buckets.endpoint, *identity(one)) for one in (S3_WORKER, S3_KEEPER))
     for status in ("OFF", "ON"):
         refused(worker.put_object_legal_hold, Bucket=buckets.vault, Key=key, LegalHold={"Status": status})

@@ -14,8 +14,8 @@ import pytest
 from nightlight.policy.compile import compile_folder
 from nightlight.retention.bucket_policies import BUCKETS, GRANTS, IDENTITIES
 from nightlight.retention.exports import as_cloudformation, as_terraform
-from nightlight.retention.lifecycle_rule import Move
-from nightlight.retention.wanted_rules import Prefixes, desired
+from nightlight.retention.lifecycle_rule import Transition
+from nightlight.retention.wanted_rules import PrefixRules, wanted_rules
 from tests.conftest import ROOT
 from tests.support.services import node_in
 
@@ -26,10 +26,10 @@ HERE, MODULE = Path(__file__).parent, ROOT / "infra" / "terraform"
 @pytest.fixture(scope="module")
 def rendered():
     table = compile_folder(ROOT / "policies").retention
-    named, moves = (("found/", "copies", 31),), (Move(30, None, "STANDARD_IA"),)
+    named, moves = (("found/", "copies", 31),), (Transition(30, None, "STANDARD_IA"),)
     return {
-        "nightlight-originals": desired(table, Prefixes(named, moves)),
-        "nightlight-renditions": desired(table, Prefixes()),
+        "nightlight-originals": wanted_rules(table, PrefixRules(named, moves)),
+        "nightlight-renditions": wanted_rules(table, PrefixRules()),
     }
 
 

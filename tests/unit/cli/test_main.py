@@ -5,9 +5,9 @@ import stat
 import pytest
 from typer.testing import CliRunner
 
-from nightlight.cli import keys
+from nightlight.cli import key_commands
 from nightlight.cli.main import app
-from nightlight.delivery.access_tokens import Verifier
+from nightlight.delivery.access_tokens import AccessVerifier
 from nightlight_core.errors import SettingsRefused
 from tests.conftest import ROOT
 
@@ -61,15 +61,17 @@ def test_keys_are_made_once_for_their_owner_alone_and_tokens_verify(tmp_path):
     public = {path.name for path in made() if stat.S_IMODE(path.stat().st_mode) != 0o600}
     assert public == {"chain.pem", "root.pem"}
     result = run(app, ["keys", "token", "--data-dir", str(tmp_path), "--scope", "decide", "--subject", "me"])
-    verifier = Verifier(str(tmp_path / "keys" / keys.JWKS), issuer="nightlight-dev", audience="nightlight", leeway_s=0)
+    verifier = AccessVerifier(
+        str(tmp_path / "keys" / key_commands.JWKS), issuer="nightlight-dev", audience="nightlight", leeway_s=0
+    )
     caller = verifier.verify(result.output.strip())
     assert (caller.subject, caller.scopes) == ("me", {"decide"})
 
 
 def test_a_token_for_a_scope_that_is_not_known_is_refused(tmp_path):
-    keys.init(tmp_path)
+    key_commands.init(tmp_path)
     with pytest.raises(SettingsRefused, match="known: ingest"):
-        keys.token(tmp_path, scopes=["everything"], subject="me", hours=1)
+        key_commands.token(tmp_path, scopes=["everything"], subject="me", hours=1)
 
 
 def test_the_base_install_needs_only_its_two_dependencies():

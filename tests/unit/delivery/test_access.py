@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
-from nightlight.delivery.access_tokens import Clocks, Verifier, generate_key, mint
+from nightlight.delivery.access_tokens import AccessVerifier, TokenClocks, generate_key, issue_token
 from nightlight_core.errors import Unauthenticated, Unavailable
 
 NOW = 1_800_000_000.0
@@ -18,7 +18,7 @@ class Time:
 
     def __init__(self):
         self.wall, self.elapsed = NOW, 1000.0
-        self.clocks = Clocks(lambda: self.wall, lambda: self.elapsed)
+        self.clocks = TokenClocks(lambda: self.wall, lambda: self.elapsed)
 
     def forward(self, seconds):
         self.wall += seconds
@@ -44,7 +44,7 @@ def pair(path):
 
 @pytest.fixture
 def verifier(path, pair, moment):
-    return Verifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
+    return AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
 
 
 def signed(private, **claims):
@@ -96,7 +96,7 @@ def test_a_token_counts_in_its_time_and_may_not_be_made_to_last(verifier, pair, 
 
 
 def test_the_longest_life_is_a_setting(path, pair, moment):
-    short = Verifier(str(path), issuer="i", audience="a", leeway_s=0, max_life_s=60, clocks=moment.clocks)
+    short = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=0, max_life_s=60, clocks=moment.clocks)
     assert short.verify(signed(pair[0], exp=NOW + 60))
     with pytest.raises(Unauthenticated, match="longer than 60 s"):
         short.verify(signed(pair[0], exp=NOW + 61))
@@ -105,7 +105,7 @@ def test_the_longest_life_is_a_setting(path, pair, moment):
 @pytest.mark.parametrize("changes", [{"issuer": "other"}, {"audience": "other"}])
 def test_a_token_for_somebody_else_is_refused(verifier, pair, changes):
     said = {"subject": "s", "scopes": ["decide"], "issuer": "i", "audience": "a", **changes}
-    token = mint(pair[0], now=datetime.fromtimestamp(NOW, UTC), life=timedelta(hours=1), **said)
+    token = issue_token(pair[0], now=datetime.fromtimestamp(NOW, UTC), life=timedelta(hours=1), **said)
     with pytest.raises(Unauthenticated):
         verifier.verify(token)
 
@@ -139,7 +139,7 @@ def test_a_key_that_left_the_file_opens_nothing_after_thirty_seconds(verifier, p
     path.write_text(json.dumps(two))
     moment.forward(30)
     for token in (old, signed(first, sub="new")):
-        assert verifier.known(token) is None
+        assert verifier.try_cached(token) is None
         with pytest.raises(Unauthenticated):
             verifier.verify(token)
     assert verifier.verify(signed(second)).subject == "s"
@@ -161,7 +161,7 @@ def test_a_set_that_was_emptied_lets_nobody_in(verifier, path, pair, moment):
     assert verifier.verify(token)
     path.write_text('{"keys": []}')
     moment.forward(30)
-    assert verifier.known(token) is None
+    assert verifier.try_cached(token) is None
     with pytest.raises(Unauthenticated):
         verifier.verify(token)
 
@@ -176,7 +176,7 @@ def test_a_file_that_broke_lets_nobody_in_and_says_so_until_it_is_mended(verifie
         token
     )  # so long the last reading counts: a file that is written in place is nothing for a moment
     moment.forward(31)
-    assert verifier.known(token) is None
+    assert verifier.try_cached(token) is None
     for _ in range(2):
         with pytest.raises(Unavailable):
             verifier.verify(token)
@@ -195,14 +195,14 @@ def test_a_file_that_broke_lets_nobody_in_and_says_so_until_it_is_mended(verifie
 def test_one_bad_key_does_not_keep_the_others_out(path, pair, moment, bad):
     _, _, one, two = pair
     path.write_text(json.dumps({"keys": [bad, *one["keys"], *two["keys"]]}))
-    verifier = Verifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
+    verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
     assert verifier.verify(signed(pair[0]))
 
 
 def test_keys_for_encryption_and_private_ones_are_not_for_tokens(path, pair, moment):
     first, second, one, _two = pair
     path.write_text(json.dumps({"keys": [{**one["keys"][0], "use": "enc"}, second, *generate_key()[1]["keys"]]}))
-    verifier = Verifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
+    verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
     for private in (first, second):
         with pytest.raises(Unauthenticated):
             verifier.verify(signed(private))
@@ -210,23 +210,23 @@ def test_keys_for_encryption_and_private_ones_are_not_for_tokens(path, pair, mom
 
 def test_a_good_token_is_not_checked_anew_each_time(verifier, pair, moment):
     token = signed(pair[0], exp=int(NOW) + 5)
-    assert verifier.known(token) is None
+    assert verifier.try_cached(token) is None
     found = verifier.verify(token)
-    assert verifier.known(token) is found
+    assert verifier.try_cached(token) is found
     moment.forward(11)
-    assert verifier.known(token) is None
+    assert verifier.try_cached(token) is None
 
 
 def test_a_token_that_was_good_ends_in_time(path, pair, moment):
-    verifier = Verifier(str(path), issuer="i", audience="a", leeway_s=0, clocks=moment.clocks)
+    verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=0, clocks=moment.clocks)
     token = signed(pair[0], exp=int(NOW) + 5)
     assert verifier.verify(token)
     moment.forward(5)
-    assert verifier.known(token) is None
+    assert verifier.try_cached(token) is None
     with pytest.raises(Unauthenticated):
         verifier.verify(token)
 
 
 def test_the_systems_clocks_are_used_where_none_are_given(path, pair):
-    verifier = Verifier(str(path), issuer="i", audience="a", leeway_s=30)
+    verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30)
     assert verifier.verify(signed(pair[0], iat=time.time(), exp=time.time() + 60))

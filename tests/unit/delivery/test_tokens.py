@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.delivery.access_tokens import Scope, Verifier, generate_key, mint
-from nightlight.delivery.object_names import NAME_PATTERN, Names
-from nightlight_core.decisions.url_signing import UrlSigner, bucketed_expiry
+from nightlight.delivery.access_tokens import AccessVerifier, TokenScope, generate_key, issue_token
+from nightlight.delivery.object_names import NAME_PATTERN, ObjectNames
+from nightlight_core.decisions.url_signing import HmacUrlSigner, bucketed_expiry
 from nightlight_core.errors import Forbidden, SettingsRefused, Unauthenticated, Unavailable
 from nightlight_core.keyring import KeyRing
 
 KEY = bytes(range(32))
 RING = KeyRing({"b2": KEY, "a1": bytes(32)})
-SIGNER = UrlSigner(RING, "https://pictures.example/")
+SIGNER = HmacUrlSigner(RING, "https://pictures.example/")
 PATH = "/a/" + "a" * 32 + ".webp"
 NOW = 1_790_000_000
 
@@ -49,10 +49,10 @@ def test_what_was_signed_verifies_until_it_expires():
 
 
 def test_an_old_key_still_verifies_after_rotation_and_not_once_it_is_gone():
-    old = UrlSigner(KeyRing({"a1": bytes(32)}), "https://pictures.example")
+    old = HmacUrlSigner(KeyRing({"a1": bytes(32)}), "https://pictures.example")
     path, e, k, s = parts(old.url(PATH, now=NOW, life_s=300)[0])
     assert SIGNER.verify(path, e, k, s, now=NOW)
-    assert UrlSigner(KeyRing({"b2": KEY}), "x").verify(path, e, k, s, now=NOW) is None
+    assert HmacUrlSigner(KeyRing({"b2": KEY}), "x").verify(path, e, k, s, now=NOW) is None
 
 
 @given(st.integers(0, 21), st.sampled_from("ABCDabcd0123-_"))
@@ -85,14 +85,14 @@ def test_malformed_parts_are_refused(expiry, key_id, signature):
 def test_names_have_one_length_and_say_nothing():
     import re
 
-    names = Names(KEY)
+    names = ObjectNames(KEY)
     made = [names.rendition(f"{number:032x}", tier, 0, "r") for number in range(50) for tier in ("tiny", "full")]
     assert all(re.fullmatch(NAME_PATTERN, name) for name in [*made, names.placeholder()])
     assert len(set(made)) == 100
     assert made[0] == names.rendition(f"{0:032x}", "tiny", 0, "r")
     assert made[0] != names.rendition(f"{0:032x}", "tiny", 1, "r")
     assert made[0] != names.rendition(f"{0:032x}", "tiny", 0, "s")
-    assert made[0] != Names(bytes(32)).rendition(f"{0:032x}", "tiny", 0, "r")
+    assert made[0] != ObjectNames(bytes(32)).rendition(f"{0:032x}", "tiny", 0, "r")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def keyed(tmp_path):
     private, public = generate_key()
     path = tmp_path / "jwks.json"
     path.write_text(json.dumps(public))
-    return private, Verifier(str(path), issuer="i", audience="a", leeway_s=30)
+    return private, AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30)
 
 
 def minted(private, ahead=timedelta(), **changes):
@@ -112,16 +112,16 @@ def minted(private, ahead=timedelta(), **changes):
         "now": datetime.now(UTC) + ahead,
         "life": timedelta(hours=1),
     }
-    return mint(private, **{**given_, **changes})
+    return issue_token(private, **{**given_, **changes})
 
 
 def test_a_token_names_its_caller_and_scopes(keyed):
     private, verifier = keyed
     caller = verifier.verify(minted(private))
     assert caller.subject == "s"
-    caller.require(Scope.DECIDE)
+    caller.require(TokenScope.DECIDE)
     with pytest.raises(Forbidden):
-        caller.require(Scope.INGEST)
+        caller.require(TokenScope.INGEST)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_pem_key_file_serves_as_well(tmp_path):
     public = PyJWK(private).key.public_key()
     path = tmp_path / "key.pem"
     path.write_bytes(public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-    verifier = Verifier(str(path), issuer="i", audience="a", leeway_s=30)
+    verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30)
     assert verifier.verify(minted(private)).subject == "s"
     with pytest.raises(Unauthenticated):
         verifier.verify(minted(generate_key()[0]))
@@ -161,7 +161,7 @@ def test_a_pem_key_file_serves_as_well(tmp_path):
 
 def test_a_jwks_that_cannot_be_fetched_is_an_outage_and_no_refusal(keyed, socket_enabled):
     private, _ = keyed
-    remote = Verifier("https://127.0.0.1:1/jwks", issuer="i", audience="a", leeway_s=30)
+    remote = AccessVerifier("https://127.0.0.1:1/jwks", issuer="i", audience="a", leeway_s=30)
     with pytest.raises(Unavailable):
         remote.verify(minted(private))
 
@@ -180,12 +180,12 @@ def test_a_jwks_without_a_usable_key_stops_the_start(tmp_path, content):
     path = tmp_path / "jwks.json"
     path.write_text(content)
     with pytest.raises(SettingsRefused):
-        Verifier(str(path), issuer="i", audience="a", leeway_s=0)
+        AccessVerifier(str(path), issuer="i", audience="a", leeway_s=0)
 
 
 @pytest.mark.parametrize("life_s", [60, 300, 86_400, 10**9])
 @pytest.mark.parametrize("most_s", [2, 60, 86_400, 10**9])
 def test_no_url_outlives_the_longest_life_and_never_a_day(life_s, most_s):
     """Edges forget after a day, and those without a list of revoked pictures take a minute."""
-    _, expiry = UrlSigner(RING, "", max_life_s=most_s).url("/a/x.webp", now=NOW, life_s=life_s)
+    _, expiry = HmacUrlSigner(RING, "", max_life_s=most_s).url("/a/x.webp", now=NOW, life_s=life_s)
     assert 0 < expiry - NOW <= min(life_s, most_s, 86_400)

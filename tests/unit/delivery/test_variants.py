@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from nightlight.delivery.collusion import Leaked, accuse, least_agreements
+from nightlight.delivery.collusion import LeakedRendition, accuse, least_agreements
 from nightlight_core.decisions.variants import variant_for
 
 KEY = bytes(range(32))
@@ -17,7 +17,7 @@ def images(count, seed=0):
 
 
 def given(viewer, wanted):
-    return [Leaked(image, variant_for(KEY, viewer, image)) for image in wanted]
+    return [LeakedRendition(image, variant_for(KEY, viewer, image)) for image in wanted]
 
 
 def test_the_same_viewer_gets_the_same_variant_and_both_are_given_to_half():
@@ -39,7 +39,7 @@ def test_one_leaker_among_a_hundred_thousand_is_named_and_nobody_else():
     viewers = [f"viewer-{number}" for number in range(VIEWERS)]
     accused, looked = accuse(KEY, given("viewer-4711", images(40)), viewers)
     assert looked == VIEWERS
-    assert [(one.viewer, one.agreements, one.of) for one in accused] == [("viewer-4711", 40, 40)]
+    assert [(one.viewer, one.agreements, one.pictures) for one in accused] == [("viewer-4711", 40, 40)]
     assert accused[0].chance < 1e-6
 
 
@@ -73,8 +73,8 @@ def test_copies_of_one_image_count_once_and_a_contradiction_counts_for_nobody():
     first, second = images(2)
     twice = given("a", [first]) * 30
     accused, _ = accuse(KEY, twice, ["a"], false_accusation=0.5)
-    assert [(one.agreements, one.of) for one in accused] == [(1, 1)]
-    assert accuse(KEY, [Leaked(second, 0), Leaked(second, 1)], ["a"], false_accusation=0.4)[0] == []
+    assert [(one.agreements, one.pictures) for one in accused] == [(1, 1)]
+    assert accuse(KEY, [LeakedRendition(second, 0), LeakedRendition(second, 1)], ["a"], false_accusation=0.4)[0] == []
 
 
 @pytest.mark.parametrize("pictures", [1, 10, 64, 300])

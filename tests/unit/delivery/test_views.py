@@ -2,7 +2,7 @@
 
 import pytest
 
-from nightlight_core.decisions.profile_views import LIFE_S, View, Views
+from nightlight_core.decisions.profile_views import LIFE_S, ProfileView, ProfileViewCache
 
 
 class Clock:
@@ -18,8 +18,8 @@ def clock():
 
 
 def kept(clock, most=10):
-    views = Views(most=most, stale_s=1.0, clock=clock)
-    views.looked(clock.now, (), anew=True)
+    views = ProfileViewCache(most=most, stale_s=1.0, clock=clock)
+    views.polled(clock.now, (), reset=True)
     return views
 
 
@@ -28,10 +28,10 @@ def ids(views):
 
 
 def test_nothing_is_fresh_before_the_first_look_nor_long_after_the_last(clock):
-    views = Views(most=10, stale_s=1.0, clock=clock)
+    views = ProfileViewCache(most=10, stale_s=1.0, clock=clock)
     assert not views.fresh
     assert views.age_s == float("inf")
-    views.looked(clock.now, (), anew=True)
+    views.polled(clock.now, (), reset=True)
     clock.now += 0.9
     assert views.fresh
     clock.now += 0.1
@@ -40,22 +40,22 @@ def test_nothing_is_fresh_before_the_first_look_nor_long_after_the_last(clock):
 
 def test_a_change_drops_its_view_and_no_other(clock):
     views = kept(clock)
-    views.keep(views.ticket(), [View("a"), View("b")])
-    views.looked(clock.now, ["a", "unheard-of"], anew=False)
+    views.keep(views.ticket(), [ProfileView("a"), ProfileView("b")])
+    views.polled(clock.now, ["a", "unheard-of"], reset=False)
     assert ids(views) == ["b"]
-    views.looked(clock.now, [], anew=True)
+    views.polled(clock.now, [], reset=True)
     assert ids(views) == []
 
 
 def test_what_was_read_before_a_change_is_not_kept_after_it(clock):
     views = kept(clock)
     ticket = views.ticket()
-    views.looked(clock.now, ["a"], anew=False)
-    views.keep(ticket, [View("a"), View("b")])
+    views.polled(clock.now, ["a"], reset=False)
+    views.keep(ticket, [ProfileView("a"), ProfileView("b")])
     assert ids(views) == ["b"]
     ticket = views.ticket()
-    views.looked(clock.now, [], anew=True)
-    views.keep(ticket, [View("c")])
+    views.polled(clock.now, [], reset=True)
+    views.keep(ticket, [ProfileView("c")])
     assert ids(views) == ["b"] or ids(views) == []
     assert "c" not in ids(views)
 
@@ -64,8 +64,8 @@ def test_what_was_read_very_long_ago_is_not_kept(clock):
     views = kept(clock)
     ticket = views.ticket()
     for _ in range(201):
-        views.looked(clock.now, ["z"], anew=False)
-    views.keep(ticket, [View("a")])
+        views.polled(clock.now, ["z"], reset=False)
+    views.keep(ticket, [ProfileView("a")])
     assert ids(views) == []
 
 
@@ -75,30 +75,30 @@ def test_after_expiry_only_a_look_that_begins_later_counts(clock):
     clock.now += 0.1
     views.expire()
     assert not views.fresh
-    views.looked(began, (), anew=False)  # was under way already: it may have missed what made them expire
+    views.polled(began, (), reset=False)  # was under way already: it may have missed what made them expire
     assert not views.fresh
-    views.looked(clock.now, (), anew=False)
+    views.polled(clock.now, (), reset=False)
     assert views.fresh
 
 
 def test_the_views_that_were_read_first_make_room(clock):
     views = kept(clock, most=2)
-    views.keep(views.ticket(), [View("a"), View("b")])
-    views.keep(views.ticket(), [View("a"), View("c")])
+    views.keep(views.ticket(), [ProfileView("a"), ProfileView("b")])
+    views.keep(views.ticket(), [ProfileView("a"), ProfileView("c")])
     assert ids(views) == ["a", "c"]
     assert len(views) == 2
     nothing = kept(clock, most=0)
-    nothing.keep(nothing.ticket(), [View("a")])
+    nothing.keep(nothing.ticket(), [ProfileView("a")])
     assert len(nothing) == 0
 
 
 def test_a_view_is_read_again_after_a_while_whatever_the_feed_says(clock):
     views = kept(clock)
-    views.keep(views.ticket(), [View("a")])
+    views.keep(views.ticket(), [ProfileView("a")])
     clock.now += LIFE_S - 1
-    views.keep(views.ticket(), [View("b")])
-    views.looked(clock.now, (), anew=False)
+    views.keep(views.ticket(), [ProfileView("b")])
+    views.polled(clock.now, (), reset=False)
     assert ids(views) == ["a", "b"]
     clock.now += 2
-    views.looked(clock.now, (), anew=False)
+    views.polled(clock.now, (), reset=False)
     assert ids(views) == ["b"]

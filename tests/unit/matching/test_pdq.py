@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, MATCH_WITHIN, distance, pdq
+from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, MATCH_WITHIN, distance, pdq, turned
 from tests.support import pictures
 
 # Photographs inside scikit-image, brought to 512 pixels a side with Pillow's box filter: the reference's hash (in
@@ -64,6 +64,15 @@ def test_each_of_the_eight_is_the_hash_of_the_picture_so_turned(name, turn):
     expected = pdq(np.asarray(image)).hashes[turn]
     found = pdq(np.asarray(image.transpose(TURNS[turn]))).hashes[0]
     assert distance(found, expected) <= 22
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_a_hash_alone_is_turned_as_the_picture_would_be(name):
+    hashes = pdq(canonical(photograph(name))).hashes
+    found = turned(hashes[0].tobytes())
+    assert found.shape == hashes.shape
+    assert np.diag(distance(found[:, None], hashes[None])).max() <= 18
+    assert distance(found[0], hashes[0]) == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
-from nightlight.policy.signing import MAX_APPROVAL_S, Approved, SigningKey, approve, check_approval
+from nightlight.policy.signing import MAX_APPROVAL_S, ApprovalSubject, SigningKey, approve, check_approval
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle, read_unverified
 from nightlight_core.policy.public_keys import PublicKeys
@@ -251,7 +251,7 @@ def test_versions_out_of_range_are_refused(compiled, keys, version):
         build_bundle(compiled, version, keys["publisher"][0])
 
 
-WANTED = Approved(7, "aa" * 32, "bb" * 32, "cc" * 32, "dd" * 32)
+WANTED = ApprovalSubject(7, "aa" * 32, "bb" * 32, "cc" * 32, "dd" * 32)
 MOMENT = 1_800_000_000
 
 
@@ -287,7 +287,7 @@ def test_an_approval_is_for_one_change_of_one_version_by_one_team(keys):
             checked(keys, wrong)
 
 
-@pytest.mark.parametrize("name", Approved._fields)
+@pytest.mark.parametrize("name", ApprovalSubject._fields)
 def test_an_approval_of_anything_else_is_none(keys, name):
     """Whatever differs in what is activated, and whoever signed for it."""
     other = WANTED._replace(**{name: 8 if name == "version" else "ee" * 32})

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from nightlight.policy.diff import Kind, diff, markdown
-from nightlight.policy.traffic import Weights, read_weights
+from nightlight.policy.diff import ChangeKind, diff, markdown
+from nightlight.policy.traffic import Traffic, read_traffic
 from nightlight_core.errors import PolicyRefused
 
 
@@ -37,8 +37,8 @@ def test_every_combination_that_differs_is_told_once(compiled, edited):
         before, after = compiled.table.decide(given), new.table.decide(given)
         changed += (before.tier, before.cache_s, before.per_hour) != (after.tier, after.cache_s, after.per_hour)
     assert sum(change.count for change in difference.outcomes) == changed > 0
-    assert kinds(difference) == {Kind.OPENS, Kind.CLOSES}
-    assert difference.outcomes[0].kind is Kind.OPENS
+    assert kinds(difference) == {ChangeKind.OPENS, ChangeKind.CLOSES}
+    assert difference.outcomes[0].kind is ChangeKind.OPENS
 
 
 def test_a_rule_that_is_added_only_closes(compiled, edited):
@@ -46,7 +46,7 @@ def test_a_rule_that_is_added_only_closes(compiled, edited):
         "rules.yaml", "  - {id: extra, why: a test, when: {region: uk, relation: connection}, at_most: {tier: low}}\n"
     )
     difference = diff(compiled, edited.without_cases().compiled())
-    assert kinds(difference) == {Kind.CLOSES}
+    assert kinds(difference) == {ChangeKind.CLOSES}
     assert not difference.opens
 
 
@@ -56,19 +56,19 @@ def test_a_change_that_closes_one_field_and_opens_another_opens(compiled, edited
         "at_most: {tier: medium, cache_s: 300, per_hour: 600}",
         "at_most: {tier: low, cache_s: 3600, per_hour: 600}",
     )
-    assert diff(compiled, edited.without_cases().compiled()).outcomes[0].kind is Kind.OPENS
+    assert diff(compiled, edited.without_cases().compiled()).outcomes[0].kind is ChangeKind.OPENS
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "kind", "where"),
     [
-        ("tiers.yaml", "edge: 96", "edge: 112", Kind.OPENS, "tier tiny, edge"),
-        ("tiers.yaml", "edge: 1024", "edge: 640", Kind.CLOSES, "tier full, edge"),
-        ("tiers.yaml", "quality: 70", "quality: 75", Kind.OPENS, "tier low, quality"),
-        ("tiers.yaml", "quality: 78, effort: 3, visible_mark: clear", "quality: 78, effort: 3, visible_mark: none", Kind.OPENS, "tier medium, visible_mark"),
-        ("tiers.yaml", "effort: 2", "effort: 1", Kind.CHANGES, "tier full, effort"),
-        ("retention.yaml", "keep_days: 7", "keep_days: 14", Kind.OPENS, "state replaced or account_closed, subject_age protected"),
-        ("retention.yaml", "keep_days: 3650", "keep_days: 365", Kind.CLOSES, "state live"),
+        ("tiers.yaml", "edge: 96", "edge: 112", ChangeKind.OPENS, "tier tiny, edge"),
+        ("tiers.yaml", "edge: 1024", "edge: 640", ChangeKind.CLOSES, "tier full, edge"),
+        ("tiers.yaml", "quality: 70", "quality: 75", ChangeKind.OPENS, "tier low, quality"),
+        ("tiers.yaml", "quality: 78, effort: 3, visible_mark: clear", "quality: 78, effort: 3, visible_mark: none", ChangeKind.OPENS, "tier medium, visible_mark"),
+        ("tiers.yaml", "effort: 2", "effort: 1", ChangeKind.CHANGES, "tier full, effort"),
+        ("retention.yaml", "keep_days: 7", "keep_days: 14", ChangeKind.OPENS, "state replaced or account_closed, subject_age protected"),
+        ("retention.yaml", "keep_days: 3650", "keep_days: 365", ChangeKind.CLOSES, "state live"),
     ],
 )  # fmt: skip
 def test_recipes_and_retention_are_compared_too(compiled, edited, file, old, new, kind, where):
@@ -79,8 +79,8 @@ def test_recipes_and_retention_are_compared_too(compiled, edited, file, old, new
 
 def test_a_face_budget_closes_and_taking_it_away_opens(compiled, edited):
     limited = edited.change("tiers.yaml", "face_px: 5,", "face_px: 4,").compiled()
-    assert kinds(diff(compiled, limited)) == {Kind.CLOSES}
-    assert kinds(diff(limited, compiled)) == {Kind.OPENS}
+    assert kinds(diff(compiled, limited)) == {ChangeKind.CLOSES}
+    assert kinds(diff(limited, compiled)) == {ChangeKind.OPENS}
 
 
 def test_taking_a_check_out_or_changing_it_needs_safety_and_adding_one_does_not(compiled, edited):
@@ -131,7 +131,7 @@ def test_an_approval_of_one_change_to_a_check_does_not_fit_another(compiled, edi
 def test_a_new_word_was_none_before_and_an_attribute_that_is_new_did_not_matter(compiled, edited):
     edited.change("vocabulary.yaml", "au, in, other]", "au, in, br, other]")
     difference = diff(compiled, edited.compiled())
-    assert kinds(difference) == {Kind.OPENS}
+    assert kinds(difference) == {ChangeKind.OPENS}
     assert all("region br" in change.where for change in difference.outcomes)
     edited.change("vocabulary.yaml", "  hold: [", "  device: [phone, desktop]\n  hold: [")
     wider = edited.without_cases().compiled()
@@ -149,16 +149,16 @@ def test_a_tier_put_between_others_keeps_the_order(compiled, edited):
         "at_most: {tier: small, cache_s: 3600, per_hour: 120}",
     )
     new = edited.without_cases().compiled()
-    assert kinds(diff(compiled, new)) == {Kind.OPENS, Kind.CHANGES}
-    assert {change.kind for change in diff(new, compiled).outcomes} == {Kind.CLOSES}
+    assert kinds(diff(compiled, new)) == {ChangeKind.OPENS, ChangeKind.CHANGES}
+    assert {change.kind for change in diff(new, compiled).outcomes} == {ChangeKind.CLOSES}
 
 
 def test_the_digest_of_a_difference_follows_what_differs_and_not_the_weights(compiled, edited):
     new = edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").without_cases().compiled()
-    weights = Weights(1.0, tuple(compiled.space.attributes), {})
-    assert diff(compiled, new).digest == diff(compiled, new, weights).digest
+    traffic = Traffic(1.0, tuple(compiled.space.attributes), {})
+    assert diff(compiled, new).digest == diff(compiled, new, traffic).digest
     assert diff(compiled, new).digest != diff(new, compiled).digest
-    json.dumps(diff(compiled, new, weights).to_json())
+    json.dumps(diff(compiled, new, traffic).to_json())
 
 
 def test_weights_say_how_many_views_a_day_a_sentence_touches(compiled, edited, tmp_path):
@@ -176,25 +176,25 @@ def test_weights_say_how_many_views_a_day_a_sentence_touches(compiled, edited, t
         ("adult", "stranger", "uk", "peer", "profile", "everyone", "clear"): 10**6,
     }
     path = tmp_path / "w.json"
-    path.write_text(json.dumps(Weights(7.0, tuple(compiled.space.attributes), cells).to_json()))
-    (change,) = diff(compiled, new, read_weights(path)).outcomes
+    path.write_text(json.dumps(Traffic(7.0, tuple(compiled.space.attributes), cells).to_json()))
+    (change,) = diff(compiled, new, read_traffic(path)).outcomes
     assert change.views_a_day == 100.0
     assert "100 views a day" in str(change)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"format": "policy-weights/1", "days": 0, "attributes": [], "cells": {}}',
+    ["", "[]", "{}", '{"format": "policy-traffic/1", "days": 0, "attributes": [], "cells": {}}',
      '{"format": "x", "days": 1, "attributes": ["a"], "cells": {"b": 1}}',
-     '{"format": "policy-weights/1", "days": 1, "attributes": ["a"], "cells": {"b,c": 1}}',
-     '{"format": "policy-weights/1", "days": 1, "attributes": ["a"], "cells": {"b": -1}}',
-     '{"format": "policy-weights/1", "days": "x", "attributes": ["a"], "cells": {"b": 1}}'],
+     '{"format": "policy-traffic/1", "days": 1, "attributes": ["a"], "cells": {"b,c": 1}}',
+     '{"format": "policy-traffic/1", "days": 1, "attributes": ["a"], "cells": {"b": -1}}',
+     '{"format": "policy-traffic/1", "days": "x", "attributes": ["a"], "cells": {"b": 1}}'],
 )  # fmt: skip
 def test_files_that_hold_no_weights_are_refused(tmp_path, text):
     path = tmp_path / "w.json"
     path.write_text(text)
     with pytest.raises(PolicyRefused):
-        read_weights(path)
+        read_traffic(path)
 
 
 def test_markdown_is_a_table_for_each_part(compiled, edited):

@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from nightlight.policy.cases import junit, run_cases
-from nightlight.policy.diagnostics import PolicyProblems
+from nightlight.policy.diagnostics import InvalidPolicy
 from nightlight.policy.explain import explain
-from nightlight.policy.schema import schemas, text_of
+from nightlight.policy.schema import schema_text, schemas
 from nightlight_core.errors import PolicyRefused
 from tests.conftest import ROOT
 
@@ -81,7 +81,7 @@ def test_one_wrong_combination_of_a_matrix_is_told_by_its_words(edited):
     (edited.folder / "cases/matrix.yaml").write_text(
         MATRIX.replace("[under_13, age_13_15]", "[adult, age_13_15]").replace("choice: connections", "choice: everyone")
     )
-    with pytest.raises(PolicyProblems) as refused:
+    with pytest.raises(InvalidPolicy) as refused:
         edited.checked()
     messages = [problem.message for problem in refused.value.problems]
     assert len(messages) == 2
@@ -98,7 +98,7 @@ def test_junit_holds_every_case_and_each_failure(compiled):
 
 def test_the_schemas_in_the_repository_hold_todays_vocabulary(compiled):
     for name, schema in schemas(compiled.pack.vocabulary).items():
-        assert (ROOT / f"policies/schema/{name}.json").read_text() == text_of(schema)
+        assert (ROOT / f"policies/schema/{name}.json").read_text() == schema_text(schema)
 
 
 def test_every_policy_file_names_its_schema():

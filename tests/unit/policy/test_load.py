@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.policy.diagnostics import PolicyProblems
+from nightlight.policy.diagnostics import InvalidPolicy
 from tests.conftest import ROOT
 
 
@@ -21,7 +21,7 @@ def change(pack, file, old, new):
 
 
 def problems(pack):
-    with pytest.raises(PolicyProblems) as refused:
+    with pytest.raises(InvalidPolicy) as refused:
         compile_folder(pack)
     return refused.value.problems
 
@@ -31,7 +31,7 @@ def test_the_place_is_the_line_and_column_of_the_word(pack):
     line = next(number for number, text in enumerate(lines) if "when: {relation: blocked}" in text)
     change(pack, "rules.yaml", "when: {relation: blocked}", "when: {relation: blokced}")
     (found,) = problems(pack)
-    assert (found.place.line, found.place.column) == (line + 1, lines[line].index("blocked}") + 1)
+    assert (found.position.line, found.position.column) == (line + 1, lines[line].index("blocked}") + 1)
 
 
 def test_all_mistakes_are_told_at_once_in_order(pack):
@@ -46,7 +46,7 @@ def test_all_mistakes_are_told_at_once_in_order(pack):
 def test_a_missing_file_is_named(pack):
     (pack / "checks.yaml").unlink()
     (found,) = problems(pack)
-    assert (found.place.file, found.code) == ("checks.yaml", "file-missing")
+    assert (found.position.file, found.code) == ("checks.yaml", "file-missing")
 
 
 def test_a_space_that_is_too_large_is_refused(pack):

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightlight.policy.combinations import Space
+from nightlight.policy.checks import failed_checks
+from nightlight.policy.combinations import CombinationSpace
 from nightlight.policy.compile import FIELDS, compile_folder
 from nightlight.policy.mutate import mutate, redundant
-from nightlight.policy.prove import prove
-from nightlight.policy.summarise import sentences
+from nightlight.policy.summarise import summarise
 from tests.conftest import ROOT
 
 
 def test_the_default_pack_proves_has_no_idle_rule_and_no_hole_in_its_checks(compiled):
-    assert prove(compiled) == []
+    assert failed_checks(compiled) == []
     assert redundant(compiled) == []
     report = mutate(compiled)
     assert report.survivors == ()
@@ -27,12 +27,12 @@ def test_an_always_that_fails_says_where_and_which_rule_bound(edited):
         "at_most: {tier: tiny, cache_s: 3600, per_hour: 120}",
         "at_most: {tier: low, cache_s: 3600, per_hour: 120}",
     )
-    failures = {failure.check: failure for failure in prove(edited.compiled())}
+    failures = {failure.check: failure for failure in failed_checks(edited.compiled())}
     failure = failures["outsider-tiny"]
     assert failure.rules == ("outsider",)
-    assert failure.place.file == "checks.yaml"
-    assert failure.count == sum(sentence.count for sentence in failure.sentences)
-    assert "relation outsider" in failure.sentences[0].text
+    assert failure.position.file == "checks.yaml"
+    assert failure.count == sum(sentence.count for sentence in failure.summaries)
+    assert "relation outsider" in failure.summaries[0].text
 
 
 def test_a_compare_that_fails_is_told(edited):
@@ -45,7 +45,7 @@ def test_a_compare_that_fails_is_told(edited):
         "rules.yaml",
         "  - {id: odd, why: a mistake, when: {subject_age: under_13, relation: [connection, guardian]}, at_most: {tier: full, cache_s: 300, per_hour: 600}}\n",
     )
-    failing = {failure.check for failure in prove(edited.compiled())}
+    failing = {failure.check for failure in failed_checks(edited.compiled())}
     assert "younger-not-more-open" in failing
 
 
@@ -54,9 +54,9 @@ def test_a_parity_that_is_broken_is_told_even_if_only_a_number_differs(edited):
         "rules.yaml",
         "  - {id: slower, why: a mistake, when: {subject_age: under_13, relation: stranger}, at_most: {cache_s: 300}}\n",
     )
-    failures = {failure.check: failure for failure in prove(edited.compiled())}
+    failures = {failure.check: failure for failure in failed_checks(edited.compiled())}
     assert {"outsider-parity", "outsider-parity-minors"} <= set(failures)
-    assert "subject_age" in failures["outsider-parity"].sentences[0].text
+    assert "subject_age" in failures["outsider-parity"].summaries[0].text
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_rule_that_changes_nothing_is_redundant_and_one_that_matches_nothing_i
 def test_deleting_a_rule_by_arithmetic_is_the_same_as_compiling_without_it(edited, compiled):
     """The mutants are made without compiling anew; here each deletion is compiled for real and compared."""
     from nightlight.policy.compile import canonical
-    from nightlight.policy.models import Rules
+    from nightlight.policy.models import RulesDocument
     from nightlight.policy.mutate import _Others
 
     others = _Others(compiled)
@@ -92,7 +92,7 @@ def test_deleting_a_rule_by_arithmetic_is_the_same_as_compiling_without_it(edite
     from nightlight.policy.compile import ceilings, limits
 
     for number in range(len(rules)):
-        kept = Rules(format="policy/1", pack="x", version="1", rules=rules[:number] + rules[number + 1 :])
+        kept = RulesDocument(format="policy/1", pack="x", version="1", rules=rules[:number] + rules[number + 1 :])
         pack = replace(compiled.pack, rules=kept)
         lowest, _ = ceilings(
             [(compiled.space.region(r.when, r.unless), limits(r, pack)) for r in kept.rules],
@@ -104,7 +104,9 @@ def test_deleting_a_rule_by_arithmetic_is_the_same_as_compiling_without_it(edite
             assert (expected[field] == got[field]).all()
 
 
-SMALL = Space({"a": ("a1", "a2", "a3"), "b": ("b1", "b2"), "c": ("c1", "c2", "c3", "c4")}, {"c": {"few": ("c1", "c2")}})
+SMALL = CombinationSpace(
+    {"a": ("a1", "a2", "a3"), "b": ("b1", "b2"), "c": ("c1", "c2", "c3", "c4")}, {"c": {"few": ("c1", "c2")}}
+)
 
 
 @settings(max_examples=200)
@@ -112,7 +114,7 @@ SMALL = Space({"a": ("a1", "a2", "a3"), "b": ("b1", "b2"), "c": ("c1", "c2", "c3
 def test_sentences_cover_exactly_the_set_and_count_each_combination_once(chosen, not_possible):
     impossible = np.array(not_possible).reshape(SMALL.shape)
     cells = np.array(chosen).reshape(SMALL.shape) & ~impossible
-    told = sentences(SMALL, cells, impossible=impossible)
+    told = summarise(SMALL, cells, impossible=impossible)
     covered = np.zeros(SMALL.shape, dtype=bool)
     for sentence in told:
         covered |= SMALL.region(sentence.words)
@@ -123,16 +125,16 @@ def test_sentences_cover_exactly_the_set_and_count_each_combination_once(chosen,
 
 def test_a_box_is_told_in_one_sentence_with_the_names_of_groups():
     cells = SMALL.region({"a": ["a1", "a3"], "c": ["few"]})
-    (sentence,) = sentences(SMALL, np.array(cells), impossible=np.zeros(SMALL.shape, dtype=bool))
+    (sentence,) = summarise(SMALL, np.array(cells), impossible=np.zeros(SMALL.shape, dtype=bool))
     assert sentence.text == "a a1 or a3, c few"
-    (everything,) = sentences(SMALL, np.ones(SMALL.shape, dtype=bool), impossible=np.zeros(SMALL.shape, dtype=bool))
+    (everything,) = summarise(SMALL, np.ones(SMALL.shape, dtype=bool), impossible=np.zeros(SMALL.shape, dtype=bool))
     assert everything.text == "every combination"
 
 
 def test_sentences_of_the_default_pack_are_few(compiled):
     for tier in range(5):
         cells = compiled.ranks["tier"] == tier
-        told = sentences(compiled.space, cells & compiled.possible, impossible=compiled.impossible)
+        told = summarise(compiled.space, cells & compiled.possible, impossible=compiled.impossible)
         assert 1 <= len(told) <= 20
 
 
@@ -148,4 +150,4 @@ def test_regions_agree_with_reading_words_one_by_one(compiled):
 
 
 def test_the_pack_in_the_repository_is_the_one_that_is_proved():
-    assert prove(compile_folder(ROOT / "policies")) == []
+    assert failed_checks(compile_folder(ROOT / "policies")) == []

@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.policy.diagnostics import Problems
-from nightlight.policy.yaml_source import MAX_BYTES, read, read_text
+from nightlight.policy.diagnostics import Diagnostics
+from nightlight.policy.yaml_source import MAX_BYTES, parse_yaml, read_yaml
 
 
 def values(text):
-    problems = Problems()
-    source = read_text(text, "x.yaml", problems)
-    return (source.value if source else None), [problem.code for problem in problems.found]
+    problems = Diagnostics()
+    source = parse_yaml(text, "x.yaml", problems)
+    return (source.value if source else None), [problem.code for problem in problems.entries]
 
 
 @pytest.mark.parametrize(
@@ -76,23 +76,23 @@ def test_what_yaml_allows_and_we_do_not(text, code):
 
 
 def test_places_count_from_one():
-    source = read_text("a:\n  - b: 1\n    c: 2\n", "x.yaml", Problems())
-    assert str(source.place(("a", 0, "c"))) == "x.yaml:3:8"
-    assert str(source.place(("a", 0, "not there"))) == "x.yaml:2:5"
+    source = parse_yaml("a:\n  - b: 1\n    c: 2\n", "x.yaml", Diagnostics())
+    assert str(source.position(("a", 0, "c"))) == "x.yaml:3:8"
+    assert str(source.position(("a", 0, "not there"))) == "x.yaml:2:5"
 
 
 def test_a_file_that_is_missing_too_large_or_not_text(tmp_path):
-    problems = Problems()
-    assert read(tmp_path / "none.yaml", problems) is None
+    problems = Diagnostics()
+    assert read_yaml(tmp_path / "none.yaml", problems) is None
     (tmp_path / "large.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
-    assert read(tmp_path / "large.yaml", problems) is None
+    assert read_yaml(tmp_path / "large.yaml", problems) is None
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    assert read(tmp_path / "binary.yaml", problems) is None
-    assert [problem.code for problem in problems.found] == ["file-missing", "file-too-large", "yaml-syntax"]
+    assert read_yaml(tmp_path / "binary.yaml", problems) is None
+    assert [problem.code for problem in problems.entries] == ["file-missing", "file-too-large", "yaml-syntax"]
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused_never_worse(text):
-    problems = Problems()
-    source = read_text(text, "x.yaml", problems)
-    assert (source is None) == bool(problems.found)
+    problems = Diagnostics()
+    source = parse_yaml(text, "x.yaml", problems)
+    assert (source is None) == bool(problems.entries)

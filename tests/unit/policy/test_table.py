@@ -4,14 +4,14 @@ import shutil
 
 import pytest
 
-from nightlight.policy.combinations import space_of
+from nightlight.policy.combinations import combination_space
 from nightlight.policy.compile import compile_folder
 from nightlight_core.policy.table import DOUBT, more_protective
 from tests.conftest import ROOT
 
 
 def expand(condition, pack):
-    space = space_of(pack.vocabulary)
+    space = combination_space(pack.vocabulary)
     return {name: space.words(name, words) for name, words in condition.items()}
 
 

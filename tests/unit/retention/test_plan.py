@@ -5,13 +5,16 @@ import shutil
 import pytest
 
 from nightlight.policy.compile import compile_folder
-from nightlight.retention.lifecycle_plan import Step, drift, fingerprint, plan, same
-from nightlight.retention.lifecycle_rule import Rule, read, write
-from nightlight.retention.wanted_rules import Prefixes, desired
+from nightlight.retention.lifecycle_plan import PlanStep, drift, fingerprint, lost_rules, plan_changes
+from nightlight.retention.lifecycle_rule import LifecycleRule, read_rule, write_rule
+from nightlight.retention.wanted_rules import PrefixRules, wanted_rules
 from nightlight_core.errors import LifecycleRefused
 from tests.conftest import ROOT
 
-A, B = Rule("nightlight-a", expire_days=30), Rule("nightlight-b", tags=(("nightlight-state", "b"),), expire_days=7)
+A, B = (
+    LifecycleRule("nightlight-a", expire_days=30),
+    LifecycleRule("nightlight-b", tags=(("nightlight-state", "b"),), expire_days=7),
+)
 FOREIGN = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Transitions": [
     {"Days": 30, "StorageClass": "GLACIER"}]}  # fmt: skip
 
@@ -21,44 +24,44 @@ def steps(made):
 
 
 def test_from_nothing():
-    made = plan("b", [A, B], [], [])
-    assert steps(made) == {"nightlight-a": (Step.ADD, ()), "nightlight-b": (Step.ADD, ())}
-    assert [read(one) for one in made.wanted] == [A, B]
+    made = plan_changes("b", [A, B], [], [])
+    assert steps(made) == {"nightlight-a": (PlanStep.ADD, ()), "nightlight-b": (PlanStep.ADD, ())}
+    assert [read_rule(one) for one in made.wanted] == [A, B]
 
 
 def test_what_is_as_it_should_be_is_kept_however_it_is_written():
     written = {"ID": "nightlight-a", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 30}}
-    made = plan("b", [A], [A], [written])
-    assert steps(made) == {"nightlight-a": (Step.KEEP, ())}
+    made = plan_changes("b", [A], [A], [written])
+    assert steps(made) == {"nightlight-a": (PlanStep.KEEP, ())}
     assert made.changes == []
 
 
 @pytest.mark.parametrize(
     ("last", "there", "wanted", "step", "said"),
     [
-        ([A], [A], Rule("nightlight-a", expire_days=40), Step.CHANGE, ()),
-        ([A], [A], Rule("nightlight-a", expire_days=20), Step.CHANGE, ("deletes after 20 days, until now 30",)),
-        ([A], [Rule("nightlight-a", expire_days=99)], A, Step.CHANGE,
+        ([A], [A], LifecycleRule("nightlight-a", expire_days=40), PlanStep.CHANGE, ()),
+        ([A], [A], LifecycleRule("nightlight-a", expire_days=20), PlanStep.CHANGE, ("deletes after 20 days, until now 30",)),
+        ([A], [LifecycleRule("nightlight-a", expire_days=99)], A, PlanStep.CHANGE,
          ("somebody has changed it since it was applied", "deletes after 30 days, until now 99")),
-        ([A], [Rule("nightlight-a", enabled=False, expire_days=30)], A, Step.CHANGE,
+        ([A], [LifecycleRule("nightlight-a", enabled=False, expire_days=30)], A, PlanStep.CHANGE,
          ("somebody has changed it since it was applied",)),
-        ([A], [], A, Step.ADD, ("it was applied before, and somebody has removed it",)),
-        ([], [Rule("nightlight-a", expire_days=30, prefix="x/")], A, Step.CHANGE,
+        ([A], [], A, PlanStep.ADD, ("it was applied before, and somebody has removed it",)),
+        ([], [LifecycleRule("nightlight-a", expire_days=30, prefix="x/")], A, PlanStep.CHANGE,
          ("it is there already, and was not applied by this catalogue",)),
     ],
 )  # fmt: skip
 def test_three_ways(last, there, wanted, step, said):
-    made = plan("b", [wanted], last, [write(one) for one in there])
+    made = plan_changes("b", [wanted], last, [write_rule(one) for one in there])
     assert steps(made) == {"nightlight-a": (step, said)}
-    assert [read(one) for one in made.wanted] == [wanted]
+    assert [read_rule(one) for one in made.wanted] == [wanted]
 
 
 def test_what_the_policy_wants_no_more_is_removed_only_if_it_was_ours():
-    made = plan("b", [A], [A, B], [write(A), write(B)])
-    assert steps(made)["nightlight-b"] == (Step.REMOVE, ())
-    assert [read(one) for one in made.wanted] == [A]
-    made = plan("b", [A], [A], [write(A), write(B)])
-    assert steps(made)["nightlight-b"][0] is Step.FOREIGN
+    made = plan_changes("b", [A], [A, B], [write_rule(A), write_rule(B)])
+    assert steps(made)["nightlight-b"] == (PlanStep.REMOVE, ())
+    assert [read_rule(one) for one in made.wanted] == [A]
+    made = plan_changes("b", [A], [A], [write_rule(A), write_rule(B)])
+    assert steps(made)["nightlight-b"][0] is PlanStep.FOREIGN
     assert {"nightlight-a", "nightlight-b"} == {one["ID"] for one in made.wanted}
 
 
@@ -66,7 +69,7 @@ def test_foreign_rules_are_kept_word_by_word_and_those_that_delete_sooner_are_na
     sooner = {"ID": "sooner", "Status": "Enabled", "Filter": {"Prefix": "o/"}, "Expiration": {"Days": 3}}
     dated = {"ID": "dated", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Date": "2027-01-01"}}
     off = {**sooner, "ID": "off", "Status": "Disabled"}
-    made = plan("b", [A], [], [FOREIGN, sooner, dated, off])
+    made = plan_changes("b", [A], [], [FOREIGN, sooner, dated, off])
     for raw in (FOREIGN, sooner, dated, off):
         assert raw in made.wanted
     told = {name: " ".join(notes) for name, (_, notes) in steps(made).items()}
@@ -80,19 +83,19 @@ def test_more_rules_than_a_bucket_holds_and_two_of_one_name_are_refused():
         {"ID": f"r{n}", "Status": "Enabled", "Filter": {"Prefix": f"{n}/"}, "Expiration": {"Days": 1}}
         for n in range(999)
     ]
-    assert len(plan("b", [A], [], many).wanted) == 1000
+    assert len(plan_changes("b", [A], [], many).wanted) == 1000
     with pytest.raises(LifecycleRefused, match="1,001 rules"):
-        plan("b", [A, B], [], many)
+        plan_changes("b", [A, B], [], many)
     with pytest.raises(LifecycleRefused, match="two rules"):
-        plan("b", [A], [], [FOREIGN, FOREIGN])
+        plan_changes("b", [A], [], [FOREIGN, FOREIGN])
 
 
 def test_drift_is_told_in_sentences():
-    there = [write(A), write(B), FOREIGN]
+    there = [write_rule(A), write_rule(B), FOREIGN]
     seen = fingerprint(there)
     assert drift([A, B], list(reversed(there)), seen) == []
     assert drift([A, B], there[1:], seen) == ["nightlight-a: removed since"]
-    changed = write(Rule("nightlight-a", expire_days=99))
+    changed = write_rule(LifecycleRule("nightlight-a", expire_days=99))
     (told,) = drift([A, B], [changed, *there[1:]], seen)
     assert "was everything: deleted 30 days" in told
     assert "is everything: deleted 99 days" in told
@@ -101,17 +104,17 @@ def test_drift_is_told_in_sentences():
 
 
 def test_what_a_server_did_not_keep_is_named():
-    asked = [write(A), {**FOREIGN, "Filter": {"ObjectSizeGreaterThan": 5}}]
-    assert same(asked, asked) == []
-    assert same(asked, [write(A), {**FOREIGN, "Filter": {"Prefix": ""}}]) == ["theirs"]
-    assert same(asked, asked[:1]) == ["theirs"]
-    assert same(asked[:1], asked) == ["theirs"]
+    asked = [write_rule(A), {**FOREIGN, "Filter": {"ObjectSizeGreaterThan": 5}}]
+    assert lost_rules(asked, asked) == []
+    assert lost_rules(asked, [write_rule(A), {**FOREIGN, "Filter": {"Prefix": ""}}]) == ["theirs"]
+    assert lost_rules(asked, asked[:1]) == ["theirs"]
+    assert lost_rules(asked[:1], asked) == ["theirs"]
 
 
 def test_the_rules_of_the_default_pack():
     rules = {
         rule.rule_id: rule
-        for rule in desired(compile_folder(ROOT / "policies").retention, Prefixes((("found/", "copies", 31),)))
+        for rule in wanted_rules(compile_folder(ROOT / "policies").retention, PrefixRules((("found/", "copies", 31),)))
     }
     assert {name: rule.expire_days for name, rule in rules.items() if rule.expire_days} == {
         "nightlight-live": 3650, "nightlight-replaced": 30, "nightlight-account-closed": 30,
@@ -130,4 +133,4 @@ def test_a_policy_that_does_not_say_how_long_a_picture_in_use_is_kept_is_no_life
         path = tmp_path / "p" / name
         path.write_text(path.read_text().replace("erasure_asked", "asked_to_go"))
     with pytest.raises(LifecycleRefused, match="erasure_asked"):
-        desired(compile_folder(tmp_path / "p").retention, Prefixes())
+        wanted_rules(compile_folder(tmp_path / "p").retention, PrefixRules())

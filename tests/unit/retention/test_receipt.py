@@ -9,7 +9,14 @@ from typer.testing import CliRunner
 from nightlight.cli.main import app
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.receipt import ERASED, Gone, broken, digest, make, open_receipt
+from nightlight.retention.receipt import (
+    ERASED,
+    DeletedObject,
+    chain_faults,
+    issue_receipt,
+    open_receipt,
+    subject_digest,
+)
 from nightlight_core.errors import NightlightError
 from nightlight_core.policy.public_keys import PublicKeys
 
@@ -26,18 +33,21 @@ def key(tmp_path_factory):
 
 def told(number):
     return {
-        "receipt_id": f"{number:032x}", "kind": ERASED, "subject_sha256": digest("image"), "asked_at": "2026-11-23T01:00:00",
+        "receipt_id": f"{number:032x}", "kind": ERASED, "subject_sha256": subject_digest("image"), "asked_at": "2026-11-23T01:00:00",
         "erased_at": "2026-11-23T01:00:01", "residuals": [{"what": "database backups", "until": "2026-12-28"}],
     }  # fmt: skip
 
 
-GONE = [Gone("originals", "o/secret", [("v1", False, "r1"), ("v2", True, "r2")], 0), Gone("renditions", "a/x", [], 0)]
+GONE = [
+    DeletedObject("originals", "o/secret", [("v1", False, "r1"), ("v2", True, "r2")], 0),
+    DeletedObject("renditions", "a/x", [], 0),
+]
 
 
 def chain(key, count=3):
     previous, made = "", []
     for number in range(count):
-        previous, envelope = make(key, told(number), GONE, previous)
+        previous, envelope = issue_receipt(key, told(number), GONE, previous)
         made.append(envelope)
     return made
 
@@ -47,7 +57,7 @@ def test_a_receipt_tells_what_is_gone_and_names_nothing(key):
     (envelope,) = chain(private, 1)
     one = open_receipt(envelope, public)
     assert (one.objects, one.versions, one.previous) == (2, 2, "")
-    assert one.payload["objects"][0]["key_sha256"] == digest("o/secret")
+    assert one.payload["objects"][0]["key_sha256"] == subject_digest("o/secret")
     assert one.payload["objects"][0]["versions"][1] == {"version_id": "v2", "marker": True, "request_id": "r2"}
     assert "secret" not in base64.b64decode(envelope["payload"]).decode()
 
@@ -55,13 +65,13 @@ def test_a_receipt_tells_what_is_gone_and_names_nothing(key):
 def test_a_whole_chain_is_whole_and_one_with_a_gap_is_not(key):
     private, public, _ = key
     opened = [open_receipt(one, public) for one in chain(private, 5)]
-    assert broken(opened) == []
-    assert broken(opened[2:]) == []
-    (gap,) = broken([*opened[:2], *opened[3:]])
+    assert chain_faults(opened) == []
+    assert chain_faults(opened[2:]) == []
+    (gap,) = chain_faults([*opened[:2], *opened[3:]])
     assert "left out" in gap
-    assert len(broken([opened[1], opened[0], opened[2]])) == 2
-    _, left = make(private, told(9), [Gone("originals", "o/x", [], 1)], "")
-    assert "something is left" in broken([open_receipt(left, public)])[0]
+    assert len(chain_faults([opened[1], opened[0], opened[2]])) == 2
+    _, left = issue_receipt(private, told(9), [DeletedObject("originals", "o/x", [], 1)], "")
+    assert "something is left" in chain_faults([open_receipt(left, public)])[0]
 
 
 def changed(envelope, **change):

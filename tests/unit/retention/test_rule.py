@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.retention.lifecycle_rule import Move, Rule, read, refuse_wrong, write
+from nightlight.retention.lifecycle_rule import LifecycleRule, Transition, read_rule, refuse_invalid, write_rule
 from nightlight_core.errors import LifecycleRefused
 
 WORD = st.text("abcdefgh-", min_size=1, max_size=8)
@@ -20,7 +20,7 @@ def rules(draw):
     kind = draw(st.sampled_from(["expire", "noncurrent", "upload", "markers"]))
     if kind in {"upload", "markers"}:
         tags = ()
-    return Rule(
+    return LifecycleRule(
         draw(WORD), enabled=draw(st.booleans()), prefix=draw(st.sampled_from(["", "a/", "found/"])), tags=tags,
         expire_days=draw(DAYS) if kind == "expire" else None,
         noncurrent_days=draw(DAYS) if kind == "noncurrent" else None,
@@ -31,8 +31,8 @@ def rules(draw):
 
 @given(rules())
 def test_what_is_written_is_read_as_it_was(rule):
-    refuse_wrong(rule)
-    assert read(write(rule)) == rule
+    refuse_invalid(rule)
+    assert read_rule(write_rule(rule)) == rule
     assert rule.does() != "nothing"
     assert rule.about()
 
@@ -55,7 +55,7 @@ EQUAL = [
 @pytest.mark.parametrize(("one", "other"), EQUAL)
 def test_two_ways_of_writing_mean_the_same(one, other):
     head = {"ID": "x", "Status": "Enabled"}
-    assert read({**head, **one}) == read({**head, **other})
+    assert read_rule({**head, **one}) == read_rule({**head, **other})
 
 
 DIFFERENT = [
@@ -72,32 +72,32 @@ DIFFERENT = [
 @pytest.mark.parametrize("change", DIFFERENT)
 def test_what_means_something_else_is_something_else(change):
     rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "a/"}, "Expiration": {"Days": 3}}
-    assert read({**rule, **change}) != read(rule)
+    assert read_rule({**rule, **change}) != read_rule(rule)
 
 
 WRONG = [
-    (Rule("x"), "does nothing"),
-    (Rule("x", expire_days=0), "from 1"),
-    (Rule("x", noncurrent_days=-1), "from 1"),
-    (Rule("x", tags=(("a", "1"),), abort_upload_days=1), "no tags"),
-    (Rule("x", tags=(("a", "1"),), drop_delete_markers=True), "no tags"),
-    (Rule("x", expire_days=1, drop_delete_markers=True), "of their own"),
-    (Rule("x", expire_days=1, larger_than=5), "by size"),
-    (Rule("x", noncurrent_days=1, noncurrent_keep=2), "cannot say"),
-    (Rule("x", expire_days=400, moves=(Move(30, None, "GLACIER"),)), "read at once"),
-    (Rule("x", expire_days=400, moves=(Move(29, None, "STANDARD_IA"),)), "least days"),
-    (Rule("x", expire_days=30, moves=(Move(30, None, "STANDARD_IA"),)), "before deletion"),
+    (LifecycleRule("x"), "does nothing"),
+    (LifecycleRule("x", expire_days=0), "from 1"),
+    (LifecycleRule("x", noncurrent_days=-1), "from 1"),
+    (LifecycleRule("x", tags=(("a", "1"),), abort_upload_days=1), "no tags"),
+    (LifecycleRule("x", tags=(("a", "1"),), drop_delete_markers=True), "no tags"),
+    (LifecycleRule("x", expire_days=1, drop_delete_markers=True), "of their own"),
+    (LifecycleRule("x", expire_days=1, larger_than=5), "by size"),
+    (LifecycleRule("x", noncurrent_days=1, noncurrent_keep=2), "cannot say"),
+    (LifecycleRule("x", expire_days=400, moves=(Transition(30, None, "GLACIER"),)), "read at once"),
+    (LifecycleRule("x", expire_days=400, moves=(Transition(29, None, "STANDARD_IA"),)), "least days"),
+    (LifecycleRule("x", expire_days=30, moves=(Transition(30, None, "STANDARD_IA"),)), "before deletion"),
 ]
 
 
 @pytest.mark.parametrize(("rule", "said"), WRONG)
 def test_rules_that_s3_would_refuse_or_mistake_are_refused_first(rule, said):
     with pytest.raises(LifecycleRefused, match=said):
-        refuse_wrong(rule)
+        refuse_invalid(rule)
 
 
 def test_which_objects_a_rule_is_about():
-    rule = Rule("x", prefix="a/", tags=(("s", "1"),), larger_than=10, smaller_than=20)
+    rule = LifecycleRule("x", prefix="a/", tags=(("s", "1"),), larger_than=10, smaller_than=20)
     assert rule.matches("a/b", {"s": "1", "t": "2"}, 15)
     for key, tags, size in [("b/a", {"s": "1"}, 15), ("a/b", {}, 15), ("a/b", {"s": "2"}, 15), ("a/b", {"s": "1"}, 10),
                             ("a/b", {"s": "1"}, 20)]:  # fmt: skip

@@ -7,14 +7,16 @@ import pytest
 
 from nightlight.policy.compile import compile_folder
 from nightlight.retention.exports import as_cloudformation, as_json, as_terraform
-from nightlight.retention.lifecycle_rule import Move, Rule, read
-from nightlight.retention.wanted_rules import Prefixes, desired
+from nightlight.retention.lifecycle_rule import LifecycleRule, Transition, read_rule
+from nightlight.retention.wanted_rules import PrefixRules, wanted_rules
 from tests.conftest import ROOT
 
 EXTRA = [
-    Rule("two-tags", tags=(("a", "1"), ("b", 'quo"te')), expire_days=3),
-    Rule("moved", expire_days=400, moves=(Move(30, None, "STANDARD_IA"), Move(90, None, "GLACIER_IR"))),
-    Rule("both", prefix="x/", tags=(("a", "1"),), noncurrent_days=4, enabled=False),
+    LifecycleRule("two-tags", tags=(("a", "1"), ("b", 'quo"te')), expire_days=3),
+    LifecycleRule(
+        "moved", expire_days=400, moves=(Transition(30, None, "STANDARD_IA"), Transition(90, None, "GLACIER_IR"))
+    ),
+    LifecycleRule("both", prefix="x/", tags=(("a", "1"),), noncurrent_days=4, enabled=False),
 ]
 
 
@@ -22,14 +24,14 @@ EXTRA = [
 def buckets():
     table = compile_folder(ROOT / "policies").retention
     return {
-        "nightlight-originals": [*desired(table, Prefixes((("found/", "copies", 31),))), *EXTRA],
-        "nightlight-renditions": desired(table, Prefixes()),
+        "nightlight-originals": [*wanted_rules(table, PrefixRules((("found/", "copies", 31),))), *EXTRA],
+        "nightlight-renditions": wanted_rules(table, PrefixRules()),
     }
 
 
 def test_json_is_what_the_command_line_of_aws_takes(buckets):
     told = json.loads(as_json(buckets))
-    assert {name: [read(raw) for raw in one["Rules"]] for name, one in told.items()} == buckets
+    assert {name: [read_rule(raw) for raw in one["Rules"]] for name, one in told.items()} == buckets
 
 
 def of_cloudformation(raw):
@@ -39,13 +41,13 @@ def of_cloudformation(raw):
         "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "Transitions",
     }  # fmt: skip
     assert raw.keys() <= known
-    return Rule(
+    return LifecycleRule(
         raw["Id"], enabled=raw["Status"] == "Enabled", prefix=raw.get("Prefix", ""),
         tags=tuple((one["Key"], one["Value"]) for one in raw.get("TagFilters", [])),
         expire_days=raw.get("ExpirationInDays"), drop_delete_markers=raw.get("ExpiredObjectDeleteMarker", False),
         noncurrent_days=raw.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
         abort_upload_days=raw.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation"),
-        moves=tuple(Move(one["TransitionInDays"], None, one["StorageClass"]) for one in raw.get("Transitions", [])),
+        moves=tuple(Transition(one["TransitionInDays"], None, one["StorageClass"]) for one in raw.get("Transitions", [])),
     )  # fmt: skip
 
 
@@ -75,14 +77,14 @@ def of_terraform(block):
     expiration = block.get("expiration", [{}])[0]
     noncurrent = block.get("noncurrent_version_expiration", [{}])[0]
     upload = block.get("abort_incomplete_multipart_upload", [{}])[0]
-    return Rule(
+    return LifecycleRule(
         text(block["id"]), enabled=text(block["status"]) == "Enabled",
         prefix=text(where.get("prefix", both.get("prefix", ""))),
         tags=tuple(sorted((text(name), text(value)) for name, value in tags.items() if not name.startswith("__"))),
         expire_days=expiration.get("days"),
         drop_delete_markers=bool(expiration.get("expired_object_delete_marker", False)),
         noncurrent_days=noncurrent.get("noncurrent_days"), abort_upload_days=upload.get("days_after_initiation"),
-        moves=tuple(Move(one["days"], None, text(one["storage_class"])) for one in block.get("transition", [])),
+        moves=tuple(Transition(one["days"], None, text(one["storage_class"])) for one in block.get("transition", [])),
     )  # fmt: skip
 
 

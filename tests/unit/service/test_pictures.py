@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlight.flows.decisions.serve import Picture
-from service.routes.renditions import answer
+from service.routes.renditions import picture_response
 
 DATA = bytes(range(200))
 PICTURE = Picture(DATA, "image/webp", '"e"', 60)
@@ -10,14 +10,14 @@ PICTURE = Picture(DATA, "image/webp", '"e"', 60)
 
 @given(st.text(max_size=40))
 def test_any_range_header_gives_a_part_the_whole_or_416(header):
-    response = answer(PICTURE, None, header, None)
+    response = picture_response(PICTURE, None, header, None)
     assert response.status_code in {200, 206, 416}
     assert response.body in {b"", DATA} or response.body in DATA
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_a_range_gives_exactly_its_bytes(first, last):
-    response = answer(PICTURE, None, f"bytes={first}-{last}", None)
+    response = picture_response(PICTURE, None, f"bytes={first}-{last}", None)
     if last < first:
         assert (response.status_code, response.body) == (200, DATA)
     elif first >= len(DATA):
@@ -30,14 +30,16 @@ def test_a_range_gives_exactly_its_bytes(first, last):
 
 @given(st.integers(0, 400))
 def test_a_suffix_range_gives_the_end(length):
-    response = answer(PICTURE, None, f"bytes=-{length}", None)
+    response = picture_response(PICTURE, None, f"bytes=-{length}", None)
     assert response.body == (DATA[-length:] if length else b"")
 
 
 @given(st.text(max_size=40))
 def test_any_if_none_match_gives_the_whole_or_nothing(header):
-    assert answer(PICTURE, header, None, None).status_code in {200, 304}
+    assert picture_response(PICTURE, header, None, None).status_code in {200, 304}
 
 
 def test_an_answer_that_nobody_may_keep():
-    assert answer(Picture(DATA, "image/webp", '"e"', 0), None, None, None).headers["cache-control"] == "no-store"
+    assert (
+        picture_response(Picture(DATA, "image/webp", '"e"', 0), None, None, None).headers["cache-control"] == "no-store"
+    )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightlight.store.event_notifications import MAX_BYTES, Notice, read_notices
+from nightlight.store.event_notifications import MAX_BYTES, ObjectEvent, read_events
 from nightlight.store.key_template import KeyTemplate, parse_uri
 from nightlight_core.errors import InvalidInput
 
@@ -20,12 +20,12 @@ def record(key="a%2Fb+c.jpg", name="ObjectCreated:Put", source="aws:s3", **entit
 
 
 def test_a_record_of_s3_with_its_escaped_key():
-    (one,) = read_notices(json.dumps({"Records": [record(eTag="e1", sequencer="0A", versionId="v")]}))
-    assert one == Notice("avatars", "a/b c.jpg", removed=False, etag="e1", mark="ObjectCreated/0A/v")
+    (one,) = read_events(json.dumps({"Records": [record(eTag="e1", sequencer="0A", versionId="v")]}))
+    assert one == ObjectEvent("avatars", "a/b c.jpg", removed=False, etag="e1", mark="ObjectCreated/0A/v")
 
 
 def test_ceph_and_minio_say_it_a_little_differently():
-    (ceph,) = read_notices(
+    (ceph,) = read_events(
         json.dumps({"Records": [record("a+b%.jpg", "s3:ObjectRemoved:Delete", "ceph:s3", eTag='"e"')]})
     )
     assert (ceph.key, ceph.removed, ceph.etag) == ("a+b%.jpg", True, "e")
@@ -34,37 +34,37 @@ def test_ceph_and_minio_say_it_a_little_differently():
         "Key": "avatars/a",
         "Records": [record("a%20b", "s3:ObjectCreated:Put", "minio:s3")],
     }
-    assert read_notices(json.dumps(minio))[0].key == "a b"
+    assert read_events(json.dumps(minio))[0].key == "a b"
 
 
 def test_inside_a_message_of_sns_and_of_eventbridge():
     inner = json.dumps({"Records": [record("k")]})
-    assert read_notices(json.dumps({"Type": "Notification", "Message": inner}))[0].key == "k"
+    assert read_events(json.dumps({"Type": "Notification", "Message": inner}))[0].key == "k"
     bridge = {
         "detail-type": "Object Deleted",
         "detail": {"bucket": {"name": "avatars"}, "object": {"key": "a+b", "etag": "e", "sequencer": "1"}},
     }
-    (one,) = read_notices(json.dumps(bridge))
+    (one,) = read_events(json.dumps(bridge))
     assert (one.key, one.removed) == ("a+b", True)
     bridge["detail"]["reason"] = "Lifecycle Expiration"
-    assert read_notices(json.dumps(bridge)) == []  # what a rule deleted, nobody asked to delete
+    assert read_events(json.dumps(bridge)) == []  # what a rule deleted, nobody asked to delete
 
 
 def test_events_without_a_number_are_told_apart_by_their_time():
     told = [{**record(name="ObjectRemoved:Delete"), "eventTime": f"2026-11-2{day}T00:00:00Z"} for day in (1, 2)]
-    first, second = (read_notices(json.dumps({"Records": [one]}))[0] for one in told)
+    first, second = (read_events(json.dumps({"Records": [one]}))[0] for one in told)
     assert first.mark != second.mark
 
 
 def test_tests_and_other_events_say_nothing():
-    assert read_notices(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})) == []
+    assert read_events(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})) == []
     assert (
-        read_notices(
+        read_events(
             json.dumps({"Records": [record(name="ObjectTagging:Put"), record(name="LifecycleExpiration:Delete")]})
         )
         == []
     )
-    assert read_notices(json.dumps({"detail-type": "Object Tags Added", "detail": {}})) == []
+    assert read_events(json.dumps({"detail-type": "Object Tags Added", "detail": {}})) == []
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,17 @@ def test_tests_and_other_events_say_nothing():
 )  # fmt: skip
 def test_anything_else_is_refused(said):
     with pytest.raises(InvalidInput):
-        read_notices(said)
+        read_events(said)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda kids: st.lists(kids) | st.dictionaries(st.sampled_from(
     ["Records", "eventName", "s3", "bucket", "name", "object", "key", "Message", "detail-type", "detail", "Event"]), kids), max_leaves=20))  # fmt: skip
 def test_nothing_but_our_own_error_comes_of_any_json(said):
     try:
-        found = read_notices(json.dumps(said))
+        found = read_events(json.dumps(said))
     except InvalidInput:
         return
-    assert all(isinstance(one, Notice) for one in found)
+    assert all(isinstance(one, ObjectEvent) for one in found)
 
 
 @pytest.mark.parametrize(

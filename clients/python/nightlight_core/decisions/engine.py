@@ -1,217 +1,239 @@
-"""The delivery decision itself: one look-up and one signed URL for each profile, from views alone.
+"""The decision engine: which rendition a viewer gets of each profile. Every decision of Nightlight is made here.
 
-It knows no catalogue and no network, so the service and a platform's own process decide by the same code. What was
-decided for a viewer's word, a context and a relation is kept with the view until its URL is due to change, so that most
-answers are two look-ups.
+::
+
+    check       the viewer's and the context's words, and the number of items
+    find        a view of each profile                         (ProfileViewSource: all that differs between callers)
+    resolve     what the viewer is to each profile             (relation_resolver)
+    answer      one table look-up and one signed URL for each  (answers)
+    count       what was decided, by combination of words      (Tallies)
+    limit       quotas, and signals of abuse                   (rate_limiter, abuse_signals)
+    finish      the placeholder where a limit was reached; the variant that is the viewer's
+
+The HTTP service, its fast path, AuthZEN and a platform's own process call the same engine. They differ in where views
+come from: memory alone, memory and the catalogue, or the local evaluation feed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
-from nightlight_core.decisions.profile_views import Offered, View
-from nightlight_core.decisions.quotas import Wanted
-from nightlight_core.decisions.url_signing import DAY_S, bucket_of
-from nightlight_core.decisions.variants import variant_for
-from nightlight_core.policy.table import DOUBT, Outcome, Table, more_protective, none_because
+from nightlight_core.decisions.abuse_signals import CANARY
+from nightlight_core.decisions.answers import available_renditions, evaluate
+from nightlight_core.decisions.quotas import Requester
+from nightlight_core.decisions.relation_proofs import BLOCKED, STRANGER
+from nightlight_core.decisions.relation_resolver import Claim
+from nightlight_core.errors import InvalidInput, QuotasUnavailable
+from nightlight_core.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
-    from nightlight_core.decisions.url_signing import Signs
-    from nightlight_core.policy.tier import Tier
+    from nightlight_core.decisions.abuse_signals import AbuseSignalSink
+    from nightlight_core.decisions.answers import Answer, AnswerBuilder, Decision, DecisionPolicy
+    from nightlight_core.decisions.profile_views import ProfileView
+    from nightlight_core.decisions.rate_limiter import RateLimiter
+    from nightlight_core.decisions.relation_resolver import RelationResolver, ResolvedRelation
+    from nightlight_core.policy.table import Table
 
-UNKNOWN_BAND = "unknown"
-_UNKNOWN_PROFILE = none_because("unknown-profile")
+MAX_ITEMS = 500
 
 
-class Rules(Protocol):
-    """The policy that a batch is decided by; the same object as long as it means the same."""
+class DecisionRequest(NamedTuple):
+    """Who looks, where, at which profiles.
 
-    @property
-    def table(self) -> Table:
-        """The active table."""
+    ``viewer`` is the word for what is assured of the viewer, ``context`` the word for where the picture is shown;
+    ``requester`` says who looks, so that blocks, proofs, variants and quotas can be theirs.
+    """
+
+    viewer: str
+    context: str
+    claims: Sequence[Claim]
+    requester: Requester
+
+
+class FoundViews(NamedTuple):
+    """A view of each profile, in order, and the profiles that the viewer is blocked by.
+
+    ``strangers_only`` says that relations may be out of date: then nobody is more than a stranger.
+    """
+
+    views: Sequence[ProfileView]
+    blocked: set[str]
+    strangers_only: bool = False
+
+
+class ProfileViewSource(Protocol):
+    """Where the views come from that a request is decided by."""
+
+    def find(self, viewer_id: str | None, profile_ids: Sequence[str]) -> FoundViews | None:
+        """Return a view of each profile; None where this source cannot tell."""
         ...
 
-    def table_for(self, view: View) -> Table:
-        """Return the table that decides for a profile: a candidate's, for its share of profiles."""
+
+class Tallies(Protocol):
+    """What counts decisions."""
+
+    def count(self, answers: Sequence[Answer]) -> None:
+        """Count answers, by combination of words: never who asked, or about whom."""
         ...
 
-    def counted(self, inputs: Mapping[str, str], outcome: Outcome, held_to: str | None) -> tuple[str, str | None]:
-        """Return what a decision is counted as: its cell, and the kind of difference that a candidate would make."""
-        ...
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an item is answered as it is, for operators: inputs as bands and words, never as identities.
 
-@dataclass(slots=True)
-class Decision:
-    """The answer for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
-
-    The blur is of the most protective tier, whichever is shown. ``given`` says whether it is a picture, and not the
-    placeholder; viewers are not told. ``shaped`` is what it was made into for whoever asked, kept for the next who ask.
+    ``claimed`` is the relation that the request said, ``relation_because`` why another or the same counts.
     """
 
     profile_id: str
-    url: str
-    expires_at: int
-    blurhash: str
-    given: bool
-    shaped: Any = field(default=None, compare=False, repr=False)
+    inputs: Mapping[str, str]
+    tier: str
+    cache_s: int
+    per_hour: int
+    rule: str
+    shows: str
+    edge: int
+    unknown_words: tuple[str, ...]
+    claimed: str
+    relation_because: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one profile is answered with, good until ``until`` (Unix seconds).
+class DecisionEngine:
+    """Decides. ``clock`` returns Unix seconds. Safe to share between threads."""
 
-    ``decisions`` has one for each variant of the picture, or the placeholder alone; ``wanted`` is what a picture takes
-    of quotas, None where there is none. ``doubtful`` names the inputs whose words the policy does not know.
-    """
+    builder: AnswerBuilder
+    relations: RelationResolver
+    limiter: RateLimiter
+    signals: AbuseSignalSink
+    tallies: Tallies
+    clock: Callable[[], float]
 
-    until: int
-    decisions: tuple[Decision, ...]
-    wanted: Wanted | None
-    image_id: str
-    counted: tuple[str, str | None] | None
-    doubtful: tuple[str, ...]
+    @property
+    def waits_for_nobody(self) -> bool:
+        """Say whether quotas and relations are kept in this process, so that only the views may have to be read."""
+        return self.limiter.quotas.in_process and self.relations.provider is None
 
+    def decide(
+        self, policy: DecisionPolicy, request: DecisionRequest, source: ProfileViewSource
+    ) -> list[Decision] | None:
+        """Return one decision for each claim, in order; None where the source cannot tell.
 
-class Weighed(NamedTuple):
-    """What the policy gives, before it is known what there is to show; ``tier`` is None where nothing may be."""
+        Raises InvalidInput for a viewer or context that is no word of the vocabulary, and for too many items; an
+        unknown relation gives that item the placeholder. Raises Unavailable where no URL can be signed.
+        """
+        check(policy.table, request)
+        requester = request.requester
+        profile_ids = [claim[0] for claim in request.claims]
+        found = source.find(requester.viewer_id, profile_ids)
+        if found is None:
+            return None
+        moment = self.clock()
+        now = int(moment)
+        relations = [resolved[0] for resolved in self._resolve(request, found, now)]
+        answers = self.builder.answers(policy, request.viewer, request.context, found.views, relations, now=now)
+        self.tallies.count(answers)
+        allowed = self._limit(requester, profile_ids, answers, found.views, int(moment * 1e6)) if profile_ids else []
+        return self.builder.finish(answers, allowed, requester.viewer_id, now=now)
 
-    inputs: dict[str, str]
-    table: Table
-    outcome: Outcome
-    tier: Tier | None
+    def explain(
+        self, policy: DecisionPolicy, request: DecisionRequest, source: ProfileViewSource
+    ) -> list[Explanation] | None:
+        """Return why each item is decided as it is, without counting it; raises like ``decide``."""
+        check(policy.table, request)
+        found = source.find(request.requester.viewer_id, [claim[0] for claim in request.claims])
+        if found is None:
+            return None
+        now = int(self.clock())
+        resolved = self._resolve(request, found, now)
+        return [
+            _explained(policy, request, claim, view, relation, now)
+            for claim, view, relation in zip(request.claims, found.views, resolved, strict=True)
+        ]
 
-
-@dataclass(frozen=True, slots=True)
-class Decider:
-    """Answers for views. ``placeholder`` is the path that the placeholder is fetched by.
-
-    No URL lives longer than ``max_life_s``, and none is given again once it is due to be signed anew.
-    """
-
-    signer: Signs
-    variant_key: bytes = field(repr=False)
-    placeholder: str
-    placeholder_cache_s: int
-    max_life_s: int = DAY_S
-    _kept: dict[str, tuple[str, int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def answers(
-        self, rules: Rules, viewer: str, context: str, views: Sequence[View], relations: Sequence[str], *, now: int
-    ) -> list[Answer]:
-        """Return an answer for each view and what the viewer is to it, in order; ``now`` is in Unix seconds."""
-        found = []
-        for view, relation in zip(views, relations, strict=True):
-            by, known = view.answers
-            if by is not rules:
-                known = {}
-                view.answers = rules, known
-            key = viewer, context, relation
-            answer = known.get(key)
-            if answer is None or answer.until <= now:
-                answer = known[key] = self._answer(rules, key, view, now)
-            found.append(answer)
-        return found
-
-    def given(
-        self, answers: Sequence[Answer], allowed: Sequence[bool], viewer_id: str | None, *, now: int
-    ) -> list[Decision]:
-        """Return the decisions; ``allowed`` says, for each answer that has a picture, whether it is given."""
-        decisions, yes = [], iter(allowed)
-        for answer in answers:
-            variants = answer.decisions
-            if answer.wanted is not None and not next(yes):
-                decisions += self.nothing([answer.wanted.profile_id], now=now)
-            elif len(variants) == 1 or viewer_id is None:
-                decisions.append(variants[0])
-            else:
-                number = variant_for(self.variant_key, viewer_id, answer.image_id, len(variants))
-                decisions.append(variants[number])
-        return decisions
-
-    def nothing(self, profile_ids: Sequence[str], *, now: int) -> list[Decision]:
+    def placeholders(self, profile_ids: Sequence[str]) -> list[Decision]:
         """Return the placeholder for each profile."""
-        url, expires_at, _ = self._stand_in(now)
-        return [Decision(one, url, expires_at, PLACEHOLDER_BLURHASH, given=False) for one in profile_ids]
+        return self.builder.placeholders(profile_ids, now=int(self.clock()))
 
-    def _answer(self, rules: Rules, key: tuple[str, str, str], view: View, now: int) -> Answer:
-        until = self._stand_in(now)[2]
-        if not view.known:
-            return Answer(until, tuple(self.nothing([view.profile_id], now=now)), None, "", None, ())
-        inputs, table, outcome, tier = weigh(rules, key, view, now)
-        counted, doubtful = None, tuple[str, ...]()
-        if outcome is DOUBT:
-            doubtful = tuple(table.unknown_words(inputs))
-        else:
-            active = outcome if table is rules.table else outcome_of(rules.table, inputs, view.held_to)
-            counted = rules.counted(inputs, active, view.held_to)
-        pictures = []
-        for one in offered(view, outcome.tier, tier):
-            life_s = min(outcome.cache_s, self.max_life_s)
-            signed, ends_at = self.signer.url(one.path, now=now, life_s=life_s)
-            blurhash = view.blurhash or PLACEHOLDER_BLURHASH
-            pictures.append(Decision(view.profile_id, signed, ends_at, blurhash, given=True))
-            until = min(until, _renewed_at(one.path, now, life_s))
-        if now <= view.vouched_until:
-            until = min(until, view.vouched_until + 1)
-        wanted = Wanted(view.profile_id, outcome.per_hour) if pictures else None
-        decisions = tuple(pictures or self.nothing([view.profile_id], now=now))
-        return Answer(until, decisions, wanted, view.image_id or "", counted, doubtful)
+    def _resolve(self, request: DecisionRequest, found: FoundViews, now: int) -> list[ResolvedRelation]:
+        revoked = [view.revoked for view in found.views]
+        viewer_id = request.requester.viewer_id
+        resolved = self.relations.resolve(viewer_id, request.claims, found.blocked, now=now, revoked=revoked)
+        if found.strangers_only:
+            return [one if one.relation == BLOCKED else one._replace(relation=STRANGER) for one in resolved]
+        return resolved
 
-    def _stand_in(self, now: int) -> tuple[str, int, int]:
-        """Return (URL, expiry, when it is due to change) of the placeholder: the same for everybody for a while."""
-        known, life_s = self._kept.get("placeholder"), min(self.placeholder_cache_s, self.max_life_s)
-        if known is None or not known[2] - life_s // 2 <= now < known[2]:
-            url, expires_at = self.signer.url(self.placeholder, now=now, life_s=life_s)
-            until = _renewed_at(self.placeholder, now, life_s)
-            known = self._kept["placeholder"] = url, expires_at, until
-        return known
+    def _limit(
+        self,
+        requester: Requester,
+        profile_ids: Sequence[str],
+        answers: Sequence[Answer],
+        views: Sequence[ProfileView],
+        now_us: int,
+    ) -> list[bool]:
+        """Say, for each answer that has a picture, whether it may be given: none while quotas cannot be kept."""
+        pictures = [answer.picture for answer in answers if answer.picture is not None]
+        if any(view.canary for view in views):
+            self.signals.note(requester, CANARY)
+        try:
+            allowed, reason = self.limiter.check(requester, profile_ids, pictures, now_us=now_us)
+        except QuotasUnavailable as error:
+            self.signals.quotas_unavailable(len(pictures), str(error))
+            return [False] * len(pictures)
+        if reason is not None:
+            self.signals.note(requester, reason)
+        return allowed
 
 
-def weigh(rules: Rules, key: tuple[str, str, str], view: View, now: int) -> Weighed:
-    """Return what the policy gives (viewer, context, relation) of a profile that is known."""
-    viewer, context, relation = key
-    inputs = {
-        "subject_age": UNKNOWN_BAND if now > view.vouched_until else view.band,
-        "relation": relation,
-        "region": view.region,
-        "viewer": viewer,
-        "context": context,
-        "choice": view.choice,
-        "hold": view.hold,
-    }
-    table = rules.table_for(view)
-    # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling until its owner says
-    # otherwise.
-    outcome = outcome_of(table, inputs, view.held_to)
-    return Weighed(inputs, table, outcome, table.tiers.get(outcome.tier))
+def check(table: Table, request: DecisionRequest) -> None:
+    """Raise InvalidInput for words that the policy does not know, and for too many items."""
+    for attribute, word in (("viewer", request.viewer), ("context", request.context)):
+        words = table.attributes.get(attribute, ())
+        if word not in words:
+            message = f"{attribute} must be one of {', '.join(words)}"
+            raise InvalidInput(message, pointer=f"/{attribute}")
+    if len(request.claims) > MAX_ITEMS:
+        message = f"at most {MAX_ITEMS} items"
+        raise InvalidInput(message, pointer="/items")
 
 
-def offered(view: View, name: str, tier: Tier | None) -> tuple[Offered, ...]:
-    """Return the variants of a tier that may be shown: none of those that an earlier recipe made larger or finer."""
-    found = view.offered.get(name, ())
-    if tier is None or any(one.edge > tier.edge or _finer(one.face_px, tier.face_px) for one in found):
-        return ()
-    return found
+def blocked_by(viewer_id: str | None, views: Sequence[ProfileView]) -> set[str]:
+    """Return the profiles that a viewer is blocked by, of those whose views hold all their blocks."""
+    if viewer_id is None:
+        return set()
+    return {view.profile_id for view in views if view.blocked and viewer_id in view.blocked}
 
 
-def outcome_of(table: Table, inputs: Mapping[str, str], held_to: str | None) -> Outcome:
-    """Return what a table gives; the more protective of two where the picture is held to another band.
-
-    Both are looked up even where they are the same: how long it takes must not tell whose band has changed.
-    """
-    held = {**inputs, "subject_age": inputs["subject_age"] if held_to is None else held_to}
-    return more_protective(table.decide(inputs), table.decide(held))
+def not_explained(claim: Claim, rule: str, relation_because: str = "") -> Explanation:
+    """Return why an item is the placeholder, whatever the policy says."""
+    return Explanation(
+        claim.profile_id, {}, NONE_TIER, 0, 0, rule, "placeholder", 0, (), claim.relation, relation_because
+    )
 
 
-def _finer(made: int | None, allowed: int | None) -> bool:
-    """Say whether a rendition made under one face budget shows more than another allows; None is no limit."""
-    return allowed is not None and (made is None or made > allowed)
-
-
-def _renewed_at(path: str, now: int, life_s: int) -> int:
-    """Return when a path's URL is to be signed anew."""
-    begin, length = bucket_of(path, now=now, life_s=life_s)
-    return begin + length
+def _explained(
+    policy: DecisionPolicy,
+    request: DecisionRequest,
+    claim: Claim,
+    view: ProfileView,
+    resolved: ResolvedRelation,
+    now: int,
+) -> Explanation:
+    if not view.known:
+        return not_explained(claim, "unknown-profile", resolved.because)
+    key = request.viewer, request.context, resolved.relation
+    inputs, table, outcome, tier = evaluate(policy, key, view, now)
+    return Explanation(
+        profile_id=claim.profile_id,
+        inputs=inputs,
+        tier=outcome.tier,
+        cache_s=outcome.cache_s,
+        per_hour=outcome.per_hour,
+        rule=outcome.rule,
+        shows="rendition" if available_renditions(view, outcome.tier, tier) else "placeholder",
+        edge=tier.edge if tier else 0,
+        unknown_words=tuple(table.unknown_words(inputs)),
+        claimed=claim.relation,
+        relation_because=resolved.because,
+    )

@@ -21,7 +21,7 @@ _LOOKS_KEPT = 200
 MOST_BLOCKED = 1000
 
 
-class Offered(NamedTuple):
+class AvailableRendition(NamedTuple):
     """One rendition that may be shown: the path that it is fetched by, its longest side, and its face budget."""
 
     path: str
@@ -30,35 +30,36 @@ class Offered(NamedTuple):
 
 
 @dataclass(slots=True)
-class View:
-    """One profile. ``band`` counts up to ``vouched_until`` (Unix seconds), then it is unknown.
+class ProfileView:
+    """One profile. ``band`` counts up to ``band_expires_at`` (Unix seconds), then it is unknown.
 
-    ``held_to`` is the band whose ceiling its picture keeps; ``offered`` the renditions of its ready picture by tier, in
-    the order of their variants; ``blocked`` the viewers who are to see nothing of it, None where they are too many.
-    ``revoked`` is since when relation proofs count (Unix seconds), by viewer; the empty id stands for every viewer.
-    ``known`` is False for a profile that is not there or deleted. ``answers`` is what was decided by it.
+    ``effective_ceiling`` is the band whose ceiling its picture keeps: the one that its owner released it to, or else
+    its ceiling band. ``available`` are the renditions of its ready picture by tier, in the order of their variants.
+    ``blocked`` are the viewers who are to see nothing of it, None where they are too many. ``revoked`` is since when
+    relation proofs count (Unix seconds), by viewer; the empty id stands for every viewer. ``known`` is False for a
+    profile that is not there or deleted. ``answers`` are the answers that a policy gave from it, and that policy.
     """
 
     profile_id: str
     known: bool = False
     band: str = "unknown"
-    vouched_until: int = 0
+    band_expires_at: int = 0
     region: str = "unknown"
     choice: str = ""
     hold: str = ""
-    held_to: str | None = None
+    effective_ceiling: str | None = None
     image_id: str | None = None
     blurhash: str | None = None
     canary: bool = False
     candidate: bool = False
     blocked: frozenset[str] | None = frozenset()
     revoked: Mapping[str, int] = field(default_factory=dict)
-    offered: Mapping[str, tuple[Offered, ...]] = field(default_factory=dict)
+    available: Mapping[str, tuple[AvailableRendition, ...]] = field(default_factory=dict)
     answers: tuple[object, dict[Any, Any]] = field(default=(None, {}), repr=False, compare=False)
     read_at: float = field(default=0.0, repr=False, compare=False)
 
 
-class Views:
+class ProfileViewCache:
     """Views by profile id. Safe to share between threads.
 
     ::
@@ -71,7 +72,7 @@ class Views:
     def __init__(self, *, most: int, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Keep the ``most`` views that were read last; ``clock`` is in seconds and only goes forward."""
         self._most, self._stale_s, self._clock = most, stale_s, clock
-        self._views: dict[str, View] = {}
+        self._views: dict[str, ProfileView] = {}
         self._lock = threading.Lock()
         self._looks = 0
         self._dropped: deque[tuple[int, frozenset[str] | None]] = deque(maxlen=_LOOKS_KEPT)
@@ -92,7 +93,7 @@ class Views:
         with self._lock:
             self._looked_at, self._not_before = float("-inf"), self._clock()
 
-    def find(self, profile_ids: Sequence[str]) -> list[View | None]:
+    def find(self, profile_ids: Sequence[str]) -> list[ProfileView | None]:
         """Return what is kept of each profile, in order."""
         return list(map(self._views.get, profile_ids))
 
@@ -100,7 +101,7 @@ class Views:
         """Return what ``keep`` is to be given for what is read from now on."""
         return self._looks
 
-    def keep(self, ticket: int, views: Iterable[View]) -> None:
+    def keep(self, ticket: int, views: Iterable[ProfileView]) -> None:
         """Keep views that were read since ``ticket``, but for those that have changed since."""
         with self._lock:
             if ticket < self._looks - _LOOKS_KEPT or self._most == 0:
@@ -120,11 +121,11 @@ class Views:
             while len(self._views) > self._most:
                 del self._views[next(iter(self._views))]
 
-    def looked(self, began_at: float, changed: Iterable[str], *, anew: bool) -> None:
+    def polled(self, began_at: float, changed: Iterable[str], *, reset: bool) -> None:
         """Take in a look at the feed that began at ``began_at`` on the clock: forget what has changed."""
         with self._lock:
             self._looks += 1
-            if anew:
+            if reset:
                 self._views.clear()
                 self._dropped.append((self._looks, None))
             elif keys := frozenset(changed):

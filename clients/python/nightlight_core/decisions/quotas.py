@@ -22,7 +22,7 @@ _AT_ONCE, _COMES_BACK = 0.75, 0.25
 _MOST_KEPT = 200_000
 
 
-class Wanted(NamedTuple):
+class PictureRequest(NamedTuple):
     """A picture that the policy would give: of whom, and how many such an hour."""
 
     profile_id: str
@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """Who asks: the viewer and the network as the platform names them, and the platform."""
 
     viewer_id: str | None
@@ -47,23 +47,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class Usage:
     """Whether each picture may be given, and how many different profiles the viewer asked for in this hour.
 
     The latter is counted to within a few per cent.
     """
 
-    pictures: list[bool]
-    asked: int
+    allowed: list[bool]
+    profiles: int
 
 
 class Quotas(Protocol):
-    """What keeps the buckets; ``at_hand`` where asking waits for no other process."""
+    """What keeps the buckets; ``in_process`` where asking waits for no other process."""
 
-    at_hand: bool
+    in_process: bool
 
-    def allow(self, asker: Asker, wanted: Sequence[Wanted], asked: Sequence[str], *, now_us: int) -> Allowed:
-        """Take what may be taken of ``wanted``; count ``asked``, the profiles of the whole request.
+    def allow(
+        self, requester: Requester, pictures: Sequence[PictureRequest], profile_ids: Sequence[str], *, now_us: int
+    ) -> Usage:
+        """Take what may be taken of ``pictures``; count ``profile_ids``, the profiles of the whole request.
 
         ``now_us`` is in microseconds since 1970. Raises QuotasUnavailable.
         """
@@ -93,72 +95,74 @@ def hashed(who: str) -> str:
 class InProcess:
     """Buckets in this process's memory: for one service process. Safe to share between threads."""
 
-    at_hand = True
+    in_process = True
 
     def __init__(self, limits: Limits) -> None:
         """Begin with every bucket full."""
         self._limits = limits
         self._lock = threading.Lock()
         self._empty_at: OrderedDict[str, int] = OrderedDict()
-        self._seen: OrderedDict[str, set[str]] = OrderedDict()
+        self._sets: OrderedDict[str, set[str]] = OrderedDict()
 
-    def allow(self, asker: Asker, wanted: Sequence[Wanted], asked: Sequence[str], *, now_us: int) -> Allowed:
-        """Take what may be taken of ``wanted``, and count ``asked``."""
+    def allow(
+        self, requester: Requester, pictures: Sequence[PictureRequest], profile_ids: Sequence[str], *, now_us: int
+    ) -> Usage:
+        """Take what may be taken of ``pictures``, and count ``profile_ids``."""
         with self._lock:
-            pictures = self._viewer(asker.viewer_id, wanted, now_us)
-            for kind, who, per_hour in shared(asker, self._limits):
-                left = self._take(bucket(kind, who, per_hour), sum(pictures), now_us)
-                pictures = first(pictures, left)
-            return Allowed(pictures, self._count(asker.viewer_id, asked, now_us))
+            allowed = self._viewer(requester.viewer_id, pictures, now_us)
+            for kind, who, per_hour in shared(requester, self._limits):
+                left = self._take(bucket(kind, who, per_hour), sum(allowed), now_us)
+                allowed = first(allowed, left)
+            return Usage(allowed, self._count(requester.viewer_id, profile_ids, now_us))
 
-    def _viewer(self, viewer_id: str | None, wanted: Sequence[Wanted], now_us: int) -> list[bool]:
+    def _viewer(self, viewer_id: str | None, pictures: Sequence[PictureRequest], now_us: int) -> list[bool]:
         if viewer_id is None:
-            return [True] * len(wanted)
-        found = []
+            return [True] * len(pictures)
+        allowed = []
         hour = now_us // HOUR_US
-        kept: dict[int, set[str]] = {}
+        given_at: dict[int, set[str]] = {}
         left: dict[int, int] = {}
-        for profile_id, per_hour in wanted:
-            given = kept.get(per_hour)
+        for profile_id, per_hour in pictures:
+            given = given_at.get(per_hour)
             if given is None:
-                mine = bucket("viewer", viewer_id, per_hour)
-                given = kept[per_hour] = self._set(f"given:{mine.name}:{hour}")
-                fresh = {one.profile_id for one in wanted if one.per_hour == per_hour} - given
-                left[per_hour] = self._take(mine, len(fresh), now_us)
+                own = bucket("viewer", viewer_id, per_hour)
+                given = given_at[per_hour] = self._set(f"given:{own.name}:{hour}")
+                fresh = {picture.profile_id for picture in pictures if picture.per_hour == per_hour} - given
+                left[per_hour] = self._take(own, len(fresh), now_us)
             if profile_id not in given and left[per_hour] > 0:
                 given.add(profile_id)
                 left[per_hour] -= 1
-            found.append(profile_id in given)
-        return found
+            allowed.append(profile_id in given)
+        return allowed
 
-    def _take(self, of: Bucket, count: int, now_us: int) -> int:
+    def _take(self, source: Bucket, count: int, now_us: int) -> int:
         """Take up to ``count`` pictures out of a bucket; return how many."""
-        empty_at = max(self._empty_at.pop(of.name, 0), now_us)
-        taken = min(count, max(0, (now_us + of.ahead_us - empty_at) // of.cost_us))
-        self._empty_at[of.name] = empty_at + taken * of.cost_us
+        empty_at = max(self._empty_at.pop(source.name, 0), now_us)
+        taken = min(count, max(0, (now_us + source.ahead_us - empty_at) // source.cost_us))
+        self._empty_at[source.name] = empty_at + taken * source.cost_us
         if len(self._empty_at) > _MOST_KEPT:
             self._empty_at.popitem(last=False)
         return taken
 
-    def _count(self, viewer_id: str | None, asked: Sequence[str], now_us: int) -> int:
+    def _count(self, viewer_id: str | None, profile_ids: Sequence[str], now_us: int) -> int:
         if viewer_id is None:
             return 0
-        seen = self._set(f"asked:{hashed(viewer_id)}:{now_us // HOUR_US}")
-        seen.update(asked)
-        return len(seen)
+        profiles = self._set(f"asked:{hashed(viewer_id)}:{now_us // HOUR_US}")
+        profiles.update(profile_ids)
+        return len(profiles)
 
     def _set(self, name: str) -> set[str]:
-        found = self._seen.pop(name, set())
-        self._seen[name] = found
-        if len(self._seen) > _MOST_KEPT:
-            self._seen.popitem(last=False)
-        return found
+        kept = self._sets.pop(name, set())
+        self._sets[name] = kept
+        if len(self._sets) > _MOST_KEPT:
+            self._sets.popitem(last=False)
+        return kept
 
 
-def shared(asker: Asker, limits: Limits) -> list[tuple[str, str, int]]:
-    """Return (kind, who, pictures an hour) of the buckets that an asker shares with others, the smaller first."""
-    network = [("network", asker.network, limits.network_per_hour)] if asker.network is not None else []
-    return [*network, ("tenant", asker.tenant, limits.tenant_per_hour)]
+def shared(requester: Requester, limits: Limits) -> list[tuple[str, str, int]]:
+    """Return (kind, who, pictures an hour) of the buckets that a requester shares with others, the smaller first."""
+    network = [("network", requester.network, limits.network_per_hour)] if requester.network is not None else []
+    return [*network, ("tenant", requester.tenant, limits.tenant_per_hour)]
 
 
 def first(allowed: Sequence[bool], count: int) -> list[bool]:

@@ -28,7 +28,7 @@ _LENGTH = 47
 LEEWAY_S, MAX_LEEWAY_S = 5, 300
 
 
-def prove(
+def issue_proof(
     keys: Mapping[str, bytes], viewer_id: str, profile_id: str, relation: str, *, now: int, life_s: int = 300
 ) -> str:
     """Return a token that proves a relation, issued at ``now`` (Unix seconds), for ``life_s``; the first key signs.
@@ -38,7 +38,7 @@ def prove(
     if not 1 <= life_s <= MAX_LIFE_S:
         message = f"a relation proof lives 1 to {MAX_LIFE_S} seconds, not {life_s}"
         raise ValueError(message)
-    if any("\n" in one for one in (viewer_id, profile_id, relation)):
+    if any("\n" in part for part in (viewer_id, profile_id, relation)):
         message = "no id and no relation has a line's end in it"
         raise ValueError(message)
     key_id, key = next(iter(keys.items()))
@@ -46,7 +46,7 @@ def prove(
     return f"{key_id}.{times}.{_signature(key, viewer_id, profile_id, relation, times)}"
 
 
-def proves(
+def verify_proof(
     keys: Mapping[str, bytes], proof: str, viewer_id: str, profile_id: str, relation: str, *, now: int, leeway_s: int
 ) -> bool:
     """Say whether a token proves this relation, ``now`` in Unix seconds; clocks may differ by ``leeway_s``.

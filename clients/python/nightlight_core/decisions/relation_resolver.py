@@ -4,23 +4,20 @@
 
     block      pushed by the platform, wins over everything
     own word   a request may always say stranger or blocked
-    proof      a signed token that comes with the request          (nightlight_core.decisions.relation_proofs)
-    provider   whoever keeps the social graph says so              (delivery.relation_providers)
+    proof      a signed token that comes with the request          (relation_proofs)
+    provider   whoever keeps the social graph confirms it          (RelationProvider)
     otherwise  a stranger: a proof that is missing, forged, expired, another's or older than a revocation, a provider
-               that is late, broken or of another mind
+               that times out, fails or does not confirm
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-from nightlight_core.decisions.relation_proofs import BLOCKED, STRANGER, UNPROVEN, issued_after, proves
+from nightlight_core.decisions.relation_proofs import BLOCKED, STRANGER, UNPROVEN, issued_after, verify_proof
 from nightlight_core.errors import Unavailable
-
-if TYPE_CHECKING:
-    from nightlight.delivery.relation_providers import Provider
 
 
 class Claim(NamedTuple):
@@ -31,27 +28,35 @@ class Claim(NamedTuple):
     proof: str | None = None
 
 
-class Settled(NamedTuple):
+class ResolvedRelation(NamedTuple):
     """What counts, and why: ``block``, ``own word``, ``proof``, ``provider``, or what a claim fell short of."""
 
     relation: str
     because: str
 
 
-# What a settlement has to tell operators of: how often, and why.
+class RelationProvider(Protocol):
+    """Whoever keeps the social graph."""
+
+    def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
+        """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
+        ...
+
+
+# What operators hear of: (what, how often, detail).
 UNPROVED, NO_PROVIDER = "unproved", "provider.unavailable"
 Notice = Callable[[str, int, str], None]
 
-_BLOCKED = Settled(BLOCKED, "block")
-_OWN = {word: Settled(word, "own word") for word in UNPROVEN}
+_BLOCKED = ResolvedRelation(BLOCKED, "block")
+_OWN = {word: ResolvedRelation(word, "own word") for word in UNPROVEN}
 _BY_PROOF, _CONFIRMED, _VOUCHED = "proof", "provider", "own graph"
-_PROVED = {word: Settled(word, _BY_PROOF) for word in ("self", "guardian", "connection", "mutual")}
-_NO_VIEWER = Settled(STRANGER, "no viewer_id to prove it for")
-_NO_PROOF = Settled(STRANGER, "no proof")
-_BAD_PROOF = Settled(STRANGER, "the proof is not good for this")
-_REVOKED = Settled(STRANGER, "the proof was issued before it was revoked")
-_NOT_CONFIRMED = Settled(STRANGER, "the provider does not confirm it")
-_NO_ANSWER = Settled(STRANGER, "the provider does not answer")
+_PROVED = {word: ResolvedRelation(word, _BY_PROOF) for word in ("self", "guardian", "connection", "mutual")}
+_NO_VIEWER = ResolvedRelation(STRANGER, "no viewer_id to prove it for")
+_NO_PROOF = ResolvedRelation(STRANGER, "no proof")
+_BAD_PROOF = ResolvedRelation(STRANGER, "the proof is not good for this")
+_REVOKED = ResolvedRelation(STRANGER, "the proof was issued before it was revoked")
+_NOT_CONFIRMED = ResolvedRelation(STRANGER, "the provider does not confirm it")
+_NO_ANSWER = ResolvedRelation(STRANGER, "the provider does not answer")
 
 
 def _unnoticed(_what: str, _count: int, _detail: str) -> None:
@@ -59,19 +64,19 @@ def _unnoticed(_what: str, _count: int, _detail: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Relate:
-    """Settles claims. ``keys`` check proofs; ``provider`` is asked about claims without one.
+class RelationResolver:
+    """Resolves claims. ``keys`` check proofs; ``provider`` is asked about claims without one.
 
     ``vouches`` is for a process that keeps the social graph itself: its claims count without a proof.
     """
 
     keys: Mapping[str, bytes]
-    provider: Provider | None
+    provider: RelationProvider | None
     leeway_s: int
     notice: Notice = _unnoticed
     vouches: bool = False
 
-    def settle(
+    def resolve(
         self,
         viewer_id: str | None,
         claims: Sequence[Claim],
@@ -79,51 +84,53 @@ class Relate:
         *,
         now: int,
         revoked: Sequence[Mapping[str, int]],
-    ) -> list[Settled]:
+    ) -> list[ResolvedRelation]:
         """Return what counts for each claim; ``blocked`` are the profiles that keep the viewer from seeing them.
 
-        ``revoked`` says for each claim since when proofs count, by viewer (see View). ``now`` is in Unix seconds. Never
-        raises: what cannot be settled is a stranger.
+        ``revoked`` says for each claim since when proofs count, by viewer (see ProfileView). ``now`` is in Unix
+        seconds. Never raises: what cannot be resolved is a stranger.
         """
-        settled = []
+        resolved = []
         for claim, since in zip(claims, revoked, strict=True):
             own = _OWN.get(claim[1])
             if blocked and claim[0] in blocked:
-                settled.append(_BLOCKED)
+                resolved.append(_BLOCKED)
             elif own is not None:
-                settled.append(own)
+                resolved.append(own)
             else:
-                settled.append(self._proved(viewer_id, claim, now, since))
+                resolved.append(self._by_proof(viewer_id, claim, now, since))
         if self.provider is None or viewer_id is None:
-            return settled
-        asked = [number for number, one in enumerate(settled) if one is _NO_PROOF]
-        if asked:
-            told = self._told(self.provider, viewer_id, [claims[number] for number in asked])
-            for number, answer in zip(asked, told, strict=True):
-                settled[number] = answer
-        return settled
+            return resolved
+        numbers = [number for number, relation in enumerate(resolved) if relation is _NO_PROOF]
+        if numbers:
+            answers = self._by_provider(self.provider, viewer_id, [claims[number] for number in numbers])
+            for number, answer in zip(numbers, answers, strict=True):
+                resolved[number] = answer
+        return resolved
 
-    def _proved(self, viewer_id: str | None, claim: Claim, now: int, since: Mapping[str, int]) -> Settled:
+    def _by_proof(self, viewer_id: str | None, claim: Claim, now: int, since: Mapping[str, int]) -> ResolvedRelation:
         if viewer_id is None:
             return _NO_VIEWER
         profile_id, relation, proof = claim
         if proof is None:
-            return Settled(relation, _VOUCHED) if self.vouches else _NO_PROOF
-        good = proves(self.keys, proof, viewer_id, profile_id, relation, now=now, leeway_s=self.leeway_s)
+            return ResolvedRelation(relation, _VOUCHED) if self.vouches else _NO_PROOF
+        good = verify_proof(self.keys, proof, viewer_id, profile_id, relation, now=now, leeway_s=self.leeway_s)
         if good and since and not issued_after(proof, max(since.get("", 0), since.get(viewer_id, 0)), self.leeway_s):
             return _REVOKED
         if good:
-            return _PROVED.get(relation) or Settled(relation, _BY_PROOF)
+            return _PROVED.get(relation) or ResolvedRelation(relation, _BY_PROOF)
         self.notice(UNPROVED, 1, "")
         return _BAD_PROOF
 
-    def _told(self, provider: Provider, viewer_id: str, claims: Sequence[Claim]) -> list[Settled]:
+    def _by_provider(
+        self, provider: RelationProvider, viewer_id: str, claims: Sequence[Claim]
+    ) -> list[ResolvedRelation]:
         try:
             confirmed = provider.confirm(viewer_id, [(claim.profile_id, claim.relation) for claim in claims])
         except Unavailable as error:
             self.notice(NO_PROVIDER, len(claims), str(error))
             return [_NO_ANSWER] * len(claims)
         return [
-            Settled(claim.relation, _CONFIRMED) if yes is True else _NOT_CONFIRMED
+            ResolvedRelation(claim.relation, _CONFIRMED) if yes is True else _NOT_CONFIRMED
             for claim, yes in zip(claims, confirmed, strict=True)
         ]

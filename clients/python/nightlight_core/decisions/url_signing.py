@@ -1,10 +1,10 @@
 """Signed URLs: ``/a/{name}.webp?e={expiry}&k={key id}&s={signature}``.
 
 The signature is HMAC-SHA256 over path, expiry and key id, cut to 128 bits, by a key that is derived from the ring's for
-the day on which the URL expires: so the keys of some days can be lent to a process that decides by itself, and are
-worth nothing afterwards. The expiry is rounded to a bucket, with an offset of each name's own, so that everybody who
-is given the same rendition at about the same time gets the same URL (caches hit) and not all URLs of a page expire at
-once.
+the day on which the URL expires: so the keys of some days can be delegated to a process that decides by itself, and
+are worth nothing afterwards. The expiry is rounded to a bucket, with an offset of each name's own, so that everybody
+who is given the same rendition at about the same time gets the same URL (caches hit) and not all URLs of a page expire
+at once.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MOST_DAYS, _FAR_S = 64, 30 * DAY_S
 _EXPIRY = re.compile(r"[1-9][0-9]{9}")
 
 
-class Signs(Protocol):
-    """What makes the URLs that decisions give."""
+class UrlSigner(Protocol):
+    """What signs the URLs of decisions."""
 
     def url(self, path: str, *, now: int, life_s: int) -> tuple[str, int]:
         """Return (URL, expiry in Unix seconds) for ``path``, valid for at most ``life_s`` and at least half of it."""
@@ -49,33 +49,33 @@ class DayKeys(Protocol):
         ...
 
 
-class RingKeys:
+class RingDayKeys:
     """The keys of every day, derived from a ring."""
 
-    __slots__ = ("_known", "_ring", "signing_id")
+    __slots__ = ("_derived", "_ring", "signing_id")
 
     def __init__(self, ring: KeyRing) -> None:
         """Derive from ``ring``."""
         self._ring = ring
         self.signing_id = ring.signing_id
-        self._known: dict[tuple[str, int], bytes] = {}
+        self._derived: dict[tuple[str, int], bytes] = {}
 
     def key(self, key_id: str, day: int) -> bytes | None:
         """Return the key of a day; None for an id that is not in the ring."""
-        known = self._known.get((key_id, day))
-        if known is not None:
-            return known
+        derived = self._derived.get((key_id, day))
+        if derived is not None:
+            return derived
         root = self._ring.keys.get(key_id)
         if root is None:
             return None
-        if len(self._known) >= _MOST_DAYS:
-            self._known.clear()
-        made = self._known[key_id, day] = hmac.digest(root, f"day\n{day}".encode(), "sha256")
-        return made
+        if len(self._derived) >= _MOST_DAYS:
+            self._derived.clear()
+        derived = self._derived[key_id, day] = hmac.digest(root, f"day\n{day}".encode(), "sha256")
+        return derived
 
 
-class LentKeys:
-    """The keys of some days, lent to a process that holds no ring. They never print."""
+class DelegatedDayKeys:
+    """The keys of some days, delegated to a process that holds no ring. They never print."""
 
     __slots__ = ("_days", "signing_id")
 
@@ -84,12 +84,12 @@ class LentKeys:
         self.signing_id, self._days = signing_id, dict(days)
 
     def key(self, key_id: str, day: int) -> bytes | None:
-        """Return the key of a day, None where it was not lent."""
+        """Return the key of a day, None where it was not delegated."""
         return self._days.get(day) if key_id == self.signing_id else None
 
 
-class UrlSigner:
-    """Makes and checks signed URLs."""
+class HmacUrlSigner:
+    """Signs URLs by HMAC, and verifies them."""
 
     __slots__ = ("_base_url", "_keys", "_max_life_s")
 
@@ -99,7 +99,7 @@ class UrlSigner:
         No URL is valid for longer than ``max_life_s``: edges forget after a day what was revoked.
         """
         self._max_life_s = min(max_life_s, DAY_S)
-        self._keys: DayKeys = RingKeys(keys) if isinstance(keys, KeyRing) else keys
+        self._keys: DayKeys = RingDayKeys(keys) if isinstance(keys, KeyRing) else keys
         self._base_url = base_url.rstrip("/")
 
     def url(self, path: str, *, now: int, life_s: int) -> tuple[str, int]:
@@ -111,7 +111,7 @@ class UrlSigner:
         key_id = self._keys.signing_id
         key = self._keys.key(key_id, expiry // DAY_S)
         if key is None:
-            message = "no key was lent for the day on which this URL would expire"
+            message = "no key was delegated for the day on which this URL would expire"
             raise Unavailable(message)
         signature = _sign(key, path, expiry, key_id)
         return f"{self._base_url}{path}?e={expiry}&k={key_id}&s={signature}", expiry
@@ -129,8 +129,8 @@ class UrlSigner:
         key = self._keys.key(key_id, int(expiry) // DAY_S if abs(left) < _FAR_S else 0)
         if key is None:
             return None
-        wanted = _sign(key, path, int(expiry), key_id)
-        if not hmac.compare_digest(wanted, signature) or left <= 0:
+        expected = _sign(key, path, int(expiry), key_id)
+        if not hmac.compare_digest(expected, signature) or left <= 0:
             return None
         return left
 

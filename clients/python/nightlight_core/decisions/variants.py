@@ -20,7 +20,7 @@ def variant_for(key: bytes, viewer: str, image_id: str, variants: int = VARIANTS
 
 def length_prefixed(*parts: str) -> bytes:
     """Return the parts, each behind its length, so that no two lists of parts are the same bytes."""
-    return b"".join(len(part).to_bytes(2, "big") + part for part in (one.encode() for one in parts))
+    return b"".join(len(data).to_bytes(2, "big") + data for data in (part.encode() for part in parts))
 
 
 def variant_drawn(key: bytes, message: bytes, variants: int) -> int:

@@ -1,0 +1,234 @@
+"""The answer for one profile: one look-up in the policy's table and one signed URL, from the profile's view alone.
+
+It knows no catalogue and no network. The answer for a viewer's word, a context and a relation is kept with the view
+until its URL is due to change, so that most answers are two look-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
+from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
+from nightlight_core.decisions.quotas import PictureRequest
+from nightlight_core.decisions.url_signing import DAY_S, bucket_of
+from nightlight_core.decisions.variants import variant_for
+from nightlight_core.policy.table import DOUBT, Outcome, Table, more_protective
+
+if TYPE_CHECKING:
+    from nightlight_core.decisions.url_signing import UrlSigner
+    from nightlight_core.policy.tier import Tier
+
+UNKNOWN_BAND = "unknown"
+
+
+class DecisionPolicy(Protocol):
+    """The policy that a batch is decided by; the same object as long as it means the same."""
+
+    @property
+    def table(self) -> Table:
+        """The active table."""
+        ...
+
+    def table_for(self, view: ProfileView) -> Table:
+        """Return the table that decides for a profile: a candidate's, for its share of profiles."""
+        ...
+
+    def tally(
+        self, inputs: Mapping[str, str], outcome: Outcome, effective_ceiling: str | None
+    ) -> tuple[str, str | None]:
+        """Return what a decision is counted as: its cell, and the kind of difference that a candidate would make."""
+        ...
+
+
+@dataclass(slots=True)
+class Decision:
+    """The decision for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
+
+    The blur is of the most protective tier, whichever is shown. ``shows_picture`` says whether it is a picture, and not
+    the placeholder; viewers are not told. ``representation`` is the decision in the form that callers of this process
+    are given, kept for the next call.
+    """
+
+    profile_id: str
+    url: str
+    expires_at: int
+    blurhash: str
+    shows_picture: bool
+    representation: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer for one profile before limits and variants, good until ``until`` (Unix seconds).
+
+    ``decisions`` has one for each variant of the picture, or the placeholder alone. ``picture`` is what it takes of
+    quotas, None where there is no picture. ``tally`` is what it is counted as. ``unknown_words`` names the inputs whose
+    words the policy does not know.
+    """
+
+    until: int
+    decisions: tuple[Decision, ...]
+    picture: PictureRequest | None
+    image_id: str
+    tally: tuple[str, str | None] | None
+    unknown_words: tuple[str, ...]
+
+
+class Evaluation(NamedTuple):
+    """What the policy allows, before it is known what there is to show; ``tier`` is None where nothing may be."""
+
+    inputs: dict[str, str]
+    table: Table
+    outcome: Outcome
+    tier: Tier | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBuilder:
+    """Builds answers for views. ``placeholder`` is the path that the placeholder is fetched by.
+
+    No URL lives longer than ``max_life_s``, and none is given again once it is due to be signed anew.
+    """
+
+    signer: UrlSigner
+    variant_key: bytes = field(repr=False)
+    placeholder: str
+    placeholder_cache_s: int
+    max_life_s: int = DAY_S
+    _kept: dict[str, tuple[str, int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def answers(
+        self,
+        policy: DecisionPolicy,
+        viewer: str,
+        context: str,
+        views: Sequence[ProfileView],
+        relations: Sequence[str],
+        *,
+        now: int,
+    ) -> list[Answer]:
+        """Return an answer for each view and what the viewer is to it, in order; ``now`` is in Unix seconds."""
+        answers = []
+        for view, relation in zip(views, relations, strict=True):
+            kept_for, kept = view.answers
+            if kept_for is not policy:
+                kept = {}
+                view.answers = policy, kept
+            key = viewer, context, relation
+            answer = kept.get(key)
+            if answer is None or answer.until <= now:
+                answer = kept[key] = self._answer(policy, key, view, now)
+            answers.append(answer)
+        return answers
+
+    def finish(
+        self, answers: Sequence[Answer], allowed: Sequence[bool], viewer_id: str | None, *, now: int
+    ) -> list[Decision]:
+        """Return the decisions, with limits applied and variants chosen.
+
+        ``allowed`` says, for each answer that has a picture, whether it may be given.
+        """
+        decisions, allowances = [], iter(allowed)
+        for answer in answers:
+            variants = answer.decisions
+            if answer.picture is not None and not next(allowances):
+                decisions += self.placeholders([answer.picture.profile_id], now=now)
+            elif len(variants) == 1 or viewer_id is None:
+                decisions.append(variants[0])
+            else:
+                number = variant_for(self.variant_key, viewer_id, answer.image_id, len(variants))
+                decisions.append(variants[number])
+        return decisions
+
+    def placeholders(self, profile_ids: Sequence[str], *, now: int) -> list[Decision]:
+        """Return the placeholder for each profile."""
+        url, expires_at, _ = self._signed_placeholder(now)
+        return [
+            Decision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, shows_picture=False)
+            for profile_id in profile_ids
+        ]
+
+    def _answer(self, policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileView, now: int) -> Answer:
+        until = self._signed_placeholder(now)[2]
+        if not view.known:
+            return Answer(until, tuple(self.placeholders([view.profile_id], now=now)), None, "", None, ())
+        inputs, table, outcome, tier = evaluate(policy, key, view, now)
+        tally, unknown_words = None, tuple[str, ...]()
+        if outcome is DOUBT:
+            unknown_words = tuple(table.unknown_words(inputs))
+        else:
+            active = outcome if table is policy.table else outcome_of(policy.table, inputs, view.effective_ceiling)
+            tally = policy.tally(inputs, active, view.effective_ceiling)
+        pictures = []
+        for rendition in available_renditions(view, outcome.tier, tier):
+            life_s = min(outcome.cache_s, self.max_life_s)
+            url, expires_at = self.signer.url(rendition.path, now=now, life_s=life_s)
+            blurhash = view.blurhash or PLACEHOLDER_BLURHASH
+            pictures.append(Decision(view.profile_id, url, expires_at, blurhash, shows_picture=True))
+            until = min(until, _renewed_at(rendition.path, now, life_s))
+        if now <= view.band_expires_at:
+            until = min(until, view.band_expires_at + 1)
+        picture = PictureRequest(view.profile_id, outcome.per_hour) if pictures else None
+        decisions = tuple(pictures or self.placeholders([view.profile_id], now=now))
+        return Answer(until, decisions, picture, view.image_id or "", tally, unknown_words)
+
+    def _signed_placeholder(self, now: int) -> tuple[str, int, int]:
+        """Return (URL, expiry, when it is due to change) of the placeholder: the same for everybody for a while."""
+        kept, life_s = self._kept.get("placeholder"), min(self.placeholder_cache_s, self.max_life_s)
+        if kept is None or not kept[2] - life_s // 2 <= now < kept[2]:
+            url, expires_at = self.signer.url(self.placeholder, now=now, life_s=life_s)
+            until = _renewed_at(self.placeholder, now, life_s)
+            kept = self._kept["placeholder"] = url, expires_at, until
+        return kept
+
+
+def evaluate(policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileView, now: int) -> Evaluation:
+    """Return what the policy allows (viewer, context, relation) of a profile that is known."""
+    viewer, context, relation = key
+    inputs = {
+        "subject_age": UNKNOWN_BAND if now > view.band_expires_at else view.band,
+        "relation": relation,
+        "region": view.region,
+        "viewer": viewer,
+        "context": context,
+        "choice": view.choice,
+        "hold": view.hold,
+    }
+    table = policy.table_for(view)
+    # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling until its owner says
+    # otherwise.
+    outcome = outcome_of(table, inputs, view.effective_ceiling)
+    return Evaluation(inputs, table, outcome, table.tiers.get(outcome.tier))
+
+
+def available_renditions(view: ProfileView, name: str, tier: Tier | None) -> tuple[AvailableRendition, ...]:
+    """Return the variants of a tier that may be shown: none of those that an earlier recipe made larger or finer."""
+    variants = view.available.get(name, ())
+    if tier is None or any(
+        variant.edge > tier.edge or _is_finer(variant.face_px, tier.face_px) for variant in variants
+    ):
+        return ()
+    return variants
+
+
+def outcome_of(table: Table, inputs: Mapping[str, str], effective_ceiling: str | None) -> Outcome:
+    """Return what a table allows; the more protective of two where the picture keeps another band's ceiling.
+
+    Both are looked up even where they are the same: how long it takes must not tell whose band has changed.
+    """
+    ceiling = {**inputs, "subject_age": inputs["subject_age"] if effective_ceiling is None else effective_ceiling}
+    return more_protective(table.decide(inputs), table.decide(ceiling))
+
+
+def _is_finer(face_px: int | None, allowed_px: int | None) -> bool:
+    """Say whether a rendition made under one face budget shows more than another allows; None is no limit."""
+    return allowed_px is not None and (face_px is None or face_px > allowed_px)
+
+
+def _renewed_at(path: str, now: int, life_s: int) -> int:
+    """Return when a path's URL is to be signed anew."""
+    begin, length = bucket_of(path, now=now, life_s=life_s)
+    return begin + length

@@ -1,0 +1,143 @@
+"""Tables of what is kept and for how long: lifecycle rules, receipts, holds, sweeps; and of pictures from elsewhere.
+
+They belong to the same ``metadata`` as ``tables``; a test holds all of them equal to the migrations.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table
+
+from nightlight.catalogue.schema import Json, Serial, UtcDateTime, metadata
+
+# What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("sequence", Serial, primary_key=True, autoincrement=True),
+    Column("receipt_id", String(32), nullable=False, unique=True),
+    Column("image_id", String(32), nullable=False, index=True),
+    Column("hash", String(64), nullable=False),
+    Column("envelope", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+receipt_head = Table(
+    "receipt_head",
+    metadata,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+)
+
+# What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards.
+lifecycles = Table(
+    "lifecycles",
+    metadata,
+    Column("bucket", String(63), primary_key=True),
+    Column("rules", Json, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("applied_at", UtcDateTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+)
+
+lifecycle_snapshots = Table(
+    "lifecycle_snapshots",
+    metadata,
+    Column("snapshot_id", Serial, primary_key=True, autoincrement=True),
+    Column("bucket", String(63), nullable=False, index=True),
+    Column("rules", Json, nullable=False),
+    Column("ours", Json, nullable=False),
+    Column("taken_at", UtcDateTime, nullable=False),
+)
+
+# What an erasure has found of an image's objects before it deleted them, so that its receipt names all of it.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("objects", Json, nullable=False),
+)
+
+# A legal or safeguarding hold. ``approvals`` are of its end: who, and when.
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("reference", String(200), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("until", UtcDateTime),
+    Column("approvals", Json, nullable=False),
+    Column("placed_by", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+)
+
+# Which images a hold covers.
+held = Table(
+    "held",
+    metadata,
+    Column("hold_id", String(32), ForeignKey("holds.hold_id"), primary_key=True),
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True, index=True),
+)
+
+# What the vault holds of an image, whatever holds cover it.
+vaulted = Table(
+    "vaulted",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("objects", Json, nullable=False),
+    Column("vaulted_at", UtcDateTime, nullable=False),
+)
+
+# One run of the sweep, in batches; ``counts`` are by what was done.
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("sweep_id", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("counts", Json, nullable=False),
+    Column("batches", Integer, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("finished_at", UtcDateTime),
+)
+
+# One walk through a bucket or an inventory of it; ``cursor`` is where it goes on.
+imports = Table(
+    "imports",
+    metadata,
+    Column("import_id", String(32), primary_key=True),
+    Column("source", String(1100), nullable=False),
+    Column("template", String(300), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("cursor", Json, nullable=False),
+    Column("keys_found", BigInteger, nullable=False),
+    Column("queued", BigInteger, nullable=False),
+    Column("known", BigInteger, nullable=False),
+    Column("unmatched", BigInteger, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("finished_at", UtcDateTime),
+)
+
+# A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
+# is a hash of what was told, so that it is told once. After an erasure neither key nor profile is kept.
+import_items = Table(
+    "import_items",
+    metadata,
+    Column("item_id", String(32), primary_key=True),
+    Column("identity", String(64), nullable=False, unique=True),
+    Column("import_id", String(32), ForeignKey("imports.import_id")),
+    Column("bucket", String(63), nullable=False),
+    Column("key", String(1024), nullable=False),
+    Column("profile_id", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("etag", String(100), nullable=False),
+    Column("written_at", UtcDateTime),
+    Column("image_id", String(32), index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_import_items_import_id_state", "import_id", "state"),
+    Index("ix_import_items_profile_id", "profile_id"),
+)

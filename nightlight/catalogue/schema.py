@@ -1,0 +1,383 @@
+"""The tables. Migrations in ``migrations/`` make them; a test holds the two equal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: ``timestamptz`` on PostgreSQL, UTC text without a zone on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; give SQLite the UTC wall clock."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a time without a zone"
+            raise ValueError(message)
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back an aware time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only in a column typed INTEGER.
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+Json: Any = JSON
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("profile_id", String(128), primary_key=True),
+    Column("state", String(16), nullable=False),
+    # The band that counts: what was asserted last, or unknown since that has lapsed.
+    Column("band", String(32), nullable=False),
+    # What the platform asserted last, which a lapse leaves as it is.
+    Column("asserted_band", String(32), nullable=False),
+    Column("assurance", String(32), nullable=False),
+    Column("region", String(32), nullable=False),
+    Column("choice", String(32), nullable=False),
+    Column("report_flag", String(32), nullable=False),
+    Column("asserted_at", UtcDateTime, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("uploads", Integer, nullable=False),
+    Column("current_image_id", String(32)),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("image_id", String(32), primary_key=True),
+    Column("profile_id", String(128), ForeignKey("profiles.profile_id"), nullable=False, index=True),
+    Column("sequence", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("original_key", String(200), nullable=False, unique=True),
+    Column("original_bytes", Integer, nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("band", String(32), nullable=False),
+    # The most protective band that the platform asserted since the upload; the band up to which the owner opened the
+    # picture, until a correction takes that back.
+    Column("ceiling_band", String(32), nullable=False),
+    Column("released_band", String(32)),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Column("ready_at", UtcDateTime),
+    Column("crop", String(40)),
+    Column("blurhash", String(64)),
+    Column("superseded_at", UtcDateTime, index=True),
+    Column("sealed_key", String(200)),
+    UniqueConstraint("profile_id", "sequence"),
+)
+
+# A block may come before its profile.
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("viewer_id", String(128), primary_key=True),
+    Column("profile_id", String(128), primary_key=True, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Relation proofs that were issued before count for nothing: of one viewer, or, where ``viewer_id`` is empty, of all.
+# ``revoked_at`` is in Unix seconds.
+proof_revocations = Table(
+    "proof_revocations",
+    metadata,
+    Column("profile_id", String(128), primary_key=True),
+    Column("viewer_id", String(128), primary_key=True),
+    Column("revoked_at", BigInteger, nullable=False, index=True),
+)
+
+# Names of renditions that count for nothing any more, until their objects are gone.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("format", String(8), nullable=False),
+    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+abuse_signals = Table(
+    "abuse_signals",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("who", String(128), primary_key=True),
+    Column("reason", String(32), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False, index=True),
+)
+
+# Profiles that nobody has a reason to ask for.
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("profile_id", String(128), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# What the platform is told of, until it has taken it.
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", String(32), primary_key=True),
+    Column("profile_id", String(128), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False, index=True),
+)
+
+renditions = Table(
+    "renditions",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
+    Column("tier", String(32), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("recipe", String(16), nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("face_px", Integer),
+    # What its invisible watermark says, of 56 bits; the 16 of them that a small rendition carries; its variant; how
+    # well the watermark read back, in thousandths.
+    Column("watermark", BigInteger, index=True),
+    Column("short_watermark", Integer, index=True),
+    Column("variant", Integer, nullable=False),
+    Column("watermark_agreement", Integer),
+    # Its C2PA manifest: its name, from which its key follows, and its own label.
+    Column("manifest", String(64)),
+    Column("manifest_id", String(64), index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("image_id", "tier", "variant"),
+)
+
+# Numbers are never given twice (a sequence; AUTOINCREMENT): an index knows hashes by them.
+rendition_hashes = Table(
+    "rendition_hashes",
+    metadata,
+    Column("hash_id", Serial, primary_key=True, autoincrement=True),
+    Column("name", String(64), ForeignKey("renditions.name"), nullable=False, unique=True),
+    Column("hash", LargeBinary, nullable=False),
+    Column("quality", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# A copy that somebody found, and what it led back to. ``progress`` is in hundredths; ``copy_key`` is None once the
+# copy is gone from the store.
+trace_jobs = Table(
+    "trace_jobs",
+    metadata,
+    Column("trace_id", String(32), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(200)),
+    Column("progress", Integer, nullable=False),
+    Column("copy_key", String(200)),
+    Column("sha256", String(64)),
+    Column("keep", Boolean, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("result", Json),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("sealed_key", String(200)),
+    Index("ix_trace_jobs_actor_created_at", "actor", "created_at"),
+    Index("ix_trace_jobs_state_created_at", "state", "created_at"),
+)
+
+# Which images a trace's result names, so that an erasure finds it.
+trace_origins = Table(
+    "trace_origins",
+    metadata,
+    Column("trace_id", String(32), ForeignKey("trace_jobs.trace_id"), primary_key=True),
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True, index=True),
+)
+
+# Entries of hash lists that an image is near to. ``verdict``: open, cleared or confirmed.
+hash_list_matches = Table(
+    "hash_list_matches",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("list", String(64), primary_key=True),
+    Column("reference", String(200), primary_key=True),
+    Column("distance", Integer, nullable=False),
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("decided_by", String(128)),
+    Column("decided_at", UtcDateTime),
+    Index("ix_hash_list_matches_verdict_found_at", "verdict", "found_at"),
+)
+
+# Hash lists as they were last known: see ``nightlight.catalogue.screenings``.
+hash_lists = Table(
+    "hash_lists",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("hashes", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("sample", LargeBinary, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("known_at", UtcDateTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+)
+
+# The hashes of an image's views, eight turns of 32 bytes each, and the lists' revision that they were held against.
+screenings = Table(
+    "screenings",
+    metadata,
+    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
+    Column("hashes", LargeBinary, nullable=False),
+    Column("revision", Integer, nullable=False, index=True),
+)
+
+# A job is on an image, on a trace, or on a row of ``nightlight.catalogue.retention_schema``.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    # The rank of its lane: the lower, the more urgent.
+    Column("lane", Integer, nullable=False, server_default="2"),
+    Column("image_id", String(32), ForeignKey("images.image_id"), index=True),
+    Column("trace_id", String(32), ForeignKey("trace_jobs.trace_id"), index=True),
+    Column("other_id", String(32), index=True),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("planned", Json, nullable=False),
+    Column("lease_until", UtcDateTime),
+    Column("next_run_at", UtcDateTime, nullable=False),
+    Column("reason", String(200)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Index("ix_jobs_state_lane_next_run_at", "state", "lane", "next_run_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message_id", Serial, primary_key=True, autoincrement=True),
+    Column("task", String(64), nullable=False),
+    Column("job_id", String(32), nullable=False, index=True),
+    Column("lane", Integer, nullable=False, server_default="2"),
+    Column("claimed_until", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_outbox_lane_message_id", "lane", "message_id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+)
+
+policy_bundles = Table(
+    "policy_bundles",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# One row: which bundles are in use. ``revision`` changes with every change, so that polling is one small read.
+policy_state = Table(
+    "policy_state",
+    metadata,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, nullable=False),
+    Column("highest_version", Integer, nullable=False),
+    Column("active_version", Integer),
+    Column("previous_version", Integer),
+    Column("candidate_version", Integer),
+    Column("candidate_permille", Integer, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("activated_at", UtcDateTime),
+)
+
+# Versions that may not be activated any more, or be brought back without a new approval.
+policy_withdrawals = Table(
+    "policy_withdrawals",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("withdrawn_at", UtcDateTime, nullable=False),
+)
+
+decision_counts = Table(
+    "decision_counts",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("cell", String(300), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+# What decisions were made by and is so no longer: a profile, a rendition's name. Triggers made by
+# the migration fill it. ``txid`` is PostgreSQL's transaction; ``at`` is in Unix seconds of the database.
+changes = Table(
+    "changes",
+    metadata,
+    Column("change_id", Serial, primary_key=True, autoincrement=True),
+    Column("txid", BigInteger, index=True),
+    Column("kind", String(8), nullable=False),
+    Column("key", String(128), nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+# Triggers made by the migration refuse UPDATE and DELETE here.
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry_id", Serial, primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("image_id", String(32), index=True),
+    Column("actor", String(128), nullable=False),
+    Column("detail", Json, nullable=False),
+)

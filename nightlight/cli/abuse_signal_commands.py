@@ -1,0 +1,106 @@
+"""``nightlight abuse-signals``: who looks like a scraper and why; canaries, which only a scraper asks for."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from nightlight.cli.policy_rollout import DEFAULT_URL, TokenVariable, Url
+from nightlight.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+app = typer.Typer(help="Who looks like a scraper and why.", no_args_is_help=True)
+
+_COLUMNS = ("kind", "who", "reason", "times", "first_at", "last_at")
+_BANDS = ("under_13", "age_13_15", "age_16_17", "adult", "unknown")
+_SIDE = 640
+
+
+@app.command()
+def report(
+    hours: Annotated[float, typer.Option(min=0.01, max=8760, help="Seen within so many hours.")] = 24,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write them to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """List viewers and networks that were over their quota, asked for very many profiles, or for a canary.
+
+    Settings come from NIGHTLIGHT_* as for a service. Example: `nightlight abuse-signals report --hours 1 --json`
+    """
+    from nightlight.wiring import open_abuse_report
+
+    with open_abuse_report(Settings()) as watching:
+        rows = [_plain(asdict(one)) for one in watching.report(hours=hours)]
+    if csv_file is not None:
+        with csv_file.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    console = Console(highlight=False, markup=False)
+    if not rows:
+        console.print("nobody")
+        return
+    table = Table(*(column.replace("_", " ") for column in _COLUMNS))
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in _COLUMNS))
+    console.print(table)
+
+
+@app.command()
+def plant(
+    profile_ids: Annotated[list[str], typer.Argument(help="Ids that look like those of your own accounts.")],
+    url: Url = DEFAULT_URL,
+    token: Annotated[str, typer.Option(envvar=TokenVariable, help="A token with `ingest` and `relate`.")] = "",
+) -> None:
+    """Make canaries of fresh ids: profiles of every age with drawn pictures, linked from nowhere.
+
+    Whoever asks for one found its id by trying or by copying lists: `canary.seen` in the log, and in the report.
+    Example: `nightlight abuse-signals plant u-7731840 u-7731999`
+    """
+    from nightlight_client import NightlightClient
+
+    with NightlightClient(url, token=token) as client:
+        for number, profile_id in enumerate(track(profile_ids, "planting", transient=True)):
+            band = _BANDS[number % len(_BANDS)]
+            client.declare(profile_id, band=band, assurance="verified", region="eu", choice="everyone")
+            client.wait(client.upload(profile_id, drawn(profile_id)).image_id)
+            client.plant(profile_id)
+    typer.echo(f"{len(profile_ids)} canaries; link them from nowhere")
+
+
+def drawn(profile_id: str) -> bytes:
+    """Return a PNG file of coloured discs, of nobody, another one for every id."""
+    import zlib
+
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(zlib.crc32(profile_id.encode()))
+    down, across = np.mgrid[0:_SIDE, 0:_SIDE].astype(np.float32) / _SIDE
+    pixels: np.ndarray = np.stack([across, down, 1 - across], 2) * random.uniform(60, 200, 3) + random.uniform(0, 55, 3)
+    for _ in range(12):
+        x, y, radius = random.uniform(0, 1, 3) * (1, 1, 0.3)
+        inside = (across - x) ** 2 + (down - y) ** 2 < radius**2
+        pixels[inside] = random.uniform(0, 255, 3)
+    pixels += random.normal(0, 6, pixels.shape)
+    buffer = BytesIO()
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

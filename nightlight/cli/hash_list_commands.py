@@ -1,0 +1,198 @@
+"""``nightlight lists``: hash lists of others, and uploads that are on them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nightlight.settings import Settings
+from nightlight_core.ids import parse_image_id
+
+if TYPE_CHECKING:
+    from nightlight.flows.pictures.hash_list_matches import ReviewMatches
+    from nightlight.flows.pictures.hash_lists import Screening
+
+app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+ImageArgument = Annotated[str, typer.Argument(help="The image's id.")]
+_COLUMNS = (
+    "found_at", "image_id", "profile_id", "state", "list", "reference", "distance", "verdict", "decided_by",
+    "decided_at",
+)  # fmt: skip
+
+
+@app.command()
+def build(as_json: JsonFlag = False) -> None:
+    """Index the lists in NIGHTLIGHT_MATCHING_LISTS_DIR for the workers of this machine; say what is in them.
+
+    Run it after every change of a large list, with the environment of a worker. Ten million hashes take a minute.
+    Example: `nightlight lists build`
+    """
+    from nightlight.wiring import hash_lists
+
+    kept = hash_lists(Settings()).build()
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in kept], indent=2))
+        return
+    for row in kept:
+        typer.echo(f"{row.name}: {row.hashes} hashes, {row.left_out} left out whose quality says too little")
+    if not kept:
+        typer.echo("there are no lists; put NAME.csv files into the folder")
+
+
+@app.command()
+def status(as_json: JsonFlag = False) -> None:
+    """Show each list as it is on this host and as it was last known, and what waits to be confirmed.
+
+    Of a list that is older here it says whose copy is newer. Exits with 1 if anything waits: this host's renders do,
+    too. Run it on each host with workers. Example: `nightlight lists status`
+    """
+    settings = Settings()
+    with _screening() as open_screening:
+        states = open_screening.report()
+    rows = [
+        _plain({"host": open_screening.host, "file": _file(settings, state.name), **state._asdict()})
+        for state in states
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_lists(rows)
+    raise typer.Exit(1 if any(row["waits"] for row in rows) else 0)
+
+
+@app.command(name="confirm-change")
+def confirm_change(
+    name: Annotated[str | None, typer.Argument(help="The list; every one that waits if none is named.")] = None,
+) -> None:
+    """Say that a list is meant to be empty, shrunken or gone: renders that wait for it go on.
+
+    Look at `nightlight lists status` first: a list that an export is just writing, or whose folder is not mounted, will
+    come back. Example: `nightlight lists confirm-change members`
+    """
+    with _screening() as open_screening:
+        confirmed = open_screening.confirm(name, actor=_actor())
+    for one in confirmed:
+        typer.echo(f"{one.name}: {one.waits} confirmed; {one.known or 0} hashes were known, {one.hashes or 0} are")
+    if not confirmed:
+        typer.echo("confirmed that there are no lists")
+
+
+def _print_lists(rows: list[dict[str, Any]]) -> None:
+    console = Console(highlight=False, markup=False)
+    if not rows:
+        console.print("there are no lists, and none are known")
+        return
+    table = Table("list", "hashes", "file of", "last known", "its file of", "by", "since", "waits to be confirmed")
+    columns = ("name", "hashes", "file_at", "known", "known_file_at", "known_by", "known_at", "waits")
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+    console.print(table)
+    for row in rows:
+        if row["waits"] and _no_newer(row["file_at"], row["known_file_at"]):
+            typer.echo(
+                f"{row['host']}: {row['file']} is of {row['file_at']}, and no newer than the copy of "
+                f"{row['known_file_at']} that {row['known_by']} took over: copy that one here"
+            )
+
+
+def _no_newer(file_at: str | None, known_file_at: str | None) -> bool:
+    here, known = (datetime.fromisoformat(at) if at else None for at in (file_at, known_file_at))
+    return here is not None and known is not None and here <= known
+
+
+def _file(settings: Settings, name: str) -> str:
+    return str(settings.matching.lists_dir / f"{name}.csv") if settings.matching.lists_dir else ""
+
+
+@app.command()
+def report(
+    everything: Annotated[bool, typer.Option("--all", help="With those on which there is a verdict.")] = False,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write them to this file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show which uploads are near to entries of a list, the newest first.
+
+    Example: `nightlight lists report --csv matches.csv`
+    """
+    with _verdicts() as deciding:
+        rows = [_plain(asdict(row)) for row in deciding.report(verdict=None if everything else "open")]
+    if csv_file is not None:
+        with csv_file.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows({column: _cell(row[column]) for column in _COLUMNS} for row in rows)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    console = Console(highlight=False, markup=False)
+    if not rows:
+        console.print("no matches")
+        return
+    table = Table(*(column.replace("_", " ") for column in _COLUMNS))
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in _COLUMNS))
+    console.print(table)
+
+
+@app.command()
+def clear(image_id: ImageArgument) -> None:
+    """Say that an image is another picture than the listed one: it is rendered after all.
+
+    Example: `nightlight lists clear 3f0c...`
+    """
+    with _verdicts() as deciding:
+        deciding.clear(parse_image_id(image_id), actor=_actor())
+    typer.echo(f"{image_id}: cleared; it is being rendered")
+
+
+@app.command()
+def confirm(image_id: ImageArgument) -> None:
+    """Say that an image is what the list says: it stays in quarantine, and off the report of open matches.
+
+    Example: `nightlight lists confirm 3f0c...`
+    """
+    with _verdicts() as deciding:
+        deciding.confirm(parse_image_id(image_id), actor=_actor())
+    typer.echo(f"{image_id}: confirmed; it stays in quarantine")
+
+
+@contextmanager
+def _verdicts() -> Iterator[ReviewMatches]:
+    from nightlight.wiring import open_match_review
+
+    with open_match_review(Settings()) as deciding:
+        yield deciding
+
+
+@contextmanager
+def _screening() -> Iterator[Screening]:
+    from nightlight.wiring import open_screening
+
+    with open_screening(Settings()) as screening:
+        yield screening
+
+
+def _actor() -> str:
+    return f"cli:{os.environ.get('USER') or os.getuid()}"
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _cell(value: object) -> object:
+    """Return a value that no spreadsheet takes for a formula: a reference is somebody else's text."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} else value

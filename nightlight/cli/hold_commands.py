@@ -1,0 +1,122 @@
+"""``nightlight hold``: legal and safeguarding holds."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nightlight.settings import Settings
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.holds import LegalHold
+
+app = typer.Typer(
+    help="Legal and safeguarding holds: what they cover is in the vault, shown to nobody, and outlives every erasure. "
+    "Two callers of `POST /v1/holds/{hold_id}/approvals`, or a date, end one.",
+    no_args_is_help=True,
+)
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command()
+def place(
+    reference: Annotated[str, typer.Argument(help="The case's number; nothing that names a person.")],
+    profile: Annotated[str | None, typer.Option(help="All images of this profile, as they are now.")] = None,
+    image: Annotated[str | None, typer.Option(help="Only this image.")] = None,
+    kind: Annotated[str, typer.Option(help="legal or safeguarding.")] = "legal",
+    until: Annotated[datetime | None, typer.Option(help="The date (UTC) on which it ends by itself.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Place a hold. Settings come from NIGHTLIGHT_* as for a service.
+
+    Example: `nightlight hold place case-1729 --profile u-81 --until 2027-06-30`
+    """
+    from nightlight.wiring import open_holds
+    from nightlight_core.ids import parse_image_id, parse_profile_id
+
+    with open_holds(_settings()) as flow:
+        hold = flow.place(
+            profile_id=parse_profile_id(profile) if profile is not None else None,
+            image_id=parse_image_id(image) if image is not None else None,
+            kind=kind,
+            reference=reference,
+            until=until.replace(tzinfo=UTC) if until is not None else None,
+            actor="operator",
+        )
+    _print([hold], as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended too.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show holds. Example: `nightlight hold list --ended`."""
+    from nightlight.wiring import open_holds
+
+    with open_holds(Settings()) as flow:
+        _print(flow.listed(ended=ended), as_json=as_json)
+
+
+@app.command()
+def end(
+    every: Annotated[float, typer.Option(min=0, help="Look again every so many seconds, until stopped; 0: once.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """End the holds whose date has come or of whose end two people approve.
+
+    What was to be erased meanwhile is erased in the vault too, with a receipt; the rest is put back and rendered anew.
+    For whoever keeps the vault: NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and delete there, which
+    neither the service's nor the workers' may. Example: `nightlight hold end --every 60`
+    """
+    from nightlight import logs
+    from nightlight.wiring import open_hold_ending
+    from nightlight_core.errors import NightlightError
+
+    stop = threading.Event()
+    settings = _settings()
+    if every:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
+    with open_hold_ending(settings) as flow:
+        while True:
+            try:
+                done = flow.end_due()
+                if done or not every:
+                    _print(done, as_json=as_json)
+            except NightlightError as error:
+                if not every:
+                    raise
+                logs.get("hold").error("hold.not_ended", code=error.code, detail=str(error))
+            if not every or stop.wait(every):
+                return
+
+
+def _settings() -> Settings:
+    """Return the settings; what is logged goes to standard error, beside what is printed."""
+    from nightlight import logs
+
+    settings = Settings()
+    logs.configure(settings.general, settings.log)
+    return settings
+
+
+def _print(holds: list[LegalHold], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(hold) for hold in holds], indent=2, default=str))
+        return
+    table = Table("hold", "kind", "reference", "state", "until", "approvals", "placed")
+    for hold in holds:
+        until = hold.until.date().isoformat() if hold.until is not None else "approvals"
+        by = ", ".join(approval["by"] for approval in hold.approvals)
+        placed = hold.created_at.isoformat(timespec="seconds")
+        table.add_row(hold.hold_id, hold.kind, hold.reference, hold.state, until, by, placed)
+    Console(highlight=False, markup=False).print(table)

@@ -1,0 +1,157 @@
+"""Keys for development, in ``DATA_DIR/keys``, readable by their owner alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from nightlight.delivery.access_tokens import TokenScope, generate_key, issue_token
+from nightlight.provenance import certificates
+from nightlight.settings import AuthSettings
+from nightlight.store import sealing
+from nightlight_core.clock import system_clock
+from nightlight_core.errors import SettingsRefused
+from nightlight_core.files import private_file, private_folder, read_text
+from nightlight_core.keyring import KeyRing
+
+JWKS = "callers.jwks.json"
+PRIVATE = "caller.private.jwk.json"
+DELIVERY = "delivery.json"
+HIDDEN_MARK = "hidden_mark.json"
+RELATIONS = "relations.json"
+# Originals are sealed to the public one; workers open them with the private one.
+SEAL = "seal.json"
+# Who signs bundles, and who approves what opens: two teams, so two keys.
+PUBLISHER = "publisher"
+SAFETY = "safety"
+# The workers' own: it signs receipts of erasures.
+RECEIPTS = "receipts"
+# Certificates that manifests are signed with.
+PROVENANCE = "provenance"
+_KEY_BYTES = 32
+
+
+def init(data_dir: Path) -> Path:
+    """Make the keys unless they are there; return their folder."""
+    folder = data_dir / "keys"
+    _keep_private(data_dir, folder)
+    if not (folder / JWKS).exists():
+        private, public = generate_key()
+        _write(folder / PRIVATE, private)
+        _write(folder / JWKS, public)
+    for team in (PUBLISHER, SAFETY, RECEIPTS):
+        if not (folder / f"{team}.jwks.json").exists():
+            private, public = generate_key()
+            _write(folder / f"{team}.private.jwk.json", private)
+            _write(folder / f"{team}.jwks.json", public)
+    if not (folder / DELIVERY).exists():
+        _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
+    if not (folder / HIDDEN_MARK).exists():
+        _write(folder / HIDDEN_MARK, {"keys": f"m1:{_secret()}"})
+    if not (folder / RELATIONS).exists():
+        _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
+    if not (folder / SEAL).exists():
+        (opens, seals), (keeper_opens, vault_seals) = sealing.generate_seal_keys(), sealing.generate_seal_keys()
+        pairs = {"public_key": f"s1:{seals}", "private_keys": f"s1:{opens}"}
+        vault = {"vault_public_key": f"v1:{vault_seals}", "vault_private_keys": f"v1:{keeper_opens}"}
+        _write(folder / SEAL, {**pairs, **vault})
+    if not (folder / PROVENANCE / certificates.CHAIN).exists():
+        certificates.init(folder / PROVENANCE, certificates.Algorithm.ED25519, system_clock())
+    return folder
+
+
+def _keep_private(data_dir: Path, folder: Path) -> None:
+    """Make the folders, and take them and the keys that are there from everybody but their owner."""
+    try:
+        private_folder(data_dir)
+        private_folder(folder)
+        for path in folder.iterdir():
+            if path.is_file():
+                private_file(path)
+    except OSError as error:
+        message = f"{error.filename or folder}: {error.strerror}; keys must be this user's own, with mode 0600"
+        raise SettingsRefused(message) from error
+
+
+def relation_keys(data_dir: Path) -> dict[str, bytes]:
+    """Return the development keys that sign relation proofs."""
+    text = _read(data_dir / "keys" / RELATIONS)["keys"]
+    return dict(KeyRing.parse(text, RELATIONS).keys)
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    """Return the ``NIGHTLIGHT_*`` variables that point to the keys in ``data_dir``."""
+    folder = data_dir / "keys"
+    delivery = _read(folder / DELIVERY)
+    return {
+        "NIGHTLIGHT_AUTH_JWKS": str((folder / JWKS).resolve()),
+        "NIGHTLIGHT_POLICY_PUBLISHER_KEYS": str((folder / f"{PUBLISHER}.jwks.json").resolve()),
+        "NIGHTLIGHT_POLICY_SAFETY_KEYS": str((folder / f"{SAFETY}.jwks.json").resolve()),
+        "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
+        "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
+        "NIGHTLIGHT_HIDDEN_MARK_KEYS": _read(folder / HIDDEN_MARK)["keys"],
+        "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
+        "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str((folder / f"{RECEIPTS}.private.jwk.json").resolve()),
+        "NIGHTLIGHT_PROVENANCE_CHAIN": str((folder / PROVENANCE / certificates.CHAIN).resolve()),
+        "NIGHTLIGHT_PROVENANCE_KEY": str((folder / PROVENANCE / certificates.LEAF_KEY).resolve()),
+        "NIGHTLIGHT_PROVENANCE_ANCHORS": str((folder / PROVENANCE / certificates.ROOT).resolve()),
+    }
+
+
+def seal_environment(data_dir: Path, process: str) -> dict[str, str]:
+    """Return the variables of the keys that seal originals and the vault, for ``service``, ``worker`` or ``keeper``."""
+    keys = _read(data_dir / "keys" / SEAL)
+    public = {"NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY": keys["public_key"]}
+    if process == "worker":
+        vault = {"NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY": keys["vault_public_key"]}
+        return {**public, **vault, "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS": keys["private_keys"]}
+    if process == "keeper":
+        return {**public, "NIGHTLIGHT_STORE_SEAL_PRIVATE_KEYS": keys["vault_private_keys"]}
+    return public
+
+
+def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: float) -> str:
+    """Return a bearer token signed by the development key; raise SettingsRefused for an unknown scope."""
+    known = [scope.value for scope in TokenScope]
+    wanted = scopes or known
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        message = f"unknown scope {', '.join(unknown)}; known: {', '.join(known)}"
+        raise SettingsRefused(message)
+    auth = AuthSettings()
+    if not 0 < hours * 3600 <= auth.max_life_s:
+        message = f"a token lives at most {auth.max_life_s} s (NIGHTLIGHT_AUTH_MAX_LIFE_S), not {hours:g} hours"
+        raise SettingsRefused(message)
+    return issue_token(
+        _read(data_dir / "keys" / PRIVATE),
+        subject=subject,
+        scopes=wanted,
+        issuer=auth.issuer,
+        audience=auth.audience,
+        now=system_clock(),
+        life=timedelta(hours=hours),
+    )
+
+
+def _secret() -> str:
+    return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content: dict[str, str] = json.loads(read_text(path))
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read; make it with `nightlight keys init`"
+        raise SettingsRefused(message) from error
+    return content
+
+
+def _write(path: Path, content: object) -> None:
+    private_file(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=2)

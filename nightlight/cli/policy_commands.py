@@ -1,0 +1,263 @@
+"""``nightlight policy``: check, test, mutate and describe policy packs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from nightlight_core.files import read_text
+
+if TYPE_CHECKING:
+    from nightlight.policy.compile import Compiled
+    from nightlight.policy.diagnostics import InvalidPolicy
+
+app = typer.Typer(help="Check, prove, compare, explain and roll out policy packs.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="The policy pack.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+DEFAULT = Path("policies")
+
+
+def console() -> Console:
+    """Return a console that does not cut lines in a log or a pipe."""
+    terminal = Console(highlight=False, soft_wrap=True)
+    if not terminal.is_terminal:
+        terminal.width = 120
+    return terminal
+
+
+@app.command()
+def check(
+    folder: Folder = DEFAULT,
+    as_json: JsonFlag = False,
+    minors: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of minors on the platform, for what parity costs.")
+    ] = 0.2,
+) -> None:
+    """Load, compile and prove a pack: every problem as file:line:column, every check over every combination.
+
+    Exits 1 if anything is wrong. Example: `nightlight policy check policies`
+    """
+    from nightlight.imaging.recipe import recipes
+    from nightlight.policy.cases import try_cases
+    from nightlight.policy.checks import failed_checks
+    from nightlight.policy.diagnostics import InvalidPolicy
+    from nightlight.policy.mutate import redundant
+
+    try:
+        compiled = compiled_folder(folder)
+        recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
+    except InvalidPolicy as error:
+        refused(error, as_json=as_json)
+    failures, idle = failed_checks(compiled), redundant(compiled)
+    pack = compiled.pack
+    wrong = [f"{source.position(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled.table)]
+    checks = len(pack.checks.always) + len(pack.checks.compare) + len(pack.checks.same)
+    cases = sum(len(document.cases) for _, document in pack.cases)
+    if as_json:
+        answer = {
+            "ok": not failures and not wrong,
+            "digest": compiled.table.digest,
+            "combinations": len(compiled.table),
+            "rules": len(pack.rules.rules),
+            "checks": checks,
+            "cases": cases,
+            "redundant_rules": idle,
+            "parity": parity_cost(compiled, minors),
+            "failed_cases": wrong,
+            "failures": [
+                {
+                    "check": failure.check,
+                    "place": str(failure.position),
+                    "count": failure.count,
+                    "sentences": [{"text": s.text, "count": s.count} for s in failure.summaries],
+                    "rules": failure.rules,
+                }
+                for failure in failures
+            ],
+        }
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        for line in wrong:
+            typer.echo(f"{line} [case-failed]")
+        for failure in failures:
+            typer.echo(str(failure))
+        for rule in idle:
+            typer.echo(f"warning: rule '{rule}' changes nothing that other rules do not do already [redundant-rule]")
+        verdict = f"{len(failures)} checks and {len(wrong)} cases fail" if failures or wrong else "all right"
+        for line in _parity_lines(compiled, minors):
+            typer.echo(line)
+        counts = f"{len(pack.rules.rules)} rules, {len(compiled.table):,} combinations, {checks} checks, {cases} cases"
+        typer.echo(f"{counts}: {verdict}")
+        typer.echo(f"policy digest {compiled.table.digest}")
+    if failures or wrong:
+        raise typer.Exit(1)
+
+
+@app.command("test")
+def run_tests(
+    folder: Folder = DEFAULT,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here, for CI.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every case.")] = False,
+) -> None:
+    """Try the cases of a pack; a list of words in a case stands for one case each. Exits 1 if any fails.
+
+    Example: `nightlight policy test policies --junit cases.xml`
+    """
+    from nightlight.policy.cases import junit as junit_xml
+    from nightlight.policy.cases import run_cases
+    from nightlight.policy.compile import compile_pack
+    from nightlight.policy.diagnostics import InvalidPolicy
+    from nightlight.policy.load import load
+
+    try:
+        pack = load(folder)
+        compiled = compile_pack(pack)
+    except InvalidPolicy as error:
+        refused(error, as_json=False)
+    results = list(run_cases(pack.cases, compiled.table))
+    out = console()
+    for file in dict.fromkeys(result.file for result in results):
+        group = [result for result in results if result.file == file]
+        if verbose:
+            for result in group:
+                mark = "[red]FAILED[/]" if result.failures else "[green]PASSED[/]"
+                out.print(f"{file}:{result.line} {result.name} {mark}")
+        else:
+            marks = "".join("[red]F[/]" if result.failures else "[green].[/]" for result in group)
+            out.print(f"{file} {marks}")
+    failed = [result for result in results if result.failures]
+    for result in failed:
+        out.print(f"\n[red]{result.file}:{result.line}: {result.name}[/]", markup=True)
+        out.print("    " + ", ".join(f"{name}={word}" for name, word in result.given.items()))
+        for _, message in result.failures:
+            out.print(f"    {message}", markup=False)
+    out.print(f"\n{len(results) - len(failed)} passed, {len(failed)} failed")
+    if junit is not None:
+        junit.write_text(junit_xml(results), "utf-8")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
+    """Delete and loosen every rule in turn; tell every mistake that opens something and no check would catch.
+
+    Exits 1 if there is any. Example: `nightlight policy mutate policies`
+    """
+    from nightlight.policy.diagnostics import InvalidPolicy
+    from nightlight.policy.mutate import mutate as run
+
+    try:
+        report = run(compiled_folder(folder))
+    except InvalidPolicy as error:
+        refused(error, as_json=as_json)
+    if as_json:
+        survivors = [
+            {
+                "rule": survivor.rule,
+                "change": survivor.change,
+                "count": survivor.count,
+                "sentences": [summary.text for summary in survivor.summaries],
+            }
+            for survivor in report.survivors
+        ]
+        answer = {"mutants": report.mutants, "opening": report.opening, "survivors": survivors}
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        for survivor in report.survivors:
+            typer.echo(
+                f"rule '{survivor.rule}', {survivor.change}: opens {survivor.count:,} combinations, no check fails"
+            )
+            for summary in survivor.summaries:
+                typer.echo(f"    {summary.text} ({summary.count:,})")
+        typer.echo(
+            f"{report.mutants} mutants, {report.opening} of them open something, "
+            f"{report.opening - len(report.survivors)} caught by a check, {len(report.survivors)} not"
+        )
+    if report.survivors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    folder: Folder = DEFAULT,
+    only_check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if any is out of date.")] = False,
+) -> None:
+    """Write JSON Schemas that hold the vocabulary, so that an editor completes and checks words.
+
+    Example: `nightlight policy schema policies`
+    """
+    from nightlight.policy.diagnostics import InvalidPolicy
+    from nightlight.policy.load import load
+    from nightlight.policy.schema import schema_text, schemas, write_schemas
+
+    try:
+        vocabulary = load(folder).vocabulary
+    except InvalidPolicy as error:
+        refused(error, as_json=False)
+    if not only_check:
+        for path in write_schemas(vocabulary, folder / "schema"):
+            typer.echo(str(path))
+        return
+    stale = []
+    for name, document in schemas(vocabulary).items():
+        path = folder / "schema" / f"{name}.json"
+        if not path.exists() or read_text(path) != schema_text(document):
+            stale.append(path)
+    for path in stale:
+        typer.echo(f"{path} is out of date; run `nightlight policy schema {folder}`", err=True)
+    if stale:
+        raise typer.Exit(1)
+
+
+def parity_cost(compiled: Compiled, minors: float) -> dict[str, float]:
+    """Return, by the share of adults who stay covered, how likely a covered picture is a minor's.
+
+    P(minor | covered) = p / (p + (1 - p) f); what some adults' choice to be public costs everybody else.
+    Empty where no check of kind `same` speaks of age.
+    """
+    if not any(same.along == "subject_age" for same in compiled.pack.checks.same):
+        return {}
+    shares = (1.0, 0.8, 0.5, 0.2, 0.1)
+    return {f"{share:.1f}": minors / (minors + (1 - minors) * share) if minors else 0.0 for share in shares}
+
+
+def _parity_lines(compiled: Compiled, minors: float) -> list[str]:
+    cost = parity_cost(compiled, minors)
+    if not cost:
+        return ["warning: no check of kind `same` keeps outsiders from telling who is a minor [no-parity]"]
+    line = ", ".join(f"{float(share):.0%} -> {likely:.0%}" for share, likely in cost.items())
+    return [f"parity: with {minors:.0%} minors, a covered picture is a minor's, by adults who stay covered: {line}"]
+
+
+def compiled_folder(folder: Path) -> Compiled:
+    """Compile without trying the cases: what a pack means can be asked even if a case says otherwise."""
+    from nightlight.policy.compile import compile_pack
+    from nightlight.policy.load import load
+
+    return compile_pack(load(folder))
+
+
+def refused(error: InvalidPolicy, *, as_json: bool) -> NoReturn:
+    """Print every problem, for a person or as JSON, and exit 1."""
+    if as_json:
+        diagnostics: list[dict[str, Any]] = [
+            {
+                "file": problem.position.file,
+                "line": problem.position.line,
+                "column": problem.position.column,
+                "code": problem.code,
+                "message": problem.message,
+            }
+            for problem in error.problems
+        ]
+        typer.echo(json.dumps({"ok": False, "problems": diagnostics}, indent=2))
+    else:
+        typer.echo(str(error), err=True)
+        typer.echo(f"{len(error.problems)} problem(s); see docs/policy/errors.md", err=True)
+    raise typer.Exit(1) from None

@@ -1,0 +1,162 @@
+"""``nightlight render``: one picture through the whole pipeline, for people who write policies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nightlight.cli.files import read_image
+from nightlight.imaging.crop import Region
+from nightlight.imaging.recipe import drawn_with, recipes
+from nightlight.policy.compile import compile_folder
+from nightlight_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from nightlight.imaging.pipeline import Rendered, Rendition
+    from nightlight_core.policy.table import Table as PolicyTable
+
+SHEET = "sheet.png"
+REPORT = "report.json"
+# What is rendered here is looked at and thrown away: its hidden marks say 0, under a key that everybody knows.
+_EXAMPLE_KEY = bytes(32)
+
+
+def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bool) -> None:
+    """Render ``picture`` by the policy in ``policy`` into ``out``; print a table, or JSON.
+
+    Raises what the pipeline raises, PolicyRefused, and InvalidInput for a file that is not there or too large.
+    """
+    from nightlight.imaging import seccomp as confine
+    from nightlight.imaging.decode import available
+    from nightlight.imaging.face import FaceDetector
+    from nightlight.imaging.invisible_watermark import HiddenMark
+    from nightlight.imaging.pipeline import Pipeline
+    from nightlight.imaging.probe import Caps
+    from nightlight.imaging.sandbox import Cage
+    from nightlight.imaging.visible_watermark import Design
+    from nightlight.settings import MarkSettings
+
+    data = read_image(picture)
+    region = _region(crop)
+    compiled = compile_folder(policy)
+    table = compiled.table
+    mark = MarkSettings()
+    design = Design.read(mark.text, mark.logo, mark.font)
+    recipes_made = recipes(
+        {name: tier.model_dump() for name, tier in table.tiers.items()}, order=compiled.pack.vocabulary.outcomes.tier
+    )
+    with Cage(require_seccomp=not confine.why_not()) as cage:
+        pipeline = Pipeline(Caps(formats=available()), cage, FaceDetector(), design, HiddenMark(_EXAMPLE_KEY))
+        # The first picture pays for what is loaded once; the second is what a worker's pictures cost.
+        wanted = drawn_with(recipes_made, design.digest)
+        pipeline.render(data, wanted, region=region)
+        rendered = pipeline.render(data, wanted, region=region)
+        report = _report(picture, rendered, table, seccomp=cage.seccomp)
+        frame = cage.frame(data, rendered.header, edge=max(recipe.edge for recipe in recipes_made), region=region)
+    out.mkdir(parents=True, exist_ok=True)
+    for rendition in rendered.renditions:
+        (out / _name(rendition)).write_bytes(rendition.data)
+    from nightlight.imaging.contact_sheet import tier_sheet
+
+    (out / SHEET).write_bytes(tier_sheet(picture.name, frame, rendered))
+    (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    if as_json:
+        Console(highlight=False).print_json(json.dumps(report))
+    else:
+        _show(report, out)
+
+
+def _region(crop: str | None) -> Region | None:
+    if crop is None:
+        return None
+    try:
+        return Region.parse(crop)
+    except ValueError as error:
+        message = f"--crop: {error}"
+        raise InvalidInput(message) from error
+
+
+def _name(rendition: Rendition) -> str:
+    variant = f"-{rendition.variant}" if rendition.variant else ""
+    return f"{rendition.recipe.tier}{variant}.{'jpg' if rendition.recipe.format == 'jpeg' else rendition.recipe.format}"
+
+
+def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: bool) -> dict[str, Any]:
+    header = rendered.header
+    return {
+        "picture": picture.name,
+        "format": header.format.value,
+        "width": header.width,
+        "height": header.height,
+        "caged": "seccomp" if seccomp else "limits_only",
+        "policy_digest": table.digest,
+        "frame": rendered.frame.size,
+        "square": rendered.square,
+        "faces": [{name: round(value, 3) for name, value in asdict(face).items()} for face in rendered.faces],
+        "face_share": round(rendered.face_share, 4),
+        "stages_ms": {stage: round(ms, 2) for stage, ms in rendered.stages.items()},
+        "tiers": [
+            {
+                "tier": rendition.recipe.tier,
+                "file": _name(rendition),
+                "edge": rendition.width,
+                "bytes": len(rendition.data),
+                "max_bytes": rendition.recipe.max_bytes,
+                "face_px": rendition.recipe.face_px,
+                "face_px_made": round(rendition.face_px, 2) if rendition.face_px is not None else None,
+                "detail_px": rendition.grid,
+                "blurhash": rendition.blurhash,
+                "hidden_mark": rendition.recipe.hidden_mark,
+                "hidden_mark_agreement": None if rendition.agreement is None else round(rendition.agreement, 2),
+            }
+            for rendition in rendered.renditions
+        ],
+    }
+
+
+def _read_back(tier: dict[str, Any]) -> str:
+    if tier["hidden_mark"] == "none":
+        return "none"
+    agreement = tier["hidden_mark_agreement"]
+    return "no" if agreement is None else f"{agreement:.2f}"
+
+
+def _show(report: dict[str, Any], out: Path) -> None:
+    console = Console(highlight=False, markup=False)  # a file's name is no markup
+    sure = [face for face in report["faces"] if face["confidence"] >= _sure()]
+    faces = (
+        f"{len(sure)} face{'s' if len(sure) != 1 else ''}" if sure else "no sure face: the whole picture counts as one"
+    )
+    console.print(
+        f"{report['picture']}: {report['format']}, {report['width']} x {report['height']}; {faces}; the widest takes "
+        f"{100 * report['face_share']:.0f} % of the square"
+    )
+    table = Table()
+    for title in ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "mark reads", "file"):
+        table.add_column(title, justify="left" if title in {"tier", "file"} else "right")
+    for tier in report["tiers"]:
+        budget, actual = tier["face_px"], tier["face_px_made"]
+        table.add_row(
+            tier["tier"],
+            f"{tier['edge']} px",
+            f"{tier['bytes']}",
+            "none" if budget is None else f"{budget} px",
+            "" if actual is None else f"{actual:.1f} px",
+            f"{tier['detail_px']} px",
+            _read_back(tier),
+            tier["file"],
+        )
+    console.print(table)
+    console.print("CPU ms: " + ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["stages_ms"].items()))
+    console.print(f"look at {out / SHEET}; everything is in {out / REPORT}", soft_wrap=True)
+
+
+def _sure() -> float:
+    from nightlight.imaging.face import SURE
+
+    return SURE

@@ -1,0 +1,207 @@
+"""What the HTTP service reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.delivery.access_tokens import AccessVerifier
+from nightlight.delivery.object_names import object_key
+from nightlight.flows.decisions.abuse_signals import AbuseReports, AbuseSignalLog
+from nightlight.flows.decisions.blocks import BlockViewers
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight.flows.decisions.counters import DecisionCounter
+from nightlight.flows.decisions.decide import DecisionService
+from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
+from nightlight.flows.decisions.serve import RenditionServer
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.pictures.profiles import DeclareProfile
+from nightlight.flows.pictures.revoke import RevokeUrls
+from nightlight.flows.pictures.upload import Upload
+from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.policies.rollout import Rollout
+from nightlight.flows.retention.legal_holds import PlaceHolds
+from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
+from nightlight.flows.traces.requests import RequestTrace
+from nightlight.settings import Settings, require
+from nightlight.store.interface import PutOnly
+from nightlight.wiring.components import (
+    ORIGINALS,
+    RENDITIONS,
+    build_catalogue,
+    build_store,
+    declared_words,
+    import_notifications,
+    limits,
+    policy_holder,
+    public_keys,
+    quotas,
+    readiness,
+    relation_resolver,
+    upload_flow,
+    url_signing,
+)
+from nightlight.wiring.originals import sealer
+from nightlight_core.clock import Clock, system_clock
+from nightlight_core.decisions.answers import AnswerBuilder
+from nightlight_core.decisions.engine import DecisionEngine
+from nightlight_core.decisions.placeholder import EXTENSION
+from nightlight_core.decisions.profile_views import ProfileViewCache
+from nightlight_core.decisions.rate_limiter import RateLimiter
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.profiles import Profile
+    from nightlight.flows.imports.notifications import ImportNotifications
+    from nightlight.store.interface import ObjectStore
+
+
+# What is kept of the catalogue is used for a second after the last poll of its feed, or four times as long as polls
+# are apart.
+_STALE_S, _STALE_POLLS = 1.0, 4
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContainer:
+    """Everything that the HTTP service reaches. It holds no way to read an original."""
+
+    settings: Settings
+    policy: PolicyHolder
+    catalogue: Catalogue
+    originals: PutOnly
+    renditions: ObjectStore
+    verifier: AccessVerifier
+    declare: DeclareProfile
+    intake: Upload
+    delete: DeletePictures
+    decisions: DecisionService
+    local_evaluation: LocalEvaluationFeed
+    rendition_server: RenditionServer
+    block: BlockViewers
+    revoke: RevokeUrls
+    change_feed: ChangeFeedPoller
+    abuse_reports: AbuseReports
+    counter: DecisionCounter
+    rollout: Rollout
+    traces: RequestTrace
+    resolve: ManifestLookup
+    import_notifications: ImportNotifications
+    holds: PlaceHolds
+
+    def lapses_at(self, profile: Profile) -> datetime:
+        """Return when the profile's band lapses to unknown."""
+        return profile.asserted_at + timedelta(days=self.settings.intake.assertion_days)
+
+    def readiness(self) -> dict[str, str]:
+        """Return, for each part, ``ok`` or the code of what is wrong with it."""
+        return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.catalogue.close()
+
+
+def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceContainer:
+    """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
+    catalogue = build_catalogue(settings)
+    migrate.check_current(catalogue.engine)
+    names, ring, signer, signs = url_signing(settings)
+    policy = policy_holder(settings, catalogue)
+    traces = RequestTrace(
+        catalogue,
+        PutOnly(build_store(settings, ORIGINALS)),
+        settings.intake,
+        settings.matching,
+        clock,
+        sealer(settings),
+    )
+    counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
+    signals = AbuseSignalLog(catalogue, clock)
+    poll_s = settings.delivery.feed_poll_s
+    change_feed = ChangeFeedPoller(
+        catalogue,
+        ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),
+        picture_bytes=settings.delivery.picture_bytes,
+        assertion_days=settings.intake.assertion_days,
+        poll_s=poll_s,
+        after=(signals.flush, policy.current),
+    )
+    auth = settings.auth
+    builder = AnswerBuilder(
+        signs,
+        names.variant_key,
+        f"/{object_key(names.placeholder(), EXTENSION)}",
+        settings.delivery.placeholder_cache_s,
+        settings.delivery.max_life_s,
+    )
+    engine = DecisionEngine(
+        builder,
+        relation_resolver(settings),
+        RateLimiter(quotas(settings), settings.quotas.profiles_per_hour),
+        signals,
+        counter,
+        lambda: clock().timestamp(),
+    )
+    originals = PutOnly(build_store(settings, ORIGINALS))
+    renditions = build_store(settings, RENDITIONS)
+    return ServiceContainer(
+        settings=settings,
+        policy=policy,
+        catalogue=catalogue,
+        originals=originals,
+        renditions=renditions,
+        verifier=AccessVerifier(
+            require(auth.jwks, "NIGHTLIGHT_AUTH_JWKS"),
+            issuer=auth.issuer,
+            audience=auth.audience,
+            leeway_s=auth.leeway_s,
+            max_life_s=auth.max_life_s,
+        ),
+        declare=DeclareProfile(
+            catalogue,
+            lambda: declared_words(policy),
+            lambda: policy.current().tables,
+            settings.intake.assertion_days,
+            clock,
+            lambda: policy.current().earlier,
+        ),
+        intake=upload_flow(settings, catalogue, policy, originals, sealer(settings), clock),
+        delete=DeletePictures(catalogue, clock),
+        decisions=DecisionService(policy, change_feed, engine),
+        local_evaluation=LocalEvaluationFeed(
+            catalogue=catalogue,
+            policy=policy,
+            change_feed=change_feed,
+            counter=counter,
+            signals=signals,
+            builder=builder,
+            ring=ring if signs is signer else None,
+            base_url=settings.delivery.base_url,
+            limits=limits(settings),
+            profiles_per_hour=settings.quotas.profiles_per_hour,
+            clock=clock,
+        ),
+        rendition_server=RenditionServer(renditions, names, signer, change_feed, clock),
+        block=BlockViewers(catalogue, clock),
+        revoke=RevokeUrls(catalogue, clock),
+        change_feed=change_feed,
+        abuse_reports=AbuseReports(catalogue, clock),
+        counter=counter,
+        rollout=Rollout(
+            catalogue,
+            policy,
+            public_keys(settings.policy.publisher_keys),
+            public_keys(settings.policy.safety_keys),
+            settings.policy.counter_threshold,
+            counter.flush,
+            clock,
+        ),
+        traces=traces,
+        resolve=ManifestLookup(
+            catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock
+        ),
+        import_notifications=import_notifications(settings, catalogue, clock),
+        holds=PlaceHolds(catalogue, clock),
+    )

@@ -1,0 +1,237 @@
+"""What the workers reach."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
+
+from nightlight import logs
+from nightlight.catalogue import migrate
+from nightlight.catalogue.engine import Catalogue
+from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
+from nightlight.flows.decisions.edge_revocations import RevocationPublisher
+from nightlight.flows.imports.import_picture import ImportPicture
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.pictures.hash_lists import Screening
+from nightlight.flows.pictures.image_hashes import ImageHasher
+from nightlight.flows.pictures.render import Render
+from nightlight.flows.pictures.rescreen import Rescreen
+from nightlight.flows.pictures.revoke import RENDITION_CACHE, RotateNames
+from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
+from nightlight.flows.retention.expiry import Expiry
+from nightlight.flows.retention.legal_holds import CopyToVault
+from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.tags import RetentionTags
+from nightlight.flows.traces.requests import RunTrace
+from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
+from nightlight.imaging.renderer import Rendering
+from nightlight.jobs import kinds
+from nightlight.jobs.relay import Reconciler, Relay, Send
+from nightlight.jobs.runner import JobRunner
+from nightlight.retention.wanted_rules import ERASED, most_days
+from nightlight.settings import Settings, require
+from nightlight.store.interface import PutOnly, PutResult
+from nightlight.wiring.components import (
+    ORIGINALS,
+    RENDITIONS,
+    VAULT,
+    build_catalogue,
+    build_store,
+    name_key,
+    policy_holder,
+    readiness,
+    receipt_issuer,
+    s3_access,
+    source_access,
+    upload_flow,
+)
+from nightlight.wiring.edges import edge_purge
+from nightlight.wiring.operator_tools import manifest_signing, screening_if_set, trace_search
+from nightlight.wiring.originals import import_sealer, opener, vault_sealer
+from nightlight.wiring.retention import sweep_flow
+from nightlight_core.clock import Clock, system_clock
+from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
+from nightlight_core.errors import NightlightError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nightlight.store.interface import ObjectStore
+
+
+class Handler(Protocol):
+    """Does the jobs of one kind."""
+
+    def __call__(self, job_id: str, *, redelivered: bool) -> str:
+        """Run one attempt; return how it ended. ``redelivered``: the message's last receiver died."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContainer:
+    """Everything that the workers reach. ``handlers`` do the jobs; None is for a kind that this worker cannot do."""
+
+    settings: Settings
+    policy: PolicyHolder
+    catalogue: Catalogue
+    originals: ObjectStore
+    renditions: ObjectStore
+    names: ObjectNames
+    handlers: Mapping[kinds.JobKind, Handler | None]
+    notify: DeliverWebhooks
+    edges: RevocationPublisher
+    reconciler: Reconciler
+    expiry: Expiry
+    sweep: Sweep
+    screening: Screening | None
+    rendering: Rendering
+    clock: Clock
+
+    def relay(self, send: Send) -> Relay:
+        """Return the outbox relay over a way to send tasks."""
+        return Relay(self.catalogue, send, self.clock)
+
+    def put_placeholder(self) -> None:
+        """Put the placeholder under its name, so that an edge serves it like any picture."""
+        data = placeholder_bytes()
+        key = object_key(self.names.placeholder(), EXTENSION)
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            put = self.renditions.put(
+                key, BytesIO(data), sha256=digest, content_type=MEDIA_TYPES[EXTENSION], cache_control=RENDITION_CACHE
+            )
+            if put is PutResult.EXISTS and self.renditions.head(key).sha256 != digest:
+                # Of another release: it stays, since a placeholder that changes would be seen by everybody.
+                logs.get("worker").warning("placeholder.differs")
+        except NightlightError as error:  # an edge has a copy of its own for when there is none here
+            logs.get("worker").warning("placeholder.not_put", code=error.code)
+
+    def readiness(self) -> dict[str, str]:
+        """Return, for each part, ``ok`` or the code of what is wrong with it."""
+        return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
+
+    def close(self) -> None:
+        """Let go of every connection, and of the cage."""
+        self.rendering.close()
+        self.catalogue.close()
+
+
+def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerContainer:
+    """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
+    catalogue = build_catalogue(settings)
+    migrate.check_current(catalogue.engine)
+    policy = policy_holder(settings, catalogue)
+    names = ObjectNames(name_key(settings))
+    originals = build_store(settings, ORIGINALS)
+    renditions = build_store(settings, RENDITIONS)
+    runner = JobRunner(catalogue, settings.worker, clock)
+    rendering = Rendering(settings)
+    screening = screening_if_set(settings, catalogue, clock)
+    purge = edge_purge(settings, clock)
+    open_ = opener(settings)
+    most_bytes = settings.intake.max_upload_bytes
+
+    render = Render(
+        runner,
+        originals,
+        renditions,
+        names,
+        lambda: rendering.recipes(policy.current().recipes),
+        rendering.render,
+        settings.intake,
+        open_=open_,
+        signing=manifest_signing(settings, clock),
+        screening=screening,
+    )
+    again_s = settings.retention.prove_again_s
+    erase = EraseObjects(runner, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
+    vault = PutOnly(build_store(settings, VAULT))
+    search = trace_search(settings, catalogue, rendering, policy, clock)
+    trace = RunTrace(runner, originals, search, settings.intake, open_)
+    sweep = sweep_flow(settings, runner, policy)
+    rescreen = None
+    if screening is not None:
+        hasher = ImageHasher(catalogue, originals, renditions, open_, rendering.views, most_bytes)
+        rescreen = Rescreen(runner, screening, hasher).run
+    handlers: dict[kinds.JobKind, Handler | None] = {
+        kinds.RENDER: render.run,
+        kinds.ERASE: erase.run,
+        kinds.VERIFY_ERASURE: erase.verify,
+        kinds.ROTATE_NAMES: RotateNames(runner, renditions, names, purge).run,
+        kinds.RETENTION_TAGS: RetentionTags(runner, originals, renditions).run,
+        kinds.COPY_TO_VAULT: CopyToVault(runner, erase, vault, open_, most_bytes, vault_sealer(settings)).run,
+        kinds.TRACE_SEARCH: trace.run,
+        kinds.DELETE_COPY: trace.delete_copy,
+        kinds.IMPORT: _import(settings, policy, runner, originals).run,
+        kinds.SWEEP: sweep.run,
+        kinds.RESCREEN: rescreen,
+    }
+    return WorkerContainer(
+        settings=settings,
+        policy=policy,
+        catalogue=catalogue,
+        originals=originals,
+        renditions=renditions,
+        names=names,
+        handlers=handlers,
+        notify=_notify(settings, catalogue, clock),
+        edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
+        reconciler=Reconciler(catalogue, settings.worker, clock),
+        expiry=Expiry(
+            catalogue,
+            settings.intake.idempotency_hours,
+            settings.matching.trace_days,
+            clock,
+            lambda: most_days(policy.current().compiled.retention, ERASED),
+        ),
+        sweep=sweep,
+        screening=screening,
+        rendering=rendering,
+        clock=clock,
+    )
+
+
+def _import(settings: Settings, policy: PolicyHolder, runner: JobRunner, originals: ObjectStore) -> ImportPicture:
+    from nightlight.store.source_buckets import SourceBuckets
+
+    catalogue, clock = runner.catalogue, runner.clock
+    return ImportPicture(
+        runner,
+        SourceBuckets(source_access(settings)),
+        upload_flow(settings, catalogue, policy, PutOnly(originals), import_sealer(settings), clock),
+        DeletePictures(catalogue, clock),
+        settings.intake.max_upload_bytes,
+        settings.source.follow_removals,
+    )
+
+
+def _replicas(settings: Settings) -> list[ReplicaBucket]:
+    """Return the other buckets in which erasures happen too."""
+    if not settings.retention.replicas:
+        return []
+    from nightlight.store.s3 import S3Store
+
+    mine = s3_access(settings)
+    return [
+        ReplicaBucket(
+            one.replica_of,
+            f"{one.replica_of} replica {one.bucket}",
+            S3Store(
+                one.bucket,
+                replace(mine, endpoint_url=one.endpoint_url or mine.endpoint_url, region=one.region or mine.region),
+            ),
+        )
+        for one in settings.retention.replicas
+    ]
+
+
+def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWebhooks:
+    hooks = settings.delivery
+    if hooks.webhook_url is None:
+        return DeliverWebhooks(catalogue, None, None, hooks.hook_timeout_s, clock)
+    variable = "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY"
+    key = webhook_key(require(hooks.webhook_key, variable), variable)
+    return DeliverWebhooks(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)

@@ -1,0 +1,56 @@
+"""A filled database of every release so far comes to today's schema with all of its rows."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from nightlight.catalogue import migrate
+from nightlight.catalogue.schema import metadata
+from tests.support.databases import postgres_database
+from tests.support.releases import FOLDER, fill, load, rows_of
+
+pytestmark = pytest.mark.integration
+RELEASES = sorted(
+    {path.name.removesuffix(f".{kind}.sql") for kind in ("sqlite", "postgres") for path in FOLDER.glob(f"*.{kind}.sql")}
+)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request, tmp_path):
+    if request.param == "sqlite":
+        yield request.param, f"sqlite:///{tmp_path / 'c.sqlite3'}"
+        return
+    with postgres_database() as url:
+        yield request.param, url
+
+
+def test_there_is_a_release_to_upgrade_from():
+    assert RELEASES
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_filled_database_of_a_release_is_upgraded_with_all_its_rows(empty, release, tmp_path):
+    kind, url = empty
+    load(url, (FOLDER / f"{release}.{kind}.sql").read_text())
+    engine = create_engine(url)
+    migrate.upgrade(engine)
+    migrate.check_current(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    found = rows_of(engine)
+    assert all(len(rows) >= 2 or table == "receipt_head" for table, rows in found.items()), found
+    with engine.begin() as connection, pytest.raises(Exception, match="append-only"):
+        connection.execute(text("DELETE FROM audit"))
+    engine.dispose()
+
+
+def test_todays_schema_can_be_filled(empty):
+    """So that the next release can be kept as this one is."""
+    _, url = empty
+    engine = create_engine(url)
+    migrate.upgrade(engine)
+    fill(engine)
+    assert all(rows_of(engine).values())
+    engine.dispose()

@@ -1,0 +1,62 @@
+"""Hash lists in a folder, pictures that are on them, and what is done to a house that holds pictures against them."""
+
+from nightlight.catalogue.schema import audit
+from nightlight.imaging.match_squares import canonical
+from nightlight.matching.pdq import pdq
+from tests.support import pictures
+
+LISTED, OTHER, PLAIN = "astronaut.png", "coffee.png", "rocket.jpg"
+
+
+def view(name):
+    return canonical(pictures.opened(pictures.photograph(name)).convert("RGB"), 512)
+
+
+def hex_of(name):
+    return bytes(pdq(view(name)).hashes[0]).hex()
+
+
+def filler(count, seed=0):
+    """Hashes of nothing in particular: (seed, number) told apart in every word."""
+    return [f"{(seed * 1000 + number + 1) * 0x9E3779B97F4A7C15 % 2**64:016x}" * 4 for number in range(count)]
+
+
+class Folder:
+    def __init__(self, path):
+        self.path = path
+        path.mkdir(exist_ok=True)
+
+    def write(self, name, hashes):
+        (self.path / f"{name}.csv").write_text("hash\n" + "".join(f"{one}\n" for one in hashes))
+
+
+def upload(house, profile_id, name):
+    house.views = [view(name)]
+    return house.upload(profile_id, pictures.photograph(name)).image_id
+
+
+def deliver(house):
+    """Do everything that is waiting, whatever it leads to; return the endings."""
+    endings = []
+    while True:
+        house.relay.run_once()
+        sent, house.sent[:] = list(house.sent), []
+        if not sent:
+            return endings
+        run = {
+            "nightlight.render": house.render.run, "nightlight.rescreen": house.rescreen.run,
+            "nightlight.rotate_names": house.rename.run, "nightlight.erase": house.erase.run,
+            "nightlight.verify_erasure": house.erase.verify, "nightlight.retention_tags": house.retention_tags.run,
+        }  # fmt: skip
+        endings += [run[task](job_id, redelivered=False) for task, job_id in sent]
+
+
+def later(house):
+    house.clock.forward(hours=1)
+    house.reconciler.run_once()
+    return deliver(house)
+
+
+def events(house, name):
+    with house.catalogue.reading() as tx:
+        return [row.detail for row in tx.connection.execute(audit.select().where(audit.c.event == name))]

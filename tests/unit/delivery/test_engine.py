@@ -1,0 +1,165 @@
+"""The engine decides from whatever views it is given: it counts, limits and reports alike for every caller."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from nightlight.policy.compile import compile_folder
+from nightlight_core.decisions.abuse_signals import CANARY, MANY_PROFILES, AbuseSignal, AbuseSignalBuffer
+from nightlight_core.decisions.answers import AnswerBuilder
+from nightlight_core.decisions.engine import DecisionEngine, DecisionRequest, FoundViews, blocked_by
+from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
+from nightlight_core.decisions.quotas import InProcess, Limits, Requester
+from nightlight_core.decisions.rate_limiter import RateLimiter
+from nightlight_core.decisions.relation_resolver import Claim, RelationResolver
+from nightlight_core.decisions.url_signing import HmacUrlSigner
+from nightlight_core.errors import InvalidInput, QuotasUnavailable
+from nightlight_core.keyring import KeyRing
+from tests.support.stacks import ROOT
+
+NOW = 1_800_000_000
+PLACEHOLDER = "/a/placeholder.webp"
+TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
+
+
+class Quotas:
+    """Quotas that do not answer."""
+
+    in_process = True
+
+    def allow(self, *_args, **_named):
+        raise QuotasUnavailable("away")
+
+
+class Tallies:
+    def __init__(self):
+        self.counted = []
+
+    def count(self, answers):
+        self.counted += answers
+
+
+class Signals(AbuseSignalBuffer):
+    def __init__(self):
+        super().__init__(most=10)
+        self.unavailable = []
+
+    def quotas_unavailable(self, pictures, detail):
+        self.unavailable.append((pictures, detail))
+
+
+class Views:
+    """A source that knows these views, or cannot tell."""
+
+    def __init__(self, *views, strangers_only=False):
+        self.views, self.strangers_only, self.asked = views, strangers_only, []
+
+    def find(self, viewer_id, profile_ids):
+        self.asked.append((viewer_id, profile_ids))
+        if not self.views:
+            return None
+        return FoundViews(self.views, blocked_by(viewer_id, self.views), self.strangers_only)
+
+
+@pytest.fixture(scope="module")
+def policy():
+    table = compile_folder(ROOT / "policies").table
+    return SimpleNamespace(table=table, table_for=lambda _: table, tally=lambda *_: ("cell", None))
+
+
+def engine(quotas=None, profiles_per_hour=1000):
+    builder = AnswerBuilder(HmacUrlSigner(KeyRing({"k1": bytes(32)}), ""), bytes(32), PLACEHOLDER, 300)
+    relations = RelationResolver({}, None, 5, vouches=True)
+    limiter = RateLimiter(quotas or InProcess(Limits(10**6, 10**6)), profiles_per_hour)
+    return DecisionEngine(builder, relations, limiter, Signals(), Tallies(), lambda: NOW + 0.5)
+
+
+def view(profile_id="p", **changes):
+    available = {
+        tier: (AvailableRendition(f"/a/{tier}.webp", edge, face),) for tier, (edge, face) in TIERS.items()
+    }  # fmt: skip
+    fields = {
+        "known": True,
+        "band": "age_13_15",
+        "band_expires_at": NOW + 10**6,
+        "region": "eu",
+        "choice": "connections",
+    }
+    fields |= {"hold": "clear", "image_id": "i" * 32, "available": available, **changes}
+    return ProfileView(profile_id, **fields)
+
+
+def request(*claims, viewer="peer", context="profile", viewer_id="v"):
+    return DecisionRequest(viewer, context, [Claim(*claim) for claim in claims], Requester(viewer_id, "net", "t"))
+
+
+def paths(decisions):
+    return [decision.url.split("?")[0] for decision in decisions]
+
+
+def test_a_source_that_cannot_tell_leaves_no_trace(policy):
+    decides, source = engine(), Views()
+    assert decides.decide(policy, request(("p", "stranger")), source) is None
+    assert decides.explain(policy, request(("p", "stranger")), source) is None
+    assert source.asked == [("v", ["p"])] * 2
+    assert decides.tallies.counted == []
+
+
+@pytest.mark.parametrize("change", [{"viewer": "friend"}, {"context": "nowhere"}])
+def test_words_are_checked_before_views_are_looked_for(policy, change):
+    source = Views(view())
+    for call in (engine().decide, engine().explain):
+        with pytest.raises(InvalidInput):
+            call(policy, request(("p", "stranger"), **change), source)
+        with pytest.raises(InvalidInput):
+            call(policy, request(*[("p", "stranger")] * 501), source)
+    assert source.asked == []
+
+
+def test_relations_that_may_be_out_of_date_make_strangers_of_all_but_the_blocked(policy):
+    blocking = view("q", blocked=frozenset({"v"}))
+    claims = ("p", "connection"), ("q", "connection"), ("p", "blocked")
+    asked = request(*claims)
+    fresh, stale = Views(view(), blocking, view()), Views(view(), blocking, view(), strangers_only=True)
+    connection, blocked, own_word = paths(engine().decide(policy, asked, fresh))
+    stranger = paths(engine().decide(policy, request(("p", "stranger")), Views(view())))[0]
+    assert connection != stranger
+    assert blocked == PLACEHOLDER
+    assert paths(engine().decide(policy, asked, stale)) == [stranger, PLACEHOLDER, own_word]
+    explained = engine().explain(policy, asked, stale)
+    assert [item.inputs["relation"] for item in explained] == ["stranger", "blocked", "blocked"]
+    assert explained[0].claimed == "connection"
+
+
+def test_everything_is_counted_once_and_explaining_counts_nothing(policy):
+    decides = engine()
+    decides.decide(policy, request(("p", "stranger"), ("q", "stranger")), Views(view("p"), view("q")))
+    decides.explain(policy, request(("p", "stranger")), Views(view()))
+    assert [answer.tally for answer in decides.tallies.counted] == [("cell", None)] * 2
+
+
+def test_while_quotas_do_not_answer_no_picture_is_given_and_that_is_told(policy):
+    decides = engine(Quotas())
+    (decision,) = decides.decide(policy, request(("p", "stranger")), Views(view()))
+    assert (paths([decision]), decision.shows_picture) == ([PLACEHOLDER], False)
+    assert decides.signals.unavailable == [(1, "away")]
+    assert decides.signals.drain() == []
+
+
+def test_who_asks_for_too_many_profiles_or_for_a_canary_is_noted(policy):
+    decides = engine(profiles_per_hour=1)
+    canary = Views(view("p", canary=True), view("q"))
+    decisions = decides.decide(policy, request(("p", "stranger"), ("q", "stranger")), canary)
+    assert paths(decisions) == [PLACEHOLDER] * 2
+    assert decides.signals.drain() == [
+        AbuseSignal(kind, who, reason)
+        for reason in (CANARY, MANY_PROFILES)
+        for kind, who in (("viewer", "v"), ("network", "net"))
+    ]
+
+
+def test_nothing_is_asked_of_quotas_for_no_items(policy):
+    decides = engine(Quotas())
+    nothing = SimpleNamespace(find=lambda *_: FoundViews([], set()))
+    assert decides.decide(policy, request(), nothing) == []
+    assert decides.signals.unavailable == []
