@@ -11,7 +11,7 @@ from nightlight.settings import Settings
 from nightlight.wiring import build_service
 from nightlight_core.errors import NightlightError
 from service.app import create_app
-from service.client_timeouts import PatientProtocol
+from service.client_timeouts import TimeoutProtocol
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
         date_header=True,
         timeout_keep_alive=30,
         proxy_headers=False,  # nothing is built from X-Forwarded-*, and nothing is to be
-        http=PatientProtocol,
+        http=TimeoutProtocol,
         timeout_graceful_shutdown=15,
     )
     return 0

@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 import nightlight
 from nightlight.settings import Environment
 from service import problems
-from service.client_timeouts import Patience
+from service.client_timeouts import ClientTimeouts
 from service.fast_path import FastPath
 from service.middleware import BodyCap, RequestId
 from service.openapi import document
@@ -92,6 +92,6 @@ def create_app(house: ServiceContainer) -> FastAPI:
         pictures=softbinding.BY_CONTENT,
         json_bytes=settings.service.max_json_bytes,
     )
-    app.add_middleware(Patience, seconds=settings.service.client_s)
+    app.add_middleware(ClientTimeouts, seconds=settings.service.client_s)
     app.add_middleware(RequestId)
     return app

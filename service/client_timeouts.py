@@ -16,7 +16,7 @@ HEAD_S = 10.0
 MOST_HEAD_BYTES = 16_384
 
 
-class PatientProtocol(HttpToolsProtocol):
+class TimeoutProtocol(HttpToolsProtocol):
     """Gives up on a request whose head is too long or long in coming, or whose body is owed after it was answered."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -100,7 +100,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
-class Patience:
+class ClientTimeouts:
     """Gives up on a client that takes more than ``seconds`` to send its body, or to take the answer."""
 
     def __init__(self, app: ASGIApp, *, seconds: float) -> None:

@@ -39,8 +39,8 @@ def make_app(settings: Settings) -> Celery:
     queue_transport.register()
     app = Celery("nightlight", broker=url, include=["workers.tasks"], set_as_current=True)
     app.conf.update(_configuration(settings, quorum=url.startswith(_AMQP)))
-    lane_places.keep(
-        app, {_queue(settings, lane): places_ for lane, places_ in lane_places.of(settings.worker).items()}
+    lane_places.limit_places(
+        app, {_queue(settings, lane): places_ for lane, places_ in lane_places.places_by_lane(settings.worker).items()}
     )
     return app
 
@@ -87,7 +87,7 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "worker_pool_start_method": "spawn",
         "worker_prefetch_multiplier": 1,
-        "worker_concurrency": sum(lane_places.of(worker).values()),
+        "worker_concurrency": sum(lane_places.places_by_lane(worker).values()),
         "worker_soft_shutdown_timeout": worker.shutdown_s,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _places: dict[str, int] = {}
 
 
-def of(worker: WorkerSettings) -> dict[str, int]:
+def places_by_lane(worker: WorkerSettings) -> dict[str, int]:
     """Return how many places a worker has for each lane."""
     return {
         URGENT: worker.urgent,
@@ -36,7 +36,7 @@ def of(worker: WorkerSettings) -> dict[str, int]:
     }
 
 
-def keep(app: Celery, places: Mapping[str, int]) -> None:
+def limit_places(app: Celery, places: Mapping[str, int]) -> None:
     """Have the worker of ``app`` take at most so many messages from each queue at a time, from none where it is 0."""
     _places.clear()
     _places.update(places)

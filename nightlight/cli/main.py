@@ -145,7 +145,7 @@ def trace(
             given,
             rebuild=rebuild,
             csv_file=csv_file,
-            suspects=accuse,
+            viewers_file=accuse,
             false_accusation=false_accusation,
             as_json=as_json,
         )

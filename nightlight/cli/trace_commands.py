@@ -42,15 +42,15 @@ def run(
     *,
     rebuild: bool,
     csv_file: Path | None,
-    suspects: Path | None,
+    viewers_file: Path | None,
     false_accusation: float,
     as_json: bool,
 ) -> int:
     """Trace files and folders of files; print a table or JSON; return 0, or 1 if nothing at all was found.
 
-    ``suspects`` is a file of viewers, who are accused where their variants agree with the copies.
+    ``viewers_file`` is a file of viewers, who are accused where their variants agree with the copies.
     """
-    viewers = _viewers(suspects) if suspects else []
+    viewers = _viewers(viewers_file) if viewers_file else []
     files = _files(given)
     if not files and not rebuild:
         message = "name a file or a folder; or --rebuild"
@@ -65,7 +65,7 @@ def run(
             answers = [_one(trace, path) for path in progress.track(files)]
     if csv_file is not None:
         _write(csv_file, answers)
-    verdict = _accused(answers, viewers, false_accusation) if suspects else None
+    verdict = _accused(answers, viewers, false_accusation) if viewers_file else None
     if as_json:
         output = answers if verdict is None else {"files": answers, **verdict}
         print(json.dumps(output, indent=2))  # noqa: T201 - what was asked for

@@ -120,15 +120,6 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     signals = AbuseSignalLog(catalogue, clock)
     poll_s = settings.delivery.feed_poll_s
-    change_feed = ChangeFeedPoller(
-        catalogue,
-        ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),
-        picture_bytes=settings.delivery.picture_bytes,
-        assertion_days=settings.intake.assertion_days,
-        poll_s=poll_s,
-        after=(signals.flush, policy.current),
-    )
-    auth = settings.auth
     builder = AnswerBuilder(
         signs,
         names.variant_key,
@@ -136,6 +127,16 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         settings.delivery.placeholder_cache_s,
         settings.delivery.max_life_s,
     )
+    change_feed = ChangeFeedPoller(
+        catalogue,
+        ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),
+        picture_bytes=settings.delivery.picture_bytes,
+        assertion_days=settings.intake.assertion_days,
+        poll_s=poll_s,
+        after=(signals.flush, policy.current),
+        answer_again=lambda old, new: builder.answer_again(old, new, now=int(clock().timestamp())),
+    )
+    auth = settings.auth
     engine = DecisionEngine(
         builder,
         relation_resolver(settings),

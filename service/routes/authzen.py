@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.wiring import ServiceContainer
-from nightlight_core.decisions.answers import Decision
+from nightlight_core.decisions.answers import SignedDecision
 from nightlight_core.decisions.engine import MAX_ITEMS, DecisionRequest
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
@@ -73,7 +73,7 @@ class Surroundings(BaseModel):
     context: Word = "profile"
 
 
-class Evaluation(BaseModel):
+class AuthZenEvaluation(BaseModel):
     """One question; what it leaves out is as the request's own."""
 
     model_config = ConfigDict(extra="ignore")
@@ -98,10 +98,10 @@ class Options(BaseModel):
     evaluations_semantic: Semantic = Semantic.ALL
 
 
-class EvaluationsBody(Evaluation):
+class EvaluationsBody(AuthZenEvaluation):
     """Several questions, or one."""
 
-    evaluations: list[Evaluation] = Field(default=[], max_length=MAX_ITEMS)
+    evaluations: list[AuthZenEvaluation] = Field(default=[], max_length=MAX_ITEMS)
     options: Options = Options()
 
 
@@ -128,9 +128,9 @@ class _Question(NamedTuple):
 
 @router.post("/evaluation")
 @requires(TokenScope.DECIDE)
-def evaluation(request: Request, body: Evaluation) -> EvaluationAnswer:
+def evaluation(request: Request, body: AuthZenEvaluation) -> EvaluationAnswer:
     """Say whether a viewer may see a profile's picture, and which."""
-    (answer,) = _answers(request, [_question(body, Evaluation(), "")])
+    (answer,) = _answers(request, [_question(body, AuthZenEvaluation(), "")])
     return answer
 
 
@@ -151,7 +151,7 @@ def evaluations(request: Request, body: EvaluationsBody) -> EvaluationsAnswer | 
     return EvaluationsAnswer(evaluations=answers)
 
 
-def _question(partial: Evaluation, defaults: Evaluation, pointer: str) -> _Question:
+def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: str) -> _Question:
     """Return one question, with what it leaves out taken from the request's own."""
     subject, action = partial.subject or defaults.subject, partial.action or defaults.action
     resource, context = partial.resource or defaults.resource, partial.context or defaults.context or Surroundings()
@@ -173,7 +173,7 @@ def _answers(request: Request, questions: Sequence[_Question]) -> list[Evaluatio
     for number, (subject, context, _) in enumerate(questions):
         requester = Requester(subject.id, subject.properties.network, tenant)
         groups.setdefault((subject.properties.viewer, context, requester), []).append(number)
-    decisions: dict[int, Decision] = {}
+    decisions: dict[int, SignedDecision] = {}
     for (viewer, context, requester), numbers in groups.items():
         claims = [questions[number].claim for number in numbers]
         decided = house.decisions.decide(DecisionRequest(viewer, context, claims, requester))
@@ -181,6 +181,6 @@ def _answers(request: Request, questions: Sequence[_Question]) -> list[Evaluatio
     return [_answer(decisions[number]) for number in range(len(questions))]
 
 
-def _answer(decision: Decision) -> EvaluationAnswer:
+def _answer(decision: SignedDecision) -> EvaluationAnswer:
     context = {"url": decision.url, "expires_at": decision.expires_at, "blurhash": decision.blurhash}
     return EvaluationAnswer(decision=decision.shows_picture, context=context)

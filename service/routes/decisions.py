@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.wiring import ServiceContainer
-from nightlight_core.decisions.answers import Decision
+from nightlight_core.decisions.answers import SignedDecision
 from nightlight_core.decisions.engine import MAX_ITEMS, DecisionRequest
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
@@ -149,13 +149,13 @@ def explain(request: Request, body: DecisionsBody) -> Response:
     return Response(orjson.dumps(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def decisions_response(decisions: Sequence[Decision]) -> Response:
+def decisions_response(decisions: Sequence[SignedDecision]) -> Response:
     """Return the response; a decision that is given again is not encoded again."""
     body = b'{"items":[' + b",".join([decision.representation or _encoded(decision) for decision in decisions]) + b"]}"
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def _encoded(decision: Decision) -> bytes:
+def _encoded(decision: SignedDecision) -> bytes:
     fields = {
         "profile_id": decision.profile_id,
         "url": decision.url,

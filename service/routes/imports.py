@@ -28,7 +28,7 @@ _BODY: dict[str, Any] = {
 }
 
 
-class ArrivalsAnswer(BaseModel):
+class NotificationsAnswer(BaseModel):
     """What was made of the events."""
 
     queued: int = Field(description="Keys that will be looked at.")
@@ -38,7 +38,7 @@ class ArrivalsAnswer(BaseModel):
 
 @router.post("", status_code=202, openapi_extra=_BODY)
 @requires(TokenScope.IMPORT)
-async def arrived(request: Request) -> ArrivalsAnswer:
+async def notify(request: Request) -> NotificationsAnswer:
     """Take an S3 event notification. 202 means that it is not forgotten; the same event may come again, or late.
 
     The token may also come as the password of Basic credentials, for servers that take them in the address.
@@ -49,4 +49,4 @@ async def arrived(request: Request) -> ArrivalsAnswer:
         raise InvalidInput(message)
     body = await request.body()
     heard = await run_in_threadpool(lambda: house.import_notifications.record(read_events(body)))
-    return ArrivalsAnswer(**heard._asdict())
+    return NotificationsAnswer(**heard._asdict())

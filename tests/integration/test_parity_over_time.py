@@ -1,8 +1,12 @@
 """No change of an age can be seen from outside, and the test that says so sees one that can."""
 
+from collections import Counter
+
 import pytest
 
-from tests.parity.lives import BANDS, scripts
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight_core.decisions import profile_views
+from tests.parity.lives import BANDS, lives, scripts
 from tests.parity.over_time import watched
 
 pytestmark = pytest.mark.integration
@@ -14,6 +18,24 @@ def test_nothing_that_an_outsider_records_over_time_follows_an_age():
     seen = watched(scripts(3, 1, SEED), SEED)
     assert set(seen.begun) == set(BANDS)
     assert [str(one) for one in seen.differences] == []
+
+
+@pytest.mark.parametrize("most", [profile_views.MOST_AGAIN, 0])
+def test_no_decision_takes_longer_because_of_what_was_said_before_it(most, monkeypatch):
+    """A decision reads what nobody has asked for before. Where it must read what has changed, it says who was declared."""
+    read, by_decision = Counter(), ChangeFeedPoller.read
+
+    def reading(poller, profile_ids, **options):
+        read.update(profile_ids)
+        return by_decision(poller, profile_ids, **options)
+
+    monkeypatch.setattr(ChangeFeedPoller, "read", reading)
+    monkeypatch.setattr(profile_views, "MOST_AGAIN", most)
+    monkeypatch.setattr(profile_views, "LIFE_S", 1e6)
+    made = scripts(2, 0, SEED)
+    watched(made, SEED)
+    assert {life.profile_id for script in made for life in lives(script, SEED)} == set(read)
+    assert (set(read.values()) == {1}) == (most > 0)
 
 
 def test_names_that_change_with_an_age_are_found_out():

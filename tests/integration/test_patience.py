@@ -144,7 +144,7 @@ def test_who_does_not_take_the_answer_is_given_up():
         return {"type": "http.request", "body": b"", "more_body": False}
 
     with pytest.raises(TimeoutError):
-        asyncio.run(client_timeouts.Patience(app, seconds=0.05)({"type": "http"}, receive, stuck))
+        asyncio.run(client_timeouts.ClientTimeouts(app, seconds=0.05)({"type": "http"}, receive, stuck))
 
 
 def test_waiting_for_a_client_to_go_is_no_slowness():
@@ -167,7 +167,7 @@ def test_waiting_for_a_client_to_go_is_no_slowness():
         async def send(message):
             sent.append(message)
 
-        await client_timeouts.Patience(app, seconds=0.05)({"type": "http"}, receive, send)
+        await client_timeouts.ClientTimeouts(app, seconds=0.05)({"type": "http"}, receive, send)
         return sent
 
     assert asyncio.run(run()) == [{"type": "done"}]

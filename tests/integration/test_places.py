@@ -30,7 +30,7 @@ def queues(app):
         lane: Queue(f"{name}.{lane}", exchange, routing_key=lane, durable=True, queue_arguments=arguments)
         for lane in ("urgent", "upload", "background")
     }
-    lane_places.keep(app, {made["urgent"].name: 1, made["upload"].name: 2, made["background"].name: 0})
+    lane_places.limit_places(app, {made["urgent"].name: 1, made["upload"].name: 2, made["background"].name: 0})
     yield made
     if not arguments:  # they are in the test's own folder
         return
@@ -87,7 +87,7 @@ def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(app, qu
 
 def test_a_worker_has_a_child_for_each_place_and_none_for_what_it_leaves_to_others():
     worker = WorkerSettings(concurrency=3, urgent=1, traces=0, background=2)
-    assert lane_places.of(worker) == {"urgent": 1, "trace": 0, "upload": 3, "background": 2}
+    assert lane_places.places_by_lane(worker) == {"urgent": 1, "trace": 0, "upload": 3, "background": 2}
     with pytest.raises(ValueError, match="nothing would be done"):
         WorkerSettings(concurrency=0, urgent=0, traces=0, background=0)
 

@@ -61,7 +61,10 @@ def judged_over_time(groups, told_by, *, seed=0, **options):
     """What a classifier that is given all looks of a moment tells of ``told_by``: (life) -> a label for each moment.
 
     It is given how each look differs from the others of its script and moment, so that it cannot tell by what happens to
-    all of them. By chance: whose history of labels is whose, among the lives of one script.
+    all of them. By chance: whose history of labels is whose, among the lives of one script. That is exact: these lives
+    differ in what is said of their ages alone, and are looked at in random order. If nothing of that can be seen, each of
+    their records may as well be another's. So a life of which nothing is said at a moment is swapped with others too: a
+    time that tells who was just declared tells a little of whose age has just changed.
     """
     rows, labels, script, blocks = [], [], [], []
     words = {}
@@ -99,6 +102,7 @@ def _rows(record, words):
 LABELS = {
     "who is a minor": lambda life: [band != "adult" for band in life.bands],
     "whose age has just changed": lambda life: list(life.changed),
+    "of whom something was just said": lambda life: [one is not None for one in life.assertions],
 }
 
 

@@ -30,7 +30,7 @@ from nightlight.wiring import build_service
 from nightlight_client import NightlightClient
 from nightlight_core.decisions.relation_proofs import issue_proof
 from service.app import create_app
-from service.client_timeouts import PatientProtocol
+from service.client_timeouts import TimeoutProtocol
 from tests.support.waiting import HANG_S, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -112,8 +112,8 @@ def fill(catalogue):
         said, image_id = {**PROFILE, **own}, f"{number:032x}"
         picture = said.get("picture", True)
         rows[profiles].append(
-            {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "hold", "generation", "uploads")}
-            | {"profile_id": profile_id, "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
+            {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "generation", "uploads")}
+            | {"profile_id": profile_id, "report_flag": said["hold"], "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
                "current_image_id": image_id if picture else None}
         )  # fmt: skip
         for viewer_id, after_s in said.get("revoked", {}).items():
@@ -178,7 +178,7 @@ def served(monkeypatch, *more_scopes, **settings):
 def serving(house, port=None):
     """The service over a house, by the server that it runs on; its URL."""
     port = port or free_port()
-    settings = {"host": "127.0.0.1", "port": port, "log_config": None, "access_log": False, "http": PatientProtocol}
+    settings = {"host": "127.0.0.1", "port": port, "log_config": None, "access_log": False, "http": TimeoutProtocol}
     server = uvicorn.Server(uvicorn.Config(create_app(house), **settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

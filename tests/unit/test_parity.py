@@ -8,7 +8,7 @@ from scipy.stats import kstest
 from nightlight_core.decisions.url_signing import bucketed_expiry
 from tests.parity.guess import guessed, judged, linear
 from tests.parity.lives import BANDS, DAYS, lives, scripts
-from tests.parity.over_time import LABELS, judged_over_time
+from tests.parity.over_time import LABELS, LEAST_CHANCE, judged_over_time
 from tests.parity.traces import Record, difference
 from tests.parity.trial import spread, together
 
@@ -143,7 +143,10 @@ def test_whatever_changes_in_one_record_alone_is_a_difference(planted):
         assert found.moment == 3
 
 
-@pytest.mark.parametrize(("what", "share"), [("who is a minor", 0.05), ("whose age has just changed", 0.15)])
+@pytest.mark.parametrize(
+    ("what", "share"),
+    [("who is a minor", 0.05), ("whose age has just changed", 0.15), ("of whom something was just said", 0.15)],
+)
 def test_a_rare_leak_among_many_looks_is_found_and_nothing_is_found_where_there_is_none(what, share):
     for leaks in (True, False):
         random, groups = np.random.default_rng(2), []
@@ -159,6 +162,41 @@ def test_a_rare_leak_among_many_looks_is_found_and_nothing_is_found_where_there_
         guess = judged_over_time(groups, LABELS[what], learn=linear, permutations=500)
         assert (min(guess.auc_by_chance, guess.found_by_chance) <= 0.002) == leaks
         assert leaks or guess.lower < guess.expected < guess.upper
+
+
+# What is judged, of how many scripts, and who has to wait 1.1 ms longer.
+_SLOWER = {
+    "by age": ("who is a minor", 60, LABELS["who is a minor"]),
+    "where an age has changed": ("whose age has just changed", 60, LABELS["whose age has just changed"]),
+    "where something was said": ("of whom something was just said", 60, LABELS["of whom something was just said"]),
+    "the same, as seen in ages": ("whose age has just changed", 200, LABELS["of whom something was just said"]),
+}
+
+
+@pytest.mark.parametrize("slower", _SLOWER)
+@pytest.mark.parametrize("cost_s", [0.0, 0.0011])
+def test_an_answer_that_takes_longer_is_found_by_its_time_alone(slower, cost_s):
+    """As it was once measured: 1.4 ms with a long tail, and 2.5 ms after a declaration, for whoever looked first."""
+    what, count, waits = _SLOWER[slower]
+    random, groups = np.random.default_rng(4), []
+    for script in scripts(count, 0, seed=3):
+        led = lives(script, 3)
+        records = [Record("/a/p.webp", marked=False) for _ in led]
+        for life, record in zip(led, records, strict=True):
+            record.looks += [
+                _Timed(moment, 0.0014 * random.lognormal(0, 0.4) + cost_s * longer)
+                for moment, longer in enumerate(waits(life))
+            ]
+        groups.append((script, led, records))
+    guess = judged_over_time(groups, LABELS[what], learn=linear, permutations=1000)
+    assert (min(guess.auc_by_chance, guess.found_by_chance) <= LEAST_CHANCE) == (cost_s > 0)
+
+
+class _Timed:
+    """A look at which nothing was seen but how long a decision took, in seconds."""
+
+    def __init__(self, moment, seconds):
+        self.moment, self.when, self.seen, self.loose = moment, "in between", {"status": 200}, {"decision s": seconds}
 
 
 class _Noise:

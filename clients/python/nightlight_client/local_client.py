@@ -46,7 +46,7 @@ from nightlight_core.errors import Unavailable
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
     from nightlight_client.requests import Items
-    from nightlight_core.decisions.answers import Decision as EngineDecision
+    from nightlight_core.decisions.answers import SignedDecision as EngineDecision
     from nightlight_core.decisions.quotas import Quotas
     from nightlight_core.policy.public_keys import PublicKeys
 

@@ -142,9 +142,11 @@ class LocalEvaluationState:
                 self.failed(error)
                 return False
             reset = reset or self.policy is None or policy.revision != self.policy.revision
-            self.views.polled(began, changed, reset=reset)
+            self.problem = None
+            again = [] if reset else self._read_again(changed, policy.revision)
+            self.views.polled(began, changed, reset=reset, again=again)
             self.policy = self.policy if policy == self.policy else policy
-            self._cursor, self.problem = cursor, None
+            self._cursor = cursor
             return True
 
     def views_of(self, profile_ids: Sequence[str]) -> list[ProfileView]:
@@ -162,20 +164,37 @@ class LocalEvaluationState:
         missing = [profile_id for profile_id in missing if is_account(profile_id)]
         read: dict[str, ProfileView] = {}
         ticket = self.views.ticket()
-        try:
-            ask = self.views.fresh and bool(missing)
-            answer: dict[str, Any] = self._client.views(missing) if ask else {"revision": None}
-            # Where another policy is in use since, the next poll will tell of it: until then they are unknown.
-            same = self.policy is not None and answer["revision"] == self.policy.revision
-            if same and [fields["profile_id"] for fields in answer["profiles"]] == missing:
-                read = {fields["profile_id"]: _view(fields) for fields in answer["profiles"]}
-                self.views.keep(ticket, read.values())
-        except FAILURES as error:
-            self.failed(error)
+        if missing and self.policy is not None and self.views.fresh:
+            read = {view.profile_id: view for view in self._read(missing, self.policy.revision)}
+            self.views.keep(ticket, read.values())
         return [
             view if view is not None else read.get(profile_id) or ProfileView(profile_id)
             for profile_id, view in zip(profile_ids, cached, strict=True)
         ]
+
+    def _read_again(self, changed: Sequence[str], revision: int) -> list[ProfileView]:
+        """Return the views that have changed as they are now, with what was answered by them answered again."""
+        old = self.views.changed(changed)
+        again = self._read([view.profile_id for view in old], revision) if old else []
+        if self.engine is not None and again:
+            now = int(self._parts.clock())
+            for before, view in zip(old, again, strict=True):
+                self.engine.builder.answer_again(before, view, now=now)
+        return again
+
+    def _read(self, profile_ids: Sequence[str], revision: int) -> list[ProfileView]:
+        """Return a view of each profile from the service, or none at all where it does not answer in time.
+
+        There is none either where another policy is in use than that of ``revision``: the next poll will tell of it.
+        """
+        try:
+            answer = self._client.views(profile_ids)
+            views = answer["profiles"] if answer["revision"] == revision else []
+            if [fields["profile_id"] for fields in views] == profile_ids:
+                return [_view(fields) for fields in views]
+        except FAILURES as error:
+            self.failed(error)
+        return []
 
     def failed(self, error: Exception) -> None:
         """Note what went wrong, unless the client has: it counts the calls that do not reach the service."""

@@ -7,7 +7,8 @@
     pictures   bytes that were served lately
 
 The feed is polled every ``poll_s`` seconds. A poll that is overdue is made by the next decision itself; while none can
-be made, nothing of what is kept is used.
+be made, nothing of what is kept is used. A poll reads the views that have changed again, and answers by them what was
+answered before: so the time that a decision takes does not tell which profile has just changed.
 """
 
 from __future__ import annotations
@@ -48,11 +49,15 @@ class ChangeFeedPoller:
         assertion_days: int,
         poll_s: float,
         after: Sequence[Callable[[], object]] = (),
+        answer_again: Callable[[ProfileView, ProfileView], None] | None = None,
     ) -> None:
-        """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``after`` is called after every poll."""
+        """Keep ``views`` and at most ``picture_bytes`` of pictures true; ``after`` is called after every poll.
+
+        ``answer_again`` is given each view that has changed, and the same as it is now: see AnswerBuilder.
+        """
         self.views, self.revoked = views, RevokedNames()
         self.pictures = RenditionCache(self.revoked, most_bytes=picture_bytes)
-        self._catalogue, self._poll_s, self._after = catalogue, poll_s, after
+        self._catalogue, self._poll_s, self._after, self._answer_again = catalogue, poll_s, after, answer_again
         self._assertion = timedelta(days=assertion_days)
         self._lock = threading.Lock()
         self._cursor: str | None = None
@@ -85,24 +90,38 @@ class ChangeFeedPoller:
                 has = at_least is None or tx.audit.has(at_least)
                 every = page.reset or began - self._all_names_at > _ALL_NAMES_S
                 names = tx.revocations.names() if every else frozenset()
+                changed = [key for kind, key in page.changed if kind == PROFILE]
+                # After the feed: these are no older than what it told of.
+                again = [] if page.reset else self._read_again(tx, changed)
         except NightlightError:
             self._failed_at = time.monotonic()
             raise
-        changed = [key for kind, key in page.changed if kind == PROFILE]
         revoked = names | {key for kind, key in page.changed if kind == NAME}
         self.revoked.add(names if every else revoked, every=every)
         self.pictures.forget(revoked, every=page.reset)
-        self.views.polled(began, changed, reset=page.reset)
+        self.views.polled(began, changed, reset=page.reset, again=again)
         self._all_names_at = began if every else self._all_names_at
         self._cursor = page.cursor
         return has
 
-    def read(self, profile_ids: Sequence[str]) -> list[ProfileView]:
-        """Return what decisions need of profiles, from the catalogue, and keep it; raises CatalogueUnavailable."""
+    def _read_again(self, tx: Transaction, changed: Sequence[str]) -> list[ProfileView]:
+        old = self.views.changed(changed)
+        again = read_views(tx, [view.profile_id for view in old], self._assertion) if old else []
+        if self._answer_again is not None:
+            for before, now in zip(old, again, strict=True):
+                self._answer_again(before, now)
+        return again
+
+    def read(self, profile_ids: Sequence[str], *, keep: bool = True) -> list[ProfileView]:
+        """Return what decisions need of profiles, from the catalogue, and keep it; raises CatalogueUnavailable.
+
+        Without ``keep`` it is for somebody else's decisions, and leaves no trace in those that are made here.
+        """
         ticket = self.views.ticket()
         with self._catalogue.reading() as tx:
             views = read_views(tx, profile_ids, self._assertion)
-        self.views.keep(ticket, views)
+        if keep:
+            self.views.keep(ticket, views)
         return views
 
     def blocked(self, viewer_id: str, profile_ids: Sequence[str]) -> set[ProfileId]:

@@ -16,7 +16,7 @@ from nightlight_core.errors import InvalidInput
 if TYPE_CHECKING:
     from nightlight.flows.decisions.change_feed import ChangeFeedPoller
     from nightlight.flows.policies.active_policy import PolicyHolder
-    from nightlight_core.decisions.answers import Decision
+    from nightlight_core.decisions.answers import SignedDecision
     from nightlight_core.decisions.engine import DecisionEngine, DecisionRequest, Explanation
 
 
@@ -28,7 +28,7 @@ class DecisionService:
     change_feed: ChangeFeedPoller
     engine: DecisionEngine
 
-    def decide(self, request: DecisionRequest, *, at_least: int | None = None) -> list[Decision]:
+    def decide(self, request: DecisionRequest, *, at_least: int | None = None) -> list[SignedDecision]:
         """Return one decision for each claim, in order.
 
         Raises InvalidInput for a viewer or context that is no word of the vocabulary; an unknown relation gives that
@@ -41,7 +41,7 @@ class DecisionService:
             return self.engine.placeholders([claim.profile_id for claim in request.claims])
         return decisions
 
-    def try_cached(self, request: DecisionRequest) -> list[Decision] | None:
+    def try_cached(self, request: DecisionRequest) -> list[SignedDecision] | None:
         """Return the same as ``decide`` where everything that it needs is in memory, and None where it is not.
 
         It waits for nothing: it may be called where others wait too. A request that it would refuse is None as well,

@@ -91,7 +91,7 @@ class LocalEvaluationFeed:
     def views(self, profile_ids: Sequence[str]) -> tuple[ActivePolicy, list[ProfileView]]:
         """Return the policy in use, and a view of each profile; raises CatalogueUnavailable."""
         policy = self.policy.current()
-        views = self.change_feed.read(profile_ids)
+        views = self.change_feed.read(profile_ids, keep=False)
         for view in views:
             view.candidate = policy.chosen(view.profile_id)
         return policy, views

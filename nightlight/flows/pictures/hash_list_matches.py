@@ -52,14 +52,14 @@ class ListedEntry(Protocol):
 Search = Callable[[Sequence[Any]], Sequence[ListedEntry]]
 
 
-def quarantine(tx: Transaction, image: images.Image, found: Sequence[ListedEntry], now: datetime) -> bool:
+def quarantine(tx: Transaction, image: images.Image, entries: Sequence[ListedEntry], now: datetime) -> bool:
     """Keep an image from everybody if it is near to entries on which there is no verdict yet.
 
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
     job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
     known = tx.hash_list_matches.known(image.image_id)
-    fresh = {(one.list, one.reference): one.distance for one in reversed(found)}
+    fresh = {(one.list, one.reference): one.distance for one in reversed(entries)}
     new = [(*entry, distance) for entry, distance in fresh.items() if entry not in known]
     if not new:
         return False

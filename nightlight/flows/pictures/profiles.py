@@ -49,23 +49,23 @@ class DeclareProfile:
     earlier: Callable[[], Sequence[Table]] = tuple
 
     def declare(
-        self, profile_id: ProfileId, said: Declaration, *, follow_band: bool, actor: str
+        self, profile_id: ProfileId, declaration: Declaration, *, follow_band: bool, actor: str
     ) -> tuple[Profile, bool, int]:
         """Write the declaration; return the profile, whether it is new, and the change's number.
 
         ``follow_band`` is the owner's word that pictures uploaded so far may follow the band that is in force now, and
         none that comes after; without it they keep their ceiling. Raises InvalidInput for a word that is not known.
         """
-        self._known("band", "subject_age", said.band)
-        self._known("assurance", "assurance", said.assurance)
-        self._known("region", "region", said.region)
-        self._known("choice", "choice", said.choice)
+        self._known("band", "subject_age", declaration.band)
+        self._known("assurance", "assurance", declaration.assurance)
+        self._known("region", "region", declaration.region)
+        self._known("choice", "choice", declaration.choice)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             before = tx.profiles.get(profile_id, lock=True)
             held_to = tx.images.held_to(profile_id)
-            new = tx.profiles.declare(profile_id, said, now)
-            self._hold_to(tx, profile_id, said, before, follow_band=follow_band)
+            new = tx.profiles.declare(profile_id, declaration, now)
+            self._hold_to(tx, profile_id, declaration, before, follow_band=follow_band)
             after = tx.profiles.get(profile_id)
             if before is not None and after is not None and not new:
                 # A band that somebody vouched for, and that has lapsed, may have given out URLs that still work.

@@ -84,10 +84,10 @@ class ManageLifecycle:
         rules = [read_rule(raw) for raw in applied.rules] if applied else []
         return plan_changes(bucket, self.wanted(bucket), rules, self._bucket(bucket).rules())
 
-    def touched(self, made: LifecyclePlan, progress: Progress = lambda _: None) -> list[RuleEffect]:
+    def touched(self, plan: LifecyclePlan, progress: Progress = lambda _: None) -> list[RuleEffect]:
         """Return what each rule that is added or changed is about, among the objects that are there."""
-        bucket, now = self._bucket(made.bucket), self.clock()
-        rules = [one.after for one in made.changes if one.after is not None and one.after.expire_days is not None]
+        bucket, now = self._bucket(plan.bucket), self.clock()
+        rules = [one.after for one in plan.changes if one.after is not None and one.after.expire_days is not None]
         found = {rule.rule_id: RuleEffect(rule.rule_id, 0, 0, 0, counted=True) for rule in rules}
         tagged = any(rule.tags for rule in rules)
         listed = 0
@@ -103,24 +103,24 @@ class ManageLifecycle:
         too_many = {rule.rule_id for rule in rules if rule.tags and listed > MOST_TAGS}
         return [one._replace(counted=one.rule_id not in too_many) for one in found.values()]
 
-    def apply(self, made: LifecyclePlan, *, actor: str) -> None:
+    def apply(self, plan: LifecyclePlan, *, actor: str) -> None:
         """Carry out a plan; raises LifecycleRefused, and then the bucket's rules are as they were."""
-        bucket, now = self._bucket(made.bucket), self.clock()
+        bucket, now = self._bucket(plan.bucket), self.clock()
         with self.catalogue.transaction() as tx:
-            last = tx.lifecycles.lock(made.bucket, now)
+            last = tx.lifecycles.lock(plan.bucket, now)
             before = bucket.rules()
-            if fingerprint(before) != made.fingerprint:
-                message = f"{made.bucket}: its rules have changed since the plan was made; plan again"
+            if fingerprint(before) != plan.fingerprint:
+                message = f"{plan.bucket}: its rules have changed since the plan was made; plan again"
                 raise LifecycleRefused(message)
-            if tuple(self.wanted(made.bucket)) != made.ours:
-                message = f"{made.bucket}: the policy has changed since the plan was made; plan again"
+            if tuple(self.wanted(plan.bucket)) != plan.ours:
+                message = f"{plan.bucket}: the policy has changed since the plan was made; plan again"
                 raise LifecycleRefused(message)
-            after = self._put(bucket, before, made.wanted, {one.rule_id for one in made.changes})
-            tx.lifecycles.snapshot(made.bucket, rules_as_values(before), last.rules, now)
-            ours = [write_rule(rule) for rule in made.ours]
-            tx.lifecycles.write(AppliedRules(made.bucket, ours, fingerprint(after), now, actor))
+            after = self._put(bucket, before, plan.wanted, {one.rule_id for one in plan.changes})
+            tx.lifecycles.snapshot(plan.bucket, rules_as_values(before), last.rules, now)
+            ours = [write_rule(rule) for rule in plan.ours]
+            tx.lifecycles.write(AppliedRules(plan.bucket, ours, fingerprint(after), now, actor))
             detail: dict[str, str | int] = {
-                "bucket": made.bucket, "changes": len(made.changes), "rules": len(made.wanted),
+                "bucket": plan.bucket, "changes": len(plan.changes), "rules": len(plan.wanted),
             }  # fmt: skip
             tx.audit.append("lifecycle.applied", now=now, actor=actor, detail=detail)
 

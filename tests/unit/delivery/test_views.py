@@ -2,7 +2,7 @@
 
 import pytest
 
-from nightlight_core.decisions.profile_views import LIFE_S, ProfileView, ProfileViewCache
+from nightlight_core.decisions.profile_views import LIFE_S, MOST_AGAIN, ProfileView, ProfileViewCache
 
 
 class Clock:
@@ -58,6 +58,56 @@ def test_what_was_read_before_a_change_is_not_kept_after_it(clock):
     views.keep(ticket, [ProfileView("c")])
     assert ids(views) == ["b"] or ids(views) == []
     assert "c" not in ids(views)
+
+
+def test_a_view_that_was_read_again_takes_the_place_of_what_it_was(clock):
+    views = kept(clock)
+    views.keep(views.ticket(), [ProfileView("a"), ProfileView("b"), ProfileView("c")])
+    assert views.changed(["c", "b", "unheard-of", "b"]) == [ProfileView("c"), ProfileView("b")]
+    views.polled(
+        clock.now, ["c", "b", "unheard-of"], reset=False, again=[ProfileView("b", hold="reported"), ProfileView("d")]
+    )
+    assert ids(views) == ["a", "b"]
+    assert views.find("b") == [ProfileView("b", hold="reported")]
+    views.polled(clock.now, ["a"], reset=True, again=[ProfileView("a")])
+    assert ids(views) == []
+
+
+def test_what_a_decision_read_before_a_change_does_not_replace_what_was_read_after_it(clock):
+    views = kept(clock)
+    views.keep(views.ticket(), [ProfileView("a")])
+    ticket = views.ticket()
+    views.polled(clock.now, ["a"], reset=False, again=[ProfileView("a", hold="reported")])
+    views.keep(ticket, [ProfileView("a")])
+    assert views.find("a") == [ProfileView("a", hold="reported")]
+
+
+def test_of_very_many_changes_at_once_some_are_read_again_and_the_others_forgotten(clock):
+    names = [f"n-{number}" for number in range(MOST_AGAIN + 2)]
+    views = kept(clock, most=len(names))
+    views.keep(views.ticket(), map(ProfileView, names))
+    again = views.changed(names)
+    assert [view.profile_id for view in again] == names[:-2]
+    views.polled(clock.now, names, reset=False, again=again)
+    assert len(views) == MOST_AGAIN
+    assert views.find(names[-2:]) == [None, None]
+
+
+def test_a_view_lives_as_long_whether_it_changes_or_not(clock):
+    views = kept(clock)
+    views.keep(views.ticket(), [ProfileView("a"), ProfileView("b")])
+    clock.now += LIFE_S - 1
+    views.keep(views.ticket(), [ProfileView("c")])
+    views.polled(clock.now, ["a"], reset=False, again=[ProfileView("a")])
+    assert ids(views) == ["a", "b", "c"]
+    clock.now += 2
+    views.polled(clock.now, ["c"], reset=False, again=[ProfileView("c")])
+    assert ids(views) == ["c"]
+    few = kept(clock, most=2)
+    few.keep(few.ticket(), [ProfileView("a"), ProfileView("b")])
+    few.polled(clock.now, ["a"], reset=False, again=[ProfileView("a")])
+    few.keep(few.ticket(), [ProfileView("c")])
+    assert ids(few) == ["b", "c"]
 
 
 def test_what_was_read_very_long_ago_is_not_kept(clock):

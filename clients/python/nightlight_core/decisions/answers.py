@@ -7,6 +7,7 @@ until its URL is due to change, so that most answers are two look-ups.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ from nightlight_core.decisions.profile_views import AvailableRendition, ProfileV
 from nightlight_core.decisions.quotas import PictureRequest
 from nightlight_core.decisions.url_signing import DAY_S, bucket_of
 from nightlight_core.decisions.variants import variant_for
+from nightlight_core.errors import Unavailable
 from nightlight_core.policy.table import DOUBT, Outcome, Table, more_protective
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class DecisionPolicy(Protocol):
 
 
 @dataclass(slots=True)
-class Decision:
+class SignedDecision:
     """The decision for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
 
     The blur is of the most protective tier, whichever is shown. ``shows_picture`` says whether it is a picture, and not
@@ -70,7 +72,7 @@ class Answer:
     """
 
     until: int
-    decisions: tuple[Decision, ...]
+    decisions: tuple[SignedDecision, ...]
     picture: PictureRequest | None
     image_id: str
     tally: tuple[str, str | None] | None
@@ -124,9 +126,19 @@ class AnswerBuilder:
             answers.append(answer)
         return answers
 
+    def answer_again(self, old: ProfileView, new: ProfileView, *, now: int) -> None:
+        """Answer by ``new``, in advance, all that was answered by ``old`` and is still good.
+
+        A profile that has changed is then decided in as little time as any other.
+        """
+        policy, kept = old.answers
+        keys = [key for key, answer in kept.copy().items() if answer.until > now]
+        with suppress(Unavailable):  # no key for the day: the next request is told so
+            new.answers = policy, {key: self._answer(policy, key, new, now) for key in keys}
+
     def finish(
         self, answers: Sequence[Answer], allowed: Sequence[bool], viewer_id: str | None, *, now: int
-    ) -> list[Decision]:
+    ) -> list[SignedDecision]:
         """Return the decisions, with limits applied and variants chosen.
 
         ``allowed`` says, for each answer that has a picture, whether it may be given.
@@ -143,11 +155,11 @@ class AnswerBuilder:
                 decisions.append(variants[number])
         return decisions
 
-    def placeholders(self, profile_ids: Sequence[str], *, now: int) -> list[Decision]:
+    def placeholders(self, profile_ids: Sequence[str], *, now: int) -> list[SignedDecision]:
         """Return the placeholder for each profile."""
         url, expires_at, _ = self._signed_placeholder(now)
         return [
-            Decision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, shows_picture=False)
+            SignedDecision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, shows_picture=False)
             for profile_id in profile_ids
         ]
 
@@ -167,7 +179,7 @@ class AnswerBuilder:
             life_s = min(outcome.cache_s, self.max_life_s)
             url, expires_at = self.signer.url(rendition.path, now=now, life_s=life_s)
             blurhash = view.blurhash or PLACEHOLDER_BLURHASH
-            pictures.append(Decision(view.profile_id, url, expires_at, blurhash, shows_picture=True))
+            pictures.append(SignedDecision(view.profile_id, url, expires_at, blurhash, shows_picture=True))
             until = min(until, _renewed_at(rendition.path, now, life_s))
         if now <= view.band_expires_at:
             until = min(until, view.band_expires_at + 1)

@@ -30,7 +30,7 @@ from nightlight_core.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
     from nightlight_core.decisions.abuse_signals import AbuseSignalSink
-    from nightlight_core.decisions.answers import Answer, AnswerBuilder, Decision, DecisionPolicy
+    from nightlight_core.decisions.answers import Answer, AnswerBuilder, DecisionPolicy, SignedDecision
     from nightlight_core.decisions.profile_views import ProfileView
     from nightlight_core.decisions.rate_limiter import RateLimiter
     from nightlight_core.decisions.relation_resolver import RelationResolver, ResolvedRelation
@@ -117,7 +117,7 @@ class DecisionEngine:
 
     def decide(
         self, policy: DecisionPolicy, request: DecisionRequest, source: ProfileViewSource
-    ) -> list[Decision] | None:
+    ) -> list[SignedDecision] | None:
         """Return one decision for each claim, in order; None where the source cannot tell.
 
         Raises InvalidInput for a viewer or context that is no word of the vocabulary, and for too many items; an
@@ -152,7 +152,7 @@ class DecisionEngine:
             for claim, view, relation in zip(request.claims, found.views, resolved, strict=True)
         ]
 
-    def placeholders(self, profile_ids: Sequence[str]) -> list[Decision]:
+    def placeholders(self, profile_ids: Sequence[str]) -> list[SignedDecision]:
         """Return the placeholder for each profile."""
         return self.builder.placeholders(profile_ids, now=int(self.clock()))
 
