@@ -1,4 +1,4 @@
-"""``python -m workers work`` runs a Celery worker, ``python -m workers schedule`` the relay and reconcile.
+"""``python -m workers work`` runs a Celery worker, ``python -m workers schedule`` the relay and the reconciler.
 
 ``python -m workers imports`` listens to the queue of S3 notifications.
 """
@@ -119,12 +119,12 @@ def _schedule(settings: Settings, house: WorkerContainer, app: Celery) -> int:
     begin = partial(house.sweep.begin_due, settings.retention.sweep_s)
     schedule.run(
         house.relay(sender(app, settings)),
-        house.reconcile,
+        house.reconciler,
         settings.worker,
         stop,
         notify=house.notify,
         edges=house.edges,
-        sweep=begin,
+        beside=(house.expiry.run_once, begin),
     )
     return 0
 

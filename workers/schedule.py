@@ -1,4 +1,4 @@
-"""The schedule: the outbox relay, many times a second, and the search for lost jobs, every few seconds.
+"""The schedule: the outbox relay, many times a second, and the reconciler, every few seconds.
 
 It may run in as many processes as one likes: rows are claimed with SKIP LOCKED.
 """
@@ -13,11 +13,11 @@ from nightlight import logs
 from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nightlight.flows.decisions.edge_revocations import RevocationPublisher
     from nightlight.flows.webhooks import DeliverWebhooks
-    from nightlight.jobs.relay import Reconcile, Relay
+    from nightlight.jobs.relay import Reconciler, Relay
     from nightlight.settings import WorkerSettings
 
 # While the broker or the database is down there is no use in asking it ten times a second.
@@ -28,15 +28,15 @@ _TELL_EDGES_S = 0.5
 
 def run(
     relay: Relay,
-    reconcile: Reconcile,
+    reconciler: Reconciler,
     limits: WorkerSettings,
     stop: threading.Event,
     *,
     notify: DeliverWebhooks | None = None,
     edges: RevocationPublisher | None = None,
-    sweep: Callable[[], object] | None = None,
+    beside: Sequence[Callable[[], object]] = (),
 ) -> None:
-    """Work until ``stop`` is set; ``sweep`` begins a sweep if it is time for one.
+    """Work until ``stop`` is set; what is ``beside`` the reconciler is done as often.
 
     An outage is logged and outlasted; it never ends the loop.
 
@@ -53,9 +53,9 @@ def run(
         try:
             if time.monotonic() >= next_reconcile:
                 next_reconcile = time.monotonic() + limits.reconcile_interval_s
-                reconcile.run_once()
-                if sweep is not None:
-                    sweep()
+                reconciler.run_once()
+                for do in beside:
+                    do()
             if relay.run_once():
                 continue
         except NightlightError as error:

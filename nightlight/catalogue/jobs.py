@@ -10,49 +10,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, case, func, insert, or_, select, update
 
 from nightlight.catalogue.schema import images, jobs
-from nightlight.jobs.kinds import (
-    ERASE,
-    FORGET,
-    PROVE,
-    RENAME,
-    RENDER,
-    RESCREEN,
-    RESTATE,
-    SWEEP,
-    TAKE,
-    TRACE,
-    VAULT,
-)
-from nightlight.jobs.lanes import LANE_OF, LANES, RANKS
 from nightlight_core.errors import LeaseLost
 from nightlight_core.ids import ImageId, JobId, ProfileId, TraceId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-# The kinds are said here too, where who adds jobs and who leases them finds them.
-__all__ = [
-    "DONE",
-    "ERASE",
-    "FAILED",
-    "FORGET",
-    "LEASED",
-    "PROVE",
-    "QUEUED",
-    "RENAME",
-    "RENDER",
-    "RESCREEN",
-    "RESTATE",
-    "SWEEP",
-    "TAKE",
-    "TRACE",
-    "VAULT",
-    "Jobs",
-    "Lease",
-]
-
-_ON_TRACES = frozenset({TRACE, FORGET})
-_ON_OTHERS = frozenset({TAKE, SWEEP, RESCREEN})
 
 QUEUED = "queued"
 LEASED = "leased"
@@ -67,12 +29,13 @@ _CRASHES = jobs.c.crashes + case((jobs.c.state == LEASED, 1), else_=0)
 class Lease:
     """The right to work on a job.
 
-    ``attempt`` counts from one and fences off older attempts; ``crashes`` counts attempts that took the
-    job and were never heard of again.
+    ``column`` says what the job is on, and ``subject`` which. ``attempt`` counts from one and fences off older
+    attempts; ``crashes`` counts attempts that took the job and were never heard of again.
     """
 
     job_id: JobId
     kind: str
+    column: str
     subject: str
     attempt: int
     crashes: int
@@ -80,35 +43,27 @@ class Lease:
     @property
     def named(self) -> dict[str, str]:
         """Return what the job is on, as log lines name it."""
-        return {_column(self.kind): self.subject}
+        return {self.column: self.subject}
 
     @property
     def image_id(self) -> ImageId:
         """Return the image that the job is on; raise LookupError if it is on something else."""
-        if _column(self.kind) != "image_id":
-            raise LookupError(self.kind)
-        return ImageId(self.subject)
+        return ImageId(self._on("image_id"))
 
     @property
     def trace_id(self) -> TraceId:
         """Return the trace that the job is on; raise LookupError if it is on something else."""
-        if self.kind not in _ON_TRACES:
-            raise LookupError(self.kind)
-        return TraceId(self.subject)
+        return TraceId(self._on("trace_id"))
 
     @property
     def other_id(self) -> str:
-        """Return the arrival or the sweep that the job is on; raise LookupError if it is on something else."""
-        if self.kind not in _ON_OTHERS:
+        """Return the imported key or the sweep that the job is on; raise LookupError if it is on something else."""
+        return self._on("other_id")
+
+    def _on(self, column: str) -> str:
+        if self.column != column:
             raise LookupError(self.kind)
         return self.subject
-
-
-def _column(kind: str) -> str:
-    """Return the column that names what a job of this kind is on."""
-    if kind in _ON_TRACES:
-        return "trace_id"
-    return "other_id" if kind in _ON_OTHERS else "image_id"
 
 
 class Jobs:
@@ -120,32 +75,29 @@ class Jobs:
 
     def add(
         self,
-        job_id: JobId,
         kind: str,
-        subject: str,
+        column: str,
+        on: Sequence[tuple[JobId, str]],
         now: datetime,
         *,
         due: datetime,
+        rank: int,
         planned: Sequence[str] = (),
-        lane: str | None = None,
     ) -> None:
-        """Write a new job on what its kind is on; ``due`` is when it is published again if nobody has taken it.
+        """Write new jobs of one kind, given as (job, what ``column`` is to name).
 
-        ``planned`` are object keys that it is about; ``lane`` is its kind's unless another is given.
+        ``due`` is when they are published again if nobody has taken them, ``rank`` their lane's; ``planned`` are object
+        keys that they are about.
         """
-        row = _row(job_id, kind, subject, now, due)
-        self._connection.execute(insert(jobs).values({**row, "planned": list(planned), **_lane(kind, lane)}))
-
-    def add_many(
-        self, kind: str, on: Sequence[tuple[JobId, str]], now: datetime, *, due: datetime, lane: str | None = None
-    ) -> None:
-        """Write new jobs of one kind, given as (job, what it is on)."""
-        rows = [{**_row(job_id, kind, subject, now, due), **_lane(kind, lane)} for job_id, subject in on]
-        if rows:
-            self._connection.execute(insert(jobs), rows)
+        same = {
+            "kind": kind, "state": QUEUED, "attempt": 0, "crashes": 0, "lane": rank, "planned": list(planned),
+            "next_run_at": due, "created_at": now,
+        }  # fmt: skip
+        if on:
+            self._connection.execute(insert(jobs), [{**same, "job_id": job_id, column: name} for job_id, name in on])
 
     def lease(
-        self, job_id: JobId, kind: str, now: datetime, lease_s: float, *, take_over: bool = False
+        self, job_id: JobId, kind: str, column: str, now: datetime, lease_s: float, *, take_over: bool = False
     ) -> Lease | None:
         """Take the job for ``lease_s`` seconds; None if it is done, of another kind, or somebody has it.
 
@@ -163,10 +115,10 @@ class Jobs:
                 crashes=_CRASHES,
                 lease_until=now + timedelta(seconds=lease_s),
             )
-            .returning(jobs.c[_column(kind)].label("subject"), jobs.c.attempt, jobs.c.crashes)
+            .returning(jobs.c[column].label("subject"), jobs.c.attempt, jobs.c.crashes)
         )
         row = self._connection.execute(statement).one_or_none()
-        return Lease(job_id, kind, row.subject, row.attempt, row.crashes) if row else None
+        return Lease(job_id, kind, column, row.subject, row.attempt, row.crashes) if row else None
 
     def plan(self, lease: Lease, keys: list[str]) -> None:
         """Note the object keys that this attempt is going to write, so that an erasure finds them whatever happens."""
@@ -197,20 +149,18 @@ class Jobs:
         count: int = self._connection.execute(query).scalar_one()
         return count
 
-    def waiting(self, now: datetime) -> dict[str, tuple[int, float]]:
-        """Return, for each lane, how many jobs were never begun, and for how many seconds the one asked for first was.
+    def waiting(self, now: datetime, *, but: Sequence[str]) -> dict[int, tuple[int, float]]:
+        """Return how many jobs were never begun, and for how many seconds the first of them waits, by lane's rank.
 
-        What is asked for to be done much later does not count.
+        Jobs of the kinds ``but`` are put off, and do not count.
         """
         query = (
             select(jobs.c.lane, func.count().label("jobs"), func.min(jobs.c.created_at).label("first"))
-            .where(jobs.c.state == QUEUED, jobs.c.attempt == 0, jobs.c.kind.not_in((PROVE, RESTATE)))
+            .where(jobs.c.state == QUEUED, jobs.c.attempt == 0, jobs.c.kind.not_in(but))
             .group_by(jobs.c.lane)
         )
-        found = dict.fromkeys(LANES, (0, 0.0))
-        for row in self._connection.execute(query):
-            found[LANES[row.lane]] = (row.jobs, max(0.0, (now - row.first).total_seconds()))
-        return found
+        rows = self._connection.execute(query)
+        return {row.lane: (row.jobs, max(0.0, (now - row.first).total_seconds())) for row in rows}
 
     def overdue(self, kind: str, before: datetime) -> int:
         """Return how many jobs of a kind were asked for before a moment and are not done."""
@@ -235,29 +185,24 @@ class Jobs:
         """Queue the job again for ``due``; raise LeaseLost if another attempt has it by now."""
         self._write(lease, state=QUEUED, lease_until=None, next_run_at=due, reason=reason)
 
-    def lane(self, job_id: JobId) -> str:
-        """Return a job's lane."""
-        rank: int = self._connection.execute(select(jobs.c.lane).where(jobs.c.job_id == job_id)).scalar_one()
-        return LANES[rank]
-
-    def render_lane(self, image_id: ImageId) -> str:
-        """Return the lane in which an image is to be rendered again: where it was."""
-        query = select(func.max(jobs.c.lane)).where(jobs.c.image_id == image_id, jobs.c.kind == RENDER)
+    def rank_before(self, image_id: ImageId, kind: str) -> int | None:
+        """Return the lane's rank of an image's jobs of a kind; None if it has none."""
+        query = select(func.max(jobs.c.lane)).where(jobs.c.image_id == image_id, jobs.c.kind == kind)
         rank: int | None = self._connection.execute(query).scalar_one()
-        return LANE_OF[RENDER] if rank is None else LANES[rank]
+        return rank
 
-    def open_renders(self, profile_id: ProfileId) -> int:
-        """Return how many renders of a profile's images are to be done yet."""
+    def open_on(self, profile_id: ProfileId, kind: str) -> int:
+        """Return how many jobs of a kind on a profile's images are to be done yet."""
         query = (
             select(func.count())
             .select_from(jobs.join(images, images.c.image_id == jobs.c.image_id))
-            .where(images.c.profile_id == profile_id, jobs.c.kind == RENDER, jobs.c.state.in_((QUEUED, LEASED)))
+            .where(images.c.profile_id == profile_id, jobs.c.kind == kind, jobs.c.state.in_((QUEUED, LEASED)))
         )
         count: int = self._connection.execute(query).scalar_one()
         return count
 
-    def claim_due(self, now: datetime, *, limit: int, again_after_s: float) -> list[tuple[JobId, str]]:
-        """Return (job, kind) of jobs that are due or whose lease ran out, and put each off by ``again_after_s``.
+    def claim_due(self, now: datetime, *, limit: int, again_after_s: float) -> list[tuple[JobId, str, int]]:
+        """Return (job, kind, lane's rank) of jobs due or whose lease ran out; put each off by ``again_after_s``.
 
         Those of the first lane come first. Rows that another process is claiming are skipped, so each is returned to
         one caller.
@@ -283,9 +228,9 @@ class Jobs:
             .values(
                 state=QUEUED, crashes=_CRASHES, lease_until=None, next_run_at=now + timedelta(seconds=again_after_s)
             )
-            .returning(jobs.c.job_id, jobs.c.kind)
+            .returning(jobs.c.job_id, jobs.c.kind, jobs.c.lane)
         )
-        return [(JobId(row.job_id), row.kind) for row in self._connection.execute(statement)]
+        return [(JobId(row.job_id), row.kind, row.lane) for row in self._connection.execute(statement)]
 
     def _write(self, lease: Lease, **values: object) -> None:
         statement = (
@@ -296,21 +241,3 @@ class Jobs:
         if self._connection.execute(statement).rowcount != 1:
             message = f"attempt {lease.attempt} has lost the job"
             raise LeaseLost(message)
-
-
-def _lane(kind: str, lane: str | None) -> dict[str, int]:
-    return {"lane": RANKS[lane or LANE_OF[kind]]}
-
-
-def _row(job_id: JobId, kind: str, subject: str, now: datetime, due: datetime) -> dict[str, object]:
-    return {
-        "job_id": job_id,
-        "kind": kind,
-        _column(kind): subject,
-        "state": QUEUED,
-        "attempt": 0,
-        "crashes": 0,
-        "planned": [],
-        "next_run_at": due,
-        "created_at": now,
-    }

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, or_, select, update
 
 from nightlight.catalogue.schema import outbox
-from nightlight.jobs.lanes import LANES, RANKS, UPLOAD
 from nightlight_core.ids import JobId
 
 if TYPE_CHECKING:
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A task to be sent, by name, for a job, in a lane."""
+    """A task to be sent, by name, for a job, in the lane of a rank."""
 
     message_id: int
     task: str
     job_id: JobId
-    lane: str
+    rank: int
 
 
 class Outbox:
@@ -34,16 +33,21 @@ class Outbox:
         """Work on ``connection``."""
         self._connection = connection
 
-    def add(self, task: str, job_id: JobId, now: datetime, *, lane: str = UPLOAD) -> None:
-        """Write a message, unless one for the job is waiting; it is published after the transaction is committed."""
-        waiting = select(outbox.c.message_id).where(outbox.c.job_id == job_id).limit(1)
-        if self._connection.execute(waiting).one_or_none() is None:
-            self._connection.execute(insert(outbox).values(task=task, job_id=job_id, lane=RANKS[lane], created_at=now))
+    def add(self, messages: Sequence[tuple[str, JobId, int]], now: datetime) -> None:
+        """Write messages, given as (task, job, lane's rank), but for jobs for which one is waiting.
 
-    def add_many(self, task: str, job_ids: Sequence[JobId], now: datetime, *, lane: str = UPLOAD) -> None:
-        """Write messages for new jobs, for which none can be waiting."""
-        if job_ids:
-            rows = [{"task": task, "job_id": job_id, "lane": RANKS[lane], "created_at": now} for job_id in job_ids]
+        They are published after the transaction is committed.
+        """
+        if not messages:
+            return
+        query = select(outbox.c.job_id).where(outbox.c.job_id.in_([job_id for _, job_id, _ in messages]))
+        waiting = set(self._connection.execute(query).scalars())
+        rows = [
+            {"task": task, "job_id": job_id, "lane": rank, "created_at": now}
+            for task, job_id, rank in messages
+            if job_id not in waiting
+        ]
+        if rows:
             self._connection.execute(insert(outbox), rows)
 
     def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Message]:
@@ -69,7 +73,7 @@ class Outbox:
             .returning(outbox.c.lane, outbox.c.message_id, outbox.c.task, outbox.c.job_id)
         )
         rows = sorted((tuple(row) for row in self._connection.execute(statement)), key=lambda row: row[:2])
-        return [Message(message_id, task, job_id, LANES[rank]) for rank, message_id, task, job_id in rows]
+        return [Message(message_id, task, job_id, rank) for rank, message_id, task, job_id in rows]
 
     def mark_published(self, message_ids: list[int]) -> None:
         """Drop messages that the broker has confirmed."""

@@ -278,7 +278,7 @@ jobs = Table(
     metadata,
     Column("job_id", String(32), primary_key=True),
     Column("kind", String(16), nullable=False),
-    # The rank of its lane (nightlight.jobs.lanes).
+    # The rank of its lane: the lower, the more urgent.
     Column("lane", Integer, nullable=False, server_default="2"),
     Column("image_id", String(32), ForeignKey("images.image_id"), index=True),
     Column("trace_id", String(32), ForeignKey("trace_jobs.trace_id"), index=True),

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nightlight.catalogue import jobs
 from nightlight.catalogue.policies import DECIDED
 from nightlight.flows.pictures.profiles import UNKNOWN_BAND
+from nightlight.jobs import kinds
 from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight_core.errors import InvalidInput, NightlightError
 
@@ -93,8 +93,11 @@ class TransparencyReports:
         with self.catalogue.reading() as tx:
             figures = tx.statistics
             decided = figures.decisions(DECIDED, period)
-            erased, erasing = figures.seconds(jobs.ERASE, period), figures.open(jobs.ERASE, period)
-            taken, taking = figures.seconds(jobs.RENAME, period), figures.open(jobs.RENAME, period)
+            erased, erasing = figures.seconds(kinds.ERASE.name, period), figures.open(kinds.ERASE.name, period)
+            taken, taking = (
+                figures.seconds(kinds.ROTATE_NAMES.name, period),
+                figures.open(kinds.ROTATE_NAMES.name, period),
+            )
             activated = figures.details("policy.activated", period)
             counts = {
                 "holds": figures.holds(period),

@@ -1,21 +1,80 @@
-"""The kinds of jobs."""
+"""The kinds of jobs: what each is called, what it works on, and which lane it waits in.
+
+A kind is said once, here. ``nightlight.wiring`` gives each its handler, ``workers.tasks`` each its Celery task.
+"""
 
 from __future__ import annotations
 
-RENDER = "render"
-ERASE = "erase"
-RENAME = "rename"
-# To look again whether anything is left of what was erased.
-PROVE = "prove"
-# To tell the buckets what has become of a picture.
-RESTATE = "restate"
-# These are on a trace: to find where a copy comes from, and to delete the copy.
-TRACE = "trace"
-FORGET = "forget"
-# To copy what a hold covers into the vault.
-VAULT = "vault"
-# On an arrival: to take a picture in from another bucket. On a sweep: to do its next batch.
-TAKE = "take"
-SWEEP = "sweep"
-# On the hash lists: to hold the next images against them. Its `other_id` says nothing.
-RESCREEN = "rescreen"
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from nightlight.jobs.lanes import BACKGROUND, TRACE, UPLOAD, URGENT
+
+
+class Subject(NamedTuple):
+    """What a job is on, and the column of the jobs table that names it."""
+
+    name: str
+    column: str
+
+
+IMAGE = Subject("image", "image_id")
+TRACE_REQUEST = Subject("trace", "trace_id")
+IMPORTED_KEY = Subject("import", "other_id")
+SWEEP_RUN = Subject("sweep", "other_id")
+# The column holds the lists' revision, which only the log reads.
+HASH_LISTS = Subject("hash lists", "other_id")
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """One kind of job.
+
+    ``lane`` is where a job waits and ``delay`` for how long it is put off, unless whoever enqueues it says otherwise;
+    None is for kinds that are published at once. A published job that nobody took for ``again`` is published again.
+    """
+
+    name: str
+    subject: Subject
+    lane: str
+    again: timedelta = timedelta(minutes=1)
+    delay: timedelta | None = None
+
+    @property
+    def task(self) -> str:
+        """Return the name of its Celery task."""
+        return f"nightlight.{self.name}"
+
+
+# Every kind, by its name.
+KINDS: dict[str, JobKind] = {}
+
+
+def _kind(kind: JobKind) -> JobKind:
+    KINDS[kind.name] = kind
+    return kind
+
+
+# Make every rendition of an upload.
+RENDER = _kind(JobKind("render", IMAGE, UPLOAD))
+# Delete every object of a picture.
+ERASE = _kind(JobKind("erase", IMAGE, URGENT))
+# Look again whether anything is left of what was erased.
+VERIFY_ERASURE = _kind(JobKind("verify_erasure", IMAGE, URGENT, delay=timedelta(hours=1)))
+# Copy renditions to names that nobody was given.
+ROTATE_NAMES = _kind(JobKind("rotate_names", IMAGE, URGENT))
+# Tag a picture's objects by its state. No hurry: rules count in days, and the picture may be deleted meanwhile.
+RETENTION_TAGS = _kind(JobKind("retention_tags", IMAGE, BACKGROUND, delay=timedelta(minutes=1)))
+# Copy what a hold covers into the vault.
+COPY_TO_VAULT = _kind(JobKind("copy_to_vault", IMAGE, URGENT))
+# Find where a copy comes from.
+TRACE_SEARCH = _kind(JobKind("trace_search", TRACE_REQUEST, TRACE))
+# Delete the copy that a trace was asked for with.
+DELETE_COPY = _kind(JobKind("delete_copy", TRACE_REQUEST, URGENT))
+# Import a picture from another bucket. A whole bucket waits for its turn: it is not lost because it takes long.
+IMPORT = _kind(JobKind("import", IMPORTED_KEY, UPLOAD, again=timedelta(hours=1)))
+# Do the next batch of a sweep.
+SWEEP = _kind(JobKind("sweep", SWEEP_RUN, URGENT))
+# Hold the next published pictures against the hash lists. A worker without lists leaves it to one that has them.
+RESCREEN = _kind(JobKind("rescreen", HASH_LISTS, URGENT, again=timedelta()))

@@ -1,4 +1,4 @@
-"""What every job shares: a lease, a quarantine for what keeps crashing, and a later try when a part is down."""
+"""What every job shares: a lease, an end for what keeps crashing, and a later try when a part is down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from nightlight import logs, metrics
-from nightlight.catalogue import images, jobs
 from nightlight_core.errors import (
     Conflict,
     DecoderDied,
@@ -26,6 +25,8 @@ from nightlight_core.ids import JobId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.jobs import Lease
+    from nightlight.jobs.kinds import JobKind
     from nightlight.settings import WorkerSettings
     from nightlight_core.clock import Clock
 
@@ -33,20 +34,22 @@ if TYPE_CHECKING:
 MAX_BACKOFF_S = 300.0
 
 
-# Says of what a job is on, in the transaction that gives the job up, that it was quarantined, and why.
-Quarantine = Callable[["Transaction", jobs.Lease, str, datetime], None]
+# What a job that is given up has failed of, if its workers died without a word.
+WORKER_CRASHED = "worker_crashed"
+
+# Says of what a job is on, in the transaction that gives the job up, that it failed, and why.
+GiveUp = Callable[["Transaction", "Lease", str, datetime], None]
 
 
-def quarantine_image(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
-    """Say that an image was given up."""
-    image = tx.images.get(lease.image_id, lock=True)
-    if image is not None and image.state == images.PENDING:
-        tx.images.set_state(lease.image_id, images.FAILED, reason=reason)
-    tx.audit.append("image.quarantined", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason})
+def note_given_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
+    """Write into the audit log that a job was given up."""
+    image_id = lease.image_id if lease.column == "image_id" else None
+    told = {"kind": lease.kind, "reason": reason}
+    tx.audit.append("job.given_up", now=now, actor="worker", image_id=image_id, detail=told)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class JobRunner:
     """Runs one attempt at a job."""
 
     catalogue: Catalogue
@@ -56,35 +59,35 @@ class Work:
     def run(
         self,
         job_id: str,
-        kind: str,
-        attempt: Callable[[jobs.Lease], str],
+        kind: JobKind,
+        attempt: Callable[[Lease], str],
         *,
         redelivered: bool,
-        quarantine: Quarantine = quarantine_image,
+        give_up: GiveUp = note_given_up,
     ) -> str:
         """Lease the job, call ``attempt`` and return its word for how it ended.
 
-        Returns ``nothing`` if the job is done or somebody else has it, ``quarantined`` if it has crashed too often (as
-        is one whose decoder did, or ran out of time once, or whose manifest cannot be signed), ``later`` if something
-        that it needs does not answer or is not set (it is queued again, without limit: what was acknowledged is not
-        lost), ``lost`` if another attempt took over meanwhile. ``redelivered`` says that the broker delivered the
-        message before and its receiver died.
+        Returns ``nothing`` if the job is done or somebody else has it, ``failed`` if it is given up because it has
+        crashed too often (as has one whose decoder did, or ran out of time once, or whose manifest cannot be signed),
+        ``later`` if something that it needs does not answer or is not set (it is queued again, without limit: what was
+        acknowledged is not lost), ``lost`` if another attempt took over meanwhile. ``redelivered`` says that the broker
+        delivered the message before and its receiver died. ``give_up`` says of the job's subject that it failed.
         """
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            lease = tx.jobs.lease(JobId(job_id), kind, now, self.limits.lease_s, take_over=redelivered)
+            lease = tx.jobs.lease(
+                JobId(job_id), kind.name, kind.subject.column, now, self.limits.lease_s, take_over=redelivered
+            )
         if lease is None:
             return "nothing"
-        log = logs.get(kind)
+        log = logs.get(kind.name)
         with structlog.contextvars.bound_contextvars(job_id=lease.job_id, attempt=lease.attempt, **lease.named):
             try:
                 if lease.crashes >= self.limits.max_attempts:
-                    self._give_up(lease, quarantine, "quarantined")
-                    log.error("job.quarantined", count=lease.crashes)
-                    return "quarantined"
+                    return self._give_up(lease, give_up, WORKER_CRASHED)
                 return attempt(lease)
             except (DecoderDied, ManifestRefused) as error:
-                return self._crashed(lease, error, quarantine)
+                return self._crashed(lease, error, give_up)
             except LeaseLost as error:
                 log.warning("job.lease_lost", detail=str(error))
                 return "lost"
@@ -95,7 +98,7 @@ class Work:
                     tx.jobs.put_back(lease, error.code, self.clock() + timedelta(seconds=delay))
                 return "later"
 
-    def _crashed(self, lease: jobs.Lease, error: DecoderDied | ManifestRefused, quarantine: Quarantine) -> str:
+    def _crashed(self, lease: Lease, error: DecoderDied | ManifestRefused, give_up: GiveUp) -> str:
         """Count an attempt that the picture brought down like a worker that died over it.
 
         A decoder that ran out of time is not asked again.
@@ -111,14 +114,15 @@ class Work:
             reason = error.code
             log.error("manifest.refused", code=error.code, detail=str(error))
         if too_slow or lease.crashes + 1 >= self.limits.max_attempts:
-            self._give_up(lease, quarantine, reason)
-            return "quarantined"
+            return self._give_up(lease, give_up, reason)
         with self.catalogue.transaction() as tx:
             tx.jobs.crashed(lease, reason, self.clock() + timedelta(seconds=self.limits.backoff_s))
         return "later"
 
-    def _give_up(self, lease: jobs.Lease, quarantine: Quarantine, reason: str) -> None:
+    def _give_up(self, lease: Lease, give_up: GiveUp, reason: str) -> str:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             tx.jobs.fail(lease, reason, now)
-            quarantine(tx, lease, reason, now)
+            give_up(tx, lease, reason, now)
+        logs.get(lease.kind).error("job.given_up", count=lease.crashes, reason=reason)
+        return "failed"

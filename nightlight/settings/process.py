@@ -137,7 +137,7 @@ class WorkerSettings(BaseSettings):
         default=120, ge=6, le=3600, description="Seconds a job is leased for; must be more than the time limit."
     )
     max_attempts: int = Field(
-        default=3, ge=1, le=20, description="Times an image may bring its worker down before it is quarantined."
+        default=3, ge=1, le=20, description="Times an image may bring its worker down before it fails."
     )
     shutdown_s: float = Field(
         default=10.0,

@@ -21,8 +21,11 @@ from nightlight_core.keyring import KeyRing, decode_key
 from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nightlight.delivery.presigned_urls import Presigner
     from nightlight.flows.imports.notifications import ImportNotifications
+    from nightlight.flows.pictures.upload import Upload
     from nightlight.flows.retention.erase import ReceiptIssuer
     from nightlight.settings import RelationSettings
     from nightlight.store.interface import ObjectStore, WriteOnlyStore
@@ -135,6 +138,29 @@ def source_access(settings: Settings, *, endpoint_url: str | None = None) -> S3A
         access = replace(access, access_key_id=source.access_key_id, secret_access_key=secret)
     where = endpoint_url or source.endpoint_url or access.endpoint_url
     return replace(access, endpoint_url=where, region=source.region or access.region)
+
+
+def upload_flow(
+    settings: Settings,
+    catalogue: Catalogue,
+    policy: PolicyHolder,
+    originals: PutOnly,
+    seal: Callable[[bytes], tuple[bytes, str]] | None,
+    clock: Clock,
+) -> Upload:
+    """Return what accepts uploads, with these parts."""
+    from nightlight.flows.pictures.upload import Upload
+
+    again_s = settings.worker.requeue_after_s
+    return Upload(
+        catalogue,
+        originals,
+        settings.upload,
+        again_s,
+        lambda: max(recipe.edge for recipe in policy.current().recipes),
+        clock,
+        seal,
+    )
 
 
 def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock) -> ImportNotifications:

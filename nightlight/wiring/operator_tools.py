@@ -24,9 +24,9 @@ from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
-    from nightlight.flows.pictures.rendering_ports import Sign
     from nightlight.matching.list_index import HashListIndex
     from nightlight.provenance.pkcs11 import HsmKey
+    from nightlight.provenance.signing import ManifestSigner
     from nightlight.store.kms import KmsKey
     from nightlight.watermark.detect import DetectionResult
 
@@ -66,7 +66,7 @@ def open_abuse_report(settings: Settings, clock: Clock = system_clock) -> Iterat
         catalogue.close()
 
 
-def manifest_signing(settings: Settings, clock: Clock) -> Sign | None:
+def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
     from nightlight.provenance.signing import ManifestSigner, SigningCredential
     from nightlight.settings import require
@@ -80,7 +80,7 @@ def manifest_signing(settings: Settings, clock: Clock) -> Sign | None:
     else:
         key = Path(require(str(provenance.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
         credential = SigningCredential.read(provenance.chain, key, provenance.anchors)
-    return ManifestSigner(credential, clock, tsa_url=provenance.tsa_url).sign
+    return ManifestSigner(credential, clock, tsa_url=provenance.tsa_url)
 
 
 def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:

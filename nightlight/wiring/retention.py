@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.imports.notifications import Backfill
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.policies.active_policy import PolicyHolder
-from nightlight.flows.retention.erase import DeletePictures
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.retention.sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
-from nightlight.jobs.runner import Work
+from nightlight.jobs.runner import JobRunner
 from nightlight.retention.bucket_policies import BUCKETS, KEEPER, SERVICE, WORKER, S3ServerKind
 from nightlight.settings import Settings, StoreKind, require
 from nightlight.wiring.components import (
@@ -188,12 +188,12 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
         )
 
 
-def sweep_flow(settings: Settings, work: Work, policy: PolicyHolder) -> Sweep:
+def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> Sweep:
     """Return the sweep, with these parts."""
-    delete = DeletePictures(work.catalogue, work.clock)
+    delete = DeletePictures(runner.catalogue, runner.clock)
     days = settings.upload.assertion_days
     return Sweep(
-        work,
+        runner,
         delete,
         lambda: policy.current().compiled.retention,
         lambda: policy.current().tables,
@@ -206,7 +206,7 @@ def sweep_flow(settings: Settings, work: Work, policy: PolicyHolder) -> Sweep:
 def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
     with open_receipts(settings) as catalogue:
-        yield sweep_flow(settings, Work(catalogue, settings.worker, clock), policy_holder(settings, catalogue))
+        yield sweep_flow(settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue))
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def open_retention_tags(settings: Settings, clock: Clock = system_clock) -> Iter
 
     with open_receipts(settings) as catalogue:
         stores = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
-        yield RetentionTags(Work(catalogue, settings.worker, clock), *stores)
+        yield RetentionTags(JobRunner(catalogue, settings.worker, clock), *stores)
 
 
 @contextmanager

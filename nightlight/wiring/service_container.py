@@ -17,12 +17,12 @@ from nightlight.flows.decisions.counters import DecisionCounter
 from nightlight.flows.decisions.decide import DecisionService
 from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
 from nightlight.flows.decisions.serve import RenditionServer
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.flows.pictures.upload import Upload
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.rollout import Rollout
-from nightlight.flows.retention.erase import DeletePictures
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.flows.traces.requests import RequestTrace
@@ -41,6 +41,7 @@ from nightlight.wiring.components import (
     quotas,
     readiness,
     relation_resolver,
+    upload_flow,
     url_signing,
 )
 from nightlight.wiring.originals import sealer
@@ -167,15 +168,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             clock,
             lambda: policy.current().earlier,
         ),
-        intake=Upload(
-            catalogue,
-            originals,
-            settings.upload,
-            settings.worker.requeue_after_s,
-            lambda: max(recipe.edge for recipe in policy.current().recipes),
-            clock,
-            sealer(settings),
-        ),
+        intake=upload_flow(settings, catalogue, policy, originals, sealer(settings), clock),
         delete=DeletePictures(catalogue, clock),
         decisions=DecisionService(policy, change_feed, engine),
         local_evaluation=LocalEvaluationFeed(

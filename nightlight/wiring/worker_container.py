@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nightlight import logs
 from nightlight.catalogue import migrate
@@ -13,22 +13,24 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
 from nightlight.flows.imports.import_picture import ImportPicture
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.rescreen import Rescreen
-from nightlight.flows.pictures.revoke import RENDITION_CACHE, Rename
-from nightlight.flows.pictures.upload import Upload
+from nightlight.flows.pictures.revoke import RENDITION_CACHE, RotateNames
 from nightlight.flows.policies.active_policy import PolicyHolder
-from nightlight.flows.retention.erase import DeletePictures, EraseObjects, ReplicaBucket
+from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
+from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault
 from nightlight.flows.retention.sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
 from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
 from nightlight.imaging.renderer import Renderer
-from nightlight.jobs.relay import Reconcile, Relay, Send
-from nightlight.jobs.runner import Work
+from nightlight.jobs import kinds
+from nightlight.jobs.relay import Reconciler, Relay, Send
+from nightlight.jobs.runner import JobRunner
 from nightlight.retention.wanted_rules import ERASED, most_days
 from nightlight.settings import Settings, require
 from nightlight.store.interface import PutOnly, PutResult
@@ -44,6 +46,7 @@ from nightlight.wiring.components import (
     receipt_issuer,
     s3_access,
     source_access,
+    upload_flow,
 )
 from nightlight.wiring.edges import edge_purge
 from nightlight.wiring.operator_tools import manifest_signing, screening_if_set, trace_search
@@ -54,12 +57,22 @@ from nightlight_core.decisions.placeholder import EXTENSION, placeholder_bytes
 from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
-    from nightlight.store.interface import ObjectStore, Open
+    from collections.abc import Mapping
+
+    from nightlight.store.interface import ObjectStore
+
+
+class Handler(Protocol):
+    """Does the jobs of one kind."""
+
+    def __call__(self, job_id: str, *, redelivered: bool) -> str:
+        """Run one attempt; return how it ended. ``redelivered``: the message's last receiver died."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContainer:
-    """Everything that the workers reach."""
+    """Everything that the workers reach. ``handlers`` do the jobs; None is for a kind that this worker cannot do."""
 
     settings: Settings
     policy: PolicyHolder
@@ -67,19 +80,13 @@ class WorkerContainer:
     originals: ObjectStore
     renditions: ObjectStore
     names: ObjectNames
-    render: Render
-    erase: EraseObjects
-    rename: Rename
-    restate: RetentionTags
-    vault: CopyToVault
-    take: ImportPicture
+    handlers: Mapping[kinds.JobKind, Handler | None]
     notify: DeliverWebhooks
     edges: RevocationPublisher
-    traces: RunTrace
-    reconcile: Reconcile
+    reconciler: Reconciler
+    expiry: Expiry
     sweep: Sweep
     screening: Screening | None
-    rescreen: Rescreen | None
     rendering: Renderer
     clock: Clock
 
@@ -120,14 +127,48 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     names = ObjectNames(name_key(settings))
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
-    work = Work(catalogue, settings.worker, clock)
-    purge = edge_purge(settings, clock)
-
+    runner = JobRunner(catalogue, settings.worker, clock)
     rendering = Renderer(settings)
-    again_s = settings.retention.prove_again_s
-    erase = EraseObjects(work, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
-    open_ = opener(settings)
     screening = screening_if_set(settings, catalogue, clock)
+    purge = edge_purge(settings, clock)
+    open_ = opener(settings)
+    most_bytes = settings.upload.max_bytes
+
+    render = Render(
+        runner,
+        originals,
+        renditions,
+        names,
+        lambda: rendering.recipes(policy.current().recipes),
+        rendering.render,
+        settings.upload,
+        open_=open_,
+        signing=manifest_signing(settings, clock),
+        screening=screening,
+    )
+    again_s = settings.retention.prove_again_s
+    erase = EraseObjects(runner, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
+    vault = PutOnly(build_store(settings, VAULT))
+    search = trace_search(settings, catalogue, rendering, policy, clock)
+    trace = RunTrace(runner, originals, search, settings.upload, open_)
+    sweep = sweep_flow(settings, runner, policy)
+    rescreen = None
+    if screening is not None:
+        hasher = ImageHasher(catalogue, originals, renditions, open_, rendering.match_lumas, most_bytes)
+        rescreen = Rescreen(runner, screening, hasher).run
+    handlers: dict[kinds.JobKind, Handler | None] = {
+        kinds.RENDER: render.run,
+        kinds.ERASE: erase.run,
+        kinds.VERIFY_ERASURE: erase.verify,
+        kinds.ROTATE_NAMES: RotateNames(runner, renditions, names, purge).run,
+        kinds.RETENTION_TAGS: RetentionTags(runner, originals, renditions).run,
+        kinds.COPY_TO_VAULT: CopyToVault(runner, erase, vault, open_, most_bytes, vault_sealer(settings)).run,
+        kinds.TRACE_SEARCH: trace.run,
+        kinds.DELETE_COPY: trace.delete_copy,
+        kinds.IMPORT: _import(settings, policy, runner, originals).run,
+        kinds.SWEEP: sweep.run,
+        kinds.RESCREEN: rescreen,
+    }
     return WorkerContainer(
         settings=settings,
         policy=policy,
@@ -135,81 +176,36 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         originals=originals,
         renditions=renditions,
         names=names,
-        render=Render(
-            work,
-            originals,
-            renditions,
-            names,
-            lambda: rendering.recipes(policy.current().recipes),
-            rendering.render,
-            settings.upload,
-            open_=open_,
-            sign=manifest_signing(settings, clock),
-            screening=screening,
-        ),
-        rendering=rendering,
-        erase=erase,
-        rename=Rename(work, renditions, names, purge),
-        restate=RetentionTags(work, originals, renditions),
-        vault=CopyToVault(
-            work,
-            erase,
-            PutOnly(build_store(settings, VAULT)),
-            open_,
-            settings.upload.max_bytes,
-            vault_sealer(settings),
-        ),
-        take=_take(settings, policy, work, originals, DeletePictures(catalogue, clock)),
+        handlers=handlers,
         notify=_notify(settings, catalogue, clock),
         edges=RevocationPublisher(catalogue, purge.edges, every_s=settings.delivery.edge_list_s, clock=clock),
-        traces=RunTrace(
-            work, originals, trace_search(settings, catalogue, rendering, policy, clock), settings.upload, open_
-        ),
-        reconcile=Reconcile(
+        reconciler=Reconciler(catalogue, settings.worker, clock),
+        expiry=Expiry(
             catalogue,
-            settings.worker,
             settings.upload.idempotency_hours,
             settings.matching.trace_days,
             clock,
             lambda: most_days(policy.current().compiled.retention, ERASED),
         ),
-        sweep=sweep_flow(settings, work, policy),
+        sweep=sweep,
         screening=screening,
-        rescreen=_rescreen(settings, work, screening, (originals, renditions), open_, rendering),
+        rendering=rendering,
         clock=clock,
     )
 
 
-def _take(
-    settings: Settings, policy: PolicyHolder, work: Work, originals: ObjectStore, delete: DeletePictures
-) -> ImportPicture:
+def _import(settings: Settings, policy: PolicyHolder, runner: JobRunner, originals: ObjectStore) -> ImportPicture:
     from nightlight.store.source_buckets import SourceBuckets
 
-    intake = Upload(
-        work.catalogue,
-        PutOnly(originals),
-        settings.upload,
-        settings.worker.requeue_after_s,
-        lambda: max(recipe.edge for recipe in policy.current().recipes),
-        work.clock,
-        import_sealer(settings),
+    catalogue, clock = runner.catalogue, runner.clock
+    return ImportPicture(
+        runner,
+        SourceBuckets(source_access(settings)),
+        upload_flow(settings, catalogue, policy, PutOnly(originals), import_sealer(settings), clock),
+        DeletePictures(catalogue, clock),
+        settings.upload.max_bytes,
+        settings.source.follow_removals,
     )
-    foreign = SourceBuckets(source_access(settings))
-    return ImportPicture(work, foreign, intake, delete, settings.upload.max_bytes, settings.source.follow_removals)
-
-
-def _rescreen(
-    settings: Settings,
-    work: Work,
-    screening: Screening | None,
-    stores: tuple[ObjectStore, ObjectStore],
-    open_: Open,
-    rendering: Renderer,
-) -> Rescreen | None:
-    if screening is None:
-        return None
-    limit = settings.upload.max_bytes
-    return Rescreen(work, screening, ImageHasher(work.catalogue, *stores, open_, rendering.match_lumas, limit))
 
 
 def _replicas(settings: Settings) -> list[ReplicaBucket]:

@@ -88,8 +88,8 @@ def test_killed_twice_and_called_again_it_queues_every_object_once(avatars, reco
             (walk,) = tx.imports.walks(limit=9)
         assert (walk.keys_found, walk.queued, walk.known, walk.unmatched) == (OBJECTS + 7, OBJECTS, 0, 7)
         assert count(catalogue, import_items.c.item_id.is_not(None)) == OBJECTS
-        assert count(catalogue, jobs.c.kind == "take") == OBJECTS
-        assert count(catalogue, outbox.c.task == "nightlight.take") == OBJECTS
+        assert count(catalogue, jobs.c.kind == "import") == OBJECTS
+        assert count(catalogue, outbox.c.task == "nightlight.import") == OBJECTS
         with catalogue.reading() as tx:
             assert tx.connection.execute(select(func.count(import_items.c.key.distinct()))).scalar_one() == OBJECTS
         child = backfill(avatars, variables, "--no-wait")  # once more from the beginning: all of it is known

@@ -5,9 +5,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from nightlight.catalogue import jobs
 from nightlight.catalogue.schema import jobs as rows
 from nightlight.cli import key_commands
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import lane_before
 from nightlight.jobs.lanes import BACKGROUND, LANES, UPLOAD
 from tests.support import hostile, pictures
 from tests.support.stacks import STACKS
@@ -34,7 +35,7 @@ def declared(client, name):
 def open_renders(stack, image_ids):
     with stack.catalogue.reading() as tx:
         query = select(func.count()).where(
-            rows.c.image_id.in_(image_ids), rows.c.kind == jobs.RENDER, rows.c.state.in_(("queued", "leased"))
+            rows.c.image_id.in_(image_ids), rows.c.kind == kinds.RENDER.name, rows.c.state.in_(("queued", "leased"))
         )
         return tx.connection.execute(query).scalar_one()
 
@@ -61,11 +62,11 @@ def test_a_picture_that_is_slow_to_decode_waits_in_the_background_and_others_pas
         with stack.catalogue.reading() as tx:
             query = select(rows.c.lane).where(rows.c.image_id == behind[0])
             assert LANES[tx.connection.execute(query).scalar_one()] == BACKGROUND
-            assert tx.jobs.render_lane(behind[0]) == BACKGROUND
+            assert lane_before(tx, kinds.RENDER, behind[0]) == BACKGROUND
         image = client.upload("quick", quick)
         eventually(lambda: client.image(image.image_id).state == "ready", 300)
         with stack.catalogue.reading() as tx:
-            assert tx.jobs.render_lane(image.image_id) == UPLOAD
+            assert lane_before(tx, kinds.RENDER, image.image_id) == UPLOAD
         left = open_renders(stack, behind)
         record_property("slow_left", left)
         assert left >= 6
@@ -87,8 +88,8 @@ def test_erasures_new_names_holds_and_traces_do_not_wait_behind_two_hundred_uplo
         placed = held(stack, "held")
         client.revoke("renamed")
         client.delete_image(subjects["erased"])
-        eventually(lambda: done(stack, jobs.ERASE, subjects["erased"]), 300)
-        eventually(lambda: done(stack, jobs.RENAME, subjects["renamed"]), 300)
+        eventually(lambda: done(stack, kinds.ERASE.name, subjects["erased"]), 300)
+        eventually(lambda: done(stack, kinds.ROTATE_NAMES.name, subjects["renamed"]), 300)
         eventually(placed, 300)
         assert client.wait_trace(trace.trace_id, timeout_s=300).state == "done"
         left = open_renders(stack, uploads)

@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.catalogue import jobs
 from nightlight.cli import key_commands
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
-from nightlight.flows.retention.erase import DeletePictures, EraseObjects, ReceiptIssuer
-from nightlight.jobs.runner import Work
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
+from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.receipt import chain_faults, open_receipt, subject_digest
 from nightlight.settings import WorkerSettings
@@ -82,7 +84,7 @@ class Places:
         Places.made = (*Places.made, self.catalogue)
         stores = [Stepped(S3Store(name, access), before) for name in (pair.originals, pair.renditions)]
         receipts = ReceiptIssuer(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
-        work = Work(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
+        work = JobRunner(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
         purge = Stepped(EdgePurge(None, token=None, timeout_s=1), before)
         self.erase = EraseObjects(work, *stores, purge, receipts, 3600)
         if before is not None:
@@ -122,7 +124,7 @@ def uploaded(catalogue, pair, name):
 
     from nightlight.catalogue.images import RenditionRow
     from nightlight.catalogue.schema import images, profiles
-    from nightlight_core.ids import new_image_id, new_job_id
+    from nightlight_core.ids import new_image_id
 
     now, image_id, original = datetime.now(UTC), new_image_id(), f"o/{name}"
     names = {tier: ObjectNames(bytes(32)).rendition(image_id, tier, 0, "r") for tier in TIERS}
@@ -138,7 +140,7 @@ def uploaded(catalogue, pair, name):
             image_id, [RenditionRow(names[tier], tier, 0, "r", "webp", 1, 1, 1, "0" * 64) for tier in TIERS], now
         )
         # A worker that was killed while it rendered: what it planned to write counts too.
-        tx.jobs.add(new_job_id(), jobs.RENDER, image_id, now, due=now, planned=[f"a/{'z' * 32}{name}.webp"])
+        enqueue(tx, kinds.RENDER, image_id, now, planned=[f"a/{'z' * 32}{name}.webp"])
     stray = f"a/{'z' * 32}{name}.webp"
     rendition_keys = [f"a/{one}.webp" for one in names.values()] + [stray]
     for bucket, key in [(pair.originals, original), *((pair.renditions, key) for key in rendition_keys)]:
@@ -167,7 +169,7 @@ def asked(catalogue, image_id):
 
     DeletePictures(catalogue, lambda: datetime.now(UTC)).image(image_id, actor="t")
     with catalogue.reading() as tx:
-        query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == jobs.ERASE)
+        query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == kinds.ERASE.name)
         return tx.connection.execute(query).scalar_one()
 
 
@@ -263,9 +265,9 @@ def test_what_comes_back_is_found_and_deleted_again(catalogue, pair, folder, pub
     )
     assert len(left(pair, original, rendition_keys)) == 1
     with catalogue.reading() as tx:
-        query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == jobs.PROVE)
+        query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == kinds.VERIFY_ERASURE.name)
         again = tx.connection.execute(query).scalar_one()
-    assert places.erase.verify(again, redelivered=False) == "proved"
+    assert places.erase.verify(again, redelivered=False) == "verified"
     assert left(pair, original, rendition_keys) == []
     first, second = receipts(catalogue, image_id, public)
     assert (second.kind, second.objects, second.versions) == ("proved again", 5, 1)

@@ -73,5 +73,5 @@ def events(stack, image_id):
 def jobs_open(stack, image_id):
     with stack.catalogue.reading() as tx:
         # It is looked again in an hour whether anything is left: that job waits.
-        mine = jobs.c.image_id == image_id, jobs.c.kind != "prove", jobs.c.state.in_(("queued", "leased"))
+        mine = jobs.c.image_id == image_id, jobs.c.kind != "verify_erasure", jobs.c.state.in_(("queued", "leased"))
         return tx.connection.execute(select(func.count()).where(*mine)).scalar_one()

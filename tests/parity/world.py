@@ -85,15 +85,15 @@ class World:
     def forward(self, **by):
         """Turn the clock, and let the schedule look for jobs that are due."""
         self.now += timedelta(**by)
-        self._worker.reconcile.run_once()
+        self._worker.reconciler.run_once()
+        self._worker.expiry.run_once()
 
     def work(self):
         """Do everything that was asked for, as the broker and a worker would, until nothing is left to do."""
         while self._relay.run_once():
             sent, self._sent[:] = list(self._sent), []
             for task, job_id in sent:
-                name = task.removeprefix("nightlight.")
-                getattr(tasks, name).apply(kwargs={"job_id": job_id}, throw=True)
+                tasks.TASKS[task].apply(kwargs={"job_id": job_id}, throw=True)
         # As it does many times a second; and as it does once a minute, to forget names whose objects are gone.
         self._service.change_feed._all_names_at = float("-inf")
         self._service.change_feed.poll()

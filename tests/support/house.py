@@ -8,13 +8,15 @@ from pathlib import Path
 
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.upload import Upload
-from nightlight.flows.retention.erase import DeletePictures, EraseObjects
+from nightlight.flows.retention.erase import EraseObjects
+from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.tags import RetentionTags
-from nightlight.jobs.relay import Reconcile, Relay
-from nightlight.jobs.runner import Work
+from nightlight.jobs.relay import Reconciler, Relay
+from nightlight.jobs.runner import JobRunner
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
 from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.settings import UploadSettings, WorkerSettings
@@ -82,7 +84,7 @@ class House:
     def __post_init__(self):
         settings = UploadSettings()
         words = {**self.table.attributes, "assurance": ("none", "verified")}
-        work = Work(self.catalogue, self.limits, self.clock)
+        work = JobRunner(self.catalogue, self.limits, self.clock)
         self.declare = DeclareProfile(self.catalogue, lambda: words, lambda: (self.table,), 30, self.clock)
         self.intake = Upload(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
         self.delete = DeletePictures(self.catalogue, self.clock)
@@ -90,13 +92,14 @@ class House:
             work, self.originals, self.renditions, ObjectNames(bytes(32)), lambda: self.recipes,
             lambda *asked: (self.draw(*asked), {}, self.views), settings,
             lambda views: self.listed(views),  # noqa: PLW0108 - a test may change it
-            sign=signing().sign,
+            signing=signing(),
         )  # fmt: skip
         self.erase = EraseObjects(
             work, self.originals, self.renditions, EdgePurge(None, token=None, timeout_s=1), self.receipts, 3600
         )
-        self.restate = RetentionTags(work, self.originals, self.renditions)
-        self.reconcile = Reconcile(self.catalogue, self.limits, 24, 30, self.clock)
+        self.retention_tags = RetentionTags(work, self.originals, self.renditions)
+        self.reconciler = Reconciler(self.catalogue, self.limits, self.clock)
+        self.expiry = Expiry(self.catalogue, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
 
     def upload(self, profile_id, data=None, key=None, crop=None):
@@ -111,7 +114,7 @@ class House:
         sent, self.sent[:] = list(self.sent), []
         run = {
             "nightlight.render": self.render.run, "nightlight.erase": self.erase.run,
-            "nightlight.prove": self.erase.verify, "nightlight.restate": self.restate.run,
+            "nightlight.verify_erasure": self.erase.verify, "nightlight.retention_tags": self.retention_tags.run,
         }  # fmt: skip
         return [run[task](job_id, redelivered=False) for task, job_id in sent]
 

@@ -45,15 +45,15 @@ def deliver(house):
             return endings
         run = {
             "nightlight.render": house.render.run, "nightlight.rescreen": house.rescreen.run,
-            "nightlight.rename": house.rename.run, "nightlight.erase": house.erase.run,
-            "nightlight.prove": house.erase.verify, "nightlight.restate": house.restate.run,
+            "nightlight.rotate_names": house.rename.run, "nightlight.erase": house.erase.run,
+            "nightlight.verify_erasure": house.erase.verify, "nightlight.retention_tags": house.retention_tags.run,
         }  # fmt: skip
         endings += [run[task](job_id, redelivered=False) for task, job_id in sent]
 
 
 def later(house):
     house.clock.forward(hours=1)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     return deliver(house)
 
 

@@ -1,13 +1,13 @@
-"""Taking a picture in from another bucket: looks at what is under a key now, and makes the profile's image of it.
+"""Importing a picture from another bucket: looks at what is under a key now, and makes the profile's image of it.
 
 ::
 
     fetch      what is there, by credentials that may read the other bucket
-    gone       if a notification said so: what was taken from there is deleted, as by DELETE
-    known      the same bytes were taken from there before
+    gone       if a notification said so: what was imported from there is deleted, as by DELETE
+    known      the same bytes were imported from there before
     older      the profile has a newer picture, uploaded or from another key
-    take       as an upload (flows.pictures.upload); the job ends in the transaction that acknowledges it, so it is
-    done once
+    import     by the steps of an upload (flows.pictures.upload); the job ends in the transaction that acknowledges it,
+               so it is done once
 """
 
 from __future__ import annotations
@@ -18,114 +18,118 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.catalogue import jobs
+from nightlight.catalogue import profiles
 from nightlight.catalogue.imports import QUEUED, REFUSED, REMOVED, SKIPPED, TAKEN, ImportItem
-from nightlight.jobs.runner import Work
-from nightlight_core.errors import ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, ProfileNotDeclared
+from nightlight.jobs import kinds
+from nightlight_core.errors import ImageRefused, NotFound, ObjectMissing, PayloadTooLarge
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
-    from nightlight.flows.pictures.upload import Upload
-    from nightlight.flows.retention.erase import DeletePictures
-    from nightlight.store.source_buckets import SourceBuckets
-    from nightlight_core.ids import ImageId
+    from nightlight.catalogue.images import Image
+    from nightlight.catalogue.jobs import Lease
+    from nightlight.flows.pictures.delete import DeletePictures
+    from nightlight.flows.pictures.upload import Prepared, Upload
+    from nightlight.jobs.runner import JobRunner
+    from nightlight.store.source_buckets import FetchedObject, SourceBuckets
 
 KNOWN, OLDER, DELETED, GONE = "known", "older", "profile_deleted", "gone"
-_ACTOR = "arrival"
-
-
-class _Skipped(Exception):  # noqa: N818 - it is no error
-    """There is no reason to take this one."""
-
-
-@dataclass(slots=True)
-class _Taking:
-    """What intake asks and is told while it accepts an arrival."""
-
-    lease: jobs.Lease
-    arrival: ImportItem
-    etag: str
-    written_at: datetime
-    now: datetime
-
-    @property
-    def waits(self) -> bool:
-        return self.arrival.listed
-
-    def ready(self, tx: Transaction) -> None:
-        if tx.imports.known(self.arrival, self.etag):
-            raise _Skipped(KNOWN)
-        if tx.imports.newer(self.arrival, self.written_at):
-            raise _Skipped(OLDER)
-
-    def begun(self, tx: Transaction, image_id: ImageId) -> None:
-        tx.imports.seen(self.arrival.item_id, image_id, self.etag, self.written_at)
-
-    def taken(self, tx: Transaction) -> None:
-        tx.jobs.finish(self.lease, self.now)
-        tx.imports.set_outcome(self.arrival.item_id, TAKEN, self.now)
+_ACTOR = "import"
+# A profile that nobody has declared is one of unknown age.
+_UNDECLARED = profiles.Declaration(band="unknown", assurance="none", region="unknown", choice="connections")
 
 
 @dataclass(frozen=True, slots=True)
 class ImportPicture:
     """The worker's half. ``follow_removals``: what notifications say was deleted there is deleted here."""
 
-    work: Work
-    foreign: SourceBuckets
-    intake: Upload
+    runner: JobRunner
+    sources: SourceBuckets
+    upload: Upload
     delete: DeletePictures
     max_bytes: int
     follow_removals: bool
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do the job; return how it ended (see Work.run), or the arrival's state."""
-        return self.work.run(job_id, jobs.TAKE, self._attempt, redelivered=redelivered, quarantine=_give_up)
+        """Do the job; return how it ended (see JobRunner.run), or the item's state."""
+        return self.runner.run(job_id, kinds.IMPORT, self._attempt, redelivered=redelivered, give_up=_give_up)
 
-    def _attempt(self, lease: jobs.Lease) -> str:
-        with self.work.catalogue.reading() as tx:
-            arrival = tx.imports.get(lease.other_id)
-        if arrival is None or arrival.state != QUEUED:
-            return self._settle(lease, arrival, SKIPPED, KNOWN)
+    def _attempt(self, lease: Lease) -> str:
+        with self.runner.catalogue.reading() as tx:
+            item = tx.imports.get(lease.other_id)
+        if item is None or item.state != QUEUED:
+            return self._settle(lease, item, SKIPPED, KNOWN)
         try:
-            fetched = self.foreign.fetch(arrival.bucket, arrival.key, max_bytes=self.max_bytes)
-            taking = _Taking(lease, arrival, fetched.etag, fetched.written_at, self.work.clock())
+            fetched = self.sources.fetch(item.bucket, item.key, max_bytes=self.max_bytes)
             with tempfile.TemporaryFile() as file:
                 file.write(fetched.data)
                 file.flush()
-                self.intake.accept(arrival.profile_id, file, idempotency_key=None, actor=_ACTOR, taking=taking)
+                return self._import(lease, item, fetched, self.upload.prepare(file))
         except ObjectMissing:
-            return self._removed(lease, arrival)
-        except _Skipped as reason:
-            return self._settle(lease, arrival, SKIPPED, str(reason))
-        except ProfileNotDeclared:  # it was deleted: an old bucket does not bring it back
-            return self._settle(lease, arrival, SKIPPED, DELETED)
+            return self._removed(lease, item)
         except (ImageRefused, PayloadTooLarge) as error:
-            return self._settle(lease, arrival, REFUSED, error.code)
+            return self._settle(lease, item, REFUSED, error.code)
+
+    def _import(self, lease: Lease, item: ImportItem, fetched: FetchedObject, prepared: Prepared) -> str:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
+            image = self._received(tx, item, fetched, prepared, now)
+        if isinstance(image, str):
+            return self._settle(lease, item, SKIPPED, image)
+        self.upload.store(image, prepared)
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
+            accepted = self.upload.acknowledge(tx, image, prepared, now, actor=_ACTOR, waits=item.listed)
+            if accepted:
+                tx.jobs.finish(lease, now)
+                tx.imports.set_outcome(item.item_id, TAKEN, now)
+        if not accepted:
+            return self._settle(lease, item, SKIPPED, DELETED)
+        metrics.UPLOADS.labels("accepted").inc()
         metrics.IMPORTS.labels(TAKEN).inc()
         return TAKEN
 
-    def _removed(self, lease: jobs.Lease, arrival: ImportItem) -> str:
-        """Delete what was taken from a key that is empty now."""
-        with self.work.catalogue.reading() as tx:
-            images = tx.imports.images_of(arrival)
-        for image_id in images if self.follow_removals and not arrival.listed else ():
+    def _received(
+        self, tx: Transaction, item: ImportItem, fetched: FetchedObject, prepared: Prepared, now: datetime
+    ) -> Image | str:
+        """Return the image that is being received, or why there is no reason to import this one."""
+        profile = tx.profiles.get(item.profile_id, lock=True)
+        if profile is not None and profile.state != profiles.LIVE:
+            return DELETED  # an old bucket does not bring it back
+        if tx.imports.known(item, fetched.etag):
+            return KNOWN
+        if tx.imports.newer(item, fetched.written_at):
+            return OLDER
+        if profile is None:
+            tx.profiles.declare(item.profile_id, _UNDECLARED, now)
+            profile = tx.profiles.get(item.profile_id, lock=True)
+            if profile is None:  # pragma: no cover - declared above, in the same transaction
+                raise NotFound
+        image = self.upload.receive(tx, profile, prepared, now, actor=_ACTOR)
+        tx.imports.seen(item.item_id, image.image_id, fetched.etag, fetched.written_at)
+        return image
+
+    def _removed(self, lease: Lease, item: ImportItem) -> str:
+        """Delete what was imported from a key that is empty now."""
+        with self.runner.catalogue.reading() as tx:
+            images = tx.imports.images_of(item)
+        for image_id in images if self.follow_removals and not item.listed else ():
             try:
                 self.delete.image(image_id, actor=_ACTOR)
             except NotFound:
                 continue
-        return self._settle(lease, arrival, REMOVED, GONE)
+        return self._settle(lease, item, REMOVED, GONE)
 
-    def _settle(self, lease: jobs.Lease, arrival: ImportItem | None, state: str, reason: str) -> str:
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+    def _settle(self, lease: Lease, item: ImportItem | None, state: str, reason: str) -> str:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
-            if arrival is not None and arrival.state == QUEUED:
-                tx.imports.set_outcome(arrival.item_id, state, now, reason=reason, forget=reason == DELETED)
+            if item is not None and item.state == QUEUED:
+                tx.imports.set_outcome(item.item_id, state, now, reason=reason, forget=reason == DELETED)
         metrics.IMPORTS.labels(state).inc()
-        logs.get("take").info("arrival.settled", state=state, reason=reason)
+        logs.get("import").info("import.settled", state=state, reason=reason)
         return state
 
 
-def _give_up(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
-    """Say that an arrival was given up."""
+def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
+    """Say that an import was given up."""
     tx.imports.set_outcome(lease.other_id, REFUSED, now, reason=reason)

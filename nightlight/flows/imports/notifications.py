@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs
-from nightlight.catalogue import jobs
 from nightlight.catalogue.imports import DROPPED, LISTED, ImportItem, ImportRun, SourceObject
-from nightlight.jobs.enqueue import TASKS
-from nightlight.jobs.lanes import BACKGROUND, UPLOAD, URGENT
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue_many
+from nightlight.jobs.lanes import BACKGROUND, URGENT
 from nightlight_core.errors import Conflict, InvalidInput, NotFound
-from nightlight_core.ids import JobId, ProfileId, new_job_id
+from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 _TRIES = 5
 _MOST_TOLD = 20
-# An import's jobs are published by the outbox; if that was lost, again after so long.
-_AGAIN = timedelta(hours=1)
 
 
 class NotificationCounts(NamedTuple):
@@ -149,14 +146,12 @@ def queue_imports(
     """Queue a look at each key that was not told of before, in the caller's transaction; return how many."""
     now = clock()
     # A whole bucket waits behind what platforms tell of one by one, and nothing that is gone waits behind uploads.
-    lane = UPLOAD if import_id is None else BACKGROUND
+    lane = None if import_id is None else BACKGROUND
     gone = [source for source in sources if source.removed]
     count = 0
     for of, lane_of in ((gone, URGENT), ([source for source in sources if not source.removed], lane)):
         fresh = tx.imports.add(of, now, import_id=import_id) if of else []
-        on: list[tuple[JobId, str]] = [(new_job_id(), arrival_id) for arrival_id in fresh]
-        tx.jobs.add_many(jobs.TAKE, on, now, due=now + _AGAIN, lane=lane_of)
-        tx.outbox.add_many(TASKS[jobs.TAKE], [job_id for job_id, _ in on], now, lane=lane_of)
+        enqueue_many(tx, kinds.IMPORT, fresh, now, lane=lane_of)
         count += len(fresh)
     return count
 

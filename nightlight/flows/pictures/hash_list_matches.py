@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nightlight import logs, metrics
-from nightlight.catalogue import hash_list_matches, images, jobs
+from nightlight.catalogue import hash_list_matches, images
 from nightlight.flows.pictures.revoke import revoke
-from nightlight.flows.retention.tags import retag_later
-from nightlight.jobs.enqueue import ask
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue, lane_before
 from nightlight_core.errors import NotFound
-from nightlight_core.ids import ImageId, new_job_id
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 REASON = "listed"
 # Images that are, or may be again, shown to somebody: those that are held against a list that changes.
 SCREENED = (images.READY, images.SUPERSEDED)
-_AGAIN = timedelta(seconds=60)
 
 
 class ListedEntry(Protocol):
@@ -68,7 +67,7 @@ def quarantine(tx: Transaction, image: images.Image, entries: Sequence[ListedEnt
     if image.state != images.PENDING:
         _withdraw(tx, image, now)
     tx.images.set_state(image.image_id, images.QUARANTINED, reason=REASON)
-    retag_later(tx, image.image_id, now)
+    enqueue(tx, kinds.RETENTION_TAGS, image.image_id, now)
     for name, _, distance in new:
         told: dict[str, str | int] = {"list": name, "distance": distance}
         tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
@@ -105,10 +104,7 @@ class ReviewMatches:
         with self.catalogue.transaction() as tx:
             self._decide(tx, image_id, hash_list_matches.CLEARED, now, actor)
             tx.images.set_state(image_id, images.PENDING)
-            job_id = new_job_id()
-            lane = tx.jobs.render_lane(image_id)
-            tx.jobs.add(job_id, jobs.RENDER, image_id, now, due=now + _AGAIN, lane=lane)
-            ask(tx, jobs.RENDER, job_id, now)
+            enqueue(tx, kinds.RENDER, image_id, now, lane=lane_before(tx, kinds.RENDER, image_id))
 
     def confirm(self, image_id: ImageId, *, actor: str) -> None:
         """Say that an image is what the list says: it stays in quarantine. Raises NotFound."""

@@ -22,12 +22,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nightlight import logs, metrics
-from nightlight.catalogue import jobs
 from nightlight.catalogue.screenings import KnownHashList, revision_of
 from nightlight.flows.pictures.hash_list_matches import SCREENED, ListedEntry
-from nightlight.jobs.enqueue import ask
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import ListsUnavailable, NotFound
-from nightlight_core.ids import new_job_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -171,7 +170,7 @@ class Screening:
         if revision:
             with self.catalogue.reading() as tx:
                 due = tx.screenings.behind(revision, SCREENED, limit=1) or tx.screenings.unhashed(SCREENED, limit=1)
-                running = tx.jobs.open(jobs.RESCREEN)
+                running = tx.jobs.open(kinds.RESCREEN.name)
             if due and not running:
                 with self.catalogue.transaction() as tx:
                     begin_rescreen(tx, revision, self.clock())
@@ -240,16 +239,14 @@ class Screening:
                 }  # fmt: skip
                 tx.audit.append("list.changed", now=now, actor="worker", detail=told)
                 logs.get("screen").info("list.changed", detail=name, count=one.hashes)
-            if not tx.jobs.open(jobs.RESCREEN):
+            if not tx.jobs.open(kinds.RESCREEN.name):
                 begin_rescreen(tx, revision_of(known), now)
         return known
 
 
 def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
     """Queue the next batch of images to be held against the lists."""
-    job_id = new_job_id()
-    tx.jobs.add(job_id, jobs.RESCREEN, f"{revision:032d}", now, due=now)
-    ask(tx, jobs.RESCREEN, job_id, now)
+    enqueue(tx, kinds.RESCREEN, f"{revision:032d}", now)
 
 
 def _newer(known: KnownHashList | None, now: State) -> bool:

@@ -16,13 +16,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.images import RenditionRow
 from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.catalogue.screenings import revision_of
@@ -37,16 +37,22 @@ from nightlight.delivery.object_names import (
 )
 from nightlight.flows.pictures.hash_list_matches import ListedEntry, Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
-from nightlight.flows.pictures.rendering_ports import Pipeline, RenditionMade, Sign, hash_of, said_of, short_of
-from nightlight.flows.retention.tags import retag_later
-from nightlight.jobs.runner import Work
+from nightlight.flows.pictures.rendition_facts import manifest_claims, perceptual_hash, short_watermark
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, manifest_label
 from nightlight.store.interface import SEAL_BYTES, Open, PutResult, unsealed
 from nightlight_core.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nightlight.catalogue.engine import Transaction
+    from nightlight.catalogue.jobs import Lease
     from nightlight.imaging.recipe import Recipe
+    from nightlight.imaging.rendition import Rendition
+    from nightlight.jobs.runner import JobRunner
+    from nightlight.provenance.signing import ManifestSigner
     from nightlight.settings import UploadSettings
     from nightlight.store.interface import ObjectStore
     from nightlight_core.ids import ImageId
@@ -56,6 +62,12 @@ if TYPE_CHECKING:
 RENDITION_CACHE = "no-store"
 
 
+# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
+# of each stage, and lumas that lists are searched for.
+Pipeline = Callable[
+    [bytes, "Sequence[Recipe]", "str | None", Mapping[str, int]],
+    tuple[Sequence["Rendition"], dict[str, float], Sequence[Any]],
+]
 # The rows that are planned, by tier and variant.
 _Planned = dict[tuple[str, int], RenditionRow]
 
@@ -64,7 +76,7 @@ class _Ready(NamedTuple):
     """A rendition to be put: its row as planned, its hash, what is published of it, and its manifest, if it has one."""
 
     image_id: ImageId
-    made: RenditionMade
+    made: Rendition
     planned: RenditionRow
     hashed: tuple[bytes, int] | None
     data: bytes
@@ -77,7 +89,7 @@ class _Ready(NamedTuple):
 class Render:
     """Turns a pending image into a ready one."""
 
-    work: Work
+    runner: JobRunner
     originals: ObjectStore
     renditions: ObjectStore
     names: ObjectNames
@@ -86,17 +98,20 @@ class Render:
     limits: UploadSettings
     search: Search = lambda _: ()
     open_: Open = unsealed
-    sign: Sign | None = None
+    signing: ManifestSigner | None = None
     screening: Screening | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do the job; return how it ended (see Work.run), or ``ready``, ``superseded``, ``rejected``, ``deleted``."""
+        """Do the job; return how it ended.
+
+        See JobRunner.run; or ``ready``, ``superseded``, ``quarantined``, ``rejected``, ``failed``, ``deleted``.
+        """
         with metrics.RENDER_SECONDS.time():
-            ending = self.work.run(job_id, jobs.RENDER, self._attempt, redelivered=redelivered)
+            ending = self.runner.run(job_id, kinds.RENDER, self._attempt, redelivered=redelivered, give_up=_give_up)
         metrics.RENDERS.labels(ending).inc()
         return ending
 
-    def _attempt(self, lease: jobs.Lease) -> str:
+    def _attempt(self, lease: Lease) -> str:
         log = logs.get("render")
         recipes = self.recipes()
         image, names = self._plan(lease, recipes)
@@ -121,7 +136,7 @@ class Render:
         ready = [self._ready(lease, one, names[one.recipe.tier, one.variant]) for one in made]
         manifests = [manifest_key(one.manifest_name) for one in ready if one.manifest_name is not None]
         if manifests:
-            with self.work.catalogue.transaction() as tx:
+            with self.runner.catalogue.transaction() as tx:
                 tx.jobs.plan(lease, manifests)
         rows = [self._put(one) for one in ready]
         hashes = [HashRow(one.planned.name, *one.hashed) for one in ready if one.hashed is not None]
@@ -130,8 +145,8 @@ class Render:
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
-    def _plan(self, lease: jobs.Lease, recipes: Sequence[Recipe]) -> tuple[images.Image | None, _Planned]:
-        with self.work.catalogue.transaction() as tx:
+    def _plan(self, lease: Lease, recipes: Sequence[Recipe]) -> tuple[images.Image | None, _Planned]:
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id) if image else None
             if image is None or profile is None or image.state != images.PENDING:
@@ -161,16 +176,16 @@ class Render:
             variant=variant,
         )
 
-    def _ready(self, lease: jobs.Lease, made: RenditionMade, planned: RenditionRow) -> _Ready:
+    def _ready(self, lease: Lease, made: Rendition, planned: RenditionRow) -> _Ready:
         """Return a rendition as it will be put: hashed, and signed if its tier asks for that."""
-        hashed, recipe = hash_of(made), made.recipe
+        hashed, recipe = perceptual_hash(made), made.recipe
         if recipe.provenance == "none":
             return _Ready(lease.image_id, made, planned, hashed, made.data, made.sha256)
-        if self.sign is None:
+        if self.signing is None:
             message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
             raise CredentialMissing(message)
-        said = said_of(made, planned.watermark, hashed[0] if hashed else None)
-        signed = self.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
+        said = manifest_claims(made, planned.watermark, hashed[0] if hashed else None)
+        signed = self.signing.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
         sha256 = hashlib.sha256(signed.data).hexdigest()
         name = manifest_name(lease.image_id, sha256)
         return _Ready(lease.image_id, made, planned, hashed, signed.data, sha256, name, signed.manifest)
@@ -198,7 +213,7 @@ class Render:
             width=one.made.width,
             height=one.made.height,
             sha256=sha256 or hashlib.sha256(data).hexdigest(),
-            short_watermark=short_of(one.planned.watermark, one.made.width),
+            short_watermark=short_watermark(one.planned.watermark, one.made.width),
             watermark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
             manifest=name,
             manifest_id=label,
@@ -213,15 +228,15 @@ class Render:
 
     def _publish(
         self,
-        lease: jobs.Lease,
+        lease: Lease,
         image: images.Image,
         rows: list[RenditionRow],
         hashes: list[HashRow],
         blurhash: str | None,
         screened: Screened,
     ) -> str:
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             self._check_lists(tx, screened)
             profile = tx.profiles.get(image.profile_id, lock=True)
             found = tx.images.get(image.image_id, lock=True)
@@ -237,11 +252,11 @@ class Render:
                 late = now if ending == images.SUPERSEDED else None
                 tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash, superseded_at=late)
                 if late is not None:
-                    retag_later(tx, found.image_id, now)
+                    enqueue(tx, kinds.RETENTION_TAGS, found.image_id, now)
                 if ending == images.READY:
                     if current:
                         tx.images.set_state(current.image_id, images.SUPERSEDED, superseded_at=now)
-                        retag_later(tx, current.image_id, now)
+                        enqueue(tx, kinds.RETENTION_TAGS, current.image_id, now)
                     tx.profiles.set_current(profile.profile_id, found.image_id)
                 tx.jobs.finish(lease, now)
                 tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
@@ -252,7 +267,7 @@ class Render:
     def _screened(self, views: Sequence[Any]) -> Screened:
         """Return what a picture is near to on the lists; raises ListsUnavailable."""
         if self.screening is None:
-            with self.work.catalogue.reading() as tx:
+            with self.runner.catalogue.reading() as tx:
                 known = [one.name for one in tx.screenings.lists().values() if one.digest]
             if known:
                 message = (
@@ -271,19 +286,19 @@ class Render:
             message = "a hash list has changed while the picture was rendered"
             raise ListsUnavailable(message)
 
-    def _quarantined(self, lease: jobs.Lease, listed: Sequence[ListedEntry]) -> bool:
+    def _quarantined(self, lease: Lease, listed: Sequence[ListedEntry]) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id, lock=True)
             kept = image is not None and image.state == images.PENDING and quarantine(tx, image, listed, now)
             if kept:
                 tx.jobs.finish(lease, now)
         return kept
 
-    def _refuse(self, lease: jobs.Lease, state: str, reason: str) -> str:
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+    def _refuse(self, lease: Lease, state: str, reason: str) -> str:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id, lock=True)
             if image is not None and image.state == images.PENDING:
                 tx.images.set_state(lease.image_id, state, reason=reason)
@@ -293,17 +308,25 @@ class Render:
             )
         return state
 
-    def _discard(self, lease: jobs.Lease, rows: _Planned) -> str:
+    def _discard(self, lease: Lease, rows: _Planned) -> str:
         """Take back whatever this or an earlier attempt wrote: the image was deleted meanwhile."""
-        with self.work.catalogue.transaction() as tx:
+        with self.runner.catalogue.transaction() as tx:
             keys = set(tx.jobs.planned_keys(lease.image_id)) | {_key(row) for row in rows.values()}
             image = tx.images.get(lease.image_id)
         if image is not None and image.state in {images.DELETED, images.HELD}:
             for key in sorted(keys):
                 self.renditions.delete(key)
-        with self.work.catalogue.transaction() as tx:
-            tx.jobs.finish(lease, self.work.clock())
+        with self.runner.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, self.runner.clock())
         return "deleted"
+
+
+def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
+    """Say that an image could not be rendered."""
+    image = tx.images.get(lease.image_id, lock=True)
+    if image is not None and image.state == images.PENDING:
+        tx.images.set_state(lease.image_id, images.FAILED, reason=reason)
+    tx.audit.append("image.failed", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason})
 
 
 def _key(row: RenditionRow) -> str:

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.catalogue import jobs
 from nightlight.flows.pictures.hash_list_matches import SCREENED, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening, begin_rescreen
 from nightlight.flows.pictures.image_hashes import NOTHING, ORIGINAL, ImageHasher, ImageHashes
+from nightlight.jobs import kinds
 from nightlight_core.errors import ListsUnavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from nightlight.catalogue.engine import Transaction
-    from nightlight.jobs.runner import Work
+    from nightlight.catalogue.jobs import Lease
+    from nightlight.jobs.runner import JobRunner
     from nightlight_core.ids import ImageId
 
 # By their hashes a hundred take a second against ten million entries. Originals are decoded until a batch has taken
@@ -36,22 +37,22 @@ BATCH, DECODED, BATCH_S = 100, 50, 1.0
 class Rescreen:
     """The worker's half. ``monotonic`` returns seconds that only go up."""
 
-    work: Work
+    runner: JobRunner
     screening: Screening
     hasher: ImageHasher
     monotonic: Callable[[], float] = time.monotonic
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do one batch; return how it ended (see Work.run), or ``rescreened`` (there is more) and ``done``."""
-        return self.work.run(job_id, jobs.RESCREEN, self._attempt, redelivered=redelivered, quarantine=_give_up)
+        """Do one batch; return how it ended (see JobRunner.run), or ``rescreened`` (there is more) and ``done``."""
+        return self.runner.run(job_id, kinds.RESCREEN, self._attempt, redelivered=redelivered, give_up=_give_up)
 
-    def _attempt(self, lease: jobs.Lease) -> str:
+    def _attempt(self, lease: Lease) -> str:
         ends = self.monotonic() + BATCH_S
         revision = self.screening.revision()
         if not revision:
             message = "the lists here are older than those that are known: another worker does it, or newer files"
             raise ListsUnavailable(message)
-        with self.work.catalogue.reading() as tx:
+        with self.runner.catalogue.reading() as tx:
             due = tx.screenings.behind(revision, SCREENED, limit=BATCH)
             unhashed = tx.screenings.unhashed(SCREENED, limit=DECODED)
         found = 0
@@ -64,20 +65,20 @@ class Rescreen:
             found += self._hashed(image_id, decode_original=bool(hashed) or not self._last_attempt(lease))
             hashed += 1
         more = bool(due or unhashed)
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if more:
                 begin_rescreen(tx, revision, now)
         logs.get("screen").info("images.rescreened", count=len(due) + hashed, detail=f"{found} found")
         return "rescreened" if more else "done"
 
-    def _last_attempt(self, lease: jobs.Lease) -> bool:
+    def _last_attempt(self, lease: Lease) -> bool:
         """Return whether this is the last attempt of a batch over whose first unhashed image workers died.
 
         Each image is noted as soon as it is done, so the first is the image that they died over.
         """
-        return lease.crashes >= max(1, self.work.limits.max_attempts - 1)
+        return lease.crashes >= max(1, self.runner.limits.max_attempts - 1)
 
     def _hashed(self, image_id: ImageId, *, decode_original: bool) -> bool:
         """Hash an image and hold it against the lists; return whether it is quarantined for it."""
@@ -92,8 +93,8 @@ class Rescreen:
 
         Returns None, and notes nothing, where the image is not published any more.
         """
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(image_id)
             if image is None:
                 return None
@@ -115,6 +116,6 @@ def _tell(image_id: ImageId, hashed: ImageHashes) -> None:
         logs.get("screen").warning("image.screened_without_original", **told)
 
 
-def _give_up(_tx: Transaction, lease: jobs.Lease, reason: str, _now: datetime) -> None:
+def _give_up(_tx: Transaction, lease: Lease, reason: str, _now: datetime) -> None:
     """Say that a batch was given up; a worker begins the next when it looks at the lists again."""
     logs.get("screen").error("rescreen.given_up", job_id=lease.job_id, reason=reason)

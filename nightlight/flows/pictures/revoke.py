@@ -7,7 +7,7 @@
     withdraw   the same for some tiers alone, those that a change takes from somebody (flows.pictures.withdrawals): all
     others            keep their names, so that nobody else sees that anything was changed
     refuse     every service refuses revoked names from its next look at them         (flows.decisions.change_feed)
-    rename     a worker copies the current image's renditions to names of the new generation, deletes the old objects,
+    rotate     a worker copies the current image's renditions to names of the new generation, deletes the old objects,
                and has the edge forget them
 """
 
@@ -16,28 +16,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, ObjectNames, object_key
-from nightlight.jobs.enqueue import ask
-from nightlight.jobs.runner import Work
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import PutResult
 from nightlight_core.errors import NotFound, ObjectMissing
-from nightlight_core.ids import ImageId, ProfileId, new_job_id
+from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.images import RenditionRow
+    from nightlight.catalogue.jobs import Lease
     from nightlight.delivery.purge import EdgePurge
+    from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
 
 RENDITION_CACHE = "no-store"
-_AGAIN = timedelta(seconds=60)
 
 
 def revoke(tx: Transaction, profile_id: ProfileId, now: datetime) -> None:
@@ -57,15 +58,9 @@ def withdraw(tx: Transaction, profile_id: ProfileId, tiers: Mapping[ImageId, Col
 
 def _announce(tx: Transaction, profile_id: ProfileId, revoked: Iterable[ImageId], now: datetime) -> None:
     for image_id in revoked:
-        _queue(tx, image_id, now)
+        enqueue(tx, kinds.ROTATE_NAMES, image_id, now)
     tx.events.add(profile_id, now)
     metrics.REVOCATIONS.inc()
-
-
-def _queue(tx: Transaction, image_id: ImageId, now: datetime) -> None:
-    job_id = new_job_id()
-    tx.jobs.add(job_id, jobs.RENAME, image_id, now, due=now + _AGAIN)
-    ask(tx, jobs.RENAME, job_id, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +88,28 @@ class RevokeUrls:
 
 
 @dataclass(frozen=True, slots=True)
-class Rename:
+class RotateNames:
     """The worker's half."""
 
-    work: Work
+    runner: JobRunner
     renditions: ObjectStore
     names: ObjectNames
     purge: EdgePurge
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do the job; return how it ended (see Work.run), or ``renamed``, ``deleted``."""
-        return self.work.run(job_id, jobs.RENAME, self._attempt, redelivered=redelivered)
+        """Do the job; return how it ended (see JobRunner.run), or ``rotated``, ``deleted``."""
+        return self.runner.run(job_id, kinds.ROTATE_NAMES, self._attempt, redelivered=redelivered)
 
-    def _attempt(self, lease: jobs.Lease) -> str:
+    def _attempt(self, lease: Lease) -> str:
         rows, generation = self._plan(lease)
         copied = [(row, self._copied(row, generation, lease.image_id)) for row in rows]
         ending = self._switch(lease, [(old, new) for old, new in copied if new is not None])
         self._clear(lease)
         return ending
 
-    def _plan(self, lease: jobs.Lease) -> tuple[list[RenditionRow], int]:
+    def _plan(self, lease: Lease) -> tuple[list[RenditionRow], int]:
         """Return the renditions to name anew, and the generation to name them in."""
-        with self.work.catalogue.transaction() as tx:
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id) if image else None
             if image is None or profile is None or image.state != images.READY:
@@ -135,23 +130,23 @@ class Rename:
         try:
             stored = self.renditions.get(_key(row), max_bytes=MAX_RENDITION_BYTES)
         except ObjectMissing:
-            logs.get("rename").error("rendition.missing", tier=row.tier)
+            logs.get("rotate_names").error("rendition.missing", tier=row.tier)
             return None
         key, body, sha256 = _key(fresh), BytesIO(stored.data), hashlib.sha256(stored.data).hexdigest()
         media_type = MEDIA_TYPES[EXTENSIONS[row.format]]
         put = self.renditions.put(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
         if put is PutResult.EXISTS and self.renditions.head(key).sha256 != sha256:
             # Nobody is shown this name yet, and the row that will have it tells of these bytes.
-            logs.get("rename").warning("rendition.differs", tier=row.tier)
+            logs.get("rotate_names").warning("rendition.differs", tier=row.tier)
             self.renditions.replace(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
         return fresh
 
-    def _switch(self, lease: jobs.Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:
+    def _switch(self, lease: Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:
         """Let decisions show the new names, unless the image was deleted meanwhile.
 
         Nobody was given them yet, so what was revoked again meanwhile needs no others.
         """
-        with self.work.catalogue.transaction() as tx:
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id, lock=True) if image else None
             image = tx.images.get(lease.image_id, lock=True)
@@ -161,11 +156,11 @@ class Rename:
                 return "deleted"
             for old, fresh in copied:
                 tx.images.rename(old.name, fresh.name, fresh.generation)
-        return "renamed"
+        return "rotated"
 
-    def _clear(self, lease: jobs.Lease) -> None:
+    def _clear(self, lease: Lease) -> None:
         """Delete the objects under names that do not count any more, at the edge too; then the job is done."""
-        with self.work.catalogue.reading() as tx:
+        with self.runner.catalogue.reading() as tx:
             current = {row.name for row in tx.images.renditions(lease.image_id)}
             image = tx.images.get(lease.image_id)
             shown = image is not None and image.state == images.READY
@@ -176,8 +171,8 @@ class Rename:
         for key in keys:
             self.renditions.delete(key)
         self.purge.forget(keys)
-        with self.work.catalogue.transaction() as tx:
-            tx.jobs.finish(lease, self.work.clock())
+        with self.runner.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, self.runner.clock())
             tx.revocations.drop(lease.image_id, [name for name, _ in old])
 
 

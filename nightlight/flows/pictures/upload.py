@@ -2,11 +2,13 @@
 
 ::
 
-    probe      header only, caps
-    remember?  the same Idempotency-Key gives the same answer
-    receive    the image's row is written first: no object is stored that the catalogue does not know of
-    store      the original, under a random key, by credentials that cannot read it back
-    accept     image, job, outbox and audit in one transaction; only then 202
+    prepare      header only, caps; sealed
+    remember?    the same Idempotency-Key gives the same answer
+    receive      the image's row is written first: no object is stored that the catalogue does not know of
+    store        the original, under a random key, by credentials that cannot read it back
+    acknowledge  image, job, outbox and audit in one transaction; only then 202
+
+An import (flows.imports.import_picture) takes the same steps, and adds what it knows of in each transaction.
 """
 
 from __future__ import annotations
@@ -14,21 +16,21 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from nightlight import metrics
-from nightlight.catalogue import images, jobs, profiles
+from nightlight.catalogue import images, profiles
 from nightlight.catalogue.idempotency import IdempotentResult
-from nightlight.catalogue.profiles import Declaration
+from nightlight.flows.pictures.delete import delete_image
 from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, band_now
-from nightlight.flows.retention.erase import erase_later
 from nightlight.imaging.crop import Region
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import probe, upload_caps
-from nightlight.jobs.enqueue import ask
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
 from nightlight.store.interface import require_stored
 from nightlight_core.errors import (
@@ -41,7 +43,7 @@ from nightlight_core.errors import (
     PayloadTooLarge,
     ProfileNotDeclared,
 )
-from nightlight_core.ids import ImageId, ProfileId, new_image_id, new_job_id, new_original_key
+from nightlight_core.ids import ImageId, ProfileId, new_image_id, new_original_key
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from nightlight_core.clock import Clock
 
 _BLOCK = 1 << 20
-UNDECLARED = Declaration(band="unknown", assurance="none", region="unknown", choice="connections")
 MAX_KEY_CHARS = 200
 # Nothing is served from the originals; no cache may keep one either.
 ORIGINAL_CACHE = "no-store"
@@ -58,35 +59,19 @@ ORIGINAL_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
-class _Inspected:
-    """What was seen of an upload: ``sha256`` is of its bytes, ``fingerprint`` of them and of what was asked."""
+class Prepared:
+    """An upload that may be received: ``fingerprint`` is of its bytes and of what was asked.
+
+    ``body`` is what is stored, with the hash ``sha256``, and ``sealed_key`` opens it where it is sealed.
+    """
 
     header: Header
     size: int
-    sha256: str
     fingerprint: str
     crop: str | None
-
-
-class Taking(Protocol):
-    """What an import adds to an upload: ``flows.imports.import_picture``. What it raises undoes the transaction."""
-
-    @property
-    def waits(self) -> bool:
-        """Say whether it is rendered behind what people upload."""
-        ...
-
-    def ready(self, tx: Transaction) -> None:
-        """Be told of the transaction that writes the image's row, before it does; the profile's row is held."""
-        ...
-
-    def begun(self, tx: Transaction, image_id: ImageId) -> None:
-        """Be told of the row, in the same transaction."""
-        ...
-
-    def taken(self, tx: Transaction) -> None:
-        """Be told of the acknowledgement, in its transaction."""
-        ...
+    body: BinaryIO
+    sha256: str
+    sealed_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +97,17 @@ class Upload:
         idempotency_key: str | None,
         actor: str,
         crop: str | None = None,
-        taking: Taking | None = None,
     ) -> images.Image:
         """Store ``upload`` (a real file, at its start or anywhere) and return the image, pending.
 
-        ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture. With ``taking`` a profile
-        that nobody has declared is taken for one of unknown age.
+        ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
 
         Raises ImageRefused and its kinds, ProfileNotDeclared, IdempotencyMismatch, PayloadTooLarge, and
         StoreUnavailable or CatalogueUnavailable, after which nothing has been acknowledged.
         """
-        try:
-            inspected = self._inspect(upload, crop)
-            image = self._accept(
-                profile_id, upload, inspected, _key_hash(actor, profile_id, idempotency_key), actor, taking
-            )
-        except ImageRefused as error:
-            metrics.UPLOADS.labels(error.code).inc()
-            raise
+        prepared = self.prepare(upload, crop)
+        key_hash = _key_hash(actor, profile_id, idempotency_key)
+        image = self._accept(profile_id, prepared, key_hash, actor)
         metrics.UPLOADS.labels("accepted").inc()
         return image
 
@@ -141,7 +119,124 @@ class Upload:
             raise NotFound
         return image
 
-    def _inspect(self, upload: IO[bytes], crop: str | None) -> _Inspected:
+    def prepare(self, upload: IO[bytes], crop: str | None = None) -> Prepared:
+        """Inspect an upload, and seal it; raises ImageRefused and its kinds, or PayloadTooLarge."""
+        try:
+            header, size = self._probe(upload)
+        except ImageRefused as error:
+            metrics.UPLOADS.labels(error.code).inc()
+            raise
+        region = _region(crop, header) if crop is not None else None
+        upload.seek(0)
+        digest = hashlib.sha256()
+        while block := upload.read(_BLOCK):
+            digest.update(block)
+        sha256 = fingerprint = digest.hexdigest()
+        if region:  # a part of what is asked for: the same key with another crop is another request
+            fingerprint = hashlib.sha256(f"{sha256}\n{region}".encode()).hexdigest()
+        body, sealed_key = cast("BinaryIO", upload), None
+        if self.seal is not None:
+            upload.seek(0)
+            sealed, sealed_key = self.seal(upload.read())
+            body, sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
+        return Prepared(header, size, fingerprint, str(region) if region else None, body, sha256, sealed_key)
+
+    def receive(
+        self, tx: Transaction, profile: profiles.Profile, prepared: Prepared, now: datetime, *, actor: str
+    ) -> images.Image:
+        """Write the row of an image of a live profile, whose row is locked; its original may be stored once it is."""
+        image = images.Image(
+            image_id=new_image_id(),
+            profile_id=profile.profile_id,
+            sequence=tx.profiles.next_upload(profile.profile_id),
+            state=images.RECEIVING,
+            reason=None,
+            original_key=new_original_key(),
+            original_bytes=prepared.size,
+            format=prepared.header.format.value,
+            width=prepared.header.width,
+            height=prepared.header.height,
+            crop=prepared.crop,
+            band=band_now(profile, now, assertion_days=self.limits.assertion_days),
+            ceiling_band=profile.asserted_band if profile.assurance != UNASSURED else UNKNOWN_BAND,
+            created_at=now,
+            ready_at=None,
+            sealed_key=prepared.sealed_key,
+        )
+        tx.images.add(image)
+        tx.audit.append("image.receiving", now=now, actor=actor, image_id=image.image_id)
+        return image
+
+    def store(self, image: images.Image, prepared: Prepared) -> None:
+        """Store the original of an image that is being received; raises StoreUnavailable."""
+        key, sha256 = image.original_key, prepared.sha256
+        put = self.originals.put(
+            key, prepared.body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
+        )
+        require_stored(put, key)
+
+    def acknowledge(
+        self,
+        tx: Transaction,
+        image: images.Image,
+        prepared: Prepared,
+        now: datetime,
+        *,
+        actor: str,
+        waits: bool = False,
+    ) -> bool:
+        """Make a stored image pending and enqueue its render; ``waits``: behind what people upload.
+
+        Returns False if the profile or the image was deleted while its bytes were being stored: they are erased like
+        anything else of the profile.
+        """
+        profile = tx.profiles.get(image.profile_id, lock=True)
+        current = tx.images.get(image.image_id, lock=True)
+        live = profile is not None and profile.state == profiles.LIVE
+        if not live or current is None or current.state != images.RECEIVING:
+            delete_image(tx, image.image_id, now=now, actor=actor)
+            return False
+        tx.images.set_state(image.image_id, images.PENDING)
+        lane = BACKGROUND if waits else self._lane(tx, image.profile_id, prepared)
+        again = timedelta(seconds=self.publish_again_s)
+        enqueue(tx, kinds.RENDER, image.image_id, now, lane=lane, again=again)
+        tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)
+        return True
+
+    def _accept(self, profile_id: ProfileId, prepared: Prepared, key_hash: str | None, actor: str) -> images.Image:
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            profile = tx.profiles.get(profile_id, lock=True)
+            if profile is None or profile.state != profiles.LIVE:
+                raise ProfileNotDeclared
+            earlier = self._remembered(tx, key_hash, prepared)
+            if earlier is not None:
+                return earlier
+            image = self.receive(tx, profile, prepared, now, actor=actor)
+        self.store(image, prepared)
+        now = self.clock()
+        try:
+            with self.catalogue.transaction() as tx:
+                accepted = self.acknowledge(tx, image, prepared, now, actor=actor)
+                if accepted and key_hash is not None:
+                    tx.idempotency.remember(key_hash, IdempotentResult(prepared.fingerprint, image.image_id), now)
+                current = tx.images.get(image.image_id)
+        except Conflict:
+            if key_hash is None:
+                raise
+            # Another request with the same key was acknowledged while this one was storing its bytes.
+            now = self.clock()
+            with self.catalogue.transaction() as tx:
+                delete_image(tx, image.image_id, now=now, actor=actor)
+                winner = self._remembered(tx, key_hash, prepared)
+            if winner is None:
+                raise
+            return winner
+        if not accepted or current is None:
+            raise ProfileNotDeclared
+        return current
+
+    def _probe(self, upload: IO[bytes]) -> tuple[Header, int]:
         size = upload.seek(0, 2)
         if size == 0:
             message = "the upload is empty"
@@ -151,149 +246,24 @@ class Upload:
             raise PayloadTooLarge(message)
         # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
         mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
-        header = probe(mapped, upload_caps(self.limits), edge=self.edge())
-        region = _region(crop, header) if crop is not None else None
-        upload.seek(0)
-        digest = hashlib.sha256()
-        while block := upload.read(_BLOCK):
-            digest.update(block)
-        sha256 = fingerprint = digest.hexdigest()
-        if region:  # a part of what is asked for: the same key with another crop is another request
-            fingerprint = hashlib.sha256(f"{sha256}\n{region}".encode()).hexdigest()
-        return _Inspected(header, size, sha256, fingerprint, str(region) if region else None)
+        return probe(mapped, upload_caps(self.limits), edge=self.edge()), size
 
-    def _accept(
-        self,
-        profile_id: ProfileId,
-        upload: IO[bytes],
-        inspected: _Inspected,
-        key_hash: str | None,
-        actor: str,
-        taking: Taking | None,
-    ) -> images.Image:
-        fingerprint, sha256 = inspected.fingerprint, inspected.sha256
-        body, sealed_key = cast("BinaryIO", upload), None
-        if self.seal is not None:
-            upload.seek(0)
-            sealed, sealed_key = self.seal(upload.read())
-            body, sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
-        remembered, image = self._receive(profile_id, inspected, key_hash, actor, taking, sealed_key)
-        if remembered:
-            return remembered
-        key = image.original_key
-        put = self.originals.put(key, body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE)
-        require_stored(put, key)
-        try:
-            return self._acknowledge(image, inspected, key_hash, actor, taking)
-        except Conflict:
-            if key_hash is None:
-                raise
-            # Another request with the same key was acknowledged while this one was storing its bytes.
-            now = self.clock()
-            with self.catalogue.transaction() as tx:
-                erase_later(tx, image.image_id, now=now, actor=actor)
-                found = self._remembered(tx.idempotency.find(key_hash), fingerprint)
-                winner = tx.images.get(found) if found else None
-            if winner is None:
-                raise
-            return winner
-
-    def _receive(
-        self,
-        profile_id: ProfileId,
-        inspected: _Inspected,
-        key_hash: str | None,
-        actor: str,
-        taking: Taking | None,
-        sealed_key: str | None,
-    ) -> tuple[images.Image | None, images.Image]:
-        """Return (image of an earlier request with this key, image now being received)."""
-        now = self.clock()
-        with self.catalogue.transaction() as tx:
-            profile = tx.profiles.get(profile_id, lock=True)
-            if profile is None and taking is not None:
-                tx.profiles.declare(profile_id, UNDECLARED, now)
-                profile = tx.profiles.get(profile_id, lock=True)
-            if profile is None or profile.state != profiles.LIVE:
-                raise ProfileNotDeclared
-            if taking is not None:
-                taking.ready(tx)
-            image = images.Image(
-                image_id=new_image_id(),
-                profile_id=profile_id,
-                sequence=0,
-                state=images.RECEIVING,
-                reason=None,
-                original_key=new_original_key(),
-                original_bytes=inspected.size,
-                format=inspected.header.format.value,
-                width=inspected.header.width,
-                height=inspected.header.height,
-                crop=inspected.crop,
-                band=band_now(profile, now, assertion_days=self.limits.assertion_days),
-                ceiling_band=profile.asserted_band if profile.assurance != UNASSURED else UNKNOWN_BAND,
-                created_at=now,
-                ready_at=None,
-                sealed_key=sealed_key,
-            )
-            found = self._remembered(tx.idempotency.find(key_hash) if key_hash else None, inspected.fingerprint)
-            if found:
-                return tx.images.get(found), image
-            image = replace(image, sequence=tx.profiles.next_upload(profile_id))
-            tx.images.add(image)
-            if taking is not None:
-                taking.begun(tx, image.image_id)
-            tx.audit.append("image.receiving", now=now, actor=actor, image_id=image.image_id)
-        return None, image
-
-    def _acknowledge(
-        self, image: images.Image, inspected: _Inspected, key_hash: str | None, actor: str, taking: Taking | None
-    ) -> images.Image:
-        now = self.clock()
-        job_id = new_job_id()
-        with self.catalogue.transaction() as tx:
-            profile = tx.profiles.get(image.profile_id, lock=True)
-            current = tx.images.get(image.image_id, lock=True)
-            if (
-                profile is None
-                or profile.state != profiles.LIVE
-                or current is None
-                or current.state != images.RECEIVING
-            ):
-                # Deleted while its bytes were being stored: erased like anything else of the profile.
-                erase_later(tx, image.image_id, now=now, actor=actor)
-                accepted = False
-            else:
-                accepted = True
-                tx.images.set_state(image.image_id, images.PENDING)
-                due = now + timedelta(seconds=self.publish_again_s)
-                lane = self._lane(tx, image.profile_id, inspected, taking)
-                tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=due, lane=lane)
-                ask(tx, jobs.RENDER, job_id, now)
-                if taking is not None:
-                    taking.taken(tx)
-                if key_hash:
-                    tx.idempotency.remember(key_hash, IdempotentResult(inspected.fingerprint, image.image_id), now)
-                tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)
-            current = tx.images.get(image.image_id)
-        if not accepted or current is None:
-            raise ProfileNotDeclared
-        return current
-
-    def _lane(self, tx: Transaction, profile_id: ProfileId, inspected: _Inspected, taking: Taking | None) -> str:
+    def _lane(self, tx: Transaction, profile_id: ProfileId, prepared: Prepared) -> str:
         """Return where the render waits: slow pictures, and a heap of one profile's, hold up nobody else's."""
-        slow = inspected.header.decode_s > self.limits.slow_decode_cpu_s
-        if slow or (taking is not None and taking.waits):
+        slow = prepared.header.decode_s > self.limits.slow_decode_cpu_s
+        if slow or tx.jobs.open_on(profile_id, kinds.RENDER.name) >= self.limits.profile_pending:
             return BACKGROUND
-        return UPLOAD if tx.jobs.open_renders(profile_id) < self.limits.profile_pending else BACKGROUND
+        return UPLOAD
 
     @staticmethod
-    def _remembered(found: IdempotentResult | None, fingerprint: str) -> ImageId | None:
+    def _remembered(tx: Transaction, key_hash: str | None, prepared: Prepared) -> images.Image | None:
+        """Return the image of an earlier request with this key; raises IdempotencyMismatch."""
+        found = tx.idempotency.find(key_hash) if key_hash is not None else None
         if found is None:
             return None
-        if found.fingerprint != fingerprint:
+        if found.fingerprint != prepared.fingerprint:
             raise IdempotencyMismatch
-        return found.image_id
+        return tx.images.get(found.image_id)
 
 
 def _region(crop: str, header: Header) -> Region:

@@ -1,4 +1,4 @@
-"""Deleting: at once for every new decision, then the objects themselves, by a job that is retried until done."""
+"""Erasing the objects of deleted pictures, by a job that is retried until done, with a receipt."""
 
 from __future__ import annotations
 
@@ -9,89 +9,24 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.delivery.object_names import EXTENSIONS, object_key
-from nightlight.jobs.enqueue import ask
-from nightlight.jobs.runner import Work
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
-from nightlight_core.errors import HoldPending, NotFound, StoreUnavailable
-from nightlight_core.ids import ImageId, ProfileId, new_job_id
+from nightlight_core.errors import HoldPending, StoreUnavailable
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.engine import Transaction
+    from nightlight.catalogue.jobs import Lease
     from nightlight.delivery.purge import EdgePurge
+    from nightlight.jobs.runner import JobRunner
     from nightlight.policy.signing import SigningKey
     from nightlight.store.interface import ObjectStore
-    from nightlight_core.clock import Clock
+    from nightlight_core.ids import ImageId
 
-# The first publication goes through the outbox at once; this is when it is tried again if that was lost.
-_AGAIN_S = 60
 # What receipts call the two buckets.
 ORIGINALS, RENDITIONS = "originals", "renditions"
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePictures:
-    """The service's half: takes a picture out of every decision, and asks for its objects to be erased."""
-
-    catalogue: Catalogue
-    clock: Clock
-
-    def image(self, image_id: ImageId, *, actor: str) -> None:
-        """Delete one image; raises NotFound if there is none or it is deleted already."""
-        now = self.clock()
-        with self.catalogue.transaction() as tx:
-            image = tx.images.get(image_id)
-            if image is None:
-                raise NotFound
-            profile = tx.profiles.get(image.profile_id, lock=True)
-            image = tx.images.get(image_id, lock=True)
-            if image is None or image.state == images.DELETED:
-                raise NotFound
-            if profile is not None and profile.current_image_id == image_id:
-                tx.profiles.set_current(image.profile_id, None)
-            tx.revocations.add(image.profile_id, now, image_id=image_id)
-            tx.events.add(image.profile_id, now)
-            erase_later(tx, image_id, now=now, actor=actor)
-
-    def receipts(self, image_id: ImageId) -> list[dict[str, str]]:
-        """Return the receipts of an image's erasure, the oldest first; raises NotFound where there is no such image."""
-        with self.catalogue.reading() as tx:
-            if tx.images.get(image_id) is None:
-                raise NotFound
-            return tx.receipts.of_image(image_id)
-
-    def erased(self, image_id: ImageId) -> bool:
-        """Say whether a deleted image's objects are gone."""
-        with self.catalogue.reading() as tx:
-            return tx.jobs.ended(image_id, jobs.ERASE)
-
-    def profile(self, profile_id: ProfileId, *, actor: str) -> list[ImageId]:
-        """Delete a profile and all its images, and return those; raises NotFound if there is none."""
-        now = self.clock()
-        with self.catalogue.transaction() as tx:
-            if not tx.profiles.delete(profile_id):
-                raise NotFound
-            tx.revocations.add(profile_id, now)
-            tx.events.add(profile_id, now)
-            tx.blocks.forget(profile_id)
-            tx.proof_revocations.forget(profile_id)
-            tx.imports.forget_profile(profile_id)
-            found = [image.image_id for image in tx.images.of_profile(profile_id)]
-            for image_id in found:
-                erase_later(tx, image_id, now=now, actor=actor)
-            tx.audit.append("profile.deleted", now=now, actor=actor)
-        return found
-
-
-def erase_later(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str) -> None:
-    """Mark an image deleted and queue the erasure of its objects, in the caller's transaction."""
-    job_id = new_job_id()
-    tx.images.set_state(image_id, images.DELETED)
-    tx.idempotency.forget_image(image_id)
-    tx.jobs.add(job_id, jobs.ERASE, image_id, now, due=now + timedelta(seconds=_AGAIN_S))
-    ask(tx, jobs.ERASE, job_id, now)
-    tx.audit.append("image.deleted", now=now, actor=actor, image_id=image_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +85,7 @@ class EraseObjects:
     after ``again_s``, since servers finish deleting later and a late writer may have come. Each time a receipt is made.
     """
 
-    work: Work
+    runner: JobRunner
     originals: ObjectStore
     renditions: ObjectStore
     purge: EdgePurge
@@ -160,14 +95,14 @@ class EraseObjects:
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended: ``erase_location``, ``nothing`` or ``later``."""
-        return self.work.run(job_id, jobs.ERASE, self._erase, redelivered=redelivered)
+        return self.runner.run(job_id, kinds.ERASE, self._erase, redelivered=redelivered)
 
     def verify(self, job_id: str, *, redelivered: bool) -> str:
-        """Look again, and delete what has come back; return how it ended: ``proved``, ``nothing`` or ``later``."""
-        return self.work.run(job_id, jobs.PROVE, self._prove, redelivered=redelivered)
+        """Look again, and delete what has come back; return how it ended: ``verified``, ``nothing`` or ``later``."""
+        return self.runner.run(job_id, kinds.VERIFY_ERASURE, self._verify, redelivered=redelivered)
 
-    def _erase(self, lease: jobs.Lease) -> str:
-        with self.work.catalogue.transaction() as tx:
+    def _erase(self, lease: Lease) -> str:
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             keys = set(tx.jobs.planned_keys(lease.image_id))
             keys |= {
@@ -186,8 +121,8 @@ class EraseObjects:
         logs.get("erase").info("image.erased", count=len(gone))
         return self._finish(lease, "erased", gone, asked_at, sorted(keys))
 
-    def _prove(self, lease: jobs.Lease) -> str:
-        with self.work.catalogue.transaction() as tx:
+    def _verify(self, lease: Lease) -> str:
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             keys = tx.jobs.planned_keys(lease.image_id)
             asked_at = tx.jobs.asked_at(lease)
@@ -207,7 +142,7 @@ class EraseObjects:
             self.purge.forget(keys)
         if image.state == images.HELD:
             return self._finish(lease, "nothing")
-        return self._finish(lease, "proved", gone, asked_at)
+        return self._finish(lease, "verified", gone, asked_at)
 
     def clear(self, original_key: str, keys: Sequence[str]) -> None:
         """Delete what there is of an image from every bucket but the vault; raises StoreUnavailable."""
@@ -235,7 +170,7 @@ class EraseObjects:
         there = {
             _named(place): [(one.version_id, one.marker) for one in place.store.remains(place.key)] for place in places
         }
-        with self.work.catalogue.transaction() as tx:
+        with self.runner.catalogue.transaction() as tx:
             before = tx.receipts.noted(image_id)
             known = before.get("versions", {})
             versions = {
@@ -251,15 +186,15 @@ class EraseObjects:
 
     def _finish(
         self,
-        lease: jobs.Lease,
+        lease: Lease,
         ending: str,
         gone: Sequence[DeletedObject] = (),
         asked_at: datetime | None = None,
         keys: Sequence[str] = (),
     ) -> str:
-        now, image_id = self.work.clock(), lease.image_id
+        now, image_id = self.runner.clock(), lease.image_id
         noted: dict[str, Any] = {}
-        with self.work.catalogue.transaction() as tx:
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if ending == "erased":
                 tx.rendition_hashes.drop(image_id)
@@ -268,8 +203,8 @@ class EraseObjects:
                 tx.images.drop_renditions(image_id)
                 tx.imports.forget(image_id)
                 tx.revocations.drop(image_id, [name for name, _ in tx.revocations.of_image(image_id)])
-                again = now + timedelta(seconds=self.again_s)
-                tx.jobs.add(new_job_id(), jobs.PROVE, image_id, now, due=again, planned=keys)
+                delay = timedelta(seconds=self.again_s)
+                enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=delay, planned=keys)
                 noted = tx.receipts.noted(image_id)
                 gone = [_with(one, noted.get("versions", {}).get(f"{one.bucket}\n{one.key}", ())) for one in gone]
                 tx.receipts.drop_note(image_id)

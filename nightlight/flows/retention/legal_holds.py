@@ -20,7 +20,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nightlight import logs
-from nightlight.catalogue import images, jobs, profiles
+from nightlight.catalogue import images, profiles
 from nightlight.catalogue.holds import ENDED, PLACED, LegalHold, VaultObject
 from nightlight.delivery.object_names import (
     EXTENSIONS,
@@ -33,24 +33,25 @@ from nightlight.delivery.object_names import (
 from nightlight.flows.pictures.revoke import RENDITION_CACHE, revoke
 from nightlight.flows.pictures.upload import ORIGINAL_CACHE, ORIGINAL_TYPE
 from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
-from nightlight.jobs.enqueue import ask
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue, lane_before
 from nightlight.retention.receipt import ENDED as HOLD_ENDED
 from nightlight.store.interface import SEAL_BYTES, PutResult, unsealed
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
-from nightlight_core.ids import ImageId, ProfileId, new_job_id
+from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.jobs import Lease
     from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
-    from nightlight.jobs.runner import Work
+    from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore, Open, ReplacingStore, WriteOnlyStore
     from nightlight_core.clock import Clock
 
 KINDS = ("legal", "safeguarding")
 VAULT = "vault"
-_AGAIN = timedelta(seconds=60)
 _MOST = 1000
 
 
@@ -109,9 +110,7 @@ class PlaceHolds:
             tx.profiles.set_current(profile.profile_id, None)
         tx.revocations.add(profile.profile_id, now, image_id=image.image_id)
         tx.images.set_state(image.image_id, images.HELD)
-        job_id = new_job_id()
-        tx.jobs.add(job_id, jobs.VAULT, image.image_id, now, due=now + _AGAIN)
-        ask(tx, jobs.VAULT, job_id, now)
+        enqueue(tx, kinds.COPY_TO_VAULT, image.image_id, now)
 
     def approve(self, hold_id: str, *, actor: str) -> LegalHold:
         """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
@@ -152,7 +151,7 @@ class CopyToVault:
     vault (store.sealing); None stores it as it is.
     """
 
-    work: Work
+    runner: JobRunner
     erase: EraseObjects
     vault: WriteOnlyStore
     open_: Open
@@ -160,11 +159,11 @@ class CopyToVault:
     seal: Callable[[bytes], tuple[bytes, str]] | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do the job; return how it ended (see Work.run), or ``vaulted``."""
-        return self.work.run(job_id, jobs.VAULT, self._attempt, redelivered=redelivered)
+        """Do the job; return how it ended (see JobRunner.run), or ``vaulted``."""
+        return self.runner.run(job_id, kinds.COPY_TO_VAULT, self._attempt, redelivered=redelivered)
 
-    def _attempt(self, lease: jobs.Lease) -> str:
-        with self.work.catalogue.transaction() as tx:
+    def _attempt(self, lease: Lease) -> str:
+        with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             rows = tx.images.rendition_names(lease.image_id)
             manifests = [manifest_key(one) for one in tx.images.manifests(lease.image_id)]
@@ -174,20 +173,20 @@ class CopyToVault:
             keys = {object_key(name, EXTENSIONS[format_]): MEDIA_TYPES[EXTENSIONS[format_]] for name, format_ in rows}
             keys |= dict.fromkeys(manifests, MANIFEST_TYPE)
             kept = self._copied(image, keys)
-            with self.work.catalogue.transaction() as tx:
-                now = self.work.clock()
+            with self.runner.catalogue.transaction() as tx:
+                now = self.runner.clock()
                 tx.legal_holds.put(image.image_id, [asdict(one) for one in kept], now)
                 tx.legal_holds.placed(image.image_id)
                 tx.audit.append("image.vaulted", now=now, actor="worker", image_id=image.image_id)
             planned = sorted({*planned, *keys})
         if image is not None:
             self.erase.clear(image.original_key, planned)
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             # A worker that was slow to die may put something yet.
-            again = now + timedelta(seconds=self.erase.again_s)
-            tx.jobs.add(new_job_id(), jobs.PROVE, lease.image_id, now, due=again, planned=planned)
+            delay = timedelta(seconds=self.erase.again_s)
+            enqueue(tx, kinds.VERIFY_ERASURE, lease.image_id, now, delay=delay, planned=planned)
         return "vaulted"
 
     def _copied(self, image: images.Image, keys: dict[str, str]) -> list[VaultObject]:
@@ -308,8 +307,5 @@ class EndHolds:
                 tx.images.set_state(image.image_id, images.FAILED, reason="original_missing")
                 return True
             tx.images.set_state(image.image_id, images.PENDING)
-            job_id = new_job_id()
-            lane = tx.jobs.render_lane(image.image_id)
-            tx.jobs.add(job_id, jobs.RENDER, image.image_id, now, due=now + _AGAIN, lane=lane)
-            ask(tx, jobs.RENDER, job_id, now)
+            enqueue(tx, kinds.RENDER, image.image_id, now, lane=lane_before(tx, kinds.RENDER, image.image_id))
         return True

@@ -19,26 +19,26 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, bands_taken
 from nightlight.flows.pictures.revoke import withdraw
-from nightlight.flows.retention.tags import STATES, retag_later
-from nightlight.jobs.enqueue import ask
-from nightlight.jobs.runner import Work
+from nightlight.flows.retention.tags import STATES
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import NotFound
-from nightlight_core.ids import ImageId, new_job_id
+from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
-    from nightlight.flows.retention.erase import DeletePictures
+    from nightlight.catalogue.jobs import Lease
+    from nightlight.flows.pictures.delete import DeletePictures
+    from nightlight.jobs.runner import JobRunner
     from nightlight.policy.retention import RetentionTable
     from nightlight_core.policy.table import Table
 
 _BATCH = 100
 _BAND = "subject_age"
-# A batch is published by the outbox; if that was lost, again after so long.
-_AGAIN = timedelta(seconds=60)
 LAPSED, SUPERSEDED, DELETED, HOLDS_DUE = "lapsed", "superseded", "deleted", "holds_due"
 
 
@@ -46,7 +46,7 @@ LAPSED, SUPERSEDED, DELETED, HOLDS_DUE = "lapsed", "superseded", "deleted", "hol
 class Sweep:
     """Runs of the sweep: begun by the schedule or by hand, done by the workers."""
 
-    work: Work
+    runner: JobRunner
     delete: DeletePictures
     retention: Callable[[], RetentionTable]
     tables: Callable[[], Sequence[Table]]
@@ -55,15 +55,15 @@ class Sweep:
 
     def begin(self, *, actor: str) -> str:
         """Begin a run and return its id."""
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             sweep_id = tx.sweeps.begin(actor=actor, now=now)
-            _queue(tx, sweep_id, now)
+            enqueue(tx, kinds.SWEEP, sweep_id, now)
         return sweep_id
 
     def begin_due(self, every_s: float) -> bool:
         """Begin a run if none is under way and the last began ``every_s`` seconds ago; return whether one was."""
-        with self.work.catalogue.reading() as tx:
+        with self.runner.catalogue.reading() as tx:
             last = tx.sweeps.last()
         if last is not None and (last.state != DONE or self._age_s(last) < every_s):
             return False
@@ -72,20 +72,20 @@ class Sweep:
 
     def report(self, sweep_id: str | None = None) -> SweepRow:
         """Return what a run has done so far, the last one's where none is named; raises NotFound."""
-        with self.work.catalogue.reading() as tx:
+        with self.runner.catalogue.reading() as tx:
             found = tx.sweeps.get(sweep_id) if sweep_id is not None else tx.sweeps.last()
         if found is None:
             raise NotFound
         return found
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do one batch; return how it ended (see Work.run), or ``swept`` and ``done``."""
-        return self.work.run(job_id, jobs.SWEEP, self._attempt, redelivered=redelivered, quarantine=_give_up)
+        """Do one batch; return how it ended (see JobRunner.run), or ``swept`` and ``done``."""
+        return self.runner.run(job_id, kinds.SWEEP, self._attempt, redelivered=redelivered, give_up=_give_up)
 
-    def _attempt(self, lease: jobs.Lease) -> str:
+    def _attempt(self, lease: Lease) -> str:
         counts = Counter(self.batch())
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             found = tx.sweeps.get(lease.other_id, lock=True)
             if found is None or found.state == DONE:
@@ -94,7 +94,7 @@ class Sweep:
             whole = {**Counter(found.counts) + counts, HOLDS_DUE: counts[HOLDS_DUE]}
             tx.sweeps.write(found.sweep_id, whole, found.batches + 1, finished_at=None if more else now)
             if more:
-                _queue(tx, found.sweep_id, now)
+                enqueue(tx, kinds.SWEEP, found.sweep_id, now)
         if not more:
             logs.get("sweep").info("sweep.done", **whole)
         return "swept" if more else "done"
@@ -102,8 +102,8 @@ class Sweep:
     def batch(self) -> dict[str, int]:
         """Do up to a batch of each kind of what is due; return how much of each that was."""
         done = {LAPSED: self._lapse(), SUPERSEDED: self._supersede(), DELETED: self._delete()}
-        now = self.work.clock()
-        with self.work.catalogue.reading() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.reading() as tx:
             done[HOLDS_DUE] = sum(one.may_end(now) for one in tx.legal_holds.open())
         metrics.SWEPT.inc(done[DELETED])
         metrics.LAPSED.inc(done[LAPSED])
@@ -111,9 +111,9 @@ class Sweep:
         return done
 
     def _lapse(self) -> int:
-        now = self.work.clock()
+        now = self.runner.clock()
         before = now - timedelta(days=self.assertion_days)
-        with self.work.catalogue.transaction() as tx:
+        with self.runner.catalogue.transaction() as tx:
             found = tx.profiles.lapse(before, UNKNOWN_BAND, limit=_BATCH)
             for profile_id in found:
                 profile = tx.profiles.get(profile_id)
@@ -126,18 +126,18 @@ class Sweep:
         return len(found)
 
     def _supersede(self) -> int:
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             found = tx.images.inconsistent(limit=_BATCH)
             for image_id in found:
                 tx.images.set_state(image_id, images.SUPERSEDED, superseded_at=now)
-                retag_later(tx, image_id, now)
+                enqueue(tx, kinds.RETENTION_TAGS, image_id, now)
                 tx.audit.append("image.superseded", now=now, actor="retention", image_id=image_id)
         return len(found)
 
     def _delete(self) -> int:
         swept = 0
-        for image_id in self._due(self.work.clock()):
+        for image_id in self._due(self.runner.clock()):
             try:
                 self.delete.image(image_id, actor="retention")
             except NotFound:  # deleted meanwhile
@@ -157,21 +157,15 @@ class Sweep:
         for state, word in STATES.items():
             for band in (bands or (None,)) if word in known else ():
                 days = table.keep_days({"state": word} | ({_BAND: band} if band is not None else {}))
-                with self.work.catalogue.reading() as tx:
+                with self.runner.catalogue.reading() as tx:
                     due = tx.images.due(state, now - timedelta(days=days), band, lapsed=lapsed, limit=_BATCH)
                 yield from due
 
     def _age_s(self, last: SweepRow) -> float:
-        return (self.work.clock() - last.created_at).total_seconds()
+        return (self.runner.clock() - last.created_at).total_seconds()
 
 
-def _queue(tx: Transaction, sweep_id: str, now: datetime) -> None:
-    job_id = new_job_id()
-    tx.jobs.add(job_id, jobs.SWEEP, sweep_id, now, due=now + _AGAIN)
-    ask(tx, jobs.SWEEP, job_id, now)
-
-
-def _give_up(tx: Transaction, lease: jobs.Lease, _reason: str, now: datetime) -> None:
+def _give_up(tx: Transaction, lease: Lease, _reason: str, now: datetime) -> None:
     """Say that a run was given up; the next begins in its time."""
     found = tx.sweeps.get(lease.other_id, lock=True)
     if found is not None:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.delivery.object_names import EXTENSIONS, object_key
-from nightlight.jobs.enqueue import TASKS
-from nightlight.jobs.lanes import BACKGROUND
-from nightlight.jobs.runner import Work
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue, enqueue_many
 from nightlight_core.errors import ObjectMissing
-from nightlight_core.ids import ImageId, new_job_id
 
 if TYPE_CHECKING:
-    from nightlight.catalogue.engine import Transaction
+    from nightlight.catalogue.jobs import Lease
+    from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore
 
 # What retention.yaml calls an image in each of its states here. What cannot be shown is kept like what was replaced.
@@ -31,39 +30,32 @@ STATES = {
     images.FAILED: "replaced",
     images.QUARANTINED: "quarantined",
 }
-# No hurry: rules count in days, and the picture may be deleted meanwhile.
-_LATER = timedelta(minutes=1)
 _BATCH = 500
+# How long an erasure that came at the same time is given before it is verified.
+_SOON = timedelta(minutes=1)
 # A picture in use has no tag: the rule about everything is about it.
 _TAGGED = STATES.keys() - {images.READY}
-
-
-def retag_later(tx: Transaction, image_id: ImageId, now: datetime) -> None:
-    """Queue a job that tags an image's objects by its state, in the caller's transaction."""
-    tx.jobs.add(new_job_id(), jobs.RESTATE, image_id, now, due=now + _LATER)
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionTags:
     """The worker's half, and the half of whoever wants every object tagged: those from before there were tags."""
 
-    work: Work
+    runner: JobRunner
     originals: ObjectStore
     renditions: ObjectStore
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Do the job; return how it ended (see Work.run), or ``restated``."""
-        return self.work.run(job_id, jobs.RESTATE, self._attempt, redelivered=redelivered)
+        """Do the job; return how it ended (see JobRunner.run), or ``tagged``."""
+        return self.runner.run(job_id, kinds.RETENTION_TAGS, self._attempt, redelivered=redelivered)
 
     def ask_all(self, after: str = "") -> Iterator[int]:
         """Queue the tagging of every image whose state has a tag, a batch at a time; yield how many each time."""
         while True:
-            now = self.work.clock()
-            with self.work.catalogue.transaction() as tx:
+            now = self.runner.clock()
+            with self.runner.catalogue.transaction() as tx:
                 found = tx.images.in_states(tuple(_TAGGED), after=after, limit=_BATCH)
-                on = [(new_job_id(), image_id) for image_id in found]
-                tx.jobs.add_many(jobs.RESTATE, on, now, due=now + _LATER)
-                tx.outbox.add_many(TASKS[jobs.RESTATE], [job_id for job_id, _ in on], now, lane=BACKGROUND)
+                enqueue_many(tx, kinds.RETENTION_TAGS, found, now)
             if not found:
                 return
             after = found[-1]
@@ -71,11 +63,11 @@ class RetentionTags:
 
     def waiting(self) -> int:
         """Return how many taggings are still to be done."""
-        with self.work.catalogue.reading() as tx:
-            return tx.jobs.open(jobs.RESTATE)
+        with self.runner.catalogue.reading() as tx:
+            return tx.jobs.open(kinds.RETENTION_TAGS.name)
 
-    def _attempt(self, lease: jobs.Lease) -> str:
-        with self.work.catalogue.reading() as tx:
+    def _attempt(self, lease: Lease) -> str:
+        with self.runner.catalogue.reading() as tx:
             image = tx.images.get(lease.image_id)
             names = tx.images.rendition_names(lease.image_id)
         if image is not None and image.state in _TAGGED:
@@ -85,12 +77,12 @@ class RetentionTags:
                     store.retag(key, STATES[image.state])
                 except ObjectMissing:  # erased meanwhile
                     continue
-        with self.work.catalogue.transaction() as tx:
-            tx.jobs.finish(lease, self.work.clock())
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
+            tx.jobs.finish(lease, now)
             # Erased while it was written anew: the erasure may have come too early to find it.
             found = tx.images.get(lease.image_id)
             if found is not None and found.state == images.DELETED:
                 keys = tx.jobs.planned_keys(lease.image_id)
-                due = self.work.clock() + _LATER
-                tx.jobs.add(new_job_id(), jobs.PROVE, lease.image_id, self.work.clock(), due=due, planned=keys)
-        return "restated"
+                enqueue(tx, kinds.VERIFY_ERASURE, lease.image_id, now, delay=_SOON, planned=keys)
+        return "tagged"

@@ -4,7 +4,7 @@
 
     ask        rate, header-only probe; the trace's row, then the copy into the originals' store, then 202
     find       in a worker, through the sandbox like every upload                                (flows.traces.search)
-    forget     the copy is deleted as soon as the trace has ended, unless whoever asked said to keep it;
+    delete     the copy is deleted as soon as the trace has ended, unless whoever asked said to keep it;
                the rest, and a copy that was kept, by DELETE or after ``trace_days``
 
 Whoever asks, and whoever reads what came of it, is in the audit log.
@@ -20,19 +20,21 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from nightlight import logs, metrics
-from nightlight.catalogue import jobs, trace_jobs
+from nightlight.catalogue import trace_jobs
 from nightlight.flows.traces.results import result_as_json
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.imaging.renderer import COPY_EDGE
-from nightlight.jobs.enqueue import ask
-from nightlight.jobs.runner import Work
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import SEAL_BYTES, require_stored, unsealed
 from nightlight_core.errors import CorruptImage, ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, TooManyRequests
-from nightlight_core.ids import TraceId, new_copy_key, new_job_id, new_trace_id
+from nightlight_core.ids import TraceId, new_copy_key, new_trace_id
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.jobs import Lease
     from nightlight.flows.traces.search import TraceSearch
+    from nightlight.jobs.runner import JobRunner
     from nightlight.settings import MatchingSettings, UploadSettings
     from nightlight.store.interface import ObjectStore, Open, PutOnly
     from nightlight_core.clock import Clock
@@ -43,8 +45,6 @@ Told = dict[str, str | int]
 COPY_CACHE = "no-store"
 COPY_TYPE = "application/octet-stream"
 _HOUR = timedelta(hours=1)
-# The first publication goes through the outbox at once; this is when it is tried again if that was lost.
-_AGAIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class RequestTrace:
         require_stored(put, key)
         with self.catalogue.transaction() as tx:
             tx.trace_jobs.accepted(trace_id)
-            _queue(tx, jobs.TRACE, trace_id, now)
+            enqueue(tx, kinds.TRACE_SEARCH, trace_id, now)
             row = tx.trace_jobs.get(trace_id)
         metrics.TRACES.labels("accepted").inc()
         return cast("trace_jobs.TraceJob", row)
@@ -105,7 +105,7 @@ class RequestTrace:
             row = tx.trace_jobs.get(trace_id, lock=True)
             if row is None or row.state in {trace_jobs.RECEIVING, trace_jobs.DELETED}:
                 raise NotFound
-            forget_later(tx, trace_id, now=self.clock(), actor=actor)
+            delete_trace(tx, trace_id, now=self.clock(), actor=actor)
 
     def _inspected(self, copy: IO[bytes]) -> str:
         """Return the SHA-256 of a copy whose header says that it can be looked at."""
@@ -134,24 +134,26 @@ class RequestTrace:
 class RunTrace:
     """The worker's half."""
 
-    work: Work
+    runner: JobRunner
     originals: ObjectStore
     trace: TraceSearch
     intake: UploadSettings
     open_: Open = unsealed
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
-        """Trace one copy; return how it ended (see Work.run), or ``done``, ``rejected``, ``failed``, ``deleted``."""
-        ending = self.work.run(job_id, jobs.TRACE, self._attempt, redelivered=redelivered, quarantine=_quarantine)
+        """Trace one copy; return how it ended: as JobRunner.run, ``done``, ``rejected``, ``failed``, ``deleted``."""
+        ending = self.runner.run(job_id, kinds.TRACE_SEARCH, self._attempt, redelivered=redelivered, give_up=_give_up)
         metrics.TRACES.labels(ending).inc()
         return ending
 
-    def forget(self, job_id: str, *, redelivered: bool) -> str:
-        """Delete one copy; return how it ended: ``forgotten``, or see Work.run."""
-        return self.work.run(job_id, jobs.FORGET, self._forget, redelivered=redelivered, quarantine=_not_forgotten)
+    def delete_copy(self, job_id: str, *, redelivered: bool) -> str:
+        """Delete one copy; return how it ended: ``copy_deleted``, or see JobRunner.run."""
+        return self.runner.run(
+            job_id, kinds.DELETE_COPY, self._delete_copy, redelivered=redelivered, give_up=_copy_left
+        )
 
-    def _attempt(self, lease: jobs.Lease) -> str:
-        with self.work.catalogue.reading() as tx:
+    def _attempt(self, lease: Lease) -> str:
+        with self.runner.catalogue.reading() as tx:
             row = tx.trace_jobs.get(lease.trace_id)
         if row is None or row.state != trace_jobs.PENDING or row.copy_key is None:
             return self._end(lease, trace_jobs.DELETED)
@@ -160,7 +162,7 @@ class RunTrace:
             stored = self.originals.get(row.copy_key, max_bytes=self.intake.max_bytes + SEAL_BYTES)
             copy = self.open_(stored.data, row.sealed_key)
             # A rebuilt index may take minutes: what was taken in until half of the time limit stays.
-            within_s = self.work.limits.time_limit_s / 2
+            within_s = self.runner.limits.time_limit_s / 2
             traced = self.trace.find(copy, within_s=within_s, progress=lambda done: self._progress(lease, done))
         except ImageRefused as error:
             log.warning("trace.rejected", code=error.code, detail=str(error))
@@ -168,8 +170,8 @@ class RunTrace:
         except ObjectMissing as error:
             log.error("copy.missing", detail=str(error))
             return self._end(lease, trace_jobs.FAILED, reason="copy_missing")
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             origins = [origin.image_id for origin in traced.origins]
             pending = tx.trace_jobs.end(
                 lease.trace_id, trace_jobs.DONE, now, result=result_as_json(traced), origins=origins
@@ -178,66 +180,60 @@ class RunTrace:
             if pending:
                 detail: Told = {"trace_id": lease.trace_id, "count": len(traced.origins)}
                 tx.audit.append("trace.done", now=now, actor="worker", detail=detail)
-                _forget_copy(tx, lease.trace_id, now)
+                _delete_unless_kept(tx, lease.trace_id, now)
         log.info("trace.done", state=trace_jobs.DONE, count=len(traced.origins))
         return trace_jobs.DONE if pending else trace_jobs.DELETED
 
-    def _progress(self, lease: jobs.Lease, hundredths: int) -> None:
-        with self.work.catalogue.transaction() as tx:
+    def _progress(self, lease: Lease, hundredths: int) -> None:
+        with self.runner.catalogue.transaction() as tx:
             tx.trace_jobs.progress(lease.trace_id, hundredths)
 
-    def _end(self, lease: jobs.Lease, state: str, *, reason: str | None = None) -> str:
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+    def _end(self, lease: Lease, state: str, *, reason: str | None = None) -> str:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             if state != trace_jobs.DELETED and tx.trace_jobs.end(lease.trace_id, state, now, reason=reason):
                 detail = {"trace_id": lease.trace_id, "reason": reason or state}
                 tx.audit.append(f"trace.{state}", now=now, actor="worker", detail=detail)
-                _forget_copy(tx, lease.trace_id, now)
+                _delete_unless_kept(tx, lease.trace_id, now)
         return state
 
-    def _forget(self, lease: jobs.Lease) -> str:
-        with self.work.catalogue.reading() as tx:
+    def _delete_copy(self, lease: Lease) -> str:
+        with self.runner.catalogue.reading() as tx:
             row = tx.trace_jobs.get(lease.trace_id)
         if row is not None and row.copy_key is not None:
             self.originals.delete(row.copy_key)
-        now = self.work.clock()
-        with self.work.catalogue.transaction() as tx:
+        now = self.runner.clock()
+        with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             tx.trace_jobs.copy_gone(lease.trace_id)
-            tx.audit.append("trace.forgotten", now=now, actor="worker", detail={"trace_id": lease.trace_id})
-        return "forgotten"
+            tx.audit.append("trace.copy_deleted", now=now, actor="worker", detail={"trace_id": lease.trace_id})
+        return "copy_deleted"
 
 
-def forget_later(tx: Transaction, trace_id: TraceId, *, now: datetime, actor: str) -> None:
-    """Forget a trace's result, and queue the deletion of its copy, in the caller's transaction."""
+def delete_trace(tx: Transaction, trace_id: TraceId, *, now: datetime, actor: str) -> None:
+    """Forget a trace's result and enqueue the deletion of its copy, in the caller's transaction."""
     tx.trace_jobs.delete(trace_id)
-    _queue(tx, jobs.FORGET, trace_id, now)
+    enqueue(tx, kinds.DELETE_COPY, trace_id, now)
     tx.audit.append("trace.deleted", now=now, actor=actor, detail={"trace_id": trace_id})
 
 
-def _quarantine(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
+def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     if tx.trace_jobs.end(lease.trace_id, trace_jobs.FAILED, now, reason=reason):
         detail = {"trace_id": lease.trace_id, "reason": reason}
-        tx.audit.append("trace.quarantined", now=now, actor="worker", detail=detail)
-        _forget_copy(tx, lease.trace_id, now)
+        tx.audit.append("trace.failed", now=now, actor="worker", detail=detail)
+        _delete_unless_kept(tx, lease.trace_id, now)
 
 
-def _not_forgotten(tx: Transaction, lease: jobs.Lease, reason: str, now: datetime) -> None:
+def _copy_left(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     """Say that a copy is still there: whoever reads the log has to delete it."""
     row = tx.trace_jobs.get(lease.trace_id)
-    logs.get("trace").error("copy.not_forgotten", trace_id=lease.trace_id, reason=reason)
+    logs.get("trace").error("copy.not_deleted", trace_id=lease.trace_id, reason=reason)
     detail: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
-    tx.audit.append("trace.not_forgotten", now=now, actor="worker", detail=detail)
+    tx.audit.append("trace.copy_not_deleted", now=now, actor="worker", detail=detail)
 
 
-def _forget_copy(tx: Transaction, trace_id: TraceId, now: datetime) -> None:
+def _delete_unless_kept(tx: Transaction, trace_id: TraceId, now: datetime) -> None:
     row = tx.trace_jobs.get(trace_id)
     if row is not None and not row.keep:
-        _queue(tx, jobs.FORGET, trace_id, now)
-
-
-def _queue(tx: Transaction, kind: str, trace_id: TraceId, now: datetime) -> None:
-    job_id = new_job_id()
-    tx.jobs.add(job_id, kind, trace_id, now, due=now + _AGAIN)
-    ask(tx, kind, job_id, now)
+        enqueue(tx, kinds.DELETE_COPY, trace_id, now)

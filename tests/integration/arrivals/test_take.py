@@ -9,7 +9,7 @@ from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.imports.notifications import ImportNotifications, refuse_own_bucket
-from nightlight.jobs.runner import Work
+from nightlight.jobs.runner import JobRunner
 from nightlight.store.event_notifications import read_events
 from nightlight.store.key_template import KeyTemplate
 from nightlight_core.errors import InvalidInput
@@ -32,7 +32,7 @@ class Platform:
         house.clock.now = datetime.now(UTC)
         self.arrive = ImportNotifications(house.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, house.clock)
         self.take = ImportPicture(
-            Work(house.catalogue, house.limits, house.clock), foreign, house.intake, house.delete, 5_000_000,
+            JobRunner(house.catalogue, house.limits, house.clock), foreign, house.intake, house.delete, 5_000_000,
             follow_removals=True,
         )  # fmt: skip
         self.number = 0
@@ -58,7 +58,7 @@ class Platform:
         sent, house.sent[:] = list(house.sent), []
         endings = []
         for task, job_id in reversed(sent):
-            if task == "nightlight.take":
+            if task == "nightlight.import":
                 endings.append(self.take.run(job_id, redelivered=False))
             else:
                 house.sent.append((task, job_id))
@@ -160,7 +160,7 @@ def test_what_is_deleted_there_is_deleted_here(platform, who):
     assert platform.shown(who) is None
     assert platform.house.state(image_id) == images.DELETED
     with platform.house.catalogue.reading() as tx:
-        assert [one.actor for one in tx.audit.of_image(image_id) if one.event == "image.deleted"] == ["arrival"]
+        assert [one.actor for one in tx.audit.of_image(image_id) if one.event == "image.deleted"] == ["import"]
     assert not [one for one in platform.house.objects() if one.startswith("o/")]
 
 
@@ -252,7 +252,7 @@ def test_a_server_that_is_away_is_asked_again(platform, who, access):
     assert platform.work() == ["later"]
     platform.take = real
     platform.house.clock.forward(hours=1)
-    platform.house.reconcile.run_once()
+    platform.house.reconciler.run_once()
     assert platform.work() == ["taken"]
 
 
@@ -263,7 +263,7 @@ def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platfo
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     platform.house.relay.run_once()
-    ((_, job_id),) = [one for one in platform.house.sent if one[0] == "nightlight.take"]
+    ((_, job_id),) = [one for one in platform.house.sent if one[0] == "nightlight.import"]
     platform.house.sent.clear()
     real = platform.house.intake.originals.put
 
@@ -271,16 +271,16 @@ def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platfo
         real(*arguments, **named)
         raise LeaseLost("killed")
 
-    object.__setattr__(platform.take, "intake", type(platform.house.intake)(
+    object.__setattr__(platform.take, "upload", type(platform.house.intake)(
         platform.house.catalogue, type("Dies", (), {"put": staticmethod(put)})(), platform.house.intake.limits, 60,
         platform.house.intake.edge, platform.house.clock))  # fmt: skip
     assert platform.take.run(job_id, redelivered=False) == "lost"
-    object.__setattr__(platform.take, "intake", platform.house.intake)
+    object.__setattr__(platform.take, "upload", platform.house.intake)
     assert platform.take.run(job_id, redelivered=True) == "taken"
     platform.work()
     assert platform.image_states(who) == [images.READY]
     platform.house.clock.forward(hours=2)
-    platform.house.reconcile.run_once()
+    platform.house.expiry.run_once()
     platform.work()
     assert len([one for one in platform.house.objects() if one.startswith("o/")]) == 1
 

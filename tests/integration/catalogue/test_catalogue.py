@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightlight.catalogue import images, jobs, migrate
+from nightlight.catalogue import images, migrate
 from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import IdempotentResult
@@ -52,13 +52,13 @@ def add_image(catalogue, profile_id, state=images.PENDING):
 def add_job(catalogue, image_id, due=NOW):
     job_id = new_job_id()
     with catalogue.transaction() as tx:
-        tx.jobs.add(job_id, jobs.RENDER, image_id, NOW, due=due)
+        tx.jobs.add("render", "image_id", [(job_id, image_id)], NOW, due=due, rank=2)
     return job_id
 
 
 def lease(catalogue, job_id, now, **options):
     with catalogue.transaction() as tx:
-        return tx.jobs.lease(job_id, jobs.RENDER, now, 60, **options)
+        return tx.jobs.lease(job_id, "render", "image_id", now, 60, **options)
 
 
 def test_the_migrations_make_exactly_the_tables(catalogue):
@@ -179,7 +179,7 @@ def test_a_job_is_leased_to_one_of_many_at_once(catalogue, profile_id):
 def test_a_job_is_not_leased_as_one_of_another_kind(catalogue, profile_id):
     job_id = add_job(catalogue, add_image(catalogue, profile_id))
     with catalogue.transaction() as tx:
-        assert tx.jobs.lease(job_id, jobs.ERASE, NOW, 60, take_over=True) is None
+        assert tx.jobs.lease(job_id, "erase", "image_id", NOW, 60, take_over=True) is None
     assert lease(catalogue, job_id, NOW).attempt == 1
 
 
@@ -244,7 +244,7 @@ def test_due_and_lost_jobs_are_found_once_by_many_at_once(catalogue, profile_id)
             return tx.jobs.claim_due(later(1), limit=3, again_after_s=60)
 
     with ThreadPoolExecutor(6) as pool:
-        claimed = [job_id for batch in pool.map(claim, range(12)) for job_id, _ in batch]
+        claimed = [job_id for batch in pool.map(claim, range(12)) for job_id, _, _ in batch]
     assert sorted(claimed) == sorted({*due, lost})
     assert not_due not in claimed
 
@@ -252,8 +252,8 @@ def test_due_and_lost_jobs_are_found_once_by_many_at_once(catalogue, profile_id)
 def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_settled(catalogue):
     with catalogue.transaction() as tx:
         for number in range(20):
-            tx.outbox.add("nightlight.render", f"{number:032x}", NOW)
-            tx.outbox.add("nightlight.render", f"{number:032x}", NOW)  # one waiting message a job is enough
+            tx.outbox.add([("nightlight.render", f"{number:032x}", 2)], NOW)
+            tx.outbox.add([("nightlight.render", f"{number:032x}", 2)], NOW)  # one waiting message a job is enough
 
     def claim(_):
         with catalogue.transaction() as tx:

@@ -12,7 +12,7 @@ from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.rescreen import Rescreen
-from nightlight.flows.pictures.revoke import Rename
+from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.imaging.crop import Region
 from nightlight.imaging.renderer import Renderer
 from nightlight.matching import list_index
@@ -73,9 +73,11 @@ def screened(house, folder, tmp_path, pipeline, monkeypatch):
     object.__setattr__(house.render, "screening", house.screening)
     rendering = Renderer(Settings())
     monkeypatch.setattr(rendering, "_pipeline", pipeline)  # the session's sandbox: another takes seconds to start
-    hasher = ImageHasher(house.catalogue, house.originals, house.renditions, unsealed, rendering.match_lumas, 20_000_000)
-    house.rescreen = Rescreen(house.render.work, house.screening, hasher)
-    house.rename = Rename(
-        house.render.work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+    hasher = ImageHasher(
+        house.catalogue, house.originals, house.renditions, unsealed, rendering.match_lumas, 20_000_000
+    )
+    house.rescreen = Rescreen(house.render.runner, house.screening, hasher)
+    house.rename = RotateNames(
+        house.render.runner, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
     )
     return house

@@ -10,10 +10,10 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
-from nightlight.flows.pictures.revoke import Rename
-from nightlight.flows.retention.erase import DeletePictures
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.flows.retention.sweep import Sweep
-from nightlight.jobs.runner import Work
+from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.load import load
 from nightlight_core.decisions.answers import available_renditions, evaluate
@@ -60,11 +60,13 @@ def person(house, request):
 class Person:
     def __init__(self, house, name, choice="everyone"):
         self.house, self.name, self.choice, self.image = house, name, choice, None
-        work = Work(house.catalogue, house.limits, house.clock)
+        work = JobRunner(house.catalogue, house.limits, house.clock)
         nothing = SimpleNamespace(space=SimpleNamespace(attributes={}))
         tables = lambda: (house.table,)  # noqa: E731
         self.sweep = Sweep(work, DeletePictures(house.catalogue, house.clock), lambda: nothing, tables, 30)
-        self.rename = Rename(work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1))
+        self.rename = RotateNames(
+            work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+        )
         self.change_feed = ChangeFeedPoller(
             house.catalogue, ProfileViewCache(most=100, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1
         )
@@ -85,7 +87,7 @@ class Person:
     def deliver(self):
         self.house.relay.run_once()
         sent, self.house.sent[:] = list(self.house.sent), []
-        run = {"nightlight.render": self.house.render.run, "nightlight.rename": self.rename.run}
+        run = {"nightlight.render": self.house.render.run, "nightlight.rotate_names": self.rename.run}
         return [run[task](job_id, redelivered=False) for task, job_id in sent if task in run]
 
     def given(self, relation, viewer="peer", context="profile"):
@@ -195,7 +197,7 @@ def test_what_is_taken_from_connections_gets_another_name_and_is_not_shown_befor
     person.do(OLDER)
     assert person.given("connection")[0] == "medium"
     assert person.given("self") == ("full", [])  # the owner waits for the new name
-    assert person.deliver() == ["renamed"]
+    assert person.deliver() == ["rotated"]
     assert person.given("self")[1] != [full]
     assert len(person.given("self")[1]) == 1
     assert person.given("connection")[1] != public[1]  # strangers may not keep it
@@ -209,7 +211,7 @@ def test_a_lapse_takes_what_an_adult_s_connections_had_and_nothing_else(house, r
     before = {relation: person.given(relation) for relation in ("self", "stranger")}
     for step in (LAPSE, SWEEP):
         person.do(step)
-    assert person.deliver() == ["renamed"]
+    assert person.deliver() == ["rotated"]
     assert person.given("stranger") == before["stranger"]
     assert person.given("self")[1] != before["self"][1]
     assert person.given("connection")[0] == "medium"

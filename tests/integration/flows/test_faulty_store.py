@@ -4,17 +4,16 @@ import hashlib
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 
 from nightlight.catalogue import images
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
-from nightlight.flows.pictures.revoke import Rename, RevokeUrls
+from nightlight.flows.pictures.revoke import RevokeUrls, RotateNames
 from nightlight.flows.retention.legal_holds import CopyToVault, PlaceHolds
 from nightlight.flows.traces.requests import RequestTrace
-from nightlight.jobs.runner import Work
+from nightlight.jobs.runner import JobRunner
 from nightlight.settings import MatchingSettings, UploadSettings
 from nightlight.store.interface import PutOnly, unsealed
 from nightlight.store.local import LocalStore
@@ -50,15 +49,22 @@ def upload(house, profile_id, _monkeypatch=None):
     return house.upload(profile_id, pictures.jpeg(64, 64))
 
 
-def taking(house, profile_id):
-    """Take a picture in as an import does: by the same way, for a profile that nobody declared."""
-    hooks = SimpleNamespace(waits=False, ready=lambda _: None, begun=lambda *_: None, taken=lambda _: None)
+def by_steps(house, profile_id):
+    """Take the steps of an upload one by one, as an import does."""
+    flow, now = house.intake, house.clock()
     with tempfile.TemporaryFile() as file:
         file.write(pictures.jpeg(64, 64))
-        return house.intake.accept(f"{profile_id}-new", file, idempotency_key=None, actor="t", taking=hooks)
+        file.flush()
+        prepared = flow.prepare(file)
+        with house.catalogue.transaction() as tx:
+            image = flow.receive(tx, tx.profiles.get(profile_id, lock=True), prepared, now, actor="t")
+        flow.store(image, prepared)
+        with house.catalogue.transaction() as tx:
+            assert flow.acknowledge(tx, image, prepared, now, actor="t", waits=True)
+    return image
 
 
-@pytest.mark.parametrize("way", [upload, taking], ids=["upload", "import"])
+@pytest.mark.parametrize("way", [upload, by_steps], ids=["upload", "import"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_upload_that_is_acknowledged_is_stored(house, profile_id, server, way, fault):
     data = pictures.jpeg(64, 64)
@@ -70,7 +76,7 @@ def test_an_upload_that_is_acknowledged_is_stored(house, profile_id, server, way
     assert house.deliver() == ["ready"]
 
 
-@pytest.mark.parametrize("way", [upload, taking], ids=["upload", "import"])
+@pytest.mark.parametrize("way", [upload, by_steps], ids=["upload", "import"])
 @pytest.mark.parametrize("fault", ["409", "503", "cut"])
 def test_an_upload_that_cannot_be_stored_is_not_acknowledged(house, profile_id, server, way, fault):
     swap(house, server, "originals")
@@ -161,7 +167,7 @@ def revoked(house, profile_id, server):
     swap(house, server, "renditions")
     image = upload(house, profile_id)
     assert house.deliver() == ["ready"]
-    rename = Rename(Work(house.catalogue, house.limits, house.clock), house.renditions, ObjectNames(bytes(32)),
+    rename = RotateNames(JobRunner(house.catalogue, house.limits, house.clock), house.renditions, ObjectNames(bytes(32)),
                     EdgePurge(None, token=None, timeout_s=1))  # fmt: skip
     RevokeUrls(house.catalogue, house.clock).profile(profile_id, actor="t")
     house.relay.run_once()
@@ -182,7 +188,7 @@ def told_and_there(house, server, image):
 def test_what_is_renamed_is_there_under_its_new_name(house, server, revoked, fault):
     image, rename = revoked
     server.faults = [fault]
-    assert rename() == "renamed"
+    assert rename() == "rotated"
     assert told_and_there(house, server, image)
 
 
@@ -197,7 +203,7 @@ def test_a_new_name_under_which_something_else_is_gets_the_bytes_that_its_row_te
     server.objects[path] = b"other", {"x-amz-meta-sha256": hashlib.sha256(b"other").hexdigest()}
     server.always = None
     house.clock.forward(hours=1)
-    assert rename() == "renamed"
+    assert rename() == "rotated"
     told_and_there(house, server, image)
 
 
@@ -206,7 +212,7 @@ def test_what_is_held_is_in_the_vault_before_it_goes_anywhere_else(house, profil
     data = pictures.jpeg(64, 64)
     image = upload(house, profile_id)
     assert house.deliver() == ["ready"]
-    vault = CopyToVault(Work(house.catalogue, house.limits, house.clock), house.erase,
+    vault = CopyToVault(JobRunner(house.catalogue, house.limits, house.clock), house.erase,
                   S3Vault("vault", server.access(), lock=True), unsealed, 10_000_000)  # fmt: skip
     PlaceHolds(house.catalogue, house.clock).place(
         image_id=image.image_id, kind="legal", reference="case", until=None, actor="officer"

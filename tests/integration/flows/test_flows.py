@@ -11,6 +11,7 @@ from nightlight.catalogue.schema import images as images_table
 from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.render import Render
+from nightlight.jobs import kinds
 from nightlight.jobs.relay import Relay
 from nightlight_core.errors import (
     ListsUnavailable,
@@ -49,10 +50,10 @@ def test_an_upload_whose_bytes_cannot_be_stored_is_not_acknowledged_and_is_erase
     assert house.upload(profile_id, key="k").image_id != image_id
     house.deliver()
     house.clock.forward(minutes=59)
-    house.reconcile.run_once()
+    house.expiry.run_once()
     assert house.state(image_id) == images.RECEIVING
     house.clock.forward(minutes=2)
-    house.reconcile.run_once()
+    house.expiry.run_once()
     assert "erased" in house.deliver()
     assert house.state(image_id) == images.DELETED
 
@@ -82,14 +83,14 @@ def test_a_store_that_is_away_puts_the_job_back_with_growing_pauses_and_no_limit
             query = select(jobs_table.c.next_run_at).where(jobs_table.c.image_id == image.image_id)
             due = tx.connection.execute(query).scalar_one()
         pauses.append((due - house.clock.now).total_seconds())
-        assert house.reconcile.run_once() == 0
+        assert house.reconciler.run_once() == 0
         house.clock.now = due
-        assert house.reconcile.run_once() == 1
+        assert house.reconciler.run_once() == 1
         assert house.deliver() == ["later"]
     assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 300]
     house.renditions.off = set()
     house.clock.forward(seconds=300)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert house.deliver() == ["ready"]
 
 
@@ -101,7 +102,7 @@ def test_a_retry_finds_what_its_predecessor_wrote_and_keeps_it(house, profile_id
     before = house.renditions.store.get(written, max_bytes=10**7).data
     house.renditions.off = set()
     house.clock.forward(seconds=10)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert house.deliver() == ["ready"]
     assert house.renditions.store.get(written, max_bytes=10**7).data == before
     assert house.state(image.image_id) == images.READY
@@ -118,7 +119,7 @@ def test_a_mistake_of_the_operator_is_waited_for_and_no_picture_pays_for_it(hous
     for _ in range(house.limits.max_attempts + 2):
         assert house.deliver() == ["later"]
         house.clock.forward(hours=1)
-        house.reconcile.run_once()
+        house.reconciler.run_once()
     assert house.state(image.image_id) == images.PENDING
     house.draw = real
     assert house.deliver() == ["ready"]
@@ -129,9 +130,9 @@ def test_a_lost_message_is_published_again_once_it_is_overdue(house, profile_id)
     house.relay.run_once()
     house.sent.clear()  # the broker loses it
     house.clock.forward(seconds=59)
-    assert house.reconcile.run_once() == 0
+    assert house.reconciler.run_once() == 0
     house.clock.forward(seconds=2)
-    assert house.reconcile.run_once() == 1
+    assert house.reconciler.run_once() == 1
     assert house.deliver() == ["ready"]
     assert house.state(image.image_id) == images.READY
 
@@ -195,23 +196,23 @@ def test_an_attempt_that_crashed_between_writing_and_publishing_leaves_nothing_a
     assert house.objects() == []
     # The dead attempt's job is found later, sees that the image is gone, and ends.
     house.clock.forward(seconds=200)
-    assert house.reconcile.run_once() == 1
+    assert house.reconciler.run_once() == 1
     assert house.deliver() == ["deleted"]
     assert house.objects() == []
 
 
-def test_three_attempts_that_vanish_quarantine_the_picture(house, profile_id):
+def test_three_attempts_that_vanish_fail_the_picture(house, profile_id):
     image = house.upload(profile_id)
     house.relay.run_once()
     ((_, job_id),) = house.sent
     for _ in range(3):
         with house.catalogue.transaction() as tx:
-            assert tx.jobs.lease(job_id, jobs.RENDER, house.clock.now, 60, take_over=True)
+            assert tx.jobs.lease(job_id, kinds.RENDER.name, "image_id", house.clock.now, 60, take_over=True)
     house.clock.forward(seconds=10)
-    assert house.render.run(job_id, redelivered=True) == "quarantined"
+    assert house.render.run(job_id, redelivered=True) == "failed"
     with house.catalogue.reading() as tx:
         done = tx.images.get(image.image_id)
-    assert (done.state, done.reason) == (images.FAILED, "quarantined")
+    assert (done.state, done.reason) == (images.FAILED, "worker_crashed")
 
 
 def test_an_original_that_is_gone_fails_its_image_with_a_reason(house, profile_id):
@@ -237,7 +238,7 @@ def test_an_idempotency_key_is_forgotten_after_its_hours_and_with_its_image(hous
     first = house.upload(profile_id, data, key="k")
     assert house.upload(profile_id, data, key="k").image_id == first.image_id
     house.clock.forward(hours=25)
-    house.reconcile.run_once()
+    house.expiry.run_once()
     second = house.upload(profile_id, data, key="k")
     assert second.image_id != first.image_id
     house.delete.image(second.image_id, actor="t")

@@ -2,12 +2,13 @@
 
 import pytest
 
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.jobs.lanes import BACKGROUND, LANES, TRACE, UPLOAD, URGENT
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue_many, lane_before
+from nightlight.jobs.lanes import BACKGROUND, RANKS, UPLOAD, URGENT
 from nightlight.jobs.relay import Relay
 from nightlight_core.errors import DecoderDied, DecoderTooSlow, ImageTooComplex
-from nightlight_core.ids import new_job_id
 from tests.support import hostile, pictures
 
 pytestmark = pytest.mark.integration
@@ -25,9 +26,7 @@ def backlog(house, image, count=130):
     """More renders than go into one batch, in the catalogue and in the outbox."""
     now = house.clock()
     with house.catalogue.transaction() as tx:
-        on = [(new_job_id(), image.image_id) for _ in range(count)]
-        tx.jobs.add_many(jobs.RENDER, on, now, due=now)
-        tx.outbox.add_many("nightlight.render", [job_id for job_id, _ in on], now)
+        enqueue_many(tx, kinds.RENDER, [image.image_id] * count, now)
 
 
 def test_an_erasure_is_published_before_all_uploads_that_were_asked_for_before_it(house, profile_id):
@@ -45,7 +44,7 @@ def test_what_was_lost_is_found_again_in_the_same_order(house, profile_id):
     house.delete.image(first.image_id, actor="t")
     published(house)
     house.clock.forward(hours=2)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert published(house)[0] == ("nightlight.erase", URGENT)
 
 
@@ -54,10 +53,10 @@ def test_a_picture_that_is_slow_by_its_header_is_in_the_background_and_stays_the
     quick = house.upload(profile_id)
     assert sorted(published(house)) == [("nightlight.render", BACKGROUND), ("nightlight.render", UPLOAD)]
     with house.catalogue.reading() as tx:
-        assert tx.jobs.render_lane(slow.image_id) == BACKGROUND
-        assert tx.jobs.render_lane(quick.image_id) == UPLOAD
+        assert lane_before(tx, kinds.RENDER, slow.image_id) == BACKGROUND
+        assert lane_before(tx, kinds.RENDER, quick.image_id) == UPLOAD
     house.clock.forward(hours=2)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert ("nightlight.render", BACKGROUND) in published(house)
 
 
@@ -68,8 +67,8 @@ def test_a_heap_of_one_profiles_pictures_does_not_hold_up_anothers(house, profil
     house.declare.declare(other, Declaration("adult", "verified", "eu", "connections"), follow_band=False, actor="t")
     image = house.upload(other)
     with house.catalogue.reading() as tx:
-        assert tx.jobs.render_lane(image.image_id) == UPLOAD
-        assert (tx.jobs.open_renders(profile_id), tx.jobs.open_renders(other)) == (6, 1)
+        assert lane_before(tx, kinds.RENDER, image.image_id) == UPLOAD
+        assert [tx.jobs.open_on(one, kinds.RENDER.name) for one in (profile_id, other)] == [6, 1]
     assert [lane for _, lane in published(house)] == [UPLOAD] * 4 + [BACKGROUND] * 3
 
 
@@ -89,9 +88,9 @@ def test_a_decoder_that_ran_out_of_time_is_asked_once_and_says_why(house, profil
         raise DecoderTooSlow("killed", how="SIGXCPU")
 
     image, house.draw = house.upload(profile_id), out_of_time
-    assert house.deliver() == ["quarantined"]
+    assert house.deliver() == ["failed"]
     house.clock.forward(hours=2)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert house.deliver() == []
     with house.catalogue.reading() as tx:
         found = tx.images.get(image.image_id)
@@ -109,25 +108,10 @@ def test_a_decoder_that_was_killed_otherwise_is_asked_three_times(house, profile
     for _ in range(5):
         house.deliver()
         house.clock.forward(hours=2)
-        house.reconcile.run_once()
+        house.reconciler.run_once()
     with house.catalogue.reading() as tx:
         found = tx.images.get(image.image_id)
     assert (len(tries), found.state, found.reason) == (3, images.FAILED, "decoder_sigkill")
-
-
-def test_each_kind_of_job_has_its_lane(house, profile_id):
-    lanes = {
-        jobs.ERASE: URGENT, jobs.PROVE: URGENT, jobs.RENAME: URGENT, jobs.VAULT: URGENT, jobs.RENDER: UPLOAD,
-        jobs.RESTATE: BACKGROUND,
-    }  # fmt: skip
-    image = house.upload(profile_id)
-    now = house.clock()
-    with house.catalogue.transaction() as tx:
-        for kind, lane in lanes.items():
-            job_id = new_job_id()
-            tx.jobs.add(job_id, kind, image.image_id, now, due=now)
-            assert tx.jobs.lane(job_id) == lane
-    assert LANES == (URGENT, TRACE, UPLOAD, BACKGROUND)
 
 
 def test_how_many_wait_and_how_long_is_known_for_each_lane(house, profile_id):
@@ -137,5 +121,5 @@ def test_how_many_wait_and_how_long_is_known_for_each_lane(house, profile_id):
     house.delete.image(second.image_id, actor="t")
     house.clock.forward(seconds=10)
     with house.catalogue.reading() as tx:
-        waiting = tx.jobs.waiting(house.clock())
-    assert waiting == {URGENT: (1, 10.0), TRACE: (0, 0.0), UPLOAD: (2, 100.0), BACKGROUND: (0, 0.0)}
+        waiting = tx.jobs.waiting(house.clock(), but=())
+    assert waiting == {RANKS[URGENT]: (1, 10.0), RANKS[UPLOAD]: (2, 100.0)}

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.schema import hash_list_matches, revocations, screenings
 from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.imaging.formats import Format
 from nightlight.imaging.match_squares import candidate_lumas, whole_picture
 from nightlight.imaging.probe import UploadCaps, probe
+from nightlight.jobs import kinds
 from nightlight.matching import list_index
 from nightlight.matching.list_index import HashListIndex, hash_lumas
 from nightlight.matching.pdq import distance
@@ -104,7 +105,7 @@ def test_a_list_that_loses_something_lets_nothing_through_until_it_is_back(
     with pytest.raises(ListsUnavailable):
         again.screen(bytes(32))
     with screened.catalogue.reading() as tx:
-        query = jobs_table.select().where(jobs_table.c.image_id == image_id, jobs_table.c.kind == jobs.RENDER)
+        query = jobs_table.select().where(jobs_table.c.image_id == image_id, jobs_table.c.kind == kinds.RENDER.name)
         assert tx.connection.execute(query).one().reason == "lists_unavailable"
     for path in folder.path.iterdir() if folder.path.is_dir() else ():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

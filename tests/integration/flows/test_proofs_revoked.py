@@ -10,11 +10,10 @@ from nightlight.catalogue.feed import PROFILE
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.proof_revocations import EVERYBODY
 from nightlight.flows.decisions.blocks import BlockViewers
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.revoke import RevokeUrls
-from nightlight.flows.retention.erase import DeletePictures
-from nightlight.jobs.relay import Reconcile
-from nightlight.settings import WorkerSettings
+from nightlight.flows.retention.expiry import Expiry
 from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
 from tests.support.house import Clock
 
@@ -35,7 +34,7 @@ def house(fresh, table):
         delete=DeletePictures(fresh, clock),
         revoke=RevokeUrls(fresh, clock),
         block=BlockViewers(fresh, clock),
-        reconcile=Reconcile(fresh, WorkerSettings(), 24, 30, clock),
+        expiry=Expiry(fresh, 24, 30, clock),
     )
     declared(made)
     return made
@@ -127,10 +126,10 @@ def test_rows_are_kept_for_as_long_as_a_proof_of_before_can_count(house):
     kept = after(house)
     longest = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
     house.clock.now += longest
-    house.reconcile.run_once()
+    house.expiry.run_once()
     assert after(house) == kept
     house.clock.forward(seconds=1)
-    house.reconcile.run_once()
+    house.expiry.run_once()
     assert after(house) == {}
 
 

@@ -1,16 +1,19 @@
 """Images that are published are held against a hash list that changes, by whatever there still is of them."""
 
 import hashlib
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
 from structlog.testing import capture_logs
 
 from nightlight import metrics
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.pictures import image_hashes
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.matching.pdq import pdq
 from nightlight_core.errors import DecoderDied
 from tests.support.lists import LISTED, OTHER, PLAIN, deliver, filler, hex_of, later, upload, view
@@ -32,7 +35,7 @@ def test_what_is_published_is_held_against_a_list_that_grows_and_taken_back(scre
     folder.write("a", [*filler(3), hex_of(LISTED)])
     screened.screening.look()
     with screened.catalogue.reading() as tx:
-        assert tx.jobs.open(jobs.RESCREEN) == 1
+        assert tx.jobs.open(kinds.RESCREEN.name) == 1
     screened.relay.run_once()
     sent, screened.sent[:] = list(screened.sent), []
     (job_id,) = [job_id for task, job_id in sent if task == "nightlight.rescreen"]
@@ -219,9 +222,8 @@ def test_renditions_that_are_renamed_while_they_are_read_are_read_again(screened
             with screened.catalogue.transaction() as tx:
                 tx.revocations.add(profile_id, screened.clock())
                 tx.profiles.raise_generation(profile_id)
-                job_id = "0" * 32
-                tx.jobs.add(job_id, jobs.RENAME, image.image_id, screened.clock(), due=screened.clock())
-            assert screened.rename.run(job_id, redelivered=False) == "renamed"
+                job_id = enqueue(tx, kinds.ROTATE_NAMES, image.image_id, screened.clock(), delay=timedelta())
+            assert screened.rename.run(job_id, redelivered=False) == "rotated"
         return real(key, max_bytes=max_bytes)
 
     monkeypatch.setattr(screened.renditions.store, "get", renamed)

@@ -12,8 +12,8 @@ from nightlight.catalogue.schema import events, rendition_hashes, revocations
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
-from nightlight.flows.pictures.revoke import Rename, RevokeUrls
-from nightlight.jobs.runner import Work
+from nightlight.flows.pictures.revoke import RevokeUrls, RotateNames
+from nightlight.jobs.runner import JobRunner
 from nightlight_core.decisions.profile_views import ProfileViewCache
 from nightlight_core.errors import NotFound, StoreUnavailable, Unavailable
 
@@ -36,8 +36,8 @@ class Edge:
 def shown(house, profile_id):
     """A profile with a ready image, and what revokes."""
     house.edge = Edge()
-    work = Work(house.catalogue, house.limits, house.clock)
-    house.rename = Rename(work, house.renditions, ObjectNames(bytes(32)), house.edge)
+    work = JobRunner(house.catalogue, house.limits, house.clock)
+    house.rename = RotateNames(work, house.renditions, ObjectNames(bytes(32)), house.edge)
     house.revoke = RevokeUrls(house.catalogue, house.clock)
     house.block = BlockViewers(house.catalogue, house.clock)
     house.change_feed = watching(house.catalogue)
@@ -63,7 +63,7 @@ def deliver(house):
     house.relay.run_once()
     sent, house.sent[:] = list(house.sent), []
     run = {
-        "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.rename": house.rename.run,
+        "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.rotate_names": house.rename.run,
     }  # fmt: skip
     return [run[task](job_id, redelivered=False) for task, job_id in sent]
 
@@ -96,7 +96,7 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house,
     look(house)
     assert all(name in house.revoked for name in old)
     assert visible(house, profile_id) == []
-    assert deliver(house) == ["renamed"]
+    assert deliver(house) == ["rotated"]
     new = names(house, image_id)
     assert new.isdisjoint(old)
     assert len(new) == len(old)
@@ -124,7 +124,7 @@ def test_what_is_said_again_revokes_nothing_and_what_is_said_anew_does(house, sh
     ):
         before = by_tier(house, image_id)
         house.declare.declare(profile_id, Declaration(**{**asdict_of(said), **change}), follow_band=False, actor="t")
-        assert deliver(house) == ["renamed"] * bool(lost)
+        assert deliver(house) == ["rotated"] * bool(lost)
         after = by_tier(house, image_id)
         assert {tier for tier in before if before[tier] != after[tier]} == lost, change
         house.declare.declare(profile_id, said, follow_band=False, actor="t")  # it opens again: nothing is taken
@@ -144,9 +144,9 @@ def asdict_of(said):
 def test_reports_and_blocks_revoke_and_taking_them_back_does_not(house, shown):
     profile_id, _ = shown
     for change, wanted in (
-        (lambda: house.declare.set_report_flag(profile_id, "reported", actor="t"), ["renamed"]),
+        (lambda: house.declare.set_report_flag(profile_id, "reported", actor="t"), ["rotated"]),
         (lambda: house.declare.set_report_flag(profile_id, "clear", actor="t"), []),
-        (lambda: house.block.block(profile_id, "mallory", actor="t"), ["renamed"]),
+        (lambda: house.block.block(profile_id, "mallory", actor="t"), ["rotated"]),
         (lambda: house.block.block(profile_id, "mallory", actor="t"), []),
         (lambda: house.block.unblock(profile_id, "mallory", actor="t"), []),
     ):
@@ -196,14 +196,14 @@ def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_
     assert visible(house, profile_id) == []
     house.renditions.off, house.edge.away = set(), True
     house.clock.forward(minutes=5)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert deliver(house) == ["later"]
     look(house)
     assert all(name in house.revoked for name in old)
     house.edge.away = False
     house.clock.forward(minutes=5)
-    house.reconcile.run_once()
-    assert deliver(house) == ["renamed"]
+    house.reconciler.run_once()
+    assert deliver(house) == ["rotated"]
     assert sorted(house.edge.forgotten) == keys(old)
     assert set(visible(house, profile_id)) == names(house, image_id)
 
@@ -245,7 +245,7 @@ def test_a_replaced_picture_dies_with_the_rest(house, shown):
     second = house.upload(profile_id)
     assert deliver(house) == ["ready"]
     house.revoke.profile(profile_id, actor="t")
-    assert sorted(deliver(house)) == ["deleted", "renamed"]
+    assert sorted(deliver(house)) == ["deleted", "rotated"]
     assert house.shown() == keys(names(house, second.image_id))
     assert set(keys(old)) <= set(house.edge.forgotten)
 

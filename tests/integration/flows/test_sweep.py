@@ -4,9 +4,9 @@ import pytest
 
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.flows.retention.erase import DeletePictures
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.retention.sweep import Sweep
-from nightlight.jobs.runner import Work
+from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_folder
 from tests.conftest import ROOT
 from tests.support import pictures
@@ -22,7 +22,7 @@ def retention():
 @pytest.fixture
 def sweep(house, retention):
     return Sweep(
-        Work(house.catalogue, house.limits, house.clock),
+        JobRunner(house.catalogue, house.limits, house.clock),
         DeletePictures(house.catalogue, house.clock),
         lambda: retention,
         lambda: (house.table,),
@@ -273,16 +273,16 @@ def test_everything_from_before_there_were_tags_is_tagged(house, sweep, profile_
         house.deliver()
     house.clock.forward(minutes=5)
     for _ in range(3):
-        house.reconcile.run_once()
+        house.reconciler.run_once()
         house.deliver()
     told = []
     real = house.originals.store.retag
     house.originals.store.retag = lambda key, state: (told.append((key, state)), real(key, state))
-    assert sum(house.restate.ask_all()) >= 2
-    waiting = house.restate.waiting()
+    assert sum(house.retention_tags.ask_all()) >= 2
+    waiting = house.retention_tags.waiting()
     assert waiting >= 2
-    assert house.deliver().count("restated") >= 2
-    assert house.restate.waiting() < waiting
+    assert house.deliver().count("tagged") >= 2
+    assert house.retention_tags.waiting() < waiting
     with house.catalogue.reading() as tx:
         keys = {tx.images.get(one).original_key for one in made[:2]}
         assert tx.images.get(made[2]).original_key not in {key for key, _ in told}

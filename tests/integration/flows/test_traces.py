@@ -14,13 +14,15 @@ from nightlight.catalogue import trace_jobs
 from nightlight.catalogue.schema import audit, images, jobs, profiles, rendition_hashes, renditions
 from nightlight.catalogue.schema import trace_jobs as traces_table
 from nightlight.delivery.purge import EdgePurge
-from nightlight.flows.retention.erase import DeletePictures, EraseObjects
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.erase import EraseObjects
+from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.traces.requests import RequestTrace, RunTrace
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.match_squares import square_luma
 from nightlight.imaging.renderer import FoundCopy
-from nightlight.jobs.relay import Reconcile, Relay
-from nightlight.jobs.runner import Work
+from nightlight.jobs.relay import Reconciler, Relay
+from nightlight.jobs.runner import JobRunner
 from nightlight.matching.pdq import CANONICAL
 from nightlight.settings import MatchingSettings, UploadSettings, WorkerSettings
 from nightlight.store.local import LocalStore
@@ -47,7 +49,7 @@ class House:
 
     def __post_init__(self):
         limits = WorkerSettings()
-        work = Work(self.catalogue, limits, self.clock)
+        work = JobRunner(self.catalogue, limits, self.clock)
         found = TraceSearch(
             self.catalogue,
             self.folder,
@@ -61,7 +63,8 @@ class House:
         self.run = RunTrace(work, self.store, found, UploadSettings())
         self.erase = EraseObjects(work, self.store, self.store, EdgePurge(None, token=None, timeout_s=1))
         self.delete = DeletePictures(self.catalogue, self.clock)
-        self.reconcile = Reconcile(self.catalogue, limits, 24, 30, self.clock)
+        self.reconciler = Reconciler(self.catalogue, limits, self.clock)
+        self.expiry = Expiry(self.catalogue, 24, 30, self.clock)
         self.relay = Relay(self.catalogue, lambda task, job_id, _lane: self.sent.append((task, job_id)), self.clock)
 
     def clock(self):
@@ -77,8 +80,8 @@ class House:
         self.relay.run_once()
         sent, self.sent[:] = list(self.sent), []
         run = {
-            "nightlight.trace": self.run.run,
-            "nightlight.forget": self.run.forget,
+            "nightlight.trace_search": self.run.run,
+            "nightlight.delete_copy": self.run.delete_copy,
             "nightlight.erase": self.erase.run,
         }
         return [run[task](job_id, redelivered=False) for task, job_id in sent]
@@ -148,11 +151,11 @@ def test_a_copy_is_traced_and_then_gone(house, published):
     row = house.ask.status(trace_id, actor="reader")
     assert (row.state, row.progress) == (trace_jobs.DONE, 100)
     assert [one["image_id"] for one in row.result["origins"]] == [image_id]
-    assert house.deliver() == ["forgotten"]
+    assert house.deliver() == ["copy_deleted"]
     assert house.copies() == []
     assert house.row(trace_id).copy_key is None
     assert house.events(trace_id) == [
-        ("trace.asked", "investigator"), ("trace.done", "worker"), ("trace.read", "reader"), ("trace.forgotten", "worker")
+        ("trace.asked", "investigator"), ("trace.done", "worker"), ("trace.read", "reader"), ("trace.copy_deleted", "worker")
     ]  # fmt: skip
 
 
@@ -166,7 +169,7 @@ def test_a_copy_is_kept_if_that_was_asked_until_the_trace_is_deleted(house, publ
         house.ask.status(trace_id, actor="reader")
     with pytest.raises(NotFound):
         house.ask.delete(trace_id, actor="investigator")
-    assert house.deliver() == ["forgotten"]
+    assert house.deliver() == ["copy_deleted"]
     row = house.row(trace_id)
     assert (house.copies(), row.result, row.sha256, row.copy_key) == ([], None, None, None)
 
@@ -181,7 +184,7 @@ def test_a_trace_that_is_deleted_while_a_worker_is_at_it_says_nothing(house, pub
 
     house.look = deleted_meanwhile
     assert house.deliver() == ["deleted"]
-    assert house.deliver() == ["forgotten"]
+    assert house.deliver() == ["copy_deleted"]
     assert (house.row(trace_id).result, house.copies()) == (None, [])
 
 
@@ -201,7 +204,7 @@ def test_old_traces_are_forgotten_and_so_are_copies_that_were_never_acknowledged
     old = house.accept(image_of(published[1]), keep=True)
     house.deliver()
     house.now += timedelta(days=29)
-    house.reconcile.run_once()
+    house.expiry.run_once()
     assert house.row(old).state == trace_jobs.DONE
 
     putting = house.store.put
@@ -216,8 +219,8 @@ def test_old_traces_are_forgotten_and_so_are_copies_that_were_never_acknowledged
         house.accept(image_of(published[1]))
     assert len(house.copies()) == 2
     house.now += timedelta(days=2)
-    house.reconcile.run_once()
-    assert sorted(house.deliver()) == ["forgotten", "forgotten"]
+    house.expiry.run_once()
+    assert sorted(house.deliver()) == ["copy_deleted", "copy_deleted"]
     assert house.copies() == []
     assert house.row(old).state == trace_jobs.DELETED
 
@@ -244,7 +247,7 @@ def test_a_copy_that_cannot_be_decoded_is_rejected_and_gone(house):
     trace_id = house.accept(pictures.jpeg())
     assert house.deliver() == ["rejected"]
     assert (house.row(trace_id).state, house.row(trace_id).reason) == ("rejected", "corrupt_image")
-    assert house.deliver() == ["forgotten"]
+    assert house.deliver() == ["copy_deleted"]
     assert house.copies() == []
 
 
@@ -255,12 +258,12 @@ def test_a_copy_over_which_decoders_die_is_given_up_and_gone(house):
     house.look = dies
     trace_id = house.accept(pictures.jpeg())
     assert house.deliver() == ["later"]
-    for ending in ("later", "quarantined"):
+    for ending in ("later", "failed"):
         house.now += timedelta(minutes=5)
-        house.reconcile.run_once()
+        house.reconciler.run_once()
         assert house.deliver() == [ending]
     assert (house.row(trace_id).state, house.row(trace_id).reason) == ("failed", "decoder_sigsys")
-    assert house.deliver() == ["forgotten"]
+    assert house.deliver() == ["copy_deleted"]
     assert house.copies() == []
 
 
@@ -279,7 +282,7 @@ def test_while_the_index_is_brought_up_to_date_a_trace_waits(house, published):
     assert house.row(trace_id).state == trace_jobs.PENDING
     behind = False
     house.now += timedelta(minutes=5)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert house.deliver() == ["done"]
 
 
@@ -304,8 +307,8 @@ def test_a_copy_whose_deletion_keeps_crashing_is_told_of(house, published):
     trace_id = house.accept(image_of(published[1]))
     assert house.deliver() == ["done"]
     with house.catalogue.transaction() as tx:
-        mine = (jobs.c.trace_id == trace_id) & (jobs.c.kind == "forget")
+        mine = (jobs.c.trace_id == trace_id) & (jobs.c.kind == "delete_copy")
         tx.connection.execute(update(jobs).where(mine).values(crashes=99))
-    assert house.deliver() == ["quarantined"]
+    assert house.deliver() == ["failed"]
     assert len(house.copies()) == 1
-    assert house.events(trace_id)[-1] == ("trace.not_forgotten", "worker")
+    assert house.events(trace_id)[-1] == ("trace.copy_not_deleted", "worker")

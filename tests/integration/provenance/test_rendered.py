@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -35,7 +36,7 @@ def house(house_, folder):  # noqa: F811
     house_.recipes = tuple(replace(one, provenance=ASKED[one.tier]) for one in house_.recipes)
     credential = SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
     house_.signing = ManifestSigner(credential, lambda: datetime.now(UTC))
-    object.__setattr__(house_.render, "sign", house_.signing.sign)
+    object.__setattr__(house_.render, "signing", house_.signing)
     return house_
 
 
@@ -92,18 +93,18 @@ def test_nothing_is_published_unsigned(house, profile_id):  # noqa: F811
         raise CertificateExpired("yesterday")
 
     image = house.upload(profile_id)
-    object.__setattr__(house.render, "sign", expired)
+    object.__setattr__(house.render, "signing", SimpleNamespace(sign=expired))
     assert house.deliver() == ["later"]
     assert house.state(image.image_id) == images.PENDING
     assert rows_of(house, image.image_id) == []
-    object.__setattr__(house.render, "sign", None)  # no credential at all
+    object.__setattr__(house.render, "signing", None)  # no credential at all
     house.clock.forward(hours=1)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert house.deliver() == ["later"]
     assert not [key for key in house.objects() if key.startswith("a/")]
-    object.__setattr__(house.render, "sign", house.signing.sign)
+    object.__setattr__(house.render, "signing", house.signing)
     house.clock.forward(hours=1)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert house.deliver() == ["ready"]
     assert all(row.manifest for row in rows_of(house, image.image_id))
 

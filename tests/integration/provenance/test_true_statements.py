@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.delivery.object_names import EXTENSIONS, manifest_key, object_key
 from nightlight.imaging.recipe import Recipe
+from nightlight.jobs import kinds
 from nightlight.matching.pdq import CANONICAL, distance, pdq
 from nightlight.provenance import signing as signing_module
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
@@ -196,14 +197,14 @@ def test_no_human_is_said_to_have_edited_what_a_program_made():
 
 def reason(house, image_id):
     with house.catalogue.reading() as tx:
-        query = jobs_table.select().where(jobs_table.c.image_id == image_id, jobs_table.c.kind == jobs.RENDER)
+        query = jobs_table.select().where(jobs_table.c.image_id == image_id, jobs_table.c.kind == kinds.RENDER.name)
         row = tx.connection.execute(query).one()
     return row.state, row.reason
 
 
 def again(house):
     house.clock.forward(hours=1)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     return house.deliver()
 
 
@@ -220,12 +221,12 @@ def test_a_picture_whose_manifest_never_stands_ends_where_operators_see_it(house
     monkeypatch.setattr(signing_module, "manifest_definition", never_stands)
     house.recipes = (Recipe("low", 160, visible_watermark="clear", provenance="sidecar"),)
     image = house.upload(profile_id, pictures.photograph())
-    assert [house.deliver(), again(house), again(house)] == [["later"], ["later"], ["quarantined"]]
+    assert [house.deliver(), again(house), again(house)] == [["later"], ["later"], ["failed"]]
     assert house.state(image.image_id) == images.FAILED
     assert reason(house, image.image_id) == ("failed", "manifest_refused")
     with house.catalogue.reading() as tx:
         assert tx.images.get(image.image_id).reason == "manifest_refused"
-        assert [entry.detail for entry in tx.audit.of_image(image.image_id) if entry.event == "image.quarantined"] == [
+        assert [entry.detail for entry in tx.audit.of_image(image.image_id) if entry.event == "image.failed"] == [
             {"reason": "manifest_refused"}
         ]
     assert not house.shown()

@@ -10,13 +10,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from sqlalchemy import insert
 
-from nightlight.catalogue import jobs
 from nightlight.catalogue.policies import DECIDED
 from nightlight.catalogue.schema import audit
 from nightlight.catalogue.schema import jobs as table_of_jobs
 from nightlight.cli.report_commands import plain, rows
 from nightlight.cli.report_page import page, took
 from nightlight.flows.report import DecisionCount, TransparencyReports
+from nightlight.jobs import kinds
 from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import InvalidInput, StoreUnavailable
 from nightlight_core.ids import new_job_id
@@ -68,12 +68,14 @@ def quarter(fresh, in_use):
             })  # fmt: skip
         tx.policies.count(UNTIL.date(), DECIDED, {cell(in_use): 10**9})  # another quarter's
         tx.policies.count(SINCE.date(), DECIDED, {cell(in_use, subject_age="under_13", relation="connection"): 4})
-        made = [job(jobs.ERASE, SINCE + timedelta(hours=n), chance.lognormvariate(0.5, 1)) for n in range(500)]
-        made += [job(jobs.RENAME, SINCE + timedelta(hours=n), chance.lognormvariate(-1, 0.7)) for n in range(200)]
-        made += [job(jobs.ERASE, SINCE, 3 * 86400), job(jobs.ERASE, SINCE, None, "queued")]
-        made += [job(jobs.RENDER, SINCE, 5, "failed", "decoder_sigkill") for _ in range(12)]
-        made += [job(jobs.RENDER, SINCE, 5, "failed", "=cmd|x") for _ in range(11)]
-        made += [job(jobs.ERASE, UNTIL, 1)] * 0
+        made = [job(kinds.ERASE.name, SINCE + timedelta(hours=n), chance.lognormvariate(0.5, 1)) for n in range(500)]
+        made += [
+            job(kinds.ROTATE_NAMES.name, SINCE + timedelta(hours=n), chance.lognormvariate(-1, 0.7)) for n in range(200)
+        ]
+        made += [job(kinds.ERASE.name, SINCE, 3 * 86400), job(kinds.ERASE.name, SINCE, None, "queued")]
+        made += [job(kinds.RENDER.name, SINCE, 5, "failed", "decoder_sigkill") for _ in range(12)]
+        made += [job(kinds.RENDER.name, SINCE, 5, "failed", "=cmd|x") for _ in range(11)]
+        made += [job(kinds.ERASE.name, UNTIL, 1)] * 0
         tx.connection.execute(insert(table_of_jobs), made)
         for version, opens in ((3, 1), (4, 0)):
             detail = {

@@ -13,10 +13,10 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.cli import key_commands
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
-from nightlight.flows.pictures.revoke import Rename
+from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.flows.retention.erase import ReceiptIssuer
 from nightlight.flows.retention.legal_holds import CopyToVault, EndHolds, PlaceHolds
-from nightlight.jobs.runner import Work
+from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.receipt import chain_faults, open_receipt
 from nightlight.store.interface import unsealed
@@ -56,10 +56,12 @@ def house(house_, pair, tmp_path):  # noqa: F811
     house_.__post_init__()
     object.__setattr__(house_.intake, "originals", S3Store(pair.originals, service))
     house_.vault_store = S3Vault(pair.vault, worker, lock=True)
-    work = Work(house_.catalogue, house_.limits, house_.clock)
+    work = JobRunner(house_.catalogue, house_.limits, house_.clock)
     house_.holds = PlaceHolds(house_.catalogue, house_.clock)
     house_.vault = CopyToVault(work, house_.erase, house_.vault_store, unsealed, 10_000_000)
-    house_.rename = Rename(work, house_.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1))
+    house_.rename = RotateNames(
+        work, house_.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+    )
     house_.keep = EndHolds(
         house_.catalogue, S3Store(pair.originals, access(S3_KEEPER)), S3Vault(pair.vault, access(S3_KEEPER), lock=True),
         house_.receipts, None, 10_000_000, house_.clock,
@@ -72,8 +74,8 @@ def deliver(house):
     house.relay.run_once()
     sent, house.sent[:] = list(house.sent), []
     run = {
-        "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.vault": house.vault.run,
-        "nightlight.prove": house.erase.verify, "nightlight.rename": house.rename.run, "nightlight.restate": house.restate.run,
+        "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.copy_to_vault": house.vault.run,
+        "nightlight.verify_erasure": house.erase.verify, "nightlight.rotate_names": house.rename.run, "nightlight.retention_tags": house.retention_tags.run,
     }  # fmt: skip
     return sorted(run[task](job_id, redelivered=False) for task, job_id in sent)
 
@@ -210,7 +212,7 @@ def test_an_erasure_waits_until_the_hold_has_what_it_covers(house, who, two, pai
     erasing = [job_id for task, job_id in sent if task == "nightlight.erase"]
     assert [house.erase.run(job_id, redelivered=False) for job_id in erasing] == ["later", "later"]
     for task, job_id in sent:
-        if task == "nightlight.vault":
+        if task == "nightlight.copy_to_vault":
             assert house.vault.run(job_id, redelivered=False) == "vaulted"
     house.clock.forward(hours=1)
     assert [house.erase.run(job_id, redelivered=True) for job_id in erasing] == ["erased", "erased"]
@@ -247,7 +249,7 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(house, who, two, 
 
     hold = place(house, image_id=two[1])
     house.relay.run_once()
-    ((_, job_id),) = [one for one in house.sent if one[0] == "nightlight.vault"]
+    ((_, job_id),) = [one for one in house.sent if one[0] == "nightlight.copy_to_vault"]
     house.sent.clear()
     stores = (house.erase.originals, house.erase.renditions, house.vault_store)
     step, ending = 0, "lost"

@@ -99,7 +99,7 @@ def test_a_sealed_original_is_rendered_and_its_key_is_destroyed_with_it(house, p
     assert house.deliver() == ["later"]  # no key: it waits
     object.__setattr__(house.render, "open_", opener(pair).open)
     house.clock.forward(hours=1)
-    house.reconcile.run_once()
+    house.reconciler.run_once()
     assert house.deliver() == ["ready"]
     house.delete.image(image.image_id, actor="t")
     assert house.deliver() == ["erased"]

@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import select
 
-from nightlight.catalogue import images, jobs
+from nightlight.catalogue import images
 from nightlight.catalogue.schema import jobs as table
-from nightlight.flows.retention.erase import DeletePictures
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.jobs import kinds
 from nightlight.retention.wanted_rules import STATE_TAG
 from nightlight.store import interface
 from tests.support import pictures
@@ -42,11 +43,11 @@ def replaced(house, profile_id):
 def test_the_replaced_picture_is_tagged_a_minute_later(house, profile_id):
     noted = Tagging(house)
     old, new = replaced(house, profile_id)
-    assert of_kind(house, new, jobs.RESTATE) == []
+    assert of_kind(house, new, kinds.RETENTION_TAGS) == []
     assert noted.calls == []
     house.clock.forward(seconds=61)
-    assert house.reconcile.run_once() >= 1
-    assert "restated" in house.deliver()
+    assert house.reconciler.run_once() >= 1
+    assert "tagged" in house.deliver()
     with house.catalogue.reading() as tx:
         image = tx.images.get(old)
         keys = {f"a/{name}.webp" for name, _ in tx.images.rendition_names(old)}
@@ -64,7 +65,7 @@ def test_an_upload_that_is_late_is_replaced_at_once_and_tagged_too(house, profil
     for _, job_id in sent:
         house.render.run(job_id, redelivered=False)
     assert (house.state(first), house.state(second)) == (images.SUPERSEDED, images.READY)
-    assert len(of_kind(house, first, jobs.RESTATE)) == 1
+    assert len(of_kind(house, first, kinds.RETENTION_TAGS)) == 1
     with house.catalogue.reading() as tx:
         assert tx.images.get(first).superseded_at == house.clock.now
 
@@ -72,13 +73,13 @@ def test_an_upload_that_is_late_is_replaced_at_once_and_tagged_too(house, profil
 def test_what_was_erased_meanwhile_is_looked_for_again(house, profile_id):
     noted = Tagging(house)
     old, _ = replaced(house, profile_id)
-    (job_id,) = of_kind(house, old, jobs.RESTATE)
+    (job_id,) = of_kind(house, old, kinds.RETENTION_TAGS)
     DeletePictures(house.catalogue, house.clock).image(old, actor="t")
     assert "erased" in house.deliver()
-    before = len(of_kind(house, old, jobs.PROVE))
-    assert house.restate.run(job_id, redelivered=False) == "restated"
+    before = len(of_kind(house, old, kinds.VERIFY_ERASURE))
+    assert house.retention_tags.run(job_id, redelivered=False) == "tagged"
     assert noted.calls == []
-    assert len(of_kind(house, old, jobs.PROVE)) == before + 1
+    assert len(of_kind(house, old, kinds.VERIFY_ERASURE)) == before + 1
     house.clock.forward(hours=2)
-    house.reconcile.run_once()
-    assert house.deliver().count("proved") == 2
+    house.reconciler.run_once()
+    assert house.deliver().count("verified") == 2

@@ -1,0 +1,53 @@
+"""Forgets what was kept for a time only: uploads that were never acknowledged, old traces, idempotency keys, proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from nightlight import logs, metrics
+from nightlight.flows.pictures.delete import delete_image
+from nightlight.flows.traces.requests import delete_trace
+from nightlight.jobs import kinds
+from nightlight_core.decisions.relation_proofs import MAX_LEEWAY_S, MAX_LIFE_S
+
+if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Catalogue
+    from nightlight_core.clock import Clock
+
+_ACTOR = "schedule"
+_BATCH = 100
+# An upload takes seconds; one that was not acknowledged within an hour never will be.
+_ABANDONED = timedelta(hours=1)
+# A proof that was revoked may have been issued by a clock that ran ahead, and count by one that is behind.
+_PROOFS_LIVE = timedelta(seconds=MAX_LIFE_S + 2 * MAX_LEEWAY_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Runs beside the reconciler. ``erasure_days`` gives the days that the policy allows an erasure to take."""
+
+    catalogue: Catalogue
+    idempotency_hours: int
+    trace_days: int
+    clock: Clock
+    erasure_days: Callable[[], int] = lambda: 1
+
+    def run_once(self) -> None:
+        """Delete a batch of what has expired, and count the erasures that are overdue."""
+        now = self.clock()
+        with self.catalogue.transaction() as tx:
+            for image_id in tx.images.abandoned(now - _ABANDONED, limit=_BATCH):
+                delete_image(tx, image_id, now=now, actor=_ACTOR)
+            expired = now - timedelta(days=self.trace_days)
+            for trace_id in tx.trace_jobs.stale(abandoned=now - _ABANDONED, expired=expired, limit=_BATCH):
+                delete_trace(tx, trace_id, now=now, actor=_ACTOR)
+            tx.idempotency.forget_before(now - timedelta(hours=self.idempotency_hours))
+            tx.feed.forget()
+            tx.proof_revocations.forget_before(now - _PROOFS_LIVE)
+            overdue = tx.jobs.overdue(kinds.ERASE.name, now - timedelta(days=self.erasure_days()))
+        metrics.ERASURES_OVERDUE.set(overdue)
+        if overdue:
+            logs.get("expiry").error("erasures.overdue", count=overdue)
