@@ -65,6 +65,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python infra/dev/public_names.py --check
 	$(BIN)/codespell
 	$(BIN)/shellcheck docs/policy/ci/*.sh infra/dev/*.sh infra/postgres/*.sh infra/requirements/lock.sh .ci/run
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi

@@ -40,7 +40,7 @@ SAMPLE, SAMPLED_BYTES = 512, 8
 
 
 @dataclass(frozen=True, slots=True)
-class HashListMatch:
+class ListIndexMatch:
     """A list entry near to an upload: its list, the list's own reference for it, and the distance in bits of 256."""
 
     list: str
@@ -84,7 +84,7 @@ class HashListSnapshot:
 class HashListSearch(NamedTuple):
     """The matches of a search, the nearest first, and the lists that were searched."""
 
-    found: list[HashListMatch]
+    matches: list[ListIndexMatch]
     lists: list[HashListSnapshot]
 
 
@@ -123,12 +123,12 @@ class HashListIndex:
         self._checked_at = -_RECHECK_S
         self._open: _OpenIndex | None = None
 
-    def search(self, lumas: Sequence[np.ndarray]) -> list[HashListMatch]:
+    def search(self, lumas: Sequence[np.ndarray]) -> list[ListIndexMatch]:
         """Return the entries near a picture, given as lumas, uint8 (512, 512): as it is, turned and mirrored.
 
         The nearest comes first. Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
         """
-        return self.search_hashes(hash_lumas(lumas)).found
+        return self.search_hashes(hash_lumas(lumas)).matches
 
     def search_hashes(self, hashes: bytes) -> HashListSearch:
         """Return the entries near any of these hashes, 32 bytes each, and the lists that were searched.
@@ -141,7 +141,7 @@ class HashListIndex:
             for query in np.frombuffer(hashes, np.uint8).reshape(-1, BYTES):
                 for near in opened.index.search(query):
                     nearest[near.key] = min(near.distance, nearest.get(near.key, near.distance))
-            matches = [HashListMatch(*opened.entry(key), bits) for key, bits in nearest.items()]
+            matches = [ListIndexMatch(*opened.entry(key), bits) for key, bits in nearest.items()]
         except (OSError, IndexBroken) as error:  # another process has indexed newer lists, and dropped these
             with self._lock:
                 self._open = None

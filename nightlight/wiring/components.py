@@ -1,4 +1,4 @@
-"""What every house is built of: the catalogue, the stores, the policy, and the keys of delivery."""
+"""What every process is built of: the catalogue, the stores, the policy, and the keys of delivery."""
 
 from __future__ import annotations
 

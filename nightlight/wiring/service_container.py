@@ -14,7 +14,7 @@ from nightlight.flows.decisions.abuse_signals import AbuseReports, AbuseSignalLo
 from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
 from nightlight.flows.decisions.counters import DecisionCounter
-from nightlight.flows.decisions.decide import DecisionService
+from nightlight.flows.decisions.decision_service import DecisionService
 from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
 from nightlight.flows.decisions.serve import RenditionServer
 from nightlight.flows.pictures.delete import DeletePictures
@@ -74,7 +74,7 @@ class ServiceContainer:
     renditions: ObjectStore
     verifier: AccessVerifier
     declare: DeclareProfile
-    intake: Upload
+    upload: Upload
     delete: DeletePictures
     decisions: DecisionService
     local_evaluation: LocalEvaluationFeed
@@ -168,7 +168,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             clock,
             lambda: policy.current().earlier,
         ),
-        intake=upload_flow(settings, catalogue, policy, originals, sealer(settings), clock),
+        upload=upload_flow(settings, catalogue, policy, originals, sealer(settings), clock),
         delete=DeletePictures(catalogue, clock),
         decisions=DecisionService(policy, change_feed, engine),
         local_evaluation=LocalEvaluationFeed(

@@ -23,7 +23,7 @@ from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault
-from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
 from nightlight.flows.webhooks import DeliverWebhooks, webhook_key

@@ -100,8 +100,8 @@ class MatchesAnswer(BaseModel):
 @public
 def discovery(request: Request) -> Discovery:
     """Say where the Soft Binding Resolution API is."""
-    house: ServiceContainer = request.app.state.house
-    base = f"{house.settings.delivery.base_url.rstrip('/')}{_API}"
+    services: ServiceContainer = request.app.state.services
+    base = f"{services.settings.delivery.base_url.rstrip('/')}{_API}"
     return Discovery(
         apiEndpoint=base,
         c2paSpecificationVersion=_VERSION,
@@ -164,9 +164,10 @@ async def by_content(
     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
     deleted afterwards.
     """
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     async with picture(request) as file:
-        matches = await run_in_threadpool(house.resolve.by_content, file, algorithm=alg, actor=caller(request).subject)
+        actor = caller(request).subject
+        matches = await run_in_threadpool(services.resolve.by_content, file, algorithm=alg, actor=actor)
     return _answer(matches, maxResults)
 
 
@@ -178,8 +179,8 @@ def by_reference(request: Request, body: ReferenceBody, maxResults: MostResults 
     The URL's name is looked up; nothing is fetched, from here or elsewhere. A picture that was renamed since, as after
     a block, is found by its content.
     """
-    house: ServiceContainer = request.app.state.house
-    return _answer(house.resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
+    services: ServiceContainer = request.app.state.services
+    return _answer(services.resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
 
 
 @router.get(
@@ -192,14 +193,14 @@ def manifest(
     returnActiveManifest: bool = False,  # noqa: ARG001, FBT001, FBT002, N803 - there is one manifest in each store
 ) -> Response:
     """Return a manifest store, as C2PA readers take it beside a picture."""
-    house: ServiceContainer = request.app.state.house
-    data = house.resolve.manifest(manifestId, actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    data = services.resolve.manifest(manifestId, actor=caller(request).subject)
     return Response(data, media_type=_MANIFEST_TYPE, headers={"Cache-Control": "no-store"})
 
 
 def _by_binding(request: Request, alg: str, value: str) -> list[ManifestMatch]:
-    house: ServiceContainer = request.app.state.house
-    return house.resolve.by_binding(alg, value, actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    return services.resolve.by_binding(alg, value, actor=caller(request).subject)
 
 
 def _answer(matches: list[ManifestMatch], most: int) -> MatchesAnswer:

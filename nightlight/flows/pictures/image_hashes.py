@@ -22,7 +22,7 @@ from nightlight_core.errors import Conflict, DecoderDied, ImageRefused, ObjectMi
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.images import Image
+    from nightlight.catalogue.images import ImageRow
     from nightlight.store.interface import ObjectStore
     from nightlight_core.ids import ImageId
 
@@ -74,7 +74,7 @@ class ImageHasher:
                     return self._of_renditions(image_id, error.code, str(error))
         raise AssertionError  # pragma: no cover - the last time returns or raises
 
-    def _of_original(self, image: Image) -> bytes:
+    def _of_original(self, image: ImageRow) -> bytes:
         from nightlight.matching.list_index import hash_lumas
 
         stored = self.originals.get(image.original_key, max_bytes=self.max_bytes + SEAL_BYTES)

@@ -131,7 +131,7 @@ class Render:
             return self._refuse(lease, images.FAILED, "original_missing")
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
-        if screened.found and self._quarantined(lease, screened.found):
+        if screened.matches and self._quarantined(lease, screened.matches):
             return images.QUARANTINED
         ready = [self._ready(lease, one, names[one.recipe.tier, one.variant]) for one in made]
         manifests = [manifest_key(one.manifest_name) for one in ready if one.manifest_name is not None]
@@ -145,7 +145,7 @@ class Render:
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
-    def _plan(self, lease: Lease, recipes: Sequence[Recipe]) -> tuple[images.Image | None, _Planned]:
+    def _plan(self, lease: Lease, recipes: Sequence[Recipe]) -> tuple[images.ImageRow | None, _Planned]:
         with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id) if image else None
@@ -159,7 +159,7 @@ class Render:
             tx.jobs.plan(lease, [_key(row) for row in planned.values()])
         return image, planned
 
-    def _row(self, recipe: Recipe, image: images.Image, generation: int, variant: int) -> RenditionRow:
+    def _row(self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int) -> RenditionRow:
         named = image.image_id, recipe.tier, generation, recipe.digest
         return RenditionRow(
             name=self.names.rendition(*named, variant),
@@ -229,7 +229,7 @@ class Render:
     def _publish(
         self,
         lease: Lease,
-        image: images.Image,
+        image: images.ImageRow,
         rows: list[RenditionRow],
         hashes: list[HashRow],
         blurhash: str | None,

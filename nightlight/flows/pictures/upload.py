@@ -97,7 +97,7 @@ class Upload:
         idempotency_key: str | None,
         actor: str,
         crop: str | None = None,
-    ) -> images.Image:
+    ) -> images.ImageRow:
         """Store ``upload`` (a real file, at its start or anywhere) and return the image, pending.
 
         ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
@@ -111,7 +111,7 @@ class Upload:
         metrics.UPLOADS.labels("accepted").inc()
         return image
 
-    def status(self, image_id: ImageId) -> images.Image:
+    def status(self, image_id: ImageId) -> images.ImageRow:
         """Return the image as it is now; raises NotFound."""
         with self.catalogue.reading() as tx:
             image = tx.images.get(image_id)
@@ -143,9 +143,9 @@ class Upload:
 
     def receive(
         self, tx: Transaction, profile: profiles.Profile, prepared: Prepared, now: datetime, *, actor: str
-    ) -> images.Image:
+    ) -> images.ImageRow:
         """Write the row of an image of a live profile, whose row is locked; its original may be stored once it is."""
-        image = images.Image(
+        image = images.ImageRow(
             image_id=new_image_id(),
             profile_id=profile.profile_id,
             sequence=tx.profiles.next_upload(profile.profile_id),
@@ -167,7 +167,7 @@ class Upload:
         tx.audit.append("image.receiving", now=now, actor=actor, image_id=image.image_id)
         return image
 
-    def store(self, image: images.Image, prepared: Prepared) -> None:
+    def store(self, image: images.ImageRow, prepared: Prepared) -> None:
         """Store the original of an image that is being received; raises StoreUnavailable."""
         key, sha256 = image.original_key, prepared.sha256
         put = self.originals.put(
@@ -178,7 +178,7 @@ class Upload:
     def acknowledge(
         self,
         tx: Transaction,
-        image: images.Image,
+        image: images.ImageRow,
         prepared: Prepared,
         now: datetime,
         *,
@@ -203,7 +203,7 @@ class Upload:
         tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)
         return True
 
-    def _accept(self, profile_id: ProfileId, prepared: Prepared, key_hash: str | None, actor: str) -> images.Image:
+    def _accept(self, profile_id: ProfileId, prepared: Prepared, key_hash: str | None, actor: str) -> images.ImageRow:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(profile_id, lock=True)
@@ -256,7 +256,7 @@ class Upload:
         return UPLOAD
 
     @staticmethod
-    def _remembered(tx: Transaction, key_hash: str | None, prepared: Prepared) -> images.Image | None:
+    def _remembered(tx: Transaction, key_hash: str | None, prepared: Prepared) -> images.ImageRow | None:
         """Return the image of an earlier request with this key; raises IdempotencyMismatch."""
         found = tx.idempotency.find(key_hash) if key_hash is not None else None
         if found is None:

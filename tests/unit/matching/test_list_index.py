@@ -7,7 +7,7 @@ from PIL import Image
 from nightlight.imaging.match_squares import square_luma
 from nightlight.matching import list_index
 from nightlight.matching.index import HashIndex
-from nightlight.matching.list_index import HashListIndex, HashListMatch, IndexedHashList
+from nightlight.matching.list_index import HashListIndex, IndexedHashList, ListIndexMatch
 from nightlight.matching.pdq import pdq
 from nightlight_core.errors import Conflict, InvalidInput, ListsUnavailable
 from tests.support import pictures
@@ -32,8 +32,8 @@ def lists(tmp_path, monkeypatch):
 
 
 def test_a_listed_picture_is_found_with_its_list_and_reference(lists):
-    assert lists.search([view()]) == [HashListMatch("house", "case 7", 0)]
-    assert lists.search([view("coffee.png")]) == [HashListMatch("other", "", 0)]
+    assert lists.search([view()]) == [ListIndexMatch("house", "case 7", 0)]
+    assert lists.search([view("coffee.png")]) == [ListIndexMatch("other", "", 0)]
     assert lists.search([view("rocket.jpg")]) == []
     assert lists.search([]) == []
 
@@ -61,7 +61,7 @@ def test_of_several_views_and_lists_the_nearest_comes_first(lists, tmp_path):
 def test_a_list_that_changes_is_read_again_and_the_old_index_goes(lists, tmp_path):
     assert lists.search([view("rocket.jpg")]) == []
     (tmp_path / "lists/new.csv").write_text(f"{hex_of(view('rocket.jpg'))}\n")
-    assert lists.search([view("rocket.jpg")]) == [HashListMatch("new", "", 0)]
+    assert lists.search([view("rocket.jpg")]) == [ListIndexMatch("new", "", 0)]
     (tmp_path / "lists/new.csv").unlink()
     assert lists.search([view("rocket.jpg")]) == []
     assert len(list((tmp_path / "index").glob("lists-*"))) == 1
