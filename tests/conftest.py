@@ -14,7 +14,7 @@ from nightlight.imaging.recipe import build_recipes
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
-from nightlight_client import requests
+from nightlight_client import transport
 from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).parents[1]
@@ -27,8 +27,8 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")
 # Nor do the five seconds that httpx waits where a test says nothing, or the ten of our own clients.
-for patience in (httpx._config.DEFAULT_TIMEOUT_CONFIG, requests.TIMEOUT):
-    patience.connect = patience.read = patience.write = patience.pool = HANG_S
+patience = httpx._config.DEFAULT_TIMEOUT_CONFIG
+patience.connect = patience.read = patience.write = patience.pool = transport.STEP_S = transport.CONNECT_S = HANG_S
 # Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 

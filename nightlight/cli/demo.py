@@ -131,7 +131,7 @@ def _photographs() -> dict[str, bytes]:
     """Return the photographs by file name, read from scikit-image's packaged data."""
     spec = util.find_spec("skimage")
     if spec is None or spec.origin is None:
-        message = "the demonstration's photographs come with scikit-image; `make setup` installs it"
+        message = "the demonstration's photographs come with the extra: pip install 'nightlight[demo]'"
         raise SettingsRefused(message)
     folder = Path(spec.origin).parent / "data"
     return {person.photograph: (folder / person.photograph).read_bytes() for person in PEOPLE}

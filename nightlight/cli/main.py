@@ -101,7 +101,7 @@ def demo(
 @app.command()
 def render(
     picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, AVIF, GIF or HEIC file.")],
-    policy_dir: Annotated[Path, typer.Option("--policy", help="Folder of the policy pack.")] = Path("policies"),
+    policy_dir: policy_commands.PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder for the renditions, a contact sheet and a report.")] = Path("out"),
     crop: Annotated[str | None, typer.Option(help="The owner's crop: left,top,width,height in pixels.")] = None,
     as_json: JsonFlag = False,

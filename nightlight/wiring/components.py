@@ -176,7 +176,7 @@ def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock)
 
 def policy_holder(settings: Settings, catalogue: Catalogue) -> PolicyHolder:
     """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved."""
-    compiled = compile_folder(settings.policy.dir)
+    compiled = compile_folder(settings.policy.folder)
     failures = failed_checks(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
