@@ -108,9 +108,9 @@ class AsyncNightlightClient(BaseClient[AsyncTransport]):
         """Delete a profile and all its images."""
         await self.send(profiles.delete(profile_id))
 
-    async def hold(self, profile_id: str, hold: str) -> None:
+    async def set_report_flag(self, profile_id: str, report_flag: str) -> None:
         """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
-        await self.send(profiles.hold(profile_id, hold))
+        await self.send(profiles.set_report_flag(profile_id, report_flag))
 
     async def revoke(self, profile_id: str) -> None:
         """Revoke every URL that was given out of a profile's pictures."""

@@ -109,9 +109,9 @@ class NightlightClient(BaseClient[Transport]):
         """Delete a profile and all its images."""
         self.send(profiles.delete(profile_id))
 
-    def hold(self, profile_id: str, hold: str) -> None:
+    def set_report_flag(self, profile_id: str, report_flag: str) -> None:
         """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
-        self.send(profiles.hold(profile_id, hold))
+        self.send(profiles.set_report_flag(profile_id, report_flag))
 
     def revoke(self, profile_id: str) -> None:
         """Revoke every URL that was given out of a profile's pictures."""

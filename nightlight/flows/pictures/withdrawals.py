@@ -26,7 +26,7 @@ class Standing(NamedTuple):
     band: str
     region: str
     choice: str
-    hold: str
+    report_flag: str
     effective_ceiling: str
 
 
@@ -77,5 +77,5 @@ def _less(was: Outcome, now: Outcome) -> bool:
 
 
 def _outcome(table: Table, viewed: dict[str, str], standing: Standing) -> Outcome:
-    own = {"subject_age": standing.band, "region": standing.region, "choice": standing.choice, "hold": standing.hold}
+    own = {"subject_age": standing.band, "region": standing.region, "choice": standing.choice, "report_flag": standing.report_flag}
     return outcome_of(table, {**viewed, **own}, standing.effective_ceiling)
