@@ -77,5 +77,10 @@ def _less(was: Outcome, now: Outcome) -> bool:
 
 
 def _outcome(table: Table, viewed: dict[str, str], standing: Standing) -> Outcome:
-    own = {"subject_age": standing.band, "region": standing.region, "choice": standing.choice, "report_flag": standing.report_flag}
+    own = {
+        "subject_age": standing.band,
+        "region": standing.region,
+        "choice": standing.choice,
+        "report_flag": standing.report_flag,
+    }
     return outcome_of(table, {**viewed, **own}, standing.effective_ceiling)
