@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, cast
 import typer.main
 from pydantic import SecretStr
 
+from nightlight.catalogue.image_states import DELETE, LISTED, ORIGINAL_MISSING, STATES, TRANSITIONS, WORKER_CRASHED
+from nightlight.catalogue.images import FAILED, QUARANTINED, RECEIVING, REJECTED
 from nightlight.cli.main import app as command_line
+from nightlight.flows.pictures.change_state import FOLLOWED_BY
 from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, S3ServerKind, bucket_policy, identity_policy
 from nightlight.settings import CONCERNS, Settings
 from nightlight_core import errors
@@ -73,6 +76,54 @@ def openapi_page() -> str:
     return json.dumps(create_app(services).openapi(), indent=2) + "\n"
 
 
+def states_page() -> str:
+    """Return the page of an image's states and of the ways between them."""
+    meanings = [f"| `{state}` | {meaning} |" for state, meaning in STATES.items()]
+    arrows = [
+        f"  {source} --> {transition.target}: {transition.name}"
+        for transition in TRANSITIONS.values()
+        if transition is not DELETE
+        for source in transition.sources
+    ]
+    rows = []
+    for transition in TRANSITIONS.values():
+        kind = FOLLOWED_BY.get(transition)
+        sources = "any other" if transition is DELETE else ", ".join(f"`{source}`" for source in transition.sources)
+        rows.append(
+            f"| `{transition.name}` | {transition.when} | {sources} | `{transition.target}` | `{transition.event}` "
+            f"| {f'`{kind.name}`' if kind else ''} |"
+        )
+    rejections = sorted(f"`{kind.code}`" for kind in (errors.ImageRefused, *errors.ImageRefused.__subclasses__()))
+    return "\n".join(
+        [
+            *("# The states of an image", "", NOTE),
+            "An image has one state at a time. A change of state is one transaction: the state, a line in the audit",
+            "log, and the job that must follow. A transition from a state that is not its own is refused.",
+            "",
+            *("```mermaid", "stateDiagram-v2", f"  [*] --> {RECEIVING}", *arrows, "```", ""),
+            f"`{DELETE.name}` leads from every other state to `{DELETE.target}`; the diagram leaves it out.",
+            "",
+            *("| state | meaning |", "| --- | --- |", *meanings, ""),
+            "| transition | when | from | to | audit event | then a job |",
+            *("| --- | --- | --- | --- | --- | --- |", *rows, ""),
+            "## Reasons",
+            "",
+            "`GET /v1/images/{image_id}` answers with the `reason` of these states:",
+            "",
+            "| state | reason | what happened |",
+            "| --- | --- | --- |",
+            f"| `{REJECTED}` | {', '.join(rejections)} | an error code (errors.md): it is no picture |",
+            f"| `{FAILED}` | `{WORKER_CRASHED}` | workers died over it, again and again |",
+            f"| `{FAILED}` | `{errors.DecoderTooSlow.code}` | it takes longer to decode than a decoder may |",
+            f"| `{FAILED}` | `decoder_` and a signal | decoders were killed over it, again and again |",
+            f"| `{FAILED}` | `{errors.ManifestRefused.code}` | its manifest cannot be signed |",
+            f"| `{FAILED}` | `{ORIGINAL_MISSING}` | its original is not in the store |",
+            f"| `{QUARANTINED}` | `{LISTED}` | it matched a hash list |",
+            "",
+        ]
+    )
+
+
 def cli_page() -> str:
     """Return the page of the command line."""
     root = cast("Group", typer.main.get_command(command_line))
@@ -116,6 +167,7 @@ def _blanks(names: tuple[str, ...]) -> dict[str, str]:
 PAGES = {
     "settings.md": settings_page,
     "errors.md": errors_page,
+    "states.md": states_page,
     "openapi.json": openapi_page,
     "cli.md": cli_page,
     **{f"../../infra/s3/{identity}-policy.json": partial(policy_file, identity) for identity in IDENTITIES},

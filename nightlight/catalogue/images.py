@@ -15,10 +15,9 @@ from nightlight_core.ids import ImageId, ProfileId
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# The life of an image: receiving -> pending -> ready -> superseded; or pending -> rejected | failed; or pending ->
-# quarantined, and back once it is cleared; any -> held while a hold covers it, and then pending again; any -> deleted.
-# It is `receiving` until its original is safely stored and the upload acknowledged, so that no object is ever stored
-# that the catalogue does not know of.
+# The states of an image; nightlight.catalogue.image_states says what they mean and how one follows another. An image is
+# `receiving` until its original is safely stored and the upload acknowledged, so that no object is ever stored that the
+# catalogue does not know of.
 RECEIVING = "receiving"
 PENDING = "pending"
 READY = "ready"
@@ -118,26 +117,6 @@ class Images:
             .order_by(images.c.sequence.desc())
         )
         return [ImageRow(**row) for row in self._connection.execute(query).mappings()]
-
-    def set_state(
-        self,
-        image_id: ImageId,
-        state: str,
-        *,
-        reason: str | None = None,
-        ready_at: datetime | None = None,
-        blurhash: str | None = None,
-        superseded_at: datetime | None = None,
-    ) -> None:
-        """Change the state; the caller holds the row's lock and knows the change is allowed."""
-        values: dict[str, object] = {"state": state, "reason": reason}
-        if blurhash is not None:
-            values["blurhash"] = blurhash
-        if ready_at is not None:
-            values["ready_at"] = ready_at
-        if superseded_at is not None:
-            values["superseded_at"] = superseded_at
-        self._connection.execute(update(images).where(images.c.image_id == image_id).values(**values))
 
     def due(self, state: str, before: datetime, band: str | None, *, lapsed: datetime, limit: int) -> list[ImageId]:
         """Return images that have been in a state since before a moment, of a band or of a profile of that band.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from nightlight import logs, metrics
+from nightlight.catalogue.image_states import WORKER_CRASHED
 from nightlight_core.errors import (
     Conflict,
     DecoderDied,
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 # However long an outage lasts, a job is looked at again at least this often.
 MAX_BACKOFF_S = 300.0
 
-
-# What a job that is given up has failed of, if its workers died without a word.
-WORKER_CRASHED = "worker_crashed"
 
 # Says of what a job is on, in the transaction that gives the job up, that it failed, and why.
 GiveUp = Callable[["Transaction", "Lease", str, datetime], None]

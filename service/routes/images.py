@@ -23,8 +23,11 @@ class ImageAnswer(BaseModel):
 
     image_id: str
     profile_id: str
-    state: str = Field(description="pending, ready, superseded, rejected, failed, quarantined or deleted.")
-    reason: str | None = Field(description="Why it was rejected or failed: an error code.")
+    state: str = Field(description="pending, ready, superseded, rejected, failed, quarantined, held or deleted.")
+    reason: str | None = Field(
+        description="Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a "
+        "signal, manifest_refused or original_missing) or quarantined (listed)."
+    )
     created_at: str = Field(description="RFC 3339.")
     ready_at: str | None = Field(description="RFC 3339.")
 

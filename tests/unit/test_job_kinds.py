@@ -2,7 +2,7 @@
 
 import pytest
 
-from nightlight.catalogue.tables import jobs, outbox
+from nightlight.catalogue.schema import jobs, outbox
 from nightlight.jobs.kinds import KINDS
 from nightlight.jobs.lanes import BACKGROUND, LANES, TRACE, UPLOAD, URGENT
 from workers.tasks import TASKS

@@ -40,7 +40,7 @@ class _Answer(BaseModel):
 
 
 class Image(_Answer):
-    """One upload; ``state`` is pending, ready, superseded, rejected, failed, quarantined or deleted."""
+    """One upload; ``state`` is pending, ready, superseded, rejected, failed, quarantined, held or deleted."""
 
     image_id: str
     profile_id: str

@@ -1329,12 +1329,12 @@ export interface components {
             profile_id: string;
             /**
              * State
-             * @description pending, ready, superseded, rejected, failed, quarantined or deleted.
+             * @description pending, ready, superseded, rejected, failed, quarantined, held or deleted.
              */
             state: string;
             /**
              * Reason
-             * @description Why it was rejected or failed: an error code.
+             * @description Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a signal, manifest_refused or original_missing) or quarantined (listed).
              */
             reason: string | null;
             /**
@@ -1755,7 +1755,7 @@ export interface components {
             state: string;
             /**
              * Reason
-             * @description Why it was rejected or failed: an error code.
+             * @description Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a signal, manifest_refused or original_missing) or quarantined (listed).
              */
             reason: string | null;
             /** Progress */

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightlight.catalogue import images
+from nightlight.catalogue.image_states import DELETE
+from nightlight.flows.pictures.change_state import change_state
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import NotFound
@@ -73,8 +75,13 @@ class DeletePictures:
 
 
 def delete_image(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str) -> None:
-    """Mark an image deleted and enqueue the erasure of its objects, in the caller's transaction."""
-    tx.images.set_state(image_id, images.DELETED)
+    """Mark an image deleted and enqueue the erasure of its objects, in the caller's transaction.
+
+    Of an image that was deleted while its original was being stored, the objects are erased again.
+    """
+    image = tx.images.get(image_id, lock=True)
+    if image is not None and image.state == images.DELETED:
+        enqueue(tx, kinds.ERASE, image_id, now)
+    else:
+        change_state(tx, DELETE, image_id, now, actor=actor)
     tx.idempotency.forget_image(image_id)
-    enqueue(tx, kinds.ERASE, image_id, now)
-    tx.audit.append("image.deleted", now=now, actor=actor, image_id=image_id)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nightlight import logs, metrics
 from nightlight.catalogue import hash_list_matches, images
+from nightlight.catalogue.image_states import CLEAR, LISTED, QUARANTINE
+from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.revoke import revoke
-from nightlight.jobs import kinds
-from nightlight.jobs.enqueue import enqueue, lane_before
 from nightlight_core.errors import NotFound
 from nightlight_core.ids import ImageId
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight_core.clock import Clock
 
-REASON = "listed"
 # Images that are, or may be again, shown to somebody: those that are held against a list that changes.
 SCREENED = (images.READY, images.SUPERSEDED)
 
@@ -66,8 +65,7 @@ def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[Listed
     tx.hash_list_matches.add(image.image_id, new, now)
     if image.state != images.PENDING:
         _withdraw(tx, image, now)
-    tx.images.set_state(image.image_id, images.QUARANTINED, reason=REASON)
-    enqueue(tx, kinds.RETENTION_TAGS, image.image_id, now)
+    change_state(tx, QUARANTINE, image.image_id, now, actor="worker", reason=LISTED)
     for name, _, distance in new:
         told: dict[str, str | int] = {"list": name, "distance": distance}
         tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
@@ -103,13 +101,14 @@ class ReviewMatches:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._decide(tx, image_id, hash_list_matches.CLEARED, now, actor)
-            tx.images.set_state(image_id, images.PENDING)
-            enqueue(tx, kinds.RENDER, image_id, now, lane=lane_before(tx, kinds.RENDER, image_id))
+            change_state(tx, CLEAR, image_id, now, actor=actor)
 
     def confirm(self, image_id: ImageId, *, actor: str) -> None:
         """Say that an image is what the list says: it stays in quarantine. Raises NotFound."""
         with self.catalogue.transaction() as tx:
-            self._decide(tx, image_id, hash_list_matches.CONFIRMED, self.clock(), actor)
+            now = self.clock()
+            self._decide(tx, image_id, hash_list_matches.CONFIRMED, now, actor)
+            tx.audit.append("image.confirmed", now=now, actor=actor, image_id=image_id)
 
     @staticmethod
     def _decide(tx: Transaction, image_id: ImageId, verdict: str, now: datetime, actor: str) -> None:
@@ -120,4 +119,3 @@ class ReviewMatches:
         if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now):
             message = f"there is a verdict on {image_id} already"
             raise NotFound(message)
-        tx.audit.append(f"image.{verdict}", now=now, actor=actor, image_id=image_id)

@@ -15,39 +15,40 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images
+from nightlight.catalogue.image_states import (
+    FAIL,
+    ORIGINAL_MISSING,
+    PUBLISH,
+    PUBLISH_LATE,
+    REJECT,
+    SUPERSEDE,
+)
 from nightlight.catalogue.images import RenditionRow
 from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.catalogue.screenings import revision_of
 from nightlight.delivery.object_names import (
-    EXTENSIONS,
-    MANIFEST_TYPE,
-    MAX_RENDITION_BYTES,
     ObjectNames,
     manifest_key,
-    manifest_name,
-    object_key,
 )
+from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.hash_list_matches import ListedEntry, Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
-from nightlight.flows.pictures.rendition_facts import manifest_claims, perceptual_hash, short_watermark
+from nightlight.flows.pictures.put_renditions import key_of, put, sign
 from nightlight.jobs import kinds
-from nightlight.jobs.enqueue import enqueue
-from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, manifest_label
-from nightlight.store.interface import SEAL_BYTES, Open, PutResult, unsealed
-from nightlight_core.errors import CredentialMissing, ImageRefused, ListsUnavailable, ObjectMissing, StoreUnavailable
+from nightlight.store.interface import SEAL_BYTES, Open, unsealed
+from nightlight_core.errors import ImageRefused, ListsUnavailable, ObjectMissing
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from nightlight.catalogue.engine import Transaction
+    from nightlight.catalogue.image_states import Transition
     from nightlight.catalogue.jobs import Lease
     from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import Rendition
@@ -55,11 +56,8 @@ if TYPE_CHECKING:
     from nightlight.provenance.signing import ManifestSigner
     from nightlight.settings import UploadSettings
     from nightlight.store.interface import ObjectStore
-    from nightlight_core.ids import ImageId
 
-# A browser or CDN may keep a rendition as long as its signed URL lives; the service and the edge say how
-# long that is. Objects fetched past them are kept for no time at all.
-RENDITION_CACHE = "no-store"
+_ACTOR = "worker"
 
 
 # Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
@@ -70,19 +68,6 @@ Pipeline = Callable[
 ]
 # The rows that are planned, by tier and variant.
 _Planned = dict[tuple[str, int], RenditionRow]
-
-
-class _Ready(NamedTuple):
-    """A rendition to be put: its row as planned, its hash, what is published of it, and its manifest, if it has one."""
-
-    image_id: ImageId
-    made: Rendition
-    planned: RenditionRow
-    hashed: tuple[bytes, int] | None
-    data: bytes
-    sha256: str
-    manifest_name: str | None = None
-    manifest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +110,24 @@ class Render:
             screened = self._screened(views)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
-            return self._refuse(lease, images.REJECTED, error.code)
+            return self._refuse(lease, REJECT, error.code)
         except ObjectMissing as error:
             log.error("original.missing", detail=str(error))
-            return self._refuse(lease, images.FAILED, "original_missing")
+            return self._refuse(lease, FAIL, ORIGINAL_MISSING)
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
         if screened.matches and self._quarantined(lease, screened.matches):
             return images.QUARANTINED
-        ready = [self._ready(lease, one, names[one.recipe.tier, one.variant]) for one in made]
-        manifests = [manifest_key(one.manifest_name) for one in ready if one.manifest_name is not None]
+        signed = [
+            sign(rendition, names[rendition.recipe.tier, rendition.variant], lease.image_id, self.signing)
+            for rendition in made
+        ]
+        manifests = [manifest_key(one.manifest_name) for one in signed if one.manifest_name is not None]
         if manifests:
             with self.runner.catalogue.transaction() as tx:
                 tx.jobs.plan(lease, manifests)
-        rows = [self._put(one) for one in ready]
-        hashes = [HashRow(one.planned.name, *one.hashed) for one in ready if one.hashed is not None]
+        rows = [put(self.renditions, one) for one in signed]
+        hashes = [HashRow(one.planned.name, *one.hashed) for one in signed if one.hashed is not None]
         blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
         ending = self._publish(lease, image, rows, hashes, blurhash, screened)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
@@ -156,7 +144,7 @@ class Render:
                 for recipe in recipes
                 for variant in range(recipe.variants)
             }
-            tx.jobs.plan(lease, [_key(row) for row in planned.values()])
+            tx.jobs.plan(lease, [key_of(row) for row in planned.values()])
         return image, planned
 
     def _row(self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int) -> RenditionRow:
@@ -176,56 +164,6 @@ class Render:
             variant=variant,
         )
 
-    def _ready(self, lease: Lease, made: Rendition, planned: RenditionRow) -> _Ready:
-        """Return a rendition as it will be put: hashed, and signed if its tier asks for that."""
-        hashed, recipe = perceptual_hash(made), made.recipe
-        if recipe.provenance == "none":
-            return _Ready(lease.image_id, made, planned, hashed, made.data, made.sha256)
-        if self.signing is None:
-            message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
-            raise CredentialMissing(message)
-        said = manifest_claims(made, planned.watermark, hashed[0] if hashed else None)
-        signed = self.signing.sign(made.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
-        sha256 = hashlib.sha256(signed.data).hexdigest()
-        name = manifest_name(lease.image_id, sha256)
-        return _Ready(lease.image_id, made, planned, hashed, signed.data, sha256, name, signed.manifest)
-
-    def _put(self, one: _Ready) -> RenditionRow:
-        """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
-        key, data, sha256 = _key(one.planned), one.data, one.sha256
-        name, label = one.manifest_name, None
-        if name is not None and self._put_object(
-            manifest_key(name), one.manifest, hashlib.sha256(one.manifest).hexdigest(), MANIFEST_TYPE
-        ):
-            label = manifest_label(one.manifest)
-        if not self._put_object(key, data, sha256, one.made.recipe.media_type):
-            stored = self.renditions.get(key, max_bytes=MAX_RENDITION_BYTES)
-            data, sha256, label = stored.data, stored.info.sha256, None
-            name = manifest_name(one.image_id, sha256) if name is not None else None
-        elif (kept := self.renditions.head(key)).size != len(data) or kept.sha256 != sha256:
-            message = f"{key}: the store did not keep what was put"
-            raise StoreUnavailable(message)
-        if name is not None and label is None:  # put before what it is about, by an earlier attempt
-            label = manifest_label(self.renditions.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
-        return replace(
-            one.planned,
-            bytes=len(data),
-            width=one.made.width,
-            height=one.made.height,
-            sha256=sha256 or hashlib.sha256(data).hexdigest(),
-            short_watermark=short_watermark(one.planned.watermark, one.made.width),
-            watermark_agreement=None if one.made.agreement is None else round(1000 * one.made.agreement),
-            manifest=name,
-            manifest_id=label,
-        )
-
-    def _put_object(self, key: str, data: bytes, sha256: str, media_type: str) -> bool:
-        """Put an object; return whether it was not there."""
-        put = self.renditions.put(
-            key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE
-        )
-        return put is PutResult.STORED
-
     def _publish(
         self,
         lease: Lease,
@@ -244,22 +182,18 @@ class Render:
                 ending = "deleted"
             else:
                 current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
-                ending = images.SUPERSEDED if current and current.sequence > found.sequence else images.READY
+                transition = PUBLISH_LATE if current and current.sequence > found.sequence else PUBLISH
+                ending = transition.target
                 tx.images.add_renditions(found.image_id, rows, now)
                 tx.rendition_hashes.add(hashes)
                 if self.screening is not None:
                     tx.screenings.set(found.image_id, screened.hashes, screened.revision)
-                late = now if ending == images.SUPERSEDED else None
-                tx.images.set_state(found.image_id, ending, ready_at=now, blurhash=blurhash, superseded_at=late)
-                if late is not None:
-                    enqueue(tx, kinds.RETENTION_TAGS, found.image_id, now)
-                if ending == images.READY:
-                    if current:
-                        tx.images.set_state(current.image_id, images.SUPERSEDED, superseded_at=now)
-                        enqueue(tx, kinds.RETENTION_TAGS, current.image_id, now)
+                change_state(tx, transition, found.image_id, now, actor=_ACTOR, blurhash=blurhash)
+                if transition is PUBLISH:
+                    if current is not None and current.state == images.READY:
+                        change_state(tx, SUPERSEDE, current.image_id, now, actor=_ACTOR)
                     tx.profiles.set_current(profile.profile_id, found.image_id)
                 tx.jobs.finish(lease, now)
-                tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=found.image_id)
         if ending == "deleted":
             return self._discard(lease, {(row.tier, row.variant): row for row in rows})
         return ending
@@ -296,22 +230,17 @@ class Render:
                 tx.jobs.finish(lease, now)
         return kept
 
-    def _refuse(self, lease: Lease, state: str, reason: str) -> str:
+    def _refuse(self, lease: Lease, transition: Transition, reason: str) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            image = tx.images.get(lease.image_id, lock=True)
-            if image is not None and image.state == images.PENDING:
-                tx.images.set_state(lease.image_id, state, reason=reason)
             tx.jobs.fail(lease, reason, now)
-            tx.audit.append(
-                f"image.{state}", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason}
-            )
-        return state
+            _end(tx, lease, transition, reason, now)
+        return transition.target
 
     def _discard(self, lease: Lease, rows: _Planned) -> str:
         """Take back whatever this or an earlier attempt wrote: the image was deleted meanwhile."""
         with self.runner.catalogue.transaction() as tx:
-            keys = set(tx.jobs.planned_keys(lease.image_id)) | {_key(row) for row in rows.values()}
+            keys = set(tx.jobs.planned_keys(lease.image_id)) | {key_of(row) for row in rows.values()}
             image = tx.images.get(lease.image_id)
         if image is not None and image.state in {images.DELETED, images.HELD}:
             for key in sorted(keys):
@@ -323,11 +252,11 @@ class Render:
 
 def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     """Say that an image could not be rendered."""
+    _end(tx, lease, FAIL, reason, now)
+
+
+def _end(tx: Transaction, lease: Lease, transition: Transition, reason: str, now: datetime) -> None:
+    """Say why an image has no renditions, unless it was deleted or held meanwhile."""
     image = tx.images.get(lease.image_id, lock=True)
     if image is not None and image.state == images.PENDING:
-        tx.images.set_state(lease.image_id, images.FAILED, reason=reason)
-    tx.audit.append("image.failed", now=now, actor="worker", image_id=lease.image_id, detail={"reason": reason})
-
-
-def _key(row: RenditionRow) -> str:
-    return object_key(row.name, EXTENSIONS[row.format])
+        change_state(tx, transition, lease.image_id, now, actor=_ACTOR, reason=reason)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
 
+# A browser or CDN may keep a rendition as long as its signed URL lives; the service and the edge say how long that is.
+# Objects fetched past them are kept for no time at all.
 RENDITION_CACHE = "no-store"
 
 

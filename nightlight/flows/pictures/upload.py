@@ -24,13 +24,14 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 from nightlight import metrics
 from nightlight.catalogue import images, profiles
 from nightlight.catalogue.idempotency import IdempotentResult
+from nightlight.catalogue.image_states import ACCEPT
+from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.delete import delete_image
 from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, band_now
 from nightlight.imaging.crop import Region
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs import kinds
-from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
 from nightlight.store.interface import require_stored
 from nightlight_core.errors import (
@@ -196,11 +197,9 @@ class Upload:
         if not live or current is None or current.state != images.RECEIVING:
             delete_image(tx, image.image_id, now=now, actor=actor)
             return False
-        tx.images.set_state(image.image_id, images.PENDING)
         lane = BACKGROUND if waits else self._lane(tx, image.profile_id, prepared)
         again = timedelta(seconds=self.publish_again_s)
-        enqueue(tx, kinds.RENDER, image.image_id, now, lane=lane, again=again)
-        tx.audit.append("image.accepted", now=now, actor=actor, image_id=image.image_id)
+        change_state(tx, ACCEPT, image.image_id, now, actor=actor, lane=lane, again=again)
         return True
 
     def _accept(self, profile_id: ProfileId, prepared: Prepared, key_hash: str | None, actor: str) -> images.ImageRow:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue import images, profiles
 from nightlight.catalogue.holds import ENDED, PLACED, LegalHold, VaultObject
+from nightlight.catalogue.image_states import FAIL, HOLD, ORIGINAL_MISSING, UNHOLD
 from nightlight.delivery.object_names import (
     EXTENSIONS,
     MANIFEST_TYPE,
@@ -30,11 +31,12 @@ from nightlight.delivery.object_names import (
     manifest_key,
     object_key,
 )
+from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.revoke import RENDITION_CACHE, revoke
 from nightlight.flows.pictures.upload import ORIGINAL_CACHE, ORIGINAL_TYPE
 from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
 from nightlight.jobs import kinds
-from nightlight.jobs.enqueue import enqueue, lane_before
+from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ENDED as HOLD_ENDED
 from nightlight.store.interface import SEAL_BYTES, PutResult, unsealed
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 KINDS = ("legal", "safeguarding")
 VAULT = "vault"
 _MOST = 1000
+_KEEPER = "keeper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +96,26 @@ class PlaceHolds:
                 raise NotFound
             made = tx.legal_holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
             for image in covered:
-                self._hide(tx, profile, image, now)
-                told: dict[str, str | int] = {"hold_id": made.hold_id}
-                tx.audit.append("image.held", now=now, actor=actor, image_id=image.image_id, detail=told)
+                self._hide(tx, profile, image, now, actor, made.hold_id)
             tx.events.add(profile.profile_id, now)
             detail: dict[str, str | int] = {"hold_id": made.hold_id, "kind": kind, "images": len(covered)}
             tx.audit.append("hold.placed", now=now, actor=actor, detail=detail)
         logs.get("hold").info("hold.placed", count=len(covered))
         return made
 
-    def _hide(self, tx: Transaction, profile: profiles.Profile, image: images.ImageRow, now: datetime) -> None:
+    @staticmethod
+    def _hide(
+        tx: Transaction, profile: profiles.Profile, image: images.ImageRow, now: datetime, actor: str, hold_id: str
+    ) -> None:
+        detail: dict[str, str | int] = {"hold_id": hold_id}
         if image.state == images.HELD:  # another hold has it
             tx.legal_holds.placed(image.image_id)
+            tx.audit.append(HOLD.event, now=now, actor=actor, image_id=image.image_id, detail=detail)
             return
         if profile.current_image_id == image.image_id:
             tx.profiles.set_current(profile.profile_id, None)
         tx.revocations.add(profile.profile_id, now, image_id=image.image_id)
-        tx.images.set_state(image.image_id, images.HELD)
-        enqueue(tx, kinds.COPY_TO_VAULT, image.image_id, now)
+        change_state(tx, HOLD, image.image_id, now, actor=actor, detail=detail)
 
     def approve(self, hold_id: str, *, actor: str) -> LegalHold:
         """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""
@@ -250,7 +255,7 @@ class EndHolds:
                 self._let_go(hold, image_id)
             with self.catalogue.transaction() as tx:
                 tx.legal_holds.end(hold.hold_id, self.clock())
-                tx.audit.append("hold.ended", now=self.clock(), actor="keeper", detail={"hold_id": hold.hold_id})
+                tx.audit.append("hold.ended", now=self.clock(), actor=_KEEPER, detail={"hold_id": hold.hold_id})
         return due
 
     def _let_go(self, hold: LegalHold, image_id: ImageId) -> None:
@@ -270,7 +275,7 @@ class EndHolds:
             if self.receipts is not None and found is not None and found.state == images.DELETED:
                 when, name = hold.created_at, hold.hold_id
                 self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
-            tx.audit.append("image.let_go", now=now, actor="keeper", image_id=image_id)
+            tx.audit.append("image.let_go", now=now, actor=_KEEPER, image_id=image_id)
 
     def _put_back(self, hold: LegalHold, image: images.ImageRow, kept: Sequence[VaultObject]) -> bool:
         """Put the original where it was and ask for its renditions, unless the image is erased meanwhile.
@@ -304,8 +309,7 @@ class EndHolds:
             tx.images.set_sealed_key(image.image_id, sealed_key)
             revoke(tx, profile.profile_id, now)  # names of before count no more, so those to come are others
             if original is None:
-                tx.images.set_state(image.image_id, images.FAILED, reason="original_missing")
-                return True
-            tx.images.set_state(image.image_id, images.PENDING)
-            enqueue(tx, kinds.RENDER, image.image_id, now, lane=lane_before(tx, kinds.RENDER, image.image_id))
+                change_state(tx, FAIL, image.image_id, now, actor=_KEEPER, reason=ORIGINAL_MISSING)
+            else:
+                change_state(tx, UNHOLD, image.image_id, now, actor=_KEEPER)
         return True

@@ -19,8 +19,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.catalogue import images
+from nightlight.catalogue.image_states import SUPERSEDE
 from nightlight.catalogue.sweeps import DONE, SweepRow
+from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, bands_taken
 from nightlight.flows.pictures.revoke import withdraw
 from nightlight.flows.retention.tags import STATES
@@ -130,9 +131,7 @@ class Sweep:
         with self.runner.catalogue.transaction() as tx:
             found = tx.images.inconsistent(limit=_BATCH)
             for image_id in found:
-                tx.images.set_state(image_id, images.SUPERSEDED, superseded_at=now)
-                enqueue(tx, kinds.RETENTION_TAGS, image_id, now)
-                tx.audit.append("image.superseded", now=now, actor="retention", image_id=image_id)
+                change_state(tx, SUPERSEDE, image_id, now, actor="retention")
         return len(found)
 
     def _delete(self) -> int:

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nightlight.catalogue import images, migrate
+from nightlight.catalogue import image_states, images, migrate
 from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import IdempotentResult
@@ -136,7 +136,7 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         assert shown(tx, profile_id)[0].image_id is None
         tx.profiles.set_current(profile_id, ready)
         assert shown(tx, profile_id)[0].image_id is None
-        tx.images.set_state(ready, images.READY, ready_at=NOW)
+        image_states.change(tx, image_states.PUBLISH, ready, NOW, actor="t")
         (one,) = shown(tx, profile_id, "nobody")
     assert (one.image_id, one.effective_ceiling, one.canary) == (ready, "age_13_15", False)
     assert one.asserted_at == int(NOW.timestamp())

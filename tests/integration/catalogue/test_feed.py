@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.feed import KEPT_S, NAME, PROFILE
+from nightlight.catalogue.image_states import DELETE, change
 from nightlight.catalogue.schema import canaries, changes, images, profiles, renditions
 from nightlight_core.errors import InvalidInput
 from tests.support.databases import catalogue_at, postgres_database
@@ -59,7 +60,7 @@ CHANGES = {
     "another picture": lambda tx: tx.profiles.set_current("p", "p" * 32),
     "a release": lambda tx: tx.images.release("p", "adult"),
     "a lower ceiling": lambda tx: tx.images.lower_ceiling("p", "age_13_15", looser=("age_16_17", "adult")),
-    "a state": lambda tx: tx.images.set_state("p" * 32, "deleted"),
+    "a state": lambda tx: change(tx, DELETE, "p" * 32, START, actor="t"),
     "another name": lambda tx: tx.images.rename("p" * 32, "q" * 32, 1),
     "no renditions": lambda tx: tx.connection.execute(delete(renditions)),
     "a block": lambda tx: tx.blocks.add("p", "v", START),
@@ -67,18 +68,18 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_every_change_is_told_and_only_once_it_counts(fresh, change):
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_is_told_and_only_once_it_counts(fresh, name):
     begun(fresh)
     assert look(fresh).reset
     cursor = quiet(fresh)
     with pytest.raises(RuntimeError), fresh.transaction() as tx:
-        CHANGES[change](tx)
+        CHANGES[name](tx)
         raise RuntimeError
     again = look(fresh, cursor)
     assert (again.changed, again.reset) == ([], False)
     with fresh.transaction() as tx:
-        CHANGES[change](tx)
+        CHANGES[name](tx)
     told = look(fresh, again.cursor)
     assert (PROFILE, "p") in told.changed
     assert not told.reset

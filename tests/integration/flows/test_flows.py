@@ -288,7 +288,9 @@ def test_what_is_on_a_list_is_quarantined_with_nothing_written_until_it_is_clear
         verdicts.confirm(image.image_id, actor="somebody")
     with house.catalogue.reading() as tx:
         events = [entry.event for entry in tx.audit.of_image(image.image_id)]
-    assert events[2:] == ["image.listed", "image.listed", "image.cleared", "image.ready"]
+    assert events[2:] == [
+        "image.quarantined", "image.listed", "image.listed", "image.cleared", "image.ready",
+    ]  # fmt: skip
 
 
 def test_what_was_cleared_of_one_list_is_quarantined_again_by_another(house, profile_id):

@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.catalogue.tables import jobs as jobs_table
-from nightlight.catalogue.tables import outbox as outbox_table
-from nightlight.cli import keys
+from nightlight.catalogue.schema import jobs as jobs_table
+from nightlight.catalogue.schema import outbox as outbox_table
+from nightlight.cli import key_commands
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, enqueue_many, lane_before
 from nightlight.jobs.kinds import KINDS
@@ -27,8 +27,8 @@ def settings(monkeypatch, tmp_path):
     for name in os.environ:
         if name.startswith("NIGHTLIGHT_"):
             monkeypatch.delenv(name)
-    keys.init(tmp_path)
-    for name, value in {**keys.environment(tmp_path), "NIGHTLIGHT_DATA_DIR": str(tmp_path)}.items():
+    key_commands.init(tmp_path)
+    for name, value in {**key_commands.environment(tmp_path), "NIGHTLIGHT_DATA_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     catalogue = Catalogue(embedded_catalogue_url(tmp_path))
     migrate.upgrade(catalogue.engine)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nightlight.catalogue import images
+from nightlight.catalogue import image_states, images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.retention.retention_sweep import Sweep
@@ -200,7 +200,7 @@ def test_an_upload_that_was_no_picture_is_kept_no_longer_than_one_that_was_repla
 def test_what_waits_for_a_persons_verdict_goes_after_its_own_time(house, sweep, profile_id):
     image = house.upload(profile_id).image_id
     with house.catalogue.transaction() as tx:
-        tx.images.set_state(image, images.QUARANTINED, reason="listed")
+        image_states.change(tx, image_states.QUARANTINE, image, house.clock(), actor="t", reason="listed")
     house.clock.forward(days=89)
     assert gone(house, sweep, image) == [False]
     house.clock.forward(days=2)
@@ -222,7 +222,7 @@ def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(house, retentio
     )
     image = house.upload(profile_id).image_id
     with house.catalogue.transaction() as tx:
-        tx.images.set_state(image, images.QUARANTINED, reason="listed")
+        image_states.change(tx, image_states.QUARANTINE, image, house.clock(), actor="t", reason="listed")
     house.clock.forward(days=3000)
     assert gone(house, replace(sweep, retention=lambda: older), image) == [False]
 

@@ -65,7 +65,10 @@ def test_a_view_that_was_read_again_takes_the_place_of_what_it_was(clock):
     views.keep(views.ticket(), [ProfileView("a"), ProfileView("b"), ProfileView("c")])
     assert views.changed(["c", "b", "unheard-of", "b"]) == [ProfileView("c"), ProfileView("b")]
     views.polled(
-        clock.now, ["c", "b", "unheard-of"], reset=False, again=[ProfileView("b", report_flag="reported"), ProfileView("d")]
+        clock.now,
+        ["c", "b", "unheard-of"],
+        reset=False,
+        again=[ProfileView("b", report_flag="reported"), ProfileView("d")],
     )
     assert ids(views) == ["a", "b"]
     assert views.find("b") == [ProfileView("b", report_flag="reported")]

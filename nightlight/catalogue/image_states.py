@@ -1,0 +1,158 @@
+"""How an image gets from one state to another: one table of transitions, and the one function that makes them.
+
+docs/reference/states.md is drawn from this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import update
+
+from nightlight.catalogue.images import (
+    DELETED,
+    FAILED,
+    HELD,
+    PENDING,
+    QUARANTINED,
+    READY,
+    RECEIVING,
+    REJECTED,
+    SUPERSEDED,
+)
+from nightlight.catalogue.schema import images
+from nightlight_core.errors import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from nightlight.catalogue.engine import Transaction
+    from nightlight_core.ids import ImageId
+
+# Every state, and what it means.
+STATES = {
+    RECEIVING: "its bytes are on their way into the store; nothing was acknowledged yet",
+    PENDING: "it was accepted, and a job waits to render it",
+    READY: "its renditions can be served",
+    SUPERSEDED: "a newer image of the profile took its place",
+    REJECTED: "its bytes cannot be used",
+    FAILED: "Nightlight gave it up, or its original is gone",
+    QUARANTINED: "it matched a hash list, and waits for a person",
+    HELD: "a legal hold covers it",
+    DELETED: "its objects are erased, or about to be",
+}
+# Why an image failed, besides the codes of errors: its workers died without a word; its original is not in the store.
+WORKER_CRASHED, ORIGINAL_MISSING = "worker_crashed", "original_missing"
+# Why an image is quarantined.
+LISTED = "listed"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A way from each of the states ``sources`` to the state ``target``.
+
+    ``event`` is what the audit log calls it, ``stamps`` are the columns that get the moment.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    target: str
+    event: str
+    when: str
+    stamps: tuple[str, ...] = ()
+
+
+# Every transition, by its name.
+TRANSITIONS: dict[str, Transition] = {}
+
+
+def _transition(transition: Transition) -> Transition:
+    TRANSITIONS[transition.name] = transition
+    return transition
+
+
+ACCEPT = _transition(
+    Transition("accept", (RECEIVING,), PENDING, "image.accepted", "its original is stored, and the upload acknowledged")
+)
+PUBLISH = _transition(
+    Transition("publish", (PENDING,), READY, "image.ready", "it is rendered, and the newest", ("ready_at",))
+)
+PUBLISH_LATE = _transition(
+    Transition(
+        "publish_late",
+        (PENDING,),
+        SUPERSEDED,
+        "image.superseded",
+        "it is rendered, and a newer one was before it",
+        ("ready_at", "superseded_at"),
+    )
+)
+SUPERSEDE = _transition(
+    Transition("supersede", (READY,), SUPERSEDED, "image.superseded", "a newer one is published", ("superseded_at",))
+)
+REJECT = _transition(Transition("reject", (PENDING,), REJECTED, "image.rejected", "its bytes cannot be decoded"))
+FAIL = _transition(
+    Transition("fail", (PENDING, HELD), FAILED, "image.failed", "its workers died over it, or its original is gone")
+)
+QUARANTINE = _transition(
+    Transition(
+        "quarantine",
+        (PENDING, READY, SUPERSEDED),
+        QUARANTINED,
+        "image.quarantined",
+        "it matches an entry of a list",
+    )
+)
+CLEAR = _transition(
+    Transition("clear", (QUARANTINED,), PENDING, "image.cleared", "a person says that it is another picture")
+)
+HOLD = _transition(
+    Transition(
+        "hold",
+        (PENDING, READY, SUPERSEDED, REJECTED, FAILED, QUARANTINED),
+        HELD,
+        "image.held",
+        "a legal or safeguarding hold is placed on it",
+    )
+)
+UNHOLD = _transition(
+    Transition("unhold", (HELD,), PENDING, "image.unheld", "the last hold ended, and its original is back")
+)
+DELETE = _transition(
+    Transition(
+        "delete",
+        tuple(state for state in STATES if state != DELETED),
+        DELETED,
+        "image.deleted",
+        "its owner, the platform or retention asks for it, or its upload was abandoned",
+    )
+)
+
+
+def change(  # noqa: PLR0913 - what there is to tell of a transition
+    tx: Transaction,
+    transition: Transition,
+    image_id: ImageId,
+    now: datetime,
+    *,
+    actor: str,
+    reason: str | None = None,
+    detail: Mapping[str, str | int] | None = None,
+    blurhash: str | None = None,
+) -> None:
+    """Make a transition, with its line in the audit log, in the caller's transaction; the row is locked from here on.
+
+    ``reason`` says why, ``detail`` what else the audit log tells. Raises Conflict if the image is in another state than
+    the transition starts from.
+    """
+    values: dict[str, object] = {"state": transition.target, "reason": reason, **dict.fromkeys(transition.stamps, now)}
+    if blurhash is not None:
+        values["blurhash"] = blurhash
+    mine = images.c.image_id == image_id, images.c.state.in_(transition.sources)
+    if tx.connection.execute(update(images).where(*mine).values(values)).rowcount != 1:
+        message = f"an image to {transition.name} must be {' or '.join(transition.sources)}"
+        raise Conflict(message)
+    told = {**(detail or {}), **({"reason": reason} if reason is not None else {})}
+    tx.audit.append(transition.event, now=now, actor=actor, image_id=image_id, detail=told)

@@ -1,0 +1,50 @@
+"""A change of a picture's state, with the job that must follow it, in one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nightlight.catalogue import image_states
+from nightlight.catalogue.image_states import Transition
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue, lane_before
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from nightlight.catalogue.engine import Transaction
+    from nightlight.jobs.kinds import JobKind
+    from nightlight_core.ids import ImageId
+
+# The job that each transition asks for; the others ask for none.
+FOLLOWED_BY: dict[Transition, JobKind] = {
+    image_states.ACCEPT: kinds.RENDER,
+    image_states.CLEAR: kinds.RENDER,
+    image_states.UNHOLD: kinds.RENDER,
+    image_states.SUPERSEDE: kinds.RETENTION_TAGS,
+    image_states.PUBLISH_LATE: kinds.RETENTION_TAGS,
+    image_states.QUARANTINE: kinds.RETENTION_TAGS,
+    image_states.HOLD: kinds.COPY_TO_VAULT,
+    image_states.DELETE: kinds.ERASE,
+}
+
+
+def change_state(
+    tx: Transaction,
+    transition: Transition,
+    image_id: ImageId,
+    now: datetime,
+    *,
+    lane: str | None = None,
+    again: timedelta | None = None,
+    **told: Any,
+) -> None:
+    """Make a transition and enqueue the job that follows it, in the caller's transaction; raises Conflict.
+
+    A picture is rendered again in the lane where it was, unless ``lane`` is given. ``again`` is as for
+    ``jobs.enqueue.enqueue``; ``told`` are the arguments of ``catalogue.image_states.change``.
+    """
+    image_states.change(tx, transition, image_id, now, **told)
+    kind = FOLLOWED_BY.get(transition)
+    if kind is not None:
+        enqueue(tx, kind, image_id, now, lane=lane or lane_before(tx, kind, image_id), again=again)
