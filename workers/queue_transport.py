@@ -31,7 +31,7 @@ _SEARCH_DEAD_S = 0.25
 
 def register() -> None:
     """Let kombu know the scheme of the URL."""
-    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:FileTransport"
 
 
 def options(path: Path, *, delivery_limit: int, dead_letters: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def options(path: Path, *, delivery_limit: int, dead_letters: str) -> dict[str, 
 class Channel(virtual.Channel):
     """Gives each consumer at most as many messages as its prefetch count says, 0 being no limit."""
 
-    def __init__(self, connection: Transport, **kwargs: Any) -> None:
+    def __init__(self, connection: FileTransport, **kwargs: Any) -> None:
         """Begin without consumers."""
         super().__init__(connection, **kwargs)
         self._prefetch_count = 0  # of the consumers that begin from now on
@@ -154,7 +154,7 @@ class Channel(virtual.Channel):
         return self._file.purge(queue)
 
 
-class Transport(virtual.Transport):
+class FileTransport(virtual.Transport):
     """One connection to the file, for all channels of a kombu connection."""
 
     Channel = Channel
@@ -170,7 +170,7 @@ class Transport(virtual.Transport):
         self._hub: Hub | None = None
         self._next_search = 0.0
 
-    def establish_connection(self) -> Transport:
+    def establish_connection(self) -> FileTransport:
         """Open the file."""
         client: Any = self.client
         options = client.transport_options
@@ -180,7 +180,7 @@ class Transport(virtual.Transport):
         super().establish_connection()
         return self
 
-    def close_connection(self, connection: Transport) -> None:
+    def close_connection(self, connection: FileTransport) -> None:
         """Close the channels and the file."""
         if self._hub is not None:
             self._hub.on_tick.discard(self._look)
@@ -189,7 +189,7 @@ class Transport(virtual.Transport):
         finally:
             self.file.close()
 
-    def register_with_event_loop(self, connection: Transport, loop: Hub) -> None:  # noqa: ARG002 - kombu's
+    def register_with_event_loop(self, connection: FileTransport, loop: Hub) -> None:  # noqa: ARG002 - kombu's
         """Look at the file whenever the worker's event loop turns, and have it turn often enough."""
         self._hub = loop
         loop.on_tick.add(self._look)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from nightlight_client.base_client import BaseClient
-from nightlight_client.exchanges import Attempt, Pause, Steps
+from nightlight_client.exchanges import HttpAttempt, Pause, Steps
 from nightlight_client.models import Decision, Image, Trace
 from nightlight_client.requests import (
     Items,
@@ -247,7 +247,7 @@ class AsyncNightlightClient(BaseClient[AsyncTransport]):
             result: T = end.value
             return result
 
-    async def _take(self, step: Attempt | Pause) -> Response | None:
+    async def _take(self, step: HttpAttempt | Pause) -> Response | None:
         if isinstance(step, Pause):
             import asyncio
 

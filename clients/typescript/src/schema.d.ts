@@ -1755,7 +1755,7 @@ export interface components {
             state: string;
             /**
              * Reason
-             * @description Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a signal, manifest_refused or original_missing) or quarantined (listed).
+             * @description Why it was rejected or failed: an error code.
              */
             reason: string | null;
             /** Progress */

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedRendition:
+class PreparedRendition:
     """A rendition to be put: its row as planned, its hash, what is published of it, and its manifest, if it has one."""
 
     image_id: ImageId
@@ -49,11 +49,11 @@ def key_of(row: RenditionRow) -> str:
 
 def sign(
     rendition: Rendition, planned: RenditionRow, image_id: ImageId, signing: ManifestSigner | None
-) -> SignedRendition:
+) -> PreparedRendition:
     """Hash a rendition, and sign it if its tier asks for that; raises CredentialMissing where nothing can sign."""
     hashed, recipe = _hash(rendition), rendition.recipe
     if recipe.provenance == "none":
-        return SignedRendition(image_id, rendition, planned, hashed, rendition.data, rendition.sha256)
+        return PreparedRendition(image_id, rendition, planned, hashed, rendition.data, rendition.sha256)
     if signing is None:
         message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
         raise CredentialMissing(message)
@@ -61,10 +61,10 @@ def sign(
     signed = signing.sign(rendition.data, recipe.media_type, claims, embed=recipe.provenance == "embedded")
     sha256 = hashlib.sha256(signed.data).hexdigest()
     name = manifest_name(image_id, sha256)
-    return SignedRendition(image_id, rendition, planned, hashed, signed.data, sha256, name, signed.manifest)
+    return PreparedRendition(image_id, rendition, planned, hashed, signed.data, sha256, name, signed.manifest)
 
 
-def put(store: ObjectStore, signed: SignedRendition) -> RenditionRow:
+def put(store: ObjectStore, signed: PreparedRendition) -> RenditionRow:
     """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
     rendition, key = signed.rendition, key_of(signed.planned)
     data, sha256 = signed.data, signed.sha256

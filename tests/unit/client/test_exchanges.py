@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from nightlight_client.exchanges import Attempt, Pause, exchange, until_settled
+from nightlight_client.exchanges import HttpAttempt, Pause, exchange, until_final
 from nightlight_client.failures import Failures
 from nightlight_client.models import Image, NotNightlight, Problem
 from nightlight_client.requests import Request, Retry, decisions, images
@@ -27,7 +27,7 @@ def take(steps, *answers):
         step = next(steps)
         while True:
             taken.append(step)
-            answer = answers.pop(0) if isinstance(step, Attempt) else None
+            answer = answers.pop(0) if isinstance(step, HttpAttempt) else None
             step = steps.throw(answer) if isinstance(answer, Exception) else steps.send(answer)
     except StopIteration as end:
         return end.value, taken
@@ -36,7 +36,7 @@ def take(steps, *answers):
 @pytest.mark.parametrize("bad", [Response(503, b"", {}), Response(200, b"<html>", HTML), httpx.ReadError("cut")])
 def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_budget(failures, bad):
     found, steps = take(exchange(decisions.decide(BODY), failures, LONG_S), bad, bad, GOOD)
-    assert [type(step) for step in steps] == [Attempt, Pause, Attempt, Pause, Attempt]
+    assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
     assert found[0].url == "u"
     assert LONG_S > steps[0].seconds > steps[-1].seconds > LONG_S - 60
     assert sum(failures.counts.values()) == 2
@@ -44,7 +44,7 @@ def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_bu
 
 def test_a_spent_budget_is_answered_with_the_fallback_or_with_an_error(failures):
     found, steps = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
-    assert [type(step) for step in steps] == [Attempt]
+    assert [type(step) for step in steps] == [HttpAttempt]
     assert (found[0].profile_id, found[0].fallback) == ("p", True)
     bare = Request(method="GET", path="/", read=read_json, retry=Retry.WITHIN_BUDGET)
     with pytest.raises(TimeoutError):
@@ -81,8 +81,8 @@ def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
         for state in ("pending", "pending", "ready")
     ]
     request = images.image("0" * 32)
-    found, steps = take(until_settled(request, failures, "image", LONG_S), *answers)
+    found, steps = take(until_final(request, failures, "image", LONG_S), *answers)
     assert found.state == "ready"
-    assert [type(step) for step in steps] == [Attempt, Pause, Attempt, Pause, Attempt]
+    assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
     with pytest.raises(TimeoutError):
-        take(until_settled(request, failures, "image", -1.0), *answers)
+        take(until_final(request, failures, "image", -1.0), *answers)

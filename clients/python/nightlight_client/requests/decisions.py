@@ -10,7 +10,7 @@ from typing import Any
 
 from nightlight_client import paths
 from nightlight_client.models import Decision
-from nightlight_client.requests.request import Request, Retry
+from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import BUSY, AskAgain, Response, raise_for, read_json
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight_core.decisions.relation_proofs import UNPROVEN, issue_proof

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nightlight_client import paths
-from nightlight_client.requests.request import Request
+from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import read_nothing
 
 _PROFILE = "/v1/profiles/{profile_id}"

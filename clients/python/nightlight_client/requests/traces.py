@@ -6,7 +6,7 @@ from typing import IO
 
 from nightlight_client import paths
 from nightlight_client.models import Trace
-from nightlight_client.requests.request import Form, Request
+from nightlight_client.requests.http_request import Form, Request
 from nightlight_client.responses import Response, read_json, read_nothing
 
 _TRACE = "/v1/traces/{trace_id}"
