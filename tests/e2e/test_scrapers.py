@@ -13,7 +13,7 @@ from nightlight.cli import key_commands
 from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -52,7 +52,9 @@ def nightlight(stack, *arguments, **variables):
         **stack.as_role("operator"), **variables, "COLUMNS": "200",
     }  # fmt: skip
     command = [str(Path(sys.executable).parent / "nightlight"), "abuse-signals", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
+    )
 
 
 def reasons(stack):
