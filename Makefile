@@ -9,14 +9,14 @@
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
 #   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
-#   make bench-mark     the hidden mark under attack, beside others; ARGS="--peers= --unmarked 100000"
+#   make bench-watermark  the invisible watermark under attack, beside others; ARGS="--peers= --unmarked 100000"
 #   make bench-matching  perceptual hashes, and the search among ten million of them
 #   make parity         try to tell minors from adults by all that an outsider sees (some five minutes); ARGS="--seeds 20"
 #   make parity-over-time  the same by watching a thousand profiles over months of birthdays (some ten minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
 #   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
 #   make backfill       take in a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
-#   make fuzz           20,000 mutants of images against the caged decoder (some two minutes)
+#   make fuzz           20,000 mutants of images against the sandboxed decoder (some two minutes)
 #   make bench-hostile  what hostile pictures cost; ARGS=--behind: an honest picture behind a hundred of them
 #   make bench-queue    the embedded queue: messages a second, and what becomes of those whose receiver is killed
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
@@ -32,7 +32,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-mark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -65,6 +65,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python infra/dev/public_names.py --check
 	$(BIN)/codespell
 	$(BIN)/shellcheck docs/policy/ci/*.sh infra/dev/*.sh infra/postgres/*.sh infra/requirements/lock.sh .ci/run
 	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint infra/Dockerfile; else echo "hadolint: not for this platform, skipped"; fi
@@ -87,9 +88,9 @@ bench-face: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-face.txt
 	@$(BIN)/python bench/face.py $(ARGS)
 
-bench-mark: setup
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-mark.txt
-	@$(BIN)/python bench/mark.py $(ARGS)
+bench-watermark: setup
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench-watermark.txt
+	@$(BIN)/python bench/watermark.py $(ARGS)
 
 bench-matching: setup
 	@$(BIN)/python bench/matching.py $(ARGS)

@@ -1,4 +1,4 @@
-"""What happens to a picture that is copied: the attacks that the hidden mark and its peers are measured under."""
+"""What happens to a picture that is copied: the attacks that the invisible watermark and its peers are measured under."""
 
 from __future__ import annotations
 

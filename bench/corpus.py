@@ -16,18 +16,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.imaging.probe import Caps, probe
-from nightlight.imaging.sandbox import Cage
+from nightlight.imaging.probe import UploadCaps, probe
+from nightlight.imaging.sandbox import Sandbox
 from nightlight_core.errors import NightlightError
 
 CORPUS = Path(os.environ.get("NIGHTLIGHT_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 EDGE = 1024
 
 
-def one(cage, data):
+def one(sandbox, data):
     begin = time.perf_counter()
     try:
-        frame = cage.frame(data, probe(data, Caps(), edge=EDGE), edge=EDGE)
+        frame = sandbox.frame(data, probe(data, UploadCaps(), edge=EDGE), edge=EDGE)
         outcome = f"a frame, {frame.width} x {frame.height}"
     except NightlightError as error:
         outcome = error.code
@@ -46,9 +46,9 @@ def main():
     for title in ("image", "must", "outcome", "ms"):
         table.add_column(title, justify="right" if title == "ms" else "left", max_width=44)
     report, bombs = {}, {}
-    with Cage() as cage:
+    with Sandbox() as sandbox:
         for entry in sorted(entries, key=lambda entry: entry["file"]):
-            outcome, ms = one(cage, (CORPUS / entry["file"]).read_bytes())
+            outcome, ms = one(sandbox, (CORPUS / entry["file"]).read_bytes())
             table.add_row(entry["file"], entry["must"], outcome, f"{ms:.1f}")
             report[entry["file"]] = {"must": entry["must"], "outcome": outcome, "ms": round(ms, 1)}
             if entry["category"] == "bomb":

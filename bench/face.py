@@ -34,13 +34,13 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import beta
 
-from nightlight.imaging.decoded_frame import Uncaged
+from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.invisible_watermark import HiddenMark
+from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import Caps
-from nightlight.imaging.recipe import recipes
-from nightlight.imaging.visible_watermark import Design
+from nightlight.imaging.probe import UploadCaps
+from nightlight.imaging.recipe import build_recipes
+from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
 
 HERE = Path(__file__).parent
@@ -187,7 +187,9 @@ def from_packages(recogniser):
 
 def measured(recogniser, gallery, partners, wanted):
     """Return, for each tier and attack, (hits, pairs, impostors)."""
-    pipeline = Pipeline(Caps(), Uncaged(), FaceDetector(), Design(), HiddenMark(bytes(range(32))))
+    pipeline = Pipeline(
+        UploadCaps(), InProcessDecoder(), FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32)))
+    )
     for photograph in gallery:
         photograph.full = recogniser.describe(photograph.picture, photograph.landmarks)
     probes = {}
@@ -272,7 +274,7 @@ def main():
     pairs = sum(len(found) for found in partners.values())
     console.print(f"{len(gallery)} photographs of {len({one.person for one in gallery})} people, {pairs} pairs")
     table = compile_folder(options.policy).table
-    tiers = recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    tiers = build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
     tiny = min(tiers, key=lambda tier: tier.edge)
     ladder = [replace(tiny, tier=str(budget), face_px=budget, preview=False) for budget in BUDGETS]
     found = measured(recogniser, gallery, partners, [*tiers, *ladder])

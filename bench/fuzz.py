@@ -1,4 +1,4 @@
-"""Mutants of real images against the caged decoder: no dead helper, no hang, no growth, no answer but two.
+"""Mutants of real images against the sandboxed decoder: no dead helper, no hang, no growth, no answer but two.
 
 Seeds are the corpus (``NIGHTLIGHT_CORPUS`` or ../shared/corpus, where it is) and pictures made here of every
 format. A mutant is a seed with bits flipped, bytes set, ranges cut, doubled, moved or swapped with another seed's,
@@ -25,15 +25,15 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nightlight.imaging.decode import available
-from nightlight.imaging.header_readers import Format
-from nightlight.imaging.probe import Caps, probe
-from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight.imaging.decode import available_formats
+from nightlight.imaging.formats import Format
+from nightlight.imaging.probe import UploadCaps, probe
+from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight_core.errors import DecoderDied, ImageRefused
 
 CORPUS = Path(os.environ.get("NIGHTLIGHT_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
 ODD = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-LIMITS = CageLimits(memory_bytes=160_000_000, cpu_s=5, wall_s=8.0)
+LIMITS = SandboxLimits(memory_bytes=160_000_000, cpu_s=5, wall_s=8.0)
 LARGEST_SEED = 400_000
 
 
@@ -61,7 +61,7 @@ def seeds():
         ("avif alpha", alpha, "AVIF", {}),
         ("gif", picture, "GIF", frames),
     ]
-    if Format.HEIC in available():
+    if Format.HEIC in available_formats():
         made.append(("heic", picture, "HEIF", {}))
     found = []
     for name, image, format_, options in made:
@@ -113,12 +113,12 @@ def fuzz(console, options):
     dice = random.Random(options.seed)
     material = seeds()
     console.print(f"{len(material)} seeds, seed {options.seed}")
-    caps = Caps(formats=available())
+    caps = UploadCaps(formats=available_formats())
     ends, deaths, slowest, restarts = Counter(), [], (0.0, ""), 0
     columns = (TextColumn("mutants"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     began = time.monotonic()
-    with Cage(LIMITS) as cage, Progress(*columns, console=console, transient=True) as progress:
-        helper, early = cage.pid, 0.0
+    with Sandbox(LIMITS) as sandbox, Progress(*columns, console=console, transient=True) as progress:
+        helper, early = sandbox.pid, 0.0
         for number in progress.track(range(options.mutants)):
             if time.monotonic() - began > options.seconds:
                 break
@@ -126,7 +126,7 @@ def fuzz(console, options):
             mutant = mutate(seed, material, dice)
             begin = time.perf_counter()
             try:
-                cage.frame(mutant, probe(mutant, caps, edge=320), edge=320)
+                sandbox.frame(mutant, probe(mutant, caps, edge=320), edge=320)
                 ends["a frame"] += 1
             except ImageRefused as error:
                 ends[error.code] += 1
@@ -137,12 +137,12 @@ def fuzz(console, options):
                     options.keep.mkdir(parents=True, exist_ok=True)
                     (options.keep / f"{options.seed}-{number}").write_bytes(mutant)
             slowest = max(slowest, (time.perf_counter() - begin, name))
-            if cage.pid != helper:
-                helper, restarts = cage.pid, restarts + 1
+            if sandbox.pid != helper:
+                helper, restarts = sandbox.pid, restarts + 1
             if number == 500:
                 early = resident_mb()
         growth = resident_mb() - early
-        alive = cage.alive
+        alive = sandbox.alive
     return {
         "mutants": sum(ends.values()),
         "ends": dict(ends.most_common()),

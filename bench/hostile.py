@@ -1,7 +1,7 @@
 """What hostile pictures cost: the header's reader, the estimate, the decoder; and how long an honest one waits behind them.
 
 Kinds are those of tests/support/hostile.py. The first table reads each header and, where it is let through or with
-``--decode``, decodes it in the cage: CPU seconds beside the estimate. ``--behind`` runs a whole Nightlight on the real
+``--decode``, decodes it in the sandbox: CPU seconds beside the estimate. ``--behind`` runs a whole Nightlight on the real
 services and uploads an honest picture, again and again, alone and behind a hundred of the dearest that pass.
 
     python bench/hostile.py [--decode] [--only WORD] [--behind [N]] [--runs N]
@@ -18,10 +18,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nightlight.imaging.decode import available
-from nightlight.imaging.header_readers import Format, Header
-from nightlight.imaging.probe import Caps, probe, sniff
-from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight.imaging.decode import available_formats
+from nightlight.imaging.formats import Format
+from nightlight.imaging.header import Header
+from nightlight.imaging.probe import UploadCaps, probe, sniff
+from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight_client import Problem
 from nightlight_core.errors import DecoderDied, ImageRefused
 from tests.support import hostile, pictures
@@ -51,9 +52,9 @@ def honest():
     }
 
 
-def measure(name, data, cage, *, decode):
+def measure(name, data, sandbox, *, decode):
     """Print one line of the table."""
-    caps = Caps(formats=frozenset(Format))
+    caps = UploadCaps(formats=frozenset(Format))
     begin = time.thread_time()
     try:
         header = probe(data, caps, edge=EDGE)
@@ -65,24 +66,24 @@ def measure(name, data, cage, *, decode):
     if header is not None or decode:
         header = header or Header(sniff(data), 64, 48, decode_s=60)
         try:
-            cage.frame(data, header, edge=EDGE)
+            sandbox.frame(data, header, edge=EDGE)
         except (ImageRefused, DecoderDied) as error:
             used = f"  ({str(error)[:40]})"
-        used = f"{cage.cpu_s:7.2f}{used}"
+        used = f"{sandbox.cpu_s:7.2f}{used}"
     print(f"{name:46} {len(data) / 1e6:6.2f} {spent:9.1f} {estimate} {used or '       '}  {said[:58]}", flush=True)
 
 
 def table(options):
     """Print what each kind costs."""
-    available()
+    available_formats()
     print(f"{'kind':46} {'MB':>6} {'header ms':>9} {'estimate':>8} {'CPU s':>7}  what the header's reader says")
-    with Cage(CageLimits(cpu_s=60, wall_s=120.0)) as cage:
+    with Sandbox(SandboxLimits(cpu_s=60, wall_s=120.0)) as sandbox:
         for name, data in {**honest(), **dearest()}.items():
             if options.only in name:
-                measure(name, data, cage, decode=True)
+                measure(name, data, sandbox, decode=True)
         for name, make in hostile.KINDS.items():
             if options.only in name:
-                measure(name, make(), cage, decode=options.decode)
+                measure(name, make(), sandbox, decode=options.decode)
 
 
 def ready_s(client, who, picture):
@@ -99,7 +100,7 @@ def behind(options):
     from tests.support.stacks import STACKS
 
     unhurried = {"NIGHTLIGHT_WORKER_TIME_LIMIT_S": "100", "NIGHTLIGHT_WORKER_LEASE_S": "101"}
-    normal = {"NIGHTLIGHT_INTAKE_MAX_DECODE_BYTES": "125000000", "NIGHTLIGHT_WORKER_DECODE_MEMORY_BYTES": "160000000"}
+    normal = {"NIGHTLIGHT_UPLOAD_MAX_DECODE_BYTES": "125000000", "NIGHTLIGHT_WORKER_DECODE_MEMORY_BYTES": "160000000"}
     kinds = list(dearest().values())
     refused = [make() for name, make in hostile.KINDS.items() if "fill" in name or "progressive scans" in name]
     with (

@@ -1,6 +1,6 @@
-"""What pictures cost: pixels only, the cage, faces, the whole render; beside other libraries in the same run.
+"""What pictures cost: pixels only, the sandbox, faces, the whole render; beside other libraries in the same run.
 
-CPU milliseconds are medians over RUNS, of the processes' own clocks, since machines are noisy; the cage's
+CPU milliseconds are medians over RUNS, of the processes' own clocks, since machines are noisy; the sandbox's
 helper and its children are counted. Memory is peak resident size. Nothing here decides a test.
 
     python bench/imaging.py [--runs N] [--json FILE]
@@ -28,14 +28,14 @@ from PIL import Image, features
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.imaging.decoded_frame import Uncaged
+from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.invisible_watermark import HiddenMark
+from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import Caps, probe
-from nightlight.imaging.recipe import Recipe, recipes
-from nightlight.imaging.sandbox import Cage
-from nightlight.imaging.visible_watermark import Design
+from nightlight.imaging.probe import UploadCaps, probe
+from nightlight.imaging.recipe import Recipe, build_recipes
+from nightlight.imaging.sandbox import Sandbox
+from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
 
 HERE = Path(__file__).parent
@@ -75,9 +75,9 @@ def medians(pipeline, data, wanted, runs):
     return {stage: statistics.median(one.get(stage, 0.0) for one in rounds[1:]) for stage in rounds[1]}
 
 
-def helper_ticks(cage):
-    """CPU milliseconds of the cage's helper and of all its children that have ended."""
-    fields = Path(f"/proc/{cage.pid}/stat").read_text().rsplit(")", 1)[1].split()
+def helper_ticks(sandbox):
+    """CPU milliseconds of the sandbox's helper and of all its children that have ended."""
+    fields = Path(f"/proc/{sandbox.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return sum(int(field) for field in fields[11:15]) * TICK_MS
 
 
@@ -92,7 +92,7 @@ def bare_decode(data, edge, runs):
 def pixels_only(console, title, data, path, runs):
     """Decode and resize to SIZES: ours in this process, others in theirs."""
     bare = bare_decode(data, SIZES[0], runs)
-    stages = medians(Pipeline(Caps(), Uncaged(), NoFaces(), Design()), data, PLAIN, runs)
+    stages = medians(Pipeline(UploadCaps(), InProcessDecoder(), NoFaces(), VisibleWatermark()), data, PLAIN, runs)
     ours = stages["call"] - stages["encode"]
     rows = [("libjpeg-turbo, bare scaled decode", bare, None), ("ours", ours, None)]
     asked = [{"edge": r.edge, "quality": r.quality, "effort": r.effort} for r in PLAIN]
@@ -117,49 +117,49 @@ def pixels_only(console, title, data, path, runs):
     return {"ours": ours, "stages": stages, "sharp": sharp, "others": {name: ms for name, ms, _ in rows}}
 
 
-def caged(console, title, data, pixels, runs):
-    """The same sizes with the cage, faces and both marks, not encoded; and what the cage alone adds."""
-    header = probe(data, Caps(), edge=SIZES[0])
-    asked = {"quality": 75, "effort": 2, "visible_mark": "clear", "hidden_mark": "best_effort"}
-    marked = [Recipe(r.tier, r.edge, **asked) for r in PLAIN]
-    with Cage() as cage:
+def sandboxed(console, title, data, pixels, runs):
+    """The same sizes with the sandbox, faces and both watermarks, not encoded; and what the sandbox alone adds."""
+    header = probe(data, UploadCaps(), edge=SIZES[0])
+    asked = {"quality": 75, "effort": 2, "visible_watermark": "clear", "invisible_watermark": "best_effort"}
+    watermarked = [Recipe(r.tier, r.edge, **asked) for r in PLAIN]
+    with Sandbox() as sandbox:
         detector = FaceDetector()
-        pipeline = Pipeline(Caps(), cage, detector, Design(), HiddenMark(KEY))
-        pipeline.render(data, marked)
+        pipeline = Pipeline(UploadCaps(), sandbox, detector, VisibleWatermark(), InvisibleWatermarkWriter(KEY))
+        pipeline.render(data, watermarked)
         walls = {"inside": [], "outside": []}
         for _ in range(runs * 3):
             begin = time.perf_counter()
-            cage.frame(data, header, edge=SIZES[0])
+            sandbox.frame(data, header, edge=SIZES[0])
             walls["inside"].append((time.perf_counter() - begin) * 1e3)
             begin = time.perf_counter()
-            Uncaged().frame(data, header, edge=SIZES[0])
+            InProcessDecoder().frame(data, header, edge=SIZES[0])
             walls["outside"].append((time.perf_counter() - begin) * 1e3)
-        frame = cage.frame(data, header, edge=SIZES[0])
+        frame = sandbox.frame(data, header, edge=SIZES[0])
         face = peers.median_ms(lambda: detector.find(frame), runs)
         many = max(100, runs)
-        before, begin = helper_ticks(cage), time.thread_time_ns()
-        encoding = sum(pipeline.render(data, marked).stages["encode"] for _ in range(many))
+        before, begin = helper_ticks(sandbox), time.thread_time_ns()
+        encoding = sum(pipeline.render(data, watermarked).stages["encode"] for _ in range(many))
         here = (time.thread_time_ns() - begin) / 1e6
-        everything = (here - encoding + helper_ticks(cage) - before) / many
+        everything = (here - encoding + helper_ticks(sandbox) - before) / many
     wall = {where: statistics.median(times) for where, times in walls.items()}
     added = wall["inside"] - wall["outside"]
     console.print(
-        f"[bold]{title}[/]: the cage adds {added:.1f} ms to a frame ({wall['inside']:.1f} against {wall['outside']:.1f} ms "
-        f"of the clock); faces {face:.1f} ms; all but encoding, with cage, faces, visible and hidden mark, {everything:.1f} ms of CPU"
+        f"[bold]{title}[/]: the sandbox adds {added:.1f} ms to a frame ({wall['inside']:.1f} against {wall['outside']:.1f} ms "
+        f"of the clock); faces {face:.1f} ms; all but encoding, with sandbox, faces, visible and invisible watermark, {everything:.1f} ms of CPU"
     )
     if pixels["sharp"]:
         bare = pixels["sharp"]["separate_pixels"]
         console.print(f"  that is {everything / bare:.2f} of sharp's bare resize, {bare:.1f} ms\n")
-    return {"cage_adds_wall_ms": added, "face_ms": face, "cpu_ms": everything}
+    return {"sandbox_adds_wall_ms": added, "face_ms": face, "cpu_ms": everything}
 
 
 def whole(console, data, wanted, runs):
-    """A render by the active policy, stage by stage, in the cage."""
-    with Cage() as cage:
-        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design(), HiddenMark(KEY))
+    """A render by the active policy, stage by stage, in the sandbox."""
+    with Sandbox() as sandbox:
+        pipeline = Pipeline(UploadCaps(), sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(KEY))
         stages = medians(pipeline, data, wanted, runs)
-    inside = ("decode", "shrink", "normalise", "hand over")
-    order = ("probe", *inside, "cage", "face", "resize", "mark", "hide", "encode")
+    inside = ("decode", "shrink", "normalise", "transfer")
+    order = ("probe", *inside, "sandbox", "face", "resize", "visible_watermark", "invisible_watermark", "encode")
     total = stages["call"] + sum(stages[stage] for stage in inside)
     said = ", ".join(f"{stage} {stages[stage]:.1f}" for stage in order)
     console.print(
@@ -174,22 +174,22 @@ CHILD = "--child"
 def child(path, seconds, core):
     """Render one picture again and again for so long; print how many, and the most memory that it took.
 
-    The process and its cage keep to one core: a child alone would otherwise borrow the other for its next fork.
+    The process and its sandbox keep to one core: a child alone would otherwise borrow the other for its next fork.
     """
     if core != "any":
         os.sched_setaffinity(0, {int(core)})
     data = Path(path).read_bytes()
     wanted = policy_recipes()
-    with Cage() as cage:
-        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design(), HiddenMark(KEY))
+    with Sandbox() as sandbox:
+        pipeline = Pipeline(UploadCaps(), sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(KEY))
         pipeline.render(data, wanted)
         print("ready", flush=True)
         sys.stdin.readline()
         end, count, peak = time.monotonic() + float(seconds), 0, 0
         while time.monotonic() < end:
             pipeline.render(data, wanted)
-            count, peak = count + 1, max(peak, cage.peak_kb)
-        helper = _status(cage.pid, "VmRSS")
+            count, peak = count + 1, max(peak, sandbox.peak_kb)
+        helper = _status(sandbox.pid, "VmRSS")
     print(json.dumps({"count": count, "own": _status("self", "VmHWM"), "helper": helper, "decoder": peak / 1024}))
 
 
@@ -199,7 +199,7 @@ def _status(pid, field):
 
 
 def throughput(console, path, seconds=6):
-    """Renders a second of one child and of two, each with its own cage."""
+    """Renders a second of one child and of two, each with its own sandbox."""
     found = {}
     first, second = sorted(os.sched_getaffinity(0))[:2]
     for name, cores in {
@@ -234,7 +234,7 @@ def throughput(console, path, seconds=6):
 
 def policy_recipes():
     table = compile_folder(HERE.parent / "policies").table
-    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    return build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
 
 
 def main():
@@ -256,7 +256,7 @@ def main():
             pixels = pixels_only(console, f"{title}, {len(data) / 1e6:.1f} MB", data, file.name, options.runs)
             report[title] = {
                 "pixels": pixels,
-                "caged": caged(console, title, data, pixels, options.runs),
+                "sandboxed": sandboxed(console, title, data, pixels, options.runs),
                 "whole": whole(console, data, policy_recipes(), options.runs),
             }
             if size[0] == size[1]:

@@ -1,6 +1,6 @@
 """What decoding takes of memory, by kind of picture, beside what ``probe.decode_bytes`` reckons from the header.
 
-Each picture goes through the real cage; the figure is the child's peak resident size above that of a child that
+Each picture goes through the real sandbox; the figure is the child's peak resident size above that of a child that
 decodes a picture of 16 pixels.
 
     python bench/memory.py [--megapixels N]
@@ -21,10 +21,10 @@ from PIL import Image, ImageFile
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.imaging.decode import available
-from nightlight.imaging.header_readers import Format
-from nightlight.imaging.probe import Caps, decode_bytes, probe
-from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight.imaging.decode import available_formats
+from nightlight.imaging.formats import Format
+from nightlight.imaging.probe import UploadCaps, decode_bytes, probe
+from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight_core.errors import NightlightError
 
 EDGE = 1024
@@ -58,7 +58,7 @@ def kinds(image):
     yield "WebP lossless", image, "WEBP", {"lossless": True, "quality": 0, "method": 0}
     yield "AVIF 4:2:0", image, "AVIF", {"quality": 60, "speed": 10}
     yield "AVIF 4:4:4 with alpha", image.convert("RGBA"), "AVIF", {"quality": 60, "speed": 10, "subsampling": "4:4:4"}
-    if Format.HEIC in available():
+    if Format.HEIC in available_formats():
         yield "HEIC", image, "HEIF", {"quality": 60}
 
 
@@ -68,26 +68,26 @@ def main():
     options = parser.parse_args()
     side = int((options.megapixels * 1e6) ** 0.5)
     image = picture(side, side)
-    anything = Caps(max_decode_bytes=10**12, formats=frozenset(Format))
+    anything = UploadCaps(max_decode_bytes=10**12, formats=frozenset(Format))
     table = Table(title=f"{side} x {side} pixels")
     for title in ("kind", "bytes a pixel", "reckoned", "of the reckoning"):
         table.add_column(title, justify="left" if title == "kind" else "right")
-    with Cage(CageLimits(memory_bytes=2_000_000_000)) as cage:
+    with Sandbox(SandboxLimits(memory_bytes=2_000_000_000)) as sandbox:
         buffer = BytesIO()
         picture(16, 16).save(buffer, "JPEG")
-        cage.frame(buffer.getvalue(), probe(buffer.getvalue(), anything), edge=EDGE)
-        idle = cage.peak_kb
+        sandbox.frame(buffer.getvalue(), probe(buffer.getvalue(), anything), edge=EDGE)
+        idle = sandbox.peak_kb
         for name, one, format_, how in kinds(image):
             buffer = BytesIO()
             one.save(buffer, format_, **how)
             data = buffer.getvalue()
             header = probe(data, anything, edge=EDGE)
             try:
-                cage.frame(data, header, edge=EDGE)
+                sandbox.frame(data, header, edge=EDGE)
             except NightlightError as error:
                 table.add_row(name, str(error), "", "")
                 continue
-            taken = (cage.peak_kb - idle) * 1024
+            taken = (sandbox.peak_kb - idle) * 1024
             reckoned = decode_bytes(header, edge=EDGE)
             pixels = side * side
             table.add_row(name, f"{taken / pixels:.1f}", f"{reckoned / pixels:.1f}", f"{taken / reckoned:.2f}")
@@ -99,21 +99,21 @@ def main():
 
 def dearest(console):
     """For each kind the largest picture that the usual caps allow: helper and decoder together, at their most."""
-    caps = Caps(formats=frozenset(Format))
+    caps = UploadCaps(formats=frozenset(Format))
     table = Table(title="the largest square that is allowed, shared pages counted once (PSS)")
     for title in ("kind", "pixels", "helper and decoder, MB", "what rendering it added here, MB"):
         table.add_column(title, justify="left" if title == "kind" else "right")
     names = [name for name, *_ in kinds(picture(64, 64))]
-    with Cage() as cage:
+    with Sandbox() as sandbox:
         for name in names:
             side = largest(name, caps)
             data = encoded(name, side)
             if len(data) > LARGEST_UPLOAD:
                 data = encoded(name, side, smooth=True)
             before = pss(os.getpid())
-            with Watch(cage) as watch:
+            with Watch(sandbox) as watch:
                 try:
-                    cage.frame(data, probe(data, caps, edge=EDGE), edge=EDGE)
+                    sandbox.frame(data, probe(data, caps, edge=EDGE), edge=EDGE)
                 except NightlightError as error:
                     console.print(f"{name}, {side} x {side}, {len(data)} bytes: {error}")
             table.add_row(
@@ -149,16 +149,16 @@ def pss(pid):
 class Watch:
     """Looks every few milliseconds how much memory the helper and its child have between them."""
 
-    def __init__(self, cage):
-        self.cage, self.most, self.here = cage, 0.0, 0.0
+    def __init__(self, sandbox):
+        self.sandbox, self.most, self.here = sandbox, 0.0, 0.0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.look)
 
     def look(self):
         while not self.stop.is_set():
             with contextlib.suppress(OSError, StopIteration):
-                children = Path(f"/proc/{self.cage.pid}/task/{self.cage.pid}/children").read_text().split()
-                self.most = max(self.most, sum(pss(pid) for pid in (self.cage.pid, *children)))
+                children = Path(f"/proc/{self.sandbox.pid}/task/{self.sandbox.pid}/children").read_text().split()
+                self.most = max(self.most, sum(pss(pid) for pid in (self.sandbox.pid, *children)))
             self.here = max(self.here, pss(os.getpid()))
             self.stop.wait(0.003)
 

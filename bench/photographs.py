@@ -73,7 +73,7 @@ def square(name: str, side: int, debian: Path) -> np.ndarray:
     else:
         spec = find_spec(package)
         if spec is None or spec.origin is None:
-            message = f"{package} is not installed; `make bench-mark` installs it"
+            message = f"{package} is not installed; `make bench-watermark` installs it"
             raise FileNotFoundError(message)
         path = Path(spec.origin).parent / _FOLDERS[package] / file
     image = Image.open(path).convert("RGB")

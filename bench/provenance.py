@@ -30,16 +30,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from nightlight.catalogue.profiles import Declaration
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.invisible_watermark import HiddenMark
+from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import Caps
-from nightlight.imaging.recipe import recipes
-from nightlight.imaging.sandbox import Cage
-from nightlight.imaging.visible_watermark import Design
+from nightlight.imaging.probe import UploadCaps
+from nightlight.imaging.recipe import build_recipes
+from nightlight.imaging.sandbox import Sandbox
+from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
-from nightlight.provenance.certificates import Algorithm, Chain, init
-from nightlight.provenance.manifest import Said
-from nightlight.provenance.signing import Credential, Signing
+from nightlight.provenance.certificates import CertificateChain, SigningAlgorithm, create_development_chain
+from nightlight.provenance.manifest import ManifestClaims
+from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.store.local import LocalStore
 from tests.support import pictures
 from tests.support.databases import catalogue_on
@@ -47,7 +47,7 @@ from tests.support.house import Clock, House, Switch
 
 ROOT = Path(__file__).parents[1]
 FORMS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/avif": "AVIF"}
-SAID = Said(0x00FACE00BEEF, bytes(range(32)), visible_mark=True)
+SAID = ManifestClaims(0x00FACE00BEEF, bytes(range(32)), visible_watermark=True)
 NUMBER, RENDERS = 0x00FACE00BEEF, 30
 
 
@@ -55,20 +55,20 @@ def now():
     return datetime.now(UTC)
 
 
-def credentials(folder: Path) -> dict[str, Signing]:
+def credentials(folder: Path) -> dict[str, ManifestSigner]:
     made = {}
-    for algorithm in Algorithm:
+    for algorithm in SigningAlgorithm:
         here = folder / algorithm
-        init(here, algorithm, now())
-        made[algorithm.value] = Signing(
-            Credential.read(here / "chain.pem", here / "leaf.key.pem", here / "root.pem"), now
+        create_development_chain(here, algorithm, now())
+        made[algorithm.value] = ManifestSigner(
+            SigningCredential.read(here / "chain.pem", here / "leaf.key.pem", here / "root.pem"), now
         )
     # A key that is kept elsewhere, less the way there: the library pads what it signs by 10 kB.
     key = serialization.load_pem_private_key((here / "leaf.key.pem").read_bytes(), None)
     root = (here / "root.pem").read_text()
-    chain = Chain.read(here / "chain.pem")
-    made["es256, callback"] = Signing(
-        Credential(chain, sign=lambda data: key.sign(data, ec.ECDSA(hashes.SHA256())), anchors=root), now
+    chain = CertificateChain.read(here / "chain.pem")
+    made["es256, callback"] = ManifestSigner(
+        SigningCredential(chain, sign=lambda data: key.sign(data, ec.ECDSA(hashes.SHA256())), anchors=root), now
     )
     return made
 
@@ -82,7 +82,7 @@ def cpu_ms(call, times=60):
     return statistics.median(taken)
 
 
-def by_form(signers: dict[str, Signing]) -> None:
+def by_form(signers: dict[str, ManifestSigner]) -> None:
     pixels = np.random.default_rng(1).integers(0, 255, (24, 24, 3)).astype("uint8")
     print(f"{'signed by':>16} {'form':>12} {'embedded: bytes':>16} {'CPU ms':>7} {'beside: bytes':>14} {'CPU ms':>7}")
     for name, signer in signers.items():
@@ -97,13 +97,13 @@ def by_form(signers: dict[str, Signing]) -> None:
             print(f"{name:>16} {media_type:>12} {row[0]:>16,} {row[1]:>7.2f} {row[2]:>14,} {row[3]:>7.2f}")
 
 
-def by_tier(signers: dict[str, Signing], asked: tuple, pipeline: Pipeline) -> None:
+def by_tier(signers: dict[str, ManifestSigner], asked: tuple, pipeline: Pipeline) -> None:
     without = [replace(one, provenance="none") for one in asked]
     picture = pictures.photograph("astronaut.png")
     numbers = {one.tier: NUMBER for one in asked}
 
     def rendered(wanted):
-        return pipeline.render(picture, wanted, numbers=numbers).renditions
+        return pipeline.render(picture, wanted, watermark_ids=numbers).renditions
 
     bare = {one.recipe.tier: one.data for one in rendered(without)}
     print(f"\n{'tier':>8} {'form':>9} {'bytes':>8} {'added':>6} {'beside':>7}  CPU ms by {', '.join(signers)}")
@@ -147,7 +147,7 @@ def whole_renders(asked: tuple, pipeline: Pipeline) -> None:
             store.ready()
 
         def draw(data, wanted, _crop, numbers):
-            return pipeline.render(data, wanted, numbers=numbers).renditions
+            return pipeline.render(data, wanted, watermark_ids=numbers).renditions
 
         house = House(catalogue, *stores, Clock(), [], table, asked, draw)
         for number in range(2 * RENDERS):
@@ -168,12 +168,16 @@ def whole_renders(asked: tuple, pipeline: Pipeline) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as text, Cage() as cage:
+    with tempfile.TemporaryDirectory() as text, Sandbox() as sandbox:
         signers = credentials(Path(text))
         by_form(signers)
-        pipeline = Pipeline(Caps(), cage, FaceDetector(), Design(), HiddenMark(bytes(range(32))))
+        pipeline = Pipeline(
+            UploadCaps(), sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32)))
+        )
         table = compile_folder(ROOT / "policies").table
-        asked = recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+        asked = build_recipes(
+            {name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers)
+        )
         by_tier(signers, asked, pipeline)
         whole_renders(asked, pipeline)
 

@@ -147,7 +147,8 @@ def measure(kills):
     from nightlight.settings import Settings
     from workers.app import make_app, sender
 
-    send = sender(make_app(Settings()))
+    settings = Settings()
+    send = sender(make_app(settings), settings)
     worker = Worker()  # on some brokers a lane must be declared before anything is published
     worker.stop()
     begun = time.monotonic()

@@ -72,8 +72,8 @@ def errors_page() -> str:
 
 def openapi_page() -> str:
     """Return the OpenAPI document of the service."""
-    house = cast("ServiceContainer", SimpleNamespace(settings=Settings(), close=lambda: None))
-    return json.dumps(create_app(house).openapi(), indent=2) + "\n"
+    services = cast("ServiceContainer", SimpleNamespace(settings=Settings(), close=lambda: None))
+    return json.dumps(create_app(services).openapi(), indent=2) + "\n"
 
 
 def states_page() -> str:

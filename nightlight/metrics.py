@@ -99,7 +99,7 @@ MANIFESTS_REFUSED = Counter(
 UNREADABLE_WATERMARKS = Counter(
     "nightlight_unreadable_watermarks_total",
     "Renditions whose invisible watermark did not read back: left out (required) or published (best_effort).",
-    ["wanted"],
+    ["requirement"],
 )
 HASH_LIST_MATCHES = Counter(
     "nightlight_hash_list_matches_total", "Uploads that were quarantined because they are on a hash list."

@@ -19,15 +19,15 @@ def main() -> int:
     try:
         settings = Settings()
         logs.configure(settings.general, settings.log)
-        house = build_service(settings)
+        services = build_service(settings)
     except NightlightError as error:
         sys.stderr.write(f"nightlight: {error}\n")
         return 2
     logs.get("service").info(
-        "service.starting", port=settings.service.port, policy_digest=house.policy.current().table.digest
+        "service.starting", port=settings.service.port, policy_digest=services.policy.current().table.digest
     )
     uvicorn.run(
-        create_app(house),
+        create_app(services),
         host=settings.service.host,
         port=settings.service.port,
         log_config=None,

@@ -31,7 +31,7 @@ from service.routes import (
     optout,
     policy,
     profiles,
-    renditions,
+    rendition_files,
     softbinding,
     traces,
 )
@@ -43,23 +43,23 @@ if TYPE_CHECKING:
 _MULTIPART_OVERHEAD = 16_384
 
 
-def create_app(house: ServiceContainer) -> FastAPI:
+def create_app(services: ServiceContainer) -> FastAPI:
     """Return the application over the parts that wiring built."""
-    settings = house.settings
+    settings = services.settings
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = settings.service.threads
         stop = threading.Event()
-        counting = threading.Thread(target=house.counter.run, args=(stop,), name="count", daemon=True)
+        counting = threading.Thread(target=services.counter.run, args=(stop,), name="count", daemon=True)
         counting.start()
-        polling = threading.Thread(target=house.change_feed.run, args=(stop,), name="change-feed", daemon=True)
+        polling = threading.Thread(target=services.change_feed.run, args=(stop,), name="change-feed", daemon=True)
         polling.start()
         yield
         stop.set()
         await to_thread.run_sync(counting.join, 5.0)
         await to_thread.run_sync(polling.join, 5.0)
-        house.close()
+        services.close()
 
     about: dict[str, Any] = {
         "title": "Nightlight",
@@ -76,11 +76,11 @@ def create_app(house: ServiceContainer) -> FastAPI:
     else:
         app = FastAPI(docs_url=None, openapi_url=None, **about)
     app.openapi = document(app)  # type: ignore[method-assign]
-    app.state.house = house
+    app.state.services = services
     problems.install(app)
     modules = (
-        profiles, images, decisions, local_evaluation, authzen, blocks, canaries, policy, renditions, optout, traces,
-        imports, holds, softbinding, health,
+        profiles, images, decisions, local_evaluation, authzen, blocks, canaries, policy, rendition_files, optout,
+        traces, imports, holds, softbinding, health,
     )  # fmt: skip
     for module in modules:
         app.include_router(module.router)
@@ -88,7 +88,7 @@ def create_app(house: ServiceContainer) -> FastAPI:
     app.add_middleware(FastPath)
     app.add_middleware(
         BodyCap,
-        upload_bytes=settings.intake.max_upload_bytes + _MULTIPART_OVERHEAD,
+        upload_bytes=settings.upload.max_bytes + _MULTIPART_OVERHEAD,
         pictures=softbinding.BY_CONTENT,
         json_bytes=settings.service.max_json_bytes,
     )

@@ -82,7 +82,7 @@ async def _authenticate(request: Request, scope: TokenScope) -> Caller:
     A token that was good lately is looked up; every other is verified in the thread pool, since that may read keys.
     """
     token = _bearer_token(request.headers.get("authorization", ""), scope)
-    verifier: AccessVerifier = request.app.state.house.verifier
+    verifier: AccessVerifier = request.app.state.services.verifier
     found = verifier.try_cached(token)
     if found is None:
         found = await run_in_threadpool(verifier.verify, token)

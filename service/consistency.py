@@ -27,7 +27,7 @@ def expiring_views(
 
     async def expiring(request: Request) -> Response:
         response = await handler(request)
-        request.app.state.house.change_feed.views.expire()
+        request.app.state.services.change_feed.views.expire()
         return response
 
     return expiring

@@ -19,7 +19,7 @@ from nightlight_core.errors import NightlightError
 from service import problems
 from service.auth import guarded
 from service.routes.decisions import decide
-from service.routes.renditions import picture
+from service.routes.rendition_files import picture
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

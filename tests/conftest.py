@@ -7,14 +7,14 @@ import pytest
 from hypothesis import settings
 
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.invisible_watermark import HiddenMark
+from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import Caps
-from nightlight.imaging.recipe import recipes
-from nightlight.imaging.sandbox import Cage, CageLimits
-from nightlight.imaging.visible_watermark import Design
+from nightlight.imaging.probe import UploadCaps
+from nightlight.imaging.recipe import build_recipes
+from nightlight.imaging.sandbox import Sandbox, SandboxLimits
+from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
-from nightlight_client import requests
+from nightlight_client import transport
 from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).parents[1]
@@ -27,8 +27,8 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")
 # Nor do the five seconds that httpx waits where a test says nothing, or the ten of our own clients.
-for patience in (httpx._config.DEFAULT_TIMEOUT_CONFIG, requests.TIMEOUT):
-    patience.connect = patience.read = patience.write = patience.pool = HANG_S
+patience = httpx._config.DEFAULT_TIMEOUT_CONFIG
+patience.connect = patience.read = patience.write = patience.pool = transport.STEP_S = transport.CONNECT_S = HANG_S
 # Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 
@@ -45,27 +45,27 @@ def table(compiled):
 
 @pytest.fixture(scope="session")
 def all_recipes(table):
-    return recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    return build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
 
 
 @pytest.fixture(scope="session")
 def caps():
-    return Caps()
+    return UploadCaps()
 
 
 @pytest.fixture(scope="session")
-def cage():
-    """The real cage; a test that has it killed gets, and leaves behind, a fresh helper."""
-    with Cage(CageLimits(wall_s=HANG_S, start_s=HANG_S)) as made:
+def sandbox():
+    """The real sandbox; a test that has it killed gets, and leaves behind, a fresh helper."""
+    with Sandbox(SandboxLimits(wall_s=HANG_S, start_s=HANG_S)) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def pipeline(caps, cage):
-    return Pipeline(caps, cage, FaceDetector(), Design(), HiddenMark(bytes(range(32))))
+def pipeline(caps, sandbox):
+    return Pipeline(caps, sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32))))
 
 
 @pytest.fixture(scope="session")
 def render(pipeline):
-    """The pipeline with its real cage and its real face detector: bytes and recipes to renditions."""
+    """The pipeline with its real sandbox and its real face detector: bytes and recipes to renditions."""
     return lambda data, wanted, **asked: pipeline.render(data, wanted, **asked).renditions

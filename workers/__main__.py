@@ -53,26 +53,26 @@ def main(arguments: list[str]) -> int:
         logs.configure(settings.general, settings.log)
         if arguments == ["imports"]:
             return _listen(settings)
-        house = build_worker(settings)
+        services = build_worker(settings)
         app = make_app(settings)
     except NightlightError as error:
         sys.stderr.write(f"nightlight: {error}\n")
         return 2
     try:
         if arguments == ["work"]:
-            return _work(settings, house, app)
-        return _schedule(settings, house, app)
+            return _work(settings, services, app)
+        return _schedule(settings, services, app)
     except (InvalidInput, SettingsRefused) as error:
         sys.stderr.write(f"nightlight: {error}\n")
         return 2
     finally:
-        house.close()
+        services.close()
         shutil.rmtree(_METRICS_DIR, ignore_errors=True)
 
 
-def _readiness(house: WorkerContainer, app: Celery) -> health.Readiness:
+def _readiness(services: WorkerContainer, app: Celery) -> health.Readiness:
     def parts() -> dict[str, str]:
-        found = house.readiness()
+        found = services.readiness()
         try:
             check_broker(app)
         except NightlightError as error:
@@ -82,18 +82,18 @@ def _readiness(house: WorkerContainer, app: Celery) -> health.Readiness:
     return parts
 
 
-def _work(settings: Settings, house: WorkerContainer, app: Celery) -> int:
-    warning = house.rendering.check(house.policy.current().recipes)
+def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
+    warning = services.rendering.check(services.policy.current().recipes)
     if warning:
         logs.get("worker").warning("worker.not_shut_in", detail=warning)
-    if house.screening is not None:
+    if services.screening is not None:
         kept = hash_lists(settings).build()  # here, where no time limit cuts it short
         logs.get("worker").info("lists.ready", count=sum(one.hashes for one in kept))
-        threading.Thread(target=_look_at_lists, args=(house.screening,), name="lists", daemon=True).start()
-    house.put_placeholder()
-    health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(house, app))
+        threading.Thread(target=_look_at_lists, args=(services.screening,), name="lists", daemon=True).start()
+    services.put_placeholder()
+    health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
-    logs.get("worker").info("worker.starting", policy_digest=house.policy.current().table.digest)
+    logs.get("worker").info("worker.starting", policy_digest=services.policy.current().table.digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
     )
@@ -112,19 +112,19 @@ def _look_at_lists(screening: Screening) -> None:
         time.sleep(_LISTS_S)
 
 
-def _schedule(settings: Settings, house: WorkerContainer, app: Celery) -> int:
-    health.serve(settings.worker.health_host, settings.worker.schedule_health_port, _readiness(house, app))
+def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int:
+    health.serve(settings.worker.health_host, settings.worker.schedule_health_port, _readiness(services, app))
     stop = _stop()
     logs.get("schedule").info("schedule.starting")
-    begin = partial(house.sweep.begin_due, settings.retention.sweep_s)
+    begin = partial(services.sweep.begin_due, settings.retention.sweep_s)
     schedule.run(
-        house.relay(sender(app, settings)),
-        house.reconciler,
+        services.relay(sender(app, settings)),
+        services.reconciler,
         settings.worker,
         stop,
-        notify=house.notify,
-        edges=house.edges,
-        beside=(house.expiry.run_once, begin),
+        notify=services.notify,
+        edges=services.edges,
+        beside=(services.expiry.run_once, begin),
     )
     return 0
 

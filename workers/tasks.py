@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 
 
-class _House:
+class _Services:
     """This process's parts, built when the first task needs them: after the child has started."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class _House:
             return self._made
 
 
-house = _House()
+services = _Services()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -53,7 +53,7 @@ def _die_with_the_parent(**_kwargs: object) -> None:
 
 def _task(kind: JobKind) -> Task[Any, Any]:
     def run(self: Task[Any, Any], job_id: str) -> None:
-        handler = house.get().handlers[kind]
+        handler = services.get().handlers[kind]
         if handler is None:  # a worker without lists, say: one that can do it does, once the job is due again
             return
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))

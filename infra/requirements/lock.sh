@@ -7,15 +7,19 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 lock() { uv pip compile "$@" --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --no-header --quiet --overrides infra/requirements/overrides.in; }
-lock pyproject.toml --extra dev -o infra/requirements/dev.txt
-lock pyproject.toml --extra server --extra pkcs11 --overrides infra/requirements/overrides-server.in \
+# The client's own distribution is installed from the tree, and never from an index (overrides.in leaves it out): what it
+# needs is read from its pyproject.toml.
+client=clients/python/pyproject.toml
+lock pyproject.toml "$client" --extra dev --extra local -o infra/requirements/dev.txt
+lock "$client" --extra local -c infra/requirements/dev.txt -o infra/requirements/client.txt
+lock pyproject.toml "$client" --extra pkcs11 --extra local --overrides infra/requirements/overrides-server.in \
   -c infra/requirements/dev.txt -o infra/requirements/server.txt
 for extra in bench bench-images bench-face parity; do
-  lock pyproject.toml --extra dev --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
+  lock pyproject.toml "$client" --extra dev --extra local --extra "$extra" -c infra/requirements/dev.txt -o "infra/requirements/$extra.txt"
 done
 # Of ultralytics, imgaug and invisible-watermark only pictures, networks and single modules are used.
-lock pyproject.toml --extra dev --extra bench-mark --overrides infra/requirements/overrides-mark.in \
-  -c infra/requirements/dev.txt -o infra/requirements/bench-mark.txt
+lock pyproject.toml "$client" --extra dev --extra local --extra bench-watermark --overrides infra/requirements/overrides-watermark.in \
+  -c infra/requirements/dev.txt -o infra/requirements/bench-watermark.txt
 # thumbor wants an older Pillow than ours: the bench gives it an environment of its own.
 printf 'thumbor>=7.8\n' | lock - -o infra/requirements/bench-thumbor.txt
 printf 'hatchling>=1.27\n' | lock - -c infra/requirements/dev.txt -o infra/requirements/build.txt

@@ -30,7 +30,7 @@ DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class ImageRow:
     """One upload; sizes are in pixels as stored in the file, before orientation.
 
     ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture. ``band`` counted when it was
@@ -59,7 +59,7 @@ class Image:
     released_band: str | None = None
 
     @property
-    def held_to(self) -> str:
+    def effective_ceiling(self) -> str:
         """Return the band whose ceiling the picture keeps, whatever band its owner is of now."""
         return self.released_band or self.ceiling_band
 
@@ -68,8 +68,8 @@ class Image:
 class RenditionRow:
     """One rendition as published; ``name`` is its opaque name and its key in the store.
 
-    ``watermark`` is the number that its hidden mark says (0 to 2**56 - 1; None where it has none), ``short_watermark``
-    the 16 bits of it that a small rendition carries, ``watermark_agreement`` how
+    ``watermark`` is the number that its invisible watermark says (0 to 2**56 - 1; None where it has none),
+    ``short_watermark`` the 16 bits of it that a small rendition carries, ``watermark_agreement`` how
     well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the
     rendition's bytes, ``manifest_id`` what the manifest calls itself.
     """
@@ -99,24 +99,24 @@ class Images:
         """Work on ``connection``."""
         self._connection = connection
 
-    def add(self, image: Image) -> None:
+    def add(self, image: ImageRow) -> None:
         """Write a new image."""
         self._connection.execute(insert(images).values(**asdict(image)))
 
-    def get(self, image_id: ImageId, *, lock: bool = False) -> Image | None:
+    def get(self, image_id: ImageId, *, lock: bool = False) -> ImageRow | None:
         """Return the image or None; ``lock`` holds its row until the transaction ends."""
         query = select(images).where(images.c.image_id == image_id)
         row = self._connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
-        return Image(**row) if row else None
+        return ImageRow(**row) if row else None
 
-    def of_profile(self, profile_id: ProfileId) -> list[Image]:
+    def of_profile(self, profile_id: ProfileId) -> list[ImageRow]:
         """Return every acknowledged image of a profile that is not deleted, the newest first."""
         query = (
             select(images)
             .where(images.c.profile_id == profile_id, images.c.state.not_in((DELETED, RECEIVING)))
             .order_by(images.c.sequence.desc())
         )
-        return [Image(**row) for row in self._connection.execute(query).mappings()]
+        return [ImageRow(**row) for row in self._connection.execute(query).mappings()]
 
     def due(self, state: str, before: datetime, band: str | None, *, lapsed: datetime, limit: int) -> list[ImageId]:
         """Return images that have been in a state since before a moment, of a band or of a profile of that band.
@@ -170,7 +170,7 @@ class Images:
         mine = images.c.profile_id == profile_id
         self._connection.execute(update(images).where(mine).values(released_band=band))
 
-    def held_to(self, profile_id: ProfileId) -> dict[ImageId, str]:
+    def effective_ceilings(self, profile_id: ProfileId) -> dict[ImageId, str]:
         """Return the band that each of a profile's images is held to, of those that have renditions."""
         query = select(images.c.image_id, func.coalesce(images.c.released_band, images.c.ceiling_band)).where(
             images.c.profile_id == profile_id,

@@ -1,4 +1,4 @@
-"""What leads back to a rendition: its perceptual hash, from which an index is made, and its hidden mark."""
+"""What leads back to a rendition: its perceptual hash, from which an index is made, and its invisible watermark."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class HashRow:
 
 @dataclass(frozen=True, slots=True)
 class HashOrigin:
-    """What a hash or a hidden mark leads back to.
+    """What a hash or an invisible watermark leads back to.
 
-    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``watermark`` for one without a hidden mark.
-    ``published_at`` is when the image was first shown, ``shown_until`` when another took its place, or None.
+    ``hash_id`` and ``hash`` are None for a rendition too plain for a hash, ``watermark`` for one without an invisible
+    watermark. ``published_at`` is when the image was first shown, ``shown_until`` when another took its place, or None.
     ``variants`` is how many its tier has of this image: where there is one, everybody is given the same.
     """
 
@@ -85,12 +85,12 @@ class RenditionHashes:
         return {row.hash_id: HashOrigin(*row) for row in self._connection.execute(query)}
 
     def by_watermark(self, mark: int, *, limit: int = 20) -> list[HashOrigin]:
-        """Return the renditions whose hidden mark says ``mark``: variants of one, or nothing if it was erased."""
+        """Return the renditions with this invisible watermark: variants of one, or nothing if it was erased."""
         query = _origins().where(renditions.c.watermark == mark).order_by(renditions.c.variant).limit(limit)
         return [HashOrigin(*row) for row in self._connection.execute(query)]
 
     def by_short_watermark(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
-        """Return the small renditions whose hidden mark says ``short_mark`` of 16 bits: one in 65,536 of all."""
+        """Return the small renditions whose invisible watermark has these 16 bits: one in 65,536 of all."""
         conditions = renditions.c.short_watermark == short_mark, renditions.c.variant == variant
         query = _origins().where(*conditions).order_by(renditions.c.created_at.desc()).limit(limit)
         return [HashOrigin(*row) for row in self._connection.execute(query)]

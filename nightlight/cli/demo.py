@@ -17,9 +17,9 @@ from rich.table import Table
 
 from nightlight.cli import key_commands
 from nightlight.cli.embedded import EmbeddedStack
-from nightlight.imaging.contact_sheet import contact_sheet, size_of
-from nightlight.provenance.certificates import ROOT
-from nightlight.provenance.verify import State, check
+from nightlight.imaging.contact_sheet import contact_sheet, picture_size
+from nightlight.provenance.certificates import ROOT_FILE
+from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight_client import NightlightClient
 from nightlight_core.errors import SettingsRefused
 from nightlight_core.files import private_folder
@@ -131,7 +131,7 @@ def _photographs() -> dict[str, bytes]:
     """Return the photographs by file name, read from scikit-image's packaged data."""
     spec = util.find_spec("skimage")
     if spec is None or spec.origin is None:
-        message = "the demonstration's photographs come with scikit-image; `make setup` installs it"
+        message = "the demonstration's photographs come with the extra: pip install 'nightlight[demo]'"
         raise SettingsRefused(message)
     folder = Path(spec.origin).parent / "data"
     return {person.photograph: (folder / person.photograph).read_bytes() for person in PEOPLE}
@@ -159,7 +159,7 @@ def _upload(client: NightlightClient, photographs: dict[str, bytes], console: Co
 
 def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[bytes], list[tuple[str, str]], list[str]]:
     """Ask, fetch and check every combination of profile and viewer."""
-    root = (data_dir / "keys" / key_commands.PROVENANCE / ROOT).read_text("ascii")
+    root = (data_dir / "keys" / key_commands.PROVENANCE / ROOT_FILE).read_text("ascii")
     cells: dict[tuple[str, str], tuple[Cell, bytes, str]] = {}
     wrong: list[str] = []
     for viewer in VIEWERS:
@@ -172,7 +172,7 @@ def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[by
             if arrived.status_code != 200:  # noqa: PLR2004 - OK
                 wrong.append(f"{label}: status {arrived.status_code}")
                 continue
-            width, height = size_of(arrived.content)
+            width, height = picture_size(arrived.content)
             allowed = reason["edge"] or _PLACEHOLDER_EDGE
             if max(width, height) > allowed:
                 wrong.append(f"{label}: {width} x {height} pixels, {allowed} allowed")
@@ -187,9 +187,9 @@ def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[by
                 bytes=len(arrived.content),
                 cache_s=reason["cache_s"],
                 shows=reason["shows"],
-                manifest=check(arrived.content, arrived.headers["content-type"], anchors=root).state,
+                manifest=verify_manifest(arrived.content, arrived.headers["content-type"], anchors=root).state,
             )
-            if cell.manifest not in {State.TRUSTED, State.NONE}:
+            if cell.manifest not in {ManifestState.TRUSTED, ManifestState.NONE}:
                 wrong.append(f"{label}: the manifest in the picture is {cell.manifest}")
             cells[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
     in_order = [
@@ -230,7 +230,7 @@ def _table(cells: Sequence[Cell]) -> Table:
             f"{cell.width}x{cell.height}",
             str(cell.bytes),
             str(cell.cache_s),
-            "" if cell.manifest == State.NONE else cell.manifest,
+            "" if cell.manifest == ManifestState.NONE else cell.manifest,
             cell.rule,
         )
     return table

@@ -9,7 +9,7 @@ from typing import Any
 from nightlight_core import files
 from nightlight_core.errors import InvalidInput
 
-# As an upload (NIGHTLIGHT_INTAKE_MAX_UPLOAD_BYTES at its largest).
+# As an upload (NIGHTLIGHT_UPLOAD_MAX_BYTES at its largest).
 MAX_BYTES = 20_000_000
 
 

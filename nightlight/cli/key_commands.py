@@ -21,7 +21,7 @@ from nightlight_core.keyring import KeyRing
 JWKS = "callers.jwks.json"
 PRIVATE = "caller.private.jwk.json"
 DELIVERY = "delivery.json"
-HIDDEN_MARK = "hidden_mark.json"
+WATERMARK_KEYS = "invisible_watermark.json"
 RELATIONS = "relations.json"
 # Originals are sealed to the public one; workers open them with the private one.
 SEAL = "seal.json"
@@ -50,8 +50,8 @@ def init(data_dir: Path) -> Path:
             _write(folder / f"{team}.jwks.json", public)
     if not (folder / DELIVERY).exists():
         _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
-    if not (folder / HIDDEN_MARK).exists():
-        _write(folder / HIDDEN_MARK, {"keys": f"m1:{_secret()}"})
+    if not (folder / WATERMARK_KEYS).exists():
+        _write(folder / WATERMARK_KEYS, {"keys": f"m1:{_secret()}"})
     if not (folder / RELATIONS).exists():
         _write(folder / RELATIONS, {"keys": f"r1:{_secret()}"})
     if not (folder / SEAL).exists():
@@ -59,8 +59,10 @@ def init(data_dir: Path) -> Path:
         pairs = {"public_key": f"s1:{seals}", "private_keys": f"s1:{opens}"}
         vault = {"vault_public_key": f"v1:{vault_seals}", "vault_private_keys": f"v1:{keeper_opens}"}
         _write(folder / SEAL, {**pairs, **vault})
-    if not (folder / PROVENANCE / certificates.CHAIN).exists():
-        certificates.init(folder / PROVENANCE, certificates.Algorithm.ED25519, system_clock())
+    if not (folder / PROVENANCE / certificates.CHAIN_FILE).exists():
+        certificates.create_development_chain(
+            folder / PROVENANCE, certificates.SigningAlgorithm.ED25519, system_clock()
+        )
     return folder
 
 
@@ -93,12 +95,12 @@ def environment(data_dir: Path) -> dict[str, str]:
         "NIGHTLIGHT_POLICY_SAFETY_KEYS": str((folder / f"{SAFETY}.jwks.json").resolve()),
         "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
         "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
-        "NIGHTLIGHT_HIDDEN_MARK_KEYS": _read(folder / HIDDEN_MARK)["keys"],
+        "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS": _read(folder / WATERMARK_KEYS)["keys"],
         "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
         "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str((folder / f"{RECEIPTS}.private.jwk.json").resolve()),
-        "NIGHTLIGHT_PROVENANCE_CHAIN": str((folder / PROVENANCE / certificates.CHAIN).resolve()),
-        "NIGHTLIGHT_PROVENANCE_KEY": str((folder / PROVENANCE / certificates.LEAF_KEY).resolve()),
-        "NIGHTLIGHT_PROVENANCE_ANCHORS": str((folder / PROVENANCE / certificates.ROOT).resolve()),
+        "NIGHTLIGHT_PROVENANCE_CHAIN": str((folder / PROVENANCE / certificates.CHAIN_FILE).resolve()),
+        "NIGHTLIGHT_PROVENANCE_KEY": str((folder / PROVENANCE / certificates.LEAF_KEY_FILE).resolve()),
+        "NIGHTLIGHT_PROVENANCE_ANCHORS": str((folder / PROVENANCE / certificates.ROOT_FILE).resolve()),
     }
 
 

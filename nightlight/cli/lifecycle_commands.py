@@ -25,7 +25,7 @@ from nightlight.retention.lifecycle_plan import LifecyclePlan, PlannedChange, Pl
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.flows.retention.lifecycle import ManageLifecycle, OverdueObject, RuleEffect
+    from nightlight.flows.retention.manage_lifecycle import ManageLifecycle, OverdueObject, RuleEffect
 
 app = typer.Typer(
     help="Lifecycle rules of the buckets, from retention.yaml. Settings come from NIGHTLIGHT_* as for a worker; the "

@@ -101,7 +101,7 @@ def demo(
 @app.command()
 def render(
     picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, AVIF, GIF or HEIC file.")],
-    policy_dir: Annotated[Path, typer.Option("--policy", help="Folder of the policy pack.")] = Path("policies"),
+    policy_dir: policy_commands.PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder for the renditions, a contact sheet and a report.")] = Path("out"),
     crop: Annotated[str | None, typer.Option(help="The owner's crop: left,top,width,height in pixels.")] = None,
     as_json: JsonFlag = False,
@@ -131,7 +131,7 @@ def trace(
     ] = 1e-3,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say which renditions found copies were made from, by hidden mark and perceptual hash. For investigators.
+    """Say which renditions found copies were made from, by invisible watermark and perceptual hash. For investigators.
 
     The mark survives cropping, screenshots and mirroring, and names one tier and variant; a hash names the picture.
     Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.

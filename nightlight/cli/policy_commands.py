@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
+from nightlight.settings.default_policies import default_policies
 from nightlight_core.files import read_text
 
 if TYPE_CHECKING:
@@ -17,9 +19,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Check, prove, compare, explain and roll out policy packs.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="The policy pack.")]
+
+def policies_here() -> Path:
+    """Return the pack of a command that names none: NIGHTLIGHT_POLICY_DIR, ``policies`` here, or the default pack."""
+    named, here = os.environ.get("NIGHTLIGHT_POLICY_DIR"), Path("policies")
+    if named or here.is_dir():
+        return Path(named) if named else here
+    folder = default_policies()
+    typer.echo(f"there is no folder `policies` here; this is about the default pack in {folder}", err=True)
+    return folder
+
+
+_PACK = "The policy pack; unnamed: NIGHTLIGHT_POLICY_DIR, else the folder `policies` here, else the default pack."
+Folder = Annotated[Path, typer.Argument(help=_PACK, default_factory=policies_here, show_default=False)]
+PolicyOption = Annotated[Path, typer.Option("--policy", help=_PACK, default_factory=policies_here, show_default=False)]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-DEFAULT = Path("policies")
 
 
 def console() -> Console:
@@ -32,7 +46,7 @@ def console() -> Console:
 
 @app.command()
 def check(
-    folder: Folder = DEFAULT,
+    folder: Folder,
     as_json: JsonFlag = False,
     minors: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of minors on the platform, for what parity costs.")
@@ -42,7 +56,7 @@ def check(
 
     Exits 1 if anything is wrong. Example: `nightlight policy check policies`
     """
-    from nightlight.imaging.recipe import recipes
+    from nightlight.imaging.recipe import build_recipes
     from nightlight.policy.cases import try_cases
     from nightlight.policy.checks import failed_checks
     from nightlight.policy.diagnostics import InvalidPolicy
@@ -50,7 +64,7 @@ def check(
 
     try:
         compiled = compiled_folder(folder)
-        recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
+        build_recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     failures, idle = failed_checks(compiled), redundant(compiled)
@@ -100,7 +114,7 @@ def check(
 
 @app.command("test")
 def run_tests(
-    folder: Folder = DEFAULT,
+    folder: Folder,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here, for CI.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every case.")] = False,
 ) -> None:
@@ -144,7 +158,7 @@ def run_tests(
 
 
 @app.command()
-def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
+def mutate(folder: Folder, as_json: JsonFlag = False) -> None:
     """Delete and loosen every rule in turn; tell every mistake that opens something and no check would catch.
 
     Exits 1 if there is any. Example: `nightlight policy mutate policies`
@@ -185,7 +199,7 @@ def mutate(folder: Folder = DEFAULT, as_json: JsonFlag = False) -> None:
 
 @app.command()
 def schema(
-    folder: Folder = DEFAULT,
+    folder: Annotated[Path, typer.Argument(help="The policy pack.")] = Path("policies"),
     only_check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if any is out of date.")] = False,
 ) -> None:
     """Write JSON Schemas that hold the vocabulary, so that an editor completes and checks words.

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from nightlight.cli.files import read_bytes
-from nightlight.cli.policy_commands import DEFAULT, JsonFlag, compiled_folder, console, refused
+from nightlight.cli.policy_commands import JsonFlag, PolicyOption, compiled_folder, console, refused
 from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def diff(
 
 
 def explain(
+    folder: PolicyOption,
     inputs: Annotated[list[str] | None, typer.Argument(help="attribute=word; what is left out shows least.")] = None,
-    folder: Annotated[Path, typer.Option("--policy", help="The policy pack.")] = DEFAULT,
     as_json: JsonFlag = False,
 ) -> None:
     """Say what one combination gives, which rules applied, what each capped and which bound.

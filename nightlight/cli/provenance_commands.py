@@ -14,7 +14,7 @@ from rich.table import Table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
-    from nightlight.provenance.verify import Checked
+    from nightlight.provenance.verify import ManifestReport
 
 app = typer.Typer(help="C2PA provenance: certificates, and whether a manifest holds.", no_args_is_help=True)
 NOT_TRUSTED = 1
@@ -34,15 +34,15 @@ def init(
     the leaf needs the key usage *digital signature* and the extended one *e-mail protection* (or C2PA's own), and its
     private key is made where it will be used. Example: `nightlight provenance init var/provenance --algorithm es256`
     """
-    from nightlight.provenance.certificates import Algorithm
-    from nightlight.provenance.certificates import init as make
+    from nightlight.provenance.certificates import SigningAlgorithm
+    from nightlight.provenance.certificates import create_development_chain as make
     from nightlight_core.clock import system_clock
     from nightlight_core.errors import InvalidInput
 
-    if algorithm not in set(Algorithm):
-        message = f"an algorithm is {' or '.join(Algorithm)}, not {algorithm!r}"
+    if algorithm not in set(SigningAlgorithm):
+        message = f"an algorithm is {' or '.join(SigningAlgorithm)}, not {algorithm!r}"
         raise InvalidInput(message)
-    make(folder, Algorithm(algorithm), system_clock())
+    make(folder, SigningAlgorithm(algorithm), system_clock())
     typer.echo(f"{folder}: chain.pem signs with leaf.key.pem; who is to trust it needs root.pem")
 
 
@@ -56,7 +56,7 @@ def issue(
     Example: `nightlight provenance public-key > key.pem`, then `nightlight provenance issue var/provenance key.pem`
     """
     from nightlight.cli.files import read_bytes
-    from nightlight.provenance.certificates import issue as make
+    from nightlight.provenance.certificates import issue_leaf as make
     from nightlight_core.clock import system_clock
 
     make(folder, read_bytes(public_key), system_clock())
@@ -94,13 +94,14 @@ def check(
 ) -> None:
     """Show how a picture's manifest stands (trusted, valid, invalid, none), and whether mark and hash agree with it.
 
-    The picture is decoded in the cage. The hidden mark is looked for with the keys of NIGHTLIGHT_HIDDEN_MARK_KEYS, if
+    The picture is decoded in the sandbox. The invisible watermark is looked for with the keys of
+    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if
     they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot be
     read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
     """
     from nightlight.cli.files import read_bytes, read_image
-    from nightlight.provenance.verify import State
-    from nightlight.provenance.verify import check as look
+    from nightlight.provenance.verify import ManifestState
+    from nightlight.provenance.verify import verify_manifest as look
 
     data = read_image(file)
     manifest = read_bytes(sidecar) if sidecar is not None else None
@@ -111,26 +112,31 @@ def check(
         typer.echo(json.dumps({**asdict(checked), **agrees}, indent=2))
     else:
         _print(checked, agrees)
-    raise typer.Exit(0 if checked.state is State.TRUSTED else NOT_TRUSTED)
+    raise typer.Exit(0 if checked.state is ManifestState.TRUSTED else NOT_TRUSTED)
 
 
-def _agreement(data: bytes, checked: Checked) -> dict[str, Any]:
-    """Return whether the hidden mark and the hash are those that the manifest names; None: nobody can say."""
+def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
+    """Return whether the invisible watermark and the hash are those that the manifest names; None: nobody can say."""
     import numpy as np
 
-    from nightlight.imaging.renderer import Rendering
+    from nightlight.imaging.renderer import Renderer
     from nightlight.matching.pdq import distance, pdq
-    from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, hash_of, mark_of
+    from nightlight.provenance.manifest import (
+        HASH_ALGORITHM,
+        WATERMARK_ALGORITHM,
+        hash_from_binding,
+        watermark_from_binding,
+    )
     from nightlight_core.errors import DecoderDied, ImageRefused
 
-    watermark = mark_of(checked.bindings.get(MARK_ALGORITHM, ""))
-    bound = hash_of(checked.bindings.get(HASH_ALGORITHM, ""))
+    watermark = watermark_from_binding(checked.bindings.get(WATERMARK_ALGORITHM, ""))
+    bound = hash_from_binding(checked.bindings.get(HASH_ALGORITHM, ""))
     agreement: dict[str, Any] = {"mark_agrees": None, "hash_distance": None, "decoded": True}
     if watermark is None and bound is None:
         return agreement
-    rendering = Rendering(Settings())
+    rendering = Renderer(Settings())
     try:
-        seen = rendering.look(data)
+        seen = rendering.decode_copy(data)
         read = rendering.detect(seen.pixels, []).detection if watermark is not None else None
     except (ImageRefused, DecoderDied):
         return {**agreement, "decoded": False}
@@ -141,19 +147,19 @@ def _agreement(data: bytes, checked: Checked) -> dict[str, Any]:
         agreement["mark_agrees"] = read.payload.rendition == watermark & mask
     if bound is not None:
         wanted = np.frombuffer(bound, np.uint8)[None]
-        here = np.stack([pdq(view).hashes[0] for view in seen.hashed])
+        here = np.stack([pdq(luma).hashes[0] for luma in seen.lumas])
         agreement["hash_distance"] = int(distance(here, wanted).min())
     return agreement
 
 
-def _print(checked: Checked, agrees: dict[str, Any]) -> None:
+def _print(checked: ManifestReport, agrees: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     table = Table(show_header=False)
     table.add_row("state", checked.state.value)
     table.add_row("signed by", checked.signed_by or "nobody")
     table.add_row("what was done", ", ".join(checked.actions) or "it does not say")
     mark = {True: "is the one that the manifest names", False: "IS ANOTHER ONE", None: "was not read"}
-    table.add_row("hidden mark", mark[agrees["mark_agrees"]])
+    table.add_row("invisible watermark", mark[agrees["mark_agrees"]])
     bits = agrees["hash_distance"]
     near = "not asked" if bits is None else f"{bits} of 256 bits away{'' if bits <= _NEAR else ': ANOTHER PICTURE'}"
     table.add_row("perceptual hash", near)

@@ -64,7 +64,7 @@ def verify(
 
     Exits with 1 if anything is wrong. Example: `nightlight receipt verify receipts.jsonl --keys receipts.jwks.json`
     """
-    from nightlight.retention.receipt import chain_faults, open_receipt
+    from nightlight.retention.erasure_receipt import chain_faults, open_receipt
     from nightlight_core.policy.public_keys import PublicKeys
 
     known = PublicKeys.read(keys)

@@ -12,17 +12,17 @@ from rich.table import Table
 
 from nightlight.cli.files import read_image
 from nightlight.imaging.crop import Region
-from nightlight.imaging.recipe import drawn_with, recipes
+from nightlight.imaging.recipe import build_recipes, with_visible_watermark
 from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from nightlight.imaging.pipeline import Rendered, Rendition
+    from nightlight.imaging.rendition import RenderResult, Rendition
     from nightlight_core.policy.table import Table as PolicyTable
 
 SHEET = "sheet.png"
 REPORT = "report.json"
-# What is rendered here is looked at and thrown away: its hidden marks say 0, under a key that everybody knows.
+# What is rendered here is looked at and thrown away: its invisible watermarks say 0, under a key that everybody knows.
 _EXAMPLE_KEY = bytes(32)
 
 
@@ -31,33 +31,39 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
 
     Raises what the pipeline raises, PolicyRefused, and InvalidInput for a file that is not there or too large.
     """
-    from nightlight.imaging import seccomp as confine
-    from nightlight.imaging.decode import available
+    from nightlight.imaging import seccomp
+    from nightlight.imaging.decode import available_formats
     from nightlight.imaging.face import FaceDetector
-    from nightlight.imaging.invisible_watermark import HiddenMark
+    from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
     from nightlight.imaging.pipeline import Pipeline
-    from nightlight.imaging.probe import Caps
-    from nightlight.imaging.sandbox import Cage
-    from nightlight.imaging.visible_watermark import Design
-    from nightlight.settings import MarkSettings
+    from nightlight.imaging.probe import UploadCaps
+    from nightlight.imaging.sandbox import Sandbox
+    from nightlight.imaging.visible_watermark import VisibleWatermark
+    from nightlight.settings import VisibleWatermarkSettings
 
     data = read_image(picture)
     region = _region(crop)
     compiled = compile_folder(policy)
     table = compiled.table
-    mark = MarkSettings()
-    design = Design.read(mark.text, mark.logo, mark.font)
-    recipes_made = recipes(
+    mark = VisibleWatermarkSettings()
+    design = VisibleWatermark.read(mark.text, mark.logo, mark.font)
+    all_recipes = build_recipes(
         {name: tier.model_dump() for name, tier in table.tiers.items()}, order=compiled.pack.vocabulary.outcomes.tier
     )
-    with Cage(require_seccomp=not confine.why_not()) as cage:
-        pipeline = Pipeline(Caps(formats=available()), cage, FaceDetector(), design, HiddenMark(_EXAMPLE_KEY))
+    with Sandbox(require_seccomp=not seccomp.unavailable_reason()) as sandbox:
+        pipeline = Pipeline(
+            UploadCaps(formats=available_formats()),
+            sandbox,
+            FaceDetector(),
+            design,
+            InvisibleWatermarkWriter(_EXAMPLE_KEY),
+        )
         # The first picture pays for what is loaded once; the second is what a worker's pictures cost.
-        wanted = drawn_with(recipes_made, design.digest)
+        wanted = with_visible_watermark(all_recipes, design.digest)
         pipeline.render(data, wanted, region=region)
         rendered = pipeline.render(data, wanted, region=region)
-        report = _report(picture, rendered, table, seccomp=cage.seccomp)
-        frame = cage.frame(data, rendered.header, edge=max(recipe.edge for recipe in recipes_made), region=region)
+        report = _report(picture, rendered, table, seccomp=sandbox.seccomp)
+        frame = sandbox.frame(data, rendered.header, edge=max(recipe.edge for recipe in all_recipes), region=region)
     out.mkdir(parents=True, exist_ok=True)
     for rendition in rendered.renditions:
         (out / _name(rendition)).write_bytes(rendition.data)
@@ -86,14 +92,14 @@ def _name(rendition: Rendition) -> str:
     return f"{rendition.recipe.tier}{variant}.{'jpg' if rendition.recipe.format == 'jpeg' else rendition.recipe.format}"
 
 
-def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: bool) -> dict[str, Any]:
+def _report(picture: Path, rendered: RenderResult, table: PolicyTable, *, seccomp: bool) -> dict[str, Any]:
     header = rendered.header
     return {
         "picture": picture.name,
         "format": header.format.value,
         "width": header.width,
         "height": header.height,
-        "caged": "seccomp" if seccomp else "limits_only",
+        "sandbox": "seccomp" if seccomp else "limits_only",
         "policy_digest": table.digest,
         "frame": rendered.frame.size,
         "square": rendered.square,
@@ -111,8 +117,8 @@ def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: b
                 "face_px_made": round(rendition.face_px, 2) if rendition.face_px is not None else None,
                 "detail_px": rendition.grid,
                 "blurhash": rendition.blurhash,
-                "hidden_mark": rendition.recipe.hidden_mark,
-                "hidden_mark_agreement": None if rendition.agreement is None else round(rendition.agreement, 2),
+                "invisible_watermark": rendition.recipe.invisible_watermark,
+                "invisible_watermark_agreement": None if rendition.agreement is None else round(rendition.agreement, 2),
             }
             for rendition in rendered.renditions
         ],
@@ -120,9 +126,9 @@ def _report(picture: Path, rendered: Rendered, table: PolicyTable, *, seccomp: b
 
 
 def _read_back(tier: dict[str, Any]) -> str:
-    if tier["hidden_mark"] == "none":
+    if tier["invisible_watermark"] == "none":
         return "none"
-    agreement = tier["hidden_mark_agreement"]
+    agreement = tier["invisible_watermark_agreement"]
     return "no" if agreement is None else f"{agreement:.2f}"
 
 
@@ -157,6 +163,6 @@ def _show(report: dict[str, Any], out: Path) -> None:
 
 
 def _sure() -> float:
-    from nightlight.imaging.face import SURE
+    from nightlight.imaging.face import SURE_CONFIDENCE
 
-    return SURE
+    return SURE_CONFIDENCE

@@ -1,6 +1,7 @@
 """Which variant of a tier a viewer gets, and which viewers a set of leaked variants speaks against.
 
-Two variants of a rendition differ in their hidden mark alone. Which one a viewer gets is a keyed function of viewer and
+Two variants of a rendition differ in their invisible watermark alone. Which one a viewer gets is a keyed function of
+viewer and
 image, so that nobody can choose, and everybody who collects many pictures holds a sequence that is almost surely theirs
 alone: for each picture an innocent viewer was given the leaked variant with probability one half, independently,
 because the function is a keyed hash.
@@ -23,7 +24,7 @@ from nightlight_core.decisions.variants import VARIANTS, length_prefixed, varian
 
 @dataclass(frozen=True, slots=True)
 class LeakedRendition:
-    """One leaked rendition: its image, and the variant that its hidden mark says."""
+    """One leaked rendition: its image, and the variant that its invisible watermark says."""
 
     image_id: str
     variant: int

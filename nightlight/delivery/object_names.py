@@ -39,7 +39,7 @@ class ObjectNames:
         return self._encoded("rendition", image_id, tier, str(generation), recipe, *([str(variant)] if variant else []))
 
     def mark(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> int:
-        """Return the number that the hidden marks of a tier's renditions say: 0 to 2**56 - 1, alike in all variants."""
+        """Return the number in the invisible watermarks of a tier: 0 to 2**56 - 1, alike in all its variants."""
         return int.from_bytes(self._derive("mark", image_id, tier, str(generation), recipe)[:MARK_BYTES], "big")
 
     @property

@@ -1,1 +1,1 @@
-"""The verbs: each flow is one way through the house, from its inputs to its answer."""
+"""The verbs: each flow is one way through the system, from its inputs to its answer."""

@@ -1,4 +1,4 @@
-"""A sheet of pictures with row and column titles, as PNG: for people who would rather look than read."""
+"""A sheet of pictures with row and column titles, as PNG: for people who write policies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nightlight.imaging.face import SURE
+from nightlight.imaging.face import SURE_CONFIDENCE
 
 if TYPE_CHECKING:
-    from nightlight.imaging.pipeline import Rendered
+    from nightlight.imaging.rendition import RenderResult
 
 CELL = 220
 _WIDE = 320
@@ -52,7 +52,7 @@ def contact_sheet(
     return buffer.getvalue()
 
 
-def tier_sheet(title: str, frame: Image.Image, rendered: Rendered) -> bytes:
+def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
     """Return a PNG: the frame with the kept square and the faces drawn in, then every tier as pages show it.
 
     Each tier stands twice: at its own size, and enlarged smoothly to the size of the frame's column, which is the
@@ -68,20 +68,20 @@ def tier_sheet(title: str, frame: Image.Image, rendered: Rendered) -> bytes:
     thick = max(2, min(frame.size) // 150)
     outline.rectangle(rendered.square, outline=(255, 255, 255), width=thick)
     for face in rendered.faces:
-        colour = (90, 220, 120) if face.confidence >= SURE else (240, 180, 60)
+        colour = (90, 220, 120) if face.confidence >= SURE_CONFIDENCE else (240, 180, 60)
         box = (face.left, face.top, face.left + face.width, face.top + face.height)
         outline.rectangle(box, outline=colour, width=thick)
     drawn.thumbnail((_WIDE, _WIDE))
     sheet.paste(drawn, (_GAP, _TOP))
     pen.text((_GAP, _TOP + _WIDE + 8), "the frame", _INK, font=text)
-    for number, made in enumerate(rendered.renditions, 1):
+    for number, rendition in enumerate(rendered.renditions, 1):
         left = _GAP + number * (_WIDE + _GAP)
-        with Image.open(BytesIO(made.data), formats=["WEBP", "JPEG", "AVIF"]) as image:
+        with Image.open(BytesIO(rendition.data), formats=["WEBP", "JPEG", "AVIF"]) as image:
             picture = image.convert("RGB")
         sheet.paste(picture.resize((_WIDE, _WIDE), Image.Resampling.BICUBIC), (left, _TOP))
-        across = "no budget" if made.face_px is None else f"{made.face_px:.1f} px across the face"
-        pen.text((left, _TOP + _WIDE + 8), f"{made.recipe.tier}, {made.width} px, {across}", _INK, font=text)
-        pen.text((left, _TOP + _WIDE + 30), f"{len(made.data)} bytes", _PALE, font=small)
+        across = "no budget" if rendition.face_px is None else f"{rendition.face_px:.1f} px across the face"
+        pen.text((left, _TOP + _WIDE + 8), f"{rendition.recipe.tier}, {rendition.width} px, {across}", _INK, font=text)
+        pen.text((left, _TOP + _WIDE + 30), f"{len(rendition.data)} bytes", _PALE, font=small)
         picture.thumbnail((_WIDE, _WIDE))
         sheet.paste(picture, (left, _TOP + _WIDE + 60))
     buffer = BytesIO()
@@ -89,7 +89,7 @@ def tier_sheet(title: str, frame: Image.Image, rendered: Rendered) -> bytes:
     return buffer.getvalue()
 
 
-def size_of(data: bytes) -> tuple[int, int]:
+def picture_size(data: bytes) -> tuple[int, int]:
     """Return the width and height in pixels of a rendition's bytes."""
     with Image.open(BytesIO(data), formats=["WEBP", "JPEG"]) as image:
         return image.size

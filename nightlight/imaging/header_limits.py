@@ -1,4 +1,4 @@
-"""How much there may be in a file besides its pixels, and what is counted of it while its header is read."""
+"""Bounds on what a file holds besides its pixels, and the counts that header readers keep against them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ PIECES_PER_SEGMENT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class HeaderBounds:
     """The most that a file may hold.
 
-    ``fill_bytes``: bytes that a reader of the header takes one by one, since they mean nothing. ``segments``: marker
-    segments of a JPEG, chunks of a PNG or WebP, extensions of a GIF, boxes and items of an AVIF or HEIC. ``scans`` of
-    one JPEG. The defaults: T.81 asks for no fill bytes at all; a camera's JPEG has some 30 segments, with a maker's
-    preview and a large profile 300; encoders write 3 to 12 scans, and the most that differ in anything are 64 * 14.
+    ``fill_bytes``: bytes without meaning, which a reader takes one by one. ``segments``: marker segments of a JPEG,
+    chunks of a PNG or WebP, extensions of a GIF, boxes and items of an AVIF or HEIC. ``scans``: of one JPEG.
+
+    The defaults: T.81 asks for no fill bytes at all. A camera's JPEG has some 30 segments, and 300 with a preview and a
+    large profile. Encoders write 3 to 12 scans; at most 64 * 14 can differ.
     """
 
     fill_bytes: int = 65_536
@@ -26,16 +27,16 @@ class Bounds:
     scans: int = 100
 
 
-class Tally:
-    """Counts what is met in one file; each method raises ImageTooComplex once there is more than the bounds allow."""
+class HeaderTally:
+    """Counts the parts of one file. Each method raises ImageTooComplex once the count exceeds its bound."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        """Begin at nothing."""
+    def __init__(self, bounds: HeaderBounds) -> None:
+        """Start all counts at zero."""
         self.bounds = bounds
         self.fill_bytes = self.segments = self.pieces = self.scans = 0
 
     def fill(self, count: int) -> None:
-        """Count bytes that mean nothing."""
+        """Count bytes without meaning."""
         self.fill_bytes += count
         self._check(self.fill_bytes, self.bounds.fill_bytes, "fill bytes")
 
@@ -44,7 +45,7 @@ class Tally:
         self.segments += count
         self._check(self.segments, self.bounds.segments, "segments")
 
-    def listed(self, count: int) -> None:
+    def check_list(self, count: int) -> None:
         """Check the length of one list of items."""
         self._check(count, self.bounds.segments, "items of one list")
 

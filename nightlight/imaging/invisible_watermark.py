@@ -1,7 +1,7 @@
-"""The hidden mark's place in the pipeline: written on the final pixels, encoded with them, and read back.
+"""The invisible watermark's step in the pipeline: written on the final pixels, encoded with them, and read back.
 
-A mark that does not read back from the encoded bytes is written once more, as strong as ``psnr_at_least`` lets it
-be. If it does not read then either, a tier that requires it has no such rendition; another publishes it as it is.
+A watermark that does not read back from the encoded bytes is written once more, as strong as ``psnr_at_least`` allows.
+If it does not read back then either, a tier that requires it has no such rendition; another tier publishes it as it is.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from nightlight.imaging.decoded_frame import Stages
+from nightlight.imaging.decoded_frame import StageTimes
 from nightlight.watermark.detect import agreement
 from nightlight.watermark.embed import LEAST_SIDE, SSIM, embed
-from nightlight.watermark.layout import Layout, layout
+from nightlight.watermark.layout import Layout, build_layout
 from nightlight.watermark.payload import Payload
 
 if TYPE_CHECKING:
@@ -25,64 +25,71 @@ if TYPE_CHECKING:
 
     from nightlight.imaging.recipe import Recipe
 
-# A mark counts as read back when it agrees this far with its codeword: half of all readings fail at 0.5, so what is
-# published stands a fifth more than it needs.
+# A watermark counts as read back when it agrees this far with its codeword: half of all readings fail at 0.5, so what
+# is published stands a fifth more than it needs.
 LEAST_AGREEMENT = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A rendition's pixels, its bytes, what those decode to, and how well its mark reads back: None if it does not."""
+class EncodedPicture:
+    """A picture as it was encoded.
+
+    ``picture``: the pixels (RGB), watermarked or not. ``data``: their bytes. ``decoded``: what the bytes decode to
+    (RGB). ``agreement``: how well the watermark reads back, 0 to 1; None if it does not, or there is none. ``psnr``: in
+    dB, against the pixels without the watermark; None if there is none.
+    """
 
     picture: Image.Image
     data: bytes
-    read: Image.Image
+    decoded: Image.Image
     agreement: float | None
     psnr: float | None
 
 
-def decoded(data: bytes) -> Image.Image:
-    """Return the picture (RGB) that bytes of our own encoder hold."""
+def decode_rendition(data: bytes) -> Image.Image:
+    """Return the picture (RGB) in bytes of our own encoder."""
     return Image.open(BytesIO(data)).convert("RGB")
 
 
 @dataclass(frozen=True)
-class HiddenMark:
-    """Writes one key's marks. The key never prints."""
+class InvisibleWatermarkWriter:
+    """Writes watermarks with one key. The key never prints."""
 
     key: bytes = field(repr=False)
 
     @cached_property
     def _layout(self) -> Layout:
-        return layout(self.key)
+        return build_layout(self.key)
 
-    def mark(
+    def write(
         self,
         picture: Image.Image,
         recipe: Recipe,
         payload: Payload,
         encode: Callable[[Image.Image], bytes],
-        stages: Stages,
-    ) -> Marked:
-        """Return ``picture`` (RGB, square) marked with ``payload`` and encoded.
+        stages: StageTimes,
+    ) -> EncodedPicture:
+        """Return ``picture`` (RGB, square) with ``payload`` in it, encoded by ``encode``.
 
-        The bytes are those of the strongest mark within ``recipe.psnr_at_least`` and SSIM 0.97 that reads back, else
-        of the strongest within the former; ``agreement`` is None where not even that one reads back.
+        The bytes are those of the strongest watermark within ``recipe.psnr_at_least`` and SSIM 0.97 that reads back,
+        else of the strongest within the former alone. ``agreement`` is None where not even that one reads back, and for
+        a picture that is too small for a watermark.
         """
         if min(picture.size) < LEAST_SIDE:
             data = encode(picture)
-            return Marked(picture, data, decoded(data), None, None)
+            return EncodedPicture(picture, data, decode_rendition(data), None, None)
         pixels = np.asarray(picture)
-        made = Marked(picture, b"", picture, None, None)
-        for similar in (SSIM, None):
-            with stages.stage("hide"):
-                embedded = embed(pixels, payload, self._layout, psnr=recipe.psnr_at_least, ssim=similar)
-                marked = Image.fromarray(embedded.pixels)
-            data = encode(marked)
-            with stages.stage("hide"):
-                back = decoded(data)
-                agrees = agreement(np.asarray(back), embedded.payload, self.key)
-            made = Marked(marked, data, back, agrees if agrees >= LEAST_AGREEMENT else None, embedded.psnr)
-            if made.agreement is not None:
+        encoded = EncodedPicture(picture, b"", picture, None, None)
+        for least_ssim in (SSIM, None):
+            with stages.stage("invisible_watermark"):
+                embedded = embed(pixels, payload, self._layout, psnr=recipe.psnr_at_least, ssim=least_ssim)
+                watermarked = Image.fromarray(embedded.pixels)
+            data = encode(watermarked)
+            with stages.stage("invisible_watermark"):
+                decoded = decode_rendition(data)
+                score = agreement(np.asarray(decoded), embedded.payload, self.key)
+            readable = score if score >= LEAST_AGREEMENT else None
+            encoded = EncodedPicture(watermarked, data, decoded, readable, embedded.psnr)
+            if readable is not None:
                 break
-        return made
+        return encoded

@@ -1,8 +1,8 @@
-"""A JPEG's markers, from the first to its end, without decoding anything.
+"""The header of a JPEG: its markers, from the first to the end of the file.
 
-Pillow reads the markers up to the first scan, one byte after the other where they mean nothing to it; libjpeg reads
-all of them. Both are followed here, so that neither meets more than was counted. What lies between markers is searched
-in windows at the speed of C: a Python loop a byte would itself be what it is to prevent.
+Pillow reads the markers up to the first scan, byte by byte where they mean nothing to it; libjpeg reads all of them.
+This reader follows both, so that neither meets more than was counted. It searches between markers in windows, at the
+speed of C: a Python loop a byte would itself be as slow as what it is to prevent.
 
 Source: ITU-T T.81, B.1 and B.2.
 """
@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.header_readers import Format, Header, u16
+from nightlight.imaging.header import Header, u16
 
 if TYPE_CHECKING:
-    from nightlight.imaging.header_limits import Tally
+    from nightlight.imaging.formats import Format
+    from nightlight.imaging.header_limits import HeaderTally
 
 # Each step holds the interpreter for some 50 microseconds.
 _WINDOW = 1 << 16
@@ -46,15 +47,15 @@ class _Frame:
     blocks: dict[int, int]
 
 
-def jpeg(view: memoryview, tally: Tally) -> Header:
-    """Return the header of a JPEG. Raises IndexError, ValueError or ImageTooComplex."""
+def read_jpeg_header(view: memoryview, tally: HeaderTally, format_: Format) -> Header:
+    """Return what the frame header states and what the scans cost. Raises IndexError, ValueError or ImageTooComplex."""
     at, frame, exif, joined = 2, None, 0, 0
     try:
         while True:
             marker, at = _next(view, at, tally)
             tally.segment()
             if marker in _FRAMES:
-                frame = _frame(view, at, marker)
+                frame = _frame(view, at, marker, format_)
             elif marker == _EOI or (marker == _SOS and frame is None):
                 raise ValueError(at)
             elif marker == _SOS and frame is not None:
@@ -74,7 +75,7 @@ def jpeg(view: memoryview, tally: Tally) -> Header:
     return _scanned(view, at, replace(frame, header=header), tally)
 
 
-def _next(view: memoryview, at: int, tally: Tally) -> tuple[int, int]:
+def _next(view: memoryview, at: int, tally: HeaderTally) -> tuple[int, int]:
     """Return the next marker and where its segment begins; what is passed over counts as fill."""
     while True:
         window = bytes(view[at : at + _WINDOW])
@@ -99,7 +100,7 @@ def _next(view: memoryview, at: int, tally: Tally) -> tuple[int, int]:
         return marker, at
 
 
-def _scanned(view: memoryview, at: int, frame: _Frame, tally: Tally) -> Header:
+def _scanned(view: memoryview, at: int, frame: _Frame, tally: HeaderTally) -> Header:
     """Return the header with what its scans, the first of which begins at ``at``, make a decoder do."""
     header, begin = frame.header, at
     visits = plain = 0
@@ -109,11 +110,11 @@ def _scanned(view: memoryview, at: int, frame: _Frame, tally: Tally) -> Header:
             if marker == _SOS:
                 tally.scan()
                 parts = view[at + 2]
-                found = [frame.blocks[view[at + 3 + 2 * index]] for index in range(parts)]
+                visited = [frame.blocks[view[at + 3 + 2 * index]] for index in range(parts)]
                 if view[at + 4 + 2 * parts]:  # beyond the mean of each block
-                    visits += sum(found)
+                    visits += sum(visited)
                 else:
-                    plain += sum(found)
+                    plain += sum(visited)
                 if parts < len(frame.blocks):  # the whole picture's coefficients are kept
                     header = replace(header, staged=True)
             elif marker not in _TABLES and marker != _TEM:
@@ -129,14 +130,14 @@ def _scanned(view: memoryview, at: int, frame: _Frame, tally: Tally) -> Header:
     return replace(header, blocks=visits, means=plain, coded_bytes=min(at, len(view)) - begin)
 
 
-def _marker(view: memoryview, at: int, tally: Tally) -> int:
+def _marker(view: memoryview, at: int, tally: HeaderTally) -> int:
     """Return where the next marker's code is, behind data."""
     while True:
         window = bytes(view[at : at + _WINDOW])
-        found = window.translate(_CLASSES).find(_MARK)
-        if found >= 0:
-            tally.fill(found - len(window[:found].rstrip(_FILL)))
-            return at + found + 1
+        offset = window.translate(_CLASSES).find(_MARK)
+        if offset >= 0:
+            tally.fill(offset - len(window[:offset].rstrip(_FILL)))
+            return at + offset + 1
         if len(window) < _WINDOW:
             raise IndexError(at)
         tally.fill(max(0, len(window) - len(window.rstrip(_FILL)) - 1))
@@ -150,7 +151,7 @@ def _length(view: memoryview, at: int) -> int:
     return length
 
 
-def _frame(view: memoryview, at: int, marker: int) -> _Frame:
+def _frame(view: memoryview, at: int, marker: int, format_: Format) -> _Frame:
     count = view[at + 7]
     colour = _COLOURS.get(count)
     if colour is None:
@@ -166,7 +167,7 @@ def _frame(view: memoryview, at: int, marker: int) -> _Frame:
         for part, (across, down) in zip(parts, sampling, strict=True)
     }
     header = Header(
-        Format.JPEG,
+        format_,
         width=width,
         height=height,
         bits=view[at + 2],

@@ -1,8 +1,8 @@
-"""What hash lists are searched for of a picture: every square that somebody may have cut from it, and the whole.
+"""The parts of a picture that are looked up in hash lists: the whole, and every square somebody may have cut from it.
 
-Perceptual hashes do not survive cropping, so each part that is likely is hashed by itself: the whole, stretched to a
-square; of what is longer than wide the squares at both ends and in the middle (by either way of rounding it), and where
-a crop without a face lies; and the square around the face, which is what is shown.
+Perceptual hashes do not survive cropping, so each likely part is hashed by itself: the whole, stretched to a square;
+the squares at both ends and in the middle of a long picture (by either way of rounding); the square of a crop without a
+face; and the square around the face, which is what viewers see.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nightlight.imaging import crop
-from nightlight.imaging.crop import LONGEST, Region
+from nightlight.imaging.crop import MAX_ASPECT, Region
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from nightlight.imaging.header_readers import Header
-    from nightlight.imaging.pipeline import Frames
+    from nightlight.imaging.header import Header
+    from nightlight.imaging.pipeline import FrameDecoder
 
-# The side that is hashed, and the shorter side of the frames that it is made from.
+# The side of the pictures that are hashed, and the shorter side of the frames that they are cut from.
 SIDE = 512
-# A picture that is longer than its frame may be is put together from so many decodes at most; of what is more than
-# MOST_DECODES * LONGEST times as long as wide, a part before the end is left out.
+# A picture that is longer than a frame may be is joined from at most so many decodes. Of a picture more than
+# MOST_DECODES * MAX_ASPECT times as long as wide, a part before the end is left out.
 MOST_DECODES = 4
 
 Box = tuple[int, int, int, int]
 
 
-def canonical(picture: Image.Image, side: int) -> np.ndarray:
+def square_luma(picture: Image.Image, side: int) -> np.ndarray:
     """Return the luma of ``picture`` (RGB or L) stretched to ``side`` pixels a side, uint8 (side, side)."""
     from PIL.Image import Resampling
 
@@ -38,40 +38,40 @@ def canonical(picture: Image.Image, side: int) -> np.ndarray:
     return np.asarray(grey.resize((side, side), Resampling.BICUBIC, reducing_gap=2.0))
 
 
-def squares(width: int, height: int, shown: Box | None = None) -> list[Box]:
-    """Return the boxes of a frame that are hashed, the whole first; ``shown`` is the square around its face."""
-    whole, side = (0, 0, width, height), min(width, height)
+def candidate_squares(width: int, height: int, shown: Box | None = None) -> list[Box]:
+    """Return the boxes of a frame that are hashed, the whole frame first; ``shown`` is the square around its face."""
+    full, side = (0, 0, width, height), min(width, height)
     spare = max(width, height) - side
     at = (0, spare // 2, -(-spare // 2), spare)
     if width > height:
         boxes = [(left, 0, left + side, side) for left in at]
     else:
         boxes = [(0, top, side, top + side) for top in at]
-    boxes = [whole, *boxes, crop.square(width, height)]
+    boxes = [full, *boxes, crop.kept_box(width, height)]
     if shown is not None:
         boxes.append(shown)
     return list(dict.fromkeys(boxes))
 
 
-def views(frame: Image.Image, shown: Box | None = None) -> list[np.ndarray]:
-    """Return the lumas, uint8 (SIDE, SIDE), to hash of a frame."""
+def candidate_lumas(frame: Image.Image, shown: Box | None = None) -> list[np.ndarray]:
+    """Return the lumas to hash of a frame, uint8 (SIDE, SIDE) each."""
     grey = frame.convert("L")  # once: it costs as much as a resize
-    return [canonical(grey.crop(box), SIDE) for box in squares(*frame.size, shown)]
+    return [square_luma(grey.crop(box), SIDE) for box in candidate_squares(*frame.size, shown)]
 
 
-def whole(frames: Frames, data: bytes, header: Header) -> Image.Image:
-    """Return the whole picture, upright, RGB, its shorter side SIDE pixels or as many as there are.
+def whole_picture(decoder: FrameDecoder, data: bytes, header: Header) -> Image.Image:
+    """Return the whole picture, upright, RGB; its shorter side has SIDE pixels, or as many as the picture has.
 
-    Raises what ``frames`` raises.
+    Raises what ``decoder`` raises.
     """
     from PIL import Image
 
-    first = frames.frame(data, header, edge=SIDE)
+    first = decoder.frame(data, header, edge=SIDE)
     short, long = sorted((header.width, header.height))
-    if long <= LONGEST * short:
+    if long <= MAX_ASPECT * short:
         return first
     wide = first.width > first.height  # which way it lies is not in the header
-    step = LONGEST * short
+    step = MAX_ASPECT * short
     count = -(-long // step)
     if count <= MOST_DECODES:  # equal parts: each is at least as long as wide
         ends = [(long * index // count, long * (index + 1) // count) for index in range(count)]
@@ -81,7 +81,7 @@ def whole(frames: Frames, data: bytes, header: Header) -> Image.Image:
     pieces = []
     for begin, end in ends:
         region = Region(begin, 0, end - begin, short) if wide else Region(0, begin, short, end - begin)
-        piece = frames.frame(data, header, edge=SIDE, region=region)
+        piece = decoder.frame(data, header, edge=SIDE, region=region)
         length = max(1, math.ceil((end - begin) * side / short))
         pieces.append(piece.resize((length, side) if wide else (side, length), Image.Resampling.BICUBIC))
     lengths = [piece.width if wide else piece.height for piece in pieces]

@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image, ImageCms
 
-from nightlight.imaging.decode import UNREADABLE
+from nightlight.imaging.decode import DECODER_ERRORS
 
 # What lies under transparent pixels: the page colour that most avatars are shown on.
 BACKGROUND = (255, 255, 255)
@@ -70,7 +70,7 @@ def _through_profile(image: Image.Image, icc_profile: bytes) -> Image.Image | No
         source = ImageCms.ImageCmsProfile(BytesIO(icc_profile))
         intent = ImageCms.Intent.PERCEPTUAL
         return ImageCms.profileToProfile(image, source, _SRGB, renderingIntent=intent, outputMode="RGB")
-    except (ImageCms.PyCMSError, *UNREADABLE):
+    except (ImageCms.PyCMSError, *DECODER_ERRORS):
         return None
 
 

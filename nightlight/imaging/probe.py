@@ -1,8 +1,7 @@
-"""What an upload says of itself, from its first bytes, before any decoder sees it, and what it would cost.
+"""What an upload is, from its header, before any decoder sees it; and whether it is within the caps.
 
-The magic bytes decide the format; the file's name and the content type that came with it do not count.
-``headers`` reads each format's own integers; here they are held against the caps. Among the caps is the
-memory that decoding would take, which the header gives away: see ``decode_bytes``.
+The magic bytes decide the format; the file's name and the content type that came with it do not count. ``formats``
+names each format's header reader, and the estimates of the memory and the CPU time that decoding takes.
 """
 
 from __future__ import annotations
@@ -10,21 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nightlight.imaging import header_readers, isobmff, jpeg_header
-from nightlight.imaging.decode_cost import decode_s
-from nightlight.imaging.header_limits import Bounds, Tally
-from nightlight.imaging.header_readers import Format, Header
+from nightlight.imaging.decode_cost import overhead_s
+from nightlight.imaging.decode_memory import frame_bytes, reduced_bytes
+from nightlight.imaging.formats import FORMATS, MAGIC_BYTES, USUAL, Format
+from nightlight.imaging.header_limits import HeaderBounds, HeaderTally
 from nightlight_core.errors import CorruptImage, ImageTooComplex, ImageTooLarge, UnsupportedFormat
 
 if TYPE_CHECKING:
-    from nightlight.settings import IntakeSettings
-
-
-USUAL = frozenset(Format) - {Format.HEIC}
+    from nightlight.imaging.header import Header
+    from nightlight.settings import UploadSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
+class UploadCaps:
     """What an upload may be: formats, pixels in all, pixels a side, bytes of memory and CPU seconds to decode it.
 
     ``bounds`` are on what a file holds besides its pixels.
@@ -35,151 +32,97 @@ class Caps:
     max_decode_bytes: int = 125_000_000
     formats: frozenset[Format] = USUAL
     max_decode_s: float = 2.0
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: HeaderBounds = field(default_factory=HeaderBounds)
 
 
-def caps_of(limits: IntakeSettings) -> Caps:
+def upload_caps(limits: UploadSettings) -> UploadCaps:
     """Return what the settings allow an upload to be."""
-    formats = frozenset(Format) if limits.heic else USUAL
-    bounds = Bounds(limits.max_fill_bytes, limits.max_segments, limits.max_scans)
-    return Caps(limits.max_pixels, limits.max_side, limits.max_decode_bytes, formats, limits.max_decode_cpu_s, bounds)
+    optional = {name for name, entry in FORMATS.items() if entry.extra and getattr(limits, entry.extra)}
+    bounds = HeaderBounds(limits.max_fill_bytes, limits.max_segments, limits.max_scans)
+    return UploadCaps(
+        max_pixels=limits.max_pixels,
+        max_side=limits.max_side,
+        max_decode_bytes=limits.max_decode_bytes,
+        formats=USUAL | optional,
+        max_decode_s=limits.max_decode_cpu_s,
+        bounds=bounds,
+    )
 
 
-_READERS = {
-    Format.JPEG: jpeg_header.jpeg,
-    Format.PNG: header_readers.png,
-    Format.WEBP: header_readers.webp,
-    Format.AVIF: isobmff.avif,
-    Format.HEIC: isobmff.heic,
-    Format.GIF: header_readers.gif,
-}
-# Decoders here take 8 bits of a JPEG's sample (T.81's extended process has 12 as well).
-_JPEG_BITS = 8
-
-
-def probe(data: bytes | memoryview, caps: Caps, *, edge: int = 2048) -> Header:
+def probe(data: bytes | memoryview, caps: UploadCaps, *, edge: int = 2048) -> Header:
     """Return the header of ``data`` if it is of an allowed format and within the caps.
 
-    ``edge`` is the largest edge in pixels that any tier asks for, which decides how much of a JPEG has to be
-    decoded. Raises UnsupportedFormat, CorruptImage (the header cannot be read), ImageTooLarge or ImageTooComplex.
+    ``edge`` is the largest edge in pixels that any tier asks for. It decides at which scale a JPEG is decoded. Raises
+    UnsupportedFormat, CorruptImage (the header cannot be read), ImageTooLarge or ImageTooComplex.
     """
     view = memoryview(data)
-    kind = sniff(view)
-    if kind not in caps.formats:
-        message = f"{kind} is not accepted here"
+    name = sniff(view)
+    if name not in caps.formats:
+        message = f"{name} is not accepted here"
         raise UnsupportedFormat(message)
-    try:
-        header = _READERS[kind](view, Tally(caps.bounds))
-    except (IndexError, ValueError) as error:
-        message = f"{kind}: the header cannot be read"
-        raise CorruptImage(message) from error
-    except ImageTooComplex as error:
-        message = f"{kind}: {error}"
-        raise ImageTooComplex(message) from error
-    width, height = header.width, header.height
-    if width < 1 or height < 1 or (kind is Format.JPEG and header.bits != _JPEG_BITS):
-        message = f"{kind}: {width} x {height} pixels, {header.bits} bits a sample"
-        raise CorruptImage(message)
-    if width > caps.max_side or height > caps.max_side or width * height > caps.max_pixels:
-        message = f"{kind}: {width} x {height} pixels; at most {caps.max_pixels} pixels and {caps.max_side} a side"
-        raise ImageTooLarge(message)
-    cost = decode_bytes(header, edge=edge)
-    if cost > caps.max_decode_bytes:
-        most = caps.max_decode_bytes
-        message = f"{kind}: {width} x {height} pixels of this kind take {cost} bytes to decode; at most {most}"
-        raise ImageTooLarge(message)
-    seconds = decode_s(header, len(view))
-    if seconds > caps.max_decode_s:
-        limit = f"at most {caps.max_decode_s:g}"
-        message = f"{kind}: {width} x {height} pixels of this kind take {seconds:.1f} CPU s to decode; {limit}"
-        raise ImageTooComplex(message)
-    return replace(header, decode_s=seconds)
+    header = _read_header(view, name, caps)
+    _check_size(header, caps)
+    _check_memory(header, caps, edge)
+    return _with_time(header, caps, len(view))
 
 
 def sniff(data: bytes | memoryview) -> Format:
-    """Return the format that the magic bytes name, or raise UnsupportedFormat."""
-    head = bytes(data[:64])
-    if head[:3] == b"\xff\xd8\xff":
-        return Format.JPEG
-    if head[:8] == b"\x89PNG\r\n\x1a\n":
-        return Format.PNG
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return Format.WEBP
-    if head[:6] in (b"GIF87a", b"GIF89a"):
-        return Format.GIF
-    if head[4:8] == b"ftyp":
-        brands = _brands(head)
-        if brands & {b"avif", b"avis"}:
-            return Format.AVIF
-        if brands & {b"heic", b"heix"}:
-            return Format.HEIC
+    """Return the format that the magic bytes name; raise UnsupportedFormat if there is none."""
+    head = bytes(data[:MAGIC_BYTES])
+    for name, entry in FORMATS.items():
+        if entry.is_magic(head):
+            return name
     message = f"no format of the allow-list begins with {head[:12]!r}"
     raise UnsupportedFormat(message)
 
 
-def _brands(head: bytes) -> set[bytes]:
-    size = int.from_bytes(head[:4], "big")
-    return {head[8:12]} | {head[at : at + 4] for at in range(16, min(size, len(head)), 4)}
-
-
-def dct_scale(header: Header, *, edge: int, side: float | None = None) -> int:
-    """Return by how much (1, 2, 4 or 8) a JPEG is made smaller while it is decoded.
-
-    It is the most that leaves ``edge`` pixels on the shorter side of what is kept, ``side`` pixels long in
-    the file; but a small crop of a very large picture gives way to what the whole would cost.
-    """
-    kept = min(header.width, header.height) if side is None else side
-    scale = 8
-    while scale > 1 and kept / scale < edge:
-        scale //= 2
-    whole = replace(header, staged=False)
-    while scale < 8 and _pixels_bytes(whole, scale) > SCALED_BYTES:
-        scale *= 2
-    return scale
-
-
-# The most that a JPEG's pixels may take at the scale that is chosen for a small crop: 16 megapixels in RGB.
-SCALED_BYTES = 64_000_000
-# Bytes for each pixel at the peak of Pillow's decoding and our first resize, by format: measured with
-# bench/memory.py, rounded up. Pillow keeps RGB in 4 bytes. A palette is looked up into RGB or RGBA, and
-# transparent pixels are multiplied by their alpha before they are averaged, in another copy. For WebP
-# there are libwebp's canvas twice, Pillow's copy and the picture. AVIF and HEIC have planes, RGBA, a copy and
-# the picture; more than 8 bits double the planes.
-_PER_PIXEL = {"grey": 1, "rgb": 4, "cmyk": 5, "palette": 5}
-_DEEP_GREY = 5
-_ALPHA = {"grey": 9, "rgb": 9, "palette": 9}
-_GIF = 10
-_WEBP = 17
-_SUBSAMPLED, _ISOBMFF, _ISOBMFF_DEEP = 9, 11, 15
-# The frame, and what is between it and the decoded picture, by the pixel of the largest square.
-_FRAME = 14
-# A picture more than four times the frame's size is first reduced by a whole factor that leaves twice its size.
-_REDUCED_GAP = 2
-
-
 def decode_bytes(header: Header, *, edge: int) -> int:
     """Return the memory in bytes that decoding takes at its peak, beyond the upload itself."""
-    pixels = header.width * header.height
-    frame = _FRAME * min(edge, header.width, header.height) ** 2 + _reduced_bytes(header, edge)
-    if header.format is Format.JPEG:
-        cost = _pixels_bytes(header, dct_scale(header, edge=edge))
-        # A progressive JPEG's coefficients are all kept, 2 bytes each, whatever the scale.
-        return frame + cost + (int(pixels * header.samples * 2) if header.staged else 0)
-    deep = header.bits > 8
-    if header.format is Format.PNG:
-        if header.alpha:
-            return frame + pixels * _ALPHA[header.colour]
-        return frame + (pixels * _DEEP_GREY if deep and header.colour == "grey" else _pixels_bytes(header, 1))
-    isobmff = _ISOBMFF_DEEP if deep else _ISOBMFF if header.samples > 2 else _SUBSAMPLED
-    return frame + pixels * {Format.WEBP: _WEBP, Format.GIF: _GIF}.get(header.format, isobmff)
+    entry = FORMATS[header.format]
+    reduced = 0 if entry.scales else reduced_bytes(header, edge)
+    return frame_bytes(header, edge) + reduced + entry.memory(header, edge)
 
 
-def _reduced_bytes(header: Header, edge: int) -> int:
-    factor = int(min(header.width, header.height) / edge / _REDUCED_GAP)
-    if factor < 2 or header.format is Format.JPEG:
-        return 0
-    return (header.width // factor + 1) * (header.height // factor + 1) * (1 if header.colour == "grey" else 4)
+def decode_s(header: Header, size: int) -> float:
+    """Return the CPU seconds that decoding takes, by estimate; ``size`` is the file's in bytes."""
+    return overhead_s(header) + FORMATS[header.format].time(header, size)
 
 
-def _pixels_bytes(header: Header, scale: int) -> int:
-    return -(-header.width // scale) * -(-header.height // scale) * _PER_PIXEL[header.colour]
+def _read_header(view: memoryview, name: Format, caps: UploadCaps) -> Header:
+    try:
+        return FORMATS[name].read_header(view, HeaderTally(caps.bounds), name)
+    except (IndexError, ValueError) as error:
+        message = f"{name}: the header cannot be read"
+        raise CorruptImage(message) from error
+    except ImageTooComplex as error:
+        message = f"{name}: {error}"
+        raise ImageTooComplex(message) from error
+
+
+def _check_size(header: Header, caps: UploadCaps) -> None:
+    width, height, name = header.width, header.height, header.format
+    allowed_bits = FORMATS[name].sample_bits
+    if width < 1 or height < 1 or (allowed_bits is not None and header.bits != allowed_bits):
+        message = f"{name}: {width} x {height} pixels, {header.bits} bits a sample"
+        raise CorruptImage(message)
+    if width > caps.max_side or height > caps.max_side or width * height > caps.max_pixels:
+        message = f"{name}: {width} x {height} pixels; at most {caps.max_pixels} pixels and {caps.max_side} a side"
+        raise ImageTooLarge(message)
+
+
+def _check_memory(header: Header, caps: UploadCaps, edge: int) -> None:
+    needed = decode_bytes(header, edge=edge)
+    if needed > caps.max_decode_bytes:
+        size, limit = f"{header.width} x {header.height}", caps.max_decode_bytes
+        message = f"{header.format}: {size} pixels of this kind take {needed} bytes to decode; at most {limit}"
+        raise ImageTooLarge(message)
+
+
+def _with_time(header: Header, caps: UploadCaps, size: int) -> Header:
+    """Return the header with its estimate of CPU time; raise ImageTooComplex if that is over the cap."""
+    seconds = decode_s(header, size)
+    if seconds > caps.max_decode_s:
+        pixels, limit = f"{header.width} x {header.height}", f"at most {caps.max_decode_s:g}"
+        message = f"{header.format}: {pixels} pixels of this kind take {seconds:.1f} CPU s to decode; {limit}"
+        raise ImageTooComplex(message)
+    return replace(header, decode_s=seconds)

@@ -1,4 +1,4 @@
-"""What a tier asks of the pipeline, and whether every step it asks for is installed. Loads nothing heavy."""
+"""What a tier asks of the pipeline, and whether every step it asks for is installed. Loads no heavy library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
 
 # Steps that a tier may name and this release does not have. A later release takes its line away.
 NOT_INSTALLED: dict[str, str] = {}
-# What a tier says of itself that makes no difference to its pixels.
+# Fields of a tier that make no difference to its pixels.
 _CLAIMS = ("reidentification_at_most",)
 
 
@@ -24,10 +24,9 @@ _CLAIMS = ("reidentification_at_most",)
 class Recipe:
     """One tier's recipe; the fields are those of ``tiers.yaml``.
 
-    ``edge`` and ``face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target. ``design`` is the digest
-    of the visible mark's design; ``preview`` says that the BlurHash is made from this tier. ``psnr_at_least``, in
-    dB, is what the hidden mark must leave of the picture; of ``variants`` there are one or two, alike but for that
-    mark.
+    ``edge`` and ``face_px`` are in pixels, ``quality`` is 1 to 100, ``max_bytes`` a target. ``psnr_at_least``, in dB,
+    is what the invisible watermark must leave of the picture. ``variants`` is 1 or 2; they differ in that watermark
+    alone. ``design`` is the digest of the visible watermark. ``preview``: the BlurHash is made from this tier.
     """
 
     tier: str
@@ -38,8 +37,8 @@ class Recipe:
     effort: int = 2
     max_bytes: int | None = None
     face_px: int | None = None
-    visible_mark: str = "none"
-    hidden_mark: str = "none"
+    visible_watermark: str = "none"
+    invisible_watermark: str = "none"
     psnr_at_least: int = 40
     variants: int = 1
     provenance: str = "none"
@@ -59,7 +58,7 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
+def build_recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
     """Return the recipes of a policy's tiers, the largest first; refuse a step that is not installed.
 
     ``order`` is the policy's tiers, the most protective first: the preview is made from the first of them that
@@ -74,7 +73,7 @@ def recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str, ...]
     if missing:
         raise PolicyRefused("; ".join(missing))
     preview = next((name for name in order if name in tiers), None)
-    made = [
+    unsorted = [
         Recipe(
             tier=name,
             preview=name == preview,
@@ -82,9 +81,9 @@ def recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str, ...]
         )
         for name, fields in tiers.items()
     ]
-    return tuple(sorted(made, key=lambda recipe: (-recipe.edge, recipe.tier)))
+    return tuple(sorted(unsorted, key=lambda recipe: (-recipe.edge, recipe.tier)))
 
 
-def drawn_with(made: tuple[Recipe, ...], design: str) -> tuple[Recipe, ...]:
-    """Return the recipes with the digest of this deployment's visible mark in those that draw it."""
-    return tuple(replace(recipe, design=design) if recipe.visible_mark != "none" else recipe for recipe in made)
+def with_visible_watermark(recipes: tuple[Recipe, ...], design: str) -> tuple[Recipe, ...]:
+    """Return the recipes with the digest of this deployment's visible watermark in those that draw it."""
+    return tuple(replace(recipe, design=design) if recipe.visible_watermark != "none" else recipe for recipe in recipes)

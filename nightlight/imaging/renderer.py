@@ -1,4 +1,4 @@
-"""The pipeline of one worker's process, made from its settings when the first picture comes: after the fork."""
+"""The pipeline of one worker process, built from its settings when its first picture comes: after the fork."""
 
 from __future__ import annotations
 
@@ -9,177 +9,209 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nightlight.imaging.crop import LONGEST, Region, square
-from nightlight.imaging.header_readers import Format
-from nightlight.imaging.match_squares import SIDE, canonical, whole
-from nightlight.imaging.match_squares import views as list_views
-from nightlight.imaging.probe import caps_of, probe
-from nightlight.imaging.recipe import drawn_with
-from nightlight.settings import CageKind, Environment
-from nightlight_core.errors import MarkKeyMissing, SettingsRefused
+from nightlight.imaging.crop import MAX_ASPECT, Region, kept_box
+from nightlight.imaging.match_squares import SIDE, candidate_lumas, square_luma, whole_picture
+from nightlight.imaging.probe import probe, upload_caps
+from nightlight.imaging.recipe import with_visible_watermark
+from nightlight.settings import Environment, SandboxKind
+from nightlight_core.errors import SettingsRefused, WatermarkKeyMissing
 from nightlight_core.keyring import KeyRing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from nightlight.imaging.pipeline import Pipeline, Rendition
+    from nightlight.imaging.header import Header
+    from nightlight.imaging.pipeline import Pipeline
     from nightlight.imaging.recipe import Recipe
-    from nightlight.imaging.sandbox import Cage
-    from nightlight.imaging.visible_watermark import Design
+    from nightlight.imaging.rendition import Rendition
+    from nightlight.imaging.sandbox import Sandbox
+    from nightlight.imaging.visible_watermark import VisibleWatermark
     from nightlight.settings import Settings
-    from nightlight.watermark.detect import Looked
+    from nightlight.watermark.detect import DetectionResult
 
-_KEYS = "NIGHTLIGHT_HIDDEN_MARK_KEYS"
-# The pixels of a copy's shorter side that a trace looks at, and the side that is hashed.
-LOOK_EDGE, _HASH_SIDE = 1024, 512
+_KEYS = "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
+# The shorter side in pixels at which a trace reads a found copy, and the side that is hashed.
+COPY_EDGE, _HASH_SIDE = 1024, 512
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A copy as a trace looks at it: its RGB pixels, uint8 (h, w, 3), and its luma for hashing, uint8 (512, 512).
+class FoundCopy:
+    """A found copy, decoded for a trace.
 
-    The latter is the whole and, where that is no square, its middle.
+    ``pixels``: RGB, uint8 (h, w, 3). ``lumas``: to be hashed, uint8 (512, 512) each: the whole copy and, where that is
+    no square, its middle.
     """
 
     pixels: np.ndarray
-    hashed: tuple[np.ndarray, ...]
+    lumas: tuple[np.ndarray, ...]
 
 
-class Rendering:
-    """The pipeline of a worker's process, with its cage and its face detector: built when first used, in the child."""
+class Renderer:
+    """The pipeline of a worker process, with its sandbox and its face detector; built in the child, on first use."""
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; nothing is loaded yet."""
         self._settings = settings
         self._pipeline: Pipeline | None = None
-        self._cage: Cage | None = None
+        self._sandbox: Sandbox | None = None
 
-    def check(self, made: tuple[Recipe, ...] = ()) -> str:
-        """Return a warning, or nothing; raise SettingsRefused if this process's children could not render ``made``."""
-        from nightlight.imaging import seccomp
-        from nightlight.imaging.decode import available
-        from nightlight.imaging.face import missing
+    def check(self, recipes: tuple[Recipe, ...] = ()) -> str:
+        """Check that this process's children can render ``recipes``; return a warning, or nothing.
 
-        self._design()
-        if what := self._no_key(made) or missing():
-            raise SettingsRefused(what)
-        if self._settings.intake.heic and Format.HEIC not in available():
-            message = "NIGHTLIGHT_INTAKE_HEIC is on and pillow-heif is not installed; install nightlight[heic]"
-            raise SettingsRefused(message)
-        why = "" if self._settings.worker.cage is CageKind.LIMITS_ONLY else seccomp.why_not()
-        if why and self._must():
-            message = f"decoders cannot be shut in here ({why}); NIGHTLIGHT_WORKER_CAGE=limits_only goes without"
-            raise SettingsRefused(message)
-        return f"decoders run without seccomp here: {why}" if why else ""
-
-    def recipes(self, made: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
-        """Return the recipes as they are drawn here, with this deployment's visible mark.
-
-        Raises MarkKeyMissing where a tier asks for a hidden mark, as it may since the start, and there is no key.
+        Raises SettingsRefused naming what is wrong or missing.
         """
-        if why := self._no_key(made):
-            raise MarkKeyMissing(why)
-        return drawn_with(made, self._built().design.digest)
+        self._visible_watermark()
+        self._check_keys_and_detector(recipes)
+        self._check_formats()
+        return self._check_sandbox()
+
+    def recipes(self, recipes: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+        """Return the recipes as they are drawn here, with this deployment's visible watermark.
+
+        Raises WatermarkKeyMissing where a tier asks for an invisible watermark and there is no key. A policy may have
+        begun to ask for one since the start.
+        """
+        if reason := self._missing_key(recipes):
+            raise WatermarkKeyMissing(reason)
+        return with_visible_watermark(recipes, self._built().visible_watermark.digest)
 
     def render(
-        self, data: bytes, asked: Sequence[Recipe], crop: str | None, numbers: Mapping[str, int]
+        self, data: bytes, recipes: Sequence[Recipe], crop: str | None, watermark_ids: Mapping[str, int]
     ) -> tuple[list[Rendition], dict[str, float], list[np.ndarray]]:
-        """Return the renditions of an original, the CPU milliseconds of each stage, and what lists are searched for.
+        """Return the renditions of an original, the CPU milliseconds of each stage, and the lumas for hash lists.
 
-        ``numbers`` are what the hidden marks say, by tier. The last are lumas, uint8 (512, 512), of what the renditions
-        show and, where its owner chose a part, of the whole too; none where there are no lists.
+        ``crop`` is the owner's. ``watermark_ids`` are what the invisible watermarks carry, by tier. The lumas, uint8
+        (512, 512), are of what the renditions show and, where that is a part, of the whole too; there are none where
+        no lists are configured. Raises what ``Pipeline.render`` raises.
         """
-        region = Region.parse(crop) if crop else None  # bounded when it was accepted
-        rendered = self._built().render(data, asked, region=region, numbers=numbers)
-        views: list[np.ndarray] = []
-        header = rendered.header
+        pipeline = self._built()
+        region = _region(crop)
+        result = pipeline.render(data, recipes, region=region, watermark_ids=watermark_ids)
+        lumas: list[np.ndarray] = []
         if self._settings.matching.lists_dir is not None:
-            views += list_views(rendered.frame, rendered.square)
-            if region is not None or max(header.width, header.height) > LONGEST * min(header.width, header.height):
-                views += list_views(whole(self._built().frames, data, header))
-        return rendered.renditions, rendered.stages, views
+            lumas += candidate_lumas(result.frame, result.square)
+            lumas += _rest_lumas(pipeline, data, result.header, region)
+        return result.renditions, result.stages, lumas
 
-    def views(self, data: bytes, crop: str | None) -> list[np.ndarray]:
-        """Return what lists are searched for of an original, lumas, uint8 (512, 512); ``crop`` is its owner's.
+    def match_lumas(self, data: bytes, crop: str | None) -> list[np.ndarray]:
+        """Return the lumas of an original for hash lists, uint8 (512, 512); ``crop`` is its owner's.
 
         Raises ImageRefused and its kinds, or DecoderDied.
         """
-        from nightlight.imaging.face import surest
+        from nightlight.imaging.face import crop_face
 
         pipeline = self._built()
         header = probe(data, pipeline.caps, edge=SIDE)
-        region = Region.parse(crop) if crop else None
-        frame = pipeline.frames.frame(data, header, edge=SIDE, region=region)
-        found = list_views(frame, square(*frame.size, surest(pipeline.find(frame))))
-        if region is not None or max(header.width, header.height) > LONGEST * min(header.width, header.height):
-            found += list_views(whole(pipeline.frames, data, header))
-        return found
+        region = _region(crop)
+        frame = pipeline.decoder.frame(data, header, edge=SIDE, region=region)
+        lumas = candidate_lumas(frame, kept_box(*frame.size, crop_face(pipeline.find_faces(frame))))
+        return lumas + _rest_lumas(pipeline, data, header, region)
 
-    def look(self, data: bytes) -> Look:
-        """Return an image file that nobody trusts, as a trace looks at it.
+    def decode_copy(self, data: bytes) -> FoundCopy:
+        """Return an untrusted image file, decoded for a trace.
 
         Raises ImageRefused and its kinds, or DecoderDied and its kind.
         """
         pipeline = self._built()
-        header = probe(data, pipeline.caps, edge=LOOK_EDGE)
-        frame = pipeline.frames.frame(data, header, edge=LOOK_EDGE)
-        return Look(np.asarray(frame), _views(frame))
+        header = probe(data, pipeline.caps, edge=COPY_EDGE)
+        frame = pipeline.decoder.frame(data, header, edge=COPY_EDGE)
+        return FoundCopy(np.asarray(frame), _copy_lumas(frame))
 
-    def detect(self, pixels: np.ndarray, sides: Sequence[int]) -> Looked:
-        """Return the hidden mark found in RGB pixels, uint8 (h, w, 3); ``sides``: those of today's renditions."""
+    def detect(self, pixels: np.ndarray, sides: Sequence[int]) -> DetectionResult:
+        """Return the invisible watermark in RGB pixels, uint8 (h, w, 3); ``sides``: those of today's renditions."""
         from nightlight.watermark.detect import Detector
 
-        ring = self._hidden_mark()
+        ring = self._watermark_keys()
         return Detector(ring.keys if ring else {}, sides).detect(pixels)
 
     def close(self) -> None:
-        """Stop the cage, if there is one."""
-        if self._cage is not None:
-            self._cage.close()
-            self._cage = self._pipeline = None
+        """Stop the sandbox, if there is one."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = self._pipeline = None
 
     def _built(self) -> Pipeline:
         if self._pipeline is None:
             from nightlight.imaging.face import FaceDetector
-            from nightlight.imaging.invisible_watermark import HiddenMark
+            from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
             from nightlight.imaging.pipeline import Pipeline
-            from nightlight.imaging.sandbox import Cage, CageLimits
+            from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 
             worker = self._settings.worker
-            limits = CageLimits(
+            limits = SandboxLimits(
                 memory_bytes=worker.decode_memory_bytes,
                 cpu_s=math.ceil(worker.decode_s),
                 wall_s=worker.decode_s,
-                slow_s=self._settings.intake.slow_decode_cpu_s,
+                slow_s=self._settings.upload.slow_decode_cpu_s,
             )
-            self._cage = Cage(limits, require_seccomp=self._must())
-            ring = self._hidden_mark()
-            hidden = HiddenMark(ring.keys[ring.signing_id]) if ring else None
-            caps = caps_of(self._settings.intake)
-            self._pipeline = Pipeline(caps, self._cage, FaceDetector(), self._design(), hidden)
+            self._sandbox = Sandbox(limits, require_seccomp=self._requires_seccomp())
+            ring = self._watermark_keys()
+            self._pipeline = Pipeline(
+                caps=upload_caps(self._settings.upload),
+                decoder=self._sandbox,
+                face_finder=FaceDetector(),
+                visible_watermark=self._visible_watermark(),
+                invisible_watermark=InvisibleWatermarkWriter(ring.keys[ring.signing_id]) if ring else None,
+            )
         return self._pipeline
 
-    def _must(self) -> bool:
+    def _check_keys_and_detector(self, recipes: tuple[Recipe, ...]) -> None:
+        from nightlight.imaging.face import missing_dependency
+
+        if reason := self._missing_key(recipes) or missing_dependency():
+            raise SettingsRefused(reason)
+
+    def _check_formats(self) -> None:
+        from nightlight.imaging.decode import available_formats
+        from nightlight.imaging.formats import FORMATS
+
+        for name in upload_caps(self._settings.upload).formats - available_formats():
+            extra = FORMATS[name].extra
+            message = f"NIGHTLIGHT_UPLOAD_{extra.upper()} is on and its decoder is missing; install nightlight[{extra}]"
+            raise SettingsRefused(message)
+
+    def _check_sandbox(self) -> str:
+        """Return a warning where decoders run without seccomp; raise SettingsRefused where they must not."""
+        from nightlight.imaging import seccomp
+
+        limits_only = self._settings.worker.sandbox is SandboxKind.LIMITS_ONLY
+        reason = "" if limits_only else seccomp.unavailable_reason()
+        if reason and self._requires_seccomp():
+            message = f"decoders cannot be sandboxed here ({reason}); see NIGHTLIGHT_WORKER_SANDBOX=limits_only"
+            raise SettingsRefused(message)
+        return f"decoders run without seccomp here: {reason}" if reason else ""
+
+    def _requires_seccomp(self) -> bool:
         production = self._settings.general.environment is Environment.PRODUCTION
-        return production and self._settings.worker.cage is CageKind.SECCOMP
+        return production and self._settings.worker.sandbox is SandboxKind.SECCOMP
 
-    def _design(self) -> Design:
-        from nightlight.imaging.visible_watermark import Design
+    def _visible_watermark(self) -> VisibleWatermark:
+        from nightlight.imaging.visible_watermark import VisibleWatermark
 
-        mark = self._settings.mark
-        return Design.read(mark.text, mark.logo, mark.font)
+        settings = self._settings.visible_watermark
+        return VisibleWatermark.read(settings.text, settings.logo, settings.font)
 
-    def _no_key(self, made: tuple[Recipe, ...]) -> str:
-        if self._hidden_mark() is None and any(recipe.hidden_mark != "none" for recipe in made):
-            return f"the policy asks for hidden marks and {_KEYS} is not set; `nightlight keys init` makes one"
+    def _missing_key(self, recipes: tuple[Recipe, ...]) -> str:
+        if self._watermark_keys() is None and any(recipe.invisible_watermark != "none" for recipe in recipes):
+            return f"the policy asks for invisible watermarks and {_KEYS} is not set; `nightlight keys init` makes one"
         return ""
 
-    def _hidden_mark(self) -> KeyRing | None:
-        keys = self._settings.hidden_mark.keys
+    def _watermark_keys(self) -> KeyRing | None:
+        keys = self._settings.invisible_watermark.keys
         return KeyRing.parse(keys.get_secret_value(), _KEYS) if keys else None
 
 
-def _views(frame: Image) -> tuple[np.ndarray, ...]:
-    """Return the lumas to hash of a picture: the whole and, where that is no square, its middle."""
-    shown = [frame] if frame.width == frame.height else [frame, frame.crop(square(*frame.size))]
-    return tuple(canonical(view, _HASH_SIDE) for view in shown)
+def _region(crop: str | None) -> Region | None:
+    return Region.parse(crop) if crop else None  # bounded when it was accepted
+
+
+def _rest_lumas(pipeline: Pipeline, data: bytes, header: Header, region: Region | None) -> list[np.ndarray]:
+    """Return the lumas of the whole picture where its frame is a part of it: by the owner's crop, or its length."""
+    long = max(header.width, header.height) > MAX_ASPECT * min(header.width, header.height)
+    return candidate_lumas(whole_picture(pipeline.decoder, data, header)) if region is not None or long else []
+
+
+def _copy_lumas(frame: Image) -> tuple[np.ndarray, ...]:
+    """Return the lumas to hash of a found copy: the whole and, where that is no square, its middle."""
+    pictures = [frame] if frame.width == frame.height else [frame, frame.crop(kept_box(*frame.size))]
+    return tuple(square_luma(picture, _HASH_SIDE) for picture in pictures)

@@ -1,4 +1,4 @@
-"""What a caged decoder answered: taken for nothing until it has been checked."""
+"""Reads the response of a sandboxed decoder, which is untrusted: every number in it is checked."""
 
 from __future__ import annotations
 
@@ -8,51 +8,55 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from nightlight.imaging.decoder_process import ANSWER_HEAD, INSIDE, MAX_DETAIL
+from nightlight.imaging.decoder_process import MAX_DETAIL_CHARACTERS, RESPONSE_HEAD_BYTES, SANDBOXED_STAGES
 from nightlight_core.errors import CorruptImage, DecoderDied, ImageTooLarge
 
 if TYPE_CHECKING:
-    from nightlight.imaging.decoded_frame import Stages
-    from nightlight.imaging.header_readers import Header
+    from nightlight.imaging.decoded_frame import StageTimes
+    from nightlight.imaging.header import Header
 
 _REFUSALS = {error.code: error for error in (CorruptImage, ImageTooLarge)}
-_ODDEST_MS = 1e6
+_MAX_STAGE_MS = 1e6
 
 
-def pixels_of(answer: memoryview, header: Header, edge: int, stages: Stages) -> Image.Image:
-    """Return the frame of an answer, after checking every number in it."""
+def read_frame(response: memoryview, header: Header, edge: int, stages: StageTimes) -> Image.Image:
+    """Return the frame (RGB) that a response holds, and add its stages' times to ``stages``.
+
+    Raises CorruptImage or ImageTooLarge as the decoder did, and DecoderDied for a response that makes no sense.
+    """
     try:
-        head = json.loads(bytes(answer[:ANSWER_HEAD]))
+        head = json.loads(bytes(response[:RESPONSE_HEAD_BYTES]))
         if refused := head.get("refused"):
-            raise _REFUSALS[refused](str(head.get("detail", ""))[:MAX_DETAIL])
+            raise _REFUSALS[refused](str(head.get("detail", ""))[:MAX_DETAIL_CHARACTERS])
         width, height = head["width"], head["height"]
         if not (type(width) is int and type(height) is int and width >= 1 and height >= 1):
             raise ValueError(head)
-        if min(width, height) > edge or ANSWER_HEAD + width * height * 3 > len(answer):
+        if min(width, height) > edge or RESPONSE_HEAD_BYTES + width * height * 3 > len(response):
             raise ValueError(head)
-        for stage in INSIDE:
+        for stage in SANDBOXED_STAGES:
             ms = head["stages"].get(stage, 0.0)
-            if isinstance(ms, float) and 0 <= ms < _ODDEST_MS:
+            if isinstance(ms, float) and 0 <= ms < _MAX_STAGE_MS:
                 stages.ms[stage] = stages.ms.get(stage, 0.0) + ms
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"{header.format}: the decoder's answer makes no sense"
+        message = f"{header.format}: the decoder's response makes no sense"
         raise DecoderDied(message, how="nonsense") from error
-    return Image.frombytes("RGB", (width, height), answer[ANSWER_HEAD : ANSWER_HEAD + width * height * 3])
+    pixels = response[RESPONSE_HEAD_BYTES : RESPONSE_HEAD_BYTES + width * height * 3]
+    return Image.frombytes("RGB", (width, height), pixels)
 
 
-def failure_in(answer: memoryview) -> str:
-    """Return what a decoder that failed had to say, as far as it can be printed."""
+def failure_text(response: memoryview) -> str:
+    """Return the message of a decoder that failed, with a colon before it; nothing if it cannot be printed."""
     try:
-        said = json.loads(bytes(answer[:ANSWER_HEAD])).get("failed", "")
+        text = json.loads(bytes(response[:RESPONSE_HEAD_BYTES])).get("failed", "")
     except (ValueError, AttributeError, RecursionError):
         return ""
-    return f": {said[:MAX_DETAIL]}" if isinstance(said, str) and said.isprintable() and said else ""
+    return f": {text[:MAX_DETAIL_CHARACTERS]}" if isinstance(text, str) and text.isprintable() and text else ""
 
 
-def how_it_ended(ended: dict[str, Any]) -> str:
-    """Return, in a word or two, how a child ended by the helper's account: a signal's name, or an exit code."""
-    number = ended.get("signal")
+def exit_cause(report: dict[str, Any]) -> str:
+    """Return why a child exited by the helper's report: the name of a signal, or an exit code."""
+    number = report.get("signal")
     try:
-        return signal.Signals(number).name if isinstance(number, int) else f"exit {ended.get('code')}"
+        return signal.Signals(number).name if isinstance(number, int) else f"exit {report.get('code')}"
     except ValueError:
         return f"signal {number}"

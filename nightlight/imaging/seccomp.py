@@ -1,8 +1,7 @@
-"""What a process that decodes may do: next to nothing. Resource limits, no new privileges, a seccomp filter.
+"""Confines a process that decodes: resource limits, no new privileges, and a seccomp filter of system calls.
 
-The filter's default is to kill. The helper has one under which it may fork and wait; the child that
-meets a picture has another, under which it may only compute and ask for memory (and, for HEIC, start a thread). A
-filter is never lifted: installing the second one leaves both in force.
+A filter kills by default. The helper's filter lets it fork and wait. The filter of the child that decodes lets it
+compute and ask for memory, and for HEIC start a thread. A filter is never lifted: both are in force in the child.
 
 Sources: seccomp(2), prctl(2), setrlimit(2); the filter itself is made by libseccomp.
 """
@@ -17,13 +16,13 @@ import signal
 import sys
 import tempfile
 
-# Memory, time and the end of the process: all that a decoder needs. `mmap` and `mprotect` are added
-# below with a condition on their argument.
+# Memory, time and the exit of the process: all that a decoder needs. `mmap` and `mprotect` are added below with a
+# condition on their argument.
 _COMPUTE = (
     "brk", "clock_getres", "clock_gettime", "exit", "exit_group", "futex", "getpid", "getrandom", "gettid",
     "gettimeofday", "madvise", "mremap", "munmap", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "time",
 )  # fmt: skip
-# What the helper does between pictures: wait for the next one, fork, wait for the child, answer. `close`,
+# What the helper does between pictures: wait for the next one, fork, wait for the child, report. `close`,
 # `prctl`, `prlimit64` and those about descriptors are for the child's first moments, before its own filter.
 _FORK = (
     "clone", "clone3", "close", "dup", "fcntl", "fork", "fstat", "newfstatat", "poll", "ppoll", "prctl",
@@ -31,12 +30,12 @@ _FORK = (
     "vfork", "wait4", "write",
 )  # fmt: skip
 
-# HEIC's decoder works in a thread of its own, whatever it is told. A thread is no process: `fork` stays shut.
+# HEIC's decoder starts a thread whatever it is asked. A thread is no process: `fork` stays forbidden.
 _THREAD = ("rseq", "set_robust_list")
 _CLONE_THREAD = 0x00010000
 
-# The niceness of a decoder that takes long: it gets a quarter of a core that others want.
-BACKGROUND = 5
+# The niceness of a slow decoder: it gets a quarter of a core that other processes want.
+BACKGROUND_NICENESS = 5
 _PR_SET_PDEATHSIG = 1
 _PR_GET_SECCOMP = 21
 _PR_SET_SECCOMP = 22
@@ -57,13 +56,13 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 
 
-class Filters:
-    """The filters, made once. Building one takes milliseconds; closing one, microseconds."""
+class SeccompFilters:
+    """The filters of helper and children. Building one takes milliseconds; installing one, microseconds."""
 
-    def __init__(self, bell: int = 0) -> None:
-        """Make them; ``bell`` is the one descriptor that a decoder may write to, to say that it is done.
+    def __init__(self, ready_fd: int = 0) -> None:
+        """Build them; ``ready_fd`` is the one descriptor that a decoder may write to.
 
-        Raises OSError or ImportError with the reason where seccomp is not to be had.
+        Raises OSError or ImportError, with the reason, where seccomp is not available.
         """
         if sys.platform != "linux":
             message = f"seccomp is a part of Linux, and this is {sys.platform}"
@@ -71,13 +70,13 @@ class Filters:
         if _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) < 0:
             message = "this kernel has no seccomp"
             raise OSError(message)
-        self.helper = _program(_COMPUTE + _FORK, refused=("open", "openat"), stands_back=True)
-        self.decoder = _program(_COMPUTE, writes_to=bell)
-        self.threaded = _program((*_COMPUTE, *_THREAD), writes_to=bell, threads=True)
+        self.helper = _program(_COMPUTE + _FORK, refused=("open", "openat"), sets_priority=True)
+        self.decoder = _program(_COMPUTE, writes_to=ready_fd)
+        self.threaded = _program((*_COMPUTE, *_THREAD), writes_to=ready_fd, threads=True)
 
 
-class Filter:
-    """A filter, ready to be installed: a child does that with one call."""
+class SeccompFilter:
+    """A compiled filter, which one call installs."""
 
     def __init__(self, program: bytes) -> None:
         """Keep ``program``, the kernel's instructions of eight bytes each."""
@@ -85,7 +84,7 @@ class Filter:
         self._described = _Program(len(program) // _INSTRUCTION_BYTES, ctypes.addressof(self._code))
         self._reference = ctypes.byref(self._described)
 
-    def close(self) -> None:
+    def install(self) -> None:
         """Install the filter on this process for good; raise OSError if the kernel refuses."""
         if _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._reference, 0, 0):
             message = f"the kernel refused the filter: errno {ctypes.get_errno()}"
@@ -98,52 +97,52 @@ def _program(
     refused: tuple[str, ...] = (),
     writes_to: int | None = None,
     threads: bool = False,
-    stands_back: bool = False,
-) -> Filter:
+    sets_priority: bool = False,
+) -> SeccompFilter:
     import pyseccomp
 
-    made = pyseccomp.SyscallFilter(defaction=pyseccomp.KILL_PROCESS)
+    rules = pyseccomp.SyscallFilter(defaction=pyseccomp.KILL_PROCESS)
     for name in allowed:
-        made.add_rule(pyseccomp.ALLOW, name)
+        rules.add_rule(pyseccomp.ALLOW, name)
     for name in ("mmap", "mprotect"):
         # Memory that is not executable: the third argument has no PROT_EXEC in it.
-        made.add_rule(pyseccomp.ALLOW, name, pyseccomp.Arg(2, pyseccomp.MASKED_EQ, mmap.PROT_EXEC, 0))
+        rules.add_rule(pyseccomp.ALLOW, name, pyseccomp.Arg(2, pyseccomp.MASKED_EQ, mmap.PROT_EXEC, 0))
     for name in refused:
-        # Python 3.12 and newer look into /proc whenever they fork, and do without if they may not. A decoder's
-        # own filter has no such answer: there it is death.
-        made.add_rule(pyseccomp.ERRNO(errno.EACCES), name)
+        # Python 3.12 and newer open a file of /proc whenever they fork, and go on without it. A decoder's own filter
+        # kills instead.
+        rules.add_rule(pyseccomp.ERRNO(errno.EACCES), name)
     if writes_to is not None:
-        made.add_rule(pyseccomp.ALLOW, "write", pyseccomp.Arg(0, pyseccomp.EQ, writes_to))
-    if stands_back:  # of this process, to this niceness and no other
-        exactly = [pyseccomp.Arg(at, pyseccomp.EQ, value) for at, value in enumerate((0, 0, BACKGROUND))]
-        made.add_rule(pyseccomp.ALLOW, "setpriority", *exactly)
+        rules.add_rule(pyseccomp.ALLOW, "write", pyseccomp.Arg(0, pyseccomp.EQ, writes_to))
+    if sets_priority:  # of this process, to this niceness and no other
+        exactly = [pyseccomp.Arg(at, pyseccomp.EQ, value) for at, value in enumerate((0, 0, BACKGROUND_NICENESS))]
+        rules.add_rule(pyseccomp.ALLOW, "setpriority", *exactly)
     if threads:
-        made.add_rule(pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
-        # Its flags lie in memory, where no filter can look; told that there is no such call, libc uses `clone`.
-        made.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+        rules.add_rule(pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
+        # Its flags lie in memory, where no filter can look. Without this call, libc uses `clone`.
+        rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     with tempfile.TemporaryFile() as file:
-        made.export_bpf(file)
+        rules.export_bpf(file)
         file.seek(0)
-        return Filter(file.read())
+        return SeccompFilter(file.read())
 
 
-def die_with_parent() -> None:
+def exit_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux)."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def no_new_privileges() -> None:
-    """Give up, for good, all ways of gaining privileges by starting a program (Linux)."""
+def set_no_new_privileges() -> None:
+    """Forbid this process, for good, to gain privileges by starting a program (Linux)."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def settle_memory() -> None:
-    """Give back what is not in use, and have children ask for memory in few, large pieces (glibc).
+def trim_heap() -> None:
+    """Give unused memory back to the system, and let children ask for it in few, large pieces (glibc).
 
-    A fork then copies less; and, with the tunable that the cage sets, a child's pictures lie in huge pages. A
-    page fault each 4 kB would cost a fresh child as much as the decoding of a small picture.
+    A fork then copies less. With the tunable that the sandbox sets, a child's pictures lie in huge pages: a page fault
+    for every 4 kB would cost a new child as much as decoding a small picture.
     """
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
@@ -152,45 +151,40 @@ def settle_memory() -> None:
         _libc.mallopt(_M_TRIM_THRESHOLD, 64 << 20)
 
 
-def stand_back() -> None:
-    """Give way to other processes, for good: for pictures that take long (Linux)."""
+def lower_priority() -> None:
+    """Lower this process's priority for good: for pictures that are slow to decode (Linux)."""
     if sys.platform == "linux":
-        _libc.setpriority(0, 0, BACKGROUND)
+        _libc.setpriority(0, 0, BACKGROUND_NICENESS)
 
 
-def limit(*, memory_bytes: int, cpu_s: int) -> None:
-    """Set this process's limits for good: address space, processor seconds, no files, no core.
+def set_resource_limits(*, memory_bytes: int, cpu_s: int) -> None:
+    """Set this process's limits for good: address space, CPU seconds, no files, no core dump.
 
-    Who goes beyond the seconds gets SIGXCPU, by which it is known, and SIGKILL a second later. ``memory_bytes`` is what
-    it may add to the address space that it has now. Existing descriptors stay usable; no file can be opened, and none
-    can grow.
+    ``memory_bytes`` may be added to the address space noted by ``record_address_space``. A process that goes beyond
+    ``cpu_s`` gets SIGXCPU, and SIGKILL a second later. Open descriptors stay usable; no file can be opened or grow.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + memory_bytes,) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (_recorded_bytes + memory_bytes,) * 2)
 
 
-_now = 0
+_recorded_bytes = 0
 
 
-def measure_address_space() -> None:
-    """Note this process's address space, so that a child can limit itself without opening a file."""
-    global _now  # noqa: PLW0603 - one number of the process, read by its forked children
+def record_address_space() -> None:
+    """Record this process's address space, so that a forked child can limit itself without opening a file."""
+    global _recorded_bytes  # noqa: PLW0603 - one number of the process, read by its forked children
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a pseudo file
-        _now = int(file.read().split()[0]) * mmap.PAGESIZE
+        _recorded_bytes = int(file.read().split()[0]) * mmap.PAGESIZE
 
 
-def _address_space() -> int:
-    return _now
-
-
-def why_not() -> str:
-    """Return why decoders cannot be shut in on this machine; nothing if they can."""
+def unavailable_reason() -> str:
+    """Return why seccomp is not available on this machine; nothing if it is."""
     try:
-        Filters()
+        SeccompFilters()
     except (ImportError, OSError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"
     return ""

@@ -1,4 +1,4 @@
-"""Memory that this process shares with the cage's helper, and with nobody else."""
+"""Memory that this process shares with the sandbox's helper, and with no other process."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import mmap
 import os
 import tempfile
 
-# Bytes that stay in hand between pictures: an ordinary upload, or the pixels of an ordinary frame.
-KEPT = 4_000_000
+# Bytes that stay allocated between pictures: an ordinary upload, or the pixels of an ordinary frame.
+KEPT_BYTES = 4_000_000
 
 
 class SharedMemory:
-    """Memory without a name in any folder, mapped here for good; it grows as it must.
+    """Anonymous memory, mapped in this process; it grows when more is asked for.
 
-    What a picture left is wiped before the next one comes: no child ever maps another one's bytes.
+    The bytes of one picture are wiped before the next one comes, so that no child ever maps another's.
     """
 
     def __init__(self, name: str) -> None:
-        """Make it, of no size yet; ``name`` is for people who look at a process's descriptors."""
+        """Create it with no size yet; ``name`` is what a list of the process's descriptors shows."""
         self._name = name
         self._map: mmap.mmap | None = None
         self._used = 0
         self.descriptor = _anonymous(name)
 
     def renew(self) -> None:
-        """Take other memory: whoever has the old mapped sees nothing of what comes."""
+        """Replace it by new memory; a process that still maps the old memory sees nothing of the new."""
         self.close()
         self._used = 0
         self.descriptor = _anonymous(self._name)
@@ -35,22 +35,22 @@ class SharedMemory:
         self.clear()
         if self._map is None or len(self._map) < size:
             if self._map is not None:
-                self._map = None  # views of it may be about; it goes with the last of them
+                self._map = None  # views of it may exist; it is freed with the last of them
             os.ftruncate(self.descriptor, size)
             self._map = mmap.mmap(self.descriptor, size)
         self._used = size
         return memoryview(self._map)[:size]
 
     def clear(self) -> None:
-        """Wipe what was used; what is large is given back to the system, which gives it out zeroed."""
-        if self._map is not None and self._used > KEPT and hasattr(mmap, "MADV_REMOVE"):
+        """Wipe the bytes that were used; large ones are given back to the system, which zeroes them."""
+        if self._map is not None and self._used > KEPT_BYTES and hasattr(mmap, "MADV_REMOVE"):
             self._map.madvise(mmap.MADV_REMOVE, 0, self._used)
         elif self._map is not None:
             ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(self._map)), 0, self._used)
         self._used = 0
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         self._map = None
         os.close(self.descriptor)
 

@@ -1,8 +1,8 @@
-"""The visible mark: a tiled pattern over the whole picture, the same for everyone, that names nobody's age.
+"""The visible watermark: a tiled pattern over the whole picture, the same for every profile.
 
-It is crescents, or an operator's own text or logo. Any third of the picture holds a whole tile, so
-that no crop worth having is without one. How strongly it is drawn follows the picture: more where there
-is much to see, less on an even ground; white with a black shadow, it shows on dark and on light.
+It is made of crescents, or of an operator's own text or logo. Any third of the picture holds a whole tile, so no useful
+crop is without one. It is drawn more strongly where the picture has contrast, and less on an even ground. It is white
+with a black shadow, so it shows on dark and on light.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightlight_core.files import read_bytes
 
 # Tiles across the picture: any third of it holds a whole one, and so does the face of a portrait.
 PER_ROW = 6
-# How much of the picture the white (and, displaced, the black) covers on an even ground, by a tier's word.
+# The share of the picture that the white (and, displaced, the black) covers on an even ground, by a tier's word.
 STRENGTHS = {"faint": 0.14, "clear": 0.26, "strong": 0.45}
 # Local contrast is how far the picture, at _FINE pixels a side, lies off its mean over 1/_BLOCKS of a side, in
 # grey levels; each of them adds _GAIN to the strength, up to _MOST times it.
@@ -41,10 +41,10 @@ _DRAWN_AT = 256
 
 
 @dataclass(frozen=True)
-class Design:
-    """What the tiles show: ``text``, a ``logo`` (bytes of a PNG whose alpha is drawn), or, with neither, crescents.
+class VisibleWatermark:
+    """A pattern whose tiles show ``text``, a ``logo`` (bytes of a PNG whose alpha is drawn), or else crescents.
 
-    ``font`` is a TrueType or OpenType file; without one, the font that comes with Pillow is used.
+    ``font`` is a TrueType or OpenType file; without it, the font that comes with Pillow is used.
     """
 
     text: str = ""
@@ -52,26 +52,26 @@ class Design:
     font: bytes = b""
 
     @classmethod
-    def read(cls, text: str, logo: Path | None, font: Path | None) -> Design:
-        """Return the design that the settings name; raise SettingsRefused with what is wrong with it."""
+    def read(cls, text: str, logo: Path | None, font: Path | None) -> VisibleWatermark:
+        """Return the watermark that the settings describe; raise SettingsRefused with what is wrong with it."""
         try:
-            shape = read_bytes(logo, MAX_LOGO_BYTES) if logo else b""
-            design = cls(text, shape, read_bytes(font, MAX_FONT_BYTES) if font else b"")
+            logo_bytes = read_bytes(logo, MAX_LOGO_BYTES) if logo else b""
+            watermark = cls(text, logo_bytes, read_bytes(font, MAX_FONT_BYTES) if font else b"")
         except OSError as error:
-            message = f"the visible mark: {error.filename}: {error.strerror}"
+            message = f"the visible watermark: {error.filename}: {error.strerror}"
             raise SettingsRefused(message) from error
         if len(text) > MAX_TEXT or not (text.isprintable() or not text):
-            message = f"NIGHTLIGHT_MARK_TEXT must be at most {MAX_TEXT} printable characters"
+            message = f"NIGHTLIGHT_VISIBLE_WATERMARK_TEXT must be at most {MAX_TEXT} printable characters"
             raise SettingsRefused(message)
         if text and logo:
-            message = "NIGHTLIGHT_MARK_TEXT and NIGHTLIGHT_MARK_LOGO exclude each other"
+            message = "NIGHTLIGHT_VISIBLE_WATERMARK_TEXT and NIGHTLIGHT_VISIBLE_WATERMARK_LOGO exclude each other"
             raise SettingsRefused(message)
-        design.tile  # noqa: B018 - drawn once now, so that a bad file is refused at the start
-        return design
+        watermark.tile  # noqa: B018 - drawn once now, so that a bad file is refused at the start
+        return watermark
 
     @cached_property
     def digest(self) -> str:
-        """Return hexadecimal digits that change whenever the design does; empty for the crescents."""
+        """Return hexadecimal digits that change whenever the pattern does; empty for the crescents."""
         if not (self.text or self.logo):
             return ""
         parts = (self.text.encode(), self.logo, self.font)
@@ -85,24 +85,24 @@ class Design:
         return _text(self.text, self.font) if self.text else _crescent()
 
     def draw(self, image: Image.Image, strength: str) -> Image.Image:
-        """Return a copy of ``image`` (RGB) with the mark drawn over it, as strongly as the tier's word says."""
+        """Return a copy of ``image`` (RGB) with the watermark over it; ``strength`` is a key of STRENGTHS."""
         ink, where = _ink(self, *image.size)
         return Image.composite(ink, image, ImageChops.multiply(where, _adapted(image, STRENGTHS[strength])))
 
     def __hash__(self) -> int:
-        """Hash by the digest, so that a cache by design is cheap."""
+        """Hash by the digest, which makes a cache by watermark cheap."""
         return hash(self.digest)
 
 
 @lru_cache(maxsize=16)
-def _ink(design: Design, width: int, height: int) -> tuple[Image.Image, Image.Image]:
+def _ink(watermark: VisibleWatermark, width: int, height: int) -> tuple[Image.Image, Image.Image]:
     """Return (ink, where) of the picture's size: staggered rows of white tiles (RGB), each with a black shadow.
 
     ``where`` (L) is how much of each pixel is covered by either.
     """
     cell = max(width, height) / PER_ROW
     side = max(1, round(cell))
-    tile = design.tile.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    tile = watermark.tile.resize((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
 
     def tiled(shift: int) -> Image.Image:
         mask = Image.new("L", (width, height))
@@ -118,7 +118,7 @@ def _ink(design: Design, width: int, height: int) -> tuple[Image.Image, Image.Im
 
 
 def _adapted(image: Image.Image, share: float) -> Image.Image:
-    """Return an L map of the picture's size: how strongly the mark is to be drawn where."""
+    """Return a map (L) of the picture's size: how strongly the watermark is drawn at each pixel."""
     grey = image.convert("L")
     fine = grey.reduce(max(1, min(image.size) // _FINE))
     factor = max(1, min(fine.size) // _BLOCKS)
@@ -147,12 +147,12 @@ def _text(text: str, font: bytes) -> Image.Image:
     try:
         face = ImageFont.truetype(BytesIO(font), 96) if font else ImageFont.load_default(96)
     except OSError as error:
-        message = f"NIGHTLIGHT_MARK_FONT is no font: {error}"
+        message = f"NIGHTLIGHT_VISIBLE_WATERMARK_FONT is no font: {error}"
         raise SettingsRefused(message) from error
     if isinstance(face, ImageFont.FreeTypeFont):
         missing = _outline(face, "\U0010ffff")
         if lost := sorted({sign for sign in text if not sign.isspace() and _outline(face, sign) == missing}):
-            message = f"the mark's font has no sign for {', '.join(lost)}; name another with NIGHTLIGHT_MARK_FONT"
+            message = f"NIGHTLIGHT_VISIBLE_WATERMARK_FONT has no sign for {', '.join(lost)}; name another font"
             raise SettingsRefused(message)
     left, top, right, bottom = face.getbbox(text)
     drawn = Image.new("L", (int(right - left) + 8, int(bottom - top) + 8))
@@ -166,19 +166,19 @@ def _outline(face: ImageFont.FreeTypeFont, sign: str) -> bytes:
 
 def _logo(data: bytes) -> Image.Image:
     if len(data) > MAX_LOGO_BYTES:
-        message = f"NIGHTLIGHT_MARK_LOGO: at most {MAX_LOGO_BYTES} bytes"
+        message = f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO: at most {MAX_LOGO_BYTES} bytes"
         raise SettingsRefused(message)
     try:
         with Image.open(BytesIO(data), formats=["PNG"]) as image:
             if max(image.size) > MAX_LOGO_SIDE:
-                message = f"NIGHTLIGHT_MARK_LOGO: at most {MAX_LOGO_SIDE} pixels a side"
+                message = f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO: at most {MAX_LOGO_SIDE} pixels a side"
                 raise SettingsRefused(message)
             shape = image.convert("RGBA").getchannel("A")
     except (OSError, SyntaxError, ValueError) as error:
-        message = f"NIGHTLIGHT_MARK_LOGO is no PNG: {error}"
+        message = f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO is no PNG: {error}"
         raise SettingsRefused(message) from error
     if shape.getextrema() in {(0, 0), (255, 255)}:
-        message = "NIGHTLIGHT_MARK_LOGO has no shape: its alpha channel is what is drawn"
+        message = "NIGHTLIGHT_VISIBLE_WATERMARK_LOGO has no shape: its alpha channel is what is drawn"
         raise SettingsRefused(message)
     return _fitted(shape)
 

@@ -1,5 +1,6 @@
-"""Perceptual hashes, and the search for near ones: what finds a copy when its hidden mark does not.
+"""Perceptual hashes and the search for near ones: what finds a copy when its invisible watermark does not.
 
-``pdq`` makes hashes from pixels, ``index`` keeps and searches them, ``lists`` reads those of others. Nothing here
-knows of pictures' files, SQL or S3.
+``pdq`` computes hashes from pixels. ``index`` stores and searches them, in the parts that ``segment`` describes.
+``list_files`` reads hash lists of others, and ``list_index`` searches them. Nothing here depends on image files, SQL or
+S3.
 """

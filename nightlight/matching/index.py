@@ -6,9 +6,9 @@ that word or one of its sixteen neighbours there, and to count all bits of those
 Punjani, Fleet: "Fast Exact Search in Hamming Space with Multi-Index Hashing", IEEE PAMI 2014).
 
 On disk it is a folder: sealed segments, each an array of hashes, one of keys, and for each word the rows in
-the order of that word, all memory-mapped; a log of what came since, which is searched from end to end and sealed
-when it is long; and a log of keys that were taken out. One process writes; any number read. The catalogue is the
-truth: an index that does not open is made again from it.
+the order of that word, all memory-mapped; a log of newer hashes, which is searched from end to end and sealed
+when it is long; and a log of removed keys. One process writes; any number read. The catalogue is the source of truth:
+an index that does not open is rebuilt from it.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from nightlight.matching.segment import KEY_BYTES, Segment, write_segment
 from nightlight_core.errors import Conflict, IndexBroken
 
 # Hashes in the log from which it is sealed: searching so many from end to end takes two milliseconds.
-SEAL_AT = 1 << 16
+SEAL_ROWS = 1 << 16
 # Segments from which they are merged into one: each costs a search of its own.
-MERGE_AT = 8
+MERGE_SEGMENTS = 8
 FORMAT = 1
-# Between two looks whether another process has let go of the lock.
-_LOOK_AGAIN_S = 0.01
+# Between two attempts at a lock that another process holds.
+_LOCK_RETRY_S = 0.01
 
 _ROW = BYTES + KEY_BYTES
 # A record of a log: its bytes, then their checksum, so that one that was cut short or damaged is seen.
 _CHECK = struct.Struct("<I")
-_ADDED, _TAKEN = "added.log", "taken.log"
+_ADDED, _REMOVED = "added.log", "taken.log"
 _SEGMENT = re.compile(r"s[0-9]{1,9}")
 _MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """A hash that is near: the key it was added under (16 bytes), and in how many bits of 256 it differs."""
+class HashMatch:
+    """A near hash: the key it was added under (16 bytes), and in how many bits of 256 it differs."""
 
     key: bytes
     distance: int
@@ -60,7 +60,7 @@ class Match:
 class HashIndex:
     """A folder of hashes that can be searched and added to. Use it as a context, or close it."""
 
-    def __init__(self, folder: Path, *, write: bool = False, seal_at: int = SEAL_AT, wait_s: float = 0) -> None:
+    def __init__(self, folder: Path, *, write: bool = False, seal_at: int = SEAL_ROWS, wait_s: float = 0) -> None:
         """Open the index in ``folder``, which is made if ``write`` and absent.
 
         Raises IndexBroken if it cannot be read as it should be, and Conflict if another process writes to it and still
@@ -73,7 +73,7 @@ class HashIndex:
         self._segments: list[Segment] = []
         self._tail_hashes = np.zeros((0, BYTES), np.uint8)
         self._tail_keys: list[bytes] = []
-        self._taken: set[bytes] = set()
+        self._removed: set[bytes] = set()
         if write:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = _lock(self._folder, wait_s)
@@ -92,23 +92,23 @@ class HashIndex:
         self.close()
 
     def __len__(self) -> int:
-        """Return how many hashes are kept, those that were taken out and not yet merged away among them."""
+        """Return how many hashes are stored, with those that were removed and not yet merged away."""
         return sum(len(segment.hashes) for segment in self._segments) + len(self._tail_hashes)
 
     @staticmethod
     def discard(folder: Path) -> None:
-        """Take an index off the disk, so that another can be built in its place; raise Conflict if it is written to."""
+        """Delete an index from the disk, so that another can be built; raise Conflict if a process writes to it."""
         if not folder.is_dir():
             return
         lock = _lock(folder)
         try:
-            HashIndex._remove(folder)
+            HashIndex._delete_files(folder)
         finally:
             os.close(lock)
 
     @staticmethod
-    def _remove(folder: Path) -> None:
-        for path in (folder / _MANIFEST, folder / _ADDED, folder / _TAKEN):
+    def _delete_files(folder: Path) -> None:
+        for path in (folder / _MANIFEST, folder / _ADDED, folder / _REMOVED):
             path.unlink(missing_ok=True)
         for path in folder.glob("s[0-9]*"):
             shutil.rmtree(path)
@@ -131,19 +131,19 @@ class HashIndex:
 
     def newest(self, count: int) -> list[bytes]:
         """Return the keys of the hashes that were added last, at most ``count``."""
-        found = self._tail_keys[-count:]
+        newest = self._tail_keys[-count:]
         for segment in reversed(self._segments):
-            if len(found) >= count:
+            if len(newest) >= count:
                 break
-            found = [bytes(key) for key in segment.keys[-(count - len(found)) :]] + found
-        return found
+            newest = [bytes(key) for key in segment.keys[-(count - len(newest)) :]] + newest
+        return newest
 
-    def take_out(self, key: bytes) -> None:
-        """Take everything under a key out: it is not found from now on, and gone from the disk after ``merge``."""
-        self._append(_TAKEN, _record(_checked(key)))
-        self._taken.add(key)
+    def remove(self, key: bytes) -> None:
+        """Remove all hashes of a key: they are not found from now on, and gone from the disk after ``merge``."""
+        self._append(_REMOVED, _record(_checked(key)))
+        self._removed.add(key)
 
-    def search(self, query: np.ndarray, *, within: int = MATCH_WITHIN) -> list[Match]:
+    def search(self, query: np.ndarray, *, within: int = MATCH_WITHIN) -> list[HashMatch]:
         """Return every hash at most ``within`` (0 to 31) bits away from ``query``, uint8 (32,), the nearest first.
 
         A key that has several such hashes is returned once, with its nearest.
@@ -156,38 +156,38 @@ class HashIndex:
             raise ValueError(message)
         nearest: dict[bytes, int] = {}
         for key, bits in self._near(query, within):
-            if key not in self._taken and bits < nearest.get(key, BYTES * 8 + 1):
+            if key not in self._removed and bits < nearest.get(key, BYTES * 8 + 1):
                 nearest[key] = bits
-        return [Match(key, bits) for key, bits in sorted(nearest.items(), key=lambda item: (item[1], item[0]))]
+        return [HashMatch(key, bits) for key, bits in sorted(nearest.items(), key=lambda item: (item[1], item[0]))]
 
     def seal(self) -> None:
-        """Make a segment of what is in the log, and merge the segments if there are many."""
+        """Make a segment of the log, and merge the segments if there are many."""
         if len(self._tail_hashes):
             keys = np.frombuffer(b"".join(self._tail_keys), np.uint8).reshape(-1, KEY_BYTES)
             self._commit([*self._names, self._write_segment(self._tail_hashes, keys)])
-        if len(self._names) >= MERGE_AT:
+        if len(self._names) >= MERGE_SEGMENTS:
             self.merge()
 
     def merge(self) -> None:
-        """Make one segment of everything that is still in, and drop the rest from the disk."""
+        """Make one segment of all hashes that were not removed, and delete the others from the disk."""
         hashes = np.concatenate([*(segment.hashes for segment in self._segments), self._tail_hashes])
         tail = np.frombuffer(b"".join(self._tail_keys), np.uint8).reshape(-1, KEY_BYTES)
         keys = np.concatenate([*(segment.keys for segment in self._segments), tail])
-        if self._taken:
-            taken = np.frombuffer(b"".join(sorted(self._taken)), f"V{KEY_BYTES}")
-            kept = ~np.isin(np.ascontiguousarray(keys).view(f"V{KEY_BYTES}").ravel(), taken)
+        if self._removed:
+            removed = np.frombuffer(b"".join(sorted(self._removed)), f"V{KEY_BYTES}")
+            kept = ~np.isin(np.ascontiguousarray(keys).view(f"V{KEY_BYTES}").ravel(), removed)
             hashes, keys = hashes[kept], keys[kept]
-        self._commit([self._write_segment(hashes, keys)] if len(hashes) else [], forget_taken=True)
+        self._commit([self._write_segment(hashes, keys)] if len(hashes) else [], forget_removed=True)
 
     def build(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Replace everything by ``batches`` of hashes, uint8 (n, 32), and keys, uint8 (n, 16): one segment."""
         pairs = list(batches)
         hashes = np.concatenate([np.zeros((0, BYTES), np.uint8), *(batch for batch, _ in pairs)])
         keys = np.concatenate([np.zeros((0, KEY_BYTES), np.uint8), *(batch for _, batch in pairs)])
-        self._commit([self._write_segment(hashes, keys)] if len(hashes) else [], forget_taken=True)
+        self._commit([self._write_segment(hashes, keys)] if len(hashes) else [], forget_removed=True)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Release the files."""
         self._segments = []
         if self._lock is not None:
             os.close(self._lock)
@@ -203,13 +203,13 @@ class HashIndex:
     def _load(self) -> None:
         manifest = self._folder / _MANIFEST
         try:
-            said: dict[str, Any] = {"format": FORMAT, "segments": []}
+            content: dict[str, Any] = {"format": FORMAT, "segments": []}
             if manifest.exists():
-                said = json.loads(manifest.read_text("utf-8"))
-            if said["format"] != FORMAT or not all(_SEGMENT.fullmatch(name) for name in said["segments"]):
+                content = json.loads(manifest.read_text("utf-8"))
+            if content["format"] != FORMAT or not all(_SEGMENT.fullmatch(name) for name in content["segments"]):
                 message = f"{manifest} is none of format {FORMAT}; build the index again from the catalogue"
                 raise IndexBroken(message)
-            self._names = list(said["segments"])
+            self._names = list(content["segments"])
             self._segments = [Segment(self._folder / name) for name in self._names]
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{self._folder}: {type(error).__name__}: {error}; build it again from the catalogue"
@@ -217,22 +217,22 @@ class HashIndex:
         added = self._records(_ADDED, _ROW)
         self._tail_hashes = np.frombuffer(b"".join(row[:BYTES] for row in added), np.uint8).reshape(-1, BYTES)
         self._tail_keys = [row[BYTES:] for row in added]
-        self._taken = set(self._records(_TAKEN, KEY_BYTES))
+        self._removed = set(self._records(_REMOVED, KEY_BYTES))
 
     def _records(self, name: str, size: int) -> list[bytes]:
         """Return a log's records up to the first that is not whole; a writer cuts what follows it."""
         path = self._folder / name
         data = path.read_bytes() if path.exists() else b""
         step = size + _CHECK.size
-        found: list[bytes] = []
+        records: list[bytes] = []
         for at in range(0, len(data) - step + 1, step):
             body = data[at : at + size]
             if _CHECK.unpack_from(data, at + size)[0] != zlib.crc32(body):
                 break
-            found.append(body)
-        if self._lock is not None and len(found) * step != len(data):
-            os.truncate(path, len(found) * step)
-        return found
+            records.append(body)
+        if self._lock is not None and len(records) * step != len(data):
+            os.truncate(path, len(records) * step)
+        return records
 
     def _append(self, name: str, data: bytes) -> None:
         if self._lock is None:
@@ -248,7 +248,7 @@ class HashIndex:
         write_segment(self._folder / f"s{number}", hashes, keys)
         return f"s{number}"
 
-    def _commit(self, names: list[str], *, forget_taken: bool = False) -> None:
+    def _commit(self, names: list[str], *, forget_removed: bool = False) -> None:
         """Make ``names`` the segments: one rename, before which the old ones hold and after which the new ones do."""
         if self._lock is None:
             message = f"{self._folder}: opened for reading"
@@ -259,8 +259,8 @@ class HashIndex:
             file.flush()
             os.fsync(file.fileno())
         fresh.rename(self._folder / _MANIFEST)
-        # What the logs hold is in the segments by now. A crash in between finds a hash twice, which does no harm.
-        for name in (_ADDED, _TAKEN) if forget_taken else (_ADDED,):
+        # The logs are in the segments by now. A crash in between leaves a hash in both, which does no harm.
+        for name in (_ADDED, _REMOVED) if forget_removed else (_ADDED,):
             (self._folder / name).unlink(missing_ok=True)
         self._load()
         for path in self._folder.glob("s[0-9]*"):
@@ -269,7 +269,7 @@ class HashIndex:
 
 
 def _lock(folder: Path, wait_s: float = 0) -> int:
-    """Return the descriptor that holds the right to write; raise Conflict if somebody else keeps it."""
+    """Return the descriptor of the write lock; raise Conflict if another process holds it."""
     lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     until = time.monotonic() + wait_s
     while True:
@@ -277,7 +277,7 @@ def _lock(folder: Path, wait_s: float = 0) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if time.monotonic() < until:
-                time.sleep(_LOOK_AGAIN_S)
+                time.sleep(_LOCK_RETRY_S)
                 continue
             os.close(lock)
             message = f"{folder}: another process writes to this index"

@@ -1,9 +1,9 @@
-"""Hash lists of others: what a clearing house or another platform has found, as CSV.
+"""Reads hash lists of others, such as a clearing house or another platform, from CSV files.
 
-The form that lists are exchanged in has one picture a line: a column ``hash`` with 64 hexadecimal digits, as PDQ's
-reference writes them, and perhaps ``quality`` (0 to 100) and ``reference`` (their own number for it); other columns are
-passed over. A file without a header is taken for hashes alone. A list with a line that cannot be read is refused
-whole: what is missing from it would be missed in silence.
+Lists are exchanged with one picture a line: a column ``hash`` with 64 hexadecimal digits, as PDQ's
+reference writes them, and optional ``quality`` (0 to 100) and ``reference`` (the list's own number for it). Other
+columns are ignored. A file without a header holds hashes alone. A list with an unreadable line is refused as a whole:
+the hashes missing from it would be missed in silence.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _QUALITY = re.compile(r"[0-9]{1,3}")
 
 @dataclass(frozen=True, slots=True)
 class HashList:
-    """A list that was read: hashes, uint8 (n, 32), each once; and how many were of too little quality to be kept."""
+    """A list that was read: its hashes, uint8 (n, 32), each once; and how many were left out for their low quality."""
 
     name: str
     hashes: np.ndarray
@@ -44,9 +44,9 @@ class HashList:
     left_out: int
 
 
-def read_list(path: Path, name: str) -> HashList:
+def read_hash_list(path: Path, name: str) -> HashList:
     """Return the list in the CSV file ``path``; raise InvalidInput naming the lines that cannot be read."""
-    found: dict[bytes, str] = {}
+    references: dict[bytes, str] = {}
     bad: list[str] = []
     wrong = left_out = 0
     for number, row in _rows(path):
@@ -58,12 +58,12 @@ def read_list(path: Path, name: str) -> HashList:
         elif row.get("quality") and int(row["quality"]) < LEAST_QUALITY:
             left_out += 1
         else:
-            found.setdefault(bytes.fromhex(row["hash"]), row.get("reference", ""))
+            references.setdefault(bytes.fromhex(row["hash"]), row.get("reference", ""))
     if wrong:
         more = [f"... and {wrong - len(bad)} more lines"] if wrong > len(bad) else []
         raise InvalidInput("\n".join([*bad, *more]))
-    hashes = np.frombuffer(b"".join(found), np.uint8).reshape(-1, BYTES)
-    return HashList(name, hashes, tuple(found.values()), left_out)
+    hashes = np.frombuffer(b"".join(references), np.uint8).reshape(-1, BYTES)
+    return HashList(name, hashes, tuple(references.values()), left_out)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,8 +1,8 @@
-"""Which of the lists in a folder an upload is on.
+"""Searches the hash lists in a folder.
 
-Every ``NAME.csv`` in the folder is a list, called ``NAME``. From them an index is built once, beside the index of
-renditions, under a name that changes with any of the files; it is memory-mapped and shared by all processes of a
-machine. While a list cannot be read nothing is let through: what is missing from it would be missed in silence.
+Every ``NAME.csv`` in the folder is a list, called ``NAME``. An index of all lists is built once, beside the index of
+renditions, under a name that changes with any of the files. It is memory-mapped and shared by all processes of a
+machine. While a list cannot be read no search succeeds: the hashes missing from it would be missed in silence.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from typing import NamedTuple
 import numpy as np
 
 from nightlight.matching.index import HashIndex
-from nightlight.matching.list_files import read_list
+from nightlight.matching.list_files import read_hash_list
 from nightlight.matching.pdq import BYTES, LEAST_QUALITY, pdq
 from nightlight.matching.segment import KEY_BYTES
 from nightlight_core.errors import Conflict, IndexBroken, InvalidInput, ListsUnavailable
 
-# Files of so many bytes are indexed in a second or two, in passing; larger ones by ``nightlight lists build``.
-IN_PASSING_BYTES = 20_000_000
-_LOOK_AGAIN_S = 5.0
+# Lists of so many bytes are indexed in a second or two, by a search; larger ones by ``nightlight lists build``.
+MAX_IMPLICIT_BUILD_BYTES = 20_000_000
+_RECHECK_S = 5.0
 _WAIT_S = 20.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-# Written last: an index without it was cut short.
+# Written last: an index without it is incomplete.
 _ABOUT = "about.json"
-# The form of the index's folder: raise it when what stands in it changes.
-_FORM = 2
+# The version of the index's folder: raise it when its content changes.
+_FORMAT = 2
 SAMPLE, SAMPLED_BYTES = 512, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """An entry that an upload is near to: of which list, the list's own reference, and how many bits of 256 apart."""
+class ListIndexMatch:
+    """A list entry near to an upload: its list, the list's own reference for it, and the distance in bits of 256."""
 
     list: str
     reference: str
@@ -49,8 +49,8 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class ListKept:
-    """One list as it is indexed: how many hashes, and how many were left out because they say too little."""
+class IndexedHashList:
+    """One list as it is indexed: how many hashes it has, and how many were left out for their low quality."""
 
     name: str
     hashes: int
@@ -58,11 +58,11 @@ class ListKept:
 
 
 @dataclass(frozen=True, slots=True)
-class ListState:
-    """One list's content: how many hashes, their SHA-256 in hexadecimal, a sample of them, when its file was changed.
+class HashListSnapshot:
+    """One list's content at a time: how many hashes, their SHA-256 in hexadecimal, a sample, when its file changed.
 
-    The sample is the SAMPLE smallest of what the hashes are mixed to, SAMPLED_BYTES each: of two states of a list it
-    tells what share of the one is in the other, and 4 kB are kept of ten million hashes.
+    The sample is the SAMPLE smallest of the mixed hashes, SAMPLED_BYTES each. Two samples of a list tell which share of
+    the one content is in the other; 4 kB are enough for ten million hashes.
     """
 
     name: str
@@ -72,21 +72,20 @@ class ListState:
     modified_ns: int
 
     def lost(self, known_sample: bytes) -> float:
-        """Return the share, 0 to 1, of a known sample that is not here any more."""
-        known = _split(known_sample)
-        here = _split(self.sample)
-        kept = set(here)
-        # A full sample says nothing of what is larger than its largest.
-        most = here[-1] if len(here) == SAMPLE else b"\xff" * SAMPLED_BYTES
-        told = [one for one in known if one <= most]
-        return sum(one not in kept for one in told) / len(told) if told else 0.0
+        """Return the share, 0 to 1, of a known sample that is not in this content any more."""
+        sample = _split(self.sample)
+        present = set(sample)
+        # A full sample says nothing of hashes beyond its largest.
+        largest = sample[-1] if len(sample) == SAMPLE else b"\xff" * SAMPLED_BYTES
+        comparable = [mixed for mixed in _split(known_sample) if mixed <= largest]
+        return sum(mixed not in present for mixed in comparable) / len(comparable) if comparable else 0.0
 
 
-class Searched(NamedTuple):
-    """What was found, the nearest first, and the lists that were looked in."""
+class HashListSearch(NamedTuple):
+    """The matches of a search, the nearest first, and the lists that were searched."""
 
-    found: list[Listed]
-    lists: list[ListState]
+    matches: list[ListIndexMatch]
+    lists: list[HashListSnapshot]
 
 
 def _split(sample: bytes) -> list[bytes]:
@@ -94,45 +93,45 @@ def _split(sample: bytes) -> list[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """An index as it was opened: what it is about is kept, since another process may drop its folder."""
+class _OpenIndex:
+    """An open index, with its description in memory, since another process may delete its folder."""
 
     target: Path
     index: HashIndex
-    kept: list[ListKept]
-    states: list[ListState]
+    lists: list[IndexedHashList]
+    snapshots: list[HashListSnapshot]
 
-    def named(self, key: bytes) -> tuple[str, str]:
-        """Return the name of a list and its reference for the entry with this key; raises OSError or IndexBroken."""
+    def entry(self, key: bytes) -> tuple[str, str]:
+        """Return the list's name and its reference of the entry with this key; raises OSError or IndexBroken."""
         number, row = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
         with (self.target / f"{number}.txt").open(encoding="utf-8") as file:
             reference = next(itertools.islice(file, row, None), None)
-        if reference is None or number >= len(self.kept):
+        if reference is None or number >= len(self.lists):
             message = f"{self.target.name}: no entry {number}/{row}"
             raise IndexBroken(message)
-        return self.kept[number].name, reference.rstrip("\n")
+        return self.lists[number].name, reference.rstrip("\n")
 
 
-class Lists:
-    """The lists of a folder. Safe to share between threads."""
+class HashListIndex:
+    """The index of the hash lists in a folder. Thread-safe."""
 
     def __init__(self, folder: Path, index_dir: Path) -> None:
-        """Read ``NAME.csv`` in ``folder`` when first asked; keep what is made of them in ``index_dir``."""
+        """Read ``NAME.csv`` in ``folder`` at the first search; keep the index in ``index_dir``."""
         self._folder = folder
         self._index_dir = index_dir
         self._lock = threading.Lock()
-        self._looked = -_LOOK_AGAIN_S
-        self._open: _Opened | None = None
+        self._checked_at = -_RECHECK_S
+        self._open: _OpenIndex | None = None
 
-    def search(self, views: Sequence[np.ndarray]) -> list[Listed]:
+    def search(self, lumas: Sequence[np.ndarray]) -> list[ListIndexMatch]:
         """Return the entries near a picture, given as lumas, uint8 (512, 512): as it is, turned and mirrored.
 
         The nearest comes first. Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
         """
-        return self.search_hashes(hashes_of(views)).found
+        return self.search_hashes(hash_lumas(lumas)).matches
 
-    def search_hashes(self, hashes: bytes) -> Searched:
-        """Return the entries near any of these hashes, 32 bytes each, and which lists they were looked for in.
+    def search_hashes(self, hashes: bytes) -> HashListSearch:
+        """Return the entries near any of these hashes, 32 bytes each, and the lists that were searched.
 
         Raises ListsUnavailable.
         """
@@ -140,27 +139,27 @@ class Lists:
         nearest: dict[bytes, int] = {}
         try:
             for query in np.frombuffer(hashes, np.uint8).reshape(-1, BYTES):
-                for match in opened.index.search(query):
-                    nearest[match.key] = min(match.distance, nearest.get(match.key, match.distance))
-            found = [Listed(*opened.named(key), bits) for key, bits in nearest.items()]
+                for near in opened.index.search(query):
+                    nearest[near.key] = min(near.distance, nearest.get(near.key, near.distance))
+            matches = [ListIndexMatch(*opened.entry(key), bits) for key, bits in nearest.items()]
         except (OSError, IndexBroken) as error:  # another process has indexed newer lists, and dropped these
             with self._lock:
                 self._open = None
             message = f"{self._folder}: the index that was open is gone ({type(error).__name__})"
             raise ListsUnavailable(message) from error
-        found.sort(key=lambda one: (one.distance, one.list, one.reference))
-        return Searched(found, opened.states)
+        matches.sort(key=lambda match: (match.distance, match.list, match.reference))
+        return HashListSearch(matches, opened.snapshots)
 
-    def state(self) -> list[ListState]:
-        """Return the lists as they are now. Raises ListsUnavailable where one cannot be read, or has to be indexed."""
-        return self._current().states
+    def state(self) -> list[HashListSnapshot]:
+        """Return the lists as they are now. Raises ListsUnavailable if one is unreadable, or not indexed yet."""
+        return self._current().snapshots
 
-    def build(self) -> list[ListKept]:
-        """Index the lists as they are now, unless that has been done; return them.
+    def build(self) -> list[IndexedHashList]:
+        """Index the lists as they are now, unless they are indexed already; return them.
 
         Raises InvalidInput naming the lines that cannot be read, and Conflict while another process does it.
         """
-        target, _ = self._wanted()
+        target, _ = self._target()
         if not (target / _ABOUT).exists():
             with HashIndex(target, write=True, wait_s=_WAIT_S) as index:
                 if not (target / _ABOUT).exists():
@@ -171,47 +170,48 @@ class Lists:
     def _fill(self, target: Path, index: HashIndex) -> None:
         files = self._files()
         modified = [path.stat().st_mtime_ns for path in files]
-        read = [read_list(path, path.stem) for path in files]
-        if self._wanted()[0] != target:
+        lists = [read_hash_list(path, path.stem) for path in files]
+        if self._target()[0] != target:
             message = f"{self._folder}: a list was written while it was read; it is read again"
             raise Conflict(message)
         batches = []
-        for number, one in enumerate(read):
-            keys = np.zeros((len(one.hashes), 2), ">u8")
-            keys[:, 0], keys[:, 1] = number, np.arange(len(one.hashes))
-            batches.append((one.hashes, keys.view(np.uint8).reshape(-1, KEY_BYTES)))
-            (target / f"{number}.txt").write_text("".join(f"{reference}\n" for reference in one.references), "utf-8")
+        for number, hash_list in enumerate(lists):
+            keys = np.zeros((len(hash_list.hashes), 2), ">u8")
+            keys[:, 0], keys[:, 1] = number, np.arange(len(hash_list.hashes))
+            batches.append((hash_list.hashes, keys.view(np.uint8).reshape(-1, KEY_BYTES)))
+            lines = "".join(f"{reference}\n" for reference in hash_list.references)
+            (target / f"{number}.txt").write_text(lines, "utf-8")
         index.build(batches)
-        kept = [
+        about = [
             {
-                "name": one.name,
-                "hashes": len(one.hashes),
-                "left_out": one.left_out,
-                **_content(one.hashes),
-                "modified": at,
+                "name": hash_list.name,
+                "hashes": len(hash_list.hashes),
+                "left_out": hash_list.left_out,
+                **_content(hash_list.hashes),
+                "modified": modified_ns,
             }
-            for one, at in zip(read, modified, strict=True)
+            for hash_list, modified_ns in zip(lists, modified, strict=True)
         ]
-        (target / f"{_ABOUT}.new").write_text(json.dumps(kept), "utf-8")
+        (target / f"{_ABOUT}.new").write_text(json.dumps(about), "utf-8")
         (target / f"{_ABOUT}.new").rename(target / _ABOUT)
 
-    def _current(self) -> _Opened:
+    def _current(self) -> _OpenIndex:
         with self._lock:
-            if self._open is not None and time.monotonic() - self._looked < _LOOK_AGAIN_S:
+            if self._open is not None and time.monotonic() - self._checked_at < _RECHECK_S:
                 return self._open
             try:
-                target, size = self._wanted()
+                target, size = self._target()
                 if self._open is None or self._open.target != target:
                     self._open = None
-                    if size > IN_PASSING_BYTES and not (target / _ABOUT).exists():
+                    if size > MAX_IMPLICIT_BUILD_BYTES and not (target / _ABOUT).exists():
                         message = f"{self._folder}: {size} bytes of lists are new; run `nightlight lists build`"
                         raise ListsUnavailable(message)
                     self.build()
-                    self._open = _Opened(target, HashIndex(target), *_about(target))
+                    self._open = _OpenIndex(target, HashIndex(target), *_about(target))
             except (InvalidInput, IndexBroken, Conflict, OSError) as error:
                 message = f"{self._folder}: {error}"
                 raise ListsUnavailable(message) from error
-            self._looked = time.monotonic()
+            self._checked_at = time.monotonic()
             return self._open
 
     def _files(self) -> list[Path]:
@@ -229,13 +229,13 @@ class Lists:
                 raise InvalidInput(message)
         return files
 
-    def _wanted(self) -> tuple[Path, int]:
-        """Return where the index of the lists as they are now is, and how large their files are, in bytes."""
-        said = [(path.name, path.stat()) for path in self._files()]
+    def _target(self) -> tuple[Path, int]:
+        """Return the folder of the index of the lists as they are now, and the size of their files in bytes."""
+        files = [(path.name, path.stat()) for path in self._files()]
         digest = hashlib.sha256(
-            repr([_FORM] + [(name, at.st_size, at.st_mtime_ns, at.st_ino) for name, at in said]).encode()
+            repr([_FORMAT] + [(name, at.st_size, at.st_mtime_ns, at.st_ino) for name, at in files]).encode()
         )
-        return self._index_dir / f"lists-{digest.hexdigest()[:16]}", sum(at.st_size for _, at in said)
+        return self._index_dir / f"lists-{digest.hexdigest()[:16]}", sum(at.st_size for _, at in files)
 
     def _drop_others(self, target: Path) -> None:
         for path in self._index_dir.glob("lists-*"):
@@ -243,17 +243,17 @@ class Lists:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def hashes_of(views: Sequence[np.ndarray]) -> bytes:
-    """Return the hashes, 32 bytes each, of lumas, uint8 (512, 512): eight turns of each in which there is enough."""
-    hashed = [pdq(view) for view in views]
-    return b"".join(one.hashes.tobytes() for one in hashed if one.quality >= LEAST_QUALITY)
+def hash_lumas(lumas: Sequence[np.ndarray]) -> bytes:
+    """Return the hashes, 32 bytes each, of lumas, uint8 (512, 512): all eight of each that has enough quality."""
+    hashed = [pdq(luma) for luma in lumas]
+    return b"".join(picture.hashes.tobytes() for picture in hashed if picture.quality >= LEAST_QUALITY)
 
 
 def _content(hashes: np.ndarray) -> dict[str, str]:
-    """Return what tells a list's content from another's, whatever the order of its lines."""
+    """Return the digest and the sample of a list's hashes, which do not depend on the order of its lines."""
     words = np.ascontiguousarray(hashes).view("<u8").reshape(-1, BYTES // 8)
     ordered = words[np.lexsort(words.T)]
-    # Which hashes are sampled must not depend on what is like in them: their words are mixed (Knuth's multiplier).
+    # Which hashes are sampled must not depend on their likeness: their words are mixed (Knuth's multiplier).
     mixed = np.zeros(len(ordered), np.uint64)
     for word in ordered.T:
         mixed = (mixed ^ word) * np.uint64(0x9E3779B97F4A7C15)
@@ -262,15 +262,17 @@ def _content(hashes: np.ndarray) -> dict[str, str]:
     return {"digest": hashlib.sha256(ordered.tobytes()).hexdigest(), "sample": sample.tobytes().hex()}
 
 
-def _about(target: Path) -> tuple[list[ListKept], list[ListState]]:
+def _about(target: Path) -> tuple[list[IndexedHashList], list[HashListSnapshot]]:
     try:
-        said = json.loads((target / _ABOUT).read_text("utf-8"))
-        kept = [ListKept(one["name"], one["hashes"], one["left_out"]) for one in said]
-        states = [
-            ListState(one["name"], one["hashes"], one["digest"], bytes.fromhex(one["sample"]), one["modified"])
-            for one in said
+        about = json.loads((target / _ABOUT).read_text("utf-8"))
+        lists = [IndexedHashList(entry["name"], entry["hashes"], entry["left_out"]) for entry in about]
+        snapshots = [
+            HashListSnapshot(
+                entry["name"], entry["hashes"], entry["digest"], bytes.fromhex(entry["sample"]), entry["modified"]
+            )
+            for entry in about
         ]
     except (KeyError, TypeError, ValueError) as error:
         message = f"{target.name}: {_ABOUT} is not what was written"
         raise IndexBroken(message) from error
-    return kept, states
+    return lists, snapshots

@@ -2,8 +2,8 @@
 
 Source: Meta, "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm", 2019, with its reference
 implementation. In numpy, because the published binding has to be compiled where it is installed; the tests hold
-this against what that one gives. PDQ does not survive cropping or turning: that is for the hidden mark, and a
-mirrored or turned copy is found by keeping all eight dihedral hashes.
+this against what that one gives. PDQ does not survive cropping, which the invisible watermark
+does. A mirrored or turned copy is found by all eight dihedral hashes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 # Every picture is brought to this many pixels a side first, so that its hash does not depend on its size. PDQ's filter
 # looks a pixel and a half to one side, which a mirrored picture has on the other: at 256 pixels its hash is 24 to 44
-# bits from the one that is reckoned, at 512 (which the reference recommends) 6 to 22.
+# bits from the one that is computed, at 512 (which the reference recommends) 6 to 22.
 CANONICAL = 512
 BYTES = 32
 # Two hashes at most this far apart (Hamming) are a match, and a picture of less than this quality (0 to 100) has too
@@ -35,7 +35,7 @@ _QUALITY_STEP = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Hashed:
+class PdqHashes:
     """The hashes of one picture, uint8 (8, 32): as it is, then its seven other turns and mirrors; and its quality.
 
     The order is: as it is, turned by 90, 180 and 270 degrees against the clock, upside down, mirrored, and mirrored
@@ -46,7 +46,7 @@ class Hashed:
     quality: int
 
 
-def pdq(pixels: np.ndarray) -> Hashed:
+def pdq(pixels: np.ndarray) -> PdqHashes:
     """Return the hashes of ``pixels``, uint8 (CANONICAL, CANONICAL, 3), RGB; or, without the last, their luma.
 
     Luma is ITU-R BT.601's, which Pillow's mode L holds rounded: a bit or two of the hash may differ for that. Raises
@@ -71,7 +71,7 @@ def pdq(pixels: np.ndarray) -> Hashed:
         turned,
         turned * _MIRROR * _MIRROR[:, None],
     )
-    return Hashed(np.stack([_bits(variant) for variant in variants]), _quality(small))
+    return PdqHashes(np.stack([_bits(variant) for variant in variants]), _quality(small))
 
 
 def turned(hashed: bytes) -> np.ndarray:

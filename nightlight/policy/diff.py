@@ -205,8 +205,8 @@ def _said(scales: Mapping[str, Sequence[Any]], packed: int) -> str:
 
 # For recipe fields that are words, the order from most protective to most open.
 _PROTECTIVE_ORDER = {
-    "visible_mark": ["strong", "clear", "faint", "none"],
-    "hidden_mark": ["required", "best_effort", "none"],
+    "visible_watermark": ["strong", "clear", "faint", "none"],
+    "invisible_watermark": ["required", "best_effort", "none"],
     "provenance": ["embedded", "sidecar", "none"],
 }
 # A mark that may cost less, and fewer variants: a leak is traced less well.

@@ -25,7 +25,7 @@ from nightlight_core.policy.tier import Tier
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_, YamlSource
 
-# Pixels a side under which a rendition can carry no hidden mark (nightlight.watermark.embed.LEAST_SIDE).
+# Pixels a side under which a rendition can carry no invisible watermark (nightlight.watermark.embed.LEAST_SIDE).
 LEAST_MARKED_EDGE = 64
 # An embedded manifest takes so many bytes (docs/provenance.md, "What it costs"); no picture is smaller than the least
 # byte budget that a tier may have.
@@ -111,18 +111,18 @@ class VocabularyValidator:
                 place = source.position(("tiers", tier, "reidentification_at_most"))
                 message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
                 self._problems.add(place, "claim-without-budget", message)
-            self._check_hidden_mark(source, tier, recipe)
+            self._check_invisible_watermark(source, tier, recipe)
             self._check_provenance(source, tier, recipe)
             edge, budget = max(edge, recipe.edge), max(budget, detail)
 
-    def _check_hidden_mark(self, source: YamlSource, tier: str, recipe: Tier) -> None:
-        if recipe.hidden_mark == "none" and recipe.variants > 1:
+    def _check_invisible_watermark(self, source: YamlSource, tier: str, recipe: Tier) -> None:
+        if recipe.invisible_watermark == "none" and recipe.variants > 1:
             place = source.position(("tiers", tier, "variants"))
-            message = f"tier '{tier}' has variants, which differ in the hidden mark alone, and no hidden mark"
+            message = f"tier '{tier}' has variants, which differ in the invisible watermark alone, and has none"
             self._problems.add(place, "variants-without-mark", message)
-        if recipe.hidden_mark == "required" and recipe.edge < LEAST_MARKED_EDGE:
-            place = source.position(("tiers", tier, "hidden_mark"))
-            message = f"tier '{tier}' requires a hidden mark, which takes an edge of {LEAST_MARKED_EDGE} pixels"
+        if recipe.invisible_watermark == "required" and recipe.edge < LEAST_MARKED_EDGE:
+            place = source.position(("tiers", tier, "invisible_watermark"))
+            message = f"tier '{tier}' requires an invisible watermark, and so an edge of {LEAST_MARKED_EDGE} pixels"
             self._problems.add(place, "mark-without-room", message)
 
     def _check_provenance(self, source: YamlSource, tier: str, recipe: Tier) -> None:

@@ -1,1 +1,1 @@
-"""C2PA provenance: what a rendition says of itself, signed; and whether a copy still says it."""
+"""C2PA provenance: signed manifests of renditions, and their verification."""

@@ -1,6 +1,7 @@
-"""As much of CBOR (RFC 8949) as COSE signatures take: whole numbers, bytes, text, arrays, maps, tags, null, booleans.
+"""Decodes the part of CBOR (RFC 8949) that COSE signatures use.
 
-Lengths are definite and in their shortest form, so that there is one way to write a thing.
+That is integers, bytes, text, arrays, maps, tags, null and booleans. Lengths must be definite and in their shortest
+form, so that each value has one encoding.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ _SIMPLES = {20: False, 21: True, 22: None}
 
 
 class NotCborError(ValueError):
-    """The bytes are not one such item."""
+    """The bytes are not one item of this part of CBOR."""
 
 
-def read(data: bytes) -> Any:
-    """Return the one item that ``data`` is, tags left out; raise NotCborError."""
+def decode_cbor(data: bytes) -> Any:
+    """Return the one item in ``data``, without its tags; raise NotCborError."""
     value, end = _item(data, 0, 0)
     if end != len(data):
         message = "something after the signature"
@@ -50,21 +51,21 @@ def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
 
 def _items(data: bytes, at: int, kind: int, number: int, depth: int) -> tuple[Any, int]:
     """Return an array of so many items, or a map of so many pairs."""
-    found: list[Any] = []
+    items: list[Any] = []
     for _ in range(number * (1 if kind == _ARRAY else 2)):
         value, at = _item(data, at, depth + 1)
-        found.append(value)
+        items.append(value)
     if kind == _ARRAY:
-        return found, at
-    names = found[::2]
+        return items, at
+    names = items[::2]
     if not all(isinstance(name, str | int) for name in names) or len(set(names)) != len(names):
         message = "a signature with a header twice"
         raise NotCborError(message)
-    return dict(zip(names, found[1::2], strict=True)), at
+    return dict(zip(names, items[1::2], strict=True)), at
 
 
 def _head(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return an item's kind, its number, and where what follows begins."""
+    """Return an item's kind, its number, and the offset after both."""
     if at >= len(data):
         message = "a signature that was cut short"
         raise NotCborError(message)

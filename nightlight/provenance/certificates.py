@@ -1,6 +1,6 @@
-"""Certificates that manifests are signed with: read, watched, and made for development.
+"""The certificates that sign manifests: reads them, checks their validity, and makes them for development.
 
-A chain is a PEM file: the leaf first, then whoever issued it; the root is a trust anchor and not among them. The leaf
+A chain is a PEM file: the leaf first, then its issuers, without the root, which is a trust anchor. The leaf
 needs the key usage *digital signature* and the extended one *e-mail protection*, which C2PA validators accept by
 default (C2PA specification, "X.509 certificates").
 """
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from nightlight_core.clock import Clock
 
 MAX_CHAIN_BYTES = 100_000
-# What `init` makes, beside the keys of who issues.
-CHAIN, LEAF_KEY, ROOT = "chain.pem", "leaf.key.pem", "root.pem"
-# Before its end by so much a certificate signs nothing any more: a clock may be wrong, a job may take its time.
+# The files that `nightlight provenance init` makes, beside the keys of the issuers.
+CHAIN_FILE, LEAF_KEY_FILE, ROOT_FILE = "chain.pem", "leaf.key.pem", "root.pem"
+# A certificate stops signing so long before its end: a clock may be wrong, a job may take long.
 MARGIN = timedelta(hours=24)
 _BACKDATED = timedelta(minutes=5)
 _YEARS = {"root": 10, "issuing": 5, "leaf": 1}
@@ -37,25 +37,25 @@ _Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 _Public = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 
-class Algorithm(StrEnum):
-    """What manifests are signed by."""
+class SigningAlgorithm(StrEnum):
+    """The signature algorithms of manifests."""
 
     ED25519 = "ed25519"
     ES256 = "es256"
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """A leaf and who issued it, and from when until when the leaf may sign."""
+class CertificateChain:
+    """A leaf certificate with its issuers, in PEM, and from when until when the leaf is valid."""
 
     pem: str = field(repr=False)
-    algorithm: Algorithm
+    algorithm: SigningAlgorithm
     not_before: datetime
     not_after: datetime
     fingerprint: str
 
     @classmethod
-    def read(cls, path: Path) -> Chain:
+    def read(cls, path: Path) -> CertificateChain:
         """Read a PEM file; raises SettingsRefused."""
         try:
             pem = read_text(path, "ascii", MAX_CHAIN_BYTES)
@@ -72,20 +72,20 @@ class Chain:
         )
 
     def check(self, clock: Clock) -> None:
-        """Return if the leaf may sign now and for a day to come; raise CertificateExpired if not."""
+        """Raise CertificateExpired unless the leaf is valid now and for a day to come."""
         now = clock()
         if not self.not_before <= now < self.not_after - MARGIN:
             message = f"the certificate signs from {self.not_before} until a day before {self.not_after}"
             raise CertificateExpired(message)
 
     def days_left(self, clock: Clock) -> float:
-        """Return for how many days it may still sign, negative once it may not."""
+        """Return for how many days the leaf may still sign; negative once it may not."""
         return (self.not_after - MARGIN - clock()) / timedelta(days=1)
 
 
-def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
-    """Make a root, an issuing and a leaf certificate for development; raises SettingsRefused where there are any."""
-    if (folder / CHAIN).exists():
+def create_development_chain(folder: Path, algorithm: SigningAlgorithm, now: datetime) -> None:
+    """Make a root, an issuing and a leaf certificate for development; raise SettingsRefused where a chain exists."""
+    if (folder / CHAIN_FILE).exists():
         message = f"{folder / 'chain.pem'} is there already"
         raise SettingsRefused(message)
     try:
@@ -97,8 +97,8 @@ def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
     root = _certificate("root", keys["root"].public_key(), "root", keys["root"], now)
     issuing = _certificate("issuing", keys["issuing"].public_key(), "root", keys["root"], now)
     leaf = _certificate("leaf", keys["leaf"].public_key(), "issuing", keys["issuing"], now)
-    _write(folder / ROOT, root, secret=False)
-    _write(folder / CHAIN, leaf + issuing, secret=False)
+    _write(folder / ROOT_FILE, root, secret=False)
+    _write(folder / CHAIN_FILE, leaf + issuing, secret=False)
     # The root's and the issuing key are for making another leaf before this one ends.
     for name, key in keys.items():
         pem = key.private_bytes(
@@ -107,16 +107,16 @@ def init(folder: Path, algorithm: Algorithm, now: datetime) -> None:
         _write(folder / f"{name}.key.pem", pem.decode(), secret=True)
 
 
-def issue(folder: Path, public_key: bytes, now: datetime) -> None:
-    """Issue a new leaf, by what ``init`` made, for a public key in PEM or DER; raises SettingsRefused.
+def issue_leaf(folder: Path, public_key: bytes, now: datetime) -> None:
+    """Issue a new leaf for a public key in PEM or DER, by the chain of ``create_development_chain``.
 
-    ``chain.pem`` is replaced at once: processes that start from then on sign with the new key.
+    ``chain.pem`` is replaced at once: processes that start from then on sign with the new key. Raises SettingsRefused.
     """
     try:
         load = serialization.load_pem_public_key if b"-----" in public_key else serialization.load_der_public_key
         key = load(public_key)
         issuer = serialization.load_pem_private_key(read_bytes(folder / "issuing.key.pem"), None)
-        above = x509.load_pem_x509_certificates(read_bytes(folder / CHAIN))[1]
+        above = x509.load_pem_x509_certificates(read_bytes(folder / CHAIN_FILE))[1]
     except (OSError, ValueError, IndexError) as error:
         message = f"no leaf can be issued in {folder} ({type(error).__name__})"
         raise SettingsRefused(message) from error
@@ -127,21 +127,21 @@ def issue(folder: Path, public_key: bytes, now: datetime) -> None:
     part = folder / "chain.pem.part"
     _write(part, leaf + above.public_bytes(serialization.Encoding.PEM).decode(), secret=False)
     _algorithm(x509.load_pem_x509_certificates(part.read_bytes())[0], part)
-    part.replace(folder / CHAIN)
+    part.replace(folder / CHAIN_FILE)
 
 
-def _algorithm(leaf: x509.Certificate, path: Path) -> Algorithm:
+def _algorithm(leaf: x509.Certificate, path: Path) -> SigningAlgorithm:
     key = leaf.public_key()
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return Algorithm.ED25519
+        return SigningAlgorithm.ED25519
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-        return Algorithm.ES256
+        return SigningAlgorithm.ES256
     message = f"{path}: the leaf's key is neither Ed25519 nor P-256"
     raise SettingsRefused(message)
 
 
-def _new_key(algorithm: Algorithm) -> _Private:
-    if algorithm is Algorithm.ED25519:
+def _new_key(algorithm: SigningAlgorithm) -> _Private:
+    if algorithm is SigningAlgorithm.ED25519:
         return ed25519.Ed25519PrivateKey.generate()
     return ec.generate_private_key(ec.SECP256R1())
 
@@ -183,7 +183,7 @@ def _usage(*, ca: bool) -> x509.KeyUsage:
 
 
 def _name(common: str) -> x509.Name:
-    """Return a name that says nothing of whose pictures these are."""
+    """Return a name that does not identify the platform."""
     parts = {NameOID.ORGANIZATION_NAME: "Development", NameOID.COMMON_NAME: f"Nightlight {common}"}
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts.items()])
 

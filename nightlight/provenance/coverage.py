@@ -1,8 +1,8 @@
-"""What no signature covers of a manifest of ours: bytes that readers skip, in which anything could be written.
+"""Finds foreign content in a manifest of ours where no signature covers it.
 
-A manifest cannot be signed over its own place, so a reader passes over what only fills it: blocks of Brotli that mean
-nothing, room in the signature's box (zeros), boxes that the specification lets it ignore. We know what we write there,
-and whatever else stands there was put there by somebody else.
+A manifest cannot be signed over its own place, so readers skip its padding: empty blocks of Brotli, room in the box of
+the signature (zeros), boxes that the specification lets them ignore. We know what we write there; any other content is
+from somebody else.
 
 Sources: RFC 7932 section 9 (Brotli), RFC 9052 (COSE), RFC 8949 (CBOR), ISO 19566-5 (JUMBF), C2PA specification 2.2.
 """
@@ -18,7 +18,7 @@ import brotli
 from nightlight.provenance import cbor
 from nightlight.provenance.embed import JPEG_HEAD
 
-# As many bytes as a manifest may have once it is opened: ours have under 20,000, with a time stamp.
+# The most bytes of an uncompressed manifest: ours have under 20,000, with a time stamp.
 _MOST_OPENED = 200_000
 _UUID_REST = bytes.fromhex("00110010800000aa00389b71")
 _STORE = b"c2pa" + _UUID_REST + b"\x03c2pa\x00"
@@ -38,8 +38,8 @@ _C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _AVIF_BOXES = {b"ftyp", b"uuid", b"meta", b"mdat"}
 
 
-class _LooseError(ValueError):
-    """Something stands where nothing of ours does; the message says where."""
+class _ForeignContentError(ValueError):
+    """There is content where we write none; the message says where."""
 
 
 class _Box(NamedTuple):
@@ -47,14 +47,14 @@ class _Box(NamedTuple):
     body: bytes
 
 
-def uncovered(data: bytes, media_type: str, manifest: bytes | None) -> list[str]:
-    """Return where in a picture's manifest (or in the one given beside it) stands what we did not write.
+def uncovered_parts(data: bytes, media_type: str, manifest: bytes | None) -> list[str]:
+    """Return the places of foreign content in a picture's manifest, or in ``manifest`` if it is given; empty if none.
 
-    Only for manifests that are of Nightlight; empty where everything is as we write it.
+    Only for manifests of Nightlight.
     """
     try:
         _check_store(manifest if manifest is not None else _within(data, media_type))
-    except (_LooseError, cbor.NotCborError) as error:
+    except (_ForeignContentError, cbor.NotCborError) as error:
         return [str(error)]
     return []
 
@@ -62,20 +62,20 @@ def uncovered(data: bytes, media_type: str, manifest: bytes | None) -> list[str]
 def _within(data: bytes, media_type: str) -> bytes:
     """Return the manifest store that a picture holds."""
     if media_type == "image/webp":
-        found = [body for kind, body in _chunks(data) if kind == b"C2PA"]
+        stores = [body for kind, body in _chunks(data) if kind == b"C2PA"]
     elif media_type == "image/jpeg":
-        found = list(_segments(data))
+        stores = list(_segments(data))
     elif media_type == "image/avif":
-        found = list(_avif(data))
+        stores = list(_avif(data))
     elif media_type == "image/png":
-        found = [body for kind, body in _png_chunks(data) if kind == b"caBX"]
+        stores = [body for kind, body in _png_chunks(data) if kind == b"caBX"]
     else:
         message = f"manifests in {media_type} are not known here"
-        raise _LooseError(message)
-    if len(found) != 1:
-        message = f"the picture holds {len(found)} manifests"
-        raise _LooseError(message)
-    return found[0]
+        raise _ForeignContentError(message)
+    if len(stores) != 1:
+        message = f"the picture holds {len(stores)} manifests"
+        raise _ForeignContentError(message)
+    return stores[0]
 
 
 def _chunks(data: bytes) -> Iterator[_Box]:
@@ -103,7 +103,7 @@ def _segments(data: bytes) -> Iterator[bytes]:
         if data[at + 1] == 0xEB:  # noqa: PLR2004 - APP11
             if not body.startswith(JPEG_HEAD):
                 message = "a segment beside the manifest's"
-                raise _LooseError(message)
+                raise _ForeignContentError(message)
             yield body[len(JPEG_HEAD) :]
         at += 2 + length
 
@@ -115,19 +115,19 @@ def _avif(data: bytes) -> Iterator[bytes]:
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if kind not in _AVIF_BOXES or size < 8 or at + size > len(data):  # noqa: PLR2004 - a box's head
             message = f"a box {kind!r} that nothing signs"
-            raise _LooseError(message)
+            raise _ForeignContentError(message)
         if kind == b"uuid":
             # Its id, version and flags, its purpose, and where a Merkle tree would be.
             head = _C2PA_UUID + bytes(4) + b"manifest\x00" + bytes(8)
             body = data[at + 8 : at + size]
             if not body.startswith(head):
                 message = "a box of somebody else's"
-                raise _LooseError(message)
+                raise _ForeignContentError(message)
             yield body[len(head) :]
         at += size
     if at != len(data):
         message = "something after the last box"
-        raise _LooseError(message)
+        raise _ForeignContentError(message)
 
 
 def _check_store(store: bytes) -> None:
@@ -135,50 +135,50 @@ def _check_store(store: bytes) -> None:
     described, *manifests = _boxes(body, "the manifest store")
     if kind != b"jumb" or others or described != (b"jumd", _STORE) or len(manifests) != 1:
         message = "something beside the manifest"
-        raise _LooseError(message)
+        raise _ForeignContentError(message)
     described, *inner = _boxes(manifests[0].body, "the manifest")
     _labelled(described, _COMPRESSED if inner[0].kind == b"brob" else _MANIFEST)
     if inner[0].kind == b"brob":
         if len(inner) != 1:
             message = "something beside the compressed manifest"
-            raise _LooseError(message)
-        (opened, *others) = _boxes(_opened(inner[0].body), "the compressed manifest")
+            raise _ForeignContentError(message)
+        (opened, *others) = _boxes(_decompressed(inner[0].body), "the compressed manifest")
         if others:
             message = "something beside the manifest"
-            raise _LooseError(message)
+            raise _ForeignContentError(message)
         described, *inner = _boxes(opened.body, "the manifest")
         _labelled(described, _MANIFEST)
     if len(inner) != len(_PARTS):
         message = f"a manifest of {len(inner)} parts"
-        raise _LooseError(message)
-    for part, wanted in zip(inner, _PARTS, strict=True):
+        raise _ForeignContentError(message)
+    for part, expected in zip(inner, _PARTS, strict=True):
         described, *content = _boxes(part.body, "the manifest")
-        if described != (b"jumd", wanted):
+        if described != (b"jumd", expected):
             message = "a part of the manifest that is described otherwise than ours"
-            raise _LooseError(message)
-        if wanted is not _PARTS[0] and [one.kind for one in content] != [b"cbor"]:
+            raise _ForeignContentError(message)
+        if expected is not _PARTS[0] and [box.kind for box in content] != [b"cbor"]:
             message = "something beside the claim or its signature"
-            raise _LooseError(message)
+            raise _ForeignContentError(message)
     _check_signature(_boxes(inner[-1].body, "the signature")[1].body)
 
 
 def _labelled(described: _Box, kind: bytes) -> None:
-    """Refuse a manifest's description with anything but its label; the label itself is what the claim is found by."""
+    """Refuse a manifest's description with anything but its label, by which the claim is found."""
     if described.kind != b"jumd" or not (
         described.body.startswith(kind) and _LABEL.fullmatch(described.body[len(kind) :])
     ):
         message = "a manifest that is described otherwise than ours"
-        raise _LooseError(message)
+        raise _ForeignContentError(message)
 
 
-def _opened(packed: bytes) -> bytes:
-    """Return what is compressed, if it is one block of data, then blocks of no length, then the end."""
+def _decompressed(packed: bytes) -> bytes:
+    """Return the uncompressed bytes of one block of data, then empty blocks, then the end; refuse anything else."""
     head = int.from_bytes(packed[:3], "little")
     # A window of 16 bits, not the last block, its length in four half-bytes: as our compressor begins.
     length = (head >> 4 & 0xFFFF) + 1
     if head & 0xF or not 1 < length <= _MOST_OPENED:
         message = "compressed otherwise than ours"
-        raise _LooseError(message)
+        raise _ForeignContentError(message)
     opened, at = bytearray(), 0
     try:
         decompressor = brotli.Decompressor()
@@ -187,38 +187,38 @@ def _opened(packed: bytes) -> bytes:
             at += 1
     except brotli.error as error:
         message = "compressed otherwise than ours"
-        raise _LooseError(message) from error
+        raise _ForeignContentError(message) from error
     if len(opened) != length or not _AFTER.fullmatch(packed[at:]):
         message = "something in the room that fills the manifest up"
-        raise _LooseError(message)
+        raise _ForeignContentError(message)
     return bytes(opened)
 
 
 def _check_signature(signature: bytes) -> None:
     """Refuse a COSE signature with anything in its unsigned headers but empty room and time stamps."""
-    parts = cbor.read(signature)
+    parts = cbor.decode_cbor(signature)
     if not isinstance(parts, list) or len(parts) != 4 or not isinstance(parts[1], dict):  # noqa: PLR2004 - RFC 9052
         message = "a signature of another form"
-        raise _LooseError(message)
+        raise _ForeignContentError(message)
     unsigned: dict[Any, Any] = parts[1]
     for name, value in unsigned.items():
         if name in _ROOM and isinstance(value, bytes) and not any(value):
             continue
         if name not in _SIGNED:
             message = f"something in the signature's unsigned header {name!r}"
-            raise _LooseError(message)
+            raise _ForeignContentError(message)
 
 
 def _boxes(data: bytes, where: str) -> list[_Box]:
-    found, at = [], 0
+    boxes, at = [], 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         if not 8 <= size <= len(data) - at:  # noqa: PLR2004 - a box's head
             message = f"something in {where} that is no box"
-            raise _LooseError(message)
-        found.append(_Box(data[at + 4 : at + 8], data[at + 8 : at + size]))
+            raise _ForeignContentError(message)
+        boxes.append(_Box(data[at + 4 : at + 8], data[at + 8 : at + size]))
         at += size
-    if not found or (found[0].kind == b"jumd" and len(found) == 1):
+    if not boxes or (boxes[0].kind == b"jumd" and len(boxes) == 1):
         message = f"nothing in {where}"
-        raise _LooseError(message)
-    return found
+        raise _ForeignContentError(message)
+    return boxes

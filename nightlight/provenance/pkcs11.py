@@ -1,4 +1,4 @@
-"""Signing with a key that never leaves a hardware security module, by PKCS#11: loaded on first use, after any fork.
+"""Signs with a key in a hardware security module, by PKCS#11. The module is loaded on first use, after any fork.
 
 A PIN that the token refuses is not sent again by this process: tokens lock after a few wrong ones.
 """
@@ -46,7 +46,7 @@ class HsmKey:
         return self._with("PUBLIC_KEY", _described)
 
     def _with(self, kind: str, use: Callable[[Any], bytes]) -> bytes:
-        """Return what is made of a key; once more in a new session, if the one that is open has ended."""
+        """Return the result of ``use`` with a key; try once more in a new session if the open one has ended."""
         import pkcs11
         from pkcs11 import exceptions
 
@@ -111,5 +111,5 @@ def _described(key: Any) -> bytes:
     if key.key_type != KeyType.EC_EDWARDS:
         return bytes(encode_ec_public_key(key))
     point = bytes(key[Attribute.EC_POINT])[-_ED25519_POINT_BYTES:]
-    made = ed25519.Ed25519PublicKey.from_public_bytes(point)
-    return made.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public_key = ed25519.Ed25519PublicKey.from_public_bytes(point)
+    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

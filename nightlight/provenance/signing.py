@@ -1,4 +1,4 @@
-"""Signing manifests with c2pa. The library is loaded, and its contexts built, on first use: after any fork."""
+"""Signs manifests with the c2pa library, which is loaded on first use: after any fork."""
 
 from __future__ import annotations
 
@@ -13,56 +13,65 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
-from nightlight.provenance.certificates import Algorithm, Chain
-from nightlight.provenance.manifest import Said, definition, filled
-from nightlight.provenance.verify import State, check, reading, settings_of, stands
+from nightlight.provenance.certificates import CertificateChain, SigningAlgorithm
+from nightlight.provenance.manifest import ManifestClaims, manifest_definition, padded_definition
+from nightlight.provenance.verify import (
+    ManifestState,
+    library_settings,
+    manifest_state,
+    reader_context,
+    verify_manifest,
+)
 from nightlight_core.errors import ManifestRefused, SettingsRefused, SigningFailed
 from nightlight_core.files import read_text
 
 if TYPE_CHECKING:
-    from nightlight.provenance.embed import Roomy
+    from nightlight.provenance.embed import ReservedPicture
     from nightlight_core.clock import Clock
 
-# Data to its signature, DER for P-256: a key that is kept elsewhere (store.kms, provenance.pkcs11).
-Sign = Callable[[bytes], bytes]
-# Embedded manifests have so much room; where a credential's take more (longer chains, time stamps) it grows by so much.
+# Data to its signature (DER for P-256), by a key outside this process: store.kms, provenance.pkcs11.
+SignBytes = Callable[[bytes], bytes]
+# The bytes reserved for an embedded manifest, and by how much they grow for longer chains and time stamps.
 _ROOM, _STEP = 2176, 256
-# Of the room so many bytes at most are filled with what no signature covers. One signature compresses a few bytes
-# better than the next: a few in a hundred are made again, and the first of a shape until it fits.
+# At most so many bytes of the room are filled with what no signature covers. One signature compresses a few bytes
+# better than the next: a few in a hundred are signed again, and the first of a shape until it fits.
+# _TRIES: the most signatures for one picture.
 _LEFT, _TRIES = 24, 12
-# One white pixel (WebP, lossless): what a credential is tried on when another picture's manifest did not stand.
+# One white pixel (WebP, lossless), on which a credential is tried when another picture's manifest was invalid.
 _SOUND = bytes.fromhex("524946461e000000574542505650384c110000002f0000000007d0fffef7bfff8188e87f0000")
 _SOUND_TYPE = "image/webp"
-# A time stamp is waited for so long; if it does not come, none is asked for in the time after.
-STAMP_S, NO_STAMPS_S = 3.0, 300.0
+# How long a time stamp is waited for; and how long none is requested after one failed.
+TIME_STAMP_TIMEOUT_S, TIME_STAMP_RETRY_S = 3.0, 300.0
 
 
-class Signed(NamedTuple):
-    """A rendition's bytes, with its manifest in them or not, and the manifest by itself."""
+class SignedRendition(NamedTuple):
+    """A rendition's bytes, with or without its manifest in them; and the manifest by itself."""
 
     data: bytes
     manifest: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """Who signs: a chain, and the key in PEM or whatever signs with it. The key never prints."""
+class SigningCredential:
+    """A certificate chain, and its key in PEM or a function that signs with it. The key never prints."""
 
-    chain: Chain
+    chain: CertificateChain
     key_pem: str | None = field(default=None, repr=False)
-    sign: Sign | None = field(default=None, repr=False)
-    # Whose certificates count when what was signed is read back; the root of our own, or none but the usual ones.
+    sign: SignBytes | None = field(default=None, repr=False)
+    # The roots in PEM that are trusted when a signed picture is verified; None: any certificate is valid.
     anchors: str | None = field(default=None, repr=False)
 
     @classmethod
-    def read(cls, chain: Path, key: Path, anchors: Path | None) -> Credential:
+    def read(cls, chain: Path, key: Path, anchors: Path | None) -> SigningCredential:
         """Read a chain, its key and trust anchors from PEM files; raises SettingsRefused."""
-        return cls(Chain.read(chain), key_pem=_text(key), anchors=_text(anchors) if anchors is not None else None)
+        return cls(
+            CertificateChain.read(chain), key_pem=_text(key), anchors=_text(anchors) if anchors is not None else None
+        )
 
     @classmethod
-    def elsewhere(cls, chain: Path, sign: Sign, anchors: Path | None) -> Credential:
-        """Read a chain and trust anchors for a key that is kept elsewhere; raises SettingsRefused."""
-        return cls(Chain.read(chain), sign=sign, anchors=_text(anchors) if anchors is not None else None)
+    def with_remote_key(cls, chain: Path, sign: SignBytes, anchors: Path | None) -> SigningCredential:
+        """Read a chain and trust anchors for a key outside this process; raises SettingsRefused."""
+        return cls(CertificateChain.read(chain), sign=sign, anchors=_text(anchors) if anchors is not None else None)
 
 
 def _text(path: Path) -> str:
@@ -73,92 +82,101 @@ def _text(path: Path) -> str:
         raise SettingsRefused(message) from error
 
 
-class Signing:
-    """Signs renditions. Each process has its own; threads may share it."""
+class ManifestSigner:
+    """Signs the manifests of renditions. One for each process; thread-safe."""
 
-    def __init__(self, credential: Credential, clock: Clock, *, tsa_url: str | None = None) -> None:
+    def __init__(self, credential: SigningCredential, clock: Clock, *, tsa_url: str | None = None) -> None:
         """Sign with ``credential``; nothing is loaded yet. ``tsa_url`` is of an RFC 3161 time stamp authority."""
         self._credential, self._clock, self._tsa_url = credential, clock, tsa_url
         self._lock = threading.Lock()
         self._contexts: dict[str | None, Any] = {}
-        self._reading: Any = None
+        self._reader_context: Any = None
         self._room, self._no_stamps_until = _ROOM, 0.0
-        # Characters that fill manifests of one shape up to the room, but for a few bytes: learned from the last one.
-        self._filling: dict[tuple[object, bool], int] = {}
+        # Characters that pad manifests of one shape to the room, but for a few bytes: learned from the last one.
+        self._padding: dict[tuple[object, bool], int] = {}
 
-    def sign(self, data: bytes, media_type: str, said: Said, *, embed: bool) -> Signed:
-        """Return a rendition with its manifest, embedded or not, read back and found trusted where there are anchors.
+    def sign(self, data: bytes, media_type: str, claims: ManifestClaims, *, embed: bool) -> SignedRendition:
+        """Return a rendition with its manifest, embedded or beside it, verified: trusted where there are anchors.
 
-        It is time-stamped if that can be had. Raises CertificateExpired or SigningFailed, and ManifestRefused where the
-        credential signs another picture, so that it is for this one; then the rendition is not to be published.
+        It has a time stamp if the authority answers. Raises CertificateExpired or SigningFailed; and ManifestRefused
+        where the credential signs another picture and not this one, which must then not be published.
         """
         metrics.CERTIFICATE_DAYS.set(self._credential.chain.days_left(self._clock))
         self._credential.chain.check(self._clock)
 
-        def made(tsa_url: str | None) -> Signed:
-            signed = self._signed(data, media_type, definition(said), tsa_url, embed=embed)
-            self._read_back(signed, media_type, embed=embed)
+        def signed_with(tsa_url: str | None) -> SignedRendition:
+            signed = self._signed(data, media_type, manifest_definition(claims), tsa_url, embed=embed)
+            self._verify(signed, media_type, embed=embed)
             return signed
 
         if self._tsa_url is not None and time.monotonic() >= self._no_stamps_until:
             try:
-                return _within(STAMP_S, lambda: made(self._tsa_url))
+                return _within(TIME_STAMP_TIMEOUT_S, lambda: signed_with(self._tsa_url))
             except (SigningFailed, TimeoutError) as error:
-                self._no_stamps_until = time.monotonic() + NO_STAMPS_S
+                self._no_stamps_until = time.monotonic() + TIME_STAMP_RETRY_S
                 metrics.STAMPS_MISSED.inc()
-                logs.get("provenance").warning("stamp.missed", why=str(error) or "no answer", again_in_s=NO_STAMPS_S)
+                logs.get("provenance").warning(
+                    "stamp.missed", why=str(error) or "no answer", again_in_s=TIME_STAMP_RETRY_S
+                )
         try:
-            return made(None)
+            return signed_with(None)
         except SigningFailed as error:
             self._try_credential(embed=embed)
             raise ManifestRefused(str(error)) from error
 
     def _try_credential(self, *, embed: bool) -> None:
-        """Return if the credential signs a picture that is known to be sound; raise SigningFailed if it does not."""
-        bare = definition(Said(None, None, visible_mark=False))
-        self._read_back(self._signed(_SOUND, _SOUND_TYPE, bare, None, embed=embed), _SOUND_TYPE, embed=embed)
+        """Sign a picture that is known to be sound; raise SigningFailed if the credential cannot."""
+        bare = manifest_definition(ManifestClaims(None, None, visible_watermark=False))
+        self._verify(self._signed(_SOUND, _SOUND_TYPE, bare, None, embed=embed), _SOUND_TYPE, embed=embed)
 
     def _signed(
-        self, data: bytes, media_type: str, told: dict[str, Any], tsa_url: str | None, *, embed: bool
-    ) -> Signed:
-        """Return a picture with its manifest, or as it was, and the manifest, compressed where that can be."""
-        from nightlight.provenance.embed import compact, with_room
+        self, data: bytes, media_type: str, definition: dict[str, Any], tsa_url: str | None, *, embed: bool
+    ) -> SignedRendition:
+        """Return a picture with its manifest, or unchanged, and the manifest, compressed where that is possible."""
+        from nightlight.provenance.embed import compact_manifest, reserve_room
 
         if not embed:
-            return Signed(data, compact(self._built(told, data, media_type, tsa_url, embed=False).manifest))
-        shape = _shape(told), tsa_url is not None
-        best: tuple[Signed, int, Roomy] | None = None
+            return SignedRendition(
+                data, compact_manifest(self._built(definition, data, media_type, tsa_url, embed=False).manifest)
+            )
+        shape = _shape(definition), tsa_url is not None
+        best: tuple[SignedRendition, int, ReservedPicture] | None = None
         for _ in range(_TRIES):
-            roomy = with_room(data, media_type, self._room)
-            if roomy is None:  # a form that only the library puts manifests into
-                return self._built(told, data, media_type, tsa_url, embed=True)
-            filling = self._filling.get(shape, 0)
-            bound = {**filled(told, roomy.data, filling), "assertions": [*told["assertions"], roomy.binding()]}
-            built = self._built(bound, roomy.data, media_type, tsa_url, embed=False)
-            left = roomy.room - len(compact(built.manifest))
+            reserved = reserve_room(data, media_type, self._room)
+            if reserved is None:  # a format that only the library embeds manifests into
+                return self._built(definition, data, media_type, tsa_url, embed=True)
+            padding = self._padding.get(shape, 0)
+            bound = {
+                **padded_definition(definition, reserved.data, padding),
+                "assertions": [*definition["assertions"], reserved.binding()],
+            }
+            built = self._built(bound, reserved.data, media_type, tsa_url, embed=False)
+            left = reserved.room - len(compact_manifest(built.manifest))
             if left >= 0 and (best is None or left < best[1]):
-                best = built, left, roomy
-            if left < 0 and filling == 0:
-                self._room = max(self._room, _STEP * ((roomy.room - left) // _STEP + 1))
+                best = built, left, reserved
+            if left < 0 and padding == 0:
+                self._room = max(self._room, _STEP * ((reserved.room - left) // _STEP + 1))
             elif 0 <= left <= _LEFT:
                 break
-            self._filling[shape] = max(0, filling + (left - _LEFT // 3) * 4 // 3)
-            if left >= 0 and tsa_url is not None:  # a stamp takes too long to ask for it again: the next one fits
+            self._padding[shape] = max(0, padding + (left - _LEFT // 3) * 4 // 3)
+            if left >= 0 and tsa_url is not None:  # a second time stamp takes too long: the next picture's fits
                 break
         if best is not None:
-            built, _, roomy = best
-            small = compact(built.manifest, roomy.room)
-            return Signed(roomy.filled(small), small)
+            built, _, reserved = best
+            small = compact_manifest(built.manifest, reserved.room)
+            return SignedRendition(reserved.with_manifest(small), small)
         message = f"manifests of this credential do not fit into {self._room} bytes"
         raise SigningFailed(message)
 
-    def _built(self, told: dict[str, Any], data: bytes, media_type: str, tsa_url: str | None, *, embed: bool) -> Signed:
-        """Return what the library makes of a picture and a manifest's definition."""
+    def _built(
+        self, definition: dict[str, Any], data: bytes, media_type: str, tsa_url: str | None, *, embed: bool
+    ) -> SignedRendition:
+        """Return the picture and the manifest that the library makes of a definition."""
         import c2pa
 
         out = io.BytesIO()
         try:
-            builder = c2pa.Builder.from_json(json.dumps(told), context=self._context(tsa_url))
+            builder = c2pa.Builder.from_json(json.dumps(definition), context=self._context(tsa_url))
             if not embed:
                 builder.set_no_embed()
             manifest = builder.sign(media_type, io.BytesIO(data), out)
@@ -168,16 +186,16 @@ class Signing:
         if not manifest:
             message = "the signer gave no manifest"
             raise SigningFailed(message)
-        return Signed(out.getvalue(), manifest)
+        return SignedRendition(out.getvalue(), manifest)
 
-    def _read_back(self, made: Signed, media_type: str, *, embed: bool) -> None:
-        """Return if what was signed, as it will be published, reads back as it should; raise SigningFailed if not."""
-        anchors, manifest = self._credential.anchors, None if embed else made.manifest
+    def _verify(self, signed: SignedRendition, media_type: str, *, embed: bool) -> None:
+        """Verify a signed picture as it will be published; raise SigningFailed if it is not as it should be."""
+        anchors, manifest = self._credential.anchors, None if embed else signed.manifest
         with self._lock:
-            self._reading = self._reading or reading(anchors)
-        state = stands(self._reading, made.data, media_type, manifest)
-        if state is not State.TRUSTED and (anchors is not None or state is not State.VALID):
-            failures = check(made.data, media_type, anchors=anchors, manifest=manifest).failures
+            self._reader_context = self._reader_context or reader_context(anchors)
+        state = manifest_state(self._reader_context, signed.data, media_type, manifest)
+        if state is not ManifestState.TRUSTED and (anchors is not None or state is not ManifestState.VALID):
+            failures = verify_manifest(signed.data, media_type, anchors=anchors, manifest=manifest).failures
             message = f"what was signed reads back as {state}: {'; '.join(failures)}"
             raise SigningFailed(message)
 
@@ -188,30 +206,30 @@ class Signing:
             return self._contexts[tsa_url]
 
 
-def _shape(told: dict[str, Any]) -> object:
-    """Return what the length of a manifest goes by: which actions and assertions there are."""
-    actions = tuple(one["action"] for one in told["assertions"][0]["data"]["actions"])
-    return actions, tuple(one["label"] for one in told["assertions"]), told.get("title")
+def _shape(definition: dict[str, Any]) -> object:
+    """Return what the length of a manifest depends on: its actions and assertions."""
+    actions = tuple(action["action"] for action in definition["assertions"][0]["data"]["actions"])
+    return actions, tuple(assertion["label"] for assertion in definition["assertions"]), definition.get("title")
 
 
-def _within(seconds: float, call: Callable[[], Signed]) -> Signed:
-    """Return what a call returns within so many seconds; else raise TimeoutError and let it go on alone."""
-    done: Future[Signed] = Future()
+def _within(seconds: float, call: Callable[[], SignedRendition]) -> SignedRendition:
+    """Return the result of a call within so many seconds; else raise TimeoutError, and leave the call running."""
+    future: Future[SignedRendition] = Future()
 
     def run() -> None:
         try:
-            done.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
-            done.set_exception(error)
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return done.result(timeout=seconds)
+    return future.result(timeout=seconds)
 
 
-def _context(credential: Credential, tsa_url: str | None) -> Any:
+def _context(credential: SigningCredential, tsa_url: str | None) -> Any:
     import c2pa
 
-    kinds = {Algorithm.ED25519: c2pa.C2paSigningAlg.ED25519, Algorithm.ES256: c2pa.C2paSigningAlg.ES256}
+    kinds = {SigningAlgorithm.ED25519: c2pa.C2paSigningAlg.ED25519, SigningAlgorithm.ES256: c2pa.C2paSigningAlg.ES256}
     kind = kinds[credential.chain.algorithm]
     try:
         if credential.sign is not None:
@@ -224,7 +242,7 @@ def _context(credential: Credential, tsa_url: str | None) -> Any:
                 ta_url=tsa_url.encode() if tsa_url is not None else None,
             )
             signer = c2pa.Signer.from_info(info)
-        return c2pa.Context(c2pa.Settings.from_dict(settings_of(credential.anchors)), signer)
+        return c2pa.Context(c2pa.Settings.from_dict(library_settings(credential.anchors)), signer)
     except c2pa.C2paError as error:
         message = f"the provenance credential cannot be used: {error}"
         raise SigningFailed(message) from error

@@ -1,4 +1,4 @@
-"""What a file's manifest says and whether it holds: trusted, valid, invalid or none."""
+"""Verifies the manifest of a file: trusted, valid, invalid or none; and what it claims."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from nightlight.provenance.coverage import uncovered
-from nightlight.provenance.manifest import GENERATOR, bindings_of
+from nightlight.provenance.coverage import uncovered_parts
+from nightlight.provenance.manifest import GENERATOR, soft_bindings
 
 
-class State(StrEnum):
-    """How a manifest stands. ``valid``: what it says holds, and who signed it is not among those we trust."""
+class ManifestState(StrEnum):
+    """The state of a manifest. ``valid``: its claims hold, and its signer is not one that we trust."""
 
     TRUSTED = "trusted"
     VALID = "valid"
@@ -21,16 +21,16 @@ class State(StrEnum):
     NONE = "none"
 
 
-# What is wrong with a manifest whose signature holds and that has something in it that no signature covers.
+# The failure of a manifest whose signature holds, and that contains something which no signature covers.
 UNCOVERED = "nightlight.uncovered"
-_STATES = {"Trusted": State.TRUSTED, "Valid": State.VALID}
+_STATES = {"Trusted": ManifestState.TRUSTED, "Valid": ManifestState.VALID}
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What was found in a file, or of a manifest beside it."""
+class ManifestReport:
+    """The result of verifying a manifest, in a file or beside it."""
 
-    state: State
+    state: ManifestState
     failures: list[str] = field(default_factory=list)
     signed_by: str | None = None
     manifest_id: str | None = None
@@ -38,79 +38,83 @@ class Checked:
     bindings: dict[str, str] = field(default_factory=dict)
 
 
-def reading(anchors: str | None) -> Any:
-    """Return the library's context for reading, for ``stands``: built once, after any fork."""
+def reader_context(anchors: str | None) -> Any:
+    """Return the library's context for reading, for ``manifest_state``: build it once, after any fork."""
     import c2pa
 
-    return c2pa.Context(c2pa.Settings.from_dict(settings_of(anchors)))
+    return c2pa.Context(c2pa.Settings.from_dict(library_settings(anchors)))
 
 
-def stands(context: Any, data: bytes, media_type: str, manifest: bytes | None) -> State:
-    """Return how a picture's manifest stands, and nothing else of it: a quarter faster than ``check``."""
+def manifest_state(context: Any, data: bytes, media_type: str, manifest: bytes | None) -> ManifestState:
+    """Return the state of a picture's manifest and nothing else: a quarter faster than ``verify_manifest``."""
     import c2pa
 
     try:
         with c2pa.Reader(media_type, io.BytesIO(data), manifest, context=context) as reader:
-            return _STATES.get(str(reader.get_validation_state()), State.INVALID)
+            return _STATES.get(str(reader.get_validation_state()), ManifestState.INVALID)
     except c2pa.C2paError:
-        return State.INVALID
+        return ManifestState.INVALID
 
 
-def check(data: bytes, media_type: str, *, anchors: str | None, manifest: bytes | None = None) -> Checked:
-    """Return what a picture's manifest says, the one in it or the one given; never raises for what is wrong with it.
+def verify_manifest(
+    data: bytes, media_type: str, *, anchors: str | None, manifest: bytes | None = None
+) -> ManifestReport:
+    """Return the report of a picture's manifest: of ``manifest`` if it is given, else of the one in ``data``.
 
-    A manifest of Nightlight's is invalid too where something stands in the parts of it that no signature covers.
+    A manifest of Nightlight is also invalid if it has foreign content where no signature covers it. Failures are
+    reported, never raised.
     """
     import c2pa
 
-    context = reading(anchors)
+    context = reader_context(anchors)
     try:
         reader = c2pa.Reader(media_type, io.BytesIO(data), manifest, context=context)
     except c2pa.C2paError.ManifestNotFound:
-        return Checked(State.NONE)
+        return ManifestReport(ManifestState.NONE)
     except c2pa.C2paError as error:
-        return Checked(State.INVALID, [str(error)])
+        return ManifestReport(ManifestState.INVALID, [str(error)])
     with reader:
-        said = json.loads(reader.json())
-    found = _checked(said)
-    if found.state in {State.TRUSTED, State.VALID} and _is_ours(said):
-        loose = uncovered(data, media_type, manifest)
-        if loose:
-            return replace(found, state=State.INVALID, failures=[f"{UNCOVERED}: {one}" for one in loose])
-    return found
+        content = json.loads(reader.json())
+    report = _report(content)
+    if report.state in {ManifestState.TRUSTED, ManifestState.VALID} and _is_ours(content):
+        foreign = uncovered_parts(data, media_type, manifest)
+        if foreign:
+            return replace(report, state=ManifestState.INVALID, failures=[f"{UNCOVERED}: {part}" for part in foreign])
+    return report
 
 
-def _is_ours(said: dict[str, Any]) -> bool:
-    """Say whether a manifest says that it is Nightlight's: only then do we know what it looks like."""
-    active = said.get("manifests", {}).get(said.get("active_manifest"), {})
-    return any(one.get("name") == GENERATOR for one in active.get("claim_generator_info") or [])
+def _is_ours(content: dict[str, Any]) -> bool:
+    """Say whether a manifest names Nightlight as its generator: only then do we know its structure."""
+    active = content.get("manifests", {}).get(content.get("active_manifest"), {})
+    return any(generator.get("name") == GENERATOR for generator in active.get("claim_generator_info") or [])
 
 
-def _checked(said: dict[str, Any]) -> Checked:
-    label = said.get("active_manifest")
-    active = said.get("manifests", {}).get(label, {})
-    results = said.get("validation_results", {}).get("activeManifest", {})
-    failures = [f"{one.get('code')}: {one.get('explanation', '')}" for one in results.get("failure", [])]
+def _report(content: dict[str, Any]) -> ManifestReport:
+    label = content.get("active_manifest")
+    active = content.get("manifests", {}).get(label, {})
+    results = content.get("validation_results", {}).get("activeManifest", {})
+    failures = [f"{item.get('code')}: {item.get('explanation', '')}" for item in results.get("failure", [])]
     actions = [
         str(action.get("action"))
-        for one in active.get("assertions", [])
-        if one.get("label") == "c2pa.actions.v2"
-        for action in one.get("data", {}).get("actions", [])
+        for assertion in active.get("assertions", [])
+        if assertion.get("label") == "c2pa.actions.v2"
+        for action in assertion.get("data", {}).get("actions", [])
     ]
-    return Checked(
-        state=_STATES.get(str(said.get("validation_state")), State.INVALID),
+    return ManifestReport(
+        state=_STATES.get(str(content.get("validation_state")), ManifestState.INVALID),
         failures=failures,
         signed_by=active.get("signature_info", {}).get("common_name"),
         manifest_id=label,
         actions=actions,
-        bindings=bindings_of(active),
+        bindings=soft_bindings(active),
     )
 
 
-def settings_of(anchors: str | None) -> dict[str, Any]:
+def library_settings(anchors: str | None) -> dict[str, Any]:
     """Return the library's settings: no thumbnails, nothing fetched.
 
-    It does not verify what it signed, which is not yet what is published: ``Signing`` reads that back, hash and all.
+    The library does not verify what it signs, because that is not yet what is published: ``ManifestSigner`` verifies
+    the published bytes.
     """
     return {
         "version": 1,

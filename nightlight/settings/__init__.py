@@ -20,19 +20,19 @@ from nightlight.settings.delivery import (
     UrlKind,
 )
 from nightlight.settings.pictures import (
-    HiddenMarkSettings,
-    IntakeSettings,
-    MarkSettings,
+    InvisibleWatermarkSettings,
     MatchingSettings,
     ProvenanceSettings,
+    UploadSettings,
+    VisibleWatermarkSettings,
 )
 from nightlight.settings.process import (
-    CageKind,
     Deployment,
     Environment,
     GeneralSettings,
     LogSettings,
     QueueSettings,
+    SandboxKind,
     ServiceSettings,
     WorkerSettings,
 )
@@ -62,11 +62,11 @@ CONCERNS: dict[str, type[BaseSettings]] = {
     "relations": RelationSettings,
     "quotas": QuotaSettings,
     "auth": AuthSettings,
-    "intake": IntakeSettings,
+    "upload": UploadSettings,
     "service": ServiceSettings,
     "worker": WorkerSettings,
-    "mark": MarkSettings,
-    "hidden_mark": HiddenMarkSettings,
+    "visible_watermark": VisibleWatermarkSettings,
+    "invisible_watermark": InvisibleWatermarkSettings,
     "matching": MatchingSettings,
     "provenance": ProvenanceSettings,
     "log": LogSettings,
@@ -88,11 +88,11 @@ class Settings:
     relations: RelationSettings
     quotas: QuotaSettings
     auth: AuthSettings
-    intake: IntakeSettings
+    upload: UploadSettings
     service: ServiceSettings
     worker: WorkerSettings
-    mark: MarkSettings
-    hidden_mark: HiddenMarkSettings
+    visible_watermark: VisibleWatermarkSettings
+    invisible_watermark: InvisibleWatermarkSettings
     matching: MatchingSettings
     provenance: ProvenanceSettings
     log: LogSettings
@@ -121,16 +121,13 @@ __all__ = [
     "CONCERNS",
     "AuthSettings",
     "BucketsSettings",
-    "CageKind",
     "CatalogueSettings",
     "DeliverySettings",
     "Deployment",
     "Environment",
     "GeneralSettings",
-    "HiddenMarkSettings",
-    "IntakeSettings",
+    "InvisibleWatermarkSettings",
     "LogSettings",
-    "MarkSettings",
     "MatchingSettings",
     "PolicySettings",
     "ProvenanceSettings",
@@ -139,6 +136,7 @@ __all__ = [
     "QuotaSettings",
     "RelationSettings",
     "RetentionSettings",
+    "SandboxKind",
     "SealMode",
     "ServerKind",
     "ServiceSettings",
@@ -146,7 +144,9 @@ __all__ = [
     "SourceSettings",
     "StoreKind",
     "StoreSettings",
+    "UploadSettings",
     "UrlKind",
+    "VisibleWatermarkSettings",
     "WorkerSettings",
     "require",
 ]

@@ -1,4 +1,4 @@
-"""Settings of pictures: what is taken in, how it is marked, what it is held against."""
+"""Settings of pictures: what uploads may be, how renditions are watermarked and signed, which lists are searched."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pydantic_settings import BaseSettings
 from nightlight.settings.base import config
 
 
-class IntakeSettings(BaseSettings):
+class UploadSettings(BaseSettings):
     """Caps on uploads, and how long an asserted age band stands."""
 
-    model_config = config("NIGHTLIGHT_INTAKE_")
+    model_config = config("NIGHTLIGHT_UPLOAD_")
 
     # 20 MB holds a 50-megapixel camera JPEG at its usual 3 bits a pixel (50e6 * 3 / 8 = 19 MB).
-    max_upload_bytes: int = Field(default=20_000_000, ge=1_000, le=20_000_000, description="Largest upload, in bytes.")
+    max_bytes: int = Field(default=20_000_000, ge=1_000, le=20_000_000, description="Largest upload, in bytes.")
     # 50 MP in RGB is 150 MB decoded; a worker of two children stays under half a GB.
     max_pixels: int = Field(default=50_000_000, ge=1, le=50_000_000, description="Most pixels (width times height).")
     # The longest side that WebP can hold is 16,383; the cap of 16,384 keeps one power of two for all formats.
     max_side: int = Field(default=16_384, ge=1, le=16_384, description="Longest side, in pixels.")
-    # A 12-megapixel AVIF takes 124 MB. The cage with that in it stays under 160 MB (docs/performance.md).
+    # A 12-megapixel AVIF takes 124 MB. The sandbox with that in it stays under 160 MB (docs/performance.md).
     max_decode_bytes: int = Field(
         default=125_000_000,
         ge=1_000_000,
@@ -38,21 +38,20 @@ class IntakeSettings(BaseSettings):
         default=0.25,
         gt=0,
         le=60,
-        description="CPU seconds of decoding, by estimate, from which a picture is a slow one: it waits behind others, "
+        description="CPU seconds of decoding, by estimate, from which a picture is slow: it waits behind others, "
         "and they do not wait behind it.",
     )
     profile_pending: int = Field(
         default=3,
         ge=1,
         le=1_000,
-        description="Pictures of one profile that may wait for their rendering among those of others; more of it wait "
-        "behind them.",
+        description="Pictures of one profile that may wait among those of others; further ones wait behind them all.",
     )
     max_fill_bytes: int = Field(
         default=65_536,
         ge=0,
         le=20_000_000,
-        description="Most bytes that mean nothing, such as fill bytes before a JPEG's markers.",
+        description="Most bytes without meaning, such as fill bytes before a JPEG's markers.",
     )
     max_segments: int = Field(
         default=1_000,
@@ -62,9 +61,7 @@ class IntakeSettings(BaseSettings):
         "boxes of an AVIF or HEIC, and items in each list of theirs.",
     )
     max_scans: int = Field(default=100, ge=12, le=1_000, description="Most scans of a JPEG; encoders write 3 to 12.")
-    heic: bool = Field(
-        default=False, description="Accept HEIC too. The workers need the `heic` extra; it is decoded in the cage only."
-    )
+    heic: bool = Field(default=False, description="Accept HEIC too. The workers need the `heic` extra.")
     assertion_days: int = Field(
         default=30, ge=1, le=365, description="Days after which an asserted age band lapses to `unknown`."
     )
@@ -78,7 +75,7 @@ class ProvenanceSettings(BaseSettings):
 
     chain: Path | None = Field(
         default=None,
-        description="PEM file of the certificate that signs and of whoever issued it, without the root; "
+        description="PEM file of the signing certificate and its issuers, without the root; "
         "`nightlight provenance init` makes one for development. Unset: tiers that ask for provenance wait.",
     )
     key: Path | None = Field(default=None, description="PEM file of its private key.")
@@ -96,7 +93,7 @@ class ProvenanceSettings(BaseSettings):
     pkcs11_pin: SecretStr | None = Field(default=None, description="The user's PIN of the token.")
     anchors: Path | None = Field(
         default=None,
-        description="PEM file of roots: what was signed is published only if it reads back as trusted by them. Unset: "
+        description="PEM file of roots: a signed picture is published only if it reads back as trusted by them. Unset: "
         "if it reads back as valid.",
     )
     tsa_url: str | None = Field(
@@ -104,10 +101,10 @@ class ProvenanceSettings(BaseSettings):
     )
 
 
-class MarkSettings(BaseSettings):
-    """The visible mark, in tiers that ask for one. Unset: crescents. It must not say anything about age."""
+class VisibleWatermarkSettings(BaseSettings):
+    """The visible watermark, in tiers that ask for one. Unset: crescents. It must say nothing about age."""
 
-    model_config = config("NIGHTLIGHT_MARK_")
+    model_config = config("NIGHTLIGHT_VISIBLE_WATERMARK_")
 
     text: str = Field(default="", description="Text to draw, at most 40 characters, such as the platform's name.")
     logo: Path | None = Field(default=None, description="PNG file whose alpha channel is drawn instead of text.")
@@ -116,20 +113,20 @@ class MarkSettings(BaseSettings):
     )
 
 
-class HiddenMarkSettings(BaseSettings):
-    """The hidden mark, in tiers that ask for one. Only workers, and whoever traces, need its keys."""
+class InvisibleWatermarkSettings(BaseSettings):
+    """The invisible watermark, in tiers that ask for one. Only workers and trace searches need its keys."""
 
-    model_config = config("NIGHTLIGHT_HIDDEN_MARK_")
+    model_config = config("NIGHTLIGHT_INVISIBLE_WATERMARK_")
 
     keys: SecretStr | None = Field(
         default=None,
-        description="Keys of the hidden mark, as `id:base64,id:base64`: the first marks, all are looked for when "
-        "tracing. Each more takes a search about a second longer; one that is lost can never be read again.",
+        description="Keys of the invisible watermark, as `id:base64,id:base64`: the first writes, all are searched for "
+        "when tracing. Each adds about a second to a search. The watermarks of a lost key can never be read again.",
     )
 
 
 class MatchingSettings(BaseSettings):
-    """Perceptual hashes, by which found copies are traced."""
+    """Perceptual hashes: the index by which found copies are traced, and hash lists."""
 
     model_config = config("NIGHTLIGHT_MATCHING_")
 
@@ -140,9 +137,9 @@ class MatchingSettings(BaseSettings):
     )
     lists_dir: Path | None = Field(
         default=None,
-        description="Folder of hash lists that uploads are held against: each `NAME.csv` is one, with a column `hash` "
-        "and perhaps `quality` and `reference`. What is on one is quarantined. Put what a programme you are a member "
-        "of exports here; no list comes with Nightlight.",
+        description="Folder of hash lists that uploads are compared with: each `NAME.csv` is a list, with a "
+        "column `hash` and optional columns `quality` and `reference`. An upload on a list is quarantined. Put "
+        "the exports of the programmes that you are a member of here; no list comes with Nightlight.",
     )
     traces_per_hour: int = Field(
         default=600, ge=1, le=100_000, description="Traces that one caller may ask for over HTTP in an hour."
@@ -151,5 +148,5 @@ class MatchingSettings(BaseSettings):
         default=30,
         ge=1,
         le=365,
-        description="Days after which a trace that was asked for over HTTP is forgotten, with a copy that was kept.",
+        description="Days after which a trace that was requested over HTTP is deleted, with its copy if that was kept.",
     )

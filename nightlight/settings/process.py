@@ -26,8 +26,8 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-class CageKind(StrEnum):
-    """How the workers' decoders are shut in."""
+class SandboxKind(StrEnum):
+    """How the sandbox of the workers' decoders is closed."""
 
     SECCOMP = "seccomp"
     LIMITS_ONLY = "limits_only"
@@ -120,10 +120,10 @@ class WorkerSettings(BaseSettings):
     schedule_health_port: int = Field(
         default=8082, ge=0, le=65535, description="Port of the schedule's health and metrics pages."
     )
-    cage: CageKind = Field(
-        default=CageKind.SECCOMP,
-        description="`seccomp`: decoders are shut in, or the worker does not start (in development it warns instead). "
-        "`limits_only`: resource limits alone, for systems that have no seccomp.",
+    sandbox: SandboxKind = Field(
+        default=SandboxKind.SECCOMP,
+        description="What holds decoders in their sandbox. `seccomp`: a system call filter and resource limits; a "
+        "worker without the filter does not start (in development it warns). `limits_only`: resource limits alone.",
     )
     decode_memory_bytes: int = Field(
         default=160_000_000,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from nightlight.settings.base import config
+from nightlight.settings.default_policies import default_policies
 
 
 class StoreKind(StrEnum):
@@ -168,8 +169,10 @@ class PolicySettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_POLICY_")
 
-    dir: Path = Field(
-        default=Path("policies"), description="The folder of the policy pack that is used until a bundle is activated."
+    dir: Path | None = Field(
+        default=None,
+        description="The folder of the policy pack that is used until a bundle is activated; unset: the default pack, "
+        "which comes with Nightlight.",
     )
     publisher_keys: Path | None = Field(
         default=None, description="JWKS of the keys that may sign bundles; unset: none can be activated."
@@ -191,6 +194,11 @@ class PolicySettings(BaseSettings):
     counter_threshold: int = Field(
         default=10, ge=1, le=1_000_000, description="Counts below this are left out of what is exported."
     )
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the pack; raises SettingsRefused if none is named and the default is not installed."""
+        return self.dir if self.dir is not None else default_policies()
 
 
 class ReplicaSettings(BaseModel):

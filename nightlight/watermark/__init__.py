@@ -1,7 +1,7 @@
-"""The hidden mark: a number in the pixels that leads a stripped, re-encoded, cropped or photographed copy back.
+"""The invisible watermark: a number in the pixels by which a stripped, re-encoded or cropped copy is identified.
 
-``payload`` is what is said, ``code`` how it is made hard to lose, ``layout`` where the key puts it, ``frame`` and
-``lattice`` how it is written in pixels and read from them, ``embed`` writes, ``synchronise`` finds how a copy was
-cropped, scaled, turned or mirrored, and ``detect`` reads. docs/watermark.md tells the whole, with its sources and
-its limits.
+``payload`` is the number with its keyed check. ``error_correction`` protects its bits. ``layout`` says where the key
+puts them. ``lattice`` and ``carriers`` write bits into pixels and read them. ``pilot`` is the pattern by which a copy
+is aligned. ``embed`` writes a watermark. ``copy_grid`` and ``synchronise`` find how a copy was cropped, scaled, turned
+or mirrored, and ``detect`` reads it. docs/watermark.md has the whole, with its sources and its limits.
 """

@@ -9,7 +9,7 @@ import numpy as np
 
 from nightlight.watermark.layout import CANONICAL, CELLS, WAVES, Layout
 
-# BT.601, as JPEG, WebP and AVIF reckon it.
+# BT.601, as JPEG, WebP and AVIF compute it.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -18,12 +18,12 @@ def luma(pixels: np.ndarray) -> np.ndarray:
     return cv2.transform(pixels.astype(np.float32), LUMA[None])
 
 
-def stretched(picture: np.ndarray, side: int = CANONICAL) -> np.ndarray:
+def stretch_to_square(picture: np.ndarray, side: int = CANONICAL) -> np.ndarray:
     """Return a luma picture, float32 (h, w), stretched to a square of ``side`` pixels."""
     if picture.shape == (side, side):
         return picture
     smaller = min(picture.shape) >= side
-    # Shrinking far along one side and stretching along the other has to be done one after the other.
+    # Shrinking along one side and stretching along the other are two resizes.
     if not smaller and max(picture.shape) > side:
         height, width = picture.shape
         picture = cv2.resize(picture, (min(width, side), min(height, side)), interpolation=cv2.INTER_AREA)
@@ -32,22 +32,22 @@ def stretched(picture: np.ndarray, side: int = CANONICAL) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _cosines(count: int) -> np.ndarray:
-    """Return the waves along one side of a frame of CANONICAL pixels: those past ``count`` a cell are 0."""
+    """Return the waves along one side of a frame of CANONICAL pixels; those beyond ``count`` a cell are 0."""
     cell = CANONICAL // CELLS
-    made = np.zeros((CELLS, WAVES, CANONICAL), np.float32)
+    cosines = np.zeros((CELLS, WAVES, CANONICAL), np.float32)
     place = (np.arange(cell) + 0.5) / cell
     for wave in range(count):
         size = np.sqrt((1 if wave == 0 else 2) / cell)
         for index in range(CELLS):
-            made[index, wave, index * cell : (index + 1) * cell] = size * np.cos(np.pi * wave * place)
-    return made.reshape(CELLS * WAVES, CANONICAL)
+            cosines[index, wave, index * cell : (index + 1) * cell] = size * np.cos(np.pi * wave * place)
+    return cosines.reshape(CELLS * WAVES, CANONICAL)
 
 
 @lru_cache(maxsize=64)
 def waves(side: int, count: int) -> np.ndarray:
     """Return the waves along one side of a frame of any size, float32 (CELLS * WAVES, side).
 
-    They read from its pixels what would be read after ``stretched``, whose resampling is part of them.
+    They include the resampling of ``stretch_to_square``, so that both give the same values.
     """
     along = _cosines(count)
     if side == CANONICAL:
@@ -59,22 +59,22 @@ def waves(side: int, count: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def dual(side: int, count: int) -> np.ndarray:
-    """Return what undoes ``waves`` with the least change of pixels: float32 (side, CELLS * WAVES)."""
+    """Return the pseudo-inverse of ``waves``, float32 (side, CELLS * WAVES): it changes pixels the least."""
     return np.linalg.pinv(waves(side, count).astype(np.float64)).astype(np.float32)
 
 
-def carried(picture: np.ndarray, layout: Layout, count: int = WAVES) -> np.ndarray:
-    """Return what each carrier holds, float32 (n,), in luma of a frame of CANONICAL pixels.
+def read_carriers(picture: np.ndarray, layout: Layout, count: int = WAVES) -> np.ndarray:
+    """Return the value of each carrier, float32 (n,), in luma of a frame of CANONICAL pixels.
 
-    ``picture`` is luma, float32 (side, side); carriers of waves past ``count`` read 0.
+    ``picture`` is luma, float32 (side, side). Carriers of waves beyond ``count`` read 0.
     """
     along = waves(picture.shape[0], count)
     coefficients = along @ picture @ along.T
-    read: np.ndarray = np.einsum("ij,ij->i", coefficients.ravel()[layout.waves], layout.signs)
-    return read
+    values: np.ndarray = np.einsum("ij,ij->i", coefficients.ravel()[layout.waves], layout.signs)
+    return values
 
 
-def written(change: np.ndarray, layout: Layout, side: int, count: int) -> np.ndarray:
+def write_carriers(change: np.ndarray, layout: Layout, side: int, count: int) -> np.ndarray:
     """Return the change of luma, float32 (side, side), that changes each carrier by ``change``, float32 (n,)."""
     size = CELLS * WAVES
     spread = change[:, None] * layout.signs

@@ -1,4 +1,4 @@
-"""A found copy as the detector looks at it: its luma at several scales, each made once, and a frame laid over it."""
+"""The luma of a found copy at several scales, each computed once, and a frame placed over it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from nightlight.watermark.carriers import carried, stretched
-from nightlight.watermark.lattice import SEEN
+from nightlight.watermark.carriers import read_carriers, stretch_to_square
+from nightlight.watermark.lattice import COVERED_SHARE
 from nightlight.watermark.layout import CANONICAL, CELLS, Layout
-from nightlight.watermark.pilot import whitened
+from nightlight.watermark.pilot import whiten
 
-# A copy longer than this is also looked at as a page with the picture in its middle.
+# A copy longer than this is also read as a page with the picture in its middle.
 _NEARLY_SQUARE = 1.03
 
 
@@ -57,47 +57,47 @@ class Placement:
         )
 
 
-class Copy:
-    """A copy's luma, float32 (h, w)."""
+class CopyLuma:
+    """The luma of a copy, float32 (h, w), and the scales of it that were computed so far."""
 
     def __init__(self, picture: np.ndarray) -> None:
-        """Keep the picture; what is made of it is kept too."""
+        """Keep the picture, float32 (h, w)."""
         self.picture = picture
         self.height, self.width = picture.shape
         self._reduced: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._white: dict[tuple[int, int], np.ndarray] = {}
 
-    def wholes(self) -> list[np.ndarray]:
-        """Return the whole copy stretched to a frame, float32 (CANONICAL, CANONICAL); its middle too, if less."""
+    def whole_squares(self) -> list[np.ndarray]:
+        """Return the whole copy stretched to a frame, float32 (CANONICAL, CANONICAL); and its middle, if it is long."""
         side = min(self.height, self.width)
         if max(self.height, self.width) <= _NEARLY_SQUARE * side:
-            return [stretched(self.picture)]
+            return [stretch_to_square(self.picture)]
         top, left = (self.height - side) // 2, (self.width - side) // 2
-        return [stretched(self.picture), stretched(self.picture[top : top + side, left : left + side])]
+        return [stretch_to_square(self.picture), stretch_to_square(self.picture[top : top + side, left : left + side])]
 
-    def laid(self, at: Placement, side: int, *, white: bool, flags: int = cv2.INTER_LINEAR) -> np.ndarray:
-        """Return what lies under the frame, float32 (side, side), not mirrored back; outside of the copy it is 0."""
+    def under_frame(self, at: Placement, side: int, *, white: bool, flags: int = cv2.INTER_LINEAR) -> np.ndarray:
+        """Return the pixels under the frame, float32 (side, side), not mirrored back; they are 0 outside the copy."""
         step = self._step(at.side, side)
         picture = self._whitened(step, at.side) if white else self._at(step)[0]
         return _warped(picture, at, side, self._factors(step), flags, cv2.BORDER_CONSTANT)
 
     def read(self, at: Placement, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the carriers hold, float32 (n,), and which cells are wholly in the copy, bool (cells,)."""
-        square, seen = self._read(at)
-        return carried(square, layout), seen
+        """Return the values of the carriers, float32 (n,), and which cells are wholly in the copy, bool (cells,)."""
+        square, covered = self._read(at)
+        return read_carriers(square, layout), covered
 
     def slopes(self, at: Placement, layout: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return ``read`` and how it changes with the frame, float32 (4, n): across, down, grown and turned.
 
         To first order, for a few tenths of a pixel: as ``Placement.moved`` counts.
         """
-        square, seen = self._read(at)
+        square, covered = self._read(at)
         down, across = np.gradient(square)
         place = np.arange(CANONICAL, dtype=np.float32) - np.float32((CANONICAL - 1) / 2)
         grown = across * place[None] + down * place[:, None]
         turned = down * place[None] - across * place[:, None]
-        changes = np.stack([carried(change, layout) for change in (across, down, grown, turned)])
-        return carried(square, layout), seen, changes
+        changes = np.stack([read_carriers(change, layout) for change in (across, down, grown, turned)])
+        return read_carriers(square, layout), covered, changes
 
     def _read(self, at: Placement) -> tuple[np.ndarray, np.ndarray]:
         step = self._step(at.side, CANONICAL)
@@ -108,11 +108,11 @@ class Copy:
         if at.mirrored:
             square, inside = np.ascontiguousarray(square[:, ::-1]), np.ascontiguousarray(inside[:, ::-1])
         share = cv2.resize(inside, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-        return square, share.ravel() > SEEN
+        return square, share.ravel() > COVERED_SHARE
 
     @staticmethod
     def _step(frame: float, side: int) -> int:
-        """Return how far the copy is shrunk before a frame is laid: in quarters of an octave, never under ``side``."""
+        """Return how far the copy is shrunk before it is read, in quarters of an octave; never below ``side``."""
         return max(0, int(np.floor(4 * np.log2(max(frame / side, 1e-6)))))
 
     def _factors(self, step: int) -> tuple[float, float]:
@@ -129,7 +129,7 @@ class Copy:
     def _whitened(self, step: int, frame: float) -> np.ndarray:
         size = round(4 * np.log2(max(frame, 1.0)))
         if (step, size) not in self._white:
-            self._white[step, size] = whitened(self._at(step)[0], 2 ** ((size - step) / 4))
+            self._white[step, size] = whiten(self._at(step)[0], 2 ** ((size - step) / 4))
         return self._white[step, size]
 
 

@@ -1,4 +1,4 @@
-"""Reads the mark of a found copy, and reads back what was just written."""
+"""Reads the watermark of a found copy, and reads back a watermark that was just written."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from nightlight.watermark import error_correction
-from nightlight.watermark.carriers import carried, luma, stretched
-from nightlight.watermark.copy_grid import Copy, Placement
-from nightlight.watermark.lattice import Stretch, gathered, soft, stretches
-from nightlight.watermark.layout import CELLS, Layout, layout
-from nightlight.watermark.payload import CHANCE, MOST_SHORT_TRIES, MOST_TRIES, Payload, opened, sealed, size
-from nightlight.watermark.synchronise import ANGLES, TURNED, UPRIGHT, cropped, placed
+from nightlight.watermark.carriers import luma, read_carriers, stretch_to_square
+from nightlight.watermark.copy_grid import CopyLuma, Placement
+from nightlight.watermark.lattice import Stretch, gather_bits, likely_stretches, soft_bits
+from nightlight.watermark.layout import CELLS, Layout, build_layout
+from nightlight.watermark.payload import (
+    CHANCE,
+    MOST_SHORT_TRIES,
+    MOST_TRIES,
+    Payload,
+    bits_to_payload,
+    payload_size,
+    payload_to_bits,
+)
+from nightlight.watermark.synchronise import ANGLES, TURNED_SIDES, UPRIGHT_SIDES, cropped_placements, scaled_placements
 
-# A copy smaller than this has nothing to read.
+# A copy smaller than this, in pixels of its shorter side, cannot be read.
 LEAST_SIDE = 24
-# How well the carriers fit their lattices, in deviations of chance, for a mark to be there although it cannot be
-# read: 8 deviations over at most a million tries come by chance less than once in a billion copies.
-PRESENT = 8.0
+# How well the carriers fit their lattices, in deviations of chance, for a watermark to be present although unreadable:
+# 8 deviations over at most a million tries come by chance less than once in a billion copies.
+PRESENCE_THRESHOLD = 8.0
 # A fit of less than so many deviations is not worth a try to read.
 _WORTH, _WORTH_PLACED = 2.0, 4.0
 # The full payload is tried on so many of the likeliest stretches, a short one on the first two.
@@ -29,11 +37,11 @@ _EVERYWHERE = np.ones(CELLS * CELLS, np.bool_)
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was read in a copy.
+    """A watermark that was read in a copy.
 
-    ``agreement`` is what the reading and the codeword have in common, 0 to 1: half of all readings fail at 0.5.
-    ``chance`` bounds the probability that a picture without this key's mark gives any reading at all. ``how``:
-    ``whole``, ``cropped`` (and not resized), ``scaled`` or ``turned``; ``place`` is None for ``whole``.
+    ``agreement``: of the reading with its codeword, 0 to 1; half of all readings fail at 0.5. ``chance``: bounds the
+    probability that a picture without this key's watermark gives any reading. ``how``: ``whole``, ``cropped`` (and not
+    resized), ``scaled`` or ``turned``. ``place``: of the frame over the copy; None for ``whole``.
     """
 
     payload: Payload
@@ -46,10 +54,11 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """The outcome of a search: a reading, or none; and whether a mark of one of the keys is there at all.
+class DetectionResult:
+    """The result of a search.
 
-    ``present`` is in deviations of chance; from PRESENT on there is a mark, readable or not.
+    ``detection``: the watermark that was read, or None. ``present``: in deviations of chance; from PRESENCE_THRESHOLD
+    on, the copy has a watermark of one of the keys, readable or not.
     """
 
     detection: Detection | None
@@ -57,121 +66,121 @@ class Looked:
 
 
 class Detector:
-    """Looks for the marks of several keys, the newest first. One for each process; not for several threads at once."""
+    """Searches for the watermarks of several keys, the newest first. One for each process; not thread-safe."""
 
     def __init__(self, keys: Mapping[str, bytes], sides: Sequence[int] = ()) -> None:
         """Take the keys by id, and the sides in pixels of the renditions that may have been cropped."""
         self._keys = keys
         self._sides = tuple(sides)
 
-    def detect(self, pixels: np.ndarray, *, quick: bool = False) -> Looked:
-        """Return what is read in ``pixels``, uint8 (h, w, 3), RGB, or luma, uint8 (h, w), of any size.
+    def detect(self, pixels: np.ndarray, *, quick: bool = False) -> DetectionResult:
+        """Return the watermark in ``pixels``: RGB, uint8 (h, w, 3), or luma, uint8 (h, w), of any size.
 
-        ``quick`` leaves it at the whole picture, mirrored or turned by quarters: for copies that were not cropped.
-        Time is bounded: about 1 s of one core for each key, of which most is for copies in which nothing is found.
+        ``quick`` reads the whole picture only, mirrored or turned by quarters: for copies that were not cropped. The
+        time is bounded by about 1 s of one core for each key. Copies without a watermark take the longest.
         """
         if min(pixels.shape[:2]) < LEAST_SIDE:
-            return Looked(None, 0.0)
-        copy = Copy(luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32))  # noqa: PLR2004 - with colours
-        searches = [_Search(copy, key_id, layout(key), len(self._keys)) for key_id, key in self._keys.items()]
+            return DetectionResult(None, 0.0)
+        copy = CopyLuma(luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32))  # noqa: PLR2004 - with colours
+        searches = [_Search(copy, key_id, build_layout(key), len(self._keys)) for key_id, key in self._keys.items()]
         for search in searches:
-            if found := search.quick():
-                return Looked(found, search.present)
+            if detection := search.quick():
+                return DetectionResult(detection, search.present)
         for search in () if quick else searches:
-            if found := search.thorough(self._sides):
-                return Looked(found, search.present)
-        return Looked(None, max((search.present for search in searches), default=0.0))
+            if detection := search.thorough(self._sides):
+                return DetectionResult(detection, search.present)
+        return DetectionResult(None, max((search.present for search in searches), default=0.0))
 
 
 def agreement(pixels: np.ndarray, payload: Payload, key: bytes) -> float:
     """Return how well ``payload`` reads back from a rendition's pixels, uint8 (side, side, 3); 0 where it does not.
 
-    It is decoded without knowing what it should say, as a detector would; 0.5 is where half of all readings fail.
+    It is decoded as a detector would, without knowing the payload. At 0.5 half of all readings fail.
     """
-    marks = layout(key)
-    values = carried(stretched(luma(pixels)), marks)
-    for stretch in stretches(values, marks, _EVERYWHERE, 1):
-        read = _read(values, marks, stretch, _EVERYWHERE, short=payload.short)
-        if read is not None and read[0] == payload:
-            return read[1]
+    layout = build_layout(key)
+    values = read_carriers(stretch_to_square(luma(pixels)), layout)
+    for stretch in likely_stretches(values, layout, _EVERYWHERE, 1):
+        reading = _read(values, layout, stretch, _EVERYWHERE, short=payload.short)
+        if reading is not None and reading[0] == payload:
+            return reading[1]
     return 0.0
 
 
 class _Tries:
-    """How often one key may still be tried in one stage: its share, or the first would leave nothing to the others."""
+    """How many readings one key may still try in one stage: every key and stage has an equal share."""
 
     def __init__(self, shares: int) -> None:
         self._left = {False: MOST_TRIES // shares, True: MOST_SHORT_TRIES // shares}
 
-    def one_more(self, *, short: bool) -> bool:
+    def take(self, *, short: bool) -> bool:
         self._left[short] -= 1
         return self._left[short] >= 0
 
 
 class _Search:
-    """The search for one key's mark in one copy."""
+    """The search for one key's watermark in one copy."""
 
-    def __init__(self, copy: Copy, key_id: str, marks: Layout, keys: int) -> None:
-        self._copy, self._key_id, self._marks = copy, key_id, marks
+    def __init__(self, copy: CopyLuma, key_id: str, layout: Layout, keys: int) -> None:
+        self._copy, self._key_id, self._layout = copy, key_id, layout
         self._shares = 2 * keys  # one for each stage of each key
         self._tries = _Tries(self._shares)
         self.present = 0.0
 
     def quick(self) -> Detection | None:
-        """Return what the whole copy says: as it is, mirrored, or turned by quarters."""
+        """Return the watermark of the whole copy: as it is, mirrored, or turned by quarters."""
         for quarters in range(4):
-            for square in self._copy.wholes():
+            for square in self._copy.whole_squares():
                 turned = np.rot90(square, quarters)
                 for mirrored in (False, True):
                     view = np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
-                    values = carried(view, self._marks)
-                    if found := self._try(values, _EVERYWHERE, "whole", None, mirrored=mirrored):
-                        return found
+                    values = read_carriers(view, self._layout)
+                    if detection := self._try(values, _EVERYWHERE, "whole", None, mirrored=mirrored):
+                        return detection
         return None
 
     def thorough(self, sides: Sequence[int]) -> Detection | None:
-        """Return what a part of a rendition says, wherever it lies."""
+        """Return the watermark of a copy that is a part of a rendition, wherever it lies."""
         self._tries = _Tries(self._shares)
         for how, places in self._places(sides):
             for score, place in places:
                 self.present = max(self.present, score)
                 if score < _WORTH_PLACED:
                     break
-                values, seen = self._copy.read(place, self._marks)
-                if found := self._try(values, seen, how, place, mirrored=place.mirrored):
-                    return found
+                values, covered = self._copy.read(place, self._layout)
+                if detection := self._try(values, covered, how, place, mirrored=place.mirrored):
+                    return detection
         return None
 
     def _places(self, sides: Sequence[int]) -> Iterator[tuple[str, list[tuple[float, Placement]]]]:
         longest = max(self._copy.width, self._copy.height)
         for side in sides:
             if 0.4 * side <= longest <= side:
-                yield "cropped", cropped(self._copy, self._marks, side)
-        yield "scaled", placed(self._copy, self._marks, UPRIGHT, (0.0,))
-        yield "turned", placed(self._copy, self._marks, TURNED, ANGLES)
+                yield "cropped", cropped_placements(self._copy, self._layout, side)
+        yield "scaled", scaled_placements(self._copy, self._layout, UPRIGHT_SIDES, (0.0,))
+        yield "turned", scaled_placements(self._copy, self._layout, TURNED_SIDES, ANGLES)
 
     def _try(
-        self, values: np.ndarray, seen: np.ndarray, how: str, place: Placement | None, *, mirrored: bool
+        self, values: np.ndarray, covered: np.ndarray, how: str, place: Placement | None, *, mirrored: bool
     ) -> Detection | None:
-        for rank, stretch in enumerate(stretches(values, self._marks, seen, _STRETCHES)):
+        for rank, stretch in enumerate(likely_stretches(values, self._layout, covered, _STRETCHES)):
             if stretch.score < _WORTH:
                 break
             for short in (False, True) if rank < _SHORT_STRETCHES else (False,):
-                if not self._tries.one_more(short=short):
+                if not self._tries.take(short=short):
                     continue
-                if read := _read(values, self._marks, stretch, seen, short=short):
-                    payload, alike = read
-                    return Detection(payload, self._key_id, alike, CHANCE, how, mirrored, place)
+                if reading := _read(values, self._layout, stretch, covered, short=short):
+                    payload, score = reading
+                    return Detection(payload, self._key_id, score, CHANCE, how, mirrored, place)
         return None
 
 
 def _read(
-    values: np.ndarray, marks: Layout, stretch: Stretch, seen: np.ndarray, *, short: bool
+    values: np.ndarray, layout: Layout, stretch: Stretch, covered: np.ndarray, *, short: bool
 ) -> tuple[Payload, float] | None:
-    bits = size(short=short)
-    ratios = gathered(soft(values, marks, stretch, seen), marks, bits, short=short)
-    payload = opened(error_correction.decode(ratios), marks.key, short=short)
+    bits = payload_size(short=short)
+    ratios = gather_bits(soft_bits(values, layout, stretch, covered), layout, bits, short=short)
+    payload = bits_to_payload(error_correction.decode(ratios), layout.key, short=short)
     if payload is None:
         return None
-    said = 1 - 2 * error_correction.encode(sealed(payload, marks.key)).astype(np.float32)
-    return payload, float(ratios @ said / np.sqrt(float(ratios @ ratios) * len(ratios) + 1e-12))
+    codeword = 1 - 2 * error_correction.encode(payload_to_bits(payload, layout.key)).astype(np.float32)
+    return payload, float(ratios @ codeword / np.sqrt(float(ratios @ ratios) * len(ratios) + 1e-12))

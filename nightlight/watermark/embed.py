@@ -1,7 +1,7 @@
-"""Writes the mark: as strong as a rendition's ceiling lets it be, and no stronger than a reader needs.
+"""Writes the watermark: as strong as the limits on PSNR and SSIM allow.
 
-The carriers are moved towards their lattices and the pilot is added, in luma; the change is given to red, green and
-blue in the proportions in which luma is made of them, which changes the pixels least for what it changes in luma.
+The carriers are moved towards their lattices, and the pilot is added, in luma. The change is spread over red, green and
+blue in the proportions in which luma is made of them, which changes the pixels least for the change in luma.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ import cv2
 import numpy as np
 
 from nightlight.watermark import error_correction
-from nightlight.watermark.carriers import LUMA, carried, luma, stretched, written
+from nightlight.watermark.carriers import LUMA, luma, read_carriers, stretch_to_square, write_carriers
 from nightlight.watermark.layout import CANONICAL, COARSE_WAVES, NARROW, WAVES, WIDE, WIDE_FROM, Layout
-from nightlight.watermark.payload import Payload, sealed
-from nightlight.watermark.pilot import FOLLOWS, contrast, strength
+from nightlight.watermark.payload import Payload, payload_to_bits
+from nightlight.watermark.pilot import FOLLOWS, local_contrast, pilot_strength
 
 # A smaller rendition carries the short payload; one smaller than LEAST_SIDE carries none.
-FULL_FROM, LEAST_SIDE = 160, 64
-# The mark is reckoned on at most so many pixels a side, and enlarged from there: it has no finer detail.
-_RECKONED = 320
+FULL_PAYLOAD_SIDE, LEAST_SIDE = 160, 64
+# The watermark is computed on at most so many pixels a side, and enlarged from there: it has no finer detail.
+_COMPUTED_SIDE = 320
 PSNR, SSIM = 40.0, 0.97
-# Rounding to whole numbers costs 0.06 dB; enlarging what was reckoned, another 0.03.
+# Rounding to whole numbers costs 0.06 dB; the enlarging, another 0.03.
 _HEADROOM_DB, _HEADROOM_SSIM = 0.1, 0.0006
 # Two or three are usual: to see how much is too much, and that it no longer is.
 _ATTEMPTS = 10
 
-# Shares of the energy that go to the pilot. It is to stand out by LOUD deviations of chance, since cropping and
-# re-encoding take most of that; in an even picture less energy does, in a busy one as much as MOST.
+# Shares of the energy that go to the pilot. It should stand out by _LOUD deviations of chance, since cropping and
+# re-encoding take most of that. An even picture needs less energy, a busy one as much as _MOST_PILOT.
 _PILOT, _LEAST_PILOT, _ENOUGH_PILOT, _MOST_PILOT = 0.2, 0.03, 0.14, 0.4
 _LOUD, _AMPLE = 9.0, 25.0
 _WIDE_LOUDER, _WIDE_ENOUGH = 1.7, 0.25
-# Pixels a side up to which every window of SSIM is looked at.
+# Pixels a side up to which every window of SSIM is computed.
 _EVERY_WINDOW = 200
 # What binds: PSNR, then all carriers give way alike; or SSIM, then those of each band by a power of the strength, the
 # lowest not at all: in the calm pictures that this is about they are what codecs leave, and cost the least likeness.
@@ -44,10 +44,10 @@ _CHANNELS = (LUMA / float(LUMA @ LUMA)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """A marked picture, uint8 (side, side, 3), what was written, and what it cost.
+class EmbedResult:
+    """A watermarked picture, the payload in it, and the similarity to the picture before.
 
-    ``psnr`` (dB) and ``ssim`` are against the unmarked pixels; ``ssim`` is None where it was not looked at.
+    ``pixels``: uint8 (side, side, 3). ``psnr``: in dB. ``ssim``: None where it was not computed.
     """
 
     pixels: np.ndarray
@@ -56,67 +56,67 @@ class Embedded:
     ssim: float | None
 
 
-def fitting(payload: Payload, side: int) -> Payload:
-    """Return what a rendition of ``side`` pixels carries of a payload; raise ValueError under LEAST_SIDE."""
+def fit_payload(payload: Payload, side: int) -> Payload:
+    """Return the part of a payload that a rendition of ``side`` pixels carries; raise ValueError under LEAST_SIDE."""
     if side < LEAST_SIDE:
-        message = f"a hidden mark needs {LEAST_SIDE} pixels a side, and this has {side}"
+        message = f"an invisible watermark needs {LEAST_SIDE} pixels a side, and this has {side}"
         raise ValueError(message)
-    return payload if side >= FULL_FROM or payload.short else payload.shortened()
+    return payload if side >= FULL_PAYLOAD_SIDE or payload.short else payload.shortened()
 
 
 def embed(
     pixels: np.ndarray, payload: Payload, layout: Layout, *, psnr: float = PSNR, ssim: float | None = SSIM
-) -> Embedded:
-    """Return ``pixels``, uint8 (side, side, 3), RGB, with the mark in them.
+) -> EmbedResult:
+    """Return ``pixels``, uint8 (side, side, 3), RGB, with the watermark in them.
 
-    ``psnr`` in dB and ``ssim`` are what is at least left; the mark is as strong as both let it be. Both are reckoned
-    over red, green and blue, SSIM as by Wang et al. 2004 with windows of 7 pixels, and only up to 320 pixels a side:
-    above, the mark is so much coarser than the window that the PSNR binds. Raises ValueError for pixels that are not
+    ``psnr`` in dB and ``ssim`` are lower limits; the watermark is as strong as both allow. Both are computed over red,
+    green and blue. SSIM is that of Wang et al. 2004 with windows of 7 pixels, and only up to 320 pixels a side: above,
+    the watermark is so much coarser than the window that the PSNR binds. Raises ValueError for pixels that are not
     square, or too few.
     """
     side = pixels.shape[0]
     if pixels.shape != (side, side, 3) or pixels.dtype != np.uint8:
-        message = f"the mark takes square RGB pixels, uint8, not {pixels.dtype} {pixels.shape}"
+        message = f"the watermark takes square RGB pixels, uint8, not {pixels.dtype} {pixels.shape}"
         raise ValueError(message)
-    payload = fitting(payload, side)
-    small = min(side, _RECKONED)
+    payload = fit_payload(payload, side)
+    small = min(side, _COMPUTED_SIDE)
     picture = luma(pixels)
-    reckoned = picture if small == side else cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-    maker = _Maker(reckoned, payload, layout)
+    scaled = picture if small == side else cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+    carriers = _CarrierChange(scaled, payload, layout)
     allowed = 255**2 / 10 ** ((psnr + _HEADROOM_DB) / 10) / float(np.mean(_CHANNELS**2))
-    pilot = maker.pilot(allowed)
-    judge = _Similarity(pixels) if ssim is not None and side <= _RECKONED else None
-    dials = {_ENERGY: _Dial(), _LIKENESS: _Dial()}
-    marked, similar = pixels, None
+    pilot = carriers.pilot(allowed)
+    judge = _Similarity(pixels) if ssim is not None and side <= _COMPUTED_SIDE else None
+    strengths = {_ENERGY: _Strength(), _LIKENESS: _Strength()}
+    watermarked, similarity = pixels, None
     for _ in range(_ATTEMPTS):
-        change = maker.change(dials[_ENERGY].at, dials[_LIKENESS].at, pilot)
+        change = carriers.change(strengths[_ENERGY].at, strengths[_LIKENESS].at, pilot)
         binds = _ENERGY
         over = np.sqrt(float(np.mean(change * change)) / allowed)
         if small != side:
             change = cv2.resize(change, (side, side), interpolation=cv2.INTER_CUBIC)
         if over <= 1:
-            marked = _added(pixels, change)
+            watermarked = _added(pixels, change)
             if judge is None or ssim is None:
                 break
-            similar, binds = judge.similarity(marked), _LIKENESS
-            over = np.sqrt((1 - similar) / (1 - ssim - _HEADROOM_SSIM))
+            similarity, binds = judge.similarity(watermarked), _LIKENESS
+            over = np.sqrt((1 - similarity) / (1 - ssim - _HEADROOM_SSIM))
         if over <= 1:
             break
-        dials[binds].turn(float(over))
+        strengths[binds].reduce(float(over))
     else:
-        marked = pixels
-    error = cv2.norm(marked, pixels, cv2.NORM_L2SQR) / pixels.size
-    return Embedded(marked, payload, float(10 * np.log10(255**2 / max(error, 1e-9))), similar)
+        watermarked = pixels
+    error = cv2.norm(watermarked, pixels, cv2.NORM_L2SQR) / pixels.size
+    return EmbedResult(watermarked, payload, float(10 * np.log10(255**2 / max(error, 1e-9))), similarity)
 
 
-class _Dial:
-    """The strength that one of the two limits leaves: 1, or less where it binds."""
+class _Strength:
+    """The strength that one of the two limits allows: 1, or less where the limit binds."""
 
     def __init__(self) -> None:
         self.at, self._slope, self._before = 1.0, 0.9, (1.0, 0.0)
 
-    def turn(self, over: float) -> None:
-        """Turn down what costs ``over`` times too much; how fast the cost falls is learned on the way."""
+    def reduce(self, over: float) -> None:
+        """Reduce a strength that costs ``over`` times too much; learn how fast the cost falls."""
         at, cost = self._before
         if self.at < at:
             self._slope = float(np.clip(np.log(cost / over) / np.log(at / self.at), 0.5, 1.0))
@@ -124,20 +124,20 @@ class _Dial:
         self.at *= (0.995 / over) ** (1 / self._slope)
 
 
-class _Maker:
-    """What a payload changes in one picture's luma, float32 (side, side)."""
+class _CarrierChange:
+    """The change that a payload makes in one picture's luma, float32 (side, side)."""
 
     def __init__(self, picture: np.ndarray, payload: Payload, layout: Layout) -> None:
         self._picture, self._layout = picture, layout
         self._side = picture.shape[0]
         self._wide = self._side >= WIDE_FROM
         self._waves = WAVES if self._wide else COARSE_WAVES
-        coded = error_correction.encode(sealed(payload, layout.key))[layout.bits(short=payload.short)]
+        coded = error_correction.encode(payload_to_bits(payload, layout.key))[layout.bits(short=payload.short)]
         steps = layout.step[WIDE if self._wide else NARROW]
         self._used = steps > 0
         self._steps = np.where(self._used, steps, np.float32(1))
         self._target = layout.dither + coded.astype(np.float32) / 2
-        _, spread = contrast(picture, self._side)
+        _, spread = local_contrast(picture, self._side)
         pattern = layout.pilot
         if self._side != CANONICAL:
             pattern = cv2.resize(pattern, (self._side, self._side), interpolation=cv2.INTER_CUBIC)
@@ -145,53 +145,53 @@ class _Maker:
         self._pattern = shaped / np.float32(np.sqrt(np.mean(shaped * shaped)))
 
     def pilot(self, energy: float) -> np.ndarray:
-        """Return the pilot, of the share of ``energy`` (mean square) that this picture needs."""
-        tried = self._pattern * np.float32(np.sqrt(energy * _PILOT))
-        heard = max(strength(stretched(self._picture + tried), self._layout.pilot), 0.1)
+        """Return the pilot, with the share of ``energy`` (mean square) that this picture needs."""
+        trial = self._pattern * np.float32(np.sqrt(energy * _PILOT))
+        response = max(pilot_strength(stretch_to_square(self._picture + trial), self._layout.pilot), 0.1)
         louder, enough = (_WIDE_LOUDER, _WIDE_ENOUGH) if self._wide else (1.0, _ENOUGH_PILOT)
-        needed = _PILOT * (_LOUD * louder / heard) ** 2
-        ample = _PILOT * (_AMPLE * louder / heard) ** 2
+        needed = _PILOT * (_LOUD * louder / response) ** 2
+        ample = _PILOT * (_AMPLE * louder / response) ** 2
         share = min(max(needed, min(ample, enough), _LEAST_PILOT), _MOST_PILOT)
-        scaled: np.ndarray = tried * np.float32(np.sqrt(share / _PILOT))
+        scaled: np.ndarray = trial * np.float32(np.sqrt(share / _PILOT))
         return scaled
 
     def change(self, energy: float, likeness: float, pilot: np.ndarray) -> np.ndarray:
-        """Return the change of luma, of the whole strength (1, 1) or of less: all alike, and band by band."""
+        """Return the change of luma. ``energy`` weakens all carriers, ``likeness`` band by band; at 1 they are full."""
         added = pilot * np.float32(min(1.0, energy * likeness / _PILOT_YIELDS))
-        held = carried(self._picture + added, self._layout, self._waves)
+        held = read_carriers(self._picture + added, self._layout, self._waves)
         away = held / self._steps - self._target
-        strength = np.float32(energy) * likeness**_YIELDS
-        moved = (np.rint(away) - away) * self._steps * strength[self._layout.band] * self._used
-        change: np.ndarray = added + written(moved, self._layout, self._side, self._waves)
+        band_strength = np.float32(energy) * likeness**_YIELDS
+        moved = (np.rint(away) - away) * self._steps * band_strength[self._layout.band] * self._used
+        change: np.ndarray = added + write_carriers(moved, self._layout, self._side, self._waves)
         return change
 
 
 class _Similarity:
-    """SSIM of a marked picture, of which the unmarked side is reckoned once."""
+    """SSIM of a watermarked picture; the terms of the picture before are computed once."""
 
     _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     _WINDOW = (7, 7)
-    _SAMPLE = np.float32(49 / 48)  # of a window's values, not of a population: as scikit-image reckons it
+    _SAMPLE = np.float32(49 / 48)  # sample variance, as scikit-image computes it
 
     def __init__(self, pixels: np.ndarray) -> None:
         self._pixels = pixels.astype(np.float32)
-        self._mean = self._seen(self._pixels)
+        self._mean = self._window_means(self._pixels)
         self._square = self._mean**2 + np.float32(self._C1)
-        variance = self._SAMPLE * (self._seen(self._pixels * self._pixels) - self._mean**2)
+        variance = self._SAMPLE * (self._window_means(self._pixels * self._pixels) - self._mean**2)
         self._double = 2 * variance + np.float32(self._C2)
 
-    def similarity(self, marked: np.ndarray) -> float:
-        """Return the mean SSIM of ``marked`` over the channels and the windows that are whole, or a quarter of them."""
-        change = cv2.subtract(marked, self._pixels, dtype=cv2.CV_32F)
-        shift = self._seen(change)
-        power = self._SAMPLE * (self._seen(change * change) - shift * shift)
-        both = self._SAMPLE * (self._seen(self._pixels * change) - self._mean * shift)
+    def similarity(self, watermarked: np.ndarray) -> float:
+        """Return the mean SSIM over the channels and the windows that are whole, or a quarter of them."""
+        change = cv2.subtract(watermarked, self._pixels, dtype=cv2.CV_32F)
+        shift = self._window_means(change)
+        power = self._SAMPLE * (self._window_means(change * change) - shift * shift)
+        both = self._SAMPLE * (self._window_means(self._pixels * change) - self._mean * shift)
         moved = self._mean + shift
         near = 1 - shift * shift / (self._square + moved * moved)
         double = 2 * both + self._double
         return float((near * double / (double + power)).mean())
 
-    def _seen(self, values: np.ndarray) -> np.ndarray:
+    def _window_means(self, values: np.ndarray) -> np.ndarray:
         """Return the means over whole windows; of a larger picture over every second, both ways."""
         step = 2 if values.shape[0] > _EVERY_WINDOW else 1
         return np.ascontiguousarray(cv2.blur(values, self._WINDOW)[3:-3:step, 3:-3:step])

@@ -1,9 +1,9 @@
 """How a carrier holds a bit: its value lies on one of two interleaved lattices, moved by a keyed dither.
 
 This is quantisation index modulation (B. Chen and G. W. Wornell, IEEE Trans. Information Theory 47, 2001): unlike a
-pattern that is added, it is not disturbed by the picture itself. What it does not bear by itself is a change of
-contrast or of sharpness, since the lattice is stretched by it; so the stretch is searched for when reading, as a gain
-and how the gain falls or grows with the frequency.
+pattern that is added, it is not disturbed by the picture itself. A change of contrast or
+of sharpness stretches the lattice, so a reader searches for the stretch: a gain, and how the gain changes with the
+frequency.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from nightlight.watermark import error_correction
 from nightlight.watermark.layout import BANDS, CELLS, COARSE_BANDS, NARROW, Layout
 
-# A cell counts as seen when so much of it is in the copy.
-SEEN = 0.93
+# A cell counts as covered when at least this share of it is in the copy.
+COVERED_SHARE = 0.93
 
 _SLOPES = (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6)
 _GAINS = np.exp(np.arange(-0.42, 0.421, 0.012)).astype(np.float32)
@@ -25,8 +25,8 @@ _LEAST_CARRIERS = 60
 # of it, so that this many times the root of their number makes a score of deviation 1.
 _NORM = np.float32(np.sqrt(3.0))
 _EDGE = 1e-12
-# How much carriers must agree before a band's own gain is believed, in deviations.
-_BELIEVED = 4.0
+# How far carriers must agree before a band's own gain is used, in deviations.
+_TRUSTED_GAIN = 4.0
 _GROUPS, _GROUP_PRIOR, _CELL_PRIOR = 4, 0.15, 1.0
 _MOST_SOFT = 8.0
 
@@ -45,9 +45,9 @@ class Stretch:
     slope: float
 
 
-def stretches(values: np.ndarray, layout: Layout, seen: np.ndarray, most: int) -> list[Stretch]:
-    """Return the likeliest stretches of what carriers hold, float32 (n,); ``seen``: bool (cells,)."""
-    inside = seen[layout.cell] & (layout.band < COARSE_BANDS)
+def likely_stretches(values: np.ndarray, layout: Layout, covered: np.ndarray, most: int) -> list[Stretch]:
+    """Return the likeliest stretches of carrier values, float32 (n,); ``covered`` is bool (cells,)."""
+    inside = covered[layout.cell] & (layout.band < COARSE_BANDS)
     count = int(inside.sum())
     if count < _LEAST_CARRIERS:
         return []
@@ -75,7 +75,7 @@ def stretches(values: np.ndarray, layout: Layout, seen: np.ndarray, most: int) -
 _UNLIKELY = (np.log(_GAINS) ** 2 * 20 + (np.abs(np.log(_GAINS)) > 0.012) * 0.3).astype(np.float32)  # noqa: PLR2004
 
 
-def fit(
+def lattice_fit(
     values: np.ndarray, layout: Layout, inside: np.ndarray, gains: tuple[float, ...], slopes: tuple[float, ...]
 ) -> np.ndarray:
     """Return the best score of each row of ``values``, float32 (rows, k), over both kinds, gains and slopes.
@@ -97,28 +97,28 @@ def fit(
     return scored
 
 
-def soft(values: np.ndarray, layout: Layout, stretch: Stretch, seen: np.ndarray) -> np.ndarray:
+def soft_bits(values: np.ndarray, layout: Layout, stretch: Stretch, covered: np.ndarray) -> np.ndarray:
     """Return the log-likelihood ratio of each carrier's bit, float32 (n,); positive speaks for 0.
 
-    How far a carrier is to be trusted is learned from the copy itself: from how well its band keeps to the lattice,
-    and its cell. Codecs and denoisers wipe out calm cells first, so cells are first judged in groups of like activity.
+    The trust in a carrier is learned from the copy itself: from how well its band and its cell fit the lattice. Codecs
+    and denoisers erase calm cells first, so cells are first judged in groups of like activity.
     """
-    inside = seen[layout.cell]
+    inside = covered[layout.cell]
     step, trust = _bands(values, layout, stretch, inside)
     phase = values / step - layout.dither
     agreement = np.cos(4 * np.pi * phase)
-    trust = np.clip(trust * _cells(values, layout, agreement, trust, seen)[layout.cell], 0.005, 0.97)
+    trust = np.clip(trust * _cells(values, layout, agreement, trust, covered)[layout.cell], 0.005, 0.97)
     # E cos(4 pi e) = exp(-8 pi^2 s^2) for a Gaussian error of deviation s (in steps).
     twice_variance = (-np.log(trust) / (4 * np.pi**2))[:, None]
     away = (phase - np.rint(phase))[:, None]
-    zero = np.exp(-((away - np.arange(-1, 2)) ** 2) / twice_variance).sum(1)
-    one = np.exp(-((away + 0.5 - np.arange(-1, 3)) ** 2) / twice_variance).sum(1)
-    ratio = np.clip(np.log((zero + _EDGE) / (one + _EDGE)), -_MOST_SOFT, _MOST_SOFT) * inside
+    zero_bit = np.exp(-((away - np.arange(-1, 2)) ** 2) / twice_variance).sum(1)
+    one_bit = np.exp(-((away + 0.5 - np.arange(-1, 3)) ** 2) / twice_variance).sum(1)
+    ratio = np.clip(np.log((zero_bit + _EDGE) / (one_bit + _EDGE)), -_MOST_SOFT, _MOST_SOFT) * inside
     ratio32: np.ndarray = ratio.astype(np.float32)
     return ratio32
 
 
-def gathered(ratios: np.ndarray, layout: Layout, bits: int, *, short: bool) -> np.ndarray:
+def gather_bits(ratios: np.ndarray, layout: Layout, bits: int, *, short: bool) -> np.ndarray:
     """Return the log-likelihood ratio of each coded bit, float32 (RATE * bits,), from its carriers'."""
     return np.bincount(layout.bits(short=short), weights=ratios, minlength=error_correction.RATE * bits).astype(
         np.float32
@@ -132,34 +132,34 @@ def _bands(values: np.ndarray, layout: Layout, stretch: Stretch, inside: np.ndar
     step, trust = np.ones_like(values), np.full(len(values), 0.01, np.float32)
     gain = np.float32(stretch.gain)
     for band in range(COARSE_BANDS if stretch.kind == NARROW else BANDS):
-        whole = layout.band == band
-        some = whole & inside
+        in_band = layout.band == band
+        some = in_band & inside
         count = int(some.sum())
         if count >= _LEAST_CARRIERS // 3:
             flat, dither = values[some] / slope[some], layout.dither[some]
             phases = flat[None] / (gain * np.exp(off))[:, None] - dither
             scores = np.cos(4 * np.pi * phases).mean(1)
             best = int((scores - 0.3 * np.abs(off)).argmax())
-            if scores[best] * np.sqrt(2 * count) > _BELIEVED:
+            if scores[best] * np.sqrt(2 * count) > _TRUSTED_GAIN:
                 gain = gain * np.exp(off[best])
-            trust[whole] = max(np.cos(4 * np.pi * (flat / gain - dither)).mean(), 0.01)
-        step[whole] = gain * slope[whole]
+            trust[in_band] = max(np.cos(4 * np.pi * (flat / gain - dither)).mean(), 0.01)
+        step[in_band] = gain * slope[in_band]
     return step, trust
 
 
 def _cells(
-    values: np.ndarray, layout: Layout, agreement: np.ndarray, trust: np.ndarray, seen: np.ndarray
+    values: np.ndarray, layout: Layout, agreement: np.ndarray, trust: np.ndarray, covered: np.ndarray
 ) -> np.ndarray:
     """Return how much more, or less, each cell is to be trusted than its bands are: float (cells,) about 1."""
     cells = CELLS * CELLS
     fine = layout.band >= COARSE_BANDS
     active = np.bincount(layout.cell[fine], weights=values[fine] ** 2, minlength=cells)
-    order = np.flatnonzero(seen)[np.argsort(active[seen], kind="stable")]
+    order = np.flatnonzero(covered)[np.argsort(active[covered], kind="stable")]
     group = np.zeros(cells, np.int64)
     parts = np.array_split(order, max(1, min(_GROUPS, len(order) // 8)))
     for number, part in enumerate(parts):
         group[part] = number
-    used = seen[layout.cell] & ~fine
+    used = covered[layout.cell] & ~fine
     held = np.bincount(layout.cell, weights=agreement * used, minlength=cells)
     expected = np.bincount(layout.cell, weights=trust * used, minlength=cells)
     held_by_group = np.bincount(group, weights=held, minlength=len(parts))

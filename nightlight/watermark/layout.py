@@ -1,11 +1,11 @@
-"""Where a key puts the mark: which waves carry which bit, and the pilot by which a copy is lined up.
+"""Where a key puts the watermark: which waves carry which bit, and the pilot by which a copy is aligned.
 
 The picture is a frame of 8 by 8 cells, whatever its size in pixels. In each cell the waves of a discrete cosine
 transform, grouped in bands by their frequency, are taken two by two; such a pair with its two signs is a *carrier*,
 and carries one coded bit. The pilot is a pattern over the whole frame between 20 and 48 periods a side: above most
 of what a picture holds, below what re-encoding takes away.
 
-Everything is drawn from SHAKE-256 of the key, so that it stays the same for as long as a marked picture may turn up.
+Everything is drawn from SHAKE-256 of the key, so that it stays the same as long as watermarked pictures exist.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from nightlight.watermark import error_correction, payload
 CELLS = 8
 # Pixels a side that a frame is brought to before it is read.
 CANONICAL = 160
-# Waves a side of a cell that are looked at; the first of them only are written in small renditions.
+# Waves a side of a cell; small renditions have the first of them alone.
 WAVES, COARSE_WAVES = 9, 6
-# Limits of the bands, in half periods a cell (times 4: periods a frame). The four coarse ones are in every marked
+# Limits of the bands, in half periods a cell (times 4: periods a frame). The four coarse ones are in every watermarked
 # rendition. The three fine ones only in those from WIDE_FROM pixels, where they let a quarter of the picture do.
 _COARSE = (1.4, 2.3, 3.1, 4.1, 5.1)
 _FINE = (6.2, 7.4, 8.6)
@@ -71,7 +71,7 @@ class Layout:
 
 
 @lru_cache(maxsize=16)
-def layout(key: bytes) -> Layout:
+def build_layout(key: bytes) -> Layout:
     """Return the layout of a key of any length; kept, since making one takes some 50 ms."""
     rows, columns = np.meshgrid(np.arange(WAVES), np.arange(WAVES), indexing="ij")
     radius = np.hypot(rows, columns)
@@ -90,7 +90,7 @@ def layout(key: bytes) -> Layout:
         signs.append(stream.signs(count * _SPREAD).reshape(count, _SPREAD) / np.float32(np.sqrt(_SPREAD)))
         bands.append(np.full(count, band))
     band_of, wave = np.concatenate(bands), np.concatenate(waves)
-    # The coarse bands and the fine ones are dealt out by themselves: each has to do without the other.
+    # Bits are assigned to the coarse bands and to the fine ones apart: each must suffice without the other.
     coarse = int((band_of < COARSE_BANDS).sum())
     parts = coarse, len(band_of) - coarse
     first, second = wave // (CELLS * WAVES) % WAVES, wave % WAVES
@@ -103,8 +103,8 @@ def layout(key: bytes) -> Layout:
         dither=stream.uniform(len(band_of)),
         step=STEPS[:, band_of],
         frequency=((first**2 + second**2).mean(1) / 25).astype(np.float32),
-        bit=stream.dealt(parts, error_correction.RATE * payload.size(short=False)),
-        short_bit=stream.dealt(parts, error_correction.RATE * payload.size(short=True)),
+        bit=stream.assign(parts, error_correction.RATE * payload.payload_size(short=False)),
+        short_bit=stream.assign(parts, error_correction.RATE * payload.payload_size(short=True)),
         pilot=_pilot(stream),
     )
 
@@ -114,10 +114,10 @@ def _pilot(stream: _Stream) -> np.ndarray:
     columns = np.arange(CANONICAL // 2 + 1)[None]
     radius = np.hypot(rows, columns)
     phases = stream.uniform(radius.size).reshape(radius.shape)
-    kept = (radius >= PILOT_LOW) & (radius < PILOT_HIGH) & (columns > 0)
-    pattern = np.fft.irfft2(np.exp(2j * np.pi * phases) * kept, s=(CANONICAL, CANONICAL))
-    made: np.ndarray = pattern / pattern.std()
-    return made.astype(np.float32)
+    inside = (radius >= PILOT_LOW) & (radius < PILOT_HIGH) & (columns > 0)
+    pattern = np.fft.irfft2(np.exp(2j * np.pi * phases) * inside, s=(CANONICAL, CANONICAL))
+    pilot: np.ndarray = pattern / pattern.std()
+    return pilot.astype(np.float32)
 
 
 class _Stream:
@@ -128,8 +128,9 @@ class _Stream:
 
     def _words(self, count: int) -> np.ndarray:
         self._draw += 1
-        made = hashlib.shake_256(b"nightlight hidden mark 1" + self._draw.to_bytes(4, "big") + self._key)
-        words: np.ndarray = np.frombuffer(made.digest(4 * count), ">u4")
+        # The prefix is part of every layout that was ever used: it must not change.
+        stream = hashlib.shake_256(b"nightlight hidden mark 1" + self._draw.to_bytes(4, "big") + self._key)
+        words: np.ndarray = np.frombuffer(stream.digest(4 * count), ">u4")
         return words
 
     def permutation(self, count: int) -> np.ndarray:
@@ -143,10 +144,10 @@ class _Stream:
     def signs(self, count: int) -> np.ndarray:
         return (1 - 2 * (self._words(count) & 1).astype(np.float32)).astype(np.float32)
 
-    def dealt(self, parts: Iterable[int], kinds: int) -> np.ndarray:
-        """Deal ``kinds`` bits out to carriers, in each part each as often as the next, in a random order."""
-        dealt = []
+    def assign(self, parts: Iterable[int], kinds: int) -> np.ndarray:
+        """Assign ``kinds`` bits to carriers, equally often in each part, in a random order."""
+        assigned = []
         for count in parts:
             rounds = [self.permutation(kinds) for _ in range(-(-count // kinds))]
-            dealt.append(np.concatenate(rounds)[:count])
-        return np.concatenate(dealt)
+            assigned.append(np.concatenate(rounds)[:count])
+        return np.concatenate(assigned)

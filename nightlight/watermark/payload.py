@@ -1,8 +1,8 @@
-"""What the hidden mark says, with a keyed check by which nothing else is taken for one.
+"""The number that the invisible watermark carries, with a keyed check against false readings.
 
-A picture of 160 pixels or more carries 64 bits, a smaller one 20; each is followed by a check of 28 that only the
-key's holder can make. A search tries at most ``MOST_TRIES`` readings of the first kind and ``MOST_SHORT_TRIES`` of the
-second, over all keys together, so that a picture without a mark passes for a marked one with a probability of at most
+A picture of 160 pixels or more carries 64 bits, a smaller one 20. A check of 28 bits follows, which only the holder of
+the key can compute. A search tries at most ``MOST_TRIES`` full readings and ``MOST_SHORT_TRIES`` short ones, over all
+keys together. So a picture without a watermark is taken for one that has one with a probability of at most
 (160 + 64) / 2**28 = 8.4e-7, whatever is in it.
 """
 
@@ -30,37 +30,38 @@ class Payload:
 
     def __post_init__(self) -> None:
         """Refuse numbers that do not fit, with ValueError."""
-        of, variants = _bits(short=self.short)
-        if not 0 <= self.rendition < 1 << of or not 0 <= self.variant < 1 << variants:
-            message = f"a payload holds {of} bits of a rendition and {variants} of a variant"
+        id_bits, variant_bits = _bits(short=self.short)
+        if not 0 <= self.rendition < 1 << id_bits or not 0 <= self.variant < 1 << variant_bits:
+            message = f"a payload holds {id_bits} bits of a rendition and {variant_bits} of a variant"
             raise ValueError(message)
 
     def shortened(self) -> Payload:
-        """Return what a small rendition can carry of this."""
+        """Return the part of this payload that a small rendition can carry."""
         mask = (1 << SHORT_ID_BITS) - 1
         return Payload(self.rendition & mask, self.variant & ((1 << SHORT_VARIANT_BITS) - 1), short=True)
 
 
-def size(*, short: bool) -> int:
+def payload_size(*, short: bool) -> int:
     """Return how many bits a payload is, with its check."""
     return sum(_bits(short=short)) + CHECK_BITS
 
 
-def sealed(payload: Payload, key: bytes) -> np.ndarray:
+def payload_to_bits(payload: Payload, key: bytes) -> np.ndarray:
     """Return the payload's bits and its check's, uint8 (size,) of 0 and 1."""
-    of, variants = _bits(short=payload.short)
-    number = payload.rendition << variants | payload.variant
-    said = np.array([number >> at & 1 for at in reversed(range(of + variants))], np.uint8)
-    return np.concatenate([said, _check(number, key, short=payload.short)])
+    id_bits, variant_bits = _bits(short=payload.short)
+    number = payload.rendition << variant_bits | payload.variant
+    bits = np.array([number >> at & 1 for at in reversed(range(id_bits + variant_bits))], np.uint8)
+    return np.concatenate([bits, _check(number, key, short=payload.short)])
 
 
-def opened(bits: np.ndarray, key: bytes, *, short: bool) -> Payload | None:
-    """Return the payload that ``bits`` say, or None where the check does not fit."""
-    of, variants = _bits(short=short)
-    number = int("".join("1" if bit else "0" for bit in bits[: of + variants]), 2)
-    if not np.array_equal(bits[of + variants :], _check(number, key, short=short)):
+def bits_to_payload(bits: np.ndarray, key: bytes, *, short: bool) -> Payload | None:
+    """Return the payload that ``bits`` encode, or None where the check fails."""
+    id_bits, variant_bits = _bits(short=short)
+    length = id_bits + variant_bits
+    number = int("".join("1" if bit else "0" for bit in bits[:length]), 2)
+    if not np.array_equal(bits[length:], _check(number, key, short=short)):
         return None
-    return Payload(number >> variants, number & ((1 << variants) - 1), short=short)
+    return Payload(number >> variant_bits, number & ((1 << variant_bits) - 1), short=short)
 
 
 def _bits(*, short: bool) -> tuple[int, int]:

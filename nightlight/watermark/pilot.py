@@ -1,4 +1,4 @@
-"""The pilot's side of the mark: a picture made white, so that the pilot stands out of it."""
+"""The pilot of the watermark: whitens a picture, so that the pilot stands out of it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import numpy as np
 
 from nightlight.watermark.layout import CANONICAL
 
-# The neighbourhood whose contrast a place is measured by, in parts of the frame: what is taken off, and its spread.
+# The neighbourhoods of the local mean and the local contrast, in parts of the frame.
 _BLUR, _SPREAD = 1 / 40, 1 / 32
 # How far the pilot follows the local contrast (0: everywhere alike), and the least contrast, in luma.
 FOLLOWS, _LEAST = 0.4, 2.0
 _WHITENING = -0.85
 
 
-def contrast(picture: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a luma picture less its blur, and the local contrast of that; a frame is ``side`` pixels of it."""
+def local_contrast(picture: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a luma picture without its local mean, and its local contrast; a frame has ``side`` pixels of it."""
     detail = picture - _blurred(picture, max(_BLUR * side, 0.5))
     return detail, np.sqrt(_blurred(detail * detail, max(_SPREAD * side, 0.5)))
 
 
-def whitened(picture: np.ndarray, side: float) -> np.ndarray:
-    """Return ``picture``, float32 (h, w), evened out in place and in frequency; its mean square is 1."""
-    detail, spread = contrast(picture, side)
+def whiten(picture: np.ndarray, side: float) -> np.ndarray:
+    """Return ``picture``, float32 (h, w), with equal energy at all places and frequencies; its mean square is 1."""
+    detail, spread = local_contrast(picture, side)
     even = detail * (spread + np.float32(_LEAST)) ** np.float32(FOLLOWS - 2)
     spectrum = np.fft.rfft2(even)
     size = np.abs(spectrum)
@@ -31,9 +31,9 @@ def whitened(picture: np.ndarray, side: float) -> np.ndarray:
     return white / max(float(white.std()), 1e-9)
 
 
-def strength(picture: np.ndarray, pilot: np.ndarray) -> float:
+def pilot_strength(picture: np.ndarray, pilot: np.ndarray) -> float:
     """Return how far the pilot stands out of a whole frame, float32 (CANONICAL, CANONICAL), in deviations of chance."""
-    white = whitened(picture, CANONICAL)
+    white = whiten(picture, CANONICAL)
     return float((white * pilot).sum() / np.sqrt((white * white).sum()))
 
 

@@ -1,4 +1,4 @@
-"""What every house is built of: the catalogue, the stores, the policy, and the keys of delivery."""
+"""What every process is built of: the catalogue, the stores, the policy, and the keys of delivery."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def upload_flow(
     return Upload(
         catalogue,
         originals,
-        settings.intake,
+        settings.upload,
         again_s,
         lambda: max(recipe.edge for recipe in policy.current().recipes),
         clock,
@@ -176,7 +176,7 @@ def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock)
 
 def policy_holder(settings: Settings, catalogue: Catalogue) -> PolicyHolder:
     """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved."""
-    compiled = compile_folder(settings.policy.dir)
+    compiled = compile_folder(settings.policy.folder)
     failures = failed_checks(compiled)
     if failures:
         raise PolicyRefused("\n".join(str(failure) for failure in failures))

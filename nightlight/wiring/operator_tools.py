@@ -17,25 +17,25 @@ from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.traces.search import TraceSearch
-from nightlight.imaging.renderer import Rendering
+from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings
 from nightlight.wiring.components import build_catalogue, policy_holder, s3_access
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
 if TYPE_CHECKING:
-    from nightlight.matching.list_index import Lists
+    from nightlight.matching.list_index import HashListIndex
     from nightlight.provenance.pkcs11 import HsmKey
-    from nightlight.provenance.signing import Signing
+    from nightlight.provenance.signing import ManifestSigner
     from nightlight.store.kms import KmsKey
-    from nightlight.watermark.detect import Looked
+    from nightlight.watermark.detect import DetectionResult
 
 
 @contextmanager
 def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterator[TraceSearch]:
-    """Give what traces found copies: the catalogue, the cage, the mark's keys, and the index in the data folder."""
+    """Give what traces found copies: the catalogue, the sandbox, the mark's keys, and the index in the data folder."""
     catalogue = build_catalogue(settings)
-    rendering = Rendering(settings)
+    rendering = Renderer(settings)
     try:
         migrate.check_current(catalogue.engine)
         yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue), clock)
@@ -66,9 +66,9 @@ def open_abuse_report(settings: Settings, clock: Clock = system_clock) -> Iterat
         catalogue.close()
 
 
-def manifest_signing(settings: Settings, clock: Clock) -> Signing | None:
+def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
-    from nightlight.provenance.signing import Credential, Signing
+    from nightlight.provenance.signing import ManifestSigner, SigningCredential
     from nightlight.settings import require
 
     provenance = settings.provenance
@@ -76,11 +76,11 @@ def manifest_signing(settings: Settings, clock: Clock) -> Signing | None:
         return None
     kept = remote_signing_key(settings)
     if kept is not None:
-        credential = Credential.elsewhere(provenance.chain, kept.sign, provenance.anchors)
+        credential = SigningCredential.with_remote_key(provenance.chain, kept.sign, provenance.anchors)
     else:
         key = Path(require(str(provenance.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
-        credential = Credential.read(provenance.chain, key, provenance.anchors)
-    return Signing(credential, clock, tsa_url=provenance.tsa_url)
+        credential = SigningCredential.read(provenance.chain, key, provenance.anchors)
+    return ManifestSigner(credential, clock, tsa_url=provenance.tsa_url)
 
 
 def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
@@ -111,15 +111,15 @@ def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
     return None
 
 
-def hash_lists(settings: Settings) -> Lists:
+def hash_lists(settings: Settings) -> HashListIndex:
     """Return the hash lists that uploads are held against; raise SettingsRefused where there is no folder of them."""
-    from nightlight.matching.list_index import Lists
+    from nightlight.matching.list_index import HashListIndex
 
     folder = settings.matching.lists_dir
     if folder is None:
         message = "NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists"
         raise SettingsRefused(message)
-    return Lists(folder.resolve(), _index_dir(settings))
+    return HashListIndex(folder.resolve(), _index_dir(settings))
 
 
 def screening_if_set(settings: Settings, catalogue: Catalogue, clock: Clock = system_clock) -> Screening | None:
@@ -146,12 +146,12 @@ def _index_dir(settings: Settings) -> Path:
 
 
 def trace_search(
-    settings: Settings, catalogue: Catalogue, rendering: Rendering, policy: PolicyHolder, clock: Clock
+    settings: Settings, catalogue: Catalogue, rendering: Renderer, policy: PolicyHolder, clock: Clock
 ) -> TraceSearch:
     """Return what traces copies, with these parts."""
 
-    def detect(pixels: Any) -> Looked:
-        sides = {recipe.edge for recipe in policy.current().recipes if recipe.hidden_mark != "none"}
+    def detect(pixels: Any) -> DetectionResult:
+        sides = {recipe.edge for recipe in policy.current().recipes if recipe.invisible_watermark != "none"}
         return rendering.detect(pixels, sorted(sides))
 
-    return TraceSearch(catalogue, _index_dir(settings), rendering.look, detect, clock)
+    return TraceSearch(catalogue, _index_dir(settings), rendering.decode_copy, detect, clock)

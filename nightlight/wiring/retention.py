@@ -13,7 +13,7 @@ from nightlight.flows.imports.notifications import Backfill
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.retention.legal_holds import PlaceHolds
-from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.jobs.runner import JobRunner
 from nightlight.retention.bucket_policies import BUCKETS, KEEPER, SERVICE, WORKER, S3ServerKind
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nightlight.flows.imports.sqs_consumer import SqsConsumer
     from nightlight.flows.report import TransparencyReports
     from nightlight.flows.retention.legal_holds import EndHolds
-    from nightlight.flows.retention.lifecycle import ManageLifecycle
+    from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.retention.posture import Posture
     from nightlight.store.source_buckets import Page
@@ -67,7 +67,7 @@ def open_deletion(settings: Settings, clock: Clock = system_clock) -> Iterator[D
 @contextmanager
 def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[ManageLifecycle]:
     """Give what plans and applies the buckets' lifecycle rules; raise SettingsRefused where there are no buckets."""
-    from nightlight.flows.retention.lifecycle import ManageLifecycle
+    from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
     from nightlight.retention.access_attempts import PROBES
     from nightlight.retention.bucket_client import BucketClient
     from nightlight.retention.lifecycle_rule import Transition
@@ -182,7 +182,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
             build_store(settings, VAULT),
             receipt_issuer(settings),
             sealer(settings),
-            settings.intake.max_upload_bytes,
+            settings.upload.max_bytes,
             clock,
             opener(settings),
         )
@@ -191,7 +191,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
 def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> Sweep:
     """Return the sweep, with these parts."""
     delete = DeletePictures(runner.catalogue, runner.clock)
-    days = settings.intake.assertion_days
+    days = settings.upload.assertion_days
     return Sweep(
         runner,
         delete,

@@ -14,7 +14,7 @@ from nightlight.flows.decisions.abuse_signals import AbuseReports, AbuseSignalLo
 from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
 from nightlight.flows.decisions.counters import DecisionCounter
-from nightlight.flows.decisions.decide import DecisionService
+from nightlight.flows.decisions.decision_service import DecisionService
 from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
 from nightlight.flows.decisions.serve import RenditionServer
 from nightlight.flows.pictures.delete import DeletePictures
@@ -74,7 +74,7 @@ class ServiceContainer:
     renditions: ObjectStore
     verifier: AccessVerifier
     declare: DeclareProfile
-    intake: Upload
+    upload: Upload
     delete: DeletePictures
     decisions: DecisionService
     local_evaluation: LocalEvaluationFeed
@@ -92,7 +92,7 @@ class ServiceContainer:
 
     def lapses_at(self, profile: Profile) -> datetime:
         """Return when the profile's band lapses to unknown."""
-        return profile.asserted_at + timedelta(days=self.settings.intake.assertion_days)
+        return profile.asserted_at + timedelta(days=self.settings.upload.assertion_days)
 
     def readiness(self) -> dict[str, str]:
         """Return, for each part, ``ok`` or the code of what is wrong with it."""
@@ -112,7 +112,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     traces = RequestTrace(
         catalogue,
         PutOnly(build_store(settings, ORIGINALS)),
-        settings.intake,
+        settings.upload,
         settings.matching,
         clock,
         sealer(settings),
@@ -131,7 +131,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         catalogue,
         ProfileViewCache(most=settings.delivery.views, stale_s=max(_STALE_S, _STALE_POLLS * poll_s)),
         picture_bytes=settings.delivery.picture_bytes,
-        assertion_days=settings.intake.assertion_days,
+        assertion_days=settings.upload.assertion_days,
         poll_s=poll_s,
         after=(signals.flush, policy.current),
         answer_again=lambda old, new: builder.answer_again(old, new, now=int(clock().timestamp())),
@@ -164,11 +164,11 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             catalogue,
             lambda: declared_words(policy),
             lambda: policy.current().tables,
-            settings.intake.assertion_days,
+            settings.upload.assertion_days,
             clock,
             lambda: policy.current().earlier,
         ),
-        intake=upload_flow(settings, catalogue, policy, originals, sealer(settings), clock),
+        upload=upload_flow(settings, catalogue, policy, originals, sealer(settings), clock),
         delete=DeletePictures(catalogue, clock),
         decisions=DecisionService(policy, change_feed, engine),
         local_evaluation=LocalEvaluationFeed(

@@ -23,11 +23,11 @@ from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault
-from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.flows.traces.requests import RunTrace
 from nightlight.flows.webhooks import DeliverWebhooks, webhook_key
-from nightlight.imaging.renderer import Rendering
+from nightlight.imaging.renderer import Renderer
 from nightlight.jobs import kinds
 from nightlight.jobs.relay import Reconciler, Relay, Send
 from nightlight.jobs.runner import JobRunner
@@ -87,7 +87,7 @@ class WorkerContainer:
     expiry: Expiry
     sweep: Sweep
     screening: Screening | None
-    rendering: Rendering
+    rendering: Renderer
     clock: Clock
 
     def relay(self, send: Send) -> Relay:
@@ -114,7 +114,7 @@ class WorkerContainer:
         return readiness(self.catalogue, {ORIGINALS: self.originals, RENDITIONS: self.renditions})
 
     def close(self) -> None:
-        """Let go of every connection, and of the cage."""
+        """Let go of every connection, and of the sandbox."""
         self.rendering.close()
         self.catalogue.close()
 
@@ -128,11 +128,11 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)
     runner = JobRunner(catalogue, settings.worker, clock)
-    rendering = Rendering(settings)
+    rendering = Renderer(settings)
     screening = screening_if_set(settings, catalogue, clock)
     purge = edge_purge(settings, clock)
     open_ = opener(settings)
-    most_bytes = settings.intake.max_upload_bytes
+    most_bytes = settings.upload.max_bytes
 
     render = Render(
         runner,
@@ -141,7 +141,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         names,
         lambda: rendering.recipes(policy.current().recipes),
         rendering.render,
-        settings.intake,
+        settings.upload,
         open_=open_,
         signing=manifest_signing(settings, clock),
         screening=screening,
@@ -150,11 +150,11 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     erase = EraseObjects(runner, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
     vault = PutOnly(build_store(settings, VAULT))
     search = trace_search(settings, catalogue, rendering, policy, clock)
-    trace = RunTrace(runner, originals, search, settings.intake, open_)
+    trace = RunTrace(runner, originals, search, settings.upload, open_)
     sweep = sweep_flow(settings, runner, policy)
     rescreen = None
     if screening is not None:
-        hasher = ImageHasher(catalogue, originals, renditions, open_, rendering.views, most_bytes)
+        hasher = ImageHasher(catalogue, originals, renditions, open_, rendering.match_lumas, most_bytes)
         rescreen = Rescreen(runner, screening, hasher).run
     handlers: dict[kinds.JobKind, Handler | None] = {
         kinds.RENDER: render.run,
@@ -182,7 +182,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         reconciler=Reconciler(catalogue, settings.worker, clock),
         expiry=Expiry(
             catalogue,
-            settings.intake.idempotency_hours,
+            settings.upload.idempotency_hours,
             settings.matching.trace_days,
             clock,
             lambda: most_days(policy.current().compiled.retention, ERASED),
@@ -203,7 +203,7 @@ def _import(settings: Settings, policy: PolicyHolder, runner: JobRunner, origina
         SourceBuckets(source_access(settings)),
         upload_flow(settings, catalogue, policy, PutOnly(originals), import_sealer(settings), clock),
         DeletePictures(catalogue, clock),
-        settings.intake.max_upload_bytes,
+        settings.upload.max_bytes,
         settings.source.follow_removals,
     )
 

@@ -38,7 +38,7 @@ class SubjectProperties(BaseModel):
     network: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = None
 
 
-class Subject(BaseModel):
+class AuthZenSubject(BaseModel):
     """The viewer; ``id`` is the platform's own."""
 
     type: Word
@@ -78,7 +78,7 @@ class AuthZenEvaluation(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    subject: Subject | None = None
+    subject: AuthZenSubject | None = None
     action: AuthZenAction | None = None
     resource: Resource | None = None
     context: Surroundings | None = None
@@ -121,7 +121,7 @@ class EvaluationsAnswer(BaseModel):
 class _Question(NamedTuple):
     """A whole question: the viewer, where the picture is shown, and what the viewer is said to be to its profile."""
 
-    subject: Subject
+    subject: AuthZenSubject
     context: str
     claim: Claim
 
@@ -167,7 +167,7 @@ def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: 
 
 def _answers(request: Request, questions: Sequence[_Question]) -> list[EvaluationAnswer]:
     """Decide once for all questions of one viewer in one place; answer in the questions' order."""
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     tenant = caller(request).subject
     groups: dict[tuple[str, str, Requester], list[int]] = {}
     for number, (subject, context, _) in enumerate(questions):
@@ -176,7 +176,7 @@ def _answers(request: Request, questions: Sequence[_Question]) -> list[Evaluatio
     decisions: dict[int, SignedDecision] = {}
     for (viewer, context, requester), numbers in groups.items():
         claims = [questions[number].claim for number in numbers]
-        decided = house.decisions.decide(DecisionRequest(viewer, context, claims, requester))
+        decided = services.decisions.decide(DecisionRequest(viewer, context, claims, requester))
         decisions.update(zip(numbers, decided, strict=True))
     return [_answer(decisions[number]) for number in range(len(questions))]
 

@@ -34,15 +34,15 @@ def block(request: Request, body: BlockBody) -> Response:
 
     One way: push the other way round too where neither is to see the other. Repeating it does nothing.
     """
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     ids = parse_profile_id(body.profile_id), parse_profile_id(body.viewer_id)
-    return changed(house.block.block(*ids, actor=caller(request).subject))
+    return changed(services.block.block(*ids, actor=caller(request).subject))
 
 
 @router.delete("/{profile_id}/{viewer_id}", status_code=204)
 @requires(TokenScope.RELATE)
 def unblock(request: Request, profile_id: IdPath, viewer_id: IdPath) -> Response:
     """Take a block away; it is no error if there is none."""
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     ids = parse_profile_id(profile_id), parse_profile_id(viewer_id)
-    return changed(house.block.unblock(*ids, actor=caller(request).subject))
+    return changed(services.block.unblock(*ids, actor=caller(request).subject))

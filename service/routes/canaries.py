@@ -25,6 +25,6 @@ class CanaryBody(BaseModel):
 @requires(TokenScope.RELATE)
 def plant(request: Request, body: CanaryBody) -> Response:
     """Make a canary of a profile: whoever asks for it from now on is noted as a scraper. Answers stay as they are."""
-    house: ServiceContainer = request.app.state.house
-    house.abuse_reports.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    services.abuse_reports.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
     return Response(status_code=204)

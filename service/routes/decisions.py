@@ -130,12 +130,12 @@ async def decide(request: Request) -> Response:
     Unknown, blocked, deleted and unfinished profiles get the placeholder, in the same shape as all others.
     """
     body = await json_body(request, DecisionsBody)
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     decision_request = body.request_of(caller(request).subject)
-    decisions = house.decisions.try_cached(decision_request) if body.consistency is None else None
+    decisions = services.decisions.try_cached(decision_request) if body.consistency is None else None
     if decisions is None:
         at_least = int(body.consistency) if body.consistency else None
-        decisions = await run_in_threadpool(house.decisions.decide, decision_request, at_least=at_least)
+        decisions = await run_in_threadpool(services.decisions.decide, decision_request, at_least=at_least)
     return decisions_response(decisions)
 
 
@@ -143,9 +143,9 @@ async def decide(request: Request) -> Response:
 @requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
-    house: ServiceContainer = request.app.state.house
-    explanations = house.decisions.explain(body.request_of(caller(request).subject))
-    answer = {"policy_digest": house.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
+    services: ServiceContainer = request.app.state.services
+    explanations = services.decisions.explain(body.request_of(caller(request).subject))
+    answer = {"policy_digest": services.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
     return Response(orjson.dumps(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 

@@ -23,8 +23,8 @@ def healthz() -> Response:
 @public
 def readyz(request: Request) -> Response:
     """Say whether everything that the service needs answers; 503 names what does not."""
-    house: ServiceContainer = request.app.state.house
-    parts = house.readiness()
+    services: ServiceContainer = request.app.state.services
+    parts = services.readiness()
     ready = all(state == "ok" for state in parts.values())
     body = orjson.dumps({"status": "ok" if ready else "unavailable", "parts": parts})
     return Response(body, status_code=200 if ready else 503, media_type="application/json")

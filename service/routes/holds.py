@@ -64,8 +64,8 @@ class HoldsAnswer(BaseModel):
 @requires(TokenScope.HOLD)
 def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
     """Hold pictures as evidence: nobody is shown them, and they outlive every erasure in the vault until it ends."""
-    house: ServiceContainer = request.app.state.house
-    hold = house.holds.place(
+    services: ServiceContainer = request.app.state.services
+    hold = services.holds.place(
         profile_id=parse_profile_id(body.profile_id) if body.profile_id is not None else None,
         image_id=ImageId(body.image_id) if body.image_id is not None else None,
         kind=body.kind,
@@ -82,24 +82,24 @@ def listed(
     request: Request, *, ended: Annotated[bool, Query(description="Those that have ended too.")] = False
 ) -> HoldsAnswer:
     """Return holds."""
-    house: ServiceContainer = request.app.state.house
-    return HoldsAnswer(holds=[_answer(hold) for hold in house.holds.listed(ended=ended)])
+    services: ServiceContainer = request.app.state.services
+    return HoldsAnswer(holds=[_answer(hold) for hold in services.holds.listed(ended=ended)])
 
 
 @router.get("/{hold_id}")
 @requires(TokenScope.HOLD)
 def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Return a hold."""
-    house: ServiceContainer = request.app.state.house
-    return _answer(house.holds.get(hold_id))
+    services: ServiceContainer = request.app.state.services
+    return _answer(services.holds.get(hold_id))
 
 
 @router.post("/{hold_id}/approvals", status_code=201)
 @requires(TokenScope.HOLD)
 def approve(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it."""
-    house: ServiceContainer = request.app.state.house
-    return _answer(house.holds.approve(hold_id, actor=caller(request).subject))
+    services: ServiceContainer = request.app.state.services
+    return _answer(services.holds.approve(hold_id, actor=caller(request).subject))
 
 
 def _answer(hold: LegalHold) -> HoldAnswer:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
-from nightlight.catalogue.images import Image
+from nightlight.catalogue.images import ImageRow
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import IMAGE_ID_PATTERN, parse_image_id
@@ -40,7 +40,7 @@ class ReceiptAnswer(BaseModel):
     signature: str = Field(description="Base64 of an Ed25519 signature.")
 
 
-def image_answer(image: Image) -> ImageAnswer:
+def image_answer(image: ImageRow) -> ImageAnswer:
     """Return what a caller is told of an image: nothing of its original."""
     return ImageAnswer(
         image_id=image.image_id,
@@ -56,22 +56,22 @@ def image_answer(image: Image) -> ImageAnswer:
 @requires(TokenScope.INGEST)
 def status(request: Request, image_id: ImageIdPath) -> ImageAnswer:
     """Say how an upload is getting on."""
-    house: ServiceContainer = request.app.state.house
-    return image_answer(house.intake.status(parse_image_id(image_id)))
+    services: ServiceContainer = request.app.state.services
+    return image_answer(services.upload.status(parse_image_id(image_id)))
 
 
 @router.get("/{image_id}/receipts")
 @requires(TokenScope.INGEST)
 def receipts(request: Request, image_id: ImageIdPath) -> list[ReceiptAnswer]:
     """Return the receipts of an image's erasure: one when it was erased, one when that was looked at again."""
-    house: ServiceContainer = request.app.state.house
-    return [ReceiptAnswer(**receipt) for receipt in house.delete.receipts(parse_image_id(image_id))]
+    services: ServiceContainer = request.app.state.services
+    return [ReceiptAnswer(**receipt) for receipt in services.delete.receipts(parse_image_id(image_id))]
 
 
 @router.delete("/{image_id}", status_code=204)
 @requires(TokenScope.INGEST)
 def delete(request: Request, image_id: ImageIdPath) -> Response:
     """Delete an image: no decision shows it from now on, and its objects are erased."""
-    house: ServiceContainer = request.app.state.house
-    house.delete.image(parse_image_id(image_id), actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    services.delete.image(parse_image_id(image_id), actor=caller(request).subject)
     return Response(status_code=204)

@@ -43,10 +43,10 @@ async def notify(request: Request) -> NotificationsAnswer:
 
     The token may also come as the password of Basic credentials, for servers that take them in the address.
     """
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     if not request.headers.get("content-length") and not request.headers.get("transfer-encoding"):
         message = "the body is empty"
         raise InvalidInput(message)
     body = await request.body()
-    heard = await run_in_threadpool(lambda: house.import_notifications.record(read_events(body)))
+    heard = await run_in_threadpool(lambda: services.import_notifications.record(read_events(body)))
     return NotificationsAnswer(**heard._asdict())

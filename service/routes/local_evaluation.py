@@ -121,8 +121,8 @@ class ReportBody(BaseModel):
 @requires(TokenScope.LOCAL)
 def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PATTERN)] = None) -> Response:
     """Say what has changed since a cursor; without one, where to begin."""
-    house: ServiceContainer = request.app.state.house
-    policy, page = house.local_evaluation.changes(after)
+    services: ServiceContainer = request.app.state.services
+    policy, page = services.local_evaluation.changes(after)
     answer = FeedAnswer(
         cursor=page.cursor,
         reset=page.reset,
@@ -138,8 +138,8 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
 @requires(TokenScope.LOCAL)
 def profiles(request: Request, body: ViewsBody) -> Response:
     """Return what decisions need of up to 500 profiles. For the platform's backends: it tells bands."""
-    house: ServiceContainer = request.app.state.house
-    policy, views = house.local_evaluation.views(body.profile_ids)
+    services: ServiceContainer = request.app.state.services
+    policy, views = services.local_evaluation.views(body.profile_ids)
     return _json({"revision": policy.revision, "profiles": [_view(view) for view in views]})
 
 
@@ -147,8 +147,8 @@ def profiles(request: Request, body: ViewsBody) -> Response:
 @requires(TokenScope.LOCAL)
 def keys(request: Request) -> Response:
     """Delegate the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing."""
-    house: ServiceContainer = request.app.state.house
-    delegated = house.local_evaluation.keys()
+    services: ServiceContainer = request.app.state.services
+    delegated = services.local_evaluation.keys()
     answer = KeysAnswer(
         base_url=delegated.base_url,
         signing_id=delegated.signing_id,
@@ -168,8 +168,8 @@ def keys(request: Request) -> Response:
 @requires(TokenScope.LOCAL)
 def bundle(request: Request, version: int) -> Response:
     """Fetch a signed bundle that is in use: the active one, or the candidate."""
-    house: ServiceContainer = request.app.state.house
-    data = house.local_evaluation.bundle(version)
+    services: ServiceContainer = request.app.state.services
+    data = services.local_evaluation.bundle(version)
     return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -177,9 +177,9 @@ def bundle(request: Request, version: int) -> Response:
 @requires(TokenScope.LOCAL)
 def report(request: Request, body: ReportBody) -> Response:
     """Take in how often each combination was decided elsewhere, and who looked like a scraper."""
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     signals = [AbuseSignal(signal.kind, signal.who, signal.reason) for signal in body.abuse_signals]
-    house.local_evaluation.report(body.counts, signals)
+    services.local_evaluation.report(body.counts, signals)
     return Response(status_code=204)
 
 

@@ -71,16 +71,16 @@ class ExplainPolicyBody(BaseModel):
 @requires(TokenScope.POLICY)
 def status(request: Request) -> dict[str, Any]:
     """Say which policy is active, which is a candidate, and what the candidate would have changed so far."""
-    house: ServiceContainer = request.app.state.house
-    return house.rollout.status()
+    services: ServiceContainer = request.app.state.services
+    return services.rollout.status()
 
 
 @router.get("/bundle", response_class=Response)
 @requires(TokenScope.DECIDE)
 def bundle(request: Request) -> Response:
     """Fetch the active bundle; ask with `If-None-Match`, and 304 says that it is still the same."""
-    house: ServiceContainer = request.app.state.house
-    found = house.rollout.bundle()
+    services: ServiceContainer = request.app.state.services
+    found = services.rollout.bundle()
     if found is None:
         raise NotFound
     version, data = found
@@ -94,8 +94,8 @@ def bundle(request: Request) -> Response:
 @requires(TokenScope.POLICY)
 def earlier_bundle(request: Request, version: int) -> Response:
     """Fetch a bundle that was activated or a candidate before."""
-    house: ServiceContainer = request.app.state.house
-    data = house.rollout.bundle(version) if 0 < version < 2**31 else None
+    services: ServiceContainer = request.app.state.services
+    data = services.rollout.bundle(version) if 0 < version < 2**31 else None
     if data is None:
         raise NotFound
     return Response(data[1], media_type="application/json", headers={"Cache-Control": "no-store"})
@@ -105,8 +105,8 @@ def earlier_bundle(request: Request, version: int) -> Response:
 @requires(TokenScope.POLICY)
 def withdraw_version(request: Request, version: Annotated[int, Path(ge=1, lt=2**31)]) -> Response:
     """Withdraw a version: it is never activated, its approval is spent, and it comes back with a new approval only."""
-    house: ServiceContainer = request.app.state.house
-    house.rollout.withdraw_version(version, actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    services.rollout.withdraw_version(version, actor=caller(request).subject)
     return Response(status_code=204)
 
 
@@ -114,25 +114,25 @@ def withdraw_version(request: Request, version: Annotated[int, Path(ge=1, lt=2**
 @requires(TokenScope.POLICY)
 def activate(request: Request, body: BundleBody) -> ActivatedAnswer:
     """Activate a bundle for everybody: proved, compared with the active one, and approved where it opens."""
-    house: ServiceContainer = request.app.state.house
-    return _activated(house.rollout.activate(body.data(), body.approval, actor=caller(request).subject))
+    services: ServiceContainer = request.app.state.services
+    return _activated(services.rollout.activate(body.data(), body.approval, actor=caller(request).subject))
 
 
 @router.put("/candidate")
 @requires(TokenScope.POLICY)
 def candidate(request: Request, body: CandidateBody) -> ActivatedAnswer:
     """Watch a candidate beside the active policy, or let it decide for a share of profiles."""
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     actor = caller(request).subject
-    return _activated(house.rollout.candidate(body.data(), body.approval, permille=body.permille, actor=actor))
+    return _activated(services.rollout.candidate(body.data(), body.approval, permille=body.permille, actor=actor))
 
 
 @router.delete("/candidate", status_code=204)
 @requires(TokenScope.POLICY)
 def withdraw(request: Request) -> Response:
     """Take the candidate away."""
-    house: ServiceContainer = request.app.state.house
-    house.rollout.withdraw(actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    services.rollout.withdraw(actor=caller(request).subject)
     return Response(status_code=204)
 
 
@@ -140,16 +140,16 @@ def withdraw(request: Request) -> Response:
 @requires(TokenScope.POLICY)
 def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) -> dict[str, Any]:
     """Export how often each combination was decided: what `nightlight policy diff --weights` takes."""
-    house: ServiceContainer = request.app.state.house
-    return house.rollout.traffic(days).to_json()
+    services: ServiceContainer = request.app.state.services
+    return services.rollout.traffic(days).to_json()
 
 
 @router.post("/explain")
 @requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
     """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
-    house: ServiceContainer = request.app.state.house
-    return house.rollout.explain(body.given).to_json()
+    services: ServiceContainer = request.app.state.services
+    return services.rollout.explain(body.given).to_json()
 
 
 def _activated(done: Activation) -> ActivatedAnswer:

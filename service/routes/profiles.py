@@ -82,9 +82,9 @@ class ReportFlagBody(BaseModel):
 @requires(TokenScope.INGEST)
 def declare(request: Request, response: Response, profile_id: ProfileIdPath, body: ProfileBody) -> ProfileAnswer:
     """Declare a profile, or assert its band again. Without it, or once it lapses, the band is `unknown`."""
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     declaration = Declaration(body.band, body.assurance, body.region, body.choice)
-    profile, new, number = house.declare.declare(
+    profile, new, number = services.declare.declare(
         parse_profile_id(profile_id),
         declaration,
         follow_band=body.earlier_pictures == "follow_band",
@@ -99,7 +99,7 @@ def declare(request: Request, response: Response, profile_id: ProfileIdPath, bod
         region=profile.region,
         choice=profile.choice,
         hold=profile.report_flag,
-        lapses_at=house.lapses_at(profile).isoformat(),
+        lapses_at=services.lapses_at(profile).isoformat(),
     )
 
 
@@ -107,8 +107,8 @@ def declare(request: Request, response: Response, profile_id: ProfileIdPath, bod
 @requires(TokenScope.INGEST)
 def delete(request: Request, profile_id: ProfileIdPath) -> Response:
     """Delete a profile and all its images: no decision shows them from now on, and the objects are erased."""
-    house: ServiceContainer = request.app.state.house
-    house.delete.profile(parse_profile_id(profile_id), actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    services.delete.profile(parse_profile_id(profile_id), actor=caller(request).subject)
     return Response(status_code=204)
 
 
@@ -120,17 +120,17 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
     Blocks, reports and deletions do this by themselves; declarations do it for what they take from somebody. Decisions
     give the placeholder until the pictures have new names, some tenths of a second.
     """
-    house: ServiceContainer = request.app.state.house
-    return changed(house.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
+    services: ServiceContainer = request.app.state.services
+    return changed(services.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
 
 
 @router.put("/{profile_id}/hold", status_code=204)
 @requires(TokenScope.REPORT)
 def hold(request: Request, profile_id: ProfileIdPath, body: ReportFlagBody) -> Response:
     """Hide a reported profile's picture from everybody but its owner, or show it again."""
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     return changed(
-        house.declare.set_report_flag(parse_profile_id(profile_id), body.hold, actor=caller(request).subject)
+        services.declare.set_report_flag(parse_profile_id(profile_id), body.hold, actor=caller(request).subject)
     )
 
 
@@ -142,10 +142,10 @@ async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
     An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
     202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
     """
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     async with upload_form(request, field="crop") as (file, crop):
         image = await run_in_threadpool(
-            house.intake.accept,
+            services.upload.accept,
             parse_profile_id(profile_id),
             file,
             idempotency_key=request.headers.get("idempotency-key"),

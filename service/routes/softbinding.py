@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.traces.manifest_lookup import ManifestMatch
-from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, MARK_ALGORITHM
+from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, WATERMARK_ALGORITHM
 from nightlight.wiring import ServiceContainer
 from service.auth import ScopedRoute, caller, public, requires
 from service.multipart import picture, picture_body
@@ -100,8 +100,8 @@ class MatchesAnswer(BaseModel):
 @public
 def discovery(request: Request) -> Discovery:
     """Say where the Soft Binding Resolution API is."""
-    house: ServiceContainer = request.app.state.house
-    base = f"{house.settings.delivery.base_url.rstrip('/')}{_API}"
+    services: ServiceContainer = request.app.state.services
+    base = f"{services.settings.delivery.base_url.rstrip('/')}{_API}"
     return Discovery(
         apiEndpoint=base,
         c2paSpecificationVersion=_VERSION,
@@ -129,7 +129,7 @@ def status() -> Status:
 def supported() -> Algorithms:
     """Say which soft bindings are known here."""
     return Algorithms(
-        watermarks=[AlgorithmAnswer(alg=MARK_ALGORITHM)], fingerprints=[AlgorithmAnswer(alg=HASH_ALGORITHM)]
+        watermarks=[AlgorithmAnswer(alg=WATERMARK_ALGORITHM)], fingerprints=[AlgorithmAnswer(alg=HASH_ALGORITHM)]
     )
 
 
@@ -159,14 +159,15 @@ async def by_content(
     alg: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
     maxResults: MostResults = 10,  # noqa: N803
 ) -> MatchesAnswer:
-    """Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
+    """Return the manifests of what a copy may come from: by its invisible watermark, then by its perceptual hash.
 
     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
     deleted afterwards.
     """
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     async with picture(request) as file:
-        matches = await run_in_threadpool(house.resolve.by_content, file, algorithm=alg, actor=caller(request).subject)
+        actor = caller(request).subject
+        matches = await run_in_threadpool(services.resolve.by_content, file, algorithm=alg, actor=actor)
     return _answer(matches, maxResults)
 
 
@@ -178,8 +179,8 @@ def by_reference(request: Request, body: ReferenceBody, maxResults: MostResults 
     The URL's name is looked up; nothing is fetched, from here or elsewhere. A picture that was renamed since, as after
     a block, is found by its content.
     """
-    house: ServiceContainer = request.app.state.house
-    return _answer(house.resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
+    services: ServiceContainer = request.app.state.services
+    return _answer(services.resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
 
 
 @router.get(
@@ -192,14 +193,14 @@ def manifest(
     returnActiveManifest: bool = False,  # noqa: ARG001, FBT001, FBT002, N803 - there is one manifest in each store
 ) -> Response:
     """Return a manifest store, as C2PA readers take it beside a picture."""
-    house: ServiceContainer = request.app.state.house
-    data = house.resolve.manifest(manifestId, actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    data = services.resolve.manifest(manifestId, actor=caller(request).subject)
     return Response(data, media_type=_MANIFEST_TYPE, headers={"Cache-Control": "no-store"})
 
 
 def _by_binding(request: Request, alg: str, value: str) -> list[ManifestMatch]:
-    house: ServiceContainer = request.app.state.house
-    return house.resolve.by_binding(alg, value, actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    return services.resolve.by_binding(alg, value, actor=caller(request).subject)
 
 
 def _answer(matches: list[ManifestMatch], most: int) -> MatchesAnswer:

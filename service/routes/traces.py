@@ -101,13 +101,13 @@ async def ask(request: Request, response: Response) -> dict[str, Any]:
     202 means that it is safely stored and will be traced; ask `GET /v1/traces/{trace_id}` what came of it. Everything
     asked is in the audit log. The copy is deleted when the trace ends, unless the field `keep` says `true`.
     """
-    house: ServiceContainer = request.app.state.house
+    services: ServiceContainer = request.app.state.services
     async with upload_form(request, field="keep") as (file, keep):
         if keep not in {None, "true", "false"}:
             message = "keep is true or false"
             raise InvalidInput(message, pointer="/keep")
         who = caller(request).subject
-        row = await run_in_threadpool(house.traces.accept, file, keep=keep == "true", actor=who)
+        row = await run_in_threadpool(services.traces.accept, file, keep=keep == "true", actor=who)
     response.headers["Location"] = f"/v1/traces/{row.trace_id}"
     return _answer(row)
 
@@ -116,14 +116,14 @@ async def ask(request: Request, response: Response) -> dict[str, Any]:
 @requires(TokenScope.TRACE)
 def status(request: Request, trace_id: TraceIdPath) -> dict[str, Any]:
     """Say how far a trace is, and what came of it."""
-    house: ServiceContainer = request.app.state.house
-    return _answer(house.traces.status(parse_trace_id(trace_id), actor=caller(request).subject))
+    services: ServiceContainer = request.app.state.services
+    return _answer(services.traces.status(parse_trace_id(trace_id), actor=caller(request).subject))
 
 
 @router.delete("/{trace_id}", status_code=204)
 @requires(TokenScope.TRACE)
 def delete(request: Request, trace_id: TraceIdPath) -> Response:
     """Forget a trace: what it led back to, and the copy if it was kept."""
-    house: ServiceContainer = request.app.state.house
-    house.traces.delete(parse_trace_id(trace_id), actor=caller(request).subject)
+    services: ServiceContainer = request.app.state.services
+    services.traces.delete(parse_trace_id(trace_id), actor=caller(request).subject)
     return Response(status_code=204)

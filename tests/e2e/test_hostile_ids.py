@@ -25,7 +25,7 @@ IDENTIFIERS = {"profile_id": IDS, "viewer_id": IDS, "image_id": IDS, "trace_id":
 # Methods that take ids in another way: each has a test of its own below, or takes none.
 APART = {"decide", "explain", "views", "fetch", "report", "feed", "policy_counters", "policy_bundle", "trace"}
 NO_IDS = {
-    "close", "policy_status", "activate", "candidate", "withdraw_candidate", "explain_policy", "delegated_keys",
+    "close", "send", "policy_status", "activate", "candidate", "withdraw_candidate", "explain_policy", "delegated_keys",
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def opened(stack, kind, sent):
     async def note_later(request):
         note(request)
 
-    client._http.event_hooks["request"].append(note_later if kind is AsyncNightlightClient else note)
+    client._transport.http.event_hooks["request"].append(note_later if kind is AsyncNightlightClient else note)
     return client
 
 

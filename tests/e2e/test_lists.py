@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import select
 
 from nightlight.catalogue.schema import jobs
-from nightlight.imaging.pipeline import canonical
-from nightlight.matching.list_index import _LOOK_AGAIN_S
+from nightlight.imaging.match_squares import square_luma
+from nightlight.matching.list_index import _RECHECK_S
 from nightlight.matching.pdq import pdq
 from tests.support import pictures
 from tests.support.stacks import ROOT, Embedded
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 def hash_of(name):
     picture = pictures.opened(pictures.photograph(name)).convert("RGB")
-    return bytes(pdq(canonical(picture, 512)).hashes[0]).hex()
+    return bytes(pdq(square_luma(picture, 512)).hashes[0]).hex()
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_list_that_is_emptied_releases_nothing_and_what_is_published_is_held_a
     path = lists_dir / "members.csv"
     whole = path.read_text()
     path.write_text("")
-    time.sleep(_LOOK_AGAIN_S)
+    time.sleep(_RECHECK_S)
     client.declare("emptied", band="adult", assurance="verified", region="eu")
     image = client.upload("emptied", pictures.photograph())
 
@@ -160,7 +160,7 @@ def test_while_a_list_cannot_be_read_uploads_wait_and_go_on_once_it_can(stack, c
     bad = lists_dir / "broken.csv"
     bad.write_text("hash\nnot a hash\n")
     client.declare("waiting", band="adult", assurance="verified", region="eu")
-    time.sleep(_LOOK_AGAIN_S)
+    time.sleep(_RECHECK_S)
     image = client.upload("waiting", pictures.photograph("rocket.jpg"))
 
     def held():

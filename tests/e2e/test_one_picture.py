@@ -57,7 +57,7 @@ def test_an_outsider_never_gets_more_than_tiny_or_the_placeholder(client, people
 
 
 def test_outsiders_get_the_same_picture_and_headers_for_every_age(client, people):
-    """Alike but for the hidden mark, whose number is a keyed hash of the image and knows no age."""
+    """Alike but for the invisible watermark, whose number is a keyed hash of the image and knows no age."""
     decisions = client.decide("adult", "profile", [(profile_id, "stranger") for profile_id, _ in people.values()])
     answers = [client.fetch(decision.url) for decision in decisions]
     shown = [pictures.opened(answer.content).convert("RGB") for answer in answers]

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from service.routes.renditions import HEADERS
+from service.routes.rendition_files import HEADERS
 from tests.support import pictures
 from tests.support.services import token
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from nightlight.cli import key_commands
-from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, mark_value
-from nightlight.provenance.verify import State, check
+from nightlight.provenance.manifest import HASH_ALGORITHM, WATERMARK_ALGORITHM, watermark_binding
+from nightlight.provenance.verify import ManifestState, verify_manifest
 from tests.support import pictures
 from tests.support.waiting import eventually
 
@@ -49,24 +49,24 @@ def call(stack, method, path, scopes=("trace",), **asked):
 
 def test_connections_get_a_manifest_in_the_picture_and_strangers_none(shown, certificates):
     root = (certificates / "root.pem").read_text()
-    assert check(shown["connection"], "image/webp", anchors=root).state is State.TRUSTED
-    assert check(shown["stranger"], "image/webp", anchors=root).state is State.NONE
+    assert verify_manifest(shown["connection"], "image/webp", anchors=root).state is ManifestState.TRUSTED
+    assert verify_manifest(shown["stranger"], "image/webp", anchors=root).state is ManifestState.NONE
 
 
 @pytest.mark.parametrize("body", ["form", "picture"])
 def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(stack, shown, certificates, body):
     root = (certificates / "root.pem").read_text()
-    whole = check(shown["connection"], "image/webp", anchors=root)
+    whole = verify_manifest(shown["connection"], "image/webp", anchors=root)
     picture = Image.open(io.BytesIO(shown["connection"])).convert("RGB")
     wide, high = picture.size
     copy = io.BytesIO()
     picture.crop((wide // 20, high // 20, wide - wide // 20, high - high // 20)).save(copy, "JPEG", quality=75)
-    assert check(copy.getvalue(), "image/jpeg", anchors=root).state is State.NONE
+    assert verify_manifest(copy.getvalue(), "image/jpeg", anchors=root).state is ManifestState.NONE
     sent = {"files": {"file": copy.getvalue()}}
     if body == "picture":  # as the specification has it: the body itself; and by the mark alone
         sent = {
             "content": copy.getvalue(),
-            "params": {"alg": MARK_ALGORITHM},
+            "params": {"alg": WATERMARK_ALGORITHM},
             "headers": {"Content-Type": "image/jpeg"},
         }
 
@@ -78,18 +78,20 @@ def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(stac
     assert (best["manifestId"], best["similarityScore"]) == (whole.manifest_id, 100)
     manifest = call(stack, "GET", f"/manifests/{best['manifestId']}?returnActiveManifest=true")
     assert (manifest.status_code, manifest.headers["content-type"]) == (200, "application/c2pa")
-    found = check(shown["connection"], "image/webp", anchors=root, manifest=manifest.content)
-    assert (found.state, found.manifest_id) == (State.TRUSTED, best["manifestId"])
+    found = verify_manifest(shown["connection"], "image/webp", anchors=root, manifest=manifest.content)
+    assert (found.state, found.manifest_id) == (ManifestState.TRUSTED, best["manifestId"])
 
 
 def test_bindings_lead_to_their_manifests(stack, shown, certificates):
-    whole = check(shown["connection"], "image/webp", anchors=(certificates / "root.pem").read_text())
+    whole = verify_manifest(shown["connection"], "image/webp", anchors=(certificates / "root.pem").read_text())
     for algorithm, value in whole.bindings.items():
         by_query = call(stack, "GET", "/matches/byBinding", params={"alg": algorithm, "value": value})
         by_body = call(stack, "POST", "/matches/byBinding", json={"alg": algorithm, "value": value})
         assert by_query.json() == by_body.json()
         assert whole.manifest_id in [one["manifestId"] for one in by_query.json()["matches"]]
-    nobody = call(stack, "GET", "/matches/byBinding", params={"alg": MARK_ALGORITHM, "value": mark_value(5)})
+    nobody = call(
+        stack, "GET", "/matches/byBinding", params={"alg": WATERMARK_ALGORITHM, "value": watermark_binding(5)}
+    )
     assert (nobody.status_code, nobody.json()) == (200, {"matches": []})
 
 
@@ -101,8 +103,8 @@ def test_urls_lead_to_the_manifests_of_both_forms(stack, urls, shown, certificat
             ((match,),) = call(stack, "POST", "/matches/byReference", json=asked).json().values()
             assert match["similarityScore"] == 100
             manifest = call(stack, "GET", f"/manifests/{match['manifestId']}").content
-            found = check(shown[relation], "image/webp", anchors=root, manifest=manifest)
-            assert (found.state, found.manifest_id) == (State.TRUSTED, match["manifestId"])
+            found = verify_manifest(shown[relation], "image/webp", anchors=root, manifest=manifest)
+            assert (found.state, found.manifest_id) == (ManifestState.TRUSTED, match["manifestId"])
     nobody = {"referenceUrl": f"{stack.url}/a/{'a' * 32}.webp", "assetLength": 1}
     assert call(stack, "POST", "/matches/byReference", json=nobody).json() == {"matches": []}
 
@@ -130,11 +132,11 @@ def test_the_api_says_what_it_is_in_the_specifications_words(stack):
         "supportedCapabilities": ["queryByContent", "queryByReference"],
     }
     supported = httpx.get(f"{told['apiEndpoint']}/services/supportedAlgorithms").json()
-    assert supported == {"watermarks": [{"alg": MARK_ALGORITHM}], "fingerprints": [{"alg": HASH_ALGORITHM}]}
+    assert supported == {"watermarks": [{"alg": WATERMARK_ALGORITHM}], "fingerprints": [{"alg": HASH_ALGORITHM}]}
 
 
 def test_only_investigators_are_answered(stack):
-    ask = {"params": {"alg": MARK_ALGORITHM, "value": mark_value(5)}}
+    ask = {"params": {"alg": WATERMARK_ALGORITHM, "value": watermark_binding(5)}}
     for method, path, more in (
         ("GET", "/matches/byBinding", ask),
         ("GET", "/manifests/urn:c2pa:" + "0" * 8 + "-0000" * 3 + "-" + "0" * 12, {}),
@@ -146,8 +148,8 @@ def test_only_investigators_are_answered(stack):
 
 @pytest.mark.parametrize(
     ("alg", "value"),
-    [("com.example.other", "AAAA"), (MARK_ALGORITHM, "!"), (MARK_ALGORITHM, base64.b64encode(bytes(8)).decode()),
-     (HASH_ALGORITHM, base64.b64encode(bytes(31)).decode()), ("", "AAAA"), (MARK_ALGORITHM, ""), (MARK_ALGORITHM, "A" * 201)],
+    [("com.example.other", "AAAA"), (WATERMARK_ALGORITHM, "!"), (WATERMARK_ALGORITHM, base64.b64encode(bytes(8)).decode()),
+     (HASH_ALGORITHM, base64.b64encode(bytes(31)).decode()), ("", "AAAA"), (WATERMARK_ALGORITHM, ""), (WATERMARK_ALGORITHM, "A" * 201)],
 )  # fmt: skip
 def test_what_is_no_binding_is_refused(stack, alg, value):
     assert call(stack, "GET", "/matches/byBinding", params={"alg": alg, "value": value}).status_code == 422
@@ -177,10 +179,10 @@ def test_what_is_no_manifest_or_no_picture_is_refused(stack):
 
 
 def test_an_erased_picture_has_no_manifest_any_more(stack, shown, certificates):
-    whole = check(shown["connection"], "image/webp", anchors=(certificates / "root.pem").read_text())
+    whole = verify_manifest(shown["connection"], "image/webp", anchors=(certificates / "root.pem").read_text())
     with stack.client() as client:
         client.delete_profile(WHO)
     eventually(lambda: call(stack, "GET", f"/manifests/{whole.manifest_id}").status_code == 404)
-    value = {"alg": MARK_ALGORITHM, "value": whole.bindings[MARK_ALGORITHM]}
+    value = {"alg": WATERMARK_ALGORITHM, "value": whole.bindings[WATERMARK_ALGORITHM]}
     # Its objects go first, and then the rows that lead to them.
     eventually(lambda: call(stack, "GET", "/matches/byBinding", params=value).json() == {"matches": []})

@@ -70,7 +70,7 @@ def test_a_changed_copy_leads_back_to_its_rendition(stack, leak, tmp_path, chang
     path = tmp_path / "found"
     path.write_bytes(CHANGES[change](shown))
     (answer,) = traced(stack, path)
-    # A hash knows the picture; the hidden mark says which of its tiers a copy was.
+    # A hash knows the picture; the invisible watermark says which of its tiers a copy was.
     first = answer["origins"][0]
     assert (first["image_id"], first["profile_id"]) == (image.image_id, "leaky")
     assert first["distance"] <= 31
@@ -87,7 +87,7 @@ def test_a_changed_copy_leads_back_to_its_rendition(stack, leak, tmp_path, chang
     assert mark["mirrored"] == (change == "mirrored")
 
 
-# What no hash bears: for these there is the hidden mark alone.
+# What no hash bears: for these there is the invisible watermark alone.
 CROPS = {
     "cropped": lambda image: pictures.encoded(image.crop((20, 30, 270, 280)), "JPEG", quality=80),
     "a mirrored screenshot of a part": lambda image: pictures.encoded(
@@ -97,7 +97,7 @@ CROPS = {
 }
 
 
-def test_parts_of_a_copy_lead_back_by_their_hidden_mark(stack, leak, tmp_path):
+def test_parts_of_a_copy_lead_back_by_their_invisible_watermark(stack, leak, tmp_path):
     """Each is read from more than nine pictures in ten (docs/watermark.md); what this one says differs in every run."""
     image, shown = leak
     for number, change in enumerate(CROPS.values()):

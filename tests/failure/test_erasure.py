@@ -18,7 +18,7 @@ from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.receipt import chain_faults, open_receipt, subject_digest
+from nightlight.retention.erasure_receipt import chain_faults, open_receipt, subject_digest
 from nightlight.settings import WorkerSettings
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.errors import StoreUnavailable

@@ -89,7 +89,7 @@ def test_a_picture_that_keeps_killing_its_worker_is_quarantined_and_others_go_on
 
 
 def test_a_decoder_that_is_killed_costs_a_try_and_one_that_always_is_quarantines_its_picture(any_stack):
-    """The cage's children are killed when they have met the picture; the worker itself lives on."""
+    """The sandbox's children are killed when they have met the picture; the worker itself lives on."""
     with any_stack.client() as client:
         client.declare("caged", band="adult", assurance="verified", region="eu")
         ordinary = client.upload("caged", pictures.jpeg())

@@ -68,7 +68,7 @@ def test_whatever_names_no_caller_is_refused(authorization):
 
 
 def test_basic_credentials_count_for_notifications_alone():
-    assert call(Services("arrive"), TokenScope.IMPORT, "Basic dTpuZXc=") == "s"
+    assert call(Services("import"), TokenScope.IMPORT, "Basic dTpuZXc=") == "s"
 
 
 @pytest.mark.parametrize("token", ["known", "new"])

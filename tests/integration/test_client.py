@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
+from nightlight_client.requests import Request
+from nightlight_client.responses import read_json
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from nightlight_core.decisions.relation_proofs import verify_proof
 from tests.support.waiting import HANG_S
@@ -64,6 +66,14 @@ class _Service(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def do_GET(self):
+        states = self.server.states
+        data = json.dumps(states.pop(0) if len(states) > 1 else states[0]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def log_message(self, *_):
         pass
 
@@ -73,7 +83,7 @@ def service():
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Service)
     server.daemon_threads = True  # what is late need not be waited for
     server.end = threading.Event()  # until then a late answer does not come, and a dripping one does not end
-    server.script, server.asked, server.connections = [], [], set()
+    server.script, server.states, server.asked, server.connections = [], [], [], set()
     server.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server
@@ -83,22 +93,30 @@ def service():
 
 
 @pytest.fixture(params=["sync", "async"])
-def decide(request, service):
-    """Ask for decisions, by a client that waits for an answer as long as it is not told otherwise."""
+def run(request, service):
+    """Call a method of a client, by its name; the client waits for an answer as long as it is not told otherwise."""
 
-    def ask(times=1, client_s=HANG_S, **how):
-        settings = {"token": "t", "relation_keys": KEYS, "viewer_id": "me", "budget_s": client_s}
+    def call(name, *arguments, times=1, client=None, **named):
+        settings = {"token": "t", "relation_keys": KEYS, "viewer_id": "me", "budget_s": HANG_S, **(client or {})}
         if request.param == "sync":
-            with NightlightClient(service.url, **settings) as client:
-                found = [client.decide("peer", "list", ITEMS, **how) for _ in range(times)]
+            with NightlightClient(service.url, **settings) as opened:
+                found = [getattr(opened, name)(*arguments, **named) for _ in range(times)]
         else:
 
-            async def asked():
-                async with AsyncNightlightClient(service.url, **settings) as client:
-                    return [await client.decide("peer", "list", ITEMS, **how) for _ in range(times)]
+            async def called():
+                async with AsyncNightlightClient(service.url, **settings) as opened:
+                    return [await getattr(opened, name)(*arguments, **named) for _ in range(times)]
 
-            found = asyncio.run(asked())
+            found = asyncio.run(called())
         return found[-1]
+
+    return call
+
+
+@pytest.fixture
+def decide(run):
+    def ask(times=1, client_s=HANG_S, **how):
+        return run("decide", "peer", "list", ITEMS, times=times, client={"budget_s": client_s}, **how)
 
     return ask
 
@@ -128,11 +146,18 @@ def test_what_may_be_better_the_next_time_is_asked_again(decide, service, step):
     assert len(service.asked) == 3
 
 
-@pytest.mark.parametrize("step", ["cut", "late", "drip"])
-def test_views_are_waited_for_no_longer_than_decisions(service, step):
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ("cut", (httpx.RemoteProtocolError, httpx.NetworkError)), ("late", httpx.TimeoutException),
+        ("drip", httpx.TimeoutException), ("503", Problem),
+    ],
+)  # fmt: skip
+def test_views_are_asked_for_once_and_waited_for_no_longer_than_decisions(run, service, step, error):
     service.script = [step] * 500
-    with NightlightClient(service.url, token="t", budget_s=0.3) as client, pytest.raises(httpx.TimeoutException):
-        client.views(["p-1"])
+    with pytest.raises(error):
+        run("views", ["p-1"], client={"budget_s": 0.3})
+    assert len(service.asked) == 1
 
 
 @pytest.mark.parametrize("step", ["503", "cut", "late", "drip", "short", "no json"])
@@ -168,24 +193,56 @@ def test_what_will_not_be_better_is_raised(decide, service, step):
     assert len(service.asked) == 1
 
 
-def test_the_others_are_asked_once_and_say_what_is_wrong(service):
+def test_the_others_are_asked_once_and_say_what_is_wrong(run, service):
     service.script = ["503"]
-    with NightlightClient(service.url, token=lambda: "t") as client, pytest.raises(Problem):
-        client.block("a", "b")
-    service.script = ["503"]
-
-    async def blocked():
-        async with AsyncNightlightClient(service.url, token=lambda: "t") as client:
-            await client.block("a", "b")
-
     with pytest.raises(Problem):
-        asyncio.run(blocked())
-    assert len(service.asked) == 2
+        run("block", "a", "b", client={"token": lambda: "t"})
+    assert len(service.asked) == 1
 
 
-def test_a_token_that_cannot_be_had_is_the_callers_to_know(service):
+def test_a_token_that_cannot_be_had_is_the_callers_to_know(run, service):
     def none():
         raise httpx.ConnectError("no token")
 
-    with NightlightClient(service.url, token=none) as client, pytest.raises(httpx.ConnectError):
+    with pytest.raises(httpx.ConnectError):
+        run("block", "a", "b", client={"token": none})
+    assert service.asked == []
+
+
+def test_a_route_without_a_method_is_sent_like_any_other(run, service):
+    request = Request(method="POST", path="/v1/others", json={"a": 1}, read=read_json)
+    assert run("send", request) == {"items": []}
+    service.script = ["422"]
+    with pytest.raises(Problem):
+        run("send", request)
+    assert service.asked == [{"a": 1}, {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("wait", ["0" * 32]), ("wait_trace", ["0" * 32])],
+)
+def test_who_waits_is_told_when_there_is_nothing_more_to_wait_for(run, service, name, arguments):
+    pending = {"image_id": "0" * 32, "profile_id": "p", "trace_id": "0" * 32, "reason": None, "progress": 0,
+               "copy_kept": False, "result": None}  # fmt: skip
+    service.states = [{**pending, "state": "pending"}, {**pending, "state": "pending"}, {**pending, "state": "done"}]
+    assert run(name, *arguments, timeout_s=HANG_S).state == "done"
+    service.states = [{**pending, "state": "pending"}]
+    with pytest.raises(TimeoutError, match="still pending"):
+        run(name, *arguments, timeout_s=0.0)
+
+
+def test_a_closed_client_sends_nothing(service):
+    client = NightlightClient(service.url, token="t")
+    client.close()
+    with pytest.raises(RuntimeError):
         client.block("a", "b")
+
+    async def closed():
+        client = AsyncNightlightClient(service.url, token="t")
+        await client.close()
+        await client.block("a", "b")
+
+    with pytest.raises(RuntimeError):
+        asyncio.run(closed())
+    assert service.asked == []

@@ -15,7 +15,7 @@ from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
-from service.routes.renditions import HEADERS
+from service.routes.rendition_files import HEADERS
 from tests.support import pictures
 from tests.support.buckets import bucket_pair
 from tests.support.edge import PURGE_TOKEN, Edge

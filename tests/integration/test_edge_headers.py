@@ -15,7 +15,7 @@ from nightlight.delivery.object_names import object_key
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
-from service.routes.renditions import HEADERS
+from service.routes.rendition_files import HEADERS
 from tests.integration.test_edge import DATA, KEYS, url_of
 from tests.support.buckets import bucket_pair, infra_buckets
 from tests.support.edge import Edge
@@ -23,7 +23,7 @@ from tests.support.services import S3_SERVICE, S3_WORKER, identity
 
 pytestmark = pytest.mark.integration
 
-# What an answer may say, besides the words of service/routes/renditions.py.
+# What an answer may say, besides the words of service/routes/rendition_files.py.
 COMMON = {name.lower() for name in HEADERS} | {"server", "date", "connection", "cache-control"}
 PICTURE = COMMON | {"content-type", "content-length", "etag", "expires"}
 ALLOWED = {

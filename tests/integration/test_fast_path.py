@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from nightlight.flows.decisions.decide import DecisionService
+from nightlight.flows.decisions.decision_service import DecisionService
 from service.app import create_app
 from service.fast_path import FastPath
 from tests.support import golden
@@ -117,7 +117,7 @@ def test_a_picture_is_answered_as_by_the_route(service, monkeypatch):
 
 def test_what_is_in_memory_is_decided_without_the_thread_pool(service, monkeypatch):
     client, app = service
-    house = app.state.house
+    house = app.state.services
     house.change_feed.poll()
     _, _, first = answers(app, post(client, "good"))[0]
     monkeypatch.setattr(DecisionService, "decide", lambda *_args, **_named: pytest.fail("the catalogue was asked"))

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from nightlight.flows.pictures import upload
-from nightlight.flows.traces.requests import requests
+from nightlight.flows.traces import requests
 from nightlight_client import Problem
+from nightlight_client.requests import Form, Request
+from nightlight_client.responses import read_json
 from tests.support import golden
 
 pytestmark = pytest.mark.integration
@@ -44,5 +46,5 @@ def served(monkeypatch):
 def test_no_header_is_read_on_the_event_loop(served, path):
     client, where = served
     with pytest.raises(Problem) as refused:
-        client._call("POST", path, files={"file": ("copy.jpg", PICTURE, "image/jpeg")})
+        client.send(Request(method="POST", path=path, form=Form("copy.jpg", PICTURE), read=read_json))
     assert (refused.value.status, where) == (422, ["beside it"])

@@ -26,7 +26,7 @@ def served():
 
 @pytest.fixture
 def connected(served):
-    url = httpx.URL(str(served._http.base_url))
+    url = httpx.URL(served.base_url)
     with socket.create_connection((url.host, url.port), timeout=WAIT) as made:
         yield made
 
@@ -57,7 +57,7 @@ def well(client):
 
     def answers():
         try:
-            return httpx.get(f"{client._http.base_url}/healthz").status_code == 200
+            return httpx.get(f"{client.base_url}/healthz").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -98,7 +98,7 @@ def test_a_head_without_end_is_refused(served, connected, head):
 
 def test_a_long_head_that_comes_in_pieces_is_answered(served, monkeypatch):
     monkeypatch.setattr(client_timeouts, "HEAD_S", HANG_S)
-    url = httpx.URL(str(served._http.base_url))
+    url = httpx.URL(served.base_url)
     with socket.create_connection((url.host, url.port), timeout=WAIT) as connected:
         in_pieces(connected)
 

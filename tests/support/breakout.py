@@ -1,4 +1,4 @@
-"""A helper of the cage whose work is to break out: it does, shut in as a decoder is, what the request names.
+"""A helper of the sandbox whose work is to break out: it does, shut in as a decoder is, what the request names.
 
 ``python -m tests.support.breakout SOCKET UPLOAD ANSWER BELL``, started by tests in the place of the real helper.
 """
@@ -96,32 +96,34 @@ ATTEMPTS = {
 LIES = {
     "lie about the size": b'{"width": 4000000, "height": 4000000, "stages": {}}',
     "answer with no JSON": b"\xff\xfe\x00",
-    "answer with a deep JSON": b"[" * decoder_process.ANSWER_HEAD,
+    "answer with a deep JSON": b"[" * decoder_process.RESPONSE_HEAD_BYTES,
 }
 
 
 def work(request, upload, area):
     name = upload[:].decode()
     if name in LIES:
-        area[: decoder_process.ANSWER_HEAD] = LIES[name].ljust(decoder_process.ANSWER_HEAD)
+        area[: decoder_process.RESPONSE_HEAD_BYTES] = LIES[name].ljust(decoder_process.RESPONSE_HEAD_BYTES)
         return
     if name == "ring the bell in advance":
-        os.write(int(sys.argv[4]), decoder_process.BELL * 50)
+        os.write(int(sys.argv[4]), decoder_process.READY * 50)
     if name == "ring the bell and stay":
-        os.write(int(sys.argv[4]), decoder_process.BELL)
+        os.write(int(sys.argv[4]), decoder_process.READY)
         _sleep()
     if name == "leave something behind":
-        area[decoder_process.ANSWER_HEAD : decoder_process.ANSWER_HEAD + 6] = b"secret"
+        area[decoder_process.RESPONSE_HEAD_BYTES : decoder_process.RESPONSE_HEAD_BYTES + 6] = b"secret"
     try:
         done = ATTEMPTS.get(name, lambda: None)()
     except MemoryError:
-        decoder_process.answer(area, {"outcome": "no memory"})
+        decoder_process.write_response_head(area, {"outcome": "no memory"})
         return
     except OSError as error:
-        decoder_process.answer(area, {"outcome": f"errno {error.errno}"})
+        decoder_process.write_response_head(area, {"outcome": f"errno {error.errno}"})
         return
-    left = area[decoder_process.ANSWER_HEAD :].strip(b"\0")
-    decoder_process.answer(area, {"outcome": "succeeded", "result": repr(done)[:100], "left": left.decode("latin-1")})
+    left = area[decoder_process.RESPONSE_HEAD_BYTES :].strip(b"\0")
+    decoder_process.write_response_head(
+        area, {"outcome": "succeeded", "result": repr(done)[:100], "left": left.decode("latin-1")}
+    )
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from nightlight.policy.signing import SigningKey
 from nightlight.settings import Settings
 from nightlight.wiring import build_service
 from nightlight_client import NightlightClient
+from nightlight_client.requests import Request
+from nightlight_client.responses import read_json
 from nightlight_core.decisions.relation_proofs import issue_proof
 from service.app import create_app
 from service.client_timeouts import TimeoutProtocol
@@ -197,7 +199,7 @@ def made(client):
     cases = []
     for request in requests():
         body = {name: value for name, value in request.items() if value is not None}
-        answers = client._call("POST", "/v1/decisions", json=body)["items"]
+        answers = client.send(Request(method="POST", path="/v1/decisions", json=body, read=read_json))["items"]
         cases.append({**request, "answers": [[one["url"].removeprefix(ORIGIN), one["expires_at"]] for one in answers]})
     return {
         "format": "nightlight-decisions/1",

@@ -23,7 +23,7 @@ def _open(*_):
 def _work(request, upload, area):
     if (request["header"]["width"], request["header"]["height"]) == HELD:
         _closed.acquire()
-    decoder_process.frame_work(request, upload, area)
+    decoder_process.handle_request(request, upload, area)
 
 
 def main():

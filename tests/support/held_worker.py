@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def with_held_decoders():
-    from nightlight.imaging.sandbox import Cage
+    from nightlight.imaging.sandbox import Sandbox
 
-    Cage.__init__.__kwdefaults__.update(module="tests.support.held_decoder", folder=Path(__file__).parents[2])
+    Sandbox.__init__.__kwdefaults__.update(module="tests.support.held_decoder", folder=Path(__file__).parents[2])
 
 
 if __name__ == "__main__":
@@ -15,5 +15,5 @@ if __name__ == "__main__":
 
     with_held_decoders()
     sys.exit(main(sys.argv[1:]))
-elif __name__ == "__mp_main__":  # a child of the worker, which makes a cage of its own
+elif __name__ == "__mp_main__":  # a child of the worker, which makes a sandbox of its own
     with_held_decoders()

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from PIL import Image
 
-from nightlight.imaging.decode import available
+from nightlight.imaging.decode import available_formats
 from tests.support import pictures
 
 JPEG_END = b"\xff\xd9"
@@ -182,7 +182,7 @@ def webp_frames(count=200_000):
 @lru_cache(maxsize=2)
 def isobmff(format_):
     """A small AVIF or HEIC."""
-    available()  # registers what writes HEIC
+    available_formats()  # registers what writes HEIC
     return pictures.encoded(pictures.gradient(64, 48), format_)
 
 

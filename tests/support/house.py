@@ -17,9 +17,9 @@ from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.jobs.relay import Reconciler, Relay
 from nightlight.jobs.runner import JobRunner
-from nightlight.provenance.certificates import Algorithm, init
-from nightlight.provenance.signing import Credential, Signing
-from nightlight.settings import IntakeSettings, WorkerSettings
+from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
+from nightlight.provenance.signing import ManifestSigner, SigningCredential
+from nightlight.settings import UploadSettings, WorkerSettings
 from nightlight.store.local import LocalStore
 from nightlight_core.errors import StoreUnavailable
 from tests.support import pictures
@@ -61,9 +61,9 @@ def signing():
     """What signs manifests: with certificates of this run, and by the clock on the wall."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        init(folder, Algorithm.ED25519, datetime.now(UTC))
-        credential = Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
-    return Signing(credential, lambda: datetime.now(UTC))
+        create_development_chain(folder, SigningAlgorithm.ED25519, datetime.now(UTC))
+        credential = SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    return ManifestSigner(credential, lambda: datetime.now(UTC))
 
 
 @dataclass
@@ -82,7 +82,7 @@ class House:
     limits: WorkerSettings = field(default_factory=WorkerSettings)
 
     def __post_init__(self):
-        settings = IntakeSettings()
+        settings = UploadSettings()
         words = {**self.table.attributes, "assurance": ("none", "verified")}
         work = JobRunner(self.catalogue, self.limits, self.clock)
         self.declare = DeclareProfile(self.catalogue, lambda: words, lambda: (self.table,), 30, self.clock)

@@ -1,7 +1,7 @@
 """Hash lists in a folder, pictures that are on them, and what is done to a house that holds pictures against them."""
 
 from nightlight.catalogue.schema import audit
-from nightlight.imaging.match_squares import canonical
+from nightlight.imaging.match_squares import square_luma
 from nightlight.matching.pdq import pdq
 from tests.support import pictures
 
@@ -9,7 +9,7 @@ LISTED, OTHER, PLAIN = "astronaut.png", "coffee.png", "rocket.jpg"
 
 
 def view(name):
-    return canonical(pictures.opened(pictures.photograph(name)).convert("RGB"), 512)
+    return square_luma(pictures.opened(pictures.photograph(name)).convert("RGB"), 512)
 
 
 def hex_of(name):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nightlight.imaging.decode import available
-from nightlight.imaging.header_readers import Format
+from nightlight.imaging.decode import available_formats
+from nightlight.imaging.formats import FORMATS, Format
 
 
 def gradient(width, height, *, seed=0):
@@ -57,8 +57,14 @@ def jpeg(width=640, height=480, *, seed=0, **options):
 
 def heic(width=64, height=48, *, image=None):
     """A HEIC file; the decoder is registered by asking which there are."""
-    assert Format.HEIC in available()
+    assert Format.HEIC in available_formats()
     return encoded(image or gradient(width, height), "HEIF", quality=95, chroma=444)
+
+
+def of_every_format(width, height):
+    """A file of each upload format by its name, as Pillow writes it."""
+    assert available_formats() == set(Format)
+    return {name: encoded(gradient(width, height), entry.pillow[0]) for name, entry in FORMATS.items()}
 
 
 def photograph(name="astronaut.png"):

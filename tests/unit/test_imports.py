@@ -15,7 +15,21 @@ def loaded(statement, *modules):
     ("statement", "forbidden"),
     [
         ("import service.app", ("PIL", "boto3", "celery")),
-        ("import nightlight_client", ("PIL", "numpy", "boto3", "celery", "sqlalchemy", "fastapi", "ruamel.yaml")),
+        (
+            "import nightlight_client; nightlight_client.NightlightClient('https://nightlight.internal', token='t')",
+            (
+                "PIL",
+                "numpy",
+                "boto3",
+                "celery",
+                "sqlalchemy",
+                "fastapi",
+                "ruamel.yaml",
+                "cryptography",
+                "httpx",
+                "asyncio",
+            ),
+        ),
         (
             "import nightlight_client.local_client, nightlight.policy.signing",
             (

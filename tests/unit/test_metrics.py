@@ -116,7 +116,7 @@ def label_values():
 
 # What labels are made of, where that is no word: each a closed list, which the next test walks.
 KNOWN = {
-    "ending", "error.code", "stage", "what", "one.reason", "state", "recipe.hidden_mark", "edge.name", "TAKEN",
+    "ending", "error.code", "stage", "what", "one.reason", "state", "recipe.invisible_watermark", "edge.name", "TAKEN",
     "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "told.edge.name",
 }  # fmt: skip
 
@@ -133,7 +133,7 @@ def test_every_label_comes_from_a_closed_list_without_words_for_people():
         else:
             assert expression in KNOWN, f"{where}: what words can {expression} be? Say so here, and bound it"
     for name, family in FAMILIES.items():
-        assert set(family._labelnames) <= {"outcome", "reason", "stage", "state", "wanted", "edge", "lane"}, name
+        assert set(family._labelnames) <= {"outcome", "reason", "stage", "state", "requirement", "edge", "lane"}, name
 
 
 def test_how_long_work_waits_is_told_in_seconds():

@@ -24,13 +24,13 @@ def test_secrets_never_print(monkeypatch):
 
 def test_every_wrong_variable_is_named_and_no_value_is_printed(monkeypatch):
     monkeypatch.setenv("NIGHTLIGHT_SERVICE_PORT", "eighty-eighty")
-    monkeypatch.setenv("NIGHTLIGHT_INTAKE_MAX_PIXELS", "999999999999")
+    monkeypatch.setenv("NIGHTLIGHT_UPLOAD_MAX_PIXELS", "999999999999")
     monkeypatch.setenv("NIGHTLIGHT_DEPLOYMENT", "cloud")
     with pytest.raises(SettingsRefused) as refused:
         Settings()
     text = str(refused.value)
     assert "NIGHTLIGHT_SERVICE_PORT" in text
-    assert "NIGHTLIGHT_INTAKE_MAX_PIXELS" in text
+    assert "NIGHTLIGHT_UPLOAD_MAX_PIXELS" in text
     assert "NIGHTLIGHT_DEPLOYMENT" in text
     assert "eighty-eighty" not in text
 

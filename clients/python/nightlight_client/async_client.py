@@ -1,38 +1,37 @@
-"""The client for asyncio: what a feed asks for while it is put together."""
+"""The client for asyncio: the methods of NightlightClient, to be awaited."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
-import httpx
+from nightlight_client.base_client import BaseClient
+from nightlight_client.exchanges import Attempt, Pause, Steps
+from nightlight_client.models import Decision, Image, Trace
+from nightlight_client.requests import (
+    Items,
+    Request,
+    decisions,
+    images,
+    local_evaluation,
+    policies,
+    profiles,
+    traces,
+)
+from nightlight_client.responses import Response
+from nightlight_client.transport import AsyncTransport
 
-from nightlight_client import paths
-from nightlight_client.failures import Failures
-from nightlight_client.models import Decision, Image
-from nightlight_client.requests import TIMEOUT, Asking, Budget, Items, said
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
 
 
-class AsyncNightlightClient:
+class AsyncNightlightClient(BaseClient[AsyncTransport]):
     """Speaks to one Nightlight service from one event loop. Close it, or use it as a context."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        token: str | Callable[[], str],
-        relation_keys: Mapping[str, bytes] | None = None,
-        viewer_id: str | None = None,
-        budget_s: float = 1.0,
-    ) -> None:
-        """Take what NightlightClient takes."""
-        self._token = token if callable(token) else lambda: token
-        self._relation_keys = relation_keys or {}
-        self._viewer_id, self._budget_s = viewer_id, budget_s
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT)
-        self.failures = Failures(base_url)
+    _transport_class = AsyncTransport
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -46,7 +45,14 @@ class AsyncNightlightClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._transport.close()
+
+    async def send(self, request: Request[T], *, budget_s: float | None = None) -> T:
+        """Send a request, and return what its answer holds; for a route that has no method here.
+
+        Raises Problem for a refusal, NotNightlight for an answer that is not the service's, httpx.HTTPError for none.
+        """
+        return await self._taken(self._steps(request, budget_s))
 
     async def decide(
         self,
@@ -58,20 +64,69 @@ class AsyncNightlightClient:
         network: str | None = None,
         budget_s: float | None = None,
     ) -> list[Decision]:
-        """Return one decision for each (profile id, relation), in order, as NightlightClient does."""
-        asking = Asking.of(viewer, context, items, viewer_id or self._viewer_id, self._relation_keys, network)
-        budget = Budget(self._budget_s if budget_s is None else budget_s)
-        found = await self._attempt(asking, budget)
-        for wait in budget.pauses() if found is None else ():
-            await asyncio.sleep(wait)
-            found = await self._attempt(asking, budget)
-            if found is not None:
-                break
-        return asking.fallback() if found is None else found
+        """Return one decision for each (profile id, relation), in order; at most 500.
 
-    async def declare(self, profile_id: str, **words: str) -> None:
-        """Declare a profile, or assert its band again before it lapses; words as for NightlightClient."""
-        await self._call("PUT", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id), json=words)
+        ``viewer`` is the word for what is assured of whoever looks, ``viewer_id`` who it is, ``network`` where they
+        come from, in a word of yours. Asks again, with pauses, while there is time; after ``budget_s`` seconds every
+        item is the placeholder (``fallback``). Raises Problem where the request itself is refused.
+        """
+        return await self.send(
+            decisions.decide(self._question(viewer, context, items, viewer_id, network)), budget_s=budget_s
+        )
+
+    async def explain(self, viewer: str, context: str, items: Items, *, viewer_id: str | None = None) -> dict[str, Any]:
+        """Return the policy digest and why each item is answered as it is; for operators."""
+        return await self.send(decisions.explain(self._question(viewer, context, items, viewer_id)))
+
+    async def fetch(self, url: str) -> httpx.Response:
+        """Fetch a decision's URL as a viewer would: without a token."""
+        return await self._transport.fetch(url)
+
+    async def declare(
+        self,
+        profile_id: str,
+        *,
+        band: str,
+        assurance: str,
+        region: str = "unknown",
+        choice: str = "connections",
+        earlier_pictures: str = "keep_ceiling",
+    ) -> None:
+        """Declare a profile, or assert its band again before it lapses."""
+        await self.send(
+            profiles.declare(
+                profile_id,
+                band=band,
+                assurance=assurance,
+                region=region,
+                choice=choice,
+                earlier_pictures=earlier_pictures,
+            )
+        )
+
+    async def delete_profile(self, profile_id: str) -> None:
+        """Delete a profile and all its images."""
+        await self.send(profiles.delete(profile_id))
+
+    async def hold(self, profile_id: str, hold: str) -> None:
+        """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
+        await self.send(profiles.hold(profile_id, hold))
+
+    async def revoke(self, profile_id: str) -> None:
+        """Revoke every URL that was given out of a profile's pictures."""
+        await self.send(profiles.revoke(profile_id))
+
+    async def plant(self, profile_id: str) -> None:
+        """Make a canary of a profile: whoever asks for it from now on is noted as a scraper."""
+        await self.send(profiles.plant(profile_id))
+
+    async def block(self, profile_id: str, viewer_id: str) -> None:
+        """Keep a viewer from seeing a profile, whatever else is said of the two."""
+        await self.send(profiles.block(profile_id, viewer_id))
+
+    async def unblock(self, profile_id: str, viewer_id: str) -> None:
+        """Take a block away."""
+        await self.send(profiles.unblock(profile_id, viewer_id))
 
     async def upload(
         self,
@@ -81,52 +136,121 @@ class AsyncNightlightClient:
         idempotency_key: str | None = None,
         crop: tuple[int, int, int, int] | None = None,
     ) -> Image:
-        """Upload a profile's image, as NightlightClient does."""
-        headers = paths.idempotency(idempotency_key)
-        files = {"file": ("picture", picture, "application/octet-stream")}
-        fields = {"crop": ",".join(map(str, crop))} if crop else {}
-        target = paths.path("/v1/profiles/{profile_id}/image", profile_id=profile_id)
-        return Image.model_validate(await self._call("POST", target, files=files, data=fields, headers=headers))
+        """Upload a profile's image; when this returns it is safely stored and will be rendered.
+
+        ``crop`` is the owner's own: left, top, width and height in pixels of the upright picture.
+        """
+        return await self.send(images.upload(profile_id, picture, idempotency_key=idempotency_key, crop=crop))
 
     async def image(self, image_id: str) -> Image:
         """Return how an upload is getting on."""
-        return Image.model_validate(await self._call("GET", paths.path("/v1/images/{image_id}", image_id=image_id)))
+        return await self.send(images.image(image_id))
+
+    async def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Image:
+        """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        return await self._taken(self._image_steps(image_id, timeout_s))
+
+    async def receipts(self, image_id: str) -> list[dict[str, str]]:
+        """Return the signed receipts of an image's erasure: `nightlight receipt verify` opens them."""
+        return await self.send(images.receipts(image_id))
 
     async def delete_image(self, image_id: str) -> None:
         """Delete one image."""
-        await self._call("DELETE", paths.path("/v1/images/{image_id}", image_id=image_id))
+        await self.send(images.delete(image_id))
 
-    async def delete_profile(self, profile_id: str) -> None:
-        """Delete a profile and all its images."""
-        await self._call("DELETE", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id))
+    async def trace(self, copy: IO[bytes] | bytes, *, keep: bool = False) -> Trace:
+        """Ask where a found copy comes from; it is deleted when the trace ends unless ``keep``."""
+        return await self.send(traces.trace(copy, keep=keep))
 
-    async def block(self, profile_id: str, viewer_id: str) -> None:
-        """Keep a viewer from seeing a profile, whatever else is said of the two."""
-        await self._call("POST", "/v1/blocks", json=paths.ids(profile_id=profile_id, viewer_id=viewer_id))
+    async def trace_status(self, trace_id: str) -> Trace:
+        """Return how far a trace is, and what came of it."""
+        return await self.send(traces.status(trace_id))
 
-    async def unblock(self, profile_id: str, viewer_id: str) -> None:
-        """Take a block away."""
-        await self._call(
-            "DELETE", paths.path("/v1/blocks/{profile_id}/{viewer_id}", profile_id=profile_id, viewer_id=viewer_id)
-        )
+    async def wait_trace(self, trace_id: str, *, timeout_s: float = 60.0) -> Trace:
+        """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        return await self._taken(self._trace_steps(trace_id, timeout_s))
 
-    async def revoke(self, profile_id: str) -> None:
-        """Make every URL that was given out of a profile's pictures count for nothing."""
-        await self._call("POST", paths.path("/v1/profiles/{profile_id}/revocations", profile_id=profile_id))
+    async def delete_trace(self, trace_id: str) -> None:
+        """Forget what a trace led back to, and delete its copy."""
+        await self.send(traces.delete(trace_id))
 
-    async def _attempt(self, asking: Asking, budget: Budget) -> list[Decision] | None:
+    async def feed(self, after: str | None = None) -> dict[str, Any]:
+        """Return what has changed since a cursor; for LocalClient, like what follows (scope ``local``)."""
+        return await self.send(local_evaluation.feed(after))
+
+    async def views(self, profile_ids: Sequence[str]) -> dict[str, Any]:
+        """Return what decisions need of up to 500 profiles; raises httpx.TimeoutException after the client's budget."""
+        return await self.send(local_evaluation.views(profile_ids))
+
+    async def delegated_keys(self) -> dict[str, Any]:
+        """Return the keys that URLs of today and tomorrow are signed with."""
+        return await self.send(local_evaluation.keys())
+
+    async def bundle_in_use(self, version: int) -> bytes:
+        """Return the bytes of a policy bundle that is in use."""
+        return await self.send(local_evaluation.bundle(version))
+
+    async def report(self, counts: Mapping[str, int], abuse_signals: Sequence[Mapping[str, str]]) -> None:
+        """Report how often each combination was decided elsewhere, and who looked like a scraper."""
+        await self.send(local_evaluation.report(counts, abuse_signals))
+
+    async def policy_status(self) -> dict[str, Any]:
+        """Return the active policy and the candidate; for operators, like what follows (scope ``policy``)."""
+        return await self.send(policies.status())
+
+    async def policy_bundle(self, known: str | None = None) -> tuple[str, bytes] | None:
+        """Return (ETag, bytes) of the active bundle; None if it is still ``known``, or no bundle is active."""
+        return await self.send(policies.active_bundle(known))
+
+    async def policy_version(self, version: int) -> bytes:
+        """Return the bytes of a bundle that was activated before."""
+        return await self.send(policies.bundle(version))
+
+    async def activate(self, bundle: bytes, approval: policies.Approval | None = None) -> dict[str, Any]:
+        """Activate a policy bundle for everybody; return its version, digest and difference."""
+        return await self.send(policies.activate(bundle, approval))
+
+    async def candidate(
+        self, bundle: bytes, approval: policies.Approval | None = None, *, permille: int = 0
+    ) -> dict[str, Any]:
+        """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
+        return await self.send(policies.candidate(bundle, approval, permille=permille))
+
+    async def withdraw_candidate(self) -> None:
+        """Take the candidate away."""
+        await self.send(policies.withdraw_candidate())
+
+    async def withdraw_version(self, version: int) -> None:
+        """Keep a version from being activated again without a new approval."""
+        await self.send(policies.withdraw_version(version))
+
+    async def policy_counters(self, days: int = 7) -> dict[str, Any]:
+        """Return how often each combination was decided."""
+        return await self.send(policies.counters(days))
+
+    async def explain_policy(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Return why one combination is answered as it is under the active policy."""
+        return await self.send(policies.explain(given))
+
+    async def _taken(self, steps: Steps[T]) -> T:
+        """Take the steps of a call one after another; return what they come to."""
         try:
-            async with asyncio.timeout(max(budget.left, 0)):
-                answer = await self._http.post("/v1/decisions", json=asking.body, headers=self._bearer())
-        except (httpx.HTTPError, TimeoutError) as error:
-            self.failures.note_error(error)
+            step = next(steps)
+            while True:
+                try:
+                    response = await self._take(step)
+                except Exception as error:  # noqa: BLE001 - the steps say what an error means
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _take(self, step: Attempt | Pause) -> Response | None:
+        if isinstance(step, Pause):
+            import asyncio
+
+            await asyncio.sleep(step.seconds)
             return None
-        return asking.answered(answer, self.failures)
-
-    async def _call(self, method: str, path: str, **arguments: Any) -> Any:
-        headers = {**self._bearer(), **arguments.pop("headers", {})}
-        with self.failures.noting():
-            return said(await self._http.request(method, path, headers=headers, **arguments))
-
-    def _bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token()}"}
+        return await self._transport.send(step, self._headers(step))

@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
-import httpx
-
-from nightlight_client import paths
+from nightlight_client.base_client import BaseClient
+from nightlight_client.exchanges import Attempt, Pause, Steps
 from nightlight_client.models import Decision, Image, Trace
-from nightlight_client.policy_client import PolicyCalls
-from nightlight_client.requests import TIMEOUT, Asking, Budget, Items, said
+from nightlight_client.requests import (
+    Items,
+    Request,
+    decisions,
+    images,
+    local_evaluation,
+    policies,
+    profiles,
+    traces,
+)
+from nightlight_client.responses import Response
+from nightlight_client.transport import Transport
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
 
 
-class NightlightClient(PolicyCalls):
+class NightlightClient(BaseClient[Transport]):
     """Speaks to one Nightlight service. Safe to share between threads; close it, or use it as a context."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        token: str | Callable[[], str],
-        relation_keys: Mapping[str, bytes] | None = None,
-        viewer_id: str | None = None,
-        budget_s: float = 1.0,
-    ) -> None:
-        """Call ``base_url`` with a bearer token, or with whatever ``token()`` returns at each call.
-
-        ``relation_keys`` are those that the service checks relation proofs with; with them, this client vouches for
-        every relation that it is given: give it what your own graph says, never what a viewer says. ``viewer_id`` looks
-        where a call names nobody else. ``budget_s`` is how long decisions may take, with every attempt.
-        """
-        super().__init__(base_url, token)
-        self._relation_keys = relation_keys or {}
-        self._viewer_id, self._budget_s = viewer_id, budget_s
+    _transport_class = Transport
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -47,74 +44,16 @@ class NightlightClient(PolicyCalls):
         """Close the connections."""
         self.close()
 
-    def declare(
-        self,
-        profile_id: str,
-        *,
-        band: str,
-        assurance: str,
-        region: str = "unknown",
-        choice: str = "connections",
-        earlier_pictures: str = "keep_ceiling",
-    ) -> None:
-        """Declare a profile, or assert its band again before it lapses."""
-        body = {
-            "band": band,
-            "assurance": assurance,
-            "region": region,
-            "choice": choice,
-            "earlier_pictures": earlier_pictures,
-        }
-        self._call("PUT", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id), json=body)
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
 
-    def upload(
-        self,
-        profile_id: str,
-        picture: IO[bytes] | bytes,
-        *,
-        idempotency_key: str | None = None,
-        crop: tuple[int, int, int, int] | None = None,
-    ) -> Image:
-        """Upload a profile's image; when this returns it is safely stored and will be rendered.
+    def send(self, request: Request[T], *, budget_s: float | None = None) -> T:
+        """Send a request, and return what its answer holds; for a route that has no method here.
 
-        ``crop`` is the owner's own: left, top, width and height in pixels of the upright picture.
+        Raises Problem for a refusal, NotNightlight for an answer that is not the service's, httpx.HTTPError for none.
         """
-        headers = paths.idempotency(idempotency_key)
-        files = {"file": ("picture", picture, "application/octet-stream")}
-        fields = {"crop": ",".join(map(str, crop))} if crop else {}
-        answer = self._call(
-            "POST",
-            paths.path("/v1/profiles/{profile_id}/image", profile_id=profile_id),
-            files=files,
-            data=fields,
-            headers=headers,
-        )
-        return Image.model_validate(answer)
-
-    def image(self, image_id: str) -> Image:
-        """Return how an upload is getting on."""
-        return Image.model_validate(self._call("GET", paths.path("/v1/images/{image_id}", image_id=image_id)))
-
-    def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Image:
-        """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
-        return _once_settled(lambda: self.image(image_id), f"image {image_id}", timeout_s)
-
-    def delete_image(self, image_id: str) -> None:
-        """Delete one image."""
-        self._call("DELETE", paths.path("/v1/images/{image_id}", image_id=image_id))
-
-    def receipts(self, image_id: str) -> list[dict[str, str]]:
-        """Return the signed receipts of an image's erasure: `nightlight receipt verify` opens them."""
-        found: list[dict[str, str]] = self._call("GET", paths.path("/v1/images/{image_id}/receipts", image_id=image_id))
-        return found
-
-    def delete_profile(self, profile_id: str) -> None:
-        """Delete a profile and all its images."""
-        self._call("DELETE", paths.path("/v1/profiles/{profile_id}", profile_id=profile_id))
-
-    def hold(self, profile_id: str, hold: str) -> None:
-        """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
-        self._call("PUT", paths.path("/v1/profiles/{profile_id}/hold", profile_id=profile_id), json={"hold": hold})
+        return self._taken(self._steps(request, budget_s))
 
     def decide(
         self,
@@ -132,103 +71,185 @@ class NightlightClient(PolicyCalls):
         come from, in a word of yours. Asks again, with pauses, while there is time; after ``budget_s`` seconds every
         item is the placeholder (``fallback``). Raises Problem where the request itself is refused.
         """
-        asking = Asking.of(viewer, context, items, viewer_id or self._viewer_id, self._relation_keys, network)
-        budget = Budget(self._budget_s if budget_s is None else budget_s)
-        found = self._attempt(asking, budget)
-        for wait in budget.pauses() if found is None else ():
-            time.sleep(wait)
-            found = self._attempt(asking, budget)
-            if found is not None:
-                break
-        return asking.fallback() if found is None else found
-
-    def trace(self, copy: IO[bytes] | bytes, *, keep: bool = False) -> Trace:
-        """Ask where a found copy comes from; it is deleted when the trace ends unless ``keep``."""
-        files = {"file": ("copy", copy, "application/octet-stream")}
-        answer = self._call("POST", "/v1/traces", files=files, data={"keep": "true"} if keep else {})
-        return Trace.model_validate(answer)
-
-    def trace_status(self, trace_id: str) -> Trace:
-        """Return how far a trace is, and what came of it."""
-        return Trace.model_validate(self._call("GET", paths.path("/v1/traces/{trace_id}", trace_id=trace_id)))
-
-    def wait_trace(self, trace_id: str, *, timeout_s: float = 60.0) -> Trace:
-        """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
-        return _once_settled(lambda: self.trace_status(trace_id), f"trace {trace_id}", timeout_s)
-
-    def delete_trace(self, trace_id: str) -> None:
-        """Forget what a trace led back to, and delete its copy."""
-        self._call("DELETE", paths.path("/v1/traces/{trace_id}", trace_id=trace_id))
-
-    def revoke(self, profile_id: str) -> None:
-        """Make every URL that was given out of a profile's pictures count for nothing."""
-        self._call("POST", paths.path("/v1/profiles/{profile_id}/revocations", profile_id=profile_id))
-
-    def plant(self, profile_id: str) -> None:
-        """Make a canary of a profile: whoever asks for it from now on is noted as a scraper."""
-        self._call("POST", "/v1/canaries", json=paths.ids(profile_id=profile_id))
-
-    def block(self, profile_id: str, viewer_id: str) -> None:
-        """Keep a viewer from seeing a profile, whatever else is said of the two."""
-        self._call("POST", "/v1/blocks", json=paths.ids(profile_id=profile_id, viewer_id=viewer_id))
-
-    def unblock(self, profile_id: str, viewer_id: str) -> None:
-        """Take a block away."""
-        self._call(
-            "DELETE", paths.path("/v1/blocks/{profile_id}/{viewer_id}", profile_id=profile_id, viewer_id=viewer_id)
+        return self.send(
+            decisions.decide(self._question(viewer, context, items, viewer_id, network)), budget_s=budget_s
         )
 
     def explain(self, viewer: str, context: str, items: Items, *, viewer_id: str | None = None) -> dict[str, Any]:
         """Return the policy digest and why each item is answered as it is; for operators."""
-        body = Asking.of(viewer, context, items, viewer_id or self._viewer_id, self._relation_keys, None).body
-        explained: dict[str, Any] = self._call("POST", "/v1/explain", json=body)
-        return explained
-
-    def feed(self, after: str | None = None) -> dict[str, Any]:
-        """Return what has changed since a cursor; for LocalClient, like what follows (scope ``local``)."""
-        told: dict[str, Any] = self._call("GET", "/v1/feed", params={"after": after} if after else {})
-        return told
-
-    def views(self, profile_ids: Sequence[str]) -> dict[str, Any]:
-        """Return what decisions need of up to 500 profiles; raises httpx.TimeoutException after the budget."""
-        answer = self._within("/v1/feed/profiles", {"profile_ids": list(profile_ids)}, Budget(self._budget_s))
-        if answer is None:
-            message = "no answer within the budget"
-            raise httpx.TimeoutException(message)
-        with self.failures.noting():
-            told: dict[str, Any] = said(answer)
-        return told
-
-    def delegated_keys(self) -> dict[str, Any]:
-        """Return the keys that URLs of today and tomorrow are signed with."""
-        told: dict[str, Any] = self._call("GET", "/v1/feed/keys")
-        return told
-
-    def bundle_in_use(self, version: int) -> bytes:
-        """Return the bytes of a policy bundle that is in use."""
-        return self._fetched(paths.path("/v1/feed/policy/{version}", version=version)).content
-
-    def report(self, counts: Mapping[str, int], abuse_signals: Sequence[Mapping[str, str]]) -> None:
-        """Tell how often each combination was decided elsewhere, and who looked like a scraper."""
-        self._call("POST", "/v1/feed/report", json={"counts": dict(counts), "abuse_signals": list(abuse_signals)})
+        return self.send(decisions.explain(self._question(viewer, context, items, viewer_id)))
 
     def fetch(self, url: str) -> httpx.Response:
         """Fetch a decision's URL as a viewer would: without a token."""
-        return httpx.get(url, timeout=TIMEOUT)
+        return self._transport.fetch(url)
 
-    def _attempt(self, asking: Asking, budget: Budget) -> list[Decision] | None:
-        answer = self._within("/v1/decisions", asking.body, budget)
-        return asking.answered(answer, self.failures) if answer is not None else None
+    def declare(
+        self,
+        profile_id: str,
+        *,
+        band: str,
+        assurance: str,
+        region: str = "unknown",
+        choice: str = "connections",
+        earlier_pictures: str = "keep_ceiling",
+    ) -> None:
+        """Declare a profile, or assert its band again before it lapses."""
+        self.send(
+            profiles.declare(
+                profile_id,
+                band=band,
+                assurance=assurance,
+                region=region,
+                choice=choice,
+                earlier_pictures=earlier_pictures,
+            )
+        )
 
+    def delete_profile(self, profile_id: str) -> None:
+        """Delete a profile and all its images."""
+        self.send(profiles.delete(profile_id))
 
-_Settling = TypeVar("_Settling", Image, Trace)
+    def hold(self, profile_id: str, hold: str) -> None:
+        """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
+        self.send(profiles.hold(profile_id, hold))
 
+    def revoke(self, profile_id: str) -> None:
+        """Revoke every URL that was given out of a profile's pictures."""
+        self.send(profiles.revoke(profile_id))
 
-def _once_settled(ask: Callable[[], _Settling], what: str, timeout_s: float) -> _Settling:
-    end = time.monotonic() + timeout_s
-    while (answer := ask()).state == "pending":
-        if time.monotonic() > end:
-            message = f"{what} is still pending after {timeout_s:.0f} s"
-            raise TimeoutError(message)
-        time.sleep(0.1)
-    return answer
+    def plant(self, profile_id: str) -> None:
+        """Make a canary of a profile: whoever asks for it from now on is noted as a scraper."""
+        self.send(profiles.plant(profile_id))
+
+    def block(self, profile_id: str, viewer_id: str) -> None:
+        """Keep a viewer from seeing a profile, whatever else is said of the two."""
+        self.send(profiles.block(profile_id, viewer_id))
+
+    def unblock(self, profile_id: str, viewer_id: str) -> None:
+        """Take a block away."""
+        self.send(profiles.unblock(profile_id, viewer_id))
+
+    def upload(
+        self,
+        profile_id: str,
+        picture: IO[bytes] | bytes,
+        *,
+        idempotency_key: str | None = None,
+        crop: tuple[int, int, int, int] | None = None,
+    ) -> Image:
+        """Upload a profile's image; when this returns it is safely stored and will be rendered.
+
+        ``crop`` is the owner's own: left, top, width and height in pixels of the upright picture.
+        """
+        return self.send(images.upload(profile_id, picture, idempotency_key=idempotency_key, crop=crop))
+
+    def image(self, image_id: str) -> Image:
+        """Return how an upload is getting on."""
+        return self.send(images.image(image_id))
+
+    def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Image:
+        """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        return self._taken(self._image_steps(image_id, timeout_s))
+
+    def receipts(self, image_id: str) -> list[dict[str, str]]:
+        """Return the signed receipts of an image's erasure: `nightlight receipt verify` opens them."""
+        return self.send(images.receipts(image_id))
+
+    def delete_image(self, image_id: str) -> None:
+        """Delete one image."""
+        self.send(images.delete(image_id))
+
+    def trace(self, copy: IO[bytes] | bytes, *, keep: bool = False) -> Trace:
+        """Ask where a found copy comes from; it is deleted when the trace ends unless ``keep``."""
+        return self.send(traces.trace(copy, keep=keep))
+
+    def trace_status(self, trace_id: str) -> Trace:
+        """Return how far a trace is, and what came of it."""
+        return self.send(traces.status(trace_id))
+
+    def wait_trace(self, trace_id: str, *, timeout_s: float = 60.0) -> Trace:
+        """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
+        return self._taken(self._trace_steps(trace_id, timeout_s))
+
+    def delete_trace(self, trace_id: str) -> None:
+        """Forget what a trace led back to, and delete its copy."""
+        self.send(traces.delete(trace_id))
+
+    def feed(self, after: str | None = None) -> dict[str, Any]:
+        """Return what has changed since a cursor; for LocalClient, like what follows (scope ``local``)."""
+        return self.send(local_evaluation.feed(after))
+
+    def views(self, profile_ids: Sequence[str]) -> dict[str, Any]:
+        """Return what decisions need of up to 500 profiles; raises httpx.TimeoutException after the client's budget."""
+        return self.send(local_evaluation.views(profile_ids))
+
+    def delegated_keys(self) -> dict[str, Any]:
+        """Return the keys that URLs of today and tomorrow are signed with."""
+        return self.send(local_evaluation.keys())
+
+    def bundle_in_use(self, version: int) -> bytes:
+        """Return the bytes of a policy bundle that is in use."""
+        return self.send(local_evaluation.bundle(version))
+
+    def report(self, counts: Mapping[str, int], abuse_signals: Sequence[Mapping[str, str]]) -> None:
+        """Report how often each combination was decided elsewhere, and who looked like a scraper."""
+        self.send(local_evaluation.report(counts, abuse_signals))
+
+    def policy_status(self) -> dict[str, Any]:
+        """Return the active policy and the candidate; for operators, like what follows (scope ``policy``)."""
+        return self.send(policies.status())
+
+    def policy_bundle(self, known: str | None = None) -> tuple[str, bytes] | None:
+        """Return (ETag, bytes) of the active bundle; None if it is still ``known``, or no bundle is active."""
+        return self.send(policies.active_bundle(known))
+
+    def policy_version(self, version: int) -> bytes:
+        """Return the bytes of a bundle that was activated before."""
+        return self.send(policies.bundle(version))
+
+    def activate(self, bundle: bytes, approval: policies.Approval | None = None) -> dict[str, Any]:
+        """Activate a policy bundle for everybody; return its version, digest and difference."""
+        return self.send(policies.activate(bundle, approval))
+
+    def candidate(
+        self, bundle: bytes, approval: policies.Approval | None = None, *, permille: int = 0
+    ) -> dict[str, Any]:
+        """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
+        return self.send(policies.candidate(bundle, approval, permille=permille))
+
+    def withdraw_candidate(self) -> None:
+        """Take the candidate away."""
+        self.send(policies.withdraw_candidate())
+
+    def withdraw_version(self, version: int) -> None:
+        """Keep a version from being activated again without a new approval."""
+        self.send(policies.withdraw_version(version))
+
+    def policy_counters(self, days: int = 7) -> dict[str, Any]:
+        """Return how often each combination was decided."""
+        return self.send(policies.counters(days))
+
+    def explain_policy(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Return why one combination is answered as it is under the active policy."""
+        return self.send(policies.explain(given))
+
+    def _taken(self, steps: Steps[T]) -> T:
+        """Take the steps of a call one after another; return what they come to."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    response = self._take(step)
+                except Exception as error:  # noqa: BLE001 - the steps say what an error means
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _take(self, step: Attempt | Pause) -> Response | None:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        return self._transport.send(step, self._headers(step))

@@ -19,15 +19,12 @@ swallowed for that reason is noted here first.
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-import httpx
+from urllib.parse import urlsplit
 
 from nightlight_client.models import NotNightlight, Problem
 from nightlight_core.errors import PolicyRefused
@@ -71,9 +68,16 @@ class Failures:
         """Count a call that does not reach the service, and raise what it raised; a refusal is an answer."""
         try:
             yield
-        except (httpx.HTTPError, NotNightlight) as error:
-            self.note_error(error)
+        except Exception as error:
+            if isinstance(error, NotNightlight) or self.is_outage(error):
+                self.note_error(error)
             raise
+
+    def is_outage(self, error: Exception) -> bool:
+        """Return whether an error says that no answer came."""
+        import httpx
+
+        return isinstance(error, httpx.HTTPError)
 
     def note_error(self, error: BaseException) -> None:
         """Count an error by its kind."""
@@ -83,25 +87,31 @@ class Failures:
 
 def kind_of(error: BaseException) -> str:
     """Return the kind of an error."""
+    import socket
+    import ssl
+
     causes = _causes(error)
-    if any(isinstance(one, socket.gaierror) for one in causes):
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
         return "unresolved"
-    if any(isinstance(one, ssl.SSLError) for one in causes) or "SSL" in str(error):
+    if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in str(error):
         return "tls"
-    for kinds, name in _KINDS:
-        if isinstance(error, kinds):
+    for classes, name in _kinds():
+        if isinstance(error, classes):
             return name
     return "not_nightlight"
 
 
-_KINDS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((httpx.TimeoutException, TimeoutError), "timeout"),
-    ((httpx.ConnectError, httpx.UnsupportedProtocol), "unreachable"),
-    ((httpx.HTTPError,), "cut"),
-    ((PolicyRefused,), "bad_bundle"),
-    ((NotNightlight,), "not_nightlight"),
-    ((Problem,), "refused"),
-)
+def _kinds() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
+    import httpx
+
+    return (
+        ((httpx.TimeoutException, TimeoutError), "timeout"),
+        ((httpx.ConnectError, httpx.UnsupportedProtocol), "unreachable"),
+        ((httpx.HTTPError,), "cut"),
+        ((PolicyRefused,), "bad_bundle"),
+        ((NotNightlight,), "not_nightlight"),
+        ((Problem,), "refused"),
+    )
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -115,8 +125,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _named(base_url: str) -> str:
     try:
-        url = httpx.URL(base_url)
-    except (httpx.InvalidURL, TypeError):
+        url = urlsplit(base_url)
+        port = f":{url.port}" if url.port else ""
+    except (ValueError, TypeError, AttributeError):
         return "the service"
-    port = f":{url.port}" if url.port else ""
-    return f"{url.scheme}://{url.host}{port}"
+    return f"{url.scheme}://{url.hostname}{port}"

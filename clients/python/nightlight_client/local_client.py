@@ -18,7 +18,7 @@ up to ``outsider_s`` ago                   as for a stranger: the outsider tier 
 longer ago, or never                       the placeholder
 ========================================  ==============================================================
 
-``pip install nightlight[local]``
+``pip install 'nightlight-client[local]'``
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ class Decision(_Answer):
 class Trace(_Answer):
     """A found copy; ``state`` is pending, done, rejected or failed, ``progress`` in hundredths.
 
-    ``result`` is as ``POST /v1/traces`` describes it: the hidden mark, and the renditions found, the likeliest first.
+    ``result`` is as ``POST /v1/traces`` describes it: the invisible watermark, and the renditions found, the likeliest
+    first.
     """
 
     trace_id: str

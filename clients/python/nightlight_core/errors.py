@@ -25,8 +25,8 @@
     │   ├── StoreUnavailable               store_unavailable     503   yes
     │   ├── CatalogueUnavailable           catalogue_unavailable 503   yes
     │   ├── QueueUnavailable               queue_unavailable     503   yes
-    │   ├── CageUnavailable                cage_unavailable      503   yes
-    │   ├── MarkKeyMissing                 mark_key_missing      503   yes
+    │   ├── SandboxUnavailable             sandbox_unavailable   503   yes
+    │   ├── WatermarkKeyMissing            watermark_key_missing 503   yes
     │   ├── SealKeyMissing                 seal_key_missing      503   yes
     │   ├── CertificateExpired             certificate_expired   503   yes
     │   ├── CredentialMissing              credential_missing    503   yes
@@ -239,16 +239,16 @@ class QueueUnavailable(Unavailable):
     code = "queue_unavailable"
 
 
-class CageUnavailable(Unavailable):
-    """The helper that decodes did not come up."""
+class SandboxUnavailable(Unavailable):
+    """The sandboxed decoder did not start."""
 
-    code = "cage_unavailable"
+    code = "sandbox_unavailable"
 
 
-class MarkKeyMissing(Unavailable):
-    """The active policy asks for hidden marks and this worker has no key: its jobs wait until one has."""
+class WatermarkKeyMissing(Unavailable):
+    """The active policy asks for invisible watermarks and this worker has no key: its jobs wait until one has."""
 
-    code = "mark_key_missing"
+    code = "watermark_key_missing"
 
 
 class SealKeyMissing(Unavailable):

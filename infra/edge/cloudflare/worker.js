@@ -15,7 +15,7 @@ const SHORT_S = 60, DAY_S = 86400, KEPT_S = 90000;
 // What Workers' KV keeps at a location before it asks again; 60 is the least that every plan takes.
 const CACHED = {cacheTtl: 60};
 const MOST_PATHS = 400;
-// What reaches a viewer of the origin's headers: those of service/routes/renditions.py, and what the bytes are.
+// What reaches a viewer of the origin's headers: those of service/routes/rendition_files.py, and what the bytes are.
 const PASSED = [
     'accept-ranges', 'cache-control', 'content-disposition', 'content-length', 'content-security-policy', 'content-type',
     'content-usage', 'cross-origin-resource-policy', 'etag', 'referrer-policy', 'tdm-reservation',

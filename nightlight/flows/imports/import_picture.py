@@ -25,7 +25,7 @@ from nightlight_core.errors import ImageRefused, NotFound, ObjectMissing, Payloa
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
-    from nightlight.catalogue.images import Image
+    from nightlight.catalogue.images import ImageRow
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.pictures.delete import DeletePictures
     from nightlight.flows.pictures.upload import Prepared, Upload
@@ -90,7 +90,7 @@ class ImportPicture:
 
     def _received(
         self, tx: Transaction, item: ImportItem, fetched: FetchedObject, prepared: Prepared, now: datetime
-    ) -> Image | str:
+    ) -> ImageRow | str:
         """Return the image that is being received, or why there is no reason to import this one."""
         profile = tx.profiles.get(item.profile_id, lock=True)
         if profile is not None and profile.state != profiles.LIVE:
@@ -126,7 +126,7 @@ class ImportPicture:
             if item is not None and item.state == QUEUED:
                 tx.imports.set_outcome(item.item_id, state, now, reason=reason, forget=reason == DELETED)
         metrics.IMPORTS.labels(state).inc()
-        logs.get("import").info("import.settled", state=state, reason=reason)
+        logs.get("import").info("import.ended", state=state, reason=reason)
         return state
 
 

@@ -169,5 +169,5 @@ def _again(write: Callable[[], Any]) -> Any:
         try:
             return write()
         except Conflict:
-            logs.get("arrive").info("arrivals.again", count=tries + 1)
+            logs.get("imports").info("imports.again", count=tries + 1)
     return write()

@@ -19,7 +19,7 @@ class SqsConsumer:
     """Takes messages from a queue, ten at a time."""
 
     queue: SqsQueue
-    arrive: ImportNotifications
+    notifications: ImportNotifications
 
     def run_once(self) -> int:
         """Take care of what there is; return how many messages that were.
@@ -37,7 +37,7 @@ class SqsConsumer:
                 logs.get("listen").error("message.not_understood", detail=str(error))
             else:
                 done.append(message)
-        heard = self.arrive.record(notices)
+        heard = self.notifications.record(notices)
         for what, count in heard._asdict().items():
             metrics.IMPORT_NOTIFICATIONS.labels(what).inc(count)
         self.queue.delete(done)

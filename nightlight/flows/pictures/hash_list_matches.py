@@ -29,7 +29,7 @@ SCREENED = (images.READY, images.SUPERSEDED)
 
 
 class ListedEntry(Protocol):
-    """An entry of a list: ``nightlight.matching.list_index.Listed``."""
+    """An entry of a list: ``nightlight.matching.list_index.ListIndexMatch``."""
 
     @property
     def list(self) -> str:
@@ -51,7 +51,7 @@ class ListedEntry(Protocol):
 Search = Callable[[Sequence[Any]], Sequence[ListedEntry]]
 
 
-def quarantine(tx: Transaction, image: images.Image, entries: Sequence[ListedEntry], now: datetime) -> bool:
+def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[ListedEntry], now: datetime) -> bool:
     """Keep an image from everybody if it is near to entries on which there is no verdict yet.
 
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
@@ -74,7 +74,7 @@ def quarantine(tx: Transaction, image: images.Image, entries: Sequence[ListedEnt
     return True
 
 
-def _withdraw(tx: Transaction, image: images.Image, now: datetime) -> None:
+def _withdraw(tx: Transaction, image: images.ImageRow, now: datetime) -> None:
     """Take back what was made of an image, wherever it may be kept; the jobs that this queues delete it."""
     profile = tx.profiles.get(image.profile_id)
     if profile is not None and profile.current_image_id == image.image_id:

@@ -40,7 +40,7 @@ _NO_LIST = "-"
 
 
 class State(Protocol):
-    """A list's content: ``nightlight.matching.list_index.ListState``."""
+    """A list's content: ``nightlight.matching.list_index.HashListSnapshot``."""
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class Searched(Protocol):
     """What was found, and in which lists."""
 
     @property
-    def found(self) -> Sequence[ListedEntry]:
+    def matches(self) -> Sequence[ListedEntry]:
         """The nearest first."""
         ...
 
@@ -87,7 +87,7 @@ class Searched(Protocol):
 
 
 class Lists(Protocol):
-    """The lists of a folder: ``nightlight.matching.list_index.Lists``."""
+    """The lists of a folder: ``nightlight.matching.list_index.HashListIndex``."""
 
     def state(self) -> Sequence[State]:
         """Return them as they are; raises ListsUnavailable."""
@@ -101,7 +101,7 @@ class Lists(Protocol):
 class Screened(NamedTuple):
     """What a picture is near to, the hashes it was looked for by, and the lists' revision (0: not the newest)."""
 
-    found: Sequence[ListedEntry]
+    matches: Sequence[ListedEntry]
     hashes: bytes
     revision: int
 
@@ -158,7 +158,7 @@ class Screening:
         if not revision:
             message = "the lists here are older than those that are known: another worker does it, or newer files"
             raise ListsUnavailable(message)
-        return Screened(searched.found, hashes, revision)
+        return Screened(searched.matches, hashes, revision)
 
     def revision(self) -> int:
         """Return the revision of the lists here, 0 where they are older than the newest; raises ListsUnavailable."""

@@ -22,7 +22,7 @@ from nightlight_core.errors import Conflict, DecoderDied, ImageRefused, ObjectMi
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.catalogue.images import Image
+    from nightlight.catalogue.images import ImageRow
     from nightlight.store.interface import ObjectStore
     from nightlight_core.ids import ImageId
 
@@ -74,14 +74,14 @@ class ImageHasher:
                     return self._of_renditions(image_id, error.code, str(error))
         raise AssertionError  # pragma: no cover - the last time returns or raises
 
-    def _of_original(self, image: Image) -> bytes:
-        from nightlight.matching.list_index import hashes_of
+    def _of_original(self, image: ImageRow) -> bytes:
+        from nightlight.matching.list_index import hash_lumas
 
         stored = self.originals.get(image.original_key, max_bytes=self.max_bytes + SEAL_BYTES)
-        return hashes_of(self.views(self.open_(stored.data, image.sealed_key), image.crop))
+        return hash_lumas(self.views(self.open_(stored.data, image.sealed_key), image.crop))
 
     def _of_renditions(self, image_id: ImageId, code: str, detail: str) -> ImageHashes:
-        from nightlight.matching.list_index import hashes_of
+        from nightlight.matching.list_index import hash_lumas
         from nightlight.matching.pdq import turned
 
         with self.catalogue.reading() as tx:
@@ -93,7 +93,7 @@ class ImageHasher:
         for name, format_ in objects:
             try:
                 stored = self.renditions.get(object_key(name, EXTENSIONS[format_]), max_bytes=MAX_RENDITION_BYTES)
-                found += hashes_of(self.views(stored.data, None))
+                found += hash_lumas(self.views(stored.data, None))
             except (ImageRefused, DecoderDied, ObjectMissing):
                 continue  # another rendition may do
         if found:

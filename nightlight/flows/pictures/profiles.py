@@ -63,7 +63,7 @@ class DeclareProfile:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             before = tx.profiles.get(profile_id, lock=True)
-            held_to = tx.images.held_to(profile_id)
+            ceiling = tx.images.effective_ceilings(profile_id)
             new = tx.profiles.declare(profile_id, declaration, now)
             self._hold_to(tx, profile_id, declaration, before, follow_band=follow_band)
             after = tx.profiles.get(profile_id)
@@ -72,7 +72,7 @@ class DeclareProfile:
                 bands = {band_now(before, now, assertion_days=self.assertion_days)}
                 if before.assurance != UNASSURED:
                     bands.add(before.asserted_band)
-                withdraw(tx, profile_id, self._taken(tx, before, bands, after, held_to), now)
+                withdraw(tx, profile_id, self._taken(tx, before, bands, after, ceiling), now)
             if before is not None and new:  # it was deleted: what was proved before is of another
                 tx.proof_revocations.add(profile_id, now)
             number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
@@ -81,9 +81,9 @@ class DeclareProfile:
         return after, new, number
 
     def _taken(
-        self, tx: Transaction, before: Profile, bands: set[str], after: Profile, held_to: Mapping[ImageId, str]
+        self, tx: Transaction, before: Profile, bands: set[str], after: Profile, ceiling: Mapping[ImageId, str]
     ) -> dict[ImageId, frozenset[str]]:
-        return bands_taken(tx, (self.tables(), self.earlier()), before, bands, after, held_to)
+        return bands_taken(tx, (self.tables(), self.earlier()), before, bands, after, ceiling)
 
     def _hold_to(
         self, tx: Transaction, profile_id: ProfileId, said: Declaration, before: Profile | None, *, follow_band: bool
@@ -124,18 +124,18 @@ def bands_taken(
     before: Profile,
     bands: Iterable[str],
     after: Profile,
-    held_to: Mapping[ImageId, str],
+    ceilings: Mapping[ImageId, str],
 ) -> dict[ImageId, frozenset[str]]:
     """Return, for each image, the tiers that a change of its profile takes from somebody.
 
-    ``tables`` are those that decide, and those that did earlier; ``bands`` counted before, ``held_to`` is what its
+    ``tables`` are those that decide, and those that did earlier; ``bands`` counted before, ``ceilings`` is what its
     images were held to. ``after`` and the catalogue tell of now.
     """
     # Nobody vouches: unknown counts. A lapse is the sweep's, which says so by the band itself.
     band = UNKNOWN_BAND if after.assurance == UNASSURED else after.band
     taken = {}
-    for image_id, ceiling in tx.images.held_to(before.profile_id).items():
-        was = held_to.get(image_id, ceiling)
+    for image_id, ceiling in tx.images.effective_ceilings(before.profile_id).items():
+        was = ceilings.get(image_id, ceiling)
         stood = {Standing(one, before.region, before.choice, before.report_flag, was) for one in bands}
         standing = Standing(band, after.region, after.choice, after.report_flag, ceiling)
         taken[image_id] = withdrawn(tables[0], stood, standing, earlier=tables[1])

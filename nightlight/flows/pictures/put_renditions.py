@@ -15,15 +15,16 @@ from nightlight.delivery.object_names import (
     manifest_name,
     object_key,
 )
+from nightlight.flows.pictures.rendition_facts import manifest_claims, perceptual_hash, short_watermark
 from nightlight.flows.pictures.revoke import RENDITION_CACHE
-from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, Said, label_of
+from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, manifest_label
 from nightlight.store.interface import PutResult
 from nightlight_core.errors import CredentialMissing, StoreUnavailable
 
 if TYPE_CHECKING:
     from nightlight.catalogue.images import RenditionRow
-    from nightlight.imaging.pipeline import Rendition
-    from nightlight.provenance.signing import Signing
+    from nightlight.imaging.rendition import Rendition
+    from nightlight.provenance.signing import ManifestSigner
     from nightlight.store.interface import ObjectStore
     from nightlight_core.ids import ImageId
 
@@ -47,15 +48,17 @@ def key_of(row: RenditionRow) -> str:
     return object_key(row.name, EXTENSIONS[row.format])
 
 
-def sign(rendition: Rendition, planned: RenditionRow, image_id: ImageId, signing: Signing | None) -> SignedRendition:
+def sign(
+    rendition: Rendition, planned: RenditionRow, image_id: ImageId, signing: ManifestSigner | None
+) -> SignedRendition:
     """Hash a rendition, and sign it if its tier asks for that; raises CredentialMissing where nothing can sign."""
-    hashed, recipe = _hash(rendition), rendition.recipe
+    hashed, recipe = perceptual_hash(rendition), rendition.recipe
     if recipe.provenance == "none":
         return SignedRendition(image_id, rendition, planned, hashed, rendition.data, rendition.sha256)
     if signing is None:
         message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
         raise CredentialMissing(message)
-    said = _statement(rendition, planned.watermark, hashed[0] if hashed else None)
+    said = manifest_claims(rendition, planned.watermark, hashed[0] if hashed else None)
     signed = signing.sign(rendition.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
     sha256 = hashlib.sha256(signed.data).hexdigest()
     name = manifest_name(image_id, sha256)
@@ -70,7 +73,7 @@ def put(store: ObjectStore, signed: SignedRendition) -> RenditionRow:
     if name is not None:
         digest = hashlib.sha256(signed.manifest).hexdigest()
         if _put_object(store, manifest_key(name), signed.manifest, digest, MANIFEST_TYPE):
-            label = label_of(signed.manifest)
+            label = manifest_label(signed.manifest)
     if not _put_object(store, key, data, sha256, rendition.recipe.media_type):
         stored = store.get(key, max_bytes=MAX_RENDITION_BYTES)
         data, sha256, label = stored.data, stored.info.sha256, None
@@ -79,14 +82,14 @@ def put(store: ObjectStore, signed: SignedRendition) -> RenditionRow:
         message = f"{key}: the store did not keep what was put"
         raise StoreUnavailable(message)
     if name is not None and label is None:  # put before what it is about, by an earlier attempt
-        label = label_of(store.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
+        label = manifest_label(store.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
     return replace(
         signed.planned,
         bytes=len(data),
         width=rendition.width,
         height=rendition.height,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
-        short_watermark=_short(signed.planned.watermark, rendition.width),
+        short_watermark=short_watermark(signed.planned.watermark, rendition.width),
         watermark_agreement=None if rendition.agreement is None else round(1000 * rendition.agreement),
         manifest=name,
         manifest_id=label,
@@ -97,35 +100,3 @@ def _put_object(store: ObjectStore, key: str, data: bytes, sha256: str, media_ty
     """Put an object; return whether it was not there."""
     result = store.put(key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
     return result is PutResult.STORED
-
-
-def _statement(rendition: Rendition, mark: int | None, hashed: bytes | None) -> Said:
-    """Return what a rendition's manifest says: what was done for it, and what was read back from its bytes."""
-    return Said(
-        mark if rendition.agreement is not None else None,
-        hashed,
-        visible_mark=rendition.done.visible_mark,
-        cropped=rendition.done.cropped,
-        resized=rendition.done.resized,
-        softened=rendition.done.softened,
-    )
-
-
-def _short(mark: int | None, side: int) -> int | None:
-    """Return what a rendition of ``side`` pixels carries of its mark, where that is not the whole."""
-    from nightlight.watermark.embed import LEAST_SIDE, fitting
-    from nightlight.watermark.payload import Payload
-
-    carried = fitting(Payload(mark), side) if mark is not None and side >= LEAST_SIDE else None
-    return carried.rendition if carried is not None and carried.short else None
-
-
-def _hash(rendition: Rendition) -> tuple[bytes, int] | None:
-    """Return a rendition's perceptual hash and its quality, None where there is too little in it for one.
-
-    Each has its own: the visible mark and a face budget move it by more than a search would bridge.
-    """
-    from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, pdq
-
-    one = pdq(rendition.canonical(CANONICAL))
-    return (bytes(one.hashes[0]), one.quality) if one.quality >= LEAST_QUALITY else None

@@ -5,7 +5,7 @@
     lease      one attempt at a time, fenced by its number                     (jobs.runner)
     plan       the names that will be written, so that an erasure finds them
     fetch      the original, by credentials that only workers have
-    pipeline   decode once, in the cage; every tier of the policy              (imaging.pipeline)
+    pipeline   decode once, in the sandbox; every tier of the policy              (imaging.pipeline)
     screen     is it on a hash list? then nothing is put, and nobody sees it            (pictures.hash_list_matches)
     hash       each rendition's perceptual hash, by which a found copy leads back      (matching.pdq)
     sign       a manifest for each rendition whose tier asks for one                   (provenance.signing)
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.image_states import Transition
     from nightlight.catalogue.jobs import Lease
-    from nightlight.imaging.pipeline import Rendition
     from nightlight.imaging.recipe import Recipe
+    from nightlight.imaging.rendition import Rendition
     from nightlight.jobs.runner import JobRunner
-    from nightlight.provenance.signing import Signing
-    from nightlight.settings import IntakeSettings
+    from nightlight.provenance.signing import ManifestSigner
+    from nightlight.settings import UploadSettings
     from nightlight.store.interface import ObjectStore
 
 _ACTOR = "worker"
@@ -80,10 +80,10 @@ class Render:
     names: ObjectNames
     recipes: Callable[[], tuple[Recipe, ...]]
     pipeline: Pipeline
-    limits: IntakeSettings
+    limits: UploadSettings
     search: Search = lambda _: ()
     open_: Open = unsealed
-    signing: Signing | None = None
+    signing: ManifestSigner | None = None
     screening: Screening | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
@@ -103,7 +103,7 @@ class Render:
         if image is None or image.state != images.PENDING:
             return self._discard(lease, names)
         try:
-            stored = self.originals.get(image.original_key, max_bytes=self.limits.max_upload_bytes + SEAL_BYTES)
+            stored = self.originals.get(image.original_key, max_bytes=self.limits.max_bytes + SEAL_BYTES)
             original = self.open_(stored.data, image.sealed_key)
             numbers = {tier: row.watermark for (tier, _), row in names.items() if row.watermark is not None}
             made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
@@ -116,7 +116,7 @@ class Render:
             return self._refuse(lease, FAIL, ORIGINAL_MISSING)
         for stage, milliseconds in stages.items():
             metrics.STAGE_SECONDS.labels(stage).observe(milliseconds / 1000)
-        if screened.found and self._quarantined(lease, screened.found):
+        if screened.matches and self._quarantined(lease, screened.matches):
             return images.QUARANTINED
         signed = [
             sign(rendition, names[rendition.recipe.tier, rendition.variant], lease.image_id, self.signing)
@@ -133,7 +133,7 @@ class Render:
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
-    def _plan(self, lease: Lease, recipes: Sequence[Recipe]) -> tuple[images.Image | None, _Planned]:
+    def _plan(self, lease: Lease, recipes: Sequence[Recipe]) -> tuple[images.ImageRow | None, _Planned]:
         with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id) if image else None
@@ -147,7 +147,7 @@ class Render:
             tx.jobs.plan(lease, [key_of(row) for row in planned.values()])
         return image, planned
 
-    def _row(self, recipe: Recipe, image: images.Image, generation: int, variant: int) -> RenditionRow:
+    def _row(self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int) -> RenditionRow:
         named = image.image_id, recipe.tier, generation, recipe.digest
         return RenditionRow(
             name=self.names.rendition(*named, variant),
@@ -160,14 +160,14 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            watermark=self.names.mark(*named) if recipe.hidden_mark != "none" else None,
+            watermark=self.names.mark(*named) if recipe.invisible_watermark != "none" else None,
             variant=variant,
         )
 
     def _publish(
         self,
         lease: Lease,
-        image: images.Image,
+        image: images.ImageRow,
         rows: list[RenditionRow],
         hashes: list[HashRow],
         blurhash: str | None,
@@ -209,9 +209,9 @@ class Render:
                 )
                 raise ListsUnavailable(message)
             return Screened(self.search(views) if views else (), b"", 0)
-        from nightlight.matching.list_index import hashes_of
+        from nightlight.matching.list_index import hash_lumas
 
-        return self.screening.screen(hashes_of(views))
+        return self.screening.screen(hash_lumas(views))
 
     @staticmethod
     def _check_lists(tx: Transaction, screened: Screened) -> None:

@@ -103,7 +103,7 @@ class Rescreen:
             if image is None or image.state not in SCREENED:
                 return None
             tx.screenings.set(image_id, screened.hashes, screened.revision)
-            return bool(screened.found) and quarantine(tx, image, screened.found, now)
+            return bool(screened.matches) and quarantine(tx, image, screened.matches, now)
 
 
 def _tell(image_id: ImageId, hashed: ImageHashes) -> None:

@@ -29,8 +29,8 @@ from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.delete import delete_image
 from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, band_now
 from nightlight.imaging.crop import Region
-from nightlight.imaging.header_readers import Header
-from nightlight.imaging.probe import caps_of, probe
+from nightlight.imaging.header import Header
+from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs import kinds
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
 from nightlight.store.interface import require_stored
@@ -48,7 +48,7 @@ from nightlight_core.ids import ImageId, ProfileId, new_image_id, new_original_k
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.settings import IntakeSettings
+    from nightlight.settings import UploadSettings
     from nightlight.store.interface import PutOnly
     from nightlight_core.clock import Clock
 
@@ -84,7 +84,7 @@ class Upload:
 
     catalogue: Catalogue
     originals: PutOnly
-    limits: IntakeSettings
+    limits: UploadSettings
     publish_again_s: float
     edge: Callable[[], int]
     clock: Clock
@@ -98,7 +98,7 @@ class Upload:
         idempotency_key: str | None,
         actor: str,
         crop: str | None = None,
-    ) -> images.Image:
+    ) -> images.ImageRow:
         """Store ``upload`` (a real file, at its start or anywhere) and return the image, pending.
 
         ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
@@ -112,7 +112,7 @@ class Upload:
         metrics.UPLOADS.labels("accepted").inc()
         return image
 
-    def status(self, image_id: ImageId) -> images.Image:
+    def status(self, image_id: ImageId) -> images.ImageRow:
         """Return the image as it is now; raises NotFound."""
         with self.catalogue.reading() as tx:
             image = tx.images.get(image_id)
@@ -144,9 +144,9 @@ class Upload:
 
     def receive(
         self, tx: Transaction, profile: profiles.Profile, prepared: Prepared, now: datetime, *, actor: str
-    ) -> images.Image:
+    ) -> images.ImageRow:
         """Write the row of an image of a live profile, whose row is locked; its original may be stored once it is."""
-        image = images.Image(
+        image = images.ImageRow(
             image_id=new_image_id(),
             profile_id=profile.profile_id,
             sequence=tx.profiles.next_upload(profile.profile_id),
@@ -168,7 +168,7 @@ class Upload:
         tx.audit.append("image.receiving", now=now, actor=actor, image_id=image.image_id)
         return image
 
-    def store(self, image: images.Image, prepared: Prepared) -> None:
+    def store(self, image: images.ImageRow, prepared: Prepared) -> None:
         """Store the original of an image that is being received; raises StoreUnavailable."""
         key, sha256 = image.original_key, prepared.sha256
         put = self.originals.put(
@@ -179,7 +179,7 @@ class Upload:
     def acknowledge(
         self,
         tx: Transaction,
-        image: images.Image,
+        image: images.ImageRow,
         prepared: Prepared,
         now: datetime,
         *,
@@ -202,7 +202,7 @@ class Upload:
         change_state(tx, ACCEPT, image.image_id, now, actor=actor, lane=lane, again=again)
         return True
 
-    def _accept(self, profile_id: ProfileId, prepared: Prepared, key_hash: str | None, actor: str) -> images.Image:
+    def _accept(self, profile_id: ProfileId, prepared: Prepared, key_hash: str | None, actor: str) -> images.ImageRow:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(profile_id, lock=True)
@@ -240,12 +240,12 @@ class Upload:
         if size == 0:
             message = "the upload is empty"
             raise CorruptImage(message)
-        if size > self.limits.max_upload_bytes:
-            message = f"{size} bytes; at most {self.limits.max_upload_bytes}"
+        if size > self.limits.max_bytes:
+            message = f"{size} bytes; at most {self.limits.max_bytes}"
             raise PayloadTooLarge(message)
         # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
         mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
-        return probe(mapped, caps_of(self.limits), edge=self.edge()), size
+        return probe(mapped, upload_caps(self.limits), edge=self.edge()), size
 
     def _lane(self, tx: Transaction, profile_id: ProfileId, prepared: Prepared) -> str:
         """Return where the render waits: slow pictures, and a heap of one profile's, hold up nobody else's."""
@@ -255,7 +255,7 @@ class Upload:
         return UPLOAD
 
     @staticmethod
-    def _remembered(tx: Transaction, key_hash: str | None, prepared: Prepared) -> images.Image | None:
+    def _remembered(tx: Transaction, key_hash: str | None, prepared: Prepared) -> images.ImageRow | None:
         """Return the image of an earlier request with this key; raises IdempotencyMismatch."""
         found = tx.idempotency.find(key_hash) if key_hash is not None else None
         if found is None:

@@ -27,7 +27,7 @@ class Standing(NamedTuple):
     region: str
     choice: str
     hold: str
-    held_to: str
+    effective_ceiling: str
 
 
 class _Taken(NamedTuple):
@@ -78,4 +78,4 @@ def _less(was: Outcome, now: Outcome) -> bool:
 
 def _outcome(table: Table, viewed: dict[str, str], standing: Standing) -> Outcome:
     own = {"subject_age": standing.band, "region": standing.region, "choice": standing.choice, "hold": standing.hold}
-    return outcome_of(table, {**viewed, **own}, standing.held_to)
+    return outcome_of(table, {**viewed, **own}, standing.effective_ceiling)

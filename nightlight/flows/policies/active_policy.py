@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.flows.decisions.counters import difference, openness
-from nightlight.imaging.recipe import Recipe, recipes
+from nightlight.imaging.recipe import Recipe, build_recipes
 from nightlight.policy.compile import compile_bundle
 from nightlight_core.decisions.answers import outcome_of
 from nightlight_core.errors import NightlightError, PolicyRefused
@@ -233,7 +233,7 @@ def usable_recipes(compiled: Compiled) -> tuple[Recipe, ...]:
             message = f"the vocabulary's {name} lacks '{word}', which decisions begin with"
             raise PolicyRefused(message)
     tiers = {name: tier.model_dump() for name, tier in compiled.table.tiers.items()}
-    return recipes(tiers, order=compiled.pack.vocabulary.outcomes.tier)
+    return build_recipes(tiers, order=compiled.pack.vocabulary.outcomes.tier)
 
 
 def share_key_from(name_key: bytes) -> bytes:

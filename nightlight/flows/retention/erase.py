@@ -13,7 +13,7 @@ from nightlight.catalogue import images
 from nightlight.delivery.object_names import EXTENSIONS, object_key
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.retention.receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
+from nightlight.retention.erasure_receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
 from nightlight_core.errors import HoldPending, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from nightlight.flows.pictures.upload import ORIGINAL_CACHE, ORIGINAL_TYPE
 from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.retention.receipt import ENDED as HOLD_ENDED
+from nightlight.retention.erasure_receipt import ENDED as HOLD_ENDED
 from nightlight.store.interface import SEAL_BYTES, PutResult, unsealed
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
 from nightlight_core.ids import ImageId, ProfileId
@@ -105,7 +105,7 @@ class PlaceHolds:
 
     @staticmethod
     def _hide(
-        tx: Transaction, profile: profiles.Profile, image: images.Image, now: datetime, actor: str, hold_id: str
+        tx: Transaction, profile: profiles.Profile, image: images.ImageRow, now: datetime, actor: str, hold_id: str
     ) -> None:
         told: dict[str, str | int] = {"hold_id": hold_id}
         if image.state == images.HELD:  # another hold has it
@@ -194,7 +194,7 @@ class CopyToVault:
             enqueue(tx, kinds.VERIFY_ERASURE, lease.image_id, now, delay=delay, planned=planned)
         return "vaulted"
 
-    def _copied(self, image: images.Image, keys: dict[str, str]) -> list[VaultObject]:
+    def _copied(self, image: images.ImageRow, keys: dict[str, str]) -> list[VaultObject]:
         """Put everything that is there of an image into the vault."""
         kept = []
         wanted = [(ORIGINALS, self.erase.originals, image.original_key, ORIGINAL_TYPE, self.max_bytes + SEAL_BYTES)]
@@ -277,7 +277,7 @@ class EndHolds:
                 self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
             tx.audit.append("image.let_go", now=now, actor=_KEEPER, image_id=image_id)
 
-    def _put_back(self, hold: LegalHold, image: images.Image, kept: Sequence[VaultObject]) -> bool:
+    def _put_back(self, hold: LegalHold, image: images.ImageRow, kept: Sequence[VaultObject]) -> bool:
         """Put the original where it was and ask for its renditions, unless the image is erased meanwhile.
 
         Returns whether the vault may let go of it: not if another hold covers it by now.

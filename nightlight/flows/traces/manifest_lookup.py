@@ -1,4 +1,4 @@
-"""Durable credentials: a copy without its manifest, back to the manifest, by hidden mark or by hash.
+"""Durable credentials: a copy without its manifest, back to the manifest, by invisible watermark or by hash.
 
 After the C2PA Soft Binding Resolution API 2.4. Only investigators are answered, and whatever they ask is in the audit
 log: a manifest names nobody, but that there is one says that a picture was shown here.
@@ -16,7 +16,13 @@ from urllib.parse import urlsplit
 
 from nightlight.catalogue.trace_jobs import DONE, FAILED, REJECTED
 from nightlight.delivery.object_names import NAME_PATTERN, manifest_key
-from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, MAX_MANIFEST_BYTES, hash_of, mark_of
+from nightlight.provenance.manifest import (
+    HASH_ALGORITHM,
+    MAX_MANIFEST_BYTES,
+    WATERMARK_ALGORITHM,
+    hash_from_binding,
+    watermark_from_binding,
+)
 from nightlight_core.errors import InvalidInput, NotFound, ObjectMissing, TooManyRequests, Unavailable
 from nightlight_core.ids import ImageId, TraceId
 
@@ -35,7 +41,7 @@ _MOST_ID = 100
 # A picture's path, wherever it is served from, and whatever signs its URL.
 _PICTURE = re.compile(rf".*/a/({NAME_PATTERN.strip('^$')})\.[a-z]{{3,5}}")
 # What a trace says that it found a copy by.
-_FOUND_BY = {MARK_ALGORITHM: "watermark", HASH_ALGORITHM: "hash"}
+_FOUND_BY = {WATERMARK_ALGORITHM: "watermark", HASH_ALGORITHM: "hash"}
 _HOUR_S = 3600.0
 _LOOK_S, _WAIT_S, _MOST_WAITING = 0.1, 15.0, 4
 
@@ -83,8 +89,8 @@ class ManifestLookup:
     def by_binding(self, algorithm: str, value: str, *, actor: str) -> list[ManifestMatch]:
         """Return the manifests that a soft binding leads to; raises InvalidInput or TooManyRequests."""
         self.rate.take(actor)
-        mark = mark_of(value) if algorithm == MARK_ALGORITHM else None
-        hashed = hash_of(value) if algorithm == HASH_ALGORITHM else None
+        mark = watermark_from_binding(value) if algorithm == WATERMARK_ALGORITHM else None
+        hashed = hash_from_binding(value) if algorithm == HASH_ALGORITHM else None
         if mark is None and hashed is None:
             message = f"{algorithm} is not known here, or this is no value of it"
             raise InvalidInput(message)

@@ -3,7 +3,7 @@
 ::
 
     ask        rate, header-only probe; the trace's row, then the copy into the originals' store, then 202
-    find       in a worker, through the cage like every upload                                (flows.traces.search)
+    find       in a worker, through the sandbox like every upload                                (flows.traces.search)
     delete     the copy is deleted as soon as the trace has ended, unless whoever asked said to keep it;
                the rest, and a copy that was kept, by DELETE or after ``trace_days``
 
@@ -22,8 +22,8 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 from nightlight import logs, metrics
 from nightlight.catalogue import trace_jobs
 from nightlight.flows.traces.results import result_as_json
-from nightlight.imaging.probe import caps_of, probe
-from nightlight.imaging.renderer import LOOK_EDGE
+from nightlight.imaging.probe import probe, upload_caps
+from nightlight.imaging.renderer import COPY_EDGE
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import SEAL_BYTES, require_stored, unsealed
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.traces.search import TraceSearch
     from nightlight.jobs.runner import JobRunner
-    from nightlight.settings import IntakeSettings, MatchingSettings
+    from nightlight.settings import MatchingSettings, UploadSettings
     from nightlight.store.interface import ObjectStore, Open, PutOnly
     from nightlight_core.clock import Clock
 
 # What a line of the audit log says besides.
-Told = dict[str, str | int]
+AuditDetail = dict[str, str | int]
 
 COPY_CACHE = "no-store"
 COPY_TYPE = "application/octet-stream"
@@ -53,7 +53,7 @@ class RequestTrace:
 
     catalogue: Catalogue
     originals: PutOnly
-    intake: IntakeSettings
+    limits: UploadSettings
     matching: MatchingSettings
     clock: Clock
     seal: Callable[[bytes], tuple[bytes, str]] | None = None
@@ -77,7 +77,7 @@ class RequestTrace:
             tx.trace_jobs.add(
                 trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key
             )
-            detail: Told = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
+            detail: AuditDetail = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
             tx.audit.append("trace.asked", now=now, actor=actor, detail=detail)
         put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
         require_stored(put, key)
@@ -113,12 +113,12 @@ class RequestTrace:
         if size == 0:
             message = "the copy is empty"
             raise CorruptImage(message)
-        if size > self.intake.max_upload_bytes:
-            message = f"{size} bytes; at most {self.intake.max_upload_bytes}"
+        if size > self.limits.max_bytes:
+            message = f"{size} bytes; at most {self.limits.max_bytes}"
             raise PayloadTooLarge(message)
         copy.seek(0)
         data = copy.read()
-        probe(data, caps_of(self.intake), edge=LOOK_EDGE)
+        probe(data, upload_caps(self.limits), edge=COPY_EDGE)
         return hashlib.sha256(data).hexdigest()
 
     def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
@@ -137,7 +137,7 @@ class RunTrace:
     runner: JobRunner
     originals: ObjectStore
     trace: TraceSearch
-    intake: IntakeSettings
+    limits: UploadSettings
     open_: Open = unsealed
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
@@ -159,7 +159,7 @@ class RunTrace:
             return self._end(lease, trace_jobs.DELETED)
         log = logs.get("trace")
         try:
-            stored = self.originals.get(row.copy_key, max_bytes=self.intake.max_upload_bytes + SEAL_BYTES)
+            stored = self.originals.get(row.copy_key, max_bytes=self.limits.max_bytes + SEAL_BYTES)
             copy = self.open_(stored.data, row.sealed_key)
             # A rebuilt index may take minutes: what was taken in until half of the time limit stays.
             within_s = self.runner.limits.time_limit_s / 2
@@ -178,7 +178,7 @@ class RunTrace:
             )
             tx.jobs.finish(lease, now)
             if pending:
-                detail: Told = {"trace_id": lease.trace_id, "count": len(traced.origins)}
+                detail: AuditDetail = {"trace_id": lease.trace_id, "count": len(traced.origins)}
                 tx.audit.append("trace.done", now=now, actor="worker", detail=detail)
                 _delete_unless_kept(tx, lease.trace_id, now)
         log.info("trace.done", state=trace_jobs.DONE, count=len(traced.origins))
@@ -229,7 +229,7 @@ def _copy_left(tx: Transaction, lease: Lease, reason: str, now: datetime) -> Non
     """Say that a copy is still there: whoever reads the log has to delete it."""
     row = tx.trace_jobs.get(lease.trace_id)
     logs.get("trace").error("copy.not_deleted", trace_id=lease.trace_id, reason=reason)
-    detail: Told = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
+    detail: AuditDetail = {"trace_id": lease.trace_id, "reason": reason, "key": row.copy_key or "" if row else ""}
     tx.audit.append("trace.copy_not_deleted", now=now, actor="worker", detail=detail)
 
 

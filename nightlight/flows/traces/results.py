@@ -1,4 +1,4 @@
-"""What is known of a found copy: its hidden mark, and the renditions that it may come from."""
+"""What is known of a found copy: its invisible watermark, and the renditions that it may come from."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TraceOrigin:
 
 @dataclass(frozen=True, slots=True)
 class WatermarkReading:
-    """The hidden mark of a copy.
+    """The invisible watermark of a copy.
 
     ``number`` is of 56 bits, or of 16 where ``short``, which names a rendition only together with a hash. ``chance``
     bounds the probability that a picture without a mark reads as one. ``doubt`` says why it may not belong here.
@@ -59,7 +59,7 @@ class WatermarkReading:
 class TraceResult:
     """What is known of a copy: its SHA-256, its mark, its hash's quality (under 50 it says nothing), its origins.
 
-    ``present`` says that there is a hidden mark of this deployment, whether or not it could be read.
+    ``present`` says that there is an invisible watermark of this deployment, whether or not it could be read.
     """
 
     sha256: str

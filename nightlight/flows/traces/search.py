@@ -3,8 +3,8 @@
 ::
 
     sync       the index takes in what was published since it was last asked; a broken one is made again
-    look       the copy goes through the cage, like any upload that nobody trusts
-    read       its hidden mark, which names one rendition                          (watermark.detect)
+    look       the copy goes through the sandbox, like any upload that nobody trusts
+    read       its invisible watermark, which names one rendition                          (watermark.detect)
     search     its perceptual hash, as it is, turned and mirrored, among those of all renditions
     origin     the catalogue says what the mark and near hashes lead back to; what was erased leads nowhere
 
@@ -28,9 +28,9 @@ from nightlight_core.errors import IndexBehind, IndexBroken
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
     from nightlight.catalogue.rendition_hashes import HashOrigin
-    from nightlight.imaging.renderer import Look
+    from nightlight.imaging.renderer import FoundCopy
     from nightlight.matching.index import HashIndex
-    from nightlight.watermark.detect import Detection, Looked
+    from nightlight.watermark.detect import Detection, DetectionResult
     from nightlight_core.clock import Clock
 
 # Rows that are read from the catalogue at once.
@@ -55,15 +55,15 @@ DECODED, MARK_SOUGHT = 10, 80
 
 @dataclass(frozen=True, slots=True)
 class TraceSearch:
-    """Traces copies by their hidden mark and their perceptual hash.
+    """Traces copies by their invisible watermark and their perceptual hash.
 
     ``look`` gives a copy's pixels and its luma, uint8 (512, 512), one way or two; ``detect`` reads the mark.
     """
 
     catalogue: Catalogue
     folder: Path
-    look: Callable[[bytes], Look]
-    detect: Callable[[Any], Looked]
+    look: Callable[[bytes], FoundCopy]
+    detect: Callable[[Any], DetectionResult]
     clock: Clock
 
     def trace(self, data: bytes, *, actor: str) -> TraceResult:
@@ -87,7 +87,7 @@ class TraceSearch:
         """
         from nightlight.matching.index import HashIndex
         from nightlight.matching.pdq import LEAST_QUALITY, pdq
-        from nightlight.watermark.detect import PRESENT
+        from nightlight.watermark.detect import PRESENCE_THRESHOLD
 
         until = time.monotonic() + within_s if within_s else None
         sha256 = hashlib.sha256(data).hexdigest()
@@ -95,7 +95,7 @@ class TraceSearch:
         progress(DECODED)
         detected = self.detect(look.pixels)
         progress(MARK_SOUGHT)
-        hashed = [pdq(pixels) for pixels in look.hashed]
+        hashed = [pdq(pixels) for pixels in look.lumas]
         quality = max(hash_.quality for hash_ in hashed)
         queries = [row for hash_ in hashed if hash_.quality >= LEAST_QUALITY for row in hash_.hashes]
         try:
@@ -104,7 +104,7 @@ class TraceSearch:
             HashIndex.discard(self.folder)
             near, searched = self._search(queries, until)
         mark, origins = self._merged(detected.detection, near, queries)
-        present = mark is not None or detected.present >= PRESENT
+        present = mark is not None or detected.present >= PRESENCE_THRESHOLD
         return TraceResult(sha256, mark, present, quality, searched, tuple(origins[:MOST]))
 
     def _merged(
@@ -194,7 +194,7 @@ class TraceSearch:
         with self.catalogue.reading() as tx:
             origins = tx.rendition_hashes.origins(sorted(nearest))
         for number in nearest.keys() - origins.keys():  # erased since
-            index.take_out(number.to_bytes(KEY_BYTES, "big"))
+            index.remove(number.to_bytes(KEY_BYTES, "big"))
         for number, origin in origins.items():
             if _distance(origin, queries) != nearest[number]:
                 message = f"hash {number} is another one in the catalogue: the index belongs to another time"

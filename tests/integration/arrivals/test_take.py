@@ -30,7 +30,9 @@ class Platform:
         from datetime import UTC, datetime
 
         house.clock.now = datetime.now(UTC)
-        self.arrive = ImportNotifications(house.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, house.clock)
+        self.notifications = ImportNotifications(
+            house.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, house.clock
+        )
         self.take = ImportPicture(
             JobRunner(house.catalogue, house.limits, house.clock), foreign, house.intake, house.delete, 5_000_000,
             follow_removals=True,
@@ -49,7 +51,7 @@ class Platform:
         return json.dumps({"Records": [record]})
 
     def record(self, *events):
-        return [tuple(self.arrive.record(read_events(one))) for one in events]
+        return [tuple(self.notifications.record(read_events(one))) for one in events]
 
     def work(self):
         """Run every take that waits, the newest first, then renders and erasures."""

@@ -14,7 +14,7 @@ from nightlight.catalogue import image_states, images, migrate
 from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.idempotency import IdempotentResult
-from nightlight.catalogue.images import Image, RenditionRow
+from nightlight.catalogue.images import ImageRow, RenditionRow
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.schema import metadata
 from nightlight_core.errors import CatalogueUnavailable, Conflict, LeaseLost
@@ -44,7 +44,7 @@ def add_image(catalogue, profile_id, state=images.PENDING):
     with catalogue.transaction() as tx:
         sequence = tx.profiles.next_upload(profile_id)
         tx.images.add(
-            Image(image_id, profile_id, sequence, state, None, new_original_key(), 10, "jpeg", 4, 3, "age_13_15", "age_13_15", NOW, None)
+            ImageRow(image_id, profile_id, sequence, state, None, new_original_key(), 10, "jpeg", 4, 3, "age_13_15", "age_13_15", NOW, None)
         )  # fmt: skip
     return image_id
 

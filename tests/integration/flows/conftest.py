@@ -14,9 +14,9 @@ from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.imaging.crop import Region
-from nightlight.imaging.renderer import Rendering
+from nightlight.imaging.renderer import Renderer
 from nightlight.matching import list_index
-from nightlight.matching.list_index import Lists
+from nightlight.matching.list_index import HashListIndex
 from nightlight.settings import Settings
 from nightlight.store.interface import unsealed
 from nightlight.store.local import LocalStore
@@ -35,7 +35,7 @@ def house(catalogue, tmp_path, table, all_recipes, render):
         table,
         all_recipes,
         lambda data, recipes, crop, numbers: render(
-            data, recipes, region=Region.parse(crop, max_side=9999) if crop else None, numbers=numbers
+            data, recipes, region=Region.parse(crop, max_side=9999) if crop else None, watermark_ids=numbers
         ),
     )
     made.originals.ready()
@@ -68,12 +68,14 @@ def screened(house, folder, tmp_path, pipeline, monkeypatch):
             tx.connection.execute(table.delete())
         # Images of earlier tests are not published any more: their objects went with their tests.
         tx.connection.execute(images_table.update().values(state=images.DELETED))
-    house.lists = Lists(folder.path, tmp_path / "index")
+    house.lists = HashListIndex(folder.path, tmp_path / "index")
     house.screening = Screening(house.catalogue, house.lists, house.clock, "first")
     object.__setattr__(house.render, "screening", house.screening)
-    rendering = Rendering(Settings())
+    rendering = Renderer(Settings())
     monkeypatch.setattr(rendering, "_pipeline", pipeline)  # the session's sandbox: another takes seconds to start
-    hasher = ImageHasher(house.catalogue, house.originals, house.renditions, unsealed, rendering.views, 20_000_000)
+    hasher = ImageHasher(
+        house.catalogue, house.originals, house.renditions, unsealed, rendering.match_lumas, 20_000_000
+    )
     house.rescreen = Rescreen(house.render.runner, house.screening, hasher)
     house.rename = RotateNames(
         house.render.runner, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)

@@ -12,7 +12,7 @@ from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.decisions.change_feed import ChangeFeedPoller
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.revoke import RotateNames
-from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.load import load

@@ -14,7 +14,7 @@ from nightlight.flows.pictures.revoke import RevokeUrls, RotateNames
 from nightlight.flows.retention.legal_holds import CopyToVault, PlaceHolds
 from nightlight.flows.traces.requests import RequestTrace
 from nightlight.jobs.runner import JobRunner
-from nightlight.settings import IntakeSettings, MatchingSettings
+from nightlight.settings import MatchingSettings, UploadSettings
 from nightlight.store.interface import PutOnly, unsealed
 from nightlight.store.local import LocalStore
 from nightlight.store.s3 import S3Store
@@ -100,7 +100,7 @@ def test_an_original_is_never_said_to_be_stored_where_anothers_is(house, profile
 
 def copies(house, server):
     originals = PutOnly(S3Store("originals", server.access()))
-    return RequestTrace(house.catalogue, originals, IntakeSettings(), MatchingSettings(), house.clock)
+    return RequestTrace(house.catalogue, originals, UploadSettings(), MatchingSettings(), house.clock)
 
 
 def test_a_found_copy_is_sealed_as_originals_are(house, server):

@@ -11,12 +11,12 @@ from nightlight.catalogue import images
 from nightlight.catalogue.schema import hash_list_matches, revocations, screenings
 from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.flows.pictures.hash_lists import Screening
-from nightlight.imaging.header_readers import Format
-from nightlight.imaging.match_squares import views, whole
-from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.formats import Format
+from nightlight.imaging.match_squares import candidate_lumas, whole_picture
+from nightlight.imaging.probe import UploadCaps, probe
 from nightlight.jobs import kinds
 from nightlight.matching import list_index
-from nightlight.matching.list_index import Lists, hashes_of
+from nightlight.matching.list_index import HashListIndex, hash_lumas
 from nightlight.matching.pdq import distance
 from nightlight_core.errors import ListsUnavailable, NotFound
 from tests.support import pictures
@@ -101,7 +101,7 @@ def test_a_list_that_loses_something_lets_nothing_through_until_it_is_back(
     assert "later" in deliver(screened)
     assert screened.state(image_id) == images.PENDING
     # Another worker, or this one after a restart, knows what there was.
-    again = Screening(screened.catalogue, Lists(folder.path, tmp_path / "other-index"), screened.clock)
+    again = Screening(screened.catalogue, HashListIndex(folder.path, tmp_path / "other-index"), screened.clock)
     with pytest.raises(ListsUnavailable):
         again.screen(bytes(32))
     with screened.catalogue.reading() as tx:
@@ -185,22 +185,22 @@ def test_a_list_that_changes_while_a_picture_is_rendered_is_not_missed(screened,
     sent, screened.sent[:] = list(screened.sent), []
     assert screened.render.run(sent[0][1], redelivered=False) == "later"
     monkeypatch.undo()
-    monkeypatch.setattr(list_index, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(list_index, "_RECHECK_S", 0.0)
     assert images.QUARANTINED in later(screened)
     assert screened.state(image_id) == images.QUARANTINED
 
 
 def test_a_list_that_is_written_while_it_is_read_is_read_again(folder, tmp_path, monkeypatch):
     folder.write("a", filler(3))
-    real = list_index.read_list
+    real = list_index.read_hash_list
 
     def written_meanwhile(path, name):
         found = real(path, name)
         folder.write("a", filler(9))
         return found
 
-    monkeypatch.setattr(list_index, "read_list", written_meanwhile)
-    lists = Lists(folder.path, tmp_path / "index")
+    monkeypatch.setattr(list_index, "read_hash_list", written_meanwhile)
+    lists = HashListIndex(folder.path, tmp_path / "index")
     with pytest.raises(ListsUnavailable, match="written while it was read"):
         lists.state()
     monkeypatch.undo()
@@ -217,7 +217,9 @@ def test_a_machine_with_an_older_copy_neither_takes_it_over_nor_counts_as_having
     older.write("a", filler(19))
     past = (folder.path / "a.csv").stat().st_mtime_ns - 10**12
     os.utime(older.path / "a.csv", ns=(past, past))
-    elsewhere = Screening(screened.catalogue, Lists(older.path, tmp_path / "older-index"), screened.clock, "second")
+    elsewhere = Screening(
+        screened.catalogue, HashListIndex(older.path, tmp_path / "older-index"), screened.clock, "second"
+    )
     before = screened.screening.revision()
     assert before > 0
     with pytest.raises(ListsUnavailable, match=r"'a' is older here .* by worker:first"):
@@ -253,7 +255,7 @@ def test_an_erasure_takes_the_hashes_along(screened, folder, profile_id):
     "canvas", [(300, 480), (300, 599), (301, 600), (480, 300), (300, 900), (1000, 300), (640, 3900)]
 )
 @pytest.mark.parametrize("where", ["start", "middle", "end", "crop"])
-def test_a_listed_square_is_found_wherever_it_lies_in_a_longer_picture(cage, canvas, where):
+def test_a_listed_square_is_found_wherever_it_lies_in_a_longer_picture(sandbox, canvas, where):
     width, height = canvas
     side, spare = min(canvas), max(canvas) - min(canvas)
     shown = min(max(canvas), 2 * side)  # what is longer is cut to this first, at the same share
@@ -264,8 +266,8 @@ def test_a_listed_square_is_found_wherever_it_lies_in_a_longer_picture(cage, can
     made.paste(pictures.opened(pictures.photograph()).convert("RGB").resize((side, side)),
                (at, 0) if width > height else (0, at))  # fmt: skip
     data = pictures.encoded(made, "PNG")
-    header = probe(data, Caps(formats=frozenset(Format)), edge=512)
-    found = np.frombuffer(hashes_of(views(whole(cage, data, header)) + views(cage.frame(data, header, edge=512))),
+    header = probe(data, UploadCaps(formats=frozenset(Format)), edge=512)
+    found = np.frombuffer(hash_lumas(candidate_lumas(whole_picture(sandbox, data, header)) + candidate_lumas(sandbox.frame(data, header, edge=512))),
                           np.uint8).reshape(-1, 32)  # fmt: skip
     wanted = np.frombuffer(bytes.fromhex(hex_of(LISTED)), np.uint8)
     assert int(distance(found, wanted).min()) <= 31

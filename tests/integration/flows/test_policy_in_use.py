@@ -18,6 +18,7 @@ from nightlight.policy.compile import compile_pack
 from nightlight.policy.diff import diff
 from nightlight.policy.load import load
 from nightlight.policy.signing import SigningKey, approval_subject, approve
+from nightlight_core.decisions.answers import Answer
 from nightlight_core.errors import CatalogueUnavailable, PolicyRefused, PolicyRejected
 from tests.conftest import ROOT
 
@@ -134,7 +135,7 @@ def test_counts_add_up_over_processes_and_survive_an_outage(fresh, compiled, mon
 
     def work(counter):
         for number in range(50):
-            counter.count([(cell, opens if number % 2 else same)])
+            counter.count([Answer(0, (), None, "", (cell, opens if number % 2 else same), ())])
             if number % 10 == 0:
                 counter.flush()
 

@@ -5,7 +5,7 @@ import pytest
 from nightlight.catalogue import image_states, images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.pictures.delete import DeletePictures
-from nightlight.flows.retention.sweep import Sweep
+from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_folder
 from tests.conftest import ROOT
@@ -123,7 +123,7 @@ def test_a_picture_in_use_goes_after_its_own_time(house, sweep, profile_id):
 
 
 def test_more_than_a_batch_goes_by_and_by(house, sweep, profile_id, monkeypatch):
-    from nightlight.flows.retention import sweep as module
+    from nightlight.flows.retention import retention_sweep as module
 
     monkeypatch.setattr(module, "_BATCH", 1)
     made = [house.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(4)]
@@ -228,7 +228,7 @@ def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(house, retentio
 
 
 def test_a_run_goes_batch_by_batch_through_the_queue_and_reports(house, sweep, profile_id, monkeypatch):
-    from nightlight.flows.retention import sweep as module
+    from nightlight.flows.retention import retention_sweep as module
 
     monkeypatch.setattr(module, "_BATCH", 2)
     made = [house.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(6)]

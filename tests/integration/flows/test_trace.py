@@ -10,13 +10,13 @@ from sqlalchemy import insert
 
 from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions
 from nightlight.flows.traces.search import TraceSearch
-from nightlight.imaging.pipeline import canonical
-from nightlight.imaging.renderer import Look
+from nightlight.imaging.match_squares import square_luma
+from nightlight.imaging.renderer import FoundCopy
 from nightlight.matching.index import HashIndex
 from nightlight.matching.pdq import CANONICAL, pdq
 from nightlight.watermark.detect import Detector
 from nightlight.watermark.embed import embed
-from nightlight.watermark.layout import layout
+from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import Payload
 from nightlight_core.errors import Conflict
 from tests.support.pictures import portrait
@@ -61,7 +61,7 @@ def published(catalogue, request):
 @pytest.fixture
 def found(catalogue, tmp_path):
     def trace(seed):
-        look = Look(np.zeros((200, 200, 3), np.uint8), (luma(seed),))
+        look = FoundCopy(np.zeros((200, 200, 3), np.uint8), (luma(seed),))
         made = TraceSearch(catalogue, tmp_path / "index", lambda _: look, Detector({}).detect, lambda: NOW)
         return [one.image_id for one in made.trace(b"a copy", actor="t").origins]
 
@@ -113,7 +113,7 @@ def traced(catalogue, tmp_path):
     """Trace a picture, uint8 (h, w, 3), with the real detector."""
 
     def trace(pixels):
-        look = Look(pixels, (canonical(Image.fromarray(pixels), CANONICAL),))
+        look = FoundCopy(pixels, (square_luma(Image.fromarray(pixels), CANONICAL),))
         detect = Detector({"m1": KEY}, ()).detect
         return TraceSearch(catalogue, tmp_path / "index", lambda _: look, detect, lambda: NOW).trace(
             b"a copy", actor="t"
@@ -123,7 +123,7 @@ def traced(catalogue, tmp_path):
 
 
 def marked(number, variant=0, side=160):
-    return embed(portrait(side), Payload(number, variant), layout(KEY)).pixels
+    return embed(portrait(side), Payload(number, variant), build_layout(KEY)).pixels
 
 
 def test_a_mark_names_its_rendition_and_its_variant(published, traced):

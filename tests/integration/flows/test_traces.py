@@ -19,16 +19,16 @@ from nightlight.flows.retention.erase import EraseObjects
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.traces.requests import RequestTrace, RunTrace
 from nightlight.flows.traces.search import TraceSearch
-from nightlight.imaging.pipeline import canonical
-from nightlight.imaging.renderer import Look
+from nightlight.imaging.match_squares import square_luma
+from nightlight.imaging.renderer import FoundCopy
 from nightlight.jobs.relay import Reconciler, Relay
 from nightlight.jobs.runner import JobRunner
 from nightlight.matching.pdq import CANONICAL
-from nightlight.settings import IntakeSettings, MatchingSettings, WorkerSettings
+from nightlight.settings import MatchingSettings, UploadSettings, WorkerSettings
 from nightlight.store.local import LocalStore
 from nightlight.watermark.detect import Detector
 from nightlight.watermark.embed import embed
-from nightlight.watermark.layout import layout
+from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import Payload
 from nightlight_core.errors import CorruptImage, DecoderDied, IndexBehind, NotFound, StoreUnavailable, TooManyRequests
 from tests.support import pictures
@@ -58,9 +58,9 @@ class House:
             self.clock,
         )
         self.ask = RequestTrace(
-            self.catalogue, self.store, IntakeSettings(), MatchingSettings(traces_per_hour=3), self.clock
+            self.catalogue, self.store, UploadSettings(), MatchingSettings(traces_per_hour=3), self.clock
         )
-        self.run = RunTrace(work, self.store, found, IntakeSettings())
+        self.run = RunTrace(work, self.store, found, UploadSettings())
         self.erase = EraseObjects(work, self.store, self.store, EdgePurge(None, token=None, timeout_s=1))
         self.delete = DeletePictures(self.catalogue, self.clock)
         self.reconciler = Reconciler(self.catalogue, limits, self.clock)
@@ -103,7 +103,7 @@ class House:
 def house(catalogue, tmp_path, request):
     def look(data):
         image = pictures.opened(data).convert("RGB")
-        return Look(np.asarray(image), (canonical(image, CANONICAL),))
+        return FoundCopy(np.asarray(image), (square_luma(image, CANONICAL),))
 
     store = LocalStore(tmp_path / "originals")
     store.ready()
@@ -120,7 +120,7 @@ def house(catalogue, tmp_path, request):
 
 @pytest.fixture
 def published(house, request):
-    """A rendition in the catalogue whose hidden mark says a number, and the marked picture."""
+    """A rendition in the catalogue whose invisible watermark says a number, and the marked picture."""
     number = abs(hash(request.node.nodeid)) % 2**50
     name = f"{number:032x}"
     with house.catalogue.transaction() as tx:
@@ -135,7 +135,7 @@ def published(house, request):
         run(insert(renditions).values(
             name=name, image_id=name, tier="full", generation=1, recipe="r", format="webp", bytes=1, width=1,
             height=1, sha256="", created_at=house.now, variant=0, watermark=number))  # fmt: skip
-    return name, embed(pictures.portrait(160), Payload(number, 0), layout(KEY)).pixels
+    return name, embed(pictures.portrait(160), Payload(number, 0), build_layout(KEY)).pixels
 
 
 def image_of(pixels):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.imaging.header_readers import Format
+from nightlight.imaging.formats import Format
 from nightlight.imaging.probe import probe
 from nightlight_core.errors import CorruptImage, ImageRefused, ImageTooComplex, UnsupportedFormat
 from tests.conftest import ROOT
@@ -110,25 +110,25 @@ def test_exiftool_finds_structure_and_nothing_else_in_any_rendition(tmp_path, al
 
 @needs_corpus
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name.startswith(("bomb", "truncated", "malformed"))])
-def test_hostile_images_are_dealt_with_in_the_time_and_with_the_memory_that_is_let(name, cage, caps):
+def test_hostile_images_are_dealt_with_in_the_time_and_with_the_memory_that_is_let(name, sandbox, caps):
     """A decoder that takes more processor time than is let is killed: that would be DecoderDied."""
     data = (CORPUS / name).read_bytes()
     with contextlib.suppress(ImageRefused):
-        cage.frame(data, probe(data, caps, edge=64), edge=64)
-    assert cage.peak_kb < 160_000
-    assert cage.pid is None or cage.alive
+        sandbox.frame(data, probe(data, caps, edge=64), edge=64)
+    assert sandbox.peak_kb < 160_000
+    assert sandbox.pid is None or sandbox.alive
 
 
 @needs_corpus
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name.startswith("heic") or name.endswith(".heic")])
-def test_heic_is_decoded_in_the_cage_where_it_is_accepted(name, cage, caps):
+def test_heic_is_decoded_in_the_cage_where_it_is_accepted(name, sandbox, caps):
     data = (CORPUS / name).read_bytes()
     accepting = replace(caps, formats=frozenset(Format))
     if must_be_refused(ENTRIES[name]):
         with pytest.raises(ImageRefused):
-            cage.frame(data, probe(data, accepting), edge=320)
+            sandbox.frame(data, probe(data, accepting), edge=320)
         return
-    frame = cage.frame(data, probe(data, accepting), edge=320)
+    frame = sandbox.frame(data, probe(data, accepting), edge=320)
     assert 1 <= min(frame.size) <= 320
     assert frame.info == {}
 

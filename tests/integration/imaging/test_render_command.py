@@ -41,8 +41,8 @@ def test_it_writes_each_tier_a_sheet_and_a_report(portrait, tmp_path):
     assert tiny["blurhash"]
     (face,) = [one for one in report["faces"] if one["confidence"] > 0.5]
     assert 150 < face["left"] < 220
-    assert set(report["stages_ms"]) >= {"decode", "cage", "face", "resize", "mark", "encode"}
-    assert report["caged"] == "seccomp"
+    assert set(report["stages_ms"]) >= {"decode", "sandbox", "face", "resize", "visible_watermark", "encode"}
+    assert report["sandbox"] == "seccomp"
     assert pictures.opened((tmp_path / "out/sheet.png").read_bytes()).width > 1200
 
 

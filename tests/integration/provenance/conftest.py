@@ -8,28 +8,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.provenance.certificates import Algorithm, init
-from nightlight.provenance.manifest import Said
-from nightlight.provenance.signing import Credential
+from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
+from nightlight.provenance.manifest import ManifestClaims
+from nightlight.provenance.signing import SigningCredential
 
-EXPORT_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
-SAID = Said(mark=0x0123456789ABCD, hash=bytes(range(32)), visible_mark=True)
+FORMS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
+SAID = ManifestClaims(watermark=0x0123456789ABCD, hash=bytes(range(32)), visible_watermark=True)
 
 
 def now():
     return datetime.now(UTC)
 
 
-@pytest.fixture(scope="module", params=list(Algorithm))
+@pytest.fixture(scope="module", params=list(SigningAlgorithm))
 def folder(request, tmp_path_factory):
     made = tmp_path_factory.mktemp(request.param)
-    init(made, request.param, now())
+    create_development_chain(made, request.param, now())
     return made
 
 
 @pytest.fixture(scope="module")
 def credential(folder):
-    return Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    return SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from nightlight.catalogue.schema import audit
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
-from nightlight.provenance.manifest import MARK_ALGORITHM, mark_value
+from nightlight.provenance.manifest import WATERMARK_ALGORITHM, watermark_binding
 from nightlight_core.errors import NotFound
 from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
 from tests.support import pictures
@@ -42,10 +42,10 @@ def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
         house.catalogue, house.renditions, Traces(), CallerRate(100), house.clock, threading.BoundedSemaphore()
     )
     actor = f"investigator-{profile_id}"
-    value = mark_value(row.mark)
-    (match, *_) = resolve.by_binding(MARK_ALGORITHM, value, actor=actor)
+    value = watermark_binding(row.mark)
+    (match, *_) = resolve.by_binding(WATERMARK_ALGORITHM, value, actor=actor)
     resolve.by_reference(f"https://pictures.example/a/{row.name}.webp?e=1&s=2", actor=actor)
-    resolve.by_content(io.BytesIO(b"x"), algorithm=MARK_ALGORITHM, actor=actor)
+    resolve.by_content(io.BytesIO(b"x"), algorithm=WATERMARK_ALGORITHM, actor=actor)
     resolve.by_content(io.BytesIO(b"x"), actor=actor)
     resolve.manifest(match.manifest_id, actor=actor)
     nothing = "urn:c2pa:00000000-0000-0000-0000-000000000000"
@@ -53,9 +53,9 @@ def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
         resolve.manifest(nothing, actor=actor)
     told = asked(house, actor)
     assert told == [
-        ("manifest.asked", {"by": MARK_ALGORITHM, "value": value}),
+        ("manifest.asked", {"by": WATERMARK_ALGORITHM, "value": value}),
         ("manifest.asked", {"by": "reference", "name": row.name}),
-        ("manifest.asked", {"by": MARK_ALGORITHM, "trace_id": "0" * 32}),
+        ("manifest.asked", {"by": WATERMARK_ALGORITHM, "trace_id": "0" * 32}),
         ("manifest.asked", {"by": "content", "trace_id": "0" * 32}),
         ("manifest.read", {"manifest_id": match.manifest_id}),
         ("manifest.read", {"manifest_id": nothing}),

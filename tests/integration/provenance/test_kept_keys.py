@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
-from nightlight.provenance.certificates import Algorithm, Chain, init, issue
+from nightlight.provenance.certificates import CertificateChain, SigningAlgorithm, create_development_chain, issue_leaf
 from nightlight.provenance.pkcs11 import HsmKey
-from nightlight.provenance.signing import Credential, Signing
-from nightlight.provenance.verify import State, check
+from nightlight.provenance.signing import ManifestSigner, SigningCredential
+from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight.settings import Settings
 from nightlight.wiring.operator_tools import manifest_signing, remote_signing_key
 from nightlight_core.errors import SettingsRefused, SigningFailed
@@ -23,11 +23,11 @@ from tests.support.services import missing_tool
 
 pytestmark = pytest.mark.integration
 MODULE, TOKEN, PIN = Path("/usr/lib/softhsm/libsofthsm2.so"), "manifests", "246810"
-KEYS = {"p256": Algorithm.ES256, "edwards": Algorithm.ED25519}
+KEYS = {"p256": SigningAlgorithm.ES256, "edwards": SigningAlgorithm.ED25519}
 
 
 def sign(credential, *, embed=True):
-    return Signing(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=embed)
+    return ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=embed)
 
 
 def test_a_key_that_is_kept_elsewhere_signs_by_callback_and_takes_no_more_room(folder, root, credential):
@@ -40,10 +40,13 @@ def test_a_key_that_is_kept_elsewhere_signs_by_callback_and_takes_no_more_room(f
             key.sign(data) if isinstance(key, ed25519.Ed25519PrivateKey) else key.sign(data, ec.ECDSA(hashes.SHA256()))
         )
 
-    elsewhere = Credential(Chain.read(folder / "chain.pem"), sign=call, anchors=root)
+    elsewhere = SigningCredential(CertificateChain.read(folder / "chain.pem"), sign=call, anchors=root)
     made = sign(elsewhere, embed=False)
     assert len(asked) == 1
-    assert check(picture("WEBP"), "image/webp", anchors=root, manifest=made.manifest).state is State.TRUSTED
+    assert (
+        verify_manifest(picture("WEBP"), "image/webp", anchors=root, manifest=made.manifest).state
+        is ManifestState.TRUSTED
+    )
     # The library pads what such a key signs by 10 kB; compressed that is nothing.
     assert len(sign(elsewhere).data) == len(sign(credential).data)
 
@@ -95,15 +98,18 @@ def in_token(monkeypatch, tmp_path, label, **changed):
 
 @pytest.mark.parametrize("label", KEYS)
 def test_a_key_in_a_token_signs_as_the_settings_say(token, label, tmp_path, monkeypatch):
-    init(tmp_path, KEYS[label], now())
+    create_development_chain(tmp_path, KEYS[label], now())
     in_token(monkeypatch, tmp_path, label)
     told = CliRunner().invoke(app, ["provenance", "public-key"])
     assert (told.exit_code, "BEGIN PUBLIC KEY" in told.stdout) == (0, True)
     (tmp_path / "key.pem").write_text(told.stdout)
     assert CliRunner().invoke(app, ["provenance", "issue", str(tmp_path), str(tmp_path / "key.pem")]).exit_code == 0
-    assert Chain.read(tmp_path / "chain.pem").algorithm is KEYS[label]
+    assert CertificateChain.read(tmp_path / "chain.pem").algorithm is KEYS[label]
     made = manifest_signing(Settings(), now)(picture("WEBP"), "image/webp", SAID, embed=True)
-    assert check(made.data, "image/webp", anchors=(tmp_path / "root.pem").read_text()).state is State.TRUSTED
+    assert (
+        verify_manifest(made.data, "image/webp", anchors=(tmp_path / "root.pem").read_text()).state
+        is ManifestState.TRUSTED
+    )
 
 
 def test_a_token_whose_sessions_were_ended_is_opened_again(token):
@@ -169,19 +175,19 @@ def test_a_key_in_kms_signs_and_one_that_is_away_publishes_nothing(sqs_url, tmp_
     key_id = client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
     client.close()
     key = KmsKey(key_id, S3Access(sqs_url, "us-east-1", "x", "x", 1, 5))
-    init(tmp_path, Algorithm.ES256, now())
-    issue(tmp_path, key.public_key(), now())
-    credential = Credential.elsewhere(tmp_path / "chain.pem", key.sign, tmp_path / "root.pem")
-    made = Signing(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+    create_development_chain(tmp_path, SigningAlgorithm.ES256, now())
+    issue_leaf(tmp_path, key.public_key(), now())
+    credential = SigningCredential.with_remote_key(tmp_path / "chain.pem", key.sign, tmp_path / "root.pem")
+    made = ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
     root = (tmp_path / "root.pem").read_text()
-    assert check(made.data, "image/webp", anchors=root).state is State.TRUSTED
+    assert verify_manifest(made.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
     away = KmsKey(key_id, S3Access("http://127.0.0.1:9", "us-east-1", "x", "x", 0.2, 0.2))
     with pytest.raises(SigningFailed):
-        Signing(Credential.elsewhere(tmp_path / "chain.pem", away.sign, None), now).sign(
+        ManifestSigner(SigningCredential.with_remote_key(tmp_path / "chain.pem", away.sign, None), now).sign(
             picture("WEBP"), "image/webp", SAID, embed=True
         )
     with pytest.raises(SigningFailed):
         away.public_key()
     for wrong in (b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"):
         with pytest.raises(SettingsRefused):
-            issue(tmp_path, wrong, now())
+            issue_leaf(tmp_path, wrong, now())

@@ -8,37 +8,44 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.provenance.certificates import Algorithm, Chain, init
-from nightlight.provenance.embed import compact
-from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, Said, definition, mark_of, mark_value
-from nightlight.provenance.signing import Credential, Signing
-from nightlight.provenance.verify import State, check
+from nightlight.provenance.certificates import CertificateChain, SigningAlgorithm, create_development_chain
+from nightlight.provenance.embed import compact_manifest
+from nightlight.provenance.manifest import (
+    HASH_ALGORITHM,
+    WATERMARK_ALGORITHM,
+    ManifestClaims,
+    manifest_definition,
+    watermark_binding,
+    watermark_from_binding,
+)
+from nightlight.provenance.signing import ManifestSigner, SigningCredential
+from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight_core.errors import CertificateExpired, SettingsRefused, SigningFailed
-from tests.integration.provenance.conftest import EXPORT_FORMATS, SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module", params=EXPORT_FORMATS)
+@pytest.fixture(scope="module", params=FORMS)
 def signed(request, credential):
     """(media type, the bytes before, and signed)."""
     data = picture(request.param)
     return (
-        EXPORT_FORMATS[request.param],
+        FORMS[request.param],
         data,
-        Signing(credential, now).sign(data, EXPORT_FORMATS[request.param], SAID, embed=True),
+        ManifestSigner(credential, now).sign(data, FORMS[request.param], SAID, embed=True),
     )
 
 
 def test_what_is_signed_is_trusted_by_our_root_and_valid_without_it(signed, root):
     media_type, data, made = signed
-    found = check(made.data, media_type, anchors=root)
-    assert (found.state, found.failures) == (State.TRUSTED, [])
+    found = verify_manifest(made.data, media_type, anchors=root)
+    assert (found.state, found.failures) == (ManifestState.TRUSTED, [])
     assert found.signed_by == "Nightlight leaf"
     assert found.actions == ["c2pa.created", "c2pa.edited", "c2pa.watermarked"]
-    assert found.bindings.keys() == {MARK_ALGORITHM, HASH_ALGORITHM}
-    assert mark_of(found.bindings[MARK_ALGORITHM]) == SAID.mark
-    assert check(made.data, media_type, anchors=None).state is State.VALID
+    assert found.bindings.keys() == {WATERMARK_ALGORITHM, HASH_ALGORITHM}
+    assert watermark_from_binding(found.bindings[WATERMARK_ALGORITHM]) == SAID.watermark
+    assert verify_manifest(made.data, media_type, anchors=None).state is ManifestState.VALID
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(made.data))), np.asarray(Image.open(io.BytesIO(data))))
 
 
@@ -53,12 +60,12 @@ def test_a_manifest_says_nothing_of_anybody(signed):
 
 def test_a_manifest_beside_the_picture_adds_nothing_to_it_and_holds(credential, root):
     data = picture("WEBP")
-    made = Signing(credential, now).sign(data, "image/webp", SAID, embed=False)
+    made = ManifestSigner(credential, now).sign(data, "image/webp", SAID, embed=False)
     assert made.data == data
-    assert check(data, "image/webp", anchors=root).state is State.NONE
-    assert check(data, "image/webp", anchors=root, manifest=made.manifest).state is State.TRUSTED
-    other = check(picture("WEBP", seed=2), "image/webp", anchors=root, manifest=made.manifest)
-    assert other.state is State.INVALID  # another picture's manifest
+    assert verify_manifest(data, "image/webp", anchors=root).state is ManifestState.NONE
+    assert verify_manifest(data, "image/webp", anchors=root, manifest=made.manifest).state is ManifestState.TRUSTED
+    other = verify_manifest(picture("WEBP", seed=2), "image/webp", anchors=root, manifest=made.manifest)
+    assert other.state is ManifestState.INVALID  # another picture's manifest
     assert any("assertion.dataHash.mismatch" in one for one in other.failures)
 
 
@@ -67,33 +74,38 @@ def said_otherwise(made):
     manifest = unpacked(made.manifest).replace(b"notAllowed", b"yesAllowed")
     if b"brob" in made.manifest:
         store = made.manifest[8:38] + manifest
-        manifest = compact((8 + len(store)).to_bytes(4, "big") + b"jumb" + store, len(made.manifest))
+        manifest = compact_manifest((8 + len(store)).to_bytes(4, "big") + b"jumb" + store, len(made.manifest))
     return made.data.replace(made.manifest, manifest)
 
 
-@pytest.mark.parametrize("form", EXPORT_FORMATS)
+@pytest.mark.parametrize("form", FORMS)
 def test_tampering_is_seen(credential, root, form, tmp_path):
-    media_type, data = EXPORT_FORMATS[form], picture(form)
-    made = Signing(credential, now).sign(data, media_type, SAID, embed=True)
+    media_type, data = FORMS[form], picture(form)
+    made = ManifestSigner(credential, now).sign(data, media_type, SAID, embed=True)
     changed = bytearray(made.data)
     at = changed.rindex(data[-40:-20]) + 5 if data[-40:-20] in changed else len(changed) - 60
     changed[at] ^= 1
-    assert check(bytes(changed), media_type, anchors=root).state is State.INVALID
-    assert check(said_otherwise(made), media_type, anchors=root).state is State.INVALID
+    assert verify_manifest(bytes(changed), media_type, anchors=root).state is ManifestState.INVALID
+    assert verify_manifest(said_otherwise(made), media_type, anchors=root).state is ManifestState.INVALID
     stripped = io.BytesIO()
     Image.open(io.BytesIO(made.data)).save(stripped, form, quality=60)
-    assert check(stripped.getvalue(), media_type, anchors=root).state is State.NONE
-    init(tmp_path, Algorithm.ED25519, now())
-    foreign = Credential.read(tmp_path / "chain.pem", tmp_path / "leaf.key.pem", None)
-    forged = Signing(foreign, now).sign(data, media_type, SAID, embed=True)
-    assert check(forged.data, media_type, anchors=root).state is State.VALID  # whole, and by nobody whom we trust
+    assert verify_manifest(stripped.getvalue(), media_type, anchors=root).state is ManifestState.NONE
+    create_development_chain(tmp_path, SigningAlgorithm.ED25519, now())
+    foreign = SigningCredential.read(tmp_path / "chain.pem", tmp_path / "leaf.key.pem", None)
+    forged = ManifestSigner(foreign, now).sign(data, media_type, SAID, embed=True)
+    assert (
+        verify_manifest(forged.data, media_type, anchors=root).state is ManifestState.VALID
+    )  # whole, and by nobody whom we trust
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"RIFF\x04\x00\x00\x00WEBP", bytes(100_000)])
 def test_what_is_no_picture_raises_nothing(data, root):
-    for media_type in EXPORT_FORMATS.values():
-        assert check(data, media_type, anchors=root).state in {State.NONE, State.INVALID}
-    assert check(picture("JPEG"), "image/jpeg", anchors=root, manifest=b"no manifest").state is State.INVALID
+    for media_type in FORMS.values():
+        assert verify_manifest(data, media_type, anchors=root).state in {ManifestState.NONE, ManifestState.INVALID}
+    assert (
+        verify_manifest(picture("JPEG"), "image/jpeg", anchors=root, manifest=b"no manifest").state
+        is ManifestState.INVALID
+    )
 
 
 def test_a_certificate_that_ends_within_a_day_or_begins_later_signs_nothing(folder, credential):
@@ -105,65 +117,65 @@ def test_a_certificate_that_ends_within_a_day_or_begins_later_signs_nothing(fold
         credential.chain.not_before - timedelta(days=1),
     ):
         with pytest.raises(CertificateExpired):
-            Signing(credential, lambda moment=moment: moment).sign(data, "image/webp", SAID, embed=True)
+            ManifestSigner(credential, lambda moment=moment: moment).sign(data, "image/webp", SAID, embed=True)
     assert 362 < credential.chain.days_left(now) < 365
     with pytest.raises(SettingsRefused, match="already"):
-        init(folder, Algorithm.ED25519, now())
+        create_development_chain(folder, SigningAlgorithm.ED25519, now())
 
 
 def test_a_signer_that_fails_or_signs_wrongly_publishes_nothing(folder, root):
-    chain = Chain.read(folder / "chain.pem")
+    chain = CertificateChain.read(folder / "chain.pem")
 
     def broken(_):
         raise OSError("the key is away")
 
     for sign in (broken, lambda _: b"", lambda _: bytes(64)):
         with pytest.raises(SigningFailed):
-            Signing(Credential(chain, sign=sign, anchors=root), now).sign(
+            ManifestSigner(SigningCredential(chain, sign=sign, anchors=root), now).sign(
                 picture("WEBP"), "image/webp", SAID, embed=True
             )
 
 
 def test_credentials_that_do_not_belong_together_are_refused(tmp_path):
     for name in ("one", "two"):
-        init(tmp_path / name, Algorithm.ED25519, now())
-    mixed = Credential.read(
+        create_development_chain(tmp_path / name, SigningAlgorithm.ED25519, now())
+    mixed = SigningCredential.read(
         tmp_path / "one" / "chain.pem", tmp_path / "two" / "leaf.key.pem", tmp_path / "one" / "root.pem"
     )
     with pytest.raises(SigningFailed):  # which jobs wait for: an operator's mistake is no fault of a picture
-        Signing(mixed, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+        ManifestSigner(mixed, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
     for text in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         (tmp_path / "bad.pem").write_text(text)
         with pytest.raises(SettingsRefused):
-            Chain.read(tmp_path / "bad.pem")
+            CertificateChain.read(tmp_path / "bad.pem")
     with pytest.raises(SettingsRefused):
-        Chain.read(tmp_path / "missing.pem")
+        CertificateChain.read(tmp_path / "missing.pem")
     assert "PRIVATE" not in repr(
-        Credential.read(tmp_path / "one" / "chain.pem", tmp_path / "one" / "leaf.key.pem", None)
+        SigningCredential.read(tmp_path / "one" / "chain.pem", tmp_path / "one" / "leaf.key.pem", None)
     )
 
 
 def test_marks_and_hashes_as_soft_bindings():
     for mark in (0, 1, 2**56 - 1):
-        assert mark_of(mark_value(mark)) == mark
+        assert watermark_from_binding(watermark_binding(mark)) == mark
     for value in ("", "!", "AAAA", "A" * 100):
-        assert mark_of(value) is None
-    bare = definition(Said(None, None, visible_mark=False))
+        assert watermark_from_binding(value) is None
+    bare = manifest_definition(ManifestClaims(None, None, visible_watermark=False))
     assert "soft-binding" not in json.dumps(bare)
     assert "watermarked" not in json.dumps(bare)
 
 
 @pytest.fixture(scope="module")
 def marked(render, all_recipes, credential):
-    """A rendition with a real hidden mark, signed: (its bytes, the number)."""
+    """A rendition with a real invisible watermark, signed: (its bytes, the number)."""
     from nightlight.matching.pdq import pdq
     from tests.support import pictures
 
     number = 0x00FACE00BEEF
     recipe = next(one for one in all_recipes if one.tier == "medium")
-    (made,) = render(pictures.photograph("astronaut.png"), [recipe], numbers={"medium": number})
-    said = Said(number, bytes(pdq(made.canonical(512)).hashes[0]), visible_mark=True)
-    return Signing(credential, now).sign(made.data, "image/webp", said, embed=True).data
+    (made,) = render(pictures.photograph("astronaut.png"), [recipe], watermark_ids={"medium": number})
+    said = ManifestClaims(number, bytes(pdq(made.luma(512)).hashes[0]), visible_watermark=True)
+    return ManifestSigner(credential, now).sign(made.data, "image/webp", said, embed=True).data
 
 
 def checked(path, folder, monkeypatch, *more):
@@ -173,7 +185,7 @@ def checked(path, folder, monkeypatch, *more):
 
     from nightlight.cli.main import app
 
-    monkeypatch.setenv("NIGHTLIGHT_HIDDEN_MARK_KEYS", "m1:" + base64.b64encode(bytes(range(32))).decode())
+    monkeypatch.setenv("NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS", "m1:" + base64.b64encode(bytes(range(32))).decode())
     result = CliRunner().invoke(app, ["provenance", "check", str(path), "--anchors", str(folder / "root.pem"), *more])
     return result.exit_code, result.output
 
@@ -187,7 +199,9 @@ def test_the_command_says_whether_mark_and_hash_agree(marked, folder, credential
     assert found["hash_distance"] <= 31
     assert "is the one that the manifest names" in checked(path, folder, monkeypatch)[1]
     # The same mark under another picture's manifest: whole and signed, and the picture is not the one.
-    other = Signing(credential, now).sign(marked, "image/webp", Said(7, bytes(32), visible_mark=True), embed=False)
+    other = ManifestSigner(credential, now).sign(
+        marked, "image/webp", ManifestClaims(7, bytes(32), visible_watermark=True), embed=False
+    )
     (tmp_path / "a.c2pa").write_bytes(other.manifest)
     Image.open(io.BytesIO(marked)).save(tmp_path / "b.webp", lossless=True)
     code, told = checked(tmp_path / "b.webp", folder, monkeypatch, "--json", "--sidecar", str(tmp_path / "a.c2pa"))
@@ -203,16 +217,19 @@ def test_the_command_makes_certificates_for_development(tmp_path):
 
     run = CliRunner().invoke
     assert run(app, ["provenance", "init", str(tmp_path / "p"), "--algorithm", "es256"]).exit_code == 0
-    assert Chain.read(tmp_path / "p" / "chain.pem").algorithm is Algorithm.ES256
+    assert CertificateChain.read(tmp_path / "p" / "chain.pem").algorithm is SigningAlgorithm.ES256
     assert (tmp_path / "p" / "leaf.key.pem").stat().st_mode & 0o077 == 0
     assert run(app, ["provenance", "init", str(tmp_path / "q"), "--algorithm", "rsa"]).exit_code != 0
 
 
 def test_every_manifest_of_a_form_has_the_same_shape_and_size(credential):
     """Whoever looks at outsiders' renditions learns nothing from their manifests: not even from how long they are."""
-    data, signer = picture("WEBP"), Signing(credential, now)
-    said = [Said(mark, bytes([fill] * 32), visible_mark=True) for mark, fill in ((0, 0), (1, 255), (2**56 - 1, 7))]
-    said += [Said(None, None, visible_mark=False), Said(5, None, visible_mark=True)]
+    data, signer = picture("WEBP"), ManifestSigner(credential, now)
+    said = [
+        ManifestClaims(mark, bytes([fill] * 32), visible_watermark=True)
+        for mark, fill in ((0, 0), (1, 255), (2**56 - 1, 7))
+    ]
+    said += [ManifestClaims(None, None, visible_watermark=False), ManifestClaims(5, None, visible_watermark=True)]
     made = [signer.sign(data, "image/webp", one, embed=True) for one in [SAID, *said]]
     assert len({len(one.manifest) for one in made}) == 1
     assert len({len(one.data) for one in made}) == 1

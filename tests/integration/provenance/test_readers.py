@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from nightlight.imaging.encode import OPT_OUT, encode
-from nightlight.provenance.signing import Signing
-from tests.integration.provenance.conftest import EXPORT_FORMATS, SAID, now, picture
+from nightlight.provenance.signing import ManifestSigner
+from tests.integration.provenance.conftest import FORMS, SAID, now, picture
 from tests.support import pictures
 from tests.support.services import missing_tool, node_in
 
@@ -35,8 +35,8 @@ def read(folder):
 
 
 def test_every_form_is_trusted_in_a_browser_and_valid_to_who_wrote_by_the_specification(read, credential, tmp_path):
-    signing, files = Signing(credential, now), []
-    for form, media_type in EXPORT_FORMATS.items():
+    signing, files = ManifestSigner(credential, now), []
+    for form, media_type in FORMS.items():
         files.append(tmp_path / f"whole.{media_type[6:]}")
         files[-1].write_bytes(signing.sign(picture(form), media_type, SAID, embed=True).data)
     for told in read(*files):
@@ -52,7 +52,7 @@ def test_both_see_what_was_changed(read, credential, tmp_path):
     files = []
     for form in ("JPEG", "WEBP"):
         data = picture(form)
-        made = bytearray(Signing(credential, now).sign(data, EXPORT_FORMATS[form], SAID, embed=True).data)
+        made = bytearray(ManifestSigner(credential, now).sign(data, FORMS[form], SAID, embed=True).data)
         made[made.rindex(data[-40:-20]) + 5] ^= 1
         files.append(tmp_path / f"changed.{form.lower()}")
         files[-1].write_bytes(made)

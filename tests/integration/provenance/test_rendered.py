@@ -11,10 +11,10 @@ from PIL import Image
 from nightlight.catalogue import images
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.object_names import EXTENSIONS, manifest_key, object_key
-from nightlight.provenance.certificates import Algorithm, init
-from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, label_of, mark_of
-from nightlight.provenance.signing import Credential, Signing
-from nightlight.provenance.verify import State, check
+from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
+from nightlight.provenance.manifest import HASH_ALGORITHM, WATERMARK_ALGORITHM, manifest_label, watermark_from_binding
+from nightlight.provenance.signing import ManifestSigner, SigningCredential
+from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight_core.errors import CertificateExpired, LeaseLost
 from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
 from tests.integration.flows.conftest import profile_id  # noqa: F401 - a fixture
@@ -27,15 +27,15 @@ ASKED = {"tiny": "sidecar", "low": "sidecar", "medium": "embedded", "full": "emb
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("c2pa")
-    init(made, Algorithm.ED25519, datetime.now(UTC))
+    create_development_chain(made, SigningAlgorithm.ED25519, datetime.now(UTC))
     return made
 
 
 @pytest.fixture
 def house(house_, folder):  # noqa: F811
     house_.recipes = tuple(replace(one, provenance=ASKED[one.tier]) for one in house_.recipes)
-    credential = Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
-    house_.signing = Signing(credential, lambda: datetime.now(UTC))
+    credential = SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    house_.signing = ManifestSigner(credential, lambda: datetime.now(UTC))
     object.__setattr__(house_.render, "signing", house_.signing)
     return house_
 
@@ -58,11 +58,11 @@ def test_every_rendition_has_its_manifest_in_the_form_of_its_tier(house, profile
     for row in rows:
         data = stored(house, row)
         manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
-        inside = check(data, "image/webp", anchors=root)
-        beside = check(data, "image/webp", anchors=root, manifest=manifest)
-        assert inside.state is (State.TRUSTED if ASKED[row.tier] == "embedded" else State.NONE)
-        assert beside.state is State.TRUSTED
-        assert mark_of(beside.bindings[MARK_ALGORITHM]) == row.mark
+        inside = verify_manifest(data, "image/webp", anchors=root)
+        beside = verify_manifest(data, "image/webp", anchors=root, manifest=manifest)
+        assert inside.state is (ManifestState.TRUSTED if ASKED[row.tier] == "embedded" else ManifestState.NONE)
+        assert beside.state is ManifestState.TRUSTED
+        assert watermark_from_binding(beside.bindings[WATERMARK_ALGORITHM]) == row.mark
         assert HASH_ALGORITHM in beside.bindings
         assert Image.open(io.BytesIO(data)).size == (row.width, row.height)
         assert len(manifest) < 5_000
@@ -74,7 +74,7 @@ def test_every_rendition_has_its_manifest_in_the_form_of_its_tier(house, profile
 
 def test_two_images_of_the_same_bytes_have_manifests_of_their_own(house, profile_id):  # noqa: F811
     """Where no mark tells them apart: a picture that everybody uploads. One is erased, and the other keeps its own."""
-    house.recipes = tuple(replace(one, hidden_mark="none", provenance="sidecar") for one in house.recipes)
+    house.recipes = tuple(replace(one, invisible_watermark="none", provenance="sidecar") for one in house.recipes)
     other = f"{profile_id}-other"
     house.declare.declare(other, Declaration("adult", "verified", "eu", "everyone"), follow_band=False, actor="t")
     first, second = (house.upload(name).image_id for name in (profile_id, other))
@@ -85,7 +85,7 @@ def test_two_images_of_the_same_bytes_have_manifests_of_their_own(house, profile
     assert house.deliver() == ["erased"]
     for row in rows_of(house, second):
         manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
-        assert label_of(manifest) == row.manifest_id
+        assert manifest_label(manifest) == row.manifest_id
 
 
 def test_nothing_is_published_unsigned(house, profile_id):  # noqa: F811
@@ -135,7 +135,7 @@ def test_a_worker_killed_between_manifest_and_picture_leaves_a_pair_that_belongs
     for row in rows_of(house, image.image_id):
         data = stored(house, row)
         manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
-        assert check(data, "image/webp", anchors=root, manifest=manifest).state is State.TRUSTED
+        assert verify_manifest(data, "image/webp", anchors=root, manifest=manifest).state is ManifestState.TRUSTED
     # What attempts that were killed had signed and nobody shows is known too, and goes with the image.
     house.delete.image(image.image_id, actor="t")
     house.deliver()

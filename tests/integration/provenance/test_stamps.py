@@ -11,8 +11,8 @@ import pytest
 
 from nightlight import metrics
 from nightlight.provenance import signing as under_test
-from nightlight.provenance.signing import Signing
-from nightlight.provenance.verify import State, check
+from nightlight.provenance.signing import ManifestSigner
+from nightlight.provenance.verify import ManifestState, verify_manifest
 from tests.integration.provenance.conftest import SAID, now, picture, unpacked
 from tests.support.services import missing_tool
 from tests.support.waiting import HANG_S
@@ -94,14 +94,14 @@ def missed():
 
 
 def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root, monkeypatch):
-    monkeypatch.setattr(under_test, "STAMP_S", HANG_S)
+    monkeypatch.setattr(under_test, "TIME_STAMP_TIMEOUT_S", HANG_S)
     with served(authority) as (url, asked):
         for embed in (True, False):
             data = picture("WEBP")
-            made = Signing(credential, now, tsa_url=url).sign(data, "image/webp", SAID, embed=embed)
+            made = ManifestSigner(credential, now, tsa_url=url).sign(data, "image/webp", SAID, embed=embed)
             assert b"sigTst" in unpacked(made.manifest)
-            found = check(made.data, "image/webp", anchors=root, manifest=None if embed else made.manifest)
-            assert found.state is State.TRUSTED
+            found = verify_manifest(made.data, "image/webp", anchors=root, manifest=None if embed else made.manifest)
+            assert found.state is ManifestState.TRUSTED
     assert set(asked) == {"application/timestamp-query"}
 
 
@@ -109,34 +109,37 @@ def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root, mon
 def test_one_that_talks_nonsense_stops_no_render(answer, credential, root):
     before = missed()
     with served(lambda _: answer) as (url, asked):
-        signing = Signing(credential, now, tsa_url=url)
+        signing = ManifestSigner(credential, now, tsa_url=url)
         for _ in range(3):
             made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=True)
-            assert check(made.data, "image/webp", anchors=root).state is State.TRUSTED
+            assert verify_manifest(made.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
             assert b"sigTst" not in unpacked(made.manifest)
     assert (len(asked), missed() - before) == (1, 1)  # asked once, and then left alone for minutes
 
 
 def test_one_that_is_away_or_never_answers_stops_no_render(credential, root, monkeypatch):
-    monkeypatch.setattr(under_test, "STAMP_S", 0.3)
+    monkeypatch.setattr(under_test, "TIME_STAMP_TIMEOUT_S", 0.3)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         for url in ("http://127.0.0.1:9/", f"http://127.0.0.1:{silent.getsockname()[1]}/"):
             before = missed()
-            signing = Signing(credential, now, tsa_url=url)
+            signing = ManifestSigner(credential, now, tsa_url=url)
             for embed in (True, False):
                 made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=embed)
                 manifest = None if embed else made.manifest
-                assert check(made.data, "image/webp", anchors=root, manifest=manifest).state is State.TRUSTED
+                assert (
+                    verify_manifest(made.data, "image/webp", anchors=root, manifest=manifest).state
+                    is ManifestState.TRUSTED
+                )
             assert missed() - before == 1
 
 
 def test_it_is_asked_again_after_a_while(authority, credential, monkeypatch):
     answers = [lambda _: b"", authority]
-    monkeypatch.setattr(under_test, "NO_STAMPS_S", 0.0)
+    monkeypatch.setattr(under_test, "TIME_STAMP_RETRY_S", 0.0)
     with served(lambda query: answers.pop(0)(query) if len(answers) > 1 else answers[0](query)) as (url, _):
-        signing = Signing(credential, now, tsa_url=url)
+        signing = ManifestSigner(credential, now, tsa_url=url)
         stamped = [
             b"sigTst" in unpacked(signing.sign(picture("WEBP"), "image/webp", SAID, embed=False).manifest)
             for _ in range(2)

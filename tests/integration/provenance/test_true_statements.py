@@ -14,10 +14,17 @@ from nightlight.imaging.recipe import Recipe
 from nightlight.jobs import kinds
 from nightlight.matching.pdq import CANONICAL, distance, pdq
 from nightlight.provenance import signing as signing_module
-from nightlight.provenance.certificates import Algorithm, init
-from nightlight.provenance.manifest import HASH_ALGORITHM, MARK_ALGORITHM, Said, definition, hash_of, mark_of
-from nightlight.provenance.signing import Credential, Signing
-from nightlight.provenance.verify import State, check
+from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
+from nightlight.provenance.manifest import (
+    HASH_ALGORITHM,
+    WATERMARK_ALGORITHM,
+    ManifestClaims,
+    hash_from_binding,
+    manifest_definition,
+    watermark_from_binding,
+)
+from nightlight.provenance.signing import ManifestSigner, SigningCredential
+from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight_core.errors import CertificateExpired, SigningFailed
 from tests.integration.flows.conftest import house as house_  # noqa: F401 - a fixture
 from tests.integration.flows.conftest import profile_id  # noqa: F401 - a fixture
@@ -32,7 +39,7 @@ SOFTENED, EDITED = "c2pa.filtered", "c2pa.edited"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("c2pa") / "p"
-    init(made, Algorithm.ED25519, datetime.now(UTC))
+    create_development_chain(made, SigningAlgorithm.ED25519, datetime.now(UTC))
     return made
 
 
@@ -45,8 +52,8 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture
 def house(house_, folder):  # noqa: F811
-    credential = Credential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
-    house_.signing = Signing(credential, lambda: datetime.now(UTC))
+    credential = SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
+    house_.signing = ManifestSigner(credential, lambda: datetime.now(UTC))
     object.__setattr__(house_.render, "sign", house_.signing.sign)
     return house_
 
@@ -64,8 +71,8 @@ def told(house, folder, image_id):
     for row in rows:
         data = house.renditions.store.get(object_key(row.name, EXTENSIONS[row.format]), max_bytes=4_000_000).data
         manifest = house.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
-        one = check(data, f"image/{row.format}", anchors=root, manifest=manifest)
-        assert (one.state, one.failures) == (State.TRUSTED, [])
+        one = verify_manifest(data, f"image/{row.format}", anchors=root, manifest=manifest)
+        assert (one.state, one.failures) == (ManifestState.TRUSTED, [])
         found[row.tier] = one, row, data
     return found
 
@@ -87,7 +94,7 @@ def test_a_plain_picture_of_a_tier_with_a_visible_mark_and_no_hidden_one_is_sign
     house, folder, profile_id, form, provenance  # noqa: F811
 ):  # fmt: skip
     """A white avatar has no hash worth the name: there is nothing to bind to, and nothing that says there were."""
-    tier = Recipe("low", 160, format=form, visible_mark="clear", provenance=provenance)
+    tier = Recipe("low", 160, format=form, visible_watermark="clear", provenance=provenance)
     ((one, _, _),) = rendered(house, folder, profile_id, [tier], plain(400)).values()
     assert one.bindings == {}
     assert not marked_of(one)
@@ -96,7 +103,7 @@ def test_a_plain_picture_of_a_tier_with_a_visible_mark_and_no_hidden_one_is_sign
 
 def test_every_tier_that_can_be_written_is_signed_over_every_kind_of_picture(house, folder, profile_id):  # noqa: F811
     tiers = [
-        Recipe(f"t{edge}-{visible}-{hidden}-{provenance}", edge, visible_mark=visible, hidden_mark=hidden,
+        Recipe(f"t{edge}-{visible}-{hidden}-{provenance}", edge, visible_watermark=visible, invisible_watermark=hidden,
                provenance=provenance)
         for edge in (8, 63, 64)
         for visible in ("none", "strong")
@@ -106,26 +113,26 @@ def test_every_tier_that_can_be_written_is_signed_over_every_kind_of_picture(hou
     tiers = sorted(tiers, key=lambda one: -one.edge)
     for data in (plain(16), plain(400, (0, 0, 0)), pictures.photograph()):
         for one, row, _ in rendered(house, folder, profile_id, tiers, data).values():
-            assert (MARK_ALGORITHM in one.bindings) == marked_of(one) == (row.watermark_agreement is not None)
+            assert (WATERMARK_ALGORITHM in one.bindings) == marked_of(one) == (row.watermark_agreement is not None)
 
 
 @pytest.mark.parametrize("edge", [16, 32, 63])
-def test_a_rendition_too_small_for_a_hidden_mark_names_none(house, folder, profile_id, edge):  # noqa: F811
-    tier = Recipe("dot", edge, visible_mark="none", hidden_mark="best_effort", provenance="sidecar")
+def test_a_rendition_too_small_for_a_invisible_watermark_names_none(house, folder, profile_id, edge):  # noqa: F811
+    tier = Recipe("dot", edge, visible_watermark="none", invisible_watermark="best_effort", provenance="sidecar")
     ((one, row, _),) = rendered(house, folder, profile_id, [tier], pictures.photograph()).values()
     assert row.watermark_agreement is None
     assert not marked_of(one)
-    assert MARK_ALGORITHM not in one.bindings
+    assert WATERMARK_ALGORITHM not in one.bindings
 
 
 def test_a_plain_picture_whose_mark_does_not_read_back_names_none(house, folder, profile_id):  # noqa: F811
-    tier = Recipe("full", 320, hidden_mark="best_effort", provenance="embedded", quality=20)
+    tier = Recipe("full", 320, invisible_watermark="best_effort", provenance="embedded", quality=20)
     ((one, row, _),) = rendered(house, folder, profile_id, [tier], plain(400)).values()
     if row.watermark_agreement is None:
         assert not marked_of(one)
-        assert MARK_ALGORITHM not in one.bindings
+        assert WATERMARK_ALGORITHM not in one.bindings
     else:
-        assert mark_of(one.bindings[MARK_ALGORITHM]) == row.mark
+        assert watermark_from_binding(one.bindings[WATERMARK_ALGORITHM]) == row.mark
 
 
 @pytest.mark.parametrize(
@@ -147,7 +154,7 @@ def test_a_plain_picture_whose_mark_does_not_read_back_names_none(house, folder,
 def test_cropped_and_resized_are_said_where_that_was_done(
     house, folder, profile_id, size, crop, edge, expected  # noqa: F811
 ):  # fmt: skip
-    tier = Recipe("full", edge, hidden_mark="none", provenance="sidecar")
+    tier = Recipe("full", edge, invisible_watermark="none", provenance="sidecar")
     data = pictures.encoded(pictures.opened(pictures.photograph()).convert("RGB").resize(size), "PNG")
     ((one, _, _),) = rendered(house, folder, profile_id, [tier], data, crop).values()
     assert set(one.actions) == {"c2pa.created", *expected}
@@ -155,7 +162,7 @@ def test_cropped_and_resized_are_said_where_that_was_done(
 
 def test_a_turned_picture_says_nothing_of_its_file(house, folder, profile_id):  # noqa: F811
     """Which way up a file was stored is in its metadata: no byte of that reaches a rendition."""
-    tier = Recipe("full", 320, hidden_mark="none", provenance="sidecar")
+    tier = Recipe("full", 320, invisible_watermark="none", provenance="sidecar")
     image = pictures.opened(pictures.photograph()).convert("RGB").resize((300, 300))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -177,12 +184,14 @@ def test_the_hash_that_is_bound_is_of_the_bytes_that_are_published(house, folder
         luma = np.asarray(
             pictures.opened(data).convert("L").resize((CANONICAL, CANONICAL), Image.Resampling.BICUBIC, reducing_gap=2)
         )
-        bound = np.frombuffer(hash_of(one.bindings[HASH_ALGORITHM]), np.uint8)
+        bound = np.frombuffer(hash_from_binding(one.bindings[HASH_ALGORITHM]), np.uint8)
         assert distance(pdq(luma).hashes[0], bound) == 0
 
 
 def test_no_human_is_said_to_have_edited_what_a_program_made():
-    (first, *_) = definition(Said(None, None, visible_mark=False))["assertions"][0]["data"]["actions"]
+    (first, *_) = manifest_definition(ManifestClaims(None, None, visible_watermark=False))["assertions"][0]["data"][
+        "actions"
+    ]
     assert first["digitalSourceType"].endswith("/algorithmicallyEnhanced")
 
 
@@ -201,7 +210,7 @@ def again(house):
 
 def test_a_picture_whose_manifest_never_stands_ends_where_operators_see_it(house, profile_id, monkeypatch):  # noqa: F811
     """The credential signs other pictures: so it is this one, and trying for ever would change nothing."""
-    real = signing_module.definition
+    real = signing_module.manifest_definition
 
     def never_stands(said):
         plan = real(said)
@@ -209,8 +218,8 @@ def test_a_picture_whose_manifest_never_stands_ends_where_operators_see_it(house
             plan["assertions"][0]["data"]["actions"].append({"action": "c2pa.placed"})
         return plan
 
-    monkeypatch.setattr(signing_module, "definition", never_stands)
-    house.recipes = (Recipe("low", 160, visible_mark="clear", provenance="sidecar"),)
+    monkeypatch.setattr(signing_module, "manifest_definition", never_stands)
+    house.recipes = (Recipe("low", 160, visible_watermark="clear", provenance="sidecar"),)
     image = house.upload(profile_id, pictures.photograph())
     assert [house.deliver(), again(house), again(house)] == [["later"], ["later"], ["failed"]]
     assert house.state(image.image_id) == images.FAILED

@@ -9,12 +9,12 @@ import brotli
 import pytest
 from PIL import Image
 
-from nightlight.provenance.coverage import uncovered
-from nightlight.provenance.embed import compact
-from nightlight.provenance.manifest import FILLING
-from nightlight.provenance.signing import _LEFT, Signing
-from nightlight.provenance.verify import State, check, reading, stands
-from tests.integration.provenance.conftest import EXPORT_FORMATS, SAID, now, picture, unpacked
+from nightlight.provenance.coverage import uncovered_parts
+from nightlight.provenance.embed import compact_manifest
+from nightlight.provenance.manifest import PADDING_FIELD
+from nightlight.provenance.signing import _LEFT, ManifestSigner
+from nightlight.provenance.verify import ManifestState, manifest_state, reader_context, verify_manifest
+from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
 from tests.support.services import node_in
 
 pytestmark = pytest.mark.integration
@@ -24,7 +24,7 @@ TEXT = b"FREE TEXT"
 
 @pytest.fixture(scope="module")
 def signing(credential):
-    return Signing(credential, now)
+    return ManifestSigner(credential, now)
 
 
 def box(kind, body):
@@ -52,26 +52,26 @@ def opened(manifest):
 
 
 def packed(describe, inner, room=None):
-    return compact(box(b"jumb", describe + inner), room)
+    return compact_manifest(box(b"jumb", describe + inner), room)
 
 
 @pytest.mark.parametrize("embed", [True, False])
-@pytest.mark.parametrize("form", EXPORT_FORMATS)
+@pytest.mark.parametrize("form", FORMS)
 def test_what_is_signed_has_nothing_in_it_but_what_we_write(signing, root, form, embed):
-    made = signing.sign(picture(form), EXPORT_FORMATS[form], SAID, embed=embed)
+    made = signing.sign(picture(form), FORMS[form], SAID, embed=embed)
     beside = None if embed else made.manifest
-    assert uncovered(made.data, EXPORT_FORMATS[form], beside) == []
-    assert check(made.data, EXPORT_FORMATS[form], anchors=root, manifest=beside).state is State.TRUSTED
+    assert uncovered_parts(made.data, FORMS[form], beside) == []
+    assert verify_manifest(made.data, FORMS[form], anchors=root, manifest=beside).state is ManifestState.TRUSTED
 
 
 @pytest.mark.parametrize("form", ["WEBP", "JPEG"])
 def test_what_only_fills_the_room_is_signed_but_for_a_few_bytes(signing, form):
     """Before, some 100 to 250 bytes of every picture were anybody's to write, and three readers called it trusted."""
     for seed in range(8):
-        made = signing.sign(picture(form, seed=seed), EXPORT_FORMATS[form], SAID, embed=True)
+        made = signing.sign(picture(form, seed=seed), FORMS[form], SAID, embed=True)
         begin, end = filling_of(made.manifest)
         assert end - begin <= _LEFT
-        assert FILLING.encode() in unpacked(made.manifest)
+        assert PADDING_FIELD.encode() in unpacked(made.manifest)
 
 
 def test_text_in_the_room_is_noticed(signing, root):
@@ -85,9 +85,11 @@ def test_text_in_the_room_is_noticed(signing, root):
         size = int.from_bytes(longer[where : where + 4], "big") + grown
         patched[where : where + 4] = size.to_bytes(4, "big")
     assert brotli.decompress(bytes(patched)[longer.index(b"brob") + 4 :]) == opened(made.manifest)[1]
-    assert stands(reading(root), data, "image/webp", bytes(patched)) is State.TRUSTED  # the library passes over it
-    found = check(data, "image/webp", anchors=root, manifest=bytes(patched))
-    assert found.state is State.INVALID
+    assert (
+        manifest_state(reader_context(root), data, "image/webp", bytes(patched)) is ManifestState.TRUSTED
+    )  # the library passes over it
+    found = verify_manifest(data, "image/webp", anchors=root, manifest=bytes(patched))
+    assert found.state is ManifestState.INVALID
     assert "nightlight.uncovered" in found.failures[0]
     assert at == 0
 
@@ -122,11 +124,11 @@ def with_text_in_the_pad(part):
 @pytest.mark.parametrize("form", ["WEBP", "JPEG", "AVIF"])
 def test_text_in_the_boxes_is_noticed(signing, root, form, name, change):
     data = picture(form)
-    made = signing.sign(data, EXPORT_FORMATS[form], SAID, embed=False)
+    made = signing.sign(data, FORMS[form], SAID, embed=False)
     describe, inner = opened(made.manifest)
     beside = packed(describe, changed_box(inner, name, change))
     assert beside != made.manifest
-    assert check(data, EXPORT_FORMATS[form], anchors=root, manifest=beside).state is State.INVALID
+    assert verify_manifest(data, FORMS[form], anchors=root, manifest=beside).state is ManifestState.INVALID
 
 
 def test_text_after_or_beside_the_manifest_is_noticed(signing, root):
@@ -139,37 +141,42 @@ def test_text_after_or_beside_the_manifest_is_noticed(signing, root):
         box(b"jumb", made.manifest[8:] + box(b"free", TEXT)),
         packed(describe.replace(b"c2pa\x00\x00", b"c2pa\x00\x00"), inner) + b"\x00",
     ):
-        assert check(data, "image/webp", anchors=root, manifest=beside).state is State.INVALID, beside[-20:]
+        assert verify_manifest(data, "image/webp", anchors=root, manifest=beside).state is ManifestState.INVALID, (
+            beside[-20:]
+        )
 
 
 @pytest.mark.parametrize("kind", [b"free", b"skip", b"uuid"])
 def test_a_box_of_an_avif_that_nothing_hashes_is_noticed(signing, root, kind):
     made = signing.sign(picture("AVIF"), "image/avif", SAID, embed=True)
-    assert check(made.data + box(kind, TEXT + bytes(32)), "image/avif", anchors=root).state is State.INVALID
+    assert (
+        verify_manifest(made.data + box(kind, TEXT + bytes(32)), "image/avif", anchors=root).state
+        is ManifestState.INVALID
+    )
 
 
 def test_text_in_the_room_of_an_avifs_signature_is_noticed(signing, root):
     made = signing.sign(picture("AVIF"), "image/avif", SAID, embed=True)
     at = made.data.index(b"\x63pad", made.data.index(b"c2pa.signature")) + 12
     changed = made.data[:at] + TEXT + made.data[at + len(TEXT) :]
-    assert check(changed, "image/avif", anchors=root).state is State.INVALID
+    assert verify_manifest(changed, "image/avif", anchors=root).state is ManifestState.INVALID
 
 
 def test_others_notice_a_change_in_what_fills_the_manifest(signing, folder, root, tmp_path):
     """It is in the claim, so its signature breaks: for the library, for web pages, and for who wrote by the text."""
     files = []
     for form in ("WEBP", "JPEG"):
-        made = signing.sign(picture(form), EXPORT_FORMATS[form], SAID, embed=True)
+        made = signing.sign(picture(form), FORMS[form], SAID, embed=True)
         describe, inner = opened(made.manifest)
-        at = inner.index(FILLING.encode()) + len(FILLING) + 3
+        at = inner.index(PADDING_FIELD.encode()) + len(PADDING_FIELD) + 3
         changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :])
         room = len(made.manifest)
         if len(changed) <= room:
             changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :], room)
         files.append(tmp_path / f"changed.{form.lower()}")
         files[-1].write_bytes(made.data.replace(made.manifest, changed))
-        assert check(files[-1].read_bytes(), EXPORT_FORMATS[form], anchors=root).state is State.INVALID
-        assert stands(reading(root), files[-1].read_bytes(), EXPORT_FORMATS[form], None) is State.INVALID
+        assert verify_manifest(files[-1].read_bytes(), FORMS[form], anchors=root).state is ManifestState.INVALID
+        assert manifest_state(reader_context(root), files[-1].read_bytes(), FORMS[form], None) is ManifestState.INVALID
         Image.open(io.BytesIO(files[-1].read_bytes())).load()
     ran = subprocess.run(
         [node_in(HERE), "read.mjs", folder / "root.pem", *files], cwd=HERE, capture_output=True, text=True, check=True

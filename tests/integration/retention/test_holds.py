@@ -18,7 +18,7 @@ from nightlight.flows.retention.erase import ReceiptIssuer
 from nightlight.flows.retention.legal_holds import CopyToVault, EndHolds, PlaceHolds
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.receipt import chain_faults, open_receipt
+from nightlight.retention.erasure_receipt import chain_faults, open_receipt
 from nightlight.store.interface import unsealed
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight.store.sealing import Opener, Sealer, generate_seal_keys

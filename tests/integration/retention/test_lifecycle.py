@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nightlight.flows.retention.lifecycle import ManageLifecycle
+from nightlight.flows.retention.manage_lifecycle import ManageLifecycle
 from nightlight.policy.compile import compile_folder
 from nightlight.retention.bucket_client import BucketClient
 from nightlight.retention.lifecycle_plan import PlanStep

@@ -115,7 +115,7 @@ def test_workers_alone_sign_manifests(files):
 
 
 def test_cloudfront_says_what_nginx_says_and_takes_away_what_a_bucket_tells(files):
-    from service.routes.renditions import HEADERS
+    from service.routes.rendition_files import HEADERS
 
     pattern = re.search(r'regexall\("(.+?)", file', files["cloudfront.tf"]["text"])[1].replace('\\"', '"')
     lines = (ROOT / "infra/edge/nginx/headers.conf").read_text("utf-8")

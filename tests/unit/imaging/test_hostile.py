@@ -6,13 +6,13 @@ import tracemalloc
 
 import pytest
 
-from nightlight.imaging.header_limits import Bounds
-from nightlight.imaging.header_readers import Format
-from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.formats import Format
+from nightlight.imaging.header_limits import HeaderBounds
+from nightlight.imaging.probe import UploadCaps, probe
 from nightlight_core.errors import ImageRefused, ImageTooComplex
 from tests.support import hostile, pictures
 
-CAPS = Caps(formats=frozenset(Format))
+CAPS = UploadCaps(formats=frozenset(Format))
 # Dear in pixels and nothing else, or cheap for its decoder in any number.
 CHEAP = {"gif: clears", "png: frames", "jpeg: exif in parts"}
 
@@ -56,9 +56,9 @@ def test_the_bounds_are_settings():
     picture = hostile.jpeg_scans(40, 640, 480)
     probe(picture, CAPS)
     with pytest.raises(ImageTooComplex, match="more than 20 scans"):
-        probe(picture, Caps(bounds=Bounds(scans=20)))
+        probe(picture, UploadCaps(bounds=HeaderBounds(scans=20)))
     with pytest.raises(ImageTooComplex, match="CPU s to decode"):
-        probe(picture, Caps(max_decode_s=0.01))
+        probe(picture, UploadCaps(max_decode_s=0.01))
 
 
 def test_the_estimate_grows_with_pixels_times_scans():
@@ -143,7 +143,7 @@ def test_a_box_of_bits_is_read_no_further_than_a_picture_has_channels(said):
     tracemalloc.start()
     try:
         with contextlib.suppress(ImageRefused):
-            probe(bytes(grown), Caps())
+            probe(bytes(grown), UploadCaps())
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -8,8 +8,8 @@ from PIL import Image, ImageCms
 
 from nightlight.imaging import crop, normalise
 from nightlight.imaging.decoded_frame import make_frame
-from nightlight.imaging.header_readers import Format
-from nightlight.imaging.probe import Caps, probe
+from nightlight.imaging.formats import Format
+from nightlight.imaging.probe import UploadCaps, probe
 from tests.support import pictures
 
 EDGE = 96
@@ -18,9 +18,9 @@ SQUARE = pictures.gradient(EDGE, EDGE)
 
 def mastered(data, edge=EDGE):
     """The kept square of the frame, as the tiers are made from."""
-    header = probe(data, Caps(formats=frozenset(Format)))
+    header = probe(data, UploadCaps(formats=frozenset(Format)))
     frame = make_frame(BytesIO(data), header, edge=edge)
-    return frame.crop(crop.square(*frame.size))
+    return frame.crop(crop.kept_box(*frame.size))
 
 
 def sixteen_bit_png(image):
@@ -119,7 +119,7 @@ def test_every_orientation_ends_upright_with_the_same_square_kept(orientation, s
     exif[0x0112] = orientation
     data = pictures.encoded(stored, "PNG", exif=exif)
     whole = normalise.upright(stored, orientation)
-    box = crop.square(*whole.size)
+    box = crop.kept_box(*whole.size)
     reference = whole.resize((EDGE, EDGE), Image.Resampling.LANCZOS, box=box)
     assert pictures.psnr(mastered(data), reference) > 34
 

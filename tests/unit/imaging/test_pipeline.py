@@ -6,30 +6,32 @@ from PIL import Image
 
 from nightlight.imaging import silhouette
 from nightlight.imaging.blurhash import blurhash
-from nightlight.imaging.contact_sheet import contact_sheet, size_of
+from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.imaging.crop import Region
-from nightlight.imaging.decoded_frame import Uncaged
+from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.encode import encode, unexpected_parts
 from nightlight.imaging.face import Face, FaceDetector
-from nightlight.imaging.invisible_watermark import HiddenMark
+from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import Caps
-from nightlight.imaging.recipe import Recipe, drawn_with, recipes
-from nightlight.imaging.visible_watermark import Design
+from nightlight.imaging.probe import UploadCaps
+from nightlight.imaging.recipe import Recipe, build_recipes, with_visible_watermark
+from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight_core.errors import CorruptImage, ImageTooLarge, PolicyRefused
 from tests.support import pictures
 
 
 @pytest.fixture(scope="module")
-def uncaged():
-    """The pipeline without its cage: unit tests start no process; pixels are the same, as the cage's own tests show."""
-    return Pipeline(Caps(), Uncaged(), FaceDetector(), Design(), HiddenMark(bytes(range(32))))
+def in_process():
+    """The pipeline without its sandbox: unit tests start no process; pixels are the same, as the sandbox's own tests show."""
+    return Pipeline(
+        UploadCaps(), InProcessDecoder(), FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32)))
+    )
 
 
 @pytest.fixture(scope="module")
-def render(uncaged):
-    return lambda data, wanted, **asked: uncaged.render(data, wanted, **asked).renditions
+def render(in_process):
+    return lambda data, wanted, **asked: in_process.render(data, wanted, **asked).renditions
 
 
 def described():
@@ -82,7 +84,9 @@ def test_the_scaled_decode_agrees_with_the_plain_one(all_recipes, render):
     """A large JPEG through DCT scaling and the cascade, against Pillow's full decode and one resize."""
     image = pictures.opened(pictures.photograph()).convert("RGB").resize((3000, 3000), Image.Resampling.BICUBIC)
     data = pictures.encoded(image, "JPEG", quality=92)
-    plain = [replace(recipe, visible_mark="none", quality=95, face_px=None, max_bytes=None) for recipe in all_recipes]
+    plain = [
+        replace(recipe, visible_watermark="none", quality=95, face_px=None, max_bytes=None) for recipe in all_recipes
+    ]
     for rendition in render(data, plain):
         small = (
             pictures.opened(data).convert("RGB").resize((rendition.width, rendition.height), Image.Resampling.LANCZOS)
@@ -133,7 +137,7 @@ def test_a_tier_that_asks_for_a_step_that_is_not_installed_is_refused(monkeypatc
 
     monkeypatch.setitem(module.NOT_INSTALLED, "provenance", "none")
     with pytest.raises(PolicyRefused, match="tier 'low' asks for provenance"):
-        recipes({"low": {"edge": 64, "provenance": "sidecar"}})
+        build_recipes({"low": {"edge": 64, "provenance": "sidecar"}})
 
 
 def test_a_recipes_digest_follows_everything_in_it():
@@ -144,7 +148,7 @@ def test_a_recipes_digest_follows_everything_in_it():
             {"edge": 65},
             {"quality": 81},
             {"format": "jpeg"},
-            {"visible_mark": "clear"},
+            {"visible_watermark": "clear"},
             {"face_px": 9},
             {"design": "x"},
         )
@@ -153,14 +157,24 @@ def test_a_recipes_digest_follows_everything_in_it():
     assert recipe.digest == Recipe(tier="low", edge=64).digest
 
 
-def test_every_stage_is_timed(all_recipes, uncaged):
-    stages = uncaged.render(pictures.jpeg(), all_recipes).stages
-    assert set(stages) == {"probe", "decode", "shrink", "normalise", "face", "resize", "mark", "hide", "encode"}
+def test_every_stage_is_timed(all_recipes, in_process):
+    stages = in_process.render(pictures.jpeg(), all_recipes).stages
+    assert set(stages) == {
+        "probe",
+        "decode",
+        "shrink",
+        "normalise",
+        "face",
+        "resize",
+        "visible_watermark",
+        "invisible_watermark",
+        "encode",
+    }
 
 
-def test_caps_hold_in_the_pipeline_too(all_recipes, uncaged):
+def test_caps_hold_in_the_pipeline_too(all_recipes, in_process):
     with pytest.raises(ImageTooLarge):
-        replace(uncaged, caps=Caps(max_pixels=640 * 480 - 1)).render(pictures.jpeg(640, 480), all_recipes)
+        replace(in_process, caps=UploadCaps(max_pixels=640 * 480 - 1)).render(pictures.jpeg(640, 480), all_recipes)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
@@ -180,19 +194,19 @@ def test_a_contact_sheet_has_a_row_a_profile_and_a_column_a_viewer(all_recipes, 
     small = render(pictures.jpeg(), all_recipes)[-1].data
     sheet = contact_sheet("t", ["self", "stranger"], [("a", "n", [(small, "x"), (small, "y")])])
     assert pictures.opened(sheet).size[0] > 2 * 220
-    assert size_of(small) == (96, 96)
+    assert picture_size(small) == (96, 96)
 
 
 PORTRAIT = Face(100, 60, 80, 104, 0.9)
 
 
-def with_faces(uncaged, *faces):
-    return replace(uncaged, faces=Says(*faces))
+def with_faces(in_process, *faces):
+    return replace(in_process, face_finder=Says(*faces))
 
 
-def test_a_face_budget_bounds_the_detail_across_the_widest_face(uncaged):
+def test_a_face_budget_bounds_the_detail_across_the_widest_face(in_process):
     recipe = Recipe("tiny", 96, face_px=6)
-    rendered = with_faces(uncaged, PORTRAIT).render(
+    rendered = with_faces(in_process, PORTRAIT).render(
         pictures.jpeg(320, 320), [replace(recipe, tier="l", edge=320, face_px=None), recipe]
     )
     tiny = rendered.renditions[1]
@@ -202,41 +216,43 @@ def test_a_face_budget_bounds_the_detail_across_the_widest_face(uncaged):
     assert rendered.renditions[0].face_px is None
 
 
-def test_without_a_face_the_budget_is_for_the_whole_picture(uncaged):
-    rendered = with_faces(uncaged).render(pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)])
+def test_without_a_face_the_budget_is_for_the_whole_picture(in_process):
+    rendered = with_faces(in_process).render(pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)])
     assert rendered.face_share == 1
     assert rendered.renditions[0].grid == 6
 
 
-def test_where_the_detector_breaks_the_whole_picture_is_a_face(uncaged):
+def test_where_the_detector_breaks_the_whole_picture_is_a_face(in_process):
     class Broken:
         def find(self, frame):
             raise RuntimeError("the network is gone")
 
-    rendered = replace(uncaged, faces=Broken()).render(pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)])
+    rendered = replace(in_process, face_finder=Broken()).render(
+        pictures.jpeg(320, 320), [Recipe("tiny", 96, face_px=6)]
+    )
     assert rendered.face_share == 1
     assert rendered.renditions[0].grid == 6
 
 
-def test_a_sharper_tier_behind_a_softer_one_is_not_made_from_it(uncaged):
+def test_a_sharper_tier_behind_a_softer_one_is_not_made_from_it(in_process):
     """The cascade goes on from the sharp picture."""
     wanted = [Recipe("a", 160, face_px=4), Recipe("b", 96)]
-    alone = with_faces(uncaged, PORTRAIT).render(pictures.jpeg(160, 160), wanted[1:]).renditions[0]
-    after = with_faces(uncaged, PORTRAIT).render(pictures.jpeg(160, 160), wanted).renditions[1]
+    alone = with_faces(in_process, PORTRAIT).render(pictures.jpeg(160, 160), wanted[1:]).renditions[0]
+    after = with_faces(in_process, PORTRAIT).render(pictures.jpeg(160, 160), wanted).renditions[1]
     assert pictures.psnr(pictures.opened(alone.data), pictures.opened(after.data)) > 30
 
 
-def test_a_tier_may_be_cut_around_the_face_or_in_the_middle(uncaged):
+def test_a_tier_may_be_cut_around_the_face_or_in_the_middle(in_process):
     wanted = [Recipe("f", 100, crop="face"), Recipe("m", 100, crop="centre")]
     right = Face(230, 40, 40, 52, 0.9)
-    around, middle = with_faces(uncaged, right).render(pictures.jpeg(300, 100), wanted).renditions
+    around, middle = with_faces(in_process, right).render(pictures.jpeg(300, 100), wanted).renditions
     assert pictures.psnr(pictures.opened(around.data), pictures.opened(middle.data)) < 25
 
 
-def test_the_owners_crop_is_honoured(uncaged):
+def test_the_owners_crop_is_honoured(in_process):
     image = pictures.gradient(400, 300)
     data = pictures.encoded(image, "PNG")
-    shown = uncaged.render(data, [Recipe("x", 100, quality=95)], region=Region(200, 100, 100, 100)).renditions[0]
+    shown = in_process.render(data, [Recipe("x", 100, quality=95)], region=Region(200, 100, 100, 100)).renditions[0]
     assert pictures.psnr(pictures.opened(shown.data), image.crop((200, 100, 300, 200))) > 28
 
 
@@ -268,6 +284,6 @@ def test_the_placeholders_blurhash_is_its_own():
 
 
 def test_only_recipes_that_are_marked_follow_the_marks_design():
-    made = recipes({"a": {"edge": 64, "visible_mark": "clear"}, "b": {"edge": 32}})
-    drawn = drawn_with(made, "d1")
+    made = build_recipes({"a": {"edge": 64, "visible_watermark": "clear"}, "b": {"edge": 32}})
+    drawn = with_visible_watermark(made, "d1")
     assert [one.digest == other.digest for one, other in zip(made, drawn, strict=True)] == [False, True]

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from nightlight.imaging.shared_memory import KEPT, SharedMemory
+from nightlight.imaging.shared_memory import KEPT_BYTES, SharedMemory
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def seen_by_others(memory, size):
     return bytes(mmap.mmap(memory.descriptor, size, prot=mmap.PROT_READ))
 
 
-@pytest.mark.parametrize("size", [10, 4096, KEPT, KEPT + 1, 3 * KEPT])
+@pytest.mark.parametrize("size", [10, 4096, KEPT_BYTES, KEPT_BYTES + 1, 3 * KEPT_BYTES])
 def test_what_is_written_is_seen_and_what_is_cleared_is_gone(memory, size):
     memory.view(size)[:] = b"x" * size
     assert seen_by_others(memory, size) == b"x" * size
@@ -27,16 +27,16 @@ def test_what_is_written_is_seen_and_what_is_cleared_is_gone(memory, size):
 
 
 def test_each_view_begins_with_zeros_whatever_came_before(memory):
-    for size in (100, 50, 2 * KEPT, 10, KEPT, 3 * KEPT):
+    for size in (100, 50, 2 * KEPT_BYTES, 10, KEPT_BYTES, 3 * KEPT_BYTES):
         view = memory.view(size)
         assert bytes(view) == bytes(size)
         view[:] = b"y" * size
 
 
 def test_much_memory_is_given_back(memory):
-    memory.view(4 * KEPT)[:] = b"z" * (4 * KEPT)
+    memory.view(4 * KEPT_BYTES)[:] = b"z" * (4 * KEPT_BYTES)
     memory.clear()
-    assert os.fstat(memory.descriptor).st_blocks * 512 < KEPT
+    assert os.fstat(memory.descriptor).st_blocks * 512 < KEPT_BYTES
 
 
 def test_other_memory_shows_nothing_to_who_has_the_old(memory):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nightlight.matching.index import MERGE_AT, HashIndex, Match
+from nightlight.matching.index import MERGE_SEGMENTS, HashIndex, HashMatch
 from nightlight.matching.pdq import BYTES, MATCH_WITHIN, distance
 from nightlight.matching.segment import KEY_BYTES
 from nightlight_core.errors import Conflict, IndexBroken
@@ -66,7 +66,7 @@ def test_the_hardest_case_has_two_bits_wrong_in_all_words_but_one(built):
     words = rows[4].view("<u2").copy()
     words[:15] ^= 0b11  # 30 bits
     words[15] ^= 0b1  # and one: 31, with a single bit in the last word
-    assert index.search(words.view(np.uint8)) == [Match(key(4), 31)]
+    assert index.search(words.view(np.uint8)) == [HashMatch(key(4), 31)]
     words[15] ^= 0b10
     assert index.search(words.view(np.uint8)) == []
 
@@ -91,7 +91,7 @@ def test_added_hashes_are_found_at_once_after_opening_again_and_after_sealing(tm
     with HashIndex(tmp_path, write=True, seal_at=100) as index:
         for number, row in enumerate(rows):
             index.add(key(number), row)
-            assert index.search(changed(row, 12)) == [Match(key(number), 12)]
+            assert index.search(changed(row, 12)) == [HashMatch(key(number), 12)]
         assert len(index) == 300
     with HashIndex(tmp_path) as again:
         assert len(again) == 300
@@ -112,7 +112,7 @@ def test_the_eight_hashes_of_one_picture_are_one_match(tmp_path):
     rows[3] = changed(rows[0], 4)
     with HashIndex(tmp_path, write=True) as index:
         index.add(key(1), rows)
-        assert index.search(rows[0]) == [Match(key(1), 0)]
+        assert index.search(rows[0]) == [HashMatch(key(1), 0)]
 
 
 def test_what_is_taken_out_is_not_found_and_leaves_the_disk_when_merged(tmp_path):
@@ -120,28 +120,28 @@ def test_what_is_taken_out_is_not_found_and_leaves_the_disk_when_merged(tmp_path
     with HashIndex(tmp_path, write=True, seal_at=20) as index:
         for number, row in enumerate(rows):
             index.add(key(number), row)
-        index.take_out(key(7))
-        index.take_out(key(45))
+        index.remove(key(7))
+        index.remove(key(45))
         assert index.search(rows[7]) == []
     with HashIndex(tmp_path, write=True) as again:
         assert again.search(rows[45]) == []
         again.merge()
         assert len(again) == 48
-        assert again.search(rows[8]) == [Match(key(8), 0)]
+        assert again.search(rows[8]) == [HashMatch(key(8), 0)]
     left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert bytes(rows[7]) not in left
     assert key(45) not in left
     with HashIndex(tmp_path, write=True) as later:
         later.add(key(7), rows[7])  # it may come back
-        assert later.search(rows[7]) == [Match(key(7), 0)]
+        assert later.search(rows[7]) == [HashMatch(key(7), 0)]
 
 
 def test_many_segments_become_one(tmp_path):
-    rows = hashes(10 * MERGE_AT)
+    rows = hashes(10 * MERGE_SEGMENTS)
     with HashIndex(tmp_path, write=True, seal_at=10) as index:
         for number, row in enumerate(rows):
             index.add(key(number), row)
-        assert len(list(tmp_path.glob("s[0-9]*"))) < MERGE_AT
+        assert len(list(tmp_path.glob("s[0-9]*"))) < MERGE_SEGMENTS
         assert all(index.search(row) for row in rows)
 
 
@@ -175,7 +175,7 @@ def test_a_record_that_was_cut_short_is_dropped_and_the_log_goes_on(tmp_path, cu
         assert not index.search(rows[1])
         index.add(key(2), rows[2])
     with HashIndex(tmp_path) as index:
-        assert index.search(rows[2]) == [Match(key(2), 0)]
+        assert index.search(rows[2]) == [HashMatch(key(2), 0)]
 
 
 def test_one_process_writes_at_a_time_and_a_reader_may_not(tmp_path):
@@ -189,7 +189,7 @@ def test_one_process_writes_at_a_time_and_a_reader_may_not(tmp_path):
                 lambda: reader.add(key(1), hashes(1)),
                 reader.seal,
                 reader.merge,
-                lambda: reader.take_out(key(0)),
+                lambda: reader.remove(key(0)),
             ):
                 with pytest.raises(Conflict, match="opened for reading"):
                     change()
@@ -225,7 +225,7 @@ def test_an_index_that_was_harmed_says_so_and_can_be_built_again(tmp_path, harm)
     HashIndex.discard(tmp_path)
     with HashIndex(tmp_path, write=True) as index:
         index.build([(rows, keys(100))])
-        assert index.search(rows[3]) == [Match(key(3), 0)]
+        assert index.search(rows[3]) == [HashMatch(key(3), 0)]
 
 
 @pytest.mark.parametrize(

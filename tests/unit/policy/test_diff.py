@@ -65,7 +65,7 @@ def test_a_change_that_closes_one_field_and_opens_another_opens(compiled, edited
         ("tiers.yaml", "edge: 96", "edge: 112", ChangeKind.OPENS, "tier tiny, edge"),
         ("tiers.yaml", "edge: 1024", "edge: 640", ChangeKind.CLOSES, "tier full, edge"),
         ("tiers.yaml", "quality: 70", "quality: 75", ChangeKind.OPENS, "tier low, quality"),
-        ("tiers.yaml", "quality: 78, effort: 3, visible_mark: clear", "quality: 78, effort: 3, visible_mark: none", ChangeKind.OPENS, "tier medium, visible_mark"),
+        ("tiers.yaml", "quality: 78, effort: 3, visible_watermark: clear", "quality: 78, effort: 3, visible_watermark: none", ChangeKind.OPENS, "tier medium, visible_watermark"),
         ("tiers.yaml", "effort: 2", "effort: 1", ChangeKind.CHANGES, "tier full, effort"),
         ("retention.yaml", "keep_days: 7", "keep_days: 14", ChangeKind.OPENS, "state replaced or account_closed, subject_age protected"),
         ("retention.yaml", "keep_days: 3650", "keep_days: 365", ChangeKind.CLOSES, "state live"),

@@ -4,7 +4,7 @@ import brotli
 import pytest
 
 from nightlight.imaging.encode import encode, unexpected_parts
-from nightlight.provenance.embed import MOST_ROOM, Overflow, compact, with_room
+from nightlight.provenance.embed import MAX_ROOM, ManifestTooLarge, compact_manifest, reserve_room
 from nightlight_core.errors import SigningFailed
 from tests.support import pictures
 
@@ -18,7 +18,7 @@ STORE = box(b"jumb", box(b"jumd", b"c2pa" + bytes(12) + b"\x03c2pa\x00") + INNER
 
 
 def test_what_is_compressed_is_the_manifest_box_whole():
-    small = compact(STORE)
+    small = compact_manifest(STORE)
     assert len(small) < len(STORE)
     assert brotli.decompress(small[small.index(b"brob") + 4 :]) == INNER
     assert b"c2cm" in small
@@ -27,16 +27,16 @@ def test_what_is_compressed_is_the_manifest_box_whole():
 
 @pytest.mark.parametrize("more", [*range(12), 255, 256, 257, 258, 259, 4096])
 def test_every_room_is_filled_to_the_byte_and_opens(more):
-    room = len(compact(STORE)) + more
-    filled = compact(STORE, room)
+    room = len(compact_manifest(STORE)) + more
+    filled = compact_manifest(STORE, room)
     assert len(filled) == room
     assert brotli.decompress(filled[filled.index(b"brob") + 4 :]) == INNER
 
 
 def test_a_room_that_is_too_small_says_what_is_needed():
-    needed = len(compact(STORE))
-    with pytest.raises(Overflow) as caught:
-        compact(STORE, needed - 1)
+    needed = len(compact_manifest(STORE))
+    with pytest.raises(ManifestTooLarge) as caught:
+        compact_manifest(STORE, needed - 1)
     assert caught.value.needed == needed
 
 
@@ -45,38 +45,38 @@ def test_a_room_that_is_too_small_says_what_is_needed():
     [b"", b"jumb", bytes(7), bytes(8), bytes(100), STORE[:-1], STORE + b"x", STORE[:38], b"\xff" * 64,
      box(b"jumb", box(b"jumd", b"c2pa")), box(b"jumb", box(b"jumd", b"") + box(b"jumb", b"")),
      box(b"jumb", box(b"jumd", b"c2pa") + INNER + INNER), box(b"jumb", box(b"jumd", b"c2pa") + box(b"free", INNER)),
-     compact(STORE)],
+     compact_manifest(STORE)],
 )  # fmt: skip
 def test_anything_but_a_store_of_one_manifest_is_refused(store):
     with pytest.raises(SigningFailed):
-        compact(store)
+        compact_manifest(store)
 
 
 @pytest.mark.parametrize(("form", "part"), [("webp", "b'C2PA'"), ("jpeg", "segment 0xeb")])
 def test_room_changes_no_pixel_and_is_all_that_is_not_signed(form, part):
     data = encode(pictures.gradient(65, 33), format=form, quality=80, effort=2)
-    roomy = with_room(data, f"image/{form}", 1000)
-    assert pictures.opened(roomy.data).tobytes() == pictures.opened(data).tobytes()
-    assert unexpected_parts(roomy.data) == [part]
-    assert roomy.data[roomy.at : roomy.at + 1000] == bytes(1000)
-    filled = roomy.filled(b"\xaa" * 1000)
+    reserved = reserve_room(data, f"image/{form}", 1000)
+    assert pictures.opened(reserved.data).tobytes() == pictures.opened(data).tobytes()
+    assert unexpected_parts(reserved.data) == [part]
+    assert reserved.data[reserved.at : reserved.at + 1000] == bytes(1000)
+    filled = reserved.with_manifest(b"\xaa" * 1000)
     assert filled.count(b"\xaa" * 1000) == 1
-    said = roomy.binding()["data"]
+    said = reserved.binding()["data"]
     (gap,) = said["exclusions"]
-    assert gap == {"start": roomy.start, "length": roomy.at + 1000 - roomy.start}
+    assert gap == {"start": reserved.start, "length": reserved.at + 1000 - reserved.start}
     changed = filled[: gap["start"]] + b"\x00" * gap["length"] + filled[gap["start"] + gap["length"] :]
-    assert len(changed) == len(roomy.data)
+    assert len(changed) == len(reserved.data)
 
 
-@pytest.mark.parametrize("room", [0, -2, 3, MOST_ROOM + 2])
+@pytest.mark.parametrize("room", [0, -2, 3, MAX_ROOM + 2])
 def test_rooms_that_cannot_be_are_refused(room):
     data = encode(pictures.gradient(16, 16), format="webp", quality=80, effort=2)
     with pytest.raises(SigningFailed):
-        with_room(data, "image/webp", room)
+        reserve_room(data, "image/webp", room)
 
 
 def test_other_forms_have_none():
-    assert with_room(b"\x89PNG", "image/png", 1000) is None
+    assert reserve_room(b"\x89PNG", "image/png", 1000) is None
     for media_type in ("image/webp", "image/jpeg", "image/avif"):
         for data in (b"", b"RIFF", b"\xff\xd8\xff", bytes(64)):
-            assert with_room(data, media_type, 1000) is None
+            assert reserve_room(data, media_type, 1000) is None

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from nightlight.cli.main import app
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.policy.signing import SigningKey
-from nightlight.retention.receipt import (
+from nightlight.retention.erasure_receipt import (
     ERASED,
     DeletedObject,
     chain_faults,

@@ -14,9 +14,9 @@ def test_a_route_that_says_neither_scope_nor_public_is_not_built():
 
 
 def test_every_route_of_the_service_is_scoped():
-    from service.routes import decisions, health, images, profiles, renditions
+    from service.routes import decisions, health, images, profiles, rendition_files
 
-    for module in (decisions, health, images, renditions, profiles):
+    for module in (decisions, health, images, rendition_files, profiles):
         for route in module.router.routes:
             assert isinstance(route, ScopedRoute)
             assert hasattr(route.endpoint, "__nightlight_scope__")

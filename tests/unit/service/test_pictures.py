@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlight.flows.decisions.serve import Picture
-from service.routes.renditions import picture_response
+from service.routes.rendition_files import picture_response
 
 DATA = bytes(range(200))
 PICTURE = Picture(DATA, "image/webp", '"e"', 60)

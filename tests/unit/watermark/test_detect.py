@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from nightlight.watermark.detect import PRESENT, Detector
+from nightlight.watermark.detect import PRESENCE_THRESHOLD, Detector
 from nightlight.watermark.embed import embed
-from nightlight.watermark.layout import layout
+from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import CHANCE, Payload
 from tests.support.pictures import portrait
 
@@ -66,7 +66,7 @@ def detector():
 @pytest.mark.parametrize("side", [160, 320])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_changed_copy_is_read(detector, side, attack):
-    marked = Image.fromarray(embed(portrait(side), PAYLOAD, layout(KEY)).pixels)
+    marked = Image.fromarray(embed(portrait(side), PAYLOAD, build_layout(KEY)).pixels)
     found = detector.detect(np.asarray(ATTACKS[attack](marked))).detection
     assert found is not None
     assert (found.payload, found.key_id, found.chance) == (PAYLOAD, "m1", CHANCE)
@@ -75,17 +75,17 @@ def test_a_changed_copy_is_read(detector, side, attack):
 
 @pytest.mark.parametrize("attack", ["none", "JPEG 50", "WebP 75", "mirrored", "cropped by a tenth", "brighter"])
 def test_a_small_rendition_says_what_fits(detector, attack):
-    marked = Image.fromarray(embed(portrait(96), PAYLOAD, layout(KEY)).pixels)
+    marked = Image.fromarray(embed(portrait(96), PAYLOAD, build_layout(KEY)).pixels)
     found = detector.detect(np.asarray(ATTACKS[attack](marked))).detection
     assert found is not None
     assert found.payload == PAYLOAD.shortened()
 
 
 def test_a_crop_too_small_to_read_still_says_that_a_mark_is_there(detector):
-    marked = Image.fromarray(embed(portrait(160), PAYLOAD, layout(KEY)).pixels)
+    marked = Image.fromarray(embed(portrait(160), PAYLOAD, build_layout(KEY)).pixels)
     looked = detector.detect(np.asarray(cropped(marked, 0.27, 0.27, 0.46, 0.46)))
     assert looked.detection is None
-    assert looked.present > PRESENT
+    assert looked.present > PRESENCE_THRESHOLD
 
 
 def _hostile():
@@ -106,12 +106,12 @@ def _hostile():
 def test_nothing_is_found_where_nothing_is(name):
     looked = Detector({"m1": KEY}, SIDES).detect(dict(_hostile())[name])
     assert looked.detection is None
-    assert looked.present < PRESENT
+    assert looked.present < PRESENCE_THRESHOLD
 
 
 def test_another_key_reads_nothing():
-    marked = embed(portrait(160), PAYLOAD, layout(KEY)).pixels
+    marked = embed(portrait(160), PAYLOAD, build_layout(KEY)).pixels
     looked = Detector({"m2": bytes(32)}, SIDES).detect(marked)
     assert looked.detection is None
-    assert looked.present < PRESENT
+    assert looked.present < PRESENCE_THRESHOLD
     assert Detector({}, SIDES).detect(marked).detection is None

@@ -15,4 +15,4 @@ PLACEHOLDER_BLURHASH = "UINddt%M~p-;~qofIoj[Rja{RkWC?bj[M{az"
 
 def placeholder_bytes() -> bytes:
     """Return the placeholder, a WebP of 128 x 128 pixels."""
-    return resources.files("nightlight.delivery").joinpath("placeholder.webp").read_bytes()
+    return resources.files("nightlight_core.decisions").joinpath("placeholder.webp").read_bytes()

@@ -37,8 +37,8 @@ class Tier(Document):
     max_bytes: Annotated[Number, Field(ge=500, le=4_000_000)] | None = None
     face_px: Annotated[Number, Field(ge=2, le=2048)] | None = None
     reidentification_at_most: Share | None = None
-    visible_mark: Literal["none", "faint", "clear", "strong"] = "none"
-    hidden_mark: Literal["none", "best_effort", "required"] = "none"
+    visible_watermark: Literal["none", "faint", "clear", "strong"] = "none"
+    invisible_watermark: Literal["none", "best_effort", "required"] = "none"
     psnr_at_least: Annotated[Number, Field(ge=36, le=48)] = 40
     variants: Annotated[Number, Field(ge=1, le=2)] = 1
     provenance: Literal["none", "sidecar", "embedded"] = "none"

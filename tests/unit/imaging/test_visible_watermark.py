@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from nightlight.imaging.visible_watermark import STRENGTHS, Design
+from nightlight.imaging.visible_watermark import STRENGTHS, VisibleWatermark
 from nightlight_core.errors import SettingsRefused
 from tests.support import pictures
 
-DESIGN = Design()
+DESIGN = VisibleWatermark()
 PHOTOGRAPH = pictures.opened(pictures.photograph()).convert("RGB").resize((320, 320))
 
 
@@ -17,7 +17,7 @@ def logo(*, shape=True):
     return pictures.encoded(image, "PNG")
 
 
-DESIGNS = {"crescents": DESIGN, "text": Design(text="example.org"), "logo": Design(logo=logo())}
+DESIGNS = {"crescents": DESIGN, "text": VisibleWatermark(text="example.org"), "logo": VisibleWatermark(logo=logo())}
 
 
 def moved(image, name, strength="clear"):
@@ -72,9 +72,15 @@ def test_any_size_is_marked(size):
 
 
 def test_a_design_has_a_digest_of_everything_in_it():
-    designs = [Design(), Design(text="a"), Design(text="b"), Design(logo=logo()), Design(text="a", font=b"x")]
+    designs = [
+        VisibleWatermark(),
+        VisibleWatermark(text="a"),
+        VisibleWatermark(text="b"),
+        VisibleWatermark(logo=logo()),
+        VisibleWatermark(text="a", font=b"x"),
+    ]
     assert len({design.digest for design in designs}) == 5
-    assert not Design().digest
+    assert not VisibleWatermark().digest
 
 
 @pytest.mark.parametrize(
@@ -96,9 +102,9 @@ def test_what_cannot_be_drawn_is_refused_at_the_start(tmp_path, match, text, fil
         (tmp_path / name).write_bytes(data)
     paths = [tmp_path / name if name in files else None for name in ("logo", "font")]
     with pytest.raises(SettingsRefused, match=match):
-        Design.read(text, *paths)
+        VisibleWatermark.read(text, *paths)
 
 
 def test_a_file_that_is_not_there_is_refused_at_the_start(tmp_path):
     with pytest.raises(SettingsRefused, match="No such file"):
-        Design.read("", tmp_path / "absent.png", None)
+        VisibleWatermark.read("", tmp_path / "absent.png", None)

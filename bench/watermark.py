@@ -1,6 +1,6 @@
-"""The hidden mark under attack, beside others; what it costs; and that it is never seen where it is not.
+"""The invisible watermark under attack, beside others; what it costs; and that it is never seen where it is not.
 
-python bench/mark.py [--sides 160,320] [--peers dwtDct,...] [--photographs N] [--payloads N] [--unmarked N] [--pictures FOLDER] [--json FILE]
+python bench/watermark.py [--sides 160,320] [--peers dwtDct,...] [--photographs N] [--payloads N] [--unmarked N] [--pictures FOLDER] [--json FILE]
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 from attacks import ATTACKS
-from mark_peers import PEERS, Ours
 from photographs import PHOTOGRAPHS, PORTRAITS, fetch, square
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from skimage.metrics import structural_similarity
+from watermark_peers import PEERS, Ours
 
-from nightlight.watermark.detect import PRESENT, Detector, agreement
+from nightlight.watermark.detect import PRESENCE_THRESHOLD, Detector, agreement
 from nightlight.watermark.embed import embed
-from nightlight.watermark.layout import layout
+from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import Payload
 
 cv2.setNumThreads(1)
@@ -121,7 +121,7 @@ def _table(console, side, results, counts):
 def _costs(console, debian):
     """What embedding, reading back and detecting take, in CPU ms: medians of 20 over the photographs."""
     key = bytes(range(32))
-    marks, detector = layout(key), Detector({"m1": key}, SIDES)
+    marks, detector = build_layout(key), Detector({"m1": key}, SIDES)
     table = Table(title="CPU ms, medians over the photographs")
     for column in ("side", "embed", "read back", "detect"):
         table.add_column(column, justify="right")
@@ -148,7 +148,7 @@ def _unmarked(seed, count, debian):
     random = np.random.default_rng(seed)
     names = list(PHOTOGRAPHS)
     detector = Detector({"m1": bytes(range(32))}, ())
-    other = layout(b"another key, of another house ..")
+    other = build_layout(b"another key, of another house ..")
     found, present = 0, 0.0
     for number in range(count):
         whole = square(names[int(random.integers(len(names)))], 640, debian)
@@ -171,7 +171,7 @@ def _false_positives(console, pool, count, debian):
     console.print(
         f"{count // parts * parts} crops of 96 to 400 px, one in ten marked with another key: "
         f"{sum(found for found, _ in done)} read as ours; the best fit anywhere {max(p for _, p in done):.1f} deviations "
-        f"({PRESENT:.0f} would say that a mark is there)"
+        f"({PRESENCE_THRESHOLD:.0f} would say that a mark is there)"
     )
 
 
@@ -182,7 +182,7 @@ def _differences(folder, debian):
         sheet = Image.new("RGB", (3 * side, 3 * side))
         for row, name in enumerate(PORTRAITS):
             pixels = square(name, side, debian)
-            marked = embed(pixels, Payload(0x123456789, 1), layout(bytes(range(32)))).pixels
+            marked = embed(pixels, Payload(0x123456789, 1), build_layout(bytes(range(32)))).pixels
             apart = np.clip(128 + 10 * (marked.astype(int) - pixels), 0, 255).astype(np.uint8)
             for column, shown in enumerate((pixels, marked, apart)):
                 sheet.paste(Image.fromarray(shown), (column * side, row * side))

@@ -119,7 +119,7 @@ class Sweep:
             for profile_id in found:
                 profile = tx.profiles.get(profile_id)
                 if profile is not None:
-                    held_to, tables = tx.images.held_to(profile_id), (self.tables(), self.earlier())
+                    held_to, tables = tx.images.effective_ceilings(profile_id), (self.tables(), self.earlier())
                     bands = (UNKNOWN_BAND if profile.assurance == UNASSURED else profile.asserted_band,)
                     withdraw(tx, profile_id, bands_taken(tx, tables, profile, bands, profile, held_to), now)
             if found:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlight.matching import list_files
-from nightlight.matching.list_files import read_list
+from nightlight.matching.list_files import read_hash_list
 from nightlight_core.errors import InvalidInput
 
 ONE, TWO, THREE = ("ab" * 32, "cd" * 32, "0123456789abcdef" * 4)
@@ -30,13 +30,13 @@ def written(tmp_path):
     ],
 )
 def test_a_list_is_read_whatever_its_other_columns(written, text):
-    found = read_list(written(text), "theirs")
+    found = read_hash_list(written(text), "theirs")
     assert [row.tobytes().hex() for row in found.hashes] == [ONE, TWO]
     assert found.left_out == 0
 
 
 def test_references_are_kept_and_pictures_with_nothing_in_them_left_out(written):
-    found = read_list(written(f"hash,quality,reference\n{ONE},49,a\n{TWO},50,b\n{THREE},,c\n"), "theirs")
+    found = read_hash_list(written(f"hash,quality,reference\n{ONE},49,a\n{TWO},50,b\n{THREE},,c\n"), "theirs")
     assert found.references == ("b", "c")
     assert found.left_out == 1
 
@@ -61,21 +61,21 @@ def test_references_are_kept_and_pictures_with_nothing_in_them_left_out(written)
 )
 def test_a_list_with_a_line_that_cannot_be_read_is_refused_whole(written, text, said):
     with pytest.raises(InvalidInput) as refused:
-        read_list(written(text), "theirs")
+        read_hash_list(written(text), "theirs")
     assert said in str(refused.value)
 
 
 def test_a_list_that_is_not_there_or_too_long_is_refused(tmp_path, written, monkeypatch):
     with pytest.raises(InvalidInput, match="No such file"):
-        read_list(tmp_path / "absent.csv", "theirs")
+        read_hash_list(tmp_path / "absent.csv", "theirs")
     monkeypatch.setattr(list_files, "MAX_LINES", 3)
     with pytest.raises(InvalidInput, match="more than 3 lines"):
-        read_list(written("hash\n" + f"{ONE}\n" * 3), "theirs")
+        read_hash_list(written("hash\n" + f"{ONE}\n" * 3), "theirs")
 
 
 def test_an_empty_list_is_a_list(written):
     for text in ("", "hash\n"):
-        assert read_list(written(text), "theirs").hashes.shape == (0, 32)
+        assert read_hash_list(written(text), "theirs").hashes.shape == (0, 32)
 
 
 @given(st.binary(max_size=400))
@@ -83,7 +83,7 @@ def test_any_bytes_are_a_list_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("list") / "list.csv"
     path.write_bytes(data)
     try:
-        found = read_list(path, "theirs")
+        found = read_hash_list(path, "theirs")
     except InvalidInput:
         return
     assert found.hashes.shape == (len(found.references), 32)

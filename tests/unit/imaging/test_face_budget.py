@@ -63,14 +63,14 @@ def test_a_budget_that_the_canvas_keeps_anyway_changes_nothing():
 
 @pytest.mark.parametrize("faces", [[], [Face(0, 0, 20, 26, 0.34)], [Face(0, 0, 5, 5, 0.2)] * 3])
 def test_without_a_sure_face_the_whole_square_is_taken_for_one(faces):
-    assert face.widest(faces, 300) == 300
+    assert face.widest_face_px(faces, 300) == 300
 
 
 def test_the_widest_of_all_that_may_be_a_face_counts():
     sure, unsure = Face(0, 0, 70, 91, 0.9), Face(0, 0, 180, 180, 0.25)
-    assert face.widest([sure], 300) == pytest.approx(77)
-    assert face.widest([sure, unsure], 300) == pytest.approx(198)
-    assert face.surest([sure, unsure]) == sure
+    assert face.widest_face_px([sure], 300) == pytest.approx(77)
+    assert face.widest_face_px([sure, unsure], 300) == pytest.approx(198)
+    assert face.crop_face([sure, unsure]) == sure
 
 
 def test_a_face_on_its_side_is_as_wide_as_its_box_is_high():
@@ -78,7 +78,7 @@ def test_a_face_on_its_side_is_as_wide_as_its_box_is_high():
 
 
 def test_small_faces_do_not_let_a_missed_one_through_in_full():
-    assert face.widest([Face(0, 0, 10, 13, 0.9)], 300) == face.LEAST_SHARE * 300
+    assert face.widest_face_px([Face(0, 0, 10, 13, 0.9)], 300) == face.LEAST_SHARE * 300
 
 
 @pytest.mark.parametrize(

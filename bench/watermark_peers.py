@@ -1,4 +1,4 @@
-"""Other hidden marks behind one face: how many bits, embed, and detect; all blind, without being told a size.
+"""Other invisible watermarks behind one face: how many bits, embed, and detect; all blind, without being told a size.
 
 invisible-watermark's own front door needs PyTorch, and refuses pictures under 256 x 256 pixels; its methods and the
 networks that are in its package are used directly.
@@ -14,7 +14,7 @@ import numpy as np
 
 from nightlight.watermark.detect import Detector
 from nightlight.watermark.embed import embed
-from nightlight.watermark.layout import layout
+from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import Payload
 
 
@@ -25,7 +25,7 @@ class Ours:
 
     def __init__(self, sides):
         self._key = bytes(range(32))
-        self._layout = layout(self._key)
+        self._layout = build_layout(self._key)
         self._detector = Detector({"m1": self._key}, sides)
 
     def embed(self, pixels, bits):

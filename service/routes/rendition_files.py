@@ -30,7 +30,7 @@ HEADERS = {
 @public
 async def picture(request: Request, name: str, extension: str, e: str = "", k: str = "", s: str = "") -> Response:
     """Serve the picture that a decision's URL is for; anything else is 404, whatever is wrong with it."""
-    server: RenditionServer = request.app.state.house.rendition_server
+    server: RenditionServer = request.app.state.services.rendition_server
     served = server.try_cached(name, extension, e, k, s)
     if served is None:
         served = await run_in_threadpool(server.fetch, name, extension, e, k, s)

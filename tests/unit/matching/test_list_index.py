@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.imaging.pipeline import canonical
+from nightlight.imaging.match_squares import square_luma
 from nightlight.matching import list_index
 from nightlight.matching.index import HashIndex
-from nightlight.matching.list_index import Listed, ListKept, Lists
+from nightlight.matching.list_index import HashListIndex, IndexedHashList, ListIndexMatch
 from nightlight.matching.pdq import pdq
 from nightlight_core.errors import Conflict, InvalidInput, ListsUnavailable
 from tests.support import pictures
 
 
 def view(name="astronaut.png", change=lambda image: image):
-    return canonical(change(pictures.opened(pictures.photograph(name)).convert("RGB")), 512)
+    return square_luma(change(pictures.opened(pictures.photograph(name)).convert("RGB")), 512)
 
 
 def hex_of(view_):
@@ -23,17 +23,17 @@ def hex_of(view_):
 
 @pytest.fixture
 def lists(tmp_path, monkeypatch):
-    monkeypatch.setattr(list_index, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(list_index, "_RECHECK_S", 0.0)
     folder = tmp_path / "lists"
     folder.mkdir()
     (folder / "house.csv").write_text(f"hash,quality,reference\n{'00' * 32},100,blank\n{hex_of(view())},100,case 7\n")
     (folder / "other.csv").write_text(f"{hex_of(view('coffee.png'))}\n")
-    return Lists(folder, tmp_path / "index")
+    return HashListIndex(folder, tmp_path / "index")
 
 
 def test_a_listed_picture_is_found_with_its_list_and_reference(lists):
-    assert lists.search([view()]) == [Listed("house", "case 7", 0)]
-    assert lists.search([view("coffee.png")]) == [Listed("other", "", 0)]
+    assert lists.search([view()]) == [ListIndexMatch("house", "case 7", 0)]
+    assert lists.search([view("coffee.png")]) == [ListIndexMatch("other", "", 0)]
     assert lists.search([view("rocket.jpg")]) == []
     assert lists.search([]) == []
 
@@ -61,24 +61,24 @@ def test_of_several_views_and_lists_the_nearest_comes_first(lists, tmp_path):
 def test_a_list_that_changes_is_read_again_and_the_old_index_goes(lists, tmp_path):
     assert lists.search([view("rocket.jpg")]) == []
     (tmp_path / "lists/new.csv").write_text(f"{hex_of(view('rocket.jpg'))}\n")
-    assert lists.search([view("rocket.jpg")]) == [Listed("new", "", 0)]
+    assert lists.search([view("rocket.jpg")]) == [ListIndexMatch("new", "", 0)]
     (tmp_path / "lists/new.csv").unlink()
     assert lists.search([view("rocket.jpg")]) == []
     assert len(list((tmp_path / "index").glob("lists-*"))) == 1
 
 
 def test_building_says_what_is_in_them_and_is_done_once(lists, tmp_path):
-    wanted = [ListKept("house", 2, 0), ListKept("other", 1, 0)]
+    wanted = [IndexedHashList("house", 2, 0), IndexedHashList("other", 1, 0)]
     assert lists.build() == wanted
     (index,) = (tmp_path / "index").iterdir()
     before = {path.name: path.stat().st_mtime_ns for path in index.iterdir()}
-    assert Lists(tmp_path / "lists", tmp_path / "index").build() == wanted
+    assert HashListIndex(tmp_path / "lists", tmp_path / "index").build() == wanted
     assert {path.name: path.stat().st_mtime_ns for path in index.iterdir()} == before
 
 
 def test_no_lists_let_everything_through(tmp_path):
     (tmp_path / "lists").mkdir()
-    assert Lists(tmp_path / "lists", tmp_path / "index").search([view()]) == []
+    assert HashListIndex(tmp_path / "lists", tmp_path / "index").search([view()]) == []
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_while_a_list_cannot_be_read_nothing_is_let_through(lists, tmp_path, nam
 
 def test_a_folder_that_is_gone_lets_nothing_through(tmp_path):
     with pytest.raises(ListsUnavailable, match="no such folder"):
-        Lists(tmp_path / "nowhere", tmp_path / "index").search([view()])
+        HashListIndex(tmp_path / "nowhere", tmp_path / "index").search([view()])
 
 
 def test_large_lists_are_indexed_by_the_command_alone(lists, monkeypatch):
-    monkeypatch.setattr(list_index, "IN_PASSING_BYTES", 10)
+    monkeypatch.setattr(list_index, "MAX_IMPLICIT_BUILD_BYTES", 10)
     with pytest.raises(ListsUnavailable, match="run `nightlight lists build`"):
         lists.search([view()])
     lists.build()
@@ -119,7 +119,7 @@ def test_an_index_that_was_cut_short_is_made_again_and_a_broken_one_lets_nothing
     (index,) = (tmp_path / "index").iterdir()
     (index / "about.json").unlink()
     assert lists.search([view()])
-    fresh = Lists(tmp_path / "lists", tmp_path / "index")
+    fresh = HashListIndex(tmp_path / "lists", tmp_path / "index")
     (index / "manifest.json").write_text("{")
     with pytest.raises(ListsUnavailable):
         fresh.search([view()])
@@ -130,7 +130,7 @@ def test_while_another_process_builds_this_one_waits_and_then_lets_nothing_throu
     lists.build()
     (index,) = (tmp_path / "index").iterdir()
     os.utime(tmp_path / "lists/house.csv", (1, 1))
-    target, _ = lists._wanted()
+    target, _ = lists._target()
     target.mkdir(parents=True)
     with HashIndex(target, write=True):
         with pytest.raises(ListsUnavailable):

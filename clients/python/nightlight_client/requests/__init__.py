@@ -1,0 +1,10 @@
+"""The requests that clients send: one builder for each route, one module for each subject.
+
+A builder takes what the caller says, refuses ids that the service would refuse, and returns a ``Request``. It sends
+nothing. ``NightlightClient`` and ``AsyncNightlightClient`` send what it returns.
+"""
+
+from nightlight_client.requests.decisions import Items, fallback, placeholder_url
+from nightlight_client.requests.request import Form, Request, Retry
+
+__all__ = ["Form", "Items", "Request", "Retry", "fallback", "placeholder_url"]

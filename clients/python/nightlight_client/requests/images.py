@@ -1,0 +1,48 @@
+"""Requests about one image: its upload, its state, its erasure."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from nightlight_client import paths
+from nightlight_client.models import Image
+from nightlight_client.requests.request import Form, Request
+from nightlight_client.responses import Response, read_json, read_nothing
+
+_IMAGE = "/v1/images/{image_id}"
+
+
+def upload(
+    profile_id: str,
+    picture: IO[bytes] | bytes,
+    *,
+    idempotency_key: str | None,
+    crop: tuple[int, int, int, int] | None,
+) -> Request[Image]:
+    """Build the upload of a profile's image."""
+    return Request(
+        method="POST",
+        path=paths.path("/v1/profiles/{profile_id}/image", profile_id=profile_id),
+        headers=paths.idempotency(idempotency_key),
+        form=Form("picture", picture, {"crop": ",".join(map(str, crop))} if crop else {}),
+        read=_read_image,
+    )
+
+
+def image(image_id: str) -> Request[Image]:
+    """Build the question of how an upload is getting on."""
+    return Request(method="GET", path=paths.path(_IMAGE, image_id=image_id), read=_read_image)
+
+
+def receipts(image_id: str) -> Request[list[dict[str, str]]]:
+    """Build the question for the signed receipts of an image's erasure."""
+    return Request(method="GET", path=paths.path(f"{_IMAGE}/receipts", image_id=image_id), read=read_json)
+
+
+def delete(image_id: str) -> Request[None]:
+    """Build the deletion of one image."""
+    return Request(method="DELETE", path=paths.path(_IMAGE, image_id=image_id), read=read_nothing)
+
+
+def _read_image(response: Response) -> Image:
+    return Image.model_validate(read_json(response))

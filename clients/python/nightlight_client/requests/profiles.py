@@ -1,0 +1,57 @@
+"""Requests about a profile: its declaration, who may see it, its end."""
+
+from __future__ import annotations
+
+from nightlight_client import paths
+from nightlight_client.requests.request import Request
+from nightlight_client.responses import read_nothing
+
+_PROFILE = "/v1/profiles/{profile_id}"
+
+
+def declare(
+    profile_id: str, *, band: str, assurance: str, region: str, choice: str, earlier_pictures: str
+) -> Request[None]:
+    """Build the declaration of a profile, or of its band again."""
+    body = {
+        "band": band,
+        "assurance": assurance,
+        "region": region,
+        "choice": choice,
+        "earlier_pictures": earlier_pictures,
+    }
+    return Request(method="PUT", path=paths.path(_PROFILE, profile_id=profile_id), json=body, read=read_nothing)
+
+
+def delete(profile_id: str) -> Request[None]:
+    """Build the deletion of a profile with all its images."""
+    return Request(method="DELETE", path=paths.path(_PROFILE, profile_id=profile_id), read=read_nothing)
+
+
+def hold(profile_id: str, hold: str) -> Request[None]:
+    """Build what hides a reported profile's picture (``reported``) or shows it again (``clear``)."""
+    path = paths.path(f"{_PROFILE}/hold", profile_id=profile_id)
+    return Request(method="PUT", path=path, json={"hold": hold}, read=read_nothing)
+
+
+def revoke(profile_id: str) -> Request[None]:
+    """Build the revocation of every URL of a profile's pictures."""
+    path = paths.path(f"{_PROFILE}/revocations", profile_id=profile_id)
+    return Request(method="POST", path=path, read=read_nothing)
+
+
+def plant(profile_id: str) -> Request[None]:
+    """Build what makes a canary of a profile."""
+    return Request(method="POST", path="/v1/canaries", json=paths.ids(profile_id=profile_id), read=read_nothing)
+
+
+def block(profile_id: str, viewer_id: str) -> Request[None]:
+    """Build a block of a viewer."""
+    body = paths.ids(profile_id=profile_id, viewer_id=viewer_id)
+    return Request(method="POST", path="/v1/blocks", json=body, read=read_nothing)
+
+
+def unblock(profile_id: str, viewer_id: str) -> Request[None]:
+    """Build the end of a block."""
+    path = paths.path("/v1/blocks/{profile_id}/{viewer_id}", profile_id=profile_id, viewer_id=viewer_id)
+    return Request(method="DELETE", path=path, read=read_nothing)

@@ -1,0 +1,94 @@
+"""Answers of the service as plain values, and the readers of what most of them hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from nightlight_client.models import NotNightlight, Problem
+
+# Statuses that may be another the next time: too many requests, and what a proxy or the service says of an outage.
+BUSY = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer, read to its end. ``headers`` has its names in lower case."""
+
+    status: int
+    content: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Return whether the status is of the 2xx."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def description(self) -> str:
+        """Return the status and the kind of content, for the log."""
+        return f"{self.status} {self.headers.get('content-type', 'of no kind')[:60]}"
+
+    @property
+    def phrase(self) -> str:
+        """Return what HTTP calls the status."""
+        return HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "status of no name"
+
+    def json(self) -> Any:
+        """Return the content as JSON; raises ValueError if it is none."""
+        return json.loads(self.content)
+
+
+class AskAgain(Exception):  # noqa: N818 - it says what to do, and never reaches a caller
+    """An answer without the decisions asked for, where the next attempt may bring them."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        """Keep the kind of failure, as ``nightlight_client.failures`` names it, and what came."""
+        super().__init__(detail)
+        self.kind, self.detail = kind, detail
+
+
+def raise_for(response: Response) -> None:
+    """Raise the Problem that an answer is, if it is one; NotNightlight if it is no problem of the service's."""
+    if response.ok:
+        return
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    busy = response.status in BUSY
+    if busy and not isinstance(body, dict):  # what stands before the service says so
+        raise Problem(response.status, "http", response.phrase)
+    if isinstance(body, dict) and ("code" in body or busy):
+        raise Problem(response.status, str(body.get("code", "http")), str(body.get("detail", response.phrase)))
+    raise NotNightlight(
+        response.status, f"{response.description}: this is no answer of Nightlight's, is it the right host?"
+    )
+
+
+def read_json(response: Response) -> Any:
+    """Return what an answer says; raise the Problem that it is, or NotNightlight if it is no JSON."""
+    raise_for(response)
+    try:
+        return response.json()
+    except ValueError as error:
+        detail = f"{response.description}: no JSON, is it the right host?"
+        raise NotNightlight(response.status, detail) from error
+
+
+def read_nothing(response: Response) -> None:
+    """Take an answer of which only its success matters; a page of somebody else's is no success."""
+    raise_for(response)
+    if response.status != HTTPStatus.NO_CONTENT:
+        read_json(response)
+
+
+def read_bundle(response: Response) -> bytes:
+    """Return the bytes of a policy bundle; raise the Problem that the answer is."""
+    raise_for(response)
+    if response.headers.get("content-type") != "application/json":
+        raise NotNightlight(response.status, f"{response.description}: no bundle, is it the right host?")
+    return response.content

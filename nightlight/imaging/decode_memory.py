@@ -1,0 +1,104 @@
+"""The memory that decoding a picture takes at its peak, in bytes, from its header alone.
+
+``formats.FORMATS`` names one estimate for each format; every format has figures of its own. They are bytes a pixel at
+the peak of Pillow's decoding and the first resize, measured with ``bench/memory.py`` and rounded up. The upload and
+the frame are not in them: ``frame_bytes`` and ``reduced_bytes`` count the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightlight.imaging.header import Header
+
+# The header and the frame's edge in pixels, to the bytes that the decoder takes.
+MemoryEstimate = Callable[["Header", int], int]
+
+# Pillow keeps RGB in 4 bytes; CMYK is converted into another copy, row by row.
+_JPEG_BYTES = {"grey": 1, "rgb": 4, "cmyk": 5}
+# A progressive JPEG's coefficients are all kept, 2 bytes each, whatever the scale.
+_COEFFICIENT_BYTES = 2
+# The most that a JPEG's pixels may take at the scale that is chosen for a small crop: 16 megapixels in RGB.
+SCALED_BYTES = 64_000_000
+# A palette is looked up into RGB. Transparent pixels are multiplied by their alpha before they are averaged, in another
+# copy. 16 bits of grey become 8 in another copy.
+_PNG_BYTES = {"grey": 1, "rgb": 4, "palette": 5}
+_PNG_ALPHA_BYTES = 9
+_PNG_DEEP_GREY_BYTES = 5
+# Bits a sample beyond which a picture is deep.
+_SHALLOW_BITS = 8
+# The frame, and what is between it and the decoded picture, by the pixel of the largest square.
+_FRAME_BYTES = 14
+# A picture more than four times the frame's size is first reduced by a whole factor that leaves twice its size.
+_REDUCED_GAP = 2
+
+
+def frame_bytes(header: Header, edge: int) -> int:
+    """Return the bytes of the frame, whose shorter side has ``edge`` pixels, and of the resize that makes it."""
+    return _FRAME_BYTES * min(edge, header.width, header.height) ** 2
+
+
+def reduced_bytes(header: Header, edge: int) -> int:
+    """Return the bytes of the copy to which a very large picture is reduced first; 0 for a smaller picture."""
+    factor = int(min(header.width, header.height) / edge / _REDUCED_GAP)
+    if factor < 2:  # noqa: PLR2004 - a factor of 1 makes no copy
+        return 0
+    return (header.width // factor + 1) * (header.height // factor + 1) * (1 if header.colour == "grey" else 4)
+
+
+def jpeg_bytes(header: Header, edge: int) -> int:
+    """Return the bytes of a JPEG's pixels at their DCT scale, and of its coefficients if they are kept."""
+    kept = int(header.width * header.height * header.samples * _COEFFICIENT_BYTES) if header.staged else 0
+    return _scaled_bytes(header, dct_scale(header, edge=edge)) + kept
+
+
+def dct_scale(header: Header, *, edge: int, side: float | None = None) -> int:
+    """Return by how much (1, 2, 4 or 8) a JPEG is made smaller while it is decoded.
+
+    It is the largest scale that leaves ``edge`` pixels on the shorter side of what is kept. ``side`` is that side in
+    pixels of the file; without it, the whole picture is kept. A small crop of a very large picture gets a larger scale,
+    so that the whole of it takes at most SCALED_BYTES.
+    """
+    kept = min(header.width, header.height) if side is None else side
+    scale = 8
+    while scale > 1 and kept / scale < edge:
+        scale //= 2
+    baseline = replace(header, staged=False)
+    while scale < 8 and _scaled_bytes(baseline, scale) > SCALED_BYTES:  # noqa: PLR2004 - libjpeg's largest scale
+        scale *= 2
+    return scale
+
+
+def _scaled_bytes(header: Header, scale: int) -> int:
+    return -(-header.width // scale) * -(-header.height // scale) * _JPEG_BYTES[header.colour]
+
+
+def png_bytes(header: Header, _edge: int) -> int:
+    """Return the bytes of a PNG's pixels, by its colour type."""
+    pixels = header.width * header.height
+    if header.alpha:
+        return pixels * _PNG_ALPHA_BYTES
+    if header.colour == "grey" and header.bits > _SHALLOW_BITS:
+        return pixels * _PNG_DEEP_GREY_BYTES
+    return pixels * _PNG_BYTES[header.colour]
+
+
+def pixel_bytes(shallow: int, *, deep: int | None = None, subsampled: int | None = None) -> MemoryEstimate:
+    """Return the estimate of a format that takes the same bytes for every pixel.
+
+    ``deep`` is for more than 8 bits a sample, ``subsampled`` for 8 bits with chroma subsampling; without them both take
+    ``shallow`` bytes a pixel.
+    """
+
+    def estimate(header: Header, _edge: int) -> int:
+        pixels = header.width * header.height
+        if deep is not None and header.bits > _SHALLOW_BITS:
+            return pixels * deep
+        if subsampled is not None and header.samples <= 2:  # noqa: PLR2004 - 4:2:0 and 4:2:2
+            return pixels * subsampled
+        return pixels * shallow
+
+    return estimate

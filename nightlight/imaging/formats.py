@@ -1,0 +1,187 @@
+"""The formats of uploads: everything that differs from one format to the next, one entry each.
+
+To add a format, write its header reader, add a name to ``Format`` and an entry to ``FORMATS``, and add a sample to
+``tests/unit/imaging/test_formats.py``, which refuses an incomplete entry. Nothing else names formats: ``probe`` takes
+magic bytes, readers and estimates from here, ``decode`` Pillow's names, ``sandbox`` what a decoder may do, and
+``decoder_process`` what it warms up with.
+
+Nothing here loads Pillow: the service reads headers too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from nightlight.imaging.decode_cost import TimeEstimate, jpeg_s, per_pixel_and_byte, png_s
+from nightlight.imaging.decode_memory import MemoryEstimate, jpeg_bytes, pixel_bytes, png_bytes
+from nightlight.imaging.gif_header import read_gif_header
+from nightlight.imaging.isobmff_header import read_isobmff_header
+from nightlight.imaging.jpeg_header import read_jpeg_header
+from nightlight.imaging.png_header import read_png_header
+from nightlight.imaging.webp_header import read_webp_header
+
+if TYPE_CHECKING:
+    from nightlight.imaging.header import Header
+    from nightlight.imaging.header_limits import HeaderTally
+
+# The first bytes of a file that tell its format.
+MAGIC_BYTES = 64
+
+# The first MAGIC_BYTES of a file, to whether they are of the format.
+Magic = Callable[[bytes], bool]
+# The file, the count of what it holds, and the format's name, to its header. Raises as ``header`` says.
+HeaderReader = Callable[[memoryview, "HeaderTally", "Format"], "Header"]
+
+
+class Format(StrEnum):
+    """The names of the formats."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+    GIF = "gif"
+    HEIC = "heic"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """A small picture that a decoder is tried on before its sandbox closes: its Pillow mode, and its metadata.
+
+    ``metadata`` names options of Pillow's encoder: ``icc_profile``, ``exif`` or ``xmp``.
+    """
+
+    mode: str
+    metadata: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFormat:
+    """One format of uploads.
+
+    ``media_type``: its IANA media type. ``is_magic``: recognises its first bytes. ``read_header``: reads its header.
+    ``pillow``: Pillow's names of the decoders that may read it, tried in order; nothing else ever is. ``memory`` and
+    ``time``: what decoding takes. ``warm_up``: pictures that load everything the decoder loads lazily.
+
+    ``sample_bits``: the only bits a sample that the decoder takes; None for whatever the header states. ``scales``: the
+    decoder can make the picture smaller while it decodes, so its pixels are read late. ``exact_size``: the header
+    states the size of the picture; if not, the size of the coded blocks that hold it, before it is turned upright.
+    ``threads``: the decoder starts a thread whatever it is asked. ``extra``: the optional dependency that has the
+    decoder, and the name of the upload setting that turns the format on; empty for what is always on. ``register``:
+    makes that decoder known to Pillow, and says whether it is installed.
+    """
+
+    media_type: str
+    is_magic: Magic
+    read_header: HeaderReader
+    pillow: tuple[str, ...]
+    memory: MemoryEstimate
+    time: TimeEstimate
+    warm_up: tuple[WarmUp, ...]
+    sample_bits: int | None = None
+    scales: bool = False
+    exact_size: bool = True
+    threads: bool = False
+    extra: str = ""
+    register: Callable[[], bool] | None = None
+
+
+def _starts_with(*prefixes: bytes) -> Magic:
+    return lambda head: head.startswith(prefixes)
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def _has_brand(*wanted: bytes) -> Magic:
+    """Return the magic of an ISO base media file with one of these brands (ISO/IEC 14496-12, 4.3)."""
+
+    def is_magic(head: bytes) -> bool:
+        size = int.from_bytes(head[:4], "big")
+        brands = {head[8:12]} | {head[at : at + 4] for at in range(16, min(size, len(head)), 4)}
+        return head[4:8] == b"ftyp" and not brands.isdisjoint(wanted)
+
+    return is_magic
+
+
+def _register_heif() -> bool:
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.options.DECODE_THREADS = 1
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return True
+
+
+# In the order in which magic bytes are tried: a file with the brands of AVIF and HEIC is an AVIF.
+FORMATS: dict[Format, UploadFormat] = {
+    Format.JPEG: UploadFormat(
+        media_type="image/jpeg",
+        is_magic=_starts_with(b"\xff\xd8\xff"),
+        read_header=read_jpeg_header,
+        pillow=("JPEG",),  # reads the first picture of a multi-picture file
+        memory=jpeg_bytes,
+        time=jpeg_s,
+        warm_up=(WarmUp("RGB", ("icc_profile",)), WarmUp("CMYK", ("exif",))),
+        sample_bits=8,  # T.81's extended process has 12 as well
+        scales=True,
+    ),
+    Format.PNG: UploadFormat(
+        media_type="image/png",
+        is_magic=_starts_with(b"\x89PNG\r\n\x1a\n"),
+        read_header=read_png_header,
+        pillow=("PNG",),
+        memory=png_bytes,
+        time=png_s,
+        warm_up=(WarmUp("P", ("exif",)), WarmUp("I;16")),
+    ),
+    Format.WEBP: UploadFormat(
+        media_type="image/webp",
+        is_magic=_is_webp,
+        read_header=read_webp_header,
+        pillow=("WEBP",),
+        memory=pixel_bytes(17),  # libwebp's canvas twice, Pillow's copy and the picture
+        time=per_pixel_and_byte(60e-9, 15e-9),
+        warm_up=(WarmUp("RGBA", ("xmp",)),),
+    ),
+    Format.GIF: UploadFormat(
+        media_type="image/gif",
+        is_magic=_starts_with(b"GIF87a", b"GIF89a"),
+        read_header=read_gif_header,
+        pillow=("GIF",),
+        memory=pixel_bytes(10),
+        time=per_pixel_and_byte(30e-9, 10e-9),
+        warm_up=(WarmUp("RGB"),),
+    ),
+    Format.AVIF: UploadFormat(
+        media_type="image/avif",
+        is_magic=_has_brand(b"avif", b"avis"),
+        read_header=read_isobmff_header,
+        pillow=("AVIF",),
+        memory=pixel_bytes(11, deep=15, subsampled=9),  # planes, RGBA, a copy and the picture; deep planes are double
+        time=per_pixel_and_byte(35e-9, 75e-9),
+        warm_up=(WarmUp("RGB"),),
+    ),
+    Format.HEIC: UploadFormat(
+        media_type="image/heic",
+        is_magic=_has_brand(b"heic", b"heix"),
+        read_header=read_isobmff_header,
+        pillow=("HEIF",),
+        # Measured: 11.7 with full chroma, which its header reader cannot tell from 4:2:0 (8.6); deep planes are double.
+        memory=pixel_bytes(12, deep=16),
+        time=per_pixel_and_byte(60e-9, 100e-9),
+        warm_up=(WarmUp("RGB"),),
+        exact_size=False,
+        threads=True,
+        extra="heic",
+        register=_register_heif,
+    ),
+}
+
+# The formats that every installation accepts.
+USUAL = frozenset(name for name, entry in FORMATS.items() if not entry.extra)

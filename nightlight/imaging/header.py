@@ -1,0 +1,67 @@
+"""What a header reader returns, and the integers that it reads.
+
+Each format has a reader, named in ``formats.FORMATS``. A reader takes integers at fixed or declared places and decodes
+nothing. It counts what it meets with a ``header_limits.HeaderTally``, which raises ImageTooComplex beyond its bounds.
+It raises IndexError or ValueError, with the offset, for what it cannot read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nightlight.imaging.formats import Format
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of an upload states.
+
+    ``width`` and ``height``: pixels as stored. ``bits``: bits a sample. ``colour``: ``grey``, ``rgb``, ``cmyk`` or
+    ``palette``. ``alpha``: some pixels may be transparent. ``animated``: more than one frame may follow. ``staged``: a
+    progressive JPEG, or an interlaced PNG or GIF. ``lossless``: WebP's lossless kind. ``samples``: samples a pixel of a
+    JPEG, AVIF or HEIC, chroma subsampling counted.
+
+    The other fields are for ``decode_cost``. Of a JPEG: ``blocks`` and ``means`` count the visits of its scans to 8 x 8
+    blocks, for more than the mean and for the mean alone; ``coded_bytes``: the bytes of its scans; ``arithmetic``: it
+    is coded so. ``pieces``: chunks, sub-blocks and single bytes that a reader takes one by one. ``aside_bytes``: bytes
+    that a reader unpacks or joins beside the pixels. ``decode_s``: the estimate in CPU seconds of one core, which
+    ``probe`` fills in.
+    """
+
+    format: Format
+    width: int
+    height: int
+    bits: int = 8
+    colour: str = "rgb"
+    alpha: bool = False
+    animated: bool = False
+    staged: bool = False
+    lossless: bool = False
+    samples: float = 3.0
+    blocks: int = 0
+    means: int = 0
+    coded_bytes: int = 0
+    arithmetic: bool = False
+    pieces: int = 0
+    aside_bytes: int = 0
+    decode_s: float = 0.0
+
+
+def u16(view: memoryview, at: int) -> int:
+    """Return the big-endian integer of two bytes at a place; raises IndexError past the end."""
+    return integer(view, at, 2)
+
+
+def u32(view: memoryview, at: int) -> int:
+    """Return the big-endian integer of four bytes at a place; raises IndexError past the end."""
+    return integer(view, at, 4)
+
+
+def integer(view: memoryview, at: int, size: int, order: str = "big") -> int:
+    """Return the unsigned integer of ``size`` bytes at a place; raises IndexError past the end."""
+    piece = view[at : at + size]
+    if len(piece) != size:
+        raise IndexError(at)
+    return int.from_bytes(piece, "little" if order == "little" else "big")

@@ -1,0 +1,65 @@
+"""What a platform's backend does, run where only the client is installed: reads its task from stdin, prints JSON."""
+
+import asyncio
+import base64
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from nightlight_client import AsyncNightlightClient, NightlightClient
+
+httpx_before = "httpx" in sys.modules
+task = json.load(sys.stdin)
+keys = {name: base64.b64decode(key) for name, key in task["relation_keys"].items()}
+
+
+def items(case):
+    return [(one["profile_id"], one["relation"], one.get("proof")) for one in case["items"]]
+
+
+def answers(decisions):
+    return [[one.url, one.expires_at] for one in decisions]
+
+
+def over_http(case):
+    with NightlightClient(task["url"], token=task["token"], budget_s=task["budget_s"]) as client:
+        return answers(client.decide(case["viewer"], case["context"], items(case), viewer_id=case["viewer_id"]))
+
+
+async def over_http_later(case):
+    async with AsyncNightlightClient(task["url"], token=task["token"], budget_s=task["budget_s"]) as client:
+        return answers(await client.decide(case["viewer"], case["context"], items(case), viewer_id=case["viewer_id"]))
+
+
+def locally(cases):
+    from nightlight_client.local_client import LocalClient, Terms
+    from nightlight_core.policy.public_keys import PublicKeys
+
+    publisher, terms = PublicKeys.read(Path(task["publisher"])), Terms(relation_keys=keys, stale_s=3600.0)
+    with (
+        NightlightClient(task["url"], token=task["token"], budget_s=task["budget_s"]) as client,
+        LocalClient(client, publisher, terms, clock=lambda: task["now"]) as local,
+    ):
+        decided = [
+            answers(local.decide(case["viewer"], case["context"], items(case), viewer_id=case["viewer_id"]))
+            for case in cases
+        ]
+        return decided, local.problem
+
+
+decided, problem = locally(task["cases"])
+with NightlightClient("http://127.0.0.1:1", token="t", budget_s=0.1) as nobody:
+    fallback = nobody.decide("peer", "list", [("a", "stranger")])[0]
+json.dump(
+    {
+        "httpx_before": httpx_before,
+        "server": [name for name in ("nightlight", "service", "workers") if importlib.util.find_spec(name)],
+        "http": over_http(task["cases"][0]),
+        "later": asyncio.run(over_http_later(task["cases"][0])),
+        "local": decided,
+        "problem": problem,
+        "fallback": [fallback.fallback, fallback.url[:23]],
+    },
+    sys.stdout,
+)

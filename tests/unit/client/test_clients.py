@@ -1,0 +1,135 @@
+"""The two clients have the same methods, which send the same requests."""
+
+import asyncio
+import inspect
+import json
+
+import httpx
+import pytest
+
+from nightlight_client import AsyncNightlightClient, NightlightClient
+from nightlight_client.requests import Request, Retry
+
+IMAGE = {"image_id": "0" * 32, "profile_id": "p", "state": "ready", "reason": None}
+TRACE = {"trace_id": "0" * 32, "state": "done", "reason": None, "progress": 100, "copy_kept": False, "result": None}
+DECISION = {"profile_id": "p", "url": "https://x/a", "expires_at": 1, "blurhash": "b"}
+BUNDLE = {"headers": {"content-type": "application/json", "etag": '"1"'}, "content": b"{}"}
+ANY = {"json": {"a": 1}}
+NOTHING = {"status_code": 204}
+CALLS = {
+    "decide": (["peer", "list", [("p", "stranger")]], {"network": "net"}, {"json": {"items": [DECISION]}}),
+    "explain": (["peer", "list", [("p", "stranger")]], {"viewer_id": "v"}, ANY),
+    "declare": (["p"], {"band": "adult", "assurance": "verified"}, {"json": {}}),
+    "delete_profile": (["p"], {}, NOTHING),
+    "hold": (["p", "reported"], {}, NOTHING),
+    "revoke": (["p"], {}, NOTHING),
+    "plant": (["p"], {}, NOTHING),
+    "block": (["p", "v"], {}, NOTHING),
+    "unblock": (["p", "v"], {}, NOTHING),
+    "upload": (["p", b"picture"], {"idempotency_key": "k", "crop": (1, 2, 3, 4)}, {"json": IMAGE}),
+    "image": (["0" * 32], {}, {"json": IMAGE}),
+    "wait": (["0" * 32], {}, {"json": IMAGE}),
+    "receipts": (["0" * 32], {}, {"json": []}),
+    "delete_image": (["0" * 32], {}, NOTHING),
+    "trace": ([b"copy"], {"keep": True}, {"json": TRACE}),
+    "trace_status": (["0" * 32], {}, {"json": TRACE}),
+    "wait_trace": (["0" * 32], {}, {"json": TRACE}),
+    "delete_trace": (["0" * 32], {}, NOTHING),
+    "feed": (["cursor"], {}, ANY),
+    "views": ([["p"]], {}, ANY),
+    "delegated_keys": ([], {}, ANY),
+    "bundle_in_use": ([1], {}, BUNDLE),
+    "report": ([{"cell": 1}, []], {}, NOTHING),
+    "policy_status": ([], {}, ANY),
+    "policy_bundle": (['"0"'], {}, BUNDLE),
+    "policy_version": ([1], {}, BUNDLE),
+    "activate": ([b"bundle", {"approver": "a"}], {}, ANY),
+    "candidate": ([b"bundle"], {"permille": 5}, ANY),
+    "withdraw_candidate": ([], {}, NOTHING),
+    "withdraw_version": ([1], {}, NOTHING),
+    "policy_counters": ([3], {}, ANY),
+    "explain_policy": ([{"region": "eu"}], {}, ANY),
+}
+# They send nothing of their own, or what the caller gives them.
+APART = {"close", "send", "fetch"}
+
+
+def methods(client):
+    return {name: method for name, method in inspect.getmembers(client, inspect.isfunction) if not name.startswith("_")}
+
+
+def test_both_have_the_same_methods_with_the_same_parameters_and_answers():
+    sync, later = methods(NightlightClient), methods(AsyncNightlightClient)
+    assert sync.keys() == later.keys() == CALLS.keys() | APART
+    for name, method in sync.items():
+        assert inspect.signature(method) == inspect.signature(later[name]), name
+        assert method.__doc__ == later[name].__doc__
+        assert inspect.iscoroutinefunction(later[name])
+
+
+class _Sent:
+    """Takes what a client sends, and answers every request alike."""
+
+    def __init__(self, answer):
+        self.requests, self._answer = [], answer
+
+    def __call__(self, request):
+        body = request.content.replace(request.headers.get("content-type", "").partition("boundary=")[2].encode(), b"")
+        headers = {name: value for name, value in request.headers.items() if name not in {"content-type", "user-agent"}}
+        self.requests.append((request.method, request.url.raw_path, headers, body))
+        return httpx.Response(**{"status_code": 200, **self._answer})
+
+
+def _made(kind, http, sent):
+    client = kind("https://nightlight.internal", token="t", viewer_id="me")
+    client._transport._http = http(base_url=client.base_url, transport=httpx.MockTransport(sent))
+    return client
+
+
+def sync_and_async(name, arguments, named, answer):
+    """What both return, and what both sent."""
+    sent, sent_later = _Sent(answer), _Sent(answer)
+    with _made(NightlightClient, httpx.Client, sent) as client:
+        found = getattr(client, name)(*arguments, **named)
+
+    async def call():
+        async with _made(AsyncNightlightClient, httpx.AsyncClient, sent_later) as client:
+            return await getattr(client, name)(*arguments, **named)
+
+    return (found, sent.requests), (asyncio.run(call()), sent_later.requests)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_both_send_the_same_and_return_the_same(name, socket_enabled):
+    now, later = sync_and_async(name, *CALLS[name])
+    assert now == later
+    ((method, path, headers, _),) = now[1]
+    assert headers["authorization"] == "Bearer t"
+    assert (method, path.split(b"/")[1]) in {(one, b"v1") for one in ("GET", "POST", "PUT", "DELETE")}
+
+
+def test_an_upload_is_a_form_with_its_file_its_crop_and_its_key(socket_enabled):
+    (_, ((method, path, headers, body),)), _ = sync_and_async("upload", *CALLS["upload"])
+    assert (method, path, headers["idempotency-key"]) == ("POST", b"/v1/profiles/p/image", "k")
+    assert b'name="crop"\r\n\r\n1,2,3,4\r\n' in body
+    assert b'name="file"; filename="picture"\r\nContent-Type: application/octet-stream\r\n\r\npicture\r\n' in body
+
+
+def test_a_declaration_says_all_its_words(socket_enabled):
+    (_, ((_, _, _, body),)), _ = sync_and_async("declare", *CALLS["declare"])
+    assert json.loads(body) == {
+        "band": "adult", "assurance": "verified", "region": "unknown", "choice": "connections",
+        "earlier_pictures": "keep_ceiling",
+    }  # fmt: skip
+
+
+def test_no_bundle_is_active_or_it_is_still_the_known_one(socket_enabled):
+    for answer in ({"status_code": 304}, {"status_code": 404, "json": {"code": "not_found"}}):
+        now, later = sync_and_async("policy_bundle", ['"1"'], {}, answer)
+        assert now[0] is later[0] is None
+
+
+def test_a_request_is_sent_once_by_the_clients_timeouts_unless_it_says_otherwise():
+    request = Request(method="GET", path="/", read=lambda response: response.status)
+    assert request.retry is Retry.NEVER
+    assert request.arguments() == {}

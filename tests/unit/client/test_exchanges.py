@@ -1,0 +1,88 @@
+"""How often a request is sent, and what comes of it: the steps of a call, without a network."""
+
+import httpx
+import pytest
+
+from nightlight_client.exchanges import Attempt, Pause, exchange, until_settled
+from nightlight_client.failures import Failures
+from nightlight_client.models import Image, NotNightlight, Problem
+from nightlight_client.requests import Request, Retry, decisions, images
+from nightlight_client.responses import Response, read_json
+
+BODY = {"viewer": "peer", "context": "list", "items": [{"profile_id": "p", "relation": "stranger"}]}
+GOOD = Response(200, b'{"items": [{"profile_id": "p", "url": "u", "expires_at": 1, "blurhash": "b"}]}', {})
+HTML = {"content-type": "text/html"}
+LONG_S = 3600.0
+
+
+@pytest.fixture
+def failures():
+    return Failures("https://nightlight.internal")
+
+
+def take(steps, *answers):
+    """Take steps as a client does, with these answers; returns what the call comes to, and its steps."""
+    answers, taken = list(answers), []
+    try:
+        step = next(steps)
+        while True:
+            taken.append(step)
+            answer = answers.pop(0) if isinstance(step, Attempt) else None
+            step = steps.throw(answer) if isinstance(answer, Exception) else steps.send(answer)
+    except StopIteration as end:
+        return end.value, taken
+
+
+@pytest.mark.parametrize("bad", [Response(503, b"", {}), Response(200, b"<html>", HTML), httpx.ReadError("cut")])
+def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_budget(failures, bad):
+    found, steps = take(exchange(decisions.decide(BODY), failures, LONG_S), bad, bad, GOOD)
+    assert [type(step) for step in steps] == [Attempt, Pause, Attempt, Pause, Attempt]
+    assert found[0].url == "u"
+    assert LONG_S > steps[0].seconds > steps[-1].seconds > LONG_S - 60
+    assert sum(failures.counts.values()) == 2
+
+
+def test_a_spent_budget_is_answered_with_the_fallback_or_with_an_error(failures):
+    found, steps = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
+    assert [type(step) for step in steps] == [Attempt]
+    assert (found[0].profile_id, found[0].fallback) == ("p", True)
+    bare = Request(method="GET", path="/", read=read_json, retry=Retry.WITHIN_BUDGET)
+    with pytest.raises(TimeoutError):
+        take(exchange(bare, failures, 0.0), httpx.ConnectError("no"))
+
+
+@pytest.mark.parametrize("retry", Retry)
+def test_a_refusal_and_an_error_of_the_caller_are_raised_at_once(failures, retry):
+    request = Request(method="GET", path="/", read=read_json, retry=retry)
+    refused = Response(422, b'{"code": "invalid_input", "detail": "no"}', {})
+    with pytest.raises(Problem):
+        take(exchange(request, failures, LONG_S), refused)
+    with pytest.raises(KeyError):
+        take(exchange(request, failures, LONG_S), KeyError("the token's"))
+    assert failures.counts == {}
+    with pytest.raises(NotNightlight):
+        take(exchange(request, failures, LONG_S), Response(404, b"<html>", HTML))
+    assert failures.counts == {"not_nightlight": 1}
+
+
+@pytest.mark.parametrize(("retry", "seconds"), [(Retry.NEVER, None), (Retry.NEVER_WITHIN_BUDGET, 0.3)])
+def test_what_is_sent_once_has_the_clients_timeouts_or_the_budget(failures, retry, seconds):
+    request = Request(method="GET", path="/", read=read_json, retry=retry)
+    found, steps = take(exchange(request, failures, 0.3), Response(200, b"{}", {}))
+    assert (found, [step.seconds for step in steps]) == ({}, [seconds])
+    with pytest.raises(httpx.ReadError):
+        take(exchange(request, failures, 0.3), httpx.ReadError("cut"))
+    assert failures.counts == {"cut": 1}
+
+
+def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
+    answers = [
+        Response(200, Image(image_id="0" * 32, profile_id="p", state=state, reason=None).model_dump_json().encode(), {})
+        for state in ("pending", "pending", "ready")
+    ]
+    request = images.image("0" * 32)
+    found, steps = take(until_settled(request, failures, "image", LONG_S), *answers)
+    assert found.state == "ready"
+    assert [type(step) for step in steps] == [Attempt, Pause, Attempt, Pause, Attempt]
+    with pytest.raises(TimeoutError):
+        take(until_settled(request, failures, "image", -1.0), *answers)
