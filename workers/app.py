@@ -189,7 +189,7 @@ def _is_amqp(app: Celery) -> bool:
 def _broker_url(settings: Settings) -> str:
     given = settings.queue.broker_url
     if given is None and settings.general.deployment is Deployment.EMBEDDED:
-        return f"{queue_transport.SCHEME}://"
+        return f"{queue_transport.SCHEME}://localhost"
     url = require(given, "NIGHTLIGHT_QUEUE_BROKER_URL")
     if not url.startswith(_AMQP):
         message = (
