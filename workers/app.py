@@ -61,6 +61,7 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
     else:
         transport = queue_transport.options(
             embedded_queue_path(settings.general.data_dir),
+            exchange=queue.name,
             delivery_limit=queue.delivery_limit,
             dead_letters=f"{queue.name}.dead",
         )
