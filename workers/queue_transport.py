@@ -1,8 +1,9 @@
 """Celery's way to the embedded deployment's queues: a transport of kombu over ``workers.queue_file``.
 
-A message to an exchange lies in the queue that is named after the exchange and the routing key, whether anybody
-declared it or not. A prefetch count holds for each consumer by itself, as on RabbitMQ, so that whoever sets it need not
-know which broker it is.
+A message to the exchange of the jobs lies in the queue that is named after the exchange and the routing key, whether
+anybody declared it or not. Messages to other exchanges, such as Celery's events, are dropped: nobody would take them.
+A prefetch count holds for each consumer by itself, as on RabbitMQ, so that whoever sets it need not know which broker
+it is.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def register() -> None:
     TRANSPORT_ALIASES[SCHEME] = f"{__name__}:FileTransport"
 
 
-def options(path: Path, *, delivery_limit: int, dead_letters: str) -> dict[str, Any]:
-    """Return the transport options of a connection; see ``QueueFile`` for what they mean."""
-    return {"path": str(path), "delivery_limit": delivery_limit, "dead_letters": dead_letters}
+def options(path: Path, *, exchange: str, delivery_limit: int, dead_letters: str) -> dict[str, Any]:
+    """Return the transport options of a connection: the exchange of the jobs, and what ``QueueFile`` asks for."""
+    return {"path": str(path), "exchange": exchange, "delivery_limit": delivery_limit, "dead_letters": dead_letters}
 
 
 class Channel(virtual.Channel):
@@ -142,7 +143,9 @@ class Channel(virtual.Channel):
         return message
 
     def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:  # noqa: ARG002
-        return [f"{exchange}.{routing_key}" if exchange else routing_key]
+        if not exchange:
+            return [routing_key]
+        return [f"{exchange}.{routing_key}"] if exchange == self.connection.exchange else []
 
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         self._file.put(queue, json.dumps(message))
@@ -167,6 +170,7 @@ class FileTransport(virtual.Transport):
         """Prepare a connection; nothing is opened yet."""
         super().__init__(client, **kwargs)
         self.file: QueueFile
+        self.exchange = client.transport_options["exchange"]
         self._hub: Hub | None = None
         self._next_search = 0.0
 
