@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def shown(client, ids, viewer_id, viewer="unverified"):
     decisions = client.decide(viewer, "profile", [(profile_id, "stranger") for profile_id in ids], viewer_id=viewer_id)
     (nobody,) = client.decide(viewer, "profile", [("no-such-profile", "stranger")], viewer_id="nobody")
     named = [decision.url.split("?")[0] != nobody.url.split("?")[0] for decision in decisions]
-    return named, {frozenset(decision.model_dump()) for decision in decisions}
+    return named, {frozenset(asdict(decision)) for decision in decisions}
 
 
 def test_over_its_quota_a_viewer_is_given_placeholders_in_answers_like_all_others(stack, client, people):

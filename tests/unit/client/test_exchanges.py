@@ -1,11 +1,13 @@
 """How often a request is sent, and what comes of it: the steps of a call, without a network."""
 
+import json
+
 import httpx
 import pytest
 
 from nightlight_client.exchanges import HttpAttempt, Pause, exchange, until_final
 from nightlight_client.failures import Failures
-from nightlight_client.models import Image, NotNightlight, Problem
+from nightlight_client.models import NotNightlight, Problem
 from nightlight_client.requests import Request, Retry, decisions, images
 from nightlight_client.responses import Response, read_json
 
@@ -77,7 +79,9 @@ def test_what_is_sent_once_has_the_clients_timeouts_or_the_budget(failures, retr
 
 def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
     answers = [
-        Response(200, Image(image_id="0" * 32, profile_id="p", state=state, reason=None).model_dump_json().encode(), {})
+        Response(
+            200, json.dumps({"image_id": "0" * 32, "profile_id": "p", "state": state, "reason": None}).encode(), {}
+        )
         for state in ("pending", "pending", "ready")
     ]
     request = images.image("0" * 32)
@@ -86,3 +90,22 @@ def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
     assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
     with pytest.raises(TimeoutError):
         take(until_final(request, failures, "image", -1.0), *answers)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [[], None, "text", {}, {"image_id": 1, "profile_id": "p", "state": "ready", "reason": None},
+     {"image_id": "i", "profile_id": "p", "state": None, "reason": None},
+     {"image_id": "i", "profile_id": "p", "state": "ready"}],
+)  # fmt: skip
+def test_an_answer_of_another_shape_is_none_of_the_services(failures, body):
+    answer = Response(200, json.dumps(body).encode(), {"content-type": "application/json"})
+    with pytest.raises(NotNightlight):
+        take(exchange(images.image("0" * 32), failures, LONG_S), answer)
+    assert failures.counts == {"not_nightlight": 1}
+
+
+def test_what_a_newer_service_says_besides_is_left_out(failures):
+    body = {"image_id": "i", "profile_id": "p", "state": "ready", "reason": "r", "more": 1}
+    found, _ = take(exchange(images.image("0" * 32), failures, LONG_S), Response(200, json.dumps(body).encode(), {}))
+    assert (found.image_id, found.profile_id, found.state, found.reason) == ("i", "p", "ready", "r")

@@ -94,7 +94,7 @@ def _read_decisions(response: Response, profile_ids: Sequence[str]) -> list[Deci
     raise_for(response)
     kind = "not_nightlight"
     try:
-        decisions = [Decision.model_validate(item) for item in response.json()["items"]]
+        decisions = [Decision.read(item) for item in response.json()["items"]]
     except (ValueError, KeyError, TypeError) as error:
         raise AskAgain(kind, f"{response.description}: {type(error).__name__}") from error
     if [decision.profile_id for decision in decisions] != profile_ids:
