@@ -91,8 +91,8 @@ def test_a_relation_word_is_at_most_two_files_beside_the_policy(tree):
     code = (
         "from pathlib import Path; from nightlight.policy.compile import compile_folder as c;"
         "from nightlight_core.decisions.relation_proofs import issue_proof; from nightlight_core.decisions.relation_resolver import Claim, RelationResolver;"
-        "keys = {'k': bytes(32)}; proof = issue_proof(keys, 'v', 'p', 'relative', now=1000, life_s=60);"
-        "(r,) = RelationResolver(keys, None, leeway_s=5).resolve('v', [Claim('p', 'relative', proof)], set(), now=1001, revoked=[{}]);"
+        "keys = {'k1': bytes(32)}; proof = issue_proof(keys, 'v', 'p', 'relative', now=1_800_000_000, life_s=60);"
+        "(r,) = RelationResolver(keys, None, leeway_s=5).resolve('v', [Claim('p', 'relative', proof)], set(), now=1_800_000_001, revoked=[{}]);"
         "t = c(Path('policies')).table;"
         "o = t.decide(dict(subject_age='adult', relation=r.relation, region='eu', viewer='adult', context='profile', choice='connections', report_flag='clear'));"
         "print(r.relation, o.tier)"
