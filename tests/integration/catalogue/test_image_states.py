@@ -17,7 +17,7 @@ from nightlight.catalogue.image_states import (
     TRANSITIONS,
     change,
 )
-from nightlight.catalogue.images import DELETED, PENDING, RECEIVING, Image
+from nightlight.catalogue.images import DELETED, PENDING, RECEIVING, ImageRow
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.schema import images
 from nightlight.flows.pictures.change_state import FOLLOWED_BY, change_state
@@ -38,7 +38,7 @@ def image_in(catalogue, state):
         tx.profiles.declare("p-states", Declaration("adult", "verified", "eu", "connections"), THEN)
         sequence = tx.profiles.next_upload("p-states")
         tx.images.add(
-            Image(image_id, "p-states", sequence, state, "before", new_original_key(), 9, "jpeg", 4, 3, "adult", "adult", THEN, None)
+            ImageRow(image_id, "p-states", sequence, state, "before", new_original_key(), 9, "jpeg", 4, 3, "adult", "adult", THEN, None)
         )  # fmt: skip
     return image_id
 
