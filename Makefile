@@ -6,6 +6,7 @@
 #   make test           every test, on both deployments; starts the real services it needs, stops what it started
 #   make test-unit      the tests that need nothing
 #   make test-slow-machine  tests/failure with 30 % of one processor and busy loops beside; TESTS=, PERCENT=, BUSY=
+#   make test-wheels    builds both wheels and tries them in environments that hold nothing else (some two minutes)
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
 #   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
@@ -32,7 +33,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit test-slow-machine lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -59,6 +60,9 @@ test-unit: setup
 
 test-slow-machine: setup
 	@BUSY=$(or $(BUSY),2) infra/dev/test.sh infra/dev/throttle.sh $(or $(PERCENT),30) $(BIN)/pytest $(or $(TESTS),tests/failure)
+
+test-wheels: setup
+	@NIGHTLIGHT_TEST_WHEELS=1 $(BIN)/pytest -s tests/packaging
 
 lint: setup
 	$(BIN)/ruff check .

@@ -73,7 +73,7 @@ def own_costs(console):
         large = Path(temporary) / "large"
         shutil.copytree(PACK, large)
         text = (large / "vocabulary.yaml").read_text()
-        (large / "vocabulary.yaml").write_text(text.replace("  hold: [", LARGE + "  hold: [", 1))
+        (large / "vocabulary.yaml").write_text(text.replace("  report_flag: [", LARGE + "  report_flag: [", 1))
         shutil.rmtree(large / "cases")
         edited = Path(temporary) / "edited"
         shutil.copytree(PACK, edited)

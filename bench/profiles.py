@@ -21,7 +21,7 @@ def name_of(number, tier):
 def rows(ids, now):
     people = [
         {"profile_id": f"p-{n}", "state": "live", "band": "age_16_17", "asserted_band": "age_16_17", "assurance": "verified", "region": "eu",
-         "choice": "connections", "hold": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
+         "choice": "connections", "report_flag": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
          "current_image_id": f"{n:032x}", "created_at": now} for n in ids]  # fmt: skip
     made = [
         {"image_id": f"{n:032x}", "profile_id": f"p-{n}", "sequence": 1, "state": "ready", "original_key": f"o/{n}",

@@ -188,15 +188,19 @@ def redelivery(send, worker):
         first("end", f"hold-child-{number}")
     print("redelivered after a child was killed:", ", ".join(f"{each:.2f}" for each in times), "s")
     times = []
+    other = Worker()
     for number in range(5):
         send("bench.work", f"hold-worker-{number}", "upload")
+        receiver = first("received", f"hold-worker-{number}")[4]
         first("begin", f"hold-worker-{number}")
-        other = Worker()
+        if other.process.pid == receiver:
+            worker, other = other, worker
         killed = time.monotonic()
         worker.kill()
         times.append(first("received", f"hold-worker-{number}", redelivered=True)[0] - killed)
         first("end", f"hold-worker-{number}")
-        worker = other
+        worker = Worker()
+    other.stop()
     print("redelivered after a worker was killed, to another one:", ", ".join(f"{each:.2f}" for each in times), "s")
     return worker
 

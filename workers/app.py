@@ -61,6 +61,7 @@ def _configuration(settings: Settings, *, quorum: bool) -> dict[str, Any]:
     else:
         transport = queue_transport.options(
             embedded_queue_path(settings.general.data_dir),
+            exchange=queue.name,
             delivery_limit=queue.delivery_limit,
             dead_letters=f"{queue.name}.dead",
         )
@@ -189,7 +190,7 @@ def _is_amqp(app: Celery) -> bool:
 def _broker_url(settings: Settings) -> str:
     given = settings.queue.broker_url
     if given is None and settings.general.deployment is Deployment.EMBEDDED:
-        return f"{queue_transport.SCHEME}://"
+        return f"{queue_transport.SCHEME}://localhost"
     url = require(given, "NIGHTLIGHT_QUEUE_BROKER_URL")
     if not url.startswith(_AMQP):
         message = (

@@ -1,8 +1,9 @@
 """Celery's way to the embedded deployment's queues: a transport of kombu over ``workers.queue_file``.
 
-A message to an exchange lies in the queue that is named after the exchange and the routing key, whether anybody
-declared it or not. A prefetch count holds for each consumer by itself, as on RabbitMQ, so that whoever sets it need not
-know which broker it is.
+A message to the exchange of the jobs lies in the queue that is named after the exchange and the routing key, whether
+anybody declared it or not. Messages to other exchanges, such as Celery's events, are dropped: nobody would take them.
+A prefetch count holds for each consumer by itself, as on RabbitMQ, so that whoever sets it need not know which broker
+it is.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ _SEARCH_DEAD_S = 0.25
 
 def register() -> None:
     """Let kombu know the scheme of the URL."""
-    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:FileTransport"
 
 
-def options(path: Path, *, delivery_limit: int, dead_letters: str) -> dict[str, Any]:
-    """Return the transport options of a connection; see ``QueueFile`` for what they mean."""
-    return {"path": str(path), "delivery_limit": delivery_limit, "dead_letters": dead_letters}
+def options(path: Path, *, exchange: str, delivery_limit: int, dead_letters: str) -> dict[str, Any]:
+    """Return the transport options of a connection: the exchange of the jobs, and what ``QueueFile`` asks for."""
+    return {"path": str(path), "exchange": exchange, "delivery_limit": delivery_limit, "dead_letters": dead_letters}
 
 
 class Channel(virtual.Channel):
     """Gives each consumer at most as many messages as its prefetch count says, 0 being no limit."""
 
-    def __init__(self, connection: Transport, **kwargs: Any) -> None:
+    def __init__(self, connection: FileTransport, **kwargs: Any) -> None:
         """Begin without consumers."""
         super().__init__(connection, **kwargs)
         self._prefetch_count = 0  # of the consumers that begin from now on
@@ -142,7 +143,9 @@ class Channel(virtual.Channel):
         return message
 
     def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:  # noqa: ARG002
-        return [f"{exchange}.{routing_key}" if exchange else routing_key]
+        if not exchange:
+            return [routing_key]
+        return [f"{exchange}.{routing_key}"] if exchange == self.connection.exchange else []
 
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         self._file.put(queue, json.dumps(message))
@@ -154,7 +157,7 @@ class Channel(virtual.Channel):
         return self._file.purge(queue)
 
 
-class Transport(virtual.Transport):
+class FileTransport(virtual.Transport):
     """One connection to the file, for all channels of a kombu connection."""
 
     Channel = Channel
@@ -167,10 +170,11 @@ class Transport(virtual.Transport):
         """Prepare a connection; nothing is opened yet."""
         super().__init__(client, **kwargs)
         self.file: QueueFile
+        self.exchange = client.transport_options["exchange"]
         self._hub: Hub | None = None
         self._next_search = 0.0
 
-    def establish_connection(self) -> Transport:
+    def establish_connection(self) -> FileTransport:
         """Open the file."""
         client: Any = self.client
         options = client.transport_options
@@ -180,7 +184,7 @@ class Transport(virtual.Transport):
         super().establish_connection()
         return self
 
-    def close_connection(self, connection: Transport) -> None:
+    def close_connection(self, connection: FileTransport) -> None:
         """Close the channels and the file."""
         if self._hub is not None:
             self._hub.on_tick.discard(self._look)
@@ -189,7 +193,7 @@ class Transport(virtual.Transport):
         finally:
             self.file.close()
 
-    def register_with_event_loop(self, connection: Transport, loop: Hub) -> None:  # noqa: ARG002 - kombu's
+    def register_with_event_loop(self, connection: FileTransport, loop: Hub) -> None:  # noqa: ARG002 - kombu's
         """Look at the file whenever the worker's event loop turns, and have it turn often enough."""
         self._hub = loop
         loop.on_tick.add(self._look)

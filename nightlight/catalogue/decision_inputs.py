@@ -67,7 +67,7 @@ class Seen(NamedTuple):
     assurance: str
     region: str
     choice: str
-    hold: str
+    report_flag: str
     asserted_at: int
     image_id: str | None
     effective_ceiling: str | None

@@ -50,7 +50,7 @@ LISTED = "listed"
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
+class StateTransition:
     """A way from each of the states ``sources`` to the state ``target``.
 
     ``event`` is what the audit log calls it, ``stamps`` are the columns that get the moment.
@@ -65,22 +65,24 @@ class Transition:
 
 
 # Every transition, by its name.
-TRANSITIONS: dict[str, Transition] = {}
+TRANSITIONS: dict[str, StateTransition] = {}
 
 
-def _transition(transition: Transition) -> Transition:
+def _transition(transition: StateTransition) -> StateTransition:
     TRANSITIONS[transition.name] = transition
     return transition
 
 
 ACCEPT = _transition(
-    Transition("accept", (RECEIVING,), PENDING, "image.accepted", "its original is stored, and the upload acknowledged")
+    StateTransition(
+        "accept", (RECEIVING,), PENDING, "image.accepted", "its original is stored, and the upload acknowledged"
+    )
 )
 PUBLISH = _transition(
-    Transition("publish", (PENDING,), READY, "image.ready", "it is rendered, and the newest", ("ready_at",))
+    StateTransition("publish", (PENDING,), READY, "image.ready", "it is rendered, and the newest", ("ready_at",))
 )
 PUBLISH_LATE = _transition(
-    Transition(
+    StateTransition(
         "publish_late",
         (PENDING,),
         SUPERSEDED,
@@ -90,14 +92,18 @@ PUBLISH_LATE = _transition(
     )
 )
 SUPERSEDE = _transition(
-    Transition("supersede", (READY,), SUPERSEDED, "image.superseded", "a newer one is published", ("superseded_at",))
+    StateTransition(
+        "supersede", (READY,), SUPERSEDED, "image.superseded", "a newer one is published", ("superseded_at",)
+    )
 )
-REJECT = _transition(Transition("reject", (PENDING,), REJECTED, "image.rejected", "its bytes cannot be decoded"))
+REJECT = _transition(StateTransition("reject", (PENDING,), REJECTED, "image.rejected", "its bytes cannot be decoded"))
 FAIL = _transition(
-    Transition("fail", (PENDING, HELD), FAILED, "image.failed", "its workers died over it, or its original is gone")
+    StateTransition(
+        "fail", (PENDING, HELD), FAILED, "image.failed", "its workers died over it, or its original is gone"
+    )
 )
 QUARANTINE = _transition(
-    Transition(
+    StateTransition(
         "quarantine",
         (PENDING, READY, SUPERSEDED),
         QUARANTINED,
@@ -106,10 +112,10 @@ QUARANTINE = _transition(
     )
 )
 CLEAR = _transition(
-    Transition("clear", (QUARANTINED,), PENDING, "image.cleared", "a person says that it is another picture")
+    StateTransition("clear", (QUARANTINED,), PENDING, "image.cleared", "a person says that it is another picture")
 )
 HOLD = _transition(
-    Transition(
+    StateTransition(
         "hold",
         (PENDING, READY, SUPERSEDED, REJECTED, FAILED, QUARANTINED),
         HELD,
@@ -118,10 +124,10 @@ HOLD = _transition(
     )
 )
 UNHOLD = _transition(
-    Transition("unhold", (HELD,), PENDING, "image.unheld", "the last hold ended, and its original is back")
+    StateTransition("unhold", (HELD,), PENDING, "image.unheld", "the last hold ended, and its original is back")
 )
 DELETE = _transition(
-    Transition(
+    StateTransition(
         "delete",
         tuple(state for state in STATES if state != DELETED),
         DELETED,
@@ -133,7 +139,7 @@ DELETE = _transition(
 
 def change(  # noqa: PLR0913 - what there is to tell of a transition
     tx: Transaction,
-    transition: Transition,
+    transition: StateTransition,
     image_id: ImageId,
     now: datetime,
     *,

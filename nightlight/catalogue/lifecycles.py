@@ -50,7 +50,7 @@ class LifecycleRules:
         same_row = lifecycles.c.bucket == bucket
         locked = select(lifecycles).where(same_row).with_for_update()
         if self._connection.execute(locked).one_or_none() is None:
-            nothing = {"bucket": bucket, "rules": [], "seen": "", "applied_at": now, "actor": ""}
+            nothing = {"bucket": bucket, "rules": [], "fingerprint": "", "applied_at": now, "actor": ""}
             self._connection.execute(insert(lifecycles).values(nothing))
         return AppliedRules(*self._connection.execute(locked).one())
 
@@ -63,7 +63,7 @@ class LifecycleRules:
         """Write what was applied, to a bucket that is locked."""
         values = {
             "rules": applied.rules,
-            "seen": applied.fingerprint,
+            "fingerprint": applied.fingerprint,
             "applied_at": applied.applied_at,
             "actor": applied.actor,
         }

@@ -58,7 +58,7 @@ class ViewAnswer(BaseModel):
     band_expires_at: int = Field(description="Unix seconds; after it the band is unknown.")
     region: str
     choice: str
-    hold: str
+    report_flag: str
     effective_ceiling: str | None = Field(
         description="The band whose ceiling its picture keeps: the one that its owner released it to, or else its "
         "ceiling band."

@@ -66,7 +66,7 @@ class ProfileAnswer(BaseModel):
     assurance: str
     region: str
     choice: str
-    hold: str
+    report_flag: str
     lapses_at: str = Field(description="When the band lapses to unknown unless it is asserted again (RFC 3339).")
 
 
@@ -75,7 +75,7 @@ class ReportFlagBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hold: Word = Field(description="clear or reported.")
+    report_flag: Word = Field(description="clear or reported.")
 
 
 @router.put("/{profile_id}", responses={201: {"model": ProfileAnswer}})
@@ -98,7 +98,7 @@ def declare(request: Request, response: Response, profile_id: ProfileIdPath, bod
         assurance=profile.assurance,
         region=profile.region,
         choice=profile.choice,
-        hold=profile.report_flag,
+        report_flag=profile.report_flag,
         lapses_at=services.lapses_at(profile).isoformat(),
     )
 
@@ -124,13 +124,13 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
     return changed(services.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
 
 
-@router.put("/{profile_id}/hold", status_code=204)
+@router.put("/{profile_id}/report-flag", status_code=204)
 @requires(TokenScope.REPORT)
-def hold(request: Request, profile_id: ProfileIdPath, body: ReportFlagBody) -> Response:
+def report_flag(request: Request, profile_id: ProfileIdPath, body: ReportFlagBody) -> Response:
     """Hide a reported profile's picture from everybody but its owner, or show it again."""
     services: ServiceContainer = request.app.state.services
     return changed(
-        services.declare.set_report_flag(parse_profile_id(profile_id), body.hold, actor=caller(request).subject)
+        services.declare.set_report_flag(parse_profile_id(profile_id), body.report_flag, actor=caller(request).subject)
     )
 
 

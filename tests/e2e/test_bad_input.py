@@ -176,7 +176,7 @@ def test_json_that_is_broken_too_deep_or_too_large(stack, client):
 ROUTES = [
     ("PUT", "/v1/profiles/p", "ingest"),
     ("DELETE", "/v1/profiles/p", "ingest"),
-    ("PUT", "/v1/profiles/p/hold", "report"),
+    ("PUT", "/v1/profiles/p/report-flag", "report"),
     ("POST", "/v1/profiles/p/image", "ingest"),
     ("GET", f"/v1/images/{'0' * 32}", "ingest"),
     ("DELETE", f"/v1/images/{'0' * 32}", "ingest"),

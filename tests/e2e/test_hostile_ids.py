@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 GOOD = {
     "profile_id": "other", "viewer_id": "somebody", "image_id": "0" * 32, "trace_id": "0" * 32, "version": 1,
-    "hold": "reported", "picture": b"x", "copy": b"x", "timeout_s": 0.1, "bundle": b"x", "permille": 0,
+    "report_flag": "reported", "picture": b"x", "copy": b"x", "timeout_s": 0.1, "bundle": b"x", "permille": 0,
 }  # fmt: skip
 IDENTIFIERS = {"profile_id": IDS, "viewer_id": IDS, "image_id": IDS, "trace_id": IDS, "version": VERSIONS}
 # Methods that take ids in another way: each has a test of its own below, or takes none.
@@ -162,12 +162,12 @@ def test_hostile_words_elsewhere_touch_nothing(running, untouched):
                 ("explain", {"viewer": "peer", "context": "list", "items": [(hostile, "connection")], "viewer_id": "me"}),
                 ("report", {"counts": {hostile: 1}, "abuse_signals": []}),
                 ("explain_policy", {"given": {"region": hostile}}),
-                ("hold", {"profile_id": "other", "hold": hostile}),
+                ("set_report_flag", {"profile_id": "other", "report_flag": hostile}),
             )
         ],
     )  # fmt: skip
     assert len(found) > 200
-    allowed = ("/v1/feed", "/v1/policy/counters", "/v1/policy/explain", "/v1/explain", "/v1/profiles/other/hold")
+    allowed = ("/v1/feed", "/v1/policy/counters", "/v1/policy/explain", "/v1/explain", "/v1/profiles/other/report-flag")
     assert {path.split(b"?")[0].decode() for path in sent} <= {*allowed, "/v1/feed/profiles", "/v1/feed/report"}
 
 

@@ -161,7 +161,7 @@ def test_deleting_a_profile_takes_all_its_images_along(stack, client):
 def test_a_report_hides_the_picture_from_all_but_its_owner(client):
     profile_id = declare(client, "reported")
     ready(client, profile_id, pictures.jpeg(seed=12))
-    client.hold(profile_id, "reported")
+    client.set_report_flag(profile_id, "reported")
     (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
     assert named(decision) == placeholder(client)
     named_anew(client, profile_id)
@@ -169,7 +169,7 @@ def test_a_report_hides_the_picture_from_all_but_its_owner(client):
     declare(client, profile_id)  # asserting the band again does not lift the hold
     (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
     assert named(decision) == placeholder(client)
-    client.hold(profile_id, "clear")
+    client.set_report_flag(profile_id, "clear")
     assert seen(client, profile_id, "connection").size == (480, 480)
 
 

@@ -20,7 +20,7 @@ from nightlight.matching.list_index import _RECHECK_S
 from nightlight.matching.pdq import pdq
 from tests.support import pictures
 from tests.support.stacks import ROOT, Embedded
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -56,7 +56,9 @@ def nightlight(stack, *arguments):
         "COLUMNS": "250",
     }
     command = [str(Path(sys.executable).parent / "nightlight"), "lists", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
+    )
 
 
 def uploaded(client, profile_id, data, **how):
@@ -133,7 +135,7 @@ def test_a_list_that_is_emptied_releases_nothing_and_what_is_published_is_held_a
     assert (told.returncode, json.loads(told.stdout)[0]["waits"]) == (1, "empty")
     # It comes back, and holds a picture that is published: the one is found, the other taken back.
     path.write_text(f"{whole}{hash_of('coffee.png')},late\n")
-    assert client.wait(image.image_id, timeout_s=90).state == "quarantined"
+    assert client.wait(image.image_id, timeout_s=HANG_S).state == "quarantined"
     eventually(lambda: client.image(shown.image_id).state == "quarantined" or None)
     assert nightlight(stack, "status").returncode == 0
     lost = nightlight(stack, "confirm-change", "members")

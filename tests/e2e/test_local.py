@@ -119,9 +119,9 @@ def test_blocks_revocations_and_new_declarations_come_by_the_feed(local, client,
     assert after.split("?")[0] != before.split("?")[0]
     client.unblock("friend", "mallory")
     eventually(lambda: shown(local, stack, "friend", viewer_id="mallory")[0] == 320 or None)
-    client.hold("friend", "reported")
+    client.set_report_flag("friend", "reported")
     eventually(lambda: shown(local, stack, "friend")[0] == 128 or None)
-    client.hold("friend", "clear")
+    client.set_report_flag("friend", "clear")
     eventually(lambda: shown(local, stack, "friend")[0] == 320 or None)
 
 

@@ -318,7 +318,7 @@ def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(clie
         text.replace(line, "").replace("attributes:", "attributes:\n" + line + "  #", 1)
     )
     compiled = edit(pack)
-    assert next(iter(compiled.table.attributes)) == "hold"
+    assert next(iter(compiled.table.attributes)) == "report_flag"
     difference = diff(compile_bundle(read_unverified(client.policy_bundle()[1])), compiled)
     client.activate(
         build_bundle(compiled, next_version(client), keys["publisher"]),
@@ -327,5 +327,5 @@ def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(clie
     for _ in range(4):
         client.decide("adult", "list", [("grown", "mutual")])
     exported = client.policy_counters(1)
-    assert exported["attributes"][0] == "hold"
+    assert exported["attributes"][0] == "report_flag"
     assert exported["cells"]["clear,adult,mutual,eu,adult,list,connections"] == 4

@@ -44,7 +44,13 @@ def shown(urls):
 def call(stack, method, path, scopes=("trace",), **asked):
     token = key_commands.token(stack.folder, scopes=list(scopes), subject="investigator", hours=1)
     headers = {"Authorization": f"Bearer {token}", **asked.pop("headers", {})}
-    return httpx.request(method, f"{stack.url}/v1/c2pa{path}", headers=headers, **asked)
+
+    def answered():
+        answer = httpx.request(method, f"{stack.url}/v1/c2pa{path}", headers=headers, **asked)
+        # 503 says that no worker came to it in time: a slow machine is asked again.
+        return answer if answer.status_code != 503 else None
+
+    return eventually(answered)
 
 
 def test_connections_get_a_manifest_in_the_picture_and_strangers_none(shown, certificates):

@@ -11,7 +11,7 @@ import pytest
 from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -32,7 +32,9 @@ def nightlight(stack, *arguments, code=0):
         **stack.as_role("operator"), "COLUMNS": "200",
     }  # fmt: skip
     command = [str(Path(sys.executable).parent / "nightlight"), "receipt", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -79,7 +81,7 @@ def test_the_command_erases_and_waits_for_the_workers(stack):
             **stack.as_role("operator"),
         }  # fmt: skip
         command = [str(Path(sys.executable).parent / "nightlight"), "erase", "removed"]
-        run = {"capture_output": True, "text": True, "cwd": ROOT, "env": environment, "timeout": 120}
+        run = {"capture_output": True, "text": True, "cwd": ROOT, "env": environment, "timeout": HANG_S}
         asked = subprocess.run(command, input="n\n", check=False, **run)
         assert asked.returncode == 1
         assert client.image(image.image_id).state == "ready"

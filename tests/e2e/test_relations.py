@@ -160,7 +160,7 @@ def test_a_decision_sees_at_least_the_change_whose_token_it_is_given(stack, clie
     changes = [
         call("PUT", "/v1/profiles/consistent", **said),
         call("POST", "/v1/profiles/consistent/revocations"),
-        call("PUT", "/v1/profiles/consistent/hold", hold="reported"),
+        call("PUT", "/v1/profiles/consistent/report-flag", report_flag="reported"),
         call("POST", "/v1/blocks", profile_id="consistent", viewer_id="v"),
         call("DELETE", "/v1/blocks/consistent/v"),
     ]

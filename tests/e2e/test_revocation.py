@@ -146,7 +146,7 @@ def test_every_change_kills_what_was_given_out(client, profile, placeholder, cha
     if change == "unfriended":
         client.revoke(profile)
     elif change == "reported":
-        client.hold(profile, "reported")
+        client.set_report_flag(profile, "reported")
     elif change == "hidden":
         client.declare(profile, **said, choice="hidden")
     elif change == "another band":
@@ -174,7 +174,7 @@ def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks,
     client.block(profile, "mallory")
     eventually(lambda: len(told()) >= 1 or None)
     client.revoke(profile)
-    client.hold(profile, "reported")
+    client.set_report_flag(profile, "reported")
     eventually(lambda: len({headers["webhook-id"] for headers, _ in told()}) == 3 or None)
     public = Ed25519PrivateKey.from_private_bytes(KEY).public_key()
     for headers, body in told():

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from nightlight.cli import key_commands
 from nightlight_client import Problem
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -52,7 +53,9 @@ def nightlight(stack, *arguments, **variables):
         **stack.as_role("operator"), **variables, "COLUMNS": "200",
     }  # fmt: skip
     command = [str(Path(sys.executable).parent / "nightlight"), "abuse-signals", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
+    )
 
 
 def reasons(stack):
@@ -65,7 +68,7 @@ def shown(client, ids, viewer_id, viewer="unverified"):
     decisions = client.decide(viewer, "profile", [(profile_id, "stranger") for profile_id in ids], viewer_id=viewer_id)
     (nobody,) = client.decide(viewer, "profile", [("no-such-profile", "stranger")], viewer_id="nobody")
     named = [decision.url.split("?")[0] != nobody.url.split("?")[0] for decision in decisions]
-    return named, {frozenset(decision.model_dump()) for decision in decisions}
+    return named, {frozenset(asdict(decision)) for decision in decisions}
 
 
 def test_over_its_quota_a_viewer_is_given_placeholders_in_answers_like_all_others(stack, client, people):

@@ -17,7 +17,7 @@ from nightlight.matching.index import HashIndex
 from nightlight.matching.segment import KEY_BYTES
 from tests.support import pictures
 from tests.support.stacks import ROOT
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -35,7 +35,9 @@ def nightlight(stack, *arguments):
         **stack.as_role("operator"),
     }
     command = [str(Path(sys.executable).parent / "nightlight"), "trace", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
+    )
 
 
 def traced(stack, *paths):

@@ -13,6 +13,7 @@ from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placehol
 from tests.support import pictures
 from tests.support.services import missing_tool
 from tests.support.stacks import ROOT, Embedded
+from tests.support.waiting import HANG_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -31,7 +32,13 @@ def npm():
 
 def run(command, **environment):
     done = subprocess.run(
-        command, cwd=HERE, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, **environment}
+        command,
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANG_S,
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import pictures
 from tests.support.stacks import ROOT, Embedded
+from tests.support.waiting import HANG_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -56,7 +57,9 @@ def test_a_set_of_leaked_pictures_names_whoever_was_given_them(stack, tmp_path):
     environment = {**os.environ, **stack.as_role("operator")}
     command = [str(Path(sys.executable).parent / "nightlight"), "trace", str(leaks), "--json"]
     command += ["--accuse", str(suspects), "--false-accusation", "0.5"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment, timeout=120)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment, timeout=HANG_S
+    )
     told = json.loads(done.stdout)
     assert told["pictures"] == len(PHOTOGRAPHS)
     assert {one["viewer"]: one["agreements"] for one in told["accused"]}["viewer-5"] == len(PHOTOGRAPHS)

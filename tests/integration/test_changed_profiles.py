@@ -47,11 +47,11 @@ def test_a_service_has_what_has_changed_in_memory_and_answered(over_http):
     key = "peer", "profile", "connection"
     assert answers(before)[key] == [picture]
     client.block("teen", golden.VIEWER)
-    client.hold("teen", "reported")
+    client.set_report_flag("teen", "reported")
     client.block(NEW, golden.VIEWER)
     house.change_feed.poll()
     after, same, new = house.change_feed.views.find(["teen", OTHER, NEW])
-    assert (after.hold, after.blocked, after.read_at) == ("reported", {golden.VIEWER}, before.read_at)
+    assert (after.report_flag, after.blocked, after.read_at) == ("reported", {golden.VIEWER}, before.read_at)
     assert answers(after).keys() == answers(before).keys()
     (given,) = answers(after)[key]
     assert given != picture  # the placeholder, while there is a report
@@ -63,10 +63,10 @@ def test_so_has_a_process_that_decides_by_itself(over_http, local):
     client, _, _ = over_http
     picture = asked(local, "child")
     client.block("child", golden.VIEWER)
-    client.hold("child", "reported")
+    client.set_report_flag("child", "reported")
     assert local.poll()
     (view,) = local._state.views.find(["child"])
-    assert (view.hold, view.blocked) == ("reported", {golden.VIEWER})
+    assert (view.report_flag, view.blocked) == ("reported", {golden.VIEWER})
     (given,) = answers(view)["peer", "profile", "connection"]
     assert given != picture
     assert asked(local, "child") == given

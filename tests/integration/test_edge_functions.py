@@ -12,6 +12,7 @@ import pytest
 from nightlight_core.decisions.url_signing import HmacUrlSigner
 from nightlight_core.keyring import KeyRing
 from tests.support.services import missing_tool
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +67,7 @@ def run(folder, script, vectors):
     path = folder / "run.mjs"
     path.write_text(script)
     done = subprocess.run(
-        [node, path], input=json.dumps(vectors), capture_output=True, text=True, check=False, timeout=60
+        [node, path], input=json.dumps(vectors), capture_output=True, text=True, check=False, timeout=HANG_S
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(params=["rabbitmq", "embedded"])
 def app(request, monkeypatch, tmp_path):
     monkeypatch.setenv("NIGHTLIGHT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("NIGHTLIGHT_QUEUE_NAME", f"places-{token()}")
     if request.param == "rabbitmq":
         monkeypatch.setenv("NIGHTLIGHT_QUEUE_BROKER_URL", needed(BROKER))
     return make_app(Settings())
@@ -23,7 +24,7 @@ def app(request, monkeypatch, tmp_path):
 @pytest.fixture
 def queues(app):
     """Three queues, with one place, two and none: {lane: queue}."""
-    name = f"places-{token()}"
+    name = app.conf.task_default_exchange
     exchange = Exchange(name, type="topic", durable=True)
     arguments = {"x-queue-type": "quorum"} if app.conf.broker_url.startswith("amqp") else {}
     made = {
@@ -103,3 +104,13 @@ def test_only_the_embedded_deployment_has_a_queue_of_its_own(monkeypatch):
     monkeypatch.delenv("NIGHTLIGHT_QUEUE_BROKER_URL", raising=False)
     with pytest.raises(SettingsRefused, match="NIGHTLIGHT_QUEUE_BROKER_URL"):
         make_app(Settings())
+
+
+@pytest.mark.parametrize("app", ["embedded"], indirect=True)
+def test_what_nobody_would_take_is_not_kept_in_the_file(app):
+    with app.connection() as connection, connection.Producer() as producer:
+        for exchange in ("celeryev", app.conf.task_default_exchange):
+            producer.publish({}, exchange=exchange, routing_key="upload", serializer="json")
+        channel = connection.default_channel
+        assert channel.basic_get("celeryev.upload") is None
+        assert channel.basic_get(f"{app.conf.task_default_exchange}.upload").payload == {}

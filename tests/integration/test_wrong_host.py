@@ -170,7 +170,7 @@ def test_no_other_call_takes_a_page_for_success(elsewhere, answer):
             lambda: client.unblock("a", "b"),
             lambda: client.revoke("a"),
             lambda: client.delete_profile("a"),
-            lambda: client.hold("a", "reported"),
+            lambda: client.set_report_flag("a", "reported"),
             lambda: client.image("0" * 32),
             client.policy_bundle,
             lambda: client.policy_version(1),

@@ -14,7 +14,12 @@ from tests.support import golden
 from tests.support.environments import Clean, build
 from tests.support.waiting import HANG_S
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(
+        not os.environ.get("NIGHTLIGHT_TEST_WHEELS"), reason="makes whole environments: `make test-wheels` runs it"
+    ),
+]
 
 LOCKS = ROOT / "infra/requirements"
 RUNS = 11
@@ -68,7 +73,12 @@ def test_a_backend_decides_over_http_and_by_itself_as_the_golden_table_says(back
 
 def test_what_is_imported_costs_little_beside_what_it_stands_on(backend, tmp_path):
     """The figures are printed (-s); only a gross mistake fails, such as the server's libraries."""
-    statements = ("import httpx, pydantic", "import nightlight_client", "import nightlight_client, httpx")
+    statements = (
+        "import httpx, pydantic",
+        "import nightlight_client",
+        "import nightlight_client, httpx",
+        "import nightlight_client.local_client",
+    )
     times = {statement: [] for statement in statements}
     for _ in range(RUNS):
         for statement in statements:  # in turn, so that a busy moment hits all alike

@@ -40,7 +40,7 @@ def crowd(stack, pool, bands, tier="tiny"):
             rows[profiles].append({
                 "profile_id": profile_id, "state": "live", "band": bands[number], "assurance": "verified", "region": "eu",
                 "asserted_band": bands[number],
-                "choice": "connections", "hold": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
+                "choice": "connections", "report_flag": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
                 "current_image_id": image_id, "created_at": now})  # fmt: skip
             rows[images].append({
                 "image_id": image_id, "profile_id": profile_id, "sequence": 1, "state": "ready", "created_at": now,

@@ -125,7 +125,7 @@ class Watching:
             picture = picture_of(script.picture, moment, LARGE if marked(script) else SMALL)
             self._images[profile_id] = client.upload(profile_id, picture).image_id
         elif event in {"report", "clear"}:
-            client.hold(profile_id, "reported" if event == "report" else "clear")
+            client.set_report_flag(profile_id, "reported" if event == "report" else "clear")
         elif event == "revoke":
             client.revoke(profile_id)
         elif event == "block":

@@ -46,7 +46,7 @@ NAME_KEY = base64.b64encode(bytes(range(50, 90))).decode()
 TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
 PROFILE = {
     "state": "live", "band": "age_13_15", "assurance": "verified", "region": "eu", "choice": "connections",
-    "hold": "clear", "generation": 3, "uploads": 1, "image_band": "age_13_15", "released_band": None, "days": 1,
+    "report_flag": "clear", "generation": 3, "uploads": 1, "image_band": "age_13_15", "released_band": None, "days": 1,
 }  # fmt: skip
 # What each profile differs in.
 PEOPLE = {
@@ -58,7 +58,7 @@ PEOPLE = {
     "grown-since": {"band": "adult"},
     "grown-since-released": {"band": "adult", "released_band": "adult"},
     "hidden": {"choice": "hidden"},
-    "reported": {"hold": "reported"},
+    "reported": {"report_flag": "reported"},
     "lapsed": {"band": "adult", "image_band": "adult", "days": 31},
     "nobody-vouches": {"band": "adult", "image_band": "adult", "assurance": "none"},
     "californian": {"region": "us_ca"},
@@ -115,7 +115,7 @@ def fill(catalogue):
         picture = said.get("picture", True)
         rows[profiles].append(
             {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "generation", "uploads")}
-            | {"profile_id": profile_id, "report_flag": said["hold"], "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
+            | {"profile_id": profile_id, "report_flag": said["report_flag"], "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
                "current_image_id": image_id if picture else None}
         )  # fmt: skip
         for viewer_id, after_s in said.get("revoked", {}).items():

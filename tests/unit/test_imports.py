@@ -26,6 +26,7 @@ def loaded(statement, *modules):
                 "fastapi",
                 "ruamel.yaml",
                 "cryptography",
+                "pydantic",
                 "httpx",
                 "asyncio",
             ),

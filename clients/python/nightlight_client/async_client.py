@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from nightlight_client.base_client import BaseClient
-from nightlight_client.exchanges import Attempt, Pause, Steps
+from nightlight_client.exchanges import HttpAttempt, Pause, Steps
 from nightlight_client.models import Decision, Image, Trace
 from nightlight_client.requests import (
     Items,
@@ -108,9 +108,9 @@ class AsyncNightlightClient(BaseClient[AsyncTransport]):
         """Delete a profile and all its images."""
         await self.send(profiles.delete(profile_id))
 
-    async def hold(self, profile_id: str, hold: str) -> None:
+    async def set_report_flag(self, profile_id: str, report_flag: str) -> None:
         """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
-        await self.send(profiles.hold(profile_id, hold))
+        await self.send(profiles.set_report_flag(profile_id, report_flag))
 
     async def revoke(self, profile_id: str) -> None:
         """Revoke every URL that was given out of a profile's pictures."""
@@ -247,7 +247,7 @@ class AsyncNightlightClient(BaseClient[AsyncTransport]):
             result: T = end.value
             return result
 
-    async def _take(self, step: Attempt | Pause) -> Response | None:
+    async def _take(self, step: HttpAttempt | Pause) -> Response | None:
         if isinstance(step, Pause):
             import asyncio
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from nightlight_client.exchanges import Attempt, Steps, exchange, until_settled
+from nightlight_client.exchanges import HttpAttempt, Steps, exchange, until_final
 from nightlight_client.failures import Failures
 from nightlight_client.models import Image, Trace
 from nightlight_client.requests import Items, Request, decisions, images, traces
-from nightlight_client.transport import AsyncTransport, Transport
+from nightlight_client.transport import AsyncTransport, SyncTransport
 
 T = TypeVar("T")
-TransportT = TypeVar("TransportT", Transport, AsyncTransport)
+TransportT = TypeVar("TransportT", SyncTransport, AsyncTransport)
 
 
 class BaseClient(Generic[TransportT]):
@@ -46,10 +46,10 @@ class BaseClient(Generic[TransportT]):
         return exchange(request, self.failures, self._budget_s if budget_s is None else budget_s)
 
     def _image_steps(self, image_id: str, timeout_s: float) -> Steps[Image]:
-        return until_settled(images.image(image_id), self.failures, f"image {image_id}", timeout_s)
+        return until_final(images.image(image_id), self.failures, f"image {image_id}", timeout_s)
 
     def _trace_steps(self, trace_id: str, timeout_s: float) -> Steps[Trace]:
-        return until_settled(traces.status(trace_id), self.failures, f"trace {trace_id}", timeout_s)
+        return until_final(traces.status(trace_id), self.failures, f"trace {trace_id}", timeout_s)
 
     def _question(
         self, viewer: str, context: str, items: Items, viewer_id: str | None, network: str | None = None
@@ -63,5 +63,5 @@ class BaseClient(Generic[TransportT]):
             relation_keys=self._relation_keys,
         )
 
-    def _headers(self, attempt: Attempt) -> dict[str, str]:
+    def _headers(self, attempt: HttpAttempt) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token()}", **attempt.request.headers}

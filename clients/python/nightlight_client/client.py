@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from nightlight_client.base_client import BaseClient
-from nightlight_client.exchanges import Attempt, Pause, Steps
+from nightlight_client.exchanges import HttpAttempt, Pause, Steps
 from nightlight_client.models import Decision, Image, Trace
 from nightlight_client.requests import (
     Items,
@@ -21,7 +21,7 @@ from nightlight_client.requests import (
     traces,
 )
 from nightlight_client.responses import Response
-from nightlight_client.transport import Transport
+from nightlight_client.transport import SyncTransport
 
 if TYPE_CHECKING:
     import httpx
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class NightlightClient(BaseClient[Transport]):
+class NightlightClient(BaseClient[SyncTransport]):
     """Speaks to one Nightlight service. Safe to share between threads; close it, or use it as a context."""
 
-    _transport_class = Transport
+    _transport_class = SyncTransport
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -109,9 +109,9 @@ class NightlightClient(BaseClient[Transport]):
         """Delete a profile and all its images."""
         self.send(profiles.delete(profile_id))
 
-    def hold(self, profile_id: str, hold: str) -> None:
+    def set_report_flag(self, profile_id: str, report_flag: str) -> None:
         """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
-        self.send(profiles.hold(profile_id, hold))
+        self.send(profiles.set_report_flag(profile_id, report_flag))
 
     def revoke(self, profile_id: str) -> None:
         """Revoke every URL that was given out of a profile's pictures."""
@@ -248,7 +248,7 @@ class NightlightClient(BaseClient[Transport]):
             result: T = end.value
             return result
 
-    def _take(self, step: Attempt | Pause) -> Response | None:
+    def _take(self, step: HttpAttempt | Pause) -> Response | None:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None

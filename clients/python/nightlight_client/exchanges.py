@@ -1,6 +1,6 @@
 """What a client does with a request, step by step, without doing it: attempts and pauses.
 
-Each function here is a generator. It yields a step, is sent the answer to an ``Attempt`` (or thrown the error that
+Each function here is a generator. It yields a step, is sent the answer to an ``HttpAttempt`` (or thrown the error that
 came instead), and returns what the caller gets. ``NightlightClient`` takes the steps in its thread and
 ``AsyncNightlightClient`` on its event loop, so that both try, wait and give up alike.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nightlight_client.models import Image, Trace
-from nightlight_client.requests.request import Request, Retry
+from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import AskAgain, Response
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class HttpAttempt:
     """Send ``request``; the whole answer has to come within ``seconds``, or by the client's timeouts if None."""
 
     request: Request[Any]
@@ -43,7 +43,7 @@ class Pause:
 
 T = TypeVar("T")
 Settling = TypeVar("Settling", Image, Trace)
-Steps = Generator[Attempt | Pause, Response | None, T]
+Steps = Generator[HttpAttempt | Pause, Response | None, T]
 
 
 class Budget:
@@ -75,10 +75,10 @@ def exchange(request: Request[T], failures: Failures, budget_s: float) -> Steps[
         return (yield from _until_answered(request, failures, Budget(budget_s)))
     seconds = budget_s if request.retry is Retry.NEVER_WITHIN_BUDGET else None
     with failures.noting():
-        return request.read(_answered((yield Attempt(request, seconds))))
+        return request.read(_answered((yield HttpAttempt(request, seconds))))
 
 
-def until_settled(request: Request[Settling], failures: Failures, what: str, timeout_s: float) -> Steps[Settling]:
+def until_final(request: Request[Settling], failures: Failures, what: str, timeout_s: float) -> Steps[Settling]:
     """Ask until the state is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
     budget = Budget(timeout_s)
     while True:
@@ -96,7 +96,7 @@ def _until_answered(request: Request[T], failures: Failures, budget: Budget) -> 
     pauses = budget.pauses()
     while True:
         try:
-            response = yield Attempt(request, budget.left)
+            response = yield HttpAttempt(request, budget.left)
         except Exception as error:
             if not failures.is_outage(error):
                 raise

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from types import NoneType
+from typing import Any, Self
 
 
 class Problem(Exception):  # noqa: N818 - the name of RFC 9457
@@ -35,10 +36,43 @@ class NotNightlight(Problem):
         super().__init__(status, "not_nightlight", detail)
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class _Answer:
+    """An answer's body as a value."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, body: Any) -> Self:
+        """Return the value of a body of JSON; raises ValueError where a member is missing or of another type.
+
+        Members that this client does not know are left out: a newer service may say more.
+        """
+        if not isinstance(body, dict):
+            message = f"{type(body).__name__} is no object"
+            raise ValueError(message)  # noqa: TRY004 - what came is wrong, not how this is called
+        values = {}
+        for member in fields(cls):  # type: ignore[arg-type]  # every kind of answer is a dataclass
+            if member.default is not MISSING:
+                continue
+            value = body.get(member.name, MISSING)
+            if type(value) not in _TYPES[str(member.type)]:
+                message = f"{member.name} is {'missing' if value is MISSING else type(value).__name__}"
+                raise ValueError(message)
+            values[member.name] = value
+        return cls(**values)
 
 
+# What JSON may have for a member, by its annotation; exactly, so that true is no number.
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, NoneType),
+    "int": (int,),
+    "bool": (bool,),
+    "dict[str, Any] | None": (dict, NoneType),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Image(_Answer):
     """One upload; ``state`` is pending, ready, superseded, rejected, failed, quarantined, held or deleted."""
 
@@ -48,6 +82,7 @@ class Image(_Answer):
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class Decision(_Answer):
     """The URL to show for one profile, when it stops working (Unix seconds), and a BlurHash to paint meanwhile.
 
@@ -61,6 +96,7 @@ class Decision(_Answer):
     fallback: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class Trace(_Answer):
     """A found copy; ``state`` is pending, done, rejected or failed, ``progress`` in hundredths.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
-from nightlight_client.models import NotNightlight, Problem
+from nightlight_client.models import Image, NotNightlight, Problem, Trace
+
+Answer = TypeVar("Answer", Image, Trace)
 
 # Statuses that may be another the next time: too many requests, and what a proxy or the service says of an outage.
 BUSY = frozenset({429, 502, 503, 504})
@@ -92,3 +94,17 @@ def read_bundle(response: Response) -> bytes:
     if response.headers.get("content-type") != "application/json":
         raise NotNightlight(response.status, f"{response.description}: no bundle, is it the right host?")
     return response.content
+
+
+def reader(kind: type[Answer]) -> Callable[[Response], Answer]:
+    """Return what reads an answer of one kind; it raises NotNightlight for a body of another shape."""
+
+    def read(response: Response) -> Answer:
+        body = read_json(response)
+        try:
+            return kind.read(body)
+        except ValueError as error:
+            detail = f"{response.description}: {error}, is it the right host?"
+            raise NotNightlight(response.status, detail) from error
+
+    return read

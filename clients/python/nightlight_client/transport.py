@@ -12,14 +12,14 @@ from nightlight_client.responses import Response
 if TYPE_CHECKING:
     import httpx
 
-    from nightlight_client.exchanges import Attempt
+    from nightlight_client.exchanges import HttpAttempt
 
 # Of an attempt without a time of its own: for each step of it, and for the connection.
 STEP_S, CONNECT_S = 10.0, 3.0
 _CLOSED, _LATE = "the client is closed", "the answer was not whole in time"
 
 
-class Transport:
+class SyncTransport:
     """One connection pool, shared between threads."""
 
     def __init__(self, base_url: str) -> None:
@@ -40,7 +40,7 @@ class Transport:
                 self._http = httpx.Client(base_url=self._base_url, timeout=timeouts())
             return self._http
 
-    def send(self, attempt: Attempt, headers: Mapping[str, str]) -> Response:
+    def send(self, attempt: HttpAttempt, headers: Mapping[str, str]) -> Response:
         """Return the answer; raises httpx.HTTPError where none comes, or not all of it in the attempt's time."""
         import httpx
 
@@ -97,7 +97,7 @@ class AsyncTransport:
             self._http = httpx.AsyncClient(base_url=self._base_url, timeout=timeouts())
         return self._http
 
-    async def send(self, attempt: Attempt, headers: Mapping[str, str]) -> Response:
+    async def send(self, attempt: HttpAttempt, headers: Mapping[str, str]) -> Response:
         """Return the answer; raises httpx.HTTPError where none comes, or not all of it in the attempt's time."""
         import asyncio
 

@@ -51,7 +51,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/profiles/{profile_id}/hold": {
+    "/v1/profiles/{profile_id}/report-flag": {
         parameters: {
             query?: never;
             header?: never;
@@ -60,10 +60,10 @@ export interface paths {
         };
         get?: never;
         /**
-         * Hold
+         * Report Flag
          * @description Hide a reported profile's picture from everybody but its owner, or show it again.
          */
-        put: operations["hold_v1_profiles__profile_id__hold_put"];
+        put: operations["report_flag_v1_profiles__profile_id__report_flag_put"];
         post?: never;
         delete?: never;
         options?: never;
@@ -561,7 +561,7 @@ export interface paths {
         put?: never;
         /**
          * Ask
-         * @description Ask where a copy comes from: by its hidden mark, then by its perceptual hash. A worker finds out.
+         * @description Ask where a copy comes from: by its invisible watermark, then by its perceptual hash. A worker finds out.
          *
          *     202 means that it is safely stored and will be traced; ask `GET /v1/traces/{trace_id}` what came of it. Everything
          *     asked is in the audit log. The copy is deleted when the trace ends, unless the field `keep` says `true`.
@@ -607,12 +607,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Arrived
+         * Notify
          * @description Take an S3 event notification. 202 means that it is not forgotten; the same event may come again, or late.
          *
          *     The token may also come as the password of Basic credentials, for servers that take them in the address.
          */
-        post: operations["arrived_v1_arrivals_post"];
+        post: operations["notify_v1_import_notifications_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -798,7 +798,7 @@ export interface paths {
         put?: never;
         /**
          * By Content
-         * @description Return the manifests of what a copy may come from: by its hidden mark, then by its perceptual hash.
+         * @description Return the manifests of what a copy may come from: by its invisible watermark, then by its perceptual hash.
          *
          *     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
          *     deleted afterwards.
@@ -876,14 +876,6 @@ export interface components {
             reason: "over-quota" | "many-profiles" | "canary";
         };
         /**
-         * Action
-         * @description What is to be done: ``view`` is all there is.
-         */
-        Action: {
-            /** Name */
-            name: string;
-        };
-        /**
          * ActivatedAnswer
          * @description What was activated, and what that changed.
          */
@@ -929,25 +921,38 @@ export interface components {
             at: string;
         };
         /**
-         * ArrivalsAnswer
-         * @description What was made of the events.
+         * AuthZenAction
+         * @description What is to be done: ``view`` is all there is.
          */
-        ArrivalsAnswer: {
+        AuthZenAction: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * AuthZenEvaluation
+         * @description One question; what it leaves out is as the request's own.
+         */
+        AuthZenEvaluation: {
+            subject?: components["schemas"]["AuthZenSubject"] | null;
+            action?: components["schemas"]["AuthZenAction"] | null;
+            resource?: components["schemas"]["Resource"] | null;
+            context?: components["schemas"]["Surroundings"] | null;
+        };
+        /**
+         * AuthZenSubject
+         * @description The viewer; ``id`` is the platform's own.
+         */
+        AuthZenSubject: {
+            /** Type */
+            type: string;
+            /** Id */
+            id: string;
             /**
-             * Queued
-             * @description Keys that will be looked at.
+             * @default {
+             *       "viewer": "signed_out"
+             *     }
              */
-            queued: number;
-            /**
-             * Known
-             * @description Events that had been told before.
-             */
-            known: number;
-            /**
-             * Unmatched
-             * @description Events of other buckets, or of keys that are nobody's picture.
-             */
-            unmatched: number;
+            properties?: components["schemas"]["SubjectProperties"];
         };
         /**
          * AvailableRenditionAnswer
@@ -1134,16 +1139,6 @@ export interface components {
             statusEndpoint: string;
         };
         /**
-         * Evaluation
-         * @description One question; what it leaves out is as the request's own.
-         */
-        Evaluation: {
-            subject?: components["schemas"]["Subject"] | null;
-            action?: components["schemas"]["Action"] | null;
-            resource?: components["schemas"]["Resource"] | null;
-            context?: components["schemas"]["Surroundings"] | null;
-        };
-        /**
          * EvaluationAnswer
          * @description Whether there is a picture, and what to show: ``url``, ``expires_at`` and ``blurhash``.
          */
@@ -1168,15 +1163,15 @@ export interface components {
          * @description Several questions, or one.
          */
         EvaluationsBody: {
-            subject?: components["schemas"]["Subject"] | null;
-            action?: components["schemas"]["Action"] | null;
+            subject?: components["schemas"]["AuthZenSubject"] | null;
+            action?: components["schemas"]["AuthZenAction"] | null;
             resource?: components["schemas"]["Resource"] | null;
             context?: components["schemas"]["Surroundings"] | null;
             /**
              * Evaluations
              * @default []
              */
-            evaluations?: components["schemas"]["Evaluation"][];
+            evaluations?: components["schemas"]["AuthZenEvaluation"][];
             /**
              * @default {
              *       "evaluations_semantic": "execute_all"
@@ -1287,52 +1282,6 @@ export interface components {
              * @description Version of the bundle that decides for a share of profiles.
              */
             candidate: number | null;
-        };
-        /**
-         * FoundAnswer
-         * @description One rendition that the copy may come from; the likeliest is the first.
-         */
-        FoundAnswer: {
-            /** Image Id */
-            image_id: string;
-            /** Profile Id */
-            profile_id: string;
-            /** Tier */
-            tier: string;
-            /** Variant */
-            variant: number;
-            /**
-             * Variants
-             * @description How many its tier has; with one, the variant says nothing of who was given it.
-             */
-            variants: number;
-            /**
-             * State
-             * @description The image's, when it was traced.
-             */
-            state: string;
-            /** Rendered At */
-            rendered_at: string;
-            /**
-             * Published At
-             * @description It could be shown from then on (RFC 3339).
-             */
-            published_at: string | null;
-            /**
-             * Shown Until
-             * @description When another image took its place; null: none has.
-             */
-            shown_until: string | null;
-            /**
-             * By
-             * @description mark, hash or mark+hash.
-             */
-            by: string;
-            /**
-             * Distance
-             * @description Between perceptual hashes, of 256 bits; a match is at most 31.
-             */
-            distance: number | null;
         };
         /**
          * HoldAnswer
@@ -1459,40 +1408,29 @@ export interface components {
             profiles_per_hour: number;
         };
         /**
-         * MarkAnswer
-         * @description The hidden mark that was read.
+         * LegalHoldBody
+         * @description What is to be held: a profile's images as they are now, or one image.
          */
-        MarkAnswer: {
-            /** Number */
-            number: number;
-            /** Variant */
-            variant: number;
+        LegalHoldBody: {
+            /** Profile Id */
+            profile_id?: string | null;
+            /** Image Id */
+            image_id?: string | null;
             /**
-             * Short
-             * @description 16 bits instead of 56: it names a rendition only together with a hash.
+             * Kind
+             * @enum {string}
              */
-            short: boolean;
-            /** Key Id */
-            key_id: string;
+            kind: "legal" | "safeguarding";
             /**
-             * Agreement
-             * @description Share of its soft bits that agree, 0 to 1.
+             * Reference
+             * @description The case's number; no name of a person.
              */
-            agreement: number;
+            reference: string;
             /**
-             * Chance
-             * @description Bounds the probability that a picture without a mark reads as one.
+             * Until
+             * @description When it ends by itself; without it approvals end it.
              */
-            chance: number;
-            /** How */
-            how: string;
-            /** Mirrored */
-            mirrored: boolean;
-            /**
-             * Doubt
-             * @description Why the mark may not belong to this picture.
-             */
-            doubt: string | null;
+            until?: string | null;
         };
         /**
          * MatchAnswer
@@ -1505,12 +1443,33 @@ export interface components {
             similarityScore: number;
         };
         /**
-         * Matches
+         * MatchesAnswer
          * @description Manifests, the likeliest first.
          */
-        Matches: {
+        MatchesAnswer: {
             /** Matches */
             matches: components["schemas"]["MatchAnswer"][];
+        };
+        /**
+         * NotificationsAnswer
+         * @description What was made of the events.
+         */
+        NotificationsAnswer: {
+            /**
+             * Queued
+             * @description Keys that will be looked at.
+             */
+            queued: number;
+            /**
+             * Known
+             * @description Events that had been told before.
+             */
+            known: number;
+            /**
+             * Unmatched
+             * @description Events of other buckets, or of keys that are nobody's picture.
+             */
+            unmatched: number;
         };
         /**
          * Options
@@ -1519,6 +1478,52 @@ export interface components {
         Options: {
             /** @default execute_all */
             evaluations_semantic?: components["schemas"]["Semantic"];
+        };
+        /**
+         * OriginAnswer
+         * @description One rendition that the copy may come from; the likeliest is the first.
+         */
+        OriginAnswer: {
+            /** Image Id */
+            image_id: string;
+            /** Profile Id */
+            profile_id: string;
+            /** Tier */
+            tier: string;
+            /** Variant */
+            variant: number;
+            /**
+             * Variants
+             * @description How many its tier has; with one, the variant says nothing of who was given it.
+             */
+            variants: number;
+            /**
+             * State
+             * @description The image's, when it was traced.
+             */
+            state: string;
+            /** Rendered At */
+            rendered_at: string;
+            /**
+             * Published At
+             * @description It could be shown from then on (RFC 3339).
+             */
+            published_at: string | null;
+            /**
+             * Shown Until
+             * @description When another image took its place; null: none has.
+             */
+            shown_until: string | null;
+            /**
+             * By
+             * @description watermark, hash or watermark+hash.
+             */
+            by: string;
+            /**
+             * Distance
+             * @description Between perceptual hashes, of 256 bits; a match is at most 31.
+             */
+            distance: number | null;
         };
         /**
          * ProfileAnswer
@@ -1535,8 +1540,8 @@ export interface components {
             region: string;
             /** Choice */
             choice: string;
-            /** Hold */
-            hold: string;
+            /** Report Flag */
+            report_flag: string;
             /**
              * Lapses At
              * @description When the band lapses to unknown unless it is asserted again (RFC 3339).
@@ -1631,6 +1636,17 @@ export interface components {
             abuse_signals?: components["schemas"]["AbuseSignalBody"][];
         };
         /**
+         * ReportFlagBody
+         * @description Whether an open report hides the profile.
+         */
+        ReportFlagBody: {
+            /**
+             * Report Flag
+             * @description clear or reported.
+             */
+            report_flag: string;
+        };
+        /**
          * Resource
          * @description A profile.
          */
@@ -1666,10 +1682,10 @@ export interface components {
         ResultAnswer: {
             /** Sha256 */
             sha256: string;
-            mark: components["schemas"]["MarkAnswer"] | null;
+            watermark: components["schemas"]["WatermarkAnswer"] | null;
             /**
              * Present
-             * @description A hidden mark of this deployment is there, whether or not it could be read.
+             * @description An invisible watermark of this deployment is there, even if unread.
              */
             present: boolean;
             /**
@@ -1682,8 +1698,8 @@ export interface components {
              * @description Hashes that were searched.
              */
             searched: number;
-            /** Found */
-            found: components["schemas"]["FoundAnswer"][];
+            /** Origins */
+            origins: components["schemas"]["OriginAnswer"][];
         };
         /**
          * Semantic
@@ -1700,22 +1716,6 @@ export interface components {
             status: string;
             /** Timestamp */
             timestamp: string;
-        };
-        /**
-         * Subject
-         * @description The viewer; ``id`` is the platform's own.
-         */
-        Subject: {
-            /** Type */
-            type: string;
-            /** Id */
-            id: string;
-            /**
-             * @default {
-             *       "viewer": "signed_out"
-             *     }
-             */
-            properties?: components["schemas"]["SubjectProperties"];
         };
         /**
          * SubjectProperties
@@ -1755,7 +1755,7 @@ export interface components {
             state: string;
             /**
              * Reason
-             * @description Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a signal, manifest_refused or original_missing) or quarantined (listed).
+             * @description Why it was rejected or failed: an error code.
              */
             reason: string | null;
             /** Progress */
@@ -1797,8 +1797,8 @@ export interface components {
             region: string;
             /** Choice */
             choice: string;
-            /** Hold */
-            hold: string;
+            /** Report Flag */
+            report_flag: string;
             /**
              * Effective Ceiling
              * @description The band whose ceiling its picture keeps: the one that its owner released it to, or else its ceiling band.
@@ -1854,40 +1854,40 @@ export interface components {
             profile_ids: string[];
         };
         /**
-         * HoldBody
-         * @description What is to be held: a profile's images as they are now, or one image.
+         * WatermarkAnswer
+         * @description The invisible watermark that was read.
          */
-        service__routes__holds__HoldBody: {
-            /** Profile Id */
-            profile_id?: string | null;
-            /** Image Id */
-            image_id?: string | null;
+        WatermarkAnswer: {
+            /** Number */
+            number: number;
+            /** Variant */
+            variant: number;
             /**
-             * Kind
-             * @enum {string}
+             * Short
+             * @description 16 bits instead of 56: it names a rendition only together with a hash.
              */
-            kind: "legal" | "safeguarding";
+            short: boolean;
+            /** Key Id */
+            key_id: string;
             /**
-             * Reference
-             * @description The case's number; no name of a person.
+             * Agreement
+             * @description Share of its soft bits that agree, 0 to 1.
              */
-            reference: string;
+            agreement: number;
             /**
-             * Until
-             * @description When it ends by itself; without it approvals end it.
+             * Chance
+             * @description Bounds the probability that a picture without a watermark reads as one.
              */
-            until?: string | null;
-        };
-        /**
-         * HoldBody
-         * @description Whether an open report hides the profile.
-         */
-        service__routes__profiles__HoldBody: {
+            chance: number;
+            /** How */
+            how: string;
+            /** Mirrored */
+            mirrored: boolean;
             /**
-             * Hold
-             * @description clear or reported.
+             * Doubt
+             * @description Why the watermark may not belong to this picture.
              */
-            hold: string;
+            doubt: string | null;
         };
         Problem: {
             type: string;
@@ -2043,7 +2043,7 @@ export interface operations {
             };
         };
     };
-    hold_v1_profiles__profile_id__hold_put: {
+    report_flag_v1_profiles__profile_id__report_flag_put: {
         parameters: {
             query?: never;
             header?: never;
@@ -2055,7 +2055,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["service__routes__profiles__HoldBody"];
+                "application/json": components["schemas"]["ReportFlagBody"];
             };
         };
         responses: {
@@ -2548,7 +2548,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Evaluation"];
+                "application/json": components["schemas"]["AuthZenEvaluation"];
             };
         };
         responses: {
@@ -3271,7 +3271,7 @@ export interface operations {
             };
         };
     };
-    arrived_v1_arrivals_post: {
+    notify_v1_import_notifications_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -3290,7 +3290,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ArrivalsAnswer"];
+                    "application/json": components["schemas"]["NotificationsAnswer"];
                 };
             };
             /** @description Refused: the problem says why. */
@@ -3363,7 +3363,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["service__routes__holds__HoldBody"];
+                "application/json": components["schemas"]["LegalHoldBody"];
             };
         };
         responses: {
@@ -3648,7 +3648,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Matches"];
+                    "application/json": components["schemas"]["MatchesAnswer"];
                 };
             };
             /** @description Refused: the problem says why. */
@@ -3692,7 +3692,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Matches"];
+                    "application/json": components["schemas"]["MatchesAnswer"];
                 };
             };
             /** @description Refused: the problem says why. */
@@ -3741,7 +3741,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Matches"];
+                    "application/json": components["schemas"]["MatchesAnswer"];
                 };
             };
             /** @description Refused: the problem says why. */
@@ -3785,7 +3785,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Matches"];
+                    "application/json": components["schemas"]["MatchesAnswer"];
                 };
             };
             /** @description Refused: the problem says why. */

@@ -212,7 +212,7 @@ def _view(one: Seen, kept_s: int) -> ProfileView:
         band_expires_at=0 if one.assurance == UNASSURED else one.asserted_at + kept_s,
         region=intern(one.region),
         choice=intern(one.choice),
-        hold=intern(one.hold),
+        report_flag=intern(one.report_flag),
         effective_ceiling=None if one.effective_ceiling is None else intern(one.effective_ceiling),
         image_id=one.image_id,
         blurhash=one.blurhash,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue import image_states
-from nightlight.catalogue.image_states import Transition
+from nightlight.catalogue.image_states import StateTransition
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, lane_before
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nightlight_core.ids import ImageId
 
 # The job that each transition asks for; the others ask for none.
-FOLLOWED_BY: dict[Transition, JobKind] = {
+FOLLOWED_BY: dict[StateTransition, JobKind] = {
     image_states.ACCEPT: kinds.RENDER,
     image_states.CLEAR: kinds.RENDER,
     image_states.UNHOLD: kinds.RENDER,
@@ -31,7 +31,7 @@ FOLLOWED_BY: dict[Transition, JobKind] = {
 
 def change_state(
     tx: Transaction,
-    transition: Transition,
+    transition: StateTransition,
     image_id: ImageId,
     now: datetime,
     *,

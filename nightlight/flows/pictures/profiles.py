@@ -97,19 +97,19 @@ class DeclareProfile:
         if follow_band and said.band != UNKNOWN_BAND and said.assurance != UNASSURED:
             tx.images.release(profile_id, said.band)
 
-    def set_report_flag(self, profile_id: ProfileId, hold: str, *, actor: str) -> int:
+    def set_report_flag(self, profile_id: ProfileId, report_flag: str, *, actor: str) -> int:
         """Set whether a report hides the profile's picture; return the change's number.
 
         Raises NotFound or InvalidInput.
         """
-        self._known("hold", "hold", hold)
+        self._known("report_flag", "report_flag", report_flag)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            if not tx.profiles.set_report_flag(profile_id, hold):
+            if not tx.profiles.set_report_flag(profile_id, report_flag):
                 raise NotFound
-            if hold != CLEAR:
+            if report_flag != CLEAR:
                 revoke(tx, profile_id, now)
-            return tx.audit.append("profile.hold", now=now, actor=actor, detail={"hold": hold})
+            return tx.audit.append("profile.report_flag", now=now, actor=actor, detail={"report_flag": report_flag})
 
     def _known(self, field: str, attribute: str, word: str) -> None:
         known = self.words()[attribute]

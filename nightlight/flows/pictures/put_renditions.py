@@ -15,9 +15,8 @@ from nightlight.delivery.object_names import (
     manifest_name,
     object_key,
 )
-from nightlight.flows.pictures.rendition_facts import manifest_claims, perceptual_hash, short_watermark
 from nightlight.flows.pictures.revoke import RENDITION_CACHE
-from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, manifest_label
+from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, ManifestClaims, manifest_label
 from nightlight.store.interface import PutResult
 from nightlight_core.errors import CredentialMissing, StoreUnavailable
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedRendition:
+class PreparedRendition:
     """A rendition to be put: its row as planned, its hash, what is published of it, and its manifest, if it has one."""
 
     image_id: ImageId
@@ -50,22 +49,22 @@ def key_of(row: RenditionRow) -> str:
 
 def sign(
     rendition: Rendition, planned: RenditionRow, image_id: ImageId, signing: ManifestSigner | None
-) -> SignedRendition:
+) -> PreparedRendition:
     """Hash a rendition, and sign it if its tier asks for that; raises CredentialMissing where nothing can sign."""
-    hashed, recipe = perceptual_hash(rendition), rendition.recipe
+    hashed, recipe = _hash(rendition), rendition.recipe
     if recipe.provenance == "none":
-        return SignedRendition(image_id, rendition, planned, hashed, rendition.data, rendition.sha256)
+        return PreparedRendition(image_id, rendition, planned, hashed, rendition.data, rendition.sha256)
     if signing is None:
         message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
         raise CredentialMissing(message)
-    said = manifest_claims(rendition, planned.watermark, hashed[0] if hashed else None)
-    signed = signing.sign(rendition.data, recipe.media_type, said, embed=recipe.provenance == "embedded")
+    claims = _claims(rendition, planned.watermark, hashed[0] if hashed else None)
+    signed = signing.sign(rendition.data, recipe.media_type, claims, embed=recipe.provenance == "embedded")
     sha256 = hashlib.sha256(signed.data).hexdigest()
     name = manifest_name(image_id, sha256)
-    return SignedRendition(image_id, rendition, planned, hashed, signed.data, sha256, name, signed.manifest)
+    return PreparedRendition(image_id, rendition, planned, hashed, signed.data, sha256, name, signed.manifest)
 
 
-def put(store: ObjectStore, signed: SignedRendition) -> RenditionRow:
+def put(store: ObjectStore, signed: PreparedRendition) -> RenditionRow:
     """Write one rendition, its manifest before it; if an earlier attempt wrote it, what it wrote stands."""
     rendition, key = signed.rendition, key_of(signed.planned)
     data, sha256 = signed.data, signed.sha256
@@ -89,7 +88,7 @@ def put(store: ObjectStore, signed: SignedRendition) -> RenditionRow:
         width=rendition.width,
         height=rendition.height,
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
-        short_watermark=short_watermark(signed.planned.watermark, rendition.width),
+        short_watermark=_short(signed.planned.watermark, rendition.width),
         watermark_agreement=None if rendition.agreement is None else round(1000 * rendition.agreement),
         manifest=name,
         manifest_id=label,
@@ -100,3 +99,35 @@ def _put_object(store: ObjectStore, key: str, data: bytes, sha256: str, media_ty
     """Put an object; return whether it was not there."""
     result = store.put(key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
     return result is PutResult.STORED
+
+
+def _claims(rendition: Rendition, watermark: int | None, hashed: bytes | None) -> ManifestClaims:
+    """Return what a rendition's manifest says: what was done for it, and what was read back from its bytes."""
+    return ManifestClaims(
+        watermark if rendition.agreement is not None else None,
+        hashed,
+        visible_watermark=rendition.edits.visible_watermark,
+        cropped=rendition.edits.cropped,
+        resized=rendition.edits.resized,
+        softened=rendition.edits.softened,
+    )
+
+
+def _short(watermark: int | None, side: int) -> int | None:
+    """Return the 16 bits that a rendition of ``side`` pixels carries of its watermark; None where it carries all."""
+    from nightlight.watermark.embed import LEAST_SIDE, fit_payload
+    from nightlight.watermark.payload import Payload
+
+    carried = fit_payload(Payload(watermark), side) if watermark is not None and side >= LEAST_SIDE else None
+    return carried.rendition if carried is not None and carried.short else None
+
+
+def _hash(rendition: Rendition) -> tuple[bytes, int] | None:
+    """Return a rendition's perceptual hash and its quality, None where there is too little in it for one.
+
+    Each has its own: the visible watermark and a face budget move it by more than a search would bridge.
+    """
+    from nightlight.matching.pdq import CANONICAL, LEAST_QUALITY, pdq
+
+    hashed = pdq(rendition.luma(CANONICAL))
+    return (bytes(hashed.hashes[0]), hashed.quality) if hashed.quality >= LEAST_QUALITY else None

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nightlight.catalogue.engine import Transaction
-    from nightlight.catalogue.image_states import Transition
+    from nightlight.catalogue.image_states import StateTransition
     from nightlight.catalogue.jobs import Lease
     from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import Rendition
@@ -230,7 +230,7 @@ class Render:
                 tx.jobs.finish(lease, now)
         return kept
 
-    def _refuse(self, lease: Lease, transition: Transition, reason: str) -> str:
+    def _refuse(self, lease: Lease, transition: StateTransition, reason: str) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.fail(lease, reason, now)
@@ -255,7 +255,7 @@ def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     _end(tx, lease, FAIL, reason, now)
 
 
-def _end(tx: Transaction, lease: Lease, transition: Transition, reason: str, now: datetime) -> None:
+def _end(tx: Transaction, lease: Lease, transition: StateTransition, reason: str, now: datetime) -> None:
     """Say why an image has no renditions, unless it was deleted or held meanwhile."""
     image = tx.images.get(lease.image_id, lock=True)
     if image is not None and image.state == images.PENDING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nightlight_core.policy.table import Outcome, Table
 
 # Everybody else is an outsider.
-_INSIDERS = frozenset({"self", "guardian", "connection"})
+INSIDERS = frozenset({"self", "guardian", "connection"})
 
 
 class Standing(NamedTuple):
@@ -26,7 +26,7 @@ class Standing(NamedTuple):
     band: str
     region: str
     choice: str
-    hold: str
+    report_flag: str
     effective_ceiling: str
 
 
@@ -63,7 +63,7 @@ def _taken(table: Table, before: Standing, after: Standing) -> _Taken:
     for relation, viewer, context in itertools.product(*axes):
         viewed = {"relation": relation, "viewer": viewer, "context": context}
         was, now = _outcome(table, viewed, before), _outcome(table, viewed, after)
-        outsider = relation not in _INSIDERS
+        outsider = relation not in INSIDERS
         if was.tier != NONE_TIER and _less(was, now):
             (from_outsiders if outsider else from_insiders).add(was.tier)
         if outsider:
@@ -77,5 +77,10 @@ def _less(was: Outcome, now: Outcome) -> bool:
 
 
 def _outcome(table: Table, viewed: dict[str, str], standing: Standing) -> Outcome:
-    own = {"subject_age": standing.band, "region": standing.region, "choice": standing.choice, "hold": standing.hold}
+    own = {
+        "subject_age": standing.band,
+        "region": standing.region,
+        "choice": standing.choice,
+        "report_flag": standing.report_flag,
+    }
     return outcome_of(table, {**viewed, **own}, standing.effective_ceiling)

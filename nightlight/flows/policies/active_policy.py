@@ -40,7 +40,7 @@ INPUTS: dict[str, str | None] = {
     "viewer": None,
     "context": None,
     "choice": None,
-    "hold": "clear",
+    "report_flag": "clear",
 }
 
 

@@ -107,15 +107,15 @@ class PlaceHolds:
     def _hide(
         tx: Transaction, profile: profiles.Profile, image: images.ImageRow, now: datetime, actor: str, hold_id: str
     ) -> None:
-        told: dict[str, str | int] = {"hold_id": hold_id}
+        detail: dict[str, str | int] = {"hold_id": hold_id}
         if image.state == images.HELD:  # another hold has it
             tx.legal_holds.placed(image.image_id)
-            tx.audit.append(HOLD.event, now=now, actor=actor, image_id=image.image_id, detail=told)
+            tx.audit.append(HOLD.event, now=now, actor=actor, image_id=image.image_id, detail=detail)
             return
         if profile.current_image_id == image.image_id:
             tx.profiles.set_current(profile.profile_id, None)
         tx.revocations.add(profile.profile_id, now, image_id=image.image_id)
-        change_state(tx, HOLD, image.image_id, now, actor=actor, detail=told)
+        change_state(tx, HOLD, image.image_id, now, actor=actor, detail=detail)
 
     def approve(self, hold_id: str, *, actor: str) -> LegalHold:
         """Approve of a hold's end; two different people's approvals end it. Raises NotFound or InvalidInput."""

@@ -17,6 +17,7 @@ from nightlight_core.errors import SettingsRefused
 from tests.conftest import ROOT
 from tests.support.databases import postgres_database, roles_of
 from tests.support.services import token
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
@@ -187,7 +188,7 @@ def test_the_script_of_the_database_image_makes_roles_that_log_in(database):
     try:
         for _ in range(2):
             subprocess.run(
-                [ROOT / "infra/postgres/roles.sh"], env=variables, check=True, capture_output=True, timeout=60
+                [ROOT / "infra/postgres/roles.sh"], env=variables, check=True, capture_output=True, timeout=HANG_S
             )
         sql_roles.apply_grants(owner)
         for role in sql_roles.SqlRole:

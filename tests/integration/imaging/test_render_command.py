@@ -9,13 +9,14 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support import pictures
+from tests.support.waiting import HANG_S
 
 pytestmark = pytest.mark.integration
 
 
 def nightlight(*arguments, cwd=ROOT):
     command = [str(Path(sys.executable).parent / "nightlight"), "render", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=HANG_S)
 
 
 @pytest.fixture(scope="module")

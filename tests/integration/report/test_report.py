@@ -40,7 +40,7 @@ def cell(in_use, **words):
         "viewer": "peer",
         "context": "profile",
         "choice": "connections",
-        "hold": "clear",
+        "report_flag": "clear",
         **words,
     }
     return ",".join(given[name] for name in in_use.refresh().table.attributes)

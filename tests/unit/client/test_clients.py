@@ -21,7 +21,7 @@ CALLS = {
     "explain": (["peer", "list", [("p", "stranger")]], {"viewer_id": "v"}, ANY),
     "declare": (["p"], {"band": "adult", "assurance": "verified"}, {"json": {}}),
     "delete_profile": (["p"], {}, NOTHING),
-    "hold": (["p", "reported"], {}, NOTHING),
+    "set_report_flag": (["p", "reported"], {}, NOTHING),
     "revoke": (["p"], {}, NOTHING),
     "plant": (["p"], {}, NOTHING),
     "block": (["p", "v"], {}, NOTHING),

@@ -1,11 +1,13 @@
 """How often a request is sent, and what comes of it: the steps of a call, without a network."""
 
+import json
+
 import httpx
 import pytest
 
-from nightlight_client.exchanges import Attempt, Pause, exchange, until_settled
+from nightlight_client.exchanges import HttpAttempt, Pause, exchange, until_final
 from nightlight_client.failures import Failures
-from nightlight_client.models import Image, NotNightlight, Problem
+from nightlight_client.models import NotNightlight, Problem
 from nightlight_client.requests import Request, Retry, decisions, images
 from nightlight_client.responses import Response, read_json
 
@@ -27,7 +29,7 @@ def take(steps, *answers):
         step = next(steps)
         while True:
             taken.append(step)
-            answer = answers.pop(0) if isinstance(step, Attempt) else None
+            answer = answers.pop(0) if isinstance(step, HttpAttempt) else None
             step = steps.throw(answer) if isinstance(answer, Exception) else steps.send(answer)
     except StopIteration as end:
         return end.value, taken
@@ -36,7 +38,7 @@ def take(steps, *answers):
 @pytest.mark.parametrize("bad", [Response(503, b"", {}), Response(200, b"<html>", HTML), httpx.ReadError("cut")])
 def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_budget(failures, bad):
     found, steps = take(exchange(decisions.decide(BODY), failures, LONG_S), bad, bad, GOOD)
-    assert [type(step) for step in steps] == [Attempt, Pause, Attempt, Pause, Attempt]
+    assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
     assert found[0].url == "u"
     assert LONG_S > steps[0].seconds > steps[-1].seconds > LONG_S - 60
     assert sum(failures.counts.values()) == 2
@@ -44,7 +46,7 @@ def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_bu
 
 def test_a_spent_budget_is_answered_with_the_fallback_or_with_an_error(failures):
     found, steps = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
-    assert [type(step) for step in steps] == [Attempt]
+    assert [type(step) for step in steps] == [HttpAttempt]
     assert (found[0].profile_id, found[0].fallback) == ("p", True)
     bare = Request(method="GET", path="/", read=read_json, retry=Retry.WITHIN_BUDGET)
     with pytest.raises(TimeoutError):
@@ -77,12 +79,33 @@ def test_what_is_sent_once_has_the_clients_timeouts_or_the_budget(failures, retr
 
 def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
     answers = [
-        Response(200, Image(image_id="0" * 32, profile_id="p", state=state, reason=None).model_dump_json().encode(), {})
+        Response(
+            200, json.dumps({"image_id": "0" * 32, "profile_id": "p", "state": state, "reason": None}).encode(), {}
+        )
         for state in ("pending", "pending", "ready")
     ]
     request = images.image("0" * 32)
-    found, steps = take(until_settled(request, failures, "image", LONG_S), *answers)
+    found, steps = take(until_final(request, failures, "image", LONG_S), *answers)
     assert found.state == "ready"
-    assert [type(step) for step in steps] == [Attempt, Pause, Attempt, Pause, Attempt]
+    assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
     with pytest.raises(TimeoutError):
-        take(until_settled(request, failures, "image", -1.0), *answers)
+        take(until_final(request, failures, "image", -1.0), *answers)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [[], None, "text", {}, {"image_id": 1, "profile_id": "p", "state": "ready", "reason": None},
+     {"image_id": "i", "profile_id": "p", "state": None, "reason": None},
+     {"image_id": "i", "profile_id": "p", "state": "ready"}],
+)  # fmt: skip
+def test_an_answer_of_another_shape_is_none_of_the_services(failures, body):
+    answer = Response(200, json.dumps(body).encode(), {"content-type": "application/json"})
+    with pytest.raises(NotNightlight):
+        take(exchange(images.image("0" * 32), failures, LONG_S), answer)
+    assert failures.counts == {"not_nightlight": 1}
+
+
+def test_what_a_newer_service_says_besides_is_left_out(failures):
+    body = {"image_id": "i", "profile_id": "p", "state": "ready", "reason": "r", "more": 1}
+    found, _ = take(exchange(images.image("0" * 32), failures, LONG_S), Response(200, json.dumps(body).encode(), {}))
+    assert (found.image_id, found.profile_id, found.state, found.reason) == ("i", "p", "ready", "r")

@@ -85,7 +85,7 @@ def view(profile_id="p", **changes):
         "region": "eu",
         "choice": "connections",
     }
-    fields |= {"hold": "clear", "image_id": "i" * 32, "available": available, **changes}
+    fields |= {"report_flag": "clear", "image_id": "i" * 32, "available": available, **changes}
     return ProfileView(profile_id, **fields)
 
 

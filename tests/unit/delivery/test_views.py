@@ -65,10 +65,13 @@ def test_a_view_that_was_read_again_takes_the_place_of_what_it_was(clock):
     views.keep(views.ticket(), [ProfileView("a"), ProfileView("b"), ProfileView("c")])
     assert views.changed(["c", "b", "unheard-of", "b"]) == [ProfileView("c"), ProfileView("b")]
     views.polled(
-        clock.now, ["c", "b", "unheard-of"], reset=False, again=[ProfileView("b", hold="reported"), ProfileView("d")]
+        clock.now,
+        ["c", "b", "unheard-of"],
+        reset=False,
+        again=[ProfileView("b", report_flag="reported"), ProfileView("d")],
     )
     assert ids(views) == ["a", "b"]
-    assert views.find("b") == [ProfileView("b", hold="reported")]
+    assert views.find("b") == [ProfileView("b", report_flag="reported")]
     views.polled(clock.now, ["a"], reset=True, again=[ProfileView("a")])
     assert ids(views) == []
 
@@ -77,9 +80,9 @@ def test_what_a_decision_read_before_a_change_does_not_replace_what_was_read_aft
     views = kept(clock)
     views.keep(views.ticket(), [ProfileView("a")])
     ticket = views.ticket()
-    views.polled(clock.now, ["a"], reset=False, again=[ProfileView("a", hold="reported")])
+    views.polled(clock.now, ["a"], reset=False, again=[ProfileView("a", report_flag="reported")])
     views.keep(ticket, [ProfileView("a")])
-    assert views.find("a") == [ProfileView("a", hold="reported")]
+    assert views.find("a") == [ProfileView("a", report_flag="reported")]
 
 
 def test_of_very_many_changes_at_once_some_are_read_again_and_the_others_forgotten(clock):

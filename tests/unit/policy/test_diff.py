@@ -133,7 +133,7 @@ def test_a_new_word_was_none_before_and_an_attribute_that_is_new_did_not_matter(
     difference = diff(compiled, edited.compiled())
     assert kinds(difference) == {ChangeKind.OPENS}
     assert all("region br" in change.where for change in difference.outcomes)
-    edited.change("vocabulary.yaml", "  hold: [", "  device: [phone, desktop]\n  hold: [")
+    edited.change("vocabulary.yaml", "  report_flag: [", "  device: [phone, desktop]\n  report_flag: [")
     wider = edited.without_cases().compiled()
     assert {change.where for change in diff(compiled, wider).outcomes} == {
         change.where for change in difference.outcomes

@@ -18,7 +18,7 @@ WHOLE = {
     "viewer": "adult",
     "context": "profile",
     "choice": "connections",
-    "hold": "clear",
+    "report_flag": "clear",
 }
 
 
@@ -61,7 +61,7 @@ MATRIX = """\
 format: policy/1
 cases:
   - name: nobody signed out sees a minor
-    given: {subject_age: [under_13, age_13_15], relation: stranger, region: [uk, eu], viewer: signed_out, context: profile, choice: connections, hold: clear}
+    given: {subject_age: [under_13, age_13_15], relation: stranger, region: [uk, eu], viewer: signed_out, context: profile, choice: connections, report_flag: clear}
     expect: {tier: none}
 """
 

@@ -5,6 +5,6 @@ nothing. ``NightlightClient`` and ``AsyncNightlightClient`` send what it returns
 """
 
 from nightlight_client.requests.decisions import Items, fallback, placeholder_url
-from nightlight_client.requests.request import Form, Request, Retry
+from nightlight_client.requests.http_request import Form, Request, Retry
 
 __all__ = ["Form", "Items", "Request", "Retry", "fallback", "placeholder_url"]

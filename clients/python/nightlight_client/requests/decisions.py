@@ -10,7 +10,7 @@ from typing import Any
 
 from nightlight_client import paths
 from nightlight_client.models import Decision
-from nightlight_client.requests.request import Request, Retry
+from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import BUSY, AskAgain, Response, raise_for, read_json
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight_core.decisions.relation_proofs import UNPROVEN, issue_proof
@@ -94,7 +94,7 @@ def _read_decisions(response: Response, profile_ids: Sequence[str]) -> list[Deci
     raise_for(response)
     kind = "not_nightlight"
     try:
-        decisions = [Decision.model_validate(item) for item in response.json()["items"]]
+        decisions = [Decision.read(item) for item in response.json()["items"]]
     except (ValueError, KeyError, TypeError) as error:
         raise AskAgain(kind, f"{response.description}: {type(error).__name__}") from error
     if [decision.profile_id for decision in decisions] != profile_ids:

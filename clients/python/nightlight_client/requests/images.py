@@ -6,9 +6,10 @@ from typing import IO
 
 from nightlight_client import paths
 from nightlight_client.models import Image
-from nightlight_client.requests.request import Form, Request
-from nightlight_client.responses import Response, read_json, read_nothing
+from nightlight_client.requests.http_request import Form, Request
+from nightlight_client.responses import read_json, read_nothing, reader
 
+_read_image = reader(Image)
 _IMAGE = "/v1/images/{image_id}"
 
 
@@ -42,7 +43,3 @@ def receipts(image_id: str) -> Request[list[dict[str, str]]]:
 def delete(image_id: str) -> Request[None]:
     """Build the deletion of one image."""
     return Request(method="DELETE", path=paths.path(_IMAGE, image_id=image_id), read=read_nothing)
-
-
-def _read_image(response: Response) -> Image:
-    return Image.model_validate(read_json(response))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nightlight_client import paths
-from nightlight_client.requests.request import Request, Retry
+from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import read_bundle, read_json, read_nothing
 
 

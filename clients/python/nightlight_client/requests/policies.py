@@ -9,7 +9,7 @@ from typing import Any
 
 from nightlight_client import paths
 from nightlight_client.models import NotNightlight, Problem
-from nightlight_client.requests.request import Request
+from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import Response, read_bundle, read_json, read_nothing
 
 Approval = Mapping[str, str | int]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nightlight_client import paths
-from nightlight_client.requests.request import Request
+from nightlight_client.requests.http_request import Request
 from nightlight_client.responses import read_nothing
 
 _PROFILE = "/v1/profiles/{profile_id}"
@@ -28,10 +28,10 @@ def delete(profile_id: str) -> Request[None]:
     return Request(method="DELETE", path=paths.path(_PROFILE, profile_id=profile_id), read=read_nothing)
 
 
-def hold(profile_id: str, hold: str) -> Request[None]:
+def set_report_flag(profile_id: str, report_flag: str) -> Request[None]:
     """Build what hides a reported profile's picture (``reported``) or shows it again (``clear``)."""
-    path = paths.path(f"{_PROFILE}/hold", profile_id=profile_id)
-    return Request(method="PUT", path=path, json={"hold": hold}, read=read_nothing)
+    path = paths.path(f"{_PROFILE}/report-flag", profile_id=profile_id)
+    return Request(method="PUT", path=path, json={"report_flag": report_flag}, read=read_nothing)
 
 
 def revoke(profile_id: str) -> Request[None]:

@@ -6,9 +6,10 @@ from typing import IO
 
 from nightlight_client import paths
 from nightlight_client.models import Trace
-from nightlight_client.requests.request import Form, Request
-from nightlight_client.responses import Response, read_json, read_nothing
+from nightlight_client.requests.http_request import Form, Request
+from nightlight_client.responses import read_nothing, reader
 
+_read_trace = reader(Trace)
 _TRACE = "/v1/traces/{trace_id}"
 
 
@@ -26,7 +27,3 @@ def status(trace_id: str) -> Request[Trace]:
 def delete(trace_id: str) -> Request[None]:
     """Build the deletion of a trace with its copy."""
     return Request(method="DELETE", path=paths.path(_TRACE, trace_id=trace_id), read=read_nothing)
-
-
-def _read_trace(response: Response) -> Trace:
-    return Trace.model_validate(read_json(response))

@@ -207,7 +207,7 @@ def evaluate(policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileVie
         "viewer": viewer,
         "context": context,
         "choice": view.choice,
-        "hold": view.hold,
+        "report_flag": view.report_flag,
     }
     table = policy.table_for(view)
     # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling until its owner says

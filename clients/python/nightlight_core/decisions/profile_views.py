@@ -52,7 +52,7 @@ class ProfileView:
     band_expires_at: int = 0
     region: str = "unknown"
     choice: str = ""
-    hold: str = ""
+    report_flag: str = ""
     effective_ceiling: str | None = None
     image_id: str | None = None
     blurhash: str | None = None
