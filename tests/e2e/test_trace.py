@@ -130,7 +130,7 @@ def test_what_read_back_when_it_was_rendered_is_read_by_whoever_finds_it(stack, 
     if row.watermark_agreement is None or answer["watermark"] is None:
         return
     assert answer["watermark"]["short"] == (tier == "tiny")
-    assert answer["watermark"]["number"] == (row.short_watermark if tier == "tiny" else row.mark)
+    assert answer["watermark"]["number"] == (row.short_watermark if tier == "tiny" else row.watermark)
     assert (answer["origins"][0]["image_id"], answer["origins"][0]["tier"]) == (image.image_id, tier)
 
 

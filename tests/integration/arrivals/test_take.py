@@ -249,7 +249,7 @@ def test_a_server_that_is_away_is_asked_again(platform, who, access):
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     real, platform.take = platform.take, replace(
-        platform.take, foreign=SourceBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
+        platform.take, sources=SourceBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
     )  # fmt: skip
     assert platform.work() == ["later"]
     platform.take = real

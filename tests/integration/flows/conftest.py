@@ -62,7 +62,7 @@ def folder(tmp_path):
 @pytest.fixture
 def screened(house, folder, tmp_path, pipeline, monkeypatch):
     """A house whose uploads are held against the lists of a folder, looked at each time."""
-    monkeypatch.setattr(list_index, "_LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(list_index, "_RECHECK_S", 0.0)
     with house.catalogue.transaction() as tx:
         for table in (hash_lists, screenings):
             tx.connection.execute(table.delete())

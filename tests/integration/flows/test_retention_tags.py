@@ -27,7 +27,7 @@ class Tagging:
 def of_kind(house, image_id, kind):
     with house.catalogue.reading() as tx:
         query = select(table.c.job_id).where(
-            table.c.image_id == image_id, table.c.kind == kind, table.c.state != "done"
+            table.c.image_id == image_id, table.c.kind == kind.name, table.c.state != "done"
         )
         return [row.job_id for row in tx.connection.execute(query)]
 

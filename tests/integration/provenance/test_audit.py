@@ -37,12 +37,12 @@ def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
     image = house.upload(profile_id, pictures.photograph())
     assert house.deliver() == ["ready"]
     with house.catalogue.reading() as tx:
-        row = next(one for one in tx.images.renditions(image.image_id) if one.mark is not None)
+        row = next(one for one in tx.images.renditions(image.image_id) if one.watermark is not None)
     resolve = ManifestLookup(
         house.catalogue, house.renditions, Traces(), CallerRate(100), house.clock, threading.BoundedSemaphore()
     )
     actor = f"investigator-{profile_id}"
-    value = watermark_binding(row.mark)
+    value = watermark_binding(row.watermark)
     (match, *_) = resolve.by_binding(WATERMARK_ALGORITHM, value, actor=actor)
     resolve.by_reference(f"https://pictures.example/a/{row.name}.webp?e=1&s=2", actor=actor)
     resolve.by_content(io.BytesIO(b"x"), algorithm=WATERMARK_ALGORITHM, actor=actor)

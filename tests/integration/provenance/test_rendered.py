@@ -62,7 +62,7 @@ def test_every_rendition_has_its_manifest_in_the_form_of_its_tier(house, profile
         beside = verify_manifest(data, "image/webp", anchors=root, manifest=manifest)
         assert inside.state is (ManifestState.TRUSTED if ASKED[row.tier] == "embedded" else ManifestState.NONE)
         assert beside.state is ManifestState.TRUSTED
-        assert watermark_from_binding(beside.bindings[WATERMARK_ALGORITHM]) == row.mark
+        assert watermark_from_binding(beside.bindings[WATERMARK_ALGORITHM]) == row.watermark
         assert HASH_ALGORITHM in beside.bindings
         assert Image.open(io.BytesIO(data)).size == (row.width, row.height)
         assert len(manifest) < 5_000

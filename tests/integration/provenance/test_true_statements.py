@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def catalogue(tmp_path_factory):
 def house(house_, folder):  # noqa: F811
     credential = SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
     house_.signing = ManifestSigner(credential, lambda: datetime.now(UTC))
-    object.__setattr__(house_.render, "sign", house_.signing.sign)
+    object.__setattr__(house_.render, "signing", house_.signing)
     return house_
 
 
@@ -132,7 +133,7 @@ def test_a_plain_picture_whose_mark_does_not_read_back_names_none(house, folder,
         assert not marked_of(one)
         assert WATERMARK_ALGORITHM not in one.bindings
     else:
-        assert watermark_from_binding(one.bindings[WATERMARK_ALGORITHM]) == row.mark
+        assert watermark_from_binding(one.bindings[WATERMARK_ALGORITHM]) == row.watermark
 
 
 @pytest.mark.parametrize(
@@ -239,9 +240,9 @@ def test_while_nothing_at_all_can_be_signed_pictures_wait_and_go_on_after(house,
 
     house.recipes = (Recipe("low", 160, provenance="sidecar"),)
     image = house.upload(profile_id, pictures.photograph())
-    object.__setattr__(house.render, "sign", broken)
+    object.__setattr__(house.render, "signing", SimpleNamespace(sign=broken))
     endings = [house.deliver(), *(again(house) for _ in range(6))]
     assert endings == [["later"]] * 7
     assert house.state(image.image_id) == images.PENDING
-    object.__setattr__(house.render, "sign", house.signing.sign)
+    object.__setattr__(house.render, "signing", house.signing)
     assert again(house) == ["ready"]
