@@ -90,7 +90,7 @@ REFUSED = {
         "DELETE FROM changes", "SELECT * FROM lifecycles", "SELECT * FROM erasures",
     ],
     "worker": [
-        "UPDATE profiles SET choice = 'everyone'", "UPDATE profiles SET assurance = 'verified'", "UPDATE profiles SET hold = 'none'",
+        "UPDATE profiles SET choice = 'everyone'", "UPDATE profiles SET assurance = 'verified'", "UPDATE profiles SET report_flag = 'none'",
         "UPDATE profiles SET asserted_at = now()", "INSERT INTO policy_bundles (version) VALUES (9)",
         "UPDATE policy_state SET active_version = 1", "DELETE FROM blocks", "SELECT * FROM blocks", "SELECT * FROM abuse_signals",
         "SELECT * FROM canaries", "UPDATE hash_list_matches SET verdict = 'cleared'", "DELETE FROM outbox", "DELETE FROM vaulted",
