@@ -243,7 +243,7 @@ def test_the_service_runs_without_any_way_to_read_an_original(stack, client, peo
             monkeypatch.setenv(name, value)
         house = build_service(Settings())
         assert not any(hasattr(house.originals, method) for method in ("get", "head", "keys", "delete"))
-        assert not hasattr(house.intake.originals, "get")
+        assert not hasattr(house.upload.originals, "get")
         house.close()
         return
     environ = (Path("/proc") / str(stack.children["service"].pid) / "environ").read_text()
