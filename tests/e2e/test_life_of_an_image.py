@@ -90,7 +90,7 @@ def test_a_crop_that_is_no_crop_is_refused(client, stack, crop):
     profile_id = declare(client, "cropped-badly")
     files = {"file": ("picture", pictures.jpeg(640, 480), "image/jpeg")}
     url = f"{stack.url}/v1/profiles/{profile_id}/image"
-    answer = httpx.post(url, files=files, data={"crop": crop}, headers=client._bearer())
+    answer = httpx.post(url, files=files, data={"crop": crop}, headers={"Authorization": f"Bearer {client._token()}"})
     assert answer.status_code in {400, 422}
     assert answer.headers["content-type"] == "application/problem+json"
 

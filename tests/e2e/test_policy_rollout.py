@@ -161,7 +161,7 @@ def test_a_pack_whose_checks_fail_is_refused_with_the_check(client, keys, pack):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("  hold: [", "  device: [phone, desktop]\n  hold: [", "do not supply device"),
+        ("  report_flag: [", "  device: [phone, desktop]\n  report_flag: [", "do not supply device"),
         ("subject_age: [unknown, under_13", "subject_age: [under_13", "lacks 'unknown'"),
     ],
 )
@@ -313,7 +313,7 @@ def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(clie
     from nightlight_core.policy.bundle import read_unverified
 
     text = (pack / "vocabulary.yaml").read_text()
-    line = next(line for line in text.splitlines(keepends=True) if line.startswith("  hold: ["))
+    line = next(line for line in text.splitlines(keepends=True) if line.startswith("  report_flag: ["))
     (pack / "vocabulary.yaml").write_text(
         text.replace(line, "").replace("attributes:", "attributes:\n" + line + "  #", 1)
     )

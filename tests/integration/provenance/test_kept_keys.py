@@ -105,7 +105,7 @@ def test_a_key_in_a_token_signs_as_the_settings_say(token, label, tmp_path, monk
     (tmp_path / "key.pem").write_text(told.stdout)
     assert CliRunner().invoke(app, ["provenance", "issue", str(tmp_path), str(tmp_path / "key.pem")]).exit_code == 0
     assert CertificateChain.read(tmp_path / "chain.pem").algorithm is KEYS[label]
-    made = manifest_signing(Settings(), now)(picture("WEBP"), "image/webp", SAID, embed=True)
+    made = manifest_signing(Settings(), now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
     assert (
         verify_manifest(made.data, "image/webp", anchors=(tmp_path / "root.pem").read_text()).state
         is ManifestState.TRUSTED

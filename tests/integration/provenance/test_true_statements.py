@@ -118,7 +118,7 @@ def test_every_tier_that_can_be_written_is_signed_over_every_kind_of_picture(hou
 
 
 @pytest.mark.parametrize("edge", [16, 32, 63])
-def test_a_rendition_too_small_for_a_invisible_watermark_names_none(house, folder, profile_id, edge):  # noqa: F811
+def test_a_rendition_too_small_for_an_invisible_watermark_names_none(house, folder, profile_id, edge):  # noqa: F811
     tier = Recipe("dot", edge, visible_watermark="none", invisible_watermark="best_effort", provenance="sidecar")
     ((one, row, _),) = rendered(house, folder, profile_id, [tier], pictures.photograph()).values()
     assert row.watermark_agreement is None

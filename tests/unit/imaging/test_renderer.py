@@ -79,6 +79,6 @@ def test_a_policy_that_asks_for_invisible_watermarks_needs_a_key(rendering):
 
 
 @pytest.mark.parametrize("keys", ["m1", "m1:short", "M1:AAAA"])
-def test_a_invisible_watermark_key_that_cannot_be_read_stops_the_start(rendering, keys):
+def test_an_invisible_watermark_key_that_cannot_be_read_stops_the_start(rendering, keys):
     with pytest.raises(SettingsRefused, match="NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"):
         rendering(WORKER_SANDBOX="limits_only", INVISIBLE_WATERMARK_KEYS=keys).check()
