@@ -37,7 +37,7 @@ class PutResult(Enum):
 
     def __bool__(self) -> NoReturn:
         """Refuse: ``if store.put(...)`` would hold for either."""
-        message = f"compare with Put.STORED or Put.EXISTS; this is {self}"
+        message = f"compare with PutResult.STORED or PutResult.EXISTS; this is {self}"
         raise TypeError(message)
 
     if TYPE_CHECKING:

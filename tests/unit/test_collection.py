@@ -43,7 +43,7 @@ def test_nothing_reads_a_clock_at_collection():
          "5: time.time by m.Clock"),
         (("from hypothesis import given, strategies as st\nfrom datetime import datetime\n"
          "@given(st.datetimes(max_value=datetime.now()))\ndef test(at):\n    pass"), "3: datetime.datetime.now"),
-        ("from nightlight.cli import keys\nTOKEN = keys.token(None, scopes=None, subject='t', hours=1)",
+        ("from nightlight.cli import key_commands\nTOKEN = key_commands.token(None, scopes=None, subject='t', hours=1)",
          "2: nightlight.cli.key_commands.token"),
     ],
 )  # fmt: skip

@@ -96,7 +96,7 @@ def test_replacing_ends_with_the_new_bytes(server, fault):
 
 SNIPPET = """
 from io import BytesIO
-from nightlight.store.interface import ObjectStore, Put, PutOnly
+from nightlight.store.interface import ObjectStore, PutOnly, PutResult
 
 def careless(store: ObjectStore) -> None:
     store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="")  # 1
@@ -108,7 +108,7 @@ def truth(store: ObjectStore) -> bool:
     return store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="")  # 3
 
 def careful(store: ObjectStore) -> bool:
-    return store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="") is Put.STORED
+    return store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="") is PutResult.STORED
 """
 
 
@@ -124,5 +124,5 @@ def test_the_type_checker_tells_whoever_ignores_the_answer_of_a_put(tmp_path):
 
 
 def test_an_answer_has_no_truth_value():
-    with pytest.raises(TypeError, match=r"compare with Put.STORED"):
+    with pytest.raises(TypeError, match=r"compare with PutResult.STORED"):
         bool(PutResult.EXISTS)

@@ -33,7 +33,7 @@ def test_what_was_sealed_opens_and_is_noise_besides(pair, size):
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     stored, sealed_key = sealer(pair).seal(data)
     assert len(stored) == size + 16
-    assert data[:32] not in stored or size == 0
+    assert data[:32] not in stored or size < 32  # a few bytes may be anywhere by chance
     assert len(sealed_key) <= 200
     assert opener(pair).open(stored, sealed_key) == data
     other, other_key = sealer(pair).seal(data)
