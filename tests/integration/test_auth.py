@@ -47,7 +47,7 @@ def call(services, scope, authorization):
     async def endpoint(request):
         return Response(caller(request).subject)
 
-    app = SimpleNamespace(state=SimpleNamespace(house=services))
+    app = SimpleNamespace(state=SimpleNamespace(services=services))
     headers = [(b"authorization", authorization.encode())]
     request = Request({"type": "http", "app": app, "headers": headers})
     return asyncio.run(guarded(endpoint, endpoint)(request)).body.decode()
