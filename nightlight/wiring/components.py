@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,16 +210,27 @@ def name_key(settings: Settings) -> bytes:
     return decode_key(require(settings.delivery.name_key, variable), variable)
 
 
-def url_signing(settings: Settings) -> tuple[ObjectNames, RingDayKeys, HmacUrlSigner, UrlSigner]:
-    """Return what names renditions, the keys of URLs, what checks them, and what makes those of decisions.
+@dataclass(frozen=True, slots=True)
+class UrlSigning:
+    """Everything about the URLs of renditions.
 
-    Raises SettingsRefused.
+    ``names`` derives the opaque names; ``keys`` are the day keys of this deployment's URLs; ``verifier`` checks such
+    URLs; ``signer`` signs the URLs of decisions, which S3 checks where they are presigned.
     """
+
+    names: ObjectNames
+    keys: RingDayKeys
+    verifier: HmacUrlSigner
+    signer: UrlSigner
+
+
+def url_signing(settings: Settings) -> UrlSigning:
+    """Build the signing and verification of URLs; raises SettingsRefused for missing or malformed keys."""
     variable = "NIGHTLIGHT_DELIVERY_SIGNING_KEYS"
     ring = RingDayKeys(KeyRing.parse(require(settings.delivery.signing_keys, variable), variable))
     signer = HmacUrlSigner(ring, settings.delivery.base_url, max_life_s=settings.delivery.max_life_s)
     presigned = settings.delivery.urls is UrlKind.PRESIGNED
-    return ObjectNames(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer
+    return UrlSigning(ObjectNames(name_key(settings)), ring, signer, _presigner(settings) if presigned else signer)
 
 
 def _presigner(settings: Settings) -> Presigner:

@@ -107,7 +107,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     """Build the service's parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    names, ring, signer, signs = url_signing(settings)
+    urls = url_signing(settings)
     policy = policy_holder(settings, catalogue)
     traces = RequestTrace(
         catalogue,
@@ -121,9 +121,9 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     signals = AbuseSignalLog(catalogue, clock)
     poll_s = settings.delivery.feed_poll_s
     builder = AnswerBuilder(
-        signs,
-        names.variant_key,
-        f"/{object_key(names.placeholder(), EXTENSION)}",
+        urls.signer,
+        urls.names.variant_key,
+        f"/{object_key(urls.names.placeholder(), EXTENSION)}",
         settings.delivery.placeholder_cache_s,
         settings.delivery.max_life_s,
     )
@@ -178,13 +178,13 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             counter=counter,
             signals=signals,
             builder=builder,
-            ring=ring if signs is signer else None,
+            ring=urls.keys if urls.signer is urls.verifier else None,
             base_url=settings.delivery.base_url,
             limits=limits(settings),
             profiles_per_hour=settings.quotas.profiles_per_hour,
             clock=clock,
         ),
-        rendition_server=RenditionServer(renditions, names, signer, change_feed, clock),
+        rendition_server=RenditionServer(renditions, urls.names, urls.verifier, change_feed, clock),
         block=BlockViewers(catalogue, clock),
         revoke=RevokeUrls(catalogue, clock),
         change_feed=change_feed,
