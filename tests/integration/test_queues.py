@@ -1,4 +1,4 @@
-"""Whoever publishes first declares the queues, so that no message is dropped: on RabbitMQ and on Redis."""
+"""Whoever publishes first declares the queues, so that RabbitMQ drops no message."""
 
 import threading
 from urllib.parse import urlsplit
@@ -8,14 +8,14 @@ from kombu import Connection, Exchange, Queue
 from structlog.testing import capture_logs
 
 from nightlight.catalogue.schema import outbox as outbox_table
-from nightlight.jobs.lanes import LANES, URGENT
+from nightlight.jobs.lanes import LANES, RANKS, URGENT
 from nightlight.jobs.relay import Relay
 from nightlight.settings import Settings, WorkerSettings
 from nightlight_core.clock import system_clock
 from nightlight_core.errors import QueueUnavailable
 from nightlight_core.ids import JobId
 from tests.support.proxy import Proxy
-from tests.support.services import BROKER, REDIS, needed, token
+from tests.support.services import BROKER, needed, token
 from workers import schedule
 from workers.app import declare_queues, make_app, sender
 
@@ -55,16 +55,8 @@ class Broker:
             channel = connection.default_channel
             for queue in (*self.app.conf.task_queues, Queue(f"{self.name}.dead", Exchange(f"{self.name}.dead"))):
                 queue(channel).delete()
-            if self.url.startswith("amqp"):
-                for name in (self.name, f"{self.name}.dead"):
-                    channel.exchange_delete(name)
-
-
-@pytest.fixture(params=["rabbitmq", "redis"])
-def broker(request, monkeypatch):
-    made = Broker(needed(BROKER if request.param == "rabbitmq" else REDIS), monkeypatch)
-    yield made
-    made.close()
+            for name in (self.name, f"{self.name}.dead"):
+                channel.exchange_delete(name)
 
 
 @pytest.fixture
@@ -99,29 +91,29 @@ def outbox(catalogue):
         return len(tx.connection.execute(outbox_table.select()).all())
 
 
-def test_the_schedule_alone_publishes_to_queues_that_nobody_has_declared(broker, fresh):
+def test_the_schedule_alone_publishes_to_queues_that_nobody_has_declared(rabbitmq, fresh):
     with fresh.transaction() as tx:
-        tx.outbox.add("nightlight.erase", JobId(token()), system_clock(), lane=URGENT)
-    schedule_alone(fresh, sender(broker.app, broker.settings), lambda: not outbox(fresh))
-    assert broker.waiting()["urgent"] == 1
+        tx.outbox.add([("nightlight.erase", JobId(token()), RANKS[URGENT])], system_clock())
+    schedule_alone(fresh, sender(rabbitmq.app, rabbitmq.settings), lambda: not outbox(fresh))
+    assert rabbitmq.waiting()["urgent"] == 1
 
 
-def test_while_the_broker_is_down_the_schedule_goes_on_and_publishes_once_it_is_back(broker, fresh):
+def test_while_the_broker_is_down_the_schedule_goes_on_and_publishes_once_it_is_back(rabbitmq, fresh):
     with fresh.transaction() as tx:
-        tx.outbox.add("nightlight.erase", JobId(token()), system_clock(), lane=URGENT)
-    broker.proxy.cut()
+        tx.outbox.add([("nightlight.erase", JobId(token()), RANKS[URGENT])], system_clock())
+    rabbitmq.proxy.cut()
     tried = []
 
     def back():
         tried.append(True)
         if len(tried) == 2:
-            broker.proxy.mend()
+            rabbitmq.proxy.mend()
         return not outbox(fresh)
 
     with capture_logs() as lines:
-        schedule_alone(fresh, sender(broker.app, broker.settings), back)
+        schedule_alone(fresh, sender(rabbitmq.app, rabbitmq.settings), back)
     assert [one["code"] for one in lines if one["event"] == "schedule.failed"][:2] == ["queue_unavailable"] * 2
-    assert broker.waiting()["urgent"] == 1
+    assert rabbitmq.waiting()["urgent"] == 1
 
 
 def test_a_broker_that_comes_back_without_its_queues_is_given_them_again(rabbitmq):
