@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from nightlight.settings.default_policies import default_policies
+from nightlight_core.errors import PolicyRefused
 from nightlight_core.files import read_text
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def check(
         refused(error, as_json=as_json)
     failures, idle = failed_checks(compiled), redundant(compiled)
     pack = compiled.pack
-    wrong = [f"{source.position(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled.table)]
+    wrong = [f"{source.position(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled)]
     checks = len(pack.checks.always) + len(pack.checks.compare) + len(pack.checks.same)
     cases = sum(len(document.cases) for _, document in pack.cases)
     if as_json:
@@ -122,6 +123,8 @@ def run_tests(
 
     Example: `nightlight policy test policies --junit cases.xml`
     """
+    from rich.markup import escape
+
     from nightlight.policy.cases import junit as junit_xml
     from nightlight.policy.cases import run_cases
     from nightlight.policy.compile import compile_pack
@@ -133,21 +136,21 @@ def run_tests(
         compiled = compile_pack(pack)
     except InvalidPolicy as error:
         refused(error, as_json=False)
-    results = list(run_cases(pack.cases, compiled.table))
+    results = list(run_cases(pack.cases, compiled))
     out = console()
     for file in dict.fromkeys(result.file for result in results):
         group = [result for result in results if result.file == file]
         if verbose:
             for result in group:
                 mark = "[red]FAILED[/]" if result.failures else "[green]PASSED[/]"
-                out.print(f"{file}:{result.line} {result.name} {mark}")
+                out.print(f"{escape(file)}:{result.line} {escape(result.name)} {mark}")
         else:
             marks = "".join("[red]F[/]" if result.failures else "[green].[/]" for result in group)
-            out.print(f"{file} {marks}")
+            out.print(f"{escape(file)} {marks}")
     failed = [result for result in results if result.failures]
     for result in failed:
-        out.print(f"\n[red]{result.file}:{result.line}: {result.name}[/]", markup=True)
-        out.print("    " + ", ".join(f"{name}={word}" for name, word in result.given.items()))
+        out.print(f"\n[red]{result.file}:{result.line}: {escape(result.name)}[/]")
+        out.print("    " + ", ".join(f"{name}={word}" for name, word in result.given.items()), markup=False)
         for _, message in result.failures:
             out.print(f"    {message}", markup=False)
     out.print(f"\n{len(results) - len(failed)} passed, {len(failed)} failed")
@@ -161,13 +164,20 @@ def run_tests(
 def mutate(folder: Folder, as_json: JsonFlag = False) -> None:
     """Delete and loosen every rule in turn; tell every mistake that opens something and no check would catch.
 
-    Exits 1 if there is any. Example: `nightlight policy mutate policies`
+    Exits 1 if there is any, or if the pack's own checks fail: then every mistake would seem to be caught.
+    Example: `nightlight policy mutate policies`
     """
+    from nightlight.policy.checks import failed_checks
     from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.mutate import mutate as run
 
     try:
-        report = run(compiled_folder(folder))
+        compiled = compiled_folder(folder)
+        if failures := failed_checks(compiled):
+            names = ", ".join(failure.check for failure in failures)
+            message = f"mutants say nothing of a pack whose checks fail ({names}): see `nightlight policy check`"
+            raise PolicyRefused(message)
+        report = run(compiled)
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:

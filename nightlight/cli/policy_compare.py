@@ -17,14 +17,20 @@ from rich.table import Table as RichTable
 from nightlight.cli.files import read_bytes
 from nightlight.cli.policy_commands import JsonFlag, PolicyOption, compiled_folder, console, refused
 from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
     from nightlight.policy.diff import Difference
+    from nightlight_core.policy.table import Outcome
 
 # Exit statuses of `diff`, so that a script can tell them apart; 1 and 2 are problems and misuse.
 EXIT_CLOSES = 3
 EXIT_OPENS = 4
+WasOption = Annotated[
+    list[str] | None,
+    typer.Option("--was", help="A word that is written otherwise now: new=old, or old=new+new where it was split."),
+]
 # git answers within this, or something is wrong with the repository.
 _GIT_SECONDS = 30
 
@@ -37,20 +43,24 @@ def diff(
     traffic: Annotated[
         Path | None, typer.Option(help="Counters from `nightlight policy counters`: adds views a day.")
     ] = None,
+    was: WasOption = None,
 ) -> None:
     """Say what changes for whom, in few sentences, OPENS first.
 
-    Exits 0 if nothing changes, 3 if things only close, 4 if anything opens.
-    Example: `nightlight policy diff main:policies policies`
+    Exits 0 if nothing changes, 3 if nothing of it needs the safety team, 4 if something does.
+    Examples: `nightlight policy diff main:policies policies`, and with a word that was split:
+    `nightlight policy diff main:policies policies --was age_16_17=age_16+age_17`
     """
+    from nightlight.policy.alignment import parse_renamed
     from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.diff import diff as compare
-    from nightlight.policy.diff import markdown as as_markdown
+    from nightlight.policy.diff_report import markdown as as_markdown
     from nightlight.policy.traffic import read_traffic
 
     try:
         with compiled_of(old) as before, compiled_of(new) as after:
-            difference = compare(before, after, read_traffic(traffic) if traffic else None)
+            counts = read_traffic(traffic) if traffic else None
+            difference = compare(before, after, counts, renamed=parse_renamed(was or ()))
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
@@ -67,13 +77,18 @@ def diff(
 
 def explain(
     folder: PolicyOption,
-    inputs: Annotated[list[str] | None, typer.Argument(help="attribute=word; what is left out shows least.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="attribute=word; what is left out leaves a range of answers.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say what one combination gives, which rules applied, what each capped and which bound.
 
+    Where inputs are left out: the least and the most that is shown, and which of them decide.
     Example: `nightlight policy explain subject_age=age_13_15 relation=stranger region=eu`
     """
+    from rich.markup import escape
+
     from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.explain import explain as run
 
@@ -81,15 +96,13 @@ def explain(
         explained = run(compiled_folder(folder), dict(_pair(text) for text in inputs or []))
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
-    outcome = explained.outcome
     if as_json:
         typer.echo(json.dumps(explained.to_json(), indent=2))
         return
     out = console()
     for name, word in explained.given.items():
-        note = "  (missing: read as the word that shows least)" if name in explained.filled else ""
-        out.print(f"  {name:<12} {word}{note}", markup=False)
-    table = RichTable(title="Rules that applied; the lowest of each column wins")
+        out.print(f"  {name:<12} {word}", markup=False)
+    table = RichTable(title="Rules that apply; the lowest of each column wins")
     for title in ("rule", "tier", "cache_s", "per_hour", "why"):
         table.add_column(title, overflow="fold")
     for applied in explained.applied:
@@ -97,30 +110,47 @@ def explain(
         for field in ("tier", "cache_s", "per_hour"):
             value = applied.caps.get(field)
             cells.append("" if value is None else f"[bold]{value}[/] *" if field in applied.binds else str(value))
-        table.add_row(applied.rule, *cells, applied.why)
+        table.add_row(applied.rule + ("" if applied.always else " (for some)"), *cells, escape(applied.why))
     out.print(table)
-    out.print(f"{outcome.tier}, cached {outcome.cache_s} s, {outcome.per_hour} an hour; bound by {outcome.rule}")
+    if explained.least.rank == explained.most.rank:
+        out.print(f"{_outcome_text(explained.least)}; bound by {explained.least.rule}", markup=False)
+    else:
+        out.print(f"between {_outcome_text(explained.least)} and {_outcome_text(explained.most)}", markup=False)
+    for deciding in explained.deciding:
+        out.print(f"  {deciding.attribute} decides:", markup=False)
+        for word, (least, most) in deciding.words.items():
+            text = _outcome_text(least)
+            out.print(
+                f"    {word:<12} {text if least.rank == most.rank else f'{text} to {_outcome_text(most)}'}",
+                markup=False,
+            )
+
+
+def _outcome_text(outcome: Outcome) -> str:
+    return outcome.tier if outcome.tier == NONE_TIER else f"{outcome.tier}, {outcome.cache_s} s, {outcome.per_hour}/h"
 
 
 def print_difference(out: Console, difference: Difference) -> None:
     """Print a difference for a person."""
+    from rich.markup import escape
+
+    from nightlight.policy.diff import LISTS, SECTIONS
+
     if difference.same:
         out.print("nothing changes for anybody")
         return
     colours = {"OPENS": "bold red", "CLOSES": "green", "CHANGES": "yellow"}
-    for title, changes in (
-        ("Who may see what", difference.outcomes),
-        ("What tiers look like", difference.recipes),
-        ("How long things are kept", difference.retention),
-    ):
+    for name, title in SECTIONS.items():
+        changes = getattr(difference, name)
         if changes:
             out.print(f"[bold]{title}[/]")
         for change in changes:
             kind = change.kind.value
-            out.print(f"  [{colours[kind]}]{kind}[/]{str(change)[len(kind) :]}")
-    for line in difference.checks:
-        out.print(f"  [bold red]CHECKS[/]  {line}")
-    verdict = "something opens: safety must approve" if difference.opens else "nothing opens"
+            out.print(f"  [{colours[kind]}]{kind}[/]{escape(str(change)[len(kind) :])}")
+    for name, title in LISTS.items():
+        for line in getattr(difference, name):
+            out.print(f"  [{'bold red' if name == 'checks' else 'yellow'}]{title.upper():<7}[/] {escape(line)}")
+    verdict = "safety must approve" if difference.opens else "nothing opens"
     out.print(f"{verdict}; difference {difference.digest}")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nightlight.cli.files import read_bytes
+from nightlight.cli.policy_compare import WasOption
 from nightlight_core.errors import PolicyRefused, Unavailable
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def build(
     typer.echo(f"{out}: version {version}, {len(data):,} bytes, digest {compiled.table.digest}")
 
 
-def approve(
+def approve(  # noqa: PLR0913 - the options of a command line
     old: Annotated[str, typer.Argument(help="What is active: a bundle, a folder, or a git revision.")],
     new: Annotated[str, typer.Argument(help="What shall be: a bundle, a folder, or a git revision.")],
     key: Annotated[Path, typer.Option(help="The safety team's private key (JWK).")],
@@ -60,13 +61,16 @@ def approve(
     ] = None,
     hours: Annotated[int, typer.Option(min=1, max=720, help="Hours until the approval expires.")] = 72,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    was: WasOption = None,
 ) -> None:
     """Show what would change and, if you agree, sign exactly that difference, for one version. For the safety team.
 
+    With `--was` the difference is shown with words mapped, which is shorter; the whole of it is signed.
     Example: `nightlight policy approve active.bundle policy.bundle --key safety.private.jwk.json`
     """
     from nightlight.cli.policy_commands import console
     from nightlight.cli.policy_compare import compiled_of, print_difference, version_of
+    from nightlight.policy.alignment import parse_renamed
     from nightlight.policy.diff import diff
     from nightlight.policy.signing import SigningKey, approval_subject
     from nightlight.policy.signing import approve as sign
@@ -75,7 +79,8 @@ def approve(
     signing = SigningKey.read(key)
     with compiled_of(old) as before, compiled_of(new) as after:
         difference = diff(before, after)
-    print_difference(console(), difference)
+        shown = diff(before, after, renamed=parse_renamed(was)) if was else difference
+    print_difference(console(), shown)
     if not yes:
         typer.confirm("Approve all of this?", abort=True)
     approved = sign(approval_subject(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)

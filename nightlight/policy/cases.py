@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
+    from nightlight.policy.compile import Compiled
     from nightlight.policy.models import Case, CasesDocument
     from nightlight.policy.yaml_source import Path_, YamlSource
-    from nightlight_core.policy.table import Table
 
 CaseFiles = Sequence[tuple["YamlSource", "CasesDocument"]]
 MAX_EXPANDED = 10_000
@@ -35,8 +35,12 @@ def expand(case: Case) -> Iterator[dict[str, str]]:
         yield dict(zip(names, words, strict=True))
 
 
-def run_cases(files: CaseFiles, table: Table) -> Iterator[CaseResult]:
-    """Yield the result of every combination of every case."""
+def run_cases(files: CaseFiles, compiled: Compiled) -> Iterator[CaseResult]:
+    """Yield the result of every combination of every case.
+
+    Where several rules give the tier, a case may name any of them in ``because``.
+    """
+    table = compiled.table
     for source, document in files:
         for index, case in enumerate(document.cases):
             path: Path_ = ("cases", index)
@@ -44,19 +48,16 @@ def run_cases(files: CaseFiles, table: Table) -> Iterator[CaseResult]:
             several = any(len(words) > 1 for words in case.given.values())
             for given in expand(case):
                 outcome = table.decide(given)
-                got = {
-                    "tier": outcome.tier,
-                    "cache_s": outcome.cache_s,
-                    "per_hour": outcome.per_hour,
-                    "because": outcome.rule,
-                }
+                rules = _rules(compiled, given, outcome.rule)
+                bound = " and ".join(f"'{rule}'" for rule in rules)
+                got = {"tier": outcome.tier, "cache_s": outcome.cache_s, "per_hour": outcome.per_hour}
                 failures = tuple(
                     (
                         (*path, "expect", field),
-                        f"expected {field} {value}, got {got[field]} (bound by '{outcome.rule}')",
+                        f"expected {field} {value}, got {got.get(field, rules[0])} (bound by {bound})",
                     )
                     for field, value in expected.items()
-                    if got[field] != value
+                    if (value not in rules if field == "because" else got[field] != value)
                 )
                 name = case.name
                 if several:
@@ -65,10 +66,22 @@ def run_cases(files: CaseFiles, table: Table) -> Iterator[CaseResult]:
                 yield CaseResult(source.file, source.position(path).line, name, given, failures)
 
 
-def try_cases(files: CaseFiles, table: Table) -> Iterator[tuple[YamlSource, Path_, str]]:
+def _rules(compiled: Compiled, given: Mapping[str, str], first: str) -> list[str]:
+    """Return the rules that give a combination's tier, the one that the table names first."""
+    position = compiled.space.position(given)
+    if compiled.impossible[position]:
+        return [first]
+    rules = compiled.pack.rules.rules
+    bound = [
+        rules[number].id for number in compiled.applied(position) if "tier" in compiled.bound_fields(number, position)
+    ]
+    return [first, *(rule for rule in bound if rule != first)]
+
+
+def try_cases(files: CaseFiles, compiled: Compiled) -> Iterator[tuple[YamlSource, Path_, str]]:
     """Yield (source, path, message) for every expectation that is not met."""
     sources = {source.file: source for source, _ in files}
-    for result in run_cases(files, table):
+    for result in run_cases(files, compiled):
         for path, message in result.failures:
             yield sources[result.file], path, f"case '{result.name}': {message}"
 

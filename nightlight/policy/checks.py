@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nightlight.policy.compile import FIELDS, UNSET
+from nightlight.policy.recipe_limits import weaker_than
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
     from nightlight.policy.combinations import CombinationSpace, Mask, Ranks
     from nightlight.policy.compile import Compiled
     from nightlight.policy.diagnostics import SourcePosition
-    from nightlight.policy.models import AlwaysCheck, ChecksDocument, CompareCheck, SameCheck, Vocabulary
+    from nightlight.policy.models import AlwaysCheck, CompareCheck, SameCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +42,93 @@ class FailedCheck:
 def failed_checks(compiled: Compiled) -> list[FailedCheck]:
     """Return every check of the pack that does not hold, in the order of the file."""
     failures = []
-    for kind, index, check, cells in failing(
-        compiled.pack.checks, compiled.space, compiled.ranks, compiled.impossible, compiled.pack.vocabulary
-    ):
-        if cells.any():
-            summaries = summarise(compiled.space, cells, impossible=compiled.impossible)
-            numbers = np.unique(compiled.bound[cells])
-            rules = tuple(sorted(compiled.pack.rules.rules[int(number)].id for number in numbers))
-            place = compiled.pack.checks_source.position((kind, index))
-            failures.append(FailedCheck(check, kind, place, int(cells.sum()), tuple(summaries), rules))
+    pack = compiled.pack
+    for failing in _failing(compiled, compiled.ranks):
+        if failing.cells.any():
+            summaries = summarise(compiled.space, failing.cells, impossible=compiled.impossible)
+            place = pack.checks_source.position((failing.kind, failing.number))
+            rules = _responsible(compiled, failing)
+            failures.append(
+                FailedCheck(failing.check, failing.kind, place, int(failing.cells.sum()), tuple(summaries), rules)
+            )
     return failures
 
 
-def holds(
-    checks: ChecksDocument,
-    space: CombinationSpace,
-    ranks: Mapping[str, Ranks],
-    impossible: Mask,
-    vocabulary: Vocabulary,
-) -> bool:
-    """Say whether every check holds for these ranks."""
-    return not any(cells.any() for *_, cells in failing(checks, space, ranks, impossible, vocabulary))
+class _Failing(NamedTuple):
+    """Where a check fails, in which fields, and the attribute along which it compares (None: it compares nothing)."""
+
+    kind: str
+    number: int
+    check: str
+    cells: Mask
+    fields: tuple[str, ...]
+    along: str | None = None
 
 
-def failing(
-    checks: ChecksDocument,
-    space: CombinationSpace,
-    ranks: Mapping[str, Ranks],
-    impossible: Mask,
-    vocabulary: Vocabulary,
-) -> Iterator[tuple[str, int, str, Mask]]:
-    """Yield (kind, number, id, combinations that fail) for each check."""
-    possible = ~impossible
-    for index, always in enumerate(checks.always):
-        yield "always", index, always.id, _always(always, space, ranks, vocabulary) & possible
-    for index, compare in enumerate(checks.compare):
-        yield "compare", index, compare.id, _compare(compare, space, ranks, possible)
-    for index, same in enumerate(checks.same):
-        yield "same", index, same.id, _same(same, space, ranks, possible)
+def _responsible(compiled: Compiled, failing: _Failing) -> tuple[str, ...]:
+    """Return the rules that set what the check does not allow, ties included.
+
+    Where a check compares, those are the rules that bind some of the combinations that are compared and not the others;
+    a rule that binds all of them makes no difference.
+    """
+    cells = failing.cells
+    if failing.along is not None:
+        axis = compiled.space.axis(failing.along)
+        cells = np.broadcast_to(cells.any(axis=axis, keepdims=True), cells.shape) & ~compiled.impossible
+    binding = {}
+    for number, rule in enumerate(compiled.pack.rules.rules):
+        bound = cells & compiled.binds(number, failing.fields)
+        if bound.any():
+            binding[rule.id] = bound
+    if failing.along is None:
+        return tuple(sorted(binding))
+    uneven = [
+        rule
+        for rule, bound in binding.items()
+        if (bound.any(axis=axis, keepdims=True) & ~(bound | ~cells).all(axis=axis, keepdims=True)).any()
+    ]
+    return tuple(sorted(uneven or binding))
 
 
-def _always(check: AlwaysCheck, space: CombinationSpace, ranks: Mapping[str, Ranks], vocabulary: Vocabulary) -> Mask:
-    above = np.zeros(space.shape, dtype=np.bool_)
+def holds(compiled: Compiled, ranks: Mapping[str, Ranks]) -> bool:
+    """Say whether every check of a pack holds for these ranks."""
+    return not any(failing.cells.any() for failing in _failing(compiled, ranks))
+
+
+def _failing(compiled: Compiled, ranks: Mapping[str, Ranks]) -> Iterator[_Failing]:
+    """Yield, for each check, where it fails for these ranks."""
+    checks, space, possible = compiled.pack.checks, compiled.space, compiled.possible
+    for number, always in enumerate(checks.always):
+        cells, fields = _always(always, compiled, ranks)
+        yield _Failing("always", number, always.id, cells & possible, fields)
+    for number, compare in enumerate(checks.compare):
+        cells = _compare(compare, space, ranks, possible)
+        yield _Failing("compare", number, compare.id, cells, ("tier",), compare.along)
+    for number, same in enumerate(checks.same):
+        cells, fields = _same(same, space, ranks)
+        yield _Failing("same", number, same.id, cells, fields, same.along)
+
+
+def _always(check: AlwaysCheck, compiled: Compiled, ranks: Mapping[str, Ranks]) -> tuple[Mask, tuple[str, ...]]:
+    """Return where a ceiling, or the recipe of the tier that is shown, is weaker than is allowed, and the fields."""
+    above: dict[str, Mask] = {}
+    outcomes = compiled.pack.vocabulary.outcomes
+    region = compiled.space.region(check.where, check.unless)
     for field, value in check.caps.items():
-        above |= ranks[field] > getattr(vocabulary.outcomes, field).index(value)
-    cells: Mask = above & space.region(check.where, check.unless)
-    return cells
+        above[field] = region & (ranks[field] > getattr(outcomes, field).index(value))
+    if check.recipe:
+        weak = [
+            False,
+            *(bool(weaker_than(compiled.pack.tiers.tiers[tier], check.recipe)) for tier in outcomes.tier[1:]),
+        ]
+        # A combination that no rule limits has no tier; it is a gap, and told as such.
+        weak += [True] * (UNSET + 1 - len(weak))
+        shown = region & np.array(weak, dtype=np.bool_)[ranks["tier"]]
+        above["tier"] = above["tier"] | shown if "tier" in above else shown
+    cells = np.zeros(compiled.space.shape, dtype=np.bool_)
+    for mask in above.values():
+        cells |= mask
+    return cells, tuple(field for field, mask in above.items() if mask.any())
 
 
 def _compare(check: CompareCheck, space: CombinationSpace, ranks: Mapping[str, Ranks], possible: Mask) -> Mask:
@@ -102,18 +144,26 @@ def _compare(check: CompareCheck, space: CombinationSpace, ranks: Mapping[str, R
     return cells
 
 
-def _same(check: SameCheck, space: CombinationSpace, ranks: Mapping[str, Ranks], possible: Mask) -> Mask:
-    """Compare every outcome along the attribute with the first that can occur, field by field."""
+def _same(check: SameCheck, space: CombinationSpace, ranks: Mapping[str, Ranks]) -> tuple[Mask, tuple[str, ...]]:
+    """Compare every outcome along the attribute with the first in the region; return where it differs, and the fields.
+
+    A combination that cannot occur counts as ``none``: declaring it impossible would make it a placeholder when it does
+    occur, and the placeholder would tell the attribute.
+    """
     axis = space.axis(check.along)
-    counted = np.moveaxis(possible & space.region(check.where, check.unless), axis, 0)
+    counted = np.moveaxis(space.region(check.where, check.unless), axis, 0)
     cells = np.zeros(space.shape, dtype=np.bool_)
     failed = np.moveaxis(cells, axis, 0)
     first = np.argmax(counted, axis=0)
+    fields = []
     for field in FIELDS:
         column = np.moveaxis(ranks[field], axis, 0)
         reference = np.take_along_axis(column, first[None], axis=0)
-        failed |= counted & (column != reference)
-    return cells
+        differing = counted & (column != reference)
+        if differing.any():
+            fields.append(field)
+            failed |= differing
+    return cells, tuple(fields)
 
 
 def opens(before: Mapping[str, Ranks], after: Mapping[str, Ranks]) -> bool:

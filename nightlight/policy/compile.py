@@ -64,6 +64,34 @@ class Compiled:
         """Return where each rule applies."""
         return [self.space.region(rule.when, rule.unless) for rule in self.pack.rules.rules]
 
+    def binds(self, number: int, fields: Sequence[str] = FIELDS) -> Mask:
+        """Return where a rule gives what is answered in one of ``fields``, alone or with others.
+
+        Where nothing is shown, that is any rule that allows nothing.
+        """
+        limit, nothing = self.limits[number], self.ranks["tier"] == 0
+        bound = nothing & np.bool_(0 in limit.values())
+        for field in fields:
+            if field in limit:
+                bound = bound | (~nothing & (self.ranks[field] == limit[field]))
+        mask: Mask = self.regions[number] & bound
+        return mask
+
+    def applied(self, position: tuple[int, ...]) -> list[int]:
+        """Return the numbers of the rules that apply to the combination at ``position``."""
+        return [number for number, region in enumerate(self.regions) if region[position]]
+
+    def bound_fields(self, number: int, position: tuple[int, ...]) -> tuple[str, ...]:
+        """Return the fields in which a rule gives what the combination at ``position`` is answered.
+
+        Where nothing is shown, a rule that allows nothing in any field gives that, and so the tier.
+        """
+        limit = self.limits[number]
+        if self.ranks["tier"][position] == 0:
+            fields = tuple(field for field, rank in limit.items() if rank == 0)
+            return fields if "tier" in fields or not fields else ("tier", *fields)
+        return tuple(field for field, rank in limit.items() if rank == self.ranks[field][position])
+
 
 def compile_folder(folder: Path) -> Compiled:
     """Load, compile and try the cases of the pack in ``folder``; raise PolicyProblems if anything fails."""
@@ -87,7 +115,7 @@ def compile_bundle(bundle: Bundle) -> Compiled:
 
 def _tried(compiled: Compiled) -> Compiled:
     problems = Diagnostics()
-    for source, path, message in try_cases(compiled.pack.cases, compiled.table):
+    for source, path, message in try_cases(compiled.pack.cases, compiled):
         problems.add(source.position(path), "case-failed", message)
     problems.refuse()
     return compiled

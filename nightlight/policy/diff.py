@@ -1,31 +1,54 @@
-"""What changes between two packs, for everybody: every combination, recipe and retention that differs.
+"""What changes between two packs, for everybody: whatever is shown, made, kept, checked or said otherwise than before.
 
-The packs may have different vocabularies. They are laid over the union of both: a word that a pack does not
-know gives ``none`` there, as it does when it is running; an attribute that it does not have does not matter.
+::
+
+    outcomes   what each viewer is shown of each profile, field by field, recipes included
+    recipes    the tiers, as they are written
+    words      impossible combinations, assurance, and the order of words
+    retention  how long things are kept
+    checks     checks that were there: taken out, or changed from what to what
+    cases      examples that were there: taken out, or changed from what to what
+
+A weaker field anywhere OPENS, and needs the safety team; so do a check, an impossible combination or a word that
+changed, and whatever destroys earlier or keeps minors' pictures longer (``Change.safety``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.policy.combinations import CombinationSpace
+from nightlight.policy.alignment import Renamed, align
 from nightlight.policy.compile import FIELDS
+from nightlight.policy.diff_documents import changed_cases, changed_checks, changed_words, check_meanings
 from nightlight.policy.summarise import summarise
+from nightlight_core.policy import protection
+from nightlight_core.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
+    from nightlight.policy.alignment import Alignment
+    from nightlight.policy.combinations import Mask
     from nightlight.policy.compile import Compiled
     from nightlight.policy.traffic import Traffic
+    from nightlight_core.policy.tier import Tier
+
+SECTIONS = {
+    "outcomes": "Who may see what",
+    "recipes": "What tiers look like",
+    "words": "What words mean",
+    "retention": "How long things are kept",
+}
+LISTS = {"checks": "Checks", "cases": "Cases"}
 
 
 class ChangeKind(StrEnum):
-    """Which way a change goes: OPENS if anything of it shows more, keeps longer or marks less."""
+    """Which way a change goes: OPENS if any field of it protects less, CLOSES if any protects more and none less."""
 
     OPENS = "OPENS"
     CLOSES = "CLOSES"
@@ -34,7 +57,11 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One sentence: which way, where, from what to what, in how many combinations (and views a day)."""
+    """One sentence: which way, where, from what to what, in how many combinations (and views a day).
+
+    ``fields`` are those that protect less, or, where none does, those that differ. ``safety`` says that the safety team
+    must approve it.
+    """
 
     kind: ChangeKind
     where: str
@@ -42,11 +69,16 @@ class Change:
     after: str
     count: int
     views_a_day: float | None = None
+    fields: tuple[str, ...] = ()
+    safety: bool = False
 
     def __str__(self) -> str:
         """Return the line that a person reads."""
         views = "" if self.views_a_day is None else f", {self.views_a_day:,.0f} views a day"
-        return f"{self.kind.value:<7} {self.where}: {self.before} -> {self.after} ({self.count:,} combinations{views})"
+        weaker = f"; weaker: {', '.join(self.fields)}" if self.fields and self.kind is ChangeKind.OPENS else ""
+        note = " [safety must approve]" if self.safety and self.kind is not ChangeKind.OPENS else ""
+        counts = f"{self.count:,} combinations{views}{weaker}"
+        return f"{self.kind.value:<7} {self.where}: {self.before} -> {self.after} ({counts}){note}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +91,25 @@ class Difference:
     new_checks: str
     outcomes: tuple[Change, ...]
     recipes: tuple[Change, ...]
+    words: tuple[Change, ...]
     retention: tuple[Change, ...]
     checks: tuple[str, ...]
+    cases: tuple[str, ...]
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """Return all changes of outcomes, recipes and retention."""
-        return self.outcomes + self.recipes + self.retention
+        """Return all changes of outcomes, recipes, words and retention."""
+        return self.outcomes + self.recipes + self.words + self.retention
 
     @property
     def opens(self) -> bool:
-        """Say whether anything opens, or a check was taken out or changed: then safety must approve."""
-        return bool(self.checks) or any(change.kind is ChangeKind.OPENS for change in self.changes)
+        """Say whether the safety team must approve: anything opens, or a check or word was changed, or such."""
+        return bool(self.checks) or any(change.safety for change in self.changes)
 
     @property
     def same(self) -> bool:
-        """Say whether nothing differs."""
-        return not self.changes and not self.checks
+        """Say whether nothing differs that an answer, a check or a case rests on."""
+        return not self.changes and not self.checks and not self.cases
 
     @property
     def digest(self) -> str:
@@ -84,227 +118,217 @@ class Difference:
         return hashlib.sha256(plain.encode()).hexdigest()
 
     def to_json(self, *, with_digest: bool = True) -> dict[str, Any]:
-        """Return the difference as plain values."""
+        """Return the difference as plain values; without its digest, without what traffic adds."""
+        sections = {name: [asdict(change) for change in getattr(self, name)] for name in SECTIONS}
         plain: dict[str, Any] = {
             "old_digest": self.old_digest,
             "new_digest": self.new_digest,
             "old_checks": self.old_checks,
             "new_checks": self.new_checks,
             "opens": self.opens,
-            "outcomes": [asdict(change) for change in self.outcomes],
-            "recipes": [asdict(change) for change in self.recipes],
-            "retention": [asdict(change) for change in self.retention],
-            "checks": list(self.checks),
+            **sections,
+            **{name: list(getattr(self, name)) for name in LISTS},
         }
-        for change in (*plain["outcomes"], *plain["recipes"], *plain["retention"]):
-            change.pop("views_a_day") if not with_digest else None
-        return {**plain, "digest": self.digest} if with_digest else plain
+        if with_digest:
+            return {**plain, "digest": self.digest}
+        for change in (change for section in sections.values() for change in section):
+            del change["views_a_day"]
+        return plain
 
 
-def diff(old: Compiled, new: Compiled, traffic: Traffic | None = None) -> Difference:
-    """Return what differs from ``old`` to ``new``; ``traffic`` adds views a day to each sentence."""
+def diff(
+    old: Compiled, new: Compiled, traffic: Traffic | None = None, *, renamed: Sequence[Renamed] = ()
+) -> Difference:
+    """Return what differs from ``old`` to ``new``.
+
+    ``traffic`` adds views a day to each sentence. ``renamed`` says which words belong together although they are
+    written otherwise; raises PolicyRefused where the packs have no such words.
+    """
+    alignment = align(old.space, new.space, renamed)
     return Difference(
         old.table.digest,
         new.table.digest,
-        _digest_of(_checked(old)),
-        _digest_of(_checked(new)),
-        tuple(_outcomes(old, new, traffic)),
+        _digest_of(check_meanings(old)),
+        _digest_of(check_meanings(new)),
+        tuple(_outcomes(old, new, alignment, traffic)),
         tuple(_recipes(old, new)),
-        tuple(_retention(old, new)),
-        tuple(_checks(old, new)),
+        tuple(_words(old, new, alignment)),
+        tuple(_retention(old, new, renamed)),
+        tuple(changed_checks(old, new)),
+        tuple(changed_cases(old, new)),
     )
-
-
-def _ordered(changes: list[Change]) -> list[Change]:
-    rank = {ChangeKind.OPENS: 0, ChangeKind.CLOSES: 1, ChangeKind.CHANGES: 2}
-    return sorted(changes, key=lambda change: (rank[change.kind], -change.count, change.where))
-
-
-def _union(old: CombinationSpace, new: CombinationSpace) -> CombinationSpace:
-    attributes: dict[str, tuple[str, ...]] = {}
-    for name in (*new.attributes, *(name for name in old.attributes if name not in new.attributes)):
-        words = new.attributes.get(name, ())
-        attributes[name] = (*words, *(word for word in old.attributes.get(name, ()) if word not in words))
-    groups = {name: {**old.groups.get(name, {}), **new.groups.get(name, {})} for name in attributes}
-    return CombinationSpace(attributes, groups)
-
-
-def _laid_over(
-    space: CombinationSpace, union: CombinationSpace, values: np.ndarray[Any, Any], missing: int
-) -> np.ndarray[Any, Any]:
-    """Return ``values`` over the union: ``missing`` for unknown words, repeated along unknown attributes."""
-    order = [name for name in union.attributes if name in space.attributes]
-    laid = np.transpose(values, [space.axis(name) for name in order])
-    for number, (name, words) in enumerate(union.attributes.items()):
-        if name not in space.attributes:
-            laid = np.repeat(np.expand_dims(laid, number), len(words), axis=number)
-            continue
-        known = space.attributes[name]
-        picked = np.take(laid, [known.index(word) if word in known else 0 for word in words], axis=number)
-        unknown = [position for position, word in enumerate(words) if word not in known]
-        np.moveaxis(picked, number, 0)[unknown] = missing
-        laid = picked
-    return laid
-
-
-def _scale(old: Sequence[Any], new: Sequence[Any], *, numbers: bool) -> list[Any]:
-    """Return one order, most protective first, that holds the values of both packs."""
-    if numbers:
-        return sorted({*old, *new})
-    merged = list(new)
-    for position, value in enumerate(old):
-        if value not in merged:
-            before = [merged.index(other) for other in old[:position] if other in merged]
-            merged.insert(max(before, default=-1) + 1, value)
-    return merged
-
-
-def _outcomes(old: Compiled, new: Compiled, traffic: Traffic | None) -> list[Change]:
-    union = _union(old.space, new.space)
-    scales = {}
-    sides: list[dict[str, np.ndarray[Any, Any]]] = [{}, {}]
-    for field in FIELDS:
-        values = [getattr(compiled.pack.vocabulary.outcomes, field) for compiled in (old, new)]
-        scales[field] = _scale(*values, numbers=field != "tier")
-        for side, compiled, own in zip(sides, (old, new), values, strict=True):
-            mapped = np.array([scales[field].index(value) for value in own], dtype=np.uint8)[compiled.ranks[field]]
-            side[field] = _laid_over(compiled.space, union, mapped, 0)
-    impossible = _laid_over(old.space, union, old.impossible, 1) & _laid_over(new.space, union, new.impossible, 1)
-    packed = [
-        side["tier"].astype(np.uint32) << 16 | side["cache_s"].astype(np.uint32) << 8 | side["per_hour"]
-        for side in sides
-    ]
-    counts = traffic.over(union) if traffic else None
-    changes = []
-    pairs = packed[0].astype(np.uint64) << np.uint64(32) | packed[1]
-    differing = packed[0] != packed[1]
-    for pair in np.unique(pairs[differing]):
-        cells = differing & (pairs == pair)
-        before, after = int(pair) >> 32, int(pair) & 0xFFFFFFFF
-        kind = ChangeKind.OPENS if _any_higher(before, after) else ChangeKind.CLOSES
-        for sentence in summarise(union, cells, impossible=impossible):
-            views = None
-            if counts is not None:
-                inside = union.region(sentence.words) & cells
-                views = float(counts[inside].sum())
-            before_and_after = _said(scales, before), _said(scales, after)
-            changes.append(Change(kind, sentence.text, *before_and_after, sentence.count, views))
-    return _ordered(changes)
-
-
-def _any_higher(before: int, after: int) -> bool:
-    return any(after >> shift & 0xFF > before >> shift & 0xFF for shift in (16, 8, 0))
-
-
-def _said(scales: Mapping[str, Sequence[Any]], packed: int) -> str:
-    tier = scales["tier"][packed >> 16]
-    if tier == "none":
-        return "none"
-    return f"{tier}, {scales['cache_s'][packed >> 8 & 0xFF]} s, {scales['per_hour'][packed & 0xFF]}/h"
-
-
-# For recipe fields that are words, the order from most protective to most open.
-_PROTECTIVE_ORDER = {
-    "visible_watermark": ["strong", "clear", "faint", "none"],
-    "invisible_watermark": ["required", "best_effort", "none"],
-    "provenance": ["embedded", "sidecar", "none"],
-}
-# A mark that may cost less, and fewer variants: a leak is traced less well.
-_LARGER_OPENS = frozenset({"edge", "face_px", "max_bytes", "quality", "reidentification_at_most", "psnr_at_least"})
-_SMALLER_OPENS = frozenset({"variants"})
-
-
-def _recipes(old: Compiled, new: Compiled) -> list[Change]:
-    changes = []
-    before, after = old.pack.tiers.tiers, new.pack.tiers.tiers
-    for name in dict.fromkeys((*before, *after)):
-        if name not in before or name not in after:
-            before_and_after = ("no recipe", "a recipe") if name in after else ("a recipe", "no recipe")
-            changes.append(Change(ChangeKind.CHANGES, f"tier {name}", *before_and_after, 1))
-            continue
-        left, right = before[name].model_dump(), after[name].model_dump()
-        for field in left:
-            if left[field] != right[field]:
-                kind = _recipe_kind(field, left[field], right[field])
-                changes.append(Change(kind, f"tier {name}, {field}", str(left[field]), str(right[field]), 1))
-    return _ordered(changes)
-
-
-def _recipe_kind(field: str, before: Any, after: Any) -> ChangeKind:
-    if field in _LARGER_OPENS:
-        unlimited = float("inf")
-        left, right = (unlimited if value is None else value for value in (before, after))
-        return ChangeKind.OPENS if right > left else ChangeKind.CLOSES
-    if field in _SMALLER_OPENS:
-        return ChangeKind.OPENS if after < before else ChangeKind.CLOSES
-    order = _PROTECTIVE_ORDER.get(field)
-    if order is None:
-        return ChangeKind.CHANGES
-    return ChangeKind.OPENS if order.index(after) > order.index(before) else ChangeKind.CLOSES
-
-
-def _retention(old: Compiled, new: Compiled) -> list[Change]:
-    union = _union(old.retention.space, new.retention.space)
-    before = _laid_over(old.retention.space, union, old.retention.days, 0)
-    after = _laid_over(new.retention.space, union, new.retention.days, 0)
-    changes = []
-    nothing = np.zeros(union.shape, dtype=np.bool_)
-    pairs = np.unique(np.stack([before[before != after], after[before != after]], axis=1), axis=0)
-    for left, right in pairs:
-        kind = ChangeKind.OPENS if right > left else ChangeKind.CLOSES
-        summaries = summarise(union, (before == left) & (after == right), impossible=nothing)
-        before_and_after = f"kept {left} days", f"kept {right} days"
-        changes += [Change(kind, sentence.text, *before_and_after, sentence.count) for sentence in summaries]
-    return _ordered(changes)
-
-
-def _checked(compiled: Compiled) -> dict[str, Any]:
-    """Return what each check means, by its id: groups are written out, so that a changed group is a changed check."""
-    meaning: dict[str, Any] = {}
-    for kind in ("always", "compare", "same"):
-        for check in getattr(compiled.pack.checks, kind):
-            plain = check.model_dump(mode="json")
-            for part in ("where", "unless"):
-                condition = getattr(check, part)
-                plain[part] = {name: sorted(compiled.space.words(name, words)) for name, words in condition.items()}
-            meaning[check.id] = {"kind": kind, **plain}
-    return meaning
 
 
 def _digest_of(meaning: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(meaning, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _checks(old: Compiled, new: Compiled) -> list[str]:
-    """Return what happened to checks that were there: a new check can only make things stricter."""
-    before, after = _checked(old), _checked(new)
-    gone = [f"check '{name}' was taken out" for name in before if name not in after]
-    changed = [f"check '{name}' was changed" for name in before if name in after and before[name] != after[name]]
-    return sorted(gone + changed)
+def _ordered(changes: list[Change]) -> list[Change]:
+    rank = {ChangeKind.OPENS: 0, ChangeKind.CLOSES: 1, ChangeKind.CHANGES: 2}
+    return sorted(changes, key=lambda change: (rank[change.kind], -change.count, change.where, change.before))
 
 
-def markdown(difference: Difference) -> str:
-    """Return the difference for a pull request."""
-    if difference.same:
-        return "### Policy: nothing changes for anybody\n"
-    verdict = "**this opens something: safety must approve**" if difference.opens else "nothing opens"
-    lines = [f"### Policy: {verdict}", ""]
-    for title, changes in (
-        ("Who may see what", difference.outcomes),
-        ("What tiers look like", difference.recipes),
-        ("How long things are kept", difference.retention),
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a combination shows: the outcome, and the recipe of its tier (None: nothing)."""
+
+    tier: str
+    recipe: Tier | None
+    cache_s: int
+    per_hour: int
+
+
+_NOTHING = _Shown(NONE_TIER, None, 0, 0)
+
+
+def _shown(compiled: Compiled) -> tuple[np.ndarray[Any, Any], dict[int, _Shown]]:
+    """Return a number for each combination's outcome (0: nothing is shown), and what each number stands for."""
+    columns = [compiled.ranks[field].astype(np.uint32) for field in FIELDS]
+    packed = columns[0] << 8 | columns[1] << 4 | columns[2]
+    outcomes, recipes = compiled.pack.vocabulary.outcomes, compiled.pack.tiers.tiers
+    meaning = {0: _NOTHING}
+    for number in map(int, np.unique(packed)):
+        if number >> 8:
+            tier = outcomes.tier[number >> 8]
+            limits = outcomes.cache_s[number >> 4 & 0xF], outcomes.per_hour[number & 0xF]
+            meaning[number] = _Shown(tier, recipes[tier], *limits)
+    return packed, meaning
+
+
+def _outcomes(old: Compiled, new: Compiled, alignment: Alignment, traffic: Traffic | None) -> list[Change]:
+    (packed_old, meaning_old), (packed_new, meaning_new) = _shown(old), _shown(new)
+    before, after = alignment.before(packed_old, 0), alignment.after(packed_new, 0)
+    both_impossible = alignment.before(old.impossible, 1) & alignment.after(new.impossible, 1)
+    counts = alignment.spread(traffic.over(old.space)) if traffic else None
+    outsiders = _outsiders(new, alignment)
+    pairs = before << np.uint32(12) | after
+    cells_of: dict[Change, Mask] = {}
+    for pair in map(int, np.unique(pairs)):
+        left, right = meaning_old[pair >> 12], meaning_new[pair & 0xFFF]
+        if left == right:
+            continue
+        cells = pairs == pair
+        change = _judged(left, right, outsider=bool((cells & outsiders).any()))
+        # What differs in the same way is told together, whatever the fields that stay have for values.
+        cells_of[change] = cells_of[change] | cells if change in cells_of else cells
+    changes = []
+    for change, cells in cells_of.items():
+        for sentence in summarise(alignment.space, cells, impossible=both_impossible):
+            views = None
+            if counts is not None:
+                views = float(counts[alignment.space.region(sentence.words) & cells].sum())
+            changes.append(replace(change, where=sentence.text, count=sentence.count, views_a_day=views))
+    return _ordered(changes)
+
+
+def _outsiders(compiled: Compiled, alignment: Alignment) -> Mask:
+    """Return where the viewer is an outsider: a relation of the group of that name; everywhere if there is none."""
+    group = compiled.space.groups.get("relation", {}).get("outsider")
+    region = compiled.space.region({"relation": group} if group else {})
+    mask: Mask = alignment.after(region, 0).astype(np.bool_)
+    return mask
+
+
+def _judged(before: _Shown, after: _Shown, *, outsider: bool) -> Change:
+    """Return the change of one combination, without its place."""
+    opened, closed = _weaker(before, after), _weaker(after, before)
+    kind = ChangeKind.OPENS if opened else ChangeKind.CLOSES if closed else ChangeKind.CHANGES
+    recipes = before.recipe, after.recipe
+    finer = None not in recipes and recipes[1].quality > recipes[0].quality  # type: ignore[union-attr]
+    texts = _text(before, after), _text(after, before)
+    fields = opened or closed or _differing(*recipes) or ("tier",)
+    return Change(kind, "", *texts, 0, fields=fields, safety=bool(opened) or (finer and outsider))
+
+
+def _weaker(before: _Shown, after: _Shown) -> tuple[str, ...]:
+    """Return the fields in which ``after`` protects less."""
+    if after.recipe is None:
+        return ()
+    if before.recipe is None:
+        return ("tier",)
+    limits = tuple(name for name in ("cache_s", "per_hour") if getattr(after, name) > getattr(before, name))
+    return protection.weaker(before.recipe, after.recipe) + limits
+
+
+def _differing(before: Tier | None, after: Tier | None) -> tuple[str, ...]:
+    if before is None or after is None or before == after:
+        return ()
+    return tuple(name for name in type(before).model_fields if getattr(before, name) != getattr(after, name))
+
+
+def _text(shown: _Shown, other: _Shown) -> str:
+    """Return what is shown, with the recipe and the limits in so far as they differ from the other side."""
+    if shown.recipe is None:
+        return NONE_TIER
+    text = shown.tier
+    if other.recipe is not None and shown.recipe != other.recipe:
+        text += f" ({recipe_text(shown.recipe)})"
+    if other.recipe is None or (shown.cache_s, shown.per_hour) != (other.cache_s, other.per_hour):
+        text += f", {shown.cache_s} s, {shown.per_hour}/h"
+    return text
+
+
+def recipe_text(recipe: Tier) -> str:
+    """Return a recipe in one line: its size and quality, and every other field that is not the default."""
+    fields = recipe.model_dump(exclude_defaults=True)
+    always = {"edge": recipe.edge, "quality": recipe.quality}
+    return ", ".join(f"{name} {value}" for name, value in {**always, **fields}.items())
+
+
+def _recipes(old: Compiled, new: Compiled) -> list[Change]:
+    changes = []
+    before, after = old.pack.tiers.tiers, new.pack.tiers.tiers
+    for name in dict.fromkeys((*before, *after)):
+        left, right = before.get(name), after.get(name)
+        if left is None or right is None:
+            texts = [f"a recipe ({recipe_text(recipe)})" if recipe else "no recipe" for recipe in (left, right)]
+            changes.append(Change(ChangeKind.CHANGES, f"tier {name}", texts[0], texts[1], 1))
+            continue
+        for field in _differing(left, right):
+            values = getattr(left, field), getattr(right, field)
+            kind = ChangeKind.CHANGES
+            if field in protection.OPENING and protection.FIELDS[field].exposure(values[0]) != (
+                exposed := protection.FIELDS[field].exposure(values[1])
+            ):
+                opened = exposed > protection.FIELDS[field].exposure(values[0])
+                kind = ChangeKind.OPENS if opened else ChangeKind.CLOSES
+            before_after = str(values[0]), str(values[1])
+            safety = kind is ChangeKind.OPENS
+            changes.append(Change(kind, f"tier {name}, {field}", *before_after, 1, fields=(field,), safety=safety))
+    return _ordered(changes)
+
+
+def _words(old: Compiled, new: Compiled, alignment: Alignment) -> list[Change]:
+    """Return the changes of impossible combinations and of words that change answers without being rules."""
+    changes = [Change(ChangeKind.CHANGES, *said, 1, safety=True) for said in changed_words(old, new)]
+    before, after = alignment.before(old.impossible, 0), alignment.after(new.impossible, 0)
+    known = alignment.known()
+    nothing = np.zeros(alignment.space.shape, dtype=np.bool_)
+    for cells, texts in (
+        (known & ~before & after, ("can occur", "declared impossible")),
+        (known & before & ~after, ("declared impossible", "can occur")),
     ):
-        if changes:
-            lines += [f"#### {title}", "", "| | where | before | after | combinations | views a day |"]
-            lines.append("| --- | --- | --- | --- | ---: | ---: |")
-            for change in changes:
-                views = "" if change.views_a_day is None else f"{change.views_a_day:,.0f}"
-                cells = f"{change.where} | {change.before} | {change.after} | {change.count:,} | {views}"
-                lines.append(f"| **{change.kind.value}** | {cells} |")
-            lines.append("")
-    if difference.checks:
-        lines += ["#### Checks", "", *(f"- {line}" for line in difference.checks), ""]
-    lines.append(
-        f"`{difference.old_digest[:12]}` to `{difference.new_digest[:12]}`, difference `{difference.digest[:12]}`"
-    )
-    return "\n".join(lines) + "\n"
+        if cells.any():
+            changes += [
+                Change(ChangeKind.CHANGES, sentence.text, *texts, sentence.count, safety=True)
+                for sentence in summarise(alignment.space, cells, impossible=nothing)
+            ]
+    return _ordered(changes)
+
+
+def _retention(old: Compiled, new: Compiled, renamed: Sequence[Renamed]) -> list[Change]:
+    """Return what is kept longer or shorter: the first keeps minors' pictures, the second destroys earlier."""
+    spaces = old.retention.space, new.retention.space
+    words = {word for space in spaces for listed in space.attributes.values() for word in listed}
+    fitting = [mapping for mapping in renamed if {*mapping.old, *mapping.new} <= words]
+    alignment = align(*spaces, fitting)
+    before, after = alignment.before(old.retention.days, 0), alignment.after(new.retention.days, 0)
+    changes = []
+    nothing = np.zeros(alignment.space.shape, dtype=np.bool_)
+    pairs = np.unique(np.stack([before[before != after], after[before != after]], axis=1), axis=0)
+    for left, right in pairs:
+        kind = ChangeKind.OPENS if right > left else ChangeKind.CLOSES
+        for sentence in summarise(alignment.space, (before == left) & (after == right), impossible=nothing):
+            texts = f"kept {left} days", f"kept {right} days"
+            changes.append(Change(kind, sentence.text, *texts, sentence.count, fields=("keep_days",), safety=True))
+    return _ordered(changes)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from nightlight.policy.diagnostics import Diagnostics, SourcePosition, did_you_mean
+from nightlight.policy.diagnostics import Diagnostics, SourcePosition
+from nightlight.policy.messages import in_words
 from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 MAX_CASE_FILES = 100
 _KINDS = ("vocabulary", "tiers", "rules", "retention", "checks")
+# What may stand in a pack's folder beside its documents: generated schemas, and notes for people.
+_BESIDE = frozenset({"schema", "CODEOWNERS"})
+_NOTES = frozenset({".md", ".txt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,29 @@ def load(folder: Path) -> Pack:
     """Read the pack in ``folder``; raise PolicyProblems with everything that is wrong with it."""
     problems = Diagnostics()
     sources = {kind: read_yaml(folder / f"{kind}.yaml", problems) for kind in _KINDS}
+    _refuse_unknown_files(folder, problems)
     case_files = sorted((folder / "cases").glob("*.yaml"))
     if len(case_files) > MAX_CASE_FILES:
         problems.add(SourcePosition("cases"), "file-too-large", f"holds more than {MAX_CASE_FILES} files")
     cases = [read_yaml(path, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
     return _pack(sources, cases, problems)
+
+
+def _refuse_unknown_files(folder: Path, problems: Diagnostics) -> None:
+    """Note every file that nobody reads: what stands in it would have no effect, and nobody would know."""
+    names = [f"{kind}.yaml" for kind in _KINDS]
+    places = ((folder, "", frozenset({*names, "cases", *_BESIDE})), (folder / "cases", "cases/", frozenset[str]()))
+    for place, shown, known in places:
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            case = place != folder and path.suffix == ".yaml" and path.is_file()
+            if path.name.startswith(".") or path.name in known or case or path.suffix in _NOTES:
+                continue
+            what = "folder" if path.is_dir() else "file"
+            where = (
+                "cases end in .yaml and stand in cases/ itself" if shown else f"a pack has {', '.join(names)}, cases/"
+            )
+            message = f"no policy document is read from this {what}: {where}"
+            problems.add(SourcePosition(f"{shown}{path.name}"), "unknown-file", message)
 
 
 def load_documents(documents: Mapping[str, Any]) -> Pack:
@@ -105,20 +127,9 @@ def _document(
     except ValidationError as error:
         for item in error.errors(include_url=False):
             loc: Path_ = tuple(part for part in item["loc"] if part != "[key]")
-            known = _fields(model, loc)
-            message = (
-                f"'{loc[-1]}' is not a key here{did_you_mean(str(loc[-1]), known)}"
-                if (item["type"] == "extra_forbidden")
-                else f"{'.'.join(str(p) for p in loc) or 'the file'}: {_plain(item['msg'])}"
-            )
-            problems.add(
-                source.position(loc), "unknown-key" if item["type"] == "extra_forbidden" else "wrong-value", message
-            )
+            code = "unknown-key" if item["type"] == "extra_forbidden" else "wrong-value"
+            problems.add(source.position(loc), code, in_words(item, loc, _fields(model, loc)))
         return None
-
-
-def _plain(message: str) -> str:
-    return message[:1].lower() + message[1:]
 
 
 def _fields(model: type[Document], loc: Path_) -> Iterable[str]:

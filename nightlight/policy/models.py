@@ -54,12 +54,16 @@ class TiersDocument(_Headed):
     tiers: dict[Word, Tier] = Field(min_length=1, max_length=16)
 
 
+# A value of an outcome where it is used: what is not in the vocabulary's list is refused with the list.
+Value = bool | int | float | str
+
+
 class Ceiling(Document):
     """The most that a rule allows; a field left out is not limited by the rule."""
 
-    tier: Used | None = None
-    cache_s: Number | None = None
-    per_hour: Number | None = None
+    tier: Value | None = None
+    cache_s: Value | None = None
+    per_hour: Value | None = None
 
 
 class PolicyRule(Document):
@@ -96,17 +100,21 @@ class RetentionDocument(_Headed):
 
 
 class AlwaysCheck(Document):
-    """A ceiling that must hold over a whole region."""
+    """A ceiling that must hold over a whole region, for outcomes or for the recipe of the tier that is shown.
+
+    ``recipe`` limits fields of tiers: ``{visible_watermark: at_least faint, face_px: at_most 5}``.
+    """
 
     id: Identifier
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
-    tier_at_most: Used | None = None
-    cache_s_at_most: Number | None = None
-    per_hour_at_most: Number | None = None
+    tier_at_most: Value | None = None
+    cache_s_at_most: Value | None = None
+    per_hour_at_most: Value | None = None
+    recipe: Annotated[dict[Used, Used], Field(max_length=16)] = Field(default_factory=dict)
 
     @property
-    def caps(self) -> dict[str, str | int]:
+    def caps(self) -> dict[str, Value]:
         """Return the caps that are given, by field."""
         given = {"tier": self.tier_at_most, "cache_s": self.cache_s_at_most, "per_hour": self.per_hour_at_most}
         return {field: value for field, value in given.items() if value is not None}
@@ -142,9 +150,9 @@ class ChecksDocument(_Headed):
 class Expectation(Document):
     """What a case expects; only the fields that are given are compared."""
 
-    tier: Used | None = None
-    cache_s: Number | None = None
-    per_hour: Number | None = None
+    tier: Value | None = None
+    cache_s: Value | None = None
+    per_hour: Value | None = None
     because: Identifier | None = None
 
 

@@ -60,9 +60,7 @@ def mutate(compiled: Compiled) -> MutationReport:
             if not opens(compiled.ranks, ranks):
                 continue
             opening += 1
-            if _gap(ranks) or not holds(
-                compiled.pack.checks, compiled.space, ranks, compiled.impossible, compiled.pack.vocabulary
-            ):
+            if _gap(ranks) or not holds(compiled, ranks):
                 continue
             more = np.zeros(compiled.space.shape, dtype=np.bool_)
             for field in FIELDS:

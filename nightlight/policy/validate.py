@@ -17,8 +17,12 @@ from nightlight.policy.models import (
     RulesDocument,
     SameCheck,
     TiersDocument,
+    Value,
     Vocabulary,
 )
+from nightlight.policy.recipe_limits import problems
+from nightlight_core.decisions.inputs import INPUTS, UNASSURED
+from nightlight_core.policy import protection
 from nightlight_core.policy.table import NONE_TIER
 from nightlight_core.policy.tier import Tier
 
@@ -66,7 +70,26 @@ class VocabularyValidator:
                     self._word(source, (*path, index), word, known, attribute)
         for index, condition in enumerate(vocabulary.impossible):
             self._condition(source, ("impossible", index), condition)
+        self._inputs(source)
         self._outcomes(source)
+
+    def _inputs(self, source: YamlSource) -> None:
+        """Check that decisions supply every attribute, and that the words which they begin with are there."""
+        vocabulary = self._vocabulary
+        for attribute in vocabulary.attributes:
+            if attribute not in INPUTS:
+                message = f"decisions do not supply '{attribute}'{did_you_mean(attribute, INPUTS)}"
+                self._problems.add(source.position(("attributes", attribute)), "attribute-not-supplied", message)
+        for attribute, word in INPUTS.items():
+            if word is not None and word not in vocabulary.attributes.get(attribute, (word,)):
+                message = f"{attribute} lacks '{word}', which decisions begin with"
+                self._problems.add(source.position(("attributes", attribute)), "word-missing", message)
+        if vocabulary.assurance[0] != UNASSURED:
+            message = f"the first word of assurance must be '{UNASSURED}': under it an age counts as unknown"
+            self._problems.add(source.position(("assurance",)), "word-missing", message)
+        if len(set(vocabulary.assurance)) != len(vocabulary.assurance):
+            message = "assurance: every word must stand once"
+            self._problems.add(source.position(("assurance",)), "duplicate-word", message)
 
     def _outcomes(self, source: YamlSource) -> None:
         outcomes = self._vocabulary.outcomes
@@ -92,20 +115,15 @@ class VocabularyValidator:
             if tier not in wanted:
                 place = source.position(("tiers", tier))
                 self._problems.add(place, "unknown-word", f"'{tier}' is not a tier{did_you_mean(tier, wanted)}")
-        edge, budget = 0, 0.0
+        before: Tier | None = None
         for tier in wanted:
             recipe = tiers.tiers.get(tier)
             if recipe is None:
                 self._problems.add(source.position(("tiers",)), "tier-missing", f"tier '{tier}' has no recipe")
                 continue
-            if recipe.edge < edge:
-                place = source.position(("tiers", tier, "edge"))
-                message = f"tier '{tier}' opens more than the one before it but has a smaller edge"
-                self._problems.add(place, "outcome-order", message)
-            detail = float("inf") if recipe.face_px is None else recipe.face_px
-            if detail < budget:
-                place = source.position(("tiers", tier, "face_px"))
-                message = f"tier '{tier}' opens more than the one before it but has a smaller face budget"
+            for field in protection.weaker(recipe, before, protection.ORDERING) if before is not None else ():
+                place = source.position(("tiers", tier, field))
+                message = f"tier '{tier}' opens more than the one before it but has a smaller {field}"
                 self._problems.add(place, "outcome-order", message)
             if recipe.reidentification_at_most is not None and recipe.face_px is None:
                 place = source.position(("tiers", tier, "reidentification_at_most"))
@@ -113,7 +131,7 @@ class VocabularyValidator:
                 self._problems.add(place, "claim-without-budget", message)
             self._check_invisible_watermark(source, tier, recipe)
             self._check_provenance(source, tier, recipe)
-            edge, budget = max(edge, recipe.edge), max(budget, detail)
+            before = recipe
 
     def _check_invisible_watermark(self, source: YamlSource, tier: str, recipe: Tier) -> None:
         if recipe.invisible_watermark == "none" and recipe.variants > 1:
@@ -177,17 +195,23 @@ class VocabularyValidator:
                     hint = did_you_mean(along, self._vocabulary.attributes)
                     place = source.position((*path, "along"))
                     self._problems.add(place, "unknown-attribute", f"'{along}' is not an attribute{hint}")
-        for index, always in enumerate(checks.always):
-            if not always.caps:
-                message = f"check '{always.id}' caps nothing; give tier_at_most, cache_s_at_most or per_hour_at_most"
-                self._problems.add(source.position(("always", index)), "empty-ceiling", message)
-            for field, value in always.caps.items():
-                self._outcome(source, ("always", index, f"{field}_at_most"), field, value)
+        self._check_always(source, checks)
         for index, compare in enumerate(checks.compare):
             known = self._vocabulary.attributes.get(compare.along, ())
             for position, word in enumerate(compare.never_more_open):
                 path = ("compare", index, "never_more_open", position)
                 self._word(source, path, word, known, compare.along)
+
+    def _check_always(self, source: YamlSource, checks: ChecksDocument) -> None:
+        for index, always in enumerate(checks.always):
+            if not always.caps and not always.recipe:
+                given = "tier_at_most, cache_s_at_most, per_hour_at_most or recipe"
+                message = f"check '{always.id}' limits nothing; give {given}"
+                self._problems.add(source.position(("always", index)), "empty-ceiling", message)
+            for field, message in problems(always.recipe):
+                self._problems.add(source.position(("always", index, "recipe", field)), "wrong-value", message)
+            for field, value in always.caps.items():
+                self._outcome(source, ("always", index, f"{field}_at_most"), field, value)
 
     def check_cases(self, source: YamlSource, cases: CasesDocument) -> None:
         """Check that every case gives every attribute, and expects values that exist."""
@@ -239,8 +263,10 @@ class VocabularyValidator:
             message = f"'{word}' is not a word of {attribute}{did_you_mean(word, known)}"
             self._problems.add(source.position(path), "unknown-word", message)
 
-    def _outcome(self, source: YamlSource, path: Path_, field: str, value: str | int) -> None:
+    def _outcome(self, source: YamlSource, path: Path_, field: str, value: Value) -> None:
         known = getattr(self._vocabulary.outcomes, field)
-        if value not in known:
-            message = f"{value!r} is not a value of {field}{did_you_mean(str(value), map(str, known))}"
+        if type(value) not in {str, int} or value not in known:
+            hint = did_you_mean(value, map(str, known)) if isinstance(value, str) else ""
+            shown = f"'{value[:40]}'" if isinstance(value, str) else str(value).lower()
+            message = f"{field} must be one of {', '.join(map(str, known))}, not {shown}{hint if '?' in hint else ''}"
             self._problems.add(source.position(path), "unknown-word", message)

@@ -13,9 +13,9 @@ from nightlight.policy.diff import ChangeKind, diff
 from nightlight_core.policy.table import DOUBT
 
 ATTRIBUTES = {
-    "age": ["unknown", "young", "old"],
+    "subject_age": ["unknown", "young", "old"],
     "relation": ["self", "friend", "stranger"],
-    "place": ["here", "there"],
+    "region": ["here", "there"],
 }
 OUTCOMES = {"tier": ["none", "tiny", "low", "full"], "cache_s": [0, 60, 300], "per_hour": [0, 30, 600]}
 

@@ -24,7 +24,7 @@ from nightlight import logs
 from nightlight.catalogue.decision_inputs import Seen, seen
 from nightlight.catalogue.feed import NAME, PROFILE
 from nightlight.delivery.object_names import EXTENSIONS, object_key
-from nightlight.flows.pictures.profiles import UNASSURED
+from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.decisions.profile_views import MOST_BLOCKED, AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.errors import CatalogueUnavailable, NightlightError
 from nightlight_core.ids import ProfileId, is_profile_id

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from nightlight.flows.pictures.revoke import revoke, withdraw
 from nightlight.flows.pictures.withdrawals import Standing, withdrawn
+from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from nightlight_core.policy.table import Table
 
 UNKNOWN_BAND = "unknown"
-UNASSURED = "none"
 CLEAR = "clear"
 
 

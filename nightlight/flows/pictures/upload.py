@@ -27,13 +27,14 @@ from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.catalogue.image_states import ACCEPT
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.delete import delete_image
-from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, band_now
+from nightlight.flows.pictures.profiles import UNKNOWN_BAND, band_now
 from nightlight.imaging.crop import Region
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs import kinds
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
 from nightlight.store.interface import require_stored
+from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.errors import (
     Conflict,
     CorruptImage,

@@ -32,17 +32,6 @@ if TYPE_CHECKING:
 
 PERMILLE = 1000
 
-# What decisions supply, and the word that a profile has before anybody says another one.
-INPUTS: dict[str, str | None] = {
-    "subject_age": "unknown",
-    "relation": None,
-    "region": None,
-    "viewer": None,
-    "context": None,
-    "choice": None,
-    "report_flag": "clear",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ActivePolicy:
@@ -218,20 +207,7 @@ class PolicyHolder:
 
 
 def usable_recipes(compiled: Compiled) -> tuple[Recipe, ...]:
-    """Return the pack's recipes; raise PolicyRefused if this release could not decide or render by it.
-
-    A pack whose attributes are not the ones that decisions supply, or that lacks a word that they begin with, would
-    answer everything with ``none``.
-    """
-    attributes = compiled.table.attributes
-    foreign = [name for name in attributes if name not in INPUTS]
-    if foreign:
-        message = f"decisions do not supply {', '.join(foreign)}; known attributes: {', '.join(INPUTS)}"
-        raise PolicyRefused(message)
-    for name, word in INPUTS.items():
-        if word is not None and name in attributes and word not in attributes[name]:
-            message = f"the vocabulary's {name} lacks '{word}', which decisions begin with"
-            raise PolicyRefused(message)
+    """Return the pack's recipes; raise PolicyRefused if this release lacks a step that they ask for."""
     tiers = {name: tier.model_dump() for name, tier in compiled.table.tiers.items()}
     return build_recipes(tiers, order=compiled.pack.vocabulary.outcomes.tier)
 

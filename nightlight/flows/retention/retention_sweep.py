@@ -22,11 +22,12 @@ from nightlight import logs, metrics
 from nightlight.catalogue.image_states import SUPERSEDE
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.flows.pictures.change_state import change_state
-from nightlight.flows.pictures.profiles import UNASSURED, UNKNOWN_BAND, bands_taken
+from nightlight.flows.pictures.profiles import UNKNOWN_BAND, bands_taken
 from nightlight.flows.pictures.revoke import withdraw
 from nightlight.flows.retention.tags import STATES
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
+from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.errors import NotFound
 from nightlight_core.ids import ImageId
 

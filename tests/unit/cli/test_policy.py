@@ -109,10 +109,11 @@ def test_diff_reads_git_revisions(pack, tmp_path, monkeypatch):
         assert result.exit_code not in {0, 3, 4}
 
 
-def test_explain_says_which_inputs_were_missing(pack):
+def test_explain_says_which_inputs_decide(pack):
     text = run("explain", "subject_age=age_13_15", "relation=stranger", "region=eu", "--policy", pack)
-    assert "missing: read as the word that shows least" in text
-    assert "bound by" in text
+    assert "between none and tiny, 3600 s, 120/h" in text
+    assert "report_flag decides:" in text
+    assert "region decides" not in text
     answer = json.loads(run("explain", "relation=self", "--policy", pack, "--json"))
     assert answer["given"]["relation"] == "self"
     assert "owner" in {applied["rule"] for applied in answer["applied"]}

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from nightlight.policy.diff import ChangeKind, diff, markdown
+from nightlight.policy.diff import ChangeKind, diff
+from nightlight.policy.diff_report import markdown
 from nightlight.policy.traffic import Traffic, read_traffic
 from nightlight_core.errors import PolicyRefused
 
@@ -64,7 +65,7 @@ def test_a_change_that_closes_one_field_and_opens_another_opens(compiled, edited
     [
         ("tiers.yaml", "edge: 96", "edge: 112", ChangeKind.OPENS, "tier tiny, edge"),
         ("tiers.yaml", "edge: 1024", "edge: 640", ChangeKind.CLOSES, "tier full, edge"),
-        ("tiers.yaml", "quality: 70", "quality: 75", ChangeKind.OPENS, "tier low, quality"),
+        ("tiers.yaml", "quality: 70", "quality: 75", ChangeKind.CHANGES, "tier low, quality"),
         ("tiers.yaml", "quality: 78, effort: 3, visible_watermark: clear", "quality: 78, effort: 3, visible_watermark: none", ChangeKind.OPENS, "tier medium, visible_watermark"),
         ("tiers.yaml", "effort: 2", "effort: 1", ChangeKind.CHANGES, "tier full, effort"),
         ("retention.yaml", "keep_days: 7", "keep_days: 14", ChangeKind.OPENS, "state replaced or account_closed, subject_age protected"),
@@ -73,8 +74,10 @@ def test_a_change_that_closes_one_field_and_opens_another_opens(compiled, edited
 )  # fmt: skip
 def test_recipes_and_retention_are_compared_too(compiled, edited, file, old, new, kind, where):
     edited.change(file, old, new)
-    (change,) = diff(compiled, edited.compiled()).changes
+    difference = diff(compiled, edited.compiled())
+    (change,) = difference.recipes + difference.retention
     assert (change.kind, change.where) == (kind, where)
+    assert {outcome.kind for outcome in difference.outcomes} == ({kind} if file == "tiers.yaml" else set())
 
 
 def test_a_face_budget_closes_and_taking_it_away_opens(compiled, edited):
@@ -90,7 +93,7 @@ def test_taking_a_check_out_or_changing_it_needs_safety_and_adding_one_does_not(
         "id: blocked-none, where: {relation: blocked}, tier_at_most: tiny",
     ).compiled()
     difference = diff(compiled, new)
-    assert difference.checks == ("check 'blocked-none' was changed",)
+    assert difference.checks == ("check 'blocked-none' was changed: tier_at_most: none -> tiny",)
     assert difference.opens
     added = diff(new, compiled)
     assert added.opens  # changed back is a change too: a person looks at it
@@ -114,7 +117,8 @@ def test_a_group_that_changes_what_a_check_means_is_a_changed_check(compiled, ed
     assert after.table.digest == before.table.digest
     difference = diff(before, after)
     assert difference.opens
-    assert "check 'outsider-tiny' was changed" in difference.checks
+    (line,) = [line for line in difference.checks if line.startswith("check 'outsider-tiny'")]
+    assert line == "check 'outsider-tiny' was changed: where.relation: mutual or stranger -> mutual"
 
 
 def test_an_approval_of_one_change_to_a_check_does_not_fit_another(compiled, edited):
@@ -124,7 +128,7 @@ def test_an_approval_of_one_change_to_a_check_does_not_fit_another(compiled, edi
         "checks.yaml", check.replace("none}", "tiny}"), check.replace("tier_at_most: none", "tier_at_most: full")
     ).compiled()
     first, second = diff(compiled, one), diff(compiled, other)
-    assert first.checks == second.checks
+    assert first.checks != second.checks
     assert first.digest != second.digest
 
 
@@ -133,11 +137,14 @@ def test_a_new_word_was_none_before_and_an_attribute_that_is_new_did_not_matter(
     difference = diff(compiled, edited.compiled())
     assert kinds(difference) == {ChangeKind.OPENS}
     assert all("region br" in change.where for change in difference.outcomes)
-    edited.change("vocabulary.yaml", "  report_flag: [", "  device: [phone, desktop]\n  report_flag: [")
-    wider = edited.without_cases().compiled()
-    assert {change.where for change in diff(compiled, wider).outcomes} == {
-        change.where for change in difference.outcomes
-    }
+    edited.without_cases().change("vocabulary.yaml", "  report_flag: [clear, reported]", "  #")
+    edited.change(
+        "rules.yaml", "    when: {report_flag: reported}\n    unless", "    when: {choice: hidden}\n    unless"
+    )
+    edited.change("checks.yaml", "where: {report_flag: reported, ", "where: {choice: hidden, ")
+    narrow = edited.compiled()
+    wider = diff(narrow, compiled).outcomes
+    assert any("report_flag reported" in change.where for change in wider)
 
 
 def test_a_tier_put_between_others_keeps_the_order(compiled, edited):
@@ -198,11 +205,11 @@ def test_files_that_hold_no_weights_are_refused(tmp_path, text):
 
 
 def test_markdown_is_a_table_for_each_part(compiled, edited):
-    edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").change("tiers.yaml", "edge: 96", "edge: 112")
+    edited.change("retention.yaml", "keep_days: 90", "keep_days: 60").change("tiers.yaml", "edge: 96", "edge: 112")
     text = markdown(diff(compiled, edited.without_cases().compiled()))
-    assert text.startswith("### Policy: **this opens something")
-    assert "| **OPENS** | tier tiny, edge | 96 | 112 | 1 |" in text
-    assert "| **CLOSES** |" in text
+    assert text.startswith("### Policy: **safety must approve")
+    assert "| **OPENS** | tier tiny, edge | 96 | 112 | edge | 1 |" in text
+    assert "| **CLOSES** (safety) | state quarantined | kept 90 days | kept 60 days |" in text
 
 
 def test_random_edits_never_lose_a_combination(compiled, edited):

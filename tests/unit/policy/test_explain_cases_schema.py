@@ -24,28 +24,76 @@ WHOLE = {
 
 def test_an_explanation_names_each_rule_that_applied_and_which_bound(compiled):
     explained = explain(compiled, WHOLE)
-    assert explained.filled == {}
-    assert explained.outcome == compiled.table.decide(WHOLE)
+    assert explained.missing == ()
+    assert explained.least == explained.most == compiled.table.decide(WHOLE)
+    assert explained.deciding == ()
     applied = {applied.rule: applied for applied in explained.applied}
     assert set(applied) == {"public-outsider", "outsider"}
     assert applied["outsider"].binds == ("tier", "cache_s", "per_hour")
     assert applied["public-outsider"].binds == ("cache_s",)
 
 
-def test_missing_inputs_are_read_as_what_shows_least(compiled):
+def test_missing_inputs_leave_a_range_and_the_inputs_that_decide(compiled):
     for missing in itertools.combinations(WHOLE, 2):
         given = {name: word for name, word in WHOLE.items() if name not in missing}
         explained = explain(compiled, given)
-        assert set(explained.filled) == set(missing)
-        options = itertools.product(*(compiled.space.attributes[name] for name in missing))
-        least = min(
-            compiled.table.decide({**given, **dict(zip(missing, words, strict=True))}).rank for words in options
-        )
-        assert explained.outcome.rank == least
+        assert set(explained.missing) == set(missing)
+        options = [
+            dict(zip(missing, words, strict=True))
+            for words in itertools.product(*map(compiled.space.attributes.get, missing))
+        ]
+        possible = [o for o in options if not compiled.impossible[compiled.space.position({**given, **o})]]
+        ranks = [compiled.table.decide({**given, **option}).rank for option in possible]
+        assert explained.least.rank == min(ranks)
+        assert explained.most.rank == max(ranks)
+        decided = {deciding.attribute for deciding in explained.deciding}
+        for name in missing:
+            others = [other for other in missing if other != name]
+            groups = {}
+            for option in options:
+                key = tuple(option[other] for other in others)
+                groups.setdefault(key, set()).add(compiled.table.decide({**given, **option}).rank)
+            assert (name in decided) == any(len(answers) > 1 for answers in groups.values())
 
 
-def test_nothing_given_shows_nothing(compiled):
-    assert explain(compiled, {}).outcome.tier == "none"
+def test_nothing_given_leaves_everything_between_nothing_and_the_owners_picture(compiled):
+    explained = explain(compiled, {})
+    assert (explained.least.tier, explained.most.tier) == ("none", "full")
+    assert {deciding.attribute for deciding in explained.deciding} == set(compiled.space.attributes)
+
+
+def test_the_impossible_is_explained_as_such(compiled):
+    explained = explain(compiled, {**WHOLE, "relation": "self", "viewer": "signed_out"})
+    assert (
+        explained.least
+        == explained.most
+        == compiled.table.decide({**WHOLE, "relation": "self", "viewer": "signed_out"})
+    )
+    assert explained.applied == ()
+
+
+TIES = """\
+format: policy/1
+cases:
+  - name: a tie
+    given: {subject_age: adult, relation: stranger, region: us_ca, viewer: signed_out, context: search, choice: hidden, report_flag: clear}
+    expect: {tier: none, because: RULE}
+"""
+
+
+@pytest.mark.parametrize("rule", ["california", "chose-hidden", "outsider-not-findable", "outsider-signed-out"])
+def test_a_case_may_name_any_rule_that_gives_the_tier(edited, rule):
+    (edited.folder / "cases/ties.yaml").write_text(TIES.replace("RULE", rule))
+    edited.checked()
+
+
+def test_a_case_may_not_name_a_rule_that_does_not_bind(edited):
+    (edited.folder / "cases/ties.yaml").write_text(TIES.replace("RULE", "outsider"))
+    with pytest.raises(
+        InvalidPolicy,
+        match=r"expected because outsider, got california .bound by 'california' and 'outsider-signed-out'",
+    ):
+        edited.checked()
 
 
 @pytest.mark.parametrize(
@@ -69,9 +117,7 @@ cases:
 def test_a_list_in_a_case_stands_for_one_case_each(edited):
     (edited.folder / "cases/matrix.yaml").write_text(MATRIX)
     compiled = edited.checked()
-    results = [
-        result for result in run_cases(compiled.pack.cases, compiled.table) if result.file == "cases/matrix.yaml"
-    ]
+    results = [result for result in run_cases(compiled.pack.cases, compiled) if result.file == "cases/matrix.yaml"]
     assert len(results) == 4
     assert results[0].name == "nobody signed out sees a minor [under_13-uk]"
     assert results[0].line == 3
@@ -89,7 +135,7 @@ def test_one_wrong_combination_of_a_matrix_is_told_by_its_words(edited):
 
 
 def test_junit_holds_every_case_and_each_failure(compiled):
-    results = list(run_cases(compiled.pack.cases, compiled.table))
+    results = list(run_cases(compiled.pack.cases, compiled))
     failing = [type(results[0])("f.yaml", 3, "bad", {}, ((("cases", 0), "expected <x>"),))]
     root = ET.fromstring(junit([*results, *failing]).split("\n", 1)[1])
     assert len(root.findall(".//testcase")) == len(results) + 1

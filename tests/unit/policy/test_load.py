@@ -53,7 +53,7 @@ def test_a_space_that_is_too_large_is_refused(pack):
     words = ", ".join(f"w{number}" for number in range(60))
     for case in (pack / "cases").glob("*.yaml"):
         case.unlink()
-    change(pack, "vocabulary.yaml", "  report_flag: [", f"  extra: [{words}]\n  report_flag: [")
+    change(pack, "vocabulary.yaml", "context: [profile,", f"context: [{words}, profile,")
     found = problems(pack)
     assert found[0].code == "too-many-combinations"
-    assert "2,332,800" in found[0].message
+    assert "427,680" in found[0].message

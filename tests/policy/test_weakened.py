@@ -1,0 +1,60 @@
+"""No weakening passes unseen: each edit of ``weakened/`` is refused, or named and sent to the safety team.
+
+Each file says what somebody did to the default pack. ``refused`` are words of what `policy check` says, problems and
+failing checks; ``named`` are words of the difference, and ``safety`` says whether the safety team must approve it.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from nightlight.policy.cases import try_cases
+from nightlight.policy.checks import failed_checks
+from nightlight.policy.compile import compile_pack
+from nightlight.policy.diagnostics import InvalidPolicy
+from nightlight.policy.diff import diff
+from nightlight.policy.load import load
+from tests.conftest import ROOT
+
+EDITS = sorted((Path(__file__).parent / "weakened").glob("*.yaml"))
+
+
+def edited(edit, folder):
+    shutil.copytree(ROOT / "policies", folder)
+    for change in edit["changes"]:
+        path = folder / change["file"]
+        path.parent.mkdir(exist_ok=True)
+        text = path.read_text() if path.exists() else ""
+        assert change["old"] in text, "the default pack has changed; mend this file"
+        path.write_text(text.replace(change["old"], change["new"], 1))
+    return folder
+
+
+def refusals(folder):
+    """Return what `policy check` says against a pack, one text."""
+    try:
+        compiled = compile_pack(load(folder))
+    except InvalidPolicy as refused:
+        return str(refused)
+    cases = [message for *_, message in try_cases(compiled.pack.cases, compiled)]
+    return "\n".join([*cases, *map(str, failed_checks(compiled))])
+
+
+def test_there_are_edits():
+    assert len(EDITS) >= 25
+
+
+@pytest.mark.parametrize("path", EDITS, ids=lambda path: path.stem)
+def test_a_weakening_is_refused_or_named(path, tmp_path, compiled):
+    edit = YAML(typ="safe").load(path)
+    folder = edited(edit, tmp_path / "p")
+    if "refused" in edit:
+        said = refusals(folder)
+        assert all(words in said for words in edit["refused"]), said
+    if "named" in edit:
+        difference = diff(compiled, compile_pack(load(folder)))
+        said = "\n".join([*map(str, difference.changes), *difference.checks, *difference.cases])
+        assert all(words in said for words in edit["named"]), said
+        assert difference.opens is edit["safety"], said
