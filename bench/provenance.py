@@ -43,7 +43,7 @@ from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.store.local import LocalStore
 from tests.support import pictures
 from tests.support.databases import catalogue_on
-from tests.support.house import Clock, House, Switch
+from tests.support.flow_container import Clock, FlowContainer, Switch
 
 ROOT = Path(__file__).parents[1]
 FORMS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/avif": "AVIF"}
@@ -149,14 +149,14 @@ def whole_renders(asked: tuple, pipeline: Pipeline) -> None:
         def draw(data, wanted, _crop, numbers):
             return pipeline.render(data, wanted, watermark_ids=numbers).renditions
 
-        house = House(catalogue, *stores, Clock(), [], table, asked, draw)
+        services = FlowContainer(catalogue, *stores, Clock(), [], table, asked, draw)
         for number in range(2 * RENDERS):
-            house.recipes, who = (asked, without)[number % 2], f"profile-{number}"
+            services.recipes, who = (asked, without)[number % 2], f"profile-{number}"
             declared = Declaration("adult", "verified", "eu", "everyone")
-            house.declare.declare(who, declared, follow_band=False, actor="bench")
-            house.upload(who, picture)
+            services.declare.declare(who, declared, follow_band=False, actor="bench")
+            services.upload(who, picture)
             begin = time.perf_counter(), time.process_time()
-            if house.deliver() != ["ready"]:
+            if services.deliver() != ["ready"]:
                 sys.exit("the render did not end well")
             ended = time.perf_counter(), time.process_time()
             taken.setdefault(number % 2, []).append([1000 * (b - a) for a, b in zip(begin, ended, strict=True)])

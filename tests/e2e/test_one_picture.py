@@ -241,10 +241,10 @@ def test_the_service_runs_without_any_way_to_read_an_original(stack, client, peo
     if stack.name == "embedded":
         for name, value in stack.environment.items():
             monkeypatch.setenv(name, value)
-        house = build_service(Settings())
-        assert not any(hasattr(house.originals, method) for method in ("get", "head", "keys", "delete"))
-        assert not hasattr(house.upload.originals, "get")
-        house.close()
+        services = build_service(Settings())
+        assert not any(hasattr(services.originals, method) for method in ("get", "head", "keys", "delete"))
+        assert not hasattr(services.upload.originals, "get")
+        services.close()
         return
     environ = (Path("/proc") / str(stack.children["service"].pid) / "environ").read_text()
     assert identity(S3_SERVICE)[1] in environ

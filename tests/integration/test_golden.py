@@ -21,8 +21,8 @@ PLACEHOLDER = len(golden.CLAIMED) * len(golden.PEOPLE)
 
 @pytest.fixture(scope="module")
 def over_http():
-    with pytest.MonkeyPatch.context() as patch, golden.served(patch) as (client, publisher, house):
-        yield client, publisher, house
+    with pytest.MonkeyPatch.context() as patch, golden.served(patch) as (client, publisher, services):
+        yield client, publisher, services
 
 
 def local(over_http, **terms):
@@ -42,16 +42,16 @@ def short(decisions):
 
 def test_the_table_is_what_the_service_answers(over_http):
     client, _, _ = over_http
-    assert golden.written(golden.made(client)) == golden.PATH.read_text("utf-8")
+    assert golden.written(golden.decision_table(client)) == golden.PATH.read_text("utf-8")
 
 
 def test_it_answers_the_same_with_nothing_in_memory():
     with (
         pytest.MonkeyPatch.context() as patch,
-        golden.served(patch, NIGHTLIGHT_DELIVERY_VIEWS="0") as (client, _, house),
+        golden.served(patch, NIGHTLIGHT_DELIVERY_VIEWS="0") as (client, _, services),
     ):
-        assert golden.made(client)["cases"] == TABLE["cases"]
-        assert len(house.change_feed.views) == 0
+        assert golden.decision_table(client)["cases"] == TABLE["cases"]
+        assert len(services.change_feed.views) == 0
 
 
 def test_a_process_that_decides_by_itself_answers_the_same(over_http):

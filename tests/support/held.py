@@ -59,20 +59,20 @@ def _at_work(stack):
 
 def children(stack):
     """The worker's own children, which do its tasks."""
-    mine = [pid for pid, parent in living().items() if parent == stack.children["worker"].pid]
-    return {pid for pid in mine if "spawn_main" in _read(pid, "cmdline")}
+    pids = [pid for pid, parent in living().items() if parent == stack.children["worker"].pid]
+    return {pid for pid in pids if "spawn_main" in _read(pid, "cmdline")}
 
 
 def living():
     """Every process that lives, with its parent."""
-    found = {}
+    parents = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
                 fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
                 if fields[0] != "Z":  # it was killed, and its parent has not looked yet
-                    found[int(entry.name)] = int(fields[1])
-    return found
+                    parents[int(entry.name)] = int(fields[1])
+    return parents
 
 
 def _has_upload(pid):

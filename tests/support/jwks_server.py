@@ -31,7 +31,7 @@ class JwksServer(ThreadingHTTPServer):
 
     def give(self, *jwks, status=200):
         """Answer with the keys of these sets, all together."""
-        keys = [key for one in jwks for key in one["keys"]]
+        keys = [key for key_set in jwks for key in key_set["keys"]]
         self.answer = status, json.dumps({"keys": keys}).encode()
 
     def handle_error(self, request, client_address):
@@ -59,7 +59,7 @@ def _certificate():
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -73,4 +73,4 @@ def _certificate():
     )
     plain = serialization.NoEncryption()
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    return private + made.public_bytes(serialization.Encoding.PEM)
+    return private + certificate.public_bytes(serialization.Encoding.PEM)

@@ -27,7 +27,7 @@ from tests.support.waiting import HANG_S
 ROOT = Path(__file__).parents[2]
 # A machine that is slow, or stands still for a while, is no outage: the product's own patience decides no test. What
 # is away refuses connections, and is seen to be away at once.
-PATIENT = {
+LONG_TIMEOUTS = {
     "NIGHTLIGHT_WORKER_TIME_LIMIT_S": "599",
     "NIGHTLIGHT_WORKER_LEASE_S": "600",
     "NIGHTLIGHT_WORKER_DECODE_S": "300",
@@ -40,7 +40,7 @@ PATIENT = {
 }
 QUICK = {
     "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
-    **PATIENT,
+    **LONG_TIMEOUTS,
     "NIGHTLIGHT_WORKER_BACKOFF_S": "0.3",
     "NIGHTLIGHT_WORKER_RECONCILE_INTERVAL_S": "0.3",
     "NIGHTLIGHT_WORKER_REQUEUE_AFTER_S": "5",
@@ -254,7 +254,7 @@ class Scale:
 STACKS = {"embedded": Embedded, "scale": Scale}
 
 
-class PatientClient(NightlightClient):
+class LongTimeoutClient(NightlightClient):
     """The client, but as long as a test hopes for an answer it waits for it."""
 
     def wait(self, image_id, *, timeout_s=HANG_S):
@@ -271,4 +271,4 @@ def client_of(stack, scopes):
         return key_commands.token(stack.folder, scopes=list(scopes) or None, subject="tests", hours=1)
 
     relation_keys = key_commands.relation_keys(stack.folder)
-    return PatientClient(stack.url, token=bearer, relation_keys=relation_keys, viewer_id="somebody", budget_s=HANG_S)
+    return LongTimeoutClient(stack.url, token=bearer, relation_keys=relation_keys, viewer_id="somebody", budget_s=HANG_S)

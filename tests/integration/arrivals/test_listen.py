@@ -17,7 +17,7 @@ from nightlight.store.sqs import SqsQueue
 from nightlight_core.errors import CatalogueUnavailable, QueueUnavailable
 from tests.conftest import ROOT
 from tests.support.databases import catalogue_at
-from tests.support.house import Clock
+from tests.support.flow_container import Clock
 from tests.support.services import token
 from tests.support.waiting import HANG_S, eventually
 

@@ -10,7 +10,7 @@ from nightlight.catalogue.image_states import DELETE, change
 from nightlight.catalogue.schema import canaries, changes, images, profiles, renditions
 from nightlight_core.errors import InvalidInput
 from tests.support.databases import catalogue_at, postgres_database
-from tests.support.house import START
+from tests.support.flow_container import START
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration

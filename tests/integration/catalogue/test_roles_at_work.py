@@ -1,4 +1,4 @@
-"""Processes that no end-to-end test starts do their whole work under their roles too: intake, and operators' commands."""
+"""Processes that no end-to-end test starts do their whole work under their roles too: imports, and operators' commands."""
 
 import pytest
 from sqlalchemy import text

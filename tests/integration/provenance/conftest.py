@@ -12,8 +12,8 @@ from nightlight.provenance.certificates import SigningAlgorithm, create_developm
 from nightlight.provenance.manifest import ManifestClaims
 from nightlight.provenance.signing import SigningCredential
 
-FORMS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
-SAID = ManifestClaims(watermark=0x0123456789ABCD, hash=bytes(range(32)), visible_watermark=True)
+MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
+CLAIMS = ManifestClaims(watermark=0x0123456789ABCD, hash=bytes(range(32)), visible_watermark=True)
 
 
 def now():

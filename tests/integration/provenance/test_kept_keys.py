@@ -18,7 +18,7 @@ from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight.settings import Settings
 from nightlight.wiring.operator_tools import manifest_signing, remote_signing_key
 from nightlight_core.errors import SettingsRefused, SigningFailed
-from tests.integration.provenance.conftest import SAID, now, picture
+from tests.integration.provenance.conftest import CLAIMS, now, picture
 from tests.support.services import missing_tool
 
 pytestmark = pytest.mark.integration
@@ -27,7 +27,7 @@ KEYS = {"p256": SigningAlgorithm.ES256, "edwards": SigningAlgorithm.ED25519}
 
 
 def sign(credential, *, embed=True):
-    return ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=embed)
+    return ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=embed)
 
 
 def test_a_key_that_is_kept_elsewhere_signs_by_callback_and_takes_no_more_room(folder, root, credential):
@@ -105,7 +105,7 @@ def test_a_key_in_a_token_signs_as_the_settings_say(token, label, tmp_path, monk
     (tmp_path / "key.pem").write_text(told.stdout)
     assert CliRunner().invoke(app, ["provenance", "issue", str(tmp_path), str(tmp_path / "key.pem")]).exit_code == 0
     assert CertificateChain.read(tmp_path / "chain.pem").algorithm is KEYS[label]
-    made = manifest_signing(Settings(), now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+    made = manifest_signing(Settings(), now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
     assert (
         verify_manifest(made.data, "image/webp", anchors=(tmp_path / "root.pem").read_text()).state
         is ManifestState.TRUSTED
@@ -178,13 +178,13 @@ def test_a_key_in_kms_signs_and_one_that_is_away_publishes_nothing(sqs_url, tmp_
     create_development_chain(tmp_path, SigningAlgorithm.ES256, now())
     issue_leaf(tmp_path, key.public_key(), now())
     credential = SigningCredential.with_remote_key(tmp_path / "chain.pem", key.sign, tmp_path / "root.pem")
-    made = ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+    made = ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
     root = (tmp_path / "root.pem").read_text()
     assert verify_manifest(made.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
     away = KmsKey(key_id, S3Access("http://127.0.0.1:9", "us-east-1", "x", "x", 0.2, 0.2))
     with pytest.raises(SigningFailed):
         ManifestSigner(SigningCredential.with_remote_key(tmp_path / "chain.pem", away.sign, None), now).sign(
-            picture("WEBP"), "image/webp", SAID, embed=True
+            picture("WEBP"), "image/webp", CLAIMS, embed=True
         )
     with pytest.raises(SigningFailed):
         away.public_key()

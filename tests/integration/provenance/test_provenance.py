@@ -21,19 +21,19 @@ from nightlight.provenance.manifest import (
 from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight_core.errors import CertificateExpired, SettingsRefused, SigningFailed
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import CLAIMS, MEDIA_TYPES, now, picture, unpacked
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(scope="module", params=MEDIA_TYPES)
 def signed(request, credential):
     """(media type, the bytes before, and signed)."""
     data = picture(request.param)
     return (
-        FORMS[request.param],
+        MEDIA_TYPES[request.param],
         data,
-        ManifestSigner(credential, now).sign(data, FORMS[request.param], SAID, embed=True),
+        ManifestSigner(credential, now).sign(data, MEDIA_TYPES[request.param], CLAIMS, embed=True),
     )
 
 
@@ -44,7 +44,7 @@ def test_what_is_signed_is_trusted_by_our_root_and_valid_without_it(signed, root
     assert found.signed_by == "Nightlight leaf"
     assert found.actions == ["c2pa.created", "c2pa.edited", "c2pa.watermarked"]
     assert found.bindings.keys() == {WATERMARK_ALGORITHM, HASH_ALGORITHM}
-    assert watermark_from_binding(found.bindings[WATERMARK_ALGORITHM]) == SAID.watermark
+    assert watermark_from_binding(found.bindings[WATERMARK_ALGORITHM]) == CLAIMS.watermark
     assert verify_manifest(made.data, media_type, anchors=None).state is ManifestState.VALID
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(made.data))), np.asarray(Image.open(io.BytesIO(data))))
 
@@ -60,7 +60,7 @@ def test_a_manifest_says_nothing_of_anybody(signed):
 
 def test_a_manifest_beside_the_picture_adds_nothing_to_it_and_holds(credential, root):
     data = picture("WEBP")
-    made = ManifestSigner(credential, now).sign(data, "image/webp", SAID, embed=False)
+    made = ManifestSigner(credential, now).sign(data, "image/webp", CLAIMS, embed=False)
     assert made.data == data
     assert verify_manifest(data, "image/webp", anchors=root).state is ManifestState.NONE
     assert verify_manifest(data, "image/webp", anchors=root, manifest=made.manifest).state is ManifestState.TRUSTED
@@ -78,10 +78,10 @@ def said_otherwise(made):
     return made.data.replace(made.manifest, manifest)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MEDIA_TYPES)
 def test_tampering_is_seen(credential, root, form, tmp_path):
-    media_type, data = FORMS[form], picture(form)
-    made = ManifestSigner(credential, now).sign(data, media_type, SAID, embed=True)
+    media_type, data = MEDIA_TYPES[form], picture(form)
+    made = ManifestSigner(credential, now).sign(data, media_type, CLAIMS, embed=True)
     changed = bytearray(made.data)
     at = changed.rindex(data[-40:-20]) + 5 if data[-40:-20] in changed else len(changed) - 60
     changed[at] ^= 1
@@ -92,7 +92,7 @@ def test_tampering_is_seen(credential, root, form, tmp_path):
     assert verify_manifest(stripped.getvalue(), media_type, anchors=root).state is ManifestState.NONE
     create_development_chain(tmp_path, SigningAlgorithm.ED25519, now())
     foreign = SigningCredential.read(tmp_path / "chain.pem", tmp_path / "leaf.key.pem", None)
-    forged = ManifestSigner(foreign, now).sign(data, media_type, SAID, embed=True)
+    forged = ManifestSigner(foreign, now).sign(data, media_type, CLAIMS, embed=True)
     assert (
         verify_manifest(forged.data, media_type, anchors=root).state is ManifestState.VALID
     )  # whole, and by nobody whom we trust
@@ -100,7 +100,7 @@ def test_tampering_is_seen(credential, root, form, tmp_path):
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"RIFF\x04\x00\x00\x00WEBP", bytes(100_000)])
 def test_what_is_no_picture_raises_nothing(data, root):
-    for media_type in FORMS.values():
+    for media_type in MEDIA_TYPES.values():
         assert verify_manifest(data, media_type, anchors=root).state in {ManifestState.NONE, ManifestState.INVALID}
     assert (
         verify_manifest(picture("JPEG"), "image/jpeg", anchors=root, manifest=b"no manifest").state
@@ -117,7 +117,7 @@ def test_a_certificate_that_ends_within_a_day_or_begins_later_signs_nothing(fold
         credential.chain.not_before - timedelta(days=1),
     ):
         with pytest.raises(CertificateExpired):
-            ManifestSigner(credential, lambda moment=moment: moment).sign(data, "image/webp", SAID, embed=True)
+            ManifestSigner(credential, lambda moment=moment: moment).sign(data, "image/webp", CLAIMS, embed=True)
     assert 362 < credential.chain.days_left(now) < 365
     with pytest.raises(SettingsRefused, match="already"):
         create_development_chain(folder, SigningAlgorithm.ED25519, now())
@@ -132,7 +132,7 @@ def test_a_signer_that_fails_or_signs_wrongly_publishes_nothing(folder, root):
     for sign in (broken, lambda _: b"", lambda _: bytes(64)):
         with pytest.raises(SigningFailed):
             ManifestSigner(SigningCredential(chain, sign=sign, anchors=root), now).sign(
-                picture("WEBP"), "image/webp", SAID, embed=True
+                picture("WEBP"), "image/webp", CLAIMS, embed=True
             )
 
 
@@ -143,7 +143,7 @@ def test_credentials_that_do_not_belong_together_are_refused(tmp_path):
         tmp_path / "one" / "chain.pem", tmp_path / "two" / "leaf.key.pem", tmp_path / "one" / "root.pem"
     )
     with pytest.raises(SigningFailed):  # which jobs wait for: an operator's mistake is no fault of a picture
-        ManifestSigner(mixed, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+        ManifestSigner(mixed, now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
     for text in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         (tmp_path / "bad.pem").write_text(text)
         with pytest.raises(SettingsRefused):
@@ -230,7 +230,7 @@ def test_every_manifest_of_a_form_has_the_same_shape_and_size(credential):
         for mark, fill in ((0, 0), (1, 255), (2**56 - 1, 7))
     ]
     said += [ManifestClaims(None, None, visible_watermark=False), ManifestClaims(5, None, visible_watermark=True)]
-    made = [signer.sign(data, "image/webp", one, embed=True) for one in [SAID, *said]]
+    made = [signer.sign(data, "image/webp", one, embed=True) for one in [CLAIMS, *said]]
     assert len({len(one.manifest) for one in made}) == 1
     assert len({len(one.data) for one in made}) == 1
     assert len(made[0].data) - len(data) <= 2_400

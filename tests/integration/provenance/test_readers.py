@@ -11,7 +11,7 @@ from PIL import Image
 
 from nightlight.imaging.encode import OPT_OUT, encode
 from nightlight.provenance.signing import ManifestSigner
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture
+from tests.integration.provenance.conftest import CLAIMS, MEDIA_TYPES, now, picture
 from tests.support import pictures
 from tests.support.services import missing_tool, node_in
 
@@ -36,9 +36,9 @@ def read(folder):
 
 def test_every_form_is_trusted_in_a_browser_and_valid_to_who_wrote_by_the_specification(read, credential, tmp_path):
     signing, files = ManifestSigner(credential, now), []
-    for form, media_type in FORMS.items():
+    for form, media_type in MEDIA_TYPES.items():
         files.append(tmp_path / f"whole.{media_type[6:]}")
-        files[-1].write_bytes(signing.sign(picture(form), media_type, SAID, embed=True).data)
+        files[-1].write_bytes(signing.sign(picture(form), media_type, CLAIMS, embed=True).data)
     for told in read(*files):
         assert told["web"]["state"] == "Trusted"
         assert set(told["web"]["labels"]) >= LABELS
@@ -52,7 +52,7 @@ def test_both_see_what_was_changed(read, credential, tmp_path):
     files = []
     for form in ("JPEG", "WEBP"):
         data = picture(form)
-        made = bytearray(ManifestSigner(credential, now).sign(data, FORMS[form], SAID, embed=True).data)
+        made = bytearray(ManifestSigner(credential, now).sign(data, MEDIA_TYPES[form], CLAIMS, embed=True).data)
         made[made.rindex(data[-40:-20]) + 5] ^= 1
         files.append(tmp_path / f"changed.{form.lower()}")
         files[-1].write_bytes(made)

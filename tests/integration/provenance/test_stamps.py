@@ -13,7 +13,7 @@ from nightlight import metrics
 from nightlight.provenance import signing as under_test
 from nightlight.provenance.signing import ManifestSigner
 from nightlight.provenance.verify import ManifestState, verify_manifest
-from tests.integration.provenance.conftest import SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import CLAIMS, now, picture, unpacked
 from tests.support.services import missing_tool
 from tests.support.waiting import HANG_S
 
@@ -98,7 +98,7 @@ def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root, mon
     with served(authority) as (url, asked):
         for embed in (True, False):
             data = picture("WEBP")
-            made = ManifestSigner(credential, now, tsa_url=url).sign(data, "image/webp", SAID, embed=embed)
+            made = ManifestSigner(credential, now, tsa_url=url).sign(data, "image/webp", CLAIMS, embed=embed)
             assert b"sigTst" in unpacked(made.manifest)
             found = verify_manifest(made.data, "image/webp", anchors=root, manifest=None if embed else made.manifest)
             assert found.state is ManifestState.TRUSTED
@@ -111,7 +111,7 @@ def test_one_that_talks_nonsense_stops_no_render(answer, credential, root):
     with served(lambda _: answer) as (url, asked):
         signing = ManifestSigner(credential, now, tsa_url=url)
         for _ in range(3):
-            made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=True)
+            made = signing.sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
             assert verify_manifest(made.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
             assert b"sigTst" not in unpacked(made.manifest)
     assert (len(asked), missed() - before) == (1, 1)  # asked once, and then left alone for minutes
@@ -126,7 +126,7 @@ def test_one_that_is_away_or_never_answers_stops_no_render(credential, root, mon
             before = missed()
             signing = ManifestSigner(credential, now, tsa_url=url)
             for embed in (True, False):
-                made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=embed)
+                made = signing.sign(picture("WEBP"), "image/webp", CLAIMS, embed=embed)
                 manifest = None if embed else made.manifest
                 assert (
                     verify_manifest(made.data, "image/webp", anchors=root, manifest=manifest).state
@@ -141,7 +141,7 @@ def test_it_is_asked_again_after_a_while(authority, credential, monkeypatch):
     with served(lambda query: answers.pop(0)(query) if len(answers) > 1 else answers[0](query)) as (url, _):
         signing = ManifestSigner(credential, now, tsa_url=url)
         stamped = [
-            b"sigTst" in unpacked(signing.sign(picture("WEBP"), "image/webp", SAID, embed=False).manifest)
+            b"sigTst" in unpacked(signing.sign(picture("WEBP"), "image/webp", CLAIMS, embed=False).manifest)
             for _ in range(2)
         ]
     assert stamped == [False, True]

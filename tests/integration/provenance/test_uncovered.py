@@ -14,7 +14,7 @@ from nightlight.provenance.embed import compact_manifest
 from nightlight.provenance.manifest import PADDING_FIELD
 from nightlight.provenance.signing import _LEFT, ManifestSigner
 from nightlight.provenance.verify import ManifestState, manifest_state, reader_context, verify_manifest
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import CLAIMS, MEDIA_TYPES, now, picture, unpacked
 from tests.support.services import node_in
 
 pytestmark = pytest.mark.integration
@@ -56,19 +56,19 @@ def packed(describe, inner, room=None):
 
 
 @pytest.mark.parametrize("embed", [True, False])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MEDIA_TYPES)
 def test_what_is_signed_has_nothing_in_it_but_what_we_write(signing, root, form, embed):
-    made = signing.sign(picture(form), FORMS[form], SAID, embed=embed)
+    made = signing.sign(picture(form), MEDIA_TYPES[form], CLAIMS, embed=embed)
     beside = None if embed else made.manifest
-    assert uncovered_parts(made.data, FORMS[form], beside) == []
-    assert verify_manifest(made.data, FORMS[form], anchors=root, manifest=beside).state is ManifestState.TRUSTED
+    assert uncovered_parts(made.data, MEDIA_TYPES[form], beside) == []
+    assert verify_manifest(made.data, MEDIA_TYPES[form], anchors=root, manifest=beside).state is ManifestState.TRUSTED
 
 
 @pytest.mark.parametrize("form", ["WEBP", "JPEG"])
 def test_what_only_fills_the_room_is_signed_but_for_a_few_bytes(signing, form):
     """Before, some 100 to 250 bytes of every picture were anybody's to write, and three readers called it trusted."""
     for seed in range(8):
-        made = signing.sign(picture(form, seed=seed), FORMS[form], SAID, embed=True)
+        made = signing.sign(picture(form, seed=seed), MEDIA_TYPES[form], CLAIMS, embed=True)
         begin, end = filling_of(made.manifest)
         assert end - begin <= _LEFT
         assert PADDING_FIELD.encode() in unpacked(made.manifest)
@@ -76,7 +76,7 @@ def test_what_only_fills_the_room_is_signed_but_for_a_few_bytes(signing, form):
 
 def test_text_in_the_room_is_noticed(signing, root):
     data = picture("WEBP")
-    made = signing.sign(data, "image/webp", SAID, embed=False)
+    made = signing.sign(data, "image/webp", CLAIMS, embed=False)
     longer = made.manifest[:-1] + skipped(TEXT) + b"\x03"
     grown = len(longer) - len(made.manifest)
     # The boxes around it grow with it: the store's, the manifest's, the compressed one's.
@@ -124,16 +124,16 @@ def with_text_in_the_pad(part):
 @pytest.mark.parametrize("form", ["WEBP", "JPEG", "AVIF"])
 def test_text_in_the_boxes_is_noticed(signing, root, form, name, change):
     data = picture(form)
-    made = signing.sign(data, FORMS[form], SAID, embed=False)
+    made = signing.sign(data, MEDIA_TYPES[form], CLAIMS, embed=False)
     describe, inner = opened(made.manifest)
     beside = packed(describe, changed_box(inner, name, change))
     assert beside != made.manifest
-    assert verify_manifest(data, FORMS[form], anchors=root, manifest=beside).state is ManifestState.INVALID
+    assert verify_manifest(data, MEDIA_TYPES[form], anchors=root, manifest=beside).state is ManifestState.INVALID
 
 
 def test_text_after_or_beside_the_manifest_is_noticed(signing, root):
     data = picture("WEBP")
-    made = signing.sign(data, "image/webp", SAID, embed=False)
+    made = signing.sign(data, "image/webp", CLAIMS, embed=False)
     describe, inner = opened(made.manifest)
     for beside in (
         made.manifest + TEXT,
@@ -148,7 +148,7 @@ def test_text_after_or_beside_the_manifest_is_noticed(signing, root):
 
 @pytest.mark.parametrize("kind", [b"free", b"skip", b"uuid"])
 def test_a_box_of_an_avif_that_nothing_hashes_is_noticed(signing, root, kind):
-    made = signing.sign(picture("AVIF"), "image/avif", SAID, embed=True)
+    made = signing.sign(picture("AVIF"), "image/avif", CLAIMS, embed=True)
     assert (
         verify_manifest(made.data + box(kind, TEXT + bytes(32)), "image/avif", anchors=root).state
         is ManifestState.INVALID
@@ -156,7 +156,7 @@ def test_a_box_of_an_avif_that_nothing_hashes_is_noticed(signing, root, kind):
 
 
 def test_text_in_the_room_of_an_avifs_signature_is_noticed(signing, root):
-    made = signing.sign(picture("AVIF"), "image/avif", SAID, embed=True)
+    made = signing.sign(picture("AVIF"), "image/avif", CLAIMS, embed=True)
     at = made.data.index(b"\x63pad", made.data.index(b"c2pa.signature")) + 12
     changed = made.data[:at] + TEXT + made.data[at + len(TEXT) :]
     assert verify_manifest(changed, "image/avif", anchors=root).state is ManifestState.INVALID
@@ -166,7 +166,7 @@ def test_others_notice_a_change_in_what_fills_the_manifest(signing, folder, root
     """It is in the claim, so its signature breaks: for the library, for web pages, and for who wrote by the text."""
     files = []
     for form in ("WEBP", "JPEG"):
-        made = signing.sign(picture(form), FORMS[form], SAID, embed=True)
+        made = signing.sign(picture(form), MEDIA_TYPES[form], CLAIMS, embed=True)
         describe, inner = opened(made.manifest)
         at = inner.index(PADDING_FIELD.encode()) + len(PADDING_FIELD) + 3
         changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :])
@@ -175,8 +175,11 @@ def test_others_notice_a_change_in_what_fills_the_manifest(signing, folder, root
             changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :], room)
         files.append(tmp_path / f"changed.{form.lower()}")
         files[-1].write_bytes(made.data.replace(made.manifest, changed))
-        assert verify_manifest(files[-1].read_bytes(), FORMS[form], anchors=root).state is ManifestState.INVALID
-        assert manifest_state(reader_context(root), files[-1].read_bytes(), FORMS[form], None) is ManifestState.INVALID
+        assert verify_manifest(files[-1].read_bytes(), MEDIA_TYPES[form], anchors=root).state is ManifestState.INVALID
+        assert (
+            manifest_state(reader_context(root), files[-1].read_bytes(), MEDIA_TYPES[form], None)
+            is ManifestState.INVALID
+        )
         Image.open(io.BytesIO(files[-1].read_bytes())).load()
     ran = subprocess.run(
         [node_in(HERE), "read.mjs", folder / "root.pem", *files], cwd=HERE, capture_output=True, text=True, check=True

@@ -9,7 +9,7 @@ from nightlight.settings import Settings
 from nightlight.store.sealing import Opener, Sealer, generate_seal_keys
 from nightlight.wiring import originals
 from nightlight_core.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
-from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
+from tests.integration.flows.conftest import profile_id, services  # noqa: F401 - fixtures
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
@@ -86,26 +86,26 @@ def test_what_is_no_key_is_refused_and_not_printed(text):
         assert "AAAA" not in str(told.value)
 
 
-def test_a_sealed_original_is_rendered_and_its_key_is_destroyed_with_it(house, profile_id, pair):  # noqa: F811
-    object.__setattr__(house.intake, "seal", sealer(pair).seal)
+def test_a_sealed_original_is_rendered_and_its_key_is_destroyed_with_it(services, profile_id, pair):  # noqa: F811
+    object.__setattr__(services.upload_flow, "seal", sealer(pair).seal)
     data = pictures.jpeg(200, 200)
-    image = house.upload(profile_id, data)
+    image = services.upload(profile_id, data)
     assert image.sealed_key is not None
     assert image.sealed_key not in repr(image)
-    stored = house.originals.store.get(image.original_key, max_bytes=1_000_000).data
+    stored = services.originals.store.get(image.original_key, max_bytes=1_000_000).data
     assert stored != data
     assert data[:64] not in stored
-    object.__setattr__(house.render, "open_", Opener({}).open)
-    assert house.deliver() == ["later"]  # no key: it waits
-    object.__setattr__(house.render, "open_", opener(pair).open)
-    house.clock.forward(hours=1)
-    house.reconciler.run_once()
-    assert house.deliver() == ["ready"]
-    house.delete.image(image.image_id, actor="t")
-    assert house.deliver() == ["erased"]
-    with house.catalogue.reading() as tx:
+    object.__setattr__(services.render, "open_", Opener({}).open)
+    assert services.deliver() == ["later"]  # no key: it waits
+    object.__setattr__(services.render, "open_", opener(pair).open)
+    services.clock.forward(hours=1)
+    services.reconciler.run_once()
+    assert services.deliver() == ["ready"]
+    services.delete.image(image.image_id, actor="t")
+    assert services.deliver() == ["erased"]
+    with services.catalogue.reading() as tx:
         assert tx.images.get(image.image_id).sealed_key is None
-    assert house.state(image.image_id) == images.DELETED
+    assert services.state(image.image_id) == images.DELETED
     with pytest.raises(StoreUnavailable):
         opener(pair).open(stored, sealer(pair).seal(b"")[1])  # a copy somewhere else stays noise
 
