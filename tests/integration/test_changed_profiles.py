@@ -24,8 +24,8 @@ def over_http():
 def local(over_http):
     client, publisher, _ = over_http
     terms = Terms(relation_keys=golden.RELATION_KEYS, poll_s=HANG_S, stale_s=2 * HANG_S)
-    with LocalClient(client, publisher.public_keys, terms, clock=lambda: golden.NOW) as made:
-        yield made
+    with LocalClient(client, publisher.public_keys, terms, clock=lambda: golden.NOW) as local_client:
+        yield local_client
 
 
 def asked(decides, profile_id):
@@ -37,7 +37,7 @@ def asked(decides, profile_id):
 
 def answers(view):
     """The URLs that are kept with a view, by what was asked."""
-    return {key: [one.url for one in answer.decisions] for key, answer in view.answers[1].items()}
+    return {key: [decision.url for decision in answer.decisions] for key, answer in view.answers[1].items()}
 
 
 def test_a_service_has_what_has_changed_in_memory_and_answered(over_http):

@@ -69,8 +69,8 @@ def test_a_format_is_at_most_three_files(tree):
     files, policies = changed("format")
     assert files <= 3
     assert policies == 0
-    told = done(tree, "format", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/imaging/test_formats.py")
-    assert "passed" in told
+    output = done(tree, "format", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/imaging/test_formats.py")
+    assert "passed" in output
     code = (
         "import io; from PIL import Image; from nightlight.imaging.probe import UploadCaps, probe;"
         "b = io.BytesIO(); Image.new('RGB', (64, 48), 'teal').save(b, 'BMP'); h = probe(b.getvalue(), UploadCaps());"

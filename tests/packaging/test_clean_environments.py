@@ -61,14 +61,14 @@ def test_a_backend_decides_over_http_and_by_itself_as_the_golden_table_says(back
         program = ROOT / "tests/packaging/platform_backend.py"
         done = backend.run("python", "-I", program, cwd=tmp_path, input=json.dumps(task))
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["server"] == []
-    assert not found["httpx_before"]
-    assert found["problem"] is None
+    report = json.loads(done.stdout)
+    assert report["server"] == []
+    assert not report["httpx_before"]
+    assert report["problem"] is None
     wanted = [[[golden.ORIGIN + url, expires] for url, expires in case["answers"]] for case in table["cases"]]
-    assert found["local"] == wanted
-    assert found["http"] == found["later"] == wanted[0]
-    assert found["fallback"] == [True, "data:image/webp;base64,"]
+    assert report["local"] == wanted
+    assert report["http"] == report["later"] == wanted[0]
+    assert report["fallback"] == [True, "data:image/webp;base64,"]
 
 
 def test_what_is_imported_costs_little_beside_what_it_stands_on(backend, tmp_path):

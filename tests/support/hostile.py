@@ -88,7 +88,7 @@ def jpeg_sequential_scans(count=1_000, width=4_000, height=3_000):
     return picture[:at] + scans * (count // 3) + JPEG_END
 
 
-def jpeg_hidden_scans(count=1_000, width=4_000, height=3_000):
+def jpeg_scans_between_comments(count=1_000, width=4_000, height=3_000):
     """Extra scans with comments that hold markers, and fill bytes, between them."""
     return jpeg_scans(count, width, height, comment=segment(0xFE, b"\xff\xd9") + b"\xff\xff\xff")
 
@@ -250,7 +250,7 @@ KINDS = {
     "jpeg: progressive scans, small picture": lambda: jpeg_scans(50_000, 640, 480),
     "jpeg: arithmetic scans": lambda: jpeg_scans(100, frame=0xCA),
     "jpeg: sequential scans": jpeg_sequential_scans,
-    "jpeg: scans behind fill and comments": jpeg_hidden_scans,
+    "jpeg: scans behind fill and comments": jpeg_scans_between_comments,
     "png: unknown chunks": png_chunks,
     "png: chunks behind the pixels": lambda: png_chunks(behind=True),
     "png: text chunks": lambda: png_chunks(kind=b"tEXt", payload=b"a\0b"),

@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class JwksServer(ThreadingHTTPServer):
-    """``answer`` is (status, bytes); while ``gate`` is clear nothing is answered; ``asked`` counts requests."""
+    """``answer`` is (status, bytes); while ``released`` is clear nothing is answered; ``asked`` counts requests."""
 
     daemon_threads = True
 
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.answer, self.asked = (200, b'{"keys": []}'), 0
-        self.gate, self.arrived = threading.Event(), threading.Event()
-        self.gate.set()
+        self.released, self.requested = threading.Event(), threading.Event()
+        self.released.set()
         self.certificate = folder / "jwks-server.pem"
         self.certificate.write_bytes(_certificate())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -41,8 +41,8 @@ class JwksServer(ThreadingHTTPServer):
 class _Answers(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked += 1
-        self.server.arrived.set()
-        self.server.gate.wait(30)
+        self.server.requested.set()
+        self.server.released.wait(30)
         status, body = self.server.answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

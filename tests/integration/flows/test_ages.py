@@ -81,8 +81,8 @@ class Person:
             self.sweep._lapse()
         else:
             band, assurance, follow = step if isinstance(step, tuple) else (step, "verified", False)
-            said = Declaration(band, assurance, "eu", self.choice)
-            self.services.declare.declare(self.name, said, follow_band=follow, actor="t")
+            declaration = Declaration(band, assurance, "eu", self.choice)
+            self.services.declare.declare(self.name, declaration, follow_band=follow, actor="t")
 
     def deliver(self):
         self.services.relay.run_once()
@@ -95,7 +95,7 @@ class Person:
         (view,) = self.change_feed.read([self.name])
         policy = SimpleNamespace(table=self.services.table, table_for=lambda _: self.services.table)
         evaluation = evaluate(policy, (viewer, context, relation), view, int(self.services.clock().timestamp()))
-        paths = [one.path for one in available_renditions(view, evaluation.outcome.tier, evaluation.tier)]
+        paths = [rendition.path for rendition in available_renditions(view, evaluation.outcome.tier, evaluation.tier)]
         return evaluation.outcome.tier, paths
 
     def seen(self):
@@ -240,7 +240,7 @@ def test_what_an_earlier_policy_gave_is_taken_too_and_nothing_that_outsiders_hav
 
 
 @pytest.mark.parametrize("asserted", [ADULT, YOUNGER])
-def test_what_nobody_vouched_for_lapses_unseen_whatever_was_said(services, asserted, request):
+def test_what_nobody_asserted_lapses_unseen_whatever_was_said(services, asserted, request):
     """Read as unknown all along, so that nothing is taken from anybody on the day of the lapse."""
     person = Person(services, f"u-{abs(hash(request.node.nodeid)) % 10**12}")
     for step in (ADULT, UPLOAD, unvouched(asserted)):

@@ -74,36 +74,36 @@ def approval(services, old, new, version, **more):
     return approve(approval_subject(diff(old, new), version), services.keys["safety"], expires_at=expires_at)
 
 
-def refused(services, compiled, said=None, error=PolicyRejected):
+def refused(services, compiled, signed_approval=None, error=PolicyRejected):
     """Try to activate under the next version, and to stage: neither is done."""
     version = next(services.versions)
     data = build_bundle(compiled, version, services.keys["publisher"])
     before = services.rollout.status()
     with pytest.raises(error):
-        services.rollout.candidate(data, said, permille=10, actor="t")
+        services.rollout.candidate(data, signed_approval, permille=10, actor="t")
     with pytest.raises(error):
-        services.rollout.activate(data, said, actor="t")
+        services.rollout.activate(data, signed_approval, actor="t")
     assert services.rollout.status() == before
 
 
 def test_an_approval_of_a_version_that_was_used_is_spent(services, packs):
     activate(services, packs.least)
-    said = approval(services, packs.least, packs.open, 2)
-    activate(services, packs.open, said)
+    signed_approval = approval(services, packs.least, packs.open, 2)
+    activate(services, packs.open, signed_approval)
     activate(services, packs.least)  # safety takes it back
-    refused(services, packs.open, said)
+    refused(services, packs.open, signed_approval)
     with pytest.raises(PolicyConflict):
-        services.rollout.activate(build_bundle(packs.open, 2, services.keys["publisher"]), said, actor="t")
+        services.rollout.activate(build_bundle(packs.open, 2, services.keys["publisher"]), signed_approval, actor="t")
 
 
 @pytest.mark.parametrize("how", ["candidate", "version"])
 def test_an_approval_of_a_version_that_was_withdrawn_is_spent(services, packs, how):
     activate(services, packs.least)
     version = next(services.versions)
-    said = approval(services, packs.least, packs.open, version)
+    signed_approval = approval(services, packs.least, packs.open, version)
     data = build_bundle(packs.open, version, services.keys["publisher"])
-    services.rollout.candidate(data, said, permille=100, actor="t")
-    services.rollout.candidate(data, said, permille=200, actor="t")  # so long it is in use it counts
+    services.rollout.candidate(data, signed_approval, permille=100, actor="t")
+    services.rollout.candidate(data, signed_approval, permille=200, actor="t")  # so long it is in use it counts
     services.rollout.withdraw(actor="t") if how == "candidate" else services.rollout.withdraw_version(
         version, actor="t"
     )
@@ -113,28 +113,28 @@ def test_an_approval_of_a_version_that_was_withdrawn_is_spent(services, packs, h
         lambda *given, **named: services.rollout.candidate(*given, permille=5, **named),
     ):
         with pytest.raises(PolicyConflict, match="withdrawn"):
-            act(data, said, actor="t")
-    refused(services, packs.open, said)
+            act(data, signed_approval, actor="t")
+    refused(services, packs.open, signed_approval)
 
 
 def test_a_version_may_be_withdrawn_before_it_is_used_and_the_active_one_may_not(services, packs):
     active = activate(services, packs.least)
-    said = approval(services, packs.least, packs.open, 2)
+    signed_approval = approval(services, packs.least, packs.open, 2)
     services.rollout.withdraw_version(2, actor="t")
     services.rollout.withdraw_version(2, actor="t")
     with pytest.raises(PolicyConflict, match="withdrawn"):
-        services.rollout.activate(build_bundle(packs.open, 2, services.keys["publisher"]), said, actor="t")
+        services.rollout.activate(build_bundle(packs.open, 2, services.keys["publisher"]), signed_approval, actor="t")
     with pytest.raises(PolicyConflict, match="is active"):
         services.rollout.withdraw_version(active, actor="t")
 
 
 def test_a_staged_version_is_activated_with_the_approval_that_it_was_staged_with(services, packs):
     activate(services, packs.least)
-    said = approval(services, packs.least, packs.open, 2)
+    signed_approval = approval(services, packs.least, packs.open, 2)
     data = build_bundle(packs.open, 2, services.keys["publisher"])
     services.rollout.candidate(data, None, permille=0, actor="t")
-    services.rollout.candidate(data, said, permille=100, actor="t")
-    services.rollout.activate(data, said, actor="t")
+    services.rollout.candidate(data, signed_approval, permille=100, actor="t")
+    services.rollout.activate(data, signed_approval, actor="t")
     assert services.policy.current().version == 2
 
 
@@ -142,15 +142,15 @@ def test_a_staged_version_is_activated_with_the_approval_that_it_was_staged_with
 def test_an_approval_is_for_one_version_over_one_base_for_a_while(services, packs, wrong):
     activate(services, packs.least)
     if wrong == "version":
-        said = approval(services, packs.least, packs.open, 3)
+        signed_approval = approval(services, packs.least, packs.open, 3)
     elif wrong == "base":
-        said = approval(services, packs.less, packs.open, 2)
+        signed_approval = approval(services, packs.less, packs.open, 2)
     elif wrong == "expired":
-        said = approval(services, packs.least, packs.open, 2, life_s=60)
+        signed_approval = approval(services, packs.least, packs.open, 2, life_s=60)
         services.clock.forward(seconds=60)
     else:
-        said = approval(services, packs.least, packs.open, 2, life_s=31 * 86_400)
-    refused(services, packs.open, said)
+        signed_approval = approval(services, packs.least, packs.open, 2, life_s=31 * 86_400)
+    refused(services, packs.open, signed_approval)
 
 
 def test_what_only_closed_may_be_undone_by_one_person(services, packs):

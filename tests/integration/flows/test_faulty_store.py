@@ -31,8 +31,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.parametrize("catalogue", ["sq
 @pytest.fixture
 def server(monkeypatch):
     without_pauses(monkeypatch)
-    with faulty_s3() as made:
-        yield made
+    with faulty_s3() as started:
+        yield started
 
 
 def stored(server):
@@ -81,9 +81,9 @@ def test_an_upload_that_is_acknowledged_is_stored(services, profile_id, server, 
 def test_an_upload_that_cannot_be_stored_is_not_acknowledged(services, profile_id, server, way, fault):
     swap(services, server, "originals")
     server.always = fault
-    with pytest.raises(StoreUnavailable) as told:
+    with pytest.raises(StoreUnavailable) as problem:
         way(services, profile_id)
-    assert told.value.status == 503
+    assert problem.value.status == 503
     assert stored(server) == {}
     assert services.deliver() == []
 
@@ -175,7 +175,7 @@ def revoked(services, profile_id, server):
     return image, lambda: rename.run(job_id, redelivered=False)
 
 
-def told_and_there(services, server, image):
+def answers_and_objects(services, server, image):
     with services.catalogue.reading() as tx:
         rows = tx.images.renditions(image.image_id)
     for row in rows:
@@ -189,7 +189,7 @@ def test_what_is_renamed_is_there_under_its_new_name(services, server, revoked, 
     image, rename = revoked
     server.faults = [fault]
     assert rename() == "rotated"
-    assert told_and_there(services, server, image)
+    assert answers_and_objects(services, server, image)
 
 
 def test_a_new_name_under_which_something_else_is_gets_the_bytes_that_its_row_tells_of(services, server, revoked):
@@ -198,13 +198,13 @@ def test_a_new_name_under_which_something_else_is_gets_the_bytes_that_its_row_te
     server.always = "409"
     assert rename() == "later"
     new = [path for path in server.objects if path not in {f"/renditions/{key}" for key in ()}]
-    before = {row.name for row in told_and_there(services, server, image)}
+    before = {row.name for row in answers_and_objects(services, server, image)}
     (path,) = [path for path in new if path.startswith("/renditions/a/") and not any(name in path for name in before)]
     server.objects[path] = b"other", {"x-amz-meta-sha256": hashlib.sha256(b"other").hexdigest()}
     server.always = None
     services.clock.forward(hours=1)
     assert rename() == "rotated"
-    told_and_there(services, server, image)
+    answers_and_objects(services, server, image)
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "for good"])
@@ -229,9 +229,9 @@ def test_what_is_held_is_in_the_vault_before_it_goes_anywhere_else(services, pro
         assert vault.run(job_id, redelivered=False) == "vaulted"
     with services.catalogue.reading() as tx:
         kept = tx.legal_holds.vault(image.image_id)
-    found = stored(server)
-    assert len(found) == len(kept) > 1
-    for one in kept:
-        assert hashlib.sha256(found[f"/vault/{one.vault_key}"]).hexdigest() == one.sha256
-    assert data in found.values()
+    objects = stored(server)
+    assert len(objects) == len(kept) > 1
+    for entry in kept:
+        assert hashlib.sha256(objects[f"/vault/{entry.vault_key}"]).hexdigest() == entry.sha256
+    assert data in objects.values()
     assert list(services.originals.store.keys()) == []

@@ -51,7 +51,7 @@ def test_each_kind_meets_the_handler_that_leases_it(settings, monkeypatch, tmp_p
         worker.close()
 
 
-def test_a_worker_without_lists_has_no_handler_for_rescreening_and_for_nothing_else(settings):
+def test_a_worker_without_lists_has_no_handler_for_matching_again_and_for_nothing_else(settings):
     worker = build_worker(settings)
     worker.close()
     assert [kind for kind, handler in worker.handlers.items() if handler is None] == [kinds.RESCREEN]

@@ -68,7 +68,7 @@ def test_a_heap_of_one_profiles_pictures_does_not_hold_up_anothers(services, pro
     image = services.upload(other)
     with services.catalogue.reading() as tx:
         assert lane_before(tx, kinds.RENDER, image.image_id) == UPLOAD
-        assert [tx.jobs.open_on(one, kinds.RENDER.name) for one in (profile_id, other)] == [6, 1]
+        assert [tx.jobs.open_on(profile, kinds.RENDER.name) for profile in (profile_id, other)] == [6, 1]
     assert [lane for _, lane in published(services)] == [UPLOAD] * 4 + [BACKGROUND] * 3
 
 
@@ -93,8 +93,8 @@ def test_a_decoder_that_ran_out_of_time_is_asked_once_and_says_why(services, pro
     services.reconciler.run_once()
     assert services.deliver() == []
     with services.catalogue.reading() as tx:
-        found = tx.images.get(image.image_id)
-    assert (len(tries), found.state, found.reason) == (1, images.FAILED, "decoder_too_slow")
+        row = tx.images.get(image.image_id)
+    assert (len(tries), row.state, row.reason) == (1, images.FAILED, "decoder_too_slow")
 
 
 def test_a_decoder_that_was_killed_otherwise_is_asked_three_times(services, profile_id):
@@ -110,8 +110,8 @@ def test_a_decoder_that_was_killed_otherwise_is_asked_three_times(services, prof
         services.clock.forward(hours=2)
         services.reconciler.run_once()
     with services.catalogue.reading() as tx:
-        found = tx.images.get(image.image_id)
-    assert (len(tries), found.state, found.reason) == (3, images.FAILED, "decoder_sigkill")
+        row = tx.images.get(image.image_id)
+    assert (len(tries), row.state, row.reason) == (3, images.FAILED, "decoder_sigkill")
 
 
 def test_how_many_wait_and_how_long_is_known_for_each_lane(services, profile_id):

@@ -26,36 +26,36 @@ P, V = "profile-p", "viewer-v"
 def services(fresh, table):
     """The flows that revoke, over a catalogue with one profile."""
     clock = Clock()
-    words = {**table.attributes, "assurance": ("none", "verified")}
-    made = SimpleNamespace(
+    vocabulary = {**table.attributes, "assurance": ("none", "verified")}
+    components = SimpleNamespace(
         catalogue=fresh,
         clock=clock,
-        declare=DeclareProfile(fresh, lambda: words, lambda: (table,), 30, clock),
+        declare=DeclareProfile(fresh, lambda: vocabulary, lambda: (table,), 30, clock),
         delete=DeletePictures(fresh, clock),
         revoke=RevokeUrls(fresh, clock),
         block=BlockViewers(fresh, clock),
         expiry=Expiry(fresh, 24, 30, clock),
     )
-    declared(made)
-    return made
+    declared(components)
+    return components
 
 
 def declared(services):
-    said = Declaration("age_13_15", "verified", "eu", "connections")
-    services.declare.declare(P, said, follow_band=False, actor="t")
+    declaration = Declaration("age_13_15", "verified", "eu", "connections")
+    services.declare.declare(P, declaration, follow_band=False, actor="t")
 
 
 def after(services, most=1000):
     with services.catalogue.reading() as tx:
-        (found,) = seen(tx.connection, [P], most_blocked=most)
-    return found.proofs_count_after()
+        (inputs,) = seen(tx.connection, [P], most_blocked=most)
+    return inputs.proofs_count_after()
 
 
 def now(services):
     return int(services.clock().timestamp())
 
 
-def told(services, change):
+def event_changes(services, change):
     with services.catalogue.reading() as tx:
         cursor = tx.feed.since(None).cursor
     change()
@@ -71,11 +71,11 @@ def test_a_new_profile_has_no_revocations(services):
 
 
 def test_a_revocation_is_of_every_viewer_and_the_feed_tells_of_it(services):
-    assert (PROFILE, P) in told(services, lambda: services.revoke.profile(P, actor="t"))
+    assert (PROFILE, P) in event_changes(services, lambda: services.revoke.profile(P, actor="t"))
     assert after(services) == {EVERYBODY: now(services)}
     before = now(services)
     services.clock.forward(seconds=10)
-    assert (PROFILE, P) in told(services, lambda: services.revoke.profile(P, actor="t"))
+    assert (PROFILE, P) in event_changes(services, lambda: services.revoke.profile(P, actor="t"))
     assert after(services) == {EVERYBODY: before + 10}
 
 
@@ -88,13 +88,13 @@ def test_a_clock_that_is_behind_takes_nothing_back(services):
 
 
 def test_a_block_and_its_end_are_of_the_pair_and_the_feed_tells_of_both(services):
-    assert (PROFILE, P) in told(services, lambda: services.block.block(P, V, actor="t"))
+    assert (PROFILE, P) in event_changes(services, lambda: services.block.block(P, V, actor="t"))
     first = now(services)
     assert after(services) == {V: first}
     services.clock.forward(seconds=60)
     services.block.block(P, V, actor="t")  # it was there already
     assert after(services) == {V: first}
-    assert (PROFILE, P) in told(services, lambda: services.block.unblock(P, V, actor="t"))
+    assert (PROFILE, P) in event_changes(services, lambda: services.block.unblock(P, V, actor="t"))
     assert after(services) == {V: first + 60}
     services.clock.forward(seconds=60)
     services.block.unblock(P, V, actor="t")  # nothing was there
@@ -102,7 +102,7 @@ def test_a_block_and_its_end_are_of_the_pair_and_the_feed_tells_of_both(services
     assert after(services) == {V: first + 60}
 
 
-def test_a_deletion_keeps_nothing_and_a_profile_that_comes_back_begins_anew(services):
+def test_a_deletion_keeps_nothing_and_a_profile_that_comes_back_starts_again(services):
     services.block.block(P, V, actor="t")
     services.delete.profile(P, actor="t")
     with services.catalogue.reading() as tx:

@@ -129,7 +129,9 @@ def rescreened(services):
         services.screening.look()
         deliver(services)
     events = {"image.not_screened", "image.screened_without_original"}
-    return [(one["event"], one["log_level"], one["state"], one["code"]) for one in lines if one["event"] in events]
+    return [
+        (line["event"], line["log_level"], line["state"], line["code"]) for line in lines if line["event"] in events
+    ]
 
 
 def kept(services, image):
@@ -275,12 +277,12 @@ def test_a_batch_decodes_originals_until_its_time_is_over_and_one_at_least(
     screened.screening.look()
     passed, real = [0.0], screened.rescreen.hasher.views
 
-    def takes_time(data, crop):
+    def slow_views(data, crop):
         passed[0] += seconds
         return real(data, crop)
 
     object.__setattr__(screened.rescreen, "monotonic", lambda: passed[0])
-    object.__setattr__(screened.rescreen.hasher, "views", takes_time)
+    object.__setattr__(screened.rescreen.hasher, "views", slow_views)
     assert deliver(screened).count("rescreened") == batches
     with screened.catalogue.reading() as tx:
         assert tx.screenings.unhashed((images.READY,), limit=10) == []

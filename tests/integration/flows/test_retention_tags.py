@@ -33,11 +33,11 @@ def of_kind(services, image_id, kind):
 
 
 def replaced(services, profile_id):
-    made = []
+    image_ids = []
     for seed in (1, 2):
-        made.append(services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id)
+        image_ids.append(services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id)
         assert "ready" in services.deliver()
-    return made
+    return image_ids
 
 
 def test_the_replaced_picture_is_tagged_a_minute_later(services, profile_id):

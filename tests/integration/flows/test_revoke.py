@@ -78,13 +78,13 @@ def count(services, table):
         return len(tx.connection.execute(select(table)).all())
 
 
-def keys(found):
-    return sorted(f"a/{name}.webp" for name in found)
+def keys(names):
+    return sorted(f"a/{name}.webp" for name in names)
 
 
 def visible(services, profile_id):
     (view,) = services.change_feed.read([profile_id])
-    return [one.path.split("/")[-1].split(".")[0] for tier in view.available.values() for one in tier]
+    return [rendition.path.split("/")[-1].split(".")[0] for tier in view.available.values() for rendition in tier]
 
 
 def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(services, shown):
@@ -109,10 +109,10 @@ def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(servic
         assert {row.hash for row in tx.connection.execute(select(rendition_hashes))} == hashes
 
 
-def test_what_is_said_again_revokes_nothing_and_what_is_said_anew_does(services, shown):
+def test_what_is_said_again_revokes_nothing_and_what_is_said_differently_does(services, shown):
     profile_id, image_id = shown
-    said = Declaration("age_13_15", "verified", "eu", "connections")
-    services.declare.declare(profile_id, said, follow_band=False, actor="t")
+    declaration = Declaration("age_13_15", "verified", "eu", "connections")
+    services.declare.declare(profile_id, declaration, follow_band=False, actor="t")
     assert deliver(services) == []
     for change, lost in (
         ({"choice": "hidden"}, {"tiny", "low", "medium"}),  # from outsiders and connections
@@ -123,11 +123,15 @@ def test_what_is_said_again_revokes_nothing_and_what_is_said_anew_does(services,
         ({"band": "under_13"}, {"low", "medium"}),  # from connections; the outsiders' own stays
     ):
         before = by_tier(services, image_id)
-        services.declare.declare(profile_id, Declaration(**{**asdict_of(said), **change}), follow_band=False, actor="t")
+        services.declare.declare(
+            profile_id, Declaration(**{**asdict_of(declaration), **change}), follow_band=False, actor="t"
+        )
         assert deliver(services) == ["rotated"] * bool(lost)
         after = by_tier(services, image_id)
         assert {tier for tier in before if before[tier] != after[tier]} == lost, change
-        services.declare.declare(profile_id, said, follow_band=False, actor="t")  # it opens again: nothing is taken
+        services.declare.declare(
+            profile_id, declaration, follow_band=False, actor="t"
+        )  # it opens again: nothing is taken
         assert deliver(services) == []
         assert by_tier(services, image_id) == after
 
@@ -137,8 +141,8 @@ def by_tier(services, image_id):
         return {row.tier: row.name for row in tx.images.renditions(image_id)}
 
 
-def asdict_of(said):
-    return {name: getattr(said, name) for name in ("band", "assurance", "region", "choice")}
+def asdict_of(declaration):
+    return {name: getattr(declaration, name) for name in ("band", "assurance", "region", "choice")}
 
 
 def test_reports_and_blocks_revoke_and_taking_them_back_does_not(services, shown):
@@ -208,7 +212,7 @@ def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_
     assert set(visible(services, profile_id)) == names(services, image_id)
 
 
-def test_a_picture_that_is_revoked_while_it_is_made_is_named_anew(services, shown):
+def test_a_picture_that_is_revoked_while_it_is_made_is_renamed(services, shown):
     profile_id, _ = shown
     drawing = services.draw
 
@@ -257,12 +261,12 @@ def test_nobody_can_be_revoked_who_is_not_there(services, shown):
 
 def test_each_change_is_told_of_once(services, shown):
     profile_id, image_id = shown
-    mine = events.select().where(events.c.profile_id == profile_id).subquery()
-    assert count(services, mine) == 0
+    own_events = events.select().where(events.c.profile_id == profile_id).subquery()
+    assert count(services, own_events) == 0
     services.revoke.profile(profile_id, actor="t")
-    assert count(services, mine) == 1
+    assert count(services, own_events) == 1
     services.delete.image(image_id, actor="t")
-    assert count(services, mine) == 2
+    assert count(services, own_events) == 2
     with services.catalogue.transaction() as tx:
         claimed = tx.events.claim(services.clock() + timedelta(seconds=1), limit=1000, claim_s=60)
         assert tx.events.claim(services.clock() + timedelta(seconds=2), limit=1000, claim_s=60) == []

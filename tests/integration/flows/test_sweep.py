@@ -31,23 +31,23 @@ def sweep(services, retention):
 
 
 def declared(services, profile_id, band, assurance="verified"):
-    said = Declaration(band, assurance, "eu", "connections")
-    services.declare.declare(profile_id, said, follow_band=False, actor="t")
+    declaration = Declaration(band, assurance, "eu", "connections")
+    services.declare.declare(profile_id, declaration, follow_band=False, actor="t")
 
 
 def replaced(services, profile_id):
     """Two pictures, the second in place of the first; (the first, the second)."""
-    made = []
+    image_ids = []
     for seed in (1, 2):
-        made.append(services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id)
+        image_ids.append(services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id)
         assert "ready" in services.deliver()
-    assert [services.state(one) for one in made] == [images.SUPERSEDED, images.READY]
-    return made
+    assert [services.state(image_id) for image_id in image_ids] == [images.SUPERSEDED, images.READY]
+    return image_ids
 
 
 def gone(services, sweep, *image_ids):
     sweep.batch()
-    return [services.state(one) == images.DELETED for one in image_ids]
+    return [services.state(image_id) == images.DELETED for image_id in image_ids]
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_more_than_a_batch_goes_by_and_by(services, sweep, profile_id, monkeypat
     from nightlight.flows.retention import retention_sweep as module
 
     monkeypatch.setattr(module, "_BATCH", 1)
-    made = [services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(4)]
+    image_ids = [services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(4)]
     for _ in range(6):
         services.deliver()
     services.clock.forward(days=8)
     left = 3
     while left:
         assert sweep.batch()["deleted"] >= 1
-        left = sum(services.state(one) == images.SUPERSEDED for one in made)
-    assert services.state(made[-1]) == images.READY
+        left = sum(services.state(image_id) == images.SUPERSEDED for image_id in image_ids)
+    assert services.state(image_ids[-1]) == images.READY
 
 
 def sweeps_of(services, sweep):
@@ -143,11 +143,11 @@ def sweeps_of(services, sweep):
     for _ in range(50):
         services.relay.run_once()
         sent, services.sent[:] = list(services.sent), []
-        mine = [job_id for task, job_id in sent if task == "nightlight.sweep"]
-        services.sent.extend(one for one in sent if one[0] != "nightlight.sweep")
-        if not mine:
+        job_ids = [job_id for task, job_id in sent if task == "nightlight.sweep"]
+        services.sent.extend(message for message in sent if message[0] != "nightlight.sweep")
+        if not job_ids:
             return endings
-        endings += [sweep.run(job_id, redelivered=False) for job_id in mine]
+        endings += [sweep.run(job_id, redelivered=False) for job_id in job_ids]
     raise AssertionError("it does not end")
 
 
@@ -213,11 +213,11 @@ def test_a_policy_without_a_word_for_a_state_keeps_what_is_in_it(services, reten
     from nightlight.policy.combinations import CombinationSpace
     from nightlight.policy.retention import RetentionTable
 
-    words = tuple(word for word in retention.space.attributes["state"] if word != "quarantined")
+    words_without = tuple(word for word in retention.space.attributes["state"] if word != "quarantined")
     axis = list(retention.space.attributes).index("state")
-    where = [retention.space.attributes["state"].index(word) for word in words]
+    where = [retention.space.attributes["state"].index(word) for word in words_without]
     older = RetentionTable(
-        CombinationSpace({**retention.space.attributes, "state": words}, retention.space.groups),
+        CombinationSpace({**retention.space.attributes, "state": words_without}, retention.space.groups),
         retention.days.take(where, axis=axis),
     )
     image = services.upload(profile_id).image_id
@@ -231,7 +231,7 @@ def test_a_run_goes_batch_by_batch_through_the_queue_and_reports(services, sweep
     from nightlight.flows.retention import retention_sweep as module
 
     monkeypatch.setattr(module, "_BATCH", 2)
-    made = [services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(6)]
+    image_ids = [services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(6)]
     for _ in range(8):
         services.deliver()
     services.clock.forward(days=8)
@@ -244,7 +244,7 @@ def test_a_run_goes_batch_by_batch_through_the_queue_and_reports(services, sweep
     report = sweep.report()
     assert (report.state, report.batches, report.actor) == ("done", len(endings), "schedule")
     assert report.counts["deleted"] >= 5
-    assert [services.state(one) == images.DELETED for one in made] == [True] * 5 + [False]
+    assert [services.state(image_id) == images.DELETED for image_id in image_ids] == [True] * 5 + [False]
     assert not sweep.begin_due(3600)
     services.clock.forward(hours=1)
     assert sweep.begin_due(3600)
@@ -257,7 +257,7 @@ def test_a_batch_that_was_done_twice_was_done_once(services, sweep, profile_id):
     services.clock.forward(days=8)
     sweep.begin(actor="t")
     services.relay.run_once()
-    ((_, job_id),) = [one for one in services.sent if one[0] == "nightlight.sweep"]
+    ((_, job_id),) = [message for message in services.sent if message[0] == "nightlight.sweep"]
     services.sent.clear()
     sweep.batch()  # all that the first attempt came to
     assert services.state(old) == images.DELETED
@@ -268,22 +268,22 @@ def test_a_batch_that_was_done_twice_was_done_once(services, sweep, profile_id):
 
 
 def test_everything_from_before_there_were_tags_is_tagged(services, sweep, profile_id):
-    made = [services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(3)]
+    image_ids = [services.upload(profile_id, pictures.jpeg(200, 200, seed=seed)).image_id for seed in range(3)]
     for _ in range(4):
         services.deliver()
     services.clock.forward(minutes=5)
     for _ in range(3):
         services.reconciler.run_once()
         services.deliver()
-    told = []
+    tagged = []
     real = services.originals.store.retag
-    services.originals.store.retag = lambda key, state: (told.append((key, state)), real(key, state))
+    services.originals.store.retag = lambda key, state: (tagged.append((key, state)), real(key, state))
     assert sum(services.retention_tags.ask_all()) >= 2
     waiting = services.retention_tags.waiting()
     assert waiting >= 2
     assert services.deliver().count("tagged") >= 2
     assert services.retention_tags.waiting() < waiting
     with services.catalogue.reading() as tx:
-        keys = {tx.images.get(one).original_key for one in made[:2]}
-        assert tx.images.get(made[2]).original_key not in {key for key, _ in told}
-    assert {(key, "replaced") for key in keys} <= set(told)
+        keys = {tx.images.get(image_id).original_key for image_id in image_ids[:2]}
+        assert tx.images.get(image_ids[2]).original_key not in {key for key, _ in tagged}
+    assert {(key, "replaced") for key in keys} <= set(tagged)

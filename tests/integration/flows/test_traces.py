@@ -50,7 +50,7 @@ class FlowContainer:
     def __post_init__(self):
         limits = WorkerSettings()
         work = JobRunner(self.catalogue, limits, self.clock)
-        found = TraceSearch(
+        trace_search = TraceSearch(
             self.catalogue,
             self.folder,
             lambda data: self.look(data),  # noqa: PLW0108 - a test may change it
@@ -60,7 +60,7 @@ class FlowContainer:
         self.ask = RequestTrace(
             self.catalogue, self.store, UploadSettings(), MatchingSettings(traces_per_hour=3), self.clock
         )
-        self.run = RunTrace(work, self.store, found, UploadSettings())
+        self.run = RunTrace(work, self.store, trace_search, UploadSettings())
         self.erase = EraseObjects(work, self.store, self.store, EdgePurge(None, token=None, timeout_s=1))
         self.delete = DeletePictures(self.catalogue, self.clock)
         self.reconciler = Reconciler(self.catalogue, limits, self.clock)
@@ -109,13 +109,13 @@ def services(catalogue, tmp_path, request):
     store.ready()
     # Each test at a time of its own: none sees what another asked for.
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=zlib.crc32(request.node.nodeid.encode()) % 3000)
-    made = FlowContainer(catalogue, store, tmp_path / "index", now, look)
+    container = FlowContainer(catalogue, store, tmp_path / "index", now, look)
     with catalogue.transaction() as tx:  # what an earlier test left
         for message in tx.outbox.claim(now + timedelta(days=9000), limit=1000, claim_s=1):
             tx.outbox.mark_published([message.message_id])
         tx.connection.execute(update(jobs).values(state="done"))
         tx.connection.execute(update(traces_table).values(state="deleted", actor="an earlier test"))
-    return made
+    return container
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def image_of(pixels):
     return Image.fromarray(pixels)
 
 
-def test_a_copy_is_traced_and_then_gone(services, published):
+def test_a_copy_is_searched_for_and_then_gone(services, published):
     image_id, pixels = published
     trace_id = services.accept(image_of(pixels))
     assert services.row(trace_id).state == trace_jobs.PENDING
@@ -150,7 +150,7 @@ def test_a_copy_is_traced_and_then_gone(services, published):
     assert services.deliver() == ["done"]
     row = services.ask.status(trace_id, actor="reader")
     assert (row.state, row.progress) == (trace_jobs.DONE, 100)
-    assert [one["image_id"] for one in row.result["origins"]] == [image_id]
+    assert [origin["image_id"] for origin in row.result["origins"]] == [image_id]
     assert services.deliver() == ["copy_deleted"]
     assert services.copies() == []
     assert services.row(trace_id).copy_key is None
@@ -307,8 +307,8 @@ def test_a_copy_whose_deletion_keeps_crashing_is_told_of(services, published):
     trace_id = services.accept(image_of(published[1]))
     assert services.deliver() == ["done"]
     with services.catalogue.transaction() as tx:
-        mine = (jobs.c.trace_id == trace_id) & (jobs.c.kind == "delete_copy")
-        tx.connection.execute(update(jobs).where(mine).values(crashes=99))
+        conditions = (jobs.c.trace_id == trace_id) & (jobs.c.kind == "delete_copy")
+        tx.connection.execute(update(jobs).where(conditions).values(crashes=99))
     assert services.deliver() == ["failed"]
     assert len(services.copies()) == 1
     assert services.events(trace_id)[-1] == ("trace.copy_not_deleted", "worker")

@@ -22,9 +22,9 @@ def now():
 
 @pytest.fixture(scope="module", params=list(SigningAlgorithm))
 def folder(request, tmp_path_factory):
-    made = tmp_path_factory.mktemp(request.param)
-    create_development_chain(made, request.param, now())
-    return made
+    keys_folder = tmp_path_factory.mktemp(request.param)
+    create_development_chain(keys_folder, request.param, now())
+    return keys_folder
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.support import pictures
 pytestmark = pytest.mark.integration
 
 
-class Traces:
+class TraceSearches:
     """Traces that are done at once, and found nothing."""
 
     def accept(self, copy, *, keep, actor):
@@ -37,9 +37,14 @@ def test_what_was_asked_is_said(services, profile_id):  # noqa: F811
     image = services.upload(profile_id, pictures.photograph())
     assert services.deliver() == ["ready"]
     with services.catalogue.reading() as tx:
-        row = next(one for one in tx.images.renditions(image.image_id) if one.watermark is not None)
+        row = next(rendition for rendition in tx.images.renditions(image.image_id) if rendition.watermark is not None)
     resolve = ManifestLookup(
-        services.catalogue, services.renditions, Traces(), CallerRate(100), services.clock, threading.BoundedSemaphore()
+        services.catalogue,
+        services.renditions,
+        TraceSearches(),
+        CallerRate(100),
+        services.clock,
+        threading.BoundedSemaphore(),
     )
     actor = f"investigator-{profile_id}"
     value = watermark_binding(row.watermark)
@@ -51,8 +56,8 @@ def test_what_was_asked_is_said(services, profile_id):  # noqa: F811
     nothing = "urn:c2pa:00000000-0000-0000-0000-000000000000"
     with pytest.raises(NotFound):
         resolve.manifest(nothing, actor=actor)
-    told = asked(services, actor)
-    assert told == [
+    entries = asked(services, actor)
+    assert entries == [
         ("manifest.asked", {"by": WATERMARK_ALGORITHM, "value": value}),
         ("manifest.asked", {"by": "reference", "name": row.name}),
         ("manifest.asked", {"by": WATERMARK_ALGORITHM, "trace_id": "0" * 32}),
@@ -60,5 +65,5 @@ def test_what_was_asked_is_said(services, profile_id):  # noqa: F811
         ("manifest.read", {"manifest_id": match.manifest_id}),
         ("manifest.read", {"manifest_id": nothing}),
     ]
-    assert profile_id not in str([detail for _, detail in told])
-    assert "age_13_15" not in str(told)
+    assert profile_id not in str([detail for _, detail in entries])
+    assert "age_13_15" not in str(entries)

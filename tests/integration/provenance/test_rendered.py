@@ -26,14 +26,14 @@ ASKED = {"tiny": "sidecar", "low": "sidecar", "medium": "embedded", "full": "emb
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("c2pa")
-    create_development_chain(made, SigningAlgorithm.ED25519, datetime.now(UTC))
-    return made
+    keys_folder = tmp_path_factory.mktemp("c2pa")
+    create_development_chain(keys_folder, SigningAlgorithm.ED25519, datetime.now(UTC))
+    return keys_folder
 
 
 @pytest.fixture
 def services(flow_services, folder):  # noqa: F811
-    flow_services.recipes = tuple(replace(one, provenance=ASKED[one.tier]) for one in flow_services.recipes)
+    flow_services.recipes = tuple(replace(recipe, provenance=ASKED[recipe.tier]) for recipe in flow_services.recipes)
     credential = SigningCredential.read(folder / "chain.pem", folder / "leaf.key.pem", folder / "root.pem")
     flow_services.signing = ManifestSigner(credential, lambda: datetime.now(UTC))
     object.__setattr__(flow_services.render, "signing", flow_services.signing)
@@ -74,12 +74,14 @@ def test_every_rendition_has_its_manifest_in_the_form_of_its_tier(services, prof
 
 def test_two_images_of_the_same_bytes_have_manifests_of_their_own(services, profile_id):  # noqa: F811
     """Where no mark tells them apart: a picture that everybody uploads. One is erased, and the other keeps its own."""
-    services.recipes = tuple(replace(one, invisible_watermark="none", provenance="sidecar") for one in services.recipes)
+    services.recipes = tuple(
+        replace(recipe, invisible_watermark="none", provenance="sidecar") for recipe in services.recipes
+    )
     other = f"{profile_id}-other"
     services.declare.declare(other, Declaration("adult", "verified", "eu", "everyone"), follow_band=False, actor="t")
     first, second = (services.upload(name).image_id for name in (profile_id, other))
     assert services.deliver() == ["ready", "ready"]
-    shared = [{row.sha256 for row in rows_of(services, one)} for one in (first, second)]
+    shared = [{row.sha256 for row in rows_of(services, image_id)} for image_id in (first, second)]
     assert shared[0] == shared[1]
     services.delete.image(first, actor="t")
     assert services.deliver() == ["erased"]

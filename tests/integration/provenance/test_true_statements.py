@@ -39,16 +39,16 @@ SOFTENED, EDITED = "c2pa.filtered", "c2pa.edited"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("c2pa") / "p"
-    create_development_chain(made, SigningAlgorithm.ED25519, datetime.now(UTC))
-    return made
+    keys_folder = tmp_path_factory.mktemp("c2pa") / "p"
+    create_development_chain(keys_folder, SigningAlgorithm.ED25519, datetime.now(UTC))
+    return keys_folder
 
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory):
     """One is enough: what is signed does not depend on the database."""
-    with catalogue_on("sqlite", tmp_path_factory.mktemp("catalogue")) as made:
-        yield made
+    with catalogue_on("sqlite", tmp_path_factory.mktemp("catalogue")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -63,77 +63,81 @@ def plain(side, colour=(255, 255, 255)):
     return pictures.encoded(Image.new("RGB", (side, side), colour), "PNG")
 
 
-def told(services, folder, image_id):
+def statements(services, folder, image_id):
     """By tier: what is said of a rendition, the row of it, and its bytes."""
     root = (folder / "root.pem").read_text()
     with services.catalogue.reading() as tx:
         rows = tx.images.renditions(image_id)
-    found = {}
+    by_tier = {}
     for row in rows:
         data = services.renditions.store.get(object_key(row.name, EXTENSIONS[row.format]), max_bytes=4_000_000).data
         manifest = services.renditions.store.get(manifest_key(row.manifest), max_bytes=100_000).data
-        one = verify_manifest(data, f"image/{row.format}", anchors=root, manifest=manifest)
-        assert (one.state, one.failures) == (ManifestState.TRUSTED, [])
-        found[row.tier] = one, row, data
-    return found
+        manifest_check = verify_manifest(data, f"image/{row.format}", anchors=root, manifest=manifest)
+        assert (manifest_check.state, manifest_check.failures) == (ManifestState.TRUSTED, [])
+        by_tier[row.tier] = manifest_check, row, data
+    return by_tier
 
 
 def rendered(services, folder, profile_id, recipes, data, crop=None):  # noqa: F811
     services.recipes = tuple(recipes)
     image = services.upload(profile_id, data, crop=crop)
     assert services.deliver() == ["ready"]
-    return told(services, folder, image.image_id)
+    return statements(services, folder, image.image_id)
 
 
-def marked_of(one):
-    return any("watermark" in action for action in one.actions)
+def marked_of(manifest_check):
+    return any("watermark" in action for action in manifest_check.actions)
 
 
 @pytest.mark.parametrize("provenance", ["sidecar", "embedded"])
 @pytest.mark.parametrize("form", ["webp", "jpeg", "avif"])
-def test_a_plain_picture_of_a_tier_with_a_visible_mark_and_no_hidden_one_is_signed(
+def test_a_plain_picture_of_a_tier_with_a_visible_watermark_and_no_invisible_one_is_signed(
     services, folder, profile_id, form, provenance  # noqa: F811
 ):  # fmt: skip
     """A white avatar has no hash worth the name: there is nothing to bind to, and nothing that says there were."""
     tier = Recipe("low", 160, format=form, visible_watermark="clear", provenance=provenance)
-    ((one, _, _),) = rendered(services, folder, profile_id, [tier], plain(400)).values()
-    assert one.bindings == {}
-    assert not marked_of(one)
-    assert EDITED in one.actions  # the visible mark
+    ((manifest_check, _, _),) = rendered(services, folder, profile_id, [tier], plain(400)).values()
+    assert manifest_check.bindings == {}
+    assert not marked_of(manifest_check)
+    assert EDITED in manifest_check.actions  # the visible mark
 
 
 def test_every_tier_that_can_be_written_is_signed_over_every_kind_of_picture(services, folder, profile_id):  # noqa: F811
     tiers = [
-        Recipe(f"t{edge}-{visible}-{hidden}-{provenance}", edge, visible_watermark=visible, invisible_watermark=hidden,
+        Recipe(f"t{edge}-{visible}-{invisible}-{provenance}", edge, visible_watermark=visible, invisible_watermark=invisible,
                provenance=provenance)
         for edge in (8, 63, 64)
         for visible in ("none", "strong")
-        for hidden in ("none", "best_effort")
+        for invisible in ("none", "best_effort")
         for provenance in ("sidecar", "embedded")
     ]  # fmt: skip
-    tiers = sorted(tiers, key=lambda one: -one.edge)
+    tiers = sorted(tiers, key=lambda tier: -tier.edge)
     for data in (plain(16), plain(400, (0, 0, 0)), pictures.photograph()):
-        for one, row, _ in rendered(services, folder, profile_id, tiers, data).values():
-            assert (WATERMARK_ALGORITHM in one.bindings) == marked_of(one) == (row.watermark_agreement is not None)
+        for manifest_check, row, _ in rendered(services, folder, profile_id, tiers, data).values():
+            assert (
+                (WATERMARK_ALGORITHM in manifest_check.bindings)
+                == marked_of(manifest_check)
+                == (row.watermark_agreement is not None)
+            )
 
 
 @pytest.mark.parametrize("edge", [16, 32, 63])
 def test_a_rendition_too_small_for_an_invisible_watermark_names_none(services, folder, profile_id, edge):  # noqa: F811
     tier = Recipe("dot", edge, visible_watermark="none", invisible_watermark="best_effort", provenance="sidecar")
-    ((one, row, _),) = rendered(services, folder, profile_id, [tier], pictures.photograph()).values()
+    ((manifest_check, row, _),) = rendered(services, folder, profile_id, [tier], pictures.photograph()).values()
     assert row.watermark_agreement is None
-    assert not marked_of(one)
-    assert WATERMARK_ALGORITHM not in one.bindings
+    assert not marked_of(manifest_check)
+    assert WATERMARK_ALGORITHM not in manifest_check.bindings
 
 
 def test_a_plain_picture_whose_mark_does_not_read_back_names_none(services, folder, profile_id):  # noqa: F811
     tier = Recipe("full", 320, invisible_watermark="best_effort", provenance="embedded", quality=20)
-    ((one, row, _),) = rendered(services, folder, profile_id, [tier], plain(400)).values()
+    ((manifest_check, row, _),) = rendered(services, folder, profile_id, [tier], plain(400)).values()
     if row.watermark_agreement is None:
-        assert not marked_of(one)
-        assert WATERMARK_ALGORITHM not in one.bindings
+        assert not marked_of(manifest_check)
+        assert WATERMARK_ALGORITHM not in manifest_check.bindings
     else:
-        assert watermark_from_binding(one.bindings[WATERMARK_ALGORITHM]) == row.watermark
+        assert watermark_from_binding(manifest_check.bindings[WATERMARK_ALGORITHM]) == row.watermark
 
 
 @pytest.mark.parametrize(
@@ -157,8 +161,8 @@ def test_cropped_and_resized_are_said_where_that_was_done(
 ):  # fmt: skip
     tier = Recipe("full", edge, invisible_watermark="none", provenance="sidecar")
     data = pictures.encoded(pictures.opened(pictures.photograph()).convert("RGB").resize(size), "PNG")
-    ((one, _, _),) = rendered(services, folder, profile_id, [tier], data, crop).values()
-    assert set(one.actions) == {"c2pa.created", *expected}
+    ((manifest_check, _, _),) = rendered(services, folder, profile_id, [tier], data, crop).values()
+    assert set(manifest_check.actions) == {"c2pa.created", *expected}
 
 
 def test_a_turned_picture_says_nothing_of_its_file(services, folder, profile_id):  # noqa: F811
@@ -168,24 +172,24 @@ def test_a_turned_picture_says_nothing_of_its_file(services, folder, profile_id)
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = pictures.encoded(image, "JPEG", exif=exif)
-    ((one, _, _),) = rendered(services, folder, profile_id, [tier], turned).values()
-    assert one.actions == ["c2pa.created"]
+    ((manifest_check, _, _),) = rendered(services, folder, profile_id, [tier], turned).values()
+    assert manifest_check.actions == ["c2pa.created"]
 
 
 @pytest.mark.parametrize(("face_px", "expected"), [(None, False), (6, True), (2048, False)])
 def test_softening_is_said_where_detail_was_taken(services, folder, profile_id, face_px, expected):  # noqa: F811
     tier = Recipe("low", 160, face_px=face_px, provenance="sidecar")
-    ((one, _, _),) = rendered(services, folder, profile_id, [tier], pictures.photograph()).values()
-    assert (SOFTENED in one.actions) is expected
+    ((manifest_check, _, _),) = rendered(services, folder, profile_id, [tier], pictures.photograph()).values()
+    assert (SOFTENED in manifest_check.actions) is expected
 
 
 def test_the_hash_that_is_bound_is_of_the_bytes_that_are_published(services, folder, profile_id, all_recipes):  # noqa: F811
-    recipes = [replace(one, provenance="sidecar") for one in all_recipes]
-    for one, _, data in rendered(services, folder, profile_id, recipes, pictures.photograph()).values():
+    recipes = [replace(recipe, provenance="sidecar") for recipe in all_recipes]
+    for manifest_check, _, data in rendered(services, folder, profile_id, recipes, pictures.photograph()).values():
         luma = np.asarray(
             pictures.opened(data).convert("L").resize((CANONICAL, CANONICAL), Image.Resampling.BICUBIC, reducing_gap=2)
         )
-        bound = np.frombuffer(hash_from_binding(one.bindings[HASH_ALGORITHM]), np.uint8)
+        bound = np.frombuffer(hash_from_binding(manifest_check.bindings[HASH_ALGORITHM]), np.uint8)
         assert distance(pdq(luma).hashes[0], bound) == 0
 
 
@@ -213,9 +217,9 @@ def test_a_picture_whose_manifest_never_stands_ends_where_operators_see_it(servi
     """The credential signs other pictures: so it is this one, and trying for ever would change nothing."""
     real = signing_module.manifest_definition
 
-    def never_stands(said):
-        plan = real(said)
-        if said.hash is not None:  # what the check of the credential itself signs has none
+    def never_stands(boxes):
+        plan = real(boxes)
+        if boxes.hash is not None:  # what the check of the credential itself signs has none
             plan["assertions"][0]["data"]["actions"].append({"action": "c2pa.placed"})
         return plan
 

@@ -36,8 +36,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def pair():
-    with bucket_pair() as made:
-        yield made
+    with bucket_pair() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def deliver(services):
 
 
 def keys_of(pair, bucket):
-    found = pair.owner if bucket != pair.vault else infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
-    return sorted(one["Key"] for one in found.list_objects_v2(Bucket=bucket).get("Contents", []))
+    client = pair.owner if bucket != pair.vault else infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
+    return sorted(entry["Key"] for entry in client.list_objects_v2(Bucket=bucket).get("Contents", []))
 
 
 def place(services, **asked):
@@ -102,23 +102,23 @@ def who(services):
 @pytest.fixture
 def two(services, who, pair):
     """A picture that was replaced and one that is shown, and what the buckets hold of them."""
-    made = []
+    image_ids = []
     for seed in (1, 2):
-        made.append(services.upload(who, pictures.jpeg(200, 200, seed=seed)).image_id)
+        image_ids.append(services.upload(who, pictures.jpeg(200, 200, seed=seed)).image_id)
         assert "ready" in deliver(services)
-    return made
+    return image_ids
 
 
 def receipts(services, image_id):
     with services.catalogue.reading() as tx:
-        return [open_receipt(one, services.public) for one in tx.receipts.of_image(image_id)]
+        return [open_receipt(envelope, services.public) for envelope in tx.receipts.of_image(image_id)]
 
 
 def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_erasure_of_the_rest(
     services, who, two, pair
 ):
     with services.catalogue.reading() as tx:
-        originals = [tx.images.get(one).original_key for one in two]
+        originals = [tx.images.get(image_id).original_key for image_id in two]
     before, others = len(keys_of(pair, pair.renditions)), keys_of(pair, pair.vault)
     hold = place(services, image_id=two[1])
     assert hold.state == PLACING
@@ -155,13 +155,13 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
     with pytest.raises(InvalidInput, match="another person"):
         services.holds.approve(hold.hold_id, actor="officer")
     services.holds.approve(hold.hold_id, actor="judge")
-    assert [one.hold_id for one in services.keep.end_due()] == [hold.hold_id]
+    assert [ended.hold_id for ended in services.keep.end_due()] == [hold.hold_id]
     assert [key for key in kept if key in keys_of(pair, pair.vault)] == []
     _, ended = receipts(services, two[1])
     assert (ended.kind, ended.objects, ended.versions, ended.residuals) == ("hold ended", moved + 1, moved + 1, [])
     with services.catalogue.reading() as tx:
-        chain = [open_receipt(one, services.public) for _, one in tx.receipts.after(0, limit=100)]
-    assert not [one for one in chain_faults(chain) if "left" in one and "left out" not in one]
+        chain = [open_receipt(envelope, services.public) for _, envelope in tx.receipts.after(0, limit=100)]
+    assert not [fault for fault in chain_faults(chain) if "left" in fault and "left out" not in fault]
     with pytest.raises(NotFound):
         services.holds.approve(hold.hold_id, actor="third")
     assert services.keep.end_due() == []
@@ -170,14 +170,14 @@ def test_what_is_held_goes_into_the_vault_is_shown_to_nobody_and_survives_the_er
 def test_a_hold_that_ends_by_its_date_puts_the_picture_back(services, who, two, pair):
     hold = place(services, profile_id=who, until=services.clock() + timedelta(days=30))
     assert deliver(services) == ["vaulted", "vaulted"]
-    assert {services.state(one) for one in two} == {images.HELD}
+    assert {services.state(image_id) for image_id in two} == {images.HELD}
     services.clock.forward(days=29)
     assert services.keep.end_due() == []
     services.clock.forward(days=1)
-    assert [one.hold_id for one in services.keep.end_due()] == [hold.hold_id]
+    assert [ended.hold_id for ended in services.keep.end_due()] == [hold.hold_id]
     for _ in range(4):
         deliver(services)
-    assert sorted(services.state(one) for one in two) == [images.READY, images.SUPERSEDED]
+    assert sorted(services.state(image_id) for image_id in two) == [images.READY, images.SUPERSEDED]
     with services.catalogue.reading() as tx:
         assert tx.profiles.get(who).current_image_id == two[1]
         names = {name for name, _ in tx.images.rendition_names(two[1])}
@@ -195,15 +195,15 @@ def test_two_holds_on_one_picture_and_the_second_keeps_it(services, who, two, pa
     assert services.holds.get(second.hold_id).state == PLACED  # it is there already
     kept = keys_of(pair, pair.vault)
     services.clock.forward(days=1)
-    assert [one.hold_id for one in services.keep.end_due()] == [first.hold_id]
+    assert [ended.hold_id for ended in services.keep.end_due()] == [first.hold_id]
     assert services.state(two[1]) == images.HELD
     assert keys_of(pair, pair.vault) == kept
     services.clock.forward(days=1)
     services.keep.end_due()
     assert services.state(two[1]) == images.PENDING
     assert services.holds.get(second.hold_id).state == ENDED
-    assert {one.hold_id for one in services.holds.listed(ended=True)} >= {first.hold_id, second.hold_id}
-    assert not {one.hold_id for one in services.holds.listed()} & {first.hold_id, second.hold_id}
+    assert {listed.hold_id for listed in services.holds.listed(ended=True)} >= {first.hold_id, second.hold_id}
+    assert not {listed.hold_id for listed in services.holds.listed()} & {first.hold_id, second.hold_id}
 
 
 def test_an_erasure_waits_until_the_hold_has_what_it_covers(services, who, two, pair):
@@ -219,7 +219,7 @@ def test_an_erasure_waits_until_the_hold_has_what_it_covers(services, who, two, 
     services.clock.forward(hours=1)
     assert [services.erase.run(job_id, redelivered=True) for job_id in erasing] == ["erased", "erased"]
     with services.catalogue.reading() as tx:
-        assert all(len(tx.legal_holds.vault(one)) >= 4 for one in two)
+        assert all(len(tx.legal_holds.vault(image_id)) >= 4 for image_id in two)
 
 
 def test_what_is_being_rendered_is_held_too_and_nothing_of_it_stays_behind(services, who, pair):
@@ -251,7 +251,7 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(services, who, tw
 
     hold = place(services, image_id=two[1])
     services.relay.run_once()
-    ((_, job_id),) = [one for one in services.sent if one[0] == "nightlight.copy_to_vault"]
+    ((_, job_id),) = [message for message in services.sent if message[0] == "nightlight.copy_to_vault"]
     services.sent.clear()
     stores = (services.erase.originals, services.erase.renditions, services.vault_store)
     step, ending = 0, "lost"
@@ -287,12 +287,12 @@ def test_a_worker_killed_at_any_step_of_the_move_loses_nothing(services, who, tw
         assert tx.images.get(two[1]).original_key not in keys_of(pair, pair.originals)
     assert len(kept) == 2 * len(names) + 1  # and their manifests
     keeper = infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
-    for one in kept:
-        assert len(keeper.get_object(Bucket=pair.vault, Key=one.vault_key)["Body"].read()) == one.bytes
+    for entry in kept:
+        assert len(keeper.get_object(Bucket=pair.vault, Key=entry.vault_key)["Body"].read()) == entry.bytes
     keeper.close()
 
 
-def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_comes_back(services, who, pair):
+def test_a_sealed_original_is_readable_in_the_vault_and_sealed_again_when_it_comes_back(services, who, pair):
     private, public = generate_seal_keys()
     seal, open_ = Sealer.parse(f"s1:{public}", "x").seal, Opener.parse(f"s1:{private}", "x").open
     object.__setattr__(services.upload_flow, "seal", seal)
@@ -305,7 +305,7 @@ def test_a_sealed_original_is_readable_in_the_vault_and_sealed_anew_when_it_come
     place(services, image_id=image.image_id, until=services.clock() + timedelta(days=1))
     deliver(services)
     with services.catalogue.reading() as tx:
-        original = next(one for one in tx.legal_holds.vault(image.image_id) if one.bucket == "originals")
+        original = next(entry for entry in tx.legal_holds.vault(image.image_id) if entry.bucket == "originals")
     assert services.keep.vault.get(original.vault_key, max_bytes=1_000_000).data == data
     services.clock.forward(days=2)
     services.keep.end_due()
@@ -372,7 +372,7 @@ def test_a_hold_that_is_placed_while_another_ends_keeps_what_it_covers(services,
     assert services.state(two[1]) == images.HELD
     with services.catalogue.reading() as tx:
         kept = tx.legal_holds.vault(two[1])
-    assert {one.vault_key for one in kept} <= set(keys_of(pair, pair.vault))
+    assert {entry.vault_key for entry in kept} <= set(keys_of(pair, pair.vault))
 
     class Later:
         def erase(self, key):
@@ -427,9 +427,9 @@ def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back
     assert "vaulted" in deliver(services)
     with services.catalogue.reading() as tx:
         kept = tx.legal_holds.vault(image)
-    for one in kept:
-        stored = services.keep.vault.get(one.vault_key, max_bytes=1_000_000).data
-        assert len(stored) == one.bytes
+    for entry in kept:
+        stored = services.keep.vault.get(entry.vault_key, max_bytes=1_000_000).data
+        assert len(stored) == entry.bytes
         assert data[:64] not in stored
         assert b"RIFF" not in stored[:16]
     for officer in ("a", "b"):
@@ -438,7 +438,7 @@ def test_what_is_sealed_into_the_vault_is_noise_to_whoever_put_it_and_comes_back
         object.__setattr__(services.keep, "open_", Opener({}).open)
         services.keep.end_due()
     object.__setattr__(services.keep, "open_", Opener.parse(f"v1:{kept_by[0]}", "PRIVATE").open)
-    assert [one.hold_id for one in services.keep.end_due()] == [held.hold_id]
+    assert [ended.hold_id for ended in services.keep.end_due()] == [held.hold_id]
     assert "ready" in deliver(services)
     with services.catalogue.reading() as tx:
         key = tx.images.get(image).original_key
@@ -451,7 +451,7 @@ def test_what_somebody_put_over_a_held_original_is_not_put_back(services, who, p
     held = place(services, image_id=image)
     assert "vaulted" in deliver(services)
     with services.catalogue.reading() as tx:
-        (original,) = [one for one in tx.legal_holds.vault(image) if one.bucket == "originals"]
+        (original,) = [entry for entry in tx.legal_holds.vault(image) if entry.bucket == "originals"]
     forged = pictures.jpeg(200, 200, seed=9)
     services.vault_store.replace(original.vault_key, BytesIO(forged), sha256=hashlib.sha256(forged).hexdigest(),
                               content_type="x/y", cache_control="no-store")  # fmt: skip

@@ -16,13 +16,13 @@ from nightlight_core.policy.public_keys import PublicKeys
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
-    made = {}
+    pairs = {}
     for name in ("publisher", "safety"):
         private, public = generate_key()
         (folder / f"{name}.json").write_text(json.dumps(private))
         (folder / f"{name}.jwks.json").write_text(json.dumps(public))
-        made[name] = SigningKey.read(folder / f"{name}.json"), PublicKeys.read(folder / f"{name}.jwks.json")
-    return made
+        pairs[name] = SigningKey.read(folder / f"{name}.json"), PublicKeys.read(folder / f"{name}.jwks.json")
+    return pairs
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +161,11 @@ def test_every_field_that_a_reader_acts_on_is_under_the_digest(keys, bundle, com
         paths.setdefault(kind_of(path), []).append((path, value))
     assert len(paths) > 60
     wrong = []
-    for kind, found in paths.items():
+    for kind, values in paths.items():
         if kind in ASIDE or kind[:2] in {("documents", "cases"), ("documents", "checks")}:
             continue
         compiles = kind[0] != "table"  # a table is refused, or not, by whoever reads it: no need to compile
-        for path, value in (found[0], found[-1], found[len(found) // 2])[: 2 if compiles else 3]:
+        for path, value in (values[0], values[-1], values[len(values) // 2])[: 2 if compiles else 3]:
             for changed in other(value)[: 2 if compiles else 5]:
                 data = signed(keys, json.dumps(replaced(payload, path, changed)).encode())
                 try:
@@ -201,7 +201,7 @@ def test_a_bundle_with_something_that_nobody_knows_of_is_refused(keys, bundle):
 @pytest.mark.parametrize("rank", [[3, 3, 3], [0, 0, 0], [1.0, 1, 1], ["1", 1, 1], [1], [1, 1, 1, 1], True, None])
 def test_other_ranks_of_tiers_are_refused_by_every_reader(keys, bundle, rank):
     payload = payload_of(bundle)
-    number = next(at for at, one in enumerate(payload["table"]["outcomes"]) if one[1] == "tiny")
+    number = next(at for at, outcome in enumerate(payload["table"]["outcomes"]) if outcome[1] == "tiny")
     payload["table"]["outcomes"][number][0] = rank
     with pytest.raises(PolicyRefused):
         open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
@@ -223,8 +223,8 @@ def test_a_bundle_of_the_first_format_counts_only_for_who_compiles_it(keys, bund
         open_bundle(data, keys["publisher"][1])
     opened = open_bundle(data, keys["publisher"][1], earlier=True)
     assert compile_bundle(opened).table.digest == compiled.table.digest
-    for number, one in enumerate(payload["table"]["outcomes"]):
-        if one[1] == "tiny":
+    for number, outcome in enumerate(payload["table"]["outcomes"]):
+        if outcome[1] == "tiny":
             payload["table"]["outcomes"][number][0] = [3, 3, 3]
     opened = open_bundle(
         signed(keys, json.dumps(payload).encode(), "nightlight-bundle/1"), keys["publisher"][1], earlier=True

@@ -33,7 +33,7 @@ class Platform:
         self.notifications = ImportNotifications(
             services.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, services.clock
         )
-        self.take = ImportPicture(
+        self.importer = ImportPicture(
             JobRunner(services.catalogue, services.limits, services.clock), foreign, services.upload_flow, services.delete, 5_000_000,
             follow_removals=True,
         )  # fmt: skip
@@ -51,7 +51,7 @@ class Platform:
         return json.dumps({"Records": [record]})
 
     def record(self, *events):
-        return [tuple(self.notifications.record(read_events(one))) for one in events]
+        return [tuple(self.notifications.record(read_events(event))) for event in events]
 
     def work(self):
         """Run every take that waits, the newest first, then renders and erasures."""
@@ -61,7 +61,7 @@ class Platform:
         endings = []
         for task, job_id in reversed(sent):
             if task == "nightlight.import":
-                endings.append(self.take.run(job_id, redelivered=False))
+                endings.append(self.importer.run(job_id, redelivered=False))
             else:
                 services.sent.append((task, job_id))
         while services.sent or services.relay.run_once():
@@ -75,7 +75,7 @@ class Platform:
 
     def image_states(self, profile_id):
         with self.services.catalogue.reading() as tx:
-            return sorted(one.state for one in tx.images.of_profile(profile_id))
+            return sorted(image.state for image in tx.images.of_profile(profile_id))
 
 
 @pytest.fixture
@@ -162,8 +162,8 @@ def test_what_is_deleted_there_is_deleted_here(platform, who):
     assert platform.shown(who) is None
     assert platform.services.state(image_id) == images.DELETED
     with platform.services.catalogue.reading() as tx:
-        assert [one.actor for one in tx.audit.of_image(image_id) if one.event == "image.deleted"] == ["import"]
-    assert not [one for one in platform.services.objects() if one.startswith("o/")]
+        assert [entry.actor for entry in tx.audit.of_image(image_id) if entry.event == "image.deleted"] == ["import"]
+    assert not [key for key in platform.services.objects() if key.startswith("o/")]
 
 
 def test_removals_are_not_followed_where_it_is_told_so(platform, who):
@@ -172,7 +172,7 @@ def test_removals_are_not_followed_where_it_is_told_so(platform, who):
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     platform.work()
-    platform.take = replace(platform.take, follow_removals=False)
+    platform.importer = replace(platform.importer, follow_removals=False)
     platform.s3.delete_object(Bucket=platform.bucket, Key=key)
     platform.record(platform.event(key, "ObjectRemoved:Delete"))
     assert platform.work() == ["removed"]
@@ -248,11 +248,11 @@ def test_a_server_that_is_away_is_asked_again(platform, who, access):
 
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
-    real, platform.take = platform.take, replace(
-        platform.take, sources=SourceBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
+    real, platform.importer = platform.importer, replace(
+        platform.importer, sources=SourceBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
     )  # fmt: skip
     assert platform.work() == ["later"]
-    platform.take = real
+    platform.importer = real
     platform.services.clock.forward(hours=1)
     platform.services.reconciler.run_once()
     assert platform.work() == ["taken"]
@@ -265,7 +265,7 @@ def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platfo
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     platform.services.relay.run_once()
-    ((_, job_id),) = [one for one in platform.services.sent if one[0] == "nightlight.import"]
+    ((_, job_id),) = [message for message in platform.services.sent if message[0] == "nightlight.import"]
     platform.services.sent.clear()
     real = platform.services.upload_flow.originals.put
 
@@ -273,18 +273,18 @@ def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platfo
         real(*arguments, **named)
         raise LeaseLost("killed")
 
-    object.__setattr__(platform.take, "upload", type(platform.services.upload_flow)(
+    object.__setattr__(platform.importer, "upload", type(platform.services.upload_flow)(
         platform.services.catalogue, type("Dies", (), {"put": staticmethod(put)})(), platform.services.upload_flow.limits, 60,
         platform.services.upload_flow.edge, platform.services.clock))  # fmt: skip
-    assert platform.take.run(job_id, redelivered=False) == "lost"
-    object.__setattr__(platform.take, "upload", platform.services.upload_flow)
-    assert platform.take.run(job_id, redelivered=True) == "taken"
+    assert platform.importer.run(job_id, redelivered=False) == "lost"
+    object.__setattr__(platform.importer, "upload", platform.services.upload_flow)
+    assert platform.importer.run(job_id, redelivered=True) == "taken"
     platform.work()
     assert platform.image_states(who) == [images.READY]
     platform.services.clock.forward(hours=2)
     platform.services.expiry.run_once()
     platform.work()
-    assert len([one for one in platform.services.objects() if one.startswith("o/")]) == 1
+    assert len([key for key in platform.services.objects() if key.startswith("o/")]) == 1
 
 
 def test_own_buckets_are_refused():
