@@ -162,13 +162,13 @@ class Images:
 
     def lower_ceiling(self, profile_id: ProfileId, band: str, *, looser: Sequence[str]) -> None:
         """Hold a profile's images to ``band`` where they were held to one of ``looser``, those that protect less."""
-        mine = images.c.profile_id == profile_id, images.c.ceiling_band.in_(looser)
-        self._connection.execute(update(images).where(*mine).values(ceiling_band=band))
+        rows = images.c.profile_id == profile_id, images.c.ceiling_band.in_(looser)
+        self._connection.execute(update(images).where(*rows).values(ceiling_band=band))
 
     def release(self, profile_id: ProfileId, band: str | None) -> None:
         """Open a profile's images up to the ceiling of ``band``; None takes back what was opened."""
-        mine = images.c.profile_id == profile_id
-        self._connection.execute(update(images).where(mine).values(released_band=band))
+        rows = images.c.profile_id == profile_id
+        self._connection.execute(update(images).where(rows).values(released_band=band))
 
     def effective_ceilings(self, profile_id: ProfileId) -> dict[ImageId, str]:
         """Return the band that each of a profile's images is held to, of those that have renditions."""
@@ -184,8 +184,8 @@ class Images:
 
     def destroy_key(self, image_id: ImageId) -> bool:
         """Destroy the key that an image's original is sealed with; return whether there was one."""
-        mine = images.c.image_id == image_id, images.c.sealed_key.is_not(None)
-        return self._connection.execute(update(images).where(*mine).values(sealed_key=None)).rowcount == 1
+        row = images.c.image_id == image_id, images.c.sealed_key.is_not(None)
+        return self._connection.execute(update(images).where(*row).values(sealed_key=None)).rowcount == 1
 
     def add_renditions(self, image_id: ImageId, rows: Sequence[RenditionRow], now: datetime) -> None:
         """Write the renditions of an image."""
@@ -204,13 +204,13 @@ class Images:
         row = self._connection.execute(select(renditions).where(renditions.c.name == old)).mappings().one_or_none()
         if row is None:
             return
-        mine = renditions.c.name == old
+        old_row = renditions.c.name == old
         # The hash refers to the name, and of a tier's variant there is one: the old row steps aside first.
-        self._connection.execute(update(renditions).where(mine).values(variant=-1 - row["variant"]))
+        self._connection.execute(update(renditions).where(old_row).values(variant=-1 - row["variant"]))
         self._connection.execute(insert(renditions).values({**row, "name": new, "generation": generation}))
         hashes = rendition_hashes.c.name == old
         self._connection.execute(update(rendition_hashes).where(hashes).values(name=new))
-        self._connection.execute(delete(renditions).where(mine))
+        self._connection.execute(delete(renditions).where(old_row))
 
     def rendition_names(self, image_id: ImageId) -> list[tuple[str, str]]:
         """Return (name, format) of an image's renditions."""
@@ -227,5 +227,5 @@ class Images:
     def drop_renditions(self, image_id: ImageId, *, keep_crop: bool = False) -> None:
         """Forget an image's renditions, and what the image's own row tells of its pixels."""
         self._connection.execute(delete(renditions).where(renditions.c.image_id == image_id))
-        told = {"blurhash": None} | ({} if keep_crop else {"crop": None})
-        self._connection.execute(update(images).where(images.c.image_id == image_id).values(told))
+        values = {"blurhash": None} | ({} if keep_crop else {"crop": None})
+        self._connection.execute(update(images).where(images.c.image_id == image_id).values(values))

@@ -134,8 +134,8 @@ class Jobs:
     def asked_at(self, lease: Lease) -> datetime:
         """Return when a job was asked for."""
         query = select(jobs.c.created_at).where(jobs.c.job_id == lease.job_id)
-        found: datetime = self._connection.execute(query).scalar_one()
-        return found
+        moment: datetime = self._connection.execute(query).scalar_one()
+        return moment
 
     def ended(self, image_id: ImageId, kind: str) -> bool:
         """Say whether there was a job of a kind on an image, and it is done."""

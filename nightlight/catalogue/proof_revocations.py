@@ -32,11 +32,11 @@ class ProofRevocations:
         """Let no proof count that was issued up to ``now``; what was said before is never taken back."""
         moment = int(now.timestamp())
         same_row = rows.c.profile_id == profile_id, rows.c.viewer_id == viewer_id
-        known = self._connection.execute(select(rows.c.revoked_at).where(*same_row).with_for_update()).scalar()
-        if known is None:
+        revoked_at = self._connection.execute(select(rows.c.revoked_at).where(*same_row).with_for_update()).scalar()
+        if revoked_at is None:
             values = {"profile_id": profile_id, "viewer_id": viewer_id, "revoked_at": moment}
             self._connection.execute(insert(rows).values(values))
-        elif known < moment:
+        elif revoked_at < moment:
             self._connection.execute(update(rows).where(*same_row).values(revoked_at=moment))
 
     def forget(self, profile_id: ProfileId) -> None:

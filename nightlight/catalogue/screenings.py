@@ -51,11 +51,11 @@ class Screenings:
             query = query.with_for_update(read=hold == "share")
         return {row.name: KnownHashList(*row) for row in self._connection.execute(query)}
 
-    def write(self, known: Mapping[str, KnownHashList], hash_list: KnownHashList) -> None:
-        """Write a list's state under the next revision; ``known`` are all of them, held."""
-        revision = revision_of(known) + 1
+    def write(self, lists: Mapping[str, KnownHashList], hash_list: KnownHashList) -> None:
+        """Write a list's state under the next revision; ``lists`` are all of them, held."""
+        revision = revision_of(lists) + 1
         values = {name: getattr(hash_list, name) for name in KnownHashList.__slots__} | {"revision": revision}
-        if hash_list.name in known:
+        if hash_list.name in lists:
             row_of_list = hash_lists.c.name == hash_list.name
             self._connection.execute(update(hash_lists).where(row_of_list).values(values))
         else:
@@ -103,6 +103,6 @@ class Screenings:
         self._connection.execute(delete(screenings).where(screenings.c.image_id == image_id))
 
 
-def revision_of(known: Mapping[str, KnownHashList]) -> int:
+def revision_of(lists: Mapping[str, KnownHashList]) -> int:
     """Return the revision of the lists: 0 where there never was one."""
-    return max((known_list.revision for known_list in known.values()), default=0)
+    return max((known_list.revision for known_list in lists.values()), default=0)

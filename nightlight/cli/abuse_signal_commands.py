@@ -41,7 +41,7 @@ def report(
     from nightlight.wiring import open_abuse_report
 
     with open_abuse_report(Settings()) as watching:
-        rows = [_plain(asdict(one)) for one in watching.report(hours=hours)]
+        rows = [_plain(asdict(signal)) for signal in watching.report(hours=hours)]
     if csv_file is not None:
         with csv_file.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, _COLUMNS)

@@ -84,8 +84,10 @@ def confirm_change(
     """
     with _screening() as open_screening:
         confirmed = open_screening.confirm(name, actor=_actor())
-    for one in confirmed:
-        typer.echo(f"{one.name}: {one.waits} confirmed; {one.known or 0} hashes were known, {one.hashes or 0} are")
+    for state in confirmed:
+        typer.echo(
+            f"{state.name}: {state.waits} confirmed; {state.known or 0} hashes were known, {state.hashes or 0} are"
+        )
     if not confirmed:
         typer.echo("confirmed that there are no lists")
 
@@ -109,8 +111,8 @@ def _print_lists(rows: list[dict[str, Any]]) -> None:
 
 
 def _no_newer(file_at: str | None, known_file_at: str | None) -> bool:
-    here, known = (datetime.fromisoformat(at) if at else None for at in (file_at, known_file_at))
-    return here is not None and known is not None and here <= known
+    here, newest = (datetime.fromisoformat(at) if at else None for at in (file_at, known_file_at))
+    return here is not None and newest is not None and here <= newest
 
 
 def _file(settings: Settings, name: str) -> str:

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from nightlight.retention.lifecycle_plan import LifecyclePlan, PlannedChange, PlanStep
+from nightlight.retention.lifecycle_plan import LifecyclePlan, PlanStep
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -221,15 +221,12 @@ def _print(plan: LifecyclePlan, touched: list[RuleEffect]) -> None:
 
 
 def _plain(plan: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
-    def told(change: PlannedChange) -> dict[str, Any]:
-        return {**asdict(change), "step": str(change.step)}
-
     return {
         "bucket": plan.bucket,
         "changes": len(plan.changes),
         "seen": plan.fingerprint,
-        "actions": [told(one) for one in plan.actions],
-        "touched": [one._asdict() for one in touched],
+        "actions": [{**asdict(change), "step": str(change.step)} for change in plan.actions],
+        "touched": [effect._asdict() for effect in touched],
     }
 
 

@@ -113,7 +113,7 @@ def posture(settings: Settings) -> Posture:
         WORKER: buckets.worker_principal,
         KEEPER: buckets.keeper_principal,
     }
-    wanted = PostureRequirements(
+    requirements = PostureRequirements(
         bucket_names(settings),
         {identity: arn for identity, arn in principals.items() if arn is not None},
         tls_only=buckets.tls_only,
@@ -122,7 +122,7 @@ def posture(settings: Settings) -> Posture:
         kms_keys=buckets.kms_keys,
         log_bucket=buckets.log_bucket,
     )
-    return Posture(make_client(s3_access(settings)), wanted)
+    return Posture(make_client(s3_access(settings)), requirements)
 
 
 def probe(settings: Settings, identity: str, elsewhere: str | None) -> AccessProbe:

@@ -214,17 +214,21 @@ def _replicas(settings: Settings) -> list[ReplicaBucket]:
         return []
     from nightlight.store.s3 import S3Store
 
-    mine = s3_access(settings)
+    access = s3_access(settings)
     return [
         ReplicaBucket(
-            one.replica_of,
-            f"{one.replica_of} replica {one.bucket}",
+            replica.replica_of,
+            f"{replica.replica_of} replica {replica.bucket}",
             S3Store(
-                one.bucket,
-                replace(mine, endpoint_url=one.endpoint_url or mine.endpoint_url, region=one.region or mine.region),
+                replica.bucket,
+                replace(
+                    access,
+                    endpoint_url=replica.endpoint_url or access.endpoint_url,
+                    region=replica.region or access.region,
+                ),
             ),
         )
-        for one in settings.retention.replicas
+        for replica in settings.retention.replicas
     ]
 
 

@@ -80,10 +80,10 @@ def status(request: Request) -> dict[str, Any]:
 def bundle(request: Request) -> Response:
     """Fetch the active bundle; ask with `If-None-Match`, and 304 says that it is still the same."""
     services: ServiceContainer = request.app.state.services
-    found = services.rollout.bundle()
-    if found is None:
+    version_and_data = services.rollout.bundle()
+    if version_and_data is None:
         raise NotFound
-    version, data = found
+    version, data = version_and_data
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)

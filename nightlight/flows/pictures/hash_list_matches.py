@@ -57,9 +57,9 @@ def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[Listed
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
     job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
-    known = tx.hash_list_matches.known(image.image_id)
-    fresh = {(one.list, one.reference): one.distance for one in reversed(entries)}
-    new = [(*entry, distance) for entry, distance in fresh.items() if entry not in known]
+    judged = tx.hash_list_matches.known(image.image_id)
+    fresh = {(entry_.list, entry_.reference): entry_.distance for entry_ in reversed(entries)}
+    new = [(*entry, distance) for entry, distance in fresh.items() if entry not in judged]
     if not new:
         return False
     tx.hash_list_matches.add(image.image_id, new, now)
@@ -67,8 +67,8 @@ def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[Listed
         _withdraw(tx, image, now)
     change_state(tx, QUARANTINE, image.image_id, now, actor="worker", reason=LISTED)
     for name, _, distance in new:
-        told: dict[str, str | int] = {"list": name, "distance": distance}
-        tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
+        detail: dict[str, str | int] = {"list": name, "distance": distance}
+        tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=detail)
     metrics.HASH_LIST_MATCHES.inc()
     logs.get("screen").error("image.listed", image_id=image.image_id, count=len(new))
     return True
