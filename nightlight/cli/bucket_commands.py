@@ -23,8 +23,7 @@ app = typer.Typer(
 DIFFERS = 2
 LIMITED = 3
 Buckets = Annotated[
-    list[str] | None,
-    typer.Option("--bucket", help="originals, renditions or vault; again for another."),
+    list[str] | None, typer.Option("--bucket", help="originals, renditions or vault; again for another.")
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -84,9 +83,7 @@ def fix(
 
 
 @app.command()
-def policy(
-    identity: Annotated[str, typer.Argument(help="service, worker or keeper.")],
-) -> None:
+def policy(identity: Annotated[str, typer.Argument(help="service, worker or keeper.")]) -> None:
     """Print the policy to attach to an identity: what it needs and nothing else.
 
     Example: `nightlight buckets policy service > service-policy.json`

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from nightlight.retention.lifecycle_plan import LifecyclePlan, PlanStep
@@ -168,8 +161,7 @@ def verify(
 
 @app.command()
 def render(
-    form: Annotated[str, typer.Argument(help="terraform, cloudformation or json.")],
-    bucket: Buckets = None,
+    form: Annotated[str, typer.Argument(help="terraform, cloudformation or json.")], bucket: Buckets = None
 ) -> None:
     """Write the rules of the policy for another tool to put. Foreign rules are not among them: those tools replace all.
 

@@ -24,7 +24,7 @@ _BODY: dict[str, Any] = {
                 "schema": {"type": "object", "description": "An event of S3, SNS, EventBridge, Ceph or MinIO."}
             }
         },
-    },
+    }
 }
 
 

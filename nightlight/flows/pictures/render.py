@@ -21,21 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images
-from nightlight.catalogue.image_states import (
-    FAIL,
-    ORIGINAL_MISSING,
-    PUBLISH,
-    PUBLISH_LATE,
-    REJECT,
-    SUPERSEDE,
-)
+from nightlight.catalogue.image_states import FAIL, ORIGINAL_MISSING, PUBLISH, PUBLISH_LATE, REJECT, SUPERSEDE
 from nightlight.catalogue.images import RenditionRow
 from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.catalogue.screenings import revision_of
-from nightlight.delivery.object_names import (
-    ObjectNames,
-    manifest_key,
-)
+from nightlight.delivery.object_names import ObjectNames, manifest_key
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.hash_list_matches import ListedEntry, Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
