@@ -19,17 +19,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
 from nightlight.catalogue.screenings import KnownHashList, revision_of
-from nightlight.flows.pictures.hash_list_matches import SCREENED, ListedEntry
+from nightlight.flows.pictures.hash_list_matches import SCREENED
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import ListsUnavailable, NotFound
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.matching.list_index import HashListIndex, HashListSnapshot, ListIndexMatch
     from nightlight_core.clock import Clock
 
 MISSING, EMPTY, SHRUNKEN, OLDER, NO_LISTS = "missing", "empty", "shrunken", "older", "no_lists"
@@ -39,69 +40,10 @@ MOST_LOST = 0.1
 _NO_LIST = "-"
 
 
-class State(Protocol):
-    """A list's content: ``nightlight.matching.list_index.HashListSnapshot``."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def hashes(self) -> int:
-        """How many there are."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Of its content, in hexadecimal."""
-        ...
-
-    @property
-    def sample(self) -> bytes:
-        """Some of its content."""
-        ...
-
-    @property
-    def modified_ns(self) -> int:
-        """When its file was changed, in Unix nanoseconds."""
-        ...
-
-    def lost(self, known_sample: bytes) -> float:
-        """Return the share of an earlier sample that is gone."""
-        ...
-
-
-class Searched(Protocol):
-    """What was found, and in which lists."""
-
-    @property
-    def matches(self) -> Sequence[ListedEntry]:
-        """The nearest first."""
-        ...
-
-    @property
-    def lists(self) -> Sequence[State]:
-        """The lists."""
-        ...
-
-
-class Lists(Protocol):
-    """The lists of a folder: ``nightlight.matching.list_index.HashListIndex``."""
-
-    def state(self) -> Sequence[State]:
-        """Return them as they are; raises ListsUnavailable."""
-        ...
-
-    def search_hashes(self, hashes: bytes) -> Searched:
-        """Return what is near to hashes of 32 bytes each; raises ListsUnavailable."""
-        ...
-
-
 class Screened(NamedTuple):
     """What a picture is near to, the hashes it was looked for by, and the lists' revision (0: not the newest)."""
 
-    matches: Sequence[ListedEntry]
+    matches: Sequence[ListIndexMatch]
     hashes: bytes
     revision: int
 
@@ -123,7 +65,7 @@ class Reported(NamedTuple):
     waits: str
 
 
-def lost_of(last_known: KnownHashList | None, now: State | None) -> str:
+def lost_of(last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
     """Return what a list has lost that has to be confirmed, or nothing."""
     if now is None:
         return MISSING if last_known is not None and last_known.digest else ""
@@ -147,7 +89,7 @@ class Screening:
     """
 
     catalogue: Catalogue
-    lists: Lists
+    lists: HashListIndex
     clock: Clock
     host: str = "unknown"
 
@@ -211,7 +153,7 @@ class Screening:
                 tx.audit.append("list.confirmed", now=now, actor=actor, detail={"what": NO_LISTS})
         return waiting
 
-    def _taken_over(self, here: Sequence[State]) -> int:
+    def _taken_over(self, here: Sequence[HashListSnapshot]) -> int:
         states = {hash_list.name: hash_list for hash_list in here}
         with self.catalogue.reading() as tx:
             last_known = tx.screenings.lists()
@@ -222,7 +164,7 @@ class Screening:
         digests = {state.name: state.digest for state in here}
         return revision_of(last_known) if current == digests else 0
 
-    def _take_over(self, states: Mapping[str, State]) -> dict[str, KnownHashList]:
+    def _take_over(self, states: Mapping[str, HashListSnapshot]) -> dict[str, KnownHashList]:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             last_known = tx.screenings.lists(hold="own")
@@ -250,14 +192,14 @@ def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
     enqueue(tx, kinds.RESCREEN, f"{revision:032d}", now)
 
 
-def _newer(last_known: KnownHashList | None, now: State) -> bool:
+def _newer(last_known: KnownHashList | None, now: HashListSnapshot) -> bool:
     """Say whether a list here is to be taken over: a copy that is older than what is known is not."""
     if last_known is None or not last_known.digest:
         return True
     return last_known.digest != now.digest and now.modified_ns > last_known.modified_ns
 
 
-def _refuse(last_known: Mapping[str, KnownHashList], states: Mapping[str, State]) -> None:
+def _refuse(last_known: Mapping[str, KnownHashList], states: Mapping[str, HashListSnapshot]) -> None:
     """Raise ListsUnavailable where a list has lost what nobody has confirmed."""
     lost = {name: lost_of(last_known.get(name), states.get(name)) for name in last_known.keys() | states.keys()}
     lost = {name: what for name, what in sorted(lost.items()) if what}
@@ -272,7 +214,7 @@ def _refuse(last_known: Mapping[str, KnownHashList], states: Mapping[str, State]
         raise ListsUnavailable(message)
 
 
-def _told(name: str, what: str, last_known: KnownHashList | None, now: State | None) -> str:
+def _told(name: str, what: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
     """Return what is wrong with a list, and whose copy is newer where its file here is no newer than the newest."""
     problem = f"the hash list {name!r} is {what}"
     if last_known is None or now is None or now.modified_ns > last_known.modified_ns:
@@ -281,7 +223,7 @@ def _told(name: str, what: str, last_known: KnownHashList | None, now: State | N
     return f"{problem} here (its file is of {here}, the newest known of {newest}, by {last_known.actor})"
 
 
-def _reported(name: str, last_known: KnownHashList | None, now: State | None) -> Reported:
+def _reported(name: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> Reported:
     return Reported(
         name,
         now.hashes if now else None,
@@ -299,7 +241,7 @@ def _moment(nanoseconds: int) -> datetime:
 
 
 def _known(
-    name: str, now: State | None, at: datetime, actor: str, *, measure: KnownHashList | None = None
+    name: str, now: HashListSnapshot | None, at: datetime, actor: str, *, measure: KnownHashList | None = None
 ) -> KnownHashList:
     """Return a list as it is known from now on; ``measure`` is what it goes on to be measured by."""
     if now is None:

@@ -27,7 +27,7 @@ from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.catalogue.screenings import revision_of
 from nightlight.delivery.object_names import ObjectNames, manifest_key
 from nightlight.flows.pictures.change_state import change_state
-from nightlight.flows.pictures.hash_list_matches import ListedEntry, Search, quarantine
+from nightlight.flows.pictures.hash_list_matches import Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
 from nightlight.flows.pictures.put_renditions import key_of, put, sign
 from nightlight.jobs import kinds
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import Rendition
     from nightlight.jobs.runner import JobRunner
+    from nightlight.matching.list_index import ListIndexMatch
     from nightlight.provenance.signing import ManifestSigner
     from nightlight.settings import UploadSettings
     from nightlight.store.interface import ObjectStore
@@ -212,7 +213,7 @@ class Render:
             message = "a hash list has changed while the picture was rendered"
             raise ListsUnavailable(message)
 
-    def _quarantined(self, lease: Lease, listed: Sequence[ListedEntry]) -> bool:
+    def _quarantined(self, lease: Lease, listed: Sequence[ListIndexMatch]) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
