@@ -28,13 +28,13 @@ def export(
 
     Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight receipt export --out receipts.jsonl`
     """
-    from nightlight.wiring import open_receipts
+    from nightlight.wiring import open_catalogue
     from nightlight_core.ids import ImageId
 
     count = 0
     file = out.open("w", encoding="utf-8") if out is not None else sys.stdout
     try:
-        with open_receipts(Settings()) as catalogue:
+        with open_catalogue(Settings()) as catalogue:
             last = 0
             while True:
                 with catalogue.reading() as tx:

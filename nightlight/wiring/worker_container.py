@@ -214,22 +214,14 @@ def _replicas(settings: Settings) -> list[ReplicaBucket]:
         return []
     from nightlight.store.s3 import S3Store
 
-    access = s3_access(settings)
-    return [
-        ReplicaBucket(
-            replica.replica_of,
-            f"{replica.replica_of} replica {replica.bucket}",
-            S3Store(
-                replica.bucket,
-                replace(
-                    access,
-                    endpoint_url=replica.endpoint_url or access.endpoint_url,
-                    region=replica.region or access.region,
-                ),
-            ),
-        )
-        for replica in settings.retention.replicas
-    ]
+    own = s3_access(settings)
+    replicas = []
+    for replica in settings.retention.replicas:
+        region = replica.region or own.region
+        access = replace(own, endpoint_url=replica.endpoint_url or own.endpoint_url, region=region)
+        name = f"{replica.replica_of} replica {replica.bucket}"
+        replicas.append(ReplicaBucket(replica.replica_of, name, S3Store(replica.bucket, access)))
+    return replicas
 
 
 def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWebhooks:
