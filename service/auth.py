@@ -83,11 +83,11 @@ async def _authenticate(request: Request, scope: TokenScope) -> Caller:
     """
     token = _bearer_token(request.headers.get("authorization", ""), scope)
     verifier: AccessVerifier = request.app.state.services.verifier
-    found = verifier.try_cached(token)
-    if found is None:
-        found = await run_in_threadpool(verifier.verify, token)
-    found.require(scope)
-    return found
+    caller = verifier.try_cached(token)
+    if caller is None:
+        caller = await run_in_threadpool(verifier.verify, token)
+    caller.require(scope)
+    return caller
 
 
 def _bearer_token(header: str, scope: TokenScope) -> str:

@@ -113,11 +113,11 @@ class ClientTimeouts:
             await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        until, whole = loop.time() + self._seconds, False
+        until, complete = loop.time() + self._seconds, False
 
         async def prompt() -> Message:
-            nonlocal whole
-            if whole:  # what comes now is that the client has gone, whenever that is
+            nonlocal complete
+            if complete:  # what comes now is that the client has gone, whenever that is
                 return await receive()
             try:
                 async with asyncio.timeout_at(until):
@@ -125,7 +125,7 @@ class ClientTimeouts:
             except TimeoutError:
                 detail = f"the body did not come within {self._seconds:.0f} s"
                 raise RequestTimeout(detail) from None
-            whole = not message.get("more_body", False)
+            complete = not message.get("more_body", False)
             return message
 
         async def taken(message: Message) -> None:

@@ -118,11 +118,11 @@ def seal_environment(data_dir: Path, process: str) -> dict[str, str]:
 
 def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: float) -> str:
     """Return a bearer token signed by the development key; raise SettingsRefused for an unknown scope."""
-    known = [scope.value for scope in TokenScope]
-    wanted = scopes or known
-    unknown = sorted(set(wanted) - set(known))
+    every_scope = [scope.value for scope in TokenScope]
+    granted = scopes or every_scope
+    unknown = sorted(set(granted) - set(every_scope))
     if unknown:
-        message = f"unknown scope {', '.join(unknown)}; known: {', '.join(known)}"
+        message = f"unknown scope {', '.join(unknown)}; known: {', '.join(every_scope)}"
         raise SettingsRefused(message)
     auth = AuthSettings()
     if not 0 < hours * 3600 <= auth.max_life_s:
@@ -131,7 +131,7 @@ def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: floa
     return issue_token(
         _read(data_dir / "keys" / PRIVATE),
         subject=subject,
-        scopes=wanted,
+        scopes=granted,
         issuer=auth.issuer,
         audience=auth.audience,
         now=system_clock(),

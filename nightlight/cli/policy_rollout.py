@@ -71,16 +71,16 @@ def approve(
     from nightlight.policy.signing import SigningKey, approval_subject
     from nightlight.policy.signing import approve as sign
 
-    wanted = version if version is not None else version_of(new)
+    number = version if version is not None else version_of(new)
     signing = SigningKey.read(key)
     with compiled_of(old) as before, compiled_of(new) as after:
         difference = diff(before, after)
     print_difference(console(), difference)
     if not yes:
         typer.confirm("Approve all of this?", abort=True)
-    approved = sign(approval_subject(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)
+    approved = sign(approval_subject(difference, number), signing, expires_at=int(time.time()) + hours * 3600)
     out.write_text(json.dumps(approved, indent=2) + "\n", "utf-8")
-    typer.echo(f"{out}: approval of difference {difference.digest} for version {wanted}, for {hours} hours")
+    typer.echo(f"{out}: approval of difference {difference.digest} for version {number}, for {hours} hours")
 
 
 def activate(bundle: BundleFile, url: Url = DEFAULT_URL, approval: ApprovalFile = None) -> None:

@@ -136,8 +136,8 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
         return agreement
     rendering = Renderer(Settings())
     try:
-        seen = rendering.decode_copy(data)
-        read = rendering.detect(seen.pixels, []).detection if watermark is not None else None
+        copy = rendering.decode_copy(data)
+        read = rendering.detect(copy.pixels, []).detection if watermark is not None else None
     except (ImageRefused, DecoderDied):
         return {**agreement, "decoded": False}
     finally:
@@ -146,9 +146,9 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
         mask = 0xFFFF if read.payload.short else (1 << 56) - 1
         agreement["mark_agrees"] = read.payload.rendition == watermark & mask
     if bound is not None:
-        wanted = np.frombuffer(bound, np.uint8)[None]
-        here = np.stack([pdq(luma).hashes[0] for luma in seen.lumas])
-        agreement["hash_distance"] = int(distance(here, wanted).min())
+        bound_hash = np.frombuffer(bound, np.uint8)[None]
+        here = np.stack([pdq(luma).hashes[0] for luma in copy.lumas])
+        agreement["hash_distance"] = int(distance(here, bound_hash).min())
     return agreement
 
 

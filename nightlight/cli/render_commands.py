@@ -59,9 +59,9 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
             InvisibleWatermarkWriter(_EXAMPLE_KEY),
         )
         # The first picture pays for what is loaded once; the second is what a worker's pictures cost.
-        wanted = with_visible_watermark(all_recipes, design.digest)
-        pipeline.render(data, wanted, region=region)
-        rendered = pipeline.render(data, wanted, region=region)
+        recipes = with_visible_watermark(all_recipes, design.digest)
+        pipeline.render(data, recipes, region=region)
+        rendered = pipeline.render(data, recipes, region=region)
         report = _report(picture, rendered, table, seccomp=sandbox.seccomp)
         frame = sandbox.frame(data, rendered.header, edge=max(recipe.edge for recipe in all_recipes), region=region)
     out.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ _COLUMNS = (
 
 
 def run(
-    given: Sequence[Path],
+    paths: Sequence[Path],
     *,
     rebuild: bool,
     csv_file: Path | None,
@@ -51,7 +51,7 @@ def run(
     ``viewers_file`` is a file of viewers, who are accused where their variants agree with the copies.
     """
     viewers = _viewers(viewers_file) if viewers_file else []
-    files = _files(given)
+    files = _files(paths)
     if not files and not rebuild:
         message = "name a file or a folder; or --rebuild"
         raise InvalidInput(message)
@@ -137,9 +137,9 @@ def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:
         )
 
 
-def _files(given: Sequence[Path]) -> list[Path]:
+def _files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
-    for path in given:
+    for path in paths:
         if path.is_dir():
             files += sorted(inner for inner in path.rglob("*") if inner.is_file())
         elif path.is_file():

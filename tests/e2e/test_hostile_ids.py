@@ -7,7 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from nightlight.catalogue.schema import audit, blocks, canaries, images, profiles, trace_jobs
+from nightlight.catalogue.matching_schema import trace_jobs
+from nightlight.catalogue.schema import audit, blocks, canaries, images, profiles
 from nightlight.cli import key_commands
 from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight_client.models import InvalidId

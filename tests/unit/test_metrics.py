@@ -117,7 +117,7 @@ def label_values():
 # What labels are made of, where that is no word: each a closed list, which the next test walks.
 KNOWN = {
     "ending", "error.code", "stage", "what", "signal.reason", "state", "recipe.invisible_watermark", "edge.name", "TAKEN",
-    "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "told.edge.name",
+    "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "edge_state.edge.name",
 }  # fmt: skip
 
 

@@ -149,9 +149,9 @@ def queue_imports(
     lane = None if import_id is None else BACKGROUND
     gone = [source for source in sources if source.removed]
     count = 0
-    for of, lane_of in ((gone, URGENT), ([source for source in sources if not source.removed], lane)):
-        fresh = tx.imports.add(of, now, import_id=import_id) if of else []
-        enqueue_many(tx, kinds.IMPORT, fresh, now, lane=lane_of)
+    for group, group_lane in ((gone, URGENT), ([source for source in sources if not source.removed], lane)):
+        fresh = tx.imports.add(group, now, import_id=import_id) if group else []
+        enqueue_many(tx, kinds.IMPORT, fresh, now, lane=group_lane)
         count += len(fresh)
     return count
 

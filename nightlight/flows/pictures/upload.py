@@ -257,12 +257,12 @@ class Upload:
     @staticmethod
     def _remembered(tx: Transaction, key_hash: str | None, prepared: Prepared) -> images.ImageRow | None:
         """Return the image of an earlier request with this key; raises IdempotencyMismatch."""
-        found = tx.idempotency.find(key_hash) if key_hash is not None else None
-        if found is None:
+        earlier = tx.idempotency.find(key_hash) if key_hash is not None else None
+        if earlier is None:
             return None
-        if found.fingerprint != prepared.fingerprint:
+        if earlier.fingerprint != prepared.fingerprint:
             raise IdempotencyMismatch
-        return tx.images.get(found.image_id)
+        return tx.images.get(earlier.image_id)
 
 
 def _region(crop: str, header: Header) -> Region:

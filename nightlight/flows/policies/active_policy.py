@@ -162,9 +162,9 @@ class PolicyHolder:
         logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.table.digest)
 
     def _view(self, tx: Transaction, state: PolicyState) -> ActivePolicy:
-        known = self._now
-        if known.version is not None and (state.active_version or 0) < known.version:
-            message = f"version {state.active_version} is older than {known.version}, which was in use"
+        previous = self._now
+        if previous.version is not None and (state.active_version or 0) < previous.version:
+            message = f"version {state.active_version} is older than {previous.version}, which was in use"
             raise PolicyRefused(message)
         active = self._bundle(tx, state.active_version) or self._folder
         try:
@@ -198,11 +198,11 @@ class PolicyHolder:
     def _bundle(self, tx: Transaction, version: int | None) -> Compiled | None:
         if version is None:
             return None
-        for known, compiled in (
+        for number, compiled in (
             (self._now.version, self._now.compiled),
             (self._now.candidate_version, self._now.candidate),
         ):
-            if known == version:
+            if number == version:
                 return compiled
         data = tx.policies.bundle(version)
         if data is None or self._keys is None:

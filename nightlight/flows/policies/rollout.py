@@ -171,9 +171,9 @@ class Rollout:
     def bundle(self, version: int | None = None) -> tuple[int, bytes] | None:
         """Return (version, bytes) of the active bundle, or of another; None if there is none."""
         with self.catalogue.reading() as tx:
-            wanted = tx.policies.state().active_version if version is None else version
-            data = tx.policies.bundle(wanted) if wanted is not None else None
-        return (wanted, data) if wanted is not None and data is not None else None
+            number = tx.policies.state().active_version if version is None else version
+            data = tx.policies.bundle(number) if number is not None else None
+        return (number, data) if number is not None and data is not None else None
 
     def status(self) -> dict[str, Any]:
         """Return what is active, what is a candidate, and what the candidate would have changed."""
@@ -202,10 +202,10 @@ class Rollout:
             "candidate": candidate,
         }
 
-    def explain(self, given: Mapping[str, str]) -> PolicyExplanation:
+    def explain(self, inputs: Mapping[str, str]) -> PolicyExplanation:
         """Return why one combination is answered as it is under the active policy; raises InvalidInput."""
         try:
-            return explain(self.in_use.current().compiled, given)
+            return explain(self.in_use.current().compiled, inputs)
         except PolicyRefused as error:
             raise InvalidInput(str(error), pointer="/given") from error
 

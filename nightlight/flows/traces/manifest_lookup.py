@@ -65,13 +65,13 @@ class CallerRate:
         """Count one question; raise TooManyRequests."""
         now = time.monotonic()
         with self._lock:
-            asked = self._asked.setdefault(caller, deque())
-            while asked and asked[0] <= now - _HOUR_S:
-                asked.popleft()
-            if len(asked) >= self.most:
+            times = self._asked.setdefault(caller, deque())
+            while times and times[0] <= now - _HOUR_S:
+                times.popleft()
+            if len(times) >= self.most:
                 message = f"{self.most} questions in an hour"
-                raise TooManyRequests(message, after_s=int(asked[0] + _HOUR_S - now) + 1)
-            asked.append(now)
+                raise TooManyRequests(message, after_s=int(times[0] + _HOUR_S - now) + 1)
+            times.append(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ class ManifestLookup:
             message = "this is no URL of a picture of this deployment"
             raise InvalidInput(message)
         with self.catalogue.transaction() as tx:
-            asked: Asked = {"by": "reference", "name": named[1]}
-            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
+            detail: Asked = {"by": "reference", "name": named[1]}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=detail)
             manifest_ids = tx.rendition_hashes.manifests(name=named[1])
         return [ManifestMatch(manifest_id, _EXACT) for manifest_id in manifest_ids]
 
@@ -147,8 +147,8 @@ class ManifestLookup:
         """Return the trace of a copy once it has ended."""
         trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
         with self.catalogue.transaction() as tx:
-            asked: Asked = {"by": algorithm or "content", "trace_id": trace_id}
-            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
+            detail: Asked = {"by": algorithm or "content", "trace_id": trace_id}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=detail)
         until = time.monotonic() + _WAIT_S
         row = self.traces.status(trace_id, actor=actor)
         while row.state not in {DONE, REJECTED, FAILED}:
@@ -163,8 +163,8 @@ class ManifestLookup:
         """Return a manifest; raises NotFound, TooManyRequests or StoreUnavailable."""
         self.rate.take(actor)
         with self.catalogue.transaction() as tx:
-            asked: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
-            tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=asked)
+            detail: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
+            tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=detail)
             key = tx.rendition_hashes.manifest(manifest_id)
         if key is None:
             raise NotFound

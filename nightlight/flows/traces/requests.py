@@ -123,11 +123,11 @@ class RequestTrace:
 
     def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
         most = self.matching.traces_per_hour
-        asked = tx.trace_jobs.asked_since(actor, now - _HOUR, limit=most)
-        if len(asked) >= most:
+        times = tx.trace_jobs.asked_since(actor, now - _HOUR, limit=most)
+        if len(times) >= most:
             metrics.TRACES.labels(TooManyRequests.code).inc()
             message = f"{most} traces in an hour"
-            raise TooManyRequests(message, after_s=int((asked[-1] + _HOUR - now).total_seconds()) + 1)
+            raise TooManyRequests(message, after_s=int((times[-1] + _HOUR - now).total_seconds()) + 1)
 
 
 @dataclass(frozen=True, slots=True)

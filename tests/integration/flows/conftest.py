@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 
 from nightlight.catalogue import images
+from nightlight.catalogue.matching_schema import hash_lists, screenings
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.schema import hash_lists, screenings
 from nightlight.catalogue.schema import images as images_table
 from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.delivery.object_names import ObjectNames

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from nightlight.catalogue import images
-from nightlight.catalogue.schema import hash_list_matches, revocations, screenings
+from nightlight.catalogue.matching_schema import hash_list_matches, screenings
 from nightlight.catalogue.schema import jobs as jobs_table
+from nightlight.catalogue.schema import revocations
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.imaging.formats import Format
 from nightlight.imaging.match_squares import candidate_lumas, whole_picture

@@ -11,8 +11,8 @@ from PIL import Image
 from sqlalchemy import insert, select, update
 
 from nightlight.catalogue import trace_jobs
+from nightlight.catalogue.matching_schema import trace_jobs as traces_table
 from nightlight.catalogue.schema import audit, images, jobs, profiles, rendition_hashes, renditions
-from nightlight.catalogue.schema import trace_jobs as traces_table
 from nightlight.delivery.purge import EdgePurge
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.retention.erase import EraseObjects
