@@ -110,7 +110,7 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
             message = "the table does not fit its digest"
             raise ValueError(message)
         return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zlib.error) as error:
         message = f"the bundle is signed but cannot be read ({type(error).__name__})"
         raise PolicyRefused(message) from error
 
@@ -136,7 +136,7 @@ def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any]) -> Tabl
         for rank, tier, cache_s, per_hour, rule in plain["outcomes"]
     )
     attributes = {str(name): tuple(words) for name, words in plain["attributes"].items()}
-    recipes = {name: Tier.model_validate(fields) for name, fields in tiers.items()}
+    recipes = {name: Tier(**fields) for name, fields in tiers.items()}
     table = Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]))
     size = 1
     for words in attributes.values():

@@ -7,7 +7,7 @@ import itertools
 import json
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -91,7 +91,7 @@ class Table:
 
     def _digest(self) -> str:
         """Return a SHA-256, in hexadecimal, of all that a reader of the table acts on; the names of rules are not."""
-        recipes = {name: tier.model_dump(mode="json") for name, tier in self.tiers.items()}
+        recipes = {name: asdict(tier) for name, tier in self.tiers.items()}
         head = [_DIGEST, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
         return self._hashed([[o.rank, o.tier, o.cache_s, o.per_hour] for o in self.outcomes], head)
 
