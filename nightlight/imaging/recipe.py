@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from nightlight_core.errors import PolicyRefused
-from nightlight_core.policy.tier import Tier
+from nightlight_core.policy.tier import TierRecipe
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
 PIPELINE_VERSION = 3
@@ -59,7 +59,7 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def build_recipes(tiers: Mapping[str, Tier], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
+def build_recipes(tiers: Mapping[str, TierRecipe], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
     """Return the recipes of a policy's tiers, the largest first; refuse a step that is not installed.
 
     ``order`` is the policy's tiers, the most protective first: the preview is made from the first of them that

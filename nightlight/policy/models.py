@@ -93,9 +93,9 @@ class TiersDocument(_Headed):
 
     tiers: dict[Word, Tier] = Field(min_length=1, max_length=16)
 
-    def recipes(self) -> dict[str, recipe.Tier]:
+    def recipes(self) -> dict[str, recipe.TierRecipe]:
         """Return the recipes as plain values, as tables hold them and bundles carry them."""
-        return {name: recipe.Tier(**tier.model_dump()) for name, tier in self.tiers.items()}
+        return {name: recipe.TierRecipe(**tier.model_dump()) for name, tier in self.tiers.items()}
 
 
 class Ceiling(Document):

@@ -13,7 +13,7 @@ from nightlight.policy.signing import MAX_APPROVAL_S, ApprovalSubject, SigningKe
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle, read_unverified
 from nightlight_core.policy.public_keys import PublicKeys
-from nightlight_core.policy.tier import Tier
+from nightlight_core.policy.tier import TierRecipe
 
 
 @pytest.fixture(scope="module")
@@ -246,8 +246,8 @@ def test_what_are_no_recipes_is_refused(keys, bundle, recipes):
 
 
 def test_a_recipe_is_the_same_as_editors_write_it_and_as_clients_read_it():
-    assert models.Tier(edge=16).model_dump() == asdict(Tier(edge=16))
-    assert list(models.Tier.model_fields) == [field.name for field in fields(Tier)]
+    assert models.Tier(edge=16).model_dump() == asdict(TierRecipe(edge=16))
+    assert list(models.Tier.model_fields) == [field.name for field in fields(TierRecipe)]
 
 
 def test_a_bundle_of_the_first_format_counts_only_for_who_compiles_it(keys, bundle, compiled):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.table import Outcome, Table
-from nightlight_core.policy.tier import Tier
+from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight_core.policy.public_keys import PublicKeys
@@ -136,7 +136,7 @@ def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any]) -> Tabl
         for rank, tier, cache_s, per_hour, rule in plain["outcomes"]
     )
     attributes = {str(name): tuple(words) for name, words in plain["attributes"].items()}
-    recipes = {name: Tier(**fields) for name, fields in tiers.items()}
+    recipes = {name: TierRecipe(**fields) for name, fields in tiers.items()}
     table = Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]))
     size = 1
     for words in attributes.values():

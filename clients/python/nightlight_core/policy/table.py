@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any
 
-from nightlight_core.policy.tier import Tier
+from nightlight_core.policy.tier import TierRecipe
 
 NONE_TIER = "none"
 _DIGEST = "nightlight-policy/2"
@@ -50,7 +50,7 @@ class Table:
         attributes: Mapping[str, tuple[str, ...]],
         cells: array[int],
         outcomes: tuple[Outcome, ...],
-        tiers: Mapping[str, Tier],
+        tiers: Mapping[str, TierRecipe],
         *,
         besides: str = "",
     ) -> None:

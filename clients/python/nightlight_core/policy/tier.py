@@ -37,7 +37,7 @@ _MAY_BE_ABSENT = frozenset({"max_bytes", "face_px", "reidentification_at_most"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tier:
+class TierRecipe:
     """The recipe of one kind of rendition: everything about its pixels.
 
     ``edge`` and ``face_px`` are in pixels, ``max_bytes`` in bytes, ``psnr_at_least`` in dB.
