@@ -64,8 +64,7 @@ class TierRecipe:
         for name in self.__slots__:
             value: object = getattr(self, name)
             if not (_allowed(name, value) or (value is None and name in _MAY_BE_ABSENT)):
-                message = f"{name} of a tier cannot be {value!r}"
-                raise ValueError(message)
+                raise ValueError(f"{name} of a tier cannot be {value!r}")
 
 
 def _allowed(name: str, value: object) -> bool:
