@@ -278,7 +278,7 @@ def main():
         f"{len(gallery)} photographs of {len({photograph.person for photograph in gallery})} people, {pairs} pairs"
     )
     table = compile_folder(options.policy).table
-    tiers = build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    tiers = build_recipes(table.tiers, order=("none", *table.tiers))
     tiny = min(tiers, key=lambda tier: tier.edge)
     ladder = [replace(tiny, tier=str(budget), face_px=budget, preview=False) for budget in BUDGETS]
     rates_of = measured(recogniser, gallery, partners, [*tiers, *ladder])

@@ -234,7 +234,7 @@ def throughput(console, path, seconds=6):
 
 def policy_recipes():
     table = compile_folder(HERE.parent / "policies").table
-    return build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    return build_recipes(table.tiers, order=("none", *table.tiers))
 
 
 def main():

@@ -179,9 +179,7 @@ def main() -> None:
             UploadCaps(), sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32)))
         )
         table = compile_folder(ROOT / "policies").table
-        asked = build_recipes(
-            {name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers)
-        )
+        asked = build_recipes(table.tiers, order=("none", *table.tiers))
         by_tier(signers, asked, pipeline)
         whole_renders(asked, pipeline)
 

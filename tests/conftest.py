@@ -45,7 +45,7 @@ def table(compiled):
 
 @pytest.fixture(scope="session")
 def all_recipes(table):
-    return build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    return build_recipes(table.tiers, order=("none", *table.tiers))
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     table = compiled.table
     mark = VisibleWatermarkSettings()
     design = VisibleWatermark.read(mark.text, mark.logo, mark.font)
-    all_recipes = build_recipes(
-        {name: tier.model_dump() for name, tier in table.tiers.items()}, order=compiled.pack.vocabulary.outcomes.tier
-    )
+    all_recipes = build_recipes(table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
     with Sandbox(require_seccomp=not seccomp.unavailable_reason()) as sandbox:
         pipeline = Pipeline(
             UploadCaps(formats=available_formats()),

@@ -201,7 +201,7 @@ def _table(
         space.attributes,
         array("H", cells.astype(np.uint16).tobytes()),
         outcomes,
-        pack.tiers.tiers,
+        pack.tiers.recipes(),
         besides=hashlib.sha256(text.encode()).hexdigest(),
     )
 

@@ -13,6 +13,7 @@ from nightlight.policy.diagnostics import Diagnostics, SourcePosition, did_you_m
 from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
+    Document,
     RetentionDocument,
     RulesDocument,
     TiersDocument,
@@ -20,7 +21,6 @@ from nightlight.policy.models import (
 )
 from nightlight.policy.validate import VocabularyValidator
 from nightlight.policy.yaml_source import YamlSource, read_yaml
-from nightlight_core.policy.tier import Document
 
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_

@@ -16,11 +16,11 @@ from nightlight.policy.models import (
     RetentionDocument,
     RulesDocument,
     SameCheck,
+    Tier,
     TiersDocument,
     Vocabulary,
 )
 from nightlight_core.policy.table import NONE_TIER
-from nightlight_core.policy.tier import Tier
 
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_, YamlSource

@@ -232,8 +232,7 @@ def usable_recipes(compiled: Compiled) -> tuple[Recipe, ...]:
         if word is not None and name in attributes and word not in attributes[name]:
             message = f"the vocabulary's {name} lacks '{word}', which decisions begin with"
             raise PolicyRefused(message)
-    tiers = {name: tier.model_dump() for name, tier in compiled.table.tiers.items()}
-    return build_recipes(tiers, order=compiled.pack.vocabulary.outcomes.tier)
+    return build_recipes(compiled.table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
 
 
 def share_key_from(name_key: bytes) -> bytes:

@@ -18,6 +18,7 @@ from nightlight.imaging.recipe import Recipe, build_recipes, with_visible_waterm
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight_core.errors import CorruptImage, ImageTooLarge, PolicyRefused
+from nightlight_core.policy.tier import TierRecipe
 from tests.support import pictures
 
 
@@ -137,7 +138,7 @@ def test_a_tier_that_asks_for_a_step_that_is_not_installed_is_refused(monkeypatc
 
     monkeypatch.setitem(module.NOT_INSTALLED, "provenance", "none")
     with pytest.raises(PolicyRefused, match="tier 'low' asks for provenance"):
-        build_recipes({"low": {"edge": 64, "provenance": "sidecar"}})
+        build_recipes({"low": TierRecipe(edge=64, provenance="sidecar")})
 
 
 def test_a_recipes_digest_follows_everything_in_it():
@@ -284,6 +285,6 @@ def test_the_placeholders_blurhash_is_its_own():
 
 
 def test_only_recipes_that_are_marked_follow_the_marks_design():
-    plain_recipes = build_recipes({"a": {"edge": 64, "visible_watermark": "clear"}, "b": {"edge": 32}})
+    plain_recipes = build_recipes({"a": TierRecipe(edge=64, visible_watermark="clear"), "b": TierRecipe(edge=32)})
     drawn = with_visible_watermark(plain_recipes, "d1")
     assert [recipe.digest == other.digest for recipe, other in zip(plain_recipes, drawn, strict=True)] == [False, True]

@@ -1,16 +1,19 @@
 import base64
 import json
 import zlib
+from dataclasses import asdict, fields
 
 import pytest
 
 from nightlight.delivery.access_tokens import generate_key
+from nightlight.policy import models
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.signing import MAX_APPROVAL_S, ApprovalSubject, SigningKey, approve, check_approval
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle, read_unverified
 from nightlight_core.policy.public_keys import PublicKeys
+from nightlight_core.policy.tier import TierRecipe
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +215,39 @@ def test_other_recipes_are_refused_by_every_reader(keys, bundle):
     payload["documents"]["tiers"]["tiers"]["tiny"]["edge"] = 2000
     with pytest.raises(PolicyRefused):
         open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("edge", value) for value in (None, True, 16.0, "16", 7, 2049, [16], {})),
+        *(("quality", value) for value in (None, 0, 101)),
+        *(("max_bytes", value) for value in (499, 4_000_001, 1e6, False)),
+        *(("face_px", value) for value in (1, 2049, "12")),
+        *(("reidentification_at_most", value) for value in (0.0, 1.5, "0.05", True, float("nan"))),
+        *(("variants", value) for value in (0, 3)),
+        *(("crop", value) for value in (None, "Face", 1, ["face"])),
+        *((field, "other") for field in ("format", "visible_watermark", "invisible_watermark", "provenance", "more")),
+    ],
+)
+def test_recipes_of_other_types_words_or_ranges_are_refused(keys, bundle, field, value):
+    payload = payload_of(bundle)
+    payload["documents"]["tiers"]["tiers"]["tiny"][field] = value
+    with pytest.raises(PolicyRefused, match=r"signed but cannot be read \((ValueError|TypeError)\)"):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+@pytest.mark.parametrize("recipes", [[], None, {"tiny": None}, {"tiny": []}, {"tiny": {}}, "tiny"])
+def test_what_are_no_recipes_is_refused(keys, bundle, recipes):
+    payload = payload_of(bundle)
+    payload["documents"]["tiers"]["tiers"] = recipes
+    with pytest.raises(PolicyRefused, match="signed but cannot be read"):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+def test_a_recipe_is_the_same_as_editors_write_it_and_as_clients_read_it():
+    assert models.Tier(edge=16).model_dump() == asdict(TierRecipe(edge=16))
+    assert list(models.Tier.model_fields) == [field.name for field in fields(TierRecipe)]
 
 
 def test_a_bundle_of_the_first_format_counts_only_for_who_compiles_it(keys, bundle, compiled):
