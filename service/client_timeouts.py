@@ -85,8 +85,7 @@ class TimeoutProtocol(HttpToolsProtocol):
     def _count(self, length: int) -> None:
         self._read += length
         if self._read > MOST_HEAD_BYTES:
-            message = "the request's head is too long"
-            raise ValueError(message)
+            raise ValueError("the request's head is too long")
 
     def _wait(self) -> None:
         self._giving_up = self.loop.call_later(HEAD_S, self._give_up)
@@ -123,8 +122,7 @@ class ClientTimeouts:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                detail = f"the body did not come within {self._seconds:.0f} s"
-                raise RequestTimeout(detail) from None
+                raise RequestTimeout(f"the body did not come within {self._seconds:.0f} s") from None
             complete = not message.get("more_body", False)
             return message
 

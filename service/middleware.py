@@ -75,8 +75,7 @@ class BodyCap:
             message = await receive()
             read += len(message.get("body", b""))
             if read > cap:
-                detail = f"more than {cap} bytes"
-                raise PayloadTooLarge(detail)
+                raise PayloadTooLarge(f"more than {cap} bytes")
             return message
 
         await self._app(scope, counted, send)

@@ -84,7 +84,6 @@ def _parsed(cursor: str | None) -> tuple[int, int]:
     if cursor is None:
         return 0, 0
     if not re.fullmatch(CURSOR_PATTERN, cursor):
-        message = "this is no cursor of the feed"
-        raise InvalidInput(message, pointer="/after")
+        raise InvalidInput("this is no cursor of the feed", pointer="/after")
     begin, _, polled_at = cursor.partition(".")
     return int(begin), int(polled_at)

@@ -124,7 +124,6 @@ def change(  # noqa: PLR0913 - what there is to tell of a transition
         values["blurhash"] = blurhash
     row = images.c.image_id == image_id, images.c.state.in_(transition.sources)
     if tx.connection.execute(update(images).where(*row).values(values)).rowcount != 1:
-        message = f"an image to {transition.name} must be {' or '.join(transition.sources)}"
-        raise Conflict(message)
+        raise Conflict(f"an image to {transition.name} must be {' or '.join(transition.sources)}")
     entry = {**(detail or {}), **({"reason": reason} if reason is not None else {})}
     tx.audit.append(transition.event, now=now, actor=actor, image_id=image_id, detail=entry)

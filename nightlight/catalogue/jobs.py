@@ -226,5 +226,4 @@ class Jobs(Rows):
             .values(**values)
         )
         if self._execute(statement).rowcount != 1:
-            message = f"attempt {lease.attempt} has lost the job"
-            raise LeaseLost(message)
+            raise LeaseLost(f"attempt {lease.attempt} has lost the job")

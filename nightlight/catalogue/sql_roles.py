@@ -148,8 +148,7 @@ def sequence_of(table: str) -> str | None:
 def apply_grants(engine: Engine, prefix: str = "nightlight") -> None:
     """Make the roles and their grants, in one transaction; raise SettingsRefused where the database has no roles."""
     if engine.dialect.name != "postgresql":
-        message = "only PostgreSQL has roles; an SQLite file belongs to whoever may open it"
-        raise SettingsRefused(message)
+        raise SettingsRefused("only PostgreSQL has roles; an SQLite file belongs to whoever may open it")
     with engine.begin() as connection:
         for statement in grant_statements(prefix):
             connection.execute(text(statement))

@@ -53,8 +53,7 @@ def check(
     if identity is not None:
         _tried(identity, elsewhere, as_json=as_json)
     if elsewhere is not None:
-        message = "--elsewhere is for --identity"
-        raise InvalidInput(message)
+        raise InvalidInput("--elsewhere is for --identity")
     flow = posture(Settings())
     _end([finding for name in flow.chosen(bucket) for finding in flow.check(name)], as_json=as_json)
 
@@ -88,8 +87,7 @@ def policy(identity: Annotated[str, typer.Argument(help="service, worker or keep
     from nightlight.wiring import bucket_names
 
     if identity not in IDENTITIES:
-        message = f"an identity is {', '.join(IDENTITIES)}, not {identity!r}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"an identity is {', '.join(IDENTITIES)}, not {identity!r}")
     print_json(identity_policy(identity, bucket_names(Settings())))
 
 

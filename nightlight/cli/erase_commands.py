@@ -31,8 +31,7 @@ def erase(
     from nightlight_core.ids import parse_image_id, parse_profile_id
 
     if (profile is None) == (image is None):
-        message = "name a profile, or an image with --image"
-        raise InvalidInput(message)
+        raise InvalidInput("name a profile, or an image with --image")
     what = f"profile {profile}" if profile is not None else f"image {image}"
     if not yes and not typer.confirm(f"Erase {what} for good?"):
         raise typer.Exit(1)

@@ -172,8 +172,7 @@ def render(
     from nightlight_core.errors import InvalidInput
 
     if form not in EXPORT_FORMATS:
-        message = f"form must be one of {', '.join(EXPORT_FORMATS)}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"form must be one of {', '.join(EXPORT_FORMATS)}")
     with lifecycle(Settings()) as flow:
         typer.echo(EXPORT_FORMATS[form]({name: flow.wanted(name) for name in bucket or flow.buckets}))
 

@@ -152,8 +152,7 @@ def rollback(
     status = _call(url, lambda client: client.policy_status())
     previous = status["previous_version"]
     if previous is None:
-        message = "there is no bundle before the active one; build one from the pack that you want back"
-        raise PolicyRefused(message)
+        raise PolicyRefused("there is no bundle before the active one; build one from the pack that you want back")
     before = open_bundle(_call(url, lambda client: client.policy_version(previous)), signing.public_keys, earlier=True)
     data = build_bundle(compile_bundle(before), status["highest_version"] + 1, signing)
     _told(_call(url, lambda client: client.activate(data, approved)), verb="brought back")
@@ -176,8 +175,7 @@ def fetch(
     """
     data = _call(url, lambda client: client.policy_bundle())
     if data is None:
-        message = "no bundle is active: the service decides by the pack in its folder"
-        raise PolicyRefused(message)
+        raise PolicyRefused("no bundle is active: the service decides by the pack in its folder")
     out.write_bytes(data[1])
     typer.echo(f"{out}: version {data[0].strip(chr(34))}")
 
@@ -221,8 +219,7 @@ def _call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
     except Problem as problem:
         raise PolicyRefused(str(problem)) from problem
     except httpx.HTTPError as error:
-        message = f"{url} does not answer: {error}"
-        raise Unavailable(message) from error
+        raise Unavailable(f"{url} does not answer: {error}") from error
 
 
 def _bundle(path: Path) -> bytes:
@@ -239,8 +236,7 @@ def _approval(path: Path | None) -> dict[str, str | int] | None:
         return None
     approval = read_json(path, MAX_APPROVAL_BYTES)
     if not isinstance(approval, dict):
-        message = f"{path}: this is no approval; make one with `nightlight policy approve`"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"{path}: this is no approval; make one with `nightlight policy approve`")
     return approval
 
 

@@ -40,8 +40,7 @@ def init(
     from nightlight_core.errors import InvalidInput
 
     if algorithm not in set(SigningAlgorithm):
-        message = f"an algorithm is {' or '.join(SigningAlgorithm)}, not {algorithm!r}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"an algorithm is {' or '.join(SigningAlgorithm)}, not {algorithm!r}")
     make(folder, SigningAlgorithm(algorithm), system_clock())
     typer.echo(f"{folder}: chain.pem signs with leaf.key.pem; who is to trust it needs root.pem")
 
@@ -188,5 +187,4 @@ def _anchors(path: Path) -> str:
         x509.load_pem_x509_certificates(data)
         return data.decode("ascii")
     except ValueError as error:
-        message = f"--anchors: {path} holds no certificates in PEM"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"--anchors: {path} holds no certificates in PEM") from error

@@ -117,5 +117,4 @@ def _envelopes(path: Path) -> list[Any]:
             return envelopes
         return [json.loads(line) for line in files.lines(path, _MOST_BYTES) if line]
     except (OSError, ValueError, RecursionError) as error:
-        message = f"{path} holds no receipts ({type(error).__name__})"
-        raise ReceiptRefused(message) from error
+        raise ReceiptRefused(f"{path} holds no receipts ({type(error).__name__})") from error

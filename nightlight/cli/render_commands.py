@@ -81,8 +81,7 @@ def _region(crop: str | None) -> Region | None:
     try:
         return Region.parse(crop)
     except ValueError as error:
-        message = f"--crop: {error}"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"--crop: {error}") from error
 
 
 def _name(rendition: Rendition) -> str:

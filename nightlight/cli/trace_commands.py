@@ -53,8 +53,7 @@ def run(
     viewers = _viewers(viewers_file) if viewers_file else []
     files = _files(paths)
     if not files and not rebuild:
-        message = "name a file or a folder; or --rebuild"
-        raise InvalidInput(message)
+        raise InvalidInput("name a file or a folder; or --rebuild")
     console = Console(stderr=True)
     with open_trace_search(Settings()) as trace:
         if rebuild:
@@ -83,15 +82,12 @@ def _viewers(path: Path) -> list[str]:
             if line:
                 viewers[line] = None
             if len(viewers) > _MOST_VIEWERS:
-                message = f"{path}: more than {_MOST_VIEWERS:,} viewers"
-                raise InvalidInput(message)
+                raise InvalidInput(f"{path}: more than {_MOST_VIEWERS:,} viewers")
         return list(viewers)
     except OSError as error:
-        message = f"{path}: {error.strerror}"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"{path}: not UTF-8") from error
 
 
 def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusation: float) -> dict[str, Any]:
@@ -145,8 +141,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
         elif path.is_file():
             files.append(path)
         else:
-            message = f"{path}: there is no such file or folder"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{path}: there is no such file or folder")
     return files
 
 

@@ -87,8 +87,7 @@ class TransparencyReports:
     def make(self, since: datetime, until: datetime, *, takedown_hours: float) -> TransparencyReport:
         """Return the report of a period; raises InvalidInput where it is none, or CatalogueUnavailable."""
         if since >= until:
-            message = "a report is of the days from --since until before --until"
-            raise InvalidInput(message)
+            raise InvalidInput("a report is of the days from --since until before --until")
         view, period = self.policy.refresh(), (since, until)
         with self.catalogue.reading() as tx:
             figures = tx.statistics

@@ -92,8 +92,7 @@ class Settings:
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: settings do not change while a process runs."""
-        message = f"settings are frozen: {name}"
-        raise AttributeError(message)
+        raise AttributeError(f"settings are frozen: {name}")
 
 
 # Every concern, by its name.

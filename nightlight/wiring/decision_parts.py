@@ -50,8 +50,7 @@ def _presigner(settings: Settings) -> Presigner:
 
     store = settings.store
     if store.kind is not StoreKind.S3:
-        message = "NIGHTLIGHT_DELIVERY_URLS=presigned needs NIGHTLIGHT_STORE_KIND=s3"
-        raise SettingsRefused(message)
+        raise SettingsRefused("NIGHTLIGHT_DELIVERY_URLS=presigned needs NIGHTLIGHT_STORE_KIND=s3")
     key = require(store.access_key_id, "NIGHTLIGHT_STORE_ACCESS_KEY_ID")
     secret = require(store.secret_access_key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY")
     most = settings.delivery.max_life_s

@@ -56,8 +56,7 @@ def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
     """Return the key for manifests that KMS or a token keeps, None if it is in a file; raise SettingsRefused."""
     provenance = settings.provenance
     if sum(source is not None for source in (provenance.key, provenance.kms_key, provenance.pkcs11_module)) > 1:
-        message = "one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them"
-        raise SettingsRefused(message)
+        raise SettingsRefused("one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them")
     if provenance.kms_key is not None:
         from nightlight.store.kms import KmsKey
 
@@ -82,8 +81,7 @@ def hash_lists(settings: Settings) -> HashListIndex:
 
     folder = settings.matching.lists_dir
     if folder is None:
-        message = "NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists"
-        raise SettingsRefused(message)
+        raise SettingsRefused("NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists")
     return HashListIndex(folder.resolve(), _index_dir(settings))
 
 

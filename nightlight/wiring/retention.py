@@ -104,8 +104,7 @@ def bucket_names(settings: Settings) -> dict[str, str]:
 
 def _require_buckets(settings: Settings, what: str = "this is about buckets") -> None:
     if settings.store.kind is not StoreKind.S3:
-        message = f"{what}: NIGHTLIGHT_STORE_KIND is not s3"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"{what}: NIGHTLIGHT_STORE_KIND is not s3")
 
 
 def posture(settings: Settings) -> Posture:
@@ -239,8 +238,7 @@ def open_sqs_consumer(settings: Settings, clock: Clock = system_clock) -> Iterat
 
     url = require(settings.source.queue_url, "NIGHTLIGHT_SOURCE_QUEUE_URL")
     if not settings.source.buckets:
-        message = "NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to"
-        raise SettingsRefused(message)
+        raise SettingsRefused("NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to")
     access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
     with open_catalogue(settings) as catalogue:
         yield SqsConsumer(SqsQueue(url, access), import_notifications(settings, catalogue, clock))

@@ -156,8 +156,7 @@ def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: 
     subject, action = partial.subject or defaults.subject, partial.action or defaults.action
     resource, context = partial.resource or defaults.resource, partial.context or defaults.context or Surroundings()
     if subject is None or action is None or resource is None:
-        message = "a question needs a subject, an action and a resource"
-        raise InvalidInput(message, pointer=pointer or "/")
+        raise InvalidInput("a question needs a subject, an action and a resource", pointer=pointer or "/")
     if action.name != VIEW or subject.type != "user" or resource.type != "profile":
         message = f"the action is '{VIEW}', the subject a 'user' and the resource a 'profile'"
         raise InvalidInput(message, pointer=pointer or "/")

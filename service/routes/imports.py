@@ -44,8 +44,7 @@ async def notify(request: Request) -> NotificationsAnswer:
     The token may also come as the password of Basic credentials, for servers that take them in the address.
     """
     if not request.headers.get("content-length") and not request.headers.get("transfer-encoding"):
-        message = "the body is empty"
-        raise InvalidInput(message)
+        raise InvalidInput("the body is empty")
     body = await request.body()
     heard = await run_in_threadpool(lambda: services(request).import_notifications.record(read_events(body)))
     return NotificationsAnswer(**heard._asdict())

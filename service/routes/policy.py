@@ -39,8 +39,7 @@ class BundleBody(BaseModel):
         try:
             return base64.b64decode(self.bundle, validate=True)
         except ValueError as error:  # binascii.Error is one; so is what says that a character is not ASCII
-            message = "bundle must be base64"
-            raise InvalidInput(message, pointer="/bundle") from error
+            raise InvalidInput("bundle must be base64", pointer="/bundle") from error
 
 
 class CandidateBody(BundleBody):

@@ -94,8 +94,7 @@ async def ask(request: Request, response: Response) -> TraceAnswer:
     """
     async with upload_form(request, field="keep") as (file, keep):
         if keep not in {None, "true", "false"}:
-            message = "keep is true or false"
-            raise InvalidInput(message, pointer="/keep")
+            raise InvalidInput("keep is true or false", pointer="/keep")
         who = caller(request).subject
         row = await run_in_threadpool(services(request).traces.accept, file, keep=keep == "true", actor=who)
     response.headers["Location"] = f"/v1/traces/{row.trace_id}"

@@ -78,8 +78,7 @@ class ChangeFeedPoller:
             if at_least is None and self.views.fresh:
                 return True
             if self._failed_at >= asked_at:
-                message = "somebody else has just polled in vain"
-                raise CatalogueUnavailable(message)
+                raise CatalogueUnavailable("somebody else has just polled in vain")
             return self._poll(at_least)
 
     def _poll(self, at_least: int | None) -> bool:

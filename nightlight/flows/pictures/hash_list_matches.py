@@ -96,8 +96,6 @@ class ReviewMatches:
     def _decide(tx: Transaction, image_id: ImageId, verdict: str, now: datetime, actor: str) -> None:
         image = tx.images.get(image_id, lock=True)
         if image is None or image.state != images.QUARANTINED:
-            message = f"{image_id} is not in quarantine"
-            raise NotFound(message)
+            raise NotFound(f"{image_id} is not in quarantine")
         if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now):
-            message = f"there is a verdict on {image_id} already"
-            raise NotFound(message)
+            raise NotFound(f"there is a verdict on {image_id} already")

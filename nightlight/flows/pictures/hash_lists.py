@@ -140,8 +140,7 @@ class Screening:
             last_known = tx.screenings.lists(hold="own")
             none = name is None and not here and not last_known
             if not waiting and not none:
-                message = f"nothing of {'the lists' if name is None else name} waits to be confirmed"
-                raise NotFound(message)
+                raise NotFound(f"nothing of {'the lists' if name is None else name} waits to be confirmed")
             for waits in waiting:
                 tx.screenings.write(tx.screenings.lists(), _known(waits.name, here.get(waits.name), now, actor))
                 detail: dict[str, str | int] = {
@@ -210,8 +209,7 @@ def _refuse(last_known: Mapping[str, KnownHashList], states: Mapping[str, HashLi
         raise ListsUnavailable(message)
     if lost:
         problems = "; ".join(_told(name, what, last_known.get(name), states.get(name)) for name, what in lost.items())
-        message = f"{problems}: bring it back, or {confirm} NAME`"
-        raise ListsUnavailable(message)
+        raise ListsUnavailable(f"{problems}: bring it back, or {confirm} NAME`")
 
 
 def _told(name: str, what: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:

@@ -100,6 +100,5 @@ class ImageHasher:
             return ImageHashes(hashes, RENDITIONS, code, detail)
         with self.catalogue.reading() as tx:
             if sorted(tx.images.rendition_names(image_id)) != sorted(objects):
-                message = f"the renditions of {image_id} were renamed meanwhile"
-                raise Conflict(message)
+                raise Conflict(f"the renditions of {image_id} were renamed meanwhile")
         return ImageHashes(b"", NOTHING, code, detail)

@@ -120,8 +120,7 @@ class DeclareProfile:
     def _known(self, field: str, attribute: str, word: str) -> None:
         words = self.words()[attribute]
         if word not in words:
-            message = f"{field} must be one of {', '.join(words)}"
-            raise InvalidInput(message, pointer=f"/{field}")
+            raise InvalidInput(f"{field} must be one of {', '.join(words)}", pointer=f"/{field}")
 
 
 def bands_taken(

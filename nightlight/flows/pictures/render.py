@@ -210,8 +210,7 @@ class Render:
     def _check_lists(tx: Transaction, screened: Screened) -> None:
         """Raise ListsUnavailable where a list changed since the picture was held against it: it is, again."""
         if screened.revision and revision_of(tx.screenings.lists(hold="share")) != screened.revision:
-            message = "a hash list has changed while the picture was rendered"
-            raise ListsUnavailable(message)
+            raise ListsUnavailable("a hash list has changed while the picture was rendered")
 
     def _quarantined(self, lease: Lease, listed: Sequence[ListIndexMatch]) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""

@@ -238,11 +238,9 @@ class Upload:
     def _probe(self, upload: IO[bytes]) -> tuple[Header, int]:
         size = upload.seek(0, 2)
         if size == 0:
-            message = "the upload is empty"
-            raise CorruptImage(message)
+            raise CorruptImage("the upload is empty")
         if size > self.limits.max_bytes:
-            message = f"{size} bytes; at most {self.limits.max_bytes}"
-            raise PayloadTooLarge(message)
+            raise PayloadTooLarge(f"{size} bytes; at most {self.limits.max_bytes}")
         # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
         mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
         return probe(mapped, upload_caps(self.limits), edge=self.edge()), size
@@ -277,6 +275,5 @@ def _key_hash(actor: str, profile_id: ProfileId, key: str | None) -> str | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARS or not key.isprintable():
-        message = f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable characters"
-        raise InvalidInput(message)
+        raise InvalidInput(f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable characters")
     return hashlib.sha256(f"{actor}\n{profile_id}\n{key}".encode()).hexdigest()

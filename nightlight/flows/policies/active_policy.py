@@ -164,8 +164,7 @@ class PolicyHolder:
     def _view(self, tx: Transaction, state: PolicyState) -> ActivePolicy:
         previous = self._now
         if previous.version is not None and (state.active_version or 0) < previous.version:
-            message = f"version {state.active_version} is older than {previous.version}, which was in use"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"version {state.active_version} is older than {previous.version}, which was in use")
         active = self._bundle(tx, state.active_version) or self._folder
         try:
             candidate = self._bundle(tx, state.candidate_version)
@@ -206,12 +205,10 @@ class PolicyHolder:
                 return compiled
         data = tx.policies.bundle(version)
         if data is None or self._keys is None:
-            message = f"bundle {version} is not there" if data is None else "no publisher keys are set"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"bundle {version} is not there" if data is None else "no publisher keys are set")
         bundle = open_bundle(data, self._keys, earlier=True)
         if bundle.version != version:
-            message = f"bundle {version} says that it is {bundle.version}"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"bundle {version} says that it is {bundle.version}")
         compiled = compile_bundle(bundle)
         usable_recipes(compiled)
         return compiled
@@ -226,12 +223,10 @@ def usable_recipes(compiled: Compiled) -> tuple[Recipe, ...]:
     attributes = compiled.table.attributes
     foreign = [name for name in attributes if name not in INPUTS]
     if foreign:
-        message = f"decisions do not supply {', '.join(foreign)}; known attributes: {', '.join(INPUTS)}"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"decisions do not supply {', '.join(foreign)}; known attributes: {', '.join(INPUTS)}")
     for name, word in INPUTS.items():
         if word is not None and name in attributes and word not in attributes[name]:
-            message = f"the vocabulary's {name} lacks '{word}', which decisions begin with"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"the vocabulary's {name} lacks '{word}', which decisions begin with")
     return build_recipes(compiled.table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
 
 

@@ -75,6 +75,5 @@ def approving_key(
     except PolicyRefused as error:
         raise PolicyRejected(str(error)) from error
     if key_id == bundle.key_id:
-        message = "the key that signed the bundle cannot approve it too: two teams, two keys"
-        raise PolicyRejected(message)
+        raise PolicyRejected("the key that signed the bundle cannot approve it too: two teams, two keys")
     return key_id

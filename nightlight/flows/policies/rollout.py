@@ -83,8 +83,7 @@ class Rollout:
             if not staged_already:
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
             elif tx.policies.bundle(bundle.version) != data:
-                message = f"version {bundle.version} was used for another bundle"
-                raise PolicyConflict(message)
+                raise PolicyConflict(f"version {bundle.version} was used for another bundle")
             tx.policies.change(
                 state,
                 now,
@@ -107,8 +106,7 @@ class Rollout:
         A staged candidate has effect, so it needs what an activation needs; raises likewise.
         """
         if not 0 <= permille < PERMILLE:
-            message = f"a share is from 0 to {PERMILLE - 1} thousandths; activate the bundle for all"
-            raise PolicyRejected(message)
+            raise PolicyRejected(f"a share is from 0 to {PERMILLE - 1} thousandths; activate the bundle for all")
         bundle, compiled = self._checked(data)
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -117,8 +115,7 @@ class Rollout:
             self._not_withdrawn(tx, bundle)
             again = bundle.version == state.candidate_version
             if again and tx.policies.bundle(bundle.version) != data:
-                message = f"version {bundle.version} was used for another bundle"
-                raise PolicyConflict(message)
+                raise PolicyConflict(f"version {bundle.version} was used for another bundle")
             if not again:
                 self._newer(bundle, state)
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
@@ -244,8 +241,7 @@ class Rollout:
         if view.revision != state.revision:
             view = self.in_use.refresh()
         if view.revision != state.revision or view.version != state.active_version:
-            message = "the policy was changed at this moment by somebody else; look at the difference again"
-            raise PolicyConflict(message)
+            raise PolicyConflict("the policy was changed at this moment by somebody else; look at the difference again")
         return view
 
     @staticmethod

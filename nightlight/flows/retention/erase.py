@@ -235,8 +235,7 @@ def erase_location(place: ObjectLocation) -> DeletedObject:
     removed = place.store.erase(place.key)
     left = len(place.store.remains(place.key))
     if left:
-        message = f"{left} versions are still there after they were deleted"
-        raise StoreUnavailable(message)
+        raise StoreUnavailable(f"{left} versions are still there after they were deleted")
     return DeletedObject(
         place.name, place.key, [(version.version_id, version.marker, version.request_id) for version in removed], left
     )

@@ -92,8 +92,7 @@ class PlaceHolds:
             if any(
                 image.state != images.HELD and tx.legal_holds.vault(image.image_id) is not None for image in covered
             ):
-                message = "an earlier hold is being ended at this moment"
-                raise Conflict(message)
+                raise Conflict("an earlier hold is being ended at this moment")
             if profile is None or not covered:
                 raise NotFound
             image_ids = [image.image_id for image in covered]
@@ -128,8 +127,7 @@ class PlaceHolds:
             if hold is None or hold.state == ENDED:
                 raise NotFound
             if any(approval["by"] == actor for approval in hold.approvals):
-                message = "you have approved already; another person must"
-                raise InvalidInput(message)
+                raise InvalidInput("you have approved already; another person must")
             tx.legal_holds.approve(hold, by=actor, now=now)
             tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
             approved = tx.legal_holds.get(hold_id)
@@ -290,8 +288,7 @@ class EndHolds:
         if original is not None:
             data = self.vault.get(original.vault_key, max_bytes=self.max_bytes + SEAL_BYTES).data
             if hashlib.sha256(data).hexdigest() != original.sha256:
-                message = f"{original.vault_key}: is not what was put there; the version before it may be"
-                raise StoreUnavailable(message)
+                raise StoreUnavailable(f"{original.vault_key}: is not what was put there; the version before it may be")
             data = self.open_(data, original.sealed_key)
             if self.seal is not None:
                 data, sealed_key = self.seal(data)

@@ -111,11 +111,9 @@ class ManageLifecycle:
             last = tx.lifecycles.lock(plan.bucket, now)
             before = bucket.rules()
             if fingerprint(before) != plan.fingerprint:
-                message = f"{plan.bucket}: its rules have changed since the plan was made; plan again"
-                raise LifecycleRefused(message)
+                raise LifecycleRefused(f"{plan.bucket}: its rules have changed since the plan was made; plan again")
             if tuple(self.wanted(plan.bucket)) != plan.ours:
-                message = f"{plan.bucket}: the policy has changed since the plan was made; plan again"
-                raise LifecycleRefused(message)
+                raise LifecycleRefused(f"{plan.bucket}: the policy has changed since the plan was made; plan again")
             after = self._put(bucket, before, plan.wanted, {change.rule_id for change in plan.changes})
             tx.lifecycles.snapshot(plan.bucket, rules_as_values(before), last.rules, now)
             ours = [write_rule(rule) for rule in plan.ours]
@@ -132,8 +130,7 @@ class ManageLifecycle:
             last = tx.lifecycles.lock(name, now)
             snapshot = tx.lifecycles.last_snapshot(name)
             if snapshot is None:
-                message = f"{name}: nothing was applied"
-                raise NotFound(message)
+                raise NotFound(f"{name}: nothing was applied")
             before = bucket.rules()
             if fingerprint(before) != last.fingerprint:
                 message = f"{name}: its rules have changed since they were applied; see `nightlight lifecycle drift`"
@@ -179,8 +176,7 @@ class ManageLifecycle:
                 present = bucket.rules()
                 lost = lost_rules(request, present)
                 if lost:
-                    message = f"{bucket.name}: the server did not keep {', '.join(lost)} as it was told"
-                    raise LifecycleRefused(message)
+                    raise LifecycleRefused(f"{bucket.name}: the server did not keep {', '.join(lost)} as it was told")
         except NightlightError as error:
             logs.get("lifecycle").error("lifecycle.rolled_back", code=error.code, detail=str(error))
             bucket.put(before)
@@ -194,8 +190,7 @@ class ManageLifecycle:
         try:
             return self.buckets[name]
         except KeyError:
-            message = f"no bucket '{name}'; there are {', '.join(self.buckets)}"
-            raise NotFound(message) from None
+            raise NotFound(f"no bucket '{name}'; there are {', '.join(self.buckets)}") from None
 
 
 def _due(object_: BucketObject, rule: LifecycleRule, day: timedelta) -> datetime:

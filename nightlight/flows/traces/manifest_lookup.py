@@ -69,8 +69,7 @@ class CallerRate:
             while times and times[0] <= now - _HOUR_S:
                 times.popleft()
             if len(times) >= self.most:
-                message = f"{self.most} questions in an hour"
-                raise TooManyRequests(message, after_s=int(times[0] + _HOUR_S - now) + 1)
+                raise TooManyRequests(f"{self.most} questions in an hour", after_s=int(times[0] + _HOUR_S - now) + 1)
             times.append(now)
 
 
@@ -92,8 +91,7 @@ class ManifestLookup:
         mark = watermark_from_binding(value) if algorithm == WATERMARK_ALGORITHM else None
         hashed = hash_from_binding(value) if algorithm == HASH_ALGORITHM else None
         if mark is None and hashed is None:
-            message = f"{algorithm} is not known here, or this is no value of it"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{algorithm} is not known here, or this is no value of it")
         with self.catalogue.transaction() as tx:
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
             manifest_ids = tx.rendition_hashes.manifests(mark=mark, hash_=hashed)
@@ -107,8 +105,7 @@ class ManifestLookup:
         except ValueError:
             named = None
         if named is None:
-            message = "this is no URL of a picture of this deployment"
-            raise InvalidInput(message)
+            raise InvalidInput("this is no URL of a picture of this deployment")
         with self.catalogue.transaction() as tx:
             detail: Asked = {"by": "reference", "name": named[1]}
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=detail)
@@ -121,11 +118,9 @@ class ManifestLookup:
         Raises InvalidInput, ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
         """
         if algorithm is not None and algorithm not in _FOUND_BY:
-            message = f"{algorithm} is not known here"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{algorithm} is not known here")
         if not self.waits.acquire(blocking=False):
-            message = f"{_MOST_WAITING} copies are being looked at"
-            raise TooManyRequests(message, after_s=int(_WAIT_S))
+            raise TooManyRequests(f"{_MOST_WAITING} copies are being looked at", after_s=int(_WAIT_S))
         try:
             row = self._traced(copy, actor, algorithm)
         finally:
@@ -153,8 +148,7 @@ class ManifestLookup:
         row = self.traces.status(trace_id, actor=actor)
         while row.state not in {DONE, REJECTED, FAILED}:
             if time.monotonic() >= until:
-                message = "the trace takes longer than a request may"
-                raise Unavailable(message)
+                raise Unavailable("the trace takes longer than a request may")
             time.sleep(_LOOK_S)
             row = self.traces.status(trace_id, actor=actor)
         return row

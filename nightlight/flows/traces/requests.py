@@ -111,11 +111,9 @@ class RequestTrace:
         """Return the SHA-256 of a copy whose header says that it can be looked at."""
         size = copy.seek(0, 2)
         if size == 0:
-            message = "the copy is empty"
-            raise CorruptImage(message)
+            raise CorruptImage("the copy is empty")
         if size > self.limits.max_bytes:
-            message = f"{size} bytes; at most {self.limits.max_bytes}"
-            raise PayloadTooLarge(message)
+            raise PayloadTooLarge(f"{size} bytes; at most {self.limits.max_bytes}")
         copy.seek(0)
         data = copy.read()
         probe(data, upload_caps(self.limits), edge=COPY_EDGE)

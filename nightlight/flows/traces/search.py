@@ -172,8 +172,7 @@ class TraceSearch:
                     index.extend(fresh)
                 progress(len(fresh))
                 if until is not None and time.monotonic() > until:
-                    message = f"{len(index)} hashes are in the index, and more are in the catalogue"
-                    raise IndexBehind(message)
+                    raise IndexBehind(f"{len(index)} hashes are in the index, and more are in the catalogue")
             yield index
 
     def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[HashOrigin, int], int]:
@@ -197,8 +196,7 @@ class TraceSearch:
             index.remove(number.to_bytes(KEY_BYTES, "big"))
         for number, origin in origins.items():
             if _distance(origin, queries) != nearest[number]:
-                message = f"hash {number} is another one in the catalogue: the index belongs to another time"
-                raise IndexBroken(message)
+                raise IndexBroken(f"hash {number} is another one in the catalogue: the index belongs to another time")
         return {origin: nearest[number] for number, origin in origins.items()}
 
 
