@@ -117,7 +117,7 @@ def main() -> None:
         walk(options.walk, options.database)
         return
     print(f"{'keys':>10} {'seconds':>8} {'keys/s':>12} {'keys/s of CPU':>16} {'MB at most':>10}")
-    for total in (int(one) for one in options.keys.split(",")):
+    for total in (int(count) for count in options.keys.split(",")):
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
             url = f"sqlite:///{folder}/c.sqlite3"
             if options.database:

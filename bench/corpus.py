@@ -24,7 +24,7 @@ CORPUS = Path(os.environ.get("NIGHTLIGHT_CORPUS", Path(__file__).parents[2] / "s
 EDGE = 1024
 
 
-def one(sandbox, data):
+def render_once(sandbox, data):
     begin = time.perf_counter()
     try:
         frame = sandbox.frame(data, probe(data, UploadCaps(), edge=EDGE), edge=EDGE)
@@ -48,7 +48,7 @@ def main():
     report, bombs = {}, {}
     with Sandbox() as sandbox:
         for entry in sorted(entries, key=lambda entry: entry["file"]):
-            outcome, ms = one(sandbox, (CORPUS / entry["file"]).read_bytes())
+            outcome, ms = render_once(sandbox, (CORPUS / entry["file"]).read_bytes())
             table.add_row(entry["file"], entry["must"], outcome, f"{ms:.1f}")
             report[entry["file"]] = {"must": entry["must"], "outcome": outcome, "ms": round(ms, 1)}
             if entry["category"] == "bomb":

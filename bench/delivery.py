@@ -86,21 +86,23 @@ def wait_for(port):
 def bodies(folder, ids, relation, many=40):
     """Requests for decisions about profiles drawn from ``ids``; what the policy allows a viewer is not passed."""
     ring, now, drawn = key_commands.relation_keys(folder), int(time.time()), random.Random(7)
-    made = []
+    payloads = []
     for number in range(many):
         items = [{"profile_id": f"p-{drawn.randrange(ids)}", "relation": relation} for _ in range(BATCH)]
         viewer = f"v-{number}"
         if relation != "stranger":
             for item in items:
                 item["proof"] = issue_proof(ring, viewer, item["profile_id"], relation, now=now, life_s=3600)
-        made.append(json.dumps({"viewer": "adult", "context": "list", "viewer_id": viewer, "items": items}).encode())
-    return made
+        payloads.append(
+            json.dumps({"viewer": "adult", "context": "list", "viewer_id": viewer, "items": items}).encode()
+        )
+    return payloads
 
 
-def posts(folder, made):
+def posts(folder, payloads):
     token = key_commands.token(folder, scopes=["decide"], subject="bench", hours=1)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    return [request("POST", "/v1/decisions", headers, body) for body in made]
+    return [request("POST", "/v1/decisions", headers, body) for body in payloads]
 
 
 def micro(count, call):
@@ -124,17 +126,17 @@ def whole(asked, console):
         fill(catalogue, asked.profiles)
         with serving(folder, url) as (process, port):
             for relation in ("stranger", "connection"):
-                made = posts(folder, bodies(folder, HOT, relation))
-                used, wall = rounds(asked.rounds, 400, process.pid, port, made)
-                spread = latencies(port, made, rate=500 / used, seconds=5)
+                requests = posts(folder, bodies(folder, HOT, relation))
+                used, wall = rounds(asked.rounds, 400, process.pid, port, requests)
+                spread = latencies(port, requests, rate=500 / used, seconds=5)
                 figures[f"decisions, {relation}"] = {
                     "cpu_ms": used,
                     "wall_ms": wall,
                     "per_s": 1000 * BATCH / used,
                     **spread,
                 }
-                said = f"{1000 * BATCH / used:,.0f} decisions; p50 {spread['p50_ms']:.1f}, p99 {spread['p99_ms']:.1f} ms at half load"
-                table.add_row(f"{BATCH} decisions, {relation}", f"{used:.3f}", f"{wall:.3f}", said)
+                rate = f"{1000 * BATCH / used:,.0f} decisions; p50 {spread['p50_ms']:.1f}, p99 {spread['p99_ms']:.1f} ms at half load"
+                table.add_row(f"{BATCH} decisions, {relation}", f"{used:.3f}", f"{wall:.3f}", rate)
             path = picture(folder)
             used, wall = rounds(asked.rounds, 4000, process.pid, port, [request("GET", path, {}, b"")])
             figures["picture"] = {"cpu_ms": used, "wall_ms": wall, "per_s": 1000 / used}
@@ -180,7 +182,7 @@ def in_process(folder, port, table, figures):
             for relation, proved in (("stranger", False), ("connection", False), ("connection", True)):
                 asked = [json.loads(body) for body in bodies(folder, HOT, relation)]
                 items = [
-                    [(one["profile_id"], relation, one["proof"] if proved else None) for one in body["items"]]
+                    [(item["profile_id"], relation, item["proof"] if proved else None) for item in body["items"]]
                     for body in asked
                 ]
 
@@ -188,10 +190,10 @@ def in_process(folder, port, table, figures):
                     local.decide("adult", "list", items[number % 40], viewer_id=f"v-{number % 40}")
 
                 micro(200, decide)
-                found = statistics.median(micro(500, decide) for _ in range(5)) * BATCH
+                per_second = statistics.median(micro(500, decide) for _ in range(5)) * BATCH
                 name = f"in process, {relation}{', proved' if proved else ''}"
-                figures[name] = found
-                table.add_row(name, f"{1000 * BATCH / found:.3f}", "", f"{found:,.0f} decisions")
+                figures[name] = per_second
+                table.add_row(name, f"{1000 * BATCH / per_second:.3f}", "", f"{per_second:,.0f} decisions")
 
 
 def primitives(folder, table, figures):
@@ -202,12 +204,12 @@ def primitives(folder, table, figures):
         micro(50_000, lambda n: signer.url(f"/a/{n}", now=now, life_s=300)) for _ in range(5)
     )
     table.add_row("sign a URL", "", "", f"{figures['urls']:,.0f}")
-    mine = Presigner("http://127.0.0.1:9000", "/bucket", "us-east-1", "access", "secret")
-    figures["presigned"] = micro(50_000, lambda n: mine.url(f"/a/{n}", now=now, life_s=300))
+    presigner = Presigner("http://127.0.0.1:9000", "/bucket", "us-east-1", "access", "secret")
+    figures["presigned"] = micro(50_000, lambda n: presigner.url(f"/a/{n}", now=now, life_s=300))
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     theirs = boto3.client(
-        "s3", endpoint_url=mine.endpoint, region_name=mine.region, aws_access_key_id="access",
-        aws_secret_access_key=mine.secret_access_key, config=config,
+        "s3", endpoint_url=presigner.endpoint, region_name=presigner.region, aws_access_key_id="access",
+        aws_secret_access_key=presigner.secret_access_key, config=config,
     )  # fmt: skip
     params = [{"Bucket": "bucket", "Key": f"a/{n}"} for n in range(1000)]
     figures["boto3"] = micro(
@@ -252,16 +254,16 @@ def flat(asked, console):
             migrate.upgrade(catalogue.engine)
             fill(catalogue, count)
             catalogue.close()
-            found = {}
+            by_name = {}
             for name, ids, kept in (("cold", count, "0"), ("hot", min(HOT, count), "50000"), ("any", count, "50000")):
                 with serving(folder, url, NIGHTLIGHT_DELIVERY_VIEWS=kept) as (process, port):
                     before = resident(process.pid)
                     # No request is made twice, but where the same few are asked for.
-                    made = posts(folder, bodies(folder, ids, "stranger", many=400 * (asked.rounds + 1)))
-                    found[name], _ = rounds(asked.rounds, 400, process.pid, port, made)
-                    found["mb"] = 1000 * (resident(process.pid) - before) / min(count, 50_000)
-            figures[count] = found
-            table.add_row(f"{count:,}", *(f"{found[name]:.2f}" for name in ("cold", "hot", "any", "mb")))
+                    requests = posts(folder, bodies(folder, ids, "stranger", many=400 * (asked.rounds + 1)))
+                    by_name[name], _ = rounds(asked.rounds, 400, process.pid, port, requests)
+                    by_name["mb"] = 1000 * (resident(process.pid) - before) / min(count, 50_000)
+            figures[count] = by_name
+            table.add_row(f"{count:,}", *(f"{by_name[name]:.2f}" for name in ("cold", "hot", "any", "mb")))
     console.print(table)
     for name in ("cold", "hot", "any"):
         console.print(f"{name}: {figures[1_000_000][name] / figures[1_000][name]:.2f} x from 10^3 to 10^6")
@@ -290,8 +292,8 @@ def edge(asked, console):
             url, _ = HmacUrlSigner(KeyRing.parse(ring, "bench"), "").url(f"/{key}", now=int(time.time()), life_s=3600)
             for _ in range(asked.rounds):
                 for name, server, path in (("ours", ours, url), ("plain", plain, f"/{key}")):
-                    made = [request("GET", path, {}, b"")]
-                    used, _ = rounds(1, 10_000, server.worker, int(server.url.rsplit(":", 1)[1]), made)
+                    requests = [request("GET", path, {}, b"")]
+                    used, _ = rounds(1, 10_000, server.worker, int(server.url.rsplit(":", 1)[1]), requests)
                     figures.setdefault(name, []).append(1000 * used)
     ours, plain = (statistics.median(figures[name]) for name in ("ours", "plain"))
     console.print(

@@ -120,10 +120,10 @@ def attacked(pipeline, photograph, wanted):
     scale = rendered.frame.width / photograph.picture.width
     inside = photograph.landmarks * scale - (left, top)
     size = max(side, 600)
-    for made in rendered.renditions:
-        small = Image.open(BytesIO(made.data)).convert("RGB")
+    for rendition in rendered.renditions:
+        small = Image.open(BytesIO(rendition.data)).convert("RGB")
         for name, enlarge in ATTACKS.items():
-            yield made.recipe.tier, name, enlarge(small, size), inside * (size / side)
+            yield rendition.recipe.tier, name, enlarge(small, size), inside * (size / side)
 
 
 def interval(hits, count):
@@ -148,18 +148,20 @@ def rates(probes, gallery, partners):
 
 def from_folder(folder, recogniser, pairs, seed):
     """Return photographs and, for each that is rendered, its partners; at most ``pairs`` pairs, people drawn by lot."""
-    people = [one for one in sorted(folder.iterdir()) if one.is_dir()]
+    people = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
     random.Random(seed).shuffle(people)
     gallery, partners = [], {}
     for person in track(people, description="finding faces", transient=True):
         files = sorted(file for file in person.iterdir() if file.suffix.lower() in SUFFIXES)[:4]
         if len(partners) >= pairs and len(gallery) >= 2 * pairs:
             break
-        found = [one for file in files if (one := recogniser.photograph(person.name, file.read_bytes()))]
+        photographs = [
+            photograph for file in files if (photograph := recogniser.photograph(person.name, file.read_bytes()))
+        ]
         first = len(gallery)
-        gallery += found
-        if len(found) > 1 and len(partners) < pairs:
-            partners[first] = list(range(first + 1, first + len(found)))
+        gallery += photographs
+        if len(photographs) > 1 and len(partners) < pairs:
+            partners[first] = list(range(first + 1, first + len(photographs)))
     return gallery, partners
 
 
@@ -196,7 +198,7 @@ def measured(recogniser, gallery, partners, wanted):
     for index in track(partners, description="rendering and comparing", transient=True):
         for tier, attack, picture, landmarks in attacked(pipeline, gallery[index], wanted):
             probes.setdefault((tier, attack), {})[index] = recogniser.describe(picture, landmarks)
-    return {key: rates(found, gallery, partners) for key, found in probes.items()}
+    return {key: rates(vectors, gallery, partners) for key, vectors in probes.items()}
 
 
 def judged(claim, low, high, impostors):
@@ -209,13 +211,13 @@ def judged(claim, low, high, impostors):
 
 def evidence():
     """Return what was measured before on Labeled Faces in the Wild: (face_px, rate, low, high) in percent."""
-    found = {}
+    by_kind = {}
     with (HERE / "face_evidence.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             if row["kind"] in {"png", "webp"}:
                 figures = [float(row[name]) for name in ("face_px", "tar_percent", "low", "high")]
-                found.setdefault((row["recogniser"], row["kind"]), []).append(figures)
-    return found
+                by_kind.setdefault((row["recogniser"], row["kind"]), []).append(figures)
+    return by_kind
 
 
 def plot(path, curve, tiers, count):
@@ -271,19 +273,21 @@ def main():
         gallery, partners = from_packages(recogniser)
     if not partners:
         parser.error("nobody has two photographs with a face that is found")
-    pairs = sum(len(found) for found in partners.values())
-    console.print(f"{len(gallery)} photographs of {len({one.person for one in gallery})} people, {pairs} pairs")
+    pairs = sum(len(partner_rows) for partner_rows in partners.values())
+    console.print(
+        f"{len(gallery)} photographs of {len({photograph.person for photograph in gallery})} people, {pairs} pairs"
+    )
     table = compile_folder(options.policy).table
-    tiers = build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    tiers = build_recipes(table.tiers, order=("none", *table.tiers))
     tiny = min(tiers, key=lambda tier: tier.edge)
     ladder = [replace(tiny, tier=str(budget), face_px=budget, preview=False) for budget in BUDGETS]
-    found = measured(recogniser, gallery, partners, [*tiers, *ladder])
+    rates_of = measured(recogniser, gallery, partners, [*tiers, *ladder])
     shown = Table(title="re-identified at 1 % false matches")
     for title in ("tier", "attack", "pairs", "share", "95 % interval", "claim"):
         shown.add_column(title)
     report = []
     for tier, attack in itertools.product(tiers, ATTACKS):
-        hits, count, impostors = found[tier.tier, attack]
+        hits, count, impostors = rates_of[tier.tier, attack]
         low, high = interval(hits, count)
         claim = table.tiers[tier.tier].reidentification_at_most
         verdict = "" if claim is None else f"{100 * claim:g} %: {judged(claim, low, high, impostors)}"
@@ -308,7 +312,7 @@ def main():
             }
         )
     console.print(shown)
-    curve = {(budget, attack): found[str(budget), attack] for budget in BUDGETS for attack in ATTACKS}
+    curve = {(budget, attack): rates_of[str(budget), attack] for budget in BUDGETS for attack in ATTACKS}
     for attack in ATTACKS:
         console.print(
             f"{attack}: "

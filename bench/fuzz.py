@@ -46,7 +46,7 @@ def seeds():
     exif = Image.Exif()
     exif[0x0112] = 6
     frames = {"save_all": True, "append_images": [picture.rotate(90), picture.rotate(180)]}
-    made = [
+    cases = [
         ("jpeg", picture, "JPEG", {"exif": exif}),
         ("jpeg progressive", picture, "JPEG", {"progressive": True, "subsampling": 0}),
         ("jpeg cmyk", picture.convert("CMYK"), "JPEG", {}),
@@ -62,16 +62,16 @@ def seeds():
         ("gif", picture, "GIF", frames),
     ]
     if Format.HEIC in available_formats():
-        made.append(("heic", picture, "HEIF", {}))
-    found = []
-    for name, image, format_, options in made:
+        cases.append(("heic", picture, "HEIF", {}))
+    cases = []
+    for name, image, format_, options in cases:
         buffer = BytesIO()
         image.save(buffer, format_, **options)
-        found.append((name, buffer.getvalue()))
+        cases.append((name, buffer.getvalue()))
     if CORPUS.is_dir():
         files = (path for path in sorted(CORPUS.iterdir()) if path.suffix != ".csv")
-        found += [(path.name, path.read_bytes()) for path in files if 0 < path.stat().st_size <= LARGEST_SEED]
-    return found
+        cases += [(path.name, path.read_bytes()) for path in files if 0 < path.stat().st_size <= LARGEST_SEED]
+    return cases
 
 
 def mutate(data, others, dice):
@@ -164,9 +164,9 @@ def main():
     parser.add_argument("--keep", type=Path, help="folder for mutants over which a decoder died")
     options = parser.parse_args()
     console = Console(width=110, highlight=False)
-    found = fuzz(console, options)
-    console.print_json(json.dumps(found))
-    sys.exit(1 if found["deaths"] or not found["helper_alive"] or found["growth_mb"] > 20 else 0)
+    outcomes = fuzz(console, options)
+    console.print_json(json.dumps(outcomes))
+    sys.exit(1 if outcomes["deaths"] or not outcomes["helper_alive"] or outcomes["growth_mb"] > 20 else 0)
 
 
 if __name__ == "__main__":

@@ -58,9 +58,9 @@ def measure(name, data, sandbox, *, decode):
     begin = time.thread_time()
     try:
         header = probe(data, caps, edge=EDGE)
-        said, estimate = "passes", f"{header.decode_s:8.2f}"
+        verdict, estimate = "passes", f"{header.decode_s:8.2f}"
     except ImageRefused as error:
-        header, said, estimate = None, str(error), "        "
+        header, verdict, estimate = None, str(error), "        "
     spent = (time.thread_time() - begin) * 1000
     used = ""
     if header is not None or decode:
@@ -70,7 +70,7 @@ def measure(name, data, sandbox, *, decode):
         except (ImageRefused, DecoderDied) as error:
             used = f"  ({str(error)[:40]})"
         used = f"{sandbox.cpu_s:7.2f}{used}"
-    print(f"{name:46} {len(data) / 1e6:6.2f} {spent:9.1f} {estimate} {used or '       '}  {said[:58]}", flush=True)
+    print(f"{name:46} {len(data) / 1e6:6.2f} {spent:9.1f} {estimate} {used or '       '}  {verdict[:58]}", flush=True)
 
 
 def table(options):
@@ -129,7 +129,9 @@ def behind(options):
         after = [ready_s(client, "honest", picture) for _ in range(options.runs)]
         left = sum(client.image(image_id).state == "pending" for image_id in sent)
     ratio = statistics.median(after) / statistics.median(alone)
-    print(f"alone {[round(one, 2) for one in alone]}; behind, in order {[round(one, 2) for one in after]}")
+    print(
+        f"alone {[round(seconds, 2) for seconds in alone]}; behind, in order {[round(seconds, 2) for seconds in after]}"
+    )
     print(
         f"{options.on}: an honest picture is ready after {statistics.median(alone):.2f} s (at most {max(alone):.2f}) alone, "
         f"and after {statistics.median(after):.2f} s (at most {max(after):.2f}) behind {len(sent)} hostile ones, of which "

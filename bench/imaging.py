@@ -72,7 +72,7 @@ def medians(pipeline, data, wanted, runs):
         begin = time.thread_time_ns()
         stages = pipeline.render(data, wanted).stages
         rounds.append({**stages, "call": (time.thread_time_ns() - begin) / 1e6})
-    return {stage: statistics.median(one.get(stage, 0.0) for one in rounds[1:]) for stage in rounds[1]}
+    return {stage: statistics.median(stages.get(stage, 0.0) for stages in rounds[1:]) for stage in rounds[1]}
 
 
 def helper_ticks(sandbox):
@@ -103,9 +103,9 @@ def pixels_only(console, title, data, path, runs):
     else:
         console.print(f"sharp: not measured, {why}")
     for name in peers.HERE_TOO:
-        found, why = peers.ask(name, path, runs, SIZES)
-        if found:
-            rows.append((name, found["cpu_ms"], found["peak_mb"]))
+        times, why = peers.ask(name, path, runs, SIZES)
+        if times:
+            rows.append((name, times["cpu_ms"], times["peak_mb"]))
         else:
             console.print(f"{name}: not measured, {why}")
     table = Table(title=f"{title}: pixels only, {', '.join(map(str, SIZES))} px")
@@ -161,9 +161,9 @@ def whole(console, data, wanted, runs):
     inside = ("decode", "shrink", "normalise", "transfer")
     order = ("probe", *inside, "sandbox", "face", "resize", "visible_watermark", "invisible_watermark", "encode")
     total = stages["call"] + sum(stages[stage] for stage in inside)
-    said = ", ".join(f"{stage} {stages[stage]:.1f}" for stage in order)
+    text = ", ".join(f"{stage} {stages[stage]:.1f}" for stage in order)
     console.print(
-        f"  by the policy ({', '.join(f'{r.tier} {r.edge}' for r in wanted)}): {total:.1f} ms of CPU: {said}\n"
+        f"  by the policy ({', '.join(f'{r.tier} {r.edge}' for r in wanted)}): {total:.1f} ms of CPU: {text}\n"
     )
     return {**stages, "all": total}
 
@@ -200,7 +200,7 @@ def _status(pid, field):
 
 def throughput(console, path, seconds=6):
     """Renders a second of one child and of two, each with its own sandbox."""
-    found = {}
+    rates = {}
     first, second = sorted(os.sched_getaffinity(0))[:2]
     for name, cores in {
         "one": [first],
@@ -217,24 +217,24 @@ def throughput(console, path, seconds=6):
             )
             for core in cores
         ]
-        for one in started:
-            one.stdout.readline()
-        for one in started:
-            one.stdin.write("go\n")
-            one.stdin.flush()
-        answers = [json.loads(one.communicate()[0]) for one in started]
-        found[name] = sum(answer["count"] for answer in answers) / seconds
+        for process in started:
+            process.stdout.readline()
+        for process in started:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        answers = [json.loads(process.communicate()[0]) for process in started]
+        rates[name] = sum(answer["count"] for answer in answers) / seconds
         memory = answers[0]
     console.print(
-        f"1080 pixels, whole renders a second: one child on one core {found['one']:.1f}, two on two {found['two']:.1f}: "
-        f"{found['two'] / found['one']:.2f} times (cores left free: {found['one free']:.1f} and {found['two free']:.1f}); peak MB: rendering process {memory['own']:.0f}, idle helper {memory['helper']:.0f}, decoder {memory['decoder']:.0f}"
+        f"1080 pixels, whole renders a second: one child on one core {rates['one']:.1f}, two on two {rates['two']:.1f}: "
+        f"{rates['two'] / rates['one']:.2f} times (cores left free: {rates['one free']:.1f} and {rates['two free']:.1f}); peak MB: rendering process {memory['own']:.0f}, idle helper {memory['helper']:.0f}, decoder {memory['decoder']:.0f}"
     )
-    return {**found, **memory}
+    return {**rates, **memory}
 
 
 def policy_recipes():
     table = compile_folder(HERE.parent / "policies").table
-    return build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    return build_recipes(table.tiers, order=("none", *table.tiers))
 
 
 def main():

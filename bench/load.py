@@ -59,20 +59,20 @@ class Connection:
         return data
 
 
-def rounds(count, each, pid, port, made):
+def rounds(count, each, pid, port, requests):
     """Medians over rounds of (CPU of the server, wall time) for one request, in ms; the first round warms."""
     connections = [Connection(port) for _ in range(CONNECTIONS)]
     used, wall, number = [], [], 0
     for _ in range(count + 1):
         begin, before = time.perf_counter(), cpu(pid)
         for connection in connections:
-            connection.send(made[number % len(made)])
+            connection.send(requests[number % len(requests)])
             number += 1
         for done in range(each):
             connection = connections[done % CONNECTIONS]
             connection.receive()
             if done < each - CONNECTIONS:
-                connection.send(made[number % len(made)])
+                connection.send(requests[number % len(requests)])
                 number += 1
         wall.append(1000 * (time.perf_counter() - begin) / each)
         used.append(1000 * (cpu(pid) - before) / each)
@@ -81,17 +81,17 @@ def rounds(count, each, pid, port, made):
     return statistics.median(used[1:]), statistics.median(wall[1:])
 
 
-def latencies(port, made, *, rate, seconds):
+def latencies(port, requests, *, rate, seconds):
     """Milliseconds from when a request was due to its answer, requests being due ``rate`` times a second."""
-    connection, found = Connection(port), []
+    connection, times = Connection(port), []
     begin = time.perf_counter()
     for number in range(int(rate * seconds)):
         due = begin + number / rate
         while (left := due - time.perf_counter()) > 0:
             time.sleep(min(left, 0.001))
-        connection.send(made[number % len(made)])
+        connection.send(requests[number % len(requests)])
         connection.receive()
-        found.append(1000 * (time.perf_counter() - due))
+        times.append(1000 * (time.perf_counter() - due))
     connection.socket.close()
-    found.sort()
-    return {"p50_ms": found[len(found) // 2], "p99_ms": found[int(len(found) * 0.99)], "rate": rate}
+    times.sort()
+    return {"p50_ms": times[len(times) // 2], "p99_ms": times[int(len(times) * 0.99)], "rate": rate}

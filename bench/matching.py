@@ -58,16 +58,16 @@ def main():
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.npy")) / 1e6
         console.print(f"built {options.hashes:,} hashes in {time.monotonic() - begin:.1f} s; {size:,.0f} MB on disk")
         rows = np.load(Path(folder) / "s1/hashes.npy", mmap_mode="r")
-        times, found = [], 0
+        times, hits = [], 0
         for _ in range(options.queries):
             query = changed(rows[dice.integers(len(rows))], int(dice.integers(0, MATCH_WITHIN + 1)), dice)
             begin = time.perf_counter()
-            found += bool(index.search(query))
+            hits += bool(index.search(query))
             times.append((time.perf_counter() - begin) * 1e3)
         whole = peers.median_ms(lambda: int(distance(rows[:BATCH], query).min()), 3) * len(rows) / BATCH
         ordered = sorted(times)
         console.print(
-            f"{found} of {options.queries} queries, 0 to {MATCH_WITHIN} bits off, found; median {statistics.median(times):.1f} ms, "
+            f"{hits} of {options.queries} queries, 0 to {MATCH_WITHIN} bits off, found; median {statistics.median(times):.1f} ms, "
             f"95 % within {ordered[int(0.95 * len(ordered))]:.1f} ms; comparing with all takes {whole:,.0f} ms"
         )
 

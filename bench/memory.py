@@ -77,9 +77,9 @@ def main():
         picture(16, 16).save(buffer, "JPEG")
         sandbox.frame(buffer.getvalue(), probe(buffer.getvalue(), anything), edge=EDGE)
         idle = sandbox.peak_kb
-        for name, one, format_, how in kinds(image):
+        for name, frame, format_, how in kinds(image):
             buffer = BytesIO()
-            one.save(buffer, format_, **how)
+            frame.save(buffer, format_, **how)
             data = buffer.getvalue()
             header = probe(data, anything, edge=EDGE)
             try:
@@ -124,9 +124,9 @@ def dearest(console):
 
 def encoded(name, side, *, smooth=False):
     image = Image.radial_gradient("L").resize((side, side)).convert("RGB") if smooth else picture(side, side)
-    one, format_, how = next(rest for kind, *rest in kinds(image) if kind == name)
+    frame, format_, how = next(rest for kind, *rest in kinds(image) if kind == name)
     buffer = BytesIO()
-    one.save(buffer, format_, **how)
+    frame.save(buffer, format_, **how)
     return buffer.getvalue()
 
 

@@ -158,9 +158,9 @@ def sharp(path, runs, asked):
     command = [node, "sharp_peer.js", str(path), str(runs), json.dumps(asked)]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    ways = dict.fromkeys(one["way"] for one in lines if "way" in one)
-    found = {way: statistics.median(one["cpu_ms"] for one in lines if one.get("way") == way) for way in ways}
-    return {**found, "peak_mb": lines[-1]["peak_kb"] / 1024}, ""
+    ways = dict.fromkeys(line["way"] for line in lines if "way" in line)
+    cpu_ms = {way: statistics.median(line["cpu_ms"] for line in lines if line.get("way") == way) for way in ways}
+    return {**cpu_ms, "peak_mb": lines[-1]["peak_kb"] / 1024}, ""
 
 
 def main():

@@ -158,10 +158,10 @@ def fail_open(console):
             except ImportError:
                 row.append("not installed")
             except Exception as error:  # noqa: BLE001 - whatever an engine raises is its answer
-                said = (
+                verdicts = (
                     "refused at start" if type(error).__name__ == "PolicyProblems" else f"error: {type(error).__name__}"
                 )
-                row.append(said)
+                row.append(verdicts)
         table.add_row(mistake, *row)
     console.print(table)
 

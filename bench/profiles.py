@@ -23,7 +23,7 @@ def rows(ids, now):
         {"profile_id": f"p-{n}", "state": "live", "band": "age_16_17", "asserted_band": "age_16_17", "assurance": "verified", "region": "eu",
          "choice": "connections", "report_flag": "clear", "asserted_at": now, "generation": 0, "uploads": 1,
          "current_image_id": f"{n:032x}", "created_at": now} for n in ids]  # fmt: skip
-    made = [
+    image_rows = [
         {"image_id": f"{n:032x}", "profile_id": f"p-{n}", "sequence": 1, "state": "ready", "original_key": f"o/{n}",
          "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": "age_16_17", "ceiling_band": "age_16_17",
          "created_at": now, "ready_at": now, "blurhash": "L" * 36} for n in ids]  # fmt: skip
@@ -31,7 +31,7 @@ def rows(ids, now):
         {"name": name_of(n, tier), "image_id": f"{n:032x}", "tier": tier, "generation": 0, "recipe": "r",
          "format": "webp", "bytes": 6000, "width": edge, "height": edge, "sha256": "0" * 64, "face_px": face,
          "variant": 0, "created_at": now} for n in ids for tier, (edge, face) in TIERS.items()]  # fmt: skip
-    return {profiles: people, images: made, renditions: shown}
+    return {profiles: people, images: image_rows, renditions: shown}
 
 
 def fill(catalogue, count):

@@ -43,11 +43,11 @@ from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.store.local import LocalStore
 from tests.support import pictures
 from tests.support.databases import catalogue_on
-from tests.support.house import Clock, House, Switch
+from tests.support.flow_container import Clock, FlowContainer, Switch
 
 ROOT = Path(__file__).parents[1]
 FORMS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/avif": "AVIF"}
-SAID = ManifestClaims(0x00FACE00BEEF, bytes(range(32)), visible_watermark=True)
+CLAIMS = ManifestClaims(0x00FACE00BEEF, bytes(range(32)), visible_watermark=True)
 NUMBER, RENDERS = 0x00FACE00BEEF, 30
 
 
@@ -56,21 +56,21 @@ def now():
 
 
 def credentials(folder: Path) -> dict[str, ManifestSigner]:
-    made = {}
+    signers = {}
     for algorithm in SigningAlgorithm:
         here = folder / algorithm
         create_development_chain(here, algorithm, now())
-        made[algorithm.value] = ManifestSigner(
+        signers[algorithm.value] = ManifestSigner(
             SigningCredential.read(here / "chain.pem", here / "leaf.key.pem", here / "root.pem"), now
         )
     # A key that is kept elsewhere, less the way there: the library pads what it signs by 10 kB.
     key = serialization.load_pem_private_key((here / "leaf.key.pem").read_bytes(), None)
     root = (here / "root.pem").read_text()
     chain = CertificateChain.read(here / "chain.pem")
-    made["es256, callback"] = ManifestSigner(
+    signers["es256, callback"] = ManifestSigner(
         SigningCredential(chain, sign=lambda data: key.sign(data, ec.ECDSA(hashes.SHA256())), anchors=root), now
     )
-    return made
+    return signers
 
 
 def cpu_ms(call, times=60):
@@ -91,39 +91,41 @@ def by_form(signers: dict[str, ManifestSigner]) -> None:
             Image.fromarray(pixels).resize((320, 320)).save(file, form, quality=60)
             data, row = file.getvalue(), []
             for embed in (True, False):
-                made = signer.sign(data, media_type, SAID, embed=embed)
-                size = len(made.data) - len(data) if embed else len(made.manifest)
-                row += [size, cpu_ms(lambda e=embed, d=data, m=media_type, s=signer: s.sign(d, m, SAID, embed=e))]
+                signed_file = signer.sign(data, media_type, CLAIMS, embed=embed)
+                size = len(signed_file.data) - len(data) if embed else len(signed_file.manifest)
+                row += [size, cpu_ms(lambda e=embed, d=data, m=media_type, s=signer: s.sign(d, m, CLAIMS, embed=e))]
             print(f"{name:>16} {media_type:>12} {row[0]:>16,} {row[1]:>7.2f} {row[2]:>14,} {row[3]:>7.2f}")
 
 
 def by_tier(signers: dict[str, ManifestSigner], asked: tuple, pipeline: Pipeline) -> None:
-    without = [replace(one, provenance="none") for one in asked]
+    without = [replace(recipe, provenance="none") for recipe in asked]
     picture = pictures.photograph("astronaut.png")
-    numbers = {one.tier: NUMBER for one in asked}
+    numbers = {recipe.tier: NUMBER for recipe in asked}
 
     def rendered(wanted):
         return pipeline.render(picture, wanted, watermark_ids=numbers).renditions
 
-    bare = {one.recipe.tier: one.data for one in rendered(without)}
+    bare = {rendition.recipe.tier: rendition.data for rendition in rendered(without)}
     print(f"\n{'tier':>8} {'form':>9} {'bytes':>8} {'added':>6} {'beside':>7}  CPU ms by {', '.join(signers)}")
-    for one in rendered(asked):
-        tier, embed = one.recipe.tier, one.recipe.provenance == "embedded"
-        made = {name: signer.sign(one.data, "image/webp", SAID, embed=embed) for name, signer in signers.items()}
-        first = made["ed25519"]
+    for rendition in rendered(asked):
+        tier, embed = rendition.recipe.tier, rendition.recipe.provenance == "embedded"
+        signed_files = {
+            name: signer.sign(rendition.data, "image/webp", CLAIMS, embed=embed) for name, signer in signers.items()
+        }
+        first = signed_files["ed25519"]
         taken = [
-            cpu_ms(lambda s=signer, d=one.data, e=embed: s.sign(d, "image/webp", SAID, embed=e))
+            cpu_ms(lambda s=signer, d=rendition.data, e=embed: s.sign(d, "image/webp", CLAIMS, embed=e))
             for signer in signers.values()
         ]
         print(
-            f"{tier:>8} {one.recipe.provenance:>9} {len(bare[tier]):>8,} {len(first.data) - len(bare[tier]):>6,} "
+            f"{tier:>8} {rendition.recipe.provenance:>9} {len(bare[tier]):>8,} {len(first.data) - len(bare[tier]):>6,} "
             f"{0 if embed else len(first.manifest):>7,}  {'  '.join(f'{ms:.2f}' for ms in taken)}"
         )
 
     def signed():
-        for one in rendered(asked):
-            embed = one.recipe.provenance == "embedded"
-            signers["ed25519"].sign(one.data, "image/webp", SAID, embed=embed)
+        for rendition in rendered(asked):
+            embed = rendition.recipe.provenance == "embedded"
+            signers["ed25519"].sign(rendition.data, "image/webp", CLAIMS, embed=embed)
 
     plain, whole = [], []
     for _ in range(25):
@@ -139,7 +141,7 @@ def by_tier(signers: dict[str, ManifestSigner], asked: tuple, pipeline: Pipeline
 def whole_renders(asked: tuple, pipeline: Pipeline) -> None:
     """Print what a render takes from its message to its publication, in SQLite and folders, signed and not by turns."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    without = tuple(replace(one, provenance="none") for one in asked)
+    without = tuple(replace(recipe, provenance="none") for recipe in asked)
     table, picture, taken = compile_folder(ROOT / "policies").table, pictures.photograph("astronaut.png"), {}
     with tempfile.TemporaryDirectory() as text, catalogue_on("sqlite", Path(text)) as catalogue:
         stores = [Switch(LocalStore(Path(text) / name)) for name in ("originals", "renditions")]
@@ -149,18 +151,20 @@ def whole_renders(asked: tuple, pipeline: Pipeline) -> None:
         def draw(data, wanted, _crop, numbers):
             return pipeline.render(data, wanted, watermark_ids=numbers).renditions
 
-        house = House(catalogue, *stores, Clock(), [], table, asked, draw)
+        services = FlowContainer(catalogue, *stores, Clock(), [], table, asked, draw)
         for number in range(2 * RENDERS):
-            house.recipes, who = (asked, without)[number % 2], f"profile-{number}"
+            services.recipes, who = (asked, without)[number % 2], f"profile-{number}"
             declared = Declaration("adult", "verified", "eu", "everyone")
-            house.declare.declare(who, declared, follow_band=False, actor="bench")
-            house.upload(who, picture)
+            services.declare.declare(who, declared, follow_band=False, actor="bench")
+            services.upload(who, picture)
             begin = time.perf_counter(), time.process_time()
-            if house.deliver() != ["ready"]:
+            if services.deliver() != ["ready"]:
                 sys.exit("the render did not end well")
             ended = time.perf_counter(), time.process_time()
             taken.setdefault(number % 2, []).append([1000 * (b - a) for a, b in zip(begin, ended, strict=True)])
-    signed, plain = ([statistics.median(one) for one in zip(*taken[kind], strict=True)] for kind in (0, 1))
+    signed, plain = (
+        [statistics.median(stage_times) for stage_times in zip(*taken[kind], strict=True)] for kind in (0, 1)
+    )
     print(
         f"a whole render: {plain[0]:.1f} ms ({plain[1]:.1f} of CPU), signed {signed[0]:.1f} ({signed[1]:.1f}): "
         f"{plain[0] / signed[0]:.2f} of the throughput ({plain[1] / signed[1]:.2f} by CPU)"
@@ -175,9 +179,7 @@ def main() -> None:
             UploadCaps(), sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(bytes(range(32)))
         )
         table = compile_folder(ROOT / "policies").table
-        asked = build_recipes(
-            {name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers)
-        )
+        asked = build_recipes(table.tiers, order=("none", *table.tiers))
         by_tier(signers, asked, pipeline)
         whole_renders(asked, pipeline)
 

@@ -76,20 +76,20 @@ class Notes:
 notes = Notes()
 
 
-def until(found, seconds=180.0):
+def until(condition, seconds=180.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if result := found():
+        if result := condition():
             return result
         time.sleep(0.005)
     raise TimeoutError
 
 
 def first(what, job, *, redelivered=None):
-    def found():
+    def first_line():
         return next((n for n in reversed(notes()) if n[1:3] == (what, job) and redelivered in (None, n[3])), None)
 
-    return until(found)
+    return until(first_line)
 
 
 def done(prefix):

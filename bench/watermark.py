@@ -88,7 +88,7 @@ def _run(kind, side, name, debian, draw):
 
 def _all(pool, kind, side, names, debian, payloads):
     waiting = [pool.submit(_run, kind, side, name, debian, draw) for name in names for draw in range(payloads)]
-    return [one.result() for one in track(waiting, f"{kind} at {side} px", transient=True)]
+    return [future.result() for future in track(waiting, f"{kind} at {side} px", transient=True)]
 
 
 def _table(console, side, results, counts):
@@ -104,7 +104,7 @@ def _table(console, side, results, counts):
         if least is not None and shares[0] < least:
             cells[0] = f"[red]{cells[0]}"
         table.add_row(attack, "" if least is None else f"{least:.2f}", *cells)
-    for label, of in (
+    for label, summary in (
         (
             "PSNR, dB (least)",
             lambda rows: f"{np.mean([r['psnr'] for r in rows]):.1f} ({min(r['psnr'] for r in rows):.1f})",
@@ -114,7 +114,7 @@ def _table(console, side, results, counts):
         ("detect, unshifted, ms", lambda rows: f"{statistics.median(r['detect_ms']['none'] for r in rows):.0f}"),
         ("detect, slowest, ms", lambda rows: f"{max(max(r['detect_ms'].values()) for r in rows):.0f}"),
     ):
-        table.add_row(label, "", *(of(rows) for rows in results.values()))
+        table.add_row(label, "", *(summary(rows) for rows in results.values()))
     console.print(table)
 
 
@@ -131,11 +131,11 @@ def _costs(console, debian):
             pixels = square(name, side, debian)
             embed(pixels, Payload(7, 1), marks)
             begin = time.process_time()
-            made = embed(pixels, Payload(7, 1), marks)
+            embedded = embed(pixels, Payload(7, 1), marks)
             middle = time.process_time()
-            agreement(made.pixels, made.payload, key)
+            agreement(embedded.pixels, embedded.payload, key)
             late = time.process_time()
-            detector.detect(made.pixels)
+            detector.detect(embedded.pixels)
             for what, seconds in zip(spent, (middle - begin, late - middle, time.process_time() - late), strict=True):
                 spent[what].append(1000 * seconds)
         table.add_row(str(side), *(f"{statistics.median(values):.1f}" for values in spent.values()))
@@ -149,7 +149,7 @@ def _unmarked(seed, count, debian):
     names = list(PHOTOGRAPHS)
     detector = Detector({"m1": bytes(range(32))}, ())
     other = build_layout(b"another key, of another house ..")
-    found, present = 0, 0.0
+    hits, present = 0, 0.0
     for number in range(count):
         whole = square(names[int(random.integers(len(names)))], 640, debian)
         side = int(random.integers(96, 400))
@@ -159,18 +159,18 @@ def _unmarked(seed, count, debian):
             crop = embed(crop, Payload(int(random.integers(1 << 50))), other).pixels
         # The whole search takes a second; one crop in a hundred has it, the others what nearly every copy has.
         looked = detector.detect(crop, quick=number % 100 != 0)
-        found += looked.detection is not None
+        hits += looked.detection is not None
         present = max(present, looked.present)
-    return found, present
+    return hits, present
 
 
 def _false_positives(console, pool, count, debian):
     parts = min(200, count)
     waiting = [pool.submit(_unmarked, seed, count // parts, debian) for seed in range(parts)]
-    done = [one.result() for one in track(waiting, "unmarked crops", transient=True)]
+    done = [future.result() for future in track(waiting, "unmarked crops", transient=True)]
     console.print(
         f"{count // parts * parts} crops of 96 to 400 px, one in ten marked with another key: "
-        f"{sum(found for found, _ in done)} read as ours; the best fit anywhere {max(p for _, p in done):.1f} deviations "
+        f"{sum(hit_count for hit_count, _ in done)} read as ours; the best fit anywhere {max(p for _, p in done):.1f} deviations "
         f"({PRESENCE_THRESHOLD:.0f} would say that a mark is there)"
     )
 
@@ -186,7 +186,7 @@ def _differences(folder, debian):
             apart = np.clip(128 + 10 * (marked.astype(int) - pixels), 0, 255).astype(np.uint8)
             for column, shown in enumerate((pixels, marked, apart)):
                 sheet.paste(Image.fromarray(shown), (column * side, row * side))
-        sheet.save(folder / f"hidden-mark-{side}.jpg", quality=88)
+        sheet.save(folder / f"invisible-watermark-{side}.jpg", quality=88)
 
 
 def main():

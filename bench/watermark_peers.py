@@ -33,10 +33,10 @@ class Ours:
         return embed(pixels, Payload(number >> 8, number & 255), self._layout).pixels
 
     def detect(self, pixels):
-        found = self._detector.detect(pixels).detection
-        if found is None:
+        detection = self._detector.detect(pixels).detection
+        if detection is None:
             return None
-        number = found.payload.rendition << 8 | found.payload.variant
+        number = detection.payload.rendition << 8 | detection.payload.variant
         return np.array([number >> at & 1 for at in reversed(range(64))], np.uint8)
 
 
@@ -98,8 +98,8 @@ class RivaGan:
         return (pixels[..., ::-1].astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None, :, None]
 
     def embed(self, pixels, bits):
-        (made,) = self._encoder.run(None, {"frame": self._frame(pixels), "data": np.array([bits], np.float32)})
-        marked = (np.clip(made[0, :, 0], -1, 1) + 1) * 127.5
+        (output,) = self._encoder.run(None, {"frame": self._frame(pixels), "data": np.array([bits], np.float32)})
+        marked = (np.clip(output[0, :, 0], -1, 1) + 1) * 127.5
         return np.ascontiguousarray(marked.transpose(1, 2, 0)[..., ::-1].astype(np.uint8))
 
     def detect(self, pixels):

@@ -189,6 +189,6 @@ def exposition() -> tuple[bytes, str]:
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    told = CollectorRegistry()
-    told.register(_InTens(registry))
-    return generate_latest(told), CONTENT_TYPE_LATEST
+    rounded = CollectorRegistry()
+    rounded.register(_InTens(registry))
+    return generate_latest(rounded), CONTENT_TYPE_LATEST

@@ -48,8 +48,7 @@ class ScopedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return the framework's handler, behind the check that the endpoint asked for."""
         if not hasattr(self.endpoint, _SCOPE):
-            message = f"{self.path} says neither @requires(scope) nor @public"
-            raise TypeError(message)
+            raise TypeError(f"{self.path} says neither @requires(scope) nor @public")
         return guarded(self.endpoint, super().get_route_handler())
 
 
@@ -83,11 +82,11 @@ async def _authenticate(request: Request, scope: TokenScope) -> Caller:
     """
     token = _bearer_token(request.headers.get("authorization", ""), scope)
     verifier: AccessVerifier = request.app.state.services.verifier
-    found = verifier.try_cached(token)
-    if found is None:
-        found = await run_in_threadpool(verifier.verify, token)
-    found.require(scope)
-    return found
+    caller = verifier.try_cached(token)
+    if caller is None:
+        caller = await run_in_threadpool(verifier.verify, token)
+    caller.require(scope)
+    return caller
 
 
 def _bearer_token(header: str, scope: TokenScope) -> str:
@@ -95,8 +94,7 @@ def _bearer_token(header: str, scope: TokenScope) -> str:
     if kind.lower() == "basic" and scope is TokenScope.IMPORT:  # S3 servers put what they know into the address
         kind, token = "bearer", _password(token)
     if kind.lower() != "bearer" or not token:
-        message = "no bearer token"
-        raise Unauthenticated(message)
+        raise Unauthenticated("no bearer token")
     return token.strip()
 
 

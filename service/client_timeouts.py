@@ -85,8 +85,7 @@ class TimeoutProtocol(HttpToolsProtocol):
     def _count(self, length: int) -> None:
         self._read += length
         if self._read > MOST_HEAD_BYTES:
-            message = "the request's head is too long"
-            raise ValueError(message)
+            raise ValueError("the request's head is too long")
 
     def _wait(self) -> None:
         self._giving_up = self.loop.call_later(HEAD_S, self._give_up)
@@ -113,19 +112,18 @@ class ClientTimeouts:
             await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        until, whole = loop.time() + self._seconds, False
+        until, complete = loop.time() + self._seconds, False
 
         async def prompt() -> Message:
-            nonlocal whole
-            if whole:  # what comes now is that the client has gone, whenever that is
+            nonlocal complete
+            if complete:  # what comes now is that the client has gone, whenever that is
                 return await receive()
             try:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                detail = f"the body did not come within {self._seconds:.0f} s"
-                raise RequestTimeout(detail) from None
-            whole = not message.get("more_body", False)
+                raise RequestTimeout(f"the body did not come within {self._seconds:.0f} s") from None
+            complete = not message.get("more_body", False)
             return message
 
         async def taken(message: Message) -> None:

@@ -29,8 +29,8 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        sent_id = dict(scope["headers"]).get(b"x-request-id", b"")
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(8).encode()
 
         async def tagged(message: Message) -> None:
             # Pictures are answered alike for everybody: nothing of one request may stand in their headers.
@@ -75,8 +75,7 @@ class BodyCap:
             message = await receive()
             read += len(message.get("body", b""))
             if read > cap:
-                detail = f"more than {cap} bytes"
-                raise PayloadTooLarge(detail)
+                raise PayloadTooLarge(f"more than {cap} bytes")
             return message
 
         await self._app(scope, counted, send)

@@ -30,19 +30,17 @@ async def upload_form(request: Request, *, field: str) -> AsyncIterator[tuple[IO
 
     Raises InvalidInput where the body has another shape, and CorruptImage where the file is empty.
     """
-    wanted = f"the body must be {_KIND} with one part named 'file'"
+    requirement = f"the body must be {_KIND} with one part named 'file'"
     if not request.headers.get("content-type", "").lower().startswith(_KIND):
-        raise InvalidInput(wanted)
+        raise InvalidInput(requirement)
     async with request.form(max_files=1, max_fields=1, max_part_size=_MOST_FIELD_BYTES) as form:
         part, value = form.get("file"), form.get(field)
         if set(form) - {"file", field} or not isinstance(value, str | None):
-            message = f"the body has one part named 'file' and at most a field named '{field}'"
-            raise InvalidInput(message)
+            raise InvalidInput(f"the body has one part named 'file' and at most a field named '{field}'")
         if not isinstance(part, UploadFile):
-            raise InvalidInput(wanted, pointer="/file")
+            raise InvalidInput(requirement, pointer="/file")
         if not part.size:
-            message = "the upload is empty"
-            raise CorruptImage(message)
+            raise CorruptImage("the upload is empty")
         rollover = getattr(part.file, "rollover", None)
         if rollover is not None:  # small files are in memory; who maps them wants a real one
             await run_in_threadpool(rollover)

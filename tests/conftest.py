@@ -27,8 +27,8 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 settings.register_profile("nightlight", deadline=None)
 settings.load_profile("nightlight")
 # Nor do the five seconds that httpx waits where a test says nothing, or the ten of our own clients.
-patience = httpx._config.DEFAULT_TIMEOUT_CONFIG
-patience.connect = patience.read = patience.write = patience.pool = transport.STEP_S = transport.CONNECT_S = HANG_S
+timeouts = httpx._config.DEFAULT_TIMEOUT_CONFIG
+timeouts.connect = timeouts.read = timeouts.write = timeouts.pool = transport.STEP_S = transport.CONNECT_S = HANG_S
 # Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
 
@@ -45,7 +45,7 @@ def table(compiled):
 
 @pytest.fixture(scope="session")
 def all_recipes(table):
-    return build_recipes({name: tier.model_dump() for name, tier in table.tiers.items()}, order=("none", *table.tiers))
+    return build_recipes(table.tiers, order=("none", *table.tiers))
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +56,8 @@ def caps():
 @pytest.fixture(scope="session")
 def sandbox():
     """The real sandbox; a test that has it killed gets, and leaves behind, a fresh helper."""
-    with Sandbox(SandboxLimits(wall_s=HANG_S, start_s=HANG_S)) as made:
-        yield made
+    with Sandbox(SandboxLimits(wall_s=HANG_S, start_s=HANG_S)) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

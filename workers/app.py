@@ -193,8 +193,7 @@ def _broker_url(settings: Settings) -> str:
         return f"{queue_transport.SCHEME}://localhost"
     url = require(given, "NIGHTLIGHT_QUEUE_BROKER_URL")
     if not url.startswith(_AMQP):
-        message = (
+        raise SettingsRefused(
             "NIGHTLIGHT_QUEUE_BROKER_URL must begin with amqp:// or amqps://; other brokers do not keep the lanes apart"
         )
-        raise SettingsRefused(message)
     return url

@@ -172,8 +172,7 @@ class QueueFile:
             with self._transaction() as sql:
                 number = sql.execute("INSERT INTO receivers DEFAULT VALUES").lastrowid or 0
                 if not self._locks.take(number):
-                    message = f"the lock of receiver {number} is taken"
-                    raise sqlite3.OperationalError(message)
+                    raise sqlite3.OperationalError(f"the lock of receiver {number} is taken")
         except BaseException:
             self._locks.release(number)
             raise

@@ -89,8 +89,7 @@ class Channel(virtual.Channel):
     ) -> None:
         """Begin to consume; every message must be acknowledged."""
         if no_ack:
-            message = "messages of the embedded queue must be acknowledged"
-            raise NotImplementedError(message)
+            raise NotImplementedError("messages of the embedded queue must be acknowledged")
         self._places[queue] = self._prefetch_count
         # Kombu would keep a list of its own of what is not acknowledged.
         super().basic_consume(queue, True, callback, consumer_tag, **kwargs)

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--owner", required=True, help="KEY:SECRET of the identity that will own the buckets")
     for what in BUCKETS:
         parser.add_argument(f"--{what}", default=f"nightlight-{what}")
-    parser.add_argument("--server", default=S3ServerKind.CEPH.value, choices=[one.value for one in S3ServerKind])
+    parser.add_argument("--server", default=S3ServerKind.CEPH.value, choices=[kind.value for kind in S3ServerKind])
     options = parser.parse_args()
     names = {what: getattr(options, what) for what in BUCKETS}
     make_buckets(client(options.endpoint, *options.owner.split(":", 1)), names, options.server)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import insert, select, update
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import abuse_signals, canaries
 from nightlight_core.ids import ProfileId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +25,16 @@ class RecordedSignal:
     last_at: datetime
 
 
-class AbuseSignals:
+class AbuseSignals(Rows):
     """Abuse signals and canaries, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def note(self, kind: str, who: str, reason: str, now: datetime) -> None:
         """Write that somebody was seen once more."""
         same = abuse_signals.c.kind == kind, abuse_signals.c.who == who, abuse_signals.c.reason == reason
         again = update(abuse_signals).where(*same).values(times=abuse_signals.c.times + 1, last_at=now)
-        if self._connection.execute(again).rowcount == 0:
+        if self._execute(again).rowcount == 0:
             values = {"kind": kind, "who": who, "reason": reason, "times": 1, "first_at": now, "last_at": now}
-            self._connection.execute(insert(abuse_signals).values(values))
+            self._execute(insert(abuse_signals).values(values))
 
     def report(self, since: datetime, *, limit: int = 10_000) -> list[RecordedSignal]:
         """Return who was seen since a moment, the last first."""
@@ -51,17 +44,13 @@ class AbuseSignals:
             .order_by(abuse_signals.c.last_at.desc())
             .limit(limit)
         )
-        return [RecordedSignal(*row) for row in self._connection.execute(query)]
-
-    def forget_before(self, moment: datetime) -> None:
-        """Forget who was not seen since."""
-        self._connection.execute(delete(abuse_signals).where(abuse_signals.c.last_at < moment))
+        return [RecordedSignal(*row) for row in self._execute(query)]
 
     def plant(self, profile_id: ProfileId, now: datetime) -> None:
         """Make a profile a canary."""
-        self._connection.execute(insert(canaries).values(profile_id=profile_id, created_at=now))
+        self._execute(insert(canaries).values(profile_id=profile_id, created_at=now))
 
     def canaries(self, profile_ids: Sequence[str]) -> frozenset[str]:
         """Return those of the profiles that are canaries."""
         query = select(canaries.c.profile_id).where(canaries.c.profile_id.in_(profile_ids))
-        return frozenset(row.profile_id for row in self._connection.execute(query))
+        return frozenset(row.profile_id for row in self._execute(query))

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import audit
 from nightlight_core.ids import ImageId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +24,8 @@ class AuditEntry:
     detail: dict[str, str | int]
 
 
-class AuditLog:
+class AuditLog(Rows):
     """Audit rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def append(
         self,
@@ -45,13 +38,12 @@ class AuditLog:
     ) -> int:
         """Add one line and return its number; it stands or falls with the transaction."""
         values = {"at": now, "event": event, "image_id": image_id, "actor": actor, "detail": dict(detail or {})}
-        number: int = self._connection.execute(insert(audit).values(values).returning(audit.c.entry_id)).scalar_one()
-        return number
+        return self._count(insert(audit).values(values).returning(audit.c.entry_id))
 
     def has(self, number: int) -> bool:
         """Say whether the line with this number is here: it, and what was changed with it, may be seen."""
         query = select(audit.c.entry_id).where(audit.c.entry_id == number)
-        return self._connection.execute(query).one_or_none() is not None
+        return self._execute(query).one_or_none() is not None
 
     def of_image(self, image_id: ImageId) -> list[AuditEntry]:
         """Return the lines about one image, the oldest first."""
@@ -60,4 +52,4 @@ class AuditLog:
             .where(audit.c.image_id == image_id)
             .order_by(audit.c.entry_id)
         )
-        return [AuditEntry(*row) for row in self._connection.execute(query)]
+        return [AuditEntry(*row) for row in self._execute(query)]

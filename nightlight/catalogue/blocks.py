@@ -4,43 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import blocks
 from nightlight_core.ids import ProfileId
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
-
-class Blocks:
+class Blocks(Rows):
     """Block rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(self, profile_id: ProfileId, viewer_id: ProfileId, now: datetime) -> bool:
         """Keep a viewer from a profile; return False if that is so already."""
         same_row = blocks.c.profile_id == profile_id, blocks.c.viewer_id == viewer_id
-        if self._connection.execute(select(blocks.c.viewer_id).where(*same_row)).one_or_none():
+        if self._execute(select(blocks.c.viewer_id).where(*same_row)).one_or_none():
             return False
         values = {"profile_id": profile_id, "viewer_id": viewer_id, "created_at": now}
-        self._connection.execute(insert(blocks).values(values))
+        self._execute(insert(blocks).values(values))
         return True
 
     def remove(self, profile_id: ProfileId, viewer_id: ProfileId) -> bool:
         """Let a viewer see a profile again as any other; return False if there was no block."""
         same_row = blocks.c.profile_id == profile_id, blocks.c.viewer_id == viewer_id
-        return self._connection.execute(delete(blocks).where(*same_row)).rowcount == 1
+        return self._execute(delete(blocks).where(*same_row)).rowcount == 1
 
     def of_viewer(self, viewer_id: str, profile_ids: Sequence[ProfileId]) -> set[ProfileId]:
         """Return those of the profiles that a viewer is blocked by."""
         query = select(blocks.c.profile_id).where(blocks.c.viewer_id == viewer_id, blocks.c.profile_id.in_(profile_ids))
-        return {ProfileId(row.profile_id) for row in self._connection.execute(query)}
+        return {ProfileId(row.profile_id) for row in self._execute(query)}
 
     def forget(self, profile_id: ProfileId) -> None:
         """Forget every block of a profile that is deleted."""
-        self._connection.execute(delete(blocks).where(blocks.c.profile_id == profile_id))
+        self._execute(delete(blocks).where(blocks.c.profile_id == profile_id))

@@ -81,12 +81,14 @@ class Seen(NamedTuple):
         """Return the renditions of the ready picture, in the order of their variants."""
         if not self.renditions:
             return []
-        found = []
+        renditions = []
         for text in self.renditions.split(";"):
             variant, tier, format_, edge, face, name = text.split("|")
             face_px = int(face)
-            found.append(SeenRendition(int(variant), tier, format_, int(edge), face_px if face_px >= 0 else None, name))
-        return sorted(found)
+            renditions.append(
+                SeenRendition(int(variant), tier, format_, int(edge), face_px if face_px >= 0 else None, name)
+            )
+        return sorted(renditions)
 
     def viewers(self) -> frozenset[str] | None:
         """Return who is blocked; None where these are too many to tell."""

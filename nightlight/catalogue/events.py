@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import events
 from nightlight_core.ids import ProfileId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +23,13 @@ class Event:
     attempts: int
 
 
-class Events:
+class Events(Rows):
     """Event rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(self, profile_id: ProfileId, now: datetime) -> None:
         """Write an event, due at once."""
-        values = {
-            "event_id": secrets.token_hex(16),
-            "profile_id": profile_id,
-            "created_at": now,
-            "attempts": 0,
-            "next_at": now,
-        }
-        self._connection.execute(insert(events).values(values))
+        event = Event(secrets.token_hex(16), profile_id, now, 0)
+        self._execute(insert(events).values(**asdict(event), next_at=now))
 
     def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Event]:
         """Take up to ``limit`` events that are due for ``claim_s`` seconds, after which they are due again."""
@@ -53,19 +40,17 @@ class Events:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        claimed = [Event(*row) for row in self._connection.execute(query)]
+        claimed = [Event(*row) for row in self._execute(query)]
         if claimed:
             claimed_rows = events.c.event_id.in_([event.event_id for event in claimed])
-            self._connection.execute(
-                update(events).where(claimed_rows).values(next_at=now + timedelta(seconds=claim_s))
-            )
+            self._execute(update(events).where(claimed_rows).values(next_at=now + timedelta(seconds=claim_s)))
         return claimed
 
     def taken(self, event_id: str) -> None:
         """Drop an event that the platform has taken, or that is given up."""
-        self._connection.execute(delete(events).where(events.c.event_id == event_id))
+        self._execute(delete(events).where(events.c.event_id == event_id))
 
     def put_off(self, event_id: str, until: datetime) -> None:
         """Count a delivery that failed; try again at ``until``."""
         later = {"attempts": events.c.attempts + 1, "next_at": until}
-        self._connection.execute(update(events).where(events.c.event_id == event_id).values(later))
+        self._execute(update(events).where(events.c.event_id == event_id).values(later))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import changes
 from nightlight_core.errors import InvalidInput
 
@@ -36,12 +37,12 @@ class FeedPage:
     reset: bool
 
 
-class Feed:
+class Feed(Rows):
     """Change rows, inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Work on ``connection``."""
-        self._connection = connection
+        super().__init__(connection)
         self._postgresql = connection.dialect.name == "postgresql"
 
     def since(self, cursor: str | None) -> FeedPage:
@@ -55,14 +56,14 @@ class Feed:
             return FeedPage(f"{upto}.{now}", [], reset=True)
         fresh = changes.c.txid >= begin if self._postgresql else changes.c.change_id > begin
         query = select(changes.c.kind, changes.c.key).where(fresh).limit(MOST + 1)
-        rows = self._connection.execute(query).all()
+        rows = self._execute(query).all()
         if len(rows) > MOST:
             return FeedPage(f"{upto}.{now}", [], reset=True)
         return FeedPage(f"{upto}.{now}", list(dict.fromkeys((row[0], row[1]) for row in rows)), reset=False)
 
     def forget(self) -> None:
         """Forget what everybody has seen or will not ask for."""
-        self._connection.execute(delete(changes).where(changes.c.at < self._now() - KEPT_S))
+        self._execute(delete(changes).where(changes.c.at < self._now() - KEPT_S))
 
     def _position(self) -> tuple[int, int]:
         if self._postgresql:
@@ -83,7 +84,6 @@ def _parsed(cursor: str | None) -> tuple[int, int]:
     if cursor is None:
         return 0, 0
     if not re.fullmatch(CURSOR_PATTERN, cursor):
-        message = "this is no cursor of the feed"
-        raise InvalidInput(message, pointer="/after")
+        raise InvalidInput("this is no cursor of the feed", pointer="/after")
     begin, _, polled_at = cursor.partition(".")
     return int(begin), int(polled_at)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
-from nightlight.catalogue.schema import hash_list_matches, images
+from nightlight.catalogue.matching_schema import hash_list_matches
+from nightlight.catalogue.rows import Rows
+from nightlight.catalogue.schema import images
 from nightlight_core.ids import ImageId, ProfileId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 OPEN = "open"
 CLEARED = "cleared"
@@ -39,12 +37,8 @@ class HashListMatch:
     decided_at: datetime | None
 
 
-class HashListMatches:
+class HashListMatches(Rows):
     """Match rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(self, image_id: ImageId, matches: Sequence[tuple[str, str, int]], now: datetime) -> None:
         """Write (list, reference, distance) of entries that an image was found to be near to."""
@@ -53,14 +47,14 @@ class HashListMatches:
             for name, reference, distance in matches
         ]
         if rows:
-            self._connection.execute(insert(hash_list_matches).values(verdict=OPEN), rows)
+            self._execute(insert(hash_list_matches).values(verdict=OPEN), rows)
 
     def known(self, image_id: ImageId) -> set[tuple[str, str]]:
         """Return (list, reference) of every entry that was found for an image, whatever the verdict."""
         query = select(hash_list_matches.c.list, hash_list_matches.c.reference).where(
             hash_list_matches.c.image_id == image_id
         )
-        return {(row.list, row.reference) for row in self._connection.execute(query)}
+        return {(row.list, row.reference) for row in self._execute(query)}
 
     def decide(self, image_id: ImageId, verdict: str, *, actor: str, now: datetime) -> int:
         """Give a verdict on an image's open matches; return how many there were."""
@@ -68,27 +62,22 @@ class HashListMatches:
         statement = (
             update(hash_list_matches).where(*open_matches).values(verdict=verdict, decided_by=actor, decided_at=now)
         )
-        return self._connection.execute(statement).rowcount
+        return self._execute(statement).rowcount
 
     def report(self, *, verdict: str | None = None, limit: int = 10_000) -> list[HashListMatch]:
         """Return the matches, the newest first; those with one verdict alone if it is given."""
         query = (
-            select(
-                hash_list_matches.c.image_id,
-                images.c.profile_id,
-                images.c.state,
-                hash_list_matches.c.list,
-                hash_list_matches.c.reference,
-                hash_list_matches.c.distance,
-                hash_list_matches.c.found_at,
-                hash_list_matches.c.verdict,
-                hash_list_matches.c.decided_by,
-                hash_list_matches.c.decided_at,
-            )
+            select(*_COLUMNS)
             .join(images, images.c.image_id == hash_list_matches.c.image_id)
             .order_by(hash_list_matches.c.found_at.desc(), hash_list_matches.c.image_id, hash_list_matches.c.distance)
             .limit(limit)
         )
         if verdict is not None:
             query = query.where(hash_list_matches.c.verdict == verdict)
-        return [HashListMatch(**row) for row in self._connection.execute(query).mappings()]
+        return [HashListMatch(*row) for row in self._execute(query)]
+
+
+# In the order of a match's fields; what is not the entry's own is its image's.
+_COLUMNS = tuple(
+    (images if name in {"profile_id", "state"} else hash_list_matches).c[name] for name in HashListMatch.__slots__
+)

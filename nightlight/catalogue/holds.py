@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.retention_schema import held, holds, vaulted
+from nightlight.catalogue.rows import Rows
 from nightlight_core.ids import ImageId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 # A hold is being placed until everything that it covers is in the vault; it ends by its date or by approvals.
 PLACING, PLACED, ENDED = "placing", "placed", "ended"
@@ -60,41 +58,34 @@ class VaultObject:
     sealed_key: str | None = None
 
 
-class LegalHolds:
+class LegalHolds(Rows):
     """Hold rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def place(
         self, kind: str, reference: str, until: datetime | None, covered: Sequence[ImageId], *, by: str, now: datetime
     ) -> LegalHold:
         """Write a hold on images."""
         hold = LegalHold(secrets.token_hex(16), kind, reference, PLACING, until, [], by, now, None)
-        self._connection.execute(insert(holds).values({name: getattr(hold, name) for name in LegalHold.__slots__}))
+        self._execute(insert(holds).values(asdict(hold)))
         rows = [{"hold_id": hold.hold_id, "image_id": image_id} for image_id in covered]
-        self._connection.execute(insert(held), rows)
+        self._execute(insert(held), rows)
         return hold
 
     def get(self, hold_id: str, *, lock: bool = False) -> LegalHold | None:
         """Return a hold; ``lock`` holds its row until the transaction ends."""
         query = select(holds).where(holds.c.hold_id == hold_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        row = self._execute(query.with_for_update() if lock else query).one_or_none()
         return LegalHold(*row) if row is not None else None
 
     def listed(self, *, ended: bool, limit: int) -> list[LegalHold]:
         """Return holds, the newest first; those that have ended only if asked for."""
         query = select(holds).order_by(holds.c.created_at.desc()).limit(limit)
-        return [
-            LegalHold(*row) for row in self._connection.execute(query if ended else query.where(holds.c.state != ENDED))
-        ]
+        return [LegalHold(*row) for row in self._execute(query if ended else query.where(holds.c.state != ENDED))]
 
     def open(self) -> list[LegalHold]:
         """Return every hold that has not ended, the oldest first."""
-        return [LegalHold(*row) for row in self._connection.execute(
-            select(holds).where(holds.c.state.in_(_OPEN)).order_by(holds.c.created_at)
-        )]  # fmt: skip
+        query = select(holds).where(holds.c.state.in_(_OPEN)).order_by(holds.c.created_at)
+        return [LegalHold(*row) for row in self._execute(query)]
 
     def approve(self, hold: LegalHold, *, by: str, now: datetime) -> None:
         """Add somebody's approval of the end of a hold whose row is held."""
@@ -105,7 +96,7 @@ class LegalHolds:
         """Write that an image is in the vault: holds of which it was the last are placed."""
         hold_ids = select(held.c.hold_id).where(held.c.image_id == image_id)
         missing = select(held.c.hold_id).where(held.c.image_id.not_in(select(vaulted.c.image_id)))
-        self._connection.execute(
+        self._execute(
             update(holds)
             .where(holds.c.hold_id.in_(hold_ids), holds.c.state == PLACING, holds.c.hold_id.not_in(missing))
             .values(state=PLACED)
@@ -118,33 +109,33 @@ class LegalHolds:
     def covered(self, hold_id: str) -> list[ImageId]:
         """Return the images that a hold covers."""
         query = select(held.c.image_id).where(held.c.hold_id == hold_id).order_by(held.c.image_id)
-        return [ImageId(row.image_id) for row in self._connection.execute(query)]
+        return [ImageId(row.image_id) for row in self._execute(query)]
 
     def of_image(self, image_id: ImageId, *, but: str = "") -> list[LegalHold]:
         """Return the holds on an image that have not ended, without the one that is named."""
         query = select(holds).join(held, held.c.hold_id == holds.c.hold_id)
         query = query.where(held.c.image_id == image_id, holds.c.state.in_(_OPEN), holds.c.hold_id != but)
-        return [LegalHold(*row) for row in self._connection.execute(query)]
+        return [LegalHold(*row) for row in self._execute(query)]
 
     def pending(self, image_id: ImageId) -> bool:
         """Say whether a hold covers an image that is not in the vault yet."""
         open_ = select(held.c.image_id).join(holds, holds.c.hold_id == held.c.hold_id)
         query = open_.where(held.c.image_id == image_id, holds.c.state == PLACING)
-        return self._connection.execute(query).first() is not None and self.vault(image_id) is None
+        return self._execute(query).first() is not None and self.vault(image_id) is None
 
     def vault(self, image_id: ImageId) -> list[VaultObject] | None:
         """Return what the vault has of an image, None if it is not there."""
-        row = self._connection.execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
+        row = self._execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
         return [VaultObject(**entry) for entry in row.objects] if row is not None else None
 
     def put(self, image_id: ImageId, objects: Sequence[Mapping[str, Any]], now: datetime) -> None:
         """Write what the vault has of an image."""
         row = {"image_id": image_id, "objects": [dict(entry) for entry in objects], "vaulted_at": now}
-        self._connection.execute(insert(vaulted).values(row))
+        self._execute(insert(vaulted).values(row))
 
     def drop(self, image_id: ImageId) -> None:
         """Forget what the vault had of an image."""
-        self._connection.execute(delete(vaulted).where(vaulted.c.image_id == image_id))
+        self._execute(delete(vaulted).where(vaulted.c.image_id == image_id))
 
     def until(self, image_id: ImageId, *, but: str = "") -> str | None:
         """Return the date on which the last hold on an image ends, "" where approvals end it, None without one."""
@@ -155,4 +146,4 @@ class LegalHolds:
         return "" if None in dates else max(hold for hold in dates if hold is not None).date().isoformat()
 
     def _write(self, hold_id: str, **values: Any) -> None:
-        self._connection.execute(update(holds).where(holds.c.hold_id == hold_id).values(**values))
+        self._execute(update(holds).where(holds.c.hold_id == hold_id).values(**values))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import idempotency
 from nightlight_core.ids import ImageId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +20,23 @@ class IdempotentResult:
     image_id: ImageId
 
 
-class IdempotencyKeys:
+class IdempotencyKeys(Rows):
     """Idempotency rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def find(self, key_hash: str) -> IdempotentResult | None:
         """Return what was done under the key, or None."""
         query = select(idempotency.c.fingerprint, idempotency.c.image_id).where(idempotency.c.key_hash == key_hash)
-        row = self._connection.execute(query).one_or_none()
+        row = self._execute(query).one_or_none()
         return IdempotentResult(row.fingerprint, ImageId(row.image_id)) if row else None
 
     def remember(self, key_hash: str, remembered: IdempotentResult, now: datetime) -> None:
         """Write the key; raises IntegrityError if another request wrote it first."""
-        self._connection.execute(
-            insert(idempotency).values(
-                key_hash=key_hash,
-                fingerprint=remembered.fingerprint,
-                image_id=remembered.image_id,
-                created_at=now,
-            )
-        )
+        self._execute(insert(idempotency).values(key_hash=key_hash, **asdict(remembered), created_at=now))
 
     def forget_before(self, moment: datetime) -> int:
         """Drop keys older than ``moment``; return how many."""
-        return self._connection.execute(delete(idempotency).where(idempotency.c.created_at < moment)).rowcount
+        return self._execute(delete(idempotency).where(idempotency.c.created_at < moment)).rowcount
 
     def forget_image(self, image_id: ImageId) -> None:
         """Drop the keys that led to an image that is being erased: a fingerprint is a trace of it."""
-        self._connection.execute(delete(idempotency).where(idempotency.c.image_id == image_id))
+        self._execute(delete(idempotency).where(idempotency.c.image_id == image_id))

@@ -68,73 +68,39 @@ class StateTransition:
 TRANSITIONS: dict[str, StateTransition] = {}
 
 
-def _transition(transition: StateTransition) -> StateTransition:
-    TRANSITIONS[transition.name] = transition
+def _transition(
+    name: str, sources: tuple[str, ...], target: str, event: str, when: str, *stamps: str
+) -> StateTransition:
+    TRANSITIONS[name] = transition = StateTransition(name, sources, target, event, when, stamps)
     return transition
 
 
 ACCEPT = _transition(
-    StateTransition(
-        "accept", (RECEIVING,), PENDING, "image.accepted", "its original is stored, and the upload acknowledged"
-    )
+    "accept", (RECEIVING,), PENDING, "image.accepted", "its original is stored, and the upload acknowledged"
 )
-PUBLISH = _transition(
-    StateTransition("publish", (PENDING,), READY, "image.ready", "it is rendered, and the newest", ("ready_at",))
-)
+PUBLISH = _transition("publish", (PENDING,), READY, "image.ready", "it is rendered, and the newest", "ready_at")
 PUBLISH_LATE = _transition(
-    StateTransition(
-        "publish_late",
-        (PENDING,),
-        SUPERSEDED,
-        "image.superseded",
-        "it is rendered, and a newer one was before it",
-        ("ready_at", "superseded_at"),
-    )
-)
+    "publish_late", (PENDING,), SUPERSEDED, "image.superseded", "it is rendered, and a newer one was before it",
+    "ready_at", "superseded_at",
+)  # fmt: skip
 SUPERSEDE = _transition(
-    StateTransition(
-        "supersede", (READY,), SUPERSEDED, "image.superseded", "a newer one is published", ("superseded_at",)
-    )
+    "supersede", (READY,), SUPERSEDED, "image.superseded", "a newer one is published", "superseded_at"
 )
-REJECT = _transition(StateTransition("reject", (PENDING,), REJECTED, "image.rejected", "its bytes cannot be decoded"))
-FAIL = _transition(
-    StateTransition(
-        "fail", (PENDING, HELD), FAILED, "image.failed", "its workers died over it, or its original is gone"
-    )
-)
+REJECT = _transition("reject", (PENDING,), REJECTED, "image.rejected", "its bytes cannot be decoded")
+FAIL = _transition("fail", (PENDING, HELD), FAILED, "image.failed", "its workers died over it, or its original is gone")
 QUARANTINE = _transition(
-    StateTransition(
-        "quarantine",
-        (PENDING, READY, SUPERSEDED),
-        QUARANTINED,
-        "image.quarantined",
-        "it matches an entry of a list",
-    )
+    "quarantine", (PENDING, READY, SUPERSEDED), QUARANTINED, "image.quarantined", "it matches an entry of a list"
 )
-CLEAR = _transition(
-    StateTransition("clear", (QUARANTINED,), PENDING, "image.cleared", "a person says that it is another picture")
-)
+CLEAR = _transition("clear", (QUARANTINED,), PENDING, "image.cleared", "a person says that it is another picture")
 HOLD = _transition(
-    StateTransition(
-        "hold",
-        (PENDING, READY, SUPERSEDED, REJECTED, FAILED, QUARANTINED),
-        HELD,
-        "image.held",
-        "a legal or safeguarding hold is placed on it",
-    )
-)
-UNHOLD = _transition(
-    StateTransition("unhold", (HELD,), PENDING, "image.unheld", "the last hold ended, and its original is back")
-)
+    "hold", (PENDING, READY, SUPERSEDED, REJECTED, FAILED, QUARANTINED), HELD, "image.held",
+    "a legal or safeguarding hold is placed on it",
+)  # fmt: skip
+UNHOLD = _transition("unhold", (HELD,), PENDING, "image.unheld", "the last hold ended, and its original is back")
 DELETE = _transition(
-    StateTransition(
-        "delete",
-        tuple(state for state in STATES if state != DELETED),
-        DELETED,
-        "image.deleted",
-        "its owner, the platform or retention asks for it, or its upload was abandoned",
-    )
-)
+    "delete", tuple(state for state in STATES if state != DELETED), DELETED, "image.deleted",
+    "its owner, the platform or retention asks for it, or its upload was abandoned",
+)  # fmt: skip
 
 
 def change(  # noqa: PLR0913 - what there is to tell of a transition
@@ -156,9 +122,8 @@ def change(  # noqa: PLR0913 - what there is to tell of a transition
     values: dict[str, object] = {"state": transition.target, "reason": reason, **dict.fromkeys(transition.stamps, now)}
     if blurhash is not None:
         values["blurhash"] = blurhash
-    mine = images.c.image_id == image_id, images.c.state.in_(transition.sources)
-    if tx.connection.execute(update(images).where(*mine).values(values)).rowcount != 1:
-        message = f"an image to {transition.name} must be {' or '.join(transition.sources)}"
-        raise Conflict(message)
-    told = {**(detail or {}), **({"reason": reason} if reason is not None else {})}
-    tx.audit.append(transition.event, now=now, actor=actor, image_id=image_id, detail=told)
+    row = images.c.image_id == image_id, images.c.state.in_(transition.sources)
+    if tx.connection.execute(update(images).where(*row).values(values)).rowcount != 1:
+        raise Conflict(f"an image to {transition.name} must be {' or '.join(transition.sources)}")
+    entry = {**(detail or {}), **({"reason": reason} if reason is not None else {})}
+    tx.audit.append(transition.event, now=now, actor=actor, image_id=image_id, detail=entry)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions
 from nightlight_core.ids import ImageId, ProfileId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 # The states of an image; nightlight.catalogue.image_states says what they mean and how one follows another. An image is
 # `receiving` until its original is safely stored and the upload acknowledged, so that no object is ever stored that the
@@ -92,21 +89,17 @@ class RenditionRow:
     manifest_id: str | None = None
 
 
-class Images:
+class Images(Rows):
     """Image and rendition rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(self, image: ImageRow) -> None:
         """Write a new image."""
-        self._connection.execute(insert(images).values(**asdict(image)))
+        self._execute(insert(images).values(**asdict(image)))
 
     def get(self, image_id: ImageId, *, lock: bool = False) -> ImageRow | None:
         """Return the image or None; ``lock`` holds its row until the transaction ends."""
         query = select(images).where(images.c.image_id == image_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+        row = self._execute(query.with_for_update() if lock else query).mappings().one_or_none()
         return ImageRow(**row) if row else None
 
     def of_profile(self, profile_id: ProfileId) -> list[ImageRow]:
@@ -116,7 +109,7 @@ class Images:
             .where(images.c.profile_id == profile_id, images.c.state.not_in((DELETED, RECEIVING)))
             .order_by(images.c.sequence.desc())
         )
-        return [ImageRow(**row) for row in self._connection.execute(query).mappings()]
+        return [ImageRow(**row) for row in self._execute(query).mappings()]
 
     def due(self, state: str, before: datetime, band: str | None, *, lapsed: datetime, limit: int) -> list[ImageId]:
         """Return images that have been in a state since before a moment, of a band or of a profile of that band.
@@ -133,7 +126,7 @@ class Images:
             stale = or_(profiles.c.asserted_at < lapsed, profiles.c.assurance == "none")
             now = case((stale, "unknown"), else_=profiles.c.band)
             query = query.where(or_(images.c.band == band, images.c.ceiling_band == band, now == band))
-        rows = self._connection.execute(query.order_by(since).limit(limit))
+        rows = self._execute(query.order_by(since).limit(limit))
         return [ImageId(row.image_id) for row in rows]
 
     def inconsistent(self, *, limit: int) -> list[ImageId]:
@@ -141,13 +134,13 @@ class Images:
         joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
         query = select(images.c.image_id).select_from(joined).where(images.c.state == READY)
         query = query.where(profiles.c.current_image_id.is_distinct_from(images.c.image_id)).limit(limit)
-        rows = self._connection.execute(query.with_for_update(of=images, skip_locked=True))
+        rows = self._execute(query.with_for_update(of=images, skip_locked=True))
         return [ImageId(row.image_id) for row in rows]
 
     def in_states(self, states: Sequence[str], *, after: str, limit: int) -> list[ImageId]:
         """Return images that are in one of these states, in the order of their ids, those after an id."""
         query = select(images.c.image_id).where(images.c.state.in_(states), images.c.image_id > after)
-        rows = self._connection.execute(query.order_by(images.c.image_id).limit(limit))
+        rows = self._execute(query.order_by(images.c.image_id).limit(limit))
         return [ImageId(row.image_id) for row in rows]
 
     def abandoned(self, before: datetime, *, limit: int) -> list[ImageId]:
@@ -158,74 +151,71 @@ class Images:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        return [ImageId(row.image_id) for row in self._connection.execute(query)]
+        return [ImageId(row.image_id) for row in self._execute(query)]
 
     def lower_ceiling(self, profile_id: ProfileId, band: str, *, looser: Sequence[str]) -> None:
         """Hold a profile's images to ``band`` where they were held to one of ``looser``, those that protect less."""
-        mine = images.c.profile_id == profile_id, images.c.ceiling_band.in_(looser)
-        self._connection.execute(update(images).where(*mine).values(ceiling_band=band))
+        rows = images.c.profile_id == profile_id, images.c.ceiling_band.in_(looser)
+        self._execute(update(images).where(*rows).values(ceiling_band=band))
 
     def release(self, profile_id: ProfileId, band: str | None) -> None:
         """Open a profile's images up to the ceiling of ``band``; None takes back what was opened."""
-        mine = images.c.profile_id == profile_id
-        self._connection.execute(update(images).where(mine).values(released_band=band))
+        rows = images.c.profile_id == profile_id
+        self._execute(update(images).where(rows).values(released_band=band))
 
     def effective_ceilings(self, profile_id: ProfileId) -> dict[ImageId, str]:
         """Return the band that each of a profile's images is held to, of those that have renditions."""
         query = select(images.c.image_id, func.coalesce(images.c.released_band, images.c.ceiling_band)).where(
-            images.c.profile_id == profile_id,
-            exists().where(renditions.c.image_id == images.c.image_id),
+            images.c.profile_id == profile_id, exists().where(renditions.c.image_id == images.c.image_id)
         )
-        return {ImageId(image_id): band for image_id, band in self._connection.execute(query)}
+        return {ImageId(image_id): band for image_id, band in self._execute(query)}
 
     def set_sealed_key(self, image_id: ImageId, sealed_key: str | None) -> None:
         """Write the key that an image's original was sealed with."""
-        self._connection.execute(update(images).where(images.c.image_id == image_id).values(sealed_key=sealed_key))
+        self._execute(update(images).where(images.c.image_id == image_id).values(sealed_key=sealed_key))
 
     def destroy_key(self, image_id: ImageId) -> bool:
         """Destroy the key that an image's original is sealed with; return whether there was one."""
-        mine = images.c.image_id == image_id, images.c.sealed_key.is_not(None)
-        return self._connection.execute(update(images).where(*mine).values(sealed_key=None)).rowcount == 1
+        row = images.c.image_id == image_id, images.c.sealed_key.is_not(None)
+        return self._execute(update(images).where(*row).values(sealed_key=None)).rowcount == 1
 
     def add_renditions(self, image_id: ImageId, rows: Sequence[RenditionRow], now: datetime) -> None:
         """Write the renditions of an image."""
-        self._connection.execute(
-            insert(renditions), [{**asdict(row), "image_id": image_id, "created_at": now} for row in rows]
-        )
+        self._execute(insert(renditions), [{**asdict(row), "image_id": image_id, "created_at": now} for row in rows])
 
     def renditions(self, image_id: ImageId) -> list[RenditionRow]:
         """Return an image's renditions."""
         columns = [renditions.c[name] for name in RenditionRow.__slots__]
         query = select(*columns).where(renditions.c.image_id == image_id)
-        return [RenditionRow(**row) for row in self._connection.execute(query).mappings()]
+        return [RenditionRow(**row) for row in self._execute(query).mappings()]
 
     def rename(self, old: str, new: str, generation: int) -> None:
         """Give a rendition another name, with its hash."""
-        row = self._connection.execute(select(renditions).where(renditions.c.name == old)).mappings().one_or_none()
+        row = self._execute(select(renditions).where(renditions.c.name == old)).mappings().one_or_none()
         if row is None:
             return
-        mine = renditions.c.name == old
+        old_row = renditions.c.name == old
         # The hash refers to the name, and of a tier's variant there is one: the old row steps aside first.
-        self._connection.execute(update(renditions).where(mine).values(variant=-1 - row["variant"]))
-        self._connection.execute(insert(renditions).values({**row, "name": new, "generation": generation}))
+        self._execute(update(renditions).where(old_row).values(variant=-1 - row["variant"]))
+        self._execute(insert(renditions).values({**row, "name": new, "generation": generation}))
         hashes = rendition_hashes.c.name == old
-        self._connection.execute(update(rendition_hashes).where(hashes).values(name=new))
-        self._connection.execute(delete(renditions).where(mine))
+        self._execute(update(rendition_hashes).where(hashes).values(name=new))
+        self._execute(delete(renditions).where(old_row))
 
     def rendition_names(self, image_id: ImageId) -> list[tuple[str, str]]:
         """Return (name, format) of an image's renditions."""
         query = select(renditions.c.name, renditions.c.format).where(renditions.c.image_id == image_id)
-        return [(row.name, row.format) for row in self._connection.execute(query)]
+        return [(row.name, row.format) for row in self._execute(query)]
 
     def manifests(self, image_id: ImageId) -> list[str]:
         """Return the C2PA manifests of an image's renditions."""
         query = select(renditions.c.manifest).where(
             renditions.c.image_id == image_id, renditions.c.manifest.is_not(None)
         )
-        return sorted({row.manifest for row in self._connection.execute(query)})
+        return sorted({row.manifest for row in self._execute(query)})
 
     def drop_renditions(self, image_id: ImageId, *, keep_crop: bool = False) -> None:
         """Forget an image's renditions, and what the image's own row tells of its pixels."""
-        self._connection.execute(delete(renditions).where(renditions.c.image_id == image_id))
-        told = {"blurhash": None} | ({} if keep_crop else {"crop": None})
-        self._connection.execute(update(images).where(images.c.image_id == image_id).values(told))
+        self._execute(delete(renditions).where(renditions.c.image_id == image_id))
+        values = {"blurhash": None} | ({} if keep_crop else {"crop": None})
+        self._execute(update(images).where(images.c.image_id == image_id).values(values))

@@ -5,25 +5,25 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import func, insert, or_, select, update
 
 from nightlight.catalogue.images import DELETED, FAILED, RECEIVING, REJECTED
 from nightlight.catalogue.retention_schema import import_items, imports
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images
 from nightlight_core.ids import ImageId, ProfileId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 # Of a walk: it goes on, everything was queued, somebody took another one instead.
 RUNNING, LISTED, DROPPED = "running", "listed", "dropped"
 # Of an arrival: waiting; taken in; not the newest, or known already; refused as a picture; gone from its bucket.
 QUEUED, TAKEN, SKIPPED, REFUSED, REMOVED = "queued", "taken", "skipped", "refused", "removed"
 
+# What an item's row has of what was told.
+_TOLD = ("bucket", "key", "profile_id", "etag")
 # What is left of where a picture came from once it is erased.
 _GONE: dict[str, Any] = {"key": "", "profile_id": "", "etag": ""}
 
@@ -87,108 +87,95 @@ class ImportItem:
         return self.import_id is not None
 
 
-class Imports:
+class Imports(Rows):
     """Import and arrival rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def unfinished(self, source: str, template: str) -> ImportRun | None:
         """Return the newest walk through a source that did not come to its end, and hold its row."""
         query = select(imports).where(
             imports.c.source == source, imports.c.template == template, imports.c.state == RUNNING
         )
-        row = self._connection.execute(query.order_by(imports.c.created_at.desc()).limit(1).with_for_update()).first()
+        row = self._execute(query.order_by(imports.c.created_at.desc()).limit(1).with_for_update()).first()
         return ImportRun(*row) if row is not None else None
 
     def begin(self, source: str, template: str, *, actor: str, now: datetime) -> ImportRun:
         """Write a new walk from the beginning."""
         run = ImportRun(secrets.token_hex(16), source, template, RUNNING, {}, 0, 0, 0, 0, actor, now, None)
-        values = {name: getattr(run, name) for name in ImportRun.__slots__}
-        self._connection.execute(insert(imports).values(values))
+        self._execute(insert(imports).values(asdict(run)))
         return run
 
-    def walk(self, import_id: str, *, lock: bool = False) -> ImportRun | None:
+    def walk(self, import_id: str) -> ImportRun | None:
         """Return a walk."""
-        query = select(imports).where(imports.c.import_id == import_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        row = self._execute(select(imports).where(imports.c.import_id == import_id)).one_or_none()
         return ImportRun(*row) if row is not None else None
 
     def walks(self, *, limit: int) -> list[ImportRun]:
         """Return walks, the newest first."""
-        return [ImportRun(*row) for row in self._connection.execute(
-            select(imports).order_by(imports.c.created_at.desc()).limit(limit)
-        )]  # fmt: skip
+        query = select(imports).order_by(imports.c.created_at.desc()).limit(limit)
+        return [ImportRun(*row) for row in self._execute(query)]
 
     def advance(self, import_id: str, cursor: Mapping[str, Any], counted: Mapping[str, int]) -> None:
         """Write how far a walk has come, and what was ``counted`` since."""
         values: dict[str, Any] = {"cursor": dict(cursor)}
         values |= {name: imports.c[name] + number for name, number in counted.items()}
-        self._connection.execute(update(imports).where(imports.c.import_id == import_id).values(values))
+        self._execute(update(imports).where(imports.c.import_id == import_id).values(values))
 
     def end(self, import_id: str, state: str, now: datetime) -> None:
         """Write that a walk is over."""
         values = {"state": state, "finished_at": now}
-        self._connection.execute(update(imports).where(imports.c.import_id == import_id).values(values))
+        self._execute(update(imports).where(imports.c.import_id == import_id).values(values))
 
     def counts(self, import_id: str) -> dict[str, int]:
         """Return how many keys of a walk are in each state."""
         query = select(import_items.c.state, func.count()).where(import_items.c.import_id == import_id)
-        return {row[0]: row[1] for row in self._connection.execute(query.group_by(import_items.c.state))}
+        return {row[0]: row[1] for row in self._execute(query.group_by(import_items.c.state))}
 
     def waiting(self, import_id: str) -> int:
         """Return how many keys of a walk nobody has looked at yet."""
         query = select(func.count()).where(import_items.c.import_id == import_id, import_items.c.state == QUEUED)
-        count: int = self._connection.execute(query).scalar_one()
-        return count
+        return self._count(query)
 
     def refusals(self, import_id: str, *, limit: int) -> list[ImportItem]:
         """Return keys of a walk that were refused."""
         query = select(*_COLUMNS).where(import_items.c.import_id == import_id, import_items.c.state == REFUSED)
-        return [ImportItem(*row) for row in self._connection.execute(query.limit(limit))]
+        return [ImportItem(*row) for row in self._execute(query.limit(limit))]
 
     def add(self, sources: Sequence[SourceObject], now: datetime, *, import_id: str | None = None) -> list[str]:
         """Write what was told, once; return the ids of what is new; raises IntegrityError if others tell it now."""
         fresh = {source.identity: source for source in sources}
         recorded = select(import_items.c.identity).where(import_items.c.identity.in_(fresh))
-        for row in self._connection.execute(recorded):
+        for row in self._execute(recorded):
             del fresh[row.identity]
+        common = {"import_id": import_id, "state": QUEUED, "created_at": now}
         rows = [
             {
+                **common,
+                **{name: getattr(source, name) for name in _TOLD},
                 "item_id": secrets.token_hex(16),
                 "identity": identity,
-                "import_id": import_id,
-                "bucket": source.bucket,
-                "key": source.key,
-                "profile_id": source.profile_id,
-                "state": QUEUED,
-                "etag": source.etag,
-                "created_at": now,
             }
             for identity, source in fresh.items()
         ]
         if rows:
-            self._connection.execute(insert(import_items), rows)
+            self._execute(insert(import_items), rows)
         return [str(row["item_id"]) for row in rows]
 
-    def get(self, item_id: str, *, lock: bool = False) -> ImportItem | None:
-        """Return an arrival; ``lock`` holds its row until the transaction ends."""
-        query = select(*_COLUMNS).where(import_items.c.item_id == item_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+    def get(self, item_id: str) -> ImportItem | None:
+        """Return an arrival."""
+        row = self._execute(select(*_COLUMNS).where(import_items.c.item_id == item_id)).one_or_none()
         return ImportItem(*row) if row is not None else None
 
     def seen(self, item_id: str, image_id: ImageId, etag: str, written_at: datetime) -> None:
         """Write what is being made of a key: the image, and what was there."""
         values = {"image_id": image_id, "etag": etag, "written_at": written_at}
-        self._connection.execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
+        self._execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
 
     def set_outcome(
         self, item_id: str, state: str, now: datetime, *, reason: str | None = None, forget: bool = False
     ) -> None:
         """Write what came of an arrival; ``forget`` drops its key and profile."""
         values = {"state": state, "reason": reason, "finished_at": now} | (_GONE if forget else {})
-        self._connection.execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
+        self._execute(update(import_items).where(import_items.c.item_id == item_id).values(values))
 
     def images_of(self, item: ImportItem) -> list[ImageId]:
         """Return the images, not deleted, that were taken from an arrival's key."""
@@ -196,7 +183,7 @@ class Imports:
         query = select(images.c.image_id).select_from(joined)
         same = (import_items.c.bucket == item.bucket, import_items.c.key == item.key)
         query = query.where(import_items.c.profile_id == item.profile_id, *same, images.c.state != DELETED)
-        return [ImageId(row.image_id) for row in self._connection.execute(query.distinct())]
+        return [ImageId(row.image_id) for row in self._execute(query.distinct())]
 
     def known(self, item: ImportItem, etag: str) -> bool:
         """Say whether what is under a key now was taken from there before, or is being taken; the profile is held."""
@@ -204,7 +191,7 @@ class Imports:
         query = select(import_items.c.item_id).where(*same, import_items.c.profile_id == item.profile_id)
         query = query.where(import_items.c.image_id.is_not(None), import_items.c.item_id != item.item_id)
         query = query.where(import_items.c.state.in_((QUEUED, TAKEN)))
-        return self._connection.execute(query.limit(1)).first() is not None
+        return self._execute(query.limit(1)).first() is not None
 
     def newer(self, item: ImportItem, written_at: datetime) -> bool:
         """Say whether a profile has a picture that is newer than what was written then; the profile is held.
@@ -216,7 +203,7 @@ class Imports:
         age = func.coalesce(import_items.c.written_at, images.c.created_at)
         query = select(images.c.image_id).select_from(joined)
         query = query.where(images.c.profile_id == item.profile_id, live, age > written_at)
-        if self._connection.execute(query.limit(1)).first() is not None:
+        if self._execute(query.limit(1)).first() is not None:
             return True
         taking = (import_items.c.profile_id == item.profile_id, import_items.c.state == QUEUED)
         later = or_(
@@ -224,18 +211,16 @@ class Imports:
             (import_items.c.written_at == written_at) & (import_items.c.item_id > item.item_id),
         )
         query = select(import_items.c.image_id).where(*taking, import_items.c.image_id.is_not(None), later)
-        return self._connection.execute(query.limit(1)).first() is not None
+        return self._execute(query.limit(1)).first() is not None
 
     def forget(self, image_id: ImageId) -> None:
         """Drop the key and the profile that an image came from: it was erased. That it came stays known."""
-        self._connection.execute(update(import_items).where(import_items.c.image_id == image_id).values(_GONE))
+        self._execute(update(import_items).where(import_items.c.image_id == image_id).values(_GONE))
 
     def forget_profile(self, profile_id: ProfileId) -> None:
         """Drop what is known of a deleted profile's keys of which nothing was taken."""
         settled = import_items.c.state.in_((SKIPPED, REFUSED, REMOVED))
-        self._connection.execute(
-            update(import_items).where(import_items.c.profile_id == profile_id, settled).values(_GONE)
-        )
+        self._execute(update(import_items).where(import_items.c.profile_id == profile_id, settled).values(_GONE))
 
 
 _COLUMNS = tuple(import_items.c[name] for name in ImportItem.__slots__)

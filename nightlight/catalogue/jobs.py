@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, insert, or_, select, update
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images, jobs
 from nightlight_core.errors import LeaseLost
 from nightlight_core.ids import ImageId, JobId, ProfileId, TraceId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 QUEUED = "queued"
 LEASED = "leased"
@@ -66,12 +63,8 @@ class Lease:
         return self.subject
 
 
-class Jobs:
+class Jobs(Rows):
     """Job rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(
         self,
@@ -94,7 +87,7 @@ class Jobs:
             "next_run_at": due, "created_at": now,
         }  # fmt: skip
         if on:
-            self._connection.execute(insert(jobs), [{**same, "job_id": job_id, column: name} for job_id, name in on])
+            self._execute(insert(jobs), [{**same, "job_id": job_id, column: name} for job_id, name in on])
 
     def lease(
         self, job_id: JobId, kind: str, column: str, now: datetime, lease_s: float, *, take_over: bool = False
@@ -110,44 +103,40 @@ class Jobs:
             update(jobs)
             .where(jobs.c.job_id == job_id, jobs.c.kind == kind, open_ if take_over else and_(open_, free))
             .values(
-                state=LEASED,
-                attempt=jobs.c.attempt + 1,
-                crashes=_CRASHES,
-                lease_until=now + timedelta(seconds=lease_s),
+                state=LEASED, attempt=jobs.c.attempt + 1, crashes=_CRASHES, lease_until=now + timedelta(seconds=lease_s)
             )
             .returning(jobs.c[column].label("subject"), jobs.c.attempt, jobs.c.crashes)
         )
-        row = self._connection.execute(statement).one_or_none()
+        row = self._execute(statement).one_or_none()
         return Lease(job_id, kind, column, row.subject, row.attempt, row.crashes) if row else None
 
     def plan(self, lease: Lease, keys: list[str]) -> None:
         """Note the object keys that this attempt is going to write, so that an erasure finds them whatever happens."""
         query = select(jobs.c.planned).where(jobs.c.job_id == lease.job_id)
-        planned = set(self._connection.execute(query).scalar_one()) | set(keys)
+        planned = set(self._execute(query).scalar_one()) | set(keys)
         self._write(lease, planned=sorted(planned))
 
     def planned_keys(self, image_id: ImageId) -> list[str]:
         """Return every object key that any attempt at this image may have written."""
         query = select(jobs.c.planned).where(jobs.c.image_id == image_id)
-        return sorted({key for row in self._connection.execute(query) for key in row.planned})
+        return sorted({key for row in self._execute(query) for key in row.planned})
 
     def asked_at(self, lease: Lease) -> datetime:
         """Return when a job was asked for."""
         query = select(jobs.c.created_at).where(jobs.c.job_id == lease.job_id)
-        found: datetime = self._connection.execute(query).scalar_one()
-        return found
+        moment: datetime = self._execute(query).scalar_one()
+        return moment
 
     def ended(self, image_id: ImageId, kind: str) -> bool:
         """Say whether there was a job of a kind on an image, and it is done."""
         query = select(jobs.c.state).where(jobs.c.image_id == image_id, jobs.c.kind == kind)
-        states = [row.state for row in self._connection.execute(query)]
+        states = [row.state for row in self._execute(query)]
         return bool(states) and all(state == DONE for state in states)
 
     def open(self, kind: str) -> int:
         """Return how many jobs of a kind are to be done yet."""
         query = select(func.count()).where(jobs.c.kind == kind, jobs.c.state.in_((QUEUED, LEASED)))
-        count: int = self._connection.execute(query).scalar_one()
-        return count
+        return self._count(query)
 
     def waiting(self, now: datetime, *, but: Sequence[str]) -> dict[int, tuple[int, float]]:
         """Return how many jobs were never begun, and for how many seconds the first of them waits, by lane's rank.
@@ -159,15 +148,14 @@ class Jobs:
             .where(jobs.c.state == QUEUED, jobs.c.attempt == 0, jobs.c.kind.not_in(but))
             .group_by(jobs.c.lane)
         )
-        rows = self._connection.execute(query)
+        rows = self._execute(query)
         return {row.lane: (row.jobs, max(0.0, (now - row.first).total_seconds())) for row in rows}
 
     def overdue(self, kind: str, before: datetime) -> int:
         """Return how many jobs of a kind were asked for before a moment and are not done."""
         open_ = jobs.c.state.in_((QUEUED, LEASED))
         query = select(func.count()).where(jobs.c.kind == kind, open_, jobs.c.created_at < before)
-        count: int = self._connection.execute(query).scalar_one()
-        return count
+        return self._count(query)
 
     def finish(self, lease: Lease, now: datetime) -> None:
         """Mark the job done; raise LeaseLost if another attempt has it by now."""
@@ -188,7 +176,7 @@ class Jobs:
     def rank_before(self, image_id: ImageId, kind: str) -> int | None:
         """Return the lane's rank of an image's jobs of a kind; None if it has none."""
         query = select(func.max(jobs.c.lane)).where(jobs.c.image_id == image_id, jobs.c.kind == kind)
-        rank: int | None = self._connection.execute(query).scalar_one()
+        rank: int | None = self._execute(query).scalar_one()
         return rank
 
     def open_on(self, profile_id: ProfileId, kind: str) -> int:
@@ -198,8 +186,7 @@ class Jobs:
             .select_from(jobs.join(images, images.c.image_id == jobs.c.image_id))
             .where(images.c.profile_id == profile_id, jobs.c.kind == kind, jobs.c.state.in_((QUEUED, LEASED)))
         )
-        count: int = self._connection.execute(query).scalar_one()
-        return count
+        return self._count(query)
 
     def claim_due(self, now: datetime, *, limit: int, again_after_s: float) -> list[tuple[JobId, str, int]]:
         """Return (job, kind, lane's rank) of jobs due or whose lease ran out; put each off by ``again_after_s``.
@@ -219,7 +206,7 @@ class Jobs:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        due = [row.job_id for row in self._connection.execute(query)]
+        due = [row.job_id for row in self._execute(query)]
         if not due:
             return []
         statement = (
@@ -230,7 +217,7 @@ class Jobs:
             )
             .returning(jobs.c.job_id, jobs.c.kind, jobs.c.lane)
         )
-        return [(JobId(row.job_id), row.kind, row.lane) for row in self._connection.execute(statement)]
+        return [(JobId(row.job_id), row.kind, row.lane) for row in self._execute(statement)]
 
     def _write(self, lease: Lease, **values: object) -> None:
         statement = (
@@ -238,6 +225,5 @@ class Jobs:
             .where(jobs.c.job_id == lease.job_id, jobs.c.state == LEASED, jobs.c.attempt == lease.attempt)
             .values(**values)
         )
-        if self._connection.execute(statement).rowcount != 1:
-            message = f"attempt {lease.attempt} has lost the job"
-            raise LeaseLost(message)
+        if self._execute(statement).rowcount != 1:
+            raise LeaseLost(f"attempt {lease.attempt} has lost the job")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.retention_schema import lifecycle_snapshots, lifecycles
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from nightlight.catalogue.rows import Rows
 
 Rules = Sequence[dict[str, Any]]
 
@@ -38,49 +36,39 @@ class RulesSnapshot:
     taken_at: datetime
 
 
-class LifecycleRules:
+class LifecycleRules(Rows):
     """Lifecycle rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def lock(self, bucket: str, now: datetime) -> AppliedRules:
         """Hold a bucket until the transaction ends, so that nobody else applies; return what was applied last."""
         same_row = lifecycles.c.bucket == bucket
         locked = select(lifecycles).where(same_row).with_for_update()
-        if self._connection.execute(locked).one_or_none() is None:
+        if self._execute(locked).one_or_none() is None:
             nothing = {"bucket": bucket, "rules": [], "fingerprint": "", "applied_at": now, "actor": ""}
-            self._connection.execute(insert(lifecycles).values(nothing))
-        return AppliedRules(*self._connection.execute(locked).one())
+            self._execute(insert(lifecycles).values(nothing))
+        return AppliedRules(*self._execute(locked).one())
 
     def applied(self, bucket: str) -> AppliedRules | None:
         """Return what was applied to a bucket last."""
-        row = self._connection.execute(select(lifecycles).where(lifecycles.c.bucket == bucket)).one_or_none()
+        row = self._execute(select(lifecycles).where(lifecycles.c.bucket == bucket)).one_or_none()
         return AppliedRules(*row) if row is not None and row.actor else None
 
     def write(self, applied: AppliedRules) -> None:
         """Write what was applied, to a bucket that is locked."""
-        values = {
-            "rules": applied.rules,
-            "fingerprint": applied.fingerprint,
-            "applied_at": applied.applied_at,
-            "actor": applied.actor,
-        }
-        self._connection.execute(update(lifecycles).where(lifecycles.c.bucket == applied.bucket).values(values))
+        self._execute(update(lifecycles).where(lifecycles.c.bucket == applied.bucket).values(asdict(applied)))
 
     def snapshot(self, bucket: str, rules: Rules, ours: Rules, now: datetime) -> None:
         """Keep what was there before a change."""
         values = {"bucket": bucket, "rules": list(rules), "ours": list(ours), "taken_at": now}
-        self._connection.execute(insert(lifecycle_snapshots).values(values))
+        self._execute(insert(lifecycle_snapshots).values(values))
 
     def last_snapshot(self, bucket: str) -> RulesSnapshot | None:
         """Return what was there before the last change."""
         columns = (lifecycle_snapshots.c[name] for name in ("snapshot_id", "rules", "ours", "taken_at"))
         query = select(*columns).where(lifecycle_snapshots.c.bucket == bucket)
-        row = self._connection.execute(query.order_by(lifecycle_snapshots.c.snapshot_id.desc()).limit(1)).one_or_none()
+        row = self._execute(query.order_by(lifecycle_snapshots.c.snapshot_id.desc()).limit(1)).one_or_none()
         return RulesSnapshot(*row) if row is not None else None
 
     def drop_snapshot(self, snapshot_id: int) -> None:
         """Forget a snapshot that was gone back to."""
-        self._connection.execute(delete(lifecycle_snapshots).where(lifecycle_snapshots.c.snapshot_id == snapshot_id))
+        self._execute(delete(lifecycle_snapshots).where(lifecycle_snapshots.c.snapshot_id == snapshot_id))

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, or_, select, update
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import outbox
 from nightlight_core.ids import JobId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +23,8 @@ class Message:
     rank: int
 
 
-class Outbox:
+class Outbox(Rows):
     """Outbox rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(self, messages: Sequence[tuple[str, JobId, int]], now: datetime) -> None:
         """Write messages, given as (task, job, lane's rank), but for jobs for which one is waiting.
@@ -41,14 +34,14 @@ class Outbox:
         if not messages:
             return
         query = select(outbox.c.job_id).where(outbox.c.job_id.in_([job_id for _, job_id, _ in messages]))
-        waiting = set(self._connection.execute(query).scalars())
+        waiting = set(self._execute(query).scalars())
         rows = [
             {"task": task, "job_id": job_id, "lane": rank, "created_at": now}
             for task, job_id, rank in messages
             if job_id not in waiting
         ]
         if rows:
-            self._connection.execute(insert(outbox), rows)
+            self._execute(insert(outbox), rows)
 
     def claim(self, now: datetime, *, limit: int, claim_s: float) -> list[Message]:
         """Take up to ``limit`` messages for ``claim_s`` seconds: of the first lane first, and of one the oldest.
@@ -63,7 +56,7 @@ class Outbox:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        ids = [row.message_id for row in self._connection.execute(query)]
+        ids = [row.message_id for row in self._execute(query)]
         if not ids:
             return []
         statement = (
@@ -72,17 +65,15 @@ class Outbox:
             .values(claimed_until=now + timedelta(seconds=claim_s))
             .returning(outbox.c.lane, outbox.c.message_id, outbox.c.task, outbox.c.job_id)
         )
-        rows = sorted((tuple(row) for row in self._connection.execute(statement)), key=lambda row: row[:2])
+        rows = sorted((tuple(row) for row in self._execute(statement)), key=lambda row: row[:2])
         return [Message(message_id, task, job_id, rank) for rank, message_id, task, job_id in rows]
 
     def mark_published(self, message_ids: list[int]) -> None:
         """Drop messages that the broker has confirmed."""
         if message_ids:
-            self._connection.execute(delete(outbox).where(outbox.c.message_id.in_(message_ids)))
+            self._execute(delete(outbox).where(outbox.c.message_id.in_(message_ids)))
 
     def release(self, message_ids: list[int]) -> None:
         """Give up claims on messages that could not be published, so that they are tried again at once."""
         if message_ids:
-            self._connection.execute(
-                update(outbox).where(outbox.c.message_id.in_(message_ids)).values(claimed_until=None)
-            )
+            self._execute(update(outbox).where(outbox.c.message_id.in_(message_ids)).values(claimed_until=None))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
-from nightlight.catalogue.schema import decision_counts, policy_bundles, policy_state, policy_withdrawals
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from nightlight.catalogue.policy_schema import decision_counts, policy_bundles, policy_state, policy_withdrawals
+from nightlight.catalogue.rows import Rows
 
 # Kinds of counts: decisions made, and what a candidate would have changed (followed by its version).
 DECIDED = "decided"
@@ -43,56 +41,42 @@ class PolicyState:
 UNCHANGED = PolicyState(0, 0, None, None, None, 0, None, None)
 
 
-class Policies:
+class Policies(Rows):
     """Bundle, state and count rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def state(self, *, lock: bool = False) -> PolicyState:
         """Return which bundles are in use; ``lock`` holds the row until the transaction ends."""
         query = select(policy_state).where(policy_state.c.only == _ONLY)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        row = self._execute(query.with_for_update() if lock else query).one_or_none()
         return PolicyState(*row[1:]) if row else UNCHANGED
 
     def change(self, before: PolicyState, now: datetime, **values: int | datetime | None) -> None:
         """Change the state and raise its revision; raises Conflict if the first change is made twice at once."""
         values = {**values, "revision": before.revision + 1}
         if before.revision == 0:
-            fresh = {
-                "highest_version": 0,
-                "active_version": None,
-                "previous_version": None,
-                "candidate_version": None,
-                "candidate_permille": 0,
-            }
-            self._connection.execute(insert(policy_state).values(only=_ONLY, changed_at=now, **{**fresh, **values}))
+            fresh: dict[str, Any] = {**asdict(UNCHANGED), **values, "only": _ONLY, "changed_at": now}
+            self._execute(insert(policy_state).values(fresh))
             return
-        self._connection.execute(
-            update(policy_state).where(policy_state.c.only == _ONLY).values(changed_at=now, **values)
-        )
+        self._execute(update(policy_state).where(policy_state.c.only == _ONLY).values(changed_at=now, **values))
 
     def add_bundle(self, version: int, digest: str, data: bytes, now: datetime) -> None:
         """Keep a bundle; raises Conflict if its version was taken."""
-        self._connection.execute(
-            insert(policy_bundles).values(version=version, digest=digest, data=data, created_at=now)
-        )
+        self._execute(insert(policy_bundles).values(version=version, digest=digest, data=data, created_at=now))
 
     def withdraw(self, version: int, now: datetime) -> None:
         """Let a version be none that can be activated or brought back by itself; once is enough."""
         if not self.withdrawn(version):
-            self._connection.execute(insert(policy_withdrawals).values(version=version, withdrawn_at=now))
+            self._execute(insert(policy_withdrawals).values(version=version, withdrawn_at=now))
 
     def withdrawn(self, version: int) -> bool:
         """Say whether a version was withdrawn."""
         query = select(policy_withdrawals.c.version).where(policy_withdrawals.c.version == version)
-        return self._connection.execute(query).one_or_none() is not None
+        return self._execute(query).one_or_none() is not None
 
     def bundle(self, version: int) -> bytes | None:
         """Return a bundle's bytes, or None."""
         query = select(policy_bundles.c.data).where(policy_bundles.c.version == version)
-        row = self._connection.execute(query).one_or_none()
+        row = self._execute(query).one_or_none()
         return bytes(row.data) if row else None
 
     def count(self, day: date, kind: str, counts: Mapping[str, int]) -> None:
@@ -100,18 +84,13 @@ class Policies:
         for cell, count in sorted(counts.items()):
             where = (decision_counts.c.day == day) & (decision_counts.c.kind == kind) & (decision_counts.c.cell == cell)
             added = update(decision_counts).where(where).values(count=decision_counts.c.count + count)
-            if self._connection.execute(added).rowcount == 0:
-                self._connection.execute(insert(decision_counts).values(day=day, kind=kind, cell=cell, count=count))
+            if self._execute(added).rowcount == 0:
+                self._execute(insert(decision_counts).values(day=day, kind=kind, cell=cell, count=count))
 
     def counts(self, kind: str, since: date) -> tuple[dict[str, int], int]:
         """Return counts by combination since a day, and over how many different days they were made."""
-        query = (
-            select(decision_counts.c.cell, func.sum(decision_counts.c.count))
-            .where(decision_counts.c.kind == kind, decision_counts.c.day >= since)
-            .group_by(decision_counts.c.cell)
-        )
-        days = select(func.count(func.distinct(decision_counts.c.day))).where(
-            decision_counts.c.kind == kind, decision_counts.c.day >= since
-        )
-        by_cell = {cell: int(count) for cell, count in self._connection.execute(query)}
-        return by_cell, int(self._connection.execute(days).scalar_one())
+        counted = decision_counts.c.kind == kind, decision_counts.c.day >= since
+        cells = select(decision_counts.c.cell, func.sum(decision_counts.c.count)).where(*counted)
+        days = select(func.count(func.distinct(decision_counts.c.day))).where(*counted)
+        by_cell = {cell: int(count) for cell, count in self._execute(cells.group_by(decision_counts.c.cell))}
+        return by_cell, self._count(days)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import profiles
 from nightlight_core.ids import ImageId, ProfileId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 LIVE = "live"
 DELETED = "deleted"
@@ -46,70 +42,36 @@ class Profile:
     asserted_band: str
 
 
-_COLUMNS = (
-    profiles.c.profile_id,
-    profiles.c.state,
-    profiles.c.band,
-    profiles.c.assurance,
-    profiles.c.region,
-    profiles.c.choice,
-    profiles.c.report_flag,
-    profiles.c.asserted_at,
-    profiles.c.generation,
-    profiles.c.current_image_id,
-    profiles.c.asserted_band,
-)
+_COLUMNS = tuple(profiles.c[name] for name in Profile.__slots__)
 
 
-class Profiles:
+class Profiles(Rows):
     """Profile rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def declare(self, profile_id: ProfileId, declaration: Declaration, now: datetime) -> bool:
         """Write what the platform said; return True if the profile is new (or was deleted before)."""
-        values = {
-            "band": declaration.band,
-            "asserted_band": declaration.band,
-            "assurance": declaration.assurance,
-            "region": declaration.region,
-            "choice": declaration.choice,
-            "asserted_at": now,
-        }
+        values = {**asdict(declaration), "asserted_band": declaration.band, "asserted_at": now}
         existing = self.get(profile_id, lock=True)
         if existing is None:
-            self._connection.execute(
-                insert(profiles).values(
-                    profile_id=profile_id,
-                    state=LIVE,
-                    report_flag="clear",
-                    generation=0,
-                    uploads=0,
-                    created_at=now,
-                    **values,
-                )
-            )
+            fresh = {"profile_id": profile_id, "state": LIVE, "report_flag": "clear", "generation": 0, "uploads": 0}
+            self._execute(insert(profiles).values(**fresh, created_at=now, **values))
             return True
         revived = {"state": LIVE} if existing.state == DELETED else {}  # an open report stays open
-        self._connection.execute(
-            update(profiles).where(profiles.c.profile_id == profile_id).values(**values, **revived)
-        )
+        self._execute(update(profiles).where(profiles.c.profile_id == profile_id).values(**values, **revived))
         return existing.state == DELETED
 
     def get(self, profile_id: ProfileId, *, lock: bool = False) -> Profile | None:
         """Return the profile, deleted ones too, or None; ``lock`` holds its row until the transaction ends."""
         query = select(*_COLUMNS).where(profiles.c.profile_id == profile_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return _profile(row) if row else None
+        row = self._execute(query.with_for_update() if lock else query).one_or_none()
+        return Profile(*row) if row else None
 
     def lapse(self, before: datetime, band: str, *, limit: int) -> list[ProfileId]:
         """Give live profiles whose band was not asserted since ``before`` this band instead; return those."""
         stale = (profiles.c.state == LIVE, profiles.c.asserted_at < before, profiles.c.band != band)
         due = select(profiles.c.profile_id).where(*stale).order_by(profiles.c.profile_id).limit(limit)
-        lapsed = [ProfileId(row.profile_id) for row in self._connection.execute(due.with_for_update(skip_locked=True))]
-        self._connection.execute(update(profiles).where(profiles.c.profile_id.in_(lapsed)).values(band=band))
+        lapsed = [ProfileId(row.profile_id) for row in self._execute(due.with_for_update(skip_locked=True))]
+        self._execute(update(profiles).where(profiles.c.profile_id.in_(lapsed)).values(band=band))
         return lapsed
 
     def next_upload(self, profile_id: ProfileId) -> int:
@@ -120,8 +82,7 @@ class Profiles:
             .values(uploads=profiles.c.uploads + 1)
             .returning(profiles.c.uploads)
         )
-        number: int = self._connection.execute(statement).scalar_one()
-        return number
+        return self._count(statement)
 
     def set_report_flag(self, profile_id: ProfileId, report_flag: str) -> bool:
         """Set the report flag of a live profile; return False if there is none."""
@@ -130,19 +91,17 @@ class Profiles:
             .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
             .values(report_flag=report_flag)
         )
-        return self._connection.execute(statement).rowcount == 1
+        return self._execute(statement).rowcount == 1
 
     def set_current(self, profile_id: ProfileId, image_id: ImageId | None) -> None:
         """Make ``image_id`` the one that is shown."""
-        self._connection.execute(
-            update(profiles).where(profiles.c.profile_id == profile_id).values(current_image_id=image_id)
-        )
+        self._execute(update(profiles).where(profiles.c.profile_id == profile_id).values(current_image_id=image_id))
 
     def raise_generation(self, profile_id: ProfileId) -> int | None:
         """Raise a live profile's generation, which is in the names of its renditions; return it, or None."""
         live = profiles.c.profile_id == profile_id, profiles.c.state == LIVE
         statement = update(profiles).where(*live).values(generation=profiles.c.generation + 1)
-        generation: int | None = self._connection.execute(statement.returning(profiles.c.generation)).scalar()
+        generation: int | None = self._execute(statement.returning(profiles.c.generation)).scalar()
         return generation
 
     def delete(self, profile_id: ProfileId) -> bool:
@@ -152,8 +111,4 @@ class Profiles:
             .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
             .values(state=DELETED, current_image_id=None, generation=profiles.c.generation + 1)
         )
-        return self._connection.execute(statement).rowcount == 1
-
-
-def _profile(row: Sequence[Any]) -> Profile:
-    return Profile(*row[: len(_COLUMNS)])
+        return self._execute(statement).rowcount == 1

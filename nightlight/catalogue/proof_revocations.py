@@ -10,39 +10,34 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import proof_revocations as rows
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from nightlight_core.ids import ProfileId
 
 # Stands for every viewer: no viewer has it for an id.
 EVERYBODY = ""
 
 
-class ProofRevocations:
+class ProofRevocations(Rows):
     """Rows of who proves nothing by what was issued before, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(self, profile_id: ProfileId, now: datetime, viewer_id: str = EVERYBODY) -> None:
         """Let no proof count that was issued up to ``now``; what was said before is never taken back."""
         moment = int(now.timestamp())
         same_row = rows.c.profile_id == profile_id, rows.c.viewer_id == viewer_id
-        known = self._connection.execute(select(rows.c.revoked_at).where(*same_row).with_for_update()).scalar()
-        if known is None:
+        revoked_at = self._execute(select(rows.c.revoked_at).where(*same_row).with_for_update()).scalar()
+        if revoked_at is None:
             values = {"profile_id": profile_id, "viewer_id": viewer_id, "revoked_at": moment}
-            self._connection.execute(insert(rows).values(values))
-        elif known < moment:
-            self._connection.execute(update(rows).where(*same_row).values(revoked_at=moment))
+            self._execute(insert(rows).values(values))
+        elif revoked_at < moment:
+            self._execute(update(rows).where(*same_row).values(revoked_at=moment))
 
     def forget(self, profile_id: ProfileId) -> None:
         """Forget all of a deleted profile: nothing is proved of it, and whoever declares it again begins anew."""
-        self._connection.execute(delete(rows).where(rows.c.profile_id == profile_id))
+        self._execute(delete(rows).where(rows.c.profile_id == profile_id))
 
     def forget_before(self, moment: datetime) -> None:
         """Forget what no proof can be older than: everything that was issued by then has expired."""
-        self._connection.execute(delete(rows).where(rows.c.revoked_at < int(moment.timestamp())))
+        self._execute(delete(rows).where(rows.c.revoked_at < int(moment.timestamp())))

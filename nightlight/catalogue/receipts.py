@@ -4,65 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 
 from nightlight.catalogue.retention_schema import erasures, receipt_head, receipts
+from nightlight.catalogue.rows import Rows
 from nightlight_core.ids import ImageId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 Envelope = dict[str, str]
 
 
-class ReceiptChain:
+class ReceiptChain(Rows):
     """Receipt rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def head(self) -> str:
         """Return the hash of the last receipt, empty before the first; it is held until the transaction ends."""
-        last_hash: str = self._connection.execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
+        last_hash: str = self._execute(select(receipt_head.c.hash).with_for_update()).scalar_one()
         return last_hash
 
     def add(self, receipt_id: str, image_id: ImageId, digest: str, envelope: Envelope, now: datetime) -> None:
         """Add a receipt whose hash is ``digest`` to the chain; the head is held."""
-        values = {
-            "receipt_id": receipt_id,
-            "image_id": image_id,
-            "hash": digest,
-            "envelope": envelope,
-            "created_at": now,
-        }
-        self._connection.execute(insert(receipts).values(values))
-        self._connection.execute(update(receipt_head).values(hash=digest))
+        row = {"receipt_id": receipt_id, "image_id": image_id, "hash": digest, "envelope": envelope, "created_at": now}
+        self._execute(insert(receipts).values(row))
+        self._execute(update(receipt_head).values(hash=digest))
 
     def noted(self, image_id: ImageId) -> dict[str, Any]:
         """Return what an erasure that has not ended found before it deleted it."""
         query = select(erasures.c.objects).where(erasures.c.image_id == image_id)
-        row = self._connection.execute(query.with_for_update()).one_or_none()
+        row = self._execute(query.with_for_update()).one_or_none()
         return dict(row.objects) if row is not None else {}
 
     def note(self, image_id: ImageId, objects: Mapping[str, Any]) -> None:
         """Write what an erasure has found, in place of what was noted before."""
         self.drop_note(image_id)
-        self._connection.execute(insert(erasures).values(image_id=image_id, objects=dict(objects)))
+        self._execute(insert(erasures).values(image_id=image_id, objects=dict(objects)))
 
     def drop_note(self, image_id: ImageId) -> None:
         """Forget what was noted: it is in a receipt."""
-        self._connection.execute(delete(erasures).where(erasures.c.image_id == image_id))
+        self._execute(delete(erasures).where(erasures.c.image_id == image_id))
 
     def of_image(self, image_id: ImageId) -> list[Envelope]:
         """Return the receipts of an image, the oldest first."""
         query = select(receipts.c.envelope).where(receipts.c.image_id == image_id).order_by(receipts.c.sequence)
-        return [row.envelope for row in self._connection.execute(query)]
+        return [row.envelope for row in self._execute(query)]
 
     def after(self, sequence: int, *, limit: int) -> list[tuple[int, Envelope]]:
         """Return (number, receipt) of those after a number, in the order of the chain."""
         query = select(receipts.c.sequence, receipts.c.envelope).where(receipts.c.sequence > sequence)
-        rows = self._connection.execute(query.order_by(receipts.c.sequence).limit(limit))
+        rows = self._execute(query.order_by(receipts.c.sequence).limit(limit))
         return [(row.sequence, row.envelope) for row in rows]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Select, delete, func, insert, select
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images, rendition_hashes, renditions
 from nightlight_core.ids import ImageId, ProfileId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 _MOST = 100
 
@@ -50,18 +48,13 @@ class HashOrigin:
     variants: int
 
 
-class RenditionHashes:
+class RenditionHashes(Rows):
     """Hash rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(self, rows: Sequence[HashRow]) -> None:
         """Write the hashes of renditions that are written in the same transaction."""
         if rows:
-            values = [{"name": row.name, "hash": row.hash, "quality": row.quality} for row in rows]
-            self._connection.execute(insert(rendition_hashes), values)
+            self._execute(insert(rendition_hashes), [asdict(row) for row in rows])
 
     def after(self, hash_id: int, *, limit: int) -> list[tuple[int, bytes]]:
         """Return (number, hash) of the next ``limit`` hashes after a number, in their order."""
@@ -71,29 +64,29 @@ class RenditionHashes:
             .order_by(rendition_hashes.c.hash_id)
             .limit(limit)
         )
-        return [(row.hash_id, row.hash) for row in self._connection.execute(query)]
+        return [(row.hash_id, row.hash) for row in self._execute(query)]
 
     def of_image(self, image_id: ImageId) -> list[bytes]:
         """Return the hashes of an image's renditions, 32 bytes each, every hash once."""
         joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
         query = select(rendition_hashes.c.hash).select_from(joined).where(renditions.c.image_id == image_id)
-        return sorted({bytes(row.hash) for row in self._connection.execute(query)})
+        return sorted({bytes(row.hash) for row in self._execute(query)})
 
     def origins(self, hash_ids: Sequence[int]) -> dict[int, HashOrigin]:
         """Return what these hashes lead back to; those that are not here any more are left out."""
         query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))
-        return {row.hash_id: HashOrigin(*row) for row in self._connection.execute(query)}
+        return {row.hash_id: HashOrigin(*row) for row in self._execute(query)}
 
     def by_watermark(self, mark: int, *, limit: int = 20) -> list[HashOrigin]:
         """Return the renditions with this invisible watermark: variants of one, or nothing if it was erased."""
         query = _origins().where(renditions.c.watermark == mark).order_by(renditions.c.variant).limit(limit)
-        return [HashOrigin(*row) for row in self._connection.execute(query)]
+        return [HashOrigin(*row) for row in self._execute(query)]
 
     def by_short_watermark(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
         """Return the small renditions whose invisible watermark has these 16 bits: one in 65,536 of all."""
         conditions = renditions.c.short_watermark == short_mark, renditions.c.variant == variant
         query = _origins().where(*conditions).order_by(renditions.c.created_at.desc()).limit(limit)
-        return [HashOrigin(*row) for row in self._connection.execute(query)]
+        return [HashOrigin(*row) for row in self._execute(query)]
 
     def manifests(
         self,
@@ -116,20 +109,18 @@ class RenditionHashes:
             query = query.where(*conditions)
         if name is not None:
             query = query.where(renditions.c.name == name)
-        return [
-            row.manifest_id for row in self._connection.execute(query.order_by(renditions.c.created_at).limit(_MOST))
-        ]
+        return [row.manifest_id for row in self._execute(query.order_by(renditions.c.created_at).limit(_MOST))]
 
     def manifest(self, manifest_id: str) -> str | None:
         """Return the name of a manifest, None if there is none of this id."""
         query = select(renditions.c.manifest).where(renditions.c.manifest_id == manifest_id).limit(1)
-        label: str | None = self._connection.execute(query).scalar()
+        label: str | None = self._execute(query).scalar()
         return label
 
     def drop(self, image_id: ImageId) -> None:
         """Forget the hashes of an image's renditions."""
         names = select(renditions.c.name).where(renditions.c.image_id == image_id)
-        self._connection.execute(delete(rendition_hashes).where(rendition_hashes.c.name.in_(names)))
+        self._execute(delete(rendition_hashes).where(rendition_hashes.c.name.in_(names)))
 
 
 def _origins() -> Select[Any]:
@@ -147,21 +138,12 @@ def _origins() -> Select[Any]:
         .correlate(renditions)
         .scalar_subquery()
     )
+    columns = (
+        rendition_hashes.c.hash_id, renditions.c.image_id, images.c.profile_id, renditions.c.tier, renditions.c.variant,
+        images.c.state, rendition_hashes.c.hash, renditions.c.watermark, renditions.c.created_at, images.c.ready_at,
+    )  # fmt: skip
     return (
-        select(
-            rendition_hashes.c.hash_id,
-            renditions.c.image_id,
-            images.c.profile_id,
-            renditions.c.tier,
-            renditions.c.variant,
-            images.c.state,
-            rendition_hashes.c.hash,
-            renditions.c.watermark,
-            renditions.c.created_at,
-            images.c.ready_at,
-            replaced,
-            variants,
-        )
+        select(*columns, replaced, variants)
         .select_from(renditions)
         .join(images, images.c.image_id == renditions.c.image_id)
         .outerjoin(rendition_hashes, rendition_hashes.c.name == renditions.c.name)

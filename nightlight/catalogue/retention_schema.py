@@ -1,18 +1,17 @@
 """Tables of what is kept and for how long: lifecycle rules, receipts, holds, sweeps; and of pictures from elsewhere.
 
-They belong to the same ``metadata`` as ``tables``; a test holds all of them equal to the migrations.
+They belong to the same ``metadata`` as those of ``schema``; a test holds all of them equal to the migrations.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String
 
-from nightlight.catalogue.schema import Json, Serial, UtcDateTime, metadata
+from nightlight.catalogue.schema import Json, Serial, UtcDateTime, table
 
 # What was erased and when, signed; each holds the hash of the one before it. ``receipt_head`` is one row: the last.
-receipts = Table(
+receipts = table(
     "receipts",
-    metadata,
     Column("sequence", Serial, primary_key=True, autoincrement=True),
     Column("receipt_id", String(32), nullable=False, unique=True),
     Column("image_id", String(32), nullable=False, index=True),
@@ -21,17 +20,15 @@ receipts = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-receipt_head = Table(
+receipt_head = table(
     "receipt_head",
-    metadata,
     Column("only", Integer, primary_key=True, autoincrement=False),
     Column("hash", String(64), nullable=False),
 )
 
 # What was applied to a bucket last: our rules, and the fingerprint of everything that was there afterwards.
-lifecycles = Table(
+lifecycles = table(
     "lifecycles",
-    metadata,
     Column("bucket", String(63), primary_key=True),
     Column("rules", Json, nullable=False),
     Column("fingerprint", String(64), nullable=False),
@@ -39,9 +36,8 @@ lifecycles = Table(
     Column("actor", String(128), nullable=False),
 )
 
-lifecycle_snapshots = Table(
+lifecycle_snapshots = table(
     "lifecycle_snapshots",
-    metadata,
     Column("snapshot_id", Serial, primary_key=True, autoincrement=True),
     Column("bucket", String(63), nullable=False, index=True),
     Column("rules", Json, nullable=False),
@@ -50,17 +46,15 @@ lifecycle_snapshots = Table(
 )
 
 # What an erasure has found of an image's objects before it deleted them, so that its receipt names all of it.
-erasures = Table(
+erasures = table(
     "erasures",
-    metadata,
     Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
     Column("objects", Json, nullable=False),
 )
 
 # A legal or safeguarding hold. ``approvals`` are of its end: who, and when.
-holds = Table(
+holds = table(
     "holds",
-    metadata,
     Column("hold_id", String(32), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("reference", String(200), nullable=False),
@@ -73,26 +67,23 @@ holds = Table(
 )
 
 # Which images a hold covers.
-held = Table(
+held = table(
     "held",
-    metadata,
     Column("hold_id", String(32), ForeignKey("holds.hold_id"), primary_key=True),
     Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True, index=True),
 )
 
 # What the vault holds of an image, whatever holds cover it.
-vaulted = Table(
+vaulted = table(
     "vaulted",
-    metadata,
     Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
     Column("objects", Json, nullable=False),
     Column("vaulted_at", UtcDateTime, nullable=False),
 )
 
 # One run of the sweep, in batches; ``counts`` are by what was done.
-sweeps = Table(
+sweeps = table(
     "sweeps",
-    metadata,
     Column("sweep_id", String(32), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("counts", Json, nullable=False),
@@ -103,9 +94,8 @@ sweeps = Table(
 )
 
 # One walk through a bucket or an inventory of it; ``cursor`` is where it goes on.
-imports = Table(
+imports = table(
     "imports",
-    metadata,
     Column("import_id", String(32), primary_key=True),
     Column("source", String(1100), nullable=False),
     Column("template", String(300), nullable=False),
@@ -122,9 +112,8 @@ imports = Table(
 
 # A key of another bucket that is to be looked at: because it was listed, or because an event told of it. ``identity``
 # is a hash of what was told, so that it is told once. After an erasure neither key nor profile is kept.
-import_items = Table(
+import_items = table(
     "import_items",
-    metadata,
     Column("item_id", String(32), primary_key=True),
     Column("identity", String(64), nullable=False, unique=True),
     Column("import_id", String(32), ForeignKey("imports.import_id")),

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
+from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images, renditions, revocations
 from nightlight_core.ids import ImageId, ProfileId
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
-
-class Revocations:
+class Revocations(Rows):
     """Revocation rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(
         self,
@@ -43,28 +36,28 @@ class Revocations:
             query = query.where(renditions.c.image_id == image_id)
         if tiers is not None:
             query = query.where(renditions.c.tier.in_(tiers))
-        rows = [{**row, "created_at": now} for row in self._connection.execute(query).mappings()]
+        rows = [{**row, "created_at": now} for row in self._execute(query).mappings()]
         if rows:
-            self._connection.execute(insert(revocations), rows)
+            self._execute(insert(revocations), rows)
         return [ImageId(image_id) for image_id in dict.fromkeys(row["image_id"] for row in rows)]
 
     def names(self) -> frozenset[str]:
         """Return every name that is revoked and may still have an object."""
-        return frozenset(row.name for row in self._connection.execute(select(revocations.c.name)))
+        return frozenset(row.name for row in self._execute(select(revocations.c.name)))
 
     def named(self, names: Sequence[str] | None) -> list[tuple[str, str]]:
         """Return (name, format) of those of ``names`` that are revoked and may still have an object; None for all."""
         query = select(revocations.c.name, revocations.c.format)
         if names is not None:
             query = query.where(revocations.c.name.in_(names))
-        return [(row.name, row.format) for row in self._connection.execute(query)]
+        return [(row.name, row.format) for row in self._execute(query)]
 
     def of_image(self, image_id: ImageId) -> list[tuple[str, str]]:
         """Return (name, format) of what is revoked of an image."""
         query = select(revocations.c.name, revocations.c.format).where(revocations.c.image_id == image_id)
-        return [(row.name, row.format) for row in self._connection.execute(query)]
+        return [(row.name, row.format) for row in self._execute(query)]
 
     def drop(self, image_id: ImageId, names: Sequence[str]) -> None:
         """Forget revocations of an image: the objects under these names are gone."""
         same_rows = revocations.c.image_id == image_id, revocations.c.name.in_(names)
-        self._connection.execute(delete(revocations).where(*same_rows))
+        self._execute(delete(revocations).where(*same_rows))

@@ -1,4 +1,8 @@
-"""The tables. Migrations in ``migrations/`` make them; a test holds the two equal."""
+"""The tables of pictures, of who may see them, and of jobs.
+
+Migrations in ``migrations/`` make them; a test holds the two equal. ``matching_schema``, ``policy_schema`` and
+``retention_schema`` have the others.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
     Column,
-    Date,
     DateTime,
     Dialect,
     ForeignKey,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.sql.schema import SchemaItem
 
 metadata = MetaData(
     naming_convention={
@@ -45,8 +48,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            message = "a time without a zone"
-            raise ValueError(message)
+            raise ValueError("a time without a zone")
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
@@ -61,9 +63,14 @@ class UtcDateTime(TypeDecorator[datetime]):
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 Json: Any = JSON
 
-profiles = Table(
+
+def table(name: str, *columns: SchemaItem, sqlite_autoincrement: bool = False) -> Table:
+    """Return a table of the catalogue; ``sqlite_autoincrement`` is for numbers that are never given twice."""
+    return Table(name, metadata, *columns, sqlite_autoincrement=sqlite_autoincrement)
+
+
+profiles = table(
     "profiles",
-    metadata,
     Column("profile_id", String(128), primary_key=True),
     Column("state", String(16), nullable=False),
     # The band that counts: what was asserted last, or unknown since that has lapsed.
@@ -81,9 +88,8 @@ profiles = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-images = Table(
+images = table(
     "images",
-    metadata,
     Column("image_id", String(32), primary_key=True),
     Column("profile_id", String(128), ForeignKey("profiles.profile_id"), nullable=False, index=True),
     Column("sequence", Integer, nullable=False),
@@ -109,9 +115,8 @@ images = Table(
 )
 
 # A block may come before its profile.
-blocks = Table(
+blocks = table(
     "blocks",
-    metadata,
     Column("viewer_id", String(128), primary_key=True),
     Column("profile_id", String(128), primary_key=True, index=True),
     Column("created_at", UtcDateTime, nullable=False),
@@ -119,27 +124,24 @@ blocks = Table(
 
 # Relation proofs that were issued before count for nothing: of one viewer, or, where ``viewer_id`` is empty, of all.
 # ``revoked_at`` is in Unix seconds.
-proof_revocations = Table(
+proof_revocations = table(
     "proof_revocations",
-    metadata,
     Column("profile_id", String(128), primary_key=True),
     Column("viewer_id", String(128), primary_key=True),
     Column("revoked_at", BigInteger, nullable=False, index=True),
 )
 
 # Names of renditions that count for nothing any more, until their objects are gone.
-revocations = Table(
+revocations = table(
     "revocations",
-    metadata,
     Column("name", String(64), primary_key=True),
     Column("format", String(8), nullable=False),
     Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-abuse_signals = Table(
+abuse_signals = table(
     "abuse_signals",
-    metadata,
     Column("kind", String(16), primary_key=True),
     Column("who", String(128), primary_key=True),
     Column("reason", String(32), primary_key=True),
@@ -149,17 +151,15 @@ abuse_signals = Table(
 )
 
 # Profiles that nobody has a reason to ask for.
-canaries = Table(
+canaries = table(
     "canaries",
-    metadata,
     Column("profile_id", String(128), primary_key=True),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
 # What the platform is told of, until it has taken it.
-events = Table(
+events = table(
     "events",
-    metadata,
     Column("event_id", String(32), primary_key=True),
     Column("profile_id", String(128), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -167,9 +167,8 @@ events = Table(
     Column("next_at", UtcDateTime, nullable=False, index=True),
 )
 
-renditions = Table(
+renditions = table(
     "renditions",
-    metadata,
     Column("name", String(64), primary_key=True),
     Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False, index=True),
     Column("tier", String(32), nullable=False),
@@ -195,9 +194,8 @@ renditions = Table(
 )
 
 # Numbers are never given twice (a sequence; AUTOINCREMENT): an index knows hashes by them.
-rendition_hashes = Table(
+rendition_hashes = table(
     "rendition_hashes",
-    metadata,
     Column("hash_id", Serial, primary_key=True, autoincrement=True),
     Column("name", String(64), ForeignKey("renditions.name"), nullable=False, unique=True),
     Column("hash", LargeBinary, nullable=False),
@@ -205,77 +203,9 @@ rendition_hashes = Table(
     sqlite_autoincrement=True,
 )
 
-# A copy that somebody found, and what it led back to. ``progress`` is in hundredths; ``copy_key`` is None once the
-# copy is gone from the store.
-trace_jobs = Table(
-    "trace_jobs",
-    metadata,
-    Column("trace_id", String(32), primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("reason", String(200)),
-    Column("progress", Integer, nullable=False),
-    Column("copy_key", String(200)),
-    Column("sha256", String(64)),
-    Column("keep", Boolean, nullable=False),
-    Column("actor", String(128), nullable=False),
-    Column("result", Json),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("finished_at", UtcDateTime),
-    Column("sealed_key", String(200)),
-    Index("ix_trace_jobs_actor_created_at", "actor", "created_at"),
-    Index("ix_trace_jobs_state_created_at", "state", "created_at"),
-)
-
-# Which images a trace's result names, so that an erasure finds it.
-trace_origins = Table(
-    "trace_origins",
-    metadata,
-    Column("trace_id", String(32), ForeignKey("trace_jobs.trace_id"), primary_key=True),
-    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True, index=True),
-)
-
-# Entries of hash lists that an image is near to. ``verdict``: open, cleared or confirmed.
-hash_list_matches = Table(
-    "hash_list_matches",
-    metadata,
-    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
-    Column("list", String(64), primary_key=True),
-    Column("reference", String(200), primary_key=True),
-    Column("distance", Integer, nullable=False),
-    Column("found_at", UtcDateTime, nullable=False),
-    Column("verdict", String(16), nullable=False),
-    Column("decided_by", String(128)),
-    Column("decided_at", UtcDateTime),
-    Index("ix_hash_list_matches_verdict_found_at", "verdict", "found_at"),
-)
-
-# Hash lists as they were last known: see ``nightlight.catalogue.screenings``.
-hash_lists = Table(
-    "hash_lists",
-    metadata,
-    Column("name", String(64), primary_key=True),
-    Column("hashes", Integer, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("sample", LargeBinary, nullable=False),
-    Column("modified_ns", BigInteger, nullable=False),
-    Column("revision", Integer, nullable=False),
-    Column("known_at", UtcDateTime, nullable=False),
-    Column("actor", String(128), nullable=False),
-)
-
-# The hashes of an image's views, eight turns of 32 bytes each, and the lists' revision that they were held against.
-screenings = Table(
-    "screenings",
-    metadata,
-    Column("image_id", String(32), ForeignKey("images.image_id"), primary_key=True),
-    Column("hashes", LargeBinary, nullable=False),
-    Column("revision", Integer, nullable=False, index=True),
-)
-
 # A job is on an image, on a trace, or on a row of ``nightlight.catalogue.retention_schema``.
-jobs = Table(
+jobs = table(
     "jobs",
-    metadata,
     Column("job_id", String(32), primary_key=True),
     Column("kind", String(16), nullable=False),
     # The rank of its lane: the lower, the more urgent.
@@ -295,9 +225,8 @@ jobs = Table(
     Index("ix_jobs_state_lane_next_run_at", "state", "lane", "next_run_at"),
 )
 
-outbox = Table(
+outbox = table(
     "outbox",
-    metadata,
     Column("message_id", Serial, primary_key=True, autoincrement=True),
     Column("task", String(64), nullable=False),
     Column("job_id", String(32), nullable=False, index=True),
@@ -307,61 +236,18 @@ outbox = Table(
     Index("ix_outbox_lane_message_id", "lane", "message_id"),
 )
 
-idempotency = Table(
+idempotency = table(
     "idempotency",
-    metadata,
     Column("key_hash", String(64), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("image_id", String(32), ForeignKey("images.image_id"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
 )
 
-policy_bundles = Table(
-    "policy_bundles",
-    metadata,
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("digest", String(64), nullable=False),
-    Column("data", LargeBinary, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-)
-
-# One row: which bundles are in use. ``revision`` changes with every change, so that polling is one small read.
-policy_state = Table(
-    "policy_state",
-    metadata,
-    Column("only", Integer, primary_key=True, autoincrement=False),
-    Column("revision", Integer, nullable=False),
-    Column("highest_version", Integer, nullable=False),
-    Column("active_version", Integer),
-    Column("previous_version", Integer),
-    Column("candidate_version", Integer),
-    Column("candidate_permille", Integer, nullable=False),
-    Column("changed_at", UtcDateTime, nullable=False),
-    Column("activated_at", UtcDateTime),
-)
-
-# Versions that may not be activated any more, or be brought back without a new approval.
-policy_withdrawals = Table(
-    "policy_withdrawals",
-    metadata,
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("withdrawn_at", UtcDateTime, nullable=False),
-)
-
-decision_counts = Table(
-    "decision_counts",
-    metadata,
-    Column("day", Date, primary_key=True),
-    Column("kind", String(32), primary_key=True),
-    Column("cell", String(300), primary_key=True),
-    Column("count", BigInteger, nullable=False),
-)
-
 # What decisions were made by and is so no longer: a profile, a rendition's name. Triggers made by
 # the migration fill it. ``txid`` is PostgreSQL's transaction; ``at`` is in Unix seconds of the database.
-changes = Table(
+changes = table(
     "changes",
-    metadata,
     Column("change_id", Serial, primary_key=True, autoincrement=True),
     Column("txid", BigInteger, index=True),
     Column("kind", String(8), nullable=False),
@@ -371,9 +257,8 @@ changes = Table(
 )
 
 # Triggers made by the migration refuse UPDATE and DELETE here.
-audit = Table(
+audit = table(
     "audit",
-    metadata,
     Column("entry_id", Serial, primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False),
     Column("event", String(64), nullable=False),

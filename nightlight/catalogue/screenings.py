@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from nightlight.catalogue.schema import hash_lists, images, screenings
+from nightlight.catalogue.matching_schema import hash_lists, screenings
+from nightlight.catalogue.rows import Rows
+from nightlight.catalogue.schema import images
 from nightlight_core.ids import ImageId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +19,9 @@ class KnownHashList:
     """A list as it was last taken over: by a worker that found it grown, or by an operator.
 
     ``hashes`` and ``sample`` (see ``nightlight.matching.list_index``) are what a list is measured by: they follow it
-    when
-    it grows and not when it shrinks, so that many small losses are one large one. ``digest`` and ``modified_ns`` are of
-    its newest state. ``revision`` rises by one with each change of any list; ``digest`` is empty where an operator said
-    that the list is gone.
+    when it grows and not when it shrinks, so that many small losses are one large one. ``digest`` and ``modified_ns``
+    are of its newest state. ``revision`` rises by one with each change of any list; ``digest`` is empty where an
+    operator said that the list is gone.
     """
 
     name: str
@@ -37,36 +34,32 @@ class KnownHashList:
     actor: str
 
 
-class Screenings:
+class Screenings(Rows):
     """Rows of lists and of screenings, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def lists(self, *, hold: str = "") -> dict[str, KnownHashList]:
         """Return every known list by name; ``hold`` keeps them unchanged (``share``) or ours (``own``)."""
         query = select(hash_lists).order_by(hash_lists.c.name)
         if hold:
             query = query.with_for_update(read=hold == "share")
-        return {row.name: KnownHashList(*row) for row in self._connection.execute(query)}
+        return {row.name: KnownHashList(*row) for row in self._execute(query)}
 
-    def write(self, known: Mapping[str, KnownHashList], hash_list: KnownHashList) -> None:
-        """Write a list's state under the next revision; ``known`` are all of them, held."""
-        revision = revision_of(known) + 1
-        values = {name: getattr(hash_list, name) for name in KnownHashList.__slots__} | {"revision": revision}
-        if hash_list.name in known:
+    def write(self, lists: Mapping[str, KnownHashList], hash_list: KnownHashList) -> None:
+        """Write a list's state under the next revision; ``lists`` are all of them, held."""
+        revision = revision_of(lists) + 1
+        values = {**asdict(hash_list), "revision": revision}
+        if hash_list.name in lists:
             row_of_list = hash_lists.c.name == hash_list.name
-            self._connection.execute(update(hash_lists).where(row_of_list).values(values))
+            self._execute(update(hash_lists).where(row_of_list).values(values))
         else:
-            self._connection.execute(insert(hash_lists).values(values))
+            self._execute(insert(hash_lists).values(values))
 
     def set(self, image_id: ImageId, hashes: bytes, revision: int) -> None:
         """Keep the hashes of an image's views (32 bytes each), and the revision of the lists they were held against."""
         row_of_image = screenings.c.image_id == image_id
         values = {"image_id": image_id, "hashes": hashes, "revision": revision}
-        if self._connection.execute(update(screenings).where(row_of_image).values(values)).rowcount == 0:
-            self._connection.execute(insert(screenings).values(values))
+        if self._execute(update(screenings).where(row_of_image).values(values)).rowcount == 0:
+            self._execute(insert(screenings).values(values))
 
     def behind(self, revision: int, states: Sequence[str], *, limit: int) -> list[tuple[ImageId, bytes]]:
         """Return (image, hashes) of images that were held against an earlier revision of the lists."""
@@ -77,7 +70,7 @@ class Screenings:
             .order_by(screenings.c.revision, screenings.c.image_id)
             .limit(limit)
         )
-        return [(ImageId(row.image_id), row.hashes) for row in self._connection.execute(query)]
+        return [(ImageId(row.image_id), row.hashes) for row in self._execute(query)]
 
     def unhashed(self, states: Sequence[str], *, limit: int) -> list[ImageId]:
         """Return images of which no hashes are kept: made before there were lists."""
@@ -88,21 +81,13 @@ class Screenings:
             .order_by(images.c.image_id)
             .limit(limit)
         )
-        return [ImageId(row.image_id) for row in self._connection.execute(query)]
-
-    def waiting(self, revision: int, states: Sequence[str]) -> int:
-        """Return how many images have yet to be held against a revision of the lists."""
-        joined = images.outerjoin(screenings, images.c.image_id == screenings.c.image_id)
-        behind = screenings.c.image_id.is_(None) | (screenings.c.revision < revision)
-        query = select(func.count()).select_from(joined).where(behind, images.c.state.in_(states))
-        count: int = self._connection.execute(query).scalar_one()
-        return count
+        return [ImageId(row.image_id) for row in self._execute(query)]
 
     def drop(self, image_id: ImageId) -> None:
         """Forget the hashes of an image."""
-        self._connection.execute(delete(screenings).where(screenings.c.image_id == image_id))
+        self._execute(delete(screenings).where(screenings.c.image_id == image_id))
 
 
-def revision_of(known: Mapping[str, KnownHashList]) -> int:
+def revision_of(lists: Mapping[str, KnownHashList]) -> int:
     """Return the revision of the lists: 0 where there never was one."""
-    return max((known_list.revision for known_list in known.values()), default=0)
+    return max((known_list.revision for known_list in lists.values()), default=0)

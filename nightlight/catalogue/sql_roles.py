@@ -43,141 +43,58 @@ _PUT_AND_TAKE = (_S, _I, _D)
 # What a profile's row says of its owner is the platform's to say, by way of the service; others move on what follows.
 _MOVED = ("band", "generation", "current_image_id", "state")
 
+
+def _to(**verbs: tuple[str, ...]) -> dict[SqlRole, tuple[str, ...]]:
+    """Return what each role may do with a table; nothing for a role that is not named."""
+    return {SqlRole(role): allowed for role, allowed in verbs.items()}
+
+
 # For each table, who may do what. Columns after UPDATE are those that may be written.
 GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
-    "profiles": {
-        SqlRole.SERVICE: _WRITE,
-        SqlRole.WORKER: (_S, _I, f"{_U} (uploads, {', '.join(_MOVED)})"),
-        SqlRole.KEEPER: (_S, f"{_U} (generation, current_image_id)"),
-        SqlRole.SCHEDULE: (_S, f"{_U} (current_image_id)"),
-        SqlRole.OPERATOR: (_S, _I, f"{_U} ({', '.join(_MOVED)})"),
-    },
-    "images": {
-        SqlRole.SERVICE: _WRITE,
-        SqlRole.WORKER: _WRITE,
-        SqlRole.KEEPER: _CHANGE,
-        SqlRole.SCHEDULE: _CHANGE,
-        SqlRole.OPERATOR: _CHANGE,
-    },
-    "renditions": {
-        SqlRole.SERVICE: _READ,
-        SqlRole.WORKER: _QUEUE,
-        SqlRole.KEEPER: _TAKE_AWAY,
-        SqlRole.SCHEDULE: _READ,
-        SqlRole.OPERATOR: _READ,
-    },
-    "rendition_hashes": {
-        SqlRole.SERVICE: _READ,
-        SqlRole.WORKER: _QUEUE,
-        SqlRole.KEEPER: _TAKE_AWAY,
-        SqlRole.OPERATOR: _READ,
-    },
-    "revocations": {
-        SqlRole.SERVICE: _ADD,
-        SqlRole.WORKER: _PUT_AND_TAKE,
-        SqlRole.KEEPER: _ADD,
-        SqlRole.SCHEDULE: _ADD,
-        SqlRole.OPERATOR: _ADD,
-    },
-    "blocks": {SqlRole.SERVICE: _PUT_AND_TAKE, SqlRole.OPERATOR: _TAKE_AWAY},
-    "proof_revocations": {SqlRole.SERVICE: _QUEUE, SqlRole.SCHEDULE: _TAKE_AWAY, SqlRole.OPERATOR: _TAKE_AWAY},
-    "canaries": {SqlRole.SERVICE: _ADD},
-    "abuse_signals": {SqlRole.SERVICE: _WRITE, SqlRole.OPERATOR: _TAKE_AWAY},
-    "events": {
-        SqlRole.SERVICE: _ADD,
-        SqlRole.WORKER: _ADD,
-        SqlRole.KEEPER: _ADD,
-        SqlRole.SCHEDULE: _QUEUE,
-        SqlRole.OPERATOR: _ADD,
-    },
-    "trace_jobs": {
-        SqlRole.SERVICE: _QUEUE,
-        SqlRole.WORKER: _CHANGE,
-        SqlRole.SCHEDULE: _CHANGE,
-    },
-    "trace_origins": {SqlRole.SERVICE: _TAKE_AWAY, SqlRole.WORKER: _PUT_AND_TAKE, SqlRole.SCHEDULE: _TAKE_AWAY},
+    "profiles": _to(
+        service=_WRITE,
+        worker=(_S, _I, f"{_U} (uploads, {', '.join(_MOVED)})"),
+        keeper=(_S, f"{_U} (generation, current_image_id)"),
+        schedule=(_S, f"{_U} (current_image_id)"),
+        operator=(_S, _I, f"{_U} ({', '.join(_MOVED)})"),
+    ),
+    "images": _to(service=_WRITE, worker=_WRITE, keeper=_CHANGE, schedule=_CHANGE, operator=_CHANGE),
+    "renditions": _to(service=_READ, worker=_QUEUE, keeper=_TAKE_AWAY, schedule=_READ, operator=_READ),
+    "rendition_hashes": _to(service=_READ, worker=_QUEUE, keeper=_TAKE_AWAY, operator=_READ),
+    "revocations": _to(service=_ADD, worker=_PUT_AND_TAKE, keeper=_ADD, schedule=_ADD, operator=_ADD),
+    "blocks": _to(service=_PUT_AND_TAKE, operator=_TAKE_AWAY),
+    "proof_revocations": _to(service=_QUEUE, schedule=_TAKE_AWAY, operator=_TAKE_AWAY),
+    "canaries": _to(service=_ADD),
+    "abuse_signals": _to(service=_WRITE, operator=_TAKE_AWAY),
+    "events": _to(service=_ADD, worker=_ADD, keeper=_ADD, schedule=_QUEUE, operator=_ADD),
+    "trace_jobs": _to(service=_QUEUE, worker=_CHANGE, schedule=_CHANGE),
+    "trace_origins": _to(service=_TAKE_AWAY, worker=_PUT_AND_TAKE, schedule=_TAKE_AWAY),
     # Rows are locked by who reads them for a decision, which asks for the right to write.
-    "hash_lists": {SqlRole.WORKER: _WRITE, SqlRole.SCHEDULE: _WRITE, SqlRole.OPERATOR: _WRITE},
-    "screenings": {SqlRole.WORKER: _QUEUE, SqlRole.SCHEDULE: _READ, SqlRole.OPERATOR: _READ},
-    "hash_list_matches": {SqlRole.WORKER: _ADD, SqlRole.OPERATOR: _CHANGE},
-    "jobs": {
-        SqlRole.SERVICE: _ADD,
-        SqlRole.WORKER: _WRITE,
-        SqlRole.SCHEDULE: _WRITE,
-        SqlRole.IMPORTS: _ADD,
-        SqlRole.KEEPER: _ADD,
-        SqlRole.OPERATOR: _ADD,
-    },
-    "outbox": {
-        SqlRole.SERVICE: _ADD,
-        SqlRole.WORKER: _ADD,
-        SqlRole.SCHEDULE: _QUEUE,
-        SqlRole.IMPORTS: _ADD,
-        SqlRole.KEEPER: _ADD,
-        SqlRole.OPERATOR: _ADD,
-    },
-    "idempotency": {
-        SqlRole.SERVICE: _PUT_AND_TAKE,
-        SqlRole.WORKER: _PUT_AND_TAKE,
-        SqlRole.SCHEDULE: _TAKE_AWAY,
-        SqlRole.OPERATOR: _TAKE_AWAY,
-    },
-    "policy_bundles": {
-        SqlRole.SERVICE: _ADD,
-        SqlRole.WORKER: _READ,
-        SqlRole.SCHEDULE: _READ,
-        SqlRole.OPERATOR: _READ,
-    },
-    "policy_state": {
-        SqlRole.SERVICE: _WRITE,
-        SqlRole.WORKER: _READ,
-        SqlRole.SCHEDULE: _READ,
-        SqlRole.OPERATOR: _READ,
-    },
-    "policy_withdrawals": {SqlRole.SERVICE: _ADD, SqlRole.OPERATOR: _READ},
-    "decision_counts": {SqlRole.SERVICE: _WRITE, SqlRole.OPERATOR: _READ},
+    "hash_lists": _to(worker=_WRITE, schedule=_WRITE, operator=_WRITE),
+    "screenings": _to(worker=_QUEUE, schedule=_READ, operator=_READ),
+    "hash_list_matches": _to(worker=_ADD, operator=_CHANGE),
+    "jobs": _to(service=_ADD, worker=_WRITE, schedule=_WRITE, imports=_ADD, keeper=_ADD, operator=_ADD),
+    "outbox": _to(service=_ADD, worker=_ADD, schedule=_QUEUE, imports=_ADD, keeper=_ADD, operator=_ADD),
+    "idempotency": _to(service=_PUT_AND_TAKE, worker=_PUT_AND_TAKE, schedule=_TAKE_AWAY, operator=_TAKE_AWAY),
+    "policy_bundles": _to(service=_ADD, worker=_READ, schedule=_READ, operator=_READ),
+    "policy_state": _to(service=_WRITE, worker=_READ, schedule=_READ, operator=_READ),
+    "policy_withdrawals": _to(service=_ADD, operator=_READ),
+    "decision_counts": _to(service=_WRITE, operator=_READ),
     # Written by triggers, as whoever wrote what they watch.
-    "changes": {
-        SqlRole.SERVICE: _ADD,
-        SqlRole.WORKER: _ADD,
-        SqlRole.SCHEDULE: _PUT_AND_TAKE,
-        SqlRole.KEEPER: _ADD,
-        SqlRole.OPERATOR: _ADD,
-    },
+    "changes": _to(service=_ADD, worker=_ADD, schedule=_PUT_AND_TAKE, keeper=_ADD, operator=_ADD),
     "audit": dict.fromkeys(SqlRole, _ADD),
-    "receipts": {
-        SqlRole.SERVICE: _READ,
-        SqlRole.WORKER: _ADD,
-        SqlRole.KEEPER: _ADD,
-        SqlRole.OPERATOR: _READ,
-    },
-    "receipt_head": {SqlRole.WORKER: _CHANGE, SqlRole.KEEPER: _CHANGE, SqlRole.OPERATOR: _READ},
-    "erasures": {SqlRole.WORKER: _QUEUE},
-    "holds": {
-        SqlRole.SERVICE: _WRITE,
-        SqlRole.WORKER: _CHANGE,
-        SqlRole.KEEPER: _CHANGE,
-        SqlRole.SCHEDULE: _READ,
-        # Places holds, and does not end them.
-        SqlRole.OPERATOR: (_S, _I, f"{_U} (state)"),
-    },
-    "held": {
-        SqlRole.SERVICE: _ADD,
-        SqlRole.WORKER: _READ,
-        SqlRole.KEEPER: _READ,
-        SqlRole.OPERATOR: _ADD,
-    },
-    "vaulted": {SqlRole.SERVICE: _READ, SqlRole.WORKER: _ADD, SqlRole.KEEPER: _TAKE_AWAY, SqlRole.OPERATOR: _READ},
-    "sweeps": {SqlRole.WORKER: _CHANGE, SqlRole.SCHEDULE: _ADD, SqlRole.OPERATOR: _WRITE},
-    "imports": {SqlRole.SERVICE: _READ, SqlRole.WORKER: _READ, SqlRole.IMPORTS: _READ, SqlRole.OPERATOR: _WRITE},
-    "import_items": {
-        SqlRole.SERVICE: _WRITE,
-        SqlRole.WORKER: _CHANGE,
-        SqlRole.IMPORTS: _WRITE,
-        SqlRole.OPERATOR: _WRITE,
-    },
-    "lifecycles": {SqlRole.OPERATOR: _WRITE},
-    "lifecycle_snapshots": {SqlRole.OPERATOR: _PUT_AND_TAKE},
+    "receipts": _to(service=_READ, worker=_ADD, keeper=_ADD, operator=_READ),
+    "receipt_head": _to(worker=_CHANGE, keeper=_CHANGE, operator=_READ),
+    "erasures": _to(worker=_QUEUE),
+    # An operator places holds, and does not end them.
+    "holds": _to(service=_WRITE, worker=_CHANGE, keeper=_CHANGE, schedule=_READ, operator=(_S, _I, f"{_U} (state)")),
+    "held": _to(service=_ADD, worker=_READ, keeper=_READ, operator=_ADD),
+    "vaulted": _to(service=_READ, worker=_ADD, keeper=_TAKE_AWAY, operator=_READ),
+    "sweeps": _to(worker=_CHANGE, schedule=_ADD, operator=_WRITE),
+    "imports": _to(service=_READ, worker=_READ, imports=_READ, operator=_WRITE),
+    "import_items": _to(service=_WRITE, worker=_CHANGE, imports=_WRITE, operator=_WRITE),
+    "lifecycles": _to(operator=_WRITE),
+    "lifecycle_snapshots": _to(operator=_PUT_AND_TAKE),
     # Alembic's own: every process looks whether the schema is its own.
     "alembic_version": dict.fromkeys(SqlRole, _READ),
 }
@@ -231,8 +148,7 @@ def sequence_of(table: str) -> str | None:
 def apply_grants(engine: Engine, prefix: str = "nightlight") -> None:
     """Make the roles and their grants, in one transaction; raise SettingsRefused where the database has no roles."""
     if engine.dialect.name != "postgresql":
-        message = "only PostgreSQL has roles; an SQLite file belongs to whoever may open it"
-        raise SettingsRefused(message)
+        raise SettingsRefused("only PostgreSQL has roles; an SQLite file belongs to whoever may open it")
     with engine.begin() as connection:
         for statement in grant_statements(prefix):
             connection.execute(text(statement))

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import func, select
 
 from nightlight.catalogue.jobs import DONE, FAILED
+from nightlight.catalogue.policy_schema import decision_counts
 from nightlight.catalogue.retention_schema import holds, receipts, sweeps
-from nightlight.catalogue.schema import audit, decision_counts, images, jobs
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from nightlight.catalogue.rows import Rows
+from nightlight.catalogue.schema import audit, images, jobs
 
 Period = tuple[datetime, datetime]
 # Of more jobs than these the newest are looked at.
 _MOST = 200_000
 
 
-class Statistics:
+class Statistics(Rows):
     """Counts and times, inside one transaction. A period is from a moment on and until before another."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def decisions(self, kind: str, period: Period) -> dict[tuple[date, str], int]:
         """Return counts of decisions by day and combination."""
@@ -34,14 +29,14 @@ class Statistics:
             decision_counts.c.day >= period[0].date(),
             decision_counts.c.day < period[1].date(),
         )
-        return {(row[0], row[1]): int(row[2]) for row in self._connection.execute(query)}
+        return {(row[0], row[1]): int(row[2]) for row in self._execute(query)}
 
     def seconds(self, kind: str, period: Period) -> list[float]:
         """Return how long each job of a kind took that was asked for in the period and is done, in seconds."""
         query = select(jobs.c.created_at, jobs.c.finished_at).where(
             jobs.c.kind == kind, jobs.c.state == DONE, jobs.c.created_at >= period[0], jobs.c.created_at < period[1]
         )
-        rows = self._connection.execute(query.order_by(jobs.c.created_at.desc()).limit(_MOST))
+        rows = self._execute(query.order_by(jobs.c.created_at.desc()).limit(_MOST))
         return [(row.finished_at - row.created_at).total_seconds() for row in rows if row.finished_at is not None]
 
     def open(self, kind: str, period: Period) -> int:
@@ -49,45 +44,37 @@ class Statistics:
         query = select(func.count()).where(
             jobs.c.kind == kind, jobs.c.state != DONE, jobs.c.created_at >= period[0], jobs.c.created_at < period[1]
         )
-        count: int = self._connection.execute(query).scalar_one()
-        return count
+        return self._count(query)
 
     def failures(self, period: Period) -> dict[tuple[str, str], int]:
         """Return how many jobs failed for good, by kind and reason."""
         when = (jobs.c.finished_at >= period[0], jobs.c.finished_at < period[1])
         query = select(jobs.c.kind, jobs.c.reason, func.count()).where(jobs.c.state == FAILED, *when)
-        rows = self._connection.execute(query.group_by(jobs.c.kind, jobs.c.reason))
+        rows = self._execute(query.group_by(jobs.c.kind, jobs.c.reason))
         return {(row[0], row[1] or ""): row[2] for row in rows}
 
     def uploads(self, period: Period) -> dict[str, int]:
         """Return how many uploads of the period are in each state now."""
         when = (images.c.created_at >= period[0], images.c.created_at < period[1])
         query = select(images.c.state, func.count()).where(*when).group_by(images.c.state)
-        return {row[0]: row[1] for row in self._connection.execute(query)}
-
-    def events(self, period: Period) -> dict[str, int]:
-        """Return how often each event is in the audit log."""
-        when = (audit.c.at >= period[0], audit.c.at < period[1])
-        query = select(audit.c.event, func.count()).where(*when).group_by(audit.c.event)
-        return {row[0]: row[1] for row in self._connection.execute(query)}
+        return {row[0]: row[1] for row in self._execute(query)}
 
     def details(self, event: str, period: Period) -> list[tuple[datetime, str, dict[str, Any]]]:
         """Return (when, by whom, what) of each entry of an event, the oldest first."""
         when = (audit.c.event == event, audit.c.at >= period[0], audit.c.at < period[1])
         query = select(audit.c.at, audit.c.actor, audit.c.detail).where(*when).order_by(audit.c.entry_id).limit(1000)
-        return [(row.at, row.actor, row.detail) for row in self._connection.execute(query)]
+        return [(row.at, row.actor, row.detail) for row in self._execute(query)]
 
     def receipts(self, period: Period) -> int:
         """Return how many receipts of erasures were written."""
         query = select(func.count()).where(receipts.c.created_at >= period[0], receipts.c.created_at < period[1])
-        count: int = self._connection.execute(query).scalar_one()
-        return count
+        return self._count(query)
 
     def swept(self, period: Period) -> dict[str, int]:
         """Return what the sweeps of the period did together."""
         query = select(sweeps.c.counts).where(sweeps.c.created_at >= period[0], sweeps.c.created_at < period[1])
         total: Counter[str] = Counter()
-        for row in self._connection.execute(query):
+        for row in self._execute(query):
             total.update(row.counts)
         return dict(total)
 
@@ -97,4 +84,4 @@ class Statistics:
         ended = select(func.count()).where(holds.c.ended_at >= period[0], holds.c.ended_at < period[1])
         open_ = select(func.count()).select_from(holds).where(holds.c.ended_at.is_(None))
         named = {"placed": placed, "ended": ended, "open": open_}
-        return {name: self._connection.execute(query).scalar_one() for name, query in named.items()}
+        return {name: self._execute(query).scalar_one() for name, query in named.items()}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
 from nightlight.catalogue.retention_schema import sweeps
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from nightlight.catalogue.rows import Rows
 
 RUNNING, DONE = "running", "done"
 
@@ -31,32 +28,28 @@ class SweepRow:
     finished_at: datetime | None
 
 
-class Sweeps:
+class Sweeps(Rows):
     """Sweep rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def begin(self, *, actor: str, now: datetime) -> str:
         """Write a new run; return its id."""
         sweep = SweepRow(secrets.token_hex(16), RUNNING, {}, 0, actor, now, None)
-        self._connection.execute(insert(sweeps).values({name: getattr(sweep, name) for name in SweepRow.__slots__}))
+        self._execute(insert(sweeps).values(asdict(sweep)))
         return sweep.sweep_id
 
     def last(self) -> SweepRow | None:
         """Return the newest run."""
-        row = self._connection.execute(select(sweeps).order_by(sweeps.c.created_at.desc()).limit(1)).first()
+        row = self._execute(select(sweeps).order_by(sweeps.c.created_at.desc()).limit(1)).first()
         return SweepRow(*row) if row is not None else None
 
     def get(self, sweep_id: str, *, lock: bool = False) -> SweepRow | None:
         """Return a run; ``lock`` holds its row until the transaction ends."""
         query = select(sweeps).where(sweeps.c.sweep_id == sweep_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        row = self._execute(query.with_for_update() if lock else query).one_or_none()
         return SweepRow(*row) if row is not None else None
 
     def write(self, sweep_id: str, counts: Mapping[str, int], batches: int, *, finished_at: datetime | None) -> None:
         """Write what a run has done."""
         values = {"counts": dict(counts), "batches": batches, "finished_at": finished_at}
         values |= {"state": DONE} if finished_at is not None else {}
-        self._connection.execute(update(sweeps).where(sweeps.c.sweep_id == sweep_id).values(values))
+        self._execute(update(sweeps).where(sweeps.c.sweep_id == sweep_id).values(values))

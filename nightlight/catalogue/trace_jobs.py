@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import delete, insert, null, select, update
 
-from nightlight.catalogue.schema import trace_jobs, trace_origins
+from nightlight.catalogue.matching_schema import trace_jobs, trace_origins
+from nightlight.catalogue.rows import Rows
 from nightlight_core.ids import ImageId, TraceId
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 # The life of a trace: receiving -> pending -> done | rejected | failed; any -> deleted. It is `receiving` until the
 # copy is safely stored and the request acknowledged.
@@ -46,12 +44,8 @@ class TraceJob:
     sealed_key: str | None = field(default=None, repr=False)
 
 
-class TraceJobs:
+class TraceJobs(Rows):
     """Trace rows, inside one transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Work on ``connection``."""
-        self._connection = connection
 
     def add(
         self,
@@ -67,12 +61,12 @@ class TraceJobs:
         """Write a new trace, whose copy is about to be stored."""
         row = TraceJob(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
         values = {name: getattr(row, name) for name in row.__slots__ if name != "result"}
-        self._connection.execute(insert(trace_jobs).values(**values))
+        self._execute(insert(trace_jobs).values(**values))
 
     def get(self, trace_id: TraceId, *, lock: bool = False) -> TraceJob | None:
         """Return the trace or None; ``lock`` holds its row until the transaction ends."""
         query = select(trace_jobs).where(trace_jobs.c.trace_id == trace_id)
-        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
+        row = self._execute(query.with_for_update() if lock else query).one_or_none()
         return TraceJob(*row) if row else None
 
     def accepted(self, trace_id: TraceId) -> None:
@@ -82,7 +76,7 @@ class TraceJobs:
     def progress(self, trace_id: TraceId, hundredths: int) -> None:
         """Say how far a pending trace is."""
         pending = trace_jobs.c.trace_id == trace_id, trace_jobs.c.state == PENDING
-        self._connection.execute(update(trace_jobs).where(*pending).values(progress=hundredths))
+        self._execute(update(trace_jobs).where(*pending).values(progress=hundredths))
 
     def end(
         self,
@@ -99,16 +93,16 @@ class TraceJobs:
         if result is not None:
             values["result"] = result
         pending = trace_jobs.c.trace_id == trace_id, trace_jobs.c.state == PENDING
-        if self._connection.execute(update(trace_jobs).where(*pending).values(**values)).rowcount != 1:
+        if self._execute(update(trace_jobs).where(*pending).values(**values)).rowcount != 1:
             return False
         if origins:
             rows = [{"trace_id": trace_id, "image_id": image_id} for image_id in dict.fromkeys(origins)]
-            self._connection.execute(insert(trace_origins), rows)
+            self._execute(insert(trace_origins), rows)
         return True
 
     def delete(self, trace_id: TraceId) -> None:
         """Forget what a trace led back to; its copy goes by a job."""
-        self._connection.execute(delete(trace_origins).where(trace_origins.c.trace_id == trace_id))
+        self._execute(delete(trace_origins).where(trace_origins.c.trace_id == trace_id))
         # A JSON column would take None for the value null.
         self._set(trace_id, state=DELETED, result=null(), sha256=None, sealed_key=None)
 
@@ -122,10 +116,10 @@ class TraceJobs:
         query = (
             select(trace_jobs.c.trace_id, trace_jobs.c.result).where(trace_jobs.c.trace_id.in_(named)).with_for_update()
         )
-        for row in self._connection.execute(query).all():
+        for row in self._execute(query).all():
             left = [origin for origin in row.result["origins"] if origin["image_id"] != image_id]
             self._set(TraceId(row.trace_id), result={**row.result, "origins": left})
-        self._connection.execute(delete(trace_origins).where(trace_origins.c.image_id == image_id))
+        self._execute(delete(trace_origins).where(trace_origins.c.image_id == image_id))
 
     def asked_since(self, actor: str, since: datetime, *, limit: int) -> list[datetime]:
         """Return when ``actor`` asked for traces after ``since``, the newest first."""
@@ -135,14 +129,14 @@ class TraceJobs:
             .order_by(trace_jobs.c.created_at.desc())
             .limit(limit)
         )
-        return [row.created_at for row in self._connection.execute(query)]
+        return [row.created_at for row in self._execute(query)]
 
     def stale(self, *, abandoned: datetime, expired: datetime, limit: int) -> list[TraceId]:
         """Return traces never acknowledged since ``abandoned``, and those asked for before ``expired``."""
         old = (trace_jobs.c.state == RECEIVING) & (trace_jobs.c.created_at < abandoned)
         old |= trace_jobs.c.state.not_in((RECEIVING, DELETED)) & (trace_jobs.c.created_at < expired)
         query = select(trace_jobs.c.trace_id).where(old).limit(limit).with_for_update(skip_locked=True)
-        return [TraceId(row.trace_id) for row in self._connection.execute(query)]
+        return [TraceId(row.trace_id) for row in self._execute(query)]
 
     def _set(self, trace_id: TraceId, **values: Any) -> None:
-        self._connection.execute(update(trace_jobs).where(trace_jobs.c.trace_id == trace_id).values(**values))
+        self._execute(update(trace_jobs).where(trace_jobs.c.trace_id == trace_id).values(**values))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import asdict
-from datetime import datetime
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from nightlight.cli.output import CsvFile, JsonFlag, plain, print_report
 from nightlight.cli.policy_rollout import DEFAULT_URL, TokenVariable, Url
 from nightlight.settings import Settings
 
@@ -31,8 +26,8 @@ _SIDE = 640
 @app.command()
 def report(
     hours: Annotated[float, typer.Option(min=0.01, max=8760, help="Seen within so many hours.")] = 24,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write them to this file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    csv_file: CsvFile = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """List viewers and networks that were over their quota, asked for very many profiles, or for a canary.
 
@@ -41,23 +36,8 @@ def report(
     from nightlight.wiring import open_abuse_report
 
     with open_abuse_report(Settings()) as watching:
-        rows = [_plain(asdict(one)) for one in watching.report(hours=hours)]
-    if csv_file is not None:
-        with csv_file.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    console = Console(highlight=False, markup=False)
-    if not rows:
-        console.print("nobody")
-        return
-    table = Table(*(column.replace("_", " ") for column in _COLUMNS))
-    for row in rows:
-        table.add_row(*(str(row[column]) for column in _COLUMNS))
-    console.print(table)
+        rows = [plain(asdict(signal)) for signal in watching.report(hours=hours)]
+    print_report(_COLUMNS, rows, csv_file=csv_file, as_json=as_json, nothing="nobody")
 
 
 @app.command()
@@ -100,7 +80,3 @@ def drawn(profile_id: str) -> bytes:
     buffer = BytesIO()
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from nightlight.cli.output import JsonFlag, print_json, print_table, progress
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ def backfill(  # noqa: PLR0913 - options
     again: Annotated[bool, typer.Option("--again", help="Begin anew, though a walk was interrupted.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the workers.")] = True,
     status: Annotated[bool, typer.Option("--status", help="Only show walks, and what came of their keys.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Take the pictures of another bucket in: each key's profile from the key, each key once.
 
@@ -99,7 +97,7 @@ class _Bar:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar = progress(*columns)
         self._listing = self._bar.add_task("listed", total=expect, more="")
         self._began, self._count = time.monotonic(), 0
 
@@ -137,11 +135,10 @@ def _end(flow: Backfill, import_id: str, left: int, *, as_json: bool) -> None:
     run, counts, refused = flow.outcome(import_id)
     if as_json:
         summary = {**_plain(run), "states": counts, "refused": [asdict(item) for item in refused]}
-        typer.echo(json.dumps(summary, indent=2, default=str))
+        print_json(summary)
         return
-    states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
     typer.echo(
-        f"{run.keys_found:,} keys: {run.queued:,} queued ({states}), {run.known:,} known before, "
+        f"{run.keys_found:,} keys: {run.queued:,} queued ({_states(counts)}), {run.known:,} known before, "
         f"{run.unmatched:,} of another form" + (f"; {left:,} still wait for the workers" if left else "")
     )
     for item in refused:
@@ -151,14 +148,24 @@ def _end(flow: Backfill, import_id: str, left: int, *, as_json: bool) -> None:
 def _show(flow: Backfill, *, as_json: bool) -> None:
     walks = flow.walks()
     if as_json:
-        typer.echo(json.dumps([{**_plain(run), "states": counts} for run, counts in walks], indent=2, default=str))
+        print_json([{**_plain(run), "states": counts} for run, counts in walks])
         return
-    table = Table("begun", "source", "state", "keys", "of another form", "what came of them")
-    for run, counts in walks:
-        states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
-        begun = run.created_at.isoformat(timespec="seconds")
-        table.add_row(begun, run.source, run.state, f"{run.keys_found:,}", f"{run.unmatched:,}", states)
-    Console(highlight=False, markup=False).print(table)
+    rows = [
+        (
+            run.created_at.isoformat(timespec="seconds"),
+            run.source,
+            run.state,
+            f"{run.keys_found:,}",
+            f"{run.unmatched:,}",
+            _states(counts),
+        )
+        for run, counts in walks
+    ]
+    print_table(("begun", "source", "state", "keys", "of another form", "what came of them"), rows)
+
+
+def _states(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
 
 
 def _plain(run: ImportRun) -> dict[str, Any]:

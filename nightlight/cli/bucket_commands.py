@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from nightlight.cli.output import JsonFlag, YesFlag, print_json, print_table
 from nightlight.retention.bucket_policies import IDENTITIES, WORKER, identity_policy
 from nightlight.retention.posture import Finding, PostureState
 from nightlight.settings import Settings
@@ -23,10 +21,8 @@ app = typer.Typer(
 DIFFERS = 2
 LIMITED = 3
 Buckets = Annotated[
-    list[str] | None,
-    typer.Option("--bucket", help="originals, renditions or vault; again for another."),
+    list[str] | None, typer.Option("--bucket", help="originals, renditions or vault; again for another.")
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()
@@ -57,8 +53,7 @@ def check(
     if identity is not None:
         _tried(identity, elsewhere, as_json=as_json)
     if elsewhere is not None:
-        message = "--elsewhere is for --identity"
-        raise InvalidInput(message)
+        raise InvalidInput("--elsewhere is for --identity")
     flow = posture(Settings())
     _end([finding for name in flow.chosen(bucket) for finding in flow.check(name)], as_json=as_json)
 
@@ -66,7 +61,7 @@ def check(
 @app.command()
 def fix(
     bucket: Buckets = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Mend what has drifted, read it back, and show how buckets stand then. Example: `nightlight buckets fix --yes`."""
@@ -84,9 +79,7 @@ def fix(
 
 
 @app.command()
-def policy(
-    identity: Annotated[str, typer.Argument(help="service, worker or keeper.")],
-) -> None:
+def policy(identity: Annotated[str, typer.Argument(help="service, worker or keeper.")]) -> None:
     """Print the policy to attach to an identity: what it needs and nothing else.
 
     Example: `nightlight buckets policy service > service-policy.json`
@@ -94,9 +87,8 @@ def policy(
     from nightlight.wiring import bucket_names
 
     if identity not in IDENTITIES:
-        message = f"an identity is {', '.join(IDENTITIES)}, not {identity!r}"
-        raise InvalidInput(message)
-    typer.echo(json.dumps(identity_policy(identity, bucket_names(Settings())), indent=2))
+        raise InvalidInput(f"an identity is {', '.join(IDENTITIES)}, not {identity!r}")
+    print_json(identity_policy(identity, bucket_names(Settings())))
 
 
 def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
@@ -108,12 +100,10 @@ def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
     report, sealed = probe(settings, identity, elsewhere).run(), sealed_from(settings, identity)
     if as_json:
         tried = [asdict(result) for result in report.results]
-        typer.echo(json.dumps({"identity": identity, "sealed": sealed, "tried": tried, "left": report.left}, indent=2))
+        print_json({"identity": identity, "sealed": sealed, "tried": tried, "left": report.left})
     else:
-        table = Table("bucket", "tried", "came of it", "answer", "what to do")
-        for result in report.results:
-            table.add_row(result.bucket, result.what, result.outcome.value, result.answer, result.remedy)
-        Console(highlight=False, markup=False).print(table)
+        rows = [(row.bucket, row.what, row.outcome.value, row.answer, row.remedy) for row in report.results]
+        print_table(("bucket", "tried", "came of it", "answer", "what to do"), rows)
         what = "What is put into the vault" if identity == WORKER else "What is put into the bucket of originals"
         typer.echo(f"{what} is {'sealed' if sealed else 'not sealed'}.")
         for where in report.left:
@@ -127,15 +117,15 @@ def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
 
 def _end(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
     else:
         _print(findings)
     raise typer.Exit(DIFFERS if any(finding.state is PostureState.DRIFT for finding in findings) else 0)
 
 
 def _print(findings: list[Finding]) -> None:
-    table = Table("bucket", "what", "state", "is", "should be")
-    for finding in findings:
-        should = finding.expected if finding.state is not PostureState.OK else ""
-        table.add_row(finding.bucket, finding.aspect, finding.state.value, finding.actual, should)
-    Console(highlight=False, markup=False).print(table)
+    rows = [
+        (row.bucket, row.aspect, row.state.value, row.actual, row.expected if row.state is not PostureState.OK else "")
+        for row in findings
+    ]
+    print_table(("bucket", "what", "state", "is", "should be"), rows)

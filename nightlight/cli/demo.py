@@ -131,8 +131,7 @@ def _photographs() -> dict[str, bytes]:
     """Return the photographs by file name, read from scikit-image's packaged data."""
     spec = util.find_spec("skimage")
     if spec is None or spec.origin is None:
-        message = "the demonstration's photographs come with the extra: pip install 'nightlight[demo]'"
-        raise SettingsRefused(message)
+        raise SettingsRefused("the demonstration's photographs come with the extra: pip install 'nightlight[demo]'")
     folder = Path(spec.origin).parent / "data"
     return {person.photograph: (folder / person.photograph).read_bytes() for person in PEOPLE}
 
@@ -152,8 +151,7 @@ def _upload(client: NightlightClient, photographs: dict[str, bytes], console: Co
         for image in images:
             done = client.wait(image.image_id)
             if done.state != "ready":
-                message = f"the image of {done.profile_id} is {done.state}: {done.reason}"
-                raise SettingsRefused(message)
+                raise SettingsRefused(f"the image of {done.profile_id} is {done.state}: {done.reason}")
             progress.advance(rendering)
 
 

@@ -82,8 +82,7 @@ class EmbeddedStack:
         while not stop.wait(0.5):
             for name, child in self._children:
                 if child.poll() is not None:
-                    message = f"{name} ended by itself with {child.returncode}"
-                    raise Unavailable(message)
+                    raise Unavailable(f"{name} ended by itself with {child.returncode}")
 
     def stop(self) -> None:
         """Stop the children, the last started first; kill what does not stop in time."""
@@ -142,11 +141,9 @@ class EmbeddedStack:
         while not ready():
             for other, child in self._children:
                 if child.poll() is not None:
-                    message = f"{other} did not start (exit {child.returncode}); its log says why"
-                    raise Unavailable(message)
+                    raise Unavailable(f"{other} did not start (exit {child.returncode}); its log says why")
             if time.monotonic() > end:
-                message = f"{name} was not ready within {START_S:.0f} s"
-                raise Unavailable(message)
+                raise Unavailable(f"{name} was not ready within {START_S:.0f} s")
             time.sleep(0.05)
 
 

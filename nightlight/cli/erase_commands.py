@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
+from nightlight.cli.output import YesFlag, print_json, progress
 from nightlight.settings import Settings
 
 _LOOK_S = 0.2
@@ -18,7 +17,7 @@ _LOOK_S = 0.2
 def erase(
     profile: Annotated[str | None, typer.Argument(help="The profile, with all its images.")] = None,
     image: Annotated[str | None, typer.Option(help="Only this image.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesFlag = False,
     wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the workers; 0 does not.")] = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the receipts as JSON.")] = False,
 ) -> None:
@@ -32,8 +31,7 @@ def erase(
     from nightlight_core.ids import parse_image_id, parse_profile_id
 
     if (profile is None) == (image is None):
-        message = "name a profile, or an image with --image"
-        raise InvalidInput(message)
+        raise InvalidInput("name a profile, or an image with --image")
     what = f"profile {profile}" if profile is not None else f"image {image}"
     if not yes and not typer.confirm(f"Erase {what} for good?"):
         raise typer.Exit(1)
@@ -45,7 +43,7 @@ def erase(
             delete.image(images[0], actor="operator")
         end, done = time.monotonic() + wait_s, 0
         columns = (TextColumn("erasing"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with progress(*columns) as bar:
             task = bar.add_task("images", total=len(images))
             while True:
                 done = sum(delete.erased(image_id) for image_id in images)
@@ -55,7 +53,7 @@ def erase(
                 time.sleep(_LOOK_S)
         receipts = [receipt for image_id in images for receipt in delete.receipts(image_id)]
     if as_json:
-        typer.echo(json.dumps(receipts, indent=2))
+        print_json(receipts)
     else:
         typer.echo(f"{what}: {done} of {len(images)} images erased, {len(receipts)} receipts")
     raise typer.Exit(0 if done == len(images) else 2)

@@ -23,8 +23,7 @@ def read_json(path: Path, max_bytes: int) -> Any:
     try:
         return json.loads(read_bytes(path, max_bytes))
     except (ValueError, RecursionError) as error:
-        message = f"{path}: this is no JSON ({type(error).__name__})"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"{path}: this is no JSON ({type(error).__name__})") from error
 
 
 def read_bytes(path: Path, max_bytes: int = files.SMALL) -> bytes:
@@ -35,5 +34,4 @@ def read_bytes(path: Path, max_bytes: int = files.SMALL) -> bytes:
     try:
         return files.read_bytes(path, max_bytes)
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
-        message = f"{path}: {getattr(error, 'strerror', None) or error}"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"{path}: {getattr(error, 'strerror', None) or error}") from error

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from nightlight.cli.output import CsvFile, JsonFlag, plain, print_json, print_report, print_table
 from nightlight.settings import Settings
 from nightlight_core.ids import parse_image_id
 
-if TYPE_CHECKING:
-    from nightlight.flows.pictures.hash_list_matches import ReviewMatches
-    from nightlight.flows.pictures.hash_lists import Screening
-
 app = typer.Typer(help="Hash lists of others, and uploads that are on them.", no_args_is_help=True)
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ImageArgument = Annotated[str, typer.Argument(help="The image's id.")]
 _COLUMNS = (
     "found_at", "image_id", "profile_id", "state", "list", "reference", "distance", "verdict", "decided_by",
@@ -44,7 +33,7 @@ def build(as_json: JsonFlag = False) -> None:
 
     kept = hash_lists(Settings()).build()
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in kept], indent=2))
+        print_json([asdict(row) for row in kept])
         return
     for row in kept:
         typer.echo(f"{row.name}: {row.hashes} hashes, {row.left_out} left out whose quality says too little")
@@ -59,15 +48,14 @@ def status(as_json: JsonFlag = False) -> None:
     Of a list that is older here it says whose copy is newer. Exits with 1 if anything waits: this host's renders do,
     too. Run it on each host with workers. Example: `nightlight lists status`
     """
+    from nightlight.wiring import open_screening
+
     settings = Settings()
-    with _screening() as open_screening:
-        states = open_screening.report()
-    rows = [
-        _plain({"host": open_screening.host, "file": _file(settings, state.name), **state._asdict()})
-        for state in states
-    ]
+    with open_screening(settings) as screening:
+        states = screening.report()
+    rows = [plain({"host": screening.host, "file": _file(settings, state.name), **state._asdict()}) for state in states]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
     else:
         _print_lists(rows)
     raise typer.Exit(1 if any(row["waits"] for row in rows) else 0)
@@ -82,24 +70,25 @@ def confirm_change(
     Look at `nightlight lists status` first: a list that an export is just writing, or whose folder is not mounted, will
     come back. Example: `nightlight lists confirm-change members`
     """
-    with _screening() as open_screening:
-        confirmed = open_screening.confirm(name, actor=_actor())
-    for one in confirmed:
-        typer.echo(f"{one.name}: {one.waits} confirmed; {one.known or 0} hashes were known, {one.hashes or 0} are")
+    from nightlight.wiring import open_screening
+
+    with open_screening(Settings()) as screening:
+        confirmed = screening.confirm(name, actor=_actor())
+    for state in confirmed:
+        typer.echo(
+            f"{state.name}: {state.waits} confirmed; {state.known or 0} hashes were known, {state.hashes or 0} are"
+        )
     if not confirmed:
         typer.echo("confirmed that there are no lists")
 
 
 def _print_lists(rows: list[dict[str, Any]]) -> None:
-    console = Console(highlight=False, markup=False)
     if not rows:
-        console.print("there are no lists, and none are known")
+        typer.echo("there are no lists, and none are known")
         return
-    table = Table("list", "hashes", "file of", "last known", "its file of", "by", "since", "waits to be confirmed")
+    titles = ("list", "hashes", "file of", "last known", "its file of", "by", "since", "waits to be confirmed")
     columns = ("name", "hashes", "file_at", "known", "known_file_at", "known_by", "known_at", "waits")
-    for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    console.print(table)
+    print_table(titles, [[row[column] for column in columns] for row in rows])
     for row in rows:
         if row["waits"] and _no_newer(row["file_at"], row["known_file_at"]):
             typer.echo(
@@ -109,8 +98,8 @@ def _print_lists(rows: list[dict[str, Any]]) -> None:
 
 
 def _no_newer(file_at: str | None, known_file_at: str | None) -> bool:
-    here, known = (datetime.fromisoformat(at) if at else None for at in (file_at, known_file_at))
-    return here is not None and known is not None and here <= known
+    here, newest = (datetime.fromisoformat(at) if at else None for at in (file_at, known_file_at))
+    return here is not None and newest is not None and here <= newest
 
 
 def _file(settings: Settings, name: str) -> str:
@@ -120,31 +109,18 @@ def _file(settings: Settings, name: str) -> str:
 @app.command()
 def report(
     everything: Annotated[bool, typer.Option("--all", help="With those on which there is a verdict.")] = False,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write them to this file.")] = None,
+    csv_file: CsvFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show which uploads are near to entries of a list, the newest first.
 
     Example: `nightlight lists report --csv matches.csv`
     """
-    with _verdicts() as deciding:
-        rows = [_plain(asdict(row)) for row in deciding.report(verdict=None if everything else "open")]
-    if csv_file is not None:
-        with csv_file.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
-            writer.writeheader()
-            writer.writerows({column: _cell(row[column]) for column in _COLUMNS} for row in rows)
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    console = Console(highlight=False, markup=False)
-    if not rows:
-        console.print("no matches")
-        return
-    table = Table(*(column.replace("_", " ") for column in _COLUMNS))
-    for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in _COLUMNS))
-    console.print(table)
+    from nightlight.wiring import open_match_review
+
+    with open_match_review(Settings()) as deciding:
+        rows = [plain(asdict(row)) for row in deciding.report(verdict=None if everything else "open")]
+    print_report(_COLUMNS, rows, csv_file=csv_file, as_json=as_json, nothing="no matches")
 
 
 @app.command()
@@ -153,7 +129,9 @@ def clear(image_id: ImageArgument) -> None:
 
     Example: `nightlight lists clear 3f0c...`
     """
-    with _verdicts() as deciding:
+    from nightlight.wiring import open_match_review
+
+    with open_match_review(Settings()) as deciding:
         deciding.clear(parse_image_id(image_id), actor=_actor())
     typer.echo(f"{image_id}: cleared; it is being rendered")
 
@@ -164,35 +142,12 @@ def confirm(image_id: ImageArgument) -> None:
 
     Example: `nightlight lists confirm 3f0c...`
     """
-    with _verdicts() as deciding:
+    from nightlight.wiring import open_match_review
+
+    with open_match_review(Settings()) as deciding:
         deciding.confirm(parse_image_id(image_id), actor=_actor())
     typer.echo(f"{image_id}: confirmed; it stays in quarantine")
 
 
-@contextmanager
-def _verdicts() -> Iterator[ReviewMatches]:
-    from nightlight.wiring import open_match_review
-
-    with open_match_review(Settings()) as deciding:
-        yield deciding
-
-
-@contextmanager
-def _screening() -> Iterator[Screening]:
-    from nightlight.wiring import open_screening
-
-    with open_screening(Settings()) as screening:
-        yield screening
-
-
 def _actor() -> str:
     return f"cli:{os.environ.get('USER') or os.getuid()}"
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
-
-
-def _cell(value: object) -> object:
-    """Return a value that no spreadsheet takes for a formula: a reference is somebody else's text."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} else value

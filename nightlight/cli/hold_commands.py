@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from dataclasses import asdict
@@ -10,9 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from nightlight.cli.output import JsonFlag, print_json, print_table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ app = typer.Typer(
     "Two callers of `POST /v1/holds/{hold_id}/approvals`, or a date, end one.",
     no_args_is_help=True,
 )
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()
@@ -111,12 +108,12 @@ def _settings() -> Settings:
 
 def _print(holds: list[LegalHold], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(hold) for hold in holds], indent=2, default=str))
+        print_json([asdict(hold) for hold in holds])
         return
-    table = Table("hold", "kind", "reference", "state", "until", "approvals", "placed")
+    rows = []
     for hold in holds:
         until = hold.until.date().isoformat() if hold.until is not None else "approvals"
         by = ", ".join(approval["by"] for approval in hold.approvals)
         placed = hold.created_at.isoformat(timespec="seconds")
-        table.add_row(hold.hold_id, hold.kind, hold.reference, hold.state, until, by, placed)
-    Console(highlight=False, markup=False).print(table)
+        rows.append((hold.hold_id, hold.kind, hold.reference, hold.state, until, by, placed))
+    print_table(("hold", "kind", "reference", "state", "until", "approvals", "placed"), rows)

@@ -118,12 +118,11 @@ def seal_environment(data_dir: Path, process: str) -> dict[str, str]:
 
 def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: float) -> str:
     """Return a bearer token signed by the development key; raise SettingsRefused for an unknown scope."""
-    known = [scope.value for scope in TokenScope]
-    wanted = scopes or known
-    unknown = sorted(set(wanted) - set(known))
+    every_scope = [scope.value for scope in TokenScope]
+    granted = scopes or every_scope
+    unknown = sorted(set(granted) - set(every_scope))
     if unknown:
-        message = f"unknown scope {', '.join(unknown)}; known: {', '.join(known)}"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"unknown scope {', '.join(unknown)}; known: {', '.join(every_scope)}")
     auth = AuthSettings()
     if not 0 < hours * 3600 <= auth.max_life_s:
         message = f"a token lives at most {auth.max_life_s} s (NIGHTLIGHT_AUTH_MAX_LIFE_S), not {hours:g} hours"
@@ -131,7 +130,7 @@ def token(data_dir: Path, *, scopes: list[str] | None, subject: str, hours: floa
     return issue_token(
         _read(data_dir / "keys" / PRIVATE),
         subject=subject,
-        scopes=wanted,
+        scopes=granted,
         issuer=auth.issuer,
         audience=auth.audience,
         now=system_clock(),
@@ -147,8 +146,7 @@ def _read(path: Path) -> dict[str, str]:
     try:
         content: dict[str, str] = json.loads(read_text(path))
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read; make it with `nightlight keys init`"
-        raise SettingsRefused(message) from error
+        raise SettingsRefused(f"{path} cannot be read; make it with `nightlight keys init`") from error
     return content
 
 

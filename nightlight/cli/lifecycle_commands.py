@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from nightlight.retention.lifecycle_plan import LifecyclePlan, PlannedChange, PlanStep
+from nightlight.retention.lifecycle_plan import LifecyclePlan, PlanStep
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -168,8 +161,7 @@ def verify(
 
 @app.command()
 def render(
-    form: Annotated[str, typer.Argument(help="terraform, cloudformation or json.")],
-    bucket: Buckets = None,
+    form: Annotated[str, typer.Argument(help="terraform, cloudformation or json.")], bucket: Buckets = None
 ) -> None:
     """Write the rules of the policy for another tool to put. Foreign rules are not among them: those tools replace all.
 
@@ -180,8 +172,7 @@ def render(
     from nightlight_core.errors import InvalidInput
 
     if form not in EXPORT_FORMATS:
-        message = f"form must be one of {', '.join(EXPORT_FORMATS)}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"form must be one of {', '.join(EXPORT_FORMATS)}")
     with lifecycle(Settings()) as flow:
         typer.echo(EXPORT_FORMATS[form]({name: flow.wanted(name) for name in bucket or flow.buckets}))
 
@@ -221,15 +212,12 @@ def _print(plan: LifecyclePlan, touched: list[RuleEffect]) -> None:
 
 
 def _plain(plan: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
-    def told(change: PlannedChange) -> dict[str, Any]:
-        return {**asdict(change), "step": str(change.step)}
-
     return {
         "bucket": plan.bucket,
         "changes": len(plan.changes),
         "seen": plan.fingerprint,
-        "actions": [told(one) for one in plan.actions],
-        "touched": [one._asdict() for one in touched],
+        "actions": [{**asdict(change), "step": str(change.step)} for change in plan.actions],
+        "touched": [effect._asdict() for effect in touched],
     }
 
 

@@ -139,10 +139,9 @@ def trace(
     """
     from nightlight.cli.trace_commands import run
 
-    given = files or []
     raise typer.Exit(
         run(
-            given,
+            files or [],
             rebuild=rebuild,
             csv_file=csv_file,
             viewers_file=accuse,

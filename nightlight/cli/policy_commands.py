@@ -65,7 +65,7 @@ def check(
 
     try:
         compiled = compiled_folder(folder)
-        build_recipes({name: tier.model_dump() for name, tier in compiled.table.tiers.items()})
+        build_recipes(compiled.table.tiers)
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     failures, idle = failed_checks(compiled), redundant(compiled)

@@ -157,8 +157,7 @@ def print_difference(out: Console, difference: Difference) -> None:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, word = text.partition("=")
     if not equals:
-        message = f"'{text}' is not attribute=word"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"'{text}' is not attribute=word")
     return name.strip(), word.strip()
 
 
@@ -183,8 +182,7 @@ def version_of(name: str) -> int:
     from nightlight_core.policy.bundle import MAX_BYTES, read_unverified
 
     if not Path(name).is_file():
-        message = f"{name} is no bundle, so say with --version which version the approval is for"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"{name} is no bundle, so say with --version which version the approval is for")
     return read_unverified(read_bytes(Path(name), MAX_BYTES)).version
 
 
@@ -196,8 +194,7 @@ def _source(name: str) -> Iterator[Path]:
         return
     revision, colon, path = name.partition(":")
     if not colon:
-        message = f"'{name}' is neither a folder nor a git revision such as main:policies"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"'{name}' is neither a folder nor a git revision such as main:policies")
     with tempfile.TemporaryDirectory() as temporary:
         target = Path(temporary)
         for file in _git("ls-tree", "-r", "--name-only", f"{revision}:{path.strip('/')}").decode().splitlines():
@@ -217,8 +214,7 @@ def _git(*arguments: str) -> bytes:
         )
     except (OSError, subprocess.SubprocessError) as error:
         output = getattr(error, "stderr", b"") or str(error).encode()
-        message = f"git {arguments[0]}: {output.decode(errors='replace').strip()}"
-        raise PolicyRefused(message) from error
+        raise PolicyRefused(f"git {arguments[0]}: {output.decode(errors='replace').strip()}") from error
     return done.stdout
 
 

@@ -75,7 +75,7 @@ def approve(  # noqa: PLR0913 - the options of a command line
     from nightlight.policy.signing import SigningKey, approval_subject
     from nightlight.policy.signing import approve as sign
 
-    wanted = version if version is not None else version_of(new)
+    number = version if version is not None else version_of(new)
     signing = SigningKey.read(key)
     with compiled_of(old) as before, compiled_of(new) as after:
         difference = diff(before, after)
@@ -83,9 +83,9 @@ def approve(  # noqa: PLR0913 - the options of a command line
     print_difference(console(), shown)
     if not yes:
         typer.confirm("Approve all of this?", abort=True)
-    approved = sign(approval_subject(difference, wanted), signing, expires_at=int(time.time()) + hours * 3600)
+    approved = sign(approval_subject(difference, number), signing, expires_at=int(time.time()) + hours * 3600)
     out.write_text(json.dumps(approved, indent=2) + "\n", "utf-8")
-    typer.echo(f"{out}: approval of difference {difference.digest} for version {wanted}, for {hours} hours")
+    typer.echo(f"{out}: approval of difference {difference.digest} for version {number}, for {hours} hours")
 
 
 def activate(bundle: BundleFile, url: Url = DEFAULT_URL, approval: ApprovalFile = None) -> None:
@@ -157,8 +157,7 @@ def rollback(
     status = _call(url, lambda client: client.policy_status())
     previous = status["previous_version"]
     if previous is None:
-        message = "there is no bundle before the active one; build one from the pack that you want back"
-        raise PolicyRefused(message)
+        raise PolicyRefused("there is no bundle before the active one; build one from the pack that you want back")
     before = open_bundle(_call(url, lambda client: client.policy_version(previous)), signing.public_keys, earlier=True)
     data = build_bundle(compile_bundle(before), status["highest_version"] + 1, signing)
     _told(_call(url, lambda client: client.activate(data, approved)), verb="brought back")
@@ -181,8 +180,7 @@ def fetch(
     """
     data = _call(url, lambda client: client.policy_bundle())
     if data is None:
-        message = "no bundle is active: the service decides by the pack in its folder"
-        raise PolicyRefused(message)
+        raise PolicyRefused("no bundle is active: the service decides by the pack in its folder")
     out.write_bytes(data[1])
     typer.echo(f"{out}: version {data[0].strip(chr(34))}")
 
@@ -226,8 +224,7 @@ def _call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
     except Problem as problem:
         raise PolicyRefused(str(problem)) from problem
     except httpx.HTTPError as error:
-        message = f"{url} does not answer: {error}"
-        raise Unavailable(message) from error
+        raise Unavailable(f"{url} does not answer: {error}") from error
 
 
 def _bundle(path: Path) -> bytes:
@@ -244,8 +241,7 @@ def _approval(path: Path | None) -> dict[str, str | int] | None:
         return None
     approval = read_json(path, MAX_APPROVAL_BYTES)
     if not isinstance(approval, dict):
-        message = f"{path}: this is no approval; make one with `nightlight policy approve`"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"{path}: this is no approval; make one with `nightlight policy approve`")
     return approval
 
 

@@ -40,8 +40,7 @@ def init(
     from nightlight_core.errors import InvalidInput
 
     if algorithm not in set(SigningAlgorithm):
-        message = f"an algorithm is {' or '.join(SigningAlgorithm)}, not {algorithm!r}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"an algorithm is {' or '.join(SigningAlgorithm)}, not {algorithm!r}")
     make(folder, SigningAlgorithm(algorithm), system_clock())
     typer.echo(f"{folder}: chain.pem signs with leaf.key.pem; who is to trust it needs root.pem")
 
@@ -136,8 +135,8 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
         return agreement
     rendering = Renderer(Settings())
     try:
-        seen = rendering.decode_copy(data)
-        read = rendering.detect(seen.pixels, []).detection if watermark is not None else None
+        copy = rendering.decode_copy(data)
+        read = rendering.detect(copy.pixels, []).detection if watermark is not None else None
     except (ImageRefused, DecoderDied):
         return {**agreement, "decoded": False}
     finally:
@@ -146,9 +145,9 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
         mask = 0xFFFF if read.payload.short else (1 << 56) - 1
         agreement["mark_agrees"] = read.payload.rendition == watermark & mask
     if bound is not None:
-        wanted = np.frombuffer(bound, np.uint8)[None]
-        here = np.stack([pdq(luma).hashes[0] for luma in seen.lumas])
-        agreement["hash_distance"] = int(distance(here, wanted).min())
+        bound_hash = np.frombuffer(bound, np.uint8)[None]
+        here = np.stack([pdq(luma).hashes[0] for luma in copy.lumas])
+        agreement["hash_distance"] = int(distance(here, bound_hash).min())
     return agreement
 
 
@@ -188,5 +187,4 @@ def _anchors(path: Path) -> str:
         x509.load_pem_x509_certificates(data)
         return data.decode("ascii")
     except ValueError as error:
-        message = f"--anchors: {path} holds no certificates in PEM"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"--anchors: {path} holds no certificates in PEM") from error

@@ -28,18 +28,18 @@ def export(
 
     Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight receipt export --out receipts.jsonl`
     """
-    from nightlight.wiring import open_receipts
+    from nightlight.wiring import open_catalogue
     from nightlight_core.ids import ImageId
 
     count = 0
     file = out.open("w", encoding="utf-8") if out is not None else sys.stdout
     try:
-        with open_receipts(Settings()) as catalogue:
+        with open_catalogue(Settings()) as catalogue:
             last = 0
             while True:
                 with catalogue.reading() as tx:
                     page = (
-                        [(0, one) for one in tx.receipts.of_image(ImageId(image))]
+                        [(0, receipt) for receipt in tx.receipts.of_image(ImageId(image))]
                         if image is not None
                         else tx.receipts.after(last, limit=_PAGE)
                     )
@@ -67,14 +67,14 @@ def verify(
     from nightlight.retention.erasure_receipt import chain_faults, open_receipt
     from nightlight_core.policy.public_keys import PublicKeys
 
-    known = PublicKeys.read(keys)
+    public_keys = PublicKeys.read(keys)
     problems: list[str] = []
     opened = []
     for path in receipts:
         chain = []
         for number, envelope in enumerate(_envelopes(path), 1):
             try:
-                chain.append(open_receipt(envelope, known))
+                chain.append(open_receipt(envelope, public_keys))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a receipt is what is asked for
                 problems.append(f"{path}, receipt {number}: {error}")
         problems += [f"{path}: {sentence}" for sentence in chain_faults(chain)]
@@ -117,5 +117,4 @@ def _envelopes(path: Path) -> list[Any]:
             return envelopes
         return [json.loads(line) for line in files.lines(path, _MOST_BYTES) if line]
     except (OSError, ValueError, RecursionError) as error:
-        message = f"{path} holds no receipts ({type(error).__name__})"
-        raise ReceiptRefused(message) from error
+        raise ReceiptRefused(f"{path} holds no receipts ({type(error).__name__})") from error

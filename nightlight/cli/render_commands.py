@@ -47,9 +47,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     table = compiled.table
     mark = VisibleWatermarkSettings()
     design = VisibleWatermark.read(mark.text, mark.logo, mark.font)
-    all_recipes = build_recipes(
-        {name: tier.model_dump() for name, tier in table.tiers.items()}, order=compiled.pack.vocabulary.outcomes.tier
-    )
+    all_recipes = build_recipes(table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
     with Sandbox(require_seccomp=not seccomp.unavailable_reason()) as sandbox:
         pipeline = Pipeline(
             UploadCaps(formats=available_formats()),
@@ -59,9 +57,9 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
             InvisibleWatermarkWriter(_EXAMPLE_KEY),
         )
         # The first picture pays for what is loaded once; the second is what a worker's pictures cost.
-        wanted = with_visible_watermark(all_recipes, design.digest)
-        pipeline.render(data, wanted, region=region)
-        rendered = pipeline.render(data, wanted, region=region)
+        recipes = with_visible_watermark(all_recipes, design.digest)
+        pipeline.render(data, recipes, region=region)
+        rendered = pipeline.render(data, recipes, region=region)
         report = _report(picture, rendered, table, seccomp=sandbox.seccomp)
         frame = sandbox.frame(data, rendered.header, edge=max(recipe.edge for recipe in all_recipes), region=region)
     out.mkdir(parents=True, exist_ok=True)
@@ -83,8 +81,7 @@ def _region(crop: str | None) -> Region | None:
     try:
         return Region.parse(crop)
     except ValueError as error:
-        message = f"--crop: {error}"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"--crop: {error}") from error
 
 
 def _name(rendition: Rendition) -> str:

@@ -102,9 +102,9 @@ def _tiers(report: TransparencyReport, cells: dict[tuple[str, str], int], tiers:
 
     def draw(_figure: Any, axes: Any) -> None:
         for number, band in enumerate(reversed(bands)):
-            whole, left = sum(cells.get((tier, band), 0) for tier in tiers), 0.0
+            total, left = sum(cells.get((tier, band), 0) for tier in tiers), 0.0
             for tier in tiers:
-                wide = 100 * cells.get((tier, band), 0) / whole
+                wide = 100 * cells.get((tier, band), 0) / total
                 rank = report.tiers.index(tier) % len(_COLOURS)
                 style = {"color": _COLOURS[rank], "edgecolor": "white", "hatch": _HATCHES[rank]}
                 axes.barh(number, wide, left=left, label=tier if number == 0 else None, **style)

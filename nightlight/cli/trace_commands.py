@@ -38,7 +38,7 @@ _COLUMNS = (
 
 
 def run(
-    given: Sequence[Path],
+    paths: Sequence[Path],
     *,
     rebuild: bool,
     csv_file: Path | None,
@@ -51,10 +51,9 @@ def run(
     ``viewers_file`` is a file of viewers, who are accused where their variants agree with the copies.
     """
     viewers = _viewers(viewers_file) if viewers_file else []
-    files = _files(given)
+    files = _files(paths)
     if not files and not rebuild:
-        message = "name a file or a folder; or --rebuild"
-        raise InvalidInput(message)
+        raise InvalidInput("name a file or a folder; or --rebuild")
     console = Console(stderr=True)
     with open_trace_search(Settings()) as trace:
         if rebuild:
@@ -83,15 +82,12 @@ def _viewers(path: Path) -> list[str]:
             if line:
                 viewers[line] = None
             if len(viewers) > _MOST_VIEWERS:
-                message = f"{path}: more than {_MOST_VIEWERS:,} viewers"
-                raise InvalidInput(message)
+                raise InvalidInput(f"{path}: more than {_MOST_VIEWERS:,} viewers")
         return list(viewers)
     except OSError as error:
-        message = f"{path}: {error.strerror}"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"{path}: not UTF-8") from error
 
 
 def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusation: float) -> dict[str, Any]:
@@ -137,16 +133,15 @@ def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:
         )
 
 
-def _files(given: Sequence[Path]) -> list[Path]:
+def _files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
-    for path in given:
+    for path in paths:
         if path.is_dir():
             files += sorted(inner for inner in path.rglob("*") if inner.is_file())
         elif path.is_file():
             files.append(path)
         else:
-            message = f"{path}: there is no such file or folder"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{path}: there is no such file or folder")
     return files
 
 

@@ -55,8 +55,7 @@ class Caller:
     def require(self, scope: TokenScope) -> None:
         """Raise Forbidden unless the token carries ``scope``."""
         if scope.value not in self.scopes:
-            message = f"the token lacks the scope '{scope.value}'"
-            raise Forbidden(message)
+            raise Forbidden(f"the token lacks the scope '{scope.value}'")
 
 
 class TokenClocks(NamedTuple):
@@ -113,8 +112,7 @@ class AccessVerifier:
         if cached is not None:
             return cached
         if len(token) > MAX_TOKEN_CHARS:
-            message = "the token is too long"
-            raise Unauthenticated(message)
+            raise Unauthenticated("the token is too long")
         held = self._source.fresh()
         if held is None:
             held = self._source.read(known=self._vouched(token))
@@ -138,8 +136,7 @@ class AccessVerifier:
         try:
             key = held.key(jwt.get_unverified_header(token).get("kid"))
             if key is None:
-                message = "the token's key id is not known"
-                raise Unauthenticated(message)
+                raise Unauthenticated("the token's key id is not known")
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key=key,
@@ -155,13 +152,11 @@ class AccessVerifier:
                 },
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            message = f"{type(error).__name__}: {error}"
-            raise Unauthenticated(message) from error
+            raise Unauthenticated(f"{type(error).__name__}: {error}") from error
         expires_at = self._in_time(claims)
         scope = claims.get("scope", "")
         if not isinstance(scope, str):
-            message = "scope must be a string of words"
-            raise Unauthenticated(message)
+            raise Unauthenticated("scope must be a string of words")
         return Caller(str(claims["sub"])[:128], frozenset(scope.split())), expires_at
 
     def _in_time(self, claims: Mapping[str, Any]) -> float:
@@ -170,11 +165,9 @@ class AccessVerifier:
         issued_at, expires_at = _moment(claims, "iat"), _moment(claims, "exp")
         not_before = _moment(claims, "nbf") if "nbf" in claims else issued_at
         if max(issued_at, not_before) > now + self._leeway:
-            message = "the token is not valid yet"
-            raise Unauthenticated(message)
+            raise Unauthenticated("the token is not valid yet")
         if expires_at <= now - self._leeway:
-            message = "the token has expired"
-            raise Unauthenticated(message)
+            raise Unauthenticated("the token has expired")
         if expires_at - issued_at > self._max_life:
             message = f"the token is made to last longer than {self._max_life} s (NIGHTLIGHT_AUTH_MAX_LIFE_S)"
             raise Unauthenticated(message)
@@ -185,8 +178,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> float:
     """Return a NumericDate (RFC 7519) in Unix seconds; raise Unauthenticated if it is none that a clock can show."""
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_MOMENT:
-        message = f"{name} must be a number of seconds since 1970, before the year 10000"
-        raise Unauthenticated(message)
+        raise Unauthenticated(f"{name} must be a number of seconds since 1970, before the year 10000")
     return float(value)
 
 

@@ -91,8 +91,7 @@ class KeySource:
                 self._try()
                 key_set = self.fresh()
         if key_set is None:
-            message = f"the keys of callers cannot be read: {self._failed}"
-            raise Unavailable(message)
+            raise Unavailable(f"the keys of callers cannot be read: {self._failed}")
         return key_set
 
     def read_ahead(self) -> None:
@@ -140,18 +139,15 @@ def key_source(jwks: str, elapsed: Callable[[], float] = time.monotonic) -> KeyS
         try:
             return parse_keys(read_text(path))
         except (OSError, ValueError) as error:
-            message = f"{path} cannot be read as a JWKS or PEM ({type(error).__name__}: {error})"
-            raise Unavailable(message) from error
+            raise Unavailable(f"{path} cannot be read as a JWKS or PEM ({type(error).__name__}: {error})") from error
 
     source = KeySource(load, ahead_s=_FILE_AHEAD_S, elapsed=elapsed)
     try:
         held = source.read(known=True)
     except Unavailable as error:
-        message = f"NIGHTLIGHT_AUTH_JWKS: {error}"
-        raise SettingsRefused(message) from error
+        raise SettingsRefused(f"NIGHTLIGHT_AUTH_JWKS: {error}") from error
     if not held.keys:
-        message = f"NIGHTLIGHT_AUTH_JWKS: {path} holds no Ed25519 key with a key id"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"NIGHTLIGHT_AUTH_JWKS: {path} holds no Ed25519 key with a key id")
     return source
 
 
@@ -165,12 +161,10 @@ def parse_keys(text: str) -> Keys:
     try:
         plain = json.loads(text)
     except RecursionError as error:
-        message = "nested too deep"
-        raise ValueError(message) from error
+        raise ValueError("nested too deep") from error
     listed = plain.get("keys") if isinstance(plain, dict) else None
     if not isinstance(listed, list):
-        message = "there is no list 'keys'"
-        raise ValueError(message)  # noqa: TRY004 - of a file, not of an argument
+        raise ValueError("there is no list 'keys'")  # noqa: TRY004 - of a file, not of an argument
     keys: dict[str, Ed25519PublicKey] = {}
     for jwk in listed:
         key_id, key = _key(jwk) if isinstance(jwk, dict) else ("", None)
@@ -194,11 +188,9 @@ def _pem(text: str) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(text.encode())
     except UnsupportedAlgorithm as error:
-        message = "an unknown kind of key"
-        raise ValueError(message) from error
+        raise ValueError("an unknown kind of key") from error
     if not isinstance(key, Ed25519PublicKey):
-        message = "not an Ed25519 public key"
-        raise ValueError(message)  # noqa: TRY004 - of a file, not of an argument
+        raise ValueError("not an Ed25519 public key")  # noqa: TRY004 - of a file, not of an argument
     return key
 
 
@@ -207,14 +199,11 @@ def _fetch(http: httpx.Client, url: str) -> Keys:
     try:
         with http.stream("GET", url, headers={"Accept": "application/json"}) as answer:
             if answer.status_code != httpx.codes.OK:
-                message = f"the JWKS server answers {answer.status_code}"
-                raise Unavailable(message)
+                raise Unavailable(f"the JWKS server answers {answer.status_code}")
             for piece in answer.iter_bytes():  # httpx bounds each step by itself; this bounds all of them
                 body += piece
                 if len(body) > _MAX_BYTES or time.monotonic() > end:
-                    message = "the JWKS server's answer is too long, or too long in coming"
-                    raise Unavailable(message)
+                    raise Unavailable("the JWKS server's answer is too long, or too long in coming")
         return parse_keys(body.decode("utf-8"))
     except (httpx.HTTPError, OSError, ValueError) as error:
-        message = f"the JWKS cannot be fetched: {type(error).__name__}: {error}"
-        raise Unavailable(message) from error
+        raise Unavailable(f"the JWKS cannot be fetched: {type(error).__name__}: {error}") from error

@@ -69,11 +69,9 @@ class PurgeHook:
             if answer.status_code != allow:
                 answer.raise_for_status()
         except httpx.HTTPStatusError as error:
-            message = f"the purge hook {self.name} answers {error.response.status_code}"
-            raise Unavailable(message) from error
+            raise Unavailable(f"the purge hook {self.name} answers {error.response.status_code}") from error
         except httpx.HTTPError as error:
-            message = f"the purge hook {self.name}: {type(error).__name__}"
-            raise Unavailable(message) from error
+            raise Unavailable(f"the purge hook {self.name}: {type(error).__name__}") from error
         return answer.status_code
 
 

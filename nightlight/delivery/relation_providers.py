@@ -35,8 +35,7 @@ class CallbackProvider:
         answer = _post(self._http, self._url, {"viewer_id": viewer_id, "items": items})
         relations = answer.get("relations") if isinstance(answer, dict) else None
         if not isinstance(relations, list) or len(relations) != len(claims):
-            message = "the relation provider's answer does not fit the question"
-            raise Unavailable(message)
+            raise Unavailable("the relation provider's answer does not fit the question")
         return [found == claimed for found, (_, claimed) in zip(relations, claims, strict=True)]
 
     def close(self) -> None:
@@ -68,8 +67,7 @@ class OpenFgaProvider:
             answer = _post(self._http, self._url, {"checks": checks, **self._model})
             result = answer.get("result") if isinstance(answer, dict) else None
             if not isinstance(result, dict):
-                message = "OpenFGA's answer has no result"
-                raise Unavailable(message)
+                raise Unavailable("OpenFGA's answer has no result")
             answers = (result.get(str(number)) for number in range(len(part)))
             found += [
                 isinstance(entry, dict) and entry.get("allowed") is True and not entry.get("error") for entry in answers
@@ -92,5 +90,4 @@ def _post(http: httpx.Client, url: str, body: object) -> Any:
         answer.raise_for_status()
         return answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        message = f"the relation provider: {type(error).__name__}"
-        raise Unavailable(message) from error
+        raise Unavailable(f"the relation provider: {type(error).__name__}") from error

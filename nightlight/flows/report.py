@@ -87,8 +87,7 @@ class TransparencyReports:
     def make(self, since: datetime, until: datetime, *, takedown_hours: float) -> TransparencyReport:
         """Return the report of a period; raises InvalidInput where it is none, or CatalogueUnavailable."""
         if since >= until:
-            message = "a report is of the days from --since until before --until"
-            raise InvalidInput(message)
+            raise InvalidInput("a report is of the days from --since until before --until")
         view, period = self.policy.refresh(), (since, until)
         with self.catalogue.reading() as tx:
             figures = tx.statistics
@@ -118,8 +117,8 @@ class TransparencyReports:
             if len(words) == len(names):
                 by_cell[table.decide(dict(zip(names, words, strict=True))).tier, words[band_at]] += count
                 unknown += count * (words[band_at] == UNKNOWN_BAND)
-        whole = by_day.total()
-        cells_shown = self._cells(by_cell, whole)
+        total = by_day.total()
+        cells_shown = self._cells(by_cell, total)
         deadline = most_days(view.compiled.retention, ERASED) * _DAY_S
         return TransparencyReport(
             since=since,
@@ -127,12 +126,12 @@ class TransparencyReports:
             made_at=self.clock(),
             policy_digest=table.digest,
             threshold=self.threshold,
-            decisions=self._told(whole),
+            decisions=self._told(total),
             cells=cells_shown,
-            withheld=whole - sum(one.decisions for one in cells_shown) if self._told(whole) is not None else 0,
-            unknown_share=unknown / whole if min(unknown, whole - unknown) >= self.threshold else None,
+            withheld=total - sum(cell.decisions for cell in cells_shown) if self._told(total) is not None else 0,
+            unknown_share=unknown / total if min(unknown, total - unknown) >= self.threshold else None,
             days={day: count for day, count in sorted(by_day.items()) if count >= self.threshold},
-            opens=[_opened(*one) for one in activated if int(one[2].get("opens", 0))],
+            opens=[_opened(*entry) for entry in activated if int(entry[2].get("opens", 0))],
             erasures=self._times(erased, erasing, deadline),
             takedowns=self._times(taken, taking, takedown_hours * 3600),
             receipts=self._told(receipts),
@@ -142,14 +141,14 @@ class TransparencyReports:
             **{name: {key: self._told(count) for key, count in by_key.items()} for name, by_key in counts.items()},
         )
 
-    def _cells(self, by_cell: Mapping[tuple[str, str], int], whole: int) -> list[DecisionCount]:
+    def _cells(self, by_cell: Mapping[tuple[str, str], int], total: int) -> list[DecisionCount]:
         """Return the cells that may be told: what is left out is never so little that it could be worked out."""
         cells = [
             DecisionCount(tier, band, count)
             for (tier, band), count in sorted(by_cell.items())
             if count >= self.threshold
         ]
-        while cells and 0 < whole - sum(cell.decisions for cell in cells) < self.threshold:
+        while cells and 0 < total - sum(cell.decisions for cell in cells) < self.threshold:
             cells.remove(min(cells, key=lambda cell: cell.decisions))
         return cells
 

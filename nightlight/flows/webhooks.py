@@ -99,6 +99,5 @@ def webhook_key(text: str, what: str) -> Ed25519PrivateKey:
     except ValueError:
         raw = b""
     if not text.startswith(_PREFIX) or len(raw) != _KEY_BYTES:
-        message = f"{what} must be '{_PREFIX}' and the base64 of {_KEY_BYTES} bytes"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"{what} must be '{_PREFIX}' and the base64 of {_KEY_BYTES} bytes")
     return Ed25519PrivateKey.from_private_bytes(raw)

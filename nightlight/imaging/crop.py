@@ -47,15 +47,12 @@ class Region:
         """
         parts = text.split(",")
         if len(parts) != 4 or not all(part.isascii() and part.isdigit() and len(part) <= 5 for part in parts):  # noqa: PLR2004
-            message = "a crop is four whole numbers: left,top,width,height"
-            raise ValueError(message)
+            raise ValueError("a crop is four whole numbers: left,top,width,height")
         region = cls(*(int(part) for part in parts))
         if min(region.width, region.height) < LEAST_SIDE:
-            message = f"a crop is at least {LEAST_SIDE} pixels wide and high"
-            raise ValueError(message)
+            raise ValueError(f"a crop is at least {LEAST_SIDE} pixels wide and high")
         if region.left + region.width > max_side or region.top + region.height > max_side:
-            message = "the crop reaches beyond the picture"
-            raise ValueError(message)
+            raise ValueError("the crop reaches beyond the picture")
         return region
 
 

@@ -72,8 +72,7 @@ def open_picture(data: Readable, header: Header) -> tuple[Image.Image, int]:
     with _refusing(header):
         image = Image.open(cast("IO[bytes]", data), formats=entry.pillow)
         if not _fits(image.size, header):
-            message = f"{header.format}: the decoder sees {image.size}, the header said otherwise"
-            raise CorruptImage(message)
+            raise CorruptImage(f"{header.format}: the decoder sees {image.size}, the header said otherwise")
         if not entry.scales:
             image.load()  # a PNG's orientation may come after its pixels
         return image, _orientation(image)
@@ -116,8 +115,7 @@ def _refusing(header: Header) -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except DECODER_ERRORS as error:
-        message = f"{header.format}: {type(error).__name__}: {error}"
-        raise CorruptImage(message) from error
+        raise CorruptImage(f"{header.format}: {type(error).__name__}: {error}") from error
 
 
 def _orientation(image: Image.Image) -> int:

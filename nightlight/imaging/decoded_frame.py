@@ -80,8 +80,7 @@ def make_frame(
             image = normalise.to_srgb(image, icc_profile)
             return normalise.flatten(image)
     except DECODER_ERRORS as error:
-        message = f"{header.format}: {type(error).__name__}: {error}"
-        raise CorruptImage(message) from error
+        raise CorruptImage(f"{header.format}: {type(error).__name__}: {error}") from error
 
 
 class InProcessDecoder:

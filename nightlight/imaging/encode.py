@@ -59,8 +59,7 @@ def encode(
                 high = middle
     foreign = unexpected_parts(best)
     if foreign != (_OPT_OUT_PARTS[format] if opt_out else []) or best.count(OPT_OUT) != opt_out:
-        message = f"the encoder wrote {', '.join(foreign)}; refusing to publish it"
-        raise CorruptImage(message)
+        raise CorruptImage(f"the encoder wrote {', '.join(foreign)}; refusing to publish it")
     return best
 
 

@@ -62,5 +62,4 @@ class HeaderTally:
     @staticmethod
     def _check(count: int, most: int, what: str) -> None:
         if count > most:
-            message = f"more than {most} {what}"
-            raise ImageTooComplex(message)
+            raise ImageTooComplex(f"more than {most} {what}")

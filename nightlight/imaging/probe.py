@@ -58,8 +58,7 @@ def probe(data: bytes | memoryview, caps: UploadCaps, *, edge: int = 2048) -> He
     view = memoryview(data)
     name = sniff(view)
     if name not in caps.formats:
-        message = f"{name} is not accepted here"
-        raise UnsupportedFormat(message)
+        raise UnsupportedFormat(f"{name} is not accepted here")
     header = _read_header(view, name, caps)
     _check_size(header, caps)
     _check_memory(header, caps, edge)
@@ -72,8 +71,7 @@ def sniff(data: bytes | memoryview) -> Format:
     for name, entry in FORMATS.items():
         if entry.is_magic(head):
             return name
-    message = f"no format of the allow-list begins with {head[:12]!r}"
-    raise UnsupportedFormat(message)
+    raise UnsupportedFormat(f"no format of the allow-list begins with {head[:12]!r}")
 
 
 def decode_bytes(header: Header, *, edge: int) -> int:
@@ -92,19 +90,16 @@ def _read_header(view: memoryview, name: Format, caps: UploadCaps) -> Header:
     try:
         return FORMATS[name].read_header(view, HeaderTally(caps.bounds), name)
     except (IndexError, ValueError) as error:
-        message = f"{name}: the header cannot be read"
-        raise CorruptImage(message) from error
+        raise CorruptImage(f"{name}: the header cannot be read") from error
     except ImageTooComplex as error:
-        message = f"{name}: {error}"
-        raise ImageTooComplex(message) from error
+        raise ImageTooComplex(f"{name}: {error}") from error
 
 
 def _check_size(header: Header, caps: UploadCaps) -> None:
     width, height, name = header.width, header.height, header.format
     allowed_bits = FORMATS[name].sample_bits
     if width < 1 or height < 1 or (allowed_bits is not None and header.bits != allowed_bits):
-        message = f"{name}: {width} x {height} pixels, {header.bits} bits a sample"
-        raise CorruptImage(message)
+        raise CorruptImage(f"{name}: {width} x {height} pixels, {header.bits} bits a sample")
     if width > caps.max_side or height > caps.max_side or width * height > caps.max_pixels:
         message = f"{name}: {width} x {height} pixels; at most {caps.max_pixels} pixels and {caps.max_side} a side"
         raise ImageTooLarge(message)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.tier import TierRecipe
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
 PIPELINE_VERSION = 3
@@ -58,7 +59,7 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def build_recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
+def build_recipes(tiers: Mapping[str, TierRecipe], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
     """Return the recipes of a policy's tiers, the largest first; refuse a step that is not installed.
 
     ``order`` is the policy's tiers, the most protective first: the preview is made from the first of them that
@@ -66,9 +67,9 @@ def build_recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str
     """
     missing = [
         f"tier '{name}' asks for {step}, which is not installed"
-        for name, fields in tiers.items()
+        for name, tier in tiers.items()
         for step, absent in NOT_INSTALLED.items()
-        if fields.get(step, absent) != absent
+        if getattr(tier, step) != absent
     ]
     if missing:
         raise PolicyRefused("; ".join(missing))
@@ -77,9 +78,9 @@ def build_recipes(tiers: Mapping[str, Mapping[str, object]], *, order: tuple[str
         Recipe(
             tier=name,
             preview=name == preview,
-            **{field: value for field, value in fields.items() if field not in _CLAIMS},  # type: ignore[arg-type]
+            **{field: value for field, value in asdict(tier).items() if field not in _CLAIMS},
         )
-        for name, fields in tiers.items()
+        for name, tier in tiers.items()
     ]
     return tuple(sorted(unsorted, key=lambda recipe: (-recipe.edge, recipe.tier)))
 

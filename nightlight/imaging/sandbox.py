@@ -127,16 +127,14 @@ class Sandbox:
             hello = None
         if not hello or hello.get("ready") is not True:
             self.stop()
-            message = "the sandboxed decoder did not start; its own message is above this one"
-            raise SandboxUnavailable(message)
+            raise SandboxUnavailable("the sandboxed decoder did not start; its own message is above this one")
         self.seccomp = hello.get("seccomp") is True
         if self._require_seccomp and not self.seccomp:
             self.stop()
-            message = (
+            raise SettingsRefused(
                 f"decoders cannot be sandboxed here ({hello.get('reason')}); NIGHTLIGHT_WORKER_SANDBOX=limits_only "
                 "decodes under resource limits alone"
             )
-            raise SettingsRefused(message)
 
     def frame(
         self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: StageTimes | None = None
@@ -209,8 +207,7 @@ class Sandbox:
         report = self._receive(timeout_s)
         self._child_exiting = False
         if report is None:
-            message = "the helper ended"
-            raise OSError(message)
+            raise OSError("the helper ended")
         self._peak_kb = int(report.get("peak_kb", 0))
         self._cpu_s = float(report.get("cpu_ms", 0)) / 1000
         return None if report.get("code") == 0 else report
@@ -274,8 +271,7 @@ class Sandbox:
 
     def _connected(self) -> socket.socket:
         if self._connection is None:
-            message = "the helper is not running"
-            raise SandboxUnavailable(message)
+            raise SandboxUnavailable("the helper is not running")
         return self._connection
 
     def _receive(self, timeout_s: float) -> dict[str, Any] | None:

@@ -38,8 +38,7 @@ def read_frame(response: memoryview, header: Header, edge: int, stages: StageTim
             if isinstance(ms, float) and 0 <= ms < _MAX_STAGE_MS:
                 stages.ms[stage] = stages.ms.get(stage, 0.0) + ms
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"{header.format}: the decoder's response makes no sense"
-        raise DecoderDied(message, how="nonsense") from error
+        raise DecoderDied(f"{header.format}: the decoder's response makes no sense", how="nonsense") from error
     pixels = response[RESPONSE_HEAD_BYTES : RESPONSE_HEAD_BYTES + width * height * 3]
     return Image.frombytes("RGB", (width, height), pixels)
 

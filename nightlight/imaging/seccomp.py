@@ -65,11 +65,9 @@ class SeccompFilters:
         Raises OSError or ImportError, with the reason, where seccomp is not available.
         """
         if sys.platform != "linux":
-            message = f"seccomp is a part of Linux, and this is {sys.platform}"
-            raise OSError(message)
+            raise OSError(f"seccomp is a part of Linux, and this is {sys.platform}")
         if _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) < 0:
-            message = "this kernel has no seccomp"
-            raise OSError(message)
+            raise OSError("this kernel has no seccomp")
         self.helper = _program(_COMPUTE + _FORK, refused=("open", "openat"), sets_priority=True)
         self.decoder = _program(_COMPUTE, writes_to=ready_fd)
         self.threaded = _program((*_COMPUTE, *_THREAD), writes_to=ready_fd, threads=True)
@@ -87,8 +85,7 @@ class SeccompFilter:
     def install(self) -> None:
         """Install the filter on this process for good; raise OSError if the kernel refuses."""
         if _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, self._reference, 0, 0):
-            message = f"the kernel refused the filter: errno {ctypes.get_errno()}"
-            raise OSError(message)
+            raise OSError(f"the kernel refused the filter: errno {ctypes.get_errno()}")
 
 
 def _program(

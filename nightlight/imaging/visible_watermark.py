@@ -58,11 +58,9 @@ class VisibleWatermark:
             logo_bytes = read_bytes(logo, MAX_LOGO_BYTES) if logo else b""
             watermark = cls(text, logo_bytes, read_bytes(font, MAX_FONT_BYTES) if font else b"")
         except OSError as error:
-            message = f"the visible watermark: {error.filename}: {error.strerror}"
-            raise SettingsRefused(message) from error
+            raise SettingsRefused(f"the visible watermark: {error.filename}: {error.strerror}") from error
         if len(text) > MAX_TEXT or not (text.isprintable() or not text):
-            message = f"NIGHTLIGHT_VISIBLE_WATERMARK_TEXT must be at most {MAX_TEXT} printable characters"
-            raise SettingsRefused(message)
+            raise SettingsRefused(f"NIGHTLIGHT_VISIBLE_WATERMARK_TEXT must be at most {MAX_TEXT} printable characters")
         if text and logo:
             message = "NIGHTLIGHT_VISIBLE_WATERMARK_TEXT and NIGHTLIGHT_VISIBLE_WATERMARK_LOGO exclude each other"
             raise SettingsRefused(message)
@@ -147,8 +145,7 @@ def _text(text: str, font: bytes) -> Image.Image:
     try:
         face = ImageFont.truetype(BytesIO(font), 96) if font else ImageFont.load_default(96)
     except OSError as error:
-        message = f"NIGHTLIGHT_VISIBLE_WATERMARK_FONT is no font: {error}"
-        raise SettingsRefused(message) from error
+        raise SettingsRefused(f"NIGHTLIGHT_VISIBLE_WATERMARK_FONT is no font: {error}") from error
     if isinstance(face, ImageFont.FreeTypeFont):
         missing = _outline(face, "\U0010ffff")
         if lost := sorted({sign for sign in text if not sign.isspace() and _outline(face, sign) == missing}):
@@ -166,20 +163,16 @@ def _outline(face: ImageFont.FreeTypeFont, sign: str) -> bytes:
 
 def _logo(data: bytes) -> Image.Image:
     if len(data) > MAX_LOGO_BYTES:
-        message = f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO: at most {MAX_LOGO_BYTES} bytes"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO: at most {MAX_LOGO_BYTES} bytes")
     try:
         with Image.open(BytesIO(data), formats=["PNG"]) as image:
             if max(image.size) > MAX_LOGO_SIDE:
-                message = f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO: at most {MAX_LOGO_SIDE} pixels a side"
-                raise SettingsRefused(message)
+                raise SettingsRefused(f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO: at most {MAX_LOGO_SIDE} pixels a side")
             shape = image.convert("RGBA").getchannel("A")
     except (OSError, SyntaxError, ValueError) as error:
-        message = f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO is no PNG: {error}"
-        raise SettingsRefused(message) from error
+        raise SettingsRefused(f"NIGHTLIGHT_VISIBLE_WATERMARK_LOGO is no PNG: {error}") from error
     if shape.getextrema() in {(0, 0), (255, 255)}:
-        message = "NIGHTLIGHT_VISIBLE_WATERMARK_LOGO has no shape: its alpha channel is what is drawn"
-        raise SettingsRefused(message)
+        raise SettingsRefused("NIGHTLIGHT_VISIBLE_WATERMARK_LOGO has no shape: its alpha channel is what is drawn")
     return _fitted(shape)
 
 

@@ -42,8 +42,8 @@ GiveUp = Callable[["Transaction", "Lease", str, datetime], None]
 def note_given_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     """Write into the audit log that a job was given up."""
     image_id = lease.image_id if lease.column == "image_id" else None
-    told = {"kind": lease.kind, "reason": reason}
-    tx.audit.append("job.given_up", now=now, actor="worker", image_id=image_id, detail=told)
+    detail = {"kind": lease.kind, "reason": reason}
+    tx.audit.append("job.given_up", now=now, actor="worker", image_id=image_id, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)

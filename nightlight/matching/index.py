@@ -120,8 +120,7 @@ class HashIndex:
     def extend(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Add many at once: (key of 16 bytes, hash of 32). All of them are found from now on, or none."""
         if any(len(hash_) != BYTES for _, hash_ in rows):
-            message = f"a hash is {BYTES} bytes"
-            raise ValueError(message)
+            raise ValueError(f"a hash is {BYTES} bytes")
         self._append(_ADDED, b"".join(_record(hash_ + _checked(key)) for key, hash_ in rows))
         fresh = np.frombuffer(b"".join(hash_ for _, hash_ in rows), np.uint8).reshape(-1, BYTES)
         self._tail_hashes = np.concatenate((self._tail_hashes, fresh))
@@ -149,11 +148,9 @@ class HashIndex:
         A key that has several such hashes is returned once, with its nearest.
         """
         if not 0 <= within <= MATCH_WITHIN:
-            message = f"the search is exact up to {MATCH_WITHIN} bits, not {within}"
-            raise ValueError(message)
+            raise ValueError(f"the search is exact up to {MATCH_WITHIN} bits, not {within}")
         if query.shape != (BYTES,) or query.dtype != np.uint8:
-            message = f"a query is uint8 ({BYTES},), not {query.dtype} {query.shape}"
-            raise ValueError(message)
+            raise ValueError(f"a query is uint8 ({BYTES},), not {query.dtype} {query.shape}")
         nearest: dict[bytes, int] = {}
         for key, bits in self._near(query, within):
             if key not in self._removed and bits < nearest.get(key, BYTES * 8 + 1):
@@ -207,8 +204,7 @@ class HashIndex:
             if manifest.exists():
                 content = json.loads(manifest.read_text("utf-8"))
             if content["format"] != FORMAT or not all(_SEGMENT.fullmatch(name) for name in content["segments"]):
-                message = f"{manifest} is none of format {FORMAT}; build the index again from the catalogue"
-                raise IndexBroken(message)
+                raise IndexBroken(f"{manifest} is none of format {FORMAT}; build the index again from the catalogue")
             self._names = list(content["segments"])
             self._segments = [Segment(self._folder / name) for name in self._names]
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -236,8 +232,7 @@ class HashIndex:
 
     def _append(self, name: str, data: bytes) -> None:
         if self._lock is None:
-            message = f"{self._folder}: opened for reading"
-            raise Conflict(message)
+            raise Conflict(f"{self._folder}: opened for reading")
         with (self._folder / name).open("ab") as file:
             file.write(data)
             file.flush()
@@ -251,8 +246,7 @@ class HashIndex:
     def _commit(self, names: list[str], *, forget_removed: bool = False) -> None:
         """Make ``names`` the segments: one rename, before which the old ones hold and after which the new ones do."""
         if self._lock is None:
-            message = f"{self._folder}: opened for reading"
-            raise Conflict(message)
+            raise Conflict(f"{self._folder}: opened for reading")
         fresh = self._folder / f"{_MANIFEST}.new"
         with fresh.open("w", encoding="utf-8") as file:
             json.dump({"format": FORMAT, "segments": names}, file)
@@ -280,15 +274,13 @@ def _lock(folder: Path, wait_s: float = 0) -> int:
                 time.sleep(_LOCK_RETRY_S)
                 continue
             os.close(lock)
-            message = f"{folder}: another process writes to this index"
-            raise Conflict(message) from error
+            raise Conflict(f"{folder}: another process writes to this index") from error
         return lock
 
 
 def _checked(key: bytes) -> bytes:
     if len(key) != KEY_BYTES:
-        message = f"a key is {KEY_BYTES} bytes, not {len(key)}"
-        raise ValueError(message)
+        raise ValueError(f"a key is {KEY_BYTES} bytes, not {len(key)}")
     return key
 
 

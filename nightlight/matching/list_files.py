@@ -79,25 +79,21 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             if bare:
                 columns = ["hash"]
             if "hash" not in columns:
-                message = f"{path.name}:1: no column is called 'hash'; there are {', '.join(columns)[:200]}"
-                raise InvalidInput(message)
+                raise InvalidInput(f"{path.name}:1: no column is called 'hash'; there are {', '.join(columns)[:200]}")
             rows = chain([first], reader) if bare else reader
             for row in rows:
                 if row:
                     yield reader.line_num, dict(zip(columns, (value.strip() for value in row), strict=False))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path.name}: {error}"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"{path.name}: {error}") from error
 
 
 def _bounded(file: IO[str], path: Path) -> Iterator[str]:
     for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), ""), 1):
         if len(line) > MAX_LINE:
-            message = f"{path.name}:{number}: a line of more than {MAX_LINE} characters"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{path.name}:{number}: a line of more than {MAX_LINE} characters")
         if number > MAX_LINES:
-            message = f"{path.name}: more than {MAX_LINES} lines"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{path.name}: more than {MAX_LINES} lines")
         yield line
 
 

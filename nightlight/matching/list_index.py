@@ -107,8 +107,7 @@ class _OpenIndex:
         with (self.target / f"{number}.txt").open(encoding="utf-8") as file:
             reference = next(itertools.islice(file, row, None), None)
         if reference is None or number >= len(self.lists):
-            message = f"{self.target.name}: no entry {number}/{row}"
-            raise IndexBroken(message)
+            raise IndexBroken(f"{self.target.name}: no entry {number}/{row}")
         return self.lists[number].name, reference.rstrip("\n")
 
 
@@ -172,8 +171,7 @@ class HashListIndex:
         modified = [path.stat().st_mtime_ns for path in files]
         lists = [read_hash_list(path, path.stem) for path in files]
         if self._target()[0] != target:
-            message = f"{self._folder}: a list was written while it was read; it is read again"
-            raise Conflict(message)
+            raise Conflict(f"{self._folder}: a list was written while it was read; it is read again")
         batches = []
         for number, hash_list in enumerate(lists):
             keys = np.zeros((len(hash_list.hashes), 2), ">u8")
@@ -209,24 +207,20 @@ class HashListIndex:
                     self.build()
                     self._open = _OpenIndex(target, HashIndex(target), *_about(target))
             except (InvalidInput, IndexBroken, Conflict, OSError) as error:
-                message = f"{self._folder}: {error}"
-                raise ListsUnavailable(message) from error
+                raise ListsUnavailable(f"{self._folder}: {error}") from error
             self._checked_at = time.monotonic()
             return self._open
 
     def _files(self) -> list[Path]:
         if not self._folder.is_dir():
-            message = f"{self._folder}: there is no such folder"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{self._folder}: there is no such folder")
         # Not glob(), which finds nothing in a folder that may not be read.
         files = sorted(path for path in self._folder.iterdir() if path.name.endswith(".csv"))
         for path in files:
             if not _NAME.fullmatch(path.stem):
-                message = f"{path.name}: a list's name is at most 64 lower-case letters, digits or ._-"
-                raise InvalidInput(message)
+                raise InvalidInput(f"{path.name}: a list's name is at most 64 lower-case letters, digits or ._-")
             if not path.is_file():
-                message = f"{path.name}: a list is a file"
-                raise InvalidInput(message)
+                raise InvalidInput(f"{path.name}: a list is a file")
         return files
 
     def _target(self) -> tuple[Path, int]:
@@ -273,6 +267,5 @@ def _about(target: Path) -> tuple[list[IndexedHashList], list[HashListSnapshot]]
             for entry in about
         ]
     except (KeyError, TypeError, ValueError) as error:
-        message = f"{target.name}: {_ABOUT} is not what was written"
-        raise IndexBroken(message) from error
+        raise IndexBroken(f"{target.name}: {_ABOUT} is not what was written") from error
     return lists, snapshots

@@ -30,8 +30,7 @@ class Segment:
         count = len(self.hashes)
         shapes = (self.hashes.shape, self.keys.shape, self._order.shape, self._start.shape)
         if shapes != ((count, BYTES), (count, KEY_BYTES), (WORDS, count), (WORDS, (1 << 16) + 1)):
-            message = f"{folder.name}: arrays of shapes {shapes} do not fit together"
-            raise ValueError(message)
+            raise ValueError(f"{folder.name}: arrays of shapes {shapes} do not fit together")
 
     def near(self, query: np.ndarray, within: int) -> Iterator[tuple[bytes, int]]:
         """Yield (key, distance) of every hash at most ``within`` bits away."""
@@ -56,8 +55,7 @@ class Segment:
 def write_segment(folder: Path, hashes: np.ndarray, keys: np.ndarray) -> None:
     """Write a segment's arrays; uint8 (n, 32) and uint8 (n, 16)."""
     if hashes.shape[1:] != (BYTES,) or keys.shape != (len(hashes), KEY_BYTES):
-        message = f"hashes {hashes.shape} and keys {keys.shape} do not fit together"
-        raise ValueError(message)
+        raise ValueError(f"hashes {hashes.shape} and keys {keys.shape} do not fit together")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     np.save(folder / "hashes.npy", np.ascontiguousarray(hashes, dtype=np.uint8))

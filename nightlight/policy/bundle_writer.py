@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
     """Return the bundle of a compiled pack, signed by ``key``."""
     if not 1 <= version <= MAX_VERSION:
-        message = f"a version is a whole number from 1 to {MAX_VERSION}"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"a version is a whole number from 1 to {MAX_VERSION}")
     pack = compiled.pack
     documents = {
         "vocabulary": pack.vocabulary,

@@ -119,7 +119,7 @@ def _always(check: AlwaysCheck, compiled: Compiled, ranks: Mapping[str, Ranks]) 
     if check.recipe:
         weak = [
             False,
-            *(bool(weaker_than(compiled.pack.tiers.tiers[tier], check.recipe)) for tier in outcomes.tier[1:]),
+            *(bool(weaker_than(compiled.table.tiers[tier], check.recipe)) for tier in outcomes.tier[1:]),
         ]
         # A combination that no rule limits has no tier; it is a gap, and told as such.
         weak += [True] * (UNSET + 1 - len(weak))

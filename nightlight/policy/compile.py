@@ -108,8 +108,7 @@ def compile_bundle(bundle: Bundle) -> Compiled:
     compiled = compile_documents(bundle.documents)
     digest = bundle.earlier or compiled.table.digest == bundle.digest == bundle.table.digest
     if not digest or not bundle.table.same_as(compiled.table) or bundle.retention != compiled.retention.meaning():
-        message = "the bundle's table is not what its documents compile to"
-        raise PolicyRefused(message)
+        raise PolicyRefused("the bundle's table is not what its documents compile to")
     return compiled
 
 
@@ -229,7 +228,7 @@ def _table(
         space.attributes,
         array("H", cells.astype(np.uint16).tobytes()),
         outcomes,
-        pack.tiers.tiers,
+        pack.tiers.recipes(),
         besides=hashlib.sha256(text.encode()).hexdigest(),
     )
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,13 @@ from nightlight.policy.diff_documents import changed_cases, changed_checks, chan
 from nightlight.policy.summarise import summarise
 from nightlight_core.policy import protection
 from nightlight_core.policy.table import NONE_TIER
+from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight.policy.alignment import Alignment
     from nightlight.policy.combinations import Mask
     from nightlight.policy.compile import Compiled
     from nightlight.policy.traffic import Traffic
-    from nightlight_core.policy.tier import Tier
 
 SECTIONS = {
     "outcomes": "Who may see what",
@@ -173,7 +173,7 @@ class _Shown:
     """What a combination shows: the outcome, and the recipe of its tier (None: nothing)."""
 
     tier: str
-    recipe: Tier | None
+    recipe: TierRecipe | None
     cache_s: int
     per_hour: int
 
@@ -185,7 +185,7 @@ def _shown(compiled: Compiled) -> tuple[np.ndarray[Any, Any], dict[int, _Shown]]
     """Return a number for each combination's outcome (0: nothing is shown), and what each number stands for."""
     columns = [compiled.ranks[field].astype(np.uint32) for field in FIELDS]
     packed = columns[0] << 8 | columns[1] << 4 | columns[2]
-    outcomes, recipes = compiled.pack.vocabulary.outcomes, compiled.pack.tiers.tiers
+    outcomes, recipes = compiled.pack.vocabulary.outcomes, compiled.table.tiers
     meaning = {0: _NOTHING}
     for number in map(int, np.unique(packed)):
         if number >> 8:
@@ -250,10 +250,10 @@ def _weaker(before: _Shown, after: _Shown) -> tuple[str, ...]:
     return protection.weaker(before.recipe, after.recipe) + limits
 
 
-def _differing(before: Tier | None, after: Tier | None) -> tuple[str, ...]:
+def _differing(before: TierRecipe | None, after: TierRecipe | None) -> tuple[str, ...]:
     if before is None or after is None or before == after:
         return ()
-    return tuple(name for name in type(before).model_fields if getattr(before, name) != getattr(after, name))
+    return tuple(name for name in before.__slots__ if getattr(before, name) != getattr(after, name))
 
 
 def _text(shown: _Shown, other: _Shown) -> str:
@@ -268,16 +268,16 @@ def _text(shown: _Shown, other: _Shown) -> str:
     return text
 
 
-def recipe_text(recipe: Tier) -> str:
+def recipe_text(recipe: TierRecipe) -> str:
     """Return a recipe in one line: its size and quality, and every other field that is not the default."""
-    fields = recipe.model_dump(exclude_defaults=True)
+    given = {item.name: value for item in fields(recipe) if (value := getattr(recipe, item.name)) != item.default}
     always = {"edge": recipe.edge, "quality": recipe.quality}
-    return ", ".join(f"{name} {value}" for name, value in {**always, **fields}.items())
+    return ", ".join(f"{name} {value}" for name, value in {**always, **given}.items())
 
 
 def _recipes(old: Compiled, new: Compiled) -> list[Change]:
     changes = []
-    before, after = old.pack.tiers.tiers, new.pack.tiers.tiers
+    before, after = old.table.tiers, new.table.tiers
     for name in dict.fromkeys((*before, *after)):
         left, right = before.get(name), after.get(name)
         if left is None or right is None:

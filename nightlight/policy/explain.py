@@ -90,11 +90,9 @@ def explain(compiled: Compiled, given: Mapping[str, str]) -> PolicyExplanation:
     space = compiled.space
     for name, word in given.items():
         if name not in space.attributes:
-            message = f"'{name}' is not an attribute{did_you_mean(name, space.attributes)}"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"'{name}' is not an attribute{did_you_mean(name, space.attributes)}")
         if word not in space.attributes[name]:
-            message = f"'{word}' is not a word of {name}{did_you_mean(word, space.attributes[name])}"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"'{word}' is not a word of {name}{did_you_mean(word, space.attributes[name])}")
     inputs = {name: given[name] for name in space.attributes if name in given}
     missing = tuple(name for name in space.attributes if name not in given)
     least, most = _range(compiled, inputs)

@@ -14,6 +14,7 @@ from nightlight.policy.messages import in_words
 from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
+    Document,
     RetentionDocument,
     RulesDocument,
     TiersDocument,
@@ -21,7 +22,6 @@ from nightlight.policy.models import (
 )
 from nightlight.policy.validate import VocabularyValidator
 from nightlight.policy.yaml_source import YamlSource, read_yaml
-from nightlight_core.policy.tier import Document
 
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from nightlight_core.policy.tier import Document, Number, Tier
+from nightlight_core.policy import tier as recipe
 
+# A number is written as one in decimal; text that looks like a number ("0454", "86_400") is not.
+Number = Annotated[int, Field(strict=True)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 # A word where it is used: any text will do here, because what is not in the vocabulary is refused with a hint.
 Used = Annotated[str, Field(min_length=1, max_length=64)]
@@ -21,8 +24,27 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _decimal(value: object) -> object:
+    """Take a plain decimal, which the strict reading of YAML leaves as text, for a number."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"0\.[0-9]{1,4}", value) else value
+
+
+def _within(name: str) -> Any:
+    """Return the bounds of a whole number of a tier."""
+    least, most = recipe.RANGES[name]
+    return Field(ge=least, le=most)
+
+
+# A share of one, written with a point: 0.05.
+Share = Annotated[float, BeforeValidator(_decimal), Field(strict=True, gt=0, le=1)]
 Words = Annotated[tuple[Used, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
 Condition = Annotated[dict[Used, Words], Field(max_length=16)]
+
+
+class Document(BaseModel):
+    """What all documents share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
 class _Headed(Document):
@@ -48,10 +70,32 @@ class Vocabulary(_Headed):
     assurance: tuple[Word, ...] = Field(min_length=1, max_length=16)
 
 
+class Tier(Document):
+    """The recipe of one kind of rendition: everything about its pixels."""
+
+    edge: Annotated[Number, _within("edge")]
+    crop: recipe.Crop = "face"
+    format: recipe.Format = "webp"
+    quality: Annotated[Number, _within("quality")] = 80
+    effort: Annotated[Number, _within("effort")] = 2
+    max_bytes: Annotated[Number, _within("max_bytes")] | None = None
+    face_px: Annotated[Number, _within("face_px")] | None = None
+    reidentification_at_most: Share | None = None
+    visible_watermark: recipe.VisibleWatermarkStrength = "none"
+    invisible_watermark: recipe.InvisibleWatermarkDemand = "none"
+    psnr_at_least: Annotated[Number, _within("psnr_at_least")] = 40
+    variants: Annotated[Number, _within("variants")] = 1
+    provenance: recipe.ProvenanceForm = "none"
+
+
 class TiersDocument(_Headed):
     """``tiers.yaml``: one recipe for each tier but ``none``, which is the placeholder."""
 
     tiers: dict[Word, Tier] = Field(min_length=1, max_length=16)
+
+    def recipes(self) -> dict[str, recipe.TierRecipe]:
+        """Return the recipes as plain values, as tables hold them and bundles carry them."""
+        return {name: recipe.TierRecipe(**tier.model_dump()) for name, tier in self.tiers.items()}
 
 
 # A value of an outcome where it is used: what is not in the vocabulary's list is refused with the list.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.protection import FIELDS
-from nightlight_core.policy.tier import Tier
+from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def parse_limit(field: str, text: str) -> RecipeLimit | str:
     return RecipeLimit(match[1] == "at_most", float(match[2]))
 
 
-def weaker_than(recipe: Tier, limits: Mapping[str, str]) -> tuple[str, ...]:
+def weaker_than(recipe: TierRecipe, limits: Mapping[str, str]) -> tuple[str, ...]:
     """Return the fields of a tier's recipe that do not keep the limits, which must be valid ones."""
     return tuple(field for field, text in limits.items() if not _kept(getattr(recipe, field), field, text))
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
+    Document,
     RetentionDocument,
     RulesDocument,
     TiersDocument,
     Vocabulary,
 )
-from nightlight_core.policy.tier import Document
 
 if TYPE_CHECKING:
     from pathlib import Path

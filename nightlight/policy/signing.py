@@ -53,8 +53,7 @@ class SigningKey:
             jwk = json.loads(read_text(path))
             return cls(str(jwk["kid"]), Ed25519PrivateKey.from_private_bytes(base64url_bytes(jwk["d"])))
         except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
-            message = f"{path} does not hold a private Ed25519 JWK ({type(error).__name__})"
-            raise PolicyRefused(message) from error
+            raise PolicyRefused(f"{path} does not hold a private Ed25519 JWK ({type(error).__name__})") from error
 
 
 class ApprovalSubject(NamedTuple):
@@ -101,16 +100,14 @@ def check_approval(approval: Any, subject: ApprovalSubject, keys: PublicKeys, *,
         message = f"this is no approval ({type(error).__name__}); make one with `nightlight policy approve`"
         raise PolicyRefused(message) from error
     if kind != APPROVAL_FORMAT or unknown:
-        message = "this is no approval (another format); make one with `nightlight policy approve`"
-        raise PolicyRefused(message)
+        raise PolicyRefused("this is no approval (another format); make one with `nightlight policy approve`")
     for name, value in subject._asdict().items():
         if type(statement[name]) is not type(value) or statement[name] != value:
             message = f"the approval is for {name} {str(statement[name])[:12]}, this one is {str(value)[:12]}"
             raise PolicyRefused(message)
     expires_at = statement["expires_at"]
     if type(expires_at) is not int or not now < expires_at <= now + MAX_APPROVAL_S:
-        message = f"the approval has expired, or is made to last longer than {MAX_APPROVAL_S // 86_400} days"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"the approval has expired, or is made to last longer than {MAX_APPROVAL_S // 86_400} days")
     keys.verify(key_id, signature, _approved(statement), "the approval")
     return key_id
 

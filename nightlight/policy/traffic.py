@@ -63,6 +63,5 @@ def read_traffic(path: Path) -> Traffic:
         raise PolicyRefused(message) from error
     wrong = any(len(words) != len(traffic.attributes) for words in traffic.cells)
     if plain.get("format") != FORMAT or traffic.days <= 0 or wrong or any(n < 0 for n in traffic.cells.values()):
-        message = f"{path} does not hold traffic of the form {FORMAT}"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"{path} does not hold traffic of the form {FORMAT}")
     return traffic

@@ -16,6 +16,7 @@ from nightlight.policy.models import (
     RetentionDocument,
     RulesDocument,
     SameCheck,
+    Tier,
     TiersDocument,
     Value,
     Vocabulary,
@@ -24,7 +25,6 @@ from nightlight.policy.recipe_limits import problems
 from nightlight_core.decisions.inputs import INPUTS, UNASSURED
 from nightlight_core.policy import protection
 from nightlight_core.policy.table import NONE_TIER
-from nightlight_core.policy.tier import Tier
 
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_, YamlSource

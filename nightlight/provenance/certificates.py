@@ -61,8 +61,7 @@ class CertificateChain:
             pem = read_text(path, "ascii", MAX_CHAIN_BYTES)
             leaf = x509.load_pem_x509_certificates(pem.encode())[0]
         except (OSError, ValueError) as error:
-            message = f"{path} holds no certificates ({type(error).__name__})"
-            raise SettingsRefused(message) from error
+            raise SettingsRefused(f"{path} holds no certificates ({type(error).__name__})") from error
         return cls(
             pem=pem,
             algorithm=_algorithm(leaf, path),
@@ -86,13 +85,11 @@ class CertificateChain:
 def create_development_chain(folder: Path, algorithm: SigningAlgorithm, now: datetime) -> None:
     """Make a root, an issuing and a leaf certificate for development; raise SettingsRefused where a chain exists."""
     if (folder / CHAIN_FILE).exists():
-        message = f"{folder / 'chain.pem'} is there already"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"{folder / 'chain.pem'} is there already")
     try:
         private_folder(folder)
     except OSError as error:
-        message = f"{folder}: {error.strerror}"
-        raise SettingsRefused(message) from error
+        raise SettingsRefused(f"{folder}: {error.strerror}") from error
     keys = {name: _new_key(algorithm) for name in _YEARS}
     root = _certificate("root", keys["root"].public_key(), "root", keys["root"], now)
     issuing = _certificate("issuing", keys["issuing"].public_key(), "root", keys["root"], now)
@@ -118,11 +115,9 @@ def issue_leaf(folder: Path, public_key: bytes, now: datetime) -> None:
         issuer = serialization.load_pem_private_key(read_bytes(folder / "issuing.key.pem"), None)
         above = x509.load_pem_x509_certificates(read_bytes(folder / CHAIN_FILE))[1]
     except (OSError, ValueError, IndexError) as error:
-        message = f"no leaf can be issued in {folder} ({type(error).__name__})"
-        raise SettingsRefused(message) from error
+        raise SettingsRefused(f"no leaf can be issued in {folder} ({type(error).__name__})") from error
     if not isinstance(issuer, _Private) or not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
-        message = "the key is neither Ed25519 nor of an elliptic curve"
-        raise SettingsRefused(message)
+        raise SettingsRefused("the key is neither Ed25519 nor of an elliptic curve")
     leaf = _certificate("leaf", key, "issuing", issuer, now)
     part = folder / "chain.pem.part"
     _write(part, leaf + above.public_bytes(serialization.Encoding.PEM).decode(), secret=False)
@@ -136,8 +131,7 @@ def _algorithm(leaf: x509.Certificate, path: Path) -> SigningAlgorithm:
         return SigningAlgorithm.ED25519
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return SigningAlgorithm.ES256
-    message = f"{path}: the leaf's key is neither Ed25519 nor P-256"
-    raise SettingsRefused(message)
+    raise SettingsRefused(f"{path}: the leaf's key is neither Ed25519 nor P-256")
 
 
 def _new_key(algorithm: SigningAlgorithm) -> _Private:

@@ -70,11 +70,9 @@ def _within(data: bytes, media_type: str) -> bytes:
     elif media_type == "image/png":
         stores = [body for kind, body in _png_chunks(data) if kind == b"caBX"]
     else:
-        message = f"manifests in {media_type} are not known here"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError(f"manifests in {media_type} are not known here")
     if len(stores) != 1:
-        message = f"the picture holds {len(stores)} manifests"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError(f"the picture holds {len(stores)} manifests")
     return stores[0]
 
 
@@ -102,8 +100,7 @@ def _segments(data: bytes) -> Iterator[bytes]:
         body = data[at + 4 : at + 2 + length]
         if data[at + 1] == 0xEB:  # noqa: PLR2004 - APP11
             if not body.startswith(JPEG_HEAD):
-                message = "a segment beside the manifest's"
-                raise _ForeignContentError(message)
+                raise _ForeignContentError("a segment beside the manifest's")
             yield body[len(JPEG_HEAD) :]
         at += 2 + length
 
@@ -114,51 +111,42 @@ def _avif(data: bytes) -> Iterator[bytes]:
     while at + 8 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if kind not in _AVIF_BOXES or size < 8 or at + size > len(data):  # noqa: PLR2004 - a box's head
-            message = f"a box {kind!r} that nothing signs"
-            raise _ForeignContentError(message)
+            raise _ForeignContentError(f"a box {kind!r} that nothing signs")
         if kind == b"uuid":
             # Its id, version and flags, its purpose, and where a Merkle tree would be.
             head = _C2PA_UUID + bytes(4) + b"manifest\x00" + bytes(8)
             body = data[at + 8 : at + size]
             if not body.startswith(head):
-                message = "a box of somebody else's"
-                raise _ForeignContentError(message)
+                raise _ForeignContentError("a box of somebody else's")
             yield body[len(head) :]
         at += size
     if at != len(data):
-        message = "something after the last box"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError("something after the last box")
 
 
 def _check_store(store: bytes) -> None:
     (kind, body), *others = _boxes(store, "the manifest store")
     described, *manifests = _boxes(body, "the manifest store")
     if kind != b"jumb" or others or described != (b"jumd", _STORE) or len(manifests) != 1:
-        message = "something beside the manifest"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError("something beside the manifest")
     described, *inner = _boxes(manifests[0].body, "the manifest")
     _labelled(described, _COMPRESSED if inner[0].kind == b"brob" else _MANIFEST)
     if inner[0].kind == b"brob":
         if len(inner) != 1:
-            message = "something beside the compressed manifest"
-            raise _ForeignContentError(message)
+            raise _ForeignContentError("something beside the compressed manifest")
         (opened, *others) = _boxes(_decompressed(inner[0].body), "the compressed manifest")
         if others:
-            message = "something beside the manifest"
-            raise _ForeignContentError(message)
+            raise _ForeignContentError("something beside the manifest")
         described, *inner = _boxes(opened.body, "the manifest")
         _labelled(described, _MANIFEST)
     if len(inner) != len(_PARTS):
-        message = f"a manifest of {len(inner)} parts"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError(f"a manifest of {len(inner)} parts")
     for part, expected in zip(inner, _PARTS, strict=True):
         described, *content = _boxes(part.body, "the manifest")
         if described != (b"jumd", expected):
-            message = "a part of the manifest that is described otherwise than ours"
-            raise _ForeignContentError(message)
+            raise _ForeignContentError("a part of the manifest that is described otherwise than ours")
         if expected is not _PARTS[0] and [box.kind for box in content] != [b"cbor"]:
-            message = "something beside the claim or its signature"
-            raise _ForeignContentError(message)
+            raise _ForeignContentError("something beside the claim or its signature")
     _check_signature(_boxes(inner[-1].body, "the signature")[1].body)
 
 
@@ -167,8 +155,7 @@ def _labelled(described: _Box, kind: bytes) -> None:
     if described.kind != b"jumd" or not (
         described.body.startswith(kind) and _LABEL.fullmatch(described.body[len(kind) :])
     ):
-        message = "a manifest that is described otherwise than ours"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError("a manifest that is described otherwise than ours")
 
 
 def _decompressed(packed: bytes) -> bytes:
@@ -177,8 +164,7 @@ def _decompressed(packed: bytes) -> bytes:
     # A window of 16 bits, not the last block, its length in four half-bytes: as our compressor begins.
     length = (head >> 4 & 0xFFFF) + 1
     if head & 0xF or not 1 < length <= _MOST_OPENED:
-        message = "compressed otherwise than ours"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError("compressed otherwise than ours")
     opened, at = bytearray(), 0
     try:
         decompressor = brotli.Decompressor()
@@ -186,11 +172,9 @@ def _decompressed(packed: bytes) -> bytes:
             opened += decompressor.process(packed[at : at + 1])
             at += 1
     except brotli.error as error:
-        message = "compressed otherwise than ours"
-        raise _ForeignContentError(message) from error
+        raise _ForeignContentError("compressed otherwise than ours") from error
     if len(opened) != length or not _AFTER.fullmatch(packed[at:]):
-        message = "something in the room that fills the manifest up"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError("something in the room that fills the manifest up")
     return bytes(opened)
 
 
@@ -198,15 +182,13 @@ def _check_signature(signature: bytes) -> None:
     """Refuse a COSE signature with anything in its unsigned headers but empty room and time stamps."""
     parts = cbor.decode_cbor(signature)
     if not isinstance(parts, list) or len(parts) != 4 or not isinstance(parts[1], dict):  # noqa: PLR2004 - RFC 9052
-        message = "a signature of another form"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError("a signature of another form")
     unsigned: dict[Any, Any] = parts[1]
     for name, value in unsigned.items():
         if name in _ROOM and isinstance(value, bytes) and not any(value):
             continue
         if name not in _SIGNED:
-            message = f"something in the signature's unsigned header {name!r}"
-            raise _ForeignContentError(message)
+            raise _ForeignContentError(f"something in the signature's unsigned header {name!r}")
 
 
 def _boxes(data: bytes, where: str) -> list[_Box]:
@@ -214,11 +196,9 @@ def _boxes(data: bytes, where: str) -> list[_Box]:
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         if not 8 <= size <= len(data) - at:  # noqa: PLR2004 - a box's head
-            message = f"something in {where} that is no box"
-            raise _ForeignContentError(message)
+            raise _ForeignContentError(f"something in {where} that is no box")
         boxes.append(_Box(data[at + 4 : at + 8], data[at + 8 : at + size]))
         at += size
     if not boxes or (boxes[0].kind == b"jumd" and len(boxes) == 1):
-        message = f"nothing in {where}"
-        raise _ForeignContentError(message)
+        raise _ForeignContentError(f"nothing in {where}")
     return boxes

@@ -68,8 +68,7 @@ class ReservedPicture:
 def reserve_room(data: bytes, media_type: str, room: int) -> ReservedPicture | None:
     """Return a WebP or JPEG picture with ``room`` bytes (even) for a manifest; None for another format."""
     if room % 2 or not 0 < room <= MAX_ROOM:
-        message = f"no room of {room} bytes can be made"
-        raise SigningFailed(message)
+        raise SigningFailed(f"no room of {room} bytes can be made")
     if media_type == "image/webp" and data[8:12] == b"WEBP" and len(data) % 2 == 0:
         chunk = b"C2PA" + room.to_bytes(4, "little") + bytes(room)
         size = len(data) + len(chunk) - 8
@@ -91,8 +90,7 @@ def compact_manifest(manifest: bytes, room: int | None = None) -> bytes:
     (kind, body), more = _box(inner)
     (_, name), _ = _box(body)
     if rest or more or kind != b"jumb" or not name.startswith(b"c2ma"):
-        message = "the signer gave something else than one manifest"
-        raise SigningFailed(message)
+        raise SigningFailed("the signer gave something else than one manifest")
     packed = min((_packed(inner, quality) for quality in _QUALITIES), key=len)
 
     def padded(fill: int) -> bytes:
@@ -118,8 +116,7 @@ def _box(data: bytes) -> tuple[tuple[bytes, bytes], bytes]:
     """Return a box's kind and body, and what comes after it."""
     size = int.from_bytes(data[:4], "big")
     if not _HEAD_BYTES <= size <= len(data):
-        message = "the signer gave no manifest"
-        raise SigningFailed(message)
+        raise SigningFailed("the signer gave no manifest")
     return (data[4:8], data[8:size]), data[size:]
 
 

@@ -61,16 +61,14 @@ class HsmKey:
                 except (pkcs11.PKCS11Error, RuntimeError) as error:
                     self._close()
                     if not again:
-                        message = f"PKCS#11: {type(error).__name__} {error}".rstrip()
-                        raise SigningFailed(message) from error
+                        raise SigningFailed(f"PKCS#11: {type(error).__name__} {error}".rstrip()) from error
         raise AssertionError
 
     def _key(self, kind: str) -> Any:
         import pkcs11
 
         if self._refused:
-            message = f"the token {self.token} refused the PIN"
-            raise SigningFailed(message)
+            raise SigningFailed(f"the token {self.token} refused the PIN")
         if self._session is None:
             token = pkcs11.lib(str(self.module)).get_token(token_label=self.token)
             try:

@@ -78,8 +78,7 @@ def _text(path: Path) -> str:
     try:
         return read_text(path, "ascii")
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read"
-        raise SettingsRefused(message) from error
+        raise SettingsRefused(f"{path} cannot be read") from error
 
 
 class ManifestSigner:
@@ -165,8 +164,7 @@ class ManifestSigner:
             built, _, reserved = best
             small = compact_manifest(built.manifest, reserved.room)
             return SignedRendition(reserved.with_manifest(small), small)
-        message = f"manifests of this credential do not fit into {self._room} bytes"
-        raise SigningFailed(message)
+        raise SigningFailed(f"manifests of this credential do not fit into {self._room} bytes")
 
     def _built(
         self, definition: dict[str, Any], data: bytes, media_type: str, tsa_url: str | None, *, embed: bool
@@ -181,11 +179,9 @@ class ManifestSigner:
                 builder.set_no_embed()
             manifest = builder.sign(media_type, io.BytesIO(data), out)
         except c2pa.C2paError as error:
-            message = f"a manifest could not be signed: {error}"
-            raise SigningFailed(message) from error
+            raise SigningFailed(f"a manifest could not be signed: {error}") from error
         if not manifest:
-            message = "the signer gave no manifest"
-            raise SigningFailed(message)
+            raise SigningFailed("the signer gave no manifest")
         return SignedRendition(out.getvalue(), manifest)
 
     def _verify(self, signed: SignedRendition, media_type: str, *, embed: bool) -> None:
@@ -196,8 +192,7 @@ class ManifestSigner:
         state = manifest_state(self._reader_context, signed.data, media_type, manifest)
         if state is not ManifestState.TRUSTED and (anchors is not None or state is not ManifestState.VALID):
             failures = verify_manifest(signed.data, media_type, anchors=anchors, manifest=manifest).failures
-            message = f"what was signed reads back as {state}: {'; '.join(failures)}"
-            raise SigningFailed(message)
+            raise SigningFailed(f"what was signed reads back as {state}: {'; '.join(failures)}")
 
     def _context(self, tsa_url: str | None) -> Any:
         with self._lock:
@@ -244,5 +239,4 @@ def _context(credential: SigningCredential, tsa_url: str | None) -> Any:
             signer = c2pa.Signer.from_info(info)
         return c2pa.Context(c2pa.Settings.from_dict(library_settings(credential.anchors)), signer)
     except c2pa.C2paError as error:
-        message = f"the provenance credential cannot be used: {error}"
-        raise SigningFailed(message) from error
+        raise SigningFailed(f"the provenance credential cannot be used: {error}") from error

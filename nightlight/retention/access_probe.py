@@ -99,8 +99,7 @@ class AccessProbe:
     def run(self) -> ProbeReport:
         """Try everything; raises InvalidInput for no such identity, StoreUnavailable if the server does not answer."""
         if self.identity not in IDENTITIES:
-            message = f"an identity is {', '.join(IDENTITIES)}, not {self.identity!r}"
-            raise InvalidInput(message)
+            raise InvalidInput(f"an identity is {', '.join(IDENTITIES)}, not {self.identity!r}")
         report, token = ProbeReport(self.identity), secrets.token_hex(8)
         grants = [entry for entry in GRANTS if entry.identity == self.identity]
         placed: list[str] = []
@@ -214,12 +213,10 @@ class AccessProbe:
             if code in _UNSUPPORTED:
                 return ProbeResult(bucket, what, ProbeOutcome.UNSUPPORTED, code)
             if status >= _SERVER_ERROR:
-                message = f"{bucket}: {what}: {code}"
-                raise StoreUnavailable(message) from error
+                raise StoreUnavailable(f"{bucket}: {what}: {code}") from error
             answer = code
         except BotoCoreError as error:
-            message = f"{bucket}: {what}: {type(error).__name__}"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"{bucket}: {what}: {type(error).__name__}") from error
         else:
             answer = "ok"
         if needed:

@@ -45,8 +45,7 @@ class BucketClient:
                 return []
             raise _failed(error, self.name) from error
         except BotoCoreError as error:
-            message = f"{type(error).__name__}: {error}"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         return [dict(rule) for rule in answer.get("Rules", [])]
 
     def put(self, rules: Sequence[Raw]) -> None:
@@ -60,8 +59,7 @@ class BucketClient:
         except ClientError as error:
             raise _failed(error, self.name) from error
         except BotoCoreError as error:
-            message = f"{type(error).__name__}: {error}"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def objects(self, prefix: str = "") -> Iterator[BucketObject]:
         """Yield the current objects whose keys begin with ``prefix``."""
@@ -72,8 +70,7 @@ class BucketClient:
         except ClientError as error:
             raise _failed(error, self.name) from error
         except BotoCoreError as error:
-            message = f"{type(error).__name__}: {error}"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def tags(self, key: str) -> dict[str, str]:
         """Return an object's tags; none where it is gone."""
@@ -85,8 +82,7 @@ class BucketClient:
                 return {}
             raise failed from error
         except BotoCoreError as error:
-            message = f"{type(error).__name__}: {error}"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
 
 

@@ -105,15 +105,13 @@ def open_receipt(envelope: object, keys: ReceiptVerifier) -> Receipt:
     """Return a receipt whose signature is right; raise ReceiptRefused or PolicyRefused."""
     try:
         if not isinstance(envelope, dict) or len(str(envelope.get("payload", ""))) > MAX_BYTES:
-            message = "this is no receipt"
-            raise ReceiptRefused(message)
+            raise ReceiptRefused("this is no receipt")
         payload = base64.b64decode(envelope["payload"], validate=True)
         signature = base64.b64decode(envelope["signature"], validate=True)
         keys.verify(str(envelope["key_id"]), signature, _signed(payload), "the receipt")
         statement = json.loads(payload)
         if statement.get("format") != FORMAT:
-            message = f"this is no receipt of the format {FORMAT}"
-            raise ReceiptRefused(message)
+            raise ReceiptRefused(f"this is no receipt of the format {FORMAT}")
         objects = statement["objects"]
         return Receipt(
             receipt_id=str(statement["receipt_id"]),
@@ -127,8 +125,7 @@ def open_receipt(envelope: object, keys: ReceiptVerifier) -> Receipt:
             payload=statement,
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-        message = f"this is no receipt ({type(error).__name__})"
-        raise ReceiptRefused(message) from error
+        raise ReceiptRefused(f"this is no receipt ({type(error).__name__})") from error
 
 
 def chain_faults(chain: Sequence[Receipt]) -> list[str]:

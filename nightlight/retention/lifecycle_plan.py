@@ -85,8 +85,7 @@ def plan_changes(
     foreign = [raw for raw in live if str(raw.get("ID", "")) not in ours.keys() | last.keys()]
     all_rules = [*foreign, *(write_rule(ours[name]) for name in sorted(ours))]
     if len(all_rules) > MOST_RULES:
-        message = f"{bucket}: {len(all_rules):,} rules; a bucket holds {MOST_RULES:,}"
-        raise LifecycleRefused(message)
+        raise LifecycleRefused(f"{bucket}: {len(all_rules):,} rules; a bucket holds {MOST_RULES:,}")
     return LifecyclePlan(bucket, tuple(actions), fingerprint(live), tuple(wanted), tuple(all_rules))
 
 
@@ -152,8 +151,7 @@ def _by_id(live: Sequence[Raw]) -> dict[str, Raw]:
     for raw in live:
         name = str(raw.get("ID", ""))
         if name in by_id:
-            message = f"two rules have the id '{name}'"
-            raise LifecycleRefused(message)
+            raise LifecycleRefused(f"two rules have the id '{name}'")
         by_id[name] = raw
     return by_id
 

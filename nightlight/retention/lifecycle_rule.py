@@ -166,8 +166,7 @@ def refuse_invalid(rule: LifecycleRule) -> None:
     elif rule.larger_than is not None or rule.smaller_than is not None:
         wrong = "Ceph drops filters by size without a word, and the rule is then about everything"
     if wrong is not None:
-        message = f"rule {rule.rule_id}: {wrong}"
-        raise LifecycleRefused(message)
+        raise LifecycleRefused(f"rule {rule.rule_id}: {wrong}")
 
 
 def _wrong_move(move: Transition, expire_days: int | None) -> bool:

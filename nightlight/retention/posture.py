@@ -82,8 +82,7 @@ class Posture:
         """Return the buckets that are named, all where none is; raises NotFound."""
         unknown = sorted(set(buckets or ()) - set(self._wanted.names))
         if unknown:
-            message = f"no bucket '{unknown[0]}'; there are {', '.join(self._wanted.names)}"
-            raise NotFound(message)
+            raise NotFound(f"no bucket '{unknown[0]}'; there are {', '.join(self._wanted.names)}")
         return list(buckets or self._wanted.names)
 
     def check(self, bucket: str) -> list[Finding]:
@@ -106,8 +105,7 @@ class Posture:
                     if _code(error) not in _UNSUPPORTED:
                         raise _failed(error, name) from error
                 except BotoCoreError as error:
-                    message = f"{type(error).__name__}: {error}"
-                    raise StoreUnavailable(message) from error
+                    raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         return self.check(bucket)
 
     def _finding(self, aspect: _Aspect, bucket: str) -> Finding:
@@ -126,8 +124,7 @@ class Posture:
                 raise _failed(error, name) from error
             actual = None
         except BotoCoreError as error:
-            message = f"{type(error).__name__}: {error}"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         same = canonical(actual) == canonical(want)
         state = PostureState.OK if same else PostureState.DRIFT
         return Finding(bucket, aspect.name, state, _said(actual), _said(want))

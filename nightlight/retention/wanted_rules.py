@@ -35,8 +35,7 @@ def wanted_rules(table: RetentionTable, prefixes: PrefixRules) -> list[Lifecycle
     """Return the rules of one bucket, in order of their ids; raise LifecycleRefused where the policy cannot be one."""
     states = table.space.attributes.get("state", ())
     if LIVE not in states or ERASED not in states:
-        message = f"retention.yaml does not say how long '{LIVE}' and '{ERASED}' are kept"
-        raise LifecycleRefused(message)
+        raise LifecycleRefused(f"retention.yaml does not say how long '{LIVE}' and '{ERASED}' are kept")
     rules = [
         LifecycleRule(f"{OURS}uploads", abort_upload_days=_UPLOAD_DAYS),
         LifecycleRule(f"{OURS}versions", noncurrent_days=most_days(table, ERASED)),

@@ -7,6 +7,8 @@ there with a variable's name in lower case gives its value, as container platfor
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
@@ -49,29 +51,6 @@ from nightlight.settings.storage import (
 )
 from nightlight_core.errors import SettingsRefused
 
-CONCERNS: dict[str, type[BaseSettings]] = {
-    "general": GeneralSettings,
-    "policy": PolicySettings,
-    "retention": RetentionSettings,
-    "catalogue": CatalogueSettings,
-    "queue": QueueSettings,
-    "store": StoreSettings,
-    "source": SourceSettings,
-    "buckets": BucketsSettings,
-    "delivery": DeliverySettings,
-    "relations": RelationSettings,
-    "quotas": QuotaSettings,
-    "auth": AuthSettings,
-    "upload": UploadSettings,
-    "service": ServiceSettings,
-    "worker": WorkerSettings,
-    "visible_watermark": VisibleWatermarkSettings,
-    "invisible_watermark": InvisibleWatermarkSettings,
-    "matching": MatchingSettings,
-    "provenance": ProvenanceSettings,
-    "log": LogSettings,
-}
-
 
 class Settings:
     """All concerns, read and checked together; frozen once made."""
@@ -113,40 +92,17 @@ class Settings:
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: settings do not change while a process runs."""
-        message = f"settings are frozen: {name}"
-        raise AttributeError(message)
+        raise AttributeError(f"settings are frozen: {name}")
 
+
+# Every concern, by its name.
+CONCERNS: dict[str, type[BaseSettings]] = get_type_hints(Settings)
 
 __all__ = [
-    "CONCERNS",
-    "AuthSettings",
-    "BucketsSettings",
-    "CatalogueSettings",
-    "DeliverySettings",
-    "Deployment",
-    "Environment",
-    "GeneralSettings",
-    "InvisibleWatermarkSettings",
-    "LogSettings",
-    "MatchingSettings",
-    "PolicySettings",
-    "ProvenanceSettings",
-    "ProviderKind",
-    "QueueSettings",
-    "QuotaSettings",
-    "RelationSettings",
-    "RetentionSettings",
-    "SandboxKind",
-    "SealMode",
-    "ServerKind",
-    "ServiceSettings",
-    "Settings",
-    "SourceSettings",
-    "StoreKind",
-    "StoreSettings",
-    "UploadSettings",
-    "UrlKind",
-    "VisibleWatermarkSettings",
-    "WorkerSettings",
+    "CONCERNS", "AuthSettings", "BucketsSettings", "CatalogueSettings", "DeliverySettings", "Deployment",
+    "Environment", "GeneralSettings", "InvisibleWatermarkSettings", "LogSettings", "MatchingSettings",
+    "PolicySettings", "ProvenanceSettings", "ProviderKind", "QueueSettings", "QuotaSettings", "RelationSettings",
+    "RetentionSettings", "SandboxKind", "SealMode", "ServerKind", "ServiceSettings", "Settings", "SourceSettings",
+    "StoreKind", "StoreSettings", "UploadSettings", "UrlKind", "VisibleWatermarkSettings", "WorkerSettings",
     "require",
-]
+]  # fmt: skip

@@ -26,6 +26,5 @@ def require(value: SecretStr | str | None, variable: str) -> str:
     """Return the plain value of a setting that this process cannot do without, or raise SettingsRefused."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not text:
-        message = f"{variable} is not set; `nightlight keys init` makes a set for development"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"{variable} is not set; `nightlight keys init` makes a set for development")
     return text

@@ -21,5 +21,4 @@ def default_policies() -> Path:
     for folder in (package / "default_policies", package.parent / "policies"):
         if (folder / _MARKER).is_file():
             return folder
-    message = "the default policy pack is not installed: name a pack with NIGHTLIGHT_POLICY_DIR"
-    raise SettingsRefused(message)
+    raise SettingsRefused("the default policy pack is not installed: name a pack with NIGHTLIGHT_POLICY_DIR")

@@ -80,8 +80,7 @@ class ProvenanceSettings(BaseSettings):
     )
     key: Path | None = Field(default=None, description="PEM file of its private key.")
     kms_key: str | None = Field(
-        default=None,
-        description="A key of AWS KMS (ECC_NIST_P256; id, alias or ARN) that signs instead of `key`.",
+        default=None, description="A key of AWS KMS (ECC_NIST_P256; id, alias or ARN) that signs instead of `key`."
     )
     kms_endpoint_url: str | None = Field(default=None, description="KMS endpoint; unset for AWS.")
     pkcs11_module: Path | None = Field(

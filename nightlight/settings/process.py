@@ -161,8 +161,7 @@ class WorkerSettings(BaseSettings):
     @model_validator(mode="after")
     def _lease_outlives_the_limit(self) -> WorkerSettings:
         if self.lease_s <= self.time_limit_s:
-            message = "NIGHTLIGHT_WORKER_LEASE_S must be more than NIGHTLIGHT_WORKER_TIME_LIMIT_S"
-            raise ValueError(message)
+            raise ValueError("NIGHTLIGHT_WORKER_LEASE_S must be more than NIGHTLIGHT_WORKER_TIME_LIMIT_S")
         if not self.concurrency + self.urgent + self.traces + self.background:
             message = "NIGHTLIGHT_WORKER_CONCURRENCY, _URGENT, _TRACES and _BACKGROUND are all 0: nothing would be done"
             raise ValueError(message)

@@ -91,8 +91,7 @@ class CloudFrontList:
             for left in reversed(range(_MOST_TRIES)):
                 state = self._ask("GET", "")
                 if puts and state.json()["TotalSizeInBytes"] > _MOST_BYTES:
-                    message = "the CloudFront KeyValueStore is full: make URLs live shorter, or revoke less"
-                    raise Unavailable(message)
+                    raise Unavailable("the CloudFront KeyValueStore is full: make URLs live shorter, or revoke less")
                 headers = {"if-match": state.headers.get("etag", ""), "content-type": "application/json"}
                 answer = self._ask("POST", "/keys", body, headers, allow=_CONFLICT if left else None)
                 if answer.status_code != _CONFLICT:
@@ -108,11 +107,9 @@ class CloudFrontList:
             if answer.status_code != allow:
                 answer.raise_for_status()
         except httpx.HTTPStatusError as error:
-            message = f"the CloudFront KeyValueStore answers {error.response.status_code}"
-            raise Unavailable(message) from error
+            raise Unavailable(f"the CloudFront KeyValueStore answers {error.response.status_code}") from error
         except (httpx.HTTPError, BotoCoreError) as error:
-            message = f"the CloudFront KeyValueStore: {type(error).__name__}"
-            raise Unavailable(message) from error
+            raise Unavailable(f"the CloudFront KeyValueStore: {type(error).__name__}") from error
         return answer
 
     def _signed(self, method: str, url: str, body: bytes, more: dict[str, str]) -> dict[str, str]:
@@ -120,8 +117,7 @@ class CloudFrontList:
             self._session = boto3.session.Session()
         credentials: Any = self._session.get_credentials()
         if credentials is None:
-            message = "the CloudFront KeyValueStore: this process has no AWS identity"
-            raise Unavailable(message)
+            raise Unavailable("the CloudFront KeyValueStore: this process has no AWS identity")
         frozen = credentials.get_frozen_credentials()
         key = derive_key(frozen.access_key, frozen.secret_key)
         return sign(

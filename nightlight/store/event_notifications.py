@@ -35,15 +35,13 @@ class ObjectEvent:
 def read_events(data: bytes | str) -> list[ObjectEvent]:
     """Return what a message says of objects, nothing for other events and for tests; raises InvalidInput."""
     if len(data) > MAX_BYTES:
-        message = f"a notification has at most {MAX_BYTES:,} bytes"
-        raise InvalidInput(message)
+        raise InvalidInput(f"a notification has at most {MAX_BYTES:,} bytes")
     try:
         return _read(json.loads(data), 0)
     except InvalidInput:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = f"this is no notification of S3 ({type(error).__name__})"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"this is no notification of S3 ({type(error).__name__})") from error
 
 
 def _read(message: Any, depth: int) -> list[ObjectEvent]:
@@ -73,8 +71,7 @@ def _read(message: Any, depth: int) -> list[ObjectEvent]:
 
 def _notice(bucket: Any, entity: dict[str, Any], kind: str, key: str) -> ObjectEvent:
     if not isinstance(bucket, str) or not 3 <= len(bucket) <= 63 or not 1 <= len(key.encode()) <= MAX_KEY_BYTES:  # noqa: PLR2004 - S3's limits
-        message = "a notification names no bucket or no key"
-        raise InvalidInput(message)
+        raise InvalidInput("a notification names no bucket or no key")
     etag = str(entity.get("eTag") or entity.get("etag") or "").strip('"')[:100]
     # What tells two events of one key apart; a server that numbers none says at least when it was.
     parts = (kind, entity.get("sequencer") or entity["when"], entity.get("versionId") or entity.get("version-id"))

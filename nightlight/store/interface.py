@@ -37,8 +37,7 @@ class PutResult(Enum):
 
     def __bool__(self) -> NoReturn:
         """Refuse: ``if store.put(...)`` would hold for either."""
-        message = f"compare with PutResult.STORED or PutResult.EXISTS; this is {self}"
-        raise TypeError(message)
+        raise TypeError(f"compare with PutResult.STORED or PutResult.EXISTS; this is {self}")
 
     if TYPE_CHECKING:
 
@@ -148,8 +147,7 @@ def require_stored(put: PutResult, key: str) -> None:
     Raises StoreUnavailable then: nothing may be acknowledged.
     """
     if put is not PutResult.STORED:
-        message = f"{key}: another object was there already, under a key that was just drawn"
-        raise StoreUnavailable(message)
+        raise StoreUnavailable(f"{key}: another object was there already, under a key that was just drawn")
 
 
 def unsealed(data: bytes, _sealed_key: str | None) -> bytes:
@@ -171,8 +169,7 @@ class PutOnly:
 def checked(key: str, data: bytes, info: ObjectInfo, max_bytes: int) -> StoredObject:
     """Return the object if it is whole, no larger than asked for, and matches its hash; else StoreUnavailable."""
     if len(data) > max_bytes or len(data) != info.size or hashlib.sha256(data).hexdigest() != info.sha256:
-        message = f"{key}: too large, or its bytes do not match their hash"
-        raise StoreUnavailable(message)
+        raise StoreUnavailable(f"{key}: too large, or its bytes do not match their hash")
     return StoredObject(data, info)
 
 
@@ -182,6 +179,5 @@ def check_key(key: str) -> str:
     A second defence: keys come from random or keyed names, never from outside.
     """
     if len(key) > MAX_KEY or not _KEY.fullmatch(key):
-        message = f"not an object key: {key!r}"
-        raise ValueError(message)
+        raise ValueError(f"not an object key: {key!r}")
     return key

@@ -57,11 +57,9 @@ def read_inventory_manifest(data: bytes) -> InventoryManifest:
         bucket = str(document["destinationBucket"]).removeprefix("arn:aws:s3:::")
         manifest = InventoryManifest(str(document["sourceBucket"]), bucket, files, form, columns)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"this is no manifest of an S3 Inventory ({type(error).__name__})"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"this is no manifest of an S3 Inventory ({type(error).__name__})") from error
     if form not in _FORMATS or (form == "CSV" and "key" not in {_NAMES.get(file.lower()) for file in columns}):
-        message = f"an inventory is in {', '.join(_FORMATS)}, with a column of keys; this one is in {form!r}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"an inventory is in {', '.join(_FORMATS)}, with a column of keys; this one is in {form!r}")
     return manifest
 
 
@@ -96,15 +94,13 @@ class Inventory:
                 while block := stream.read(_BLOCK):
                     size += len(block)
                     if size > MAX_FILE_BYTES:
-                        message = f"a file of the inventory has more than {MAX_FILE_BYTES:,} bytes"
-                        raise InvalidInput(message)
+                        raise InvalidInput(f"a file of the inventory has more than {MAX_FILE_BYTES:,} bytes")
                     digest.update(block)
                     file.write(block)
         except (ClientError, BotoCoreError, OSError) as error:
             raise source_error(error, f"s3://{self.manifest.bucket}/{key}") from error
         if digest.hexdigest() != md5:
-            message = f"s3://{self.manifest.bucket}/{key} is not what the manifest says (MD5)"
-            raise StoreUnavailable(message)
+            raise StoreUnavailable(f"s3://{self.manifest.bucket}/{key} is not what the manifest says (MD5)")
         file.seek(0)
 
 
@@ -133,8 +129,7 @@ def _batches(file: IO[bytes], manifest: InventoryManifest) -> Iterator[list[Sour
                 for part in _slices(striped.read_stripe(number, columns=list(names)))
             )
         if "key" not in names.values():
-            message = "the inventory has no column of keys"
-            raise InvalidInput(message)
+            raise InvalidInput("the inventory has no column of keys")
         for table in tables:
             columns = {names[name]: table.column(name).to_pylist() for name in table.schema.names if name in names}
             rows = len(columns["key"])
@@ -145,8 +140,7 @@ def _batches(file: IO[bytes], manifest: InventoryManifest) -> Iterator[list[Sour
             )  # fmt: skip
             yield [_key(key, etag, latest, marker) for key, etag, latest, marker in told]
     except (ArrowException, OSError) as error:
-        message = f"a file of the inventory cannot be read ({type(error).__name__})"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"a file of the inventory cannot be read ({type(error).__name__})") from error
 
 
 def _slices(stripe: Any) -> Iterator[Any]:
@@ -168,8 +162,7 @@ def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[SourceKey |
                     yield batch
                     batch = []
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, IndexError) as error:
-        message = f"a file of the inventory cannot be read ({type(error).__name__})"
-        raise InvalidInput(message) from error
+        raise InvalidInput(f"a file of the inventory cannot be read ({type(error).__name__})") from error
     if batch:
         yield batch
 

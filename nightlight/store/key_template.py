@@ -38,6 +38,5 @@ def parse_uri(uri: str) -> tuple[str, str]:
     """Return (bucket, key or prefix) of ``s3://bucket/key``; raises InvalidInput."""
     match = _URI.fullmatch(uri)
     if match is None or len((match[2] or "").encode()) > MAX_KEY_BYTES:
-        message = f"not an address like s3://bucket/prefix: {uri!r}"
-        raise InvalidInput(message)
+        raise InvalidInput(f"not an address like s3://bucket/prefix: {uri!r}")
     return match[1], match[2] or ""

@@ -48,8 +48,7 @@ class KmsKey:
                 SigningAlgorithm="ECDSA_SHA_256",
             )
         except (ClientError, BotoCoreError) as error:
-            why = f"KMS: {type(error).__name__}"
-            raise SigningFailed(why) from error
+            raise SigningFailed(f"KMS: {type(error).__name__}") from error
         return answer["Signature"]
 
     def public_key(self) -> bytes:
@@ -57,5 +56,4 @@ class KmsKey:
         try:
             return self._client.get_public_key(KeyId=self._key_id)["PublicKey"]
         except (ClientError, BotoCoreError) as error:
-            message = f"KMS: {type(error).__name__}"
-            raise SigningFailed(message) from error
+            raise SigningFailed(f"KMS: {type(error).__name__}") from error

@@ -53,8 +53,7 @@ class LocalStore:
         self.delete(key)
         put = self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
         if put is PutResult.EXISTS:
-            message = f"{key}: another process put an object there while it was being replaced"
-            raise StoreUnavailable(message)
+            raise StoreUnavailable(f"{key}: another process put an object there while it was being replaced")
 
     def ready(self) -> None:
         """See ObjectStore.ready."""
@@ -134,8 +133,7 @@ def _header(stream: BinaryIO) -> ObjectInfo:
     try:
         return ObjectInfo(**json.loads(line))
     except (ValueError, TypeError) as error:
-        message = "an object's file has no header"
-        raise StoreUnavailable(message) from error
+        raise StoreUnavailable("an object's file has no header") from error
 
 
 def _failed(error: OSError) -> StoreUnavailable | StoreDenied:

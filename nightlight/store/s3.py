@@ -76,8 +76,7 @@ class S3Store:
     def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
         """See ReplaceStore.replace."""
         if self._put(key, body, sha256, content_type, cache_control, {}) is PutResult.EXISTS:
-            message = f"{key}: the server refused to replace what is there"
-            raise StoreUnavailable(message)
+            raise StoreUnavailable(f"{key}: the server refused to replace what is there")
 
     def _put(
         self, key: str, body: BinaryIO, sha256: str, content_type: str, cache_control: str, more: dict[str, Any]
@@ -124,8 +123,7 @@ class S3Store:
         except StoreDenied:
             return True
         except ObjectMissing as error:
-            message = f"{key}: was there when it was put and is not any more"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"{key}: was there when it was put and is not any more") from error
 
     def ready(self) -> None:
         """See ObjectStore.ready: any answer of the server about the bucket will do, a refusal too."""
@@ -134,8 +132,7 @@ class S3Store:
         except ClientError as error:
             code = _code(error)
             if code not in _DENIED:
-                message = f"bucket {self._bucket}: {code}"
-                raise StoreUnavailable(message) from error
+                raise StoreUnavailable(f"bucket {self._bucket}: {code}") from error
         except BotoCoreError as error:
             raise connection_error(error) from error
 

@@ -85,14 +85,12 @@ class Opener:
         key_id, _, encoded = sealed_key.partition(":")
         private = self.privates.get(key_id)
         if private is None:
-            message = f"no private key '{key_id}' to open an original with"
-            raise SealKeyMissing(message)
+            raise SealKeyMissing(f"no private key '{key_id}' to open an original with")
         try:
             data_key = _suite().decrypt(base64.b64decode(encoded, validate=True), private, _INFO)
             return AESGCM(data_key).decrypt(_NONCE, data, None)
         except (InvalidTag, ValueError) as error:
-            message = f"an original does not open ({type(error).__name__})"
-            raise StoreUnavailable(message) from error
+            raise StoreUnavailable(f"an original does not open ({type(error).__name__})") from error
 
 
 def generate_seal_keys() -> tuple[str, str]:
@@ -104,6 +102,5 @@ def generate_seal_keys() -> tuple[str, str]:
 
 def _raw(key: bytes, what: str) -> bytes:
     if len(key) != _RAW_BYTES:
-        message = f"{what}: an X25519 key has {_RAW_BYTES} bytes"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"{what}: an X25519 key has {_RAW_BYTES} bytes")
     return key

@@ -35,8 +35,7 @@ def derive_key(access_key_id: str, secret_access_key: str) -> ec.EllipticCurvePr
         candidate = int.from_bytes(hmac.digest(b"AWS4A" + secret_access_key.encode(), message, "sha256"), "big")
         if candidate <= _ORDER - 2:
             return ec.derive_private_key(candidate + 1, ec.SECP256R1())
-    message_ = "no signing key can be derived from this access key"
-    raise ValueError(message_)  # one chance in 2**8128
+    raise ValueError("no signing key can be derived from this access key")  # one chance in 2**8128
 
 
 def sign(  # noqa: PLR0913 - what a request is

@@ -103,14 +103,12 @@ class SourceBuckets:
             answer = self.client.get_object(Bucket=bucket, Key=key)
             with answer["Body"] as stream:
                 if answer["ContentLength"] > max_bytes:
-                    message = f"{answer['ContentLength']} bytes; at most {max_bytes}"
-                    raise PayloadTooLarge(message)
+                    raise PayloadTooLarge(f"{answer['ContentLength']} bytes; at most {max_bytes}")
                 data = stream.read(max_bytes + 1)
         except (ClientError, BotoCoreError, OSError) as error:
             raise source_error(error, f"s3://{bucket}") from error
         if len(data) != answer["ContentLength"]:
-            message = f"s3://{bucket}: an object came in part"
-            raise StoreUnavailable(message)
+            raise StoreUnavailable(f"s3://{bucket}: an object came in part")
         return FetchedObject(data, answer["ETag"].strip('"'), answer["LastModified"])
 
 

@@ -51,8 +51,7 @@ class SqsQueue:
                 QueueUrl=self._url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=self._wait_s
             )
         except (ClientError, BotoCoreError) as error:
-            message = f"SQS: {type(error).__name__}"
-            raise QueueUnavailable(message) from error
+            raise QueueUnavailable(f"SQS: {type(error).__name__}") from error
         return [SqsMessage(entry["Body"], entry["ReceiptHandle"]) for entry in answer.get("Messages", [])]
 
     def delete(self, messages: Sequence[SqsMessage]) -> None:
@@ -62,5 +61,4 @@ class SqsQueue:
             if entries:
                 self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]
         except (ClientError, BotoCoreError) as error:
-            message = f"SQS: {type(error).__name__}"
-            raise QueueUnavailable(message) from error
+            raise QueueUnavailable(f"SQS: {type(error).__name__}") from error

@@ -59,8 +59,7 @@ class EmbedResult:
 def fit_payload(payload: Payload, side: int) -> Payload:
     """Return the part of a payload that a rendition of ``side`` pixels carries; raise ValueError under LEAST_SIDE."""
     if side < LEAST_SIDE:
-        message = f"an invisible watermark needs {LEAST_SIDE} pixels a side, and this has {side}"
-        raise ValueError(message)
+        raise ValueError(f"an invisible watermark needs {LEAST_SIDE} pixels a side, and this has {side}")
     return payload if side >= FULL_PAYLOAD_SIDE or payload.short else payload.shortened()
 
 
@@ -76,8 +75,7 @@ def embed(
     """
     side = pixels.shape[0]
     if pixels.shape != (side, side, 3) or pixels.dtype != np.uint8:
-        message = f"the watermark takes square RGB pixels, uint8, not {pixels.dtype} {pixels.shape}"
-        raise ValueError(message)
+        raise ValueError(f"the watermark takes square RGB pixels, uint8, not {pixels.dtype} {pixels.shape}")
     payload = fit_payload(payload, side)
     small = min(side, _COMPUTED_SIDE)
     picture = luma(pixels)

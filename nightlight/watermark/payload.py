@@ -32,8 +32,7 @@ class Payload:
         """Refuse numbers that do not fit, with ValueError."""
         id_bits, variant_bits = _bits(short=self.short)
         if not 0 <= self.rendition < 1 << id_bits or not 0 <= self.variant < 1 << variant_bits:
-            message = f"a payload holds {id_bits} bits of a rendition and {variant_bits} of a variant"
-            raise ValueError(message)
+            raise ValueError(f"a payload holds {id_bits} bits of a rendition and {variant_bits} of a variant")
 
     def shortened(self) -> Payload:
         """Return the part of this payload that a small rendition can carry."""

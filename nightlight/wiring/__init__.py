@@ -5,23 +5,23 @@ Two deployments: ``embedded`` (SQLite, a folder or S3; nothing to install) and `
 imported only there.
 """
 
-from nightlight.wiring.components import build_catalogue, embedded_catalogue_url, embedded_queue_path
-from nightlight.wiring.operator_tools import (
-    hash_lists,
-    open_abuse_report,
-    open_match_review,
-    open_screening,
-    open_trace_search,
+from nightlight.wiring.components import (
+    build_catalogue,
+    embedded_catalogue_url,
+    embedded_queue_path,
+    open_catalogue,
 )
+from nightlight.wiring.operator_tools import hash_lists, open_screening, open_trace_search
 from nightlight.wiring.originals import sealed_from
 from nightlight.wiring.retention import (
     bucket_names,
     lifecycle,
+    open_abuse_report,
     open_backfill,
     open_deletion,
     open_hold_ending,
     open_holds,
-    open_receipts,
+    open_match_review,
     open_report,
     open_retention_tags,
     open_sqs_consumer,
@@ -35,9 +35,8 @@ from nightlight.wiring.worker_container import WorkerContainer, build_worker
 
 __all__ = [
     "ServiceContainer", "WorkerContainer", "bucket_names", "build_catalogue", "build_service", "build_worker",
-    "embedded_catalogue_url", "embedded_queue_path", "hash_lists",
-    "lifecycle", "open_abuse_report", "open_backfill", "open_deletion",
-    "open_hold_ending", "open_holds", "open_match_review", "open_receipts", "open_report", "open_retention_tags",
-    "open_screening", "open_sqs_consumer", "open_sweep", "open_trace_search", "posture", "probe", "sealed_from",
-    "source_listing",
+    "embedded_catalogue_url", "embedded_queue_path", "hash_lists", "lifecycle", "open_abuse_report",
+    "open_backfill", "open_catalogue", "open_deletion", "open_hold_ending", "open_holds", "open_match_review",
+    "open_report", "open_retention_tags", "open_screening", "open_sqs_consumer", "open_sweep", "open_trace_search",
+    "posture", "probe", "sealed_from", "source_listing",
 ]  # fmt: skip

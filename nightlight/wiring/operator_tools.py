@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.flows.decisions.abuse_signals import AbuseReports
-from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings
-from nightlight.wiring.components import build_catalogue, policy_holder, s3_access
+from nightlight.wiring.components import open_catalogue, policy_holder, s3_access
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.errors import SettingsRefused
 
@@ -34,36 +31,8 @@ if TYPE_CHECKING:
 @contextmanager
 def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterator[TraceSearch]:
     """Give what traces found copies: the catalogue, the sandbox, the mark's keys, and the index in the data folder."""
-    catalogue = build_catalogue(settings)
-    rendering = Renderer(settings)
-    try:
-        migrate.check_current(catalogue.engine)
+    with open_catalogue(settings) as catalogue, closing(Renderer(settings)) as rendering:
         yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue), clock)
-    finally:
-        rendering.close()
-        catalogue.close()
-
-
-@contextmanager
-def open_match_review(settings: Settings, clock: Clock = system_clock) -> Iterator[ReviewMatches]:
-    """Give what reports uploads that are on a hash list, and takes verdicts on them."""
-    catalogue = build_catalogue(settings)
-    try:
-        migrate.check_current(catalogue.engine)
-        yield ReviewMatches(catalogue, clock)
-    finally:
-        catalogue.close()
-
-
-@contextmanager
-def open_abuse_report(settings: Settings, clock: Clock = system_clock) -> Iterator[AbuseReports]:
-    """Give what reports who looks like a scraper."""
-    catalogue = build_catalogue(settings)
-    try:
-        migrate.check_current(catalogue.engine)
-        yield AbuseReports(catalogue, clock)
-    finally:
-        catalogue.close()
 
 
 def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:
@@ -87,8 +56,7 @@ def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
     """Return the key for manifests that KMS or a token keeps, None if it is in a file; raise SettingsRefused."""
     provenance = settings.provenance
     if sum(source is not None for source in (provenance.key, provenance.kms_key, provenance.pkcs11_module)) > 1:
-        message = "one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them"
-        raise SettingsRefused(message)
+        raise SettingsRefused("one of NIGHTLIGHT_PROVENANCE_KEY, _KMS_KEY and _PKCS11_MODULE signs: set one of them")
     if provenance.kms_key is not None:
         from nightlight.store.kms import KmsKey
 
@@ -102,12 +70,8 @@ def remote_signing_key(settings: Settings) -> KmsKey | HsmKey | None:
         if not provenance.pkcs11_token or not provenance.pkcs11_key or provenance.pkcs11_pin is None:
             message = "NIGHTLIGHT_PROVENANCE_PKCS11_TOKEN, _KEY and _PIN say which key of the module signs: set them"
             raise SettingsRefused(message)
-        return HsmKey(
-            provenance.pkcs11_module,
-            provenance.pkcs11_token,
-            provenance.pkcs11_key,
-            provenance.pkcs11_pin.get_secret_value(),
-        )
+        pin = provenance.pkcs11_pin.get_secret_value()
+        return HsmKey(provenance.pkcs11_module, provenance.pkcs11_token, provenance.pkcs11_key, pin)
     return None
 
 
@@ -117,8 +81,7 @@ def hash_lists(settings: Settings) -> HashListIndex:
 
     folder = settings.matching.lists_dir
     if folder is None:
-        message = "NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists"
-        raise SettingsRefused(message)
+        raise SettingsRefused("NIGHTLIGHT_MATCHING_LISTS_DIR is not set: there are no hash lists")
     return HashListIndex(folder.resolve(), _index_dir(settings))
 
 
@@ -133,12 +96,8 @@ def screening_if_set(settings: Settings, catalogue: Catalogue, clock: Clock = sy
 def open_screening(settings: Settings, clock: Clock = system_clock) -> Iterator[Screening]:
     """Give what knows the hash lists as they were and are; raise SettingsRefused where there is no folder of them."""
     lists = hash_lists(settings)
-    catalogue = build_catalogue(settings)
-    try:
-        migrate.check_current(catalogue.engine)
+    with open_catalogue(settings) as catalogue:
         yield Screening(catalogue, lists, clock, platform.node())
-    finally:
-        catalogue.close()
 
 
 def _index_dir(settings: Settings) -> Path:

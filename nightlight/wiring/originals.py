@@ -67,8 +67,7 @@ def import_sealer(settings: Settings) -> Seal | None:
         return sealer(settings)
 
     def missing(_data: bytes) -> tuple[bytes, str]:
-        message = "NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY is not set: this worker takes no pictures in"
-        raise SealKeyMissing(message)
+        raise SealKeyMissing("NIGHTLIGHT_STORE_SEAL_PUBLIC_KEY is not set: this worker takes no pictures in")
 
     return missing
 

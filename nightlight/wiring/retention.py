@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
+from nightlight.flows.decisions.abuse_signals import AbuseReports
 from nightlight.flows.imports.notifications import Backfill
 from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.retention.retention_sweep import Sweep
@@ -22,9 +23,9 @@ from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
     VAULT,
-    build_catalogue,
     build_store,
     import_notifications,
+    open_catalogue,
     own_buckets,
     policy_holder,
     receipt_issuer,
@@ -46,22 +47,30 @@ if TYPE_CHECKING:
     from nightlight.store.source_buckets import Page
 
 
-@contextmanager
-def open_receipts(settings: Settings) -> Iterator[Catalogue]:
-    """Give the catalogue that holds the receipts of erasures."""
-    catalogue = build_catalogue(settings)
-    try:
-        migrate.check_current(catalogue.engine)
-        yield catalogue
-    finally:
-        catalogue.close()
+_Flow = TypeVar("_Flow")
 
 
-@contextmanager
-def open_deletion(settings: Settings, clock: Clock = system_clock) -> Iterator[DeletePictures]:
-    """Give what deletes profiles and images; their objects are erased by the workers."""
-    with open_receipts(settings) as catalogue:
-        yield DeletePictures(catalogue, clock)
+def _opening(flow: Callable[[Catalogue, Clock], _Flow]) -> Callable[..., AbstractContextManager[_Flow]]:
+    """Return what gives a flow that needs nothing but the catalogue and the clock."""
+
+    @contextmanager
+    def opened(settings: Settings, clock: Clock = system_clock) -> Iterator[_Flow]:
+        with open_catalogue(settings) as catalogue:
+            yield flow(catalogue, clock)
+
+    return opened
+
+
+# Deletes profiles and images; their objects are erased by the workers.
+open_deletion = _opening(DeletePictures)
+# Places and lists holds.
+open_holds = _opening(PlaceHolds)
+# Walks through other buckets.
+open_backfill = _opening(Backfill)
+# Reports uploads that are on a hash list, and takes verdicts on them.
+open_match_review = _opening(ReviewMatches)
+# Reports who looks like a scraper.
+open_abuse_report = _opening(AbuseReports)
 
 
 @contextmanager
@@ -75,12 +84,8 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Manag
     from nightlight.store.s3 import make_client
 
     store = settings.store
-    if store.kind is not StoreKind.S3:
-        message = "lifecycle rules are for buckets: NIGHTLIGHT_STORE_KIND is not s3"
-        raise SettingsRefused(message)
-    catalogue = build_catalogue(settings)
-    try:
-        migrate.check_current(catalogue.engine)
+    _require_buckets(settings, "lifecycle rules are for buckets")
+    with open_catalogue(settings) as catalogue:
         policy = policy_holder(settings, catalogue)
         client = make_client(s3_access(settings))
         buckets = {name: BucketClient(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
@@ -90,8 +95,6 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Manag
         copies = PrefixRules(((COPIES, "found-copies", settings.matching.trace_days + 1), probes), moves)
         prefixes = {store.originals_bucket: copies, store.renditions_bucket: PrefixRules((probes,))}
         yield ManageLifecycle(catalogue, buckets, prefixes, lambda: policy.refresh().compiled.retention, clock)
-    finally:
-        catalogue.close()
 
 
 def bucket_names(settings: Settings) -> dict[str, str]:
@@ -99,30 +102,30 @@ def bucket_names(settings: Settings) -> dict[str, str]:
     return dict(zip(BUCKETS, own_buckets(settings), strict=True))
 
 
+def _require_buckets(settings: Settings, what: str = "this is about buckets") -> None:
+    if settings.store.kind is not StoreKind.S3:
+        raise SettingsRefused(f"{what}: NIGHTLIGHT_STORE_KIND is not s3")
+
+
 def posture(settings: Settings) -> Posture:
     """Return what reads and mends what buckets are like; raise SettingsRefused where there are no buckets."""
     from nightlight.retention.posture import Posture, PostureRequirements
     from nightlight.store.s3 import make_client
 
-    if settings.store.kind is not StoreKind.S3:
-        message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
-        raise SettingsRefused(message)
+    _require_buckets(settings)
     buckets = settings.buckets
-    principals = {
-        SERVICE: buckets.service_principal,
-        WORKER: buckets.worker_principal,
-        KEEPER: buckets.keeper_principal,
-    }
-    wanted = PostureRequirements(
+    arns = buckets.service_principal, buckets.worker_principal, buckets.keeper_principal
+    principals = zip((SERVICE, WORKER, KEEPER), arns, strict=True)
+    requirements = PostureRequirements(
         bucket_names(settings),
-        {identity: arn for identity, arn in principals.items() if arn is not None},
+        {identity: arn for identity, arn in principals if arn is not None},
         tls_only=buckets.tls_only,
         server=S3ServerKind(server_kind(settings)),
         block_public=buckets.block_public,
         kms_keys=buckets.kms_keys,
         log_bucket=buckets.log_bucket,
     )
-    return Posture(make_client(s3_access(settings)), wanted)
+    return Posture(make_client(s3_access(settings)), requirements)
 
 
 def probe(settings: Settings, identity: str, elsewhere: str | None) -> AccessProbe:
@@ -130,9 +133,7 @@ def probe(settings: Settings, identity: str, elsewhere: str | None) -> AccessPro
     from nightlight.retention.access_probe import AccessProbe
     from nightlight.store.s3 import make_client
 
-    if settings.store.kind is not StoreKind.S3:
-        message = "this is about buckets: NIGHTLIGHT_STORE_KIND is not s3"
-        raise SettingsRefused(message)
+    _require_buckets(settings)
     return AccessProbe(
         make_client(s3_access(settings)),
         identity,
@@ -158,16 +159,9 @@ def open_report(
                 looks[f"lifecycle of {what}"] = partial(flow.drift, name)
             for what in BUCKETS:
                 looks[f"bucket of {what}"] = partial(state.drift, what)
-        catalogue = stack.enter_context(open_receipts(settings))
+        catalogue = stack.enter_context(open_catalogue(settings))
         least = threshold if threshold is not None else settings.policy.counter_threshold
         yield TransparencyReports(catalogue, policy_holder(settings, catalogue), least, clock, looks)
-
-
-@contextmanager
-def open_holds(settings: Settings, clock: Clock = system_clock) -> Iterator[PlaceHolds]:
-    """Give what places and lists holds."""
-    with open_receipts(settings) as catalogue:
-        yield PlaceHolds(catalogue, clock)
 
 
 @contextmanager
@@ -175,7 +169,7 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
     """Give what ends holds, with the identity of whoever keeps the vault."""
     from nightlight.flows.retention.legal_holds import EndHolds
 
-    with open_receipts(settings) as catalogue:
+    with open_catalogue(settings) as catalogue:
         yield EndHolds(
             catalogue,
             build_store(settings, ORIGINALS),
@@ -190,40 +184,29 @@ def open_hold_ending(settings: Settings, clock: Clock = system_clock) -> Iterato
 
 def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> Sweep:
     """Return the sweep, with these parts."""
-    delete = DeletePictures(runner.catalogue, runner.clock)
-    days = settings.upload.assertion_days
     return Sweep(
         runner,
-        delete,
-        lambda: policy.current().compiled.retention,
-        lambda: policy.current().tables,
-        days,
-        lambda: policy.current().earlier,
+        DeletePictures(runner.catalogue, runner.clock),
+        retention=lambda: policy.current().compiled.retention,
+        tables=lambda: policy.current().tables,
+        assertion_days=settings.upload.assertion_days,
+        earlier=lambda: policy.current().earlier,
     )
 
 
 @contextmanager
 def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
-    with open_receipts(settings) as catalogue:
+    with open_catalogue(settings) as catalogue:
         yield sweep_flow(settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue))
 
 
 @contextmanager
 def open_retention_tags(settings: Settings, clock: Clock = system_clock) -> Iterator[RetentionTags]:
     """Give what has every object tagged by its state; the workers do it."""
-    from nightlight.flows.retention.tags import RetentionTags
-
-    with open_receipts(settings) as catalogue:
+    with open_catalogue(settings) as catalogue:
         stores = build_store(settings, ORIGINALS), build_store(settings, RENDITIONS)
         yield RetentionTags(JobRunner(catalogue, settings.worker, clock), *stores)
-
-
-@contextmanager
-def open_backfill(settings: Settings, clock: Clock = system_clock) -> Iterator[Backfill]:
-    """Give what walks through other buckets."""
-    with open_receipts(settings) as catalogue:
-        yield Backfill(catalogue, clock)
 
 
 def source_listing(settings: Settings, uri: str) -> tuple[str, Callable[[dict[str, Any]], Iterator[Page]]]:
@@ -255,8 +238,7 @@ def open_sqs_consumer(settings: Settings, clock: Clock = system_clock) -> Iterat
 
     url = require(settings.source.queue_url, "NIGHTLIGHT_SOURCE_QUEUE_URL")
     if not settings.source.buckets:
-        message = "NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to"
-        raise SettingsRefused(message)
+        raise SettingsRefused("NIGHTLIGHT_SOURCE_BUCKETS names no bucket to listen to")
     access = source_access(settings, endpoint_url=settings.source.queue_endpoint_url)
-    with open_receipts(settings) as catalogue:
+    with open_catalogue(settings) as catalogue:
         yield SqsConsumer(SqsQueue(url, access), import_notifications(settings, catalogue, clock))

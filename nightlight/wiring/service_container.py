@@ -35,15 +35,12 @@ from nightlight.wiring.components import (
     build_store,
     declared_words,
     import_notifications,
-    limits,
     policy_holder,
     public_keys,
-    quotas,
     readiness,
-    relation_resolver,
     upload_flow,
-    url_signing,
 )
+from nightlight.wiring.decision_parts import limits, quotas, relation_resolver, url_signing
 from nightlight.wiring.originals import sealer
 from nightlight_core.clock import Clock, system_clock
 from nightlight_core.decisions.answers import AnswerBuilder
@@ -109,14 +106,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     migrate.check_current(catalogue.engine)
     urls = url_signing(settings)
     policy = policy_holder(settings, catalogue)
-    traces = RequestTrace(
-        catalogue,
-        PutOnly(build_store(settings, ORIGINALS)),
-        settings.upload,
-        settings.matching,
-        clock,
-        sealer(settings),
-    )
+    originals, seal = PutOnly(build_store(settings, ORIGINALS)), sealer(settings)
+    traces = RequestTrace(catalogue, originals, settings.upload, settings.matching, clock, seal)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)
     signals = AbuseSignalLog(catalogue, clock)
     poll_s = settings.delivery.feed_poll_s
@@ -145,7 +136,6 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         counter,
         lambda: clock().timestamp(),
     )
-    originals = PutOnly(build_store(settings, ORIGINALS))
     renditions = build_store(settings, RENDITIONS)
     return ServiceContainer(
         settings=settings,
@@ -168,7 +158,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             clock,
             lambda: policy.current().earlier,
         ),
-        upload=upload_flow(settings, catalogue, policy, originals, sealer(settings), clock),
+        upload=upload_flow(settings, catalogue, policy, originals, seal, clock),
         delete=DeletePictures(catalogue, clock),
         decisions=DecisionService(policy, change_feed, engine),
         local_evaluation=LocalEvaluationFeed(

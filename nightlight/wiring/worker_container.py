@@ -214,18 +214,14 @@ def _replicas(settings: Settings) -> list[ReplicaBucket]:
         return []
     from nightlight.store.s3 import S3Store
 
-    mine = s3_access(settings)
-    return [
-        ReplicaBucket(
-            one.replica_of,
-            f"{one.replica_of} replica {one.bucket}",
-            S3Store(
-                one.bucket,
-                replace(mine, endpoint_url=one.endpoint_url or mine.endpoint_url, region=one.region or mine.region),
-            ),
-        )
-        for one in settings.retention.replicas
-    ]
+    own = s3_access(settings)
+    replicas = []
+    for replica in settings.retention.replicas:
+        region = replica.region or own.region
+        access = replace(own, endpoint_url=replica.endpoint_url or own.endpoint_url, region=region)
+        name = f"{replica.replica_of} replica {replica.bucket}"
+        replicas.append(ReplicaBucket(replica.replica_of, name, S3Store(replica.bucket, access)))
+    return replicas
 
 
 def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWebhooks:

@@ -14,7 +14,6 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.decisions.answers import SignedDecision
 from nightlight_core.decisions.engine import MAX_ITEMS, DecisionRequest
 from nightlight_core.decisions.quotas import Requester
@@ -22,6 +21,7 @@ from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.errors import InvalidInput
 from nightlight_core.ids import PROFILE_ID_PATTERN
+from service.answers import services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/access/v1", tags=["authzen"], route_class=ScopedRoute)
@@ -156,8 +156,7 @@ def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: 
     subject, action = partial.subject or defaults.subject, partial.action or defaults.action
     resource, context = partial.resource or defaults.resource, partial.context or defaults.context or Surroundings()
     if subject is None or action is None or resource is None:
-        message = "a question needs a subject, an action and a resource"
-        raise InvalidInput(message, pointer=pointer or "/")
+        raise InvalidInput("a question needs a subject, an action and a resource", pointer=pointer or "/")
     if action.name != VIEW or subject.type != "user" or resource.type != "profile":
         message = f"the action is '{VIEW}', the subject a 'user' and the resource a 'profile'"
         raise InvalidInput(message, pointer=pointer or "/")
@@ -167,7 +166,6 @@ def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: 
 
 def _answers(request: Request, questions: Sequence[_Question]) -> list[EvaluationAnswer]:
     """Decide once for all questions of one viewer in one place; answer in the questions' order."""
-    services: ServiceContainer = request.app.state.services
     tenant = caller(request).subject
     groups: dict[tuple[str, str, Requester], list[int]] = {}
     for number, (subject, context, _) in enumerate(questions):
@@ -176,7 +174,7 @@ def _answers(request: Request, questions: Sequence[_Question]) -> list[Evaluatio
     decisions: dict[int, SignedDecision] = {}
     for (viewer, context, requester), numbers in groups.items():
         claims = [questions[number].claim for number in numbers]
-        decided = services.decisions.decide(DecisionRequest(viewer, context, claims, requester))
+        decided = services(request).decisions.decide(DecisionRequest(viewer, context, claims, requester))
         decisions.update(zip(numbers, decided, strict=True))
     return [_answer(decisions[number]) for number in range(len(questions))]
 

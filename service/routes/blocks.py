@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
+from service.answers import services
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import changed
 
@@ -34,15 +34,13 @@ def block(request: Request, body: BlockBody) -> Response:
 
     One way: push the other way round too where neither is to see the other. Repeating it does nothing.
     """
-    services: ServiceContainer = request.app.state.services
     ids = parse_profile_id(body.profile_id), parse_profile_id(body.viewer_id)
-    return changed(services.block.block(*ids, actor=caller(request).subject))
+    return changed(services(request).block.block(*ids, actor=caller(request).subject))
 
 
 @router.delete("/{profile_id}/{viewer_id}", status_code=204)
 @requires(TokenScope.RELATE)
 def unblock(request: Request, profile_id: IdPath, viewer_id: IdPath) -> Response:
     """Take a block away; it is no error if there is none."""
-    services: ServiceContainer = request.app.state.services
     ids = parse_profile_id(profile_id), parse_profile_id(viewer_id)
-    return changed(services.block.unblock(*ids, actor=caller(request).subject))
+    return changed(services(request).block.unblock(*ids, actor=caller(request).subject))

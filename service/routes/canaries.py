@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
+from service.answers import services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/canaries", tags=["canaries"], route_class=ScopedRoute)
@@ -25,6 +25,5 @@ class CanaryBody(BaseModel):
 @requires(TokenScope.RELATE)
 def plant(request: Request, body: CanaryBody) -> Response:
     """Make a canary of a profile: whoever asks for it from now on is noted as a scraper. Answers stay as they are."""
-    services: ServiceContainer = request.app.state.services
-    services.abuse_reports.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
+    services(request).abuse_reports.plant(parse_profile_id(body.profile_id), actor=caller(request).subject)
     return Response(status_code=204)

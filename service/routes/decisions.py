@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.decisions.answers import SignedDecision
 from nightlight_core.decisions.engine import MAX_ITEMS, DecisionRequest
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.ids import PROFILE_ID_PATTERN
+from service.answers import services
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import CONSISTENCY_PATTERN
 from service.json_body import json_body
@@ -130,12 +130,11 @@ async def decide(request: Request) -> Response:
     Unknown, blocked, deleted and unfinished profiles get the placeholder, in the same shape as all others.
     """
     body = await json_body(request, DecisionsBody)
-    services: ServiceContainer = request.app.state.services
     decision_request = body.request_of(caller(request).subject)
-    decisions = services.decisions.try_cached(decision_request) if body.consistency is None else None
+    decisions = services(request).decisions.try_cached(decision_request) if body.consistency is None else None
     if decisions is None:
         at_least = int(body.consistency) if body.consistency else None
-        decisions = await run_in_threadpool(services.decisions.decide, decision_request, at_least=at_least)
+        decisions = await run_in_threadpool(services(request).decisions.decide, decision_request, at_least=at_least)
     return decisions_response(decisions)
 
 
@@ -143,9 +142,11 @@ async def decide(request: Request) -> Response:
 @requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
-    services: ServiceContainer = request.app.state.services
-    explanations = services.decisions.explain(body.request_of(caller(request).subject))
-    answer = {"policy_digest": services.policy.current().table.digest, "items": [asdict(item) for item in explanations]}
+    explanations = services(request).decisions.explain(body.request_of(caller(request).subject))
+    answer = {
+        "policy_digest": services(request).policy.current().table.digest,
+        "items": [asdict(item) for item in explanations],
+    }
     return Response(orjson.dumps(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 

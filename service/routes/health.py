@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from nightlight import metrics
-from nightlight.wiring import ServiceContainer
+from service.answers import services
 from service.auth import ScopedRoute, public
 
 router = APIRouter(tags=["health"], route_class=ScopedRoute, include_in_schema=False)
@@ -23,8 +23,7 @@ def healthz() -> Response:
 @public
 def readyz(request: Request) -> Response:
     """Say whether everything that the service needs answers; 503 names what does not."""
-    services: ServiceContainer = request.app.state.services
-    parts = services.readiness()
+    parts = services(request).readiness()
     ready = all(state == "ok" for state in parts.values())
     body = orjson.dumps({"status": "ok" if ready else "unavailable", "parts": parts})
     return Response(body, status_code=200 if ready else 503, media_type="application/json")

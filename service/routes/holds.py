@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from nightlight.catalogue.holds import LegalHold
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, ImageId, parse_profile_id
+from service.answers import answer, services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/holds", tags=["holds"], route_class=ScopedRoute)
@@ -64,8 +63,7 @@ class HoldsAnswer(BaseModel):
 @requires(TokenScope.HOLD)
 def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
     """Hold pictures as evidence: nobody is shown them, and they outlive every erasure in the vault until it ends."""
-    services: ServiceContainer = request.app.state.services
-    hold = services.holds.place(
+    hold = services(request).holds.place(
         profile_id=parse_profile_id(body.profile_id) if body.profile_id is not None else None,
         image_id=ImageId(body.image_id) if body.image_id is not None else None,
         kind=body.kind,
@@ -73,7 +71,7 @@ def place(request: Request, body: LegalHoldBody) -> HoldAnswer:
         until=body.until.astimezone(UTC) if body.until is not None else None,
         actor=caller(request).subject,
     )
-    return _answer(hold)
+    return answer(HoldAnswer, hold)
 
 
 @router.get("")
@@ -82,39 +80,18 @@ def listed(
     request: Request, *, ended: Annotated[bool, Query(description="Those that have ended too.")] = False
 ) -> HoldsAnswer:
     """Return holds."""
-    services: ServiceContainer = request.app.state.services
-    return HoldsAnswer(holds=[_answer(hold) for hold in services.holds.listed(ended=ended)])
+    return HoldsAnswer(holds=[answer(HoldAnswer, hold) for hold in services(request).holds.listed(ended=ended)])
 
 
 @router.get("/{hold_id}")
 @requires(TokenScope.HOLD)
 def get(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Return a hold."""
-    services: ServiceContainer = request.app.state.services
-    return _answer(services.holds.get(hold_id))
+    return answer(HoldAnswer, services(request).holds.get(hold_id))
 
 
 @router.post("/{hold_id}/approvals", status_code=201)
 @requires(TokenScope.HOLD)
 def approve(request: Request, hold_id: HoldIdPath) -> HoldAnswer:
     """Approve of a hold's end. Once two different callers have, whoever keeps the vault ends it."""
-    services: ServiceContainer = request.app.state.services
-    return _answer(services.holds.approve(hold_id, actor=caller(request).subject))
-
-
-def _answer(hold: LegalHold) -> HoldAnswer:
-    return HoldAnswer(
-        hold_id=hold.hold_id,
-        kind=hold.kind,
-        reference=hold.reference,
-        state=hold.state,
-        until=_when(hold.until),
-        approvals=[ApprovalAnswer(**approval) for approval in hold.approvals],
-        placed_by=hold.placed_by,
-        created_at=hold.created_at.isoformat(),
-        ended_at=_when(hold.ended_at),
-    )
-
-
-def _when(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment is not None else None
+    return answer(HoldAnswer, services(request).holds.approve(hold_id, actor=caller(request).subject))

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from nightlight.catalogue.images import ImageRow
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import IMAGE_ID_PATTERN, parse_image_id
+from service.answers import answer, services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/images", tags=["images"], route_class=ScopedRoute)
@@ -42,36 +42,26 @@ class ReceiptAnswer(BaseModel):
 
 def image_answer(image: ImageRow) -> ImageAnswer:
     """Return what a caller is told of an image: nothing of its original."""
-    return ImageAnswer(
-        image_id=image.image_id,
-        profile_id=image.profile_id,
-        state=image.state,
-        reason=image.reason,
-        created_at=image.created_at.isoformat(),
-        ready_at=image.ready_at.isoformat() if image.ready_at else None,
-    )
+    return answer(ImageAnswer, image)
 
 
 @router.get("/{image_id}")
 @requires(TokenScope.INGEST)
 def status(request: Request, image_id: ImageIdPath) -> ImageAnswer:
     """Say how an upload is getting on."""
-    services: ServiceContainer = request.app.state.services
-    return image_answer(services.upload.status(parse_image_id(image_id)))
+    return image_answer(services(request).upload.status(parse_image_id(image_id)))
 
 
 @router.get("/{image_id}/receipts")
 @requires(TokenScope.INGEST)
 def receipts(request: Request, image_id: ImageIdPath) -> list[ReceiptAnswer]:
     """Return the receipts of an image's erasure: one when it was erased, one when that was looked at again."""
-    services: ServiceContainer = request.app.state.services
-    return [ReceiptAnswer(**receipt) for receipt in services.delete.receipts(parse_image_id(image_id))]
+    return [ReceiptAnswer(**receipt) for receipt in services(request).delete.receipts(parse_image_id(image_id))]
 
 
 @router.delete("/{image_id}", status_code=204)
 @requires(TokenScope.INGEST)
 def delete(request: Request, image_id: ImageIdPath) -> Response:
     """Delete an image: no decision shows it from now on, and its objects are erased."""
-    services: ServiceContainer = request.app.state.services
-    services.delete.image(parse_image_id(image_id), actor=caller(request).subject)
+    services(request).delete.image(parse_image_id(image_id), actor=caller(request).subject)
     return Response(status_code=204)

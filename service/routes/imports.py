@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.store.event_notifications import read_events
-from nightlight.wiring import ServiceContainer
 from nightlight_core.errors import InvalidInput
+from service.answers import services
 from service.auth import ScopedRoute, requires
 
 router = APIRouter(prefix="/v1/import-notifications", tags=["arrivals"], route_class=ScopedRoute)
@@ -24,7 +24,7 @@ _BODY: dict[str, Any] = {
                 "schema": {"type": "object", "description": "An event of S3, SNS, EventBridge, Ceph or MinIO."}
             }
         },
-    },
+    }
 }
 
 
@@ -43,10 +43,8 @@ async def notify(request: Request) -> NotificationsAnswer:
 
     The token may also come as the password of Basic credentials, for servers that take them in the address.
     """
-    services: ServiceContainer = request.app.state.services
     if not request.headers.get("content-length") and not request.headers.get("transfer-encoding"):
-        message = "the body is empty"
-        raise InvalidInput(message)
+        raise InvalidInput("the body is empty")
     body = await request.body()
-    heard = await run_in_threadpool(lambda: services.import_notifications.record(read_events(body)))
+    heard = await run_in_threadpool(lambda: services(request).import_notifications.record(read_events(body)))
     return NotificationsAnswer(**heard._asdict())

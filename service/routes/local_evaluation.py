@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from nightlight.catalogue.feed import CURSOR_PATTERN, PROFILE
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.decisions.local_evaluation import MOST_CELLS, MOST_TIMES
-from nightlight.wiring import ServiceContainer
 from nightlight_core.decisions.abuse_signals import AbuseSignal
 from nightlight_core.decisions.engine import MAX_ITEMS
 from nightlight_core.decisions.profile_views import ProfileView
 from nightlight_core.ids import PROFILE_ID_PATTERN
+from service.answers import answer, services
 from service.auth import ScopedRoute, requires
 
 router = APIRouter(prefix="/v1/feed", tags=["feed"], route_class=ScopedRoute)
@@ -121,9 +121,8 @@ class ReportBody(BaseModel):
 @requires(TokenScope.LOCAL)
 def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PATTERN)] = None) -> Response:
     """Say what has changed since a cursor; without one, where to begin."""
-    services: ServiceContainer = request.app.state.services
-    policy, page = services.local_evaluation.changes(after)
-    answer = FeedAnswer(
+    policy, page = services(request).local_evaluation.changes(after)
+    feed_answer = FeedAnswer(
         cursor=page.cursor,
         reset=page.reset,
         changed=[key for kind, key in page.changed if kind == PROFILE],
@@ -131,15 +130,14 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
         active=policy.version,
         candidate=policy.candidate_version if policy.permille else None,
     )
-    return _json(answer.model_dump())
+    return _json(feed_answer.model_dump())
 
 
 @router.post("/profiles", response_model=ViewsAnswer)
 @requires(TokenScope.LOCAL)
 def profiles(request: Request, body: ViewsBody) -> Response:
     """Return what decisions need of up to 500 profiles. For the platform's backends: it tells bands."""
-    services: ServiceContainer = request.app.state.services
-    policy, views = services.local_evaluation.views(body.profile_ids)
+    policy, views = services(request).local_evaluation.views(body.profile_ids)
     return _json({"revision": policy.revision, "profiles": [_view(view) for view in views]})
 
 
@@ -147,29 +145,23 @@ def profiles(request: Request, body: ViewsBody) -> Response:
 @requires(TokenScope.LOCAL)
 def keys(request: Request) -> Response:
     """Delegate the keys that URLs of today and tomorrow are signed with; afterwards they are worth nothing."""
-    services: ServiceContainer = request.app.state.services
-    delegated = services.local_evaluation.keys()
-    answer = KeysAnswer(
-        base_url=delegated.base_url,
-        signing_id=delegated.signing_id,
+    delegated = services(request).local_evaluation.keys()
+    keys_answer = answer(
+        KeysAnswer,
+        delegated,
         days={str(day): base64.b64encode(key).decode() for day, key in delegated.days.items()},
         variant_key=base64.b64encode(delegated.variant_key).decode(),
-        placeholder=delegated.placeholder,
-        placeholder_cache_s=delegated.placeholder_cache_s,
-        max_life_s=delegated.max_life_s,
         network_per_hour=delegated.limits.network_per_hour,
         tenant_per_hour=delegated.limits.tenant_per_hour,
-        profiles_per_hour=delegated.profiles_per_hour,
     )
-    return _json(answer.model_dump())
+    return _json(keys_answer.model_dump())
 
 
 @router.get("/policy/{version}", response_class=Response)
 @requires(TokenScope.LOCAL)
 def bundle(request: Request, version: int) -> Response:
     """Fetch a signed bundle that is in use: the active one, or the candidate."""
-    services: ServiceContainer = request.app.state.services
-    data = services.local_evaluation.bundle(version)
+    data = services(request).local_evaluation.bundle(version)
     return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -177,9 +169,8 @@ def bundle(request: Request, version: int) -> Response:
 @requires(TokenScope.LOCAL)
 def report(request: Request, body: ReportBody) -> Response:
     """Take in how often each combination was decided elsewhere, and who looked like a scraper."""
-    services: ServiceContainer = request.app.state.services
     signals = [AbuseSignal(signal.kind, signal.who, signal.reason) for signal in body.abuse_signals]
-    services.local_evaluation.report(body.counts, signals)
+    services(request).local_evaluation.report(body.counts, signals)
     return Response(status_code=204)
 
 

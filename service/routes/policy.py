@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.policies.rollout import Activation
-from nightlight.wiring import ServiceContainer
 from nightlight_core.errors import InvalidInput, NotFound
 from nightlight_core.policy.bundle import MAX_BYTES
+from service.answers import services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=ScopedRoute)
@@ -39,8 +39,7 @@ class BundleBody(BaseModel):
         try:
             return base64.b64decode(self.bundle, validate=True)
         except ValueError as error:  # binascii.Error is one; so is what says that a character is not ASCII
-            message = "bundle must be base64"
-            raise InvalidInput(message, pointer="/bundle") from error
+            raise InvalidInput("bundle must be base64", pointer="/bundle") from error
 
 
 class CandidateBody(BundleBody):
@@ -71,19 +70,17 @@ class ExplainPolicyBody(BaseModel):
 @requires(TokenScope.POLICY)
 def status(request: Request) -> dict[str, Any]:
     """Say which policy is active, which is a candidate, and what the candidate would have changed so far."""
-    services: ServiceContainer = request.app.state.services
-    return services.rollout.status()
+    return services(request).rollout.status()
 
 
 @router.get("/bundle", response_class=Response)
 @requires(TokenScope.DECIDE)
 def bundle(request: Request) -> Response:
     """Fetch the active bundle; ask with `If-None-Match`, and 304 says that it is still the same."""
-    services: ServiceContainer = request.app.state.services
-    found = services.rollout.bundle()
-    if found is None:
+    version_and_data = services(request).rollout.bundle()
+    if version_and_data is None:
         raise NotFound
-    version, data = found
+    version, data = version_and_data
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
@@ -94,8 +91,7 @@ def bundle(request: Request) -> Response:
 @requires(TokenScope.POLICY)
 def earlier_bundle(request: Request, version: int) -> Response:
     """Fetch a bundle that was activated or a candidate before."""
-    services: ServiceContainer = request.app.state.services
-    data = services.rollout.bundle(version) if 0 < version < 2**31 else None
+    data = services(request).rollout.bundle(version) if 0 < version < 2**31 else None
     if data is None:
         raise NotFound
     return Response(data[1], media_type="application/json", headers={"Cache-Control": "no-store"})
@@ -105,8 +101,7 @@ def earlier_bundle(request: Request, version: int) -> Response:
 @requires(TokenScope.POLICY)
 def withdraw_version(request: Request, version: Annotated[int, Path(ge=1, lt=2**31)]) -> Response:
     """Withdraw a version: it is never activated, its approval is spent, and it comes back with a new approval only."""
-    services: ServiceContainer = request.app.state.services
-    services.rollout.withdraw_version(version, actor=caller(request).subject)
+    services(request).rollout.withdraw_version(version, actor=caller(request).subject)
     return Response(status_code=204)
 
 
@@ -114,25 +109,24 @@ def withdraw_version(request: Request, version: Annotated[int, Path(ge=1, lt=2**
 @requires(TokenScope.POLICY)
 def activate(request: Request, body: BundleBody) -> ActivatedAnswer:
     """Activate a bundle for everybody: proved, compared with the active one, and approved where it opens."""
-    services: ServiceContainer = request.app.state.services
-    return _activated(services.rollout.activate(body.data(), body.approval, actor=caller(request).subject))
+    return _activated(services(request).rollout.activate(body.data(), body.approval, actor=caller(request).subject))
 
 
 @router.put("/candidate")
 @requires(TokenScope.POLICY)
 def candidate(request: Request, body: CandidateBody) -> ActivatedAnswer:
     """Watch a candidate beside the active policy, or let it decide for a share of profiles."""
-    services: ServiceContainer = request.app.state.services
     actor = caller(request).subject
-    return _activated(services.rollout.candidate(body.data(), body.approval, permille=body.permille, actor=actor))
+    return _activated(
+        services(request).rollout.candidate(body.data(), body.approval, permille=body.permille, actor=actor)
+    )
 
 
 @router.delete("/candidate", status_code=204)
 @requires(TokenScope.POLICY)
 def withdraw(request: Request) -> Response:
     """Take the candidate away."""
-    services: ServiceContainer = request.app.state.services
-    services.rollout.withdraw(actor=caller(request).subject)
+    services(request).rollout.withdraw(actor=caller(request).subject)
     return Response(status_code=204)
 
 
@@ -140,16 +134,14 @@ def withdraw(request: Request) -> Response:
 @requires(TokenScope.POLICY)
 def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) -> dict[str, Any]:
     """Export how often each combination was decided: what `nightlight policy diff --weights` takes."""
-    services: ServiceContainer = request.app.state.services
-    return services.rollout.traffic(days).to_json()
+    return services(request).rollout.traffic(days).to_json()
 
 
 @router.post("/explain")
 @requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
     """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
-    services: ServiceContainer = request.app.state.services
-    return services.rollout.explain(body.given).to_json()
+    return services(request).rollout.explain(body.given).to_json()
 
 
 def _activated(done: Activation) -> ActivatedAnswer:

@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
+from service.answers import answer, services
 from service.auth import ScopedRoute, caller, requires
 from service.consistency import CONSISTENCY, changed
 from service.multipart import upload_body, upload_form
@@ -82,9 +82,8 @@ class ReportFlagBody(BaseModel):
 @requires(TokenScope.INGEST)
 def declare(request: Request, response: Response, profile_id: ProfileIdPath, body: ProfileBody) -> ProfileAnswer:
     """Declare a profile, or assert its band again. Without it, or once it lapses, the band is `unknown`."""
-    services: ServiceContainer = request.app.state.services
     declaration = Declaration(body.band, body.assurance, body.region, body.choice)
-    profile, new, number = services.declare.declare(
+    profile, new, number = services(request).declare.declare(
         parse_profile_id(profile_id),
         declaration,
         follow_band=body.earlier_pictures == "follow_band",
@@ -92,23 +91,14 @@ def declare(request: Request, response: Response, profile_id: ProfileIdPath, bod
     )
     response.status_code = 201 if new else 200
     response.headers[CONSISTENCY] = str(number)
-    return ProfileAnswer(
-        profile_id=profile.profile_id,
-        band=profile.band,
-        assurance=profile.assurance,
-        region=profile.region,
-        choice=profile.choice,
-        report_flag=profile.report_flag,
-        lapses_at=services.lapses_at(profile).isoformat(),
-    )
+    return answer(ProfileAnswer, profile, lapses_at=services(request).lapses_at(profile).isoformat())
 
 
 @router.delete("/{profile_id}", status_code=204)
 @requires(TokenScope.INGEST)
 def delete(request: Request, profile_id: ProfileIdPath) -> Response:
     """Delete a profile and all its images: no decision shows them from now on, and the objects are erased."""
-    services: ServiceContainer = request.app.state.services
-    services.delete.profile(parse_profile_id(profile_id), actor=caller(request).subject)
+    services(request).delete.profile(parse_profile_id(profile_id), actor=caller(request).subject)
     return Response(status_code=204)
 
 
@@ -120,17 +110,17 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
     Blocks, reports and deletions do this by themselves; declarations do it for what they take from somebody. Decisions
     give the placeholder until the pictures have new names, some tenths of a second.
     """
-    services: ServiceContainer = request.app.state.services
-    return changed(services.revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
+    return changed(services(request).revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
 
 
 @router.put("/{profile_id}/report-flag", status_code=204)
 @requires(TokenScope.REPORT)
 def report_flag(request: Request, profile_id: ProfileIdPath, body: ReportFlagBody) -> Response:
     """Hide a reported profile's picture from everybody but its owner, or show it again."""
-    services: ServiceContainer = request.app.state.services
     return changed(
-        services.declare.set_report_flag(parse_profile_id(profile_id), body.report_flag, actor=caller(request).subject)
+        services(request).declare.set_report_flag(
+            parse_profile_id(profile_id), body.report_flag, actor=caller(request).subject
+        )
     )
 
 
@@ -142,10 +132,9 @@ async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
     An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
     202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
     """
-    services: ServiceContainer = request.app.state.services
     async with upload_form(request, field="crop") as (file, crop):
         image = await run_in_threadpool(
-            services.upload.accept,
+            services(request).upload.accept,
             parse_profile_id(profile_id),
             file,
             idempotency_key=request.headers.get("idempotency-key"),

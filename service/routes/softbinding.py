@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.traces.manifest_lookup import ManifestMatch
 from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, WATERMARK_ALGORITHM
-from nightlight.wiring import ServiceContainer
+from service.answers import services
 from service.auth import ScopedRoute, caller, public, requires
 from service.multipart import picture, picture_body
 
@@ -100,8 +100,7 @@ class MatchesAnswer(BaseModel):
 @public
 def discovery(request: Request) -> Discovery:
     """Say where the Soft Binding Resolution API is."""
-    services: ServiceContainer = request.app.state.services
-    base = f"{services.settings.delivery.base_url.rstrip('/')}{_API}"
+    base = f"{services(request).settings.delivery.base_url.rstrip('/')}{_API}"
     return Discovery(
         apiEndpoint=base,
         c2paSpecificationVersion=_VERSION,
@@ -164,10 +163,9 @@ async def by_content(
     With `alg` by the one or the other alone. It waits for a worker, up to 15 seconds. It counts as a trace; the copy is
     deleted afterwards.
     """
-    services: ServiceContainer = request.app.state.services
     async with picture(request) as file:
         actor = caller(request).subject
-        matches = await run_in_threadpool(services.resolve.by_content, file, algorithm=alg, actor=actor)
+        matches = await run_in_threadpool(services(request).resolve.by_content, file, algorithm=alg, actor=actor)
     return _answer(matches, maxResults)
 
 
@@ -179,8 +177,7 @@ def by_reference(request: Request, body: ReferenceBody, maxResults: MostResults 
     The URL's name is looked up; nothing is fetched, from here or elsewhere. A picture that was renamed since, as after
     a block, is found by its content.
     """
-    services: ServiceContainer = request.app.state.services
-    return _answer(services.resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
+    return _answer(services(request).resolve.by_reference(body.referenceUrl, actor=caller(request).subject), maxResults)
 
 
 @router.get(
@@ -193,14 +190,12 @@ def manifest(
     returnActiveManifest: bool = False,  # noqa: ARG001, FBT001, FBT002, N803 - there is one manifest in each store
 ) -> Response:
     """Return a manifest store, as C2PA readers take it beside a picture."""
-    services: ServiceContainer = request.app.state.services
-    data = services.resolve.manifest(manifestId, actor=caller(request).subject)
+    data = services(request).resolve.manifest(manifestId, actor=caller(request).subject)
     return Response(data, media_type=_MANIFEST_TYPE, headers={"Cache-Control": "no-store"})
 
 
 def _by_binding(request: Request, alg: str, value: str) -> list[ManifestMatch]:
-    services: ServiceContainer = request.app.state.services
-    return services.resolve.by_binding(alg, value, actor=caller(request).subject)
+    return services(request).resolve.by_binding(alg, value, actor=caller(request).subject)
 
 
 def _answer(matches: list[ManifestMatch], most: int) -> MatchesAnswer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
@@ -10,9 +10,9 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.catalogue.trace_jobs import TraceJob
 from nightlight.delivery.access_tokens import TokenScope
-from nightlight.wiring import ServiceContainer
 from nightlight_core.errors import InvalidInput
 from nightlight_core.ids import TRACE_ID_PATTERN, parse_trace_id
+from service.answers import answer, services
 from service.auth import ScopedRoute, caller, requires
 from service.multipart import upload_body, upload_form
 
@@ -80,50 +80,37 @@ class TraceAnswer(BaseModel):
     result: ResultAnswer | None
 
 
-def _answer(row: TraceJob) -> dict[str, Any]:
-    return {
-        "trace_id": row.trace_id,
-        "state": row.state,
-        "reason": row.reason,
-        "progress": row.progress,
-        "copy_kept": row.keep,
-        "created_at": row.created_at.isoformat(),
-        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
-        "result": row.result,
-    }
+def _answer(row: TraceJob) -> TraceAnswer:
+    return answer(TraceAnswer, row, copy_kept=row.keep)
 
 
-@router.post("", status_code=202, response_model=TraceAnswer, openapi_extra=upload_body(keep=_KEEP))
+@router.post("", status_code=202, openapi_extra=upload_body(keep=_KEEP))
 @requires(TokenScope.TRACE)
-async def ask(request: Request, response: Response) -> dict[str, Any]:
+async def ask(request: Request, response: Response) -> TraceAnswer:
     """Ask where a copy comes from: by its invisible watermark, then by its perceptual hash. A worker finds out.
 
     202 means that it is safely stored and will be traced; ask `GET /v1/traces/{trace_id}` what came of it. Everything
     asked is in the audit log. The copy is deleted when the trace ends, unless the field `keep` says `true`.
     """
-    services: ServiceContainer = request.app.state.services
     async with upload_form(request, field="keep") as (file, keep):
         if keep not in {None, "true", "false"}:
-            message = "keep is true or false"
-            raise InvalidInput(message, pointer="/keep")
+            raise InvalidInput("keep is true or false", pointer="/keep")
         who = caller(request).subject
-        row = await run_in_threadpool(services.traces.accept, file, keep=keep == "true", actor=who)
+        row = await run_in_threadpool(services(request).traces.accept, file, keep=keep == "true", actor=who)
     response.headers["Location"] = f"/v1/traces/{row.trace_id}"
     return _answer(row)
 
 
-@router.get("/{trace_id}", response_model=TraceAnswer)
+@router.get("/{trace_id}")
 @requires(TokenScope.TRACE)
-def status(request: Request, trace_id: TraceIdPath) -> dict[str, Any]:
+def status(request: Request, trace_id: TraceIdPath) -> TraceAnswer:
     """Say how far a trace is, and what came of it."""
-    services: ServiceContainer = request.app.state.services
-    return _answer(services.traces.status(parse_trace_id(trace_id), actor=caller(request).subject))
+    return _answer(services(request).traces.status(parse_trace_id(trace_id), actor=caller(request).subject))
 
 
 @router.delete("/{trace_id}", status_code=204)
 @requires(TokenScope.TRACE)
 def delete(request: Request, trace_id: TraceIdPath) -> Response:
     """Forget a trace: what it led back to, and the copy if it was kept."""
-    services: ServiceContainer = request.app.state.services
-    services.traces.delete(parse_trace_id(trace_id), actor=caller(request).subject)
+    services(request).traces.delete(parse_trace_id(trace_id), actor=caller(request).subject)
     return Response(status_code=204)

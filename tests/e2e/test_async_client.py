@@ -30,7 +30,7 @@ def test_from_declaration_to_picture_to_block_to_deletion(stack):
             assert image.state == "ready"
             asked = [("async", "connection"), ("no-such-profile", "stranger")]
             batches = await asyncio.gather(*(client.decide("peer", "list", asked) for _ in range(10)))
-            assert len({(one.url, other.url) for one, other in batches}) == 1
+            assert len({(decision.url, other.url) for decision, other in batches}) == 1
             shown, nobody = batches[0]
             assert shown.url.split("?")[0] != nobody.url.split("?")[0]
             assert (await asyncio.to_thread(httpx.get, shown.url)).status_code == 200

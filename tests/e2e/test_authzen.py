@@ -50,7 +50,7 @@ def test_a_batch_answers_as_decisions_do(stack, client, ask):
         "evaluations": [{"resource": profile(stack)}, {"resource": NOBODY}, {"resource": {"type": "profile", "id": PROFILE}}],
     }  # fmt: skip
     answers = ask(body).raise_for_status().json()["evaluations"]
-    assert [one["decision"] for one in answers] == [True, False, True]
+    assert [answer["decision"] for answer in answers] == [True, False, True]
     asked = [(PROFILE, "connection"), ("no-such-profile", "stranger"), (PROFILE, "stranger")]
     decisions = client.decide("peer", "profile", asked, viewer_id="zen")
     for answer, decision in zip(answers, decisions, strict=True):
@@ -76,7 +76,7 @@ def test_the_batch_ends_where_it_was_asked_to(stack, ask, semantic, wanted):
         "subject": USER, "action": VIEW, "options": {"evaluations_semantic": semantic},
         "evaluations": [{"resource": profile(stack)}, {"resource": NOBODY}, {"resource": profile(stack)}],
     }  # fmt: skip
-    assert [one["decision"] for one in ask(body).raise_for_status().json()["evaluations"]] == wanted
+    assert [evaluation["decision"] for evaluation in ask(body).raise_for_status().json()["evaluations"]] == wanted
 
 
 @pytest.mark.usefixtures("ready")
@@ -88,8 +88,8 @@ def test_each_question_may_have_its_own_viewer_and_place(stack, ask):
             {"subject": {"type": "user", "id": "other", "properties": {"viewer": "signed_out"}}}, {},
         ],
     }  # fmt: skip
-    told = ask(body).raise_for_status().json()["evaluations"]
-    assert [one["decision"] for one in told] == [True, False, False, True]
+    evaluations = ask(body).raise_for_status().json()["evaluations"]
+    assert [evaluation["decision"] for evaluation in evaluations] == [True, False, False, True]
 
 
 @pytest.mark.parametrize(

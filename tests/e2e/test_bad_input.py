@@ -204,13 +204,13 @@ def test_every_route_wants_its_own_scope(stack, method, path, scope):
 
 def test_tokens_that_are_expired_forged_or_for_somebody_else(stack, tmp_path):
     private = json.loads((stack.folder / "keys" / key_commands.PRIVATE).read_text())
-    made = {
+    claims = {
         "subject": "tests",
         "scopes": ["decide"],
         "issuer": AuthSettings().issuer,
         "audience": AuthSettings().audience,
     }
-    expired = issue_token(private, **made, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
+    expired = issue_token(private, **claims, now=datetime.now(UTC) - timedelta(hours=2), life=timedelta(hours=1))
     key_commands.init(tmp_path)
     stranger = key_commands.token(tmp_path, scopes=["decide"], subject="tests", hours=1)
     good = key_commands.token(stack.folder, scopes=["decide"], subject="tests", hours=1)
@@ -262,9 +262,9 @@ def test_the_openapi_document_tells_of_problems_and_of_the_token(stack):
     assert "HTTPValidationError" not in json.dumps(document)
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            told = operation["responses"]
-            assert "422" not in told, (method, path)
-            assert "application/problem+json" in told["4XX"]["content"], (method, path)
+            responses = operation["responses"]
+            assert "422" not in responses, (method, path)
+            assert "application/problem+json" in responses["4XX"]["content"], (method, path)
             if not path.startswith(("/a/", "/.well-known/", "/v1/c2pa/services/")):
                 assert operation["security"] == [{"bearer": []}], (method, path)
                 continue

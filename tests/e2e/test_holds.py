@@ -66,16 +66,16 @@ def test_a_held_picture_is_the_placeholder_outlives_its_profile_and_ends_by_two(
     assert call(stack, "POST", f"/{hold_id}/approvals").status_code == 422
     assert call(stack, "POST", f"/{hold_id}/approvals", who="judge").status_code == 201
     ended = command(stack, "end", "--json")
-    assert [one["hold_id"] for one in json.loads(ended.stdout)] == [hold_id]
+    assert [hold["hold_id"] for hold in json.loads(ended.stdout)] == [hold_id]
     assert call(stack, "GET", f"/{hold_id}").json()["state"] == "ended"
-    assert [json.loads(base64.b64decode(one["payload"]))["kind"] for one in receipts(stack, image_id)] == [
+    assert [json.loads(base64.b64decode(receipt["payload"]))["kind"] for receipt in receipts(stack, image_id)] == [
         "erased",
         "hold ended",
     ]
     listed = command(stack, "list", "--ended", "--json")
-    assert hold_id in {one["hold_id"] for one in json.loads(listed.stdout)}
-    assert hold_id not in {one["hold_id"] for one in call(stack, "GET", "").json()["holds"]}
-    assert hold_id in {one["hold_id"] for one in call(stack, "GET", "?ended=true").json()["holds"]}
+    assert hold_id in {hold["hold_id"] for hold in json.loads(listed.stdout)}
+    assert hold_id not in {hold["hold_id"] for hold in call(stack, "GET", "").json()["holds"]}
+    assert hold_id in {hold["hold_id"] for hold in call(stack, "GET", "?ended=true").json()["holds"]}
 
 
 def receipts(stack, image_id):

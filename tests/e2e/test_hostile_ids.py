@@ -7,7 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from nightlight.catalogue.schema import audit, blocks, canaries, images, profiles, trace_jobs
+from nightlight.catalogue.matching_schema import trace_jobs
+from nightlight.catalogue.schema import audit, blocks, canaries, images, profiles
 from nightlight.cli import key_commands
 from nightlight_client import AsyncNightlightClient, NightlightClient, Problem
 from nightlight_client.models import InvalidId
@@ -35,17 +36,21 @@ def methods(client):
 
 def calls():
     """(client, method, parameter) for each id that a method takes; a method that nobody thought of fails here."""
-    found = []
+    cases = []
     for client in (NightlightClient, AsyncNightlightClient):
         for name, method in methods(client).items():
-            taken = [one for one in inspect.signature(method).parameters if one in IDENTIFIERS]
+            taken = [
+                parameter_name
+                for parameter_name in inspect.signature(method).parameters
+                if parameter_name in IDENTIFIERS
+            ]
             assert taken or name in APART | NO_IDS, f"{client.__name__}.{name} takes ids that no test here tries"
-            found += [(client, name, one) for one in taken if name not in APART]
-    return found
+            cases += [(client, name, parameter_name) for parameter_name in taken if name not in APART]
+    return cases
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def stack_and_client(tmp_path_factory):
     with Embedded(tmp_path_factory.mktemp("hostile")) as stack, stack.client() as client:
         client.declare("victim", band="adult", assurance="verified")
         client.declare("other", band="adult", assurance="verified")
@@ -54,9 +59,9 @@ def running(tmp_path_factory):
 
 
 @pytest.fixture
-def untouched(running):
+def untouched(stack_and_client):
     """Whatever a test does, the tables are as they were."""
-    stack, _ = running
+    stack, _ = stack_and_client
 
     def rows():
         kept = (profiles, images, blocks, canaries, trace_jobs, audit)
@@ -90,14 +95,14 @@ def called(stack, kind, sent, calls_):
             return [_outcome(lambda call=call: getattr(client, call[0])(**call[1])) for call in calls_]
 
     async def go():
-        found = []
+        outcomes = []
         async with client:
             for name, arguments in calls_:
                 try:
-                    found.append(await getattr(client, name)(**arguments))
+                    outcomes.append(await getattr(client, name)(**arguments))
                 except (Problem, httpx.HTTPError, httpx.InvalidURL) as error:
-                    found.append(error)
-        return found
+                    outcomes.append(error)
+        return outcomes
 
     return asyncio.run(go())
 
@@ -110,46 +115,56 @@ def _outcome(call):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "parameter"), calls(), ids=lambda one: one if isinstance(one, str) else one.__name__
+    ("kind", "name", "parameter"), calls(), ids=lambda value: value if isinstance(value, str) else value.__name__
 )
-def test_an_id_that_the_service_would_refuse_is_sent_nowhere(running, untouched, kind, name, parameter):
-    stack, _ = running
+def test_an_id_that_the_service_would_refuse_is_sent_nowhere(stack_and_client, untouched, kind, name, parameter):
+    stack, _ = stack_and_client
     sent = []
     required = {
-        one: GOOD.get(one)
-        for one, said in inspect.signature(getattr(kind, name)).parameters.items()
-        if one != "self" and said.default is said.empty and said.kind is not said.VAR_KEYWORD
+        parameter_name: GOOD.get(parameter_name)
+        for parameter_name, parameter_kind in inspect.signature(getattr(kind, name)).parameters.items()
+        if parameter_name != "self"
+        and parameter_kind.default is parameter_kind.empty
+        and parameter_kind.kind is not parameter_kind.VAR_KEYWORD
     }
     words = {"band": "adult", "assurance": "verified"} if name == "declare" else {}
     hostile = IDENTIFIERS[parameter]
-    found = called(stack, kind, sent, [(name, {**required, **words, parameter: one}) for one in hostile])
-    assert [one for one, answer in zip(hostile, found, strict=True) if not isinstance(answer, InvalidId)] == []
+    outcomes = called(
+        stack, kind, sent, [(name, {**required, **words, parameter: hostile_id}) for hostile_id in hostile]
+    )
+    assert [
+        hostile_id for hostile_id, answer in zip(hostile, outcomes, strict=True) if not isinstance(answer, InvalidId)
+    ] == []
     assert sent == []
 
 
 @pytest.mark.parametrize("kind", [NightlightClient, AsyncNightlightClient])
-def test_hostile_ids_in_a_question_are_answered_or_refused_and_touch_nothing(running, untouched, kind):
-    stack, _ = running
+def test_hostile_ids_in_a_question_are_answered_or_refused_and_touch_nothing(stack_and_client, untouched, kind):
+    stack, _ = stack_and_client
     sent = []
     asked = {"viewer": "peer", "context": "list", "viewer_id": "me", "budget_s": 5.0}
-    found = called(stack, kind, sent, [("decide", {**asked, "items": [(one, "connection")]}) for one in IDS])
-    for hostile, answer in zip(IDS, found, strict=True):
+    outcomes = called(
+        stack, kind, sent, [("decide", {**asked, "items": [(hostile_id, "connection")]}) for hostile_id in IDS]
+    )
+    for hostile, answer in zip(IDS, outcomes, strict=True):
         if isinstance(answer, InvalidId):
             assert not isinstance(hostile, str) or not 1 <= len(hostile) <= 128 or "\ud800" in hostile
         else:
             assert (answer[0].profile_id, answer[0].fallback) == (hostile, False)
     sent.clear()
-    hostile = [one for one in IDS if one is not None and one != ""]
+    hostile = [hostile_id for hostile_id in IDS if hostile_id is not None and hostile_id != ""]
     for name in ("viewer_id", "network"):
-        found = called(stack, kind, sent, [("decide", {**asked, "items": [], name: one}) for one in hostile])
-        assert all(isinstance(answer, InvalidId) for answer in found)
+        outcomes = called(
+            stack, kind, sent, [("decide", {**asked, "items": [], name: hostile_id}) for hostile_id in hostile]
+        )
+        assert all(isinstance(answer, InvalidId) for answer in outcomes)
     assert sent == []
 
 
-def test_hostile_words_elsewhere_touch_nothing(running, untouched):
-    stack, _ = running
+def test_hostile_words_elsewhere_touch_nothing(stack_and_client, untouched):
+    stack, _ = stack_and_client
     sent = []
-    found = called(
+    outcomes = called(
         stack, NightlightClient, sent,
         [
             call
@@ -166,25 +181,25 @@ def test_hostile_words_elsewhere_touch_nothing(running, untouched):
             )
         ],
     )  # fmt: skip
-    assert len(found) > 200
+    assert len(outcomes) > 200
     allowed = ("/v1/feed", "/v1/policy/counters", "/v1/policy/explain", "/v1/explain", "/v1/profiles/other/report-flag")
     assert {path.split(b"?")[0].decode() for path in sent} <= {*allowed, "/v1/feed/profiles", "/v1/feed/report"}
 
 
 @pytest.mark.parametrize("kind", [NightlightClient, AsyncNightlightClient])
-def test_an_idempotency_key_that_no_header_can_carry_is_sent_nowhere(running, untouched, kind):
-    stack, _ = running
+def test_an_idempotency_key_that_no_header_can_carry_is_sent_nowhere(stack_and_client, untouched, kind):
+    stack, _ = stack_and_client
     sent = []
     hostile = ["", "a\nb", "a\r\nX: y", "k" * 201, "k" * 10_000, "\u00e9", "\x00", " a", 7, b"k"]
-    said = {"profile_id": "other", "picture": b"x"}
-    found = called(stack, kind, sent, [("upload", {**said, "idempotency_key": key}) for key in hostile])
-    assert all(isinstance(answer, InvalidId) for answer in found)
+    arguments = {"profile_id": "other", "picture": b"x"}
+    outcomes = called(stack, kind, sent, [("upload", {**arguments, "idempotency_key": key}) for key in hostile])
+    assert all(isinstance(answer, InvalidId) for answer in outcomes)
     assert sent == []
 
 
 @pytest.mark.parametrize("good", ["a", "A1._~-", "v" * 128, "9", "a..b", "a.-~_"])
-def test_ids_that_are_good_reach_their_own_profile(running, good):
-    stack, client = running
+def test_ids_that_are_good_reach_their_own_profile(stack_and_client, good):
+    stack, client = stack_and_client
     client.declare(good, band="adult", assurance="verified")
     with stack.catalogue.reading() as tx:
         assert tx.profiles.get(good).state == "live"
@@ -197,9 +212,9 @@ def test_ids_that_are_good_reach_their_own_profile(running, good):
         assert tx.profiles.get("victim").state == "live"
 
 
-def test_the_service_itself_takes_no_id_in_disguise(running, untouched):
+def test_the_service_itself_takes_no_id_in_disguise(stack_and_client, untouched):
     """Whatever a client of another make sends: paths as they are, and paths that are encoded once or twice."""
-    stack, _ = running
+    stack, _ = stack_and_client
     token = key_commands.token(stack.folder, scopes=None, subject="raw", hours=1)
     with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}) as raw:
         for hostile in ("zz%2F..%2Fvictim", "%2e%2e%2fprofiles%2fvictim", "victim%2F", "victim%00", "victim%0A", "%20victim",

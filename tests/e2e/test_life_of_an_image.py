@@ -31,7 +31,7 @@ def seen(client, profile_id, relation="self", viewer="peer"):
     return pictures.opened(answer.content)
 
 
-def named_anew(client, profile_id):
+def renamed(client, profile_id):
     """Wait until what a change revoked has its new names; its owner sees the placeholder until then."""
     nobody = placeholder(client)
     eventually(lambda: named(client.decide("peer", "profile", [(profile_id, "self")])[0]) != nobody)
@@ -105,17 +105,17 @@ def test_a_key_that_is_too_long_is_refused(client):
 def test_ten_at_once_with_one_key_make_one_image(client):
     profile_id = declare(client, "idem-4")
     data = pictures.jpeg(seed=4)
-    found = []
+    image_ids = []
     threads = [
-        threading.Thread(target=lambda: found.append(client.upload(profile_id, data, idempotency_key="k").image_id))
+        threading.Thread(target=lambda: image_ids.append(client.upload(profile_id, data, idempotency_key="k").image_id))
         for _ in range(10)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 10
-    assert len(set(found)) == 1
+    assert len(image_ids) == 10
+    assert len(set(image_ids)) == 1
 
 
 def test_a_new_picture_replaces_the_old_one_at_once(client):
@@ -164,7 +164,7 @@ def test_a_report_hides_the_picture_from_all_but_its_owner(client):
     client.set_report_flag(profile_id, "reported")
     (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
     assert named(decision) == placeholder(client)
-    named_anew(client, profile_id)
+    renamed(client, profile_id)
     assert seen(client, profile_id, "self").size == (480, 480)
     declare(client, profile_id)  # asserting the band again does not lift the hold
     (decision,) = client.decide("peer", "profile", [(profile_id, "connection")])
@@ -184,7 +184,7 @@ def test_on_a_birthday_earlier_pictures_keep_their_ceiling_until_the_owner_says_
     ready(client, profile_id, pictures.jpeg(600, 600, seed=13))
     assert seen(client, profile_id, "connection").size == (320, 320)
     declare(client, profile_id, band="adult", choice="everyone")
-    named_anew(client, profile_id)
+    renamed(client, profile_id)
     assert seen(client, profile_id, "connection").size == (320, 320)
     assert seen(client, profile_id, "stranger").size == (96, 96)
     declare(client, profile_id, band="adult", choice="everyone", earlier_pictures="follow_band")

@@ -39,14 +39,14 @@ def lists_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, lists_dir):
-    with Embedded(tmp_path_factory.mktemp("listed"), NIGHTLIGHT_MATCHING_LISTS_DIR=str(lists_dir)) as running:
-        yield running
+    with Embedded(tmp_path_factory.mktemp("listed"), NIGHTLIGHT_MATCHING_LISTS_DIR=str(lists_dir)) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def client(stack):
-    with stack.client() as made:
-        yield made
+    with stack.client() as connected:
+        yield connected
 
 
 def nightlight(stack, *arguments):
@@ -72,8 +72,8 @@ def test_a_listed_upload_is_kept_from_everybody_until_it_is_cleared(stack, clien
     again = pictures.encoded(pictures.opened(pictures.photograph()).convert("RGB").resize((300, 300)), "JPEG")
     image = uploaded(client, "listed", again)
     assert (image.state, image.reason) == ("quarantined", "listed")
-    (mine, nobody) = client.decide("peer", "profile", [("listed", "self"), ("no-such-profile", "self")])
-    assert httpx.get(mine.url).content == httpx.get(nobody.url).content
+    (own_decision, nobody) = client.decide("peer", "profile", [("listed", "self"), ("no-such-profile", "self")])
+    assert httpx.get(own_decision.url).content == httpx.get(nobody.url).content
 
     (row,) = json.loads(nightlight(stack, "report", "--json").stdout)
     assert (row["image_id"], row["profile_id"], row["list"], row["reference"]) == (
@@ -81,8 +81,8 @@ def test_a_listed_upload_is_kept_from_everybody_until_it_is_cleared(stack, clien
     )  # fmt: skip
     assert row["distance"] <= 31
     path = tmp_path / "matches.csv"
-    told = nightlight(stack, "report", "--csv", path)
-    assert "members" in told.stdout
+    report = nightlight(stack, "report", "--csv", path)
+    assert "members" in report.stdout
     with path.open(newline="") as file:
         (line,) = csv.DictReader(file)
     assert line["reference"] == "'=case-17"
@@ -91,7 +91,8 @@ def test_a_listed_upload_is_kept_from_everybody_until_it_is_cleared(stack, clien
     assert client.wait(image.image_id).state == "ready"
     eventually(
         lambda: (
-            client.decide("peer", "profile", [("listed", "self")])[0].url.split("?")[0] != mine.url.split("?")[0]
+            client.decide("peer", "profile", [("listed", "self")])[0].url.split("?")[0]
+            != own_decision.url.split("?")[0]
             or None
         )
     )
@@ -131,8 +132,8 @@ def test_a_list_that_is_emptied_releases_nothing_and_what_is_published_is_held_a
             return tx.connection.execute(query).scalar_one() == "lists_unavailable" or None
 
     eventually(held)
-    told = nightlight(stack, "status", "--json")
-    assert (told.returncode, json.loads(told.stdout)[0]["waits"]) == (1, "empty")
+    report = nightlight(stack, "status", "--json")
+    assert (report.returncode, json.loads(report.stdout)[0]["waits"]) == (1, "empty")
     # It comes back, and holds a picture that is published: the one is found, the other taken back.
     path.write_text(f"{whole}{hash_of('coffee.png')},late\n")
     assert client.wait(image.image_id, timeout_s=HANG_S).state == "quarantined"
@@ -172,9 +173,9 @@ def test_while_a_list_cannot_be_read_uploads_wait_and_go_on_once_it_can(stack, c
 
     eventually(held)
     assert client.image(image.image_id).state == "pending"
-    told = nightlight(stack, "build")
-    assert told.returncode == 2
-    assert "broken.csv:2: a hash is 64 hexadecimal digits" in told.stderr
+    report = nightlight(stack, "build")
+    assert report.returncode == 2
+    assert "broken.csv:2: a hash is 64 hexadecimal digits" in report.stderr
     bad.unlink()
     assert client.wait(image.image_id).state == "ready"
     assert "members: 1 hashes" in nightlight(stack, "build").stdout
@@ -189,9 +190,9 @@ def test_status_says_that_this_hosts_copy_of_a_list_is_older_and_whose_is_newer(
     past = path.stat().st_mtime_ns - 10**12
     path.write_text(f"{whole}{hash_of('rocket.jpg')},earlier\n")
     os.utime(path, ns=(past, past))
-    told = nightlight(stack, "status", "--json")
-    (row,) = json.loads(told.stdout)
-    assert (told.returncode, row["waits"], row["host"], row["file"]) == (1, "older", platform.node(), str(path))
+    report = nightlight(stack, "status", "--json")
+    (row,) = json.loads(report.stdout)
+    assert (report.returncode, row["waits"], row["host"], row["file"]) == (1, "older", platform.node(), str(path))
     assert row["file_at"] < row["known_file_at"]
     assert row["known_by"].partition(":")[0] in {"worker", "cli"}
     read = nightlight(stack, "status")

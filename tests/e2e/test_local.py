@@ -34,8 +34,8 @@ def stack(request, tmp_path_factory):
         "NIGHTLIGHT_POLICY_POLL_S": "0.1",
         "NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "30",
     }
-    with STACKS[request.param](tmp_path_factory.mktemp("local"), **settings) as running:
-        yield running
+    with STACKS[request.param](tmp_path_factory.mktemp("local"), **settings) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,13 @@ def publisher(stack):
 
 @pytest.fixture(scope="module")
 def client(stack, publisher):
-    with stack.client() as made:
-        made.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
+    with stack.client() as connected:
+        connected.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
         for profile_id in ("teen", "friend"):
-            made.declare(profile_id, band="age_13_15", assurance="verified", region="eu")
-            image = made.upload(profile_id, pictures.photograph("coffee.png"))
-            assert made.wait(image.image_id).state == "ready"
-        yield made
+            connected.declare(profile_id, band="age_13_15", assurance="verified", region="eu")
+            image = connected.upload(profile_id, pictures.photograph("coffee.png"))
+            assert connected.wait(image.image_id).state == "ready"
+        yield connected
 
 
 @pytest.fixture
@@ -69,16 +69,16 @@ def deciding(stack, publisher, line, **terms):
     agreed = Terms(relation_keys=key_commands.relation_keys(stack.folder), poll_s=0.1, **terms)
     with (
         NightlightClient(f"http://127.0.0.1:{line.port}", token=token, budget_s=HANG_S) as lender,
-        LocalClient(lender, publisher.public_keys, agreed) as made,
+        LocalClient(lender, publisher.public_keys, agreed) as local_client,
     ):
-        eventually(made.poll)
-        yield made
+        eventually(local_client.poll)
+        yield local_client
 
 
 @pytest.fixture
 def local(stack, client, publisher, line):
-    with deciding(stack, publisher, line, stale_s=HANG_S) as made:
-        yield made
+    with deciding(stack, publisher, line, stale_s=HANG_S) as local_client:
+        yield local_client
 
 
 def shown(local, stack, profile_id="teen", relation="connection", viewer_id="somebody"):
@@ -94,14 +94,18 @@ def shown(local, stack, profile_id="teen", relation="connection", viewer_id="som
 
 
 def test_urls_are_the_services_own_and_are_served(local, client, stack):
-    def there(*item):
+    def service_url(*item):
         (asked,) = client.decide("peer", "profile", [item], viewer_id="somebody")
         return asked.url
 
     # Asked at two times, the same URL may live till another time: asked again, it does not.
-    eventually(lambda: shown(local, stack) == (320, there("teen", "connection")))
+    eventually(lambda: shown(local, stack) == (320, service_url("teen", "connection")))
     for item in (("teen", "stranger"), ("nobody", "stranger")):
-        eventually(lambda item=item: [one.url for one in local.decide("peer", "profile", [item])] == [there(*item)])
+        eventually(
+            lambda item=item: (
+                [decision.url for decision in local.decide("peer", "profile", [item])] == [service_url(*item)]
+            )
+        )
 
 
 def test_a_relation_without_a_proof_is_a_strangers(local, client):
@@ -137,14 +141,14 @@ def test_whoever_is_new_is_seen_as_soon_as_there_is_a_picture(local, client, sta
 
 def test_without_the_service_strangers_pictures_then_placeholders_and_then_all_is_well_again(local, stack, line):
     eventually(lambda: shown(local, stack)[0] == 320 or None)
-    patient = local._terms
+    former_terms = local._terms
     line.cut()
     eventually(lambda: local.problem)
     for terms, edge in [({"stale_s": 0.05}, 96), ({"stale_s": 0.05, "outsider_s": 0.1}, 0)]:
-        local._terms = replace(patient, **terms)
+        local._terms = replace(former_terms, **terms)
         eventually(lambda edge=edge: shown(local, stack)[0] == edge)
     assert local.age_s > 0.1
-    local._terms = patient
+    local._terms = former_terms
     line.mend()
     eventually(lambda: shown(local, stack)[0] == 320 and local.problem is None)
 
@@ -170,8 +174,8 @@ def test_what_was_decided_here_is_counted_there_and_scrapers_are_told_of(stack, 
 
     def seen():
         with stack.catalogue.reading() as tx:
-            found = tx.abuse_signals.report(datetime.now(UTC) - timedelta(hours=1))
-        return {(one.who, one.reason) for one in found}
+            signals = tx.abuse_signals.report(datetime.now(UTC) - timedelta(hours=1))
+        return {(signal.who, signal.reason) for signal in signals}
 
     assert eventually(lambda: seen() >= {("walker", "many-profiles"), ("walker", "canary")} or None)
 
@@ -190,14 +194,18 @@ def test_another_policy_counts_once_it_is_verified_and_an_older_or_foreign_one_n
 
     def decided():
         ids = [f"share-{number}" for number in range(40)]
-        return [one.url.split("?")[0] for one in client.decide("peer", "list", [(one, "stranger") for one in ids])], [
-            one.url.split("?")[0] for one in local.decide("peer", "list", [(one, "stranger") for one in ids])
+        return [
+            profile_id.url.split("?")[0]
+            for profile_id in client.decide("peer", "list", [(decision, "stranger") for decision in ids])
+        ], [
+            profile_id.url.split("?")[0]
+            for profile_id in local.decide("peer", "list", [(decision, "stranger") for decision in ids])
         ]
 
     client.candidate(build_bundle(closer, version, publisher), permille=500)
     eventually(lambda: local._state.policy.candidate is not None or None)
-    there, here = decided()
-    assert there == here
+    service_urls, here = decided()
+    assert service_urls == here
     client.withdraw_candidate()
     eventually(lambda: local._state.policy.candidate is None or None)
     assert shown(local, stack)[0] == 320
@@ -205,7 +213,7 @@ def test_another_policy_counts_once_it_is_verified_and_an_older_or_foreign_one_n
     eventually(lambda: shown(local, stack)[0] == 160 or None)
 
     table = local._state.policy.table
-    lend = NightlightClient.bundle_in_use
+    read_bundle = NightlightClient.bundle_in_use
     safety = SigningKey.read(stack.folder / "keys/safety.private.jwk.json")
     forged = [build_bundle(closer, version + 2, safety), build_bundle(closer, 1, publisher), b"garbage", b""]
     monkeypatch.setattr(NightlightClient, "bundle_in_use", lambda *_args: forged[0])
@@ -215,10 +223,10 @@ def test_another_policy_counts_once_it_is_verified_and_an_older_or_foreign_one_n
         eventually(lambda: local.problem)
         assert not local.poll()
         assert local._state.policy.table is table
-    monkeypatch.setattr(NightlightClient, "bundle_in_use", lend)
+    monkeypatch.setattr(NightlightClient, "bundle_in_use", read_bundle)
     eventually(lambda: local.poll() or None)
-    told = client.feed()
-    monkeypatch.setattr(NightlightClient, "feed", lambda *_args: {**told, "active": 1})
+    feed_page = client.feed()
+    monkeypatch.setattr(NightlightClient, "feed", lambda *_args: {**feed_page, "active": 1})
     assert not local.poll()
     assert "older" in local.problem
 

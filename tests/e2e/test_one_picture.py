@@ -27,12 +27,12 @@ def edges(client, viewer, relation, people):
     """{band: longest side of what arrives}, asked and fetched over HTTP."""
     items = [(profile_id, relation) for profile_id, _ in people.values()]
     decisions = client.decide(viewer, "profile", items)
-    found = {}
+    sizes = {}
     for band, decision in zip(people, decisions, strict=True):
         answer = client.fetch(decision.url)
         assert answer.status_code == 200
-        found[band] = max(pictures.opened(answer.content).size), answer.content
-    return found
+        sizes[band] = max(pictures.opened(answer.content).size), answer.content
+    return sizes
 
 
 @pytest.mark.parametrize("viewer", VIEWERS)
@@ -61,23 +61,23 @@ def test_outsiders_get_the_same_picture_and_headers_for_every_age(client, people
     decisions = client.decide("adult", "profile", [(profile_id, "stranger") for profile_id, _ in people.values()])
     answers = [client.fetch(decision.url) for decision in decisions]
     shown = [pictures.opened(answer.content).convert("RGB") for answer in answers]
-    assert min(pictures.psnr(shown[0], one) for one in shown[1:]) > 28
+    assert min(pictures.psnr(shown[0], picture) for picture in shown[1:]) > 28
     lengths = [len(answer.content) for answer in answers]
     assert max(lengths) - min(lengths) <= 0.2 * max(lengths)
     volatile = {"date", "cache-control", "content-length", "etag"}
     headers = [{k: v for k, v in answer.headers.items() if k not in volatile} for answer in answers]
-    assert all(one == headers[0] for one in headers)
+    assert all(header_set == headers[0] for header_set in headers)
     shapes = {re.sub(r"\d", "0", answer.headers["cache-control"]) for answer in answers}
     assert len(shapes) == 1
     assert len({len(decision.url) for decision in decisions}) == 1
 
 
 def test_a_connection_sees_more_of_an_adult_than_of_a_minor(client, people):
-    found = edges(client, "peer", "connection", people)
-    assert found["adult"][0] == 512  # the photograph's own size, under the tier's 1024
-    assert found["age_13_15"][0] == TIERS["medium"]["edge"]
-    assert found["under_13"][0] == TIERS["tiny"]["edge"]
-    assert found["unknown"][0] == TIERS["medium"]["edge"]
+    sizes = edges(client, "peer", "connection", people)
+    assert sizes["adult"][0] == 512  # the photograph's own size, under the tier's 1024
+    assert sizes["age_13_15"][0] == TIERS["medium"]["edge"]
+    assert sizes["under_13"][0] == TIERS["tiny"]["edge"]
+    assert sizes["unknown"][0] == TIERS["medium"]["edge"]
 
 
 def test_the_owner_sees_the_picture_that_was_uploaded(client, people):
@@ -184,7 +184,7 @@ def test_forged_expired_and_malformed_urls_are_all_the_same_404(stack, client, p
         f"{stack.url}/a/..%2f..%2fo%2fx.webp?{query}",
         f"{stack.url}/a/{'a' * 5000}.webp?{query}",
     ]
-    answers = [httpx.get(one) for one in bad]
+    answers = [httpx.get(url) for url in bad]
     assert {answer.status_code for answer in answers} == {404}
     assert len({answer.content for answer in answers}) == 1
 
@@ -241,10 +241,10 @@ def test_the_service_runs_without_any_way_to_read_an_original(stack, client, peo
     if stack.name == "embedded":
         for name, value in stack.environment.items():
             monkeypatch.setenv(name, value)
-        house = build_service(Settings())
-        assert not any(hasattr(house.originals, method) for method in ("get", "head", "keys", "delete"))
-        assert not hasattr(house.upload.originals, "get")
-        house.close()
+        services = build_service(Settings())
+        assert not any(hasattr(services.originals, method) for method in ("get", "head", "keys", "delete"))
+        assert not hasattr(services.upload.originals, "get")
+        services.close()
         return
     environ = (Path("/proc") / str(stack.children["service"].pid) / "environ").read_text()
     assert identity(S3_SERVICE)[1] in environ
@@ -275,18 +275,18 @@ def test_a_rendition_that_shows_more_than_todays_policy_allows_is_not_shown(
 
     profile_id, image_id = people["age_16_17"]
 
-    def hidden():  # in one answer, where the same is the same URL
-        one, nobody = client.decide("peer", "profile", [(profile_id, relation), ("nobody", relation)])
-        return one.url.split("?")[0] == nobody.url.split("?")[0]
+    def is_withheld():  # in one answer, where the same is the same URL
+        decision, nobody = client.decide("peer", "profile", [(profile_id, relation), ("nobody", relation)])
+        return decision.url.split("?")[0] == nobody.url.split("?")[0]
 
-    eventually(lambda: not hidden())
+    eventually(lambda: not is_withheld())
     chosen = (renditions.c.image_id == image_id) & (renditions.c.tier == tier)
     with stack.catalogue.transaction() as tx:
         was = tx.connection.execute(select(renditions.c[column]).where(chosen)).scalar_one()
     try:
         with stack.catalogue.transaction() as tx:
             tx.connection.execute(update(renditions).where(chosen).values({column: value}))
-        eventually(hidden)
+        eventually(is_withheld)
     finally:
         with stack.catalogue.transaction() as tx:
             tx.connection.execute(update(renditions).where(chosen).values({column: was}))

@@ -26,9 +26,9 @@ def profiles(client):
 
 @pytest.fixture
 def observer(stack):
-    made = Observer(stack, key_commands.token(stack.folder, scopes=["decide"], subject="parity", hours=12))
-    yield made
-    made.close()
+    observer = Observer(stack, key_commands.token(stack.folder, scopes=["decide"], subject="parity", hours=12))
+    yield observer
+    observer.close()
 
 
 def test_nothing_that_an_outsider_sees_follows_the_age(client, observer, profiles):
@@ -60,13 +60,13 @@ def test_a_planted_leak_of_one_answer_in_a_hundred_is_caught(client, observer, p
         def __getattr__(self, name):
             return getattr(client, name)
 
-        def declare(self, profile_id, *, band, **said):
+        def declare(self, profile_id, *, band, **assertion):
             leaking.minors = band not in {"adult", "unknown"}
-            return client.declare(profile_id, band=band, **said)
+            return client.declare(profile_id, band=band, **assertion)
 
-    found = list(flipped(Client(), leaking, profiles, rounds=5, bands=("adult", "age_13_15")))
+    differences = list(flipped(Client(), leaking, profiles, rounds=5, bands=("adult", "age_13_15")))
     assert leaking.leaks >= 1
-    assert len(found) == leaking.leaks
+    assert len(differences) == leaking.leaks
 
 
 def test_a_classifier_that_sees_nothing_guesses_and_one_that_sees_something_is_found_out():

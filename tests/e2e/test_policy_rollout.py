@@ -30,18 +30,18 @@ def own(request, tmp_path_factory):
         "NIGHTLIGHT_POLICY_COUNTER_THRESHOLD": "3",
         "NIGHTLIGHT_POLICY_POLL_S": "0.2",
     }
-    with STACKS[request.param](tmp_path_factory.mktemp(request.param), **settings) as running:
-        yield running
+    with STACKS[request.param](tmp_path_factory.mktemp(request.param), **settings) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def client(own):
-    with own.client() as made:
-        made.declare("teen", band="age_13_15", assurance="verified", region="eu", choice="connections")
-        made.declare("grown", band="adult", assurance="verified", region="eu", choice="connections")
-        images = [made.upload(name, pictures.jpeg(700, 700)) for name in ("teen", "grown")]
-        assert {made.wait(image.image_id).state for image in images} == {"ready"}
-        yield made
+    with own.client() as connected:
+        connected.declare("teen", band="age_13_15", assurance="verified", region="eu", choice="connections")
+        connected.declare("grown", band="adult", assurance="verified", region="eu", choice="connections")
+        images = [connected.upload(name, pictures.jpeg(700, 700)) for name in ("teen", "grown")]
+        assert {connected.wait(image.image_id).state for image in images} == {"ready"}
+        yield connected
 
 
 @pytest.fixture(scope="module")
@@ -159,15 +159,15 @@ def test_a_pack_whose_checks_fail_is_refused_with_the_check(client, keys, pack):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("  report_flag: [", "  device: [phone, desktop]\n  report_flag: [", "do not supply device"),
         ("subject_age: [unknown, under_13", "subject_age: [under_13", "lacks 'unknown'"),
     ],
 )
-def test_a_vocabulary_that_decisions_cannot_speak_is_refused(client, keys, pack, old, new, said):
+def test_a_vocabulary_that_decisions_cannot_speak_is_refused(client, keys, pack, old, new, message):
     changes = [("vocabulary.yaml", old, new)]
-    if "lacks" in said:
+    if "lacks" in message:
         changes += [("vocabulary.yaml", "protected: [unknown, ", "protected: [")]
         changes += [("rules.yaml", "subject_age: [unknown, under_13", "subject_age: [under_13")]
         changes += [("checks.yaml", "subject_age: [unknown, under_13", "subject_age: [under_13")]
@@ -175,7 +175,7 @@ def test_a_vocabulary_that_decisions_cannot_speak_is_refused(client, keys, pack,
             ("checks.yaml", "  - {id: doubt-is-youth, along: subject_age, never_more_open: [unknown, age_16_17]}\n", "")
         ]
     compiled = edit(pack, *changes)
-    with pytest.raises(Problem, match=said):
+    with pytest.raises(Problem, match=message):
         client.activate(build_bundle(compiled, next_version(client), keys["publisher"]))
 
 

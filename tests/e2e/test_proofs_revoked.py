@@ -24,24 +24,24 @@ REVOKED = "the proof was issued before it was revoked"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    with Embedded(tmp_path_factory.mktemp("proofs"), NIGHTLIGHT_RELATIONS_LEEWAY_S=str(LEEWAY_S)) as running:
-        yield running
+    with Embedded(tmp_path_factory.mktemp("proofs"), NIGHTLIGHT_RELATIONS_LEEWAY_S=str(LEEWAY_S)) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def client(stack):
-    with stack.client() as made:
+    with stack.client() as connected:
         publisher = SigningKey.read(stack.folder / "keys/publisher.private.jwk.json")
-        made.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
-        yield made
+        connected.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
+        yield connected
 
 
 @pytest.fixture(scope="module")
 def local(stack, client):
     publisher = PublicKeys.read(stack.folder / "keys/publisher.jwks.json")
     terms = Terms(relation_keys=key_commands.relation_keys(stack.folder), poll_s=0.1, leeway_s=LEEWAY_S)
-    with LocalClient(client, publisher, terms) as made:
-        yield made
+    with LocalClient(client, publisher, terms) as local_client:
+        yield local_client
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def proof(stack, viewer, profile, *, at=0, relation="connection", life_s=600):
     )
 
 
-def why(client, viewer, profile, said, relation="connection"):
-    (told,) = client.explain("peer", "profile", [(profile, relation, said)], viewer_id=viewer)["items"]
-    return told["inputs"]["relation"], told["relation_because"]
+def why(client, viewer, profile, relation_proof, relation="connection"):
+    (explanation,) = client.explain("peer", "profile", [(profile, relation, relation_proof)], viewer_id=viewer)["items"]
+    return explanation["inputs"]["relation"], explanation["relation_because"]
 
 
-def url(client, viewer, profile, said, relation="connection"):
-    (told,) = client.decide("peer", "profile", [(profile, relation, said)], viewer_id=viewer)
-    return told.url.split("?")[0]
+def url(client, viewer, profile, relation_proof, relation="connection"):
+    (decision,) = client.decide("peer", "profile", [(profile, relation, relation_proof)], viewer_id=viewer)
+    return decision.url.split("?")[0]
 
 
 CHANGES = {
@@ -81,15 +81,15 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_was_proved_before_counts_for_nothing(stack, client, local, profile, change, relation):
     """Also what says that it was issued in the same second, or a little later than the clock says."""
-    said = [proof(stack, "v", profile, at=at, relation=relation) for at in (-300, -1, 0, LEEWAY_S)]
-    assert why(client, "v", profile, said[1], relation) == (relation, "proof")
+    proofs = [proof(stack, "v", profile, at=at, relation=relation) for at in (-300, -1, 0, LEEWAY_S)]
+    assert why(client, "v", profile, proofs[1], relation) == (relation, "proof")
     CHANGES[change](client, profile, "v")
-    for one in said:
-        assert why(client, "v", profile, one, relation)[0] == "stranger"
+    for relation_proof in proofs:
+        assert why(client, "v", profile, relation_proof, relation)[0] == "stranger"
     for asked in (client, local):  # everybody's is the placeholder until the picture has its new names
         eventually(
             lambda asked=asked: (
-                {url(asked, "v", profile, one, relation) for one in said}
+                {url(asked, "v", profile, relation_proof, relation) for relation_proof in proofs}
                 == {url(client, "v", profile, None, "stranger")}
                 or None
             )
@@ -101,8 +101,8 @@ def test_what_was_proved_before_counts_for_nothing(stack, client, local, profile
             or None
         )
     )
-    for one in said:
-        assert why(client, "v", profile, one, relation) == ("stranger", REVOKED)
+    for relation_proof in proofs:
+        assert why(client, "v", profile, relation_proof, relation) == ("stranger", REVOKED)
 
 
 def test_a_block_of_one_viewer_takes_nothing_from_another(stack, client, local, profile):
@@ -120,8 +120,8 @@ def test_a_proof_that_is_issued_ahead_of_its_time_is_none(stack, client, profile
         assert why(client, "v", profile, proof(stack, "v", profile, at=at, life_s=3600))[0] == "stranger"
 
 
-def test_a_profile_that_comes_back_after_its_deletion_begins_anew(stack, client, profile):
-    said = proof(stack, "v", profile)
+def test_a_profile_that_comes_back_after_its_deletion_starts_again(stack, client, profile):
+    relation_proof = proof(stack, "v", profile)
     client.delete_profile(profile)
     client.declare(profile, band="age_16_17", assurance="verified", region="eu")
-    assert why(client, "v", profile, said) == ("stranger", REVOKED)
+    assert why(client, "v", profile, relation_proof) == ("stranger", REVOKED)

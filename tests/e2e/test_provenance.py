@@ -31,8 +31,8 @@ def urls(stack):
         image = client.wait(client.upload(WHO, pictures.photograph("astronaut.png")).image_id)
         assert image.state == "ready"
         asked = [(WHO, "connection"), (WHO, "stranger")]
-        found = client.decide("peer", "profile", asked, viewer_id="somebody")
-    return {relation: one.url for (_, relation), one in zip(asked, found, strict=True)}
+        decisions = client.decide("peer", "profile", asked, viewer_id="somebody")
+    return {relation: decision.url for (_, relation), decision in zip(asked, decisions, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +84,8 @@ def test_a_copy_cropped_re_encoded_and_stripped_is_resolved_to_its_manifest(stac
     assert (best["manifestId"], best["similarityScore"]) == (whole.manifest_id, 100)
     manifest = call(stack, "GET", f"/manifests/{best['manifestId']}?returnActiveManifest=true")
     assert (manifest.status_code, manifest.headers["content-type"]) == (200, "application/c2pa")
-    found = verify_manifest(shown["connection"], "image/webp", anchors=root, manifest=manifest.content)
-    assert (found.state, found.manifest_id) == (ManifestState.TRUSTED, best["manifestId"])
+    manifest_check = verify_manifest(shown["connection"], "image/webp", anchors=root, manifest=manifest.content)
+    assert (manifest_check.state, manifest_check.manifest_id) == (ManifestState.TRUSTED, best["manifestId"])
 
 
 def test_bindings_lead_to_their_manifests(stack, shown, certificates):
@@ -94,7 +94,7 @@ def test_bindings_lead_to_their_manifests(stack, shown, certificates):
         by_query = call(stack, "GET", "/matches/byBinding", params={"alg": algorithm, "value": value})
         by_body = call(stack, "POST", "/matches/byBinding", json={"alg": algorithm, "value": value})
         assert by_query.json() == by_body.json()
-        assert whole.manifest_id in [one["manifestId"] for one in by_query.json()["matches"]]
+        assert whole.manifest_id in [match["manifestId"] for match in by_query.json()["matches"]]
     nobody = call(
         stack, "GET", "/matches/byBinding", params={"alg": WATERMARK_ALGORITHM, "value": watermark_binding(5)}
     )
@@ -104,13 +104,13 @@ def test_bindings_lead_to_their_manifests(stack, shown, certificates):
 def test_urls_lead_to_the_manifests_of_both_forms(stack, urls, shown, certificates):
     root = (certificates / "root.pem").read_text()
     for relation, url in urls.items():
-        for one in (url, url.partition("?")[0], url.replace("http://", "https://")):
-            asked = {"referenceUrl": one, "assetLength": len(shown[relation]), "assetType": "image/webp"}
+        for address in (url, url.partition("?")[0], url.replace("http://", "https://")):
+            asked = {"referenceUrl": address, "assetLength": len(shown[relation]), "assetType": "image/webp"}
             ((match,),) = call(stack, "POST", "/matches/byReference", json=asked).json().values()
             assert match["similarityScore"] == 100
             manifest = call(stack, "GET", f"/manifests/{match['manifestId']}").content
-            found = verify_manifest(shown[relation], "image/webp", anchors=root, manifest=manifest)
-            assert (found.state, found.manifest_id) == (ManifestState.TRUSTED, match["manifestId"])
+            manifest_check = verify_manifest(shown[relation], "image/webp", anchors=root, manifest=manifest)
+            assert (manifest_check.state, manifest_check.manifest_id) == (ManifestState.TRUSTED, match["manifestId"])
     nobody = {"referenceUrl": f"{stack.url}/a/{'a' * 32}.webp", "assetLength": 1}
     assert call(stack, "POST", "/matches/byReference", json=nobody).json() == {"matches": []}
 
@@ -126,18 +126,18 @@ def test_what_is_no_url_of_a_picture_is_refused_and_nothing_is_fetched(stack, ur
 
 
 def test_the_api_says_what_it_is_in_the_specifications_words(stack):
-    told = httpx.get(f"{stack.url}/.well-known/c2pa-soft-binding-resolution").json()
-    assert told == {
+    description = httpx.get(f"{stack.url}/.well-known/c2pa-soft-binding-resolution").json()
+    assert description == {
         "apiEndpoint": f"{stack.url}/v1/c2pa", "c2paSpecificationVersion": "2.4.0",
         "capabilitiesEndpoint": f"{stack.url}/v1/c2pa/services/capabilities",
         "statusEndpoint": f"{stack.url}/v1/c2pa/services/status",
     }  # fmt: skip
-    assert httpx.get(told["statusEndpoint"]).json()["status"] == "ok"
-    assert httpx.get(told["capabilitiesEndpoint"]).json() == {
+    assert httpx.get(description["statusEndpoint"]).json()["status"] == "ok"
+    assert httpx.get(description["capabilitiesEndpoint"]).json() == {
         "c2paSpecificationVersion": "2.4.0",
         "supportedCapabilities": ["queryByContent", "queryByReference"],
     }
-    supported = httpx.get(f"{told['apiEndpoint']}/services/supportedAlgorithms").json()
+    supported = httpx.get(f"{description['apiEndpoint']}/services/supportedAlgorithms").json()
     assert supported == {"watermarks": [{"alg": WATERMARK_ALGORITHM}], "fingerprints": [{"alg": HASH_ALGORITHM}]}
 
 

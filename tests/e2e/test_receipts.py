@@ -22,8 +22,8 @@ def stack(request, tmp_path_factory):
         "NIGHTLIGHT_RETENTION_PROVE_AGAIN_S": "1",
         "NIGHTLIGHT_RETENTION_RESIDUALS": "database backups:35,access logs:14",
     }
-    with STACKS[request.param](tmp_path_factory.mktemp("receipts"), **settings) as running:
-        yield running
+    with STACKS[request.param](tmp_path_factory.mktemp("receipts"), **settings) as started:
+        yield started
 
 
 def nightlight(stack, *arguments, code=0):
@@ -46,23 +46,23 @@ def test_from_an_upload_to_a_receipt_that_verifies(stack, tmp_path):
         assert {client.wait(image.image_id).state for image in images} <= {"ready", "superseded"}
         assert client.receipts(images[0].image_id) == []
         client.delete_profile("leaver")
-        made = [eventually(lambda image=image: two_of(client, image)) for image in images]
+        envelopes = [eventually(lambda image=image: both_receipts(client, image)) for image in images]
         with pytest.raises(Problem) as nobody:
             client.receipts("0" * 32)
         assert nobody.value.status == 404
     public = stack.folder / "keys/receipts.jwks.json"
     nightlight(stack, "export", "--out", tmp_path / "all.jsonl")
-    told = json.loads(nightlight(stack, "verify", tmp_path / "all.jsonl", "--keys", public, "--json"))
-    assert told["problems"] == []
-    assert [one["kind"] for one in told["receipts"]].count("erased") == 2
-    assert [one["kind"] for one in told["receipts"]].count("proved again") == 2
-    assert all(one["objects"] >= 5 for one in told["receipts"])
-    erased = [one for one in told["receipts"] if one["kind"] == "erased"]
-    assert all(one["versions"] >= 5 for one in erased)
+    report = json.loads(nightlight(stack, "verify", tmp_path / "all.jsonl", "--keys", public, "--json"))
+    assert report["problems"] == []
+    assert [receipt["kind"] for receipt in report["receipts"]].count("erased") == 2
+    assert [receipt["kind"] for receipt in report["receipts"]].count("proved again") == 2
+    assert all(receipt["objects"] >= 5 for receipt in report["receipts"])
+    erased = [receipt for receipt in report["receipts"] if receipt["kind"] == "erased"]
+    assert all(receipt["versions"] >= 5 for receipt in erased)
     assert [left["what"] for left in erased[0]["residuals"]] == ["database backups", "access logs"]
-    (tmp_path / "one.json").write_text(json.dumps(made[0]))
+    (tmp_path / "one.json").write_text(json.dumps(envelopes[0]))
     assert "2 receipts" in nightlight(
-        stack, "verify", tmp_path / "one.json", "--keys", public, code=whole_or_gap(made[0])
+        stack, "verify", tmp_path / "one.json", "--keys", public, code=whole_or_gap(envelopes[0])
     )
     text = (tmp_path / "all.jsonl").read_text()
     assert "leaver" not in text
@@ -91,9 +91,9 @@ def test_the_command_erases_and_waits_for_the_workers(stack):
         assert client.image(image.image_id).state == "deleted"
 
 
-def two_of(client, image):
-    found = client.receipts(image.image_id)
-    return found if len(found) == 2 else None
+def both_receipts(client, image):
+    receipts = client.receipts(image.image_id)
+    return receipts if len(receipts) == 2 else None
 
 
 def whole_or_gap(envelopes):
@@ -101,5 +101,5 @@ def whole_or_gap(envelopes):
     import base64
     import hashlib
 
-    first, second = (base64.b64decode(one["payload"]) for one in envelopes)
+    first, second = (base64.b64decode(envelope["payload"]) for envelope in envelopes)
     return 0 if json.loads(second)["previous"] == hashlib.sha256(first).hexdigest() else 1

@@ -40,8 +40,8 @@ def explained(stack, token):
             json={"viewer": "peer", "context": "profile", "items": [{"profile_id": PROFILE, **item}], **body},
             headers={"Authorization": f"Bearer {token}"},
         )
-        (one,) = answer.raise_for_status().json()["items"]
-        return one["inputs"]["relation"], one["tier"], one["relation_because"]
+        (answered,) = answer.raise_for_status().json()["items"]
+        return answered["inputs"]["relation"], answered["tier"], answered["relation_because"]
 
     return ask
 
@@ -53,10 +53,10 @@ def proof_of(stack, viewer_id="v", profile_id=PROFILE, relation="connection", ah
 
 @pytest.mark.usefixtures("ready")
 def test_a_connection_is_one_that_is_proved(stack, explained):
-    told = {"relation": "connection"}
-    assert explained({**told, "proof": proof_of(stack)}, viewer_id="v") == ("connection", "medium", "proof")
-    assert explained(told, viewer_id="v") == ("stranger", "tiny", "no proof")
-    assert explained(told) == ("stranger", "tiny", "no viewer_id to prove it for")
+    claim = {"relation": "connection"}
+    assert explained({**claim, "proof": proof_of(stack)}, viewer_id="v") == ("connection", "medium", "proof")
+    assert explained(claim, viewer_id="v") == ("stranger", "tiny", "no proof")
+    assert explained(claim) == ("stranger", "tiny", "no viewer_id to prove it for")
     assert explained({}) == ("stranger", "tiny", "own word")
 
 
@@ -156,9 +156,9 @@ def test_a_decision_sees_at_least_the_change_whose_token_it_is_given(stack, clie
     def call(method, path, **body):
         return httpx.request(method, f"{stack.url}{path}", json=body or None, headers=headers).raise_for_status()
 
-    said = {"band": "adult", "assurance": "verified", "region": "eu"}
+    assertion = {"band": "adult", "assurance": "verified", "region": "eu"}
     changes = [
-        call("PUT", "/v1/profiles/consistent", **said),
+        call("PUT", "/v1/profiles/consistent", **assertion),
         call("POST", "/v1/profiles/consistent/revocations"),
         call("PUT", "/v1/profiles/consistent/report-flag", report_flag="reported"),
         call("POST", "/v1/blocks", profile_id="consistent", viewer_id="v"),

@@ -40,14 +40,14 @@ def stack(tmp_path_factory, hooks):
         "NIGHTLIGHT_DELIVERY_WEBHOOK_URL": f"{hooks.url}/events",
         "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY": "whsk_" + base64.b64encode(KEY).decode(),
     }
-    with Embedded(tmp_path_factory.mktemp("revoked"), **settings) as running:
-        yield running
+    with Embedded(tmp_path_factory.mktemp("revoked"), **settings) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def client(stack):
-    with stack.client() as made:
-        yield made
+    with stack.client() as connected:
+        yield connected
 
 
 @pytest.fixture(scope="module")
@@ -123,34 +123,34 @@ def test_a_block_takes_effect_at_once_for_decisions_and_soon_for_urls_on_every_n
     assert httpx.get(after).status_code == 200
     assert httpx.get(after.replace(stack.url, second)).status_code == 200
     assert named(shown(client, profile, viewer_id="mallory")) == placeholder
-    eventually(lambda: any(f"/a/{named(before)}" in told["paths"] for told in hooks.bodies("/purge")) or None)
+    eventually(lambda: any(f"/a/{named(before)}" in body["paths"] for body in hooks.bodies("/purge")) or None)
     (headers,) = {headers["Authorization"] for path, headers, _ in hooks.sent if path == "/purge"}
     assert headers == "Bearer purge-secret"
 
 
-def test_the_edge_is_vouched_for_again_and_again_and_its_list_is_complete(client, hooks, profile):
+def test_the_edge_is_confirmed_again_and_again_and_its_list_is_complete(client, hooks, profile):
     before = shown(client, profile)
     client.revoke(profile)
-    eventually(lambda: any(f"/a/{named(before)}" in told["paths"] for told in hooks.bodies("/purge")) or None)
-    words = eventually(lambda: len(found := [told for told in hooks.bodies("/purge") if "at" in told]) > 2 and found)
-    assert "since" not in words[0]
-    assert all(later["since"] == earlier["at"] for earlier, later in pairwise(words))
-    assert abs(words[-1]["at"] - time.time()) < 30
+    eventually(lambda: any(f"/a/{named(before)}" in body["paths"] for body in hooks.bodies("/purge")) or None)
+    bodies = eventually(lambda: len(times := [body for body in hooks.bodies("/purge") if "at" in body]) > 2 and times)
+    assert "since" not in bodies[0]
+    assert all(later["since"] == earlier["at"] for earlier, later in pairwise(bodies))
+    assert abs(bodies[-1]["at"] - time.time()) < 30
 
 
 @pytest.mark.parametrize("change", ["unfriended", "reported", "hidden", "another band", "deleted", "closed"])
 def test_every_change_kills_what_was_given_out(client, profile, placeholder, change, record_property):
     before = shown(client, profile)
     assert named(before) != placeholder
-    said = {"band": "age_16_17", "assurance": "verified", "region": "eu"}
+    assertion = {"band": "age_16_17", "assurance": "verified", "region": "eu"}
     if change == "unfriended":
         client.revoke(profile)
     elif change == "reported":
         client.set_report_flag(profile, "reported")
     elif change == "hidden":
-        client.declare(profile, **said, choice="hidden")
+        client.declare(profile, **assertion, choice="hidden")
     elif change == "another band":
-        client.declare(profile, **{**said, "band": "under_13"})
+        client.declare(profile, **{**assertion, "band": "under_13"})
     elif change == "deleted":
         image = client.wait(client.upload(profile, pictures.photograph("rocket.jpg")).image_id)
         before = shown(client, profile)
@@ -162,7 +162,7 @@ def test_every_change_kills_what_was_given_out(client, profile, placeholder, cha
 
 
 def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks, profile):
-    def told():
+    def events():
         return [
             (headers, body)
             for path, headers, body in list(hooks.sent)
@@ -172,21 +172,21 @@ def test_the_platform_is_told_of_each_change_and_not_of_its_cause(client, hooks,
     hooks.statuses["/events"] = [500]
     before = int(time.time())
     client.block(profile, "mallory")
-    eventually(lambda: len(told()) >= 1 or None)
+    eventually(lambda: len(events()) >= 1 or None)
     client.revoke(profile)
     client.set_report_flag(profile, "reported")
-    eventually(lambda: len({headers["webhook-id"] for headers, _ in told()}) == 3 or None)
+    eventually(lambda: len({headers["webhook-id"] for headers, _ in events()}) == 3 or None)
     public = Ed25519PrivateKey.from_private_bytes(KEY).public_key()
-    for headers, body in told():
+    for headers, body in events():
         version, _, signature = headers["webhook-signature"].partition(",")
         assert version == "v1a"
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         public.verify(base64.b64decode(signature), signed)
         assert before <= int(headers["webhook-timestamp"]) <= time.time()
-    for told_of in hooks.bodies("/events"):
-        assert set(told_of) == {"type", "timestamp", "data"}
-        assert told_of["type"] == "picture.changed"
-        assert set(told_of["data"]) == {"profile_id"}
+    for event in hooks.bodies("/events"):
+        assert set(event) == {"type", "timestamp", "data"}
+        assert event["type"] == "picture.changed"
+        assert set(event["data"]) == {"profile_id"}
 
 
 def test_an_event_that_was_not_taken_comes_again(client, hooks, profile):

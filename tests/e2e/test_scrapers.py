@@ -24,14 +24,14 @@ BANDS = ("under_13", "age_13_15", "age_16_17", "adult")
 @pytest.fixture(scope="module", params=sorted(STACKS))
 def stack(request, tmp_path_factory):
     settings = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "60", "NIGHTLIGHT_POLICY_POLL_S": "0.1"}
-    with STACKS[request.param](tmp_path_factory.mktemp("scraped"), **settings) as running:
-        yield running
+    with STACKS[request.param](tmp_path_factory.mktemp("scraped"), **settings) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def client(stack):
-    with stack.client() as made:
-        yield made
+    with stack.client() as connected:
+        yield connected
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def nightlight(stack, *arguments, **variables):
 
 
 def reasons(stack):
-    told = json.loads(nightlight(stack, "report", "--json").stdout)
-    return {(one["kind"], one["who"], one["reason"]) for one in told}
+    signals = json.loads(nightlight(stack, "report", "--json").stdout)
+    return {(signal["kind"], signal["who"], signal["reason"]) for signal in signals}
 
 
 def shown(client, ids, viewer_id, viewer="unverified"):

@@ -40,7 +40,7 @@ def nightlight(stack, *arguments):
     )
 
 
-def traced(stack, *paths):
+def trace_results(stack, *paths):
     done = nightlight(stack, *paths, "--json")
     assert done.returncode in {0, 1}, done.stderr
     return json.loads(done.stdout)
@@ -71,7 +71,7 @@ def test_a_changed_copy_leads_back_to_its_rendition(stack, leak, tmp_path, chang
     image, shown = leak
     path = tmp_path / "found"
     path.write_bytes(CHANGES[change](shown))
-    (answer,) = traced(stack, path)
+    (answer,) = trace_results(stack, path)
     # A hash knows the picture; the invisible watermark says which of its tiers a copy was.
     first = answer["origins"][0]
     assert (first["image_id"], first["profile_id"]) == (image.image_id, "leaky")
@@ -104,11 +104,11 @@ def test_parts_of_a_copy_lead_back_by_their_invisible_watermark(stack, leak, tmp
     image, shown = leak
     for number, change in enumerate(CROPS.values()):
         (tmp_path / f"{number}.bin").write_bytes(change(shown))
-    first = [answer["origins"][0] for answer in traced(stack, tmp_path) if answer["origins"]]
+    first = [answer["origins"][0] for answer in trace_results(stack, tmp_path) if answer["origins"]]
     assert len(first) >= 2
-    for one in first:
-        assert (one["image_id"], one["tier"], one["variant"]) == (image.image_id, "medium", 0)
-        assert one["by"].startswith("watermark")
+    for origin in first:
+        assert (origin["image_id"], origin["tier"], origin["variant"]) == (image.image_id, "medium", 0)
+        assert origin["by"].startswith("watermark")
 
 
 @pytest.mark.parametrize(("relation", "tier"), [("stranger", "tiny"), ("connection", "medium")])
@@ -121,7 +121,7 @@ def test_what_read_back_when_it_was_rendered_is_read_by_whoever_finds_it(stack, 
     (decision,) = client.decide("peer", "profile", [("leaky", relation)])
     path = tmp_path / "found.webp"
     path.write_bytes(httpx.get(decision.url).content)
-    (answer,) = traced(stack, path)
+    (answer,) = trace_results(stack, path)
     with stack.catalogue.reading() as tx:
         query = select(renditions).where(renditions.c.image_id == image.image_id, renditions.c.tier == tier)
         (row,) = tx.connection.execute(query)
@@ -147,7 +147,7 @@ def test_a_mark_that_was_copied_onto_another_picture_is_doubted(stack, leak, tmp
     path.write_bytes(
         pictures.encoded(Image.fromarray(np.clip(calm + marked - blurred, 0, 255).astype(np.uint8)), "PNG")
     )
-    (answer,) = traced(stack, path)
+    (answer,) = trace_results(stack, path)
     assert answer["watermark"] is None or "copied" in answer["watermark"]["doubt"]
 
 
@@ -176,22 +176,22 @@ def test_a_folder_gives_a_line_for_each_match_and_says_what_it_could_not_read(st
 def two_variants(stack, leak):
     """The catalogue says that the leaked picture's tier has another variant, which somebody else was given."""
     image, _ = leak
-    mine = (renditions.c.image_id == image.image_id) & (renditions.c.tier == "medium")
+    variant_rows = (renditions.c.image_id == image.image_id) & (renditions.c.tier == "medium")
     with stack.catalogue.transaction() as tx:
-        row = tx.connection.execute(select(renditions).where(mine)).one()
+        row = tx.connection.execute(select(renditions).where(variant_rows)).one()
         other = {**row._mapping, "name": f"{row.name[:-5]}other", "variant": 1}
         tx.connection.execute(insert(renditions).values(**other))
     yield
     with stack.catalogue.transaction() as tx:
-        tx.connection.execute(delete(renditions).where(mine, renditions.c.variant == 1))
+        tx.connection.execute(delete(renditions).where(variant_rows, renditions.c.variant == 1))
 
 
 def test_a_tier_with_one_variant_accuses_nobody(stack, leak, tmp_path):
     path, viewers = tmp_path / "found.jpg", tmp_path / "viewers.txt"
     path.write_bytes(CHANGES["re-encoded"](leak[1]))
     viewers.write_text("viewer-1\n")
-    told = json.loads(nightlight(stack, path, "--accuse", viewers, "--false-accusation", "0.5", "--json").stdout)
-    assert (told["pictures"], told["accused"]) == (0, [])
+    report = json.loads(nightlight(stack, path, "--accuse", viewers, "--false-accusation", "0.5", "--json").stdout)
+    assert (report["pictures"], report["accused"]) == (0, [])
 
 
 @pytest.mark.usefixtures("two_variants")
@@ -201,12 +201,17 @@ def test_an_accusation_needs_enough_pictures_and_says_how_many_there_were(stack,
     path.write_bytes(CHANGES["re-encoded"](shown))
     viewers.write_text("\n".join(f"viewer-{number}" for number in range(1000)) + "\n\nviewer-1\n")
     done = nightlight(stack, path, "--accuse", viewers, "--json")
-    told = json.loads(done.stdout)
-    assert (told["viewers"], told["pictures"], told["accused"], told["agreements_needed"]) == (1000, 1, [], None)
+    report = json.loads(done.stdout)
+    assert (report["viewers"], report["pictures"], report["accused"], report["agreements_needed"]) == (
+        1000,
+        1,
+        [],
+        None,
+    )
     viewers.write_text("viewer-1\n")
-    told = json.loads(nightlight(stack, path, "--accuse", viewers, "--false-accusation", "0.5", "--json").stdout)
-    assert told["agreements_needed"] == 1
-    assert {one["viewer"] for one in told["accused"]} <= {"viewer-1"}
+    report = json.loads(nightlight(stack, path, "--accuse", viewers, "--false-accusation", "0.5", "--json").stdout)
+    assert report["agreements_needed"] == 1
+    assert {accused_viewer["viewer"] for accused_viewer in report["accused"]} <= {"viewer-1"}
     assert "more pictures are needed" in nightlight(stack, path, "--accuse", viewers).stdout
     assert nightlight(stack, path, "--accuse", tmp_path / "nobody").returncode != 0
 
@@ -223,7 +228,7 @@ def test_a_name_that_looks_like_markup_is_a_name(stack, tmp_path):
 def test_who_asked_is_in_the_audit_log_and_the_copy_is_not_kept(stack, leak, tmp_path):
     path = tmp_path / "found.jpg"
     path.write_bytes(CHANGES["re-encoded"](leak[1]))
-    (answer,) = traced(stack, path)
+    (answer,) = trace_results(stack, path)
     with stack.catalogue.reading() as tx:
         rows = tx.connection.execute(select(audit).where(audit.c.event == "trace.asked")).all()
     assert any(row.detail == {"sha256": answer["sha256"]} and row.actor.startswith("cli:") for row in rows)
@@ -234,20 +239,20 @@ def test_an_index_that_was_harmed_is_made_again(stack, leak, tmp_path, index):
     path.write_bytes(CHANGES["re-encoded"](leak[1]))
     assert nightlight(stack, "--rebuild").returncode == 0
     (index / "manifest.json").write_text("{")
-    assert traced(stack, path)[0]["origins"]
+    assert trace_results(stack, path)[0]["origins"]
 
 
 def test_an_index_of_another_time_is_made_again(stack, leak, tmp_path, index):
     """As after a restore: the numbers are there, and stand for other hashes."""
     path = tmp_path / "found.jpg"
     path.write_bytes(CHANGES["re-encoded"](leak[1]))
-    (before,) = traced(stack, path)
+    (before,) = trace_results(stack, path)
     with stack.catalogue.reading() as tx:
         rows = tx.rendition_hashes.after(0, limit=1000)
     HashIndex.discard(index)
     with HashIndex(index, write=True) as wrong:
         wrong.extend([(rows[at - 1][0].to_bytes(KEY_BYTES, "big"), row[1]) for at, row in enumerate(rows)])
-    assert traced(stack, path)[0]["origins"] == before["origins"]
+    assert trace_results(stack, path)[0]["origins"] == before["origins"]
 
 
 def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
@@ -256,7 +261,7 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
     (decision,) = client.decide("peer", "profile", [("gone", "connection")])
     path = tmp_path / "found.webp"
     path.write_bytes(httpx.get(decision.url).content)
-    assert traced(stack, path)[0]["origins"][0]["image_id"] == image.image_id
+    assert trace_results(stack, path)[0]["origins"][0]["image_id"] == image.image_id
     client.delete_image(image.image_id)
 
     def erased():
@@ -264,7 +269,7 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
             return "image.erased" in [entry.event for entry in tx.audit.of_image(image.image_id)] or None
 
     eventually(erased)
-    assert traced(stack, path)[0]["origins"] == []
+    assert trace_results(stack, path)[0]["origins"] == []
     with stack.catalogue.reading() as tx:
         left = tx.images.get(image.image_id)
         hashed = tx.rendition_hashes.origins([number for number, _ in tx.rendition_hashes.after(0, limit=10_000)])
@@ -273,9 +278,9 @@ def test_an_erased_picture_leads_nowhere(stack, client, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [((), "name a file or a folder"), (("/nowhere.jpg",), "there is no such file")]
+    ("arguments", "message"), [((), "name a file or a folder"), (("/nowhere.jpg",), "there is no such file")]
 )
-def test_what_cannot_be_traced_is_one_line_and_exit_2(stack, arguments, said):
+def test_what_cannot_be_searched_for_is_one_line_and_exit_2(stack, arguments, message):
     done = nightlight(stack, *arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr

@@ -36,10 +36,10 @@ def test_cropped_mirrored_encoded_screenshots_lead_back_over_http(client, leak):
     """Each is read from more than nine pictures in ten (docs/watermark.md); what this one says differs in every run."""
     image, shown = leak
     asked = [client.trace(screenshot(shown, *how)) for how in SCREENSHOTS]
-    assert all(one.state == "pending" and not one.copy_kept for one in asked)
-    ended = [client.wait_trace(one.trace_id) for one in asked]
-    assert [one.state for one in ended] == ["done"] * len(asked)
-    named = [one.result for one in ended if one.result["origins"]]
+    assert all(trace_job.state == "pending" and not trace_job.copy_kept for trace_job in asked)
+    ended = [client.wait_trace(trace_job.trace_id) for trace_job in asked]
+    assert [trace_job.state for trace_job in ended] == ["done"] * len(asked)
+    named = [trace_job.result for trace_job in ended if trace_job.result["origins"]]
     assert len(named) >= 2
     for result in named:
         first = result["origins"][0]
@@ -99,7 +99,7 @@ def test_damaged_and_empty_pictures_end_in_bounded_time(client):
         "tiny": client.trace(pictures.encoded(Image.new("RGB", (9, 7)), "PNG")),
         "cut short": client.trace(whole[: len(whole) // 2]),
     }
-    ended = {name: client.wait_trace(one.trace_id) for name, one in asked.items()}
+    ended = {name: client.wait_trace(trace_job.trace_id) for name, trace_job in asked.items()}
     for name in ("noise", "blank", "tiny"):
         assert (ended[name].state, ended[name].result["origins"], ended[name].result["watermark"]) == ("done", [], None)
     assert (ended["cut short"].state, ended["cut short"].reason) == ("rejected", "corrupt_image")

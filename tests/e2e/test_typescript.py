@@ -22,12 +22,12 @@ HERE = ROOT / "clients/typescript"
 
 @pytest.fixture(scope="module")
 def npm():
-    found = shutil.which("npm")
-    if found is None or shutil.which("node") is None:
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
         missing_tool("node and npm")
     if not (HERE / "node_modules/.bin/tsc").exists():
-        run([found, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-    return found
+        run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+    return npm
 
 
 def run(command, **environment):
@@ -47,8 +47,8 @@ def run(command, **environment):
 def test_the_types_are_those_of_the_openapi_document(npm, tmp_path):
     script = re.search(r'"generate": "(.*) --output', (HERE / "package.json").read_text())[1]
     run([HERE / "node_modules/.bin/openapi-typescript", *script.split()[1:], "--output", tmp_path / "schema.d.ts"])
-    made = (tmp_path / "schema.d.ts").read_text()
-    assert made == (HERE / "src/schema.d.ts").read_text(), "npm run generate in clients/typescript"
+    schema = (tmp_path / "schema.d.ts").read_text()
+    assert schema == (HERE / "src/schema.d.ts").read_text(), "npm run generate in clients/typescript"
 
 
 def test_its_placeholder_is_ours():
@@ -67,6 +67,6 @@ def test_it_runs_against_the_service(npm, tmp_path):
             "NIGHTLIGHT_RELATIONS_KEYS": stack.environment["NIGHTLIGHT_RELATIONS_KEYS"],
             "NIGHTLIGHT_PICTURE": str(tmp_path / "picture.jpg"),
         }
-        told = run(["node", "--test", "test/"], **environment)
-    assert "# fail 0" in told
-    assert "# pass 8" in told
+        output = run(["node", "--test", "test/"], **environment)
+    assert "# fail 0" in output
+    assert "# pass 8" in output

@@ -30,8 +30,8 @@ def stack(tmp_path_factory):
     changed = re.sub(r"(?m)^(  medium: \{)", r"\1variants: 2, ", tiers)
     assert changed != tiers
     (policy / "tiers.yaml").write_text(changed)
-    with Embedded(tmp_path_factory.mktemp("variants"), NIGHTLIGHT_POLICY_DIR=str(policy)) as running:
-        yield running
+    with Embedded(tmp_path_factory.mktemp("variants"), NIGHTLIGHT_POLICY_DIR=str(policy)) as started:
+        yield started
 
 
 def test_a_set_of_leaked_pictures_names_whoever_was_given_them(stack, tmp_path):
@@ -52,14 +52,16 @@ def test_a_set_of_leaked_pictures_names_whoever_was_given_them(stack, tmp_path):
             (leaks / f"{profile_id}.jpg").write_bytes(pictures.encoded(leaked, "JPEG", quality=85))
     # That all eight are given the same happens to one picture in 128.
     assert sum(len(set(urls)) == 2 for urls in zip(*everybody.values(), strict=True)) >= 3
-    suspects = tmp_path / "viewers.txt"
-    suspects.write_text("\n".join(VIEWERS))
+    viewers_file = tmp_path / "viewers.txt"
+    viewers_file.write_text("\n".join(VIEWERS))
     environment = {**os.environ, **stack.as_role("operator")}
     command = [str(Path(sys.executable).parent / "nightlight"), "trace", str(leaks), "--json"]
-    command += ["--accuse", str(suspects), "--false-accusation", "0.5"]
+    command += ["--accuse", str(viewers_file), "--false-accusation", "0.5"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment, timeout=HANG_S
     )
-    told = json.loads(done.stdout)
-    assert told["pictures"] == len(PHOTOGRAPHS)
-    assert {one["viewer"]: one["agreements"] for one in told["accused"]}["viewer-5"] == len(PHOTOGRAPHS)
+    report = json.loads(done.stdout)
+    assert report["pictures"] == len(PHOTOGRAPHS)
+    assert {accused_viewer["viewer"]: accused_viewer["agreements"] for accused_viewer in report["accused"]}[
+        "viewer-5"
+    ] == len(PHOTOGRAPHS)

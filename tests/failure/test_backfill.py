@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from nightlight.catalogue.retention_schema import import_items, imports
 from nightlight.catalogue.schema import images, jobs, outbox, profiles
 from tests.conftest import ROOT
-from tests.integration.arrivals.conftest import bucket_of_pictures
+from tests.integration.imports.conftest import bucket_of_pictures
 from tests.support import pictures
 from tests.support.databases import catalogue_at, postgres_database
 from tests.support.services import S3, S3_OWNER, identity, needed
@@ -33,7 +33,7 @@ def avatars():
     with bucket_of_pictures() as (name, s3), ThreadPoolExecutor(12) as threads:
         keys = [(f"users/u-{number:05}/face.jpg", data[number % 4]) for number in range(OBJECTS)]
         keys += [(f"users/other-{number}.txt", b"x") for number in range(7)]
-        list(threads.map(lambda one: s3.put_object(Bucket=name, Key=one[0], Body=one[1]), keys))
+        list(threads.map(lambda pair: s3.put_object(Bucket=name, Key=pair[0], Body=pair[1]), keys))
         yield name
 
 

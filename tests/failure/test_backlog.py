@@ -23,8 +23,8 @@ UNHURRIED = {"NIGHTLIGHT_WORKER_TIME_LIMIT_S": "100", "NIGHTLIGHT_WORKER_LEASE_S
 
 @pytest.fixture(scope="module", params=sorted(STACKS))
 def stack(request, tmp_path_factory):
-    with STACKS[request.param](tmp_path_factory.mktemp(request.param), **UNHURRIED) as running:
-        yield running
+    with STACKS[request.param](tmp_path_factory.mktemp(request.param), **UNHURRIED) as started:
+        yield started
 
 
 def declared(client, name):
@@ -84,14 +84,14 @@ def test_erasures_new_names_holds_and_traces_do_not_wait_behind_two_hundred_uplo
         for number in range(BACKLOG // 2):
             declared(client, f"busy-{number}")
         uploads = [client.upload(f"busy-{number // 2}", picture).image_id for number in range(BACKLOG)]
-        trace = client.trace(pictures.jpeg(300, 300))
+        trace_job = client.trace(pictures.jpeg(300, 300))
         placed = held(stack, "held")
         client.revoke("renamed")
         client.delete_image(subjects["erased"])
         eventually(lambda: done(stack, kinds.ERASE.name, subjects["erased"]), 300)
         eventually(lambda: done(stack, kinds.ROTATE_NAMES.name, subjects["renamed"]), 300)
         eventually(placed, 300)
-        assert client.wait_trace(trace.trace_id, timeout_s=300).state == "done"
+        assert client.wait_trace(trace_job.trace_id, timeout_s=300).state == "done"
         left = open_renders(stack, uploads)
         record_property("uploads_left", left)
         assert left > BACKLOG / 2
@@ -100,10 +100,10 @@ def test_erasures_new_names_holds_and_traces_do_not_wait_behind_two_hundred_uplo
 def test_how_many_wait_and_for_how_long_is_told_for_each_lane(stack):
     port = stack.environment["NIGHTLIGHT_WORKER_SCHEDULE_HEALTH_PORT"]
 
-    def told():
+    def lane_figures():
         text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         return all(f'nightlight_jobs_waiting{{lane="{lane}"}}' in text for lane in LANES) and all(
             f'nightlight_jobs_waiting_seconds{{lane="{lane}"}}' in text for lane in LANES
         )
 
-    assert eventually(told)
+    assert eventually(lane_figures)

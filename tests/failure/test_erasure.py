@@ -34,36 +34,36 @@ TIERS = ("tiny", "low", "medium")
 
 @pytest.fixture(scope="module")
 def pair():
-    with bucket_pair() as made:
-        for name in (made.originals, made.renditions):
-            made.owner.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        yield made
-        for name in (made.originals, made.renditions):
-            for page in made.owner.get_paginator("list_object_versions").paginate(Bucket=name):
-                for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                    made.owner.delete_object(Bucket=name, Key=one["Key"], VersionId=one["VersionId"])
+    with bucket_pair() as buckets:
+        for name in (buckets.originals, buckets.renditions):
+            buckets.owner.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        yield buckets
+        for name in (buckets.originals, buckets.renditions):
+            for page in buckets.owner.get_paginator("list_object_versions").paginate(Bucket=name):
+                for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                    buckets.owner.delete_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def catalogue(request, tmp_path_factory):
-    with catalogue_on(request.param, tmp_path_factory.mktemp("c")) as made:
-        yield made
+    with catalogue_on(request.param, tmp_path_factory.mktemp("c")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("keys")
-    key_commands.init(made)
-    return made / "keys"
+    keys_folder = tmp_path_factory.mktemp("keys")
+    key_commands.init(keys_folder)
+    return keys_folder / "keys"
 
 
 @pytest.fixture(autouse=True)
 def closed():
     """Every connection that a test opened is closed at its end."""
     yield
-    made, Places.made = Places.made, ()
-    for one in made:
-        one.close()
+    opened, Places.opened = Places.opened, ()
+    for place in opened:
+        place.close()
 
 
 @pytest.fixture
@@ -74,14 +74,14 @@ def public(folder):
 class Places:
     """What an erasure reaches, made anew for each process: clients and connections are not carried over a fork."""
 
-    made = ()
+    opened = ()
 
     def __init__(self, pair, url, folder, before=None):
         from nightlight.catalogue.engine import Catalogue
 
         access = S3Access(pair.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10)
         self.catalogue = Catalogue(url)
-        Places.made = (*Places.made, self.catalogue)
+        Places.opened = (*Places.opened, self.catalogue)
         stores = [Stepped(S3Store(name, access), before) for name in (pair.originals, pair.renditions)]
         receipts = ReceiptIssuer(SigningKey.read(folder / "receipts.private.jwk.json"), (("database backups", 35),))
         work = JobRunner(self.catalogue, WorkerSettings(), lambda: datetime.now(UTC))
@@ -141,8 +141,8 @@ def uploaded(catalogue, pair, name):
         )
         # A worker that was killed while it rendered: what it planned to write counts too.
         enqueue(tx, kinds.RENDER, image_id, now, planned=[f"a/{'z' * 32}{name}.webp"])
-    stray = f"a/{'z' * 32}{name}.webp"
-    rendition_keys = [f"a/{one}.webp" for one in names.values()] + [stray]
+    leftover = f"a/{'z' * 32}{name}.webp"
+    rendition_keys = [f"a/{name}.webp" for name in names.values()] + [leftover]
     for bucket, key in [(pair.originals, original), *((pair.renditions, key) for key in rendition_keys)]:
         for version in range(2):
             pair.owner.put_object(Bucket=bucket, Key=key, Body=f"{version}".encode())
@@ -152,13 +152,13 @@ def uploaded(catalogue, pair, name):
 
 
 def left(pair, original, rendition_keys):
-    found = []
+    leftovers = []
     for bucket, keys_ in ((pair.originals, [original]), (pair.renditions, rendition_keys)):
         for key in keys_:
             page = pair.owner.list_object_versions(Bucket=bucket, Prefix=key)
-            found += page.get("Versions", []) + page.get("DeleteMarkers", [])
-            found += pair.owner.list_multipart_uploads(Bucket=bucket, Prefix=key).get("Uploads", [])
-    return found
+            leftovers += page.get("Versions", []) + page.get("DeleteMarkers", [])
+            leftovers += pair.owner.list_multipart_uploads(Bucket=bucket, Prefix=key).get("Uploads", [])
+    return leftovers
 
 
 def asked(catalogue, image_id):
@@ -175,7 +175,7 @@ def asked(catalogue, image_id):
 
 def receipts(catalogue, image_id, public):
     with catalogue.reading() as tx:
-        return [open_receipt(one, public) for one in tx.receipts.of_image(image_id)]
+        return [open_receipt(envelope, public) for envelope in tx.receipts.of_image(image_id)]
 
 
 def test_every_version_marker_and_upload_is_gone_and_the_receipt_says_so(
@@ -191,10 +191,10 @@ def test_every_version_marker_and_upload_is_gone_and_the_receipt_says_so(
     assert left(pair, original, rendition_keys) == []
     (receipt,) = receipts(catalogue, image_id, public)
     assert (receipt.kind, receipt.objects, receipt.versions) == ("erased", 5, 12)
-    said = {one["key_sha256"]: one for one in receipt.payload["objects"]}
-    assert said.keys() == {subject_digest(key) for key in [original, *rendition_keys]}
-    assert sum(version["marker"] for one in said.values() for version in one["versions"]) == 1
-    assert all(version["request_id"] for one in said.values() for version in one["versions"])
+    objects = {entry["key_sha256"]: entry for entry in receipt.payload["objects"]}
+    assert objects.keys() == {subject_digest(key) for key in [original, *rendition_keys]}
+    assert sum(version["marker"] for entry in objects.values() for version in entry["versions"]) == 1
+    assert all(version["request_id"] for entry in objects.values() for version in entry["versions"])
     (backups,) = receipt.residuals
     kept = timedelta(days=35)
     assert (asked_at + kept).date().isoformat() <= backups["until"] <= (datetime.now(UTC) + kept).date().isoformat()
@@ -241,7 +241,7 @@ def test_killed_at_every_step_it_is_resumed_and_nothing_is_left(catalogue, pair,
         (receipt,) = receipts(catalogue, image_id, public)
         # Whatever an attempt that was killed had deleted is named too.
         assert (receipt.objects, receipt.versions) == (5, 12)
-        assert all(one["left"] == 0 for one in receipt.payload["objects"])
+        assert all(entry["left"] == 0 for entry in receipt.payload["objects"])
         if not was_killed:
             break
         step += 1
@@ -312,7 +312,7 @@ def test_replicas_are_erased_too_and_one_that_is_away_keeps_the_erasure_open(cat
     assert left(pair, original, rendition_keys) == []
     assert "Contents" not in pair.owner.list_objects_v2(Bucket=copies)
     (receipt,) = receipts(catalogue, image_id, public)
-    (copy,) = [one for one in receipt.payload["objects"] if one["bucket"] == "originals replica"]
+    (copy,) = [entry for entry in receipt.payload["objects"] if entry["bucket"] == "originals replica"]
     assert (copy["key_sha256"], len(copy["versions"])) == (subject_digest(original), 1)
     pair.owner.delete_bucket(Bucket=copies)
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from nightlight.catalogue.schema import jobs
-from tests.support import held, pictures
+from tests.support import paused, pictures
 from tests.support.objects import stored_keys
 from tests.support.waiting import eventually, job_of
 
@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.failure, pytest.mark.integration]
 
 @pytest.fixture
 def client(any_stack):
-    with any_stack.client() as made:
-        yield made
+    with any_stack.client() as connected:
+        yield connected
 
 
 def declared(client, profile_id):
@@ -30,20 +30,20 @@ def path(client, profile_id):
 
 def test_before_an_image_is_ready_everybody_gets_the_placeholder(any_stack, client):
     profile_id = declared(client, "not-ready")
-    image = held.hold(any_stack, client, profile_id)
+    image = paused.pause(any_stack, client, profile_id)
     assert path(client, profile_id) == path(client, "nobody-at-all")
-    held.let_go(any_stack)
+    paused.resume(any_stack)
     assert client.wait(image.image_id).state == "ready"
     eventually(lambda: path(client, profile_id) != path(client, "nobody-at-all"))
 
 
 def test_a_second_upload_during_the_first_ones_rendering_wins(any_stack, client):
     profile_id = declared(client, "second")
-    slow = held.hold(any_stack, client, profile_id)
+    slow = paused.pause(any_stack, client, profile_id)
     quick = client.upload(profile_id, pictures.jpeg(300, 300, seed=5))
     assert client.wait(quick.image_id).state == "ready"
     shown = eventually(lambda: (now := path(client, profile_id)) != path(client, "nobody-at-all") and now)
-    held.let_go(any_stack)
+    paused.resume(any_stack)
     eventually(lambda: job_of(any_stack, slow.image_id).state == "done")
     assert client.image(slow.image_id).state == "superseded"
     assert client.image(quick.image_id).state == "ready"
@@ -54,9 +54,9 @@ def test_a_second_upload_during_the_first_ones_rendering_wins(any_stack, client)
 
 def test_an_image_deleted_while_it_is_rendered_leaves_nothing_behind(any_stack, client):
     profile_id = declared(client, "delete-2")
-    image = held.hold(any_stack, client, profile_id)
+    image = paused.pause(any_stack, client, profile_id)
     client.delete_image(image.image_id)
-    held.let_go(any_stack)
+    paused.resume(any_stack)
     eventually(lambda: len([event for event in events(any_stack, image.image_id) if event == "image.erased"]) == 1)
     eventually(lambda: jobs_open(any_stack, image.image_id) == 0)
     assert client.image(image.image_id).state == "deleted"
@@ -73,5 +73,9 @@ def events(stack, image_id):
 def jobs_open(stack, image_id):
     with stack.catalogue.reading() as tx:
         # It is looked again in an hour whether anything is left: that job waits.
-        mine = jobs.c.image_id == image_id, jobs.c.kind != "verify_erasure", jobs.c.state.in_(("queued", "leased"))
-        return tx.connection.execute(select(func.count()).where(*mine)).scalar_one()
+        conditions = (
+            jobs.c.image_id == image_id,
+            jobs.c.kind != "verify_erasure",
+            jobs.c.state.in_(("queued", "leased")),
+        )
+        return tx.connection.execute(select(func.count()).where(*conditions)).scalar_one()

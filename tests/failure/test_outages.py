@@ -5,7 +5,7 @@ import pytest
 
 from nightlight.jobs.lanes import UPLOAD
 from nightlight_client import Problem
-from tests.support import held, pictures
+from tests.support import paused, pictures
 from tests.support.waiting import eventually, job_of
 
 pytestmark = [
@@ -22,8 +22,8 @@ def scale(any_stack):
 
 @pytest.fixture
 def client(scale):
-    with scale.client() as made:
-        yield made
+    with scale.client() as connected:
+        yield connected
 
 
 def declare(client, profile_id):
@@ -70,16 +70,16 @@ def test_while_the_store_is_down_viewers_get_the_placeholder_and_uploads_are_ref
 
 def test_a_store_that_fails_during_a_render_delays_it_but_loses_nothing(scale, client):
     declare(client, "store-late")
-    image = held.hold(scale, client, "store-late")
+    image = paused.pause(scale, client, "store-late")
     scale.s3.cut()
     try:
-        held.let_go(scale)
+        paused.resume(scale)
         eventually(lambda: (job := job_of(scale, image.image_id)).state == "queued" and job.reason)
         assert client.image(image.image_id).state == "pending"
         assert job_of(scale, image.image_id).reason == "store_unavailable"
     finally:
         scale.s3.mend()
-    held.let_go(scale)
+    paused.resume(scale)
     assert client.wait(image.image_id).state == "ready"
 
 

@@ -17,8 +17,8 @@ def postgres_url():
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def catalogue(request, tmp_path_factory):
     """A catalogue of the module's own, on both databases in turn."""
-    with catalogue_on(request.param, tmp_path_factory.mktemp("catalogue")) as made:
-        yield made
+    with catalogue_on(request.param, tmp_path_factory.mktemp("catalogue")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +30,8 @@ def buckets():
 @pytest.fixture(params=["sqlite", "postgres"])
 def fresh(request, tmp_path):
     """A catalogue of the test's own."""
-    with catalogue_on(request.param, tmp_path) as made:
-        yield made
+    with catalogue_on(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -46,8 +46,8 @@ def answers(app, *requests, **headers):
     ],
 )
 def test_the_openapi_page_is_off_in_production_unless_it_is_asked_for(monkeypatch, environment, docs, shown):
-    said = {"NIGHTLIGHT_SERVICE_DOCS": docs} if docs else {}
-    app = application(monkeypatch, NIGHTLIGHT_ENVIRONMENT=environment, **said)
+    variables = {"NIGHTLIGHT_SERVICE_DOCS": docs} if docs else {}
+    app = application(monkeypatch, NIGHTLIGHT_ENVIRONMENT=environment, **variables)
     page, document, redoc = answers(app, ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/redoc"))
     assert {page.status_code, document.status_code} == {200 if shown else 404}
     assert redoc.status_code == 404

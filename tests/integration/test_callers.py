@@ -27,13 +27,13 @@ class Elapsed:
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    made = JwksServer(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.certificate))
-    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
-    yield made
-    made.gate.set()
-    made.shutdown()
-    made.server_close()
+    started = JwksServer(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(started.certificate))
+    threading.Thread(target=started.serve_forever, args=(0.02,), daemon=True).start()
+    yield started
+    started.released.set()
+    started.shutdown()
+    started.server_close()
 
 
 @pytest.fixture
@@ -47,20 +47,26 @@ def verifier(server, elapsed):
 
 
 def token(private, subject="s", **changes):
-    said = {"scopes": ["decide"], "issuer": "i", "audience": "a", "now": datetime.now(UTC), "life": timedelta(hours=1)}
-    return issue_token({**private, **changes}, subject=subject, **said)
+    claims = {
+        "scopes": ["decide"],
+        "issuer": "i",
+        "audience": "a",
+        "now": datetime.now(UTC),
+        "life": timedelta(hours=1),
+    }
+    return issue_token({**private, **changes}, subject=subject, **claims)
 
 
-def refused(verifier, said):
+def refused(verifier, token):
     """The class of what a token is answered with."""
     with pytest.raises((Unauthenticated, Unavailable)) as error:
-        verifier.verify(said)
+        verifier.verify(token)
     return type(error.value)
 
 
 def test_a_key_that_left_the_set_opens_nothing_after_thirty_seconds(server, verifier, elapsed):
-    (first, one), (second, two) = generate_key(), generate_key()
-    server.give(one, two)
+    (first, first_set), (second, two) = generate_key(), generate_key()
+    server.give(first_set, two)
     old = token(first)
     assert verifier.verify(old).subject == "s"
     server.give(two)
@@ -73,16 +79,16 @@ def test_a_key_that_left_the_set_opens_nothing_after_thirty_seconds(server, veri
 
 
 def test_who_is_known_has_the_next_set_read_before_the_last_one_ends_and_waits_for_nothing(server, verifier, elapsed):
-    (first, one), (second, two) = generate_key(), generate_key()
-    server.give(one)
+    (first, first_set), (second, two) = generate_key(), generate_key()
+    server.give(first_set)
     verifier.verify(token(first))
-    server.give(one, two)
-    server.arrived.clear()
-    server.gate.clear()
+    server.give(first_set, two)
+    server.requested.clear()
+    server.released.clear()
     elapsed.ahead += 16
     verifier.verify(token(first, "again"))  # it is answered although the server is not
-    assert server.arrived.wait(10)
-    server.gate.set()
+    assert server.requested.wait(10)
+    server.released.set()
     elapsed.ahead += 15  # by now the first set counts no more
     assert verifier.verify(token(second)).subject == "s"
     assert server.asked == 2
@@ -103,12 +109,12 @@ def test_many_unknown_key_ids_from_many_threads_cause_one_reading(server, verifi
 def test_unknown_key_ids_cause_one_reading_while_the_server_is_slow(server, verifier):
     private, public = generate_key()
     server.give(public)
-    server.gate.clear()
+    server.released.clear()
     with ThreadPoolExecutor(16) as threads:
         asked = [threads.submit(refused, verifier, token(private, kid=f"unknown-{number}")) for number in range(64)]
-        assert server.arrived.wait(10)
-        server.gate.set()
-        assert {one.result() for one in asked} == {Unauthenticated}
+        assert server.requested.wait(10)
+        server.released.set()
+        assert {future.result() for future in asked} == {Unauthenticated}
     assert server.asked == 1
 
 

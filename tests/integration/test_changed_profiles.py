@@ -15,17 +15,17 @@ OTHER, NEW = "hidden", "californian"
 
 @pytest.fixture(scope="module")
 def over_http():
-    with pytest.MonkeyPatch.context() as patch, golden.served(patch, "report") as (client, publisher, house):
+    with pytest.MonkeyPatch.context() as patch, golden.served(patch, "report") as (client, publisher, services):
         patch.setattr(client, "_budget_s", HANG_S)
-        yield client, publisher, house
+        yield client, publisher, services
 
 
 @pytest.fixture
 def local(over_http):
     client, publisher, _ = over_http
     terms = Terms(relation_keys=golden.RELATION_KEYS, poll_s=HANG_S, stale_s=2 * HANG_S)
-    with LocalClient(client, publisher.public_keys, terms, clock=lambda: golden.NOW) as made:
-        yield made
+    with LocalClient(client, publisher.public_keys, terms, clock=lambda: golden.NOW) as local_client:
+        yield local_client
 
 
 def asked(decides, profile_id):
@@ -37,20 +37,20 @@ def asked(decides, profile_id):
 
 def answers(view):
     """The URLs that are kept with a view, by what was asked."""
-    return {key: [one.url for one in answer.decisions] for key, answer in view.answers[1].items()}
+    return {key: [decision.url for decision in answer.decisions] for key, answer in view.answers[1].items()}
 
 
 def test_a_service_has_what_has_changed_in_memory_and_answered(over_http):
-    client, _, house = over_http
+    client, _, services = over_http
     picture, _ = asked(client, "teen"), asked(client, OTHER)
-    before, other = house.change_feed.views.find(["teen", OTHER])
+    before, other = services.change_feed.views.find(["teen", OTHER])
     key = "peer", "profile", "connection"
     assert answers(before)[key] == [picture]
     client.block("teen", golden.VIEWER)
     client.set_report_flag("teen", "reported")
     client.block(NEW, golden.VIEWER)
-    house.change_feed.poll()
-    after, same, new = house.change_feed.views.find(["teen", OTHER, NEW])
+    services.change_feed.poll()
+    after, same, new = services.change_feed.views.find(["teen", OTHER, NEW])
     assert (after.report_flag, after.blocked, after.read_at) == ("reported", {golden.VIEWER}, before.read_at)
     assert answers(after).keys() == answers(before).keys()
     (given,) = answers(after)[key]
@@ -88,6 +88,6 @@ def test_a_process_that_cannot_read_again_forgets(over_http, local, monkeypatch)
 
 
 def test_what_is_read_for_others_decisions_is_not_kept_for_those_made_here(over_http):
-    client, _, house = over_http
+    client, _, services = over_http
     client.views(["grown-public"])
-    assert house.change_feed.views.find(["grown-public"]) == [None]
+    assert services.change_feed.views.find(["grown-public"]) == [None]

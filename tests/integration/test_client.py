@@ -49,8 +49,8 @@ class _Service(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         items = [
-            {"profile_id": one["profile_id"], "url": "http://x/a", "expires_at": 1, "blurhash": "b"}
-            for one in body.get("items", [])
+            {"profile_id": item["profile_id"], "url": "http://x/a", "expires_at": 1, "blurhash": "b"}
+            for item in body.get("items", [])
         ]
         answers = {
             "good": (200, {"items": items}), "late": (200, {"items": items}), "short": (200, {"items": items[:1]}),
@@ -100,15 +100,15 @@ def run(request, service):
         settings = {"token": "t", "relation_keys": KEYS, "viewer_id": "me", "budget_s": HANG_S, **(client or {})}
         if request.param == "sync":
             with NightlightClient(service.url, **settings) as opened:
-                found = [getattr(opened, name)(*arguments, **named) for _ in range(times)]
+                answers = [getattr(opened, name)(*arguments, **named) for _ in range(times)]
         else:
 
             async def called():
                 async with AsyncNightlightClient(service.url, **settings) as opened:
                     return [await getattr(opened, name)(*arguments, **named) for _ in range(times)]
 
-            found = asyncio.run(called())
-        return found[-1]
+            answers = asyncio.run(called())
+        return answers[-1]
 
     return call
 
@@ -122,8 +122,8 @@ def decide(run):
 
 
 def test_what_the_service_says_is_returned_in_order_with_proofs_for_what_needs_one(decide, service):
-    found = decide(network="net-1")
-    assert [(one.profile_id, one.url, one.fallback) for one in found] == [
+    decisions = decide(network="net-1")
+    assert [(decision.profile_id, decision.url, decision.fallback) for decision in decisions] == [
         ("p-1", "http://x/a", False), ("p-2", "http://x/a", False)
     ]  # fmt: skip
     (body,) = service.asked
@@ -141,8 +141,8 @@ def test_one_connection_serves_many_calls(decide, service):
 @pytest.mark.parametrize("step", ["503", "502", "429", "cut", "no json", "short", "swapped", "half", "list", "text"])
 def test_what_may_be_better_the_next_time_is_asked_again(decide, service, step):
     service.script = [step, step]
-    found = decide()
-    assert not any(one.fallback for one in found)
+    decisions = decide()
+    assert not any(decision.fallback for decision in decisions)
     assert len(service.asked) == 3
 
 
@@ -163,10 +163,10 @@ def test_views_are_asked_for_once_and_waited_for_no_longer_than_decisions(run, s
 @pytest.mark.parametrize("step", ["503", "cut", "late", "drip", "short", "no json"])
 def test_after_the_budget_every_item_is_the_placeholder_which_needs_no_service(decide, service, step):
     service.script = [step] * 500  # as long as it is waited for, there is no answer
-    found = decide(client_s=0.3)
-    assert [(one.profile_id, one.fallback) for one in found] == [("p-1", True), ("p-2", True)]
+    decisions = decide(client_s=0.3)
+    assert [(decision.profile_id, decision.fallback) for decision in decisions] == [("p-1", True), ("p-2", True)]
     assert len(service.asked) < 100
-    head, _, data = found[0].url.partition(",")
+    head, _, data = decisions[0].url.partition(",")
     assert head == "data:image/webp;base64"
     assert base64.b64decode(data) == placeholder_bytes()
 
@@ -174,14 +174,14 @@ def test_after_the_budget_every_item_is_the_placeholder_which_needs_no_service(d
 def test_a_service_that_is_not_there_costs_no_more_than_the_budget(decide, service):
     service.shutdown()
     service.server_close()
-    found = decide(client_s=0.3)
-    assert all(one.fallback for one in found)
+    decisions = decide(client_s=0.3)
+    assert all(decision.fallback for decision in decisions)
 
 
 def test_a_call_may_have_less_time_than_others(decide, service):
     service.script = ["late"]
-    found = decide(budget_s=0.1)
-    assert all(one.fallback for one in found)
+    decisions = decide(budget_s=0.1)
+    assert all(decision.fallback for decision in decisions)
 
 
 @pytest.mark.parametrize("step", ["422", "401", "500"])

@@ -26,14 +26,14 @@ def commands(command=None, path=()):
         yield path, command
 
 
-def takes_file(parameter):
+def is_file(parameter):
     return parameter.type_descriptor.annotation is Path or parameter.name in {"old", "new"}
 
 
 def cases():
     """(command, parameter) for every file or folder that a verb takes."""
-    found = [(path, one) for path, command in commands() for one in command.params if takes_file(one)]
-    return [pytest.param(path, one, id="-".join((*path, one.name))) for path, one in found]
+    options = [(path, option) for path, command in commands() for option in command.params if is_file(option)]
+    return [pytest.param(path, option, id="-".join((*path, option.name))) for path, option in options]
 
 
 def test_there_are_verbs_that_take_files():
@@ -45,16 +45,16 @@ def arguments(path, wanted, value, junk):
     """A command line in which one file is ``value`` and every other argument that is needed is some junk."""
     command = dict(commands())[path]
     options, given = [], []
-    for one in command.params:
-        said = value if one.name == wanted.name else None
-        if said is None and one.required:
-            said = junk if takes_file(one) or one.type_descriptor.annotation is str else "1"
-        if said is None:
+    for option in command.params:
+        argument = value if option.name == wanted.name else None
+        if argument is None and option.required:
+            argument = junk if is_file(option) or option.type_descriptor.annotation is str else "1"
+        if argument is None:
             continue
-        if one.param_type_name == "argument":
-            given.append(str(said))
+        if option.param_type_name == "argument":
+            given.append(str(argument))
         else:
-            options += [one.opts[0], str(said)]
+            options += [option.opts[0], str(argument)]
     return ["nightlight", *path, *options, "--", *given] if given else ["nightlight", *path, *options]
 
 
@@ -73,11 +73,11 @@ def test_a_file_that_is_not_what_it_should_be_is_one_line(tmp_path, monkeypatch,
         code = 0
     except SystemExit as end:
         code = end.code
-    told = capsys.readouterr()
-    assert "Traceback" not in told.err + told.out
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err + output.out
     if code not in {0, None}:  # a folder to write into may be one that is not there yet
         assert code in {1, 2, 3}
-        assert told.err or told.out
+        assert output.err or output.out
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_policy_activate_of_a_missing_file_says_which(tmp_path, monkeypatch, cap
     with pytest.raises(SystemExit) as end:
         run()
     assert end.value.code == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert told in {"nightlight: missing: No such file or directory", "nightlight: .: Is a directory"}
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message in {"nightlight: missing: No such file or directory", "nightlight: .: Is a directory"}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff", b"7", b"x" * 20_000])

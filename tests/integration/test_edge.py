@@ -42,8 +42,8 @@ def store(buckets):
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory, buckets):
-    with Edge(tmp_path_factory.mktemp("edge"), buckets, KEYS) as running:
-        yield running
+    with Edge(tmp_path_factory.mktemp("edge"), buckets, KEYS) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +71,18 @@ def test_a_good_url_gives_the_bytes_with_the_services_own_headers(edge, signer, 
     answer = httpx.get(url_of(signer, key))
     assert (answer.status_code, answer.content) == (200, DATA), edge.errors()
     wanted = {name.lower(): value for name, value in HEADERS.items()}
-    told = dict(answer.headers)
-    assert {name: told.get(name) for name in wanted} == wanted
-    assert told["content-type"] == "image/webp"
-    assert told["cache-control"] == "public, immutable"
-    assert 0 < parsedate_to_datetime(told["expires"]).timestamp() - time.time() <= 300
+    headers = dict(answer.headers)
+    assert {name: headers.get(name) for name in wanted} == wanted
+    assert headers["content-type"] == "image/webp"
+    assert headers["cache-control"] == "public, immutable"
+    assert 0 < parsedate_to_datetime(headers["expires"]).timestamp() - time.time() <= 300
     beyond = (
-        set(told)
+        set(headers)
         - set(wanted)
         - {"content-type", "content-length", "cache-control", "expires", "etag", "date", "connection", "server"}
     )
     assert beyond == set()
-    assert told["server"] == "nginx"
+    assert headers["server"] == "nginx"
 
 
 def test_another_expiry_of_the_same_name_is_a_hit_and_so_are_parts_of_it(edge, signer, key):
@@ -92,9 +92,9 @@ def test_another_expiry_of_the_same_name_is_a_hit_and_so_are_parts_of_it(edge, s
     assert httpx.get(first).content == httpx.get(second).content == DATA
     part = httpx.get(first, headers={"Range": "bytes=2-5"})
     assert (part.status_code, part.content) == (206, DATA[2:6])
-    told = [(of_urls, of_pictures) for _, of_urls, of_pictures in edge.statuses()[before:]]
-    assert told[:2] == [("MISS", "MISS"), ("MISS", "HIT")]
-    assert told[2][0] == "HIT"  # this URL was checked before
+    statuses = [(of_urls, of_pictures) for _, of_urls, of_pictures in edge.statuses()[before:]]
+    assert statuses[:2] == [("MISS", "MISS"), ("MISS", "HIT")]
+    assert statuses[2][0] == "HIT"  # this URL was checked before
 
 
 def test_a_url_that_was_checked_is_refused_as_soon_as_it_expires(edge, signer, key):
@@ -180,15 +180,15 @@ def test_a_purged_picture_that_was_deleted_is_gone_at_once(edge, signer, store, 
     assert httpx.get(url).content == DATA
     store.delete(key)
     assert httpx.get(url).content == DATA  # from the cache
-    told = {"paths": [f"/{key}", "/a/none", "/../../etc/passwd", 7]}
+    purge = {"paths": [f"/{key}", "/a/none", "/../../etc/passwd", 7]}
     for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {PURGE_TOKEN}"}):
-        assert httpx.post(f"{edge.url}/purge", json=told, headers=wrong).status_code == 404
+        assert httpx.post(f"{edge.url}/purge", json=purge, headers=wrong).status_code == 404
     assert httpx.get(url).content == DATA
-    mine = {"Authorization": f"Bearer {PURGE_TOKEN}"}
-    assert httpx.get(f"{edge.url}/purge", headers=mine).status_code == 404
+    headers = {"Authorization": f"Bearer {PURGE_TOKEN}"}
+    assert httpx.get(f"{edge.url}/purge", headers=headers).status_code == 404
     for body in (b"", b"[]", b"{}", b'{"paths": 1}', b"\xff"):
-        assert httpx.post(f"{edge.url}/purge", content=body, headers=mine).status_code == 400
-    assert httpx.post(f"{edge.url}/purge", json=told, headers=mine).status_code == 204
+        assert httpx.post(f"{edge.url}/purge", content=body, headers=headers).status_code == 400
+    assert httpx.post(f"{edge.url}/purge", json=purge, headers=headers).status_code == 204
     assert refused(httpx.get(url))
     assert refused(httpx.get(url_of(signer, key, now=time.time() + 400)))
 

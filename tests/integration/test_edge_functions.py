@@ -27,7 +27,7 @@ def urls():
     """(URL, whether the service takes it) of good, forged, expired and malformed ones."""
     signer = HmacUrlSigner(KEYS, "https://edge.example")
     old = HmacUrlSigner(KeyRing.parse(RING.split(",")[1], "test"), "https://edge.example")
-    made = [
+    targets = [
         signer.url(f"/a/{letter * 32}.{ending}", now=NOW, life_s=300)[0]
         for letter in "abz7"
         for ending in ("webp", "jpg", "avif")
@@ -40,24 +40,26 @@ def urls():
     def with_(**change):
         return bare + "?" + "&".join(f"{name}={value}" for name, value in {**fields, **change}.items())
 
-    made += [good, old.url(PATH, now=NOW, life_s=300)[0], late, bare, good.replace("b2b2", "b2b3"), good + "&k=e1"]
-    made += [with_(e=value) for value in ("", "0", str(int(fields["e"]) + 1), "9" * 10, "9" * 11, "1e9", "-1")]
-    made += [with_(k=value) for value in ("", "e0", "zz", "__proto__", "constructor", "toString")]
-    made += [
+    targets += [good, old.url(PATH, now=NOW, life_s=300)[0], late, bare, good.replace("b2b2", "b2b3"), good + "&k=e1"]
+    targets += [with_(e=value) for value in ("", "0", str(int(fields["e"]) + 1), "9" * 10, "9" * 11, "1e9", "-1")]
+    targets += [with_(k=value) for value in ("", "e0", "zz", "__proto__", "constructor", "toString")]
+    targets += [
         with_(s=value)
         for value in ("", "A" * 22, "A" * 21, fields["s"][:-1], fields["s"] + "A", fields["s"].swapcase())
     ]
-    made += [good.replace("/a/", "/b/"), good.replace(".webp", ".png"), good.replace(".webp", ".webp/x")]
-    found = []
-    for url in made:
+    targets += [good.replace("/a/", "/b/"), good.replace(".webp", ".png"), good.replace(".webp", ".webp/x")]
+    cases = []
+    for url in targets:
         parts = urlsplit(url)
         pairs = parse_qsl(parts.query, keep_blank_values=True)
-        said = dict(pairs)
-        taken = len(said) == len(pairs) == 3 and signer.verify(parts.path, said["e"], said["k"], said["s"], now=NOW)
-        found.append(
+        given_fields = dict(pairs)
+        taken = len(given_fields) == len(pairs) == 3 and signer.verify(
+            parts.path, given_fields["e"], given_fields["k"], given_fields["s"], now=NOW
+        )
+        cases.append(
             (url, bool(taken) and parts.path.startswith("/a/") and parts.path.endswith((".webp", ".jpg", ".avif")))
         )
-    return found
+    return cases
 
 
 def run(folder, script, vectors):
@@ -77,9 +79,9 @@ READ = f"import fs from 'fs'; const urls = JSON.parse(fs.readFileSync(0, 'utf8')
 
 
 def test_there_are_good_and_bad_ones():
-    said = [taken for _, taken in urls()]
-    assert said.count(True) == 14
-    assert said.count(False) > 20
+    verdicts = [taken for _, taken in urls()]
+    assert verdicts.count(True) == 14
+    assert verdicts.count(False) > 20
 
 
 # A key-value store as CloudFront's module gives it; `broken` has it fail.
@@ -150,20 +152,22 @@ def test_cloudfront_refuses_what_is_revoked_and_everything_while_it_cannot_know(
     broken.now = true; await note('broken');
     console.log(JSON.stringify(said));"""
     )
-    said = run(tmp_path, script, good)
-    assert all(said.pop("fresh"))
-    assert said.pop("revoked") == [False] + [True] * (len(good) - 1)
-    assert {name for name, found in said.items() if any(found)} == set()
+    verdicts = run(tmp_path, script, good)
+    assert all(verdicts.pop("fresh"))
+    assert verdicts.pop("revoked") == [False] + [True] * (len(good) - 1)
+    assert {name for name, accepted in verdicts.items() if any(accepted)} == set()
 
 
 def test_cloudfront_without_a_list_takes_lives_of_a_minute(tmp_path):
     signer = HmacUrlSigner(KEYS, "https://edge.example")
-    made = [signer.url(f"/a/{letter * 32}.webp", now=NOW, life_s=life)[0] for letter, life in (("a", 60), ("b", 200))]
+    targets = [
+        signer.url(f"/a/{letter * 32}.webp", now=NOW, life_s=life)[0] for letter, life in (("a", 60), ("b", 200))
+    ]
     script = cloudfront(RING.split(","), list_age_s=0) + "console.log(JSON.stringify(await all()));"
-    assert run(tmp_path, script, made) == [True, False]
+    assert run(tmp_path, script, targets) == [True, False]
 
 
-TOLD = {
+KEY_VALUES = {
     "Last-Modified": "Sun, 29 Nov 2026 10:00:00 GMT", "ETag": '"by-the-clock"', "x-amz-expiration": "rule", "Age": "7",
     "x-amz-tagging-count": "1", "x-amz-server-side-encryption-aws-kms-key-id": "arn", "x-amz-version-id": "v", "Via": "x",
     "x-amz-meta-sha256": "ab" * 32, "x-amz-meta-band": "age_13_15", "Set-Cookie": "a=b", "Expires": "x", "Server": "S3",
@@ -172,7 +176,7 @@ TOLD = {
 
 
 def test_cloudfront_passes_on_the_headers_of_a_list(tmp_path):
-    headers = {name.lower(): {"value": value} for name, value in TOLD.items()}
+    headers = {name.lower(): {"value": value} for name, value in KEY_VALUES.items()}
     source = (EDGE / "cloudfront/headers.js").read_text()
     script = source + READ + (
         "const response = {statusCode: 200, headers: urls[0], cookies: {a: {value: 'b'}}};"
@@ -180,7 +184,7 @@ def test_cloudfront_passes_on_the_headers_of_a_list(tmp_path):
     )  # fmt: skip
     answer = run(tmp_path, script, [headers])
     assert answer["cookies"] == {}
-    assert {name: one["value"] for name, one in answer["headers"].items()} == {
+    assert {name: header["value"] for name, header in answer["headers"].items()} == {
         "content-type": "image/webp", "content-range": "bytes 0-1/9", "etag": f'"{"ab" * 16}"', "cache-control": "no-store",
     }  # fmt: skip
 
@@ -228,9 +232,9 @@ def test_cloudflare_takes_what_the_service_takes_and_caches_it(tmp_path):
     for (const text of urls) found.push(await left(new URL(text), keys, {NOW}) > 0);
     const handled = [await got(urls[0]), await got(urls[0]), await got(urls[0], 'POST'), asked];
     console.log(JSON.stringify({{found, whole: await all(), handled}}));"""
-    told = cloudflare(tmp_path, script, [url for url, _ in urls()])
-    assert told["found"] == told["whole"] == [taken for _, taken in urls()]
-    first, second, posted, asked = told["handled"]
+    answers = cloudflare(tmp_path, script, [url for url, _ in urls()])
+    assert answers["found"] == answers["whole"] == [taken for _, taken in urls()]
+    first, second, posted, asked = answers["handled"]
     assert first == second
     assert (first["status"], posted["status"], asked) == (200, 404, 1)
     assert first["headers"]["cache-control"].startswith("public, max-age=")
@@ -260,28 +264,30 @@ def test_cloudflare_refuses_what_is_revoked_and_everything_while_it_cannot_know(
         said.refused.push(await tell(body));
     said.strangers = [await tell({{paths: []}}, 'other'), await tell({{paths: []}}, '')];
     console.log(JSON.stringify(said));"""
-    said = cloudflare(tmp_path, script, good)
-    assert said.pop("statuses") == [409, 204, 204, 204, 503]
-    assert said.pop("at") == str(NOW)
-    assert said.pop("puts") == [[revoked, {"expirationTtl": 90_000}]]
-    assert said.pop("refused") == [400] * 7
-    assert said.pop("strangers") == [404, 404]
-    assert all(said.pop("fresh"))
-    assert said.pop("revoked") == [False] + [True] * (len(good) - 1)
-    assert {name for name, found in said.items() if any(found)} == set()
+    verdicts = cloudflare(tmp_path, script, good)
+    assert verdicts.pop("statuses") == [409, 204, 204, 204, 503]
+    assert verdicts.pop("at") == str(NOW)
+    assert verdicts.pop("puts") == [[revoked, {"expirationTtl": 90_000}]]
+    assert verdicts.pop("refused") == [400] * 7
+    assert verdicts.pop("strangers") == [404, 404]
+    assert all(verdicts.pop("fresh"))
+    assert verdicts.pop("revoked") == [False] + [True] * (len(good) - 1)
+    assert {name for name, accepted in verdicts.items() if any(accepted)} == set()
 
 
 def test_cloudflare_without_a_list_takes_lives_of_a_minute(tmp_path):
     signer = HmacUrlSigner(KEYS, "https://edge.example")
-    made = [signer.url(f"/a/{letter * 32}.webp", now=NOW, life_s=life)[0] for letter, life in (("a", 60), ("b", 200))]
+    targets = [
+        signer.url(f"/a/{letter * 32}.webp", now=NOW, life_s=life)[0] for letter, life in (("a", 60), ("b", 200))
+    ]
     script = "const bare = {...env, REVOKED: undefined}; console.log(JSON.stringify(await all(bare)));"
-    assert cloudflare(tmp_path, script, made) == [True, False]
+    assert cloudflare(tmp_path, script, targets) == [True, False]
 
 
 def test_cloudflare_passes_on_the_headers_of_a_list_and_no_answer_of_an_origin_that_fails(tmp_path):
     script = f"""
     held.set('at', '{NOW}');
-    const told = {json.dumps(TOLD)};
+    const told = {json.dumps(KEY_VALUES)};
     const found = [];
     for (const status of [200, 206, 301, 304, 403, 404, 500, 503]) {{
         kept.clear();
@@ -291,8 +297,8 @@ def test_cloudflare_passes_on_the_headers_of_a_list_and_no_answer_of_an_origin_t
     kept.clear(); origin = () => {{ throw new Error('away'); }};
     found.push([0, await got(urls[0])]);
     console.log(JSON.stringify(found));"""
-    found = cloudflare(tmp_path, script, [urls()[0][0]])
-    for status, answer in found:
+    answers = cloudflare(tmp_path, script, [urls()[0][0]])
+    for status, answer in answers:
         assert answer["status"] == {200: 200, 404: 404}.get(status, 502)
         assert answer["body"] == ("inside" if status == 200 else "")
         allowed = {"content-type", "etag", "cache-control"} if status == 200 else {"cache-control"}

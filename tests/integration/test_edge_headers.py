@@ -49,8 +49,8 @@ def buckets():
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory, buckets):
-    with Edge(tmp_path_factory.mktemp("edge"), buckets, KEYS) as running:
-        yield running
+    with Edge(tmp_path_factory.mktemp("edge"), buckets, KEYS) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +86,10 @@ def written(buckets, seed):
 def test_the_s3_server_does_say_what_must_not_arrive(buckets, key):
     """Otherwise this file would prove nothing."""
     client = infra_buckets.client(buckets.endpoint, *identity(S3_SERVICE))
-    told = client.get_object(Bucket=buckets.renditions, Key=key)["ResponseMetadata"]["HTTPHeaders"]
+    headers = client.get_object(Bucket=buckets.renditions, Key=key)["ResponseMetadata"]["HTTPHeaders"]
     client.close()
-    assert {"x-amz-expiration", "x-amz-tagging-count", "x-amz-meta-sha256", "last-modified"} <= set(told)
-    assert "minors-30-days" in told["x-amz-expiration"]
+    assert {"x-amz-expiration", "x-amz-tagging-count", "x-amz-meta-sha256", "last-modified"} <= set(headers)
+    assert "minors-30-days" in headers["x-amz-expiration"]
 
 
 def check(answer, status):
@@ -127,11 +127,11 @@ def test_neither_does_a_version(tmp_path, buckets):
     with bucket_pair() as others, Edge(tmp_path / "versions", others, KEYS) as edge:
         others.owner.put_bucket_versioning(Bucket=others.renditions, VersioningConfiguration={"Status": "Enabled"})
         client = infra_buckets.client(others.endpoint, *identity(S3_SERVICE))
-        made = written(others, "versions")
-        told = client.get_object(Bucket=others.renditions, Key=made)["ResponseMetadata"]["HTTPHeaders"]
+        key = written(others, "versions")
+        headers = client.get_object(Bucket=others.renditions, Key=key)["ResponseMetadata"]["HTTPHeaders"]
         client.close()
-        assert {"x-amz-version-id", "x-amz-tagging-count"} <= set(told)
-        check(httpx.get(url_of(HmacUrlSigner(KeyRing.parse(KEYS, "test"), edge.url), made)), 200)
+        assert {"x-amz-version-id", "x-amz-tagging-count"} <= set(headers)
+        check(httpx.get(url_of(HmacUrlSigner(KeyRing.parse(KEYS, "test"), edge.url), key)), 200)
 
 
 def test_the_etag_is_the_services_and_tells_of_no_writing(edge, signer, key, buckets):
@@ -175,7 +175,7 @@ class Hostile(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.send_response(type(self).status)
-        told = {
+        headers = {
             "Last-Modified": "Sun, 29 Nov 2026 10:00:00 GMT", "ETag": '"by-the-clock-7"', "Age": "77", "Via": "1.1 bucket",
             "x-amz-expiration": 'expiry-date="x", rule-id="minors"', "x-amz-tagging-count": "2", "Warning": "x",
             "x-amz-server-side-encryption-aws-kms-key-id": "arn:x", "x-amz-meta-band": "age_13_15", "Set-Cookie": "a=b",
@@ -188,7 +188,7 @@ class Hostile(http.server.BaseHTTPRequestHandler):
             "Cache-Control": "private, max-age=1", "Expires": "Sun, 29 Nov 2026 10:00:00 GMT", "Pragma": "no-cache",
             "Vary": "*", "Server": "minio", "Alt-Svc": "h3", "X-Never-Heard-Of": "2026",
         }  # fmt: skip
-        for name, value in told.items():
+        for name, value in headers.items():
             self.send_header(name, value)
         body = DATA if type(self).status == 200 else b"<Error><BucketName>nightlight-renditions</BucketName></Error>"
         self.send_header("Content-Type", "image/webp")
@@ -204,8 +204,8 @@ class Hostile(http.server.BaseHTTPRequestHandler):
 def hostile(tmp_path_factory, buckets):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with Edge(tmp_path_factory.mktemp("hostile"), buckets, KEYS, address=f"127.0.0.1:{server.server_port}") as running:
-        yield running
+    with Edge(tmp_path_factory.mktemp("hostile"), buckets, KEYS, address=f"127.0.0.1:{server.server_port}") as started:
+        yield started
     server.shutdown()
     server.server_close()
 

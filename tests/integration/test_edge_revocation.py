@@ -112,12 +112,12 @@ def test_where_nobody_says_how_old_a_list_may_be_an_edge_goes_by_what_it_was_tol
 
 
 @pytest.mark.parametrize(
-    "told",
+    "moment",
     [{"at": "1800000000"}, {"at": 1.5}, {"at": -1}, {"at": 1e12}, {"at": None}, {"at": 1_800_000_000, "since": "x"}, {"at": True}],
 )  # fmt: skip
-def test_moments_are_whole_seconds(tmp_path, buckets, told):
+def test_moments_are_whole_seconds(tmp_path, buckets, moment):
     with Edge(tmp_path / "edge", buckets, KEYS) as edge:
-        assert edge.tell(**told).status_code == 400
+        assert edge.tell(**moment).status_code == 400
 
 
 def test_a_path_with_a_newline_is_no_path(tmp_path, buckets, store, key, name):
@@ -148,8 +148,8 @@ def test_the_error_log_names_no_address_no_picture_and_no_signature(tmp_path, bu
         time.sleep(0.1)
         written = edge.errors() + (tmp_path / "edge/start.log").read_text() + edge.log.read_text()
     name = key.split("/")[1].split(".")[0]
-    for told in (signature, name, "client:", "127.0.0.1", "request:", "GET ", "/a/"):
-        assert told not in written, written
+    for secret in (signature, name, "client:", "127.0.0.1", "request:", "GET ", "/a/"):
+        assert secret not in written, written
 
 
 def revoke_(catalogue, profile_id):
@@ -179,16 +179,16 @@ def rendition_of(catalogue, profile_id, name):
 def test_every_edge_refuses_what_is_revoked_before_any_worker_gets_to_it(tmp_path, buckets, store, name, key, database):
     with (
         catalogue_on(database, tmp_path) as catalogue,
-        Edge(tmp_path / "one", buckets, KEYS, list_age_s=60) as one,
+        Edge(tmp_path / "one", buckets, KEYS, list_age_s=60) as first_edge,
         Edge(tmp_path / "two", buckets, KEYS, list_age_s=60) as two,
     ):
         rendition_of(catalogue, "p-1", name)
         moment = [int(time.time())]
         publisher = RevocationPublisher(
-            catalogue, [hook_of(one), hook_of(two, 1)], every_s=0, clock=lambda: utc(moment[0])
+            catalogue, [hook_of(first_edge), hook_of(two, 1)], every_s=0, clock=lambda: utc(moment[0])
         )
         assert publisher.run_once() == 2
-        urls = [url_of(signer_of(edge), key) for edge in (one, two)]
+        urls = [url_of(signer_of(edge), key) for edge in (first_edge, two)]
         assert [httpx.get(url).content for url in urls] == [DATA, DATA]
         revoke_(catalogue, "p-1")
         assert publisher.run_once() == 2

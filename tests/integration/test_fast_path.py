@@ -28,8 +28,8 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def service():
-    with pytest.MonkeyPatch.context() as patch, golden.served(patch) as (client, _, house):
-        yield client, create_app(house)
+    with pytest.MonkeyPatch.context() as patch, golden.served(patch) as (client, _, services):
+        yield client, create_app(services)
 
 
 def answers(app, *requests):
@@ -117,11 +117,11 @@ def test_a_picture_is_answered_as_by_the_route(service, monkeypatch):
 
 def test_what_is_in_memory_is_decided_without_the_thread_pool(service, monkeypatch):
     client, app = service
-    house = app.state.services
-    house.change_feed.poll()
+    services = app.state.services
+    services.change_feed.poll()
     _, _, first = answers(app, post(client, "good"))[0]
     monkeypatch.setattr(DecisionService, "decide", lambda *_args, **_named: pytest.fail("the catalogue was asked"))
-    house.change_feed.poll()
+    services.change_feed.poll()
     status, _, again = answers(app, post(client, "good"))[0]
     assert (status, again) == (200, first)
 

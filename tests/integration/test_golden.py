@@ -21,8 +21,8 @@ PLACEHOLDER = len(golden.CLAIMED) * len(golden.PEOPLE)
 
 @pytest.fixture(scope="module")
 def over_http():
-    with pytest.MonkeyPatch.context() as patch, golden.served(patch) as (client, publisher, house):
-        yield client, publisher, house
+    with pytest.MonkeyPatch.context() as patch, golden.served(patch) as (client, publisher, services):
+        yield client, publisher, services
 
 
 def local(over_http, **terms):
@@ -32,26 +32,26 @@ def local(over_http, **terms):
 
 
 def asked(decides, case):
-    items = [(one["profile_id"], one["relation"], one.get("proof")) for one in case["items"]]
+    items = [(item["profile_id"], item["relation"], item.get("proof")) for item in case["items"]]
     return decides.decide(case["viewer"], case["context"], items, viewer_id=case["viewer_id"])
 
 
 def short(decisions):
-    return [[one.url.removeprefix(golden.ORIGIN), one.expires_at] for one in decisions]
+    return [[decision.url.removeprefix(golden.ORIGIN), decision.expires_at] for decision in decisions]
 
 
 def test_the_table_is_what_the_service_answers(over_http):
     client, _, _ = over_http
-    assert golden.written(golden.made(client)) == golden.PATH.read_text("utf-8")
+    assert golden.written(golden.decision_table(client)) == golden.PATH.read_text("utf-8")
 
 
 def test_it_answers_the_same_with_nothing_in_memory():
     with (
         pytest.MonkeyPatch.context() as patch,
-        golden.served(patch, NIGHTLIGHT_DELIVERY_VIEWS="0") as (client, _, house),
+        golden.served(patch, NIGHTLIGHT_DELIVERY_VIEWS="0") as (client, _, services),
     ):
-        assert golden.made(client)["cases"] == TABLE["cases"]
-        assert len(house.change_feed.views) == 0
+        assert golden.decision_table(client)["cases"] == TABLE["cases"]
+        assert len(services.change_feed.views) == 0
 
 
 def test_a_process_that_decides_by_itself_answers_the_same(over_http):
@@ -65,31 +65,33 @@ def test_a_process_that_decides_by_itself_answers_the_same(over_http):
 
 def test_a_process_that_keeps_the_graph_needs_no_proofs_and_is_believed_nothing_else(over_http):
     def bare(case):
-        return [(one["profile_id"], one["relation"]) for one in case["items"]]
+        return [(item["profile_id"], item["relation"]) for item in case["items"]]
 
     (peers, *_) = TABLE["cases"]
     proved = len(golden.CLAIMED) * (len(golden.PEOPLE) + 1)  # what comes after is badly proved
     with local(over_http, vouches=True) as decides:
-        told = decides.decide("peer", "profile", bare(peers), viewer_id=golden.VIEWER)
+        decisions = decides.decide("peer", "profile", bare(peers), viewer_id=golden.VIEWER)
         # Its own graph says what is so now; what a proof of before said is not asked.
-        asked_anew = [
+        unproved = [
             number for number in range(proved) if not peers["items"][number]["profile_id"].startswith("revoked")
         ]
-        assert [short(told)[number] for number in asked_anew] == [peers["answers"][number] for number in asked_anew]
-        assert len({one.url for one in told[proved:]}) == 1
-        assert told[proved].url == told[golden.CLAIMED.index("connection")].url
+        assert [short(decisions)[number] for number in unproved] == [peers["answers"][number] for number in unproved]
+        assert len({decision.url for decision in decisions[proved:]}) == 1
+        assert decisions[proved].url == decisions[golden.CLAIMED.index("connection")].url
         nobody = decides.decide("peer", "profile", bare(peers))
-        assert nobody[1].url == nobody[0].url != told[1].url
-        forged = [(one["profile_id"], one["relation"], one.get("proof")) for one in peers["items"][proved + 1 :]]
-        assert {one.url for one in decides.decide("peer", "profile", forged, viewer_id=golden.VIEWER)} == {told[0].url}
+        assert nobody[1].url == nobody[0].url != decisions[1].url
+        forged = [(item["profile_id"], item["relation"], item.get("proof")) for item in peers["items"][proved + 1 :]]
+        assert {decision.url for decision in decides.decide("peer", "profile", forged, viewer_id=golden.VIEWER)} == {
+            decisions[0].url
+        }
 
 
 def test_what_was_decided_is_told_in_parts_that_the_service_takes(over_http, monkeypatch):
-    told, report = [], NightlightClient.report
+    reports, report = [], NightlightClient.report
 
-    def noted(client, counts, sightings):
-        told.append(dict(counts))
-        report(client, counts, sightings)
+    def noted(client, counts, signals):
+        reports.append(dict(counts))
+        report(client, counts, signals)
 
     monkeypatch.setattr(local_module, "_MOST_CELLS", 3)
     monkeypatch.setattr(NightlightClient, "report", noted)
@@ -97,9 +99,9 @@ def test_what_was_decided_is_told_in_parts_that_the_service_takes(over_http, mon
         asked(decides, TABLE["cases"][0])
         counted = decides._tallies.total()
     assert counted > 50
-    assert sum(sum(part.values()) for part in told) == counted
-    assert len(told) > 3
-    assert max(map(len, told)) == 3
+    assert sum(sum(part.values()) for part in reports) == counted
+    assert len(reports) > 3
+    assert max(map(len, reports)) == 3
 
 
 def test_with_a_stale_feed_nobody_is_more_than_a_stranger(over_http):
@@ -113,8 +115,8 @@ def test_with_a_stale_feed_nobody_is_more_than_a_stranger(over_http):
                 for item, answer in zip(case["items"], case["answers"], strict=True)
                 if item["relation"] == "stranger"
             }
-            told = short(asked(decides, case))
-            for item, answer, was in zip(case["items"], told, case["answers"], strict=True):
+            answers = short(asked(decides, case))
+            for item, answer, was in zip(case["items"], answers, case["answers"], strict=True):
                 if item["relation"] == "blocked":
                     assert answer == was
                 elif item["profile_id"] in for_strangers:
@@ -131,7 +133,9 @@ def test_with_a_stale_feed_who_was_never_asked_for_is_not_asked_for_now(over_htt
 def test_with_a_feed_that_was_lost_everybody_sees_the_placeholder(over_http):
     with local(over_http, stale_s=0.0, outsider_s=0.0) as decides:
         for case in TABLE["cases"]:
-            assert {(one.url, one.fallback) for one in asked(decides, case)} == {(placeholder_url(), True)}
+            assert {(decision.url, decision.fallback) for decision in asked(decides, case)} == {
+                (placeholder_url(), True)
+            }
 
 
 def test_the_table_tells_its_profiles_apart():

@@ -17,7 +17,7 @@ SEED = 3
 def test_nothing_that_an_outsider_records_over_time_follows_an_age():
     seen = watched(scripts(3, 1, SEED), SEED)
     assert set(seen.begun) == set(BANDS)
-    assert [str(one) for one in seen.differences] == []
+    assert [str(difference) for difference in seen.differences] == []
 
 
 @pytest.mark.parametrize("most", [profile_views.MOST_AGAIN, 0])
@@ -32,14 +32,16 @@ def test_no_decision_takes_longer_because_of_what_was_said_before_it(most, monke
     monkeypatch.setattr(ChangeFeedPoller, "read", reading)
     monkeypatch.setattr(profile_views, "MOST_AGAIN", most)
     monkeypatch.setattr(profile_views, "LIFE_S", 1e6)
-    made = scripts(2, 0, SEED)
-    watched(made, SEED)
-    assert {life.profile_id for script in made for life in lives(script, SEED)} == set(read)
+    drawn = scripts(2, 0, SEED)
+    watched(drawn, SEED)
+    assert {life.profile_id for script in drawn for life in lives(script, SEED)} == set(read)
     assert (set(read.values()) == {1}) == (most > 0)
 
 
 def test_names_that_change_with_an_age_are_found_out():
     """A platform that has pictures named anew at each birthday: a placeholder for a moment, then another name."""
     seen = watched(scripts(1, 0, SEED), SEED, leak=lambda client, profile_id: client.revoke(profile_id))
-    assert {one.when for one in seen.differences} == {"in between"}
-    assert all("placeholder" in dict.fromkeys(field for field, *_ in one.fields) for one in seen.differences)
+    assert {difference.when for difference in seen.differences} == {"in between"}
+    assert all(
+        "placeholder" in dict.fromkeys(field for field, *_ in difference.fields) for difference in seen.differences
+    )

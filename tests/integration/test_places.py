@@ -27,16 +27,16 @@ def queues(app):
     name = app.conf.task_default_exchange
     exchange = Exchange(name, type="topic", durable=True)
     arguments = {"x-queue-type": "quorum"} if app.conf.broker_url.startswith("amqp") else {}
-    made = {
+    by_lane = {
         lane: Queue(f"{name}.{lane}", exchange, routing_key=lane, durable=True, queue_arguments=arguments)
         for lane in ("urgent", "upload", "background")
     }
-    lane_places.limit_places(app, {made["urgent"].name: 1, made["upload"].name: 2, made["background"].name: 0})
-    yield made
+    lane_places.limit_places(app, {by_lane["urgent"].name: 1, by_lane["upload"].name: 2, by_lane["background"].name: 0})
+    yield by_lane
     if not arguments:  # they are in the test's own folder
         return
     with app.connection() as connection:
-        for queue in made.values():
+        for queue in by_lane.values():
             queue(connection.default_channel).delete()
         connection.default_channel.exchange_delete(name)
 
@@ -64,26 +64,26 @@ def test_a_full_queue_holds_up_no_other_and_goes_on_when_a_place_is_free(app, qu
         )
         with consumer:
             drained(connection)
-            assert [one.payload["n"] for one in got] == [0, 1]
+            assert [message.payload["n"] for message in got] == [0, 1]
             with connection.Producer() as producer:
                 for lane in ("urgent", "urgent", "background"):
                     producer.publish({"n": lane}, exchange=queues[lane].exchange, routing_key=lane, serializer="json")
             drained(connection)
-            assert [one.payload["n"] for one in got] == [0, 1, "urgent"]
+            assert [message.payload["n"] for message in got] == [0, 1, "urgent"]
             got[0].ack()
             drained(connection)
-            assert [one.payload["n"] for one in got] == [0, 1, "urgent", 2]
+            assert [message.payload["n"] for message in got] == [0, 1, "urgent", 2]
             got[2].ack()
             drained(connection)
-            assert [one.payload["n"] for one in got] == [0, 1, "urgent", 2, "urgent"]
+            assert [message.payload["n"] for message in got] == [0, 1, "urgent", 2, "urgent"]
             got[1].reject(requeue=True)  # it comes back, sooner or later
             while len(got) < 8:
                 drained(connection)
                 got[-1].ack()
-            rest = {one.payload["n"]: bool(one.delivery_info["redelivered"]) for one in got[5:]}
+            rest = {message.payload["n"]: bool(message.delivery_info["redelivered"]) for message in got[5:]}
             assert rest == {1: True, 3: False, 4: False}
-            for one in got[3], got[4]:
-                one.ack()
+            for message in got[3], got[4]:
+                message.ack()
 
 
 def test_a_worker_has_a_child_for_each_place_and_none_for_what_it_leaves_to_others():

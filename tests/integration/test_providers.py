@@ -22,7 +22,7 @@ class Graph(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append((self.path, self.headers.get("authorization"), body))
-        answer = self.server.answer(body) if self.server.answer else self.told(body)
+        answer = self.server.answer(body) if self.server.answer else self.relations_of(body)
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(self.server.status)
         if self.server.status == 302:
@@ -31,17 +31,17 @@ class Graph(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def told(self, body):
+    def relations_of(self, body):
         if self.path == "/relations":
             held = {(viewer, profile): relation for viewer, relation, profile in CONNECTED}
             return {
-                "relations": [held.get((body["viewer_id"], one["profile_id"]), "stranger") for one in body["items"]]
+                "relations": [held.get((body["viewer_id"], item["profile_id"]), "stranger") for item in body["items"]]
             }
         result = {}
         for check in body["checks"]:
             key = check["tuple_key"]
-            said = key["user"].removeprefix("user:"), key["relation"], key["object"].removeprefix("profile:")
-            result[check["correlation_id"]] = {"allowed": said in CONNECTED}
+            relation = key["user"].removeprefix("user:"), key["relation"], key["object"].removeprefix("profile:")
+            result[check["correlation_id"]] = {"allowed": relation in CONNECTED}
         return {"result": result}
 
     def log_message(self, *_):
@@ -63,11 +63,11 @@ def graph():
 @pytest.fixture(params=["callback", "openfga"])
 def provider(request, graph):
     if request.param == "callback":
-        made = CallbackProvider(f"{graph.url}/relations", timeout_s=HANG_S, token="secret")
+        callback = CallbackProvider(f"{graph.url}/relations", timeout_s=HANG_S, token="secret")
     else:
-        made = OpenFgaProvider(graph.url, "store1", model="model1", timeout_s=HANG_S, token="secret")
-    yield made
-    made.close()
+        callback = OpenFgaProvider(graph.url, "store1", model="model1", timeout_s=HANG_S, token="secret")
+    yield callback
+    callback.close()
 
 
 def test_what_the_graph_says_counts(provider, graph):
@@ -78,9 +78,9 @@ def test_what_the_graph_says_counts(provider, graph):
 
 
 def test_openfga_is_asked_as_its_api_says_and_in_its_portions(graph):
-    made = OpenFgaProvider(graph.url + "/", "store1", model="model1", timeout_s=HANG_S)
-    found = made.confirm("v", [("a", "connection")] + [(f"p{number}", "self") for number in range(119)])
-    assert found == [True] + [False] * 119
+    openfga = OpenFgaProvider(graph.url + "/", "store1", model="model1", timeout_s=HANG_S)
+    confirmed = openfga.confirm("v", [("a", "connection")] + [(f"p{number}", "self") for number in range(119)])
+    assert confirmed == [True] + [False] * 119
     assert [len(body["checks"]) for _, _, body in graph.asked] == [50, 50, 20]
     path, _, body = graph.asked[0]
     assert path == "/stores/store1/batch-check"
@@ -89,7 +89,7 @@ def test_openfga_is_asked_as_its_api_says_and_in_its_portions(graph):
         "tuple_key": {"user": "user:v", "relation": "connection", "object": "profile:a"},
         "correlation_id": "0",
     }
-    made.close()
+    openfga.close()
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_an_answer_that_does_not_fit_is_no_answer(provider, graph, answer):
 
 
 @pytest.mark.parametrize(
-    "one", [{"allowed": "true"}, {"allowed": 1}, {"allowed": True, "error": {"message": "x"}}, None, "yes", {}]
+    "confirmation", [{"allowed": "true"}, {"allowed": 1}, {"allowed": True, "error": {"message": "x"}}, None, "yes", {}]
 )
-def test_openfga_confirms_by_a_plain_yes_alone(graph, one):
-    graph.answer = lambda _: {"result": {"0": one}}
-    made = OpenFgaProvider(graph.url, "s", model=None, timeout_s=HANG_S)
-    assert made.confirm("v", [("a", "connection")]) == [False]
-    made.close()
+def test_openfga_confirms_by_a_plain_yes_alone(graph, confirmation):
+    graph.answer = lambda _: {"result": {"0": confirmation}}
+    openfga = OpenFgaProvider(graph.url, "s", model=None, timeout_s=HANG_S)
+    assert openfga.confirm("v", [("a", "connection")]) == [False]
+    openfga.close()
 
 
 @pytest.mark.parametrize("status", [204, 302, 400, 401, 403, 404, 429, 500, 503])

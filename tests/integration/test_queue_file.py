@@ -73,45 +73,45 @@ def opened(path, limit=100):
 
 
 def test_messages_are_claimed_once_in_their_order_and_deleted_when_they_are_acknowledged(path):
-    with opened(path) as one, opened(path) as other:
+    with opened(path) as queue, opened(path) as other:
         for payload in "abc":
-            one.put("q", payload)
-        one.put("another", "x")
-        first, second, third = one.claim("q"), other.claim("q"), one.claim("q")
+            queue.put("q", payload)
+        queue.put("another", "x")
+        first, second, third = queue.claim("q"), other.claim("q"), queue.claim("q")
         assert [each.payload for each in (first, second, third)] == ["a", "b", "c"]
         assert not any(each.redelivered for each in (first, second, third))
         assert other.claim("q") is None
         other.acknowledge(first.message_id)  # it belongs to somebody else: nothing happens
-        one.give_back([first.message_id, third.message_id])
+        queue.give_back([first.message_id, third.message_id])
         again = other.claim("q")
         assert (again.payload, again.redelivered) == ("a", True)
-        for receiver, delivery in ((other, again), (other, second), (one, one.claim("q"))):
+        for receiver, delivery in ((other, again), (other, second), (queue, queue.claim("q"))):
             receiver.acknowledge(delivery.message_id)
-        one.give_back_of_dead()
-        assert (one.claim("q"), one.count("q"), one.count("another")) == (None, 0, 1)
+        queue.give_back_of_dead()
+        assert (queue.claim("q"), queue.count("q"), queue.count("another")) == (None, 0, 1)
 
 
 def test_what_a_killed_process_had_comes_back_at_once_and_is_marked(path):
-    with opened(path) as mine:
-        mine.put("q", "picture")
+    with opened(path) as queue:
+        queue.put("q", "picture")
         with Receiver(path) as receiver:
             assert receiver.claims() == ("picture", False)
-            mine.give_back_of_dead()
-            assert mine.claim("q") is None  # it lives
+            queue.give_back_of_dead()
+            assert queue.claim("q") is None  # it lives
             receiver.kill()
-            assert mine.claim("q") is None
-            mine.give_back_of_dead()
-            delivery = mine.claim("q")
+            assert queue.claim("q") is None
+            queue.give_back_of_dead()
+            delivery = queue.claim("q")
             assert (delivery.payload, delivery.redelivered) == ("picture", True)
 
 
 def test_whoever_shares_a_process_with_the_searcher_is_not_taken_for_dead(path):
-    with opened(path) as mine, opened(path) as other:
-        mine.put("q", "picture")
+    with opened(path) as queue, opened(path) as other:
+        queue.put("q", "picture")
         delivery = other.claim("q")
         for _ in range(2):
-            mine.give_back_of_dead()
-            assert mine.claim("q") is None
+            queue.give_back_of_dead()
+            assert queue.claim("q") is None
         # And the search has not cost the other its lock, by which other processes know that it lives.
         with Receiver(path) as receiver:
             assert receiver.claims() is None
@@ -120,70 +120,70 @@ def test_whoever_shares_a_process_with_the_searcher_is_not_taken_for_dead(path):
 
 def test_nothing_is_lost_however_often_receivers_are_killed(path):
     acknowledged = []
-    with opened(path) as mine:
+    with opened(path) as queue:
         for number in range(100):
-            mine.put("q", str(number))
+            queue.put("q", str(number))
         for kill in range(25):
             with Receiver(path) as receiver:
                 for _ in range(kill % 5):  # some messages are done, then one is in the middle of its work
                     acknowledged.append(receiver.claims()[0])
                     receiver.says("acknowledge")
                 assert receiver.claims() is not None
-            mine.give_back_of_dead()
-        while delivery := mine.claim("q"):
+            queue.give_back_of_dead()
+        while delivery := queue.claim("q"):
             acknowledged.append(delivery.payload)
-            mine.acknowledge(delivery.message_id)
+            queue.acknowledge(delivery.message_id)
     assert sorted(acknowledged, key=int) == [str(number) for number in range(100)]
 
 
 def test_a_message_that_keeps_killing_its_receivers_ends_among_the_dead_letters(path):
-    with opened(path, 3) as mine:
-        mine.put("q", "poison")
+    with opened(path, 3) as queue:
+        queue.put("q", "poison")
         for delivery in range(3):
             with Receiver(path, 3) as receiver:
                 assert receiver.claims() == ("poison", delivery > 0)
-            mine.give_back_of_dead()
-        assert mine.claim("q") is None
-        assert mine.claim("q.dead").payload == "poison"
+            queue.give_back_of_dead()
+        assert queue.claim("q") is None
+        assert queue.claim("q.dead").payload == "poison"
 
 
 def test_what_is_rejected_is_a_dead_letter_at_once(path):
-    with opened(path) as mine:
-        mine.put("q", "nonsense")
-        mine.bury(mine.claim("q").message_id)
-        assert (mine.count("q"), mine.count("q.dead")) == (0, 1)
-        assert mine.purge("q.dead") == 1
+    with opened(path) as queue:
+        queue.put("q", "nonsense")
+        queue.bury(queue.claim("q").message_id)
+        assert (queue.count("q"), queue.count("q.dead")) == (0, 1)
+        assert queue.purge("q.dead") == 1
 
 
 def test_closing_gives_back_what_was_claimed(path):
-    with opened(path) as mine:
-        mine.put("q", "picture")
+    with opened(path) as queue:
+        queue.put("q", "picture")
         with opened(path) as other:
             assert other.claim("q").payload == "picture"
-        assert mine.claim("q").redelivered
+        assert queue.claim("q").redelivered
 
 
 def test_what_others_put_is_seen_and_so_is_what_this_one_changed_itself(path):
-    with opened(path) as mine, opened(path) as other:
-        mine.changed()
-        assert not mine.changed()
+    with opened(path) as queue, opened(path) as other:
+        queue.changed()
+        assert not queue.changed()
         other.put("q", "picture")
-        assert mine.changed()
-        assert not mine.changed()
-        mine.put("q", "picture")
-        assert mine.changed()
-        assert not mine.changed()
+        assert queue.changed()
+        assert not queue.changed()
+        queue.put("q", "picture")
+        assert queue.changed()
+        assert not queue.changed()
 
 
 def test_processes_that_begin_at_the_same_time_make_one_file(path):
-    with Receiver(path) as one, Receiver(path) as two, Receiver(path) as three:
-        assert [each.claims() for each in (one, two, three)] == [None, None, None]
+    with Receiver(path) as first, Receiver(path) as two, Receiver(path) as three:
+        assert [each.claims() for each in (first, two, three)] == [None, None, None]
 
 
 def test_the_file_is_for_its_owner_alone(path):
     path.touch(mode=0o644)
-    with opened(path) as mine:
-        mine.put("q", json.dumps({"job_id": "1"}))
-        mine.claim("q")
+    with opened(path) as queue:
+        queue.put("q", json.dumps({"job_id": "1"}))
+        queue.claim("q")
         modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
     assert modes == dict.fromkeys(["queue.sqlite3", "queue.sqlite3-shm", "queue.sqlite3-wal", "queue.lock"], 0o600)

@@ -37,16 +37,16 @@ class Broker:
 
     def waiting(self):
         """Return how many messages each queue that there is has, by lane."""
-        found = {}
+        declared = {}
         with Connection(self.url) as connection:
             for lane in (*LANES, "dead"):
                 try:
                     with connection.channel() as channel:
                         name = f"{self.name}.{lane}"
-                        found[lane] = Queue(name, channel=channel).queue_declare(passive=True).message_count
+                        declared[lane] = Queue(name, channel=channel).queue_declare(passive=True).message_count
                 except connection.channel_errors:
                     continue
-        return found
+        return declared
 
     def close(self):
         self.app.close()
@@ -61,9 +61,9 @@ class Broker:
 
 @pytest.fixture
 def rabbitmq(monkeypatch):
-    made = Broker(needed(BROKER), monkeypatch)
-    yield made
-    made.close()
+    broker = Broker(needed(BROKER), monkeypatch)
+    yield broker
+    broker.close()
 
 
 def schedule_alone(catalogue, send, until):
@@ -112,7 +112,7 @@ def test_while_the_broker_is_down_the_schedule_goes_on_and_publishes_once_it_is_
 
     with capture_logs() as lines:
         schedule_alone(fresh, sender(rabbitmq.app, rabbitmq.settings), back)
-    assert [one["code"] for one in lines if one["event"] == "schedule.failed"][:2] == ["queue_unavailable"] * 2
+    assert [line["code"] for line in lines if line["event"] == "schedule.failed"][:2] == ["queue_unavailable"] * 2
     assert rabbitmq.waiting()["urgent"] == 1
 
 
@@ -146,6 +146,6 @@ def test_a_queue_with_other_arguments_is_left_as_it_is_and_published_to(rabbitmq
         for lane in LANES:
             send("nightlight.erase", token(), lane)
     app.close()
-    refused = [one["detail"].split(":")[0] for one in lines if one["event"] == "queue.not_declared"]
+    refused = [line["detail"].split(":")[0] for line in lines if line["event"] == "queue.not_declared"]
     assert refused == [f"{rabbitmq.name}.{lane}" for lane in LANES]
     assert rabbitmq.waiting() == {**dict.fromkeys(LANES, 1), "dead": 0}

@@ -23,9 +23,9 @@ def quotas(request):
         yield InProcess(LIMITS)
         return
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
-    yield made
-    made.close()
+    redis_quotas = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
+    yield redis_quotas
+    redis_quotas.close()
     with redis.Redis.from_url(url) as connection:
         for key in connection.scan_iter(f"{namespace}:*"):
             connection.delete(key)
@@ -33,7 +33,7 @@ def quotas(request):
 
 def given(quotas, profiles, *, per_hour=8, viewer_id="v", network=None, tenant="t", now_us=NOW):
     wanted = [PictureRequest(str(profile), per_hour) for profile in profiles]
-    asked = [one.profile_id for one in wanted]
+    asked = [request.profile_id for request in wanted]
     return quotas.allow(Requester(viewer_id, network, tenant), wanted, asked, now_us=now_us).allowed
 
 
@@ -93,7 +93,9 @@ def test_who_is_nobody_takes_from_the_shared_ones_alone(quotas):
 
 def test_different_profiles_are_counted_by_the_hour(quotas):
     def asked(profiles, now_us=NOW):
-        return quotas.allow(Requester("v", None, "t"), [], [str(one) for one in profiles], now_us=now_us).profiles
+        return quotas.allow(
+            Requester("v", None, "t"), [], [str(profile) for profile in profiles], now_us=now_us
+        ).profiles
 
     assert asked([]) == 0
     assert asked([1, 1, 2]) == 2
@@ -123,11 +125,13 @@ def test_a_redis_that_is_not_there_says_so():
 
 def test_no_id_is_kept_as_it_is():
     url, namespace = needed(REDIS), f"t-{token()}"
-    made = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
-    given(made, ["p"], viewer_id="very-secret-viewer", network="very-secret-network", tenant="very-secret-tenant")
+    redis_quotas = RedisQuotas(url, LIMITS, timeout_s=HANG_S, namespace=namespace)
+    given(
+        redis_quotas, ["p"], viewer_id="very-secret-viewer", network="very-secret-network", tenant="very-secret-tenant"
+    )
     with redis.Redis.from_url(url) as connection:
         keys = list(connection.scan_iter(f"{namespace}:*"))
         assert keys
         assert not any(b"secret" in key for key in keys)
         connection.delete(*keys)
-    made.close()
+    redis_quotas.close()

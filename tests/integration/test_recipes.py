@@ -59,7 +59,7 @@ def test_a_tier_is_two_policy_files_and_no_code(tree):
     code = (
         "from pathlib import Path; from nightlight.policy.compile import compile_folder as c; from nightlight.imaging.recipe import build_recipes;"
         "p = c(Path('policies')); t = p.table.tiers;"
-        "r = build_recipes({n: t[n].model_dump() for n in t}, order=p.pack.vocabulary.outcomes.tier);"
+        "r = build_recipes(t, order=p.pack.vocabulary.outcomes.tier);"
         "print([(x.tier, x.edge) for x in r if x.tier == 'small'])"
     )
     assert done(tree, "tier", "-c", code).strip() == "[('small', 128)]"
@@ -69,8 +69,8 @@ def test_a_format_is_at_most_three_files(tree):
     files, policies = changed("format")
     assert files <= 3
     assert policies == 0
-    told = done(tree, "format", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/imaging/test_formats.py")
-    assert "passed" in told
+    output = done(tree, "format", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/imaging/test_formats.py")
+    assert "passed" in output
     code = (
         "import io; from PIL import Image; from nightlight.imaging.probe import UploadCaps, probe;"
         "b = io.BytesIO(); Image.new('RGB', (64, 48), 'teal').save(b, 'BMP'); h = probe(b.getvalue(), UploadCaps());"

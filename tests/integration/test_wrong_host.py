@@ -72,15 +72,15 @@ def asked(request):
     """Ask once for a decision; gives what came of it, and the failures by kind."""
 
     def ask(url, budget_s=0.3):
-        said = "peer", "list", [("p-1", "stranger")]
+        question = "peer", "list", [("p-1", "stranger")]
         if request.param == "sync":
             with NightlightClient(url, token="t", budget_s=budget_s) as client:
-                return _outcome(lambda: client.decide(*said)), client.failures.counts
+                return _outcome(lambda: client.decide(*question)), client.failures.counts
 
         async def go():
             async with AsyncNightlightClient(url, token="t", budget_s=budget_s) as client:
                 try:
-                    return await client.decide(*said), client.failures.counts
+                    return await client.decide(*question), client.failures.counts
                 except Problem as problem:
                     return problem, client.failures.counts
 
@@ -98,35 +98,37 @@ def _outcome(call):
 
 def errors(caplog):
     return [
-        one.getMessage() for one in caplog.records if one.name == "nightlight_client" and one.levelno == logging.ERROR
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "nightlight_client" and record.levelno == logging.ERROR
     ]
 
 
 def test_nobody_listens(asked, closed_port, caplog):
-    found, counts = asked(f"http://127.0.0.1:{closed_port}")
-    assert found[0].fallback
+    outcome, counts = asked(f"http://127.0.0.1:{closed_port}")
+    assert outcome[0].fallback
     assert set(counts) == {"unreachable"}
     (line,) = errors(caplog)
     assert f"http://127.0.0.1:{closed_port} fails: unreachable" in line
 
 
 def test_a_name_that_nobody_knows(asked, caplog):
-    found, counts = asked("http://nightlight.invalid", budget_s=2.0)
-    assert found[0].fallback
+    outcome, counts = asked("http://nightlight.invalid", budget_s=2.0)
+    assert outcome[0].fallback
     assert counts.keys() & {"unresolved", "timeout"}
     assert "http://nightlight.invalid fails" in errors(caplog)[0]
 
 
 def test_a_certificate_that_is_not_good(asked, stranger, caplog):
-    found, counts = asked(stranger, budget_s=1.0)
-    assert found[0].fallback
+    outcome, counts = asked(stranger, budget_s=1.0)
+    assert outcome[0].fallback
     assert "tls" in counts
     assert any("fails: tls" in line for line in errors(caplog))
 
 
 def test_a_server_that_speaks_no_tls(asked, elsewhere, caplog):
-    found, counts = asked(elsewhere.url.replace("http:", "https:"), budget_s=1.0)
-    assert found[0].fallback
+    outcome, counts = asked(elsewhere.url.replace("http:", "https:"), budget_s=1.0)
+    assert outcome[0].fallback
     assert counts.keys() & {"tls", "cut"}
     assert errors(caplog)
 
@@ -140,8 +142,8 @@ def test_a_server_that_speaks_no_tls(asked, elsewhere, caplog):
 )  # fmt: skip
 def test_a_page_of_somebody_elses(asked, elsewhere, caplog, answer):
     elsewhere.answer = answer
-    found, counts = asked(elsewhere.url)
-    assert found[0].fallback
+    outcome, counts = asked(elsewhere.url)
+    assert outcome[0].fallback
     assert set(counts) <= {"not_nightlight", "timeout"}
     assert counts["not_nightlight"] >= 1
     assert "fails: not_nightlight" in errors(caplog)[0]
@@ -151,9 +153,9 @@ def test_a_page_of_somebody_elses(asked, elsewhere, caplog, answer):
 @pytest.mark.parametrize("body", [b"<html>not here</html>", b'{"detail": "Not Found"}', b""])
 def test_a_refusal_of_somebody_elses_is_raised_and_noted(asked, elsewhere, caplog, status, body):
     elsewhere.answer = status, "text/html", body
-    found, counts = asked(elsewhere.url)
-    assert isinstance(found, NotNightlight)
-    assert found.status == status
+    outcome, counts = asked(elsewhere.url)
+    assert isinstance(outcome, NotNightlight)
+    assert outcome.status == status
     assert counts == {"not_nightlight": 1}
     assert "is it the right host?" in errors(caplog)[0]
 

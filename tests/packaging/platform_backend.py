@@ -15,11 +15,11 @@ keys = {name: base64.b64decode(key) for name, key in task["relation_keys"].items
 
 
 def items(case):
-    return [(one["profile_id"], one["relation"], one.get("proof")) for one in case["items"]]
+    return [(item["profile_id"], item["relation"], item.get("proof")) for item in case["items"]]
 
 
 def answers(decisions):
-    return [[one.url, one.expires_at] for one in decisions]
+    return [[decision.url, decision.expires_at] for decision in decisions]
 
 
 def over_http(case):

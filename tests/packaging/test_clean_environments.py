@@ -23,6 +23,7 @@ pytestmark = [
 
 LOCKS = ROOT / "infra/requirements"
 RUNS = 11
+PYDANTIC = {"pydantic", "pydantic-core", "annotated-types", "typing-inspection"}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,16 @@ def backend(wheels, tmp_path_factory):
     """A platform's backend: the client, and what its lock names."""
     clean = Clean(tmp_path_factory.mktemp("backend") / "venv")
     clean.install("--require-hashes", "--requirement", str(LOCKS / "client.txt"))
+    clean.install("--no-index", str(wheels[0]))
+    return clean
+
+
+@pytest.fixture(scope="module")
+def beside_pydantic(wheels, tmp_path_factory):
+    """A backend that has pydantic too, for a use of its own."""
+    clean = Clean(tmp_path_factory.mktemp("beside") / "venv")
+    clean.link(LOCKS / "client.txt")
+    clean.link(LOCKS / "server.txt", only=PYDANTIC)
     clean.install("--no-index", str(wheels[0]))
     return clean
 
@@ -61,20 +72,20 @@ def test_a_backend_decides_over_http_and_by_itself_as_the_golden_table_says(back
         program = ROOT / "tests/packaging/platform_backend.py"
         done = backend.run("python", "-I", program, cwd=tmp_path, input=json.dumps(task))
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["server"] == []
-    assert not found["httpx_before"]
-    assert found["problem"] is None
+    report = json.loads(done.stdout)
+    assert report["server"] == []
+    assert not report["httpx_before"]
+    assert report["problem"] is None
     wanted = [[[golden.ORIGIN + url, expires] for url, expires in case["answers"]] for case in table["cases"]]
-    assert found["local"] == wanted
-    assert found["http"] == found["later"] == wanted[0]
-    assert found["fallback"] == [True, "data:image/webp;base64,"]
+    assert report["local"] == wanted
+    assert report["http"] == report["later"] == wanted[0]
+    assert report["fallback"] == [True, "data:image/webp;base64,"]
 
 
-def test_what_is_imported_costs_little_beside_what_it_stands_on(backend, tmp_path):
-    """The figures are printed (-s); only a gross mistake fails, such as the server's libraries."""
+def test_what_is_imported_costs_little_beside_what_backends_import_anyway(beside_pydantic, tmp_path):
+    """At most a fifth more than httpx and a first pydantic model, measured in the same run (-s prints the figures)."""
     statements = (
-        "import httpx, pydantic",
+        "import httpx, pydantic; pydantic.create_model('First', number=(int, ...))",
         "import nightlight_client",
         "import nightlight_client, httpx",
         "import nightlight_client.local_client",
@@ -83,13 +94,13 @@ def test_what_is_imported_costs_little_beside_what_it_stands_on(backend, tmp_pat
     for _ in range(RUNS):
         for statement in statements:  # in turn, so that a busy moment hits all alike
             began = time.perf_counter()
-            assert backend.run("python", "-c", statement, cwd=tmp_path).returncode == 0
+            assert beside_pydantic.run("python", "-c", statement, cwd=tmp_path).returncode == 0
             times[statement].append(time.perf_counter() - began)
     medians = {statement: statistics.median(taken) for statement, taken in times.items()}
     below, *ours = medians.values()
     for statement, median in medians.items():
         print(f"{statement}: {median * 1000:.0f} ms, {median / below:.2f} times")  # noqa: T201 - figures to look at
-    assert max(ours) < 5 * below
+    assert max(ours) <= 1.2 * below
 
 
 def test_a_server_checks_compares_and_explains_the_default_policies_outside_a_checkout(server, tmp_path):

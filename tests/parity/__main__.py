@@ -28,7 +28,7 @@ from tests.support.stacks import Embedded
 
 MOST_AUC, LEAST_CHANCE = 0.51, 0.002
 # Of each class: one trial alone must see a hundredth of the area by itself, many do so together.
-RESPONSES, RESPONSES_OF_MANY = 40_000, 3_000
+RESPONSES, RESPONSES_TOGETHER = 40_000, 3_000
 # Quotas are another matter: here nobody must run into one.
 _SETTINGS = {"NIGHTLIGHT_QUOTAS_PROFILES_PER_HOUR": "1000000", "NIGHTLIGHT_DELIVERY_FEED_POLL_S": "0.05"}
 
@@ -37,23 +37,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profiles", type=int, default=60)
     parser.add_argument(
-        "--responses", type=int, help=f"of each class; {RESPONSES}, or {RESPONSES_OF_MANY} with several seeds"
+        "--responses", type=int, help=f"of each class; {RESPONSES}, or {RESPONSES_TOGETHER} with several seeds"
     )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=1, help="trials, each with keys, names and order of its own")
     parser.add_argument("--looks", type=Path, help="write what was seen first, with labels, for whoever wants to learn")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    responses = asked.responses or (RESPONSES if asked.seeds == 1 else RESPONSES_OF_MANY)
+    responses = asked.responses or (RESPONSES if asked.seeds == 1 else RESPONSES_TOGETHER)
     console, begin = Console(), time.monotonic()
     trials = []
-    with running() as (stack, client, observer):
+    with observed_stack() as (stack, client, observer):
         profile_ids = _profiles(client, asked.profiles)
         differences = list(flipped(client, observer, profile_ids))
         looked = len(profile_ids) * len(OUTSIDERS) * 5
         console.print(f"(a) {looked} looks at {len(profile_ids)} profiles under five ages: {len(differences)} differ")
-        for one in differences[:10]:
-            console.print(f"    {one}")
+        for difference in differences[:10]:
+            console.print(f"    {difference}")
         pictures = pictures_of(client, profile_ids)
         with Progress(console=console, transient=True) as progress:
             keep = _writer(asked.looks) if asked.looks else None
@@ -71,14 +71,14 @@ def main():
     console.print(f"{time.monotonic() - begin:.0f} s")
     held = bool(not differences and _judge(console, trials))
     if asked.json:
-        figures = {"differences": len(differences), "held": held, "trials": [asdict(one) for one in trials]}
+        figures = {"differences": len(differences), "held": held, "trials": [asdict(run) for run in trials]}
         asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     console.print("nobody can be told apart" if held else "[red]ages can be told apart")
     return 0 if held else 1
 
 
 @contextmanager
-def running():
+def observed_stack():
     """A whole Nightlight with keys of its own, a client of its platform, and an observer outside."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -108,14 +108,14 @@ def _writer(path):
     return keep
 
 
-def _tell(console, one):
-    guess = one.guess
+def _tell(console, run):
+    guess = run.guess
     console.print(
-        f"(b) seed {one.seed}: {guess.responses} responses judged: AUC {guess.auc:.4f} ({guess.lower:.4f} to "
+        f"(b) seed {run.seed}: {guess.responses} responses judged: AUC {guess.auc:.4f} ({guess.lower:.4f} to "
         f"{guess.upper:.4f}), by chance with p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand "
-        f"{guess.found} minors named, by chance so many with p = {guess.found_by_chance:.3f}"
+        f"{guess.named} minors named, by chance so many with p = {guess.found_by_chance:.3f}"
     )
-    for what, (minor, adult, p) in (("decision", one.decision), ("picture", one.picture)):
+    for what, (minor, adult, p) in (("decision", run.decision), ("picture", run.picture)):
         console.print(f"(c) {what}: minors {1000 * minor:.3f} ms, adults {1000 * adult:.3f} ms, p = {p:.3f}")
 
 
@@ -129,9 +129,9 @@ def _judge(console, trials):
         f"{len(trials)} trials together: AUC {auc:.4f}, standard error {error:.4f}, by chance with p = {by_chance:.3f}; "
         f"p spread as evenly as by chance with p = {uneven:.3f} (Kolmogorov-Smirnov):"
     )
-    for row in spread([one.guess.auc_by_chance for one in trials]):
+    for row in spread([run.guess.auc_by_chance for run in trials]):
         console.print(f"    {row}", highlight=False)
-    named = float(combine_pvalues([one.guess.found_by_chance for one in trials]).pvalue)
+    named = float(combine_pvalues([run.guess.found_by_chance for run in trials]).pvalue)
     console.print(f"as many minors named at one false alarm in a thousand by chance with p = {named:.3f} (Fisher)")
     return auc + 1.96 * error <= MOST_AUC and min(by_chance, uneven, named) > LEAST_CHANCE
 

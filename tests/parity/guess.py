@@ -25,7 +25,7 @@ class Guessed:
     """How well minors were told from adults, over the parts that were judged.
 
     ``auc`` is the area under the ROC curve and ``error`` its standard error, whole pairs taken as one; ``lower`` and
-    ``upper`` bound it, 95 % two-sided. ``found`` says how many minors were named where one adult in a thousand was. By
+    ``upper`` bound it, 95 % two-sided. ``named`` says how many minors were named where one adult in a thousand was. By
     chance: the share of swapped labels that tell as much or more; ``expected`` is the area that they give on average.
     """
 
@@ -34,7 +34,7 @@ class Guessed:
     error: float
     expected: float
     auc_by_chance: float
-    found: int
+    named: int
     found_by_chance: float
 
     @property
@@ -60,21 +60,21 @@ def features(looks):
     return np.array(rows, np.float32)
 
 
-def boosted(made, minor, seed):
+def boosted(columns, minor, seed):
     """Learn from features, (n, d), and labels, (n,); return what scores other features."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    model = HistGradientBoostingClassifier(max_iter=120, random_state=seed).fit(made, minor)
+    model = HistGradientBoostingClassifier(max_iter=120, random_state=seed).fit(columns, minor)
     return lambda others: model.predict_proba(others)[:, 1]
 
 
-def linear(made, minor, _seed):
+def linear(columns, minor, _seed):
     """Learn likewise by least squares: for where scikit-learn is not."""
-    weights = np.linalg.lstsq(np.c_[made, np.ones(len(made))], minor.astype(float), rcond=None)[0]
-    return lambda others: np.c_[others, np.ones(len(others))] @ weights
+    coefficients = np.linalg.lstsq(np.c_[columns, np.ones(len(columns))], minor.astype(float), rcond=None)[0]
+    return lambda others: np.c_[others, np.ones(len(others))] @ coefficients
 
 
-def guessed(made, minor, pairs, pictures, *, seed=0, learn=boosted, swap=None, permutations=1000):
+def guessed(columns, minor, pairs, pictures, *, seed=0, learn=boosted, swap=None, permutations=1000):
     """Learn on some profiles and judge on others.
 
     ``made`` are features, (n, d); ``minor`` is bool, ``pairs`` and ``pictures`` the pair of profiles and the picture of
@@ -87,8 +87,8 @@ def guessed(made, minor, pairs, pictures, *, seed=0, learn=boosted, swap=None, p
         raise ValueError("a pair with two pictures would be learned from and judged")
     scores = np.zeros(len(minor))
     for part in range(1, PARTS):
-        score = learn(made[parts < part], minor[parts < part], seed)
-        scores[parts == part] = score(made[parts == part])
+        score = learn(columns[parts < part], minor[parts < part], seed)
+        scores[parts == part] = score(columns[parts == part])
     later = parts > 0
     swapped = (lambda random: swap(random)[later]) if swap is not None else None
     return judged(scores[later], minor[later], pairs[later], parts[later], swap=swapped, permutations=permutations)
@@ -106,12 +106,12 @@ def judged(scores, minor, pairs, parts=None, *, swap=None, permutations=1000):
     if swap is None:
         swap = lambda random: minor ^ (random.random(pair.max() + 1) < 0.5)[pair]  # noqa: E731 - one line, one use
     inside = [(_Part(scores[parts == part]), parts == part) for part in np.unique(parts)]
-    auc = float(np.mean([part.told(minor[rows])[0] for part, rows in inside]))
-    found = sum(part.told(minor[rows])[1] for part, rows in inside)
+    auc = float(np.mean([part.rates(minor[rows])[0] for part, rows in inside]))
+    hits = sum(part.rates(minor[rows])[1] for part, rows in inside)
     error = math.sqrt(sum(part.variance(minor[rows], pair[rows]) for part, rows in inside)) / len(inside)
     random = np.random.default_rng(11)
     other = (swap(random) for _ in range(permutations))
-    swapped = np.array([[part.told(labels[rows]) for part, rows in inside] for labels in other])
+    swapped = np.array([[part.rates(labels[rows]) for part, rows in inside] for labels in other])
     aucs, founds = swapped[:, :, 0].mean(1), swapped[:, :, 1].sum(1)
     return Guessed(
         responses=len(scores),
@@ -119,8 +119,8 @@ def judged(scores, minor, pairs, parts=None, *, swap=None, permutations=1000):
         error=error,
         expected=float(aucs.mean()),
         auc_by_chance=float((1 + (aucs >= auc - 1e-12).sum()) / (1 + permutations)),
-        found=int(found),
-        found_by_chance=float((1 + (founds >= found).sum()) / (1 + permutations)),
+        named=int(hits),
+        found_by_chance=float((1 + (founds >= hits).sum()) / (1 + permutations)),
     )
 
 
@@ -130,7 +130,7 @@ class _Part:
     def __init__(self, scores):
         self.scores, self.ranks = scores, rankdata(scores)
 
-    def told(self, minor):
+    def rates(self, minor):
         """Return the area under the curve, and the minors above all but a thousandth of the adults."""
         minors, adults = int(minor.sum()), int((~minor).sum())
         auc = (self.ranks[minor].sum() - minors * (minors + 1) / 2) / (minors * adults)
@@ -140,7 +140,7 @@ class _Part:
 
     def variance(self, minor, pair):
         """Return the variance of the area, looks of one pair being alike (Obuchowski, Biometrics 53, 1997)."""
-        auc = self.told(minor)[0]
+        auc = self.rates(minor)[0]
         minors, adults = int(minor.sum()), int((~minor).sum())
         above = np.zeros(len(minor))
         above[minor] = (self.ranks[minor] - rankdata(self.scores[minor])) / adults - auc

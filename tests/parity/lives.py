@@ -65,7 +65,7 @@ def scripts(count, everyone, seed):
     Who chose everyone has one picture, from the first moment: an adult's is open from the start, and no outsider may
     notice whose is not, as long as nobody says that it may follow the age.
     """
-    made = []
+    result = []
     for number in range(count + everyone):
         random = np.random.default_rng((seed, number))
         chose = "connections" if number < count else "everyone"
@@ -78,8 +78,8 @@ def scripts(count, everyone, seed):
             choices.append({"hide": "hidden", "show": chose}.get(event, choices[-1]))
             home = regions[0]
             regions.append(regions[-1] if event != "move" else "au" if regions[-1] == home else home)
-        made.append(Script(number, events, tuple(choices), tuple(regions), int(random.integers(1000))))
-    return made
+        result.append(Script(number, events, tuple(choices), tuple(regions), int(random.integers(1000))))
+    return result
 
 
 def lives(script, seed):
@@ -88,35 +88,35 @@ def lives(script, seed):
     control = "age_13_15" if everyone else "adult"
     # An unknown age is no assertion that would hold an adult's picture back.
     begins = [control, *(band for band in (PROTECTED[1:] if everyone else BANDS) if band != control)]
-    made = []
+    drawn = []
     for number, band in enumerate(begins):
         random = np.random.default_rng((seed, script.number, number))
         # Of one length, for it is in every answer.
         profile_id = f"life-{script.number:04d}-{number}"
-        made.append(_life(profile_id, script, band, random, still=number == 0, everyone=everyone))
-    return made
+        drawn.append(_life(profile_id, script, band, random, still=number == 0, everyone=everyone))
+    return drawn
 
 
 def _life(profile_id, script, band, random, *, still, everyone):
-    said = [Assertion(band, "verified")]
+    assertions = [Assertion(band, "verified")]
     bands, since = [band], 0
     for moment, event in enumerate(script.events[1:], 1):
         since += DAYS[moment]
         change = "again" if still else str(random.choice(list(_CHANGES), p=list(_CHANGES.values())))
         # What only a declaration can say, and what needs a profile that is there.
         must = event in {"upload", "hide", "show", "move"} or script.events[moment - 1] == "delete_profile"
-        one = _changed(said, change, random, must=must)
-        if everyone and one is not None:
-            one = Assertion(one.band, one.assurance, follow=False)
-        said.append(one)
-        since = 0 if one is not None else since
-        last = next(other for other in reversed(said) if other is not None)
+        assertion = _changed(assertions, change, random, must=must)
+        if everyone and assertion is not None:
+            assertion = Assertion(assertion.band, assertion.assurance, follow=False)
+        assertions.append(assertion)
+        since = 0 if assertion is not None else since
+        last = next(other for other in reversed(assertions) if other is not None)
         bands.append("unknown" if since > 30 or last.assurance == "none" else last.band)
-    return Life(profile_id, tuple(said), tuple(bands))
+    return Life(profile_id, tuple(assertions), tuple(bands))
 
 
-def _changed(said, change, random, *, must):
-    last = next(one for one in reversed(said) if one is not None)
+def _changed(assertions, change, random, *, must):
+    last = next(assertion for assertion in reversed(assertions) if assertion is not None)
     band, assurance = last.band, last.assurance
     if change == "silence" and not must:
         return None

@@ -42,22 +42,22 @@ class Watched:
         return sum(len(record.looks) for _, _, records in self.groups for record in records)
 
 
-def watched(made, seed, *, leak=None, told=lambda _: None):
+def watched(drawn, seed, *, leak=None, report=lambda _: None):
     """Lead the lives of scripts in a world of their own, and compare each with its control."""
-    led = [(script, lives(script, seed)) for script in made]
+    led = [(script, lives(script, seed)) for script in drawn]
     with World() as world:
         watching = Watching(world, [(script, life) for script, several in led for life in several], seed, leak)
-        records = watching.run(told)
+        records = watching.run(report)
     groups = [(script, several, [records[life.profile_id] for life in several]) for script, several in led]
-    found = [
-        difference(several[0].profile_id, of[0], life.profile_id, record)
-        for _, several, of in groups
-        for life, record in zip(several[1:], of[1:], strict=True)
+    differences = [
+        difference(several[0].profile_id, group[0], life.profile_id, record)
+        for _, several, group in groups
+        for life, record in zip(several[1:], group[1:], strict=True)
     ]
-    return Watched(groups, [one for one in found if one is not None])
+    return Watched(groups, [entry for entry in differences if entry is not None])
 
 
-def judged_over_time(groups, told_by, *, seed=0, **options):
+def judged_over_time(groups, labels_of, *, seed=0, **options):
     """What a classifier that is given all looks of a moment tells of ``told_by``: (life) -> a label for each moment.
 
     It is given how each look differs from the others of its script and moment, so that it cannot tell by what happens to
@@ -72,7 +72,7 @@ def judged_over_time(groups, told_by, *, seed=0, **options):
         begin = len(rows)
         for life, record in zip(led, records, strict=True):
             rows += _rows(record, words)
-            labels += told_by(life)
+            labels += labels_of(life)
         script += [number] * (len(rows) - begin)
         blocks.append(np.arange(begin, len(rows)).reshape(len(led), len(DAYS)))
     rows, labels, script = np.array(rows, np.float64), np.array(labels, bool), np.array(script)
@@ -102,7 +102,7 @@ def _rows(record, words):
 LABELS = {
     "who is a minor": lambda life: [band != "adult" for band in life.bands],
     "whose age has just changed": lambda life: list(life.changed),
-    "of whom something was just said": lambda life: [one is not None for one in life.assertions],
+    "of whom something was just said": lambda life: [assertion is not None for assertion in life.assertions],
 }
 
 
@@ -114,25 +114,27 @@ def main():
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     console, begin = Console(highlight=False), time.monotonic()
-    made = scripts(asked.scripts, asked.everyone, asked.seed)
-    seen = watched(made, asked.seed, told=lambda moment: console.print(f"moment {moment + 1} of {len(DAYS)}"))
+    drawn = scripts(asked.scripts, asked.everyone, asked.seed)
+    seen = watched(drawn, asked.seed, report=lambda moment: console.print(f"moment {moment + 1} of {len(DAYS)}"))
     begun = ", ".join(f"{seen.begun[band]} {band}" for band in BANDS)
     changes = sum(sum(life.changed) for _, led, _ in seen.groups for life in led)
     console.print(f"{sum(seen.begun.values())} profiles ({begun}), {changes} changes of age, {seen.looks} looks")
     console.print(f"{len(seen.differences)} records differ from that of the profile whose age never changes")
-    for one in seen.differences[:10]:
-        console.print(f"    {one}", markup=False)
-    for (when, field), count in Counter((one.when, one.fields[0][0]) for one in seen.differences).most_common(10):
+    for record in seen.differences[:10]:
+        console.print(f"    {record}", markup=False)
+    for (when, field), count in Counter((record.when, record.fields[0][0]) for record in seen.differences).most_common(
+        10
+    ):
         console.print(f"    {count} first {when}, in {field}")
     guesses: dict[str, Guessed] = {}
-    for what, told_by in LABELS.items() if asked.scripts >= LEAST_SCRIPTS else ():
-        guess = guesses[what] = judged_over_time(seen.groups, told_by, seed=asked.seed)
+    for what, labels_of in LABELS.items() if asked.scripts >= LEAST_SCRIPTS else ():
+        guess = guesses[what] = judged_over_time(seen.groups, labels_of, seed=asked.seed)
         console.print(
             f"{what}: {guess.responses} moments judged, AUC {guess.auc:.4f} ({guess.lower:.4f} to {guess.upper:.4f}), "
             f"{guess.expected:.4f} by chance, p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand p = "
             f"{guess.found_by_chance:.3f}"
         )
-    by_chance = [p for one in guesses.values() for p in (one.auc_by_chance, one.found_by_chance)]
+    by_chance = [p for guess in guesses.values() for p in (guess.auc_by_chance, guess.found_by_chance)]
     held = not seen.differences and all(p > LEAST_CHANCE for p in by_chance)
     console.print(f"{time.monotonic() - begin:.0f} s")
     if asked.json:

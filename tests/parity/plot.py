@@ -16,8 +16,8 @@ from scipy.stats import beta
 
 def main():
     figures, target = map(Path, sys.argv[1:])
-    found = np.sort([one["guess"]["auc_by_chance"] for one in json.loads(figures.read_text("utf-8"))["trials"]])
-    count = len(found)
+    levels = np.sort([trial["guess"]["auc_by_chance"] for trial in json.loads(figures.read_text("utf-8"))["trials"]])
+    count = len(levels)
     rank = np.arange(1, count + 1)
     mpl.rcParams["svg.hashsalt"] = "parity"  # the same figures give the same file
     figure = Figure(figsize=(4.2, 4), layout="constrained")
@@ -32,7 +32,7 @@ def main():
         label="95 % of what chance gives",
     )
     axes.plot([0, 1], [0, 1], color="0.5", linewidth=1)
-    axes.plot(rank / (count + 1), found, "o", markersize=4, label=f"{count} trials")
+    axes.plot(rank / (count + 1), levels, "o", markersize=4, label=f"{count} trials")
     axes.set(xlabel="p expected without a signal", ylabel="p found", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left", frameon=False)
     figure.savefig(target, metadata={"Date": None})

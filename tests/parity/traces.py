@@ -105,17 +105,17 @@ class Difference:
     fields: tuple[tuple[str, object, object], ...]
 
     def __str__(self):
-        told = "; ".join(f"{field}: {one!r} and {other!r}" for field, one, other in self.fields[:3])
-        return f"{self.control} and {self.other} at moment {self.moment}, {self.when}: {told[:300]}"
+        text = "; ".join(f"{field}: {value!r} and {other!r}" for field, value, other in self.fields[:3])
+        return f"{self.control} and {self.other} at moment {self.moment}, {self.when}: {text[:300]}"
 
 
 def difference(control_id, control, other_id, other):
     """Return the first difference of two records, None where there is none: what follows may follow from it."""
     if len(control.looks) != len(other.looks):
         return Difference(control_id, other_id, -1, "at the end", (("looks", len(control.looks), len(other.looks)),))
-    for one, two in zip(control.looks, other.looks, strict=True):
-        fields = [key for key in {**one.seen, **two.seen} if one.seen.get(key) != two.seen.get(key)]
-        if fields or (one.moment, one.when) != (two.moment, two.when):
-            told = tuple((key, one.seen.get(key), two.seen.get(key)) for key in fields)
-            return Difference(control_id, other_id, one.moment, one.when, told)
+    for look, two in zip(control.looks, other.looks, strict=True):
+        fields = [key for key in {**look.seen, **two.seen} if look.seen.get(key) != two.seen.get(key)]
+        if fields or (look.moment, look.when) != (two.moment, two.when):
+            differing = tuple((key, look.seen.get(key), two.seen.get(key)) for key in fields)
+            return Difference(control_id, other_id, look.moment, look.when, differing)
     return None

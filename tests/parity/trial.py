@@ -25,20 +25,20 @@ class Trial:
 def pictures_of(client, profile_ids):
     """Return (bytes, BlurHash) of each profile's picture as outsiders see it."""
     decisions = client.decide("peer", "profile", [(profile_id, "stranger") for profile_id in profile_ids])
-    return [(client.fetch(one.url).content, one.blurhash) for one in decisions]
+    return [(client.fetch(decision.url).content, decision.blurhash) for decision in decisions]
 
 
 def trial(stack, observer, pictures, responses, seed, progress, keep=None):
     """Look once at each of ``2 * responses`` profiles; hand looks, labels, pairs and pictures to ``keep``."""
     random = np.random.default_rng(seed)
     minor = np.tile([True, False], responses)
-    bands = [MINORS[int(random.integers(3))] if one else "adult" for one in minor]
+    bands = [MINORS[int(random.integers(3))] if is_minor else "adult" for is_minor in minor]
     # Two and two have the same picture; which of the pair is the minor's says nothing of the picture.
-    pool = [one for one in pictures for _ in range(2)]
+    pool = [picture for picture in pictures for _ in range(2)]
     looks = []
     making = progress.add_task("making a crowd", total=len(bands))
-    for made in crowd(stack, pool, bands):
-        progress.update(making, completed=made)
+    for count in crowd(stack, pool, bands):
+        progress.update(making, completed=count)
     looking = progress.add_task("looking", total=len(bands))
     for pair in range(responses):
         outsider = OUTSIDERS[int(random.integers(3))]
@@ -66,9 +66,9 @@ def together(trials):
     (mean area under the curve, its standard error, p of so large a mean, p of so uneven a distribution of p).
     Without a signal p is spread evenly between 0 and 1 (Kolmogorov-Smirnov), whatever the number of responses.
     """
-    auc = float(np.mean([one.guess.auc for one in trials]))
-    error = float(np.sqrt(np.sum([one.guess.error**2 for one in trials]))) / len(trials)
-    uneven = float(kstest([one.guess.auc_by_chance for one in trials], "uniform").pvalue)
+    auc = float(np.mean([trial.guess.auc for trial in trials]))
+    error = float(np.sqrt(np.sum([trial.guess.error**2 for trial in trials]))) / len(trials)
+    uneven = float(kstest([trial.guess.auc_by_chance for trial in trials], "uniform").pvalue)
     return auc, error, float(norm.sf((auc - 0.5) / error)), uneven
 
 

@@ -52,7 +52,7 @@ class Watching:
         self._outside = httpx.Client(base_url=world.url, timeout=20)
         self._images, self._bands = {}, {}
 
-    def run(self, told=lambda _: None):
+    def run(self, report=lambda _: None):
         """Lead every life to its end; return the records by profile id."""
         with self._platform, self._outside:
             for moment, days in enumerate(DAYS):
@@ -66,7 +66,7 @@ class Watching:
                 self._world.work()
                 self._look(moment, "afterwards")
                 self._again(moment, "afterwards", earlier)
-                told(moment)
+                report(moment)
         return self.records
 
     def _shuffled(self):
@@ -99,19 +99,19 @@ class Watching:
         return self._outside.get(url)
 
     def _happens(self, script, life, moment):
-        client, profile_id, said = self._world.client, life.profile_id, life.assertions[moment]
-        if said is not None:
+        client, profile_id, assertion = self._world.client, life.profile_id, life.assertions[moment]
+        if assertion is not None:
             client.declare(
                 profile_id,
-                band=said.band,
-                assurance=said.assurance,
+                band=assertion.band,
+                assurance=assertion.assurance,
                 region=script.regions[moment],
                 choice=script.choices[moment],
-                earlier_pictures="follow_band" if said.follow else "keep_ceiling",
+                earlier_pictures="follow_band" if assertion.follow else "keep_ceiling",
             )
             before = self._bands.get(profile_id)
-            self._bands[profile_id] = said.band
-            if self._leak is not None and before not in {None, said.band}:
+            self._bands[profile_id] = assertion.band
+            if self._leak is not None and before not in {None, assertion.band}:
                 self._leak(client, profile_id)
         try:
             self._event(script, profile_id, moment)

@@ -63,8 +63,8 @@ class World:
         self.folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
         key_commands.init(self.folder)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
-        mine = {**_SETTINGS, **key_commands.environment(self.folder), "NIGHTLIGHT_DATA_DIR": str(self.folder)}
-        self.environment = {**clean, **mine, "NIGHTLIGHT_DELIVERY_BASE_URL": f"http://127.0.0.1:{self._port}"}
+        environment = {**_SETTINGS, **key_commands.environment(self.folder), "NIGHTLIGHT_DATA_DIR": str(self.folder)}
+        self.environment = {**clean, **environment, "NIGHTLIGHT_DELIVERY_BASE_URL": f"http://127.0.0.1:{self._port}"}
         self._exit.enter_context(patch.dict(os.environ, self.environment, clear=True))
         self.catalogue = Catalogue(embedded_catalogue_url(self.folder))
         self._exit.callback(self.catalogue.close)

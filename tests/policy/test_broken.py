@@ -22,18 +22,18 @@ def test_there_are_at_least_sixty():
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
 def test_it_is_refused_with_its_message_and_place(path, tmp_path):
-    told = YAML(typ="safe").load(path)
+    document = YAML(typ="safe").load(path)
     shutil.copytree(ROOT / "policies", tmp_path / "p")
-    for change in told["changes"]:
+    for change in document["changes"]:
         file = tmp_path / "p" / change["file"]
         text = file.read_text()
         assert change["old"] in text, "the default pack has changed; mend this file"
         file.write_text(text.replace(change["old"], change["new"], 1))
     with pytest.raises(InvalidPolicy) as refused:
         compile_folder(tmp_path / "p")
-    hits = [p for p in refused.value.problems if p.code == told["code"] and told["message"] in p.message]
+    hits = [p for p in refused.value.problems if p.code == document["code"] and document["message"] in p.message]
     assert hits, [str(problem) for problem in refused.value.problems]
     place = hits[0].position
-    assert place.file in {change["file"] for change in told["changes"]} | {"rules.yaml", "retention.yaml"}
+    assert place.file in {change["file"] for change in document["changes"]} | {"rules.yaml", "retention.yaml"}
     assert place.line >= 1
-    assert f"`{told['code']}`" in (ROOT / "docs/policy/errors.md").read_text()
+    assert f"`{document['code']}`" in (ROOT / "docs/policy/errors.md").read_text()

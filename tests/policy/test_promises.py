@@ -126,12 +126,12 @@ def test_input_that_is_not_wholly_known_gives_none(chosen, given_):
 @relaxed
 @given(rules, rules)
 def test_the_digest_changes_exactly_when_what_it_means_does(left, right):
-    one, other = compiled(left), compiled(right)
-    if one is None or other is None:
+    table, other = compiled(left), compiled(right)
+    if table is None or other is None:
         return
-    alike = all((one.ranks[field] == other.ranks[field]).all() for field in FIELDS)
-    assert (one.table.digest == other.table.digest) == alike
-    assert diff(one, other).same == alike
+    alike = all((table.ranks[field] == other.ranks[field]).all() for field in FIELDS)
+    assert (table.table.digest == other.table.digest) == alike
+    assert diff(table, other).same == alike
 
 
 def test_the_digest_follows_recipes_and_retention():

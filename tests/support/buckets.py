@@ -34,8 +34,8 @@ def bucket_pair():
     finally:
         for bucket in (pair.originals, pair.renditions):
             for page in owner.get_paginator("list_object_versions").paginate(Bucket=bucket):
-                for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                    owner.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+                for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                    owner.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
             owner.delete_bucket(Bucket=bucket)
         _empty_the_vault(pair)
         owner.delete_bucket(Bucket=pair.vault)
@@ -44,10 +44,10 @@ def bucket_pair():
 def _empty_the_vault(pair):
     keeper = infra_buckets.client(pair.endpoint, *identity(S3_KEEPER))
     for page in keeper.get_paginator("list_object_versions").paginate(Bucket=pair.vault):
-        for one in page.get("Versions", []):
-            where = {"Bucket": pair.vault, "Key": one["Key"], "VersionId": one["VersionId"]}
+        for version in page.get("Versions", []):
+            where = {"Bucket": pair.vault, "Key": version["Key"], "VersionId": version["VersionId"]}
             keeper.put_object_legal_hold(**where, LegalHold={"Status": "OFF"})
             keeper.delete_object(**where)
-        for one in page.get("DeleteMarkers", []):
-            keeper.delete_object(Bucket=pair.vault, Key=one["Key"], VersionId=one["VersionId"])
+        for version in page.get("DeleteMarkers", []):
+            keeper.delete_object(Bucket=pair.vault, Key=version["Key"], VersionId=version["VersionId"])
     keeper.close()

@@ -29,30 +29,30 @@ class Module:
     @classmethod
     def read(cls, name, text):
         tree = ast.parse(text)
-        made = cls(name)
+        names = cls(name)
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                for one in node.names:
-                    shown = one.asname or one.name.split(".")[0]
-                    made.names[shown] = one.name if one.asname else shown
+                for alias in node.names:
+                    shown = alias.asname or alias.name.split(".")[0]
+                    names.names[shown] = alias.name if alias.asname else shown
             elif isinstance(node, ast.ImportFrom):
-                made.names.update({one.asname or one.name: f"{node.module}.{one.name}" for one in node.names})
+                names.names.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                made.names[node.name] = f"{name}.{node.name}"
+                names.names[node.name] = f"{name}.{node.name}"
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                made.names.setdefault(node.targets[0].id, made.meaning(node.value))
+                names.names.setdefault(node.targets[0].id, names.meaning(node.value))
         for node in tree.body:
-            made._note(node)
-        return made
+            names._note(node)
+        return names
 
     def meaning(self, node):
         """The dotted path that an expression stands for, or nothing."""
         if isinstance(node, ast.Name):
             return self.names.get(node.id, "")
         if isinstance(node, ast.Attribute):
-            of = self.meaning(node.value)
-            return f"{of}.{node.attr}" if of else ""
+            parent = self.meaning(node.value)
+            return f"{parent}.{node.attr}" if parent else ""
         return ""
 
     def _note(self, node):
@@ -64,25 +64,25 @@ class Module:
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             now = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
             later = node.body
-            calls = [one for body in later for one in ast.walk(body) if isinstance(one, ast.Call)]
-            self.functions[f"{self.name}.{node.name}"] = {self.meaning(one.func) for one in calls}
+            calls = [call for body in later for call in ast.walk(body) if isinstance(call, ast.Call)]
+            self.functions[f"{self.name}.{node.name}"] = {self.meaning(call.func) for call in calls}
         else:
             now = list(ast.iter_child_nodes(node))
             if isinstance(node, ast.Call):
                 self.collected.append((node.lineno, self.meaning(node.func)))
             if isinstance(node, ast.ClassDef):
                 self._note_class(node)
-        for one in now:
-            self._note(one)
+        for statement in now:
+            self._note(statement)
 
     def _note_class(self, node):
         """Whoever calls the class calls what its constructor does."""
         calls = [
-            self.meaning(one.func)
-            for made in node.body
-            if isinstance(made, ast.FunctionDef) and made.name in {"__init__", "__post_init__", "__new__"}
-            for one in ast.walk(made)
-            if isinstance(one, ast.Call)
+            self.meaning(call.func)
+            for method in node.body
+            if isinstance(method, ast.FunctionDef) and method.name in {"__init__", "__post_init__", "__new__"}
+            for call in ast.walk(method)
+            if isinstance(call, ast.Call)
         ]
         self.functions[f"{self.name}.{node.name}"] = set(calls)
 

@@ -41,7 +41,7 @@ def roles_of(url):
         for role in sql_roles.SqlRole
     }
     try:
-        yield {role.value: one.render_as_string(hide_password=False) for role, one in named.items()}
+        yield {role.value: url.render_as_string(hide_password=False) for role, url in named.items()}
     finally:
         # Roles are the whole server's: they go once nothing in this database is theirs.
         owner = create_engine(url)

@@ -124,7 +124,7 @@ class Edge(Nginx):
         (self.folder / "cache/revoked/a").mkdir(parents=True)
         (self.folder / "placeholder/placeholder.webp").write_bytes(placeholder_bytes())
         template = (EDGE / "nightlight.conf.template").read_text()
-        site = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda found: self._filled.get(found[1], found[0]), template)
+        site = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda variable: self._filled.get(variable[1], variable[0]), template)
         (self.folder / "site.conf").write_text(site)
         env = "".join(f"env {name};\n" for name in self._environment)
         self.start(f"include {self.folder}/site.conf;", env, self._environment)
@@ -145,5 +145,5 @@ class Edge(Nginx):
         """(status, what the cache of URLs said, what the cache of pictures said) of every request so far."""
         # Its one process writes the line of a request before it takes the next one: this one, which counts for nothing.
         httpx.request("TRACE", self.url)
-        found = [tuple(line.split()[1:4]) for line in self.log.read_text().splitlines()]
-        return [one for one in found if one[0] not in {"405", "bucket"}]
+        requests = [tuple(line.split()[1:4]) for line in self.log.read_text().splitlines()]
+        return [request for request in requests if request[0] not in {"405", "bucket"}]

@@ -95,7 +95,7 @@ def claims(viewer_id):
     early = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 1200, life_s=600)
     too_far = issue_proof(RELATION_KEYS, VIEWER, "teen", "connection", now=NOW + 6, life_s=600)
     others = [None, proof, old, early, too_far, proof[:-1] + "A", "r9" + proof[2:]]
-    return asked + [{"profile_id": "teen", "relation": "connection", "proof": one} for one in others]
+    return asked + [{"profile_id": "teen", "relation": "connection", "proof": proof} for proof in others]
 
 
 def requests():
@@ -111,37 +111,37 @@ def fill(catalogue):
     now = datetime.fromtimestamp(NOW, UTC)
     rows = {table: [] for table in (profiles, images, renditions, revocations, blocks, proof_revocations)}
     for number, (profile_id, own) in enumerate(PEOPLE.items()):
-        said, image_id = {**PROFILE, **own}, f"{number:032x}"
-        picture = said.get("picture", True)
+        profile, image_id = {**PROFILE, **own}, f"{number:032x}"
+        picture = profile.get("picture", True)
         rows[profiles].append(
-            {name: said[name] for name in ("state", "band", "assurance", "region", "choice", "generation", "uploads")}
-            | {"profile_id": profile_id, "report_flag": said["report_flag"], "asserted_band": said["band"], "asserted_at": now - timedelta(days=said["days"]), "created_at": now,
+            {name: profile[name] for name in ("state", "band", "assurance", "region", "choice", "generation", "uploads")}
+            | {"profile_id": profile_id, "report_flag": profile["report_flag"], "asserted_band": profile["band"], "asserted_at": now - timedelta(days=profile["days"]), "created_at": now,
                "current_image_id": image_id if picture else None}
         )  # fmt: skip
-        for viewer_id, after_s in said.get("revoked", {}).items():
+        for viewer_id, after_s in profile.get("revoked", {}).items():
             rows[proof_revocations].append(
                 {"profile_id": profile_id, "viewer_id": viewer_id, "revoked_at": NOW + after_s}
             )
-        for viewer_id in said.get("blocks", ()):
+        for viewer_id in profile.get("blocks", ()):
             rows[blocks].append({"profile_id": profile_id, "viewer_id": viewer_id, "created_at": now})
         if not picture:
             continue
         rows[images].append(
             {"image_id": image_id, "profile_id": profile_id, "sequence": 1, "state": "ready", "original_key": f"o/{number}",
-             "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": said["image_band"],
-             "ceiling_band": said["image_band"], "released_band": said["released_band"], "created_at": now, "ready_at": now, "blurhash": "L" * 36}
+             "original_bytes": 1, "format": "jpeg", "width": 1, "height": 1, "band": profile["image_band"],
+             "ceiling_band": profile["image_band"], "released_band": profile["released_band"], "created_at": now, "ready_at": now, "blurhash": "L" * 36}
         )  # fmt: skip
         for at, (tier, (edge, face)) in enumerate(TIERS.items()):
-            for variant in range(said.get("variants", 1)):
+            for variant in range(profile.get("variants", 1)):
                 letters = "abcdefghijklmnopqrstuvwxyz234567"
                 name = (letters[number] + letters[at] + letters[variant]).ljust(32, "q")
                 rows[renditions].append(
                     {"name": name, "image_id": image_id, "tier": tier, "generation": 3,
-                     "recipe": "r", "format": "webp", "bytes": 6000, "width": edge + said.get("edge", 0), "height": edge,
-                     "sha256": "0" * 64, "face_px": None if face is None else face + said.get("face", 0),
+                     "recipe": "r", "format": "webp", "bytes": 6000, "width": edge + profile.get("edge", 0), "height": edge,
+                     "sha256": "0" * 64, "face_px": None if face is None else face + profile.get("face", 0),
                      "variant": variant, "created_at": now}
                 )  # fmt: skip
-                if said.get("renamed"):
+                if profile.get("renamed"):
                     rows[revocations].append({"name": name, "format": "webp", "image_id": image_id, "created_at": now})
     with catalogue.transaction() as tx:
         for table, values in rows.items():
@@ -150,7 +150,7 @@ def fill(catalogue):
 
 @contextmanager
 def served(monkeypatch, *more_scopes, **settings):
-    """A NightlightClient that may ask, and ``more_scopes``; the publisher's key, and the house behind the service."""
+    """A NightlightClient that may ask, and ``more_scopes``; the publisher's key, and the components of the service."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         key_commands.init(folder)
@@ -167,21 +167,21 @@ def served(monkeypatch, *more_scopes, **settings):
         migrate.upgrade(catalogue.engine)
         fill(catalogue)
         catalogue.close()
-        house = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
+        services = build_service(Settings(), lambda: datetime.fromtimestamp(NOW, UTC))
         scopes = ["decide", "explain", "local", "policy", "relate", *more_scopes]
         token = key_commands.token(folder, scopes=scopes, subject="golden", hours=12)
-        with serving(house) as url, NightlightClient(url, token=token) as client:
+        with serving(services) as url, NightlightClient(url, token=token) as client:
             publisher = SigningKey.read(folder / "keys/publisher.private.jwk.json")
             client.activate(build_bundle(compile_folder(ROOT / "policies"), 1, publisher))
-            yield client, publisher, house
+            yield client, publisher, services
 
 
 @contextmanager
-def serving(house, port=None):
-    """The service over a house, by the server that it runs on; its URL."""
+def serving(services, port=None):
+    """The service over its components, by the server that it runs on; its URL."""
     port = port or free_port()
     settings = {"host": "127.0.0.1", "port": port, "log_config": None, "access_log": False, "http": TimeoutProtocol}
-    server = uvicorn.Server(uvicorn.Config(create_app(house), **settings))
+    server = uvicorn.Server(uvicorn.Config(create_app(services), **settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     eventually(lambda: server.started or None)
@@ -192,22 +192,24 @@ def serving(house, port=None):
         thread.join(HANG_S)
 
 
-def made(client):
+def decision_table(client):
     """The table, as the service answers now."""
-    told = client.views([*PEOPLE, "nobody-at-all"])["profiles"]
+    views = client.views([*PEOPLE, "nobody-at-all"])["profiles"]
     days = client.delegated_keys()
     cases = []
     for request in requests():
         body = {name: value for name, value in request.items() if value is not None}
         answers = client.send(Request(method="POST", path="/v1/decisions", json=body, read=read_json))["items"]
-        cases.append({**request, "answers": [[one["url"].removeprefix(ORIGIN), one["expires_at"]] for one in answers]})
+        cases.append(
+            {**request, "answers": [[item["url"].removeprefix(ORIGIN), item["expires_at"]] for item in answers]}
+        )
     return {
         "format": "nightlight-decisions/1",
         "now": NOW,
         "policy_digest": compile_folder(ROOT / "policies").table.digest,
         "relation_keys": {name: base64.b64encode(key).decode() for name, key in RELATION_KEYS.items()},
         "keys": days,
-        "profiles": told,
+        "profiles": views,
         "cases": cases,
     }
 
@@ -216,7 +218,7 @@ def written(table):
     """The file's text: one line for each profile and each item, so that a difference can be read."""
 
     def listed(items):
-        return "[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in items) + "\n]"
+        return "[\n" + ",\n".join(json.dumps(item, separators=(",", ":")) for item in items) + "\n]"
 
     cases = []
     for case in table["cases"]:
@@ -231,7 +233,7 @@ def main():
     import pytest
 
     with pytest.MonkeyPatch.context() as patch, served(patch) as (client, _, _):
-        PATH.write_text(written(made(client)), "utf-8")
+        PATH.write_text(written(decision_table(client)), "utf-8")
 
 
 if __name__ == "__main__":

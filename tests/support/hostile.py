@@ -84,11 +84,11 @@ def jpeg_sequential_scans(count=1_000, width=4_000, height=3_000):
     """A baseline JPEG whose components come in scans of their own, again and again."""
     picture = plain(width, height, "JPEG", quality=75)
     at = picture.index(b"\xff\xda")
-    scans = b"".join(segment(0xDA, bytes((1, one, 0, 0, 63, 0))) + bytes(100) for one in (1, 2, 3))
+    scans = b"".join(segment(0xDA, bytes((1, component, 0, 0, 63, 0))) + bytes(100) for component in (1, 2, 3))
     return picture[:at] + scans * (count // 3) + JPEG_END
 
 
-def jpeg_hidden_scans(count=1_000, width=4_000, height=3_000):
+def jpeg_scans_between_comments(count=1_000, width=4_000, height=3_000):
     """Extra scans with comments that hold markers, and fill bytes, between them."""
     return jpeg_scans(count, width, height, comment=segment(0xFE, b"\xff\xd9") + b"\xff\xff\xff")
 
@@ -219,22 +219,23 @@ def isobmff_items(count=200_000, *, format_="AVIF", listed="iinf"):
     meta = data[at : at + size]
     if listed == "iinf":
         infe = b"".join(
-            box(b"infe", b"\x03\0\0\0", struct.pack(">I", 1000 + one), b"\0\0", b"av01", b"\0") for one in range(count)
+            box(b"infe", b"\x03\0\0\0", struct.pack(">I", 1000 + number), b"\0\0", b"av01", b"\0")
+            for number in range(count)
         )
         extra, name = box(b"iinf", b"\x01\0\0\0", struct.pack(">I", count), infe), b"iinf"
     elif listed == "iloc":
-        entries = b"".join(struct.pack(">IHHH", 1000 + one, 0, 0, 0) for one in range(count))
+        entries = b"".join(struct.pack(">IHHH", 1000 + number, 0, 0, 0) for number in range(count))
         extra, name = box(b"iloc", b"\x02\0\0\0\x44\0", struct.pack(">I", count), entries), b"iloc"
     else:
-        entries = b"".join(struct.pack(">IBB", 1000 + one, 1, 1) for one in range(count))
+        entries = b"".join(struct.pack(">IBB", 1000 + number, 1, 1) for number in range(count))
         extra, name = box(b"ipma", b"\x01\0\0\0", struct.pack(">I", count), entries), b"ipma"
-    found = meta.index(name) - 4
-    old = struct.unpack(">I", meta[found : found + 4])[0]
+    position = meta.index(name) - 4
+    old = struct.unpack(">I", meta[position : position + 4])[0]
     if name != b"ipma":
-        return data[:at] + box(b"meta", meta[8:found], extra, meta[found + old :]) + data[at + size :]
+        return data[:at] + box(b"meta", meta[8:position], extra, meta[position + old :]) + data[at + size :]
     iprp = meta.index(b"iprp") - 4
     iprp_size = struct.unpack(">I", meta[iprp : iprp + 4])[0]
-    inner = box(b"iprp", meta[iprp + 8 : found], extra, meta[found + old : iprp + iprp_size])
+    inner = box(b"iprp", meta[iprp + 8 : position], extra, meta[position + old : iprp + iprp_size])
     return data[:at] + box(b"meta", meta[8:iprp], inner, meta[iprp + iprp_size :]) + data[at + size :]
 
 
@@ -249,7 +250,7 @@ KINDS = {
     "jpeg: progressive scans, small picture": lambda: jpeg_scans(50_000, 640, 480),
     "jpeg: arithmetic scans": lambda: jpeg_scans(100, frame=0xCA),
     "jpeg: sequential scans": jpeg_sequential_scans,
-    "jpeg: scans behind fill and comments": jpeg_hidden_scans,
+    "jpeg: scans behind fill and comments": jpeg_scans_between_comments,
     "png: unknown chunks": png_chunks,
     "png: chunks behind the pixels": lambda: png_chunks(behind=True),
     "png: text chunks": lambda: png_chunks(kind=b"tEXt", payload=b"a\0b"),

@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class JwksServer(ThreadingHTTPServer):
-    """``answer`` is (status, bytes); while ``gate`` is clear nothing is answered; ``asked`` counts requests."""
+    """``answer`` is (status, bytes); while ``released`` is clear nothing is answered; ``asked`` counts requests."""
 
     daemon_threads = True
 
     def __init__(self, folder):
         super().__init__(("127.0.0.1", 0), _Answers)
         self.answer, self.asked = (200, b'{"keys": []}'), 0
-        self.gate, self.arrived = threading.Event(), threading.Event()
-        self.gate.set()
+        self.released, self.requested = threading.Event(), threading.Event()
+        self.released.set()
         self.certificate = folder / "jwks-server.pem"
         self.certificate.write_bytes(_certificate())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -31,7 +31,7 @@ class JwksServer(ThreadingHTTPServer):
 
     def give(self, *jwks, status=200):
         """Answer with the keys of these sets, all together."""
-        keys = [key for one in jwks for key in one["keys"]]
+        keys = [key for key_set in jwks for key in key_set["keys"]]
         self.answer = status, json.dumps({"keys": keys}).encode()
 
     def handle_error(self, request, client_address):
@@ -41,8 +41,8 @@ class JwksServer(ThreadingHTTPServer):
 class _Answers(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked += 1
-        self.server.arrived.set()
-        self.server.gate.wait(30)
+        self.server.requested.set()
+        self.server.released.wait(30)
         status, body = self.server.answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -59,7 +59,7 @@ def _certificate():
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -73,4 +73,4 @@ def _certificate():
     )
     plain = serialization.NoEncryption()
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    return private + made.public_bytes(serialization.Encoding.PEM)
+    return private + certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,4 +1,4 @@
-"""Hash lists in a folder, pictures that are on them, and what is done to a house that holds pictures against them."""
+"""Hash lists in a folder, pictures that are on them, and what is done to services that match pictures against them."""
 
 from nightlight.catalogue.schema import audit
 from nightlight.imaging.match_squares import square_luma
@@ -27,36 +27,36 @@ class Folder:
         path.mkdir(exist_ok=True)
 
     def write(self, name, hashes):
-        (self.path / f"{name}.csv").write_text("hash\n" + "".join(f"{one}\n" for one in hashes))
+        (self.path / f"{name}.csv").write_text("hash\n" + "".join(f"{hash_text}\n" for hash_text in hashes))
 
 
-def upload(house, profile_id, name):
-    house.views = [view(name)]
-    return house.upload(profile_id, pictures.photograph(name)).image_id
+def upload(services, profile_id, name):
+    services.views = [view(name)]
+    return services.upload(profile_id, pictures.photograph(name)).image_id
 
 
-def deliver(house):
+def deliver(services):
     """Do everything that is waiting, whatever it leads to; return the endings."""
     endings = []
     while True:
-        house.relay.run_once()
-        sent, house.sent[:] = list(house.sent), []
+        services.relay.run_once()
+        sent, services.sent[:] = list(services.sent), []
         if not sent:
             return endings
         run = {
-            "nightlight.render": house.render.run, "nightlight.rescreen": house.rescreen.run,
-            "nightlight.rotate_names": house.rename.run, "nightlight.erase": house.erase.run,
-            "nightlight.verify_erasure": house.erase.verify, "nightlight.retention_tags": house.retention_tags.run,
+            "nightlight.render": services.render.run, "nightlight.rescreen": services.rescreen.run,
+            "nightlight.rotate_names": services.rename.run, "nightlight.erase": services.erase.run,
+            "nightlight.verify_erasure": services.erase.verify, "nightlight.retention_tags": services.retention_tags.run,
         }  # fmt: skip
         endings += [run[task](job_id, redelivered=False) for task, job_id in sent]
 
 
-def later(house):
-    house.clock.forward(hours=1)
-    house.reconciler.run_once()
-    return deliver(house)
+def later(services):
+    services.clock.forward(hours=1)
+    services.reconciler.run_once()
+    return deliver(services)
 
 
-def events(house, name):
-    with house.catalogue.reading() as tx:
+def events(services, name):
+    with services.catalogue.reading() as tx:
         return [row.detail for row in tx.connection.execute(audit.select().where(audit.c.event == name))]

@@ -2,8 +2,8 @@
 
 import ctypes.util
 
-found = ctypes.util.find_library
-ctypes.util.find_library = lambda name: None if name == "seccomp" else found(name)
+find_library = ctypes.util.find_library
+ctypes.util.find_library = lambda name: None if name == "seccomp" else find_library(name)
 
 from nightlight.imaging.decoder_process import main  # noqa: E402
 

@@ -27,7 +27,7 @@ from tests.support.waiting import HANG_S
 ROOT = Path(__file__).parents[2]
 # A machine that is slow, or stands still for a while, is no outage: the product's own patience decides no test. What
 # is away refuses connections, and is seen to be away at once.
-PATIENT = {
+LONG_TIMEOUTS = {
     "NIGHTLIGHT_WORKER_TIME_LIMIT_S": "599",
     "NIGHTLIGHT_WORKER_LEASE_S": "600",
     "NIGHTLIGHT_WORKER_DECODE_S": "300",
@@ -40,7 +40,7 @@ PATIENT = {
 }
 QUICK = {
     "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
-    **PATIENT,
+    **LONG_TIMEOUTS,
     "NIGHTLIGHT_WORKER_BACKOFF_S": "0.3",
     "NIGHTLIGHT_WORKER_RECONCILE_INTERVAL_S": "0.3",
     "NIGHTLIGHT_WORKER_REQUEUE_AFTER_S": "5",
@@ -50,13 +50,13 @@ QUICK = {
 }
 
 
-# A worker whose renders a test can hold in their middle (tests.support.held).
-HELD_WORKER = ("tests.support.held_worker", "work")
+# A worker whose renders a test can pause in their middle (tests.support.paused).
+PAUSED_WORKER = ("tests.support.paused_worker", "work")
 
 
-class _HeldStack(EmbeddedStack):
+class _PausedStack(EmbeddedStack):
     def _spawn(self, name, command):
-        super()._spawn(name, [sys.executable, "-m", *HELD_WORKER] if name == "worker" else command)
+        super()._spawn(name, [sys.executable, "-m", *PAUSED_WORKER] if name == "worker" else command)
 
 
 class Embedded:
@@ -64,9 +64,9 @@ class Embedded:
 
     name = "embedded"
 
-    def __init__(self, folder, *, held=False, **settings):
+    def __init__(self, folder, *, paused=False, **settings):
         self.folder = folder
-        self._stack = (_HeldStack if held else EmbeddedStack)(folder, extra={**QUICK, **settings}, quiet=True)
+        self._stack = (_PausedStack if paused else EmbeddedStack)(folder, extra={**QUICK, **settings}, quiet=True)
         self.url = self._stack.url
 
     def __enter__(self):
@@ -107,9 +107,9 @@ class Scale:
 
     name = "scale"
 
-    def __init__(self, folder, *, held=False, **settings):
+    def __init__(self, folder, *, paused=False, **settings):
         self.folder = folder
-        self._held = held
+        self._paused = paused
         self._settings = settings
         self._exit = ExitStack()
         self.children = {}
@@ -209,7 +209,7 @@ class Scale:
             environment |= key_commands.seal_environment(self.folder, "worker")
         with (self.folder / f"{name}.log").open("ab") as log:
             self.children[name] = subprocess.Popen(
-                [sys.executable, "-m", *(HELD_WORKER if self._held and name == "worker" else module)],
+                [sys.executable, "-m", *(PAUSED_WORKER if self._paused and name == "worker" else module)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -254,7 +254,7 @@ class Scale:
 STACKS = {"embedded": Embedded, "scale": Scale}
 
 
-class PatientClient(NightlightClient):
+class LongTimeoutClient(NightlightClient):
     """The client, but as long as a test hopes for an answer it waits for it."""
 
     def wait(self, image_id, *, timeout_s=HANG_S):
@@ -271,4 +271,6 @@ def client_of(stack, scopes):
         return key_commands.token(stack.folder, scopes=list(scopes) or None, subject="tests", hours=1)
 
     relation_keys = key_commands.relation_keys(stack.folder)
-    return PatientClient(stack.url, token=bearer, relation_keys=relation_keys, viewer_id="somebody", budget_s=HANG_S)
+    return LongTimeoutClient(
+        stack.url, token=bearer, relation_keys=relation_keys, viewer_id="somebody", budget_s=HANG_S
+    )

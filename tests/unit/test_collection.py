@@ -27,7 +27,7 @@ def test_nothing_reads_a_clock_at_collection():
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "places"),
     [
         (TOKENS, "5: datetime.datetime.now"),
         ("import time\nNOW = int(time.time())", "2: time.time"),
@@ -47,8 +47,8 @@ def test_nothing_reads_a_clock_at_collection():
          "2: nightlight.cli.key_commands.token"),
     ],
 )  # fmt: skip
-def test_a_clock_that_is_read_at_collection_is_found(text, found):
-    assert offences({"m": text}) == [f"m:{found}"]
+def test_a_clock_that_is_read_at_collection_is_found(text, places):
+    assert offences({"m": text}) == [f"m:{places}"]
 
 
 def test_one_that_another_module_reads_is_found():

@@ -28,10 +28,10 @@ def exact(image):
 
 
 def test_every_image_is_named_by_its_exact_version(services):
-    images = [one["image"] for one in services.values() if one["image"] != "nightlight:local"]
+    images = [service["image"] for service in services.values() if service["image"] != "nightlight:local"]
     images += re.findall(r"^FROM (\S+)", (ROOT / "infra/Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert len(images) >= 7
-    assert [one for one in images if not exact(one)] == []
+    assert [image for image in images if not exact(image)] == []
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,9 @@ def test_names_that_mean_another_image_tomorrow_are_not_exact(image):
 
 
 def test_each_process_has_a_database_role_of_its_own(services):
-    urls = {name: one.get("environment", {}).get("NIGHTLIGHT_CATALOGUE_URL", "") for name, one in services.items()}
+    urls = {
+        name: service.get("environment", {}).get("NIGHTLIGHT_CATALOGUE_URL", "") for name, service in services.items()
+    }
     names = {name: re.match(r"postgresql\+psycopg://(\w+):", url)[1] for name, url in urls.items() if url}
     assert names == {
         "migrate": "nightlight", "service": "nightlight_service", "worker": "nightlight_worker",
@@ -74,5 +76,5 @@ def test_the_buckets_are_made_with_nothing_but_a_shell_and_mc(services, tmp_path
     names = {"ORIGINALS": "nightlight-originals", "RENDITIONS": "nightlight-renditions", "VAULT": "nightlight-vault"}
     for identity in ("service", "worker", "keeper"):
         text = (ROOT / f"infra/s3/{identity}-policy.json").read_text("utf-8")
-        wanted = re.sub(r"\$\{(\w+)\}", lambda found: names[found[1]], text)
+        wanted = re.sub(r"\$\{(\w+)\}", lambda variable: names[variable[1]], text)
         assert json.loads((tmp_path / f"{identity}.json").read_text("utf-8")) == json.loads(wanted)

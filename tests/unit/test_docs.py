@@ -60,12 +60,14 @@ def test_no_line_of_prose_is_longer_than_a_line_of_code(page):
 @pytest.mark.parametrize("page", WRITTEN, ids=str)
 def test_prose_keeps_to_the_words_of_the_glossary(page):
     text = words((ROOT / page).read_text("utf-8"))
-    found = {word: instead for word, instead in REPLACED.items() if re.search(rf"\b(?:{word})\b", text, re.IGNORECASE)}
-    assert not found
+    replaced = {
+        word: instead for word, instead in REPLACED.items() if re.search(rf"\b(?:{word})\b", text, re.IGNORECASE)
+    }
+    assert not replaced
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "is_seen"),
     [
         ("A picture in the house is shown.", True),
         ("A `house` and a [page](house.md) are identifiers.", False),
@@ -77,8 +79,8 @@ def test_prose_keeps_to_the_words_of_the_glossary(page):
         ("| a table | with a hidden mark |", True),
     ],
 )
-def test_a_replaced_word_is_seen_in_prose_and_nowhere_else(text, found):
-    assert found == any(re.search(rf"\b(?:{word})\b", words(text), re.IGNORECASE) for word in REPLACED)
+def test_a_replaced_word_is_seen_in_prose_and_nowhere_else(text, is_seen):
+    assert is_seen == any(re.search(rf"\b(?:{word})\b", words(text), re.IGNORECASE) for word in REPLACED)
 
 
 def test_a_link_into_a_page_needs_its_heading():

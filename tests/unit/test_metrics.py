@@ -15,7 +15,7 @@ from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import NightlightError
 from tests.conftest import ROOT
 
-FAMILIES = {name: one for name, one in vars(metrics).items() if isinstance(one, Counter | Gauge | Histogram)}
+FAMILIES = {name: metric for name, metric in vars(metrics).items() if isinstance(metric, Counter | Gauge | Histogram)}
 # A word of ours; a hook's number.
 LABEL = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 
@@ -27,9 +27,9 @@ def page(monkeypatch):
     def read():
         text = metrics.exposition()[0].decode()
         return {
-            (one.name, tuple(sorted(one.labels.items()))): one.value
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
             for family in text_string_to_metric_families(text)
-            for one in family.samples
+            for sample in family.samples
             if family.name.startswith("nightlight_")
         }
 
@@ -40,7 +40,7 @@ def always(key):
     return dict(key[1]).get("outcome") in metrics.ENDINGS
 
 
-def of(page, name):
+def value_of(page, name):
     return {key: value for key, value in page().items() if key[0].startswith(name)}
 
 
@@ -52,24 +52,24 @@ def test_every_metric_is_exact_about_machines_or_in_tens_about_people(page, name
     add = child.observe if isinstance(family, Histogram) else child.set if isinstance(family, Gauge) else child.inc
     if family._name in metrics.EXACT:
         add(1)
-        assert of(page, family._name)
+        assert value_of(page, family._name)
         return
     if isinstance(family, Gauge):
-        mine = family._name, tuple(sorted(zip(family._labelnames, labels, strict=True)))
-        for value, told in ((0, 0), (1, 1), (7, 1), (1000, 1)):
+        sample_key = family._name, tuple(sorted(zip(family._labelnames, labels, strict=True)))
+        for value, shown_value in ((0, 0), (1, 1), (7, 1), (1000, 1)):
             add(value)
-            assert page()[mine] == told
+            assert page()[sample_key] == shown_value
         return
-    before = of(page, family._name)
-    told = {key: value for key, value in before.items() if not key[0].endswith("_sum")}
-    assert all(value % metrics.STEP == 0 for value in told.values())
+    before = value_of(page, family._name)
+    shown_value = {key: value for key, value in before.items() if not key[0].endswith("_sum")}
+    assert all(value % metrics.STEP == 0 for value in shown_value.values())
     for _ in range(metrics.STEP * 2 + 1):
         add(0.001 if isinstance(family, Histogram) else 1)
-        now = {key: value for key, value in of(page, family._name).items() if not key[0].endswith("_sum")}
+        now = {key: value for key, value in value_of(page, family._name).items() if not key[0].endswith("_sum")}
         assert all(value % metrics.STEP == 0 for value in now.values())
         # A word that was counted less often than that is not on the page at all.
         assert all(value for key, value in now.items() if {label for label, _ in key[1]} - {"le"} and not always(key))
-    assert now != told
+    assert now != shown_value
 
 
 def test_no_moment_of_a_first_count_is_told(page):
@@ -79,22 +79,22 @@ def test_no_moment_of_a_first_count_is_told(page):
 
 
 def test_how_a_render_may_end_stands_there_from_the_start(page):
-    there = {dict(labels)["outcome"] for _, labels in of(page, "nightlight_renders_total")}
-    assert set(metrics.ENDINGS) <= there
+    outcomes = {dict(labels)["outcome"] for _, labels in value_of(page, "nightlight_renders_total")}
+    assert set(metrics.ENDINGS) <= outcomes
 
 
 def test_what_is_told_cannot_be_reckoned_from_the_rest(page):
     """One picture of a list among many: all that is counted of renders moves in tens, so no difference gives it away."""
     metrics.RENDERS.labels("ready").inc(100)
     before = {key: value for key, value in page().items() if not key[0].endswith("_sum")}
-    tens = of(page, "nightlight_renders_total")
+    tens = value_of(page, "nightlight_renders_total")
     metrics.HASH_LIST_MATCHES.inc()
     metrics.RENDERS.labels("quarantined_once").inc()
     metrics.RENDER_SECONDS.observe(0.05)
     after = {key: value for key, value in page().items() if not key[0].endswith("_sum")}
     assert {key for key in after if "quarantined_once" in str(key)} == set()
     assert all(after[key] - before[key] in {0, metrics.STEP} for key in before)
-    assert of(page, "nightlight_renders_total") == tens
+    assert value_of(page, "nightlight_renders_total") == tens
 
 
 @cache
@@ -117,15 +117,15 @@ def label_values():
 # What labels are made of, where that is no word: each a closed list, which the next test walks.
 KNOWN = {
     "ending", "error.code", "stage", "what", "signal.reason", "state", "recipe.invisible_watermark", "edge.name", "TAKEN",
-    "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "told.edge.name",
+    "TooManyRequests.code", "'taken' if taken else 'failed'", "lane", "edge_state.edge.name",
 }  # fmt: skip
 
 
 def test_every_label_comes_from_a_closed_list_without_words_for_people():
     forbidden = words_of_people()
-    found = list(label_values())
-    assert len(found) > 15
-    for where, expression in found:
+    labels = list(label_values())
+    assert len(labels) > 15
+    for where, expression in labels:
         tree = ast.parse(expression, mode="eval").body
         if isinstance(tree, ast.Constant):
             assert LABEL.fullmatch(tree.value), (where, expression)
@@ -140,21 +140,21 @@ def test_how_long_work_waits_is_told_in_seconds():
     """Alerts go by it: told as 0 or 1 they would never fire."""
     metrics.WAITING_SECONDS.labels("urgent").set(61.0)
     (sample,) = [
-        one for family in metrics._InTens(REGISTRY).collect() for one in family.samples
-        if one.name == "nightlight_jobs_waiting_seconds" and one.labels == {"lane": "urgent"}
+        sample for family in metrics._InTens(REGISTRY).collect() for sample in family.samples
+        if sample.name == "nightlight_jobs_waiting_seconds" and sample.labels == {"lane": "urgent"}
     ]  # fmt: skip
     assert sample.value == 61.0
 
 
 def test_the_closed_lists_are_words_without_people():
     def below(kind):
-        for one in kind.__subclasses__():
-            yield one
-            yield from below(one)
+        for subclass in kind.__subclasses__():
+            yield subclass
+            yield from below(subclass)
 
     states = {value for name, value in vars(images).items() if name.isupper() and isinstance(value, str)}
     states |= {value for name, value in vars(imports).items() if name.isupper() and isinstance(value, str)}
-    codes = {one.code for one in below(NightlightError)}
+    codes = {error.code for error in below(NightlightError)}
     for word in states | codes | set(LANES):
         assert LABEL.fullmatch(word), word
         assert word not in words_of_people() - {"deleted"}, word

@@ -16,14 +16,14 @@ NOW = 1_800_000_000
 
 
 def test_without_a_signal_p_is_spread_evenly():
-    found = []
+    levels = []
     for seed in range(150):
         random = np.random.default_rng(seed)
         pairs = np.arange(400) // 2
         features, minor = random.random((400, 8)), np.tile([True, False], 200)
         guess = guessed(features, minor, pairs, pairs % 20, seed=seed, learn=linear, permutations=100)
-        found.append(guess.auc_by_chance)
-    assert kstest(found, "uniform").pvalue > 0.01
+        levels.append(guess.auc_by_chance)
+    assert kstest(levels, "uniform").pvalue > 0.01
 
 
 def test_a_signal_in_one_feature_is_found_by_whoever_learned_from_others():
@@ -69,17 +69,19 @@ def test_many_trials_speak_as_one():
 
 
 def test_lives_of_a_script_differ_in_their_ages_alone_and_begin_in_every_band():
-    made = scripts(30, 5, seed=1)
-    for script in made[:30]:
+    drawn = scripts(30, 5, seed=1)
+    for script in drawn[:30]:
         control, *others = lives(script, 1)
         assert not any(control.changed)
         assert control.bands[0] == "adult"
         assert {life.bands[0] for life in (control, *others)} == set(BANDS)
         assert len({len(life.profile_id) for life in (control, *others)}) == 1
-    changes = sum(sum(life.changed) for script in made for life in lives(script, 1))
+    changes = sum(sum(life.changed) for script in drawn for life in lives(script, 1))
     assert changes > 200
-    for script in made[30:]:  # an open picture would be seen, and may be
-        assert not any(one.follow for life in lives(script, 1) for one in life.assertions if one is not None)
+    for script in drawn[30:]:  # an open picture would be seen, and may be
+        assert not any(
+            assertion.follow for life in lives(script, 1) for assertion in life.assertions if assertion is not None
+        )
 
 
 _HEADERS = {"etag": '"a"', "content-length": "5", "cache-control": "public, max-age=1800, immutable"}
@@ -138,9 +140,9 @@ def test_two_marked_pictures_of_one_length_are_a_chance():
 )  # fmt: skip
 def test_whatever_changes_in_one_record_alone_is_a_difference(planted):
     for marked in (False, True):
-        found = difference("c", _record(marked=marked), "o", _record(since=3, marked=marked, **planted))
-        assert found is not None
-        assert found.moment == 3
+        result = difference("c", _record(marked=marked), "o", _record(since=3, marked=marked, **planted))
+        assert result is not None
+        assert result.moment == 3
 
 
 @pytest.mark.parametrize(

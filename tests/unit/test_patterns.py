@@ -42,37 +42,37 @@ def text_of(node):
     if isinstance(node, ast.Constant):
         return node.value.decode() if isinstance(node.value, bytes) else str(node.value)
     if isinstance(node, ast.JoinedStr):
-        return "".join(str(one.value) if isinstance(one, ast.Constant) else "x" for one in node.values)
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in node.values)
     return ""
 
 
 def test_checks_are_of_the_whole_text():
-    found = 0
+    count = 0
     for where, node in calls():
         of_re = isinstance(node.func.value, ast.Name) and node.func.value.id == "re"
         if of_re and node.args:
-            found += 1
+            count += 1
             assert not re.search(r"(?<!\\)\$$", text_of(node.args[0])), (where, text_of(node.args[0]))
             assert node.func.attr in {"compile", "fullmatch", "split", "escape", "sub"}, (where, node.lineno)
         elif node.func.attr in {"match", "search"} and isinstance(node.func.value, ast.Name | ast.Attribute):
             named = ast.unparse(node.func.value)
             compiled = named.isupper() or named.endswith("pattern")
             assert not compiled or (where, named) in SEARCHES, f"{where}:{node.lineno}: use fullmatch on {named}"
-    assert found > 15
+    assert count > 15
 
 
 def patterns():
     """Every pattern that is a constant of a module, by its name."""
-    found = {}
+    by_place = {}
     for package in (nightlight, service):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.rsplit(".", 1)[-1] in {"__main__", "env"} or ".migrations." in module.name:
                 continue
             held = vars(importlib.import_module(module.name))
-            found |= {
+            by_place |= {
                 name: value for name, value in held.items() if name.endswith("_PATTERN") and isinstance(value, str)
             }
-    return found
+    return by_place
 
 
 PATTERNS = patterns()
@@ -95,15 +95,15 @@ def test_a_pattern_takes_no_line_end_in_python_nor_in_pydantic(name, data):
 
 
 def models(kind=BaseModel):
-    for one in kind.__subclasses__():
-        yield one
-        yield from models(one)
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from models(subclass)
 
 
 def test_every_pattern_of_a_model_refuses_a_line_end():
     """Pydantic's own engine, unless somebody chose Python's."""
-    for one in models():
-        assert one.model_config.get("regex_engine", "rust-regex") == "rust-regex", one
+    for model in models():
+        assert model.model_config.get("regex_engine", "rust-regex") == "rust-regex", model
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -125,7 +125,7 @@ def test_what_reads_ids_refuses_a_line_end(end):
 def test_no_edge_ends_a_pattern_with_a_dollar_where_that_is_pcre(path):
     written = re.findall(r"= (/\^.*/);", path.read_text("utf-8"))
     if path.name == "worker.js":  # V8: "$" is the very end there
-        assert all(one.endswith("$/") for one in written)
+        assert all(pattern.endswith("$/") for pattern in written)
         return
     assert written
-    assert all(one.endswith(r"(?![\s\S])/") for one in written)
+    assert all(pattern.endswith(r"(?![\s\S])/") for pattern in written)

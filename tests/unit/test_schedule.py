@@ -44,9 +44,9 @@ class Passing(threading.Event):
 
 @pytest.fixture
 def passing(monkeypatch):
-    made = Passing()
-    monkeypatch.setattr(schedule, "time", made)
-    return made
+    clock = Passing()
+    monkeypatch.setattr(schedule, "time", clock)
+    return clock
 
 
 def run_for(passing, seconds, relay, reconcile):

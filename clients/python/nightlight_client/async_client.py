@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from nightlight_client.base_client import BaseClient
+from nightlight_client.base_client import BaseClient, described
 from nightlight_client.exchanges import HttpAttempt, Pause, Steps
 from nightlight_client.models import Decision, Image, Trace
 from nightlight_client.requests import (
@@ -25,7 +25,17 @@ from nightlight_client.transport import AsyncTransport
 if TYPE_CHECKING:
     import httpx
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _sends(builder: Callable[P, Request[T]]) -> Callable[Concatenate[AsyncNightlightClient, P], Coroutine[Any, Any, T]]:
+    """Return the method that sends the request of a builder: it has the builder's parameters and description."""
+
+    async def method(self: AsyncNightlightClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.send(builder(*args, **kwargs))
+
+    return described(method, builder)
 
 
 class AsyncNightlightClient(BaseClient[AsyncTransport]):
@@ -82,155 +92,42 @@ class AsyncNightlightClient(BaseClient[AsyncTransport]):
         """Fetch a decision's URL as a viewer would: without a token."""
         return await self._transport.fetch(url)
 
-    async def declare(
-        self,
-        profile_id: str,
-        *,
-        band: str,
-        assurance: str,
-        region: str = "unknown",
-        choice: str = "connections",
-        earlier_pictures: str = "keep_ceiling",
-    ) -> None:
-        """Declare a profile, or assert its band again before it lapses."""
-        await self.send(
-            profiles.declare(
-                profile_id,
-                band=band,
-                assurance=assurance,
-                region=region,
-                choice=choice,
-                earlier_pictures=earlier_pictures,
-            )
-        )
-
-    async def delete_profile(self, profile_id: str) -> None:
-        """Delete a profile and all its images."""
-        await self.send(profiles.delete(profile_id))
-
-    async def set_report_flag(self, profile_id: str, report_flag: str) -> None:
-        """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
-        await self.send(profiles.set_report_flag(profile_id, report_flag))
-
-    async def revoke(self, profile_id: str) -> None:
-        """Revoke every URL that was given out of a profile's pictures."""
-        await self.send(profiles.revoke(profile_id))
-
-    async def plant(self, profile_id: str) -> None:
-        """Make a canary of a profile: whoever asks for it from now on is noted as a scraper."""
-        await self.send(profiles.plant(profile_id))
-
-    async def block(self, profile_id: str, viewer_id: str) -> None:
-        """Keep a viewer from seeing a profile, whatever else is said of the two."""
-        await self.send(profiles.block(profile_id, viewer_id))
-
-    async def unblock(self, profile_id: str, viewer_id: str) -> None:
-        """Take a block away."""
-        await self.send(profiles.unblock(profile_id, viewer_id))
-
-    async def upload(
-        self,
-        profile_id: str,
-        picture: IO[bytes] | bytes,
-        *,
-        idempotency_key: str | None = None,
-        crop: tuple[int, int, int, int] | None = None,
-    ) -> Image:
-        """Upload a profile's image; when this returns it is safely stored and will be rendered.
-
-        ``crop`` is the owner's own: left, top, width and height in pixels of the upright picture.
-        """
-        return await self.send(images.upload(profile_id, picture, idempotency_key=idempotency_key, crop=crop))
-
-    async def image(self, image_id: str) -> Image:
-        """Return how an upload is getting on."""
-        return await self.send(images.image(image_id))
-
     async def wait(self, image_id: str, *, timeout_s: float = 60.0) -> Image:
         """Return the image once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
         return await self._taken(self._image_steps(image_id, timeout_s))
-
-    async def receipts(self, image_id: str) -> list[dict[str, str]]:
-        """Return the signed receipts of an image's erasure: `nightlight receipt verify` opens them."""
-        return await self.send(images.receipts(image_id))
-
-    async def delete_image(self, image_id: str) -> None:
-        """Delete one image."""
-        await self.send(images.delete(image_id))
-
-    async def trace(self, copy: IO[bytes] | bytes, *, keep: bool = False) -> Trace:
-        """Ask where a found copy comes from; it is deleted when the trace ends unless ``keep``."""
-        return await self.send(traces.trace(copy, keep=keep))
-
-    async def trace_status(self, trace_id: str) -> Trace:
-        """Return how far a trace is, and what came of it."""
-        return await self.send(traces.status(trace_id))
 
     async def wait_trace(self, trace_id: str, *, timeout_s: float = 60.0) -> Trace:
         """Return the trace once it is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
         return await self._taken(self._trace_steps(trace_id, timeout_s))
 
-    async def delete_trace(self, trace_id: str) -> None:
-        """Forget what a trace led back to, and delete its copy."""
-        await self.send(traces.delete(trace_id))
-
-    async def feed(self, after: str | None = None) -> dict[str, Any]:
-        """Return what has changed since a cursor; for LocalClient, like what follows (scope ``local``)."""
-        return await self.send(local_evaluation.feed(after))
-
-    async def views(self, profile_ids: Sequence[str]) -> dict[str, Any]:
-        """Return what decisions need of up to 500 profiles; raises httpx.TimeoutException after the client's budget."""
-        return await self.send(local_evaluation.views(profile_ids))
-
-    async def delegated_keys(self) -> dict[str, Any]:
-        """Return the keys that URLs of today and tomorrow are signed with."""
-        return await self.send(local_evaluation.keys())
-
-    async def bundle_in_use(self, version: int) -> bytes:
-        """Return the bytes of a policy bundle that is in use."""
-        return await self.send(local_evaluation.bundle(version))
-
-    async def report(self, counts: Mapping[str, int], abuse_signals: Sequence[Mapping[str, str]]) -> None:
-        """Report how often each combination was decided elsewhere, and who looked like a scraper."""
-        await self.send(local_evaluation.report(counts, abuse_signals))
-
-    async def policy_status(self) -> dict[str, Any]:
-        """Return the active policy and the candidate; for operators, like what follows (scope ``policy``)."""
-        return await self.send(policies.status())
-
-    async def policy_bundle(self, known: str | None = None) -> tuple[str, bytes] | None:
-        """Return (ETag, bytes) of the active bundle; None if it is still ``known``, or no bundle is active."""
-        return await self.send(policies.active_bundle(known))
-
-    async def policy_version(self, version: int) -> bytes:
-        """Return the bytes of a bundle that was activated before."""
-        return await self.send(policies.bundle(version))
-
-    async def activate(self, bundle: bytes, approval: policies.Approval | None = None) -> dict[str, Any]:
-        """Activate a policy bundle for everybody; return its version, digest and difference."""
-        return await self.send(policies.activate(bundle, approval))
-
-    async def candidate(
-        self, bundle: bytes, approval: policies.Approval | None = None, *, permille: int = 0
-    ) -> dict[str, Any]:
-        """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
-        return await self.send(policies.candidate(bundle, approval, permille=permille))
-
-    async def withdraw_candidate(self) -> None:
-        """Take the candidate away."""
-        await self.send(policies.withdraw_candidate())
-
-    async def withdraw_version(self, version: int) -> None:
-        """Keep a version from being activated again without a new approval."""
-        await self.send(policies.withdraw_version(version))
-
-    async def policy_counters(self, days: int = 7) -> dict[str, Any]:
-        """Return how often each combination was decided."""
-        return await self.send(policies.counters(days))
-
-    async def explain_policy(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """Return why one combination is answered as it is under the active policy."""
-        return await self.send(policies.explain(given))
+    declare = _sends(profiles.declare)
+    delete_profile = _sends(profiles.delete_profile)
+    set_report_flag = _sends(profiles.set_report_flag)
+    revoke = _sends(profiles.revoke)
+    plant = _sends(profiles.plant)
+    block = _sends(profiles.block)
+    unblock = _sends(profiles.unblock)
+    upload = _sends(images.upload)
+    image = _sends(images.image)
+    receipts = _sends(images.receipts)
+    delete_image = _sends(images.delete_image)
+    trace = _sends(traces.trace)
+    trace_status = _sends(traces.trace_status)
+    delete_trace = _sends(traces.delete_trace)
+    feed = _sends(local_evaluation.feed)
+    views = _sends(local_evaluation.views)
+    delegated_keys = _sends(local_evaluation.delegated_keys)
+    bundle_in_use = _sends(local_evaluation.bundle_in_use)
+    report = _sends(local_evaluation.report)
+    policy_status = _sends(policies.policy_status)
+    policy_bundle = _sends(policies.policy_bundle)
+    policy_version = _sends(policies.policy_version)
+    activate = _sends(policies.activate)
+    candidate = _sends(policies.candidate)
+    withdraw_candidate = _sends(policies.withdraw_candidate)
+    withdraw_version = _sends(policies.withdraw_version)
+    policy_counters = _sends(policies.policy_counters)
+    explain_policy = _sends(policies.explain_policy)
 
     async def _taken(self, steps: Steps[T]) -> T:
         """Take the steps of a call one after another; return what they come to."""

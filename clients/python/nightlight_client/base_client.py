@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from inspect import Parameter, signature
 from typing import Any, Generic, TypeVar
 
 from nightlight_client.exchanges import HttpAttempt, Steps, exchange, until_final
@@ -13,6 +15,18 @@ from nightlight_client.transport import AsyncTransport, SyncTransport
 
 T = TypeVar("T")
 TransportT = TypeVar("TransportT", SyncTransport, AsyncTransport)
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def described(method: Method, builder: Callable[..., Request[Any]]) -> Method:
+    """Return a client's method with the name, parameters and docstring of the builder whose request it sends."""
+    update_wrapper(method, builder)
+    shape = signature(builder)
+    answer = str(shape.return_annotation).removeprefix("Request[").removesuffix("]")
+    parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *shape.parameters.values()]
+    method.__annotations__ = {**builder.__annotations__, "return": answer}
+    vars(method)["__signature__"] = shape.replace(parameters=parameters, return_annotation=answer)
+    return method
 
 
 class BaseClient(Generic[TransportT]):
@@ -49,7 +63,7 @@ class BaseClient(Generic[TransportT]):
         return until_final(images.image(image_id), self.failures, f"image {image_id}", timeout_s)
 
     def _trace_steps(self, trace_id: str, timeout_s: float) -> Steps[Trace]:
-        return until_final(traces.status(trace_id), self.failures, f"trace {trace_id}", timeout_s)
+        return until_final(traces.trace_status(trace_id), self.failures, f"trace {trace_id}", timeout_s)
 
     def _question(
         self, viewer: str, context: str, items: Items, viewer_id: str | None, network: str | None = None

@@ -86,8 +86,7 @@ def until_final(request: Request[Settling], failures: Failures, what: str, timeo
         if found.state != "pending":
             return found
         if budget.left < 0:
-            message = f"{what} is still pending after {timeout_s:.0f} s"
-            raise TimeoutError(message)
+            raise TimeoutError(f"{what} is still pending after {timeout_s:.0f} s")
         yield Pause(_POLL_S)
 
 
@@ -112,13 +111,11 @@ def _until_answered(request: Request[T], failures: Failures, budget: Budget) -> 
             break
         yield Pause(pause)
     if request.fallback is None:
-        message = f"{request.method} {request.path}: no answer within the budget"
-        raise TimeoutError(message)
+        raise TimeoutError(f"{request.method} {request.path}: no answer within the budget")
     return request.fallback()
 
 
 def _answered(response: Response | None) -> Response:
     if response is None:
-        message = "an attempt was answered with nothing"
-        raise TypeError(message)
+        raise TypeError("an attempt was answered with nothing")
     return response

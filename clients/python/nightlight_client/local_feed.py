@@ -206,11 +206,9 @@ class LocalEvaluationState:
         """Return the policy that the feed names; its bundles are fetched, and verified, once."""
         active, candidate = page["active"], page["candidate"]
         if active is None:
-            message = "no signed policy bundle is active (nightlight policy activate)"
-            raise PolicyRefused(message)
+            raise PolicyRefused("no signed policy bundle is active (nightlight policy activate)")
         if active < self._bundles.highest:
-            message = f"version {active} is older than {self._bundles.highest}, which was in use"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"version {active} is older than {self._bundles.highest}, which was in use")
         tables = {version: self._table(version) for version in (active, candidate) if version is not None}
         self._bundles.tables, self._bundles.highest = tables, active
         return LocalPolicy(tables[active], tables.get(candidate), page["revision"])
@@ -221,8 +219,7 @@ class LocalEvaluationState:
             return table
         bundle = open_bundle(self._client.bundle_in_use(version), self._publisher)
         if bundle.version != version:
-            message = f"bundle {version} says that it is {bundle.version}"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"bundle {version} says that it is {bundle.version}")
         return bundle.table
 
     def _engine(self) -> DecisionEngine:

@@ -56,8 +56,7 @@ class _Answer:
                 continue
             value = body.get(member.name, MISSING)
             if type(value) not in _TYPES[str(member.type)]:
-                message = f"{member.name} is {'missing' if value is MISSING else type(value).__name__}"
-                raise ValueError(message)
+                raise ValueError(f"{member.name} is {'missing' if value is MISSING else type(value).__name__}")
             values[member.name] = value
         return cls(**values)
 

@@ -46,16 +46,14 @@ def part(name: str, value: object) -> str:
 def version(value: object) -> int:
     """Return the version of a policy; raise InvalidId if it cannot be one."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_VERSION:
-        message = "version"
-        raise InvalidId(message, f"a version is a whole number from 1 to {_MAX_VERSION}")
+        raise InvalidId("version", f"a version is a whole number from 1 to {_MAX_VERSION}")
     return value
 
 
 def item_id(value: object) -> str:
     """Return the profile of a question; it may be one that cannot exist, which is answered with the placeholder."""
     if not isinstance(value, str) or not 1 <= len(value) <= _MAX_ITEM_CHARS or not _encodes(value):
-        message = "profile_id"
-        raise InvalidId(message, f"the profile of an item is a text of 1 to {_MAX_ITEM_CHARS} characters")
+        raise InvalidId("profile_id", f"the profile of an item is a text of 1 to {_MAX_ITEM_CHARS} characters")
     return value
 
 
@@ -70,8 +68,7 @@ def idempotency(key: object) -> dict[str, str]:
         return {}
     good = isinstance(key, str) and 1 <= len(key) <= _MAX_KEY_CHARS and key.isascii() and key.isprintable()
     if not good or key != str(key).strip():
-        message = "idempotency_key"
-        raise InvalidId(message, f"an idempotency key is 1 to {_MAX_KEY_CHARS} printable ASCII characters")
+        raise InvalidId("idempotency_key", f"an idempotency key is 1 to {_MAX_KEY_CHARS} printable ASCII characters")
     return {"Idempotency-Key": str(key)}
 
 

@@ -77,8 +77,7 @@ def read_json(response: Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        detail = f"{response.description}: no JSON, is it the right host?"
-        raise NotNightlight(response.status, detail) from error
+        raise NotNightlight(response.status, f"{response.description}: no JSON, is it the right host?") from error
 
 
 def read_nothing(response: Response) -> None:
@@ -104,7 +103,6 @@ def reader(kind: type[Answer]) -> Callable[[Response], Answer]:
         try:
             return kind.read(body)
         except ValueError as error:
-            detail = f"{response.description}: {error}, is it the right host?"
-            raise NotNightlight(response.status, detail) from error
+            raise NotNightlight(response.status, f"{response.description}: {error}, is it the right host?") from error
 
     return read

@@ -52,16 +52,23 @@ The two differ because the first may be read by an outsider.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
 class NightlightError(Exception):
-    """The root. A subclass gives its code, HTTP status and public text as class attributes."""
+    """The root. A subclass gives its HTTP status and public text as class attributes; its code is its name."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     public: ClassVar[str] = "Something went wrong here; the operator has been told."
     retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        """Make the code of a class of this tree of its name; a kind that another module adds has its parent's."""
+        super().__init_subclass__()
+        if cls.__module__ == __name__:
+            cls.code = re.sub(r"(?<=.)(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, detail: str = "", *, pointer: str | None = None) -> None:
         """Keep ``detail`` (for the log) and ``pointer`` (RFC 6901, into the request) apart."""
@@ -73,7 +80,6 @@ class NightlightError(Exception):
 class InvalidInput(NightlightError):
     """The request is well-formed but one of its values is not allowed."""
 
-    code = "invalid_input"
     status = 422
     public = "A value in the request is not allowed."
 
@@ -81,14 +87,12 @@ class InvalidInput(NightlightError):
 class IdempotencyMismatch(InvalidInput):
     """The same Idempotency-Key was sent before with another body."""
 
-    code = "idempotency_mismatch"
     public = "This Idempotency-Key was used before with another request; use a new key."
 
 
 class Unauthenticated(NightlightError):
     """No bearer token, or one that is expired, forged, or for another audience."""
 
-    code = "unauthenticated"
     status = 401
     public = "A valid bearer token is needed."
 
@@ -96,7 +100,6 @@ class Unauthenticated(NightlightError):
 class Forbidden(NightlightError):
     """The token is good but lacks the scope of this call."""
 
-    code = "forbidden"
     status = 403
     public = "The token does not carry the scope that this call needs."
 
@@ -104,7 +107,6 @@ class Forbidden(NightlightError):
 class NotFound(NightlightError):
     """No such thing, or none that may be told apart from nothing."""
 
-    code = "not_found"
     status = 404
     public = "There is nothing here."
 
@@ -112,14 +114,12 @@ class NotFound(NightlightError):
 class ProfileNotDeclared(NotFound):
     """An upload came before ``PUT /v1/profiles/{profile_id}``."""
 
-    code = "profile_not_declared"
     public = "Declare the profile with PUT /v1/profiles/{profile_id} before uploading its image."
 
 
 class PayloadTooLarge(NightlightError):
     """The body is over the cap; it was not read to its end."""
 
-    code = "payload_too_large"
     status = 413
     public = "The request body is larger than is allowed."
 
@@ -127,7 +127,6 @@ class PayloadTooLarge(NightlightError):
 class RequestTimeout(NightlightError):
     """The client was too long in sending its request."""
 
-    code = "request_timeout"
     status = 408
     public = "The request was too long in coming."
     retryable = True
@@ -136,7 +135,6 @@ class RequestTimeout(NightlightError):
 class TooManyRequests(NightlightError):
     """The caller has asked for more than its share; ``after_s`` says in how many seconds the next may be asked for."""
 
-    code = "too_many_requests"
     status = 429
     public = "This caller has asked for as much as it may for now; try again later."
     retryable = True
@@ -150,7 +148,6 @@ class TooManyRequests(NightlightError):
 class ImageRefused(NightlightError):
     """The upload cannot become a rendition; trying again with the same bytes will not help."""
 
-    code = "image_refused"
     status = 422
     public = "This image cannot be used."
 
@@ -158,7 +155,6 @@ class ImageRefused(NightlightError):
 class UnsupportedFormat(ImageRefused):
     """The magic bytes name no format of the allow-list."""
 
-    code = "unsupported_format"
     status = 415
     public = "The bytes are not a JPEG, PNG, WebP, AVIF or GIF image."
 
@@ -166,34 +162,28 @@ class UnsupportedFormat(ImageRefused):
 class ImageTooLarge(ImageRefused):
     """The header promises more pixels, or a longer side, than the caps allow."""
 
-    code = "image_too_large"
     public = "The image has more pixels, or a longer side, than is allowed."
 
 
 class ImageTooComplex(ImageRefused):
     """The header promises more parts, scans or fill bytes, or more work for its decoder, than the caps allow."""
 
-    code = "image_too_complex"
     public = "The image takes more work to decode than is allowed; save it anew in an ordinary way."
 
 
 class CorruptImage(ImageRefused):
     """The header or the pixels could not be read to the end."""
 
-    code = "corrupt_image"
     public = "The image is damaged or incomplete."
 
 
 class PolicyRefused(NightlightError):
     """The policy files do not load or do not compile; nothing starts on them."""
 
-    code = "policy_refused"
-
 
 class PolicyRejected(NightlightError):
     """A bundle that was sent may not be activated: its signature, its proofs or its approval do not hold."""
 
-    code = "policy_rejected"
     status = 422
     public = "This policy may not be activated."
 
@@ -201,7 +191,6 @@ class PolicyRejected(NightlightError):
 class PolicyConflict(NightlightError):
     """A bundle's version is not above every one before, or the policy was changed at this moment."""
 
-    code = "policy_conflict"
     status = 409
     public = "The policy's version is not above the ones before it."
 
@@ -209,13 +198,10 @@ class PolicyConflict(NightlightError):
 class SettingsRefused(NightlightError):
     """A setting is missing or contradicts another; nothing starts on them."""
 
-    code = "settings_refused"
-
 
 class Unavailable(NightlightError):
     """Something that Nightlight depends on does not answer; the same call may succeed later."""
 
-    code = "unavailable"
     status = 503
     public = "Not available at the moment; try again soon."
     retryable = True
@@ -224,85 +210,58 @@ class Unavailable(NightlightError):
 class StoreUnavailable(Unavailable):
     """The object store does not answer, or answers with a server error."""
 
-    code = "store_unavailable"
-
 
 class CatalogueUnavailable(Unavailable):
     """The database does not answer."""
-
-    code = "catalogue_unavailable"
 
 
 class QueueUnavailable(Unavailable):
     """The message broker does not answer."""
 
-    code = "queue_unavailable"
-
 
 class SandboxUnavailable(Unavailable):
     """The sandboxed decoder did not start."""
-
-    code = "sandbox_unavailable"
 
 
 class WatermarkKeyMissing(Unavailable):
     """The active policy asks for invisible watermarks and this worker has no key: its jobs wait until one has."""
 
-    code = "watermark_key_missing"
-
 
 class SealKeyMissing(Unavailable):
     """This worker has no key to open a sealed original with: its jobs wait until one has."""
-
-    code = "seal_key_missing"
 
 
 class CertificateExpired(Unavailable):
     """The certificate that manifests are signed with is not valid yet, or ends within a day: nothing is published."""
 
-    code = "certificate_expired"
-
 
 class CredentialMissing(Unavailable):
     """The active policy asks for provenance and this worker has nothing to sign with: its jobs wait until one has."""
-
-    code = "credential_missing"
 
 
 class SigningFailed(Unavailable):
     """A manifest could not be signed or did not read back: its rendition is not published."""
 
-    code = "signing_failed"
-
 
 class HoldPending(Unavailable):
     """A hold covers what is to be erased, and it is not in the vault yet."""
-
-    code = "hold_pending"
 
 
 class QuotasUnavailable(Unavailable):
     """The store of quotas does not answer: nobody is given a picture."""
 
-    code = "quotas_unavailable"
-
 
 class ListsUnavailable(Unavailable):
     """A hash list cannot be read, has yet to be indexed, or has lost what an operator has to confirm: renders wait."""
-
-    code = "lists_unavailable"
 
 
 class IndexBehind(Unavailable):
     """The index of perceptual hashes is being brought up to date with the catalogue, here or by another process."""
 
-    code = "index_behind"
-
 
 class DecoderDied(NightlightError):
     """The decoder was killed over a picture, or took too long; ``how`` says it in a word, such as SIGSYS."""
 
-    code = "decoder_died"
     retryable = True
 
     def __init__(self, detail: str = "", *, how: str = "unknown") -> None:
@@ -314,7 +273,6 @@ class DecoderDied(NightlightError):
 class DecoderTooSlow(DecoderDied):
     """The decoder used up its processor time over a picture: it would again, so it is not asked again."""
 
-    code = "decoder_too_slow"
     retryable = False
 
 
@@ -324,20 +282,16 @@ class ManifestRefused(NightlightError):
     The job is tried a few times, as one whose decoder died, and then given up for an operator to look at.
     """
 
-    code = "manifest_refused"
     retryable = True
 
 
 class IndexBroken(NightlightError):
     """The index of perceptual hashes cannot be read as it should be; it is made again from the catalogue."""
 
-    code = "index_broken"
-
 
 class ObjectMissing(NightlightError):
     """The object store answers that there is no object under this key."""
 
-    code = "object_missing"
     status = 404
     public = NotFound.public
 
@@ -345,13 +299,10 @@ class ObjectMissing(NightlightError):
 class StoreDenied(NightlightError):
     """The object store refuses these credentials this action."""
 
-    code = "store_denied"
-
 
 class LifecycleRefused(NightlightError):
     """A bucket's lifecycle rules are not made, or not as they were planned: the bucket is as it was."""
 
-    code = "lifecycle_refused"
     status = 409
     public = "The lifecycle rules were refused."
 
@@ -359,7 +310,6 @@ class LifecycleRefused(NightlightError):
 class ReceiptRefused(NightlightError):
     """What was given is no receipt, or not one that can be read."""
 
-    code = "receipt_refused"
     status = 422
     public = "This is no receipt."
 
@@ -367,7 +317,6 @@ class ReceiptRefused(NightlightError):
 class Conflict(NightlightError):
     """Somebody else wrote the same row first; the transaction was rolled back."""
 
-    code = "conflict"
     status = 409
     public = "The same thing is being done at this moment; try again."
 
@@ -375,5 +324,4 @@ class Conflict(NightlightError):
 class LeaseLost(NightlightError):
     """Another attempt took the job over; this one must not write its result."""
 
-    code = "lease_lost"
     status = 409

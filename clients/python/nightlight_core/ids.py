@@ -30,8 +30,7 @@ _IMAGE_ID = re.compile(IMAGE_ID_PATTERN)
 def parse_profile_id(text: str) -> ProfileId:
     """Return ``text`` as a profile id, or raise InvalidInput."""
     if not _PROFILE_ID.fullmatch(text):
-        message = "a profile id is 1 to 128 letters, digits or ._~- and begins with a letter or digit"
-        raise InvalidInput(message)
+        raise InvalidInput("a profile id is 1 to 128 letters, digits or ._~- and begins with a letter or digit")
     return ProfileId(text)
 
 
@@ -43,16 +42,14 @@ def is_profile_id(text: str) -> bool:
 def parse_image_id(text: str) -> ImageId:
     """Return ``text`` as an image id, or raise InvalidInput."""
     if not _IMAGE_ID.fullmatch(text):
-        message = "an image id is 32 hexadecimal digits"
-        raise InvalidInput(message)
+        raise InvalidInput("an image id is 32 hexadecimal digits")
     return ImageId(text)
 
 
 def parse_trace_id(text: str) -> TraceId:
     """Return ``text`` as a trace id, or raise InvalidInput."""
     if not _IMAGE_ID.fullmatch(text):
-        message = "a trace id is 32 hexadecimal digits"
-        raise InvalidInput(message)
+        raise InvalidInput("a trace id is 32 hexadecimal digits")
     return TraceId(text)
 
 

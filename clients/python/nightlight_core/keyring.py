@@ -35,8 +35,7 @@ class KeyRing:
         for part in text.split(","):
             key_id, _, encoded = part.strip().partition(":")
             if not _KEY_ID.fullmatch(key_id) or key_id in keys:
-                message = f"each key of {what} needs an id of its own, of two lower-case letters or digits"
-                raise SettingsRefused(message)
+                raise SettingsRefused(f"each key of {what} needs an id of its own, of two lower-case letters or digits")
             keys[key_id] = decode_key(encoded, f"{what}: key '{key_id}'")
         return cls(keys)
 
@@ -48,6 +47,5 @@ def decode_key(encoded: str, what: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if len(key) < MIN_KEY_BYTES:
-        message = f"{what} must be base64 of at least {MIN_KEY_BYTES} bytes"
-        raise SettingsRefused(message)
+        raise SettingsRefused(f"{what} must be base64 of at least {MIN_KEY_BYTES} bytes")
     return key

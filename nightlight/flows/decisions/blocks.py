@@ -24,8 +24,7 @@ class BlockViewers:
     def block(self, profile_id: ProfileId, viewer_id: ProfileId, *, actor: str) -> int:
         """Keep a viewer from seeing a profile, whatever else is said of the two; return the change's number."""
         if profile_id == viewer_id:
-            message = "nobody blocks themselves"
-            raise InvalidInput(message, pointer="/viewer_id")
+            raise InvalidInput("nobody blocks themselves", pointer="/viewer_id")
         now = self.clock()
         with self.catalogue.transaction() as tx:
             if tx.blocks.add(profile_id, viewer_id, now):

@@ -73,13 +73,12 @@ class ChangeFeedPoller:
 
         While the catalogue does not answer, who waited for somebody else's poll does not wait for one more.
         """
-        asked = time.monotonic()
+        asked_at = time.monotonic()
         with self._lock:
             if at_least is None and self.views.fresh:
                 return True
-            if self._failed_at >= asked:
-                message = "somebody else has just polled in vain"
-                raise CatalogueUnavailable(message)
+            if self._failed_at >= asked_at:
+                raise CatalogueUnavailable("somebody else has just polled in vain")
             return self._poll(at_least)
 
     def _poll(self, at_least: int | None) -> bool:
@@ -127,7 +126,7 @@ class ChangeFeedPoller:
     def blocked(self, viewer_id: str, profile_ids: Sequence[str]) -> set[ProfileId]:
         """Return those of the profiles that a viewer is blocked by; raises CatalogueUnavailable."""
         with self._catalogue.reading() as tx:
-            return tx.blocks.of_viewer(viewer_id, [ProfileId(one) for one in profile_ids])
+            return tx.blocks.of_viewer(viewer_id, [ProfileId(profile_id) for profile_id in profile_ids])
 
     def run(self, stop: threading.Event) -> None:
         """Poll again and again until ``stop`` is set."""
@@ -192,32 +191,33 @@ class RenditionCache:
 
 def read_views(tx: Transaction, profile_ids: Sequence[str], assertion: timedelta) -> list[ProfileView]:
     """Return a view of each profile, in order; unknown and deleted ones alike."""
-    valid = [ProfileId(one) for one in profile_ids if is_profile_id(one)]
-    found = {one.profile_id: one for one in seen(tx.connection, valid, most_blocked=MOST_BLOCKED)} if valid else {}
+    valid = [ProfileId(profile_id) for profile_id in profile_ids if is_profile_id(profile_id)]
+    rows = seen(tx.connection, valid, most_blocked=MOST_BLOCKED) if valid else []
+    inputs = {row.profile_id: row for row in rows}
     kept_s = int(assertion.total_seconds())
-    return [_view(found[one], kept_s) if one in found else ProfileView(one) for one in profile_ids]
+    return [_view(inputs[key], kept_s) if key in inputs else ProfileView(key) for key in profile_ids]
 
 
-def _view(one: Seen, kept_s: int) -> ProfileView:
+def _view(inputs: Seen, kept_s: int) -> ProfileView:
     tiers: dict[str, tuple[AvailableRendition, ...]] = {}
-    for rendition in one.available():
+    for rendition in inputs.available():
         path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
         tier = intern(rendition.tier)
         tiers[tier] = (*tiers.get(tier, ()), AvailableRendition(path, rendition.edge, rendition.face_px))
     # Words are few and views many: each word is kept once.
     return ProfileView(
-        profile_id=one.profile_id,
+        profile_id=inputs.profile_id,
         known=True,
-        band=intern(one.band),
-        band_expires_at=0 if one.assurance == UNASSURED else one.asserted_at + kept_s,
-        region=intern(one.region),
-        choice=intern(one.choice),
-        report_flag=intern(one.report_flag),
-        effective_ceiling=None if one.effective_ceiling is None else intern(one.effective_ceiling),
-        image_id=one.image_id,
-        blurhash=one.blurhash,
-        canary=bool(one.canary),
-        blocked=one.viewers(),
-        revoked=one.proofs_count_after(),
+        band=intern(inputs.band),
+        band_expires_at=0 if inputs.assurance == UNASSURED else inputs.asserted_at + kept_s,
+        region=intern(inputs.region),
+        choice=intern(inputs.choice),
+        report_flag=intern(inputs.report_flag),
+        effective_ceiling=None if inputs.effective_ceiling is None else intern(inputs.effective_ceiling),
+        image_id=inputs.image_id,
+        blurhash=inputs.blurhash,
+        canary=bool(inputs.canary),
+        blocked=inputs.viewers(),
+        revoked=inputs.proofs_count_after(),
         available=tiers,
     )

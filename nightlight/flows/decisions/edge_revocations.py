@@ -66,49 +66,49 @@ class RevocationPublisher:
         if not self._told:
             return 0
         at, now = int(self._clock().timestamp()), time.monotonic()
-        due = [told for told in self._told if told.next_s <= now]
+        due = [edge_state for edge_state in self._told if edge_state.next_s <= now]
         with self._catalogue.reading() as tx:
             page = tx.feed.since(self._cursor)
             names = None if page.reset else [key for kind, key in page.changed if kind == NAME]
             fresh = _keys(tx.revocations.named(names))
-            lost = not page.reset and any(told.since is None for told in due)
+            lost = not page.reset and any(edge_state.since is None for edge_state in due)
             every = _keys(tx.revocations.named(None)) if lost else fresh
         self._cursor = page.cursor
-        for told in self._told:
-            whole = page.reset or told.since is None
-            told.since = None if whole else told.since
-            told.waiting |= every if whole and told in due else fresh
+        for edge_state in self._told:
+            complete = page.reset or edge_state.since is None
+            edge_state.since = None if complete else edge_state.since
+            edge_state.waiting |= every if complete and edge_state in due else fresh
         with ThreadPoolExecutor(max(1, len(due))) as threads:
-            return sum(threads.map(lambda told: self._tell(told, at), due))
+            return sum(threads.map(lambda edge_state: self._tell(edge_state, at), due))
 
-    def _tell(self, told: _Told, at: int) -> bool:
-        edge = told.edge
+    def _tell(self, edge_state: _Told, at: int) -> bool:
+        edge = edge_state.edge
         try:
-            if told.waiting:
-                edge.revoke(sorted(told.waiting))
-                told.waiting.clear()
+            if edge_state.waiting:
+                edge.revoke(sorted(edge_state.waiting))
+                edge_state.waiting.clear()
             now = time.monotonic()
-            if told.since is None or now - told.vouched_s >= self._every_s:
-                known = edge.vouch(since=told.since, at=at)
-                told.since, told.vouched_s = (at if known else None), now
+            if edge_state.since is None or now - edge_state.vouched_s >= self._every_s:
+                accepted = edge.vouch(since=edge_state.since, at=at)
+                edge_state.since, edge_state.vouched_s = (at if accepted else None), now
         except NightlightError as error:
-            self._failed(told, error)
+            self._failed(edge_state, error)
             return False
-        told.failures = 0
+        edge_state.failures = 0
         metrics.EDGE_LISTS.labels(edge.name, "told").inc()
-        if told.since is None:
+        if edge_state.since is None:
             return False
-        metrics.EDGE_LIST_MOMENT.labels(edge.name).set(told.since)
+        metrics.EDGE_LIST_MOMENT.labels(edge.name).set(edge_state.since)
         return True
 
-    def _failed(self, told: _Told, error: NightlightError) -> None:
-        logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(told.waiting))
-        metrics.EDGE_LISTS.labels(told.edge.name, "failed").inc()
-        told.failures += 1
-        told.next_s = time.monotonic() + min(max(0, told.failures - _PATIENCE), _MOST_PAUSE_S)
-        if len(told.waiting) > _MOST_WAITING:
-            told.waiting.clear()
-            told.since = None
+    def _failed(self, edge_state: _Told, error: NightlightError) -> None:
+        logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(edge_state.waiting))
+        metrics.EDGE_LISTS.labels(edge_state.edge.name, "failed").inc()
+        edge_state.failures += 1
+        edge_state.next_s = time.monotonic() + min(max(0, edge_state.failures - _PATIENCE), _MOST_PAUSE_S)
+        if len(edge_state.waiting) > _MOST_WAITING:
+            edge_state.waiting.clear()
+            edge_state.since = None
 
 
 def _keys(rows: Sequence[tuple[str, str]]) -> set[str]:

@@ -61,8 +61,7 @@ class LocalEvaluationFeed:
     def keys(self) -> DelegatedKeys:
         """Return the keys of today and of every day on which a URL that is made today may expire."""
         if self.ring is None:
-            message = "URLs are presigned: there are no keys to delegate"
-            raise NotFound(message)
+            raise NotFound("URLs are presigned: there are no keys to delegate")
         builder = self.builder
         outcomes = self.policy.current().table.outcomes
         longest = max([builder.placeholder_cache_s, *(outcome.cache_s for outcome in outcomes)])

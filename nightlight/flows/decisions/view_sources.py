@@ -49,8 +49,7 @@ class CatalogueViews:
     def _found(self, viewer_id: str | None, profile_ids: Sequence[str]) -> FoundViews:
         feed = self.change_feed
         if (self.at_least is not None or not feed.views.fresh) and not feed.catch_up(at_least=self.at_least):
-            message = f"the catalogue does not know of the change {self.at_least} yet"
-            raise CatalogueUnavailable(message)
+            raise CatalogueUnavailable(f"the catalogue does not know of the change {self.at_least} yet")
         cached = feed.views.find(profile_ids)
         missing = [profile_id for profile_id, view in zip(profile_ids, cached, strict=True) if view is None]
         read = {view.profile_id: view for view in feed.read(list(dict.fromkeys(missing)))} if missing else {}

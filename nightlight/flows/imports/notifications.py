@@ -93,8 +93,7 @@ class Backfill:
         with self.catalogue.reading() as tx:
             run = tx.imports.walk(import_id)
         if run is None:
-            message = f"no import {import_id}"
-            raise NotFound(message)
+            raise NotFound(f"no import {import_id}")
         for listed, cursor in pages(run.cursor):
             sources, unmatched = [], 0
             for key in listed:
@@ -149,9 +148,9 @@ def queue_imports(
     lane = None if import_id is None else BACKGROUND
     gone = [source for source in sources if source.removed]
     count = 0
-    for of, lane_of in ((gone, URGENT), ([source for source in sources if not source.removed], lane)):
-        fresh = tx.imports.add(of, now, import_id=import_id) if of else []
-        enqueue_many(tx, kinds.IMPORT, fresh, now, lane=lane_of)
+    for group, group_lane in ((gone, URGENT), ([source for source in sources if not source.removed], lane)):
+        fresh = tx.imports.add(group, now, import_id=import_id) if group else []
+        enqueue_many(tx, kinds.IMPORT, fresh, now, lane=group_lane)
         count += len(fresh)
     return count
 
@@ -159,8 +158,7 @@ def queue_imports(
 def refuse_own_bucket(bucket: str, own: Sequence[str]) -> None:
     """Raise InvalidInput where a bucket that is to be taken from is one of Nightlight's own."""
     if bucket in own:
-        message = f"{bucket} is Nightlight's own bucket; name the one that pictures come from"
-        raise InvalidInput(message)
+        raise InvalidInput(f"{bucket} is Nightlight's own bucket; name the one that pictures come from")
 
 
 def _again(write: Callable[[], Any]) -> Any:

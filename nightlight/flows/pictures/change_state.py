@@ -37,14 +37,14 @@ def change_state(
     *,
     lane: str | None = None,
     again: timedelta | None = None,
-    **told: Any,
+    **change: Any,
 ) -> None:
     """Make a transition and enqueue the job that follows it, in the caller's transaction; raises Conflict.
 
     A picture is rendered again in the lane where it was, unless ``lane`` is given. ``again`` is as for
-    ``jobs.enqueue.enqueue``; ``told`` are the arguments of ``catalogue.image_states.change``.
+    ``jobs.enqueue.enqueue``; ``change`` are the arguments of ``catalogue.image_states.change``.
     """
-    image_states.change(tx, transition, image_id, now, **told)
+    image_states.change(tx, transition, image_id, now, **change)
     kind = FOLLOWED_BY.get(transition)
     if kind is not None:
         enqueue(tx, kind, image_id, now, lane=lane or lane_before(tx, kind, image_id), again=again)

@@ -67,11 +67,11 @@ class DeletePictures:
             tx.blocks.forget(profile_id)
             tx.proof_revocations.forget(profile_id)
             tx.imports.forget_profile(profile_id)
-            found = [image.image_id for image in tx.images.of_profile(profile_id)]
-            for image_id in found:
+            image_ids = [image.image_id for image in tx.images.of_profile(profile_id)]
+            for image_id in image_ids:
                 delete_image(tx, image_id, now=now, actor=actor)
             tx.audit.append("profile.deleted", now=now, actor=actor)
-        return found
+        return image_ids
 
 
 def delete_image(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str) -> None:

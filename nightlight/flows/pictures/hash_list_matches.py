@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nightlight import logs, metrics
 from nightlight.catalogue import hash_list_matches, images
@@ -22,44 +22,26 @@ from nightlight_core.ids import ImageId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.matching.list_index import ListIndexMatch
     from nightlight_core.clock import Clock
 
 # Images that are, or may be again, shown to somebody: those that are held against a list that changes.
 SCREENED = (images.READY, images.SUPERSEDED)
 
 
-class ListedEntry(Protocol):
-    """An entry of a list: ``nightlight.matching.list_index.ListIndexMatch``."""
-
-    @property
-    def list(self) -> str:
-        """The list's name."""
-        ...
-
-    @property
-    def reference(self) -> str:
-        """The list's own number for it."""
-        ...
-
-    @property
-    def distance(self) -> int:
-        """Bits, of 256."""
-        ...
-
-
 # Lumas of an upload, uint8 (512, 512) each, to the entries that it is near to; raises ListsUnavailable.
-Search = Callable[[Sequence[Any]], Sequence[ListedEntry]]
+Search = Callable[[Sequence[Any]], "Sequence[ListIndexMatch]"]
 
 
-def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[ListedEntry], now: datetime) -> bool:
+def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[ListIndexMatch], now: datetime) -> bool:
     """Keep an image from everybody if it is near to entries on which there is no verdict yet.
 
     Returns whether it is; the caller holds the image's lock (its profile's too, where the image is shown) and ends the
     job. What was made of it is revoked, and forgotten: it is made again if the image is cleared.
     """
-    known = tx.hash_list_matches.known(image.image_id)
-    fresh = {(one.list, one.reference): one.distance for one in reversed(entries)}
-    new = [(*entry, distance) for entry, distance in fresh.items() if entry not in known]
+    judged = tx.hash_list_matches.known(image.image_id)
+    fresh = {(listed.list, listed.reference): listed.distance for listed in reversed(entries)}
+    new = [(*entry, distance) for entry, distance in fresh.items() if entry not in judged]
     if not new:
         return False
     tx.hash_list_matches.add(image.image_id, new, now)
@@ -67,8 +49,8 @@ def quarantine(tx: Transaction, image: images.ImageRow, entries: Sequence[Listed
         _withdraw(tx, image, now)
     change_state(tx, QUARANTINE, image.image_id, now, actor="worker", reason=LISTED)
     for name, _, distance in new:
-        told: dict[str, str | int] = {"list": name, "distance": distance}
-        tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=told)
+        detail: dict[str, str | int] = {"list": name, "distance": distance}
+        tx.audit.append("image.listed", now=now, actor="worker", image_id=image.image_id, detail=detail)
     metrics.HASH_LIST_MATCHES.inc()
     logs.get("screen").error("image.listed", image_id=image.image_id, count=len(new))
     return True
@@ -114,8 +96,6 @@ class ReviewMatches:
     def _decide(tx: Transaction, image_id: ImageId, verdict: str, now: datetime, actor: str) -> None:
         image = tx.images.get(image_id, lock=True)
         if image is None or image.state != images.QUARANTINED:
-            message = f"{image_id} is not in quarantine"
-            raise NotFound(message)
+            raise NotFound(f"{image_id} is not in quarantine")
         if not tx.hash_list_matches.decide(image_id, verdict, actor=actor, now=now):
-            message = f"there is a verdict on {image_id} already"
-            raise NotFound(message)
+            raise NotFound(f"there is a verdict on {image_id} already")

@@ -19,17 +19,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs, metrics
 from nightlight.catalogue.screenings import KnownHashList, revision_of
-from nightlight.flows.pictures.hash_list_matches import SCREENED, ListedEntry
+from nightlight.flows.pictures.hash_list_matches import SCREENED
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import ListsUnavailable, NotFound
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.matching.list_index import HashListIndex, HashListSnapshot, ListIndexMatch
     from nightlight_core.clock import Clock
 
 MISSING, EMPTY, SHRUNKEN, OLDER, NO_LISTS = "missing", "empty", "shrunken", "older", "no_lists"
@@ -39,69 +40,10 @@ MOST_LOST = 0.1
 _NO_LIST = "-"
 
 
-class State(Protocol):
-    """A list's content: ``nightlight.matching.list_index.HashListSnapshot``."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def hashes(self) -> int:
-        """How many there are."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Of its content, in hexadecimal."""
-        ...
-
-    @property
-    def sample(self) -> bytes:
-        """Some of its content."""
-        ...
-
-    @property
-    def modified_ns(self) -> int:
-        """When its file was changed, in Unix nanoseconds."""
-        ...
-
-    def lost(self, known_sample: bytes) -> float:
-        """Return the share of an earlier sample that is gone."""
-        ...
-
-
-class Searched(Protocol):
-    """What was found, and in which lists."""
-
-    @property
-    def matches(self) -> Sequence[ListedEntry]:
-        """The nearest first."""
-        ...
-
-    @property
-    def lists(self) -> Sequence[State]:
-        """The lists."""
-        ...
-
-
-class Lists(Protocol):
-    """The lists of a folder: ``nightlight.matching.list_index.HashListIndex``."""
-
-    def state(self) -> Sequence[State]:
-        """Return them as they are; raises ListsUnavailable."""
-        ...
-
-    def search_hashes(self, hashes: bytes) -> Searched:
-        """Return what is near to hashes of 32 bytes each; raises ListsUnavailable."""
-        ...
-
-
 class Screened(NamedTuple):
     """What a picture is near to, the hashes it was looked for by, and the lists' revision (0: not the newest)."""
 
-    matches: Sequence[ListedEntry]
+    matches: Sequence[ListIndexMatch]
     hashes: bytes
     revision: int
 
@@ -123,20 +65,20 @@ class Reported(NamedTuple):
     waits: str
 
 
-def lost_of(known: KnownHashList | None, now: State | None) -> str:
+def lost_of(last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
     """Return what a list has lost that has to be confirmed, or nothing."""
     if now is None:
-        return MISSING if known is not None and known.digest else ""
-    if known is not None and known.digest == now.digest:
+        return MISSING if last_known is not None and last_known.digest else ""
+    if last_known is not None and last_known.digest == now.digest:
         return ""
     if now.hashes == 0:
         return EMPTY
-    if known is None or known.hashes == 0:
+    if last_known is None or last_known.hashes == 0:
         return ""
-    if now.hashes < (1 - MOST_LOST) * known.hashes or now.lost(known.sample) > MOST_LOST:
+    if now.hashes < (1 - MOST_LOST) * last_known.hashes or now.lost(last_known.sample) > MOST_LOST:
         return SHRUNKEN
     # Another content that is not newer: a copy from before, or one whose time nobody kept. Only people can tell.
-    return OLDER if known.digest and now.modified_ns <= known.modified_ns else ""
+    return OLDER if last_known.digest and now.modified_ns <= last_known.modified_ns else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +89,7 @@ class Screening:
     """
 
     catalogue: Catalogue
-    lists: Lists
+    lists: HashListIndex
     clock: Clock
     host: str = "unknown"
 
@@ -178,12 +120,12 @@ class Screening:
 
     def report(self) -> list[Reported]:
         """Return each list that is here or known. Raises ListsUnavailable where one cannot be read."""
-        here = {one.name: one for one in self.lists.state()}
+        here = {state.name: state for state in self.lists.state()}
         with self.catalogue.reading() as tx:
-            known = tx.screenings.lists()
+            last_known = tx.screenings.lists()
         return [
-            _reported(name, known.get(name), here.get(name))
-            for name in sorted((here.keys() | known.keys()) - {_NO_LIST})
+            _reported(name, last_known.get(name), here.get(name))
+            for name in sorted((here.keys() | last_known.keys()) - {_NO_LIST})
         ]
 
     def confirm(self, name: str | None, *, actor: str) -> list[Reported]:
@@ -191,57 +133,57 @@ class Screening:
 
         Raises NotFound where nothing waits to be confirmed, and ListsUnavailable where a list cannot be read.
         """
-        waiting = [one for one in self.report() if one.waits and name in {None, one.name}]
-        here = {one.name: one for one in self.lists.state()}
+        waiting = [reported for reported in self.report() if reported.waits and name in {None, reported.name}]
+        here = {state.name: state for state in self.lists.state()}
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            known = tx.screenings.lists(hold="own")
-            none = name is None and not here and not known
+            last_known = tx.screenings.lists(hold="own")
+            none = name is None and not here and not last_known
             if not waiting and not none:
-                message = f"nothing of {'the lists' if name is None else name} waits to be confirmed"
-                raise NotFound(message)
-            for one in waiting:
-                tx.screenings.write(tx.screenings.lists(), _known(one.name, here.get(one.name), now, actor))
-                told: dict[str, str | int] = {
-                    "list": one.name, "what": one.waits, "known": one.known or 0, "hashes": one.hashes or 0,
+                raise NotFound(f"nothing of {'the lists' if name is None else name} waits to be confirmed")
+            for waits in waiting:
+                tx.screenings.write(tx.screenings.lists(), _known(waits.name, here.get(waits.name), now, actor))
+                detail: dict[str, str | int] = {
+                    "list": waits.name, "what": waits.waits, "known": waits.known or 0, "hashes": waits.hashes or 0,
                 }  # fmt: skip
-                tx.audit.append("list.confirmed", now=now, actor=actor, detail=told)
+                tx.audit.append("list.confirmed", now=now, actor=actor, detail=detail)
             if none:
-                tx.screenings.write(known, _known(_NO_LIST, None, now, actor))
+                tx.screenings.write(last_known, _known(_NO_LIST, None, now, actor))
                 tx.audit.append("list.confirmed", now=now, actor=actor, detail={"what": NO_LISTS})
         return waiting
 
-    def _taken_over(self, here: Sequence[State]) -> int:
-        states = {one.name: one for one in here}
+    def _taken_over(self, here: Sequence[HashListSnapshot]) -> int:
+        states = {hash_list.name: hash_list for hash_list in here}
         with self.catalogue.reading() as tx:
-            known = tx.screenings.lists()
-        _refuse(known, states)
-        if any(_newer(known.get(name), one) for name, one in states.items()):
-            known = self._take_over(states)
-        current = {name: one.digest for name, one in known.items() if one.digest}
-        return revision_of(known) if current == {name: one.digest for name, one in states.items()} else 0
+            last_known = tx.screenings.lists()
+        _refuse(last_known, states)
+        if any(_newer(last_known.get(name), hash_list) for name, hash_list in states.items()):
+            last_known = self._take_over(states)
+        current = {name: hash_list.digest for name, hash_list in last_known.items() if hash_list.digest}
+        digests = {state.name: state.digest for state in here}
+        return revision_of(last_known) if current == digests else 0
 
-    def _take_over(self, states: Mapping[str, State]) -> dict[str, KnownHashList]:
+    def _take_over(self, states: Mapping[str, HashListSnapshot]) -> dict[str, KnownHashList]:
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            known = tx.screenings.lists(hold="own")
-            _refuse(known, states)
-            for name, one in states.items():
-                before = known.get(name)
-                if not _newer(before, one):
+            last_known = tx.screenings.lists(hold="own")
+            _refuse(last_known, states)
+            for name, state in states.items():
+                before = last_known.get(name)
+                if not _newer(before, state):
                     continue
-                measure = before if before is not None and one.hashes < before.hashes else None  # small losses add up
-                after = _known(name, one, now, f"worker:{self.host}", measure=measure)
-                tx.screenings.write(known, after)
-                known = tx.screenings.lists()
-                told: dict[str, str | int] = {
-                    "list": name, "known": before.hashes if before else 0, "hashes": one.hashes,
+                measure = before if before is not None and state.hashes < before.hashes else None  # small losses add up
+                after = _known(name, state, now, f"worker:{self.host}", measure=measure)
+                tx.screenings.write(last_known, after)
+                last_known = tx.screenings.lists()
+                detail: dict[str, str | int] = {
+                    "list": name, "known": before.hashes if before else 0, "hashes": state.hashes,
                 }  # fmt: skip
-                tx.audit.append("list.changed", now=now, actor="worker", detail=told)
-                logs.get("screen").info("list.changed", detail=name, count=one.hashes)
+                tx.audit.append("list.changed", now=now, actor="worker", detail=detail)
+                logs.get("screen").info("list.changed", detail=name, count=state.hashes)
             if not tx.jobs.open(kinds.RESCREEN.name):
-                begin_rescreen(tx, revision_of(known), now)
-        return known
+                begin_rescreen(tx, revision_of(last_known), now)
+        return last_known
 
 
 def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
@@ -249,47 +191,46 @@ def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
     enqueue(tx, kinds.RESCREEN, f"{revision:032d}", now)
 
 
-def _newer(known: KnownHashList | None, now: State) -> bool:
+def _newer(last_known: KnownHashList | None, now: HashListSnapshot) -> bool:
     """Say whether a list here is to be taken over: a copy that is older than what is known is not."""
-    if known is None or not known.digest:
+    if last_known is None or not last_known.digest:
         return True
-    return known.digest != now.digest and now.modified_ns > known.modified_ns
+    return last_known.digest != now.digest and now.modified_ns > last_known.modified_ns
 
 
-def _refuse(known: Mapping[str, KnownHashList], states: Mapping[str, State]) -> None:
+def _refuse(last_known: Mapping[str, KnownHashList], states: Mapping[str, HashListSnapshot]) -> None:
     """Raise ListsUnavailable where a list has lost what nobody has confirmed."""
-    lost = {name: lost_of(known.get(name), states.get(name)) for name in known.keys() | states.keys()}
+    lost = {name: lost_of(last_known.get(name), states.get(name)) for name in last_known.keys() | states.keys()}
     lost = {name: what for name, what in sorted(lost.items()) if what}
     metrics.HASH_LISTS_UNCONFIRMED.set(len(lost))
     confirm = "confirm it with `nightlight lists confirm-change"
-    if not known and not states:
+    if not last_known and not states:
         message = f"NIGHTLIGHT_MATCHING_LISTS_DIR holds no list at all: put one there, unset it, or {confirm}`"
         raise ListsUnavailable(message)
     if lost:
-        told = "; ".join(_told(name, what, known.get(name), states.get(name)) for name, what in lost.items())
-        message = f"{told}: bring it back, or {confirm} NAME`"
-        raise ListsUnavailable(message)
+        problems = "; ".join(_told(name, what, last_known.get(name), states.get(name)) for name, what in lost.items())
+        raise ListsUnavailable(f"{problems}: bring it back, or {confirm} NAME`")
 
 
-def _told(name: str, what: str, known: KnownHashList | None, now: State | None) -> str:
+def _told(name: str, what: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
     """Return what is wrong with a list, and whose copy is newer where its file here is no newer than the newest."""
-    told = f"the hash list {name!r} is {what}"
-    if known is None or now is None or now.modified_ns > known.modified_ns:
-        return told
-    here, newest = _moment(now.modified_ns), _moment(known.modified_ns)
-    return f"{told} here (its file is of {here}, the newest known of {newest}, by {known.actor})"
+    problem = f"the hash list {name!r} is {what}"
+    if last_known is None or now is None or now.modified_ns > last_known.modified_ns:
+        return problem
+    here, newest = _moment(now.modified_ns), _moment(last_known.modified_ns)
+    return f"{problem} here (its file is of {here}, the newest known of {newest}, by {last_known.actor})"
 
 
-def _reported(name: str, known: KnownHashList | None, now: State | None) -> Reported:
+def _reported(name: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> Reported:
     return Reported(
         name,
         now.hashes if now else None,
         _moment(now.modified_ns) if now else None,
-        known.hashes if known else None,
-        known.known_at if known else None,
-        _moment(known.modified_ns) if known and known.digest else None,
-        known.actor if known else None,
-        lost_of(known, now),
+        last_known.hashes if last_known else None,
+        last_known.known_at if last_known else None,
+        _moment(last_known.modified_ns) if last_known and last_known.digest else None,
+        last_known.actor if last_known else None,
+        lost_of(last_known, now),
     )
 
 
@@ -298,7 +239,7 @@ def _moment(nanoseconds: int) -> datetime:
 
 
 def _known(
-    name: str, now: State | None, at: datetime, actor: str, *, measure: KnownHashList | None = None
+    name: str, now: HashListSnapshot | None, at: datetime, actor: str, *, measure: KnownHashList | None = None
 ) -> KnownHashList:
     """Return a list as it is known from now on; ``measure`` is what it goes on to be measured by."""
     if now is None:

@@ -88,18 +88,17 @@ class ImageHasher:
             kept = tx.rendition_hashes.of_image(image_id)
             objects = tx.images.rendition_names(image_id)
         if kept:
-            return ImageHashes(b"".join(turned(one).tobytes() for one in kept), RENDITION_HASHES, code, detail)
-        found = b""
+            return ImageHashes(b"".join(turned(hash_).tobytes() for hash_ in kept), RENDITION_HASHES, code, detail)
+        hashes = b""
         for name, format_ in objects:
             try:
                 stored = self.renditions.get(object_key(name, EXTENSIONS[format_]), max_bytes=MAX_RENDITION_BYTES)
-                found += hash_lumas(self.views(stored.data, None))
+                hashes += hash_lumas(self.views(stored.data, None))
             except (ImageRefused, DecoderDied, ObjectMissing):
                 continue  # another rendition may do
-        if found:
-            return ImageHashes(found, RENDITIONS, code, detail)
+        if hashes:
+            return ImageHashes(hashes, RENDITIONS, code, detail)
         with self.catalogue.reading() as tx:
             if sorted(tx.images.rendition_names(image_id)) != sorted(objects):
-                message = f"the renditions of {image_id} were renamed meanwhile"
-                raise Conflict(message)
+                raise Conflict(f"the renditions of {image_id} were renamed meanwhile")
         return ImageHashes(b"", NOTHING, code, detail)

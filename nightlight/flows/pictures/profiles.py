@@ -86,16 +86,22 @@ class DeclareProfile:
         return bands_taken(tx, (self.tables(), self.earlier()), before, bands, after, ceiling)
 
     def _hold_to(
-        self, tx: Transaction, profile_id: ProfileId, said: Declaration, before: Profile | None, *, follow_band: bool
+        self,
+        tx: Transaction,
+        profile_id: ProfileId,
+        declaration: Declaration,
+        before: Profile | None,
+        *,
+        follow_band: bool,
     ) -> None:
         """Keep what a profile's pictures are held to true to what was said; see the top of this file."""
         order = self.words()["subject_age"]
-        looser = order[order.index(said.band) + 1 :]
-        tx.images.lower_ceiling(profile_id, said.band, looser=looser)
-        if before is not None and before.asserted_band not in order[: order.index(said.band) + 1]:
+        looser = order[order.index(declaration.band) + 1 :]
+        tx.images.lower_ceiling(profile_id, declaration.band, looser=looser)
+        if before is not None and before.asserted_band not in order[: order.index(declaration.band) + 1]:
             tx.images.release(profile_id, None)
-        if follow_band and said.band != UNKNOWN_BAND and said.assurance != UNASSURED:
-            tx.images.release(profile_id, said.band)
+        if follow_band and declaration.band != UNKNOWN_BAND and declaration.assurance != UNASSURED:
+            tx.images.release(profile_id, declaration.band)
 
     def set_report_flag(self, profile_id: ProfileId, report_flag: str, *, actor: str) -> int:
         """Set whether a report hides the profile's picture; return the change's number.
@@ -112,10 +118,9 @@ class DeclareProfile:
             return tx.audit.append("profile.report_flag", now=now, actor=actor, detail={"report_flag": report_flag})
 
     def _known(self, field: str, attribute: str, word: str) -> None:
-        known = self.words()[attribute]
-        if word not in known:
-            message = f"{field} must be one of {', '.join(known)}"
-            raise InvalidInput(message, pointer=f"/{field}")
+        words = self.words()[attribute]
+        if word not in words:
+            raise InvalidInput(f"{field} must be one of {', '.join(words)}", pointer=f"/{field}")
 
 
 def bands_taken(
@@ -136,7 +141,7 @@ def bands_taken(
     taken = {}
     for image_id, ceiling in tx.images.effective_ceilings(before.profile_id).items():
         was = ceilings.get(image_id, ceiling)
-        stood = {Standing(one, before.region, before.choice, before.report_flag, was) for one in bands}
+        stood = {Standing(band_, before.region, before.choice, before.report_flag, was) for band_ in bands}
         standing = Standing(band, after.region, after.choice, after.report_flag, ceiling)
         taken[image_id] = withdrawn(tables[0], stood, standing, earlier=tables[1])
     return taken

@@ -55,8 +55,7 @@ def sign(
     if recipe.provenance == "none":
         return PreparedRendition(image_id, rendition, planned, hashed, rendition.data, rendition.sha256)
     if signing is None:
-        message = "the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set"
-        raise CredentialMissing(message)
+        raise CredentialMissing("the policy asks for provenance and NIGHTLIGHT_PROVENANCE_CHAIN is not set")
     claims = _claims(rendition, planned.watermark, hashed[0] if hashed else None)
     signed = signing.sign(rendition.data, recipe.media_type, claims, embed=recipe.provenance == "embedded")
     sha256 = hashlib.sha256(signed.data).hexdigest()
@@ -78,8 +77,7 @@ def put(store: ObjectStore, signed: PreparedRendition) -> RenditionRow:
         data, sha256, label = stored.data, stored.info.sha256, None
         name = manifest_name(signed.image_id, sha256) if name is not None else None
     elif (kept := store.head(key)).size != len(data) or kept.sha256 != sha256:
-        message = f"{key}: the store did not keep what was put"
-        raise StoreUnavailable(message)
+        raise StoreUnavailable(f"{key}: the store did not keep what was put")
     if name is not None and label is None:  # put before what it is about, by an earlier attempt
         label = manifest_label(store.get(manifest_key(name), max_bytes=MAX_MANIFEST_BYTES).data)
     return replace(

@@ -21,23 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images
-from nightlight.catalogue.image_states import (
-    FAIL,
-    ORIGINAL_MISSING,
-    PUBLISH,
-    PUBLISH_LATE,
-    REJECT,
-    SUPERSEDE,
-)
+from nightlight.catalogue.image_states import FAIL, ORIGINAL_MISSING, PUBLISH, PUBLISH_LATE, REJECT, SUPERSEDE
 from nightlight.catalogue.images import RenditionRow
 from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.catalogue.screenings import revision_of
-from nightlight.delivery.object_names import (
-    ObjectNames,
-    manifest_key,
-)
+from nightlight.delivery.object_names import ObjectNames, manifest_key
 from nightlight.flows.pictures.change_state import change_state
-from nightlight.flows.pictures.hash_list_matches import ListedEntry, Search, quarantine
+from nightlight.flows.pictures.hash_list_matches import Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
 from nightlight.flows.pictures.put_renditions import key_of, put, sign
 from nightlight.jobs import kinds
@@ -53,6 +43,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.recipe import Recipe
     from nightlight.imaging.rendition import Rendition
     from nightlight.jobs.runner import JobRunner
+    from nightlight.matching.list_index import ListIndexMatch
     from nightlight.provenance.signing import ManifestSigner
     from nightlight.settings import UploadSettings
     from nightlight.store.interface import ObjectStore
@@ -106,7 +97,7 @@ class Render:
             stored = self.originals.get(image.original_key, max_bytes=self.limits.max_bytes + SEAL_BYTES)
             original = self.open_(stored.data, image.sealed_key)
             numbers = {tier: row.watermark for (tier, _), row in names.items() if row.watermark is not None}
-            made, stages, views = self.pipeline(original, recipes, image.crop, numbers)
+            rendered, stages, views = self.pipeline(original, recipes, image.crop, numbers)
             screened = self._screened(views)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
@@ -120,15 +111,17 @@ class Render:
             return images.QUARANTINED
         signed = [
             sign(rendition, names[rendition.recipe.tier, rendition.variant], lease.image_id, self.signing)
-            for rendition in made
+            for rendition in rendered
         ]
-        manifests = [manifest_key(one.manifest_name) for one in signed if one.manifest_name is not None]
+        manifests = [manifest_key(prepared.manifest_name) for prepared in signed if prepared.manifest_name is not None]
         if manifests:
             with self.runner.catalogue.transaction() as tx:
                 tx.jobs.plan(lease, manifests)
-        rows = [put(self.renditions, one) for one in signed]
-        hashes = [HashRow(one.planned.name, *one.hashed) for one in signed if one.hashed is not None]
-        blurhash = next((rendition.blurhash for rendition in made if rendition.blurhash), None)
+        rows = [put(self.renditions, prepared) for prepared in signed]
+        hashes = [
+            HashRow(prepared.planned.name, *prepared.hashed) for prepared in signed if prepared.hashed is not None
+        ]
+        blurhash = next((rendition.blurhash for rendition in rendered if rendition.blurhash), None)
         ending = self._publish(lease, image, rows, hashes, blurhash, screened)
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
@@ -177,22 +170,22 @@ class Render:
         with self.runner.catalogue.transaction() as tx:
             self._check_lists(tx, screened)
             profile = tx.profiles.get(image.profile_id, lock=True)
-            found = tx.images.get(image.image_id, lock=True)
-            if profile is None or found is None or found.state != images.PENDING:
+            pending = tx.images.get(image.image_id, lock=True)
+            if profile is None or pending is None or pending.state != images.PENDING:
                 ending = "deleted"
             else:
                 current = tx.images.get(profile.current_image_id) if profile.current_image_id else None
-                transition = PUBLISH_LATE if current and current.sequence > found.sequence else PUBLISH
+                transition = PUBLISH_LATE if current and current.sequence > pending.sequence else PUBLISH
                 ending = transition.target
-                tx.images.add_renditions(found.image_id, rows, now)
+                tx.images.add_renditions(pending.image_id, rows, now)
                 tx.rendition_hashes.add(hashes)
                 if self.screening is not None:
-                    tx.screenings.set(found.image_id, screened.hashes, screened.revision)
-                change_state(tx, transition, found.image_id, now, actor=_ACTOR, blurhash=blurhash)
+                    tx.screenings.set(pending.image_id, screened.hashes, screened.revision)
+                change_state(tx, transition, pending.image_id, now, actor=_ACTOR, blurhash=blurhash)
                 if transition is PUBLISH:
                     if current is not None and current.state == images.READY:
                         change_state(tx, SUPERSEDE, current.image_id, now, actor=_ACTOR)
-                    tx.profiles.set_current(profile.profile_id, found.image_id)
+                    tx.profiles.set_current(profile.profile_id, pending.image_id)
                 tx.jobs.finish(lease, now)
         if ending == "deleted":
             return self._discard(lease, {(row.tier, row.variant): row for row in rows})
@@ -202,10 +195,10 @@ class Render:
         """Return what a picture is near to on the lists; raises ListsUnavailable."""
         if self.screening is None:
             with self.runner.catalogue.reading() as tx:
-                known = [one.name for one in tx.screenings.lists().values() if one.digest]
-            if known:
+                names = [hash_list.name for hash_list in tx.screenings.lists().values() if hash_list.digest]
+            if names:
                 message = (
-                    f"NIGHTLIGHT_MATCHING_LISTS_DIR is not set here, and there are lists: {', '.join(known)[:200]}"
+                    f"NIGHTLIGHT_MATCHING_LISTS_DIR is not set here, and there are lists: {', '.join(names)[:200]}"
                 )
                 raise ListsUnavailable(message)
             return Screened(self.search(views) if views else (), b"", 0)
@@ -217,10 +210,9 @@ class Render:
     def _check_lists(tx: Transaction, screened: Screened) -> None:
         """Raise ListsUnavailable where a list changed since the picture was held against it: it is, again."""
         if screened.revision and revision_of(tx.screenings.lists(hold="share")) != screened.revision:
-            message = "a hash list has changed while the picture was rendered"
-            raise ListsUnavailable(message)
+            raise ListsUnavailable("a hash list has changed while the picture was rendered")
 
-    def _quarantined(self, lease: Lease, listed: Sequence[ListedEntry]) -> bool:
+    def _quarantined(self, lease: Lease, listed: Sequence[ListIndexMatch]) -> bool:
         """Keep an image that is on a list from everybody, unless somebody has cleared it; return whether it is kept."""
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:

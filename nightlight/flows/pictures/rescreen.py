@@ -55,14 +55,14 @@ class Rescreen:
         with self.runner.catalogue.reading() as tx:
             due = tx.screenings.behind(revision, SCREENED, limit=BATCH)
             unhashed = tx.screenings.unhashed(SCREENED, limit=DECODED)
-        found = 0
+        quarantined = 0
         for image_id, hashes in due:
-            found += bool(self._screened(image_id, self.screening.screen(hashes)))
+            quarantined += bool(self._screened(image_id, self.screening.screen(hashes)))
         hashed = 0
         for image_id in unhashed:
             if hashed and self.monotonic() >= ends:
                 break
-            found += self._hashed(image_id, decode_original=bool(hashed) or not self._last_attempt(lease))
+            quarantined += self._hashed(image_id, decode_original=bool(hashed) or not self._last_attempt(lease))
             hashed += 1
         more = bool(due or unhashed)
         now = self.runner.clock()
@@ -70,7 +70,7 @@ class Rescreen:
             tx.jobs.finish(lease, now)
             if more:
                 begin_rescreen(tx, revision, now)
-        logs.get("screen").info("images.rescreened", count=len(due) + hashed, detail=f"{found} found")
+        logs.get("screen").info("images.rescreened", count=len(due) + hashed, detail=f"{quarantined} found")
         return "rescreened" if more else "done"
 
     def _last_attempt(self, lease: Lease) -> bool:
@@ -108,12 +108,12 @@ class Rescreen:
 
 def _tell(image_id: ImageId, hashed: ImageHashes) -> None:
     """Write in the log that an image's original could not be hashed, and what was held against the lists instead."""
-    told = {"image_id": image_id, "code": hashed.code, "detail": hashed.detail, "state": hashed.source}
+    fields = {"image_id": image_id, "code": hashed.code, "detail": hashed.detail, "state": hashed.source}
     if hashed.source == NOTHING:
         metrics.NOT_SCREENED.inc()
-        logs.get("screen").error("image.not_screened", **told)
+        logs.get("screen").error("image.not_screened", **fields)
     else:
-        logs.get("screen").warning("image.screened_without_original", **told)
+        logs.get("screen").warning("image.screened_without_original", **fields)
 
 
 def _give_up(_tx: Transaction, lease: Lease, reason: str, _now: datetime) -> None:

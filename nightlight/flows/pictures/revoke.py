@@ -54,8 +54,10 @@ def withdraw(tx: Transaction, profile_id: ProfileId, tiers: Mapping[ImageId, Col
     """Revoke what was given out of these tiers of a live profile's images, in the caller's transaction."""
     if not any(tiers.values()) or tx.profiles.raise_generation(profile_id) is None:
         return
-    found = [tx.revocations.add(profile_id, now, image_id=image, tiers=of) for image, of in tiers.items() if of]
-    _announce(tx, profile_id, [image_id for images_ in found for image_id in images_], now)
+    revoked = [
+        tx.revocations.add(profile_id, now, image_id=image, tiers=tiers_) for image, tiers_ in tiers.items() if tiers_
+    ]
+    _announce(tx, profile_id, [image_id for images_ in revoked for image_id in images_], now)
 
 
 def _announce(tx: Transaction, profile_id: ProfileId, revoked: Iterable[ImageId], now: datetime) -> None:
@@ -168,7 +170,7 @@ class RotateNames:
             shown = image is not None and image.state == images.READY
             held = image is not None and image.state == images.HELD  # the vault has yet to take them
             every = [] if held else tx.revocations.of_image(lease.image_id)
-            old = [one for one in every if not (shown and one[0] in current)]
+            old = [entry for entry in every if not (shown and entry[0] in current)]
         keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in old]
         for key in keys:
             self.renditions.delete(key)

@@ -239,11 +239,9 @@ class Upload:
     def _probe(self, upload: IO[bytes]) -> tuple[Header, int]:
         size = upload.seek(0, 2)
         if size == 0:
-            message = "the upload is empty"
-            raise CorruptImage(message)
+            raise CorruptImage("the upload is empty")
         if size > self.limits.max_bytes:
-            message = f"{size} bytes; at most {self.limits.max_bytes}"
-            raise PayloadTooLarge(message)
+            raise PayloadTooLarge(f"{size} bytes; at most {self.limits.max_bytes}")
         # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
         mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
         return probe(mapped, upload_caps(self.limits), edge=self.edge()), size
@@ -258,12 +256,12 @@ class Upload:
     @staticmethod
     def _remembered(tx: Transaction, key_hash: str | None, prepared: Prepared) -> images.ImageRow | None:
         """Return the image of an earlier request with this key; raises IdempotencyMismatch."""
-        found = tx.idempotency.find(key_hash) if key_hash is not None else None
-        if found is None:
+        earlier = tx.idempotency.find(key_hash) if key_hash is not None else None
+        if earlier is None:
             return None
-        if found.fingerprint != prepared.fingerprint:
+        if earlier.fingerprint != prepared.fingerprint:
             raise IdempotencyMismatch
-        return tx.images.get(found.image_id)
+        return tx.images.get(earlier.image_id)
 
 
 def _region(crop: str, header: Header) -> Region:
@@ -278,6 +276,5 @@ def _key_hash(actor: str, profile_id: ProfileId, key: str | None) -> str | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARS or not key.isprintable():
-        message = f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable characters"
-        raise InvalidInput(message)
+        raise InvalidInput(f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable characters")
     return hashlib.sha256(f"{actor}\n{profile_id}\n{key}".encode()).hexdigest()

@@ -53,8 +53,8 @@ def withdrawn(
     changed = [standing for standing in before if standing != after]
     now = [_taken(table, standing, after) for table in tables for standing in changed]
     then = [_taken(table, standing, after) for table in earlier for standing in changed]
-    kept = frozenset[str]().union(*(one.kept for one in now))
-    return frozenset[str]().union(*(one.tiers for one in now), *(one.tiers - kept for one in then))
+    kept = frozenset[str]().union(*(taken.kept for taken in now))
+    return frozenset[str]().union(*(taken.tiers for taken in now), *(taken.tiers - kept for taken in then))
 
 
 def _taken(table: Table, before: Standing, after: Standing) -> _Taken:

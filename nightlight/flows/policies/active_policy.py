@@ -151,10 +151,9 @@ class PolicyHolder:
         logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.table.digest)
 
     def _view(self, tx: Transaction, state: PolicyState) -> ActivePolicy:
-        known = self._now
-        if known.version is not None and (state.active_version or 0) < known.version:
-            message = f"version {state.active_version} is older than {known.version}, which was in use"
-            raise PolicyRefused(message)
+        previous = self._now
+        if previous.version is not None and (state.active_version or 0) < previous.version:
+            raise PolicyRefused(f"version {state.active_version} is older than {previous.version}, which was in use")
         active = self._bundle(tx, state.active_version) or self._folder
         try:
             candidate = self._bundle(tx, state.candidate_version)
@@ -187,20 +186,18 @@ class PolicyHolder:
     def _bundle(self, tx: Transaction, version: int | None) -> Compiled | None:
         if version is None:
             return None
-        for known, compiled in (
+        for number, compiled in (
             (self._now.version, self._now.compiled),
             (self._now.candidate_version, self._now.candidate),
         ):
-            if known == version:
+            if number == version:
                 return compiled
         data = tx.policies.bundle(version)
         if data is None or self._keys is None:
-            message = f"bundle {version} is not there" if data is None else "no publisher keys are set"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"bundle {version} is not there" if data is None else "no publisher keys are set")
         bundle = open_bundle(data, self._keys, earlier=True)
         if bundle.version != version:
-            message = f"bundle {version} says that it is {bundle.version}"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"bundle {version} says that it is {bundle.version}")
         compiled = compile_bundle(bundle)
         usable_recipes(compiled)
         return compiled
@@ -208,8 +205,7 @@ class PolicyHolder:
 
 def usable_recipes(compiled: Compiled) -> tuple[Recipe, ...]:
     """Return the pack's recipes; raise PolicyRefused if this release lacks a step that they ask for."""
-    tiers = {name: tier.model_dump() for name, tier in compiled.table.tiers.items()}
-    return build_recipes(tiers, order=compiled.pack.vocabulary.outcomes.tier)
+    return build_recipes(compiled.table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
 
 
 def share_key_from(name_key: bytes) -> bytes:

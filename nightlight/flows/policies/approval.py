@@ -43,8 +43,8 @@ def restores_previous(before: Compiled | None, new: Compiled) -> bool:
     if before is None:
         return False
     difference = diff(before, new)
-    whole = difference.old_digest == difference.new_digest and difference.old_checks == difference.new_checks
-    return whole and difference.same
+    unchanged = difference.old_digest == difference.new_digest and difference.old_checks == difference.new_checks
+    return unchanged and difference.same
 
 
 def undoes_closing(
@@ -69,12 +69,11 @@ def approving_key(
     if safety is None:
         message = "no safety keys are set (NIGHTLIGHT_POLICY_SAFETY_KEYS), so nothing that opens can be approved"
         raise PolicyRejected(message)
-    wanted = approval_subject(difference, bundle.version)
+    subject = approval_subject(difference, bundle.version)
     try:
-        key_id = check_approval(approval, wanted, safety, now=now.timestamp())
+        key_id = check_approval(approval, subject, safety, now=now.timestamp())
     except PolicyRefused as error:
         raise PolicyRejected(str(error)) from error
     if key_id == bundle.key_id:
-        message = "the key that signed the bundle cannot approve it too: two teams, two keys"
-        raise PolicyRejected(message)
+        raise PolicyRejected("the key that signed the bundle cannot approve it too: two teams, two keys")
     return key_id

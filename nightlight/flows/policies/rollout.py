@@ -83,8 +83,7 @@ class Rollout:
             if not staged_already:
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
             elif tx.policies.bundle(bundle.version) != data:
-                message = f"version {bundle.version} was used for another bundle"
-                raise PolicyConflict(message)
+                raise PolicyConflict(f"version {bundle.version} was used for another bundle")
             tx.policies.change(
                 state,
                 now,
@@ -107,8 +106,7 @@ class Rollout:
         A staged candidate has effect, so it needs what an activation needs; raises likewise.
         """
         if not 0 <= permille < PERMILLE:
-            message = f"a share is from 0 to {PERMILLE - 1} thousandths; activate the bundle for all"
-            raise PolicyRejected(message)
+            raise PolicyRejected(f"a share is from 0 to {PERMILLE - 1} thousandths; activate the bundle for all")
         bundle, compiled = self._checked(data)
         now = self.clock()
         with self.catalogue.transaction() as tx:
@@ -117,8 +115,7 @@ class Rollout:
             self._not_withdrawn(tx, bundle)
             again = bundle.version == state.candidate_version
             if again and tx.policies.bundle(bundle.version) != data:
-                message = f"version {bundle.version} was used for another bundle"
-                raise PolicyConflict(message)
+                raise PolicyConflict(f"version {bundle.version} was used for another bundle")
             if not again:
                 self._newer(bundle, state)
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
@@ -171,9 +168,9 @@ class Rollout:
     def bundle(self, version: int | None = None) -> tuple[int, bytes] | None:
         """Return (version, bytes) of the active bundle, or of another; None if there is none."""
         with self.catalogue.reading() as tx:
-            wanted = tx.policies.state().active_version if version is None else version
-            data = tx.policies.bundle(wanted) if wanted is not None else None
-        return (wanted, data) if wanted is not None and data is not None else None
+            number = tx.policies.state().active_version if version is None else version
+            data = tx.policies.bundle(number) if number is not None else None
+        return (number, data) if number is not None and data is not None else None
 
     def status(self) -> dict[str, Any]:
         """Return what is active, what is a candidate, and what the candidate would have changed."""
@@ -202,10 +199,10 @@ class Rollout:
             "candidate": candidate,
         }
 
-    def explain(self, given: Mapping[str, str]) -> PolicyExplanation:
+    def explain(self, inputs: Mapping[str, str]) -> PolicyExplanation:
         """Return why one combination is answered as it is under the active policy; raises InvalidInput."""
         try:
-            return explain(self.in_use.current().compiled, given)
+            return explain(self.in_use.current().compiled, inputs)
         except PolicyRefused as error:
             raise InvalidInput(str(error), pointer="/given") from error
 
@@ -244,8 +241,7 @@ class Rollout:
         if view.revision != state.revision:
             view = self.in_use.refresh()
         if view.revision != state.revision or view.version != state.active_version:
-            message = "the policy was changed at this moment by somebody else; look at the difference again"
-            raise PolicyConflict(message)
+            raise PolicyConflict("the policy was changed at this moment by somebody else; look at the difference again")
         return view
 
     @staticmethod

@@ -52,7 +52,7 @@ class ReceiptIssuer:
         held_until = tx.legal_holds.until(image_id, but=ended)
         held = [] if held_until is None else [{"what": "hold", "until": held_until or "it is ended"}]
         receipt_id = secrets.token_hex(16)
-        told = {
+        content = {
             "receipt_id": receipt_id,
             "kind": kind,
             "subject_sha256": subject_digest(image_id),
@@ -65,8 +65,8 @@ class ReceiptIssuer:
             + held,
             "key_destroyed": key_destroyed,
         }
-        mine, envelope = issue_receipt(self.key, told, gone, tx.receipts.head())
-        tx.receipts.add(receipt_id, image_id, mine, envelope, now)
+        payload, envelope = issue_receipt(self.key, content, gone, tx.receipts.head())
+        tx.receipts.add(receipt_id, image_id, payload, envelope, now)
 
 
 class ReplicaBucket(NamedTuple):
@@ -134,9 +134,9 @@ class EraseObjects:
             return self._finish(lease, "nothing")
         places = self._places(image.original_key, keys)
         if image.state == images.HELD:  # its original may be on its way back; renditions get other names then
-            places = [one for one in places if one.key != image.original_key]
+            places = [place for place in places if place.key != image.original_key]
         gone = self._gone(places)
-        came_back = sum(len(one.versions) for one in gone)
+        came_back = sum(len(place.versions) for place in gone)
         if came_back:
             logs.get("erase").error("image.came_back", count=came_back)
             self.purge.forget(keys)
@@ -155,11 +155,11 @@ class EraseObjects:
             ReplicaBucket(ORIGINALS, ORIGINALS, self.originals),
             ReplicaBucket(RENDITIONS, RENDITIONS, self.renditions),
         ]
-        mine = {ORIGINALS: [original_key], RENDITIONS: list(keys)}
+        keys_of = {ORIGINALS: [original_key], RENDITIONS: list(keys)}
         return [
-            ObjectLocation(one.name, one.store, key)
-            for one in (*stores, *self.replicas)
-            for key in mine[one.replica_of]
+            ObjectLocation(bucket.name, bucket.store, key)
+            for bucket in (*stores, *self.replicas)
+            for key in keys_of[bucket.replica_of]
         ]
 
     def _note(self, image_id: ImageId, places: Sequence[ObjectLocation]) -> None:
@@ -167,15 +167,16 @@ class EraseObjects:
 
         The key of a sealed original is destroyed with it: from then on nobody can read any copy.
         """
-        there = {
-            _named(place): [(one.version_id, one.marker) for one in place.store.remains(place.key)] for place in places
+        present = {
+            _named(place): [(copy.version_id, copy.marker) for copy in place.store.remains(place.key)]
+            for place in places
         }
         with self.runner.catalogue.transaction() as tx:
             before = tx.receipts.noted(image_id)
-            known = before.get("versions", {})
+            noted = before.get("versions", {})
             versions = {
-                name: sorted({(version, marker) for version, marker in known.get(name, ())} | set(found))
-                for name, found in there.items()
+                name: sorted({(version, marker) for version, marker in noted.get(name, ())} | set(entries))
+                for name, entries in present.items()
             }
             destroyed = tx.images.destroy_key(image_id) or bool(before.get("key_destroyed"))
             tx.receipts.note(image_id, {"versions": versions, "key_destroyed": destroyed})
@@ -206,14 +207,17 @@ class EraseObjects:
                 delay = timedelta(seconds=self.again_s)
                 enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=delay, planned=keys)
                 noted = tx.receipts.noted(image_id)
-                gone = [_with(one, noted.get("versions", {}).get(f"{one.bucket}\n{one.key}", ())) for one in gone]
+                gone = [
+                    _with(deleted, noted.get("versions", {}).get(f"{deleted.bucket}\n{deleted.key}", ()))
+                    for deleted in gone
+                ]
                 tx.receipts.drop_note(image_id)
             if ending != "nothing":
                 if self.receipts is not None:
                     kind = ERASED if ending == "erased" else PROVED
                     destroyed = ending == "erased" and bool(noted.get("key_destroyed"))
-                    asked = asked_at or now
-                    self.receipts.write(tx, image_id, kind, gone, asked_at=asked, now=now, key_destroyed=destroyed)
+                    since = asked_at or now
+                    self.receipts.write(tx, image_id, kind, gone, asked_at=since, now=now, key_destroyed=destroyed)
                 tx.audit.append(f"image.{ending}", now=now, actor="worker", image_id=image_id)
         return ending
 
@@ -231,9 +235,10 @@ def erase_location(place: ObjectLocation) -> DeletedObject:
     removed = place.store.erase(place.key)
     left = len(place.store.remains(place.key))
     if left:
-        message = f"{left} versions are still there after they were deleted"
-        raise StoreUnavailable(message)
-    return DeletedObject(place.name, place.key, [(one.version_id, one.marker, one.request_id) for one in removed], left)
+        raise StoreUnavailable(f"{left} versions are still there after they were deleted")
+    return DeletedObject(
+        place.name, place.key, [(version.version_id, version.marker, version.request_id) for version in removed], left
+    )
 
 
 def _named(place: ObjectLocation) -> str:

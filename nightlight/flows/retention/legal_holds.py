@@ -84,24 +84,26 @@ class PlaceHolds:
             raise InvalidInput(message)
         with self.catalogue.transaction() as tx:
             if image_id is not None:
-                one = tx.images.get(image_id)
-                profile_id = one.profile_id if one is not None else None
+                named = tx.images.get(image_id)
+                profile_id = named.profile_id if named is not None else None
             profile = tx.profiles.get(profile_id, lock=True) if profile_id is not None else None
-            found = tx.images.of_profile(profile.profile_id) if profile is not None else []
-            covered = [one for one in found if image_id is None or one.image_id == image_id]
-            if any(one.state != images.HELD and tx.legal_holds.vault(one.image_id) is not None for one in covered):
-                message = "an earlier hold is being ended at this moment"
-                raise Conflict(message)
+            owned = tx.images.of_profile(profile.profile_id) if profile is not None else []
+            covered = [image for image in owned if image_id is None or image.image_id == image_id]
+            if any(
+                image.state != images.HELD and tx.legal_holds.vault(image.image_id) is not None for image in covered
+            ):
+                raise Conflict("an earlier hold is being ended at this moment")
             if profile is None or not covered:
                 raise NotFound
-            made = tx.legal_holds.place(kind, reference, until, [one.image_id for one in covered], by=actor, now=now)
+            image_ids = [image.image_id for image in covered]
+            hold = tx.legal_holds.place(kind, reference, until, image_ids, by=actor, now=now)
             for image in covered:
-                self._hide(tx, profile, image, now, actor, made.hold_id)
+                self._hide(tx, profile, image, now, actor, hold.hold_id)
             tx.events.add(profile.profile_id, now)
-            detail: dict[str, str | int] = {"hold_id": made.hold_id, "kind": kind, "images": len(covered)}
+            detail: dict[str, str | int] = {"hold_id": hold.hold_id, "kind": kind, "images": len(covered)}
             tx.audit.append("hold.placed", now=now, actor=actor, detail=detail)
         logs.get("hold").info("hold.placed", count=len(covered))
-        return made
+        return hold
 
     @staticmethod
     def _hide(
@@ -124,23 +126,22 @@ class PlaceHolds:
             hold = tx.legal_holds.get(hold_id, lock=True)
             if hold is None or hold.state == ENDED:
                 raise NotFound
-            if any(one["by"] == actor for one in hold.approvals):
-                message = "you have approved already; another person must"
-                raise InvalidInput(message)
+            if any(approval["by"] == actor for approval in hold.approvals):
+                raise InvalidInput("you have approved already; another person must")
             tx.legal_holds.approve(hold, by=actor, now=now)
             tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
-            found = tx.legal_holds.get(hold_id)
-        if found is None:  # pragma: no cover - written above, in the same transaction
+            approved = tx.legal_holds.get(hold_id)
+        if approved is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
-        return found
+        return approved
 
     def get(self, hold_id: str) -> LegalHold:
         """Return a hold; raises NotFound."""
         with self.catalogue.reading() as tx:
-            found = tx.legal_holds.get(hold_id)
-        if found is None:
+            hold = tx.legal_holds.get(hold_id)
+        if hold is None:
             raise NotFound
-        return found
+        return hold
 
     def listed(self, *, ended: bool = False) -> list[LegalHold]:
         """Return holds, the newest first."""
@@ -171,16 +172,16 @@ class CopyToVault:
         with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             rows = tx.images.rendition_names(lease.image_id)
-            manifests = [manifest_key(one) for one in tx.images.manifests(lease.image_id)]
+            manifests = [manifest_key(manifest) for manifest in tx.images.manifests(lease.image_id)]
             planned = tx.jobs.planned_keys(lease.image_id)
-            there = tx.legal_holds.vault(lease.image_id) is not None
-        if image is not None and not there:
+            vaulted = tx.legal_holds.vault(lease.image_id) is not None
+        if image is not None and not vaulted:
             keys = {object_key(name, EXTENSIONS[format_]): MEDIA_TYPES[EXTENSIONS[format_]] for name, format_ in rows}
             keys |= dict.fromkeys(manifests, MANIFEST_TYPE)
             kept = self._copied(image, keys)
             with self.runner.catalogue.transaction() as tx:
                 now = self.runner.clock()
-                tx.legal_holds.put(image.image_id, [asdict(one) for one in kept], now)
+                tx.legal_holds.put(image.image_id, [asdict(object_) for object_ in kept], now)
                 tx.legal_holds.placed(image.image_id)
                 tx.audit.append("image.vaulted", now=now, actor="worker", image_id=image.image_id)
             planned = sorted({*planned, *keys})
@@ -197,12 +198,12 @@ class CopyToVault:
     def _copied(self, image: images.ImageRow, keys: dict[str, str]) -> list[VaultObject]:
         """Put everything that is there of an image into the vault."""
         kept = []
-        wanted = [(ORIGINALS, self.erase.originals, image.original_key, ORIGINAL_TYPE, self.max_bytes + SEAL_BYTES)]
-        wanted += [
+        sources = [(ORIGINALS, self.erase.originals, image.original_key, ORIGINAL_TYPE, self.max_bytes + SEAL_BYTES)]
+        sources += [
             (RENDITIONS, self.erase.renditions, key, media_type, MAX_RENDITION_BYTES)
             for key, media_type in keys.items()
         ]
-        for bucket, store, key, content_type, max_bytes in wanted:
+        for bucket, store, key, content_type, max_bytes in sources:
             try:
                 data = store.get(key, max_bytes=max_bytes).data
             except ObjectMissing:  # never written, or renamed meanwhile
@@ -247,7 +248,7 @@ class EndHolds:
         """
         now = self.clock()
         with self.catalogue.reading() as tx:
-            due = [one for one in tx.legal_holds.open() if one.may_end(now) and one.state == PLACED]
+            due = [hold_ for hold_ in tx.legal_holds.open() if hold_.may_end(now) and hold_.state == PLACED]
         for hold in due:
             with self.catalogue.reading() as tx:
                 covered = tx.legal_holds.covered(hold.hold_id)
@@ -260,19 +261,19 @@ class EndHolds:
 
     def _let_go(self, hold: LegalHold, image_id: ImageId) -> None:
         with self.catalogue.reading() as tx:
-            others = tx.legal_holds.of_image(image_id, but=hold.hold_id)
+            other_holds = tx.legal_holds.of_image(image_id, but=hold.hold_id)
             kept = tx.legal_holds.vault(image_id)
             image = tx.images.get(image_id)
-        if others or kept is None or image is None:
+        if other_holds or kept is None or image is None:
             return
         if image.state == images.HELD and not self._put_back(hold, image, kept):
             return
-        gone = [erase_location(ObjectLocation(VAULT, self.vault, one.vault_key)) for one in kept]
+        gone = [erase_location(ObjectLocation(VAULT, self.vault, object_.vault_key)) for object_ in kept]
         with self.catalogue.transaction() as tx:
             now = self.clock()
-            found = tx.images.get(image_id, lock=True)
+            current = tx.images.get(image_id, lock=True)
             tx.legal_holds.drop(image_id)
-            if self.receipts is not None and found is not None and found.state == images.DELETED:
+            if self.receipts is not None and current is not None and current.state == images.DELETED:
                 when, name = hold.created_at, hold.hold_id
                 self.receipts.write(tx, image_id, HOLD_ENDED, gone, asked_at=when, now=now, ended=name)
             tx.audit.append("image.let_go", now=now, actor=_KEEPER, image_id=image_id)
@@ -282,13 +283,12 @@ class EndHolds:
 
         Returns whether the vault may let go of it: not if another hold covers it by now.
         """
-        original = next((one for one in kept if one.bucket == ORIGINALS), None)
+        original = next((object_ for object_ in kept if object_.bucket == ORIGINALS), None)
         sealed_key = None
         if original is not None:
             data = self.vault.get(original.vault_key, max_bytes=self.max_bytes + SEAL_BYTES).data
             if hashlib.sha256(data).hexdigest() != original.sha256:
-                message = f"{original.vault_key}: is not what was put there; the version before it may be"
-                raise StoreUnavailable(message)
+                raise StoreUnavailable(f"{original.vault_key}: is not what was put there; the version before it may be")
             data = self.open_(data, original.sealed_key)
             if self.seal is not None:
                 data, sealed_key = self.seal(data)
@@ -299,10 +299,10 @@ class EndHolds:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(image.profile_id, lock=True)
-            found = tx.images.get(image.image_id, lock=True)
+            current = tx.images.get(image.image_id, lock=True)
             if tx.legal_holds.of_image(image.image_id, but=hold.hold_id):
                 return False  # another hold was placed meanwhile: the vault keeps it
-            if found is None or profile is None or found.state != images.HELD:
+            if current is None or profile is None or current.state != images.HELD:
                 return True  # asked to be erased meanwhile: its erasure looks again, and finds what was put back
             tx.rendition_hashes.drop(image.image_id)
             tx.images.drop_renditions(image.image_id, keep_crop=True)

@@ -87,21 +87,22 @@ class ManageLifecycle:
     def touched(self, plan: LifecyclePlan, progress: Progress = lambda _: None) -> list[RuleEffect]:
         """Return what each rule that is added or changed is about, among the objects that are there."""
         bucket, now = self._bucket(plan.bucket), self.clock()
-        rules = [one.after for one in plan.changes if one.after is not None and one.after.expire_days is not None]
-        found = {rule.rule_id: RuleEffect(rule.rule_id, 0, 0, 0, counted=True) for rule in rules}
+        after = [change.after for change in plan.changes if change.after is not None]
+        rules = [rule for rule in after if rule.expire_days is not None]
+        effects = {rule.rule_id: RuleEffect(rule.rule_id, 0, 0, 0, counted=True) for rule in rules}
         tagged = any(rule.tags for rule in rules)
         listed = 0
-        for one in bucket.objects() if rules else ():
+        for object_ in bucket.objects() if rules else ():
             listed += 1
-            tags = bucket.tags(one.key) if tagged and listed <= MOST_TAGS else {}
+            tags = bucket.tags(object_.key) if tagged and listed <= MOST_TAGS else {}
             for rule in rules:
-                if rule.matches(one.key, tags, one.size):
-                    name, objects, size, at_once, _ = found[rule.rule_id]
-                    due = _due(one, rule, self.day) <= now
-                    found[name] = RuleEffect(name, objects + 1, size + one.size, at_once + due, counted=True)
+                if rule.matches(object_.key, tags, object_.size):
+                    name, objects, size, at_once, _ = effects[rule.rule_id]
+                    due = _due(object_, rule, self.day) <= now
+                    effects[name] = RuleEffect(name, objects + 1, size + object_.size, at_once + due, counted=True)
             progress(listed)
         too_many = {rule.rule_id for rule in rules if rule.tags and listed > MOST_TAGS}
-        return [one._replace(counted=one.rule_id not in too_many) for one in found.values()]
+        return [effect._replace(counted=effect.rule_id not in too_many) for effect in effects.values()]
 
     def apply(self, plan: LifecyclePlan, *, actor: str) -> None:
         """Carry out a plan; raises LifecycleRefused, and then the bucket's rules are as they were."""
@@ -110,12 +111,10 @@ class ManageLifecycle:
             last = tx.lifecycles.lock(plan.bucket, now)
             before = bucket.rules()
             if fingerprint(before) != plan.fingerprint:
-                message = f"{plan.bucket}: its rules have changed since the plan was made; plan again"
-                raise LifecycleRefused(message)
+                raise LifecycleRefused(f"{plan.bucket}: its rules have changed since the plan was made; plan again")
             if tuple(self.wanted(plan.bucket)) != plan.ours:
-                message = f"{plan.bucket}: the policy has changed since the plan was made; plan again"
-                raise LifecycleRefused(message)
-            after = self._put(bucket, before, plan.wanted, {one.rule_id for one in plan.changes})
+                raise LifecycleRefused(f"{plan.bucket}: the policy has changed since the plan was made; plan again")
+            after = self._put(bucket, before, plan.wanted, {change.rule_id for change in plan.changes})
             tx.lifecycles.snapshot(plan.bucket, rules_as_values(before), last.rules, now)
             ours = [write_rule(rule) for rule in plan.ours]
             tx.lifecycles.write(AppliedRules(plan.bucket, ours, fingerprint(after), now, actor))
@@ -131,8 +130,7 @@ class ManageLifecycle:
             last = tx.lifecycles.lock(name, now)
             snapshot = tx.lifecycles.last_snapshot(name)
             if snapshot is None:
-                message = f"{name}: nothing was applied"
-                raise NotFound(message)
+                raise NotFound(f"{name}: nothing was applied")
             before = bucket.rules()
             if fingerprint(before) != last.fingerprint:
                 message = f"{name}: its rules have changed since they were applied; see `nightlight lifecycle drift`"
@@ -159,25 +157,26 @@ class ManageLifecycle:
             applied = tx.lifecycles.applied(name)
         rules = [read_rule(raw) for raw in applied.rules] if applied else []
         rules = [rule for rule in rules if rule.expire_days is not None]
-        for number, one in enumerate(bucket.objects() if rules else ()):
+        for number, object_ in enumerate(bucket.objects() if rules else ()):
             progress(number + 1)
-            old = [rule for rule in rules if _due(one, rule, self.day) + GRACE_DAYS * self.day < now]
-            tags = bucket.tags(one.key) if any(rule.tags for rule in old) else {}
+            old = [rule for rule in rules if _due(object_, rule, self.day) + GRACE_DAYS * self.day < now]
+            tags = bucket.tags(object_.key) if any(rule.tags for rule in old) else {}
             for rule in old:
-                if rule.matches(one.key, tags, one.size):
-                    yield OverdueObject(name, one.key, rule.rule_id, one.written_at, _due(one, rule, self.day))
+                if rule.matches(object_.key, tags, object_.size):
+                    yield OverdueObject(
+                        name, object_.key, rule.rule_id, object_.written_at, _due(object_, rule, self.day)
+                    )
                     break
 
-    def _put(self, bucket: BucketClient, before: Sequence[Raw], wanted: Sequence[Raw], fresh: set[str]) -> list[Raw]:
+    def _put(self, bucket: BucketClient, before: Sequence[Raw], rules: Sequence[Raw], fresh: set[str]) -> list[Raw]:
         """Put rules and return what is there; raise LifecycleRefused, with ``before`` put back, if that is another."""
         try:
-            for asked in (disabled(wanted, fresh), wanted):
-                bucket.put(asked)
-                there = bucket.rules()
-                lost = lost_rules(asked, there)
+            for request in (disabled(rules, fresh), rules):
+                bucket.put(request)
+                present = bucket.rules()
+                lost = lost_rules(request, present)
                 if lost:
-                    message = f"{bucket.name}: the server did not keep {', '.join(lost)} as it was told"
-                    raise LifecycleRefused(message)
+                    raise LifecycleRefused(f"{bucket.name}: the server did not keep {', '.join(lost)} as it was told")
         except NightlightError as error:
             logs.get("lifecycle").error("lifecycle.rolled_back", code=error.code, detail=str(error))
             bucket.put(before)
@@ -185,15 +184,14 @@ class ManageLifecycle:
                 message = f"{error}; AND WHAT WAS THERE BEFORE COULD NOT BE PUT BACK: look at the bucket's rules now"
                 raise LifecycleRefused(message) from error
             raise
-        return list(there)
+        return list(present)
 
     def _bucket(self, name: str) -> BucketClient:
         try:
             return self.buckets[name]
         except KeyError:
-            message = f"no bucket '{name}'; there are {', '.join(self.buckets)}"
-            raise NotFound(message) from None
+            raise NotFound(f"no bucket '{name}'; there are {', '.join(self.buckets)}") from None
 
 
-def _due(one: BucketObject, rule: LifecycleRule, day: timedelta) -> datetime:
-    return one.written_at + (rule.expire_days or 0) * day
+def _due(object_: BucketObject, rule: LifecycleRule, day: timedelta) -> datetime:
+    return object_.written_at + (rule.expire_days or 0) * day

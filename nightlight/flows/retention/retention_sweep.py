@@ -75,10 +75,10 @@ class Sweep:
     def report(self, sweep_id: str | None = None) -> SweepRow:
         """Return what a run has done so far, the last one's where none is named; raises NotFound."""
         with self.runner.catalogue.reading() as tx:
-            found = tx.sweeps.get(sweep_id) if sweep_id is not None else tx.sweeps.last()
-        if found is None:
+            row = tx.sweeps.get(sweep_id) if sweep_id is not None else tx.sweeps.last()
+        if row is None:
             raise NotFound
-        return found
+        return row
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do one batch; return how it ended (see JobRunner.run), or ``swept`` and ``done``."""
@@ -89,16 +89,16 @@ class Sweep:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
-            found = tx.sweeps.get(lease.other_id, lock=True)
-            if found is None or found.state == DONE:
+            row = tx.sweeps.get(lease.other_id, lock=True)
+            if row is None or row.state == DONE:
                 return "nothing"
             more = any(counts[kind] for kind in (LAPSED, SUPERSEDED, DELETED))
-            whole = {**Counter(found.counts) + counts, HOLDS_DUE: counts[HOLDS_DUE]}
-            tx.sweeps.write(found.sweep_id, whole, found.batches + 1, finished_at=None if more else now)
+            counts_so_far = {**Counter(row.counts) + counts, HOLDS_DUE: counts[HOLDS_DUE]}
+            tx.sweeps.write(row.sweep_id, counts_so_far, row.batches + 1, finished_at=None if more else now)
             if more:
-                enqueue(tx, kinds.SWEEP, found.sweep_id, now)
+                enqueue(tx, kinds.SWEEP, row.sweep_id, now)
         if not more:
-            logs.get("sweep").info("sweep.done", **whole)
+            logs.get("sweep").info("sweep.done", **counts_so_far)
         return "swept" if more else "done"
 
     def batch(self) -> dict[str, int]:
@@ -106,7 +106,7 @@ class Sweep:
         done = {LAPSED: self._lapse(), SUPERSEDED: self._supersede(), DELETED: self._delete()}
         now = self.runner.clock()
         with self.runner.catalogue.reading() as tx:
-            done[HOLDS_DUE] = sum(one.may_end(now) for one in tx.legal_holds.open())
+            done[HOLDS_DUE] = sum(hold.may_end(now) for hold in tx.legal_holds.open())
         metrics.SWEPT.inc(done[DELETED])
         metrics.LAPSED.inc(done[LAPSED])
         metrics.HOLDS_DUE.set(done[HOLDS_DUE])
@@ -116,24 +116,24 @@ class Sweep:
         now = self.runner.clock()
         before = now - timedelta(days=self.assertion_days)
         with self.runner.catalogue.transaction() as tx:
-            found = tx.profiles.lapse(before, UNKNOWN_BAND, limit=_BATCH)
-            for profile_id in found:
+            profile_ids = tx.profiles.lapse(before, UNKNOWN_BAND, limit=_BATCH)
+            for profile_id in profile_ids:
                 profile = tx.profiles.get(profile_id)
                 if profile is not None:
                     held_to, tables = tx.images.effective_ceilings(profile_id), (self.tables(), self.earlier())
                     bands = (UNKNOWN_BAND if profile.assurance == UNASSURED else profile.asserted_band,)
                     withdraw(tx, profile_id, bands_taken(tx, tables, profile, bands, profile, held_to), now)
-            if found:
-                tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(found)})
-        return len(found)
+            if profile_ids:
+                tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(profile_ids)})
+        return len(profile_ids)
 
     def _supersede(self) -> int:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
-            found = tx.images.inconsistent(limit=_BATCH)
-            for image_id in found:
+            image_ids = tx.images.inconsistent(limit=_BATCH)
+            for image_id in image_ids:
                 change_state(tx, SUPERSEDE, image_id, now, actor="retention")
-        return len(found)
+        return len(image_ids)
 
     def _delete(self) -> int:
         swept = 0
@@ -152,10 +152,10 @@ class Sweep:
         """
         table = self.retention()
         bands = table.space.attributes.get(_BAND, ())
-        known = table.space.attributes.get("state", ())
+        words = table.space.attributes.get("state", ())
         lapsed = now - timedelta(days=self.assertion_days)
         for state, word in STATES.items():
-            for band in (bands or (None,)) if word in known else ():
+            for band in (bands or (None,)) if word in words else ():
                 days = table.keep_days({"state": word} | ({_BAND: band} if band is not None else {}))
                 with self.runner.catalogue.reading() as tx:
                     due = tx.images.due(state, now - timedelta(days=days), band, lapsed=lapsed, limit=_BATCH)
@@ -167,6 +167,6 @@ class Sweep:
 
 def _give_up(tx: Transaction, lease: Lease, _reason: str, now: datetime) -> None:
     """Say that a run was given up; the next begins in its time."""
-    found = tx.sweeps.get(lease.other_id, lock=True)
-    if found is not None:
-        tx.sweeps.write(found.sweep_id, {**found.counts, "failed": 1}, found.batches, finished_at=now)
+    row = tx.sweeps.get(lease.other_id, lock=True)
+    if row is not None:
+        tx.sweeps.write(row.sweep_id, {**row.counts, "failed": 1}, row.batches, finished_at=now)

@@ -54,12 +54,12 @@ class RetentionTags:
         while True:
             now = self.runner.clock()
             with self.runner.catalogue.transaction() as tx:
-                found = tx.images.in_states(tuple(_TAGGED), after=after, limit=_BATCH)
-                enqueue_many(tx, kinds.RETENTION_TAGS, found, now)
-            if not found:
+                image_ids = tx.images.in_states(tuple(_TAGGED), after=after, limit=_BATCH)
+                enqueue_many(tx, kinds.RETENTION_TAGS, image_ids, now)
+            if not image_ids:
                 return
-            after = found[-1]
-            yield len(found)
+            after = image_ids[-1]
+            yield len(image_ids)
 
     def waiting(self) -> int:
         """Return how many taggings are still to be done."""
@@ -81,8 +81,8 @@ class RetentionTags:
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)
             # Erased while it was written anew: the erasure may have come too early to find it.
-            found = tx.images.get(lease.image_id)
-            if found is not None and found.state == images.DELETED:
+            current = tx.images.get(lease.image_id)
+            if current is not None and current.state == images.DELETED:
                 keys = tx.jobs.planned_keys(lease.image_id)
                 enqueue(tx, kinds.VERIFY_ERASURE, lease.image_id, now, delay=_SOON, planned=keys)
         return "tagged"

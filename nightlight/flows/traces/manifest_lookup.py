@@ -65,13 +65,12 @@ class CallerRate:
         """Count one question; raise TooManyRequests."""
         now = time.monotonic()
         with self._lock:
-            asked = self._asked.setdefault(caller, deque())
-            while asked and asked[0] <= now - _HOUR_S:
-                asked.popleft()
-            if len(asked) >= self.most:
-                message = f"{self.most} questions in an hour"
-                raise TooManyRequests(message, after_s=int(asked[0] + _HOUR_S - now) + 1)
-            asked.append(now)
+            times = self._asked.setdefault(caller, deque())
+            while times and times[0] <= now - _HOUR_S:
+                times.popleft()
+            if len(times) >= self.most:
+                raise TooManyRequests(f"{self.most} questions in an hour", after_s=int(times[0] + _HOUR_S - now) + 1)
+            times.append(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +91,7 @@ class ManifestLookup:
         mark = watermark_from_binding(value) if algorithm == WATERMARK_ALGORITHM else None
         hashed = hash_from_binding(value) if algorithm == HASH_ALGORITHM else None
         if mark is None and hashed is None:
-            message = f"{algorithm} is not known here, or this is no value of it"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{algorithm} is not known here, or this is no value of it")
         with self.catalogue.transaction() as tx:
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
             manifest_ids = tx.rendition_hashes.manifests(mark=mark, hash_=hashed)
@@ -107,11 +105,10 @@ class ManifestLookup:
         except ValueError:
             named = None
         if named is None:
-            message = "this is no URL of a picture of this deployment"
-            raise InvalidInput(message)
+            raise InvalidInput("this is no URL of a picture of this deployment")
         with self.catalogue.transaction() as tx:
-            asked: Asked = {"by": "reference", "name": named[1]}
-            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
+            detail: Asked = {"by": "reference", "name": named[1]}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=detail)
             manifest_ids = tx.rendition_hashes.manifests(name=named[1])
         return [ManifestMatch(manifest_id, _EXACT) for manifest_id in manifest_ids]
 
@@ -121,11 +118,9 @@ class ManifestLookup:
         Raises InvalidInput, ImageRefused and its kinds, TooManyRequests, and Unavailable if the workers take too long.
         """
         if algorithm is not None and algorithm not in _FOUND_BY:
-            message = f"{algorithm} is not known here"
-            raise InvalidInput(message)
+            raise InvalidInput(f"{algorithm} is not known here")
         if not self.waits.acquire(blocking=False):
-            message = f"{_MOST_WAITING} copies are being looked at"
-            raise TooManyRequests(message, after_s=int(_WAIT_S))
+            raise TooManyRequests(f"{_MOST_WAITING} copies are being looked at", after_s=int(_WAIT_S))
         try:
             row = self._traced(copy, actor, algorithm)
         finally:
@@ -147,14 +142,13 @@ class ManifestLookup:
         """Return the trace of a copy once it has ended."""
         trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
         with self.catalogue.transaction() as tx:
-            asked: Asked = {"by": algorithm or "content", "trace_id": trace_id}
-            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=asked)
+            detail: Asked = {"by": algorithm or "content", "trace_id": trace_id}
+            tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail=detail)
         until = time.monotonic() + _WAIT_S
         row = self.traces.status(trace_id, actor=actor)
         while row.state not in {DONE, REJECTED, FAILED}:
             if time.monotonic() >= until:
-                message = "the trace takes longer than a request may"
-                raise Unavailable(message)
+                raise Unavailable("the trace takes longer than a request may")
             time.sleep(_LOOK_S)
             row = self.traces.status(trace_id, actor=actor)
         return row
@@ -163,8 +157,8 @@ class ManifestLookup:
         """Return a manifest; raises NotFound, TooManyRequests or StoreUnavailable."""
         self.rate.take(actor)
         with self.catalogue.transaction() as tx:
-            asked: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
-            tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=asked)
+            detail: Asked = {"manifest_id": manifest_id[:_MOST_ID]}
+            tx.audit.append("manifest.read", now=self.clock(), actor=actor, detail=detail)
             key = tx.rendition_hashes.manifest(manifest_id)
         if key is None:
             raise NotFound

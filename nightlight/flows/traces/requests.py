@@ -111,11 +111,9 @@ class RequestTrace:
         """Return the SHA-256 of a copy whose header says that it can be looked at."""
         size = copy.seek(0, 2)
         if size == 0:
-            message = "the copy is empty"
-            raise CorruptImage(message)
+            raise CorruptImage("the copy is empty")
         if size > self.limits.max_bytes:
-            message = f"{size} bytes; at most {self.limits.max_bytes}"
-            raise PayloadTooLarge(message)
+            raise PayloadTooLarge(f"{size} bytes; at most {self.limits.max_bytes}")
         copy.seek(0)
         data = copy.read()
         probe(data, upload_caps(self.limits), edge=COPY_EDGE)
@@ -123,11 +121,11 @@ class RequestTrace:
 
     def _check_rate(self, tx: Transaction, actor: str, now: datetime) -> None:
         most = self.matching.traces_per_hour
-        asked = tx.trace_jobs.asked_since(actor, now - _HOUR, limit=most)
-        if len(asked) >= most:
+        times = tx.trace_jobs.asked_since(actor, now - _HOUR, limit=most)
+        if len(times) >= most:
             metrics.TRACES.labels(TooManyRequests.code).inc()
             message = f"{most} traces in an hour"
-            raise TooManyRequests(message, after_s=int((asked[-1] + _HOUR - now).total_seconds()) + 1)
+            raise TooManyRequests(message, after_s=int((times[-1] + _HOUR - now).total_seconds()) + 1)
 
 
 @dataclass(frozen=True, slots=True)

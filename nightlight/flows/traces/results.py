@@ -73,12 +73,12 @@ class TraceResult:
 def result_as_json(result: TraceResult) -> dict[str, Any]:
     """Return what is known of a copy as JSON holds it."""
 
-    def said(value: object) -> object:
+    def plain(value: object) -> object:
         return value.isoformat() if isinstance(value, datetime) else value
 
     return {
         **asdict(result),
-        "origins": [{name: said(value) for name, value in asdict(origin).items()} for origin in result.origins],
+        "origins": [{name: plain(value) for name, value in asdict(origin).items()} for origin in result.origins],
     }
 
 

@@ -128,8 +128,8 @@ class TraceSearch:
             }
             if not named:
                 doubt = "nothing is published under this mark: it was erased, or is of another deployment"
-            known = [distance for distance in named.values() if distance is not None]
-            if read.how == "whole" and known and min(known) > ANOTHER:
+            distances_ = [distance for distance in named.values() if distance is not None]
+            if read.how == "whole" and distances_ and min(distances_) > ANOTHER:
                 doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
         ways = {origin: "watermark+hash" if origin in near else "watermark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
@@ -159,21 +159,20 @@ class TraceSearch:
             HashIndex.discard(self.folder)
             index = HashIndex(self.folder, write=True)
         with index:
-            known = {int.from_bytes(key, "big") for key in index.newest(4 * _LATE)}
-            last = max(0, max(known, default=0) - _LATE)
+            indexed = {int.from_bytes(key, "big") for key in index.newest(4 * _LATE)}
+            last = max(0, max(indexed, default=0) - _LATE)
             while True:
                 with self.catalogue.reading() as tx:
                     rows = tx.rendition_hashes.after(last, limit=_BATCH)
                 if not rows:
                     break
                 last = rows[-1][0]
-                fresh = [(number.to_bytes(KEY_BYTES, "big"), hash_) for number, hash_ in rows if number not in known]
+                fresh = [(number.to_bytes(KEY_BYTES, "big"), hash_) for number, hash_ in rows if number not in indexed]
                 if fresh:
                     index.extend(fresh)
                 progress(len(fresh))
                 if until is not None and time.monotonic() > until:
-                    message = f"{len(index)} hashes are in the index, and more are in the catalogue"
-                    raise IndexBehind(message)
+                    raise IndexBehind(f"{len(index)} hashes are in the index, and more are in the catalogue")
             yield index
 
     def _search(self, queries: Sequence[Any], until: float | None) -> tuple[dict[HashOrigin, int], int]:
@@ -197,8 +196,7 @@ class TraceSearch:
             index.remove(number.to_bytes(KEY_BYTES, "big"))
         for number, origin in origins.items():
             if _distance(origin, queries) != nearest[number]:
-                message = f"hash {number} is another one in the catalogue: the index belongs to another time"
-                raise IndexBroken(message)
+                raise IndexBroken(f"hash {number} is another one in the catalogue: the index belongs to another time")
         return {origin: nearest[number] for number, origin in origins.items()}
 
 

@@ -24,7 +24,7 @@ from tests.support.waiting import HANG_S
 pytestmark = pytest.mark.integration
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
-SAID = Declaration("age_13_15", "verified", "eu", "connections")
+DECLARATION = Declaration("age_13_15", "verified", "eu", "connections")
 
 
 def later(seconds):
@@ -35,7 +35,7 @@ def later(seconds):
 def profile_id(catalogue, request):
     name = f"p-{abs(hash(request.node.nodeid)) % 10**12}"
     with catalogue.transaction() as tx:
-        tx.profiles.declare(name, SAID, NOW)
+        tx.profiles.declare(name, DECLARATION, NOW)
     return name
 
 
@@ -82,12 +82,12 @@ def test_times_come_back_as_they_went_in_aware_and_to_the_microsecond(catalogue,
 
 def test_a_time_without_a_zone_is_refused(catalogue):
     with pytest.raises(Exception, match="without a zone"), catalogue.transaction() as tx:
-        tx.profiles.declare("naive", SAID, NOW.replace(tzinfo=None))
+        tx.profiles.declare("naive", DECLARATION, NOW.replace(tzinfo=None))
 
 
 def test_a_transaction_that_raises_leaves_nothing(catalogue):
     with pytest.raises(RuntimeError), catalogue.transaction() as tx:
-        tx.profiles.declare("rolled-back", SAID, NOW)
+        tx.profiles.declare("rolled-back", DECLARATION, NOW)
         raise RuntimeError
     with catalogue.reading() as tx:
         assert tx.profiles.get("rolled-back") is None
@@ -114,9 +114,9 @@ def test_a_deleted_profile_is_shown_to_nobody_and_comes_back_only_by_a_declarati
         assert shown(tx, profile_id) == []
         assert not tx.profiles.set_report_flag(profile_id, "reported")
         assert tx.profiles.get(profile_id).generation == 1
-        assert tx.profiles.declare(profile_id, SAID, NOW) is True
+        assert tx.profiles.declare(profile_id, DECLARATION, NOW) is True
         assert tx.profiles.get(profile_id).report_flag == "reported"
-        assert [one.profile_id for one in shown(tx, profile_id)] == [profile_id]
+        assert [profile.profile_id for profile in shown(tx, profile_id)] == [profile_id]
 
 
 def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile_id):
@@ -137,15 +137,15 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
         tx.profiles.set_current(profile_id, ready)
         assert shown(tx, profile_id)[0].image_id is None
         image_states.change(tx, image_states.PUBLISH, ready, NOW, actor="t")
-        (one,) = shown(tx, profile_id, "nobody")
-    assert (one.image_id, one.effective_ceiling, one.canary) == (ready, "age_13_15", False)
-    assert one.asserted_at == int(NOW.timestamp())
-    assert one.available() == [
+        (inputs,) = shown(tx, profile_id, "nobody")
+    assert (inputs.image_id, inputs.effective_ceiling, inputs.canary) == (ready, "age_13_15", False)
+    assert inputs.asserted_at == int(NOW.timestamp())
+    assert inputs.available() == [
         (variant, tier, "webp", 3, face, f"{tier}-{ready}-{variant}")
         for variant in (0, 1)
         for tier, face in (("full", None), ("tiny", 5))
     ]
-    assert one.viewers() == frozenset()
+    assert inputs.viewers() == frozenset()
 
 
 def test_blocked_viewers_are_told_until_they_are_too_many(catalogue, profile_id):
@@ -153,11 +153,11 @@ def test_blocked_viewers_are_told_until_they_are_too_many(catalogue, profile_id)
         for number in range(3):
             tx.blocks.add(profile_id, f"viewer-{number}", NOW)
         tx.abuse_signals.plant(profile_id, NOW)
-        (one,) = seen(tx.connection, [profile_id], most_blocked=3)
+        (inputs,) = seen(tx.connection, [profile_id], most_blocked=3)
         (many,) = seen(tx.connection, [profile_id], most_blocked=2)
-    assert one.viewers() == {"viewer-0", "viewer-1", "viewer-2"}
+    assert inputs.viewers() == {"viewer-0", "viewer-1", "viewer-2"}
     assert many.viewers() is None
-    assert one.canary
+    assert inputs.canary
 
 
 def test_uploads_are_numbered_without_gaps_by_many_at_once(catalogue, profile_id):
@@ -173,7 +173,7 @@ def test_a_job_is_leased_to_one_of_many_at_once(catalogue, profile_id):
     job_id = add_job(catalogue, add_image(catalogue, profile_id))
     with ThreadPoolExecutor(8) as pool:
         leases = list(pool.map(lambda _: lease(catalogue, job_id, NOW), range(8)))
-    assert len([one for one in leases if one]) == 1
+    assert len([taken_lease for taken_lease in leases if taken_lease]) == 1
 
 
 def test_a_job_is_not_leased_as_one_of_another_kind(catalogue, profile_id):
@@ -249,7 +249,7 @@ def test_due_and_lost_jobs_are_found_once_by_many_at_once(catalogue, profile_id)
     assert not_due not in claimed
 
 
-def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_settled(catalogue):
+def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_acknowledged(catalogue):
     with catalogue.transaction() as tx:
         for number in range(20):
             tx.outbox.add([("nightlight.render", f"{number:032x}", 2)], NOW)
@@ -260,17 +260,17 @@ def test_an_outbox_message_is_claimed_once_by_many_at_once_and_again_if_not_sett
             return tx.outbox.claim(NOW, limit=3, claim_s=15)
 
     with ThreadPoolExecutor(6) as pool:
-        found = [message for batch in pool.map(claim, range(12)) for message in batch]
-    assert len(found) == 20
-    assert len({message.job_id for message in found}) == 20
+        messages = [message for batch in pool.map(claim, range(12)) for message in batch]
+    assert len(messages) == 20
+    assert len({message.job_id for message in messages}) == 20
     with catalogue.transaction() as tx:
-        tx.outbox.mark_published([message.message_id for message in found[:15]])
-        tx.outbox.release([found[15].message_id])
+        tx.outbox.mark_published([message.message_id for message in messages[:15]])
+        tx.outbox.release([messages[15].message_id])
         assert [message.message_id for message in tx.outbox.claim(later(1), limit=50, claim_s=1)] == [
-            found[15].message_id
+            messages[15].message_id
         ]
         assert len(tx.outbox.claim(later(16), limit=50, claim_s=15)) == 5
-        tx.outbox.mark_published([message.message_id for message in found])
+        tx.outbox.mark_published([message.message_id for message in messages])
 
 
 def test_an_idempotency_key_is_remembered_once(catalogue, profile_id):

@@ -10,7 +10,7 @@ from nightlight.catalogue.image_states import DELETE, change
 from nightlight.catalogue.schema import canaries, changes, images, profiles, renditions
 from nightlight_core.errors import InvalidInput
 from tests.support.databases import catalogue_at, postgres_database
-from tests.support.house import START
+from tests.support.flow_container import START
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -30,9 +30,9 @@ def quiet(catalogue, cursor=None):
     at = [cursor or look(catalogue).cursor]
 
     def nothing():
-        told = look(catalogue, at[0])
-        at[0] = told.cursor
-        return not told.changed and not told.reset
+        changes = look(catalogue, at[0])
+        at[0] = changes.cursor
+        return not changes.changed and not changes.reset
 
     eventually(nothing)
     return at[0]
@@ -80,10 +80,10 @@ def test_every_change_is_told_and_only_once_it_counts(fresh, name):
     assert (again.changed, again.reset) == ([], False)
     with fresh.transaction() as tx:
         CHANGES[name](tx)
-    told = look(fresh, again.cursor)
-    assert (PROFILE, "p") in told.changed
-    assert not told.reset
-    quiet(fresh, told.cursor)
+    changes = look(fresh, again.cursor)
+    assert (PROFILE, "p") in changes.changed
+    assert not changes.reset
+    quiet(fresh, changes.cursor)
 
 
 def test_blocks_and_canaries_that_end_are_told_too(fresh):
@@ -94,9 +94,9 @@ def test_blocks_and_canaries_that_end_are_told_too(fresh):
     cursor = quiet(fresh)
     with fresh.transaction() as tx:
         tx.blocks.remove("p", "v")
-    told = look(fresh, cursor)
-    assert told.changed == [(PROFILE, "p")]
-    cursor = quiet(fresh, told.cursor)
+    changes = look(fresh, cursor)
+    assert changes.changed == [(PROFILE, "p")]
+    cursor = quiet(fresh, changes.cursor)
     with fresh.transaction() as tx:
         tx.connection.execute(delete(canaries))
     assert look(fresh, cursor).changed == [(PROFILE, "p")]
@@ -107,9 +107,9 @@ def test_revoked_names_are_told(fresh):
     cursor = quiet(fresh)
     with fresh.transaction() as tx:
         tx.revocations.add("p", START)
-    told = look(fresh, cursor)
-    assert told.changed == [(NAME, "p" * 32)]
-    cursor = quiet(fresh, told.cursor)
+    changes = look(fresh, cursor)
+    assert changes.changed == [(NAME, "p" * 32)]
+    cursor = quiet(fresh, changes.cursor)
     with fresh.transaction() as tx:
         tx.revocations.drop("p" * 32, ["p" * 32])
     assert look(fresh, cursor).changed == []
@@ -136,12 +136,12 @@ def test_a_change_that_began_first_and_ends_last_is_not_missed():
 
 def reread(catalogue, cursor, known):
     """Read again what is told, and nothing else."""
-    told = look(catalogue, cursor)
+    changes = look(catalogue, cursor)
     with catalogue.reading() as tx:
-        for kind, key in told.changed:
+        for kind, key in changes.changed:
             if kind == PROFILE:
                 known[key] = tx.profiles.get(key).generation
-    return told.cursor
+    return changes.cursor
 
 
 def test_under_many_writers_no_change_is_missed(fresh):
@@ -156,7 +156,7 @@ def test_under_many_writers_no_change_is_missed(fresh):
             with fresh.transaction() as tx:
                 tx.profiles.raise_generation(profile_id)
 
-    writers = [threading.Thread(target=write, args=(one,)) for one in people]
+    writers = [threading.Thread(target=write, args=(profile_id,)) for profile_id in people]
     for thread in writers:
         thread.start()
     while any(thread.is_alive() for thread in writers):
@@ -165,7 +165,7 @@ def test_under_many_writers_no_change_is_missed(fresh):
     assert known == dict.fromkeys(people, 25)
 
 
-def test_who_was_away_for_long_or_comes_from_elsewhere_begins_anew(fresh):
+def test_who_was_away_for_long_or_comes_from_elsewhere_starts_again(fresh):
     begun(fresh)
     begin, at = look(fresh).cursor.split(".")
     assert look(fresh, f"{begin}.{int(at) - KEPT_S}").reset

@@ -55,14 +55,14 @@ def test_a_role_has_what_is_said_and_nothing_else(roles, database):
     for role, engine in roles.items():
         with engine.connect() as connection:
             for table in tables:
-                said = sql_roles.GRANTS[table].get(sql_roles.SqlRole(role), ())
-                whole = {one for one in said if "(" not in one}
+                privileges = sql_roles.GRANTS[table].get(sql_roles.SqlRole(role), ())
+                whole = {privilege for privilege in privileges if "(" not in privilege}
                 has = {
                     verb for verb in VERBS
                     if connection.execute(text(f"SELECT has_table_privilege('{table}', '{verb}')")).scalar_one()
                 }  # fmt: skip
                 assert has == whole, (role, table)
-                columns = {one.split(" ")[0] for one in said if "(" in one}
+                columns = {privilege.split(" ")[0] for privilege in privileges if "(" in privilege}
                 some = text(f"SELECT has_any_column_privilege('{table}', 'UPDATE')")
                 assert connection.execute(some).scalar_one() == ("UPDATE" in whole | columns), (role, table)
             assert not connection.execute(text("SELECT has_schema_privilege('public', 'CREATE')")).scalar_one()
@@ -122,7 +122,7 @@ REFUSED = {
 def test_what_a_process_must_not_do_is_refused_by_the_database(roles, role):
     refused = REFUSED["everybody"] + REFUSED[role]
     if role == "worker":  # it writes renditions; the rest of the list is everybody's
-        refused = [one for one in refused if not one.startswith("UPDATE renditions")]
+        refused = [statement for statement in refused if not statement.startswith("UPDATE renditions")]
     for statement in refused:
         with roles[role].connect() as connection, pytest.raises(ProgrammingError) as error:
             connection.execute(text(statement))
@@ -153,7 +153,7 @@ def test_giving_them_again_takes_away_what_was_given_besides(database):
 def test_the_command_prints_what_would_be_run():
     printed = CliRunner().invoke(app, ["catalogue", "grants"])
     assert printed.exit_code == 0
-    assert printed.stdout.splitlines() == [f"{one};" for one in sql_roles.grant_statements()]
+    assert printed.stdout.splitlines() == [f"{statement};" for statement in sql_roles.grant_statements()]
     assert "GRANT SELECT, INSERT ON audit TO nightlight_service;" in printed.stdout
 
 
@@ -176,8 +176,8 @@ def test_the_script_of_the_database_image_makes_roles_that_log_in(database):
     owner = create_engine(database)
     named = {sql_roles.role_name(role, "nightlight") for role in sql_roles.SqlRole}
     with owner.connect() as connection:
-        there = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
-    if named & there:
+        role_names = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    if named & role_names:
         owner.dispose()
         pytest.skip("this server has roles of these names")
     variables = {
@@ -193,10 +193,10 @@ def test_the_script_of_the_database_image_makes_roles_that_log_in(database):
         sql_roles.apply_grants(owner)
         for role in sql_roles.SqlRole:
             name = sql_roles.role_name(role, "nightlight")
-            one = create_engine(where.set(username=name, password=f"it's {role.value}"))
-            with one.connect() as connection:
+            engine = create_engine(where.set(username=name, password=f"it's {role.value}"))
+            with engine.connect() as connection:
                 assert connection.execute(text("SELECT count(*) FROM audit")).scalar_one() == 0
-            one.dispose()
+            engine.dispose()
     finally:
         with owner.begin() as connection:
             for name in named:

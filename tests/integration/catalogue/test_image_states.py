@@ -95,9 +95,9 @@ def test_of_two_transitions_at_once_one_is_made(catalogue):
         return transition.target
 
     with ThreadPoolExecutor(3) as pool:
-        made = [target for target in pool.map(make, (REJECT, FAIL, PUBLISH)) if target is not None]
+        transitions = [target for target in pool.map(make, (REJECT, FAIL, PUBLISH)) if target is not None]
     image, log = row_of(catalogue, image_id)
-    assert made == [image.state]
+    assert transitions == [image.state]
     assert len(log) == 1
 
 

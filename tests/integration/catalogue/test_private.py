@@ -31,14 +31,14 @@ def test_what_is_written_is_its_owners_alone(tmp_path, umask):
         migrate.upgrade(catalogue.engine)
         with catalogue.transaction() as tx:  # its log and its index are there now
             tx.audit.append("x", now=key_commands.system_clock(), actor="t")
-            found = {path.name for path in data.iterdir()}
+            file_names = {path.name for path in data.iterdir()}
         store = LocalStore(data / "originals")
         store.ready()
         with (data / "catalogue.sqlite3").open("rb") as file:
             store.put("o/ab", file, sha256="", content_type="x", cache_control="x")
     finally:
         os.umask(before)
-    assert {"catalogue.sqlite3", "catalogue.sqlite3-wal", "catalogue.sqlite3-shm"} <= found
+    assert {"catalogue.sqlite3", "catalogue.sqlite3-wal", "catalogue.sqlite3-shm"} <= file_names
     # Chains and roots are public; the folder that they are in is not.
     assert [path for path in modes(data) if not path.endswith(("chain.pem", "root.pem"))] == []
     catalogue.close()

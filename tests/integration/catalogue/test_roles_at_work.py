@@ -1,4 +1,4 @@
-"""Processes that no end-to-end test starts do their whole work under their roles too: intake, and operators' commands."""
+"""Processes that no end-to-end test starts do their whole work under their roles too: imports, and operators' commands."""
 
 import pytest
 from sqlalchemy import text
@@ -37,37 +37,37 @@ def roles(database):
 @pytest.fixture
 def under(roles):
     """A catalogue under a role."""
-    made = []
+    opened = []
 
     def open_(role):
-        made.append(Catalogue(roles[role]))
-        return made[-1]
+        opened.append(Catalogue(roles[role]))
+        return opened[-1]
 
     yield open_
-    for one in made:
-        one.close()
+    for container in opened:
+        container.close()
 
 
 def notice(number):
     return ObjectEvent("avatars", f"u-{number}.jpg", removed=False, etag="e", mark=f"m{number}")
 
 
-def test_intake_queues_what_it_is_told_of(under):
+def test_imports_are_queued_as_they_are_notified(under):
     catalogue = under("imports")
     migrate.check_current(catalogue.engine)
-    arrive = ImportNotifications(catalogue, {"avatars": KeyTemplate("{profile}.jpg")}, system_clock)
-    assert arrive.record([notice(1), notice(2)]).queued == 2
-    assert arrive.record([notice(2), notice(3)]).queued == 1
+    notifications = ImportNotifications(catalogue, {"avatars": KeyTemplate("{profile}.jpg")}, system_clock)
+    assert notifications.record([notice(1), notice(2)]).queued == 2
+    assert notifications.record([notice(2), notice(3)]).queued == 1
 
 
 def test_a_backfill_is_begun_walked_and_read(under, database):
     catalogue = under("operator")
     flow = Backfill(catalogue, system_clock)
     template = KeyTemplate("{profile}.jpg")
-    made = flow.begin("s3://avatars/", template, actor="tests")
-    assert flow.outcome(made.import_id)[0].import_id == made.import_id
+    bulk_import = flow.begin("s3://avatars/", template, actor="tests")
+    assert flow.outcome(bulk_import.import_id)[0].import_id == bulk_import.import_id
     flow.walks()
-    flow.waiting(made.import_id)
+    flow.waiting(bulk_import.import_id)
 
 
 def test_lifecycle_rules_are_written_down_and_taken_back(under):
@@ -104,10 +104,10 @@ def test_the_commands_of_operators_find_what_they_need(roles, database, monkeypa
         (("sweep", "--wait-s", "0", "--json"), {0, 2}),
     ):
         result = run(monkeypatch, roles, *command)
-        said = f"{command}: {result.output} {result.exception!r}"
-        assert "InsufficientPrivilege" not in said, said
-        assert "permission denied" not in said, said
-        assert result.exit_code in codes, said
+        failure = f"{command}: {result.output} {result.exception!r}"
+        assert "InsufficientPrivilege" not in failure, failure
+        assert "permission denied" not in failure, failure
+        assert result.exit_code in codes, failure
 
 
 def test_what_an_erasure_by_an_operator_left_is_a_deleted_profile(database):

@@ -39,8 +39,8 @@ def test_a_filled_database_of_a_release_is_upgraded_with_all_its_rows(empty, rel
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
-    found = rows_of(engine)
-    assert all(len(rows) >= 2 or table == "receipt_head" for table, rows in found.items()), found
+    table_rows = rows_of(engine)
+    assert all(len(rows) >= 2 or table == "receipt_head" for table, rows in table_rows.items()), table_rows
     with engine.begin() as connection, pytest.raises(Exception, match="append-only"):
         connection.execute(text("DELETE FROM audit"))
     engine.dispose()

@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 
 from nightlight.catalogue import images
+from nightlight.catalogue.matching_schema import hash_lists, screenings
 from nightlight.catalogue.profiles import Declaration
-from nightlight.catalogue.schema import hash_lists, screenings
 from nightlight.catalogue.schema import images as images_table
 from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.delivery.object_names import ObjectNames
@@ -20,13 +20,13 @@ from nightlight.matching.list_index import HashListIndex
 from nightlight.settings import Settings
 from nightlight.store.interface import unsealed
 from nightlight.store.local import LocalStore
-from tests.support.house import START, Clock, House, Switch
+from tests.support.flow_container import START, Clock, FlowContainer, Switch
 from tests.support.lists import Folder
 
 
 @pytest.fixture
-def house(catalogue, tmp_path, table, all_recipes, render):
-    made = House(
+def services(catalogue, tmp_path, table, all_recipes, render):
+    services = FlowContainer(
         catalogue,
         Switch(LocalStore(tmp_path / "originals")),
         Switch(LocalStore(tmp_path / "renditions")),
@@ -38,19 +38,21 @@ def house(catalogue, tmp_path, table, all_recipes, render):
             data, recipes, region=Region.parse(crop, max_side=9999) if crop else None, watermark_ids=numbers
         ),
     )
-    made.originals.ready()
-    made.renditions.ready()
+    services.originals.ready()
+    services.renditions.ready()
     with catalogue.transaction() as tx:  # what an earlier test of this module left
         for message in tx.outbox.claim(START + timedelta(days=900), limit=1000, claim_s=1):
             tx.outbox.mark_published([message.message_id])
         tx.connection.execute(jobs_table.update().values(state="done"))
-    return made
+    return services
 
 
 @pytest.fixture
-def profile_id(house, request):
+def profile_id(services, request):
     name = f"f-{abs(hash(request.node.nodeid)) % 10**12}"
-    house.declare.declare(name, Declaration("age_13_15", "verified", "eu", "connections"), follow_band=False, actor="t")
+    services.declare.declare(
+        name, Declaration("age_13_15", "verified", "eu", "connections"), follow_band=False, actor="t"
+    )
     return name
 
 
@@ -60,24 +62,24 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def screened(house, folder, tmp_path, pipeline, monkeypatch):
-    """A house whose uploads are held against the lists of a folder, looked at each time."""
+def screened(services, folder, tmp_path, pipeline, monkeypatch):
+    """The services, whose uploads are matched against the lists of a folder, read each time."""
     monkeypatch.setattr(list_index, "_RECHECK_S", 0.0)
-    with house.catalogue.transaction() as tx:
+    with services.catalogue.transaction() as tx:
         for table in (hash_lists, screenings):
             tx.connection.execute(table.delete())
         # Images of earlier tests are not published any more: their objects went with their tests.
         tx.connection.execute(images_table.update().values(state=images.DELETED))
-    house.lists = HashListIndex(folder.path, tmp_path / "index")
-    house.screening = Screening(house.catalogue, house.lists, house.clock, "first")
-    object.__setattr__(house.render, "screening", house.screening)
+    services.lists = HashListIndex(folder.path, tmp_path / "index")
+    services.screening = Screening(services.catalogue, services.lists, services.clock, "first")
+    object.__setattr__(services.render, "screening", services.screening)
     rendering = Renderer(Settings())
     monkeypatch.setattr(rendering, "_pipeline", pipeline)  # the session's sandbox: another takes seconds to start
     hasher = ImageHasher(
-        house.catalogue, house.originals, house.renditions, unsealed, rendering.match_lumas, 20_000_000
+        services.catalogue, services.originals, services.renditions, unsealed, rendering.match_lumas, 20_000_000
     )
-    house.rescreen = Rescreen(house.render.runner, house.screening, hasher)
-    house.rename = RotateNames(
-        house.render.runner, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+    services.rescreen = Rescreen(services.render.runner, services.screening, hasher)
+    services.rename = RotateNames(
+        services.render.runner, services.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
     )
-    return house
+    return services

@@ -36,66 +36,66 @@ def unvouched(band):
 
 
 @pytest.fixture(autouse=True)
-def rendered_once(house):
+def rendered_once(services):
     """What is in the pictures does not matter here: all uploads get the renditions of the first."""
-    drawing = house.draw
+    drawing = services.draw
 
     def draw(*asked):
         if not _RENDITIONS:
             _RENDITIONS.append(drawing(*asked))
         return _RENDITIONS[0]
 
-    house.draw = draw
+    services.draw = draw
 
 
 _RENDITIONS = []
 
 
 @pytest.fixture
-def person(house, request):
+def person(services, request):
     """A profile whose owner chose to be public, where ages alone decide, and what is done to it."""
-    return Person(house, f"a-{abs(hash(request.node.nodeid)) % 10**12}")
+    return Person(services, f"a-{abs(hash(request.node.nodeid)) % 10**12}")
 
 
 class Person:
-    def __init__(self, house, name, choice="everyone"):
-        self.house, self.name, self.choice, self.image = house, name, choice, None
-        work = JobRunner(house.catalogue, house.limits, house.clock)
+    def __init__(self, services, name, choice="everyone"):
+        self.services, self.name, self.choice, self.image = services, name, choice, None
+        work = JobRunner(services.catalogue, services.limits, services.clock)
         nothing = SimpleNamespace(space=SimpleNamespace(attributes={}))
-        tables = lambda: (house.table,)  # noqa: E731
-        self.sweep = Sweep(work, DeletePictures(house.catalogue, house.clock), lambda: nothing, tables, 30)
+        tables = lambda: (services.table,)  # noqa: E731
+        self.sweep = Sweep(work, DeletePictures(services.catalogue, services.clock), lambda: nothing, tables, 30)
         self.rename = RotateNames(
-            work, house.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+            work, services.renditions, ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
         )
         self.change_feed = ChangeFeedPoller(
-            house.catalogue, ProfileViewCache(most=100, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1
+            services.catalogue, ProfileViewCache(most=100, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1
         )
 
     def do(self, step):
         if step == UPLOAD:
-            self.image = self.house.upload(self.name).image_id
+            self.image = self.services.upload(self.name).image_id
             self.deliver()
         elif step == LAPSE:
-            self.house.clock.forward(days=31)
+            self.services.clock.forward(days=31)
         elif step == SWEEP:
             self.sweep._lapse()
         else:
             band, assurance, follow = step if isinstance(step, tuple) else (step, "verified", False)
-            said = Declaration(band, assurance, "eu", self.choice)
-            self.house.declare.declare(self.name, said, follow_band=follow, actor="t")
+            declaration = Declaration(band, assurance, "eu", self.choice)
+            self.services.declare.declare(self.name, declaration, follow_band=follow, actor="t")
 
     def deliver(self):
-        self.house.relay.run_once()
-        sent, self.house.sent[:] = list(self.house.sent), []
-        run = {"nightlight.render": self.house.render.run, "nightlight.rotate_names": self.rename.run}
+        self.services.relay.run_once()
+        sent, self.services.sent[:] = list(self.services.sent), []
+        run = {"nightlight.render": self.services.render.run, "nightlight.rotate_names": self.rename.run}
         return [run[task](job_id, redelivered=False) for task, job_id in sent if task in run]
 
     def given(self, relation, viewer="peer", context="profile"):
         """The tier that a viewer is given, and the paths of its renditions that are available."""
         (view,) = self.change_feed.read([self.name])
-        policy = SimpleNamespace(table=self.house.table, table_for=lambda _: self.house.table)
-        evaluation = evaluate(policy, (viewer, context, relation), view, int(self.house.clock().timestamp()))
-        paths = [one.path for one in available_renditions(view, evaluation.outcome.tier, evaluation.tier)]
+        policy = SimpleNamespace(table=self.services.table, table_for=lambda _: self.services.table)
+        evaluation = evaluate(policy, (viewer, context, relation), view, int(self.services.clock().timestamp()))
+        paths = [rendition.path for rendition in available_renditions(view, evaluation.outcome.tier, evaluation.tier)]
         return evaluation.outcome.tier, paths
 
     def seen(self):
@@ -148,16 +148,16 @@ def test_nothing_opens_but_by_its_owners_word_at_the_new_age(person, history):
 
 def test_a_correction_counts_for_what_is_being_received_or_rendered(person):
     person.do(ADULT)
-    person.house.upload(person.name)  # accepted, and not yet rendered
-    drawing = person.house.draw
+    person.services.upload(person.name)  # accepted, and not yet rendered
+    drawing = person.services.draw
 
     def corrected_meanwhile(*asked):
         person.do(YOUNGER)
         return drawing(*asked)
 
-    person.house.draw = corrected_meanwhile
+    person.services.draw = corrected_meanwhile
     assert person.deliver() == ["ready"]
-    person.house.draw = drawing
+    person.services.draw = drawing
     person.do(ADULT)
     assert person.seen() == PROTECTED
 
@@ -165,15 +165,15 @@ def test_a_correction_counts_for_what_is_being_received_or_rendered(person):
 def test_a_band_that_the_vocabulary_lost_shows_nothing(person, monkeypatch):
     person.do(OLDER)
     person.do(UPLOAD)
-    with person.house.catalogue.transaction() as tx:
+    with person.services.catalogue.transaction() as tx:
         tx.images.lower_ceiling(person.name, "age_17", looser=(OLDER,))
     person.do(ADULT)
     assert person.seen() == ("none", "none")
 
 
 @pytest.mark.parametrize(("first", "then"), list(itertools.permutations(BANDS, 2)))
-def test_no_change_of_age_is_seen_by_an_outsider_whose_picture_stays_what_it_was(house, first, then, request):
-    person = Person(house, f"o-{abs(hash(request.node.nodeid)) % 10**12}", choice="connections")
+def test_no_change_of_age_is_seen_by_an_outsider_whose_picture_stays_what_it_was(services, first, then, request):
+    person = Person(services, f"o-{abs(hash(request.node.nodeid)) % 10**12}", choice="connections")
     watched = list(itertools.product(("stranger", "mutual"), ("peer", "adult", "unverified"), ("profile", "list")))
     for step in (first, UPLOAD):
         person.do(step)
@@ -204,8 +204,8 @@ def test_what_is_taken_from_connections_gets_another_name_and_is_not_shown_befor
     assert person.given("stranger")[0] == "tiny"
 
 
-def test_a_lapse_takes_what_an_adult_s_connections_had_and_nothing_else(house, request):
-    person = Person(house, f"l-{abs(hash(request.node.nodeid)) % 10**12}", choice="connections")
+def test_a_lapse_takes_what_an_adult_s_connections_had_and_nothing_else(services, request):
+    person = Person(services, f"l-{abs(hash(request.node.nodeid)) % 10**12}", choice="connections")
     for step in (ADULT, UPLOAD):
         person.do(step)
     before = {relation: person.given(relation) for relation in ("self", "stranger")}
@@ -228,11 +228,11 @@ def test_what_an_earlier_policy_gave_is_taken_too_and_nothing_that_outsiders_hav
     public = "when: {relation: outsider}\n    at_most: {tier: medium,"
     assert rules.count(public) == 1
     (tmp_path / "p/rules.yaml").write_text(rules.replace(public, public.replace("medium", "low")))
-    before, person.house.table = person.house.table, compile_pack(load(tmp_path / "p")).table
-    object.__setattr__(person.house.declare, "earlier", lambda: (before,))
+    before, person.services.table = person.services.table, compile_pack(load(tmp_path / "p")).table
+    object.__setattr__(person.services.declare, "earlier", lambda: (before,))
     assert person.given("stranger")[0] == "low"
     person.do(OLDER)
-    with person.house.catalogue.reading() as tx:
+    with person.services.catalogue.reading() as tx:
         revoked = tx.revocations.names()
         tiers = {row.tier for row in tx.images.renditions(person.image) if row.name in revoked}
     assert tiers >= {"medium", "low"}
@@ -240,9 +240,9 @@ def test_what_an_earlier_policy_gave_is_taken_too_and_nothing_that_outsiders_hav
 
 
 @pytest.mark.parametrize("asserted", [ADULT, YOUNGER])
-def test_what_nobody_vouched_for_lapses_unseen_whatever_was_said(house, asserted, request):
+def test_what_nobody_asserted_lapses_unseen_whatever_was_said(services, asserted, request):
     """Read as unknown all along, so that nothing is taken from anybody on the day of the lapse."""
-    person = Person(house, f"u-{abs(hash(request.node.nodeid)) % 10**12}")
+    person = Person(services, f"u-{abs(hash(request.node.nodeid)) % 10**12}")
     for step in (ADULT, UPLOAD, unvouched(asserted)):
         person.do(step)
     person.deliver()

@@ -24,139 +24,139 @@ from nightlight_core.errors import (
     StoreUnavailable,
 )
 from tests.support import pictures
-from tests.support.house import START
+from tests.support.flow_container import START
 
 pytestmark = pytest.mark.integration
 
 
-def test_upload_publish_render_leaves_one_original_and_a_rendition_for_each_tier(house, profile_id):
-    image = house.upload(profile_id)
-    assert house.state(image.image_id) == images.PENDING
-    assert house.deliver() == ["ready"]
-    assert len(house.shown()) == len(house.recipes)
-    assert len(house.objects()) == 1 + 2 * len(house.recipes)  # each has its manifest
-    assert house.deliver() == []
+def test_upload_publish_render_leaves_one_original_and_a_rendition_for_each_tier(services, profile_id):
+    image = services.upload(profile_id)
+    assert services.state(image.image_id) == images.PENDING
+    assert services.deliver() == ["ready"]
+    assert len(services.shown()) == len(services.recipes)
+    assert len(services.objects()) == 1 + 2 * len(services.recipes)  # each has its manifest
+    assert services.deliver() == []
 
 
-def test_an_upload_whose_bytes_cannot_be_stored_is_not_acknowledged_and_is_erased_later(house, profile_id):
-    house.originals.off = {"put"}
+def test_an_upload_whose_bytes_cannot_be_stored_is_not_acknowledged_and_is_erased_later(services, profile_id):
+    services.originals.off = {"put"}
     with pytest.raises(StoreUnavailable):
-        house.upload(profile_id, key="k")
-    with house.catalogue.reading() as tx:
+        services.upload(profile_id, key="k")
+    with services.catalogue.reading() as tx:
         query = select(images_table.c.image_id, images_table.c.state).where(images_table.c.profile_id == profile_id)
         ((image_id, state),) = tx.connection.execute(query).all()
     assert state == images.RECEIVING
-    house.originals.off = set()
-    assert house.upload(profile_id, key="k").image_id != image_id
-    house.deliver()
-    house.clock.forward(minutes=59)
-    house.expiry.run_once()
-    assert house.state(image_id) == images.RECEIVING
-    house.clock.forward(minutes=2)
-    house.expiry.run_once()
-    assert "erased" in house.deliver()
-    assert house.state(image_id) == images.DELETED
+    services.originals.off = set()
+    assert services.upload(profile_id, key="k").image_id != image_id
+    services.deliver()
+    services.clock.forward(minutes=59)
+    services.expiry.run_once()
+    assert services.state(image_id) == images.RECEIVING
+    services.clock.forward(minutes=2)
+    services.expiry.run_once()
+    assert "erased" in services.deliver()
+    assert services.state(image_id) == images.DELETED
 
 
-def test_a_profile_deleted_while_an_upload_is_being_stored_keeps_nothing_of_it(house, profile_id):
-    put = house.originals.store.put
+def test_a_profile_deleted_while_an_upload_is_being_stored_keeps_nothing_of_it(services, profile_id):
+    put = services.originals.store.put
 
     def deleted_meanwhile(*arguments, **more):
         created = put(*arguments, **more)
-        house.delete.profile(profile_id, actor="t")
+        services.delete.profile(profile_id, actor="t")
         return created
 
-    house.originals.store.put = deleted_meanwhile
+    services.originals.store.put = deleted_meanwhile
     with pytest.raises(ProfileNotDeclared):
-        house.upload(profile_id)
-    assert house.deliver() == ["erased"]
-    assert house.objects() == []
+        services.upload(profile_id)
+    assert services.deliver() == ["erased"]
+    assert services.objects() == []
 
 
-def test_a_store_that_is_away_puts_the_job_back_with_growing_pauses_and_no_limit(house, profile_id):
-    image = house.upload(profile_id)
-    house.renditions.off = {"put"}
-    assert house.deliver() == ["later"]
+def test_a_store_that_is_away_puts_the_job_back_with_growing_pauses_and_no_limit(services, profile_id):
+    image = services.upload(profile_id)
+    services.renditions.off = {"put"}
+    assert services.deliver() == ["later"]
     pauses = []
     for _ in range(9):
-        with house.catalogue.reading() as tx:
+        with services.catalogue.reading() as tx:
             query = select(jobs_table.c.next_run_at).where(jobs_table.c.image_id == image.image_id)
             due = tx.connection.execute(query).scalar_one()
-        pauses.append((due - house.clock.now).total_seconds())
-        assert house.reconciler.run_once() == 0
-        house.clock.now = due
-        assert house.reconciler.run_once() == 1
-        assert house.deliver() == ["later"]
+        pauses.append((due - services.clock.now).total_seconds())
+        assert services.reconciler.run_once() == 0
+        services.clock.now = due
+        assert services.reconciler.run_once() == 1
+        assert services.deliver() == ["later"]
     assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 300]
-    house.renditions.off = set()
-    house.clock.forward(seconds=300)
-    house.reconciler.run_once()
-    assert house.deliver() == ["ready"]
+    services.renditions.off = set()
+    services.clock.forward(seconds=300)
+    services.reconciler.run_once()
+    assert services.deliver() == ["ready"]
 
 
-def test_a_retry_finds_what_its_predecessor_wrote_and_keeps_it(house, profile_id):
-    image = house.upload(profile_id)
-    house.renditions.off = {"head"}  # the first object is written, then the store goes away
-    assert house.deliver() == ["later"]
-    (written,) = house.shown()
-    before = house.renditions.store.get(written, max_bytes=10**7).data
-    house.renditions.off = set()
-    house.clock.forward(seconds=10)
-    house.reconciler.run_once()
-    assert house.deliver() == ["ready"]
-    assert house.renditions.store.get(written, max_bytes=10**7).data == before
-    assert house.state(image.image_id) == images.READY
+def test_a_retry_finds_what_its_predecessor_wrote_and_keeps_it(services, profile_id):
+    image = services.upload(profile_id)
+    services.renditions.off = {"head"}  # the first object is written, then the store goes away
+    assert services.deliver() == ["later"]
+    (written,) = services.shown()
+    before = services.renditions.store.get(written, max_bytes=10**7).data
+    services.renditions.off = set()
+    services.clock.forward(seconds=10)
+    services.reconciler.run_once()
+    assert services.deliver() == ["ready"]
+    assert services.renditions.store.get(written, max_bytes=10**7).data == before
+    assert services.state(image.image_id) == images.READY
 
 
 @pytest.mark.parametrize("error", [SettingsRefused, PolicyRefused, StoreDenied])
-def test_a_mistake_of_the_operator_is_waited_for_and_no_picture_pays_for_it(house, profile_id, error):
-    image, real = house.upload(profile_id), house.draw
+def test_a_mistake_of_the_operator_is_waited_for_and_no_picture_pays_for_it(services, profile_id, error):
+    image, real = services.upload(profile_id), services.draw
 
     def refused(*_):
         raise error("a key is not set")
 
-    house.draw = refused
-    for _ in range(house.limits.max_attempts + 2):
-        assert house.deliver() == ["later"]
-        house.clock.forward(hours=1)
-        house.reconciler.run_once()
-    assert house.state(image.image_id) == images.PENDING
-    house.draw = real
-    assert house.deliver() == ["ready"]
+    services.draw = refused
+    for _ in range(services.limits.max_attempts + 2):
+        assert services.deliver() == ["later"]
+        services.clock.forward(hours=1)
+        services.reconciler.run_once()
+    assert services.state(image.image_id) == images.PENDING
+    services.draw = real
+    assert services.deliver() == ["ready"]
 
 
-def test_a_lost_message_is_published_again_once_it_is_overdue(house, profile_id):
-    image = house.upload(profile_id)
-    house.relay.run_once()
-    house.sent.clear()  # the broker loses it
-    house.clock.forward(seconds=59)
-    assert house.reconciler.run_once() == 0
-    house.clock.forward(seconds=2)
-    assert house.reconciler.run_once() == 1
-    assert house.deliver() == ["ready"]
-    assert house.state(image.image_id) == images.READY
+def test_a_lost_message_is_published_again_once_it_is_overdue(services, profile_id):
+    image = services.upload(profile_id)
+    services.relay.run_once()
+    services.sent.clear()  # the broker loses it
+    services.clock.forward(seconds=59)
+    assert services.reconciler.run_once() == 0
+    services.clock.forward(seconds=2)
+    assert services.reconciler.run_once() == 1
+    assert services.deliver() == ["ready"]
+    assert services.state(image.image_id) == images.READY
 
 
-def test_a_message_that_comes_twice_renders_once(house, profile_id):
-    house.upload(profile_id)
-    house.relay.run_once()
-    (message,) = house.sent
-    assert house.render.run(message[1], redelivered=False) == "ready"
-    assert house.render.run(message[1], redelivered=False) == "nothing"
-    assert house.render.run(message[1], redelivered=True) == "nothing"
+def test_a_message_that_comes_twice_renders_once(services, profile_id):
+    services.upload(profile_id)
+    services.relay.run_once()
+    (message,) = services.sent
+    assert services.render.run(message[1], redelivered=False) == "ready"
+    assert services.render.run(message[1], redelivered=False) == "nothing"
+    assert services.render.run(message[1], redelivered=True) == "nothing"
 
 
-def test_a_message_for_a_job_of_another_kind_or_of_none_does_nothing(house, profile_id):
-    house.upload(profile_id)
-    house.relay.run_once()
-    (message,) = house.sent
-    assert house.erase.run("0" * 32, redelivered=False) == "nothing"
-    assert house.erase.run(message[1], redelivered=False) == "nothing"
+def test_a_message_for_a_job_of_another_kind_or_of_none_does_nothing(services, profile_id):
+    services.upload(profile_id)
+    services.relay.run_once()
+    (message,) = services.sent
+    assert services.erase.run("0" * 32, redelivered=False) == "nothing"
+    assert services.erase.run(message[1], redelivered=False) == "nothing"
 
 
-def test_a_relay_whose_broker_is_away_keeps_every_message_in_order(house, profile_id):
+def test_a_relay_whose_broker_is_away_keeps_every_message_in_order(services, profile_id):
     for seed in range(3):
-        house.upload(profile_id, pictures.jpeg(seed=seed))
+        services.upload(profile_id, pictures.jpeg(seed=seed))
     tried = []
 
     def away(task, job_id, lane):
@@ -165,17 +165,17 @@ def test_a_relay_whose_broker_is_away_keeps_every_message_in_order(house, profil
             raise QueueUnavailable("away")
 
     with pytest.raises(QueueUnavailable):
-        Relay(house.catalogue, away, house.clock).run_once()
+        Relay(services.catalogue, away, services.clock).run_once()
     assert len(tried) == 2
-    assert house.relay.run_once() == 2
-    assert house.sent[0][1] == tried[1]
+    assert services.relay.run_once() == 2
+    assert services.sent[0][1] == tried[1]
 
 
-def test_an_attempt_that_crashed_between_writing_and_publishing_leaves_nothing_after_an_erasure(house, profile_id):
-    image = house.upload(profile_id)
-    house.relay.run_once()
-    (message,) = house.sent
-    house.sent.clear()
+def test_an_attempt_that_crashed_between_writing_and_publishing_leaves_nothing_after_an_erasure(services, profile_id):
+    image = services.upload(profile_id)
+    services.relay.run_once()
+    (message,) = services.sent
+    services.sent.clear()
 
     class Killed(BaseException):
         pass
@@ -187,80 +187,80 @@ def test_an_attempt_that_crashed_between_writing_and_publishing_leaves_nothing_a
     try:
         Render._publish = dies
         with pytest.raises(Killed):
-            house.render.run(message[1], redelivered=False)
+            services.render.run(message[1], redelivered=False)
     finally:
         Render._publish = publish
-    assert len(house.shown()) == len(house.recipes)
-    house.delete.image(image.image_id, actor="t")
-    assert house.deliver() == ["erased"]
-    assert house.objects() == []
+    assert len(services.shown()) == len(services.recipes)
+    services.delete.image(image.image_id, actor="t")
+    assert services.deliver() == ["erased"]
+    assert services.objects() == []
     # The dead attempt's job is found later, sees that the image is gone, and ends.
-    house.clock.forward(seconds=200)
-    assert house.reconciler.run_once() == 1
-    assert house.deliver() == ["deleted"]
-    assert house.objects() == []
+    services.clock.forward(seconds=200)
+    assert services.reconciler.run_once() == 1
+    assert services.deliver() == ["deleted"]
+    assert services.objects() == []
 
 
-def test_three_attempts_that_vanish_fail_the_picture(house, profile_id):
-    image = house.upload(profile_id)
-    house.relay.run_once()
-    ((_, job_id),) = house.sent
+def test_three_attempts_that_vanish_fail_the_picture(services, profile_id):
+    image = services.upload(profile_id)
+    services.relay.run_once()
+    ((_, job_id),) = services.sent
     for _ in range(3):
-        with house.catalogue.transaction() as tx:
-            assert tx.jobs.lease(job_id, kinds.RENDER.name, "image_id", house.clock.now, 60, take_over=True)
-    house.clock.forward(seconds=10)
-    assert house.render.run(job_id, redelivered=True) == "failed"
-    with house.catalogue.reading() as tx:
+        with services.catalogue.transaction() as tx:
+            assert tx.jobs.lease(job_id, kinds.RENDER.name, "image_id", services.clock.now, 60, take_over=True)
+    services.clock.forward(seconds=10)
+    assert services.render.run(job_id, redelivered=True) == "failed"
+    with services.catalogue.reading() as tx:
         done = tx.images.get(image.image_id)
     assert (done.state, done.reason) == (images.FAILED, "worker_crashed")
 
 
-def test_an_original_that_is_gone_fails_its_image_with_a_reason(house, profile_id):
-    image = house.upload(profile_id)
-    for key in list(house.originals.store.keys()):
-        house.originals.store.delete(key)
-    assert house.deliver() == ["failed"]
-    with house.catalogue.reading() as tx:
+def test_an_original_that_is_gone_fails_its_image_with_a_reason(services, profile_id):
+    image = services.upload(profile_id)
+    for key in list(services.originals.store.keys()):
+        services.originals.store.delete(key)
+    assert services.deliver() == ["failed"]
+    with services.catalogue.reading() as tx:
         assert tx.images.get(image.image_id).reason == "original_missing"
 
 
-def test_a_band_lapses_to_unknown_when_it_is_not_asserted_again(house, profile_id):
+def test_a_band_lapses_to_unknown_when_it_is_not_asserted_again(services, profile_id):
     from nightlight.flows.pictures.profiles import band_now
 
-    with house.catalogue.reading() as tx:
+    with services.catalogue.reading() as tx:
         profile = tx.profiles.get(profile_id)
     assert band_now(profile, START + timedelta(days=30), assertion_days=30) == "age_13_15"
     assert band_now(profile, START + timedelta(days=30, seconds=1), assertion_days=30) == "unknown"
 
 
-def test_an_idempotency_key_is_forgotten_after_its_hours_and_with_its_image(house, profile_id):
+def test_an_idempotency_key_is_forgotten_after_its_hours_and_with_its_image(services, profile_id):
     data = pictures.jpeg(seed=3)
-    first = house.upload(profile_id, data, key="k")
-    assert house.upload(profile_id, data, key="k").image_id == first.image_id
-    house.clock.forward(hours=25)
-    house.expiry.run_once()
-    second = house.upload(profile_id, data, key="k")
+    first = services.upload(profile_id, data, key="k")
+    assert services.upload(profile_id, data, key="k").image_id == first.image_id
+    services.clock.forward(hours=25)
+    services.expiry.run_once()
+    second = services.upload(profile_id, data, key="k")
     assert second.image_id != first.image_id
-    house.delete.image(second.image_id, actor="t")
-    assert house.upload(profile_id, data, key="k").image_id not in {first.image_id, second.image_id}
+    services.delete.image(second.image_id, actor="t")
+    assert services.upload(profile_id, data, key="k").image_id not in {first.image_id, second.image_id}
 
 
-def test_the_audit_tells_the_life_of_an_image_without_naming_anybody(house, profile_id):
-    image = house.upload(profile_id)
-    house.deliver()
-    house.delete.image(image.image_id, actor="t")
-    house.deliver()
-    with house.catalogue.reading() as tx:
+def test_the_audit_tells_the_life_of_an_image_without_naming_anybody(services, profile_id):
+    image = services.upload(profile_id)
+    services.deliver()
+    services.delete.image(image.image_id, actor="t")
+    services.deliver()
+    with services.catalogue.reading() as tx:
         entries = tx.audit.of_image(image.image_id)
     events = [entry.event for entry in entries]
     assert events == ["image.receiving", "image.accepted", "image.ready", "image.deleted", "image.erased"]
     assert profile_id not in str(entries)
 
 
-def test_jobs_are_all_done_at_the_end(house, profile_id):
-    house.upload(profile_id)
-    house.deliver()
-    with house.catalogue.reading() as tx:
+def test_jobs_are_all_done_at_the_end(services, profile_id):
+    services.upload(profile_id)
+    services.deliver()
+    with services.catalogue.reading() as tx:
         open_jobs = select(jobs_table.c.job_id).where(jobs_table.c.state.in_((jobs.QUEUED, jobs.LEASED)))
         assert tx.connection.execute(open_jobs).all() == []
 
@@ -272,46 +272,46 @@ class Entry:
     distance: int = 3
 
 
-def test_what_is_on_a_list_is_quarantined_with_nothing_written_until_it_is_cleared(house, profile_id):
-    verdicts = ReviewMatches(house.catalogue, house.clock)
-    house.views, house.listed = ("a view",), lambda _: [Entry(), Entry(distance=9), Entry("others", "x", 31)]
-    image = house.upload(profile_id)
-    assert house.deliver() == ["quarantined"]
-    assert house.state(image.image_id) == images.QUARANTINED
-    assert list(house.renditions.store.keys()) == []
+def test_what_is_on_a_list_is_quarantined_with_nothing_written_until_it_is_cleared(services, profile_id):
+    verdicts = ReviewMatches(services.catalogue, services.clock)
+    services.views, services.listed = ("a view",), lambda _: [Entry(), Entry(distance=9), Entry("others", "x", 31)]
+    image = services.upload(profile_id)
+    assert services.deliver() == ["quarantined"]
+    assert services.state(image.image_id) == images.QUARANTINED
+    assert list(services.renditions.store.keys()) == []
     rows = [row for row in verdicts.report(verdict="open") if row.image_id == image.image_id]
     assert [(row.list, row.reference, row.distance) for row in rows] == [("members", "17", 3), ("others", "x", 31)]
     verdicts.clear(image.image_id, actor="somebody")
-    assert house.deliver() == ["ready"]
+    assert services.deliver() == ["ready"]
     assert {row.verdict for row in verdicts.report() if row.image_id == image.image_id} == {"cleared"}
     with pytest.raises(NotFound):
         verdicts.confirm(image.image_id, actor="somebody")
-    with house.catalogue.reading() as tx:
+    with services.catalogue.reading() as tx:
         events = [entry.event for entry in tx.audit.of_image(image.image_id)]
     assert events[2:] == [
         "image.quarantined", "image.listed", "image.listed", "image.cleared", "image.ready",
     ]  # fmt: skip
 
 
-def test_what_was_cleared_of_one_list_is_quarantined_again_by_another(house, profile_id):
-    verdicts = ReviewMatches(house.catalogue, house.clock)
-    house.views, house.listed = ("a view",), lambda _: [Entry()]
-    image = house.upload(profile_id)
-    assert house.deliver() == ["quarantined"]
+def test_what_was_cleared_of_one_list_is_quarantined_again_by_another(services, profile_id):
+    verdicts = ReviewMatches(services.catalogue, services.clock)
+    services.views, services.listed = ("a view",), lambda _: [Entry()]
+    image = services.upload(profile_id)
+    assert services.deliver() == ["quarantined"]
     verdicts.clear(image.image_id, actor="somebody")
-    house.listed = lambda _: [Entry(), Entry("others")]
-    assert house.deliver() == ["quarantined"]
+    services.listed = lambda _: [Entry(), Entry("others")]
+    assert services.deliver() == ["quarantined"]
     assert [row.list for row in verdicts.report(verdict="open") if row.image_id == image.image_id] == ["others"]
     verdicts.confirm(image.image_id, actor="somebody")
-    house.delete.image(image.image_id, actor="t")
-    assert house.deliver() == ["erased"]
+    services.delete.image(image.image_id, actor="t")
+    assert services.deliver() == ["erased"]
 
 
-def test_while_lists_cannot_be_read_a_picture_waits(house, profile_id):
+def test_while_lists_cannot_be_read_a_picture_waits(services, profile_id):
     def unreadable(_views):
         raise ListsUnavailable
 
-    house.views, house.listed = ("a view",), unreadable
-    image = house.upload(profile_id)
-    assert house.deliver() == ["later"]
-    assert (house.state(image.image_id), list(house.renditions.store.keys())) == (images.PENDING, [])
+    services.views, services.listed = ("a view",), unreadable
+    image = services.upload(profile_id)
+    assert services.deliver() == ["later"]
+    assert (services.state(image.image_id), list(services.renditions.store.keys())) == (images.PENDING, [])

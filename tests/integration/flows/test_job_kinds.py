@@ -51,50 +51,50 @@ def test_each_kind_meets_the_handler_that_leases_it(settings, monkeypatch, tmp_p
         worker.close()
 
 
-def test_a_worker_without_lists_has_no_handler_for_rescreening_and_for_nothing_else(settings):
+def test_a_worker_without_lists_has_no_handler_for_matching_again_and_for_nothing_else(settings):
     worker = build_worker(settings)
     worker.close()
     assert [kind for kind, handler in worker.handlers.items() if handler is None] == [kinds.RESCREEN]
 
 
-def written(house, image_id, kind):
+def written(services, image_id, kind):
     jobs, outbox = jobs_table.c, outbox_table.c
-    with house.catalogue.reading() as tx:
+    with services.catalogue.reading() as tx:
         query = select(jobs.job_id, jobs.lane, jobs.next_run_at, jobs.planned, outbox.task, outbox.lane)
         query = query.outerjoin_from(jobs_table, outbox_table, outbox.job_id == jobs.job_id)
         rows = tx.connection.execute(query.where(jobs.image_id == image_id, jobs.kind == kind.name)).all()
     return [tuple(row) for row in rows]
 
 
-def test_a_job_and_its_message_are_written_in_one_call(house, profile_id):
-    image_id, now = house.upload(profile_id).image_id, house.clock()
-    with house.catalogue.transaction() as tx:
+def test_a_job_and_its_message_are_written_in_one_call(services, profile_id):
+    image_id, now = services.upload(profile_id).image_id, services.clock()
+    with services.catalogue.transaction() as tx:
         job_id = enqueue(tx, kinds.ERASE, image_id, now, planned=["a/b"])
     rank = RANKS[URGENT]
-    assert written(house, image_id, kinds.ERASE) == [
+    assert written(services, image_id, kinds.ERASE) == [
         (job_id, rank, now + timedelta(minutes=1), ["a/b"], "nightlight.erase", rank)
     ]
 
 
-def test_a_job_that_is_put_off_has_no_message_until_it_is_due(house, profile_id):
-    image_id, now = house.upload(profile_id).image_id, house.clock()
-    with house.catalogue.transaction() as tx:
+def test_a_job_that_is_put_off_has_no_message_until_it_is_due(services, profile_id):
+    image_id, now = services.upload(profile_id).image_id, services.clock()
+    with services.catalogue.transaction() as tx:
         job_id = enqueue(tx, kinds.VERIFY_ERASURE, image_id, now, delay=timedelta(hours=3))
     due = now + timedelta(hours=3)
-    assert written(house, image_id, kinds.VERIFY_ERASURE) == [(job_id, RANKS[URGENT], due, [], None, None)]
-    house.clock.now = due
-    house.reconciler.run_once()
-    (row,) = written(house, image_id, kinds.VERIFY_ERASURE)
+    assert written(services, image_id, kinds.VERIFY_ERASURE) == [(job_id, RANKS[URGENT], due, [], None, None)]
+    services.clock.now = due
+    services.reconciler.run_once()
+    (row,) = written(services, image_id, kinds.VERIFY_ERASURE)
     assert row[4:] == ("nightlight.verify_erasure", RANKS[URGENT])
 
 
-def test_jobs_that_are_enqueued_together_are_published_at_once_in_the_lane_asked_for(house, profile_id):
-    first, second = house.upload(profile_id).image_id, house.upload(profile_id).image_id
-    with house.catalogue.transaction() as tx:
-        enqueue_many(tx, kinds.ROTATE_NAMES, [first, second], house.clock(), lane=BACKGROUND)
+def test_jobs_that_are_enqueued_together_are_published_at_once_in_the_lane_asked_for(services, profile_id):
+    first, second = services.upload(profile_id).image_id, services.upload(profile_id).image_id
+    with services.catalogue.transaction() as tx:
+        enqueue_many(tx, kinds.ROTATE_NAMES, [first, second], services.clock(), lane=BACKGROUND)
         assert lane_before(tx, kinds.ROTATE_NAMES, first) == BACKGROUND
         assert lane_before(tx, kinds.RENDER, second) == UPLOAD
         assert lane_before(tx, kinds.COPY_TO_VAULT, second) is None
     for image_id in (first, second):
-        ((_, lane, _, _, task, published),) = written(house, image_id, kinds.ROTATE_NAMES)
+        ((_, lane, _, _, task, published),) = written(services, image_id, kinds.ROTATE_NAMES)
         assert (lane, task, published) == (RANKS[BACKGROUND], "nightlight.rotate_names", RANKS[BACKGROUND])

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from nightlight.catalogue import images
-from nightlight.catalogue.schema import hash_list_matches, revocations, screenings
+from nightlight.catalogue.matching_schema import hash_list_matches, screenings
 from nightlight.catalogue.schema import jobs as jobs_table
+from nightlight.catalogue.schema import revocations
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.imaging.formats import Format
 from nightlight.imaging.match_squares import candidate_lumas, whole_picture
@@ -125,7 +126,7 @@ def test_an_operator_may_confirm_what_a_list_lost(screened, folder, profile_id, 
     loss(folder)
     image_id = upload(screened, profile_id, PLAIN)
     assert "later" in deliver(screened)
-    assert [one.name for one in screened.screening.report() if one.waits] == ["a"]
+    assert [report_row.name for report_row in screened.screening.report() if report_row.waits] == ["a"]
     with pytest.raises(NotFound):
         screened.screening.confirm("b", actor="cli:ann")
     (confirmed,) = screened.screening.confirm("a", actor="cli:ann")
@@ -134,7 +135,7 @@ def test_an_operator_may_confirm_what_a_list_lost(screened, folder, profile_id, 
     }  # fmt: skip
     assert images.READY in later(screened)
     assert screened.state(image_id) == images.READY
-    assert not [one for one in screened.screening.report() if one.waits]
+    assert not [report_row for report_row in screened.screening.report() if report_row.waits]
 
 
 def test_small_losses_add_up(screened, folder):
@@ -175,10 +176,10 @@ def test_a_list_that_changes_while_a_picture_is_rendered_is_not_missed(screened,
     real = screened.screening.screen
 
     def then_it_changes(hashes):
-        found = real(hashes)
+        matches = real(hashes)
         folder.write("a", [*filler(3), hex_of(LISTED)])
         Screening(screened.catalogue, screened.lists, screened.clock).look()
-        return found
+        return matches
 
     monkeypatch.setattr(Screening, "screen", lambda _, hashes: then_it_changes(hashes))
     screened.relay.run_once()
@@ -195,16 +196,16 @@ def test_a_list_that_is_written_while_it_is_read_is_read_again(folder, tmp_path,
     real = list_index.read_hash_list
 
     def written_meanwhile(path, name):
-        found = real(path, name)
+        hash_list = real(path, name)
         folder.write("a", filler(9))
-        return found
+        return hash_list
 
     monkeypatch.setattr(list_index, "read_hash_list", written_meanwhile)
     lists = HashListIndex(folder.path, tmp_path / "index")
     with pytest.raises(ListsUnavailable, match="written while it was read"):
         lists.state()
     monkeypatch.undo()
-    assert [one.hashes for one in lists.state()] == [9]
+    assert [state.hashes for state in lists.state()] == [9]
 
 
 def test_a_machine_with_an_older_copy_neither_takes_it_over_nor_counts_as_having_looked(
@@ -224,17 +225,17 @@ def test_a_machine_with_an_older_copy_neither_takes_it_over_nor_counts_as_having
     assert before > 0
     with pytest.raises(ListsUnavailable, match=r"'a' is older here .* by worker:first"):
         elsewhere.look()
-    (here,), (there,) = screened.screening.report(), elsewhere.report()
-    assert (here.waits, there.waits) == ("", "older")
-    assert here.known_by == there.known_by == "worker:first"
-    assert here.known_file_at == there.known_file_at == here.file_at > there.file_at
+    (here,), (elsewhere_report,) = screened.screening.report(), elsewhere.report()
+    assert (here.waits, elsewhere_report.waits) == ("", "older")
+    assert here.known_by == elsewhere_report.known_by == "worker:first"
+    assert here.known_file_at == elsewhere_report.known_file_at == here.file_at > elsewhere_report.file_at
     assert screened.screening.revision() == before
     object.__setattr__(screened.render, "screening", elsewhere)
     image_id = upload(screened, profile_id, PLAIN)
     assert "later" in deliver(screened)
     assert screened.state(image_id) == images.PENDING
     # It may be the right one, of which nobody kept the time: people say so.
-    assert [one.waits for one in elsewhere.confirm("a", actor="t")] == ["older"]
+    assert [report_row.waits for report_row in elsewhere.confirm("a", actor="t")] == ["older"]
     assert elsewhere.look() > before
 
 
@@ -262,12 +263,12 @@ def test_a_listed_square_is_found_wherever_it_lies_in_a_longer_picture(sandbox, 
     cut = (max(canvas) - shown) * (0.5 if width > height else 0.4)
     crop = cut + (shown - side) * (0.5 if width > height else 0.4)
     at = {"start": 0, "middle": spare // 2, "end": spare, "crop": round(crop)}[where]
-    made = Image.effect_noise(canvas, 60).convert("RGB")
-    made.paste(pictures.opened(pictures.photograph()).convert("RGB").resize((side, side)),
+    canvas_image = Image.effect_noise(canvas, 60).convert("RGB")
+    canvas_image.paste(pictures.opened(pictures.photograph()).convert("RGB").resize((side, side)),
                (at, 0) if width > height else (0, at))  # fmt: skip
-    data = pictures.encoded(made, "PNG")
+    data = pictures.encoded(canvas_image, "PNG")
     header = probe(data, UploadCaps(formats=frozenset(Format)), edge=512)
-    found = np.frombuffer(hash_lumas(candidate_lumas(whole_picture(sandbox, data, header)) + candidate_lumas(sandbox.frame(data, header, edge=512))),
+    hashes = np.frombuffer(hash_lumas(candidate_lumas(whole_picture(sandbox, data, header)) + candidate_lumas(sandbox.frame(data, header, edge=512))),
                           np.uint8).reshape(-1, 32)  # fmt: skip
     wanted = np.frombuffer(bytes.fromhex(hex_of(LISTED)), np.uint8)
-    assert int(distance(found, wanted).min()) <= 31
+    assert int(distance(hashes, wanted).min()) <= 31

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import update
 
-from nightlight.catalogue.schema import policy_bundles
+from nightlight.catalogue.policy_schema import policy_bundles
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.flows.decisions.counters import DecisionCounter, difference
 from nightlight.flows.policies.active_policy import PolicyHolder

@@ -78,59 +78,64 @@ def test_images_from_before_there_were_lists_are_decoded_for_it_once(screened, f
 # What an original may have become.
 
 
-def refused(house, image, monkeypatch):
+def refused(services, image, monkeypatch):
     """Other bytes than there were, which no decoder takes."""
     data = b"no picture at all"
     digest = hashlib.sha256(data).hexdigest()
-    house.originals.replace(
+    services.originals.replace(
         image.original_key, BytesIO(data), sha256=digest, content_type="image/png", cache_control="no-store"
     )
 
 
-def missing(house, image, monkeypatch):
-    house.originals.delete(image.original_key)
+def missing(services, image, monkeypatch):
+    services.originals.delete(image.original_key)
 
 
-def deadly(house, image, monkeypatch):
+def deadly(services, image, monkeypatch):
     """Bytes over which every decoder dies."""
-    original, real = house.originals.get(image.original_key, max_bytes=20_000_000).data, house.rescreen.hasher.views
+    original, real = (
+        services.originals.get(image.original_key, max_bytes=20_000_000).data,
+        services.rescreen.hasher.views,
+    )
 
     def dies(data, crop):
         if data == original:
             raise DecoderDied("SIGSEGV")
         return real(data, crop)
 
-    object.__setattr__(house.rescreen.hasher, "views", dies)
+    object.__setattr__(services.rescreen.hasher, "views", dies)
 
 
-def without_hashes(house, image, monkeypatch):
+def without_hashes(services, image, monkeypatch):
     """What an image has whose renditions were made before their hashes were kept."""
-    missing(house, image, monkeypatch)
-    with house.catalogue.transaction() as tx:
+    missing(services, image, monkeypatch)
+    with services.catalogue.transaction() as tx:
         tx.rendition_hashes.drop(image.image_id)
 
 
-def published(house, profile_id, name=LISTED):
+def published(services, profile_id, name=LISTED):
     """Publish an image while there are no lists, so that no hashes of its original are kept."""
-    object.__setattr__(house.render, "screening", None)
-    image_id = upload(house, profile_id, name)
-    assert images.READY in deliver(house)
-    object.__setattr__(house.render, "screening", house.screening)
-    with house.catalogue.reading() as tx:
+    object.__setattr__(services.render, "screening", None)
+    image_id = upload(services, profile_id, name)
+    assert images.READY in deliver(services)
+    object.__setattr__(services.render, "screening", services.screening)
+    with services.catalogue.reading() as tx:
         return tx.images.get(image_id)
 
 
-def rescreened(house):
+def rescreened(services):
     """Let a worker see the lists and do all batches; return the log's lines about images that lack an original."""
     with capture_logs() as lines:
-        house.screening.look()
-        deliver(house)
+        services.screening.look()
+        deliver(services)
     events = {"image.not_screened", "image.screened_without_original"}
-    return [(one["event"], one["log_level"], one["state"], one["code"]) for one in lines if one["event"] in events]
+    return [
+        (line["event"], line["log_level"], line["state"], line["code"]) for line in lines if line["event"] in events
+    ]
 
 
-def kept(house, image):
-    with house.catalogue.reading() as tx:
+def kept(services, image):
+    with services.catalogue.reading() as tx:
         return dict(tx.screenings.behind(10**6, (images.READY,), limit=100)).get(image.image_id)
 
 
@@ -272,12 +277,12 @@ def test_a_batch_decodes_originals_until_its_time_is_over_and_one_at_least(
     screened.screening.look()
     passed, real = [0.0], screened.rescreen.hasher.views
 
-    def takes_time(data, crop):
+    def slow_views(data, crop):
         passed[0] += seconds
         return real(data, crop)
 
     object.__setattr__(screened.rescreen, "monotonic", lambda: passed[0])
-    object.__setattr__(screened.rescreen.hasher, "views", takes_time)
+    object.__setattr__(screened.rescreen.hasher, "views", slow_views)
     assert deliver(screened).count("rescreened") == batches
     with screened.catalogue.reading() as tx:
         assert tx.screenings.unhashed((images.READY,), limit=10) == []

@@ -33,17 +33,17 @@ class Edge:
 
 
 @pytest.fixture
-def shown(house, profile_id):
+def shown(services, profile_id):
     """A profile with a ready image, and what revokes."""
-    house.edge = Edge()
-    work = JobRunner(house.catalogue, house.limits, house.clock)
-    house.rename = RotateNames(work, house.renditions, ObjectNames(bytes(32)), house.edge)
-    house.revoke = RevokeUrls(house.catalogue, house.clock)
-    house.block = BlockViewers(house.catalogue, house.clock)
-    house.change_feed = watching(house.catalogue)
-    house.revoked = house.change_feed.revoked
-    image = house.upload(profile_id)
-    assert deliver(house) == ["ready"]
+    services.edge = Edge()
+    work = JobRunner(services.catalogue, services.limits, services.clock)
+    services.rename = RotateNames(work, services.renditions, ObjectNames(bytes(32)), services.edge)
+    services.revoke = RevokeUrls(services.catalogue, services.clock)
+    services.block = BlockViewers(services.catalogue, services.clock)
+    services.change_feed = watching(services.catalogue)
+    services.revoked = services.change_feed.revoked
+    image = services.upload(profile_id)
+    assert deliver(services) == ["ready"]
     return profile_id, image.image_id
 
 
@@ -52,68 +52,68 @@ def watching(catalogue, poll_s=1):
     return ChangeFeedPoller(catalogue, views, picture_bytes=10**6, assertion_days=30, poll_s=poll_s)
 
 
-def look(house):
-    house.change_feed._all_names_at = float(
+def look(services):
+    services.change_feed._all_names_at = float(
         "-inf"
     )  # as it is once a minute: those whose objects are gone are forgotten
-    house.change_feed.poll()
+    services.change_feed.poll()
 
 
-def deliver(house):
-    house.relay.run_once()
-    sent, house.sent[:] = list(house.sent), []
+def deliver(services):
+    services.relay.run_once()
+    sent, services.sent[:] = list(services.sent), []
     run = {
-        "nightlight.render": house.render.run, "nightlight.erase": house.erase.run, "nightlight.rotate_names": house.rename.run,
+        "nightlight.render": services.render.run, "nightlight.erase": services.erase.run, "nightlight.rotate_names": services.rename.run,
     }  # fmt: skip
     return [run[task](job_id, redelivered=False) for task, job_id in sent]
 
 
-def names(house, image_id):
-    with house.catalogue.reading() as tx:
+def names(services, image_id):
+    with services.catalogue.reading() as tx:
         return {row.name for row in tx.images.renditions(image_id)}
 
 
-def count(house, table):
-    with house.catalogue.reading() as tx:
+def count(services, table):
+    with services.catalogue.reading() as tx:
         return len(tx.connection.execute(select(table)).all())
 
 
-def keys(found):
-    return sorted(f"a/{name}.webp" for name in found)
+def keys(names):
+    return sorted(f"a/{name}.webp" for name in names)
 
 
-def visible(house, profile_id):
-    (view,) = house.change_feed.read([profile_id])
-    return [one.path.split("/")[-1].split(".")[0] for tier in view.available.values() for one in tier]
+def visible(services, profile_id):
+    (view,) = services.change_feed.read([profile_id])
+    return [rendition.path.split("/")[-1].split(".")[0] for tier in view.available.values() for rendition in tier]
 
 
-def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(house, shown):
+def test_a_revoked_picture_is_refused_at_once_and_shown_under_other_names(services, shown):
     profile_id, image_id = shown
-    old = names(house, image_id)
-    with house.catalogue.reading() as tx:
+    old = names(services, image_id)
+    with services.catalogue.reading() as tx:
         hashes = {row.hash for row in tx.connection.execute(select(rendition_hashes))}
-    house.revoke.profile(profile_id, actor="t")
-    look(house)
-    assert all(name in house.revoked for name in old)
-    assert visible(house, profile_id) == []
-    assert deliver(house) == ["rotated"]
-    new = names(house, image_id)
+    services.revoke.profile(profile_id, actor="t")
+    look(services)
+    assert all(name in services.revoked for name in old)
+    assert visible(services, profile_id) == []
+    assert deliver(services) == ["rotated"]
+    new = names(services, image_id)
     assert new.isdisjoint(old)
     assert len(new) == len(old)
-    assert set(visible(house, profile_id)) == new
-    assert house.shown() == keys(new)
-    assert sorted(house.edge.forgotten) == keys(old)
-    look(house)
-    assert not any(name in house.revoked for name in old | new)
-    with house.catalogue.reading() as tx:
+    assert set(visible(services, profile_id)) == new
+    assert services.shown() == keys(new)
+    assert sorted(services.edge.forgotten) == keys(old)
+    look(services)
+    assert not any(name in services.revoked for name in old | new)
+    with services.catalogue.reading() as tx:
         assert {row.hash for row in tx.connection.execute(select(rendition_hashes))} == hashes
 
 
-def test_what_is_said_again_revokes_nothing_and_what_is_said_anew_does(house, shown):
+def test_what_is_said_again_revokes_nothing_and_what_is_said_differently_does(services, shown):
     profile_id, image_id = shown
-    said = Declaration("age_13_15", "verified", "eu", "connections")
-    house.declare.declare(profile_id, said, follow_band=False, actor="t")
-    assert deliver(house) == []
+    declaration = Declaration("age_13_15", "verified", "eu", "connections")
+    services.declare.declare(profile_id, declaration, follow_band=False, actor="t")
+    assert deliver(services) == []
     for change, lost in (
         ({"choice": "hidden"}, {"tiny", "low", "medium"}),  # from outsiders and connections
         ({"region": "us_vt"}, {"tiny"}),  # from adults who are no connections
@@ -122,157 +122,161 @@ def test_what_is_said_again_revokes_nothing_and_what_is_said_anew_does(house, sh
         ({"region": "au"}, {"tiny", "low", "medium"}),
         ({"band": "under_13"}, {"low", "medium"}),  # from connections; the outsiders' own stays
     ):
-        before = by_tier(house, image_id)
-        house.declare.declare(profile_id, Declaration(**{**asdict_of(said), **change}), follow_band=False, actor="t")
-        assert deliver(house) == ["rotated"] * bool(lost)
-        after = by_tier(house, image_id)
+        before = by_tier(services, image_id)
+        services.declare.declare(
+            profile_id, Declaration(**{**asdict_of(declaration), **change}), follow_band=False, actor="t"
+        )
+        assert deliver(services) == ["rotated"] * bool(lost)
+        after = by_tier(services, image_id)
         assert {tier for tier in before if before[tier] != after[tier]} == lost, change
-        house.declare.declare(profile_id, said, follow_band=False, actor="t")  # it opens again: nothing is taken
-        assert deliver(house) == []
-        assert by_tier(house, image_id) == after
+        services.declare.declare(
+            profile_id, declaration, follow_band=False, actor="t"
+        )  # it opens again: nothing is taken
+        assert deliver(services) == []
+        assert by_tier(services, image_id) == after
 
 
-def by_tier(house, image_id):
-    with house.catalogue.reading() as tx:
+def by_tier(services, image_id):
+    with services.catalogue.reading() as tx:
         return {row.tier: row.name for row in tx.images.renditions(image_id)}
 
 
-def asdict_of(said):
-    return {name: getattr(said, name) for name in ("band", "assurance", "region", "choice")}
+def asdict_of(declaration):
+    return {name: getattr(declaration, name) for name in ("band", "assurance", "region", "choice")}
 
 
-def test_reports_and_blocks_revoke_and_taking_them_back_does_not(house, shown):
+def test_reports_and_blocks_revoke_and_taking_them_back_does_not(services, shown):
     profile_id, _ = shown
     for change, wanted in (
-        (lambda: house.declare.set_report_flag(profile_id, "reported", actor="t"), ["rotated"]),
-        (lambda: house.declare.set_report_flag(profile_id, "clear", actor="t"), []),
-        (lambda: house.block.block(profile_id, "mallory", actor="t"), ["rotated"]),
-        (lambda: house.block.block(profile_id, "mallory", actor="t"), []),
-        (lambda: house.block.unblock(profile_id, "mallory", actor="t"), []),
+        (lambda: services.declare.set_report_flag(profile_id, "reported", actor="t"), ["rotated"]),
+        (lambda: services.declare.set_report_flag(profile_id, "clear", actor="t"), []),
+        (lambda: services.block.block(profile_id, "mallory", actor="t"), ["rotated"]),
+        (lambda: services.block.block(profile_id, "mallory", actor="t"), []),
+        (lambda: services.block.unblock(profile_id, "mallory", actor="t"), []),
     ):
         change()
-        assert deliver(house) == wanted
+        assert deliver(services) == wanted
 
 
-def test_several_revocations_at_once_end_with_one_set_of_names_that_works(house, shown):
+def test_several_revocations_at_once_end_with_one_set_of_names_that_works(services, shown):
     profile_id, image_id = shown
     for _ in range(3):
-        house.revoke.profile(profile_id, actor="t")
-    while deliver(house):
+        services.revoke.profile(profile_id, actor="t")
+    while deliver(services):
         pass
-    new = names(house, image_id)
-    assert set(visible(house, profile_id)) == new
-    assert house.shown() == keys(new)
-    assert count(house, revocations.select().where(revocations.c.image_id == image_id).subquery()) == 0
+    new = names(services, image_id)
+    assert set(visible(services, profile_id)) == new
+    assert services.shown() == keys(new)
+    assert count(services, revocations.select().where(revocations.c.image_id == image_id).subquery()) == 0
 
 
-def test_one_that_comes_while_the_last_is_carried_out_is_carried_out_too(house, shown):
+def test_one_that_comes_while_the_last_is_carried_out_is_carried_out_too(services, shown):
     profile_id, image_id = shown
-    getting, once = house.renditions.store.get, []
+    getting, once = services.renditions.store.get, []
 
     def revoked_meanwhile(*arguments, **named):
         if not once:
             once.append(1)
-            house.revoke.profile(profile_id, actor="t")
+            services.revoke.profile(profile_id, actor="t")
         return getting(*arguments, **named)
 
-    house.renditions.store.get = revoked_meanwhile
-    house.revoke.profile(profile_id, actor="t")
-    while deliver(house):
+    services.renditions.store.get = revoked_meanwhile
+    services.revoke.profile(profile_id, actor="t")
+    while deliver(services):
         pass
-    new = names(house, image_id)
-    assert set(visible(house, profile_id)) == new
-    look(house)
-    assert not any(name in house.revoked for name in new)
-    assert house.shown() == keys(new)
+    new = names(services, image_id)
+    assert set(visible(services, profile_id)) == new
+    look(services)
+    assert not any(name in services.revoked for name in new)
+    assert services.shown() == keys(new)
 
 
-def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_should_not_be(house, shown):
+def test_while_the_store_or_the_edge_is_away_it_waits_and_nothing_is_shown_that_should_not_be(services, shown):
     profile_id, image_id = shown
-    old = names(house, image_id)
-    house.renditions.off = {"get"}
-    house.revoke.profile(profile_id, actor="t")
-    assert deliver(house) == ["later"]
-    assert visible(house, profile_id) == []
-    house.renditions.off, house.edge.away = set(), True
-    house.clock.forward(minutes=5)
-    house.reconciler.run_once()
-    assert deliver(house) == ["later"]
-    look(house)
-    assert all(name in house.revoked for name in old)
-    house.edge.away = False
-    house.clock.forward(minutes=5)
-    house.reconciler.run_once()
-    assert deliver(house) == ["rotated"]
-    assert sorted(house.edge.forgotten) == keys(old)
-    assert set(visible(house, profile_id)) == names(house, image_id)
+    old = names(services, image_id)
+    services.renditions.off = {"get"}
+    services.revoke.profile(profile_id, actor="t")
+    assert deliver(services) == ["later"]
+    assert visible(services, profile_id) == []
+    services.renditions.off, services.edge.away = set(), True
+    services.clock.forward(minutes=5)
+    services.reconciler.run_once()
+    assert deliver(services) == ["later"]
+    look(services)
+    assert all(name in services.revoked for name in old)
+    services.edge.away = False
+    services.clock.forward(minutes=5)
+    services.reconciler.run_once()
+    assert deliver(services) == ["rotated"]
+    assert sorted(services.edge.forgotten) == keys(old)
+    assert set(visible(services, profile_id)) == names(services, image_id)
 
 
-def test_a_picture_that_is_revoked_while_it_is_made_is_named_anew(house, shown):
+def test_a_picture_that_is_revoked_while_it_is_made_is_renamed(services, shown):
     profile_id, _ = shown
-    drawing = house.draw
+    drawing = services.draw
 
     def revoked_meanwhile(*asked):
-        house.revoke.profile(profile_id, actor="t")
+        services.revoke.profile(profile_id, actor="t")
         return drawing(*asked)
 
-    house.draw = revoked_meanwhile
-    image = house.upload(profile_id)
-    house.draw = revoked_meanwhile
-    assert deliver(house) == ["ready"]
-    house.draw = drawing
-    while deliver(house):
+    services.draw = revoked_meanwhile
+    image = services.upload(profile_id)
+    services.draw = revoked_meanwhile
+    assert deliver(services) == ["ready"]
+    services.draw = drawing
+    while deliver(services):
         pass
-    assert set(visible(house, profile_id)) == names(house, image.image_id)
-    assert len(visible(house, profile_id)) > 0
+    assert set(visible(services, profile_id)) == names(services, image.image_id)
+    assert len(visible(services, profile_id)) > 0
 
 
-def test_a_deleted_picture_is_refused_at_once_and_then_gone_from_the_edge(house, shown):
+def test_a_deleted_picture_is_refused_at_once_and_then_gone_from_the_edge(services, shown):
     _, image_id = shown
-    old = names(house, image_id)
-    house.delete.image(image_id, actor="t")
-    look(house)
-    assert all(name in house.revoked for name in old)
-    assert deliver(house) == ["erased"]
-    look(house)
-    assert not any(name in house.revoked for name in old)
-    assert house.state(image_id) == images.DELETED
+    old = names(services, image_id)
+    services.delete.image(image_id, actor="t")
+    look(services)
+    assert all(name in services.revoked for name in old)
+    assert deliver(services) == ["erased"]
+    look(services)
+    assert not any(name in services.revoked for name in old)
+    assert services.state(image_id) == images.DELETED
 
 
-def test_a_replaced_picture_dies_with_the_rest(house, shown):
+def test_a_replaced_picture_dies_with_the_rest(services, shown):
     profile_id, first = shown
-    old = names(house, first)
-    second = house.upload(profile_id)
-    assert deliver(house) == ["ready"]
-    house.revoke.profile(profile_id, actor="t")
-    assert sorted(deliver(house)) == ["deleted", "rotated"]
-    assert house.shown() == keys(names(house, second.image_id))
-    assert set(keys(old)) <= set(house.edge.forgotten)
+    old = names(services, first)
+    second = services.upload(profile_id)
+    assert deliver(services) == ["ready"]
+    services.revoke.profile(profile_id, actor="t")
+    assert sorted(deliver(services)) == ["deleted", "rotated"]
+    assert services.shown() == keys(names(services, second.image_id))
+    assert set(keys(old)) <= set(services.edge.forgotten)
 
 
-def test_nobody_can_be_revoked_who_is_not_there(house, shown):
+def test_nobody_can_be_revoked_who_is_not_there(services, shown):
     with pytest.raises(NotFound):
-        house.revoke.profile("nobody", actor="t")
+        services.revoke.profile("nobody", actor="t")
 
 
-def test_each_change_is_told_of_once(house, shown):
+def test_each_change_is_told_of_once(services, shown):
     profile_id, image_id = shown
-    mine = events.select().where(events.c.profile_id == profile_id).subquery()
-    assert count(house, mine) == 0
-    house.revoke.profile(profile_id, actor="t")
-    assert count(house, mine) == 1
-    house.delete.image(image_id, actor="t")
-    assert count(house, mine) == 2
-    with house.catalogue.transaction() as tx:
-        claimed = tx.events.claim(house.clock() + timedelta(seconds=1), limit=1000, claim_s=60)
-        assert tx.events.claim(house.clock() + timedelta(seconds=2), limit=1000, claim_s=60) == []
+    own_events = events.select().where(events.c.profile_id == profile_id).subquery()
+    assert count(services, own_events) == 0
+    services.revoke.profile(profile_id, actor="t")
+    assert count(services, own_events) == 1
+    services.delete.image(image_id, actor="t")
+    assert count(services, own_events) == 2
+    with services.catalogue.transaction() as tx:
+        claimed = tx.events.claim(services.clock() + timedelta(seconds=1), limit=1000, claim_s=60)
+        assert tx.events.claim(services.clock() + timedelta(seconds=2), limit=1000, claim_s=60) == []
     assert {event.profile_id for event in claimed} >= {profile_id}
 
 
-def test_names_that_cannot_be_looked_up_stay_as_they_were(house, shown):
+def test_names_that_cannot_be_looked_up_stay_as_they_were(services, shown):
     profile_id, image_id = shown
-    house.revoke.profile(profile_id, actor="t")
-    look(house)
+    services.revoke.profile(profile_id, actor="t")
+    look(services)
 
     class Away:
         def reading(self):
@@ -280,8 +284,8 @@ def test_names_that_cannot_be_looked_up_stay_as_they_were(house, shown):
 
     stop = threading.Event()
     poller = watching(Away(), poll_s=0.01)
-    poller.revoked.add(house.revoked._names, every=True)
+    poller.revoked.add(services.revoked._names, every=True)
     threading.Timer(0.05, stop.set).start()
     poller.run(stop)
-    assert all(name in poller.revoked for name in names(house, image_id))
+    assert all(name in poller.revoked for name in names(services, image_id))
     assert not poller.views.fresh

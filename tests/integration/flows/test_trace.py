@@ -59,101 +59,103 @@ def published(catalogue, request):
 
 
 @pytest.fixture
-def found(catalogue, tmp_path):
-    def trace(seed):
+def search_copy(catalogue, tmp_path):
+    def search(seed):
         look = FoundCopy(np.zeros((200, 200, 3), np.uint8), (luma(seed),))
-        made = TraceSearch(catalogue, tmp_path / "index", lambda _: look, Detector({}).detect, lambda: NOW)
-        return [one.image_id for one in made.trace(b"a copy", actor="t").origins]
+        trace_search = TraceSearch(catalogue, tmp_path / "index", lambda _: look, Detector({}).detect, lambda: NOW)
+        return [origin.image_id for origin in trace_search.trace(b"a copy", actor="t").origins]
 
-    return trace
+    return search
 
 
-def test_a_hash_whose_number_comes_after_a_higher_one_is_found_too(published, found):
+def test_a_hash_whose_number_comes_after_a_higher_one_is_found_too(published, search_copy):
     """Two pictures are published at once: the one that took its number first ends last."""
     later = published(900_002, 1)
-    assert found(1) == [later]
+    assert search_copy(1) == [later]
     earlier = published(900_001, 2)
-    assert found(2) == [earlier]
-    assert found(1) == [later]
+    assert search_copy(2) == [earlier]
+    assert search_copy(1) == [later]
 
 
-def test_an_index_that_lost_the_end_of_its_log_takes_it_in_again(published, found, tmp_path):
+def test_an_index_that_lost_the_end_of_its_log_takes_it_in_again(published, search_copy, tmp_path):
     first, second = published(910_001, 3), published(910_002, 4)
-    assert found(4) == [second]
+    assert search_copy(4) == [second]
     log = tmp_path / "index/added.log"
     os.truncate(log, log.stat().st_size - 10)
-    assert found(4) == [second]
-    assert found(3) == [first]
+    assert search_copy(4) == [second]
+    assert search_copy(3) == [first]
 
 
-def test_looking_again_adds_nothing_twice(published, found, tmp_path):
+def test_looking_again_adds_nothing_twice(published, search_copy, tmp_path):
     published(920_001, 5)
-    found(5)
+    search_copy(5)
     size = (tmp_path / "index/added.log").stat().st_size
-    found(5)
+    search_copy(5)
     assert (tmp_path / "index/added.log").stat().st_size == size
 
 
-def test_while_another_process_writes_to_the_index_it_is_neither_searched_nor_taken_away(published, found, tmp_path):
+def test_while_another_process_writes_to_the_index_it_is_neither_searched_nor_taken_away(
+    published, search_copy, tmp_path
+):
     name = published(930_001, 6)
-    assert found(6) == [name]
+    assert search_copy(6) == [name]
     with HashIndex(tmp_path / "index", write=True):
         with pytest.raises(Conflict):
-            found(6)
+            search_copy(6)
         with pytest.raises(Conflict):
             HashIndex.discard(tmp_path / "index")
-    assert found(6) == [name]
+    assert search_copy(6) == [name]
 
 
 KEY = bytes(range(32))
 
 
 @pytest.fixture
-def traced(catalogue, tmp_path):
+def trace_pixels(catalogue, tmp_path):
     """Trace a picture, uint8 (h, w, 3), with the real detector."""
 
-    def trace(pixels):
+    def search(pixels):
         look = FoundCopy(pixels, (square_luma(Image.fromarray(pixels), CANONICAL),))
         detect = Detector({"m1": KEY}, ()).detect
         return TraceSearch(catalogue, tmp_path / "index", lambda _: look, detect, lambda: NOW).trace(
             b"a copy", actor="t"
         )
 
-    return trace
+    return search
 
 
 def marked(number, variant=0, side=160):
     return embed(portrait(side), Payload(number, variant), build_layout(KEY)).pixels
 
 
-def test_a_mark_names_its_rendition_and_its_variant(published, traced):
+def test_a_mark_names_its_rendition_and_its_variant(published, trace_pixels):
     published(970_001, 11, watermark=970_001, variant=0)
     second = published(970_002, 12, watermark=970_001, variant=1)
-    answer = traced(marked(970_001, variant=1)[10:150, 5:145])
-    assert [(one.image_id, one.variant, one.by) for one in answer.origins] == [(second, 1, "watermark")]
+    answer = trace_pixels(marked(970_001, variant=1)[10:150, 5:145])
+    assert [(origin.image_id, origin.variant, origin.by) for origin in answer.origins] == [(second, 1, "watermark")]
     assert (answer.watermark.number, answer.watermark.how, answer.watermark.doubt) == (970_001, "scaled", None)
     assert answer.present
 
 
-def test_a_mark_of_what_was_erased_says_so(traced):
-    answer = traced(marked(940_404))
+def test_a_mark_of_what_was_erased_says_so(trace_pixels):
+    answer = trace_pixels(marked(940_404))
     assert answer.origins == ()
     assert "erased, or is of another deployment" in answer.watermark.doubt
 
 
-def test_a_mark_on_another_picture_than_the_one_that_was_marked_so_is_doubted(published, traced):
+def test_a_mark_on_another_picture_than_the_one_that_was_marked_so_is_doubted(published, trace_pixels):
     """Whoever has a marked picture may copy its mark onto another: the mark says one thing, the hash another."""
     innocent = published(950_001, 13, watermark=950_001)
-    answer = traced(marked(950_001))
-    assert [(one.image_id, one.by) for one in answer.origins] == [(innocent, "watermark")]
+    answer = trace_pixels(marked(950_001))
+    assert [(origin.image_id, origin.by) for origin in answer.origins] == [(innocent, "watermark")]
     assert answer.origins[0].distance > 90
     assert "copied onto it" in answer.watermark.doubt
 
 
-def test_a_short_mark_is_one_of_several_unless_a_hash_says_which(published, traced):
+def test_a_short_mark_is_one_of_several_unless_a_hash_says_which(published, trace_pixels):
     number = 0x00ABCD_0000_7777
-    one = published(960_001, 14, watermark=number, short_watermark=0x7777)
+    image_id = published(960_001, 14, watermark=number, short_watermark=0x7777)
     other = published(960_002, 15, watermark=0x7777, short_watermark=0x7777)
-    answer = traced(marked(number, side=96))
-    assert {found.image_id for found in answer.origins} == {one, other}
+    answer = trace_pixels(marked(number, side=96))
+    assert {origin.image_id for origin in answer.origins} == {image_id, other}
     assert "2 small renditions say this" in answer.watermark.doubt

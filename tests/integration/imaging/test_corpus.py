@@ -53,7 +53,7 @@ def rendered(all_recipes, render):
     """Every rendition of an image of the corpus, made once; raises what its render raised."""
     kept = {}
 
-    def of(name):
+    def renditions_of(name):
         if name not in kept:
             try:
                 kept[name] = render((CORPUS / name).read_bytes(), all_recipes)
@@ -63,7 +63,7 @@ def rendered(all_recipes, render):
             raise kept[name]
         return kept[name]
 
-    return of
+    return renditions_of
 
 
 @needs_corpus
@@ -75,11 +75,11 @@ def test_each_image_is_decoded_or_refused_as_the_manifest_says(name, all_recipes
             rendered(name)
         return
     try:
-        made = rendered(name)
+        renditions = rendered(name)
     except (UnsupportedFormat, CorruptImage, ImageTooComplex):
         assert may_be_either(must), must
         return
-    assert len(made) == len(all_recipes)
+    assert len(renditions) == len(all_recipes)
 
 
 @needs_corpus
@@ -89,18 +89,18 @@ def test_exiftool_finds_structure_and_nothing_else_in_any_rendition(tmp_path, al
     decoded = 0
     for name in ENTRIES:
         try:
-            made = rendered(name)
+            renditions = rendered(name)
         except ImageRefused:
             continue
         decoded += 1
-        for rendition in made:
+        for rendition in renditions:
             (tmp_path / f"{name}.{rendition.recipe.tier}.webp").write_bytes(rendition.data)
     assert decoded >= 45
     command = ["exiftool", "-json", "-G1", "-a", "-u", "-ee", str(tmp_path)]
-    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert len(found) == decoded * len(all_recipes)
+    reports = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert len(reports) == decoded * len(all_recipes)
     opted_out = 0
-    for tags in found:
+    for tags in reports:
         if set(tags) >= OPT_OUT:
             assert "PROHIBITED" in tags["XMP-plus:DataMining"].upper()
             opted_out += 1
@@ -121,7 +121,7 @@ def test_hostile_images_are_dealt_with_in_the_time_and_with_the_memory_that_is_l
 
 @needs_corpus
 @pytest.mark.parametrize("name", [name for name in ENTRIES if name.startswith("heic") or name.endswith(".heic")])
-def test_heic_is_decoded_in_the_cage_where_it_is_accepted(name, sandbox, caps):
+def test_heic_is_decoded_in_the_sandbox_where_it_is_accepted(name, sandbox, caps):
     data = (CORPUS / name).read_bytes()
     accepting = replace(caps, formats=frozenset(Format))
     if must_be_refused(ENTRIES[name]):

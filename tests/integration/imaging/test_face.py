@@ -28,10 +28,10 @@ def canvas(width, height, seed=0):
 
 
 def test_the_face_of_a_portrait_is_found_where_it_is(detector):
-    found = face.crop_face(detector.find(portrait()))
-    assert found.left == pytest.approx(FACE[0], abs=20)
-    assert found.top == pytest.approx(FACE[1], abs=25)
-    assert 0.95 < found.span / (FACE[2] - FACE[0]) < 1.25
+    box = face.crop_face(detector.find(portrait()))
+    assert box.left == pytest.approx(FACE[0], abs=20)
+    assert box.top == pytest.approx(FACE[1], abs=25)
+    assert 0.95 < box.span / (FACE[2] - FACE[0]) < 1.25
 
 
 @pytest.mark.parametrize("width", [12, 16, 24, 48, 96])
@@ -42,17 +42,17 @@ def test_faces_down_to_a_sixteenth_of_the_frame_are_found(detector, width):
     small = part.resize((round(part.width * factor), round(part.height * factor)), Image.Resampling.LANCZOS)
     frame = Image.new("RGB", (768, 768), (150, 160, 170))
     frame.paste(small, (200, 100) if width < 96 else (0, 0))
-    found = face.crop_face(detector.find(frame))
-    assert found is not None
-    assert 0.95 < found.span / (width * 4) < 1.6  # too wide protects more
+    box = face.crop_face(detector.find(frame))
+    assert box is not None
+    assert 0.95 < box.span / (width * 4) < 1.6  # too wide protects more
 
 
 @pytest.mark.parametrize("degrees", [30, 90, 180, 270, 330])
 def test_turned_faces_are_found(detector, degrees):
     turned = portrait().rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=(150, 160, 170))
     side = min(turned.size)
-    found = face.crop_face(detector.find(turned.resize((side, side)) if degrees % 90 else turned))
-    assert found is not None
+    box = face.crop_face(detector.find(turned.resize((side, side)) if degrees % 90 else turned))
+    assert box is not None
 
 
 def test_several_faces_are_found_each_once(detector):
@@ -60,7 +60,7 @@ def test_several_faces_are_found_each_once(detector):
     part = portrait().crop((110, 0, 340, 300))
     for index in range(9):
         frame.paste(part, (20 + 300 * (index % 3), 300 * (index // 3)))
-    sure = [one for one in detector.find(frame) if one.confidence >= face.SURE_CONFIDENCE]
+    sure = [candidate for candidate in detector.find(frame) if candidate.confidence >= face.SURE_CONFIDENCE]
     assert len(sure) == 9
 
 

@@ -40,7 +40,7 @@ def test_it_writes_each_tier_a_sheet_and_a_report(portrait, tmp_path):
     assert tiny["face_px"] == 5
     assert 4 < tiny["face_px_made"] <= 5
     assert tiny["blurhash"]
-    (face,) = [one for one in report["faces"] if one["confidence"] > 0.5]
+    (face,) = [found_face for found_face in report["faces"] if found_face["confidence"] > 0.5]
     assert 150 < face["left"] < 220
     assert set(report["stages_ms"]) >= {"decode", "sandbox", "face", "resize", "visible_watermark", "encode"}
     assert report["sandbox"] == "seccomp"
@@ -77,7 +77,7 @@ def test_a_picture_without_a_face_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["absent.jpg"], "absent.jpg: No such file or directory"),
         (["README.md"], "no format of the allow-list"),
@@ -85,9 +85,9 @@ def test_a_picture_without_a_face_says_so(tmp_path):
         (["PORTRAIT", "--policy", "tests"], "vocabulary.yaml"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_exit_2(portrait, tmp_path, arguments, said):
+def test_what_cannot_be_done_is_one_line_and_exit_2(portrait, tmp_path, arguments, message):
     given = [str(portrait) if argument == "PORTRAIT" else argument for argument in arguments]
     done = nightlight(*given, "--out", tmp_path / "out")
     assert done.returncode == 2, done.stdout
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

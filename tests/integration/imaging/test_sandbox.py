@@ -54,7 +54,7 @@ FORBIDDEN = {
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch):
+def long_start(monkeypatch):
     """A child that ends late, on a slow machine, is waited for."""
     monkeypatch.setattr(sandbox_module, "_EXIT_TIMEOUT_S", HANG_S)
 
@@ -63,9 +63,9 @@ def patient(monkeypatch):
 def breakout():
     """A sandbox whose helper tries what it is asked to, shut in as the real one is."""
     limits = SandboxLimits(cpu_s=1, wall_s=HANG_S, start_s=HANG_S)
-    with closing(Sandbox(limits, module="tests.support.breakout", folder=Path.cwd())) as made:
-        made.start()
-        yield made
+    with closing(Sandbox(limits, module="tests.support.breakout", folder=Path.cwd())) as opened:
+        opened.start()
+        yield opened
 
 
 def attempt(sandbox, name):
@@ -87,8 +87,8 @@ def test_a_gigabyte_is_refused(breakout):
 
 def test_the_processor_is_not_to_be_had_for_ever():
     limits = SandboxLimits(cpu_s=1, wall_s=HANG_S)
-    made = Sandbox(limits, module="tests.support.breakout", folder=Path.cwd())
-    with made as sandbox, pytest.raises(DecoderTooSlow) as died:
+    opened = Sandbox(limits, module="tests.support.breakout", folder=Path.cwd())
+    with opened as sandbox, pytest.raises(DecoderTooSlow) as died:
         attempt(sandbox, "use the processor for ever")
     assert died.value.how == "SIGXCPU"
 

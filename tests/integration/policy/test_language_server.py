@@ -98,12 +98,12 @@ def pack(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(pack):
     script = HERE / "node_modules/yaml-language-server/bin/yaml-language-server"
-    made = Server([node_in(HERE), str(script), "--stdio"], pack)
-    yield made
-    made.process.kill()
-    made.process.wait()
-    made.process.stdin.close()
-    made.process.stdout.close()
+    started = Server([node_in(HERE), str(script), "--stdio"], pack)
+    yield started
+    started.process.kill()
+    started.process.wait()
+    started.process.stdin.close()
+    started.process.stdout.close()
 
 
 def test_the_default_pack_has_no_diagnostics(server, pack):

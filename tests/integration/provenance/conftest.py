@@ -12,8 +12,8 @@ from nightlight.provenance.certificates import SigningAlgorithm, create_developm
 from nightlight.provenance.manifest import ManifestClaims
 from nightlight.provenance.signing import SigningCredential
 
-FORMS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
-SAID = ManifestClaims(watermark=0x0123456789ABCD, hash=bytes(range(32)), visible_watermark=True)
+MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif"}
+CLAIMS = ManifestClaims(watermark=0x0123456789ABCD, hash=bytes(range(32)), visible_watermark=True)
 
 
 def now():
@@ -22,9 +22,9 @@ def now():
 
 @pytest.fixture(scope="module", params=list(SigningAlgorithm))
 def folder(request, tmp_path_factory):
-    made = tmp_path_factory.mktemp(request.param)
-    create_development_chain(made, request.param, now())
-    return made
+    keys_folder = tmp_path_factory.mktemp(request.param)
+    create_development_chain(keys_folder, request.param, now())
+    return keys_folder
 
 
 @pytest.fixture(scope="module")

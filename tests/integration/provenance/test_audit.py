@@ -9,13 +9,13 @@ from nightlight.catalogue.schema import audit
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.provenance.manifest import WATERMARK_ALGORITHM, watermark_binding
 from nightlight_core.errors import NotFound
-from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
+from tests.integration.flows.conftest import profile_id, services  # noqa: F401 - fixtures
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
 
 
-class Traces:
+class TraceSearches:
     """Traces that are done at once, and found nothing."""
 
     def accept(self, copy, *, keep, actor):
@@ -27,19 +27,24 @@ class Traces:
     trace_id, state, result = "0" * 32, "done", {"origins": []}
 
 
-def asked(house, actor):  # noqa: F811
-    with house.catalogue.reading() as tx:
+def asked(services, actor):  # noqa: F811
+    with services.catalogue.reading() as tx:
         rows = tx.connection.execute(audit.select().where(audit.c.actor == actor).order_by(audit.c.entry_id)).all()
     return [(row.event, row.detail) for row in rows]
 
 
-def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
-    image = house.upload(profile_id, pictures.photograph())
-    assert house.deliver() == ["ready"]
-    with house.catalogue.reading() as tx:
-        row = next(one for one in tx.images.renditions(image.image_id) if one.watermark is not None)
+def test_what_was_asked_is_said(services, profile_id):  # noqa: F811
+    image = services.upload(profile_id, pictures.photograph())
+    assert services.deliver() == ["ready"]
+    with services.catalogue.reading() as tx:
+        row = next(rendition for rendition in tx.images.renditions(image.image_id) if rendition.watermark is not None)
     resolve = ManifestLookup(
-        house.catalogue, house.renditions, Traces(), CallerRate(100), house.clock, threading.BoundedSemaphore()
+        services.catalogue,
+        services.renditions,
+        TraceSearches(),
+        CallerRate(100),
+        services.clock,
+        threading.BoundedSemaphore(),
     )
     actor = f"investigator-{profile_id}"
     value = watermark_binding(row.watermark)
@@ -51,8 +56,8 @@ def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
     nothing = "urn:c2pa:00000000-0000-0000-0000-000000000000"
     with pytest.raises(NotFound):
         resolve.manifest(nothing, actor=actor)
-    told = asked(house, actor)
-    assert told == [
+    entries = asked(services, actor)
+    assert entries == [
         ("manifest.asked", {"by": WATERMARK_ALGORITHM, "value": value}),
         ("manifest.asked", {"by": "reference", "name": row.name}),
         ("manifest.asked", {"by": WATERMARK_ALGORITHM, "trace_id": "0" * 32}),
@@ -60,5 +65,5 @@ def test_what_was_asked_is_said(house, profile_id):  # noqa: F811
         ("manifest.read", {"manifest_id": match.manifest_id}),
         ("manifest.read", {"manifest_id": nothing}),
     ]
-    assert profile_id not in str([detail for _, detail in told])
-    assert "age_13_15" not in str(told)
+    assert profile_id not in str([detail for _, detail in entries])
+    assert "age_13_15" not in str(entries)

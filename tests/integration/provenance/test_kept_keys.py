@@ -18,7 +18,7 @@ from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight.settings import Settings
 from nightlight.wiring.operator_tools import manifest_signing, remote_signing_key
 from nightlight_core.errors import SettingsRefused, SigningFailed
-from tests.integration.provenance.conftest import SAID, now, picture
+from tests.integration.provenance.conftest import CLAIMS, now, picture
 from tests.support.services import missing_tool
 
 pytestmark = pytest.mark.integration
@@ -27,7 +27,7 @@ KEYS = {"p256": SigningAlgorithm.ES256, "edwards": SigningAlgorithm.ED25519}
 
 
 def sign(credential, *, embed=True):
-    return ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=embed)
+    return ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=embed)
 
 
 def test_a_key_that_is_kept_elsewhere_signs_by_callback_and_takes_no_more_room(folder, root, credential):
@@ -41,10 +41,10 @@ def test_a_key_that_is_kept_elsewhere_signs_by_callback_and_takes_no_more_room(f
         )
 
     elsewhere = SigningCredential(CertificateChain.read(folder / "chain.pem"), sign=call, anchors=root)
-    made = sign(elsewhere, embed=False)
+    signed_file = sign(elsewhere, embed=False)
     assert len(asked) == 1
     assert (
-        verify_manifest(picture("WEBP"), "image/webp", anchors=root, manifest=made.manifest).state
+        verify_manifest(picture("WEBP"), "image/webp", anchors=root, manifest=signed_file.manifest).state
         is ManifestState.TRUSTED
     )
     # The library pads what such a key signs by 10 kB; compressed that is nothing.
@@ -85,13 +85,13 @@ with pkcs11.lib(module).get_token(token_label=token).open(user_pin=pin, rw=True)
 
 
 def in_token(monkeypatch, tmp_path, label, **changed):
-    said = {
+    token_settings = {
         "CHAIN": tmp_path / "chain.pem", "ANCHORS": tmp_path / "root.pem", "PKCS11_MODULE": MODULE,
         "PKCS11_TOKEN": TOKEN, "PKCS11_KEY": label, "PKCS11_PIN": PIN, **changed,
     }  # fmt: skip
     for name in [name for name in os.environ if name.startswith("NIGHTLIGHT_PROVENANCE_")]:
         monkeypatch.delenv(name)
-    for name, value in said.items():
+    for name, value in token_settings.items():
         if value is not None:
             monkeypatch.setenv(f"NIGHTLIGHT_PROVENANCE_{name}", str(value))
 
@@ -100,14 +100,14 @@ def in_token(monkeypatch, tmp_path, label, **changed):
 def test_a_key_in_a_token_signs_as_the_settings_say(token, label, tmp_path, monkeypatch):
     create_development_chain(tmp_path, KEYS[label], now())
     in_token(monkeypatch, tmp_path, label)
-    told = CliRunner().invoke(app, ["provenance", "public-key"])
-    assert (told.exit_code, "BEGIN PUBLIC KEY" in told.stdout) == (0, True)
-    (tmp_path / "key.pem").write_text(told.stdout)
+    output = CliRunner().invoke(app, ["provenance", "public-key"])
+    assert (output.exit_code, "BEGIN PUBLIC KEY" in output.stdout) == (0, True)
+    (tmp_path / "key.pem").write_text(output.stdout)
     assert CliRunner().invoke(app, ["provenance", "issue", str(tmp_path), str(tmp_path / "key.pem")]).exit_code == 0
     assert CertificateChain.read(tmp_path / "chain.pem").algorithm is KEYS[label]
-    made = manifest_signing(Settings(), now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+    signed_file = manifest_signing(Settings(), now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
     assert (
-        verify_manifest(made.data, "image/webp", anchors=(tmp_path / "root.pem").read_text()).state
+        verify_manifest(signed_file.data, "image/webp", anchors=(tmp_path / "root.pem").read_text()).state
         is ManifestState.TRUSTED
     )
 
@@ -178,13 +178,13 @@ def test_a_key_in_kms_signs_and_one_that_is_away_publishes_nothing(sqs_url, tmp_
     create_development_chain(tmp_path, SigningAlgorithm.ES256, now())
     issue_leaf(tmp_path, key.public_key(), now())
     credential = SigningCredential.with_remote_key(tmp_path / "chain.pem", key.sign, tmp_path / "root.pem")
-    made = ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+    signed_file = ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
     root = (tmp_path / "root.pem").read_text()
-    assert verify_manifest(made.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
+    assert verify_manifest(signed_file.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
     away = KmsKey(key_id, S3Access("http://127.0.0.1:9", "us-east-1", "x", "x", 0.2, 0.2))
     with pytest.raises(SigningFailed):
         ManifestSigner(SigningCredential.with_remote_key(tmp_path / "chain.pem", away.sign, None), now).sign(
-            picture("WEBP"), "image/webp", SAID, embed=True
+            picture("WEBP"), "image/webp", CLAIMS, embed=True
         )
     with pytest.raises(SigningFailed):
         away.public_key()

@@ -21,37 +21,39 @@ from nightlight.provenance.manifest import (
 from nightlight.provenance.signing import ManifestSigner, SigningCredential
 from nightlight.provenance.verify import ManifestState, verify_manifest
 from nightlight_core.errors import CertificateExpired, SettingsRefused, SigningFailed
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import CLAIMS, MEDIA_TYPES, now, picture, unpacked
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(scope="module", params=MEDIA_TYPES)
 def signed(request, credential):
     """(media type, the bytes before, and signed)."""
     data = picture(request.param)
     return (
-        FORMS[request.param],
+        MEDIA_TYPES[request.param],
         data,
-        ManifestSigner(credential, now).sign(data, FORMS[request.param], SAID, embed=True),
+        ManifestSigner(credential, now).sign(data, MEDIA_TYPES[request.param], CLAIMS, embed=True),
     )
 
 
 def test_what_is_signed_is_trusted_by_our_root_and_valid_without_it(signed, root):
-    media_type, data, made = signed
-    found = verify_manifest(made.data, media_type, anchors=root)
-    assert (found.state, found.failures) == (ManifestState.TRUSTED, [])
-    assert found.signed_by == "Nightlight leaf"
-    assert found.actions == ["c2pa.created", "c2pa.edited", "c2pa.watermarked"]
-    assert found.bindings.keys() == {WATERMARK_ALGORITHM, HASH_ALGORITHM}
-    assert watermark_from_binding(found.bindings[WATERMARK_ALGORITHM]) == SAID.watermark
-    assert verify_manifest(made.data, media_type, anchors=None).state is ManifestState.VALID
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(made.data))), np.asarray(Image.open(io.BytesIO(data))))
+    media_type, data, signed_file = signed
+    manifest_check = verify_manifest(signed_file.data, media_type, anchors=root)
+    assert (manifest_check.state, manifest_check.failures) == (ManifestState.TRUSTED, [])
+    assert manifest_check.signed_by == "Nightlight leaf"
+    assert manifest_check.actions == ["c2pa.created", "c2pa.edited", "c2pa.watermarked"]
+    assert manifest_check.bindings.keys() == {WATERMARK_ALGORITHM, HASH_ALGORITHM}
+    assert watermark_from_binding(manifest_check.bindings[WATERMARK_ALGORITHM]) == CLAIMS.watermark
+    assert verify_manifest(signed_file.data, media_type, anchors=None).state is ManifestState.VALID
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(signed_file.data))), np.asarray(Image.open(io.BytesIO(data)))
+    )
 
 
 def test_a_manifest_says_nothing_of_anybody(signed):
-    _, _, made = signed
-    text = unpacked(made.manifest).lower()
+    _, _, signed_file = signed
+    text = unpacked(signed_file.manifest).lower()
     for word in (b"band", b"under_13", b"adult", b"minor", b"policy", b"profile", b"ingredient", b"thumbnail", b"tier"):
         assert word not in text
     for word in (b"notallowed", b"cawg.training-mining", b"c2pa.training-mining", b"algorithmicallyenhanced"):
@@ -60,39 +62,41 @@ def test_a_manifest_says_nothing_of_anybody(signed):
 
 def test_a_manifest_beside_the_picture_adds_nothing_to_it_and_holds(credential, root):
     data = picture("WEBP")
-    made = ManifestSigner(credential, now).sign(data, "image/webp", SAID, embed=False)
-    assert made.data == data
+    signed_file = ManifestSigner(credential, now).sign(data, "image/webp", CLAIMS, embed=False)
+    assert signed_file.data == data
     assert verify_manifest(data, "image/webp", anchors=root).state is ManifestState.NONE
-    assert verify_manifest(data, "image/webp", anchors=root, manifest=made.manifest).state is ManifestState.TRUSTED
-    other = verify_manifest(picture("WEBP", seed=2), "image/webp", anchors=root, manifest=made.manifest)
+    assert (
+        verify_manifest(data, "image/webp", anchors=root, manifest=signed_file.manifest).state is ManifestState.TRUSTED
+    )
+    other = verify_manifest(picture("WEBP", seed=2), "image/webp", anchors=root, manifest=signed_file.manifest)
     assert other.state is ManifestState.INVALID  # another picture's manifest
-    assert any("assertion.dataHash.mismatch" in one for one in other.failures)
+    assert any("assertion.dataHash.mismatch" in failure for failure in other.failures)
 
 
-def said_otherwise(made):
+def altered(signed_file):
     """What was signed, with another word in its manifest, which is whole again and as long as before."""
-    manifest = unpacked(made.manifest).replace(b"notAllowed", b"yesAllowed")
-    if b"brob" in made.manifest:
-        store = made.manifest[8:38] + manifest
-        manifest = compact_manifest((8 + len(store)).to_bytes(4, "big") + b"jumb" + store, len(made.manifest))
-    return made.data.replace(made.manifest, manifest)
+    manifest = unpacked(signed_file.manifest).replace(b"notAllowed", b"yesAllowed")
+    if b"brob" in signed_file.manifest:
+        store = signed_file.manifest[8:38] + manifest
+        manifest = compact_manifest((8 + len(store)).to_bytes(4, "big") + b"jumb" + store, len(signed_file.manifest))
+    return signed_file.data.replace(signed_file.manifest, manifest)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MEDIA_TYPES)
 def test_tampering_is_seen(credential, root, form, tmp_path):
-    media_type, data = FORMS[form], picture(form)
-    made = ManifestSigner(credential, now).sign(data, media_type, SAID, embed=True)
-    changed = bytearray(made.data)
+    media_type, data = MEDIA_TYPES[form], picture(form)
+    signed_file = ManifestSigner(credential, now).sign(data, media_type, CLAIMS, embed=True)
+    changed = bytearray(signed_file.data)
     at = changed.rindex(data[-40:-20]) + 5 if data[-40:-20] in changed else len(changed) - 60
     changed[at] ^= 1
     assert verify_manifest(bytes(changed), media_type, anchors=root).state is ManifestState.INVALID
-    assert verify_manifest(said_otherwise(made), media_type, anchors=root).state is ManifestState.INVALID
+    assert verify_manifest(altered(signed_file), media_type, anchors=root).state is ManifestState.INVALID
     stripped = io.BytesIO()
-    Image.open(io.BytesIO(made.data)).save(stripped, form, quality=60)
+    Image.open(io.BytesIO(signed_file.data)).save(stripped, form, quality=60)
     assert verify_manifest(stripped.getvalue(), media_type, anchors=root).state is ManifestState.NONE
     create_development_chain(tmp_path, SigningAlgorithm.ED25519, now())
     foreign = SigningCredential.read(tmp_path / "chain.pem", tmp_path / "leaf.key.pem", None)
-    forged = ManifestSigner(foreign, now).sign(data, media_type, SAID, embed=True)
+    forged = ManifestSigner(foreign, now).sign(data, media_type, CLAIMS, embed=True)
     assert (
         verify_manifest(forged.data, media_type, anchors=root).state is ManifestState.VALID
     )  # whole, and by nobody whom we trust
@@ -100,7 +104,7 @@ def test_tampering_is_seen(credential, root, form, tmp_path):
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"RIFF\x04\x00\x00\x00WEBP", bytes(100_000)])
 def test_what_is_no_picture_raises_nothing(data, root):
-    for media_type in FORMS.values():
+    for media_type in MEDIA_TYPES.values():
         assert verify_manifest(data, media_type, anchors=root).state in {ManifestState.NONE, ManifestState.INVALID}
     assert (
         verify_manifest(picture("JPEG"), "image/jpeg", anchors=root, manifest=b"no manifest").state
@@ -117,7 +121,7 @@ def test_a_certificate_that_ends_within_a_day_or_begins_later_signs_nothing(fold
         credential.chain.not_before - timedelta(days=1),
     ):
         with pytest.raises(CertificateExpired):
-            ManifestSigner(credential, lambda moment=moment: moment).sign(data, "image/webp", SAID, embed=True)
+            ManifestSigner(credential, lambda moment=moment: moment).sign(data, "image/webp", CLAIMS, embed=True)
     assert 362 < credential.chain.days_left(now) < 365
     with pytest.raises(SettingsRefused, match="already"):
         create_development_chain(folder, SigningAlgorithm.ED25519, now())
@@ -132,7 +136,7 @@ def test_a_signer_that_fails_or_signs_wrongly_publishes_nothing(folder, root):
     for sign in (broken, lambda _: b"", lambda _: bytes(64)):
         with pytest.raises(SigningFailed):
             ManifestSigner(SigningCredential(chain, sign=sign, anchors=root), now).sign(
-                picture("WEBP"), "image/webp", SAID, embed=True
+                picture("WEBP"), "image/webp", CLAIMS, embed=True
             )
 
 
@@ -143,7 +147,7 @@ def test_credentials_that_do_not_belong_together_are_refused(tmp_path):
         tmp_path / "one" / "chain.pem", tmp_path / "two" / "leaf.key.pem", tmp_path / "one" / "root.pem"
     )
     with pytest.raises(SigningFailed):  # which jobs wait for: an operator's mistake is no fault of a picture
-        ManifestSigner(mixed, now).sign(picture("WEBP"), "image/webp", SAID, embed=True)
+        ManifestSigner(mixed, now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
     for text in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         (tmp_path / "bad.pem").write_text(text)
         with pytest.raises(SettingsRefused):
@@ -172,10 +176,10 @@ def marked(render, all_recipes, credential):
     from tests.support import pictures
 
     number = 0x00FACE00BEEF
-    recipe = next(one for one in all_recipes if one.tier == "medium")
-    (made,) = render(pictures.photograph("astronaut.png"), [recipe], watermark_ids={"medium": number})
-    said = ManifestClaims(number, bytes(pdq(made.luma(512)).hashes[0]), visible_watermark=True)
-    return ManifestSigner(credential, now).sign(made.data, "image/webp", said, embed=True).data
+    recipe = next(candidate for candidate in all_recipes if candidate.tier == "medium")
+    (rendition,) = render(pictures.photograph("astronaut.png"), [recipe], watermark_ids={"medium": number})
+    claims = ManifestClaims(number, bytes(pdq(rendition.luma(512)).hashes[0]), visible_watermark=True)
+    return ManifestSigner(credential, now).sign(rendition.data, "image/webp", claims, embed=True).data
 
 
 def checked(path, folder, monkeypatch, *more):
@@ -193,10 +197,10 @@ def checked(path, folder, monkeypatch, *more):
 def test_the_command_says_whether_mark_and_hash_agree(marked, folder, credential, tmp_path, monkeypatch):
     path = tmp_path / "a.webp"
     path.write_bytes(marked)
-    code, told = checked(path, folder, monkeypatch, "--json")
-    found = json.loads(told)
-    assert (code, found["state"], found["mark_agrees"]) == (0, "trusted", True)
-    assert found["hash_distance"] <= 31
+    code, output = checked(path, folder, monkeypatch, "--json")
+    report = json.loads(output)
+    assert (code, report["state"], report["mark_agrees"]) == (0, "trusted", True)
+    assert report["hash_distance"] <= 31
     assert "is the one that the manifest names" in checked(path, folder, monkeypatch)[1]
     # The same mark under another picture's manifest: whole and signed, and the picture is not the one.
     other = ManifestSigner(credential, now).sign(
@@ -204,10 +208,10 @@ def test_the_command_says_whether_mark_and_hash_agree(marked, folder, credential
     )
     (tmp_path / "a.c2pa").write_bytes(other.manifest)
     Image.open(io.BytesIO(marked)).save(tmp_path / "b.webp", lossless=True)
-    code, told = checked(tmp_path / "b.webp", folder, monkeypatch, "--json", "--sidecar", str(tmp_path / "a.c2pa"))
-    found = json.loads(told)
-    assert (code, found["mark_agrees"]) == (1, False)
-    assert found["hash_distance"] > 31
+    code, output = checked(tmp_path / "b.webp", folder, monkeypatch, "--json", "--sidecar", str(tmp_path / "a.c2pa"))
+    report = json.loads(output)
+    assert (code, report["mark_agrees"]) == (1, False)
+    assert report["hash_distance"] > 31
 
 
 def test_the_command_makes_certificates_for_development(tmp_path):
@@ -225,12 +229,15 @@ def test_the_command_makes_certificates_for_development(tmp_path):
 def test_every_manifest_of_a_form_has_the_same_shape_and_size(credential):
     """Whoever looks at outsiders' renditions learns nothing from their manifests: not even from how long they are."""
     data, signer = picture("WEBP"), ManifestSigner(credential, now)
-    said = [
+    other_claims = [
         ManifestClaims(mark, bytes([fill] * 32), visible_watermark=True)
         for mark, fill in ((0, 0), (1, 255), (2**56 - 1, 7))
     ]
-    said += [ManifestClaims(None, None, visible_watermark=False), ManifestClaims(5, None, visible_watermark=True)]
-    made = [signer.sign(data, "image/webp", one, embed=True) for one in [SAID, *said]]
-    assert len({len(one.manifest) for one in made}) == 1
-    assert len({len(one.data) for one in made}) == 1
-    assert len(made[0].data) - len(data) <= 2_400
+    other_claims += [
+        ManifestClaims(None, None, visible_watermark=False),
+        ManifestClaims(5, None, visible_watermark=True),
+    ]
+    signed_files = [signer.sign(data, "image/webp", claims, embed=True) for claims in [CLAIMS, *other_claims]]
+    assert len({len(signed_file.manifest) for signed_file in signed_files}) == 1
+    assert len({len(signed_file.data) for signed_file in signed_files}) == 1
+    assert len(signed_files[0].data) - len(data) <= 2_400

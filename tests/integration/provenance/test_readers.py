@@ -11,7 +11,7 @@ from PIL import Image
 
 from nightlight.imaging.encode import OPT_OUT, encode
 from nightlight.provenance.signing import ManifestSigner
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture
+from tests.integration.provenance.conftest import CLAIMS, MEDIA_TYPES, now, picture
 from tests.support import pictures
 from tests.support.services import missing_tool, node_in
 
@@ -36,14 +36,14 @@ def read(folder):
 
 def test_every_form_is_trusted_in_a_browser_and_valid_to_who_wrote_by_the_specification(read, credential, tmp_path):
     signing, files = ManifestSigner(credential, now), []
-    for form, media_type in FORMS.items():
+    for form, media_type in MEDIA_TYPES.items():
         files.append(tmp_path / f"whole.{media_type[6:]}")
-        files[-1].write_bytes(signing.sign(picture(form), media_type, SAID, embed=True).data)
-    for told in read(*files):
-        assert told["web"]["state"] == "Trusted"
-        assert set(told["web"]["labels"]) >= LABELS
-        assert told["independent"]["valid"]
-        codes = told["independent"]["codes"]
+        files[-1].write_bytes(signing.sign(picture(form), media_type, CLAIMS, embed=True).data)
+    for verdict in read(*files):
+        assert verdict["web"]["state"] == "Trusted"
+        assert set(verdict["web"]["labels"]) >= LABELS
+        assert verdict["independent"]["valid"]
+        codes = verdict["independent"]["codes"]
         assert "claimSignature.validated" in codes
         assert {"assertion.dataHash.match", "assertion.bmffHash.match"} & set(codes)
 
@@ -52,18 +52,18 @@ def test_both_see_what_was_changed(read, credential, tmp_path):
     files = []
     for form in ("JPEG", "WEBP"):
         data = picture(form)
-        made = bytearray(ManifestSigner(credential, now).sign(data, FORMS[form], SAID, embed=True).data)
-        made[made.rindex(data[-40:-20]) + 5] ^= 1
+        altered = bytearray(ManifestSigner(credential, now).sign(data, MEDIA_TYPES[form], CLAIMS, embed=True).data)
+        altered[altered.rindex(data[-40:-20]) + 5] ^= 1
         files.append(tmp_path / f"changed.{form.lower()}")
-        files[-1].write_bytes(made)
+        files[-1].write_bytes(altered)
         files.append(tmp_path / f"bare.{form.lower()}")
         files[-1].write_bytes(data)
     changed_jpeg, bare_jpeg, changed_webp, bare_webp = read(*files)
-    for told in (changed_jpeg, changed_webp):
-        assert told["web"]["state"] == "Invalid"
-        assert "assertion.dataHash.mismatch" in told["independent"]["codes"]
-    for told in (bare_jpeg, bare_webp):
-        assert told["independent"]["codes"] == ["none"]
+    for verdict in (changed_jpeg, changed_webp):
+        assert verdict["web"]["state"] == "Invalid"
+        assert "assertion.dataHash.mismatch" in verdict["independent"]["codes"]
+    for verdict in (bare_jpeg, bare_webp):
+        assert verdict["independent"]["codes"] == ["none"]
 
 
 @pytest.mark.parametrize("form", ["webp", "jpeg", "avif"])
@@ -73,12 +73,12 @@ def test_the_opt_out_is_read_by_others_and_changes_no_pixel(form, tmp_path):
         missing_tool("exiftool")
     image = pictures.gradient(33, 31)
     bare = encode(image, format=form, quality=80, effort=2)
-    made = encode(image, format=form, quality=80, effort=2, opt_out=True)
-    assert Image.open(io.BytesIO(made)).tobytes() == Image.open(io.BytesIO(bare)).tobytes()
-    assert made.count(OPT_OUT) == 1
-    assert len(made) - len(bare) < len(OPT_OUT) + 120
+    encoded = encode(image, format=form, quality=80, effort=2, opt_out=True)
+    assert Image.open(io.BytesIO(encoded)).tobytes() == Image.open(io.BytesIO(bare)).tobytes()
+    assert encoded.count(OPT_OUT) == 1
+    assert len(encoded) - len(bare) < len(OPT_OUT) + 120
     path = tmp_path / f"x.{form}"
-    path.write_bytes(made)
+    path.write_bytes(encoded)
     command = [exiftool, "-json", "-validate", "-DataMining", str(path)]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[0]
-    assert "PROHIBITED" in told["DataMining"].upper()
+    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)[0]
+    assert "PROHIBITED" in report["DataMining"].upper()

@@ -13,7 +13,7 @@ from nightlight import metrics
 from nightlight.provenance import signing as under_test
 from nightlight.provenance.signing import ManifestSigner
 from nightlight.provenance.verify import ManifestState, verify_manifest
-from tests.integration.provenance.conftest import SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import CLAIMS, now, picture, unpacked
 from tests.support.services import missing_tool
 from tests.support.waiting import HANG_S
 
@@ -29,8 +29,11 @@ def authority(tmp_path_factory):
     openssl = shutil.which("openssl")
     if openssl is None:
         missing_tool("openssl")
-    made = tmp_path_factory.mktemp("tsa")
-    for name, more in (("root", _ROOT), ("key", [*_LEAF, "-CA", made / "root.crt", "-CAkey", made / "root.pem"])):
+    keys_folder = tmp_path_factory.mktemp("tsa")
+    for name, more in (
+        ("root", _ROOT),
+        ("key", [*_LEAF, "-CA", keys_folder / "root.crt", "-CAkey", keys_folder / "root.pem"]),
+    ):
         command = [
             openssl,
             "req",
@@ -43,20 +46,20 @@ def authority(tmp_path_factory):
             "-days",
             "2",
         ]
-        command += ["-keyout", made / f"{name}.pem", "-out", made / f"{name}.crt", *more]
+        command += ["-keyout", keys_folder / f"{name}.pem", "-out", keys_folder / f"{name}.crt", *more]
         subprocess.run(command, check=True, capture_output=True)
-    (made / "serial").write_text("01")
-    (made / "tsa.cnf").write_text(
-        f"[tsa]\ndefault_tsa=one\n[one]\nserial={made}/serial\ncrypto_device=builtin\nsigner_digest=sha256\n"
+    (keys_folder / "serial").write_text("01")
+    (keys_folder / "tsa.cnf").write_text(
+        f"[tsa]\ndefault_tsa=one\n[one]\nserial={keys_folder}/serial\ncrypto_device=builtin\nsigner_digest=sha256\n"
         "default_policy=1.2.3.4\ndigests=sha256,sha384,sha512\n"
     )
 
     def answer(query):
-        (made / "query").write_bytes(query)
-        reply = [openssl, "ts", "-reply", "-config", made / "tsa.cnf", "-queryfile", made / "query"]
-        reply += ["-signer", made / "key.crt", "-inkey", made / "key.pem", "-out", made / "reply"]
+        (keys_folder / "query").write_bytes(query)
+        reply = [openssl, "ts", "-reply", "-config", keys_folder / "tsa.cnf", "-queryfile", keys_folder / "query"]
+        reply += ["-signer", keys_folder / "key.crt", "-inkey", keys_folder / "key.pem", "-out", keys_folder / "reply"]
         subprocess.run(reply, check=True, capture_output=True)
-        return (made / "reply").read_bytes()
+        return (keys_folder / "reply").read_bytes()
 
     return answer
 
@@ -98,10 +101,12 @@ def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root, mon
     with served(authority) as (url, asked):
         for embed in (True, False):
             data = picture("WEBP")
-            made = ManifestSigner(credential, now, tsa_url=url).sign(data, "image/webp", SAID, embed=embed)
-            assert b"sigTst" in unpacked(made.manifest)
-            found = verify_manifest(made.data, "image/webp", anchors=root, manifest=None if embed else made.manifest)
-            assert found.state is ManifestState.TRUSTED
+            signed_file = ManifestSigner(credential, now, tsa_url=url).sign(data, "image/webp", CLAIMS, embed=embed)
+            assert b"sigTst" in unpacked(signed_file.manifest)
+            manifest_check = verify_manifest(
+                signed_file.data, "image/webp", anchors=root, manifest=None if embed else signed_file.manifest
+            )
+            assert manifest_check.state is ManifestState.TRUSTED
     assert set(asked) == {"application/timestamp-query"}
 
 
@@ -111,9 +116,9 @@ def test_one_that_talks_nonsense_stops_no_render(answer, credential, root):
     with served(lambda _: answer) as (url, asked):
         signing = ManifestSigner(credential, now, tsa_url=url)
         for _ in range(3):
-            made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=True)
-            assert verify_manifest(made.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
-            assert b"sigTst" not in unpacked(made.manifest)
+            signed_file = signing.sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
+            assert verify_manifest(signed_file.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
+            assert b"sigTst" not in unpacked(signed_file.manifest)
     assert (len(asked), missed() - before) == (1, 1)  # asked once, and then left alone for minutes
 
 
@@ -126,10 +131,10 @@ def test_one_that_is_away_or_never_answers_stops_no_render(credential, root, mon
             before = missed()
             signing = ManifestSigner(credential, now, tsa_url=url)
             for embed in (True, False):
-                made = signing.sign(picture("WEBP"), "image/webp", SAID, embed=embed)
-                manifest = None if embed else made.manifest
+                signed_file = signing.sign(picture("WEBP"), "image/webp", CLAIMS, embed=embed)
+                manifest = None if embed else signed_file.manifest
                 assert (
-                    verify_manifest(made.data, "image/webp", anchors=root, manifest=manifest).state
+                    verify_manifest(signed_file.data, "image/webp", anchors=root, manifest=manifest).state
                     is ManifestState.TRUSTED
                 )
             assert missed() - before == 1
@@ -141,7 +146,7 @@ def test_it_is_asked_again_after_a_while(authority, credential, monkeypatch):
     with served(lambda query: answers.pop(0)(query) if len(answers) > 1 else answers[0](query)) as (url, _):
         signing = ManifestSigner(credential, now, tsa_url=url)
         stamped = [
-            b"sigTst" in unpacked(signing.sign(picture("WEBP"), "image/webp", SAID, embed=False).manifest)
+            b"sigTst" in unpacked(signing.sign(picture("WEBP"), "image/webp", CLAIMS, embed=False).manifest)
             for _ in range(2)
         ]
     assert stamped == [False, True]

@@ -14,7 +14,7 @@ from nightlight.provenance.embed import compact_manifest
 from nightlight.provenance.manifest import PADDING_FIELD
 from nightlight.provenance.signing import _LEFT, ManifestSigner
 from nightlight.provenance.verify import ManifestState, manifest_state, reader_context, verify_manifest
-from tests.integration.provenance.conftest import FORMS, SAID, now, picture, unpacked
+from tests.integration.provenance.conftest import CLAIMS, MEDIA_TYPES, now, picture, unpacked
 from tests.support.services import node_in
 
 pytestmark = pytest.mark.integration
@@ -56,41 +56,44 @@ def packed(describe, inner, room=None):
 
 
 @pytest.mark.parametrize("embed", [True, False])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", MEDIA_TYPES)
 def test_what_is_signed_has_nothing_in_it_but_what_we_write(signing, root, form, embed):
-    made = signing.sign(picture(form), FORMS[form], SAID, embed=embed)
-    beside = None if embed else made.manifest
-    assert uncovered_parts(made.data, FORMS[form], beside) == []
-    assert verify_manifest(made.data, FORMS[form], anchors=root, manifest=beside).state is ManifestState.TRUSTED
+    signed_file = signing.sign(picture(form), MEDIA_TYPES[form], CLAIMS, embed=embed)
+    beside = None if embed else signed_file.manifest
+    assert uncovered_parts(signed_file.data, MEDIA_TYPES[form], beside) == []
+    assert (
+        verify_manifest(signed_file.data, MEDIA_TYPES[form], anchors=root, manifest=beside).state
+        is ManifestState.TRUSTED
+    )
 
 
 @pytest.mark.parametrize("form", ["WEBP", "JPEG"])
 def test_what_only_fills_the_room_is_signed_but_for_a_few_bytes(signing, form):
     """Before, some 100 to 250 bytes of every picture were anybody's to write, and three readers called it trusted."""
     for seed in range(8):
-        made = signing.sign(picture(form, seed=seed), FORMS[form], SAID, embed=True)
-        begin, end = filling_of(made.manifest)
+        signed_file = signing.sign(picture(form, seed=seed), MEDIA_TYPES[form], CLAIMS, embed=True)
+        begin, end = filling_of(signed_file.manifest)
         assert end - begin <= _LEFT
-        assert PADDING_FIELD.encode() in unpacked(made.manifest)
+        assert PADDING_FIELD.encode() in unpacked(signed_file.manifest)
 
 
 def test_text_in_the_room_is_noticed(signing, root):
     data = picture("WEBP")
-    made = signing.sign(data, "image/webp", SAID, embed=False)
-    longer = made.manifest[:-1] + skipped(TEXT) + b"\x03"
-    grown = len(longer) - len(made.manifest)
+    signed_file = signing.sign(data, "image/webp", CLAIMS, embed=False)
+    longer = signed_file.manifest[:-1] + skipped(TEXT) + b"\x03"
+    grown = len(longer) - len(signed_file.manifest)
     # The boxes around it grow with it: the store's, the manifest's, the compressed one's.
     patched, at = bytearray(longer), 0
     for where in (0, 38, longer.index(b"brob") - 4):
         size = int.from_bytes(longer[where : where + 4], "big") + grown
         patched[where : where + 4] = size.to_bytes(4, "big")
-    assert brotli.decompress(bytes(patched)[longer.index(b"brob") + 4 :]) == opened(made.manifest)[1]
+    assert brotli.decompress(bytes(patched)[longer.index(b"brob") + 4 :]) == opened(signed_file.manifest)[1]
     assert (
         manifest_state(reader_context(root), data, "image/webp", bytes(patched)) is ManifestState.TRUSTED
     )  # the library passes over it
-    found = verify_manifest(data, "image/webp", anchors=root, manifest=bytes(patched))
-    assert found.state is ManifestState.INVALID
-    assert "nightlight.uncovered" in found.failures[0]
+    manifest_check = verify_manifest(data, "image/webp", anchors=root, manifest=bytes(patched))
+    assert manifest_check.state is ManifestState.INVALID
+    assert "nightlight.uncovered" in manifest_check.failures[0]
     assert at == 0
 
 
@@ -124,21 +127,21 @@ def with_text_in_the_pad(part):
 @pytest.mark.parametrize("form", ["WEBP", "JPEG", "AVIF"])
 def test_text_in_the_boxes_is_noticed(signing, root, form, name, change):
     data = picture(form)
-    made = signing.sign(data, FORMS[form], SAID, embed=False)
-    describe, inner = opened(made.manifest)
+    signed_file = signing.sign(data, MEDIA_TYPES[form], CLAIMS, embed=False)
+    describe, inner = opened(signed_file.manifest)
     beside = packed(describe, changed_box(inner, name, change))
-    assert beside != made.manifest
-    assert verify_manifest(data, FORMS[form], anchors=root, manifest=beside).state is ManifestState.INVALID
+    assert beside != signed_file.manifest
+    assert verify_manifest(data, MEDIA_TYPES[form], anchors=root, manifest=beside).state is ManifestState.INVALID
 
 
 def test_text_after_or_beside_the_manifest_is_noticed(signing, root):
     data = picture("WEBP")
-    made = signing.sign(data, "image/webp", SAID, embed=False)
-    describe, inner = opened(made.manifest)
+    signed_file = signing.sign(data, "image/webp", CLAIMS, embed=False)
+    describe, inner = opened(signed_file.manifest)
     for beside in (
-        made.manifest + TEXT,
-        made.manifest + box(b"free", TEXT),
-        box(b"jumb", made.manifest[8:] + box(b"free", TEXT)),
+        signed_file.manifest + TEXT,
+        signed_file.manifest + box(b"free", TEXT),
+        box(b"jumb", signed_file.manifest[8:] + box(b"free", TEXT)),
         packed(describe.replace(b"c2pa\x00\x00", b"c2pa\x00\x00"), inner) + b"\x00",
     ):
         assert verify_manifest(data, "image/webp", anchors=root, manifest=beside).state is ManifestState.INVALID, (
@@ -148,17 +151,17 @@ def test_text_after_or_beside_the_manifest_is_noticed(signing, root):
 
 @pytest.mark.parametrize("kind", [b"free", b"skip", b"uuid"])
 def test_a_box_of_an_avif_that_nothing_hashes_is_noticed(signing, root, kind):
-    made = signing.sign(picture("AVIF"), "image/avif", SAID, embed=True)
+    signed_file = signing.sign(picture("AVIF"), "image/avif", CLAIMS, embed=True)
     assert (
-        verify_manifest(made.data + box(kind, TEXT + bytes(32)), "image/avif", anchors=root).state
+        verify_manifest(signed_file.data + box(kind, TEXT + bytes(32)), "image/avif", anchors=root).state
         is ManifestState.INVALID
     )
 
 
 def test_text_in_the_room_of_an_avifs_signature_is_noticed(signing, root):
-    made = signing.sign(picture("AVIF"), "image/avif", SAID, embed=True)
-    at = made.data.index(b"\x63pad", made.data.index(b"c2pa.signature")) + 12
-    changed = made.data[:at] + TEXT + made.data[at + len(TEXT) :]
+    signed_file = signing.sign(picture("AVIF"), "image/avif", CLAIMS, embed=True)
+    at = signed_file.data.index(b"\x63pad", signed_file.data.index(b"c2pa.signature")) + 12
+    changed = signed_file.data[:at] + TEXT + signed_file.data[at + len(TEXT) :]
     assert verify_manifest(changed, "image/avif", anchors=root).state is ManifestState.INVALID
 
 
@@ -166,22 +169,25 @@ def test_others_notice_a_change_in_what_fills_the_manifest(signing, folder, root
     """It is in the claim, so its signature breaks: for the library, for web pages, and for who wrote by the text."""
     files = []
     for form in ("WEBP", "JPEG"):
-        made = signing.sign(picture(form), FORMS[form], SAID, embed=True)
-        describe, inner = opened(made.manifest)
+        signed_file = signing.sign(picture(form), MEDIA_TYPES[form], CLAIMS, embed=True)
+        describe, inner = opened(signed_file.manifest)
         at = inner.index(PADDING_FIELD.encode()) + len(PADDING_FIELD) + 3
         changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :])
-        room = len(made.manifest)
+        room = len(signed_file.manifest)
         if len(changed) <= room:
             changed = packed(describe, inner[:at] + TEXT + inner[at + len(TEXT) :], room)
         files.append(tmp_path / f"changed.{form.lower()}")
-        files[-1].write_bytes(made.data.replace(made.manifest, changed))
-        assert verify_manifest(files[-1].read_bytes(), FORMS[form], anchors=root).state is ManifestState.INVALID
-        assert manifest_state(reader_context(root), files[-1].read_bytes(), FORMS[form], None) is ManifestState.INVALID
+        files[-1].write_bytes(signed_file.data.replace(signed_file.manifest, changed))
+        assert verify_manifest(files[-1].read_bytes(), MEDIA_TYPES[form], anchors=root).state is ManifestState.INVALID
+        assert (
+            manifest_state(reader_context(root), files[-1].read_bytes(), MEDIA_TYPES[form], None)
+            is ManifestState.INVALID
+        )
         Image.open(io.BytesIO(files[-1].read_bytes())).load()
     ran = subprocess.run(
         [node_in(HERE), "read.mjs", folder / "root.pem", *files], cwd=HERE, capture_output=True, text=True, check=True
     )
     for line in ran.stdout.splitlines():
-        told = json.loads(line)
-        assert told["web"]["state"] == "Invalid"
-        assert not told["independent"]["valid"]
+        verdict = json.loads(line)
+        assert verdict["web"]["state"] == "Invalid"
+        assert not verdict["independent"]["valid"]

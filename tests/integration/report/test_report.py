@@ -68,15 +68,15 @@ def quarter(fresh, in_use):
             })  # fmt: skip
         tx.policies.count(UNTIL.date(), DECIDED, {cell(in_use): 10**9})  # another quarter's
         tx.policies.count(SINCE.date(), DECIDED, {cell(in_use, subject_age="under_13", relation="connection"): 4})
-        made = [job(kinds.ERASE.name, SINCE + timedelta(hours=n), chance.lognormvariate(0.5, 1)) for n in range(500)]
-        made += [
+        rows = [job(kinds.ERASE.name, SINCE + timedelta(hours=n), chance.lognormvariate(0.5, 1)) for n in range(500)]
+        rows += [
             job(kinds.ROTATE_NAMES.name, SINCE + timedelta(hours=n), chance.lognormvariate(-1, 0.7)) for n in range(200)
         ]
-        made += [job(kinds.ERASE.name, SINCE, 3 * 86400), job(kinds.ERASE.name, SINCE, None, "queued")]
-        made += [job(kinds.RENDER.name, SINCE, 5, "failed", "decoder_sigkill") for _ in range(12)]
-        made += [job(kinds.RENDER.name, SINCE, 5, "failed", "=cmd|x") for _ in range(11)]
-        made += [job(kinds.ERASE.name, UNTIL, 1)] * 0
-        tx.connection.execute(insert(table_of_jobs), made)
+        rows += [job(kinds.ERASE.name, SINCE, 3 * 86400), job(kinds.ERASE.name, SINCE, None, "queued")]
+        rows += [job(kinds.RENDER.name, SINCE, 5, "failed", "decoder_sigkill") for _ in range(12)]
+        rows += [job(kinds.RENDER.name, SINCE, 5, "failed", "=cmd|x") for _ in range(11)]
+        rows += [job(kinds.ERASE.name, UNTIL, 1)] * 0
+        tx.connection.execute(insert(table_of_jobs), rows)
         for version, opens in ((3, 1), (4, 0)):
             detail = {
                 "version": version,
@@ -98,7 +98,7 @@ def reports(catalogue, in_use, threshold=10, **looks):
 
 
 @pytest.fixture
-def made(quarter, in_use):
+def report(quarter, in_use):
     def away():
         raise StoreUnavailable("away")
 
@@ -110,26 +110,31 @@ def made(quarter, in_use):
     return reports(quarter, in_use, **looks).make(SINCE, UNTIL, takedown_hours=48)
 
 
-def test_decisions_are_told_by_tier_and_band(made):
-    cells = {(one.tier, one.band): one.decisions for one in made.cells}
+def test_decisions_are_told_by_tier_and_band(report):
+    cells = {(cell.tier, cell.band): cell.decisions for cell in report.cells}
     assert cells["full", "adult"] == 92 * 4_700
     assert cells["medium", "adult"] == 92 * 2_500
     assert cells["tiny", "unknown"] == 92 * 800
     # Four decisions of a kind would be all that is left out: the rarest kind that may be told is left out with them.
-    assert made.withheld == 92 * 90 + 4
-    assert sum(cells.values()) + made.withheld == made.decisions
-    assert made.unknown_share == pytest.approx(92 * 800 / made.decisions)
-    assert len(made.days) == 92
-    assert [one["version"] for one in made.opens] == [3]
+    assert report.withheld == 92 * 90 + 4
+    assert sum(cells.values()) + report.withheld == report.decisions
+    assert report.unknown_share == pytest.approx(92 * 800 / report.decisions)
+    assert len(report.days) == 92
+    assert [activation["version"] for activation in report.opens] == [3]
 
 
-def test_erasures_and_takedowns_are_told_against_their_deadlines(made):
-    assert (made.erasures.done, made.erasures.open, made.erasures.late, made.erasures.deadline_s) == (501, 1, 1, 86400)
-    assert 0.5 < made.erasures.p50_s < 5 < made.erasures.p95_s < 60
-    assert (made.takedowns.done, made.takedowns.late, made.takedowns.deadline_s) == (200, 0, 172_800)
-    assert made.failures == {"render: decoder_sigkill": 12, "render: =cmd|x": 11}
-    assert (made.swept["lapsed"], made.swept["deleted"]) == (120, None)
-    assert made.drift == {"bucket of originals": ["cors: is 1 rules, should be none"],
+def test_erasures_and_takedowns_are_told_against_their_deadlines(report):
+    assert (report.erasures.done, report.erasures.open, report.erasures.late, report.erasures.deadline_s) == (
+        501,
+        1,
+        1,
+        86400,
+    )
+    assert 0.5 < report.erasures.p50_s < 5 < report.erasures.p95_s < 60
+    assert (report.takedowns.done, report.takedowns.late, report.takedowns.deadline_s) == (200, 0, 172_800)
+    assert report.failures == {"render: decoder_sigkill": 12, "render: =cmd|x": 11}
+    assert (report.swept["lapsed"], report.swept["deleted"]) == (120, None)
+    assert report.drift == {"bucket of originals": ["cors: is 1 rules, should be none"],
                           "bucket of vault": ["could not be looked at: store_unavailable"], "lifecycle": []}  # fmt: skip
 
 
@@ -138,7 +143,7 @@ def test_what_is_rare_is_not_told_and_cannot_be_worked_out(quarter, in_use):
     whole = reports(quarter, in_use).make(SINCE, UNTIL, takedown_hours=1)
     assert whole.withheld == 0 or whole.withheld >= 10
     strict = reports(quarter, in_use, threshold=30_000).make(SINCE, UNTIL, takedown_hours=1)
-    assert all(one.decisions >= 30_000 for one in strict.cells)
+    assert all(cell.decisions >= 30_000 for cell in strict.cells)
     assert strict.withheld == 0 or strict.withheld >= 30_000
     assert strict.days == {}
     assert strict.erasures.p50_s is None
@@ -148,9 +153,9 @@ def test_what_is_rare_is_not_told_and_cannot_be_worked_out(quarter, in_use):
     assert flow._cells({("a", "x"): 9}, 9) == []
 
 
-def test_the_page_is_whole_and_needs_nothing_else(made):
-    text = page(made)
-    assert text == page(made)
+def test_the_page_is_whole_and_needs_nothing_else(report):
+    text = page(report)
+    assert text == page(report)
     assert "http://" not in text.replace("http://www.w3.org/", "").replace("http://purl.org/", "")
     assert "<script" not in text
     assert "safety &lt;b&gt;1&lt;/b&gt;" in text
@@ -168,22 +173,22 @@ def test_the_page_is_whole_and_needs_nothing_else(made):
 
 
 def test_an_empty_period_is_a_page_too(fresh, in_use):
-    made = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
-    assert (made.decisions, made.cells, made.unknown_share) == (0, [], None)
-    assert "Nothing was decided often enough" in page(made)
+    report = reports(fresh, in_use).make(SINCE, UNTIL, takedown_hours=48)
+    assert (report.decisions, report.cells, report.unknown_share) == (0, [], None)
+    assert "Nothing was decided often enough" in page(report)
     with pytest.raises(InvalidInput):
         reports(fresh, in_use).make(UNTIL, SINCE, takedown_hours=48)
 
 
-def test_data_and_table_say_the_same(made, tmp_path):
-    data = json.loads(json.dumps(plain(made)))
-    told = {(section, what): value for section, what, value in rows(made)}
-    assert told["decisions", "all"] == data["decisions"]
-    assert told["erasures", "p95_s"] == data["erasures"]["p95_s"]
-    assert told["failures", "render: =cmd|x"] == 11
+def test_data_and_table_say_the_same(report, tmp_path):
+    data = json.loads(json.dumps(plain(report)))
+    table_rows = {(section, what): value for section, what, value in rows(report)}
+    assert table_rows["decisions", "all"] == data["decisions"]
+    assert table_rows["erasures", "p95_s"] == data["erasures"]["p95_s"]
+    assert table_rows["failures", "render: =cmd|x"] == 11
     path = tmp_path / "r.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows(made))
+        csv.writer(file).writerows(rows(report))
     with path.open(newline="") as file:
         assert not any(value[:1] in {"=", "@", "+"} for row in csv.reader(file) for value in row)
 

@@ -27,8 +27,8 @@ FOREIGN = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Ex
 
 @pytest.fixture
 def pair():
-    with bucket_pair() as made:
-        yield made
+    with bucket_pair() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def flow(pair, pack, tmp_path):
         buckets = {name: BucketClient(pair.owner, name) for name in (pair.originals, pair.renditions)}
         prefixes = {pair.originals: PrefixRules((("found/", "found-copies", 2),))}
         compiled = {"now": compile_folder(pack).retention}
-        made = ManageLifecycle(catalogue, buckets, prefixes, lambda: compiled["now"], lambda: datetime.now(UTC), DAY)
-        yield made, compiled
+        manager = ManageLifecycle(catalogue, buckets, prefixes, lambda: compiled["now"], lambda: datetime.now(UTC), DAY)
+        yield manager, compiled
 
 
 def put(pair, key, state=None):
@@ -68,16 +68,16 @@ def test_what_is_replaced_is_deleted_by_the_server_itself_and_nothing_else(flow,
     BucketClient(pair.owner, pair.originals).put([FOREIGN])
     for key, state in [("o/live", None), ("o/replaced", "replaced"), ("o/closed", "account_closed"), ("logs/1", None)]:
         put(pair, key, state)
-    made = lifecycle.plan(pair.originals)
-    assert {one.rule_id for one in made.actions if one.step is PlanStep.FOREIGN} == {"logs"}
-    touched = {one.rule_id: one for one in lifecycle.touched(made)}
+    plan = lifecycle.plan(pair.originals)
+    assert {action.rule_id for action in plan.actions if action.step is PlanStep.FOREIGN} == {"logs"}
+    touched = {rule.rule_id: rule for rule in lifecycle.touched(plan)}
     assert (touched["nightlight-replaced"].objects, touched["nightlight-replaced"].bytes) == (1, 100)
     assert touched["nightlight-live"].objects == 4
-    lifecycle.apply(made, actor="t")
+    lifecycle.apply(plan, actor="t")
     rules = live(pair)
     assert rules["logs"] == read_rule(FOREIGN)
-    assert {name for name in rules if name != "logs"} == {rule.rule_id for rule in made.ours}
-    assert all(rules[rule.rule_id] == rule for rule in made.ours)
+    assert {name for name in rules if name != "logs"} == {rule.rule_id for rule in plan.ours}
+    assert all(rules[rule.rule_id] == rule for rule in plan.ours)
     assert lifecycle.plan(pair.originals).changes == []
     assert lifecycle.drift(pair.originals) == []
     eventually(lambda: keys(pair) == {"o/live", "logs/1"})
@@ -103,24 +103,24 @@ def test_an_object_that_outlived_its_rule_is_told_of(flow, pair):
         return looking.late(pair.originals)
 
     assert list(late_in(0)) == []
-    late = {one.key: one.rule_id for one in late_in(5)}
+    late = {late_object.key: late_object.rule_id for late_object in late_in(5)}
     assert late == {"o/late": "nightlight-replaced", "found/late": "nightlight-found-copies"}
     assert len(lifecycle.drift(pair.originals)) == len(lifecycle.wanted(pair.originals))
 
 
 def test_what_changed_between_plan_and_apply_is_refused(flow, pair, pack):
     lifecycle, compiled = flow
-    made = lifecycle.plan(pair.originals)
+    plan = lifecycle.plan(pair.originals)
     BucketClient(pair.owner, pair.originals).put([FOREIGN])
     with pytest.raises(LifecycleRefused, match="plan again"):
-        lifecycle.apply(made, actor="t")
+        lifecycle.apply(plan, actor="t")
     assert set(live(pair)) == {"logs"}
-    made = lifecycle.plan(pair.originals)
+    plan = lifecycle.plan(pair.originals)
     path = pack / "retention.yaml"
     path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 3000"))
     compiled["now"] = compile_folder(pack).retention
     with pytest.raises(LifecycleRefused, match="policy has changed"):
-        lifecycle.apply(made, actor="t")
+        lifecycle.apply(plan, actor="t")
     assert set(live(pair)) == {"logs"}
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
     assert live(pair)["nightlight-live"].expire_days == 3000
@@ -132,14 +132,14 @@ def test_a_shorter_time_is_shown_and_a_rule_that_is_wanted_no_more_goes(flow, pa
     path = pack / "retention.yaml"
     path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 300"))
     compiled["now"] = compile_folder(pack).retention
-    made = lifecycle.plan(pair.originals)
-    (change,) = made.changes
+    plan = lifecycle.plan(pair.originals)
+    (change,) = plan.changes
     assert (change.step, change.notes) == (PlanStep.CHANGE, ("deletes after 300 days, until now 3650",))
-    lifecycle.apply(made, actor="t")
+    lifecycle.apply(plan, actor="t")
     lifecycle.prefixes[pair.originals] = PrefixRules()
-    made = lifecycle.plan(pair.originals)
-    assert [(one.step, one.rule_id) for one in made.changes] == [(PlanStep.REMOVE, "nightlight-found-copies")]
-    lifecycle.apply(made, actor="t")
+    plan = lifecycle.plan(pair.originals)
+    assert [(change.step, change.rule_id) for change in plan.changes] == [(PlanStep.REMOVE, "nightlight-found-copies")]
+    lifecycle.apply(plan, actor="t")
     assert "nightlight-found-copies" not in live(pair)
 
 
@@ -151,9 +151,9 @@ def test_drift_names_what_somebody_did(flow, pair):
     whole = bucket.rules()
     bucket.put([raw for raw in whole if raw["ID"] != "nightlight-live"])
     assert lifecycle.drift(pair.originals) == ["nightlight-live: removed since"]
-    made = lifecycle.plan(pair.originals)
-    assert [(one.rule_id, one.step) for one in made.changes] == [("nightlight-live", PlanStep.ADD)]
-    lifecycle.apply(made, actor="t")
+    plan = lifecycle.plan(pair.originals)
+    assert [(change.rule_id, change.step) for change in plan.changes] == [("nightlight-live", PlanStep.ADD)]
+    lifecycle.apply(plan, actor="t")
     assert lifecycle.drift(pair.originals) == []
     bucket.put([*bucket.rules(), FOREIGN])
     assert "not ours" in lifecycle.drift(pair.originals)[0]
@@ -229,9 +229,9 @@ def test_a_thousand_rules(flow, pair, record_property):
     bucket = BucketClient(pair.owner, pair.renditions)
     bucket.put(many)
     begin = time.monotonic()
-    made = lifecycle.plan(pair.renditions)
+    plan = lifecycle.plan(pair.renditions)
     record_property("plan_s", time.monotonic() - begin)
-    lifecycle.apply(made, actor="t")
+    lifecycle.apply(plan, actor="t")
     begin = time.monotonic()
     assert lifecycle.drift(pair.renditions) == []
     record_property("drift_s", time.monotonic() - begin)

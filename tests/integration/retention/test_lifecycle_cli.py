@@ -20,13 +20,13 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def pair(tmp_path, monkeypatch):
-    with bucket_pair() as made:
+    with bucket_pair() as opened:
         key, secret = identity(S3_OWNER)
         settings = {
             "NIGHTLIGHT_CATALOGUE_URL": f"sqlite:///{tmp_path / 'c.sqlite3'}", "NIGHTLIGHT_STORE_KIND": "s3",
-            "NIGHTLIGHT_STORE_ENDPOINT_URL": made.endpoint, "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
-            "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret, "NIGHTLIGHT_STORE_ORIGINALS_BUCKET": made.originals,
-            "NIGHTLIGHT_STORE_RENDITIONS_BUCKET": made.renditions, "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
+            "NIGHTLIGHT_STORE_ENDPOINT_URL": opened.endpoint, "NIGHTLIGHT_STORE_ACCESS_KEY_ID": key,
+            "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret, "NIGHTLIGHT_STORE_ORIGINALS_BUCKET": opened.originals,
+            "NIGHTLIGHT_STORE_RENDITIONS_BUCKET": opened.renditions, "NIGHTLIGHT_POLICY_DIR": str(ROOT / "policies"),
             "NIGHTLIGHT_DELIVERY_NAME_KEY": "bmlnaHRsaWdodG5pZ2h0bGlnaHRuaWdodGxpZ2h0bmlnaHQ=", "COLUMNS": "200",
         }  # fmt: skip
         for name, value in settings.items():
@@ -34,7 +34,7 @@ def pair(tmp_path, monkeypatch):
         catalogue = Catalogue(settings["NIGHTLIGHT_CATALOGUE_URL"])
         migrate.upgrade(catalogue.engine)
         catalogue.close()
-        yield made
+        yield opened
 
 
 def run(*arguments, code=0):
@@ -55,13 +55,13 @@ def test_plan_apply_drift_verify_undo(pair):
     bucket = BucketClient(pair.owner, pair.originals)
     bucket.put([foreign])
     pair.owner.put_object(Bucket=pair.originals, Key="o/1", Body=b"x" * 1234)
-    told = run("plan", code=2)
-    assert "+ nightlight-replaced: tagged nightlight-state=replaced is deleted 30 days after it was written" in told
-    assert "! DELETES SOONER than the policy (3,650 days): under o/ is deleted 5 days after it was written" in told
-    assert "1 objects, 1,234 bytes; 0 of them are deleted at once" in told
+    output = run("plan", code=2)
+    assert "+ nightlight-replaced: tagged nightlight-state=replaced is deleted 30 days after it was written" in output
+    assert "! DELETES SOONER than the policy (3,650 days): under o/ is deleted 5 days after it was written" in output
+    assert "1 objects, 1,234 bytes; 0 of them are deleted at once" in output
     planned = json.loads(run("plan", "--json", "--no-count", code=2))
-    assert [one["bucket"] for one in planned] == [pair.originals, pair.renditions]
-    assert {action["step"] for one in planned for action in one["actions"]} == {"add", "foreign"}
+    assert [plan["bucket"] for plan in planned] == [pair.originals, pair.renditions]
+    assert {action["step"] for plan in planned for action in plan["actions"]} == {"add", "foreign"}
     run("apply", "--bucket", pair.originals, code=1)  # nobody says yes
     assert [raw["ID"] for raw in bucket.rules()] == ["theirs"]
     assert "applied" in run("apply", "--yes", "--no-count")
@@ -82,10 +82,10 @@ def test_plan_apply_drift_verify_undo(pair):
 
 def test_what_is_rendered_is_what_is_applied(pair):
     run("apply", "--yes", "--no-count")
-    told = json.loads(run("render", "json"))
-    for name, raw in told.items():
-        there = {rule.rule_id: rule for rule in map(read_rule, BucketClient(pair.owner, name).rules())}
-        assert {one["ID"]: read_rule(one) for one in raw["Rules"]} == there
+    documents = json.loads(run("render", "json"))
+    for name, raw in documents.items():
+        rules = {rule.rule_id: rule for rule in map(read_rule, BucketClient(pair.owner, name).rules())}
+        assert {rule["ID"]: read_rule(rule) for rule in raw["Rules"]} == rules
     assert run("render", "terraform", "--bucket", pair.originals).count("aws_s3_bucket_lifecycle_configuration") == 1
     assert "AWS::S3::Bucket" in run("render", "cloudformation")
     assert "terraform" in refused(NightlightError, "render", "pulumi")

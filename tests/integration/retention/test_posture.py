@@ -28,17 +28,17 @@ NAMES = {bucket: f"b-{bucket}" for bucket in BUCKETS}
 
 @pytest.fixture(scope="module")
 def pair():
-    with bucket_pair() as made:
-        yield made
+    with bucket_pair() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def clients(pair):
-    found = {name: infra_buckets.client(pair.endpoint, *identity(who)) for name, who in
+    by_identity = {name: infra_buckets.client(pair.endpoint, *identity(who)) for name, who in
              (("service", S3_SERVICE), ("worker", S3_WORKER), ("keeper", S3_KEEPER))}  # fmt: skip
-    yield SimpleNamespace(**found)
-    for one in found.values():
-        one.close()
+    yield SimpleNamespace(**by_identity)
+    for client in by_identity.values():
+        client.close()
 
 
 def names(pair):
@@ -58,13 +58,13 @@ def posture(pair, **changed):
 
 
 def states(findings):
-    return {one.aspect: one.state for one in findings}
+    return {finding.aspect: finding.state for finding in findings}
 
 
 def refused(call, **named):
-    with pytest.raises(ClientError) as told:
+    with pytest.raises(ClientError) as refusal:
         call(**named)
-    assert told.value.response["Error"]["Code"] == "AccessDenied"
+    assert refusal.value.response["Error"]["Code"] == "AccessDenied"
 
 
 def test_what_is_made_is_found_wanting_mended_and_found_right(pair):
@@ -90,7 +90,7 @@ def test_what_somebody_changes_is_drift_and_is_mended(pair):
     pair.owner.put_bucket_versioning(Bucket=pair.renditions, VersioningConfiguration={"Status": "Suspended"})
     opened = bucket_policy("renditions", names(pair), {"service": "arn:aws:iam:::user/service"}, tls_only=False)
     pair.owner.put_bucket_policy(Bucket=pair.renditions, Policy=json.dumps(opened))
-    drift = {one.aspect: one for one in flow.check("renditions") if one.state is PostureState.DRIFT}
+    drift = {finding.aspect: finding for finding in flow.check("renditions") if finding.state is PostureState.DRIFT}
     assert {"cors", "versioning", "policy"} <= drift.keys()
     assert (drift["cors"].actual, drift["cors"].expected) == ("1 rules", "none")
     after = states(flow.fix("renditions"))
@@ -153,33 +153,41 @@ def test_who_may_not_look_is_told_so_and_what_is_away_is_an_outage(pair, clients
 
 
 def statements(policy, effect):
-    return [one for one in policy["Statement"] if one["Effect"] == effect]
+    return [statement for statement in policy["Statement"] if statement["Effect"] == effect]
 
 
 def test_each_is_allowed_only_its_own_and_everything_else_is_denied_by_name_and_by_what_is_not_named():
-    allowed = {(one.identity, one.bucket): set(one.actions) for one in GRANTS}
+    allowed = {(grant.identity, grant.bucket): set(grant.actions) for grant in GRANTS}
     assert len(allowed) == len(GRANTS) == len(IDENTITIES) * len(BUCKETS)  # nothing is left to a default
     assert allowed["service", "originals"] == {"PutObject"}
     assert allowed["service", "renditions"] == {"GetObject"}
     assert allowed["service", "vault"] == allowed["keeper", "renditions"] == set()
     assert allowed["worker", "vault"] == {"PutObject", "PutObjectLegalHold"}
-    assert not any("*" in action for one in GRANTS for action in one.actions)
+    assert not any("*" in action for grant in GRANTS for action in grant.actions)
     for who in IDENTITIES:
         policy = identity_policy(who, NAMES)
         assert who not in json.dumps(policy)
-        assert any(one["Action"] == ["s3:CreateBucket"] for one in statements(policy, "Deny") if "Action" in one)
-        for grant in (one for one in GRANTS if one.identity == who):
+        assert any(
+            statement["Action"] == ["s3:CreateBucket"]
+            for statement in statements(policy, "Deny")
+            if "Action" in statement
+        )
+        for grant in (granted for granted in GRANTS if granted.identity == who):
             arn = f"arn:aws:s3:::{NAMES[grant.bucket]}"
-            denials = [one for one in statements(policy, "Deny") if arn in one["Resource"] and "Condition" not in one]
-            named = [action for one in denials for action in one.get("Action", [])]
-            assert [one["NotAction"] for one in denials if "NotAction" in one] == (
+            denials = [
+                statement
+                for statement in statements(policy, "Deny")
+                if arn in statement["Resource"] and "Condition" not in statement
+            ]
+            named = [action for statement in denials for action in statement.get("Action", [])]
+            assert [statement["NotAction"] for statement in denials if "NotAction" in statement] == (
                 [[f"s3:{action}" for action in grant.actions]] if grant.actions else []
             )
             for action in ACTIONS.split():
                 if action in {"GetObjectAcl", "PutObjectAcl"}:  # NotAction denies them; MinIO refuses their names
                     assert action not in grant.actions
                     continue
-                assert any(fnmatchcase(f"s3:{action}", one) for one in named) == (action not in grant.actions)
+                assert any(fnmatchcase(f"s3:{action}", pattern) for pattern in named) == (action not in grant.actions)
 
 
 # What Ceph RGW 16.2 and AWS know of objects and buckets.
@@ -195,7 +203,7 @@ GetObjectLegalHold BypassGovernanceRetention PutBucketPublicAccessBlock GetBucke
 
 def conditions(bucket, server, who):
     policy = bucket_policy(bucket, NAMES, {who: "arn:w"}, tls_only=False, server=server)
-    return [one["Condition"] for one in policy["Statement"] if "Condition" in one]
+    return [statement["Condition"] for statement in policy["Statement"] if "Condition" in statement]
 
 
 def test_a_server_is_told_only_what_it_knows():
@@ -210,7 +218,7 @@ def test_a_server_is_told_only_what_it_knows():
     assert tagged not in conditions("originals", S3ServerKind.CEPH, "worker")
     for server in S3ServerKind:
         assert {"StringNotEquals": {"s3:object-lock-legal-hold": "ON"}} in conditions("vault", server, "worker")
-        assert not any("legal-hold" in json.dumps(one) for one in conditions("vault", server, "keeper"))
+        assert not any("legal-hold" in json.dumps(condition) for condition in conditions("vault", server, "keeper"))
 
 
 def test_without_tls_nothing():
@@ -218,14 +226,14 @@ def test_without_tls_nothing():
     assert (deny["Effect"], deny["Action"], deny["Principal"]) == ("Deny", "s3:*", "*")
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert rest
-    assert all(one["Principal"] == {"AWS": ["arn:w"]} for one in rest)
+    assert all(statement["Principal"] == {"AWS": ["arn:w"]} for statement in rest)
 
 
 def test_policies_that_mean_the_same_are_the_same():
-    one = {"Version": "2012-10-17", "Statement": [{"Action": ["a", "b"], "Resource": ["r"]}, {"Action": "c"}]}
+    policy = {"Version": "2012-10-17", "Statement": [{"Action": ["a", "b"], "Resource": ["r"]}, {"Action": "c"}]}
     two = {"Statement": [{"Action": ["c"]}, {"Resource": "r", "Action": ["b", "a"]}]}
-    assert canonical(one) == canonical(two)
-    assert canonical(one) != canonical({"Statement": [{"Action": ["a"], "Resource": ["r"]}, {"Action": "c"}]})
+    assert canonical(policy) == canonical(two)
+    assert canonical(policy) != canonical({"Statement": [{"Action": ["a"], "Resource": ["r"]}, {"Action": "c"}]})
 
 
 def _md5(data):
@@ -244,9 +252,9 @@ def test_the_command_shows_drift_and_mends_it(pair, capsys, monkeypatch):
     with pytest.raises(Exception) as ended:
         command.check(bucket=["originals"], as_json=True)
     assert ended.value.exit_code == 2
-    told = json.loads(capsys.readouterr().out)
-    assert [one["state"] for one in told if one["aspect"] == "versioning"] == ["drift"]
+    findings = json.loads(capsys.readouterr().out)
+    assert [finding["state"] for finding in findings if finding["aspect"] == "versioning"] == ["drift"]
     with pytest.raises(Exception) as ended:
         command.fix(bucket=["originals"], yes=True, as_json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert [one["state"] for one in told if one["aspect"] == "versioning"] == ["ok"]
+    findings = json.loads(capsys.readouterr().out)
+    assert [finding["state"] for finding in findings if finding["aspect"] == "versioning"] == ["ok"]

@@ -22,8 +22,8 @@ OPEN = (ProbeOutcome.DONE, ProbeOutcome.MISSING, ProbeOutcome.UNCLEAR)
 
 @pytest.fixture(scope="module")
 def pair():
-    with bucket_pair() as made:
-        yield made
+    with bucket_pair() as opened:
+        yield opened
 
 
 def names(pair):
@@ -35,14 +35,14 @@ def probe(pair, who, **more):
     return AccessProbe(client, who, names(pair), S3ServerKind.CEPH, **more).run()
 
 
-def told(found, *outcomes):
-    return sorted((one.bucket, one.what) for one in found.in_bucket(*outcomes))
+def outcomes_of(report, *outcomes):
+    return sorted((attempt.bucket, attempt.what) for attempt in report.in_bucket(*outcomes))
 
 
 def keys(pair, bucket):
     who = S3_KEEPER if bucket == "vault" else S3_OWNER
     client = infra_buckets.client(pair.endpoint, *identity(who))
-    return [one["Key"] for one in client.list_objects_v2(Bucket=names(pair)[bucket]).get("Contents", [])]
+    return [entry["Key"] for entry in client.list_objects_v2(Bucket=names(pair)[bucket]).get("Contents", [])]
 
 
 def test_every_identity_can_do_what_it_must_and_nothing_else(pair):
@@ -50,10 +50,10 @@ def test_every_identity_can_do_what_it_must_and_nothing_else(pair):
     for bucket in ("originals", "renditions"):
         pair.owner.put_object(Bucket=names(pair)[bucket], Key="o/real", Body=b"picture")
     for who, overwritten in (("service", ["originals"]), ("worker", ["vault"]), ("keeper", [])):
-        found = probe(pair, who)
-        assert told(found, *OPEN) == []
-        assert told(found, ProbeOutcome.LIMIT) == [(bucket, "overwrite it") for bucket in overwritten]
-        assert len(found.in_bucket(ProbeOutcome.REFUSED)) > 40
+        report = probe(pair, who)
+        assert outcomes_of(report, *OPEN) == []
+        assert outcomes_of(report, ProbeOutcome.LIMIT) == [(bucket, "overwrite it") for bucket in overwritten]
+        assert len(report.in_bucket(ProbeOutcome.REFUSED)) > 40
         assert (who == "service") <= any(key.startswith(PROBES) for key in keys(pair, "originals"))
         assert (who == "worker") == any(key.startswith(PROBES) for key in keys(pair, "vault"))
         if who == "worker":
@@ -63,7 +63,7 @@ def test_every_identity_can_do_what_it_must_and_nothing_else(pair):
 
 
 def test_every_action_that_is_denied_and_about_objects_is_tried():
-    tried = {one.action for one in ATTEMPTS} | {"PutObject", "GetObjectLegalHold", "GetObjectRetention"}
+    tried = {attempt.action for attempt in ATTEMPTS} | {"PutObject", "GetObjectLegalHold", "GetObjectRetention"}
     assert {action for grant in GRANTS for action in grant.actions} - tried == {"AbortMultipartUpload"}
 
 
@@ -76,18 +76,20 @@ def elsewhere(pair):
     pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [anybody]}))
     yield name
     anyones = infra_buckets.client(pair.endpoint, *identity(S3_SERVICE))
-    for one in pair.owner.list_objects_v2(Bucket=name).get("Contents", []):
-        anyones.delete_object(Bucket=name, Key=one["Key"])
+    for entry in pair.owner.list_objects_v2(Bucket=name).get("Contents", []):
+        anyones.delete_object(Bucket=name, Key=entry["Key"])
     pair.owner.delete_bucket(Bucket=name)
     anyones.close()
 
 
-@pytest.mark.parametrize(("who", "of"), [("service", "originals"), ("worker", "vault"), ("keeper", "originals")])
-def test_the_way_that_no_policy_closes_is_found(pair, elsewhere, who, of):
-    found = probe(pair, who, elsewhere=elsewhere)
-    assert (of, "copy it by parts into another's bucket") in told(found, ProbeOutcome.LIMIT)
-    assert (of, "copy it into another's bucket") in told(found, ProbeOutcome.REFUSED)
-    assert all(one.remedy for one in found.in_bucket(ProbeOutcome.LIMIT))
+@pytest.mark.parametrize(
+    ("who", "bucket_name"), [("service", "originals"), ("worker", "vault"), ("keeper", "originals")]
+)
+def test_the_way_that_no_policy_closes_is_found(pair, elsewhere, who, bucket_name):
+    report = probe(pair, who, elsewhere=elsewhere)
+    assert (bucket_name, "copy it by parts into another's bucket") in outcomes_of(report, ProbeOutcome.LIMIT)
+    assert (bucket_name, "copy it into another's bucket") in outcomes_of(report, ProbeOutcome.REFUSED)
+    assert all(attempt.remedy for attempt in report.in_bucket(ProbeOutcome.LIMIT))
     assert pair.owner.list_objects_v2(Bucket=elsewhere).get("KeyCount") == 0  # cleared away
 
 
@@ -97,7 +99,7 @@ def loose(pair):
     principals = {who: f"arn:aws:iam:::user/{who}" for who in IDENTITIES}
     for bucket, name in names(pair).items():
         policy = bucket_policy(bucket, names(pair), principals, tls_only=False)
-        allowed = [one for one in policy["Statement"] if one["Effect"] == "Allow"]
+        allowed = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
         pair.owner.put_bucket_policy(Bucket=name, Policy=json.dumps({**policy, "Statement": allowed}))
         pair.owner.delete_public_access_block(Bucket=name)
     yield
@@ -109,22 +111,22 @@ def loose(pair):
 
 
 def test_what_is_open_is_said_to_be(pair, loose):
-    done = told(probe(pair, "service"), ProbeOutcome.DONE)
+    done = outcomes_of(probe(pair, "service"), ProbeOutcome.DONE)
     for what in ("read it", "tag it", "make it public", "put a public one", "put one with a tag", "read its ACL",
                  "put a public one by a form", "copy it by parts into the bucket of originals"):  # fmt: skip
         assert ("originals", what) in done
-    done = told(probe(pair, "worker"), ProbeOutcome.DONE)
+    done = outcomes_of(probe(pair, "worker"), ProbeOutcome.DONE)
     for what in ("read it", "lift its legal hold", "copy it by parts into the bucket of renditions"):
         assert ("vault", what) in done
 
 
 def test_a_bucket_that_an_identity_could_make_is_found_and_taken_away_again(pair):
     client = infra_buckets.client(pair.endpoint, *identity(S3_OWNER))
-    found = AccessProbe(client, "service", names(pair), S3ServerKind.CEPH).run()
-    (made,) = [one for one in found.results if one.what == "make one"]
-    assert made.outcome is ProbeOutcome.DONE
-    assert "originals" in made.answer
-    assert not [one for one in client.list_buckets()["Buckets"] if one["Name"].startswith("nightlight-probe-")]
+    report = AccessProbe(client, "service", names(pair), S3ServerKind.CEPH).run()
+    (attempt,) = [attempt for attempt in report.results if attempt.what == "make one"]
+    assert attempt.outcome is ProbeOutcome.DONE
+    assert "originals" in attempt.answer
+    assert not [bucket for bucket in client.list_buckets()["Buckets"] if bucket["Name"].startswith("nightlight-probe-")]
 
 
 def test_a_server_that_is_away_and_an_identity_that_there_is_not(pair):
@@ -138,7 +140,7 @@ def test_a_server_that_is_away_and_an_identity_that_there_is_not(pair):
 
 @pytest.fixture
 def settings(pair, monkeypatch):
-    def of(who, **more):
+    def kept_settings(who, **more):
         key, secret = identity(VARIABLES[who])
         variables = {
             "KIND": "s3", "SERVER": "ceph", "ENDPOINT_URL": pair.endpoint, "ACCESS_KEY_ID": key,
@@ -147,7 +149,7 @@ def settings(pair, monkeypatch):
         for name, value in variables.items():
             monkeypatch.setenv(f"NIGHTLIGHT_STORE_{name}", value)
 
-    return of
+    return kept_settings
 
 
 def command(*more):
@@ -158,10 +160,10 @@ def test_the_command_says_what_came_back_and_ends_by_it(pair, settings, elsewher
     settings("service")
     asked = command("--identity", "service", "--json")
     assert asked.exit_code == 3  # overwriting alone, which sealing covers
-    said = json.loads(asked.output)
-    assert (said["identity"], said["sealed"], said["left"]) == ("service", True, [f"originals: {PROBES}"])
+    report = json.loads(asked.output)
+    assert (report["identity"], report["sealed"], report["left"]) == ("service", True, [f"originals: {PROBES}"])
     assert {"bucket": "originals", "what": "read it", "outcome": "refused", "answer": "AccessDenied", "remedy": ""} in (
-        said["tried"]
+        report["tried"]
     )
     assert command("--identity", "service", "--elsewhere", elsewhere).exit_code == 3
     settings("service", SEAL="off")

@@ -48,8 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(500, {"Message": "broken"}, kind="InternalServerException")
         elif rest == "":
             size = store.size if store.size is not None else sum(map(len, [*store.held, *store.held.values()]))
-            told = {"ItemCount": len(store.held), "TotalSizeInBytes": size, "KvsARN": ARN, "Created": 1}
-            self._answer(200, told, etag=store.etag)
+            description = {"ItemCount": len(store.held), "TotalSizeInBytes": size, "KvsARN": ARN, "Created": 1}
+            self._answer(200, description, etag=store.etag)
         elif rest == "/keys":
             first = int(dict(pair.split("=") for pair in parts.query.split("&")).get("NextToken", 0))
             items = [{"Key": key, "Value": value} for key, value in sorted(store.held.items())][first : first + 50]
@@ -58,8 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             key = rest.removeprefix("/keys/")
             if key in store.held:
-                told = {"Key": key, "Value": store.held[key], "ItemCount": 1, "TotalSizeInBytes": 1}
-                self._answer(200, told)
+                description = {"Key": key, "Value": store.held[key], "ItemCount": 1, "TotalSizeInBytes": 1}
+                self._answer(200, description)
             else:
                 self._answer(404, {"Message": "none"}, kind="ResourceNotFoundException")
 
@@ -67,15 +67,15 @@ class _Handler(BaseHTTPRequestHandler):
         store = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self._check(body)
-        told = json.loads(body)
+        changes = json.loads(body)
         if store.conflicts or self.headers["If-Match"] != store.etag:
             store.conflicts -= 1
             self._answer(409, {"Message": "other"}, kind="ConflictException")
             return
-        assert len(told["Puts"]) + len(told["Deletes"]) <= 50
-        store.held.update({one["Key"]: one["Value"] for one in told["Puts"]})
-        for one in told["Deletes"]:
-            del store.held[one["Key"]]
+        assert len(changes["Puts"]) + len(changes["Deletes"]) <= 50
+        store.held.update({entry["Key"]: entry["Value"] for entry in changes["Puts"]})
+        for entry in changes["Deletes"]:
+            del store.held[entry["Key"]]
         store.etag += "x"
         self._answer(200, {"ItemCount": len(store.held), "TotalSizeInBytes": 1}, etag=store.etag)
 
@@ -93,8 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         PUBLIC.verify(signature, text.encode(), ec.ECDSA(hashes.SHA256()))
         self.server.signed += 1
 
-    def _answer(self, status, told, *, kind=None, etag=None):
-        body = json.dumps(told).encode()
+    def _answer(self, status, answer, *, kind=None, etag=None):
+        body = json.dumps(answer).encode()
         self.send_response(status)
         for name, value in (("x-amzn-ErrorType", kind), ("ETag", etag), ("Content-Length", str(len(body)))):
             if value is not None:
@@ -111,12 +111,19 @@ def server(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", IDENTITY[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", IDENTITY[1])
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    made = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    made.held, made.etag, made.conflicts, made.failing, made.size, made.signed = {}, "e", 0, False, None, 0
-    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    started = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    started.held, started.etag, started.conflicts, started.failing, started.size, started.signed = (
+        {},
+        "e",
+        0,
+        False,
+        None,
+        0,
+    )
+    threading.Thread(target=started.serve_forever, args=(0.02,), daemon=True).start()
+    yield started
+    started.shutdown()
+    started.server_close()
 
 
 @pytest.fixture
@@ -151,7 +158,7 @@ def test_without_an_identity_nothing_is_told(kept, monkeypatch):
         kept.revoke(["a/1.webp"])
 
 
-def test_the_list_is_vouched_for_and_tidied(server, kept):
+def test_the_list_is_confirmed_and_tidied(server, kept):
     server.held.update({f"/a/{number}.webp": str(NOW - 1) for number in range(60)})
     server.held.update({"/a/new.webp": str(NOW), "key_d1": "a key", "at": str(NOW - 5)})
     assert kept.vouch(since=NOW - 5, at=NOW) is True
@@ -160,7 +167,7 @@ def test_the_list_is_vouched_for_and_tidied(server, kept):
     assert server.held["at"] == str(NOW)
 
 
-def test_a_store_that_lost_its_list_asks_for_everything_anew(server, kept):
+def test_a_store_that_lost_its_list_asks_for_everything_again(server, kept):
     assert kept.vouch(since=NOW - 5, at=NOW) is False
     assert server.held == {}
     assert kept.vouch(since=None, at=NOW) is True

@@ -22,8 +22,8 @@ LASTING = ("409", "503", "cut")
 @pytest.fixture
 def server(monkeypatch):
     without_pauses(monkeypatch)
-    with faulty_s3() as made:
-        yield made
+    with faulty_s3() as started:
+        yield started
 
 
 @pytest.fixture(params=["bucket", "vault"])
@@ -116,8 +116,8 @@ def test_the_type_checker_tells_whoever_ignores_the_answer_of_a_put(tmp_path):
     file = tmp_path / "snippet.py"
     file.write_text(SNIPPET)
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--no-pretty", str(file)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    wrong = [line for line in told.splitlines() if "error:" in line and "snippet.py" in line]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    wrong = [line for line in output.splitlines() if "error:" in line and "snippet.py" in line]
     lines = [int(line.split("snippet.py:")[1].split(":")[0]) for line in wrong]
     assert lines == [number for number, line in enumerate(SNIPPET.splitlines(), 1) if "# " in line]
     assert [line.rpartition("[")[2] for line in wrong] == ["unused-awaitable]", "unused-awaitable]", "return-value]"]

@@ -9,7 +9,7 @@ from nightlight.settings import Settings
 from nightlight.store.sealing import Opener, Sealer, generate_seal_keys
 from nightlight.wiring import originals
 from nightlight_core.errors import SealKeyMissing, SettingsRefused, StoreUnavailable
-from tests.integration.flows.conftest import house, profile_id  # noqa: F401 - fixtures
+from tests.integration.flows.conftest import profile_id, services  # noqa: F401 - fixtures
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
@@ -80,45 +80,45 @@ def test_what_is_no_key_is_refused_and_not_printed(text):
     for parse in (Sealer.parse, Opener.parse):
         if not text and parse == Opener.parse:
             continue
-        with pytest.raises(SettingsRefused) as told:
+        with pytest.raises(SettingsRefused) as problem:
             parse(text, "NAME")
-        assert "NAME" in str(told.value)
-        assert "AAAA" not in str(told.value)
+        assert "NAME" in str(problem.value)
+        assert "AAAA" not in str(problem.value)
 
 
-def test_a_sealed_original_is_rendered_and_its_key_is_destroyed_with_it(house, profile_id, pair):  # noqa: F811
-    object.__setattr__(house.intake, "seal", sealer(pair).seal)
+def test_a_sealed_original_is_rendered_and_its_key_is_destroyed_with_it(services, profile_id, pair):  # noqa: F811
+    object.__setattr__(services.upload_flow, "seal", sealer(pair).seal)
     data = pictures.jpeg(200, 200)
-    image = house.upload(profile_id, data)
+    image = services.upload(profile_id, data)
     assert image.sealed_key is not None
     assert image.sealed_key not in repr(image)
-    stored = house.originals.store.get(image.original_key, max_bytes=1_000_000).data
+    stored = services.originals.store.get(image.original_key, max_bytes=1_000_000).data
     assert stored != data
     assert data[:64] not in stored
-    object.__setattr__(house.render, "open_", Opener({}).open)
-    assert house.deliver() == ["later"]  # no key: it waits
-    object.__setattr__(house.render, "open_", opener(pair).open)
-    house.clock.forward(hours=1)
-    house.reconciler.run_once()
-    assert house.deliver() == ["ready"]
-    house.delete.image(image.image_id, actor="t")
-    assert house.deliver() == ["erased"]
-    with house.catalogue.reading() as tx:
+    object.__setattr__(services.render, "open_", Opener({}).open)
+    assert services.deliver() == ["later"]  # no key: it waits
+    object.__setattr__(services.render, "open_", opener(pair).open)
+    services.clock.forward(hours=1)
+    services.reconciler.run_once()
+    assert services.deliver() == ["ready"]
+    services.delete.image(image.image_id, actor="t")
+    assert services.deliver() == ["erased"]
+    with services.catalogue.reading() as tx:
         assert tx.images.get(image.image_id).sealed_key is None
-    assert house.state(image.image_id) == images.DELETED
+    assert services.state(image.image_id) == images.DELETED
     with pytest.raises(StoreUnavailable):
         opener(pair).open(stored, sealer(pair).seal(b"")[1])  # a copy somewhere else stays noise
 
 
 def test_the_same_bytes_are_sealed_the_same_and_only_the_private_key_opens_them(pair):
     """For the vault, which those who put there cannot look into: what is there already can only be the same."""
-    one, two = sealer(pair).seal_same(b"evidence"), sealer(pair).seal_same(b"evidence")
-    assert one[0] == two[0] != sealer(pair).seal_same(b"other evidence")[0][: len(one[0])]
-    assert one[1] != two[1]
-    assert b"evidence" not in one[0]
-    assert opener(pair).open(one[0], two[1]) == b"evidence"
+    sealed, two = sealer(pair).seal_same(b"evidence"), sealer(pair).seal_same(b"evidence")
+    assert sealed[0] == two[0] != sealer(pair).seal_same(b"other evidence")[0][: len(sealed[0])]
+    assert sealed[1] != two[1]
+    assert b"evidence" not in sealed[0]
+    assert opener(pair).open(sealed[0], two[1]) == b"evidence"
     with pytest.raises(SealKeyMissing):
-        Opener({}).open(*one)
+        Opener({}).open(*sealed)
 
 
 def settings(monkeypatch, **store):
@@ -147,24 +147,24 @@ def settings(monkeypatch, **store):
 )
 def test_originals_are_sealed_wherever_it_is_not_known_that_nobody_else_reads_them(pair, monkeypatch, store, sealed):
     given = {"SEAL_PUBLIC_KEY": f"s1:{pair[1]}"} if store.pop("SEAL_PUBLIC_KEY", None) else {}
-    said = settings(monkeypatch, **store, **given)
-    assert originals.must_seal(said) is sealed
+    loaded = settings(monkeypatch, **store, **given)
+    assert originals.must_seal(loaded) is sealed
     if sealed and not given:
         with pytest.raises(SettingsRefused, match="nightlight keys seal"):
-            originals.sealer(said)
+            originals.sealer(loaded)
         with pytest.raises(SealKeyMissing):  # a worker's other work goes on
-            originals.import_sealer(said)(b"picture")
-        said = settings(monkeypatch, SEAL_PUBLIC_KEY=f"s1:{pair[1]}")
-    assert (originals.sealer(said) is not None) is sealed
-    assert (originals.import_sealer(said) is not None) is sealed
+            originals.import_sealer(loaded)(b"picture")
+        loaded = settings(monkeypatch, SEAL_PUBLIC_KEY=f"s1:{pair[1]}")
+    assert (originals.sealer(loaded) is not None) is sealed
+    assert (originals.import_sealer(loaded) is not None) is sealed
 
 
 def test_what_is_held_waits_where_the_vault_must_be_sealed_and_there_is_no_key(pair, monkeypatch):
-    said = settings(monkeypatch, KIND="s3", ENDPOINT_URL="https://objects.example")
+    loaded = settings(monkeypatch, KIND="s3", ENDPOINT_URL="https://objects.example")
     with pytest.raises(SealKeyMissing, match="keys seal --vault"):
-        originals.vault_sealer(said)(b"evidence")
-    said = settings(monkeypatch, VAULT_SEAL_PUBLIC_KEY=f"v1:{pair[1]}")
-    assert opener(pair, "v1").open(*originals.vault_sealer(said)(b"evidence")) == b"evidence"
+        originals.vault_sealer(loaded)(b"evidence")
+    loaded = settings(monkeypatch, VAULT_SEAL_PUBLIC_KEY=f"v1:{pair[1]}")
+    assert opener(pair, "v1").open(*originals.vault_sealer(loaded)(b"evidence")) == b"evidence"
     assert originals.vault_sealer(settings(monkeypatch, SEAL="off")) is None
     monkeypatch.delenv("NIGHTLIGHT_STORE_VAULT_SEAL_PUBLIC_KEY")
     assert originals.vault_sealer(settings(monkeypatch, SEAL="auto", SERVER="aws")) is None

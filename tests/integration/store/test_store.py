@@ -106,8 +106,8 @@ def test_bytes_that_do_not_match_their_hash_are_not_taken(store, key):
 
 def test_keys_are_listed_in_order_by_prefix(store, key):
     wanted = sorted(f"{key}/{name}" for name in ("b", "a", "c/d"))
-    for one in wanted:
-        put(store, one, b"x")
+    for name in wanted:
+        put(store, name, b"x")
     assert list(store.keys(f"{key}/")) == wanted
     assert list(store.keys(f"{key}/c")) == [f"{key}/c/d"]
     assert list(store.keys("nothing-here/")) == []
@@ -222,7 +222,7 @@ def test_erasing_leaves_nothing_and_says_what_went(store, key):
         store.get(key, max_bytes=100)
 
 
-def test_restating_keeps_all_but_the_day_and_the_tag(store, key):
+def test_tagging_again_keeps_all_but_the_day_and_the_tag(store, key):
     put(store, key, b"picture")
     before = store.get(key, max_bytes=100)
     store.retag(key, "replaced")
@@ -230,7 +230,7 @@ def test_restating_keeps_all_but_the_day_and_the_tag(store, key):
     assert store.get(key, max_bytes=100) == before
 
 
-def test_a_worker_restates_an_original_so_that_its_days_begin_anew(buckets, key):
+def test_a_worker_tags_an_original_again_so_that_its_days_start_again(buckets, key):
     owner = S3Store(buckets.originals, access(buckets.endpoint, S3_OWNER))
     put(owner, key, b"original")
     written = buckets.owner.head_object(Bucket=buckets.originals, Key=key)["LastModified"]

@@ -35,20 +35,20 @@ def put(request, buckets):
 
 
 def refused(call, **named):
-    with pytest.raises(ClientError) as told:
+    with pytest.raises(ClientError) as refusal:
         call(**named)
-    assert told.value.response["Error"]["Code"] in {"AccessDenied", "403"}
+    assert refusal.value.response["Error"]["Code"] in {"AccessDenied", "403"}
 
 
 def test_nothing_is_copied_out_by_parts(put):
     client, bucket, key, everywhere = put
-    for there in everywhere:
+    for bucket_name in everywhere:
         with contextlib.ExitStack() as stack:
             stack.enter_context(pytest.raises(ClientError, match="AccessDenied"))
-            where = {"Bucket": there, "Key": f"{key}-copy"}
+            where = {"Bucket": bucket_name, "Key": f"{key}-copy"}
             upload = client.create_multipart_upload(**where)["UploadId"]
             client.upload_part_copy(**where, UploadId=upload, PartNumber=1, CopySource={"Bucket": bucket, "Key": key})
-        refused(client.copy_object, Bucket=there, Key=f"{key}-copy", CopySource={"Bucket": bucket, "Key": key})
+        refused(client.copy_object, Bucket=bucket_name, Key=f"{key}-copy", CopySource={"Bucket": bucket, "Key": key})
 
 
 def test_nobody_makes_a_bucket_to_copy_into(put):
@@ -89,7 +89,7 @@ def test_workers_lift_and_set_no_hold_and_lock_nothing_for_years(buckets):
     asked = {"sha256": hashlib.sha256(DATA).hexdigest(), "content_type": "x/y", "cache_control": "no-store"}
     key = f"h/{token()}"
     assert S3Vault(buckets.vault, access, lock=True).put(key, io.BytesIO(DATA), **asked) is PutResult.STORED
-    worker, keeper = (infra_buckets.client(buckets.endpoint, *identity(one)) for one in (S3_WORKER, S3_KEEPER))
+    worker, keeper = (infra_buckets.client(buckets.endpoint, *identity(account)) for account in (S3_WORKER, S3_KEEPER))
     for status in ("OFF", "ON"):
         refused(worker.put_object_legal_hold, Bucket=buckets.vault, Key=key, LegalHold={"Status": status})
     retention = {"Mode": "COMPLIANCE", "RetainUntilDate": "2090-01-01T00:00:00Z"}

@@ -42,25 +42,25 @@ def files(rendered):
     ran = subprocess.run(
         [node, "read.mjs"], cwd=HERE, input=json.dumps(texts), capture_output=True, text=True, check=True
     )
-    told = json.loads(ran.stdout)
-    return {name: {"text": text, **told[name]} for name, text in texts.items()}
+    formatted = json.loads(ran.stdout)
+    return {name: {"text": text, **formatted[name]} for name, text in texts.items()}
 
 
 def module(files):
-    return {name: one for name, one in files.items() if name not in {"rendered.tf", "wrong"}}
+    return {name: file for name, file in files.items() if name not in {"rendered.tf", "wrong"}}
 
 
 def test_every_file_is_as_terraform_fmt_would_write_it(files):
     assert files.pop("wrong")["formatted"] == "a = {\n  b = 1\n}\n"
-    for name, one in files.items():
-        assert one["formatted"] == one["text"], name
+    for name, file in files.items():
+        assert file["formatted"] == file["text"], name
 
 
 def test_nothing_is_named_that_is_not_there(files):
-    whole = "\n".join(re.sub(r"^\s*#.*$", "", one["text"], flags=re.MULTILINE) for one in module(files).values())
+    whole = "\n".join(re.sub(r"^\s*#.*$", "", file["text"], flags=re.MULTILINE) for file in module(files).values())
     declared = {"var": set(), "local": set(), "resource": set(), "data": set()}
-    for one in module(files).values():
-        parsed = one["parsed"]
+    for file in module(files).values():
+        parsed = file["parsed"]
         declared["var"] |= set(parsed.get("variable", {}))
         declared["local"] |= {name for block in parsed.get("locals", []) for name in block}
         declared["resource"] |= {
@@ -81,14 +81,17 @@ def test_nothing_is_named_that_is_not_there(files):
 
 def local(files, name):
     return next(
-        block[name] for one in module(files).values() for block in one["parsed"].get("locals", []) if name in block
+        block[name] for file in module(files).values() for block in file["parsed"].get("locals", []) if name in block
     )
 
 
 def test_the_policies_leave_open_what_the_module_fills_in(files):
     blanks = set(local(files, "blanks"))
     assert blanks == {name.upper() for name in (*BUCKETS, *IDENTITIES)}
-    for name in (*(f"{one}-policy" for one in IDENTITIES), *(f"{one}-bucket-policy" for one in BUCKETS)):
+    for name in (
+        *(f"{identity_name}-policy" for identity_name in IDENTITIES),
+        *(f"{bucket_name}-bucket-policy" for bucket_name in BUCKETS),
+    ):
         text = (ROOT / "infra" / "s3" / f"{name}.json").read_text("utf-8")
         assert set(re.findall(r"\$\{(\w+)\}", text)) <= blanks
         assert json.loads(text)["Statement"]
@@ -97,7 +100,7 @@ def test_the_policies_leave_open_what_the_module_fills_in(files):
 def test_a_key_is_used_by_who_may_put_or_read_there_and_by_nobody_else(files):
     for action, name in (("PutObject", "key_writers"), ("GetObject", "key_readers")):
         wanted = {
-            bucket: sorted(one.identity for one in GRANTS if one.bucket == bucket and action in one.actions)
+            bucket: sorted(grant.identity for grant in GRANTS if grant.bucket == bucket and action in grant.actions)
             for bucket in BUCKETS
         }
         assert {bucket: sorted(names) for bucket, names in local(files, name).items()} == wanted
@@ -108,10 +111,10 @@ def test_workers_alone_sign_manifests(files):
     (key,) = parsed["resource"]["aws_kms_key"]["manifests"]
     assert (key["customer_master_key_spec"], key["key_usage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
     (policy,) = parsed["data"]["aws_iam_policy_document"]["manifests"]
-    said = {one["sid"]: one for one in policy["statement"]}
-    assert said["WorkersSign"]["actions"] == ["kms:Sign", "kms:GetPublicKey"]
-    assert said["WorkersSign"]["principals"][0]["identifiers"] == ['${aws_iam_role.this["worker"].arn}']
-    assert set(said) == {"TheAccountKeepsTheKey", "WorkersSign"}
+    statements = {statement["sid"]: statement for statement in policy["statement"]}
+    assert statements["WorkersSign"]["actions"] == ["kms:Sign", "kms:GetPublicKey"]
+    assert statements["WorkersSign"]["principals"][0]["identifiers"] == ['${aws_iam_role.this["worker"].arn}']
+    assert set(statements) == {"TheAccountKeepsTheKey", "WorkersSign"}
 
 
 def test_cloudfront_says_what_nginx_says_and_takes_away_what_a_bucket_tells(files):
@@ -119,8 +122,8 @@ def test_cloudfront_says_what_nginx_says_and_takes_away_what_a_bucket_tells(file
 
     pattern = re.search(r'regexall\("(.+?)", file', files["cloudfront.tf"]["text"])[1].replace('\\"', '"')
     lines = (ROOT / "infra/edge/nginx/headers.conf").read_text("utf-8")
-    found = dict(re.findall(pattern.replace("\\\\", "\\"), lines))
-    assert found == {name: value for name, value in HEADERS.items() if name != "Accept-Ranges"}
+    headers = dict(re.findall(pattern.replace("\\\\", "\\"), lines))
+    assert headers == {name: value for name, value in HEADERS.items() if name != "Accept-Ranges"}
     (policy,) = files["cloudfront.tf"]["parsed"]["resource"]["aws_cloudfront_response_headers_policy"]["pictures"]
     (secured,) = policy["security_headers_config"]
     assert secured["content_security_policy"][0]["content_security_policy"] == HEADERS["Content-Security-Policy"]
@@ -140,9 +143,9 @@ def test_the_roles_are_the_identities_and_the_buckets_the_buckets(files):
 
 
 def test_what_the_command_renders_holds_every_rule(files, rendered):
-    found = files["rendered.tf"]["parsed"]["resource"]["aws_s3_bucket_lifecycle_configuration"]
-    told = {one["bucket"]: [rule["id"] for rule in one["rule"]] for (one,) in found.values()}
-    assert told == {name: [rule.rule_id for rule in rules] for name, rules in rendered.items()}
+    resources = files["rendered.tf"]["parsed"]["resource"]["aws_s3_bucket_lifecycle_configuration"]
+    rule_ids = {body["bucket"]: [rule["id"] for rule in body["rule"]] for (body,) in resources.values()}
+    assert rule_ids == {name: [rule.rule_id for rule in rules] for name, rules in rendered.items()}
 
 
 def test_cfn_lint_finds_nothing_wrong_with_the_cloudformation(rendered, tmp_path):
@@ -164,7 +167,10 @@ def test_alerts_name_metrics_that_there_are():
     from nightlight import metrics
 
     known = {
-        name for one in vars(metrics).values() if hasattr(one, "_name") for name in (one._name, f"{one._name}_total")
+        name
+        for metric in vars(metrics).values()
+        if hasattr(metric, "_name")
+        for name in (metric._name, f"{metric._name}_total")
     }
     groups = YAML(typ="safe").load((ROOT / "infra" / "alerts.yaml").read_text("utf-8"))["groups"]
     used = {name for group in groups for rule in group["rules"] for name in re.findall(r"nightlight_\w+", rule["expr"])}

@@ -52,12 +52,12 @@ class Param(NamedTuple):
 
 def commands(group, above=()):
     """Yield (name, its parameters) of every command, by what their functions say."""
-    for one in group.registered_commands:
-        name = one.name or one.callback.__name__.replace("_", "-")
+    for command in group.registered_commands:
+        name = command.name or command.callback.__name__.replace("_", "-")
         if not above and name in LEFT_OUT:
             continue
-        hints = typing.get_type_hints(one.callback, include_extras=True)
-        signature = inspect.signature(one.callback)
+        hints = typing.get_type_hints(command.callback, include_extras=True)
+        signature = inspect.signature(command.callback)
         yield " ".join((*above, name)), [param(*item, hints) for item in signature.parameters.items()]
     for inner in group.registered_groups:
         yield from commands(inner.typer_instance, (*above, inner.name))
@@ -65,7 +65,7 @@ def commands(group, above=()):
 
 def param(name, parameter, hints):
     hint, *more = typing.get_args(hints[name]) if typing.get_origin(hints[name]) is typing.Annotated else [hints[name]]
-    info = next((one for one in more if isinstance(one, ArgumentInfo | OptionInfo)), None)
+    info = next((option_info for option_info in more if isinstance(option_info, ArgumentInfo | OptionInfo)), None)
     words = [word for word in getattr(info, "param_decls", None) or () if word.startswith("--")]
     word = "" if isinstance(info, ArgumentInfo) else [*words, f"--{name.replace('_', '-')}"][0]
     return Param(name, word, "Path" in str(hint), parameter.default is inspect.Parameter.empty)
@@ -74,17 +74,17 @@ def param(name, parameter, hints):
 def filled(name, params, tried, bad, good):
     """The words of a call in which ``tried`` is the bad file."""
     words = name.split()
-    for one in params:
-        more = MORE.get(name, {}).get(one.name)
-        if one is tried:
+    for parameter in params:
+        more = MORE.get(name, {}).get(parameter.name)
+        if parameter is tried:
             value = bad
         elif more is not None:
             value = more.format(**good)
-        elif one.required:
-            value = good["json"] if one.path else "x"
+        elif parameter.required:
+            value = good["json"] if parameter.path else "x"
         else:
             continue
-        words += [one.word, value] if one.word else [value]
+        words += [parameter.word, value] if parameter.word else [value]
     return words
 
 
@@ -128,8 +128,8 @@ def main(folder):
             if not tried.path or tried.name in WRITTEN:
                 continue
             for kind, path in bad.items():
-                told = outcome(filled(name, params, tried, path, good))
-                row = {"command": name, "param": tried.name, "kind": kind, "outcome": told}
+                result = outcome(filled(name, params, tried, path, good))
+                row = {"command": name, "param": tried.name, "kind": kind, "outcome": result}
                 sys.stdout.write(json.dumps(row) + "\n")
                 sys.stdout.flush()
 

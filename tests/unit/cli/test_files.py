@@ -35,8 +35,8 @@ def bad(tmp_path):
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(200_000_000_000)
     (tmp_path / "link").symlink_to("/dev/zero")
-    found = {name: str(tmp_path / name) for name in ("pipe", "folder", "sparse", "link")}
-    return {"zero": "/dev/zero", **found}
+    paths = {name: str(tmp_path / name) for name in ("pipe", "folder", "sparse", "link")}
+    return {"zero": "/dev/zero", **paths}
 
 
 def test_no_option_reads_what_never_ends(bad, tmp_path):
@@ -49,13 +49,13 @@ def test_no_option_reads_what_never_ends(bad, tmp_path):
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-2000:]
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
-    walked = {(one["command"], one["param"]) for one in told}
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    walked = {(row["command"], row["param"]) for row in rows}
     assert walked >= READS, READS - walked
     # A folder is what some ask for.
     fine = {"folder": ("refused", "exit")}
     wrong = [
-        one for one in told if not one["outcome"].startswith(fine.get(one["kind"], ("refused", "exit 2", "exit 1")))
+        row for row in rows if not row["outcome"].startswith(fine.get(row["kind"], ("refused", "exit 2", "exit 1")))
     ]
     assert not wrong
     assert Path("/dev/zero").stat().st_mode == before  # nothing but our own folders and files is made private
@@ -103,7 +103,7 @@ def test_what_is_made_private_is_so_whatever_the_umask(tmp_path, umask):
         path = files.private_file(folder / "c")
     finally:
         os.umask(before)
-    assert [stat.S_IMODE(one.stat().st_mode) for one in (folder, folder.parent, path)] == [0o700, 0o700, 0o600]
+    assert [stat.S_IMODE(entry.stat().st_mode) for entry in (folder, folder.parent, path)] == [0o700, 0o700, 0o600]
 
 
 def test_what_was_open_to_others_is_tightened(tmp_path):
@@ -113,5 +113,5 @@ def test_what_was_open_to_others_is_tightened(tmp_path):
     path.chmod(0o644)
     files.private_folder(folder)
     files.private_file(path)
-    assert [stat.S_IMODE(one.stat().st_mode) for one in (folder, path)] == [0o700, 0o600]
+    assert [stat.S_IMODE(entry.stat().st_mode) for entry in (folder, path)] == [0o700, 0o600]
     assert path.read_text() == "kept"

@@ -52,13 +52,13 @@ def test_a_bad_pack_fails_with_every_problem(tmp_path):
 def test_keys_are_made_once_for_their_owner_alone_and_tokens_verify(tmp_path):
     assert run(app, ["keys", "init", "--data-dir", str(tmp_path)]).exit_code == 0
 
-    def made():
+    def run_twice():
         return [path for path in (tmp_path / "keys").rglob("*") if path.is_file()]
 
-    files = {path: path.read_bytes() for path in made()}
+    files = {path: path.read_bytes() for path in run_twice()}
     run(app, ["keys", "init", "--data-dir", str(tmp_path)])
-    assert files == {path: path.read_bytes() for path in made()}
-    public = {path.name for path in made() if stat.S_IMODE(path.stat().st_mode) != 0o600}
+    assert files == {path: path.read_bytes() for path in run_twice()}
+    public = {path.name for path in run_twice() if stat.S_IMODE(path.stat().st_mode) != 0o600}
     assert public == {"chain.pem", "root.pem"}
     result = run(app, ["keys", "token", "--data-dir", str(tmp_path), "--scope", "decide", "--subject", "me"])
     verifier = AccessVerifier(

@@ -80,7 +80,7 @@ class _Sent:
         return httpx.Response(**{"status_code": 200, **self._answer})
 
 
-def _made(kind, http, sent):
+def _client(kind, http, sent):
     client = kind("https://nightlight.internal", token="t", viewer_id="me")
     client._transport._http = http(base_url=client.base_url, transport=httpx.MockTransport(sent))
     return client
@@ -89,14 +89,14 @@ def _made(kind, http, sent):
 def sync_and_async(name, arguments, named, answer):
     """What both return, and what both sent."""
     sent, sent_later = _Sent(answer), _Sent(answer)
-    with _made(NightlightClient, httpx.Client, sent) as client:
-        found = getattr(client, name)(*arguments, **named)
+    with _client(NightlightClient, httpx.Client, sent) as client:
+        result = getattr(client, name)(*arguments, **named)
 
     async def call():
-        async with _made(AsyncNightlightClient, httpx.AsyncClient, sent_later) as client:
+        async with _client(AsyncNightlightClient, httpx.AsyncClient, sent_later) as client:
             return await getattr(client, name)(*arguments, **named)
 
-    return (found, sent.requests), (asyncio.run(call()), sent_later.requests)
+    return (result, sent.requests), (asyncio.run(call()), sent_later.requests)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -105,7 +105,7 @@ def test_both_send_the_same_and_return_the_same(name, socket_enabled):
     assert now == later
     ((method, path, headers, _),) = now[1]
     assert headers["authorization"] == "Bearer t"
-    assert (method, path.split(b"/")[1]) in {(one, b"v1") for one in ("GET", "POST", "PUT", "DELETE")}
+    assert (method, path.split(b"/")[1]) in {(verb, b"v1") for verb in ("GET", "POST", "PUT", "DELETE")}
 
 
 def test_an_upload_is_a_form_with_its_file_its_crop_and_its_key(socket_enabled):

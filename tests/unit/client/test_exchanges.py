@@ -37,17 +37,17 @@ def take(steps, *answers):
 
 @pytest.mark.parametrize("bad", [Response(503, b"", {}), Response(200, b"<html>", HTML), httpx.ReadError("cut")])
 def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_budget(failures, bad):
-    found, steps = take(exchange(decisions.decide(BODY), failures, LONG_S), bad, bad, GOOD)
+    result, steps = take(exchange(decisions.decide(BODY), failures, LONG_S), bad, bad, GOOD)
     assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
-    assert found[0].url == "u"
+    assert result[0].url == "u"
     assert LONG_S > steps[0].seconds > steps[-1].seconds > LONG_S - 60
     assert sum(failures.counts.values()) == 2
 
 
 def test_a_spent_budget_is_answered_with_the_fallback_or_with_an_error(failures):
-    found, steps = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
+    result, steps = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
     assert [type(step) for step in steps] == [HttpAttempt]
-    assert (found[0].profile_id, found[0].fallback) == ("p", True)
+    assert (result[0].profile_id, result[0].fallback) == ("p", True)
     bare = Request(method="GET", path="/", read=read_json, retry=Retry.WITHIN_BUDGET)
     with pytest.raises(TimeoutError):
         take(exchange(bare, failures, 0.0), httpx.ConnectError("no"))
@@ -70,8 +70,8 @@ def test_a_refusal_and_an_error_of_the_caller_are_raised_at_once(failures, retry
 @pytest.mark.parametrize(("retry", "seconds"), [(Retry.NEVER, None), (Retry.NEVER_WITHIN_BUDGET, 0.3)])
 def test_what_is_sent_once_has_the_clients_timeouts_or_the_budget(failures, retry, seconds):
     request = Request(method="GET", path="/", read=read_json, retry=retry)
-    found, steps = take(exchange(request, failures, 0.3), Response(200, b"{}", {}))
-    assert (found, [step.seconds for step in steps]) == ({}, [seconds])
+    result, steps = take(exchange(request, failures, 0.3), Response(200, b"{}", {}))
+    assert (result, [step.seconds for step in steps]) == ({}, [seconds])
     with pytest.raises(httpx.ReadError):
         take(exchange(request, failures, 0.3), httpx.ReadError("cut"))
     assert failures.counts == {"cut": 1}
@@ -85,8 +85,8 @@ def test_an_image_is_asked_for_until_it_is_pending_no_longer(failures):
         for state in ("pending", "pending", "ready")
     ]
     request = images.image("0" * 32)
-    found, steps = take(until_final(request, failures, "image", LONG_S), *answers)
-    assert found.state == "ready"
+    result, steps = take(until_final(request, failures, "image", LONG_S), *answers)
+    assert result.state == "ready"
     assert [type(step) for step in steps] == [HttpAttempt, Pause, HttpAttempt, Pause, HttpAttempt]
     with pytest.raises(TimeoutError):
         take(until_final(request, failures, "image", -1.0), *answers)
@@ -107,5 +107,5 @@ def test_an_answer_of_another_shape_is_none_of_the_services(failures, body):
 
 def test_what_a_newer_service_says_besides_is_left_out(failures):
     body = {"image_id": "i", "profile_id": "p", "state": "ready", "reason": "r", "more": 1}
-    found, _ = take(exchange(images.image("0" * 32), failures, LONG_S), Response(200, json.dumps(body).encode(), {}))
-    assert (found.image_id, found.profile_id, found.state, found.reason) == ("i", "p", "ready", "r")
+    result, _ = take(exchange(images.image("0" * 32), failures, LONG_S), Response(200, json.dumps(body).encode(), {}))
+    assert (result.image_id, result.profile_id, result.state, result.reason) == ("i", "p", "ready", "r")

@@ -37,9 +37,9 @@ def path(tmp_path):
 
 @pytest.fixture
 def pair(path):
-    (first, one), (second, two) = generate_key(), generate_key()
-    path.write_text(json.dumps({"keys": [*one["keys"], *two["keys"]]}))
-    return first, second, one, two
+    (first, first_set), (second, two) = generate_key(), generate_key()
+    path.write_text(json.dumps({"keys": [*first_set["keys"], *two["keys"]]}))
+    return first, second, first_set, two
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_the_longest_life_is_a_setting(path, pair, moment):
 
 @pytest.mark.parametrize("changes", [{"issuer": "other"}, {"audience": "other"}])
 def test_a_token_for_somebody_else_is_refused(verifier, pair, changes):
-    said = {"subject": "s", "scopes": ["decide"], "issuer": "i", "audience": "a", **changes}
-    token = issue_token(pair[0], now=datetime.fromtimestamp(NOW, UTC), life=timedelta(hours=1), **said)
+    claims = {"subject": "s", "scopes": ["decide"], "issuer": "i", "audience": "a", **changes}
+    token = issue_token(pair[0], now=datetime.fromtimestamp(NOW, UTC), life=timedelta(hours=1), **claims)
     with pytest.raises(Unauthenticated):
         verifier.verify(token)
 
@@ -146,7 +146,7 @@ def test_a_key_that_left_the_file_opens_nothing_after_thirty_seconds(verifier, p
 
 
 def test_a_key_that_is_put_under_the_same_id_replaces_the_other(verifier, path, pair, moment):
-    first, _, _one, _ = pair
+    first, _, _first_set, _ = pair
     other, public = generate_key()
     assert verifier.verify(signed(first))
     path.write_text(json.dumps({"keys": [{**public["keys"][0], "kid": first["kid"]}]}))
@@ -193,26 +193,26 @@ def test_a_file_that_broke_lets_nobody_in_and_says_so_until_it_is_mended(verifie
     ],
 )  # fmt: skip
 def test_one_bad_key_does_not_keep_the_others_out(path, pair, moment, bad):
-    _, _, one, two = pair
-    path.write_text(json.dumps({"keys": [bad, *one["keys"], *two["keys"]]}))
+    _, _, first_set, two = pair
+    path.write_text(json.dumps({"keys": [bad, *first_set["keys"], *two["keys"]]}))
     verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
     assert verifier.verify(signed(pair[0]))
 
 
 def test_keys_for_encryption_and_private_ones_are_not_for_tokens(path, pair, moment):
-    first, second, one, _two = pair
-    path.write_text(json.dumps({"keys": [{**one["keys"][0], "use": "enc"}, second, *generate_key()[1]["keys"]]}))
+    first, second, first_set, _two = pair
+    path.write_text(json.dumps({"keys": [{**first_set["keys"][0], "use": "enc"}, second, *generate_key()[1]["keys"]]}))
     verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
     for private in (first, second):
         with pytest.raises(Unauthenticated):
             verifier.verify(signed(private))
 
 
-def test_a_good_token_is_not_checked_anew_each_time(verifier, pair, moment):
+def test_a_good_token_is_not_checked_again_each_time(verifier, pair, moment):
     token = signed(pair[0], exp=int(NOW) + 5)
     assert verifier.try_cached(token) is None
-    found = verifier.verify(token)
-    assert verifier.try_cached(token) is found
+    caller = verifier.verify(token)
+    assert verifier.try_cached(token) is caller
     moment.forward(11)
     assert verifier.try_cached(token) is None
 

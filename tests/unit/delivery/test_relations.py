@@ -82,8 +82,8 @@ class Graph:
 
 def resolved(resolver, viewer_id, *claims, blocked=(), revoked=None):
     return [
-        (one.relation, one.because)
-        for one in resolver.resolve(viewer_id, claims, set(blocked), now=NOW, revoked=[revoked or {}] * len(claims))
+        (claim.relation, claim.because)
+        for claim in resolver.resolve(viewer_id, claims, set(blocked), now=NOW, revoked=[revoked or {}] * len(claims))
     ]
 
 
@@ -155,10 +155,10 @@ def test_a_proof_that_was_issued_before_its_pair_or_profile_was_revoked_counts_f
 def test_the_later_of_two_revocations_counts_and_anothers_does_not():
     resolver = RelationResolver(KEYS, None, 0)
     proof = issue_proof(KEYS, "v", "p", "connection", now=NOW - 5)
-    told = lambda revoked: resolved(resolver, "v", Claim("p", "connection", proof), revoked=revoked)[0][0]  # noqa: E731
-    assert told({"": NOW - 9, "v": NOW - 8, "other": NOW}) == "connection"
-    assert told({"": NOW - 9, "v": NOW - 3}) == "stranger"
-    assert told({"": NOW - 3, "v": NOW - 9}) == "stranger"
+    relation_after = lambda revoked: resolved(resolver, "v", Claim("p", "connection", proof), revoked=revoked)[0][0]  # noqa: E731
+    assert relation_after({"": NOW - 9, "v": NOW - 8, "other": NOW}) == "connection"
+    assert relation_after({"": NOW - 9, "v": NOW - 3}) == "stranger"
+    assert relation_after({"": NOW - 3, "v": NOW - 9}) == "stranger"
 
 
 def test_one_that_is_issued_ahead_of_its_time_is_none_whatever_was_revoked():

@@ -86,13 +86,13 @@ def test_names_have_one_length_and_say_nothing():
     import re
 
     names = ObjectNames(KEY)
-    made = [names.rendition(f"{number:032x}", tier, 0, "r") for number in range(50) for tier in ("tiny", "full")]
-    assert all(re.fullmatch(NAME_PATTERN, name) for name in [*made, names.placeholder()])
-    assert len(set(made)) == 100
-    assert made[0] == names.rendition(f"{0:032x}", "tiny", 0, "r")
-    assert made[0] != names.rendition(f"{0:032x}", "tiny", 1, "r")
-    assert made[0] != names.rendition(f"{0:032x}", "tiny", 0, "s")
-    assert made[0] != ObjectNames(bytes(32)).rendition(f"{0:032x}", "tiny", 0, "r")
+    drawn = [names.rendition(f"{number:032x}", tier, 0, "r") for number in range(50) for tier in ("tiny", "full")]
+    assert all(re.fullmatch(NAME_PATTERN, name) for name in [*drawn, names.placeholder()])
+    assert len(set(drawn)) == 100
+    assert drawn[0] == names.rendition(f"{0:032x}", "tiny", 0, "r")
+    assert drawn[0] != names.rendition(f"{0:032x}", "tiny", 1, "r")
+    assert drawn[0] != names.rendition(f"{0:032x}", "tiny", 0, "s")
+    assert drawn[0] != ObjectNames(bytes(32)).rendition(f"{0:032x}", "tiny", 0, "r")
 
 
 @pytest.fixture

@@ -31,15 +31,17 @@ def test_the_same_viewer_gets_the_same_variant_and_both_are_given_to_half():
 
 def test_what_two_viewers_get_is_independent():
     wanted = images(2000)
-    one, other = (np.array([leak.variant for leak in given(viewer, wanted)]) for viewer in ("ann", "annb"))
-    assert abs((one == other).mean() - 0.5) < 0.05
+    variants, other = (np.array([leak.variant for leak in given(viewer, wanted)]) for viewer in ("ann", "annb"))
+    assert abs((variants == other).mean() - 0.5) < 0.05
 
 
 def test_one_leaker_among_a_hundred_thousand_is_named_and_nobody_else():
     viewers = [f"viewer-{number}" for number in range(VIEWERS)]
     accused, looked = accuse(KEY, given("viewer-4711", images(40)), viewers)
     assert looked == VIEWERS
-    assert [(one.viewer, one.agreements, one.pictures) for one in accused] == [("viewer-4711", 40, 40)]
+    assert [(accusation.viewer, accusation.agreements, accusation.pictures) for accusation in accused] == [
+        ("viewer-4711", 40, 40)
+    ]
     assert accused[0].chance < 1e-6
 
 
@@ -66,14 +68,14 @@ def test_two_who_take_turns_are_found_with_more_pictures_and_never_somebody_else
     wanted = images(200, seed=3)
     mixed = [given(("viewer-7", "viewer-8")[number % 2], [image])[0] for number, image in enumerate(wanted)]
     accused, _ = accuse(KEY, mixed, viewers)
-    assert {one.viewer for one in accused} == {"viewer-7", "viewer-8"}
+    assert {accusation.viewer for accusation in accused} == {"viewer-7", "viewer-8"}
 
 
 def test_copies_of_one_image_count_once_and_a_contradiction_counts_for_nobody():
     first, second = images(2)
     twice = given("a", [first]) * 30
     accused, _ = accuse(KEY, twice, ["a"], false_accusation=0.5)
-    assert [(one.agreements, one.pictures) for one in accused] == [(1, 1)]
+    assert [(accusation.agreements, accusation.pictures) for accusation in accused] == [(1, 1)]
     assert accuse(KEY, [LeakedRendition(second, 0), LeakedRendition(second, 1)], ["a"], false_accusation=0.4)[0] == []
 
 
@@ -82,7 +84,7 @@ def test_the_bound_is_met_and_one_agreement_less_would_not_do(pictures):
     from math import comb
 
     least = least_agreements(pictures, 1000, 1e-3)
-    chance = lambda count: 1000 * sum(comb(pictures, one) for one in range(count, pictures + 1)) / 2**pictures  # noqa: E731
+    chance = lambda count: 1000 * sum(comb(pictures, hits) for hits in range(count, pictures + 1)) / 2**pictures  # noqa: E731
     if least is None:
         assert chance(pictures) > 1e-3
     else:

@@ -24,7 +24,7 @@ def kept(clock, most=10):
 
 
 def ids(views):
-    return [one.profile_id for one in views.find("abcdef") if one is not None]
+    return [profile_view.profile_id for profile_view in views.find("abcdef") if profile_view is not None]
 
 
 def test_nothing_is_fresh_before_the_first_look_nor_long_after_the_last(clock):

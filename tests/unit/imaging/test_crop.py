@@ -23,9 +23,9 @@ def test_a_window_lies_in_the_picture_and_is_not_longer_than_it_may_be(width, he
     SIDES, SIDES, st.none() | st.builds(Region, *[st.integers(0, 20_000)] * 4), st.integers(1, 2048), st.integers(1, 8)
 )
 def test_a_frame_never_has_more_pixels_than_there_is_room_for(width, height, region, edge, orientation):
-    made = crop.fitted_size(crop.frame_window((width, height), orientation, region), edge)
-    assert made[0] * made[1] <= crop.most_pixels((width, height), edge, region)
-    assert min(made) <= edge
+    size = crop.fitted_size(crop.frame_window((width, height), orientation, region), edge)
+    assert size[0] * size[1] <= crop.most_pixels((width, height), edge, region)
+    assert min(size) <= edge
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

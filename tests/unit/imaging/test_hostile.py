@@ -88,7 +88,7 @@ def test_a_phones_picture_with_a_second_one_and_large_metadata_passes():
     preview = pictures.jpeg(640, 480, progressive=True)
     mpf = b"MPF\0" + bytes(60_000)
     profile = b"".join(
-        hostile.segment(0xE2, b"ICC_PROFILE\0" + bytes((one, 50)) + bytes(65_000)) for one in range(1, 51)
+        hostile.segment(0xE2, b"ICC_PROFILE\0" + bytes((number, 50)) + bytes(65_000)) for number in range(1, 51)
     )
     exif = hostile.segment(0xE1, b"Exif\0\0" + preview)
     picture = pictures.jpeg(2016, 1512, progressive=True)
@@ -126,8 +126,8 @@ def test_a_hostile_picture_cut_anywhere_is_probed_or_refused_never_worse(kind):
             continue
 
 
-@pytest.mark.parametrize("said", [255, 3, 0])
-def test_a_box_of_bits_is_read_no_further_than_a_picture_has_channels(said):
+@pytest.mark.parametrize("bits", [255, 3, 0])
+def test_a_box_of_bits_is_read_no_further_than_a_picture_has_channels(bits):
     """Twenty million bytes of it were twenty million arguments of one call."""
     data = hostile.isobmff("AVIF")
     at = data.index(b"pixi") - 4
@@ -136,7 +136,7 @@ def test_a_box_of_bits_is_read_no_further_than_a_picture_has_channels(said):
     grown = bytearray(
         data[:at] + (size + more).to_bytes(4, "big") + data[at + 4 : at + size] + b"\xff" * more + data[at + size :]
     )
-    grown[at + 12] = said
+    grown[at + 12] = bits
     for outer in (b"ipco", b"iprp", b"meta"):
         start = data.index(outer) - 4
         grown[start : start + 4] = (int.from_bytes(data[start : start + 4], "big") + more).to_bytes(4, "big")

@@ -36,14 +36,14 @@ def detected(rendition):
 @pytest.mark.parametrize("edge", [96, 160, 320])
 def test_the_published_bytes_say_which_rendition_and_variant_they_are(pipeline, format_, edge):
     recipe = Recipe(tier="t", edge=edge, format=format_, invisible_watermark="required", variants=2)
-    made = pipeline.render(pictures.photograph(), (recipe,), watermark_ids={"t": NUMBER}).renditions
-    assert [rendition.variant for rendition in made] == [0, 1]
-    for rendition in made:
-        said = Payload(NUMBER, rendition.variant)
-        assert detected(rendition).payload == (said if edge >= 160 else said.shortened())
+    renditions = pipeline.render(pictures.photograph(), (recipe,), watermark_ids={"t": NUMBER}).renditions
+    assert [rendition.variant for rendition in renditions] == [0, 1]
+    for rendition in renditions:
+        payload = Payload(NUMBER, rendition.variant)
+        assert detected(rendition).payload == (payload if edge >= 160 else payload.shortened())
         assert rendition.agreement >= LEAST_AGREEMENT
-    assert made[0].sha256 != made[1].sha256
-    assert pictures.psnr(made[0].picture, made[1].picture) > 36
+    assert renditions[0].sha256 != renditions[1].sha256
+    assert pictures.psnr(renditions[0].picture, renditions[1].picture) > 36
 
 
 def test_the_detail_budget_and_a_byte_budget_leave_room_for_it(pipeline):
@@ -65,7 +65,7 @@ def test_the_detail_budget_and_a_byte_budget_leave_room_for_it(pipeline):
 def test_a_mark_that_does_not_read_back_is_not_published_where_it_is_required(pipeline, wanted):
     recipe = Recipe(tier="t", edge=160, format="jpeg", quality=2, invisible_watermark=wanted)
     rendered = pipeline.render(pictures.photograph(), (recipe,), watermark_ids={"t": NUMBER})
-    assert [one.agreement for one in rendered.renditions] == ([] if wanted == "required" else [None])
+    assert [rendition.agreement for rendition in rendered.renditions] == ([] if wanted == "required" else [None])
 
 
 def test_a_picture_too_small_for_a_mark_has_none(pipeline):
@@ -90,10 +90,10 @@ def test_the_first_try_is_made_again_without_the_limit_on_likeness():
 
     recipe = Recipe(tier="t", edge=160, invisible_watermark="required")
     picture = Image.fromarray(pictures.portrait(160))
-    made = InvisibleWatermarkWriter(KEY).write(picture, recipe, Payload(NUMBER), encode, StageTimes())
+    written = InvisibleWatermarkWriter(KEY).write(picture, recipe, Payload(NUMBER), encode, StageTimes())
     assert len(asked) == 2
-    assert made.agreement >= LEAST_AGREEMENT
-    assert made.psnr >= 40
+    assert written.agreement >= LEAST_AGREEMENT
+    assert written.psnr >= 40
 
 
 def test_a_key_never_prints():

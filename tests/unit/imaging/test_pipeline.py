@@ -18,6 +18,7 @@ from nightlight.imaging.recipe import Recipe, build_recipes, with_visible_waterm
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight_core.errors import CorruptImage, ImageTooLarge, PolicyRefused
+from nightlight_core.policy.tier import TierRecipe
 from tests.support import pictures
 
 
@@ -51,14 +52,14 @@ class Says:
 
 
 def test_one_rendition_for_each_recipe_within_its_edge(all_recipes, render):
-    made = render(pictures.jpeg(3000, 2000), all_recipes)
-    assert [(rendition.recipe.tier, rendition.width, rendition.height) for rendition in made] == [
+    renditions = render(pictures.jpeg(3000, 2000), all_recipes)
+    assert [(rendition.recipe.tier, rendition.width, rendition.height) for rendition in renditions] == [
         ("full", 1024, 1024),
         ("medium", 320, 320),
         ("low", 160, 160),
         ("tiny", 96, 96),
     ]
-    for rendition in made:
+    for rendition in renditions:
         assert pictures.opened(rendition.data).size == (rendition.width, rendition.height)
         assert rendition.sha256 == hashlib.sha256(rendition.data).hexdigest()
 
@@ -137,7 +138,7 @@ def test_a_tier_that_asks_for_a_step_that_is_not_installed_is_refused(monkeypatc
 
     monkeypatch.setitem(module.NOT_INSTALLED, "provenance", "none")
     with pytest.raises(PolicyRefused, match="tier 'low' asks for provenance"):
-        build_recipes({"low": {"edge": 64, "provenance": "sidecar"}})
+        build_recipes({"low": TierRecipe(edge=64, provenance="sidecar")})
 
 
 def test_a_recipes_digest_follows_everything_in_it():
@@ -267,7 +268,7 @@ def test_a_byte_budget_is_met_by_lowering_the_quality():
 
 def test_only_the_most_protective_tier_has_a_blurhash(all_recipes, render):
     hashes = {rendition.recipe.tier: rendition.blurhash for rendition in render(pictures.photograph(), all_recipes)}
-    assert [tier for tier, found in hashes.items() if found] == ["tiny"]
+    assert [tier for tier, blurhash in hashes.items() if blurhash] == ["tiny"]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -284,6 +285,6 @@ def test_the_placeholders_blurhash_is_its_own():
 
 
 def test_only_recipes_that_are_marked_follow_the_marks_design():
-    made = build_recipes({"a": {"edge": 64, "visible_watermark": "clear"}, "b": {"edge": 32}})
-    drawn = with_visible_watermark(made, "d1")
-    assert [one.digest == other.digest for one, other in zip(made, drawn, strict=True)] == [False, True]
+    plain_recipes = build_recipes({"a": TierRecipe(edge=64, visible_watermark="clear"), "b": TierRecipe(edge=32)})
+    drawn = with_visible_watermark(plain_recipes, "d1")
+    assert [recipe.digest == other.digest for recipe, other in zip(plain_recipes, drawn, strict=True)] == [False, True]

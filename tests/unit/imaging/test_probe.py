@@ -139,8 +139,8 @@ def test_depth_colour_transparency_and_stages_are_read(image, format_, options, 
     picture.putalpha(Image.linear_gradient("L").resize(picture.size)) if image == "RGBA" else None
     picture = Image.new("I;16", (64, 48)) if image == "I;16" else picture.convert(image)
     data = pictures.encoded(picture, format_, **options)
-    found = facts(data)
-    assert found == expected
+    read_facts = facts(data)
+    assert read_facts == expected
     assert probe(data, CAPS).samples == {"L": 1.0, "CMYK": 4.0}.get(image, 1.5 if format_ == "JPEG" else 3.0)
 
 

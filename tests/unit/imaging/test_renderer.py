@@ -14,13 +14,13 @@ from nightlight_core.errors import SettingsRefused, WatermarkKeyMissing
 
 @pytest.fixture
 def rendering(monkeypatch, tmp_path):
-    def made(**variables):
+    def build(**variables):
         monkeypatch.setenv("NIGHTLIGHT_DATA_DIR", str(tmp_path))
         for name, value in variables.items():
             monkeypatch.setenv(f"NIGHTLIGHT_{name}", value)
         return Renderer(Settings())
 
-    return made
+    return build
 
 
 @pytest.fixture

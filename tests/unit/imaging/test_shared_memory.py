@@ -8,9 +8,9 @@ from nightlight.imaging.shared_memory import KEPT_BYTES, SharedMemory
 
 @pytest.fixture
 def memory():
-    made = SharedMemory("test")
-    yield made
-    made.close()
+    area = SharedMemory("test")
+    yield area
+    area.close()
 
 
 def seen_by_others(memory, size):

@@ -41,9 +41,9 @@ def test_it_leaves_the_picture_readable(name):
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_each_strength_is_more_than_the_one_before(name):
-    found = [pictures.psnr(PHOTOGRAPH, DESIGNS[name].draw(PHOTOGRAPH, strength)) for strength in STRENGTHS]
-    assert found == sorted(found, reverse=True)
-    assert len(set(found)) == 3
+    distances = [pictures.psnr(PHOTOGRAPH, DESIGNS[name].draw(PHOTOGRAPH, strength)) for strength in STRENGTHS]
+    assert distances == sorted(distances, reverse=True)
+    assert len(set(distances)) == 3
 
 
 @pytest.mark.parametrize("name", DESIGNS)

@@ -57,8 +57,8 @@ def built(tmp_path_factory):
 def test_every_hash_within_the_distance_is_found_and_no_other(built, place, bits, seed):
     rows, index = built
     query = changed(rows[place], bits, np.random.default_rng(seed))
-    found = {(int.from_bytes(match.key, "big"), match.distance) for match in index.search(query)}
-    assert found == by_hand(rows, query, MATCH_WITHIN)
+    matches = {(int.from_bytes(match.key, "big"), match.distance) for match in index.search(query)}
+    assert matches == by_hand(rows, query, MATCH_WITHIN)
 
 
 def test_the_hardest_case_has_two_bits_wrong_in_all_words_but_one(built):

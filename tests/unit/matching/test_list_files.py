@@ -6,7 +6,7 @@ from nightlight.matching import list_files
 from nightlight.matching.list_files import read_hash_list
 from nightlight_core.errors import InvalidInput
 
-ONE, TWO, THREE = ("ab" * 32, "cd" * 32, "0123456789abcdef" * 4)
+FIRST, TWO, THREE = ("ab" * 32, "cd" * 32, "0123456789abcdef" * 4)
 
 
 @pytest.fixture
@@ -22,47 +22,47 @@ def written(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        f"hash\n{ONE}\n{TWO}\n",
-        f"{ONE}\n{TWO}",
-        f"\ufeffHASH,note\r\n{ONE.upper()},x\r\n{TWO},y\r\n",
-        f'id,hash,quality\n1,"{ONE}",100\n\n2,{TWO},\n',
-        f"quality, hash ,reference\n90, {ONE} ,r1\n50,{TWO},r2\n50,{TWO},again\n",
+        f"hash\n{FIRST}\n{TWO}\n",
+        f"{FIRST}\n{TWO}",
+        f"\ufeffHASH,note\r\n{FIRST.upper()},x\r\n{TWO},y\r\n",
+        f'id,hash,quality\n1,"{FIRST}",100\n\n2,{TWO},\n',
+        f"quality, hash ,reference\n90, {FIRST} ,r1\n50,{TWO},r2\n50,{TWO},again\n",
     ],
 )
 def test_a_list_is_read_whatever_its_other_columns(written, text):
-    found = read_hash_list(written(text), "theirs")
-    assert [row.tobytes().hex() for row in found.hashes] == [ONE, TWO]
-    assert found.left_out == 0
+    hash_list = read_hash_list(written(text), "theirs")
+    assert [row.tobytes().hex() for row in hash_list.hashes] == [FIRST, TWO]
+    assert hash_list.left_out == 0
 
 
 def test_references_are_kept_and_pictures_with_nothing_in_them_left_out(written):
-    found = read_hash_list(written(f"hash,quality,reference\n{ONE},49,a\n{TWO},50,b\n{THREE},,c\n"), "theirs")
-    assert found.references == ("b", "c")
-    assert found.left_out == 1
+    hash_list = read_hash_list(written(f"hash,quality,reference\n{FIRST},49,a\n{TWO},50,b\n{THREE},,c\n"), "theirs")
+    assert hash_list.references == ("b", "c")
+    assert hash_list.left_out == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        (f"hash\n{ONE}\n{ONE[:-1]}\n", "list.csv:3: a hash is 64 hexadecimal digits"),
-        (f"hash\n{ONE}x\n", "list.csv:2: a hash is"),
-        (f"hash,quality\n{ONE},101\n", "list.csv:2: a quality is"),
-        (f"hash,quality\n{ONE},-1\n", "list.csv:2: a quality is"),
-        (f"hash,quality\n{ONE},٣\n", "list.csv:2: a quality is"),
-        (f"hash,reference\n{ONE},{'r' * 201}\n", "list.csv:2: a reference is"),
-        (f"hash,reference\n{ONE},a\x07b\n", "list.csv:2: a reference is"),
-        (f"md5,name\n{ONE},x\n", "no column is called 'hash'; there are md5, name"),
+        (f"hash\n{FIRST}\n{FIRST[:-1]}\n", "list.csv:3: a hash is 64 hexadecimal digits"),
+        (f"hash\n{FIRST}x\n", "list.csv:2: a hash is"),
+        (f"hash,quality\n{FIRST},101\n", "list.csv:2: a quality is"),
+        (f"hash,quality\n{FIRST},-1\n", "list.csv:2: a quality is"),
+        (f"hash,quality\n{FIRST},٣\n", "list.csv:2: a quality is"),
+        (f"hash,reference\n{FIRST},{'r' * 201}\n", "list.csv:2: a reference is"),
+        (f"hash,reference\n{FIRST},a\x07b\n", "list.csv:2: a reference is"),
+        (f"md5,name\n{FIRST},x\n", "no column is called 'hash'; there are md5, name"),
         ("hash\n" + "z\n" * 15, "and 5 more lines"),
         (f"hash\n{'a' * 5000}\n", "more than 4000 characters"),
         (b"hash\n\xff\xfe\n", "can't decode"),
-        (f'hash\n"{ONE}\n', "unexpected end of data"),
-        (f"hash\n{ONE[:-2]}\x00\n", "list.csv"),
+        (f'hash\n"{FIRST}\n', "unexpected end of data"),
+        (f"hash\n{FIRST[:-2]}\x00\n", "list.csv"),
     ],
 )
-def test_a_list_with_a_line_that_cannot_be_read_is_refused_whole(written, text, said):
+def test_a_list_with_a_line_that_cannot_be_read_is_refused_whole(written, text, message):
     with pytest.raises(InvalidInput) as refused:
         read_hash_list(written(text), "theirs")
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_list_that_is_not_there_or_too_long_is_refused(tmp_path, written, monkeypatch):
@@ -70,7 +70,7 @@ def test_a_list_that_is_not_there_or_too_long_is_refused(tmp_path, written, monk
         read_hash_list(tmp_path / "absent.csv", "theirs")
     monkeypatch.setattr(list_files, "MAX_LINES", 3)
     with pytest.raises(InvalidInput, match="more than 3 lines"):
-        read_hash_list(written("hash\n" + f"{ONE}\n" * 3), "theirs")
+        read_hash_list(written("hash\n" + f"{FIRST}\n" * 3), "theirs")
 
 
 def test_an_empty_list_is_a_list(written):
@@ -83,7 +83,7 @@ def test_any_bytes_are_a_list_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("list") / "list.csv"
     path.write_bytes(data)
     try:
-        found = read_hash_list(path, "theirs")
+        hash_list = read_hash_list(path, "theirs")
     except InvalidInput:
         return
-    assert found.hashes.shape == (len(found.references), 32)
+    assert hash_list.hashes.shape == (len(hash_list.references), 32)

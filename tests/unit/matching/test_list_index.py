@@ -40,9 +40,9 @@ def test_a_listed_picture_is_found_with_its_list_and_reference(lists):
 
 @pytest.mark.parametrize("turn", [*Image.Transpose])
 def test_turned_and_mirrored_it_is_found_too(lists, turn):
-    (found,) = lists.search([view(change=lambda image: image.transpose(turn))])
-    assert (found.list, found.reference) == ("house", "case 7")
-    assert found.distance <= 31
+    (match,) = lists.search([view(change=lambda image: image.transpose(turn))])
+    assert (match.list, match.reference) == ("house", "case 7")
+    assert match.distance <= 31
 
 
 def test_what_says_nothing_is_near_to_nothing(lists):
@@ -54,8 +54,8 @@ def test_of_several_views_and_lists_the_nearest_comes_first(lists, tmp_path):
     near = bytearray(pdq(view()).hashes[0])
     near[0] ^= 0b111
     (tmp_path / "lists/third.csv").write_text(f"hash,reference\n{near.hex()},near\n")
-    found = lists.search([view("rocket.jpg"), view()])
-    assert [(one.list, one.distance) for one in found] == [("house", 0), ("third", 3)]
+    matches = lists.search([view("rocket.jpg"), view()])
+    assert [(match.list, match.distance) for match in matches] == [("house", 0), ("third", 3)]
 
 
 def test_a_list_that_changes_is_read_again_and_the_old_index_goes(lists, tmp_path):
@@ -82,7 +82,7 @@ def test_no_lists_let_everything_through(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("bad.csv", "hash\nzz\n", "bad.csv:2: a hash is 64"),
         ("Bad Name.csv", "hash\n", "a list's name"),
@@ -90,12 +90,12 @@ def test_no_lists_let_everything_through(tmp_path):
         ("bad.csv", b"\xff\xfe", "bad.csv"),
     ],
 )
-def test_while_a_list_cannot_be_read_nothing_is_let_through(lists, tmp_path, name, text, said):
+def test_while_a_list_cannot_be_read_nothing_is_let_through(lists, tmp_path, name, text, message):
     lists.search([view()])
     (tmp_path / "lists" / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ListsUnavailable, match=said):
+    with pytest.raises(ListsUnavailable, match=message):
         lists.search([view("rocket.jpg")])
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(InvalidInput, match=message):
         lists.build()
     (tmp_path / "lists" / name).unlink()
     assert lists.search([view()])

@@ -1,28 +1,31 @@
 import base64
 import json
 import zlib
+from dataclasses import asdict, fields
 
 import pytest
 
 from nightlight.delivery.access_tokens import generate_key
+from nightlight.policy import models
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.signing import MAX_APPROVAL_S, ApprovalSubject, SigningKey, approve, check_approval
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle, read_unverified
 from nightlight_core.policy.public_keys import PublicKeys
+from nightlight_core.policy.tier import TierRecipe
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keys")
-    made = {}
+    pairs = {}
     for name in ("publisher", "safety"):
         private, public = generate_key()
         (folder / f"{name}.json").write_text(json.dumps(private))
         (folder / f"{name}.jwks.json").write_text(json.dumps(public))
-        made[name] = SigningKey.read(folder / f"{name}.json"), PublicKeys.read(folder / f"{name}.jwks.json")
-    return made
+        pairs[name] = SigningKey.read(folder / f"{name}.json"), PublicKeys.read(folder / f"{name}.jwks.json")
+    return pairs
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +164,11 @@ def test_every_field_that_a_reader_acts_on_is_under_the_digest(keys, bundle, com
         paths.setdefault(kind_of(path), []).append((path, value))
     assert len(paths) > 60
     wrong = []
-    for kind, found in paths.items():
+    for kind, values in paths.items():
         if kind in ASIDE or kind[:2] in {("documents", "cases"), ("documents", "checks")}:
             continue
         compiles = kind[0] != "table"  # a table is refused, or not, by whoever reads it: no need to compile
-        for path, value in (found[0], found[-1], found[len(found) // 2])[: 2 if compiles else 3]:
+        for path, value in (values[0], values[-1], values[len(values) // 2])[: 2 if compiles else 3]:
             for changed in other(value)[: 2 if compiles else 5]:
                 data = signed(keys, json.dumps(replaced(payload, path, changed)).encode())
                 try:
@@ -201,7 +204,7 @@ def test_a_bundle_with_something_that_nobody_knows_of_is_refused(keys, bundle):
 @pytest.mark.parametrize("rank", [[3, 3, 3], [0, 0, 0], [1.0, 1, 1], ["1", 1, 1], [1], [1, 1, 1, 1], True, None])
 def test_other_ranks_of_tiers_are_refused_by_every_reader(keys, bundle, rank):
     payload = payload_of(bundle)
-    number = next(at for at, one in enumerate(payload["table"]["outcomes"]) if one[1] == "tiny")
+    number = next(at for at, outcome in enumerate(payload["table"]["outcomes"]) if outcome[1] == "tiny")
     payload["table"]["outcomes"][number][0] = rank
     with pytest.raises(PolicyRefused):
         open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
@@ -214,6 +217,39 @@ def test_other_recipes_are_refused_by_every_reader(keys, bundle):
         open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("edge", value) for value in (None, True, 16.0, "16", 7, 2049, [16], {})),
+        *(("quality", value) for value in (None, 0, 101)),
+        *(("max_bytes", value) for value in (499, 4_000_001, 1e6, False)),
+        *(("face_px", value) for value in (1, 2049, "12")),
+        *(("reidentification_at_most", value) for value in (0.0, 1.5, "0.05", True, float("nan"))),
+        *(("variants", value) for value in (0, 3)),
+        *(("crop", value) for value in (None, "Face", 1, ["face"])),
+        *((field, "other") for field in ("format", "visible_watermark", "invisible_watermark", "provenance", "more")),
+    ],
+)
+def test_recipes_of_other_types_words_or_ranges_are_refused(keys, bundle, field, value):
+    payload = payload_of(bundle)
+    payload["documents"]["tiers"]["tiers"]["tiny"][field] = value
+    with pytest.raises(PolicyRefused, match=r"signed but cannot be read \((ValueError|TypeError)\)"):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+@pytest.mark.parametrize("recipes", [[], None, {"tiny": None}, {"tiny": []}, {"tiny": {}}, "tiny"])
+def test_what_are_no_recipes_is_refused(keys, bundle, recipes):
+    payload = payload_of(bundle)
+    payload["documents"]["tiers"]["tiers"] = recipes
+    with pytest.raises(PolicyRefused, match="signed but cannot be read"):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+def test_a_recipe_is_the_same_as_editors_write_it_and_as_clients_read_it():
+    assert models.Tier(edge=16).model_dump() == asdict(TierRecipe(edge=16))
+    assert list(models.Tier.model_fields) == [field.name for field in fields(TierRecipe)]
+
+
 def test_a_bundle_of_the_first_format_counts_only_for_who_compiles_it(keys, bundle, compiled):
     """A deployment that is brought up to date goes on; what was changed in it is refused all the same."""
     payload = payload_of(bundle)
@@ -223,8 +259,8 @@ def test_a_bundle_of_the_first_format_counts_only_for_who_compiles_it(keys, bund
         open_bundle(data, keys["publisher"][1])
     opened = open_bundle(data, keys["publisher"][1], earlier=True)
     assert compile_bundle(opened).table.digest == compiled.table.digest
-    for number, one in enumerate(payload["table"]["outcomes"]):
-        if one[1] == "tiny":
+    for number, outcome in enumerate(payload["table"]["outcomes"]):
+        if outcome[1] == "tiny":
             payload["table"]["outcomes"][number][0] = [3, 3, 3]
     opened = open_bundle(
         signed(keys, json.dumps(payload).encode(), "nightlight-bundle/1"), keys["publisher"][1], earlier=True

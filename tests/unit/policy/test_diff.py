@@ -123,11 +123,11 @@ def test_a_group_that_changes_what_a_check_means_is_a_changed_check(compiled, ed
 
 def test_an_approval_of_one_change_to_a_check_does_not_fit_another(compiled, edited):
     check = "{id: blocked-none, where: {relation: blocked}, tier_at_most: none}"
-    one = edited.change("checks.yaml", check, check.replace("tier_at_most: none", "tier_at_most: tiny")).compiled()
+    changed = edited.change("checks.yaml", check, check.replace("tier_at_most: none", "tier_at_most: tiny")).compiled()
     other = edited.change(
         "checks.yaml", check.replace("none}", "tiny}"), check.replace("tier_at_most: none", "tier_at_most: full")
     ).compiled()
-    first, second = diff(compiled, one), diff(compiled, other)
+    first, second = diff(compiled, changed), diff(compiled, other)
     assert first.checks != second.checks
     assert first.digest != second.digest
 
@@ -160,7 +160,7 @@ def test_a_tier_put_between_others_keeps_the_order(compiled, edited):
     assert {change.kind for change in diff(new, compiled).outcomes} == {ChangeKind.CLOSES}
 
 
-def test_the_digest_of_a_difference_follows_what_differs_and_not_the_weights(compiled, edited):
+def test_the_digest_of_a_difference_follows_what_differs_and_not_the_traffic(compiled, edited):
     new = edited.change("rules.yaml", "per_hour: 120", "per_hour: 30").without_cases().compiled()
     traffic = Traffic(1.0, tuple(compiled.space.attributes), {})
     assert diff(compiled, new).digest == diff(compiled, new, traffic).digest
@@ -168,7 +168,7 @@ def test_the_digest_of_a_difference_follows_what_differs_and_not_the_weights(com
     json.dumps(diff(compiled, new, traffic).to_json())
 
 
-def test_weights_say_how_many_views_a_day_a_sentence_touches(compiled, edited, tmp_path):
+def test_traffic_says_how_many_views_a_day_a_sentence_touches(compiled, edited, tmp_path):
     new = (
         edited.change(
             "rules.yaml",
@@ -197,7 +197,7 @@ def test_weights_say_how_many_views_a_day_a_sentence_touches(compiled, edited, t
      '{"format": "policy-traffic/1", "days": 1, "attributes": ["a"], "cells": {"b": -1}}',
      '{"format": "policy-traffic/1", "days": "x", "attributes": ["a"], "cells": {"b": 1}}'],
 )  # fmt: skip
-def test_files_that_hold_no_weights_are_refused(tmp_path, text):
+def test_files_that_hold_no_traffic_are_refused(tmp_path, text):
     path = tmp_path / "w.json"
     path.write_text(text)
     with pytest.raises(PolicyRefused):

@@ -155,9 +155,9 @@ def test_every_policy_file_names_its_schema():
 
 
 def test_words_in_the_schema_are_the_vocabularys_with_groups_where_they_may_stand(compiled):
-    made = schemas(compiled.pack.vocabulary)
-    rules = json.dumps(made["rules"])
+    documents = schemas(compiled.pack.vocabulary)
+    rules = json.dumps(documents["rules"])
     assert '"outsider"' in rules
     assert '"erasure_asked"' not in rules
-    assert '"erasure_asked"' in json.dumps(made["retention"])
-    assert '"outsider"' not in json.dumps(made["cases"])
+    assert '"erasure_asked"' in json.dumps(documents["retention"])
+    assert '"outsider"' not in json.dumps(documents["cases"])

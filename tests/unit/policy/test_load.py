@@ -30,23 +30,23 @@ def test_the_place_is_the_line_and_column_of_the_word(pack):
     lines = (pack / "rules.yaml").read_text().splitlines()
     line = next(number for number, text in enumerate(lines) if "when: {relation: blocked}" in text)
     change(pack, "rules.yaml", "when: {relation: blocked}", "when: {relation: blokced}")
-    (found,) = problems(pack)
-    assert (found.position.line, found.position.column) == (line + 1, lines[line].index("blocked}") + 1)
+    (problem,) = problems(pack)
+    assert (problem.position.line, problem.position.column) == (line + 1, lines[line].index("blocked}") + 1)
 
 
 def test_all_mistakes_are_told_at_once_in_order(pack):
     change(pack, "rules.yaml", "when: {relation: self}", "when: {relation: sefl}")
     change(pack, "rules.yaml", "when: {relation: blocked}", "when: {relation: blokced}")
     change(pack, "checks.yaml", "tier_at_most: tiny", "tier_at_most: teeny")
-    found = problems(pack)
-    assert len(found) == 3
-    assert list(found) == sorted(found)
+    listed = problems(pack)
+    assert len(listed) == 3
+    assert list(listed) == sorted(listed)
 
 
 def test_a_missing_file_is_named(pack):
     (pack / "checks.yaml").unlink()
-    (found,) = problems(pack)
-    assert (found.position.file, found.code) == ("checks.yaml", "file-missing")
+    (problem,) = problems(pack)
+    assert (problem.position.file, problem.code) == ("checks.yaml", "file-missing")
 
 
 def test_a_space_that_is_too_large_is_refused(pack):
@@ -54,6 +54,6 @@ def test_a_space_that_is_too_large_is_refused(pack):
     for case in (pack / "cases").glob("*.yaml"):
         case.unlink()
     change(pack, "vocabulary.yaml", "context: [profile,", f"context: [{words}, profile,")
-    found = problems(pack)
-    assert found[0].code == "too-many-combinations"
-    assert "427,680" in found[0].message
+    listed = problems(pack)
+    assert listed[0].code == "too-many-combinations"
+    assert "427,680" in listed[0].message

@@ -61,8 +61,8 @@ def test_room_changes_no_pixel_and_is_all_that_is_not_signed(form, part):
     assert reserved.data[reserved.at : reserved.at + 1000] == bytes(1000)
     filled = reserved.with_manifest(b"\xaa" * 1000)
     assert filled.count(b"\xaa" * 1000) == 1
-    said = reserved.binding()["data"]
-    (gap,) = said["exclusions"]
+    data_hash = reserved.binding()["data"]
+    (gap,) = data_hash["exclusions"]
     assert gap == {"start": reserved.start, "length": reserved.at + 1000 - reserved.start}
     changed = filled[: gap["start"]] + b"\x00" * gap["length"] + filled[gap["start"] + gap["length"] :]
     assert len(changed) == len(reserved.data)

@@ -19,25 +19,25 @@ FOREIGN = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "
     {"Days": 30, "StorageClass": "GLACIER"}]}  # fmt: skip
 
 
-def steps(made):
-    return {one.rule_id: (one.step, one.notes) for one in made.actions}
+def steps(plan):
+    return {change.rule_id: (change.step, change.notes) for change in plan.actions}
 
 
 def test_from_nothing():
-    made = plan_changes("b", [A, B], [], [])
-    assert steps(made) == {"nightlight-a": (PlanStep.ADD, ()), "nightlight-b": (PlanStep.ADD, ())}
-    assert [read_rule(one) for one in made.wanted] == [A, B]
+    plan = plan_changes("b", [A, B], [], [])
+    assert steps(plan) == {"nightlight-a": (PlanStep.ADD, ()), "nightlight-b": (PlanStep.ADD, ())}
+    assert [read_rule(rule) for rule in plan.wanted] == [A, B]
 
 
 def test_what_is_as_it_should_be_is_kept_however_it_is_written():
     written = {"ID": "nightlight-a", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 30}}
-    made = plan_changes("b", [A], [A], [written])
-    assert steps(made) == {"nightlight-a": (PlanStep.KEEP, ())}
-    assert made.changes == []
+    plan = plan_changes("b", [A], [A], [written])
+    assert steps(plan) == {"nightlight-a": (PlanStep.KEEP, ())}
+    assert plan.changes == []
 
 
 @pytest.mark.parametrize(
-    ("last", "there", "wanted", "step", "said"),
+    ("last", "present", "wanted", "step", "notes"),
     [
         ([A], [A], LifecycleRule("nightlight-a", expire_days=40), PlanStep.CHANGE, ()),
         ([A], [A], LifecycleRule("nightlight-a", expire_days=20), PlanStep.CHANGE, ("deletes after 20 days, until now 30",)),
@@ -50,32 +50,32 @@ def test_what_is_as_it_should_be_is_kept_however_it_is_written():
          ("it is there already, and was not applied by this catalogue",)),
     ],
 )  # fmt: skip
-def test_three_ways(last, there, wanted, step, said):
-    made = plan_changes("b", [wanted], last, [write_rule(one) for one in there])
-    assert steps(made) == {"nightlight-a": (step, said)}
-    assert [read_rule(one) for one in made.wanted] == [wanted]
+def test_three_ways(last, present, wanted, step, notes):
+    plan = plan_changes("b", [wanted], last, [write_rule(rule) for rule in present])
+    assert steps(plan) == {"nightlight-a": (step, notes)}
+    assert [read_rule(rule) for rule in plan.wanted] == [wanted]
 
 
 def test_what_the_policy_wants_no_more_is_removed_only_if_it_was_ours():
-    made = plan_changes("b", [A], [A, B], [write_rule(A), write_rule(B)])
-    assert steps(made)["nightlight-b"] == (PlanStep.REMOVE, ())
-    assert [read_rule(one) for one in made.wanted] == [A]
-    made = plan_changes("b", [A], [A], [write_rule(A), write_rule(B)])
-    assert steps(made)["nightlight-b"][0] is PlanStep.FOREIGN
-    assert {"nightlight-a", "nightlight-b"} == {one["ID"] for one in made.wanted}
+    plan = plan_changes("b", [A], [A, B], [write_rule(A), write_rule(B)])
+    assert steps(plan)["nightlight-b"] == (PlanStep.REMOVE, ())
+    assert [read_rule(rule) for rule in plan.wanted] == [A]
+    plan = plan_changes("b", [A], [A], [write_rule(A), write_rule(B)])
+    assert steps(plan)["nightlight-b"][0] is PlanStep.FOREIGN
+    assert {"nightlight-a", "nightlight-b"} == {rule["ID"] for rule in plan.wanted}
 
 
 def test_foreign_rules_are_kept_word_by_word_and_those_that_delete_sooner_are_named():
     sooner = {"ID": "sooner", "Status": "Enabled", "Filter": {"Prefix": "o/"}, "Expiration": {"Days": 3}}
     dated = {"ID": "dated", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Date": "2027-01-01"}}
     off = {**sooner, "ID": "off", "Status": "Disabled"}
-    made = plan_changes("b", [A], [], [FOREIGN, sooner, dated, off])
+    plan = plan_changes("b", [A], [], [FOREIGN, sooner, dated, off])
     for raw in (FOREIGN, sooner, dated, off):
-        assert raw in made.wanted
-    told = {name: " ".join(notes) for name, (_, notes) in steps(made).items()}
-    assert "DELETES SOONER than the policy (30 days): under o/ is deleted 3 days" in told["sooner"]
-    assert "DELETES SOONER" in told["dated"]
-    assert told["theirs"] == told["off"] == ""
+        assert raw in plan.wanted
+    notes_by_rule = {name: " ".join(notes) for name, (_, notes) in steps(plan).items()}
+    assert "DELETES SOONER than the policy (30 days): under o/ is deleted 3 days" in notes_by_rule["sooner"]
+    assert "DELETES SOONER" in notes_by_rule["dated"]
+    assert notes_by_rule["theirs"] == notes_by_rule["off"] == ""
 
 
 def test_more_rules_than_a_bucket_holds_and_two_of_one_name_are_refused():
@@ -91,16 +91,16 @@ def test_more_rules_than_a_bucket_holds_and_two_of_one_name_are_refused():
 
 
 def test_drift_is_told_in_sentences():
-    there = [write_rule(A), write_rule(B), FOREIGN]
-    seen = fingerprint(there)
-    assert drift([A, B], list(reversed(there)), seen) == []
-    assert drift([A, B], there[1:], seen) == ["nightlight-a: removed since"]
+    present = [write_rule(A), write_rule(B), FOREIGN]
+    seen = fingerprint(present)
+    assert drift([A, B], list(reversed(present)), seen) == []
+    assert drift([A, B], present[1:], seen) == ["nightlight-a: removed since"]
     changed = write_rule(LifecycleRule("nightlight-a", expire_days=99))
-    (told,) = drift([A, B], [changed, *there[1:]], seen)
-    assert "was everything: deleted 30 days" in told
-    assert "is everything: deleted 99 days" in told
-    (told,) = drift([A, B], there[:2], seen)
-    assert "not ours" in told
+    (sentence,) = drift([A, B], [changed, *present[1:]], seen)
+    assert "was everything: deleted 30 days" in sentence
+    assert "is everything: deleted 99 days" in sentence
+    (sentence,) = drift([A, B], present[:2], seen)
+    assert "not ours" in sentence
 
 
 def test_what_a_server_did_not_keep_is_named():

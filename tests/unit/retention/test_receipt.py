@@ -27,11 +27,11 @@ def key(tmp_path_factory):
     private, public = generate_key()
     (folder / "key.json").write_text(json.dumps(private))
     (folder / "keys.json").write_text(json.dumps(public))
-    made = SigningKey.read(folder / "key.json")
-    return made, PublicKeys.read(folder / "keys.json"), folder / "keys.json"
+    signing_key = SigningKey.read(folder / "key.json")
+    return signing_key, PublicKeys.read(folder / "keys.json"), folder / "keys.json"
 
 
-def told(number):
+def receipt(number):
     return {
         "receipt_id": f"{number:032x}", "kind": ERASED, "subject_sha256": subject_digest("image"), "asked_at": "2026-11-23T01:00:00",
         "erased_at": "2026-11-23T01:00:01", "residuals": [{"what": "database backups", "until": "2026-12-28"}],
@@ -45,32 +45,32 @@ GONE = [
 
 
 def chain(key, count=3):
-    previous, made = "", []
+    previous, envelopes = "", []
     for number in range(count):
-        previous, envelope = issue_receipt(key, told(number), GONE, previous)
-        made.append(envelope)
-    return made
+        previous, envelope = issue_receipt(key, receipt(number), GONE, previous)
+        envelopes.append(envelope)
+    return envelopes
 
 
 def test_a_receipt_tells_what_is_gone_and_names_nothing(key):
     private, public, _ = key
     (envelope,) = chain(private, 1)
-    one = open_receipt(envelope, public)
-    assert (one.objects, one.versions, one.previous) == (2, 2, "")
-    assert one.payload["objects"][0]["key_sha256"] == subject_digest("o/secret")
-    assert one.payload["objects"][0]["versions"][1] == {"version_id": "v2", "marker": True, "request_id": "r2"}
+    opened = open_receipt(envelope, public)
+    assert (opened.objects, opened.versions, opened.previous) == (2, 2, "")
+    assert opened.payload["objects"][0]["key_sha256"] == subject_digest("o/secret")
+    assert opened.payload["objects"][0]["versions"][1] == {"version_id": "v2", "marker": True, "request_id": "r2"}
     assert "secret" not in base64.b64decode(envelope["payload"]).decode()
 
 
 def test_a_whole_chain_is_whole_and_one_with_a_gap_is_not(key):
     private, public, _ = key
-    opened = [open_receipt(one, public) for one in chain(private, 5)]
+    opened = [open_receipt(envelope, public) for envelope in chain(private, 5)]
     assert chain_faults(opened) == []
     assert chain_faults(opened[2:]) == []
     (gap,) = chain_faults([*opened[:2], *opened[3:]])
     assert "left out" in gap
     assert len(chain_faults([opened[1], opened[0], opened[2]])) == 2
-    _, left = issue_receipt(private, told(9), [DeletedObject("originals", "o/x", [], 1)], "")
+    _, left = issue_receipt(private, receipt(9), [DeletedObject("originals", "o/x", [], 1)], "")
     assert "something is left" in chain_faults([open_receipt(left, public)])[0]
 
 
@@ -80,13 +80,13 @@ def changed(envelope, **change):
 
 
 BAD = [
-    lambda one: changed(one, erased_at="2026-01-01T00:00:00"),
-    lambda one: changed(one, objects=[]),
-    lambda one: {**one, "signature": base64.b64encode(bytes(64)).decode()},
-    lambda one: {**one, "key_id": "another"},
-    lambda one: {**one, "payload": "!"},
-    lambda one: {**one, "payload": "A" * 2_000_000},
-    lambda one: {name: value for name, value in one.items() if name != "signature"},
+    lambda envelope: changed(envelope, erased_at="2026-01-01T00:00:00"),
+    lambda envelope: changed(envelope, objects=[]),
+    lambda envelope: {**envelope, "signature": base64.b64encode(bytes(64)).decode()},
+    lambda envelope: {**envelope, "key_id": "another"},
+    lambda envelope: {**envelope, "payload": "!"},
+    lambda envelope: {**envelope, "payload": "A" * 2_000_000},
+    lambda envelope: {name: value for name, value in envelope.items() if name != "signature"},
     lambda _: {}, lambda _: [], lambda _: None, lambda _: "receipt", lambda _: 7,
 ]  # fmt: skip
 
@@ -117,16 +117,18 @@ def verify(*arguments, code):
 
 def test_the_command_verifies_files_by_themselves(key, tmp_path):
     private, _, keys = key
-    made = chain(private, 4)
-    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, made)))
-    (tmp_path / "list.json").write_text(json.dumps(made[:2]))
-    told_ = verify(tmp_path / "lines.jsonl", tmp_path / "list.json", "--keys", keys, code=0)
-    assert "6 receipts, 0 problems" in told_
-    assert "database backups until 2026-12-28" in told_
-    (tmp_path / "gap.jsonl").write_text("\n".join(map(json.dumps, [made[0], made[2], changed(made[3], objects=[])])))
-    told_ = json.loads(verify(tmp_path / "gap.jsonl", "--keys", keys, "--json", code=1))
-    assert len(told_["receipts"]) == 2
-    assert len(told_["problems"]) == 2
+    envelopes = chain(private, 4)
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, envelopes)))
+    (tmp_path / "list.json").write_text(json.dumps(envelopes[:2]))
+    output = verify(tmp_path / "lines.jsonl", tmp_path / "list.json", "--keys", keys, code=0)
+    assert "6 receipts, 0 problems" in output
+    assert "database backups until 2026-12-28" in output
+    (tmp_path / "gap.jsonl").write_text(
+        "\n".join(map(json.dumps, [envelopes[0], envelopes[2], changed(envelopes[3], objects=[])]))
+    )
+    output = json.loads(verify(tmp_path / "gap.jsonl", "--keys", keys, "--json", code=1))
+    assert len(output["receipts"]) == 2
+    assert len(output["problems"]) == 2
     (tmp_path / "bad.json").write_text("{")
     result = CliRunner().invoke(app, ["receipt", "verify", str(tmp_path / "bad.json"), "--keys", str(keys)])
     assert isinstance(result.exception, NightlightError)

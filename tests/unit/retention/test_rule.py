@@ -52,10 +52,10 @@ EQUAL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "other"), EQUAL)
-def test_two_ways_of_writing_mean_the_same(one, other):
+@pytest.mark.parametrize(("left", "other"), EQUAL)
+def test_two_ways_of_writing_mean_the_same(left, other):
     head = {"ID": "x", "Status": "Enabled"}
-    assert read_rule({**head, **one}) == read_rule({**head, **other})
+    assert read_rule({**head, **left}) == read_rule({**head, **other})
 
 
 DIFFERENT = [
@@ -90,9 +90,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "said"), WRONG)
-def test_rules_that_s3_would_refuse_or_mistake_are_refused_first(rule, said):
-    with pytest.raises(LifecycleRefused, match=said):
+@pytest.mark.parametrize(("rule", "message"), WRONG)
+def test_rules_that_s3_would_refuse_or_mistake_are_refused_first(rule, message):
+    with pytest.raises(LifecycleRefused, match=message):
         refuse_invalid(rule)
 
 

@@ -30,8 +30,8 @@ def buckets():
 
 
 def test_json_is_what_the_command_line_of_aws_takes(buckets):
-    told = json.loads(as_json(buckets))
-    assert {name: [read_rule(raw) for raw in one["Rules"]] for name, one in told.items()} == buckets
+    documents = json.loads(as_json(buckets))
+    assert {name: [read_rule(raw) for raw in document["Rules"]] for name, document in documents.items()} == buckets
 
 
 def of_cloudformation(raw):
@@ -43,25 +43,25 @@ def of_cloudformation(raw):
     assert raw.keys() <= known
     return LifecycleRule(
         raw["Id"], enabled=raw["Status"] == "Enabled", prefix=raw.get("Prefix", ""),
-        tags=tuple((one["Key"], one["Value"]) for one in raw.get("TagFilters", [])),
+        tags=tuple((tag["Key"], tag["Value"]) for tag in raw.get("TagFilters", [])),
         expire_days=raw.get("ExpirationInDays"), drop_delete_markers=raw.get("ExpiredObjectDeleteMarker", False),
         noncurrent_days=raw.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
         abort_upload_days=raw.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation"),
-        moves=tuple(Transition(one["TransitionInDays"], None, one["StorageClass"]) for one in raw.get("Transitions", [])),
+        moves=tuple(Transition(move["TransitionInDays"], None, move["StorageClass"]) for move in raw.get("Transitions", [])),
     )  # fmt: skip
 
 
 def test_cloudformation_says_the_same(buckets):
     template = json.loads(as_cloudformation(buckets))
-    told = {}
+    rules = {}
     for resource in template["Resources"].values():
         assert resource["Type"] == "AWS::S3::Bucket"
         assert resource["DeletionPolicy"] == "Retain"
         properties = resource["Properties"]
-        told[properties["BucketName"]] = [
+        rules[properties["BucketName"]] = [
             of_cloudformation(raw) for raw in properties["LifecycleConfiguration"]["Rules"]
         ]
-    assert told == buckets
+    assert rules == buckets
 
 
 def text(value):
@@ -84,16 +84,16 @@ def of_terraform(block):
         expire_days=expiration.get("days"),
         drop_delete_markers=bool(expiration.get("expired_object_delete_marker", False)),
         noncurrent_days=noncurrent.get("noncurrent_days"), abort_upload_days=upload.get("days_after_initiation"),
-        moves=tuple(Transition(one["days"], None, text(one["storage_class"])) for one in block.get("transition", [])),
+        moves=tuple(Transition(move["days"], None, text(move["storage_class"])) for move in block.get("transition", [])),
     )  # fmt: skip
 
 
 def test_terraform_says_the_same(buckets):
-    told = {}
+    rules = {}
     for resource in hcl2.loads(as_terraform(buckets))["resource"]:
         ((kind, named),) = resource.items()
         assert text(kind) == "aws_s3_bucket_lifecycle_configuration"
         (body,) = named.values()
         body = body[0] if isinstance(body, list) else body
-        told[text(body["bucket"])] = [of_terraform(block) for block in body["rule"]]
-    assert told == buckets
+        rules[text(body["bucket"])] = [of_terraform(block) for block in body["rule"]]
+    assert rules == buckets

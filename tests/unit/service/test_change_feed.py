@@ -56,20 +56,20 @@ def poller(catalogue):
 
 
 def test_many_requests_wait_for_one_look_that_is_in_vain(poller, catalogue):
-    told = []
+    answered = []
     poller._lock, catalogue.waits_for = Door(catalogue.come), MANY
 
     def ask():
         with pytest.raises(CatalogueUnavailable):
             poller.catch_up()
-        told.append(True)
+        answered.append(True)
 
     threads = [threading.Thread(target=ask) for _ in range(MANY)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(told) == MANY
+    assert len(answered) == MANY
     assert catalogue.asked == 1
     assert not poller.views.fresh
 

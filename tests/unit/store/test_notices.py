@@ -20,8 +20,8 @@ def record(key="a%2Fb+c.jpg", name="ObjectCreated:Put", source="aws:s3", **entit
 
 
 def test_a_record_of_s3_with_its_escaped_key():
-    (one,) = read_events(json.dumps({"Records": [record(eTag="e1", sequencer="0A", versionId="v")]}))
-    assert one == ObjectEvent("avatars", "a/b c.jpg", removed=False, etag="e1", mark="ObjectCreated/0A/v")
+    (event,) = read_events(json.dumps({"Records": [record(eTag="e1", sequencer="0A", versionId="v")]}))
+    assert event == ObjectEvent("avatars", "a/b c.jpg", removed=False, etag="e1", mark="ObjectCreated/0A/v")
 
 
 def test_ceph_and_minio_say_it_a_little_differently():
@@ -44,15 +44,15 @@ def test_inside_a_message_of_sns_and_of_eventbridge():
         "detail-type": "Object Deleted",
         "detail": {"bucket": {"name": "avatars"}, "object": {"key": "a+b", "etag": "e", "sequencer": "1"}},
     }
-    (one,) = read_events(json.dumps(bridge))
-    assert (one.key, one.removed) == ("a+b", True)
+    (event,) = read_events(json.dumps(bridge))
+    assert (event.key, event.removed) == ("a+b", True)
     bridge["detail"]["reason"] = "Lifecycle Expiration"
     assert read_events(json.dumps(bridge)) == []  # what a rule deleted, nobody asked to delete
 
 
 def test_events_without_a_number_are_told_apart_by_their_time():
-    told = [{**record(name="ObjectRemoved:Delete"), "eventTime": f"2026-11-2{day}T00:00:00Z"} for day in (1, 2)]
-    first, second = (read_events(json.dumps({"Records": [one]}))[0] for one in told)
+    records = [{**record(name="ObjectRemoved:Delete"), "eventTime": f"2026-11-2{day}T00:00:00Z"} for day in (1, 2)]
+    first, second = (read_events(json.dumps({"Records": [entry]}))[0] for entry in records)
     assert first.mark != second.mark
 
 
@@ -68,7 +68,7 @@ def test_tests_and_other_events_say_nothing():
 
 
 @pytest.mark.parametrize(
-    "said",
+    "body",
     [
         "", "null", "[]", "{}", "7", '"x"', "{", "\xff", '{"Records": 1}', '{"Records": [1]}', '{"Records": [{}]}',
         json.dumps({"Records": [record("")]}), json.dumps({"Records": [record("k" * 1025)]}),
@@ -78,19 +78,19 @@ def test_tests_and_other_events_say_nothing():
         '{"Message": "{"}', "[" * 100_000, " " * (MAX_BYTES + 1), '{"detail-type": "Object Created", "detail": []}',
     ],
 )  # fmt: skip
-def test_anything_else_is_refused(said):
+def test_anything_else_is_refused(body):
     with pytest.raises(InvalidInput):
-        read_events(said)
+        read_events(body)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda kids: st.lists(kids) | st.dictionaries(st.sampled_from(
     ["Records", "eventName", "s3", "bucket", "name", "object", "key", "Message", "detail-type", "detail", "Event"]), kids), max_leaves=20))  # fmt: skip
-def test_nothing_but_our_own_error_comes_of_any_json(said):
+def test_nothing_but_our_own_error_comes_of_any_json(body):
     try:
-        found = read_events(json.dumps(said))
+        events = read_events(json.dumps(body))
     except InvalidInput:
         return
-    assert all(isinstance(one, ObjectEvent) for one in found)
+    assert all(isinstance(event, ObjectEvent) for event in events)
 
 
 @pytest.mark.parametrize(

@@ -67,18 +67,18 @@ def detector():
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_changed_copy_is_read(detector, side, attack):
     marked = Image.fromarray(embed(portrait(side), PAYLOAD, build_layout(KEY)).pixels)
-    found = detector.detect(np.asarray(ATTACKS[attack](marked))).detection
-    assert found is not None
-    assert (found.payload, found.key_id, found.chance) == (PAYLOAD, "m1", CHANCE)
-    assert found.mirrored == ("mirrored" in attack)
+    detection = detector.detect(np.asarray(ATTACKS[attack](marked))).detection
+    assert detection is not None
+    assert (detection.payload, detection.key_id, detection.chance) == (PAYLOAD, "m1", CHANCE)
+    assert detection.mirrored == ("mirrored" in attack)
 
 
 @pytest.mark.parametrize("attack", ["none", "JPEG 50", "WebP 75", "mirrored", "cropped by a tenth", "brighter"])
 def test_a_small_rendition_says_what_fits(detector, attack):
     marked = Image.fromarray(embed(portrait(96), PAYLOAD, build_layout(KEY)).pixels)
-    found = detector.detect(np.asarray(ATTACKS[attack](marked))).detection
-    assert found is not None
-    assert found.payload == PAYLOAD.shortened()
+    detection = detector.detect(np.asarray(ATTACKS[attack](marked))).detection
+    assert detection is not None
+    assert detection.payload == PAYLOAD.shortened()
 
 
 def test_a_crop_too_small_to_read_still_says_that_a_mark_is_there(detector):

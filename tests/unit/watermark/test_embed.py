@@ -18,32 +18,32 @@ PAYLOAD = Payload(0x0123456789ABCD, 1)
 @pytest.mark.parametrize("side", [64, 96, 100, 137, 160, 161, 255, 256, 320])
 def test_the_mark_costs_no_more_than_it_may_and_reads_back(side):
     pixels = portrait(side)
-    made = embed(pixels, PAYLOAD, build_layout(KEY))
-    assert peak_signal_noise_ratio(pixels, made.pixels) == pytest.approx(made.psnr)
-    assert made.psnr >= 40
-    similar = structural_similarity(pixels, made.pixels, channel_axis=2, data_range=255)
-    assert similar == pytest.approx(made.ssim, abs=5e-4)
+    marked = embed(pixels, PAYLOAD, build_layout(KEY))
+    assert peak_signal_noise_ratio(pixels, marked.pixels) == pytest.approx(marked.psnr)
+    assert marked.psnr >= 40
+    similar = structural_similarity(pixels, marked.pixels, channel_axis=2, data_range=255)
+    assert similar == pytest.approx(marked.ssim, abs=5e-4)
     assert similar >= 0.97
-    assert made.payload == (PAYLOAD if side >= 160 else PAYLOAD.shortened())
-    assert agreement(made.pixels, made.payload, KEY) > 0.8
-    assert agreement(made.pixels, made.payload, bytes(32)) == 0
-    assert agreement(pixels, made.payload, KEY) == 0
+    assert marked.payload == (PAYLOAD if side >= 160 else PAYLOAD.shortened())
+    assert agreement(marked.pixels, marked.payload, KEY) > 0.8
+    assert agreement(marked.pixels, marked.payload, bytes(32)) == 0
+    assert agreement(pixels, marked.payload, KEY) == 0
 
 
 def test_a_large_rendition_is_marked_within_its_ceiling():
     pixels = portrait(1024)
     for ceiling in (40, 44):
-        made = embed(pixels, PAYLOAD, build_layout(KEY), psnr=ceiling)
-        assert ceiling <= peak_signal_noise_ratio(pixels, made.pixels) < ceiling + 1
-        assert agreement(made.pixels, PAYLOAD, KEY) > 0.8
+        marked = embed(pixels, PAYLOAD, build_layout(KEY), psnr=ceiling)
+        assert ceiling <= peak_signal_noise_ratio(pixels, marked.pixels) < ceiling + 1
+        assert agreement(marked.pixels, PAYLOAD, KEY) > 0.8
 
 
 def test_the_same_picture_and_payload_give_the_same_pixels_and_another_payload_others():
     pixels = portrait(160)
-    one, again = (embed(pixels, PAYLOAD, build_layout(KEY)).pixels for _ in range(2))
-    assert np.array_equal(one, again)
+    first, again = (embed(pixels, PAYLOAD, build_layout(KEY)).pixels for _ in range(2))
+    assert np.array_equal(first, again)
     other = embed(pixels, Payload(PAYLOAD.rendition, 0), build_layout(KEY)).pixels
-    assert not np.array_equal(one, other)
+    assert not np.array_equal(first, other)
 
 
 def test_pixels_that_are_not_square_or_too_few_are_refused():
@@ -58,9 +58,9 @@ def test_pixels_that_are_not_square_or_too_few_are_refused():
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_blank_picture_can_be_marked_or_not_but_breaks_nothing(grey):
     blank = np.full((160, 160, 3), grey, np.uint8)
-    made = embed(blank, PAYLOAD, build_layout(KEY))
-    assert made.psnr >= 40
-    assert made.ssim is None or made.ssim >= 0.97 or np.array_equal(made.pixels, blank)
+    marked = embed(blank, PAYLOAD, build_layout(KEY))
+    assert marked.psnr >= 40
+    assert marked.ssim is None or marked.ssim >= 0.97 or np.array_equal(marked.pixels, blank)
 
 
 def test_a_keys_layout_never_changes_since_marked_pictures_outlive_releases():

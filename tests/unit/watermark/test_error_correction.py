@@ -19,9 +19,9 @@ def test_what_was_encoded_is_decoded(bits):
 
 def test_the_code_is_linear_and_has_no_beginning():
     random = np.random.default_rng(1)
-    one, other = random.integers(0, 2, (2, 92)).astype(np.uint8)
-    assert np.array_equal(encode(one) ^ encode(other), encode(one ^ other))
-    assert np.array_equal(encode(np.roll(one, 5)), np.roll(encode(one), 5 * RATE))
+    first, other = random.integers(0, 2, (2, 92)).astype(np.uint8)
+    assert np.array_equal(encode(first) ^ encode(other), encode(first ^ other))
+    assert np.array_equal(encode(np.roll(first, 5)), np.roll(encode(first), 5 * RATE))
 
 
 @pytest.mark.parametrize(("deviation", "least"), [(1.0, 60), (1.2, 54)])

@@ -89,8 +89,7 @@ def placeholder_url() -> str:
 def _read_decisions(response: Response, profile_ids: Sequence[str]) -> list[Decision]:
     """Return the decisions; raise AskAgain where another attempt may help, Problem where none will."""
     if response.status in BUSY:
-        kind = "busy"
-        raise AskAgain(kind, f"status {response.status}")
+        raise AskAgain("busy", f"status {response.status}")
     raise_for(response)
     kind = "not_nightlight"
     try:

@@ -17,10 +17,13 @@ def upload(
     profile_id: str,
     picture: IO[bytes] | bytes,
     *,
-    idempotency_key: str | None,
-    crop: tuple[int, int, int, int] | None,
+    idempotency_key: str | None = None,
+    crop: tuple[int, int, int, int] | None = None,
 ) -> Request[Image]:
-    """Build the upload of a profile's image."""
+    """Upload a profile's image; when this returns it is safely stored and will be rendered.
+
+    ``crop`` is the owner's own: left, top, width and height in pixels of the upright picture.
+    """
     return Request(
         method="POST",
         path=paths.path("/v1/profiles/{profile_id}/image", profile_id=profile_id),
@@ -31,15 +34,15 @@ def upload(
 
 
 def image(image_id: str) -> Request[Image]:
-    """Build the question of how an upload is getting on."""
+    """Return how an upload is getting on."""
     return Request(method="GET", path=paths.path(_IMAGE, image_id=image_id), read=_read_image)
 
 
 def receipts(image_id: str) -> Request[list[dict[str, str]]]:
-    """Build the question for the signed receipts of an image's erasure."""
+    """Return the signed receipts of an image's erasure: `nightlight receipt verify` opens them."""
     return Request(method="GET", path=paths.path(f"{_IMAGE}/receipts", image_id=image_id), read=read_json)
 
 
-def delete(image_id: str) -> Request[None]:
-    """Build the deletion of one image."""
+def delete_image(image_id: str) -> Request[None]:
+    """Delete one image."""
     return Request(method="DELETE", path=paths.path(_IMAGE, image_id=image_id), read=read_nothing)

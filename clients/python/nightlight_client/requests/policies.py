@@ -16,50 +16,50 @@ Approval = Mapping[str, str | int]
 _VERSION = "/v1/policy/bundle/{version}"
 
 
-def status() -> Request[dict[str, Any]]:
-    """Build the question of which policy is active and which is a candidate."""
+def policy_status() -> Request[dict[str, Any]]:
+    """Return the active policy and the candidate; for operators, like what follows (scope ``policy``)."""
     return Request(method="GET", path="/v1/policy", read=read_json)
 
 
-def active_bundle(known: str | None) -> Request[tuple[str, bytes] | None]:
-    """Build the question for the active bundle, unless its ETag is still ``known``."""
+def policy_bundle(known: str | None = None) -> Request[tuple[str, bytes] | None]:
+    """Return (ETag, bytes) of the active bundle; None if it is still ``known``, or no bundle is active."""
     headers = {"If-None-Match": known} if known else {}
     return Request(method="GET", path="/v1/policy/bundle", headers=headers, read=_read_active)
 
 
-def bundle(version: int) -> Request[bytes]:
-    """Build the question for a bundle that was activated before."""
+def policy_version(version: int) -> Request[bytes]:
+    """Return the bytes of a bundle that was activated before."""
     return Request(method="GET", path=paths.path(_VERSION, version=version), read=read_bundle)
 
 
-def activate(bundle: bytes, approval: Approval | None) -> Request[dict[str, Any]]:
-    """Build the activation of a bundle for everybody."""
+def activate(bundle: bytes, approval: Approval | None = None) -> Request[dict[str, Any]]:
+    """Activate a policy bundle for everybody; return its version, digest and difference."""
     return Request(method="POST", path="/v1/policy/activate", json=_body(bundle, approval), read=read_json)
 
 
-def candidate(bundle: bytes, approval: Approval | None, *, permille: int) -> Request[dict[str, Any]]:
-    """Build what makes a bundle the candidate, for ``permille`` of the profiles."""
+def candidate(bundle: bytes, approval: Approval | None = None, *, permille: int = 0) -> Request[dict[str, Any]]:
+    """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
     body = {**_body(bundle, approval), "permille": permille}
     return Request(method="PUT", path="/v1/policy/candidate", json=body, read=read_json)
 
 
 def withdraw_candidate() -> Request[None]:
-    """Build what takes the candidate away."""
+    """Take the candidate away."""
     return Request(method="DELETE", path="/v1/policy/candidate", read=read_nothing)
 
 
 def withdraw_version(version: int) -> Request[None]:
-    """Build what keeps a version from being activated again."""
+    """Keep a version from being activated again without a new approval."""
     return Request(method="DELETE", path=paths.path(_VERSION, version=version), read=read_nothing)
 
 
-def counters(days: int) -> Request[dict[str, Any]]:
-    """Build the question of how often each combination was decided in the last ``days`` days."""
+def policy_counters(days: int = 7) -> Request[dict[str, Any]]:
+    """Return how often each combination was decided."""
     return Request(method="GET", path="/v1/policy/counters", params={"days": days}, read=read_json)
 
 
-def explain(given: Mapping[str, str]) -> Request[dict[str, Any]]:
-    """Build the question of why one combination is answered as it is."""
+def explain_policy(given: Mapping[str, str]) -> Request[dict[str, Any]]:
+    """Return why one combination is answered as it is under the active policy."""
     return Request(method="POST", path="/v1/policy/explain", json={"given": dict(given)}, read=read_json)
 
 

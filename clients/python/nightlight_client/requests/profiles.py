@@ -10,9 +10,15 @@ _PROFILE = "/v1/profiles/{profile_id}"
 
 
 def declare(
-    profile_id: str, *, band: str, assurance: str, region: str, choice: str, earlier_pictures: str
+    profile_id: str,
+    *,
+    band: str,
+    assurance: str,
+    region: str = "unknown",
+    choice: str = "connections",
+    earlier_pictures: str = "keep_ceiling",
 ) -> Request[None]:
-    """Build the declaration of a profile, or of its band again."""
+    """Declare a profile, or assert its band again before it lapses."""
     body = {
         "band": band,
         "assurance": assurance,
@@ -23,35 +29,35 @@ def declare(
     return Request(method="PUT", path=paths.path(_PROFILE, profile_id=profile_id), json=body, read=read_nothing)
 
 
-def delete(profile_id: str) -> Request[None]:
-    """Build the deletion of a profile with all its images."""
+def delete_profile(profile_id: str) -> Request[None]:
+    """Delete a profile and all its images."""
     return Request(method="DELETE", path=paths.path(_PROFILE, profile_id=profile_id), read=read_nothing)
 
 
 def set_report_flag(profile_id: str, report_flag: str) -> Request[None]:
-    """Build what hides a reported profile's picture (``reported``) or shows it again (``clear``)."""
+    """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
     path = paths.path(f"{_PROFILE}/report-flag", profile_id=profile_id)
     return Request(method="PUT", path=path, json={"report_flag": report_flag}, read=read_nothing)
 
 
 def revoke(profile_id: str) -> Request[None]:
-    """Build the revocation of every URL of a profile's pictures."""
+    """Revoke every URL that was given out of a profile's pictures."""
     path = paths.path(f"{_PROFILE}/revocations", profile_id=profile_id)
     return Request(method="POST", path=path, read=read_nothing)
 
 
 def plant(profile_id: str) -> Request[None]:
-    """Build what makes a canary of a profile."""
+    """Make a canary of a profile: whoever asks for it from now on is noted as a scraper."""
     return Request(method="POST", path="/v1/canaries", json=paths.ids(profile_id=profile_id), read=read_nothing)
 
 
 def block(profile_id: str, viewer_id: str) -> Request[None]:
-    """Build a block of a viewer."""
+    """Keep a viewer from seeing a profile, whatever else is said of the two."""
     body = paths.ids(profile_id=profile_id, viewer_id=viewer_id)
     return Request(method="POST", path="/v1/blocks", json=body, read=read_nothing)
 
 
 def unblock(profile_id: str, viewer_id: str) -> Request[None]:
-    """Build the end of a block."""
+    """Take a block away."""
     path = paths.path("/v1/blocks/{profile_id}/{viewer_id}", profile_id=profile_id, viewer_id=viewer_id)
     return Request(method="DELETE", path=path, read=read_nothing)

@@ -21,7 +21,7 @@ from nightlight_core.policy.table import DOUBT, Outcome, Table, more_protective
 
 if TYPE_CHECKING:
     from nightlight_core.decisions.url_signing import UrlSigner
-    from nightlight_core.policy.tier import Tier
+    from nightlight_core.policy.tier import TierRecipe
 
 UNKNOWN_BAND = "unknown"
 
@@ -85,7 +85,7 @@ class Evaluation(NamedTuple):
     inputs: dict[str, str]
     table: Table
     outcome: Outcome
-    tier: Tier | None
+    tier: TierRecipe | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def evaluate(policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileVie
     return Evaluation(inputs, table, outcome, table.tiers.get(outcome.tier))
 
 
-def available_renditions(view: ProfileView, name: str, tier: Tier | None) -> tuple[AvailableRendition, ...]:
+def available_renditions(view: ProfileView, name: str, tier: TierRecipe | None) -> tuple[AvailableRendition, ...]:
     """Return the variants of a tier that may be shown: none of those that an earlier recipe made larger or finer."""
     variants = view.available.get(name, ())
     if tier is None or any(

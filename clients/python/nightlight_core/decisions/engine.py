@@ -191,11 +191,9 @@ def check(table: Table, request: DecisionRequest) -> None:
     for attribute, word in (("viewer", request.viewer), ("context", request.context)):
         words = table.attributes.get(attribute, ())
         if word not in words:
-            message = f"{attribute} must be one of {', '.join(words)}"
-            raise InvalidInput(message, pointer=f"/{attribute}")
+            raise InvalidInput(f"{attribute} must be one of {', '.join(words)}", pointer=f"/{attribute}")
     if len(request.claims) > MAX_ITEMS:
-        message = f"at most {MAX_ITEMS} items"
-        raise InvalidInput(message, pointer="/items")
+        raise InvalidInput(f"at most {MAX_ITEMS} items", pointer="/items")
 
 
 def blocked_by(viewer_id: str | None, views: Sequence[ProfileView]) -> set[str]:

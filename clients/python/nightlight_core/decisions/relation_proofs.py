@@ -36,11 +36,9 @@ def issue_proof(
     Raises ValueError for a life of more than MAX_LIFE_S, and for ids that could be read as others.
     """
     if not 1 <= life_s <= MAX_LIFE_S:
-        message = f"a relation proof lives 1 to {MAX_LIFE_S} seconds, not {life_s}"
-        raise ValueError(message)
+        raise ValueError(f"a relation proof lives 1 to {MAX_LIFE_S} seconds, not {life_s}")
     if any("\n" in part for part in (viewer_id, profile_id, relation)):
-        message = "no id and no relation has a line's end in it"
-        raise ValueError(message)
+        raise ValueError("no id and no relation has a line's end in it")
     key_id, key = next(iter(keys.items()))
     times = f"{now}.{now + life_s}"
     return f"{key_id}.{times}.{_signature(key, viewer_id, profile_id, relation, times)}"

@@ -111,8 +111,7 @@ class HmacUrlSigner:
         key_id = self._keys.signing_id
         key = self._keys.key(key_id, expiry // DAY_S)
         if key is None:
-            message = "no key was delegated for the day on which this URL would expire"
-            raise Unavailable(message)
+            raise Unavailable("no key was delegated for the day on which this URL would expire")
         signature = _sign(key, path, expiry, key_id)
         return f"{self._base_url}{path}?e={expiry}&k={key_id}&s={signature}", expiry
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.table import Outcome, Table
-from nightlight_core.policy.tier import Tier
+from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight_core.policy.public_keys import PublicKeys
@@ -70,32 +70,27 @@ def open_bundle(data: bytes, keys: PublicKeys, *, earlier: bool = False) -> Bund
 
 def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
     if len(data) > MAX_BYTES:
-        message = f"a bundle is at most {MAX_BYTES:,} bytes"
-        raise PolicyRefused(message)
+        raise PolicyRefused(f"a bundle is at most {MAX_BYTES:,} bytes")
     try:
         outer = json.loads(data)
         form = outer.get("format")
         if form == EARLIER and not earlier:
-            message = (
+            raise PolicyRefused(
                 "this bundle is of an earlier format: build it again with `nightlight policy build` and activate it"
             )
-            raise PolicyRefused(message)
         if form not in {FORMAT, EARLIER} or set(outer) != _OUTER:
-            message = "this is no policy bundle (another format)"
-            raise PolicyRefused(message)
+            raise PolicyRefused("this is no policy bundle (another format)")
         packed = base64.b64decode(outer["payload"], validate=True)
         key_id, signature = str(outer["key_id"]), base64.b64decode(outer["signature"], validate=True)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-        message = f"this is no policy bundle ({type(error).__name__})"
-        raise PolicyRefused(message) from error
+        raise PolicyRefused(f"this is no policy bundle ({type(error).__name__})") from error
     if keys is not None:
         keys.verify(key_id, signature, signed_bytes(packed, form), "the bundle")
     try:
         unpacker = zlib.decompressobj()
         text = unpacker.decompress(packed, MAX_UNPACKED)
         if not unpacker.eof:
-            message = "the bundle unpacks to more than is allowed"
-            raise PolicyRefused(message)
+            raise PolicyRefused("the bundle unpacks to more than is allowed")
         payload = json.loads(text)
         documents: dict[str, Any] = payload["documents"]
         _refuse_more(payload, _PAYLOAD)
@@ -103,23 +98,19 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
         _refuse_more(payload["table"], _TABLE)
         version, digest, old = payload["version"], str(payload["digest"]), form == EARLIER
         if type(version) is not int or not 1 <= version <= MAX_VERSION:
-            message = "the version is no whole number in its range"
-            raise ValueError(message)
+            raise ValueError("the version is no whole number in its range")
         table = _table_from_json(payload["table"], documents["tiers"]["tiers"])
         if digest != (table.earlier_digest() if old else table.digest):
-            message = "the table does not fit its digest"
-            raise ValueError(message)
+            raise ValueError("the table does not fit its digest")
         return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError, zlib.error) as error:
-        message = f"the bundle is signed but cannot be read ({type(error).__name__})"
-        raise PolicyRefused(message) from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zlib.error) as error:
+        raise PolicyRefused(f"the bundle is signed but cannot be read ({type(error).__name__})") from error
 
 
 def _refuse_more(plain: Mapping[str, Any], names: frozenset[str]) -> None:
     """Raise ValueError unless these names are there and no others: what nobody knows of nobody has checked."""
     if set(plain) != names:
-        message = f"there must be {', '.join(sorted(names))}, and nothing else"
-        raise ValueError(message)
+        raise ValueError(f"there must be {', '.join(sorted(names))}, and nothing else")
 
 
 def signed_bytes(packed: bytes, form: str = FORMAT) -> bytes:
@@ -136,14 +127,13 @@ def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any]) -> Tabl
         for rank, tier, cache_s, per_hour, rule in plain["outcomes"]
     )
     attributes = {str(name): tuple(words) for name, words in plain["attributes"].items()}
-    recipes = {name: Tier.model_validate(fields) for name, fields in tiers.items()}
+    recipes = {name: TierRecipe(**fields) for name, fields in tiers.items()}
     table = Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]))
     size = 1
     for words in attributes.values():
         size *= len(words)
     if len(cells) != size or (cells and max(cells) >= len(outcomes)):
-        message = "the table does not fit its attributes"
-        raise ValueError(message)
+        raise ValueError("the table does not fit its attributes")
     return table
 
 
@@ -155,6 +145,5 @@ def _rank(plain: Any) -> tuple[int, int, int]:
 def _number(plain: Any) -> int:
     """Return a whole number as it is written; raise ValueError for anything that could be read as one."""
     if type(plain) is not int:
-        message = "a whole number is written as one"
-        raise ValueError(message)
+        raise ValueError("a whole number is written as one")
     return plain

@@ -35,24 +35,20 @@ class PublicKeys:
                 if jwk.get("crv") == "Ed25519"
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-            message = f"{path} does not hold a JWKS of Ed25519 keys ({type(error).__name__})"
-            raise PolicyRefused(message) from error
+            raise PolicyRefused(f"{path} does not hold a JWKS of Ed25519 keys ({type(error).__name__})") from error
         if not keys:
-            message = f"{path} holds no Ed25519 key"
-            raise PolicyRefused(message)
+            raise PolicyRefused(f"{path} holds no Ed25519 key")
         return cls(keys)
 
     def verify(self, key_id: str, signature: bytes, message: bytes, what: str) -> None:
         """Raise PolicyRefused unless one of these keys, by its id, signed ``message``."""
         key = self.keys.get(key_id)
         if key is None:
-            detail = f"{what} is signed by a key that is not trusted for it"
-            raise PolicyRefused(detail)
+            raise PolicyRefused(f"{what} is signed by a key that is not trusted for it")
         try:
             key.verify(signature, message)
         except InvalidSignature:
-            detail = f"the signature of {what} is wrong"
-            raise PolicyRefused(detail) from None
+            raise PolicyRefused(f"the signature of {what} is wrong") from None
 
 
 def base64url_bytes(text: str) -> bytes:

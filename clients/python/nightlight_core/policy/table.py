@@ -7,11 +7,11 @@ import itertools
 import json
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any
 
-from nightlight_core.policy.tier import Tier
+from nightlight_core.policy.tier import TierRecipe
 
 NONE_TIER = "none"
 _DIGEST = "nightlight-policy/2"
@@ -50,7 +50,7 @@ class Table:
         attributes: Mapping[str, tuple[str, ...]],
         cells: array[int],
         outcomes: tuple[Outcome, ...],
-        tiers: Mapping[str, Tier],
+        tiers: Mapping[str, TierRecipe],
         *,
         besides: str = "",
     ) -> None:
@@ -91,7 +91,7 @@ class Table:
 
     def _digest(self) -> str:
         """Return a SHA-256, in hexadecimal, of all that a reader of the table acts on; the names of rules are not."""
-        recipes = {name: tier.model_dump(mode="json") for name, tier in self.tiers.items()}
+        recipes = {name: asdict(tier) for name, tier in self.tiers.items()}
         head = [_DIGEST, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
         return self._hashed([[o.rank, o.tier, o.cache_s, o.per_hour] for o in self.outcomes], head)
 

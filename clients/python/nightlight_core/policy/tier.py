@@ -1,44 +1,76 @@
-"""The recipe of a tier: everything that a policy says of a rendition's pixels. A strict model, as bundles carry it."""
+"""The recipe of a tier: everything that a policy says of a rendition's pixels. Plain values, checked exactly.
+
+``nightlight.policy.models`` has the same fields as they are read from ``tiers.yaml``, with messages for its editors.
+Ranges and words are kept here alone.
+"""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+Crop = Literal["face", "centre"]
+Format = Literal["webp", "jpeg", "avif"]
+VisibleWatermarkStrength = Literal["none", "faint", "clear", "strong"]
+InvisibleWatermarkDemand = Literal["none", "best_effort", "required"]
+ProvenanceForm = Literal["none", "sidecar", "embedded"]
 
-# A number is written as one in decimal; text that looks like a number ("0454", "86_400") is not.
-Number = Annotated[int, Field(strict=True)]
+# The least and the most of each whole number.
+RANGES: Mapping[str, tuple[int, int]] = {
+    "edge": (8, 2048),
+    "quality": (1, 100),
+    "effort": (0, 6),
+    "max_bytes": (500, 4_000_000),
+    "face_px": (2, 2048),
+    "psnr_at_least": (36, 48),
+    "variants": (1, 2),
+}
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "crop": get_args(Crop),
+    "format": get_args(Format),
+    "visible_watermark": get_args(VisibleWatermarkStrength),
+    "invisible_watermark": get_args(InvisibleWatermarkDemand),
+    "provenance": get_args(ProvenanceForm),
+}
+_MAY_BE_ABSENT = frozenset({"max_bytes", "face_px", "reidentification_at_most"})
 
 
-def _decimal(value: object) -> object:
-    """Take a plain decimal, which the strict reading of YAML leaves as text, for a number."""
-    return float(value) if isinstance(value, str) and re.fullmatch(r"0\.[0-9]{1,4}", value) else value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierRecipe:
+    """The recipe of one kind of rendition: everything about its pixels.
+
+    ``edge`` and ``face_px`` are in pixels, ``max_bytes`` in bytes, ``psnr_at_least`` in dB.
+    ``reidentification_at_most`` is a share above 0 and up to 1. Raises ValueError for a value of another type or out of
+    its range: ``true`` is no number, and ``16.0`` is no whole one.
+    """
+
+    edge: int
+    crop: Crop = "face"
+    format: Format = "webp"
+    quality: int = 80
+    effort: int = 2
+    max_bytes: int | None = None
+    face_px: int | None = None
+    reidentification_at_most: float | None = None
+    visible_watermark: VisibleWatermarkStrength = "none"
+    invisible_watermark: InvisibleWatermarkDemand = "none"
+    psnr_at_least: int = 40
+    variants: int = 1
+    provenance: ProvenanceForm = "none"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in self.__slots__:
+            value: object = getattr(self, name)
+            if not (_allowed(name, value) or (value is None and name in _MAY_BE_ABSENT)):
+                raise ValueError(f"{name} of a tier cannot be {value!r}")
 
 
-# A share of one, written with a point: 0.05.
-Share = Annotated[float, BeforeValidator(_decimal), Field(strict=True, gt=0, le=1)]
-
-
-class Document(BaseModel):
-    """What all documents share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class Tier(Document):
-    """The recipe of one kind of rendition: everything about its pixels."""
-
-    edge: Annotated[Number, Field(ge=8, le=2048)]
-    crop: Literal["face", "centre"] = "face"
-    format: Literal["webp", "jpeg", "avif"] = "webp"
-    quality: Annotated[Number, Field(ge=1, le=100)] = 80
-    effort: Annotated[Number, Field(ge=0, le=6)] = 2
-    max_bytes: Annotated[Number, Field(ge=500, le=4_000_000)] | None = None
-    face_px: Annotated[Number, Field(ge=2, le=2048)] | None = None
-    reidentification_at_most: Share | None = None
-    visible_watermark: Literal["none", "faint", "clear", "strong"] = "none"
-    invisible_watermark: Literal["none", "best_effort", "required"] = "none"
-    psnr_at_least: Annotated[Number, Field(ge=36, le=48)] = 40
-    variants: Annotated[Number, Field(ge=1, le=2)] = 1
-    provenance: Literal["none", "sidecar", "embedded"] = "none"
+def _allowed(name: str, value: object) -> bool:
+    if name in RANGES:
+        least, most = RANGES[name]
+        return type(value) is int and least <= value <= most
+    if name in _WORDS:
+        return type(value) is str and value in _WORDS[name]
+    return type(value) is float and 0 < value <= 1

@@ -1,4 +1,4 @@
-"""The decoder of ``held_worker``: at a picture of the size ``HELD`` it waits for SIGUSR1, or to be killed.
+"""The decoder of ``paused_worker``: at a picture of the size ``PAUSED_SIZE`` it waits for SIGUSR1, or to be killed.
 
 It waits shut in as a decoder is, and without using the processor. Every other picture passes.
 """
@@ -11,7 +11,7 @@ import warnings
 
 from nightlight.imaging import decoder_process
 
-HELD = (331, 223)
+PAUSED_SIZE = (331, 223)
 _closed = threading.Lock()
 
 
@@ -21,7 +21,7 @@ def _open(*_):
 
 
 def _work(request, upload, area):
-    if (request["header"]["width"], request["header"]["height"]) == HELD:
+    if (request["header"]["width"], request["header"]["height"]) == PAUSED_SIZE:
         _closed.acquire()
     decoder_process.handle_request(request, upload, area)
 

@@ -10,7 +10,7 @@ from botocore.client import Config
 
 from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import placeholder_bytes
-from tests.integration.arrivals.conftest import bucket_of_pictures
+from tests.integration.imports.conftest import bucket_of_pictures
 from tests.support import pictures
 from tests.support.services import S3, S3_OWNER, identity, needed
 from tests.support.stacks import Scale
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def avatars():
-    with bucket_of_pictures() as made:
-        yield made
+    with bucket_of_pictures() as bucket:
+        yield bucket
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,12 @@ def stack(avatars, tmp_path_factory):
         "NIGHTLIGHT_SOURCE_ACCESS_KEY_ID": key,
         "NIGHTLIGHT_SOURCE_SECRET_ACCESS_KEY": secret,
     }
-    with Scale(tmp_path_factory.mktemp("arrivals"), **settings) as made:
-        yield made
+    with Scale(tmp_path_factory.mktemp("imports"), **settings) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def told(stack, avatars):
+def notified(stack, avatars):
     """The real server is told to push to us; the token is in the address, as the password."""
     name, s3 = avatars
     token = key_commands.token(stack.folder, scopes=["import"], subject="s3", hours=12)
@@ -77,8 +77,8 @@ def shown(stack):
     return httpx.get(decision.url).raise_for_status().content
 
 
-def test_what_is_put_into_the_bucket_is_shown_and_what_is_deleted_there_is_gone(stack, told):
-    name, s3 = told
+def test_what_is_put_into_the_bucket_is_shown_and_what_is_deleted_there_is_gone(stack, notified):
+    name, s3 = notified
     with stack.client("ingest") as client:
         client.declare("u-1", band="adult", assurance="verified", region="eu", choice="connections")
     s3.put_object(Bucket=name, Key="users/u-1/face.jpg", Body=pictures.jpeg(300, 300))

@@ -1,6 +1,6 @@
 """Renders that stop in their middle until a test says so, so that nothing is decided by who is faster.
 
-For stacks whose worker is ``held_worker``: the picture of ``picture()`` stops the decoder that meets it.
+For stacks whose worker is ``paused_worker``: the picture of ``picture()`` stops the decoder that meets it.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from tests.support import pictures
-from tests.support.held_decoder import HELD
+from tests.support.paused_decoder import PAUSED_SIZE
 from tests.support.waiting import eventually
 
 PROC = Path("/proc")
@@ -17,18 +17,18 @@ PROC = Path("/proc")
 
 def picture():
     """A picture at which the decoder waits."""
-    return pictures.jpeg(*HELD)
+    return pictures.jpeg(*PAUSED_SIZE)
 
 
-def hold(stack, client, profile_id):
-    """Upload a picture and return its image once a decoder holds it: its render has begun, and cannot end by itself."""
+def pause(stack, client, profile_id):
+    """Upload a picture and return its image once a decoder is paused at it: its render has begun, and cannot end by itself."""
     image = client.upload(profile_id, picture())
     eventually(lambda: decoders(stack))
     return image
 
 
-def let_go(stack):
-    """Let the picture go on that is held, or is about to be."""
+def resume(stack):
+    """Let the picture go on that is paused, or is about to be."""
     for decoder in eventually(lambda: decoders(stack)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(decoder, signal.SIGUSR1)
@@ -59,20 +59,20 @@ def _at_work(stack):
 
 def children(stack):
     """The worker's own children, which do its tasks."""
-    mine = [pid for pid, parent in living().items() if parent == stack.children["worker"].pid]
-    return {pid for pid in mine if "spawn_main" in _read(pid, "cmdline")}
+    pids = [pid for pid, parent in living().items() if parent == stack.children["worker"].pid]
+    return {pid for pid in pids if "spawn_main" in _read(pid, "cmdline")}
 
 
 def living():
     """Every process that lives, with its parent."""
-    found = {}
+    parents = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
                 fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
                 if fields[0] != "Z":  # it was killed, and its parent has not looked yet
-                    found[int(entry.name)] = int(fields[1])
-    return found
+                    parents[int(entry.name)] = int(fields[1])
+    return parents
 
 
 def _has_upload(pid):

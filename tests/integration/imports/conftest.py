@@ -25,7 +25,7 @@ def bucket_of_pictures(*, versions=False):
     finally:
         # One by one: Ceph 16 dies of deleting many at once in a bucket that tells of it.
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=name)
-        keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda key: client.delete_object(Bucket=name, Key=key), keys))
         client.delete_bucket(Bucket=name)
@@ -34,8 +34,8 @@ def bucket_of_pictures(*, versions=False):
 
 @pytest.fixture
 def avatars():
-    with bucket_of_pictures() as made:
-        yield made
+    with bucket_of_pictures() as bucket:
+        yield bucket
 
 
 @pytest.fixture

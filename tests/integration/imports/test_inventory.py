@@ -25,38 +25,38 @@ def rows(count):
     return [(key, number % 5 != 4, number % 10 == 9, f"e{number}") for number, key in enumerate(keys)]
 
 
-def as_csv(told):
+def as_csv(rows):
     text = io.StringIO()
-    for key, latest, marker, etag in told:
+    for key, latest, marker, etag in rows:
         csv.writer(text, quoting=csv.QUOTE_ALL).writerow(
             ["src", quote_plus(key), "v", str(latest).lower(), str(marker).lower(), "7", etag]
         )
     return gzip.compress(text.getvalue().encode())
 
 
-def as_table(told):
-    keys, latest, marker, etags = zip(*told, strict=True)
+def as_table(rows):
+    keys, latest, marker, etags = zip(*rows, strict=True)
     return pa.table(
         {
-            "bucket": ["src"] * len(told),
+            "bucket": ["src"] * len(rows),
             "key": keys,
             "is_latest": latest,
             "is_delete_marker": marker,
-            "size": [7] * len(told),
+            "size": [7] * len(rows),
             "e_tag": etags,
         }
     )
 
 
-def as_parquet(told):
+def as_parquet(rows):
     file = io.BytesIO()
-    parquet.write_table(as_table(told), file)
+    parquet.write_table(as_table(rows), file)
     return file.getvalue()
 
 
-def as_orc(told):
+def as_orc(rows):
     file = io.BytesIO()
-    orc.write_table(as_table(told), file)
+    orc.write_table(as_table(rows), file)
     return file.getvalue()
 
 
@@ -70,32 +70,32 @@ def put(avatars, form, parts, **changed):
         key, data = f"inv/data/{number}", EXPORT_FORMATS[form](part)
         s3.put_object(Bucket=bucket, Key=key, Body=data)
         files.append({"key": key, "size": len(data), "MD5checksum": hashlib.md5(data).hexdigest()})
-    said = {
+    manifest = {
         "sourceBucket": "src",
         "destinationBucket": f"arn:aws:s3:::{bucket}",
         "fileFormat": form,
         "fileSchema": SCHEMA,
         "files": files,
     }
-    s3.put_object(Bucket=bucket, Key="inv/manifest.json", Body=json.dumps({**said, **changed}))
+    s3.put_object(Bucket=bucket, Key="inv/manifest.json", Body=json.dumps({**manifest, **changed}))
     return bucket, "inv/manifest.json"
 
 
-def found(pages):
-    return [(one.key, one.etag) for page, _ in pages for one in page]
+def listed_objects(pages):
+    return [(entry.key, entry.etag) for page, _ in pages for entry in page]
 
 
 @pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_current_objects_are_found_and_a_walk_goes_on_where_it_was(avatars, foreign, form):
-    told = rows(2_550)
-    inventory = Inventory(foreign, *put(avatars, form, [told[:1_250], told[1_250:]]))
+    listed_rows = rows(2_550)
+    inventory = Inventory(foreign, *put(avatars, form, [listed_rows[:1_250], listed_rows[1_250:]]))
     assert inventory.manifest.source_bucket == "src"
-    wanted = [(key, etag) for key, latest, marker, etag in told if latest and not marker]
+    wanted = [(key, etag) for key, latest, marker, etag in listed_rows if latest and not marker]
     pages = list(inventory.pages({}))
-    assert found(pages) == wanted
+    assert listed_objects(pages) == wanted
     assert len(pages) == 4
     for number in range(4):
-        assert found(pages[: number + 1]) + found(inventory.pages(pages[number][1])) == wanted
+        assert listed_objects(pages[: number + 1]) + listed_objects(inventory.pages(pages[number][1])) == wanted
 
 
 def test_a_file_that_is_not_what_the_manifest_says_is_refused(avatars, foreign):

@@ -27,19 +27,19 @@ def served():
 @pytest.fixture
 def connected(served):
     url = httpx.URL(served.base_url)
-    with socket.create_connection((url.host, url.port), timeout=WAIT) as made:
-        yield made
+    with socket.create_connection((url.host, url.port), timeout=WAIT) as connection:
+        yield connection
 
 
 def rest(connection):
     """Everything until the server closes; how it closes does not matter."""
-    found = b""
+    received = b""
     try:
         while piece := connection.recv(65536):
-            found += piece
+            received += piece
     except ConnectionResetError:
         pass
-    return found
+    return received
 
 
 def drip(connection, text, pause):
@@ -76,8 +76,8 @@ def test_who_drips_the_head_is_hung_up_on(served, connected):
 
 def test_a_second_head_is_waited_for_as_little(served, connected):
     connected.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /heal")
-    told = rest(connected)
-    assert told.count(b"HTTP/1.1 200") == 1
+    received = rest(connected)
+    assert received.count(b"HTTP/1.1 200") == 1
 
 
 @pytest.mark.parametrize("head", [
@@ -122,12 +122,12 @@ def test_who_drips_a_body_is_told_and_hung_up_on(served, connected, path):
         + body
     )
     drip(connected, b"a" * 20, 0.02)
-    told = rest(connected)
+    received = rest(connected)
     # The token of the tests opens decisions alone: an upload is refused before its body is read.
-    assert told[:12] == (b"HTTP/1.1 403" if multipart else b"HTTP/1.1 408")
+    assert received[:12] == (b"HTTP/1.1 403" if multipart else b"HTTP/1.1 408")
     if not multipart:
-        assert b"connection: close" in told.lower()
-        assert b"request_timeout" in told
+        assert b"connection: close" in received.lower()
+        assert b"request_timeout" in received
     assert well(served)
 
 

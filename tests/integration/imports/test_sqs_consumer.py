@@ -17,7 +17,7 @@ from nightlight.store.sqs import SqsQueue
 from nightlight_core.errors import CatalogueUnavailable, QueueUnavailable
 from tests.conftest import ROOT
 from tests.support.databases import catalogue_at
-from tests.support.house import Clock
+from tests.support.flow_container import Clock
 from tests.support.services import token
 from tests.support.waiting import HANG_S, eventually
 
@@ -37,7 +37,7 @@ def access(url):
     return S3Access(url, "us-east-1", "x", "x", 1, 2)
 
 
-def said(key, number=1):
+def notification(key, number=1):
     record = {
         "eventName": "ObjectCreated:Put",
         "s3": {"bucket": {"name": "avatars"}, "object": {"key": key, "sequencer": str(number)}},
@@ -46,11 +46,11 @@ def said(key, number=1):
 
 
 def waiting(client, url):
-    told = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    return int(told["ApproximateNumberOfMessages"]) + int(told["ApproximateNumberOfMessagesNotVisible"])
+    attributes = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesNotVisible"])
 
 
-def arrivals(catalogue):
+def notifications_of(catalogue):
     from sqlalchemy import select
 
     from nightlight.catalogue.retention_schema import import_items as table
@@ -62,21 +62,21 @@ def arrivals(catalogue):
 def test_messages_are_deleted_once_they_are_in_the_catalogue_and_not_before(fresh, queue, sqs_url):
     url, client = queue
     for number in range(12):
-        client.send_message(QueueUrl=url, MessageBody=said(f"u-{number}.jpg"))
-    client.send_message(QueueUrl=url, MessageBody=said("u-3.jpg"))  # SQS gives a message twice now and then
+        client.send_message(QueueUrl=url, MessageBody=notification(f"u-{number}.jpg"))
+    client.send_message(QueueUrl=url, MessageBody=notification("u-3.jpg"))  # SQS gives a message twice now and then
     client.send_message(QueueUrl=url, MessageBody="what is this?")
-    arrive = ImportNotifications(fresh, {"avatars": KeyTemplate("{profile}.jpg")}, Clock())
-    listen = SqsConsumer(SqsQueue(url, access(sqs_url), wait_s=0), arrive)
+    notifications = ImportNotifications(fresh, {"avatars": KeyTemplate("{profile}.jpg")}, Clock())
+    consumer = SqsConsumer(SqsQueue(url, access(sqs_url), wait_s=0), notifications)
 
     class Away:
         def record(self, _):
             raise CatalogueUnavailable("away")
 
     with pytest.raises(CatalogueUnavailable):
-        SqsConsumer(listen.queue, Away()).run_once()
+        SqsConsumer(consumer.queue, Away()).run_once()
     assert waiting(client, url) == 14
-    eventually(lambda: (listen.run_once(), waiting(client, url) == 1)[1])  # the one that nobody understands
-    assert arrivals(fresh) == sorted(f"u-{number}" for number in range(12))
+    eventually(lambda: (consumer.run_once(), waiting(client, url) == 1)[1])  # the one that nobody understands
+    assert notifications_of(fresh) == sorted(f"u-{number}" for number in range(12))
 
 
 def test_a_queue_that_is_away_is_an_outage():
@@ -98,13 +98,13 @@ def test_the_process_listens_until_it_is_told_to_stop(tmp_path, queue, sqs_url):
         "NIGHTLIGHT_SOURCE_QUEUE_ENDPOINT_URL": sqs_url,
     }
     with catalogue_at(database) as catalogue:
-        client.send_message(QueueUrl=url, MessageBody=said("u-1.jpg"))
+        client.send_message(QueueUrl=url, MessageBody=notification("u-1.jpg"))
         with subprocess.Popen(
             [sys.executable, "-m", "workers", "imports"], env=environment, cwd=ROOT, stderr=subprocess.PIPE
         ) as child:
-            eventually(lambda: arrivals(catalogue) == ["u-1"])
-            client.send_message(QueueUrl=url, MessageBody=said("u-2.jpg"))
-            eventually(lambda: arrivals(catalogue) == ["u-1", "u-2"])
+            eventually(lambda: notifications_of(catalogue) == ["u-1"])
+            client.send_message(QueueUrl=url, MessageBody=notification("u-2.jpg"))
+            eventually(lambda: notifications_of(catalogue) == ["u-1", "u-2"])
             child.send_signal(signal.SIGTERM)
             assert child.wait(HANG_S) == 0
     del environment["NIGHTLIGHT_SOURCE_QUEUE_URL"]

@@ -1,4 +1,4 @@
-"""A house of flows over a real catalogue and real folders, whose clock stands still and whose queue is a list."""
+"""The flows over a real catalogue and real folders, with a clock that stands still and a list as their queue."""
 
 import functools
 import tempfile
@@ -67,7 +67,7 @@ def signing():
 
 
 @dataclass
-class House:
+class FlowContainer:
     catalogue: object
     originals: Switch
     renditions: Switch
@@ -83,10 +83,10 @@ class House:
 
     def __post_init__(self):
         settings = UploadSettings()
-        words = {**self.table.attributes, "assurance": ("none", "verified")}
+        vocabulary = {**self.table.attributes, "assurance": ("none", "verified")}
         work = JobRunner(self.catalogue, self.limits, self.clock)
-        self.declare = DeclareProfile(self.catalogue, lambda: words, lambda: (self.table,), 30, self.clock)
-        self.intake = Upload(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
+        self.declare = DeclareProfile(self.catalogue, lambda: vocabulary, lambda: (self.table,), 30, self.clock)
+        self.upload_flow = Upload(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)
         self.delete = DeletePictures(self.catalogue, self.clock)
         self.render = Render(
             work, self.originals, self.renditions, ObjectNames(bytes(32)), lambda: self.recipes,
@@ -106,7 +106,7 @@ class House:
         with tempfile.TemporaryFile() as file:
             file.write(pictures.jpeg() if data is None else data)
             crop = ",".join(map(str, crop)) if crop else None
-            return self.intake.accept(profile_id, file, idempotency_key=key, actor="t", crop=crop)
+            return self.upload_flow.accept(profile_id, file, idempotency_key=key, actor="t", crop=crop)
 
     def deliver(self):
         """Publish what waits and run it, as the broker and a worker would."""

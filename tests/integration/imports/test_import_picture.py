@@ -13,7 +13,7 @@ from nightlight.jobs.runner import JobRunner
 from nightlight.store.event_notifications import read_events
 from nightlight.store.key_template import KeyTemplate
 from nightlight_core.errors import InvalidInput
-from tests.integration.flows.conftest import house  # noqa: F401 - a fixture
+from tests.integration.flows.conftest import services  # noqa: F401 - a fixture
 from tests.support import pictures
 from tests.support.services import token
 
@@ -23,18 +23,18 @@ pytestmark = pytest.mark.integration
 class Platform:
     """A platform with a bucket of its own, whose server tells us of what happens there."""
 
-    def __init__(self, house, avatars, foreign):  # noqa: F811
-        self.house = house
+    def __init__(self, services, avatars, foreign):  # noqa: F811
+        self.services = services
         self.bucket, self.s3 = avatars
-        # The real server says when an object was written, so the house's clock goes by the real time here.
+        # The real server says when an object was written, so the services' clock goes by the real time here.
         from datetime import UTC, datetime
 
-        house.clock.now = datetime.now(UTC)
+        services.clock.now = datetime.now(UTC)
         self.notifications = ImportNotifications(
-            house.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, house.clock
+            services.catalogue, {self.bucket: KeyTemplate("{profile}/*.jpg")}, services.clock
         )
-        self.take = ImportPicture(
-            JobRunner(house.catalogue, house.limits, house.clock), foreign, house.intake, house.delete, 5_000_000,
+        self.importer = ImportPicture(
+            JobRunner(services.catalogue, services.limits, services.clock), foreign, services.upload_flow, services.delete, 5_000_000,
             follow_removals=True,
         )  # fmt: skip
         self.number = 0
@@ -51,36 +51,36 @@ class Platform:
         return json.dumps({"Records": [record]})
 
     def record(self, *events):
-        return [tuple(self.notifications.record(read_events(one))) for one in events]
+        return [tuple(self.notifications.record(read_events(event))) for event in events]
 
     def work(self):
         """Run every take that waits, the newest first, then renders and erasures."""
-        house = self.house  # noqa: F811
-        house.relay.run_once()
-        sent, house.sent[:] = list(house.sent), []
+        services = self.services  # noqa: F811
+        services.relay.run_once()
+        sent, services.sent[:] = list(services.sent), []
         endings = []
         for task, job_id in reversed(sent):
             if task == "nightlight.import":
-                endings.append(self.take.run(job_id, redelivered=False))
+                endings.append(self.importer.run(job_id, redelivered=False))
             else:
-                house.sent.append((task, job_id))
-        while house.sent or house.relay.run_once():
-            house.deliver()
+                services.sent.append((task, job_id))
+        while services.sent or services.relay.run_once():
+            services.deliver()
         return endings
 
     def shown(self, profile_id):
-        with self.house.catalogue.reading() as tx:
+        with self.services.catalogue.reading() as tx:
             profile = tx.profiles.get(profile_id)
             return profile.current_image_id if profile else None
 
     def image_states(self, profile_id):
-        with self.house.catalogue.reading() as tx:
-            return sorted(one.state for one in tx.images.of_profile(profile_id))
+        with self.services.catalogue.reading() as tx:
+            return sorted(image.state for image in tx.images.of_profile(profile_id))
 
 
 @pytest.fixture
-def platform(house, avatars, foreign):  # noqa: F811
-    return Platform(house, avatars, foreign)
+def platform(services, avatars, foreign):  # noqa: F811
+    return Platform(services, avatars, foreign)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_picture_that_is_told_of_is_taken_once_however_often_it_is_told(platfo
     assert platform.record(platform.event(key)) == [(1, 0, 0)]  # another word of the same object
     assert sorted(platform.work()) == ["skipped", "taken"]
     assert platform.image_states(who) == [images.READY]
-    with platform.house.catalogue.reading() as tx:
+    with platform.services.catalogue.reading() as tx:
         profile = tx.profiles.get(who)
         assert (profile.band, profile.assurance) == ("unknown", "none")  # nobody has declared it
         assert tx.images.get(profile.current_image_id).band == "unknown"
@@ -140,12 +140,12 @@ def test_of_two_keys_of_a_profile_the_newer_object_is_shown(platform, who):
 def test_what_was_uploaded_later_is_not_undone_by_an_old_object(platform, who):
     key = f"{who}/a.jpg"
     platform.put(key, jpeg(1))
-    platform.house.clock.forward(minutes=5)
-    platform.house.declare.declare(
+    platform.services.clock.forward(minutes=5)
+    platform.services.declare.declare(
         who, Declaration("adult", "verified", "eu", "connections"), follow_band=False, actor="t"
     )
-    uploaded = platform.house.upload(who).image_id
-    platform.house.deliver()
+    uploaded = platform.services.upload(who).image_id
+    platform.services.deliver()
     platform.record(platform.event(key))
     assert platform.work() == ["skipped"]
     assert platform.shown(who) == uploaded
@@ -160,10 +160,10 @@ def test_what_is_deleted_there_is_deleted_here(platform, who):
     platform.record(platform.event(key, "ObjectRemoved:Delete"))
     assert platform.work() == ["removed"]
     assert platform.shown(who) is None
-    assert platform.house.state(image_id) == images.DELETED
-    with platform.house.catalogue.reading() as tx:
-        assert [one.actor for one in tx.audit.of_image(image_id) if one.event == "image.deleted"] == ["import"]
-    assert not [one for one in platform.house.objects() if one.startswith("o/")]
+    assert platform.services.state(image_id) == images.DELETED
+    with platform.services.catalogue.reading() as tx:
+        assert [entry.actor for entry in tx.audit.of_image(image_id) if entry.event == "image.deleted"] == ["import"]
+    assert not [key for key in platform.services.objects() if key.startswith("o/")]
 
 
 def test_removals_are_not_followed_where_it_is_told_so(platform, who):
@@ -172,7 +172,7 @@ def test_removals_are_not_followed_where_it_is_told_so(platform, who):
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
     platform.work()
-    platform.take = replace(platform.take, follow_removals=False)
+    platform.importer = replace(platform.importer, follow_removals=False)
     platform.s3.delete_object(Bucket=platform.bucket, Key=key)
     platform.record(platform.event(key, "ObjectRemoved:Delete"))
     assert platform.work() == ["removed"]
@@ -188,13 +188,13 @@ def test_a_deleted_profile_is_not_brought_back_and_its_key_is_forgotten(platform
     event = platform.event(key, etag=platform.put(key, jpeg(1)))
     platform.record(event)
     platform.work()
-    platform.house.delete.profile(who, actor="t")
+    platform.services.delete.profile(who, actor="t")
     platform.work()
     assert platform.record(event) == [(0, 1, 0)]
     platform.record(platform.event(key))  # the old bucket still has it
     assert platform.work() == ["skipped"]
     assert platform.shown(who) is None
-    with platform.house.catalogue.reading() as tx:
+    with platform.services.catalogue.reading() as tx:
         rows = tx.connection.execute(select(import_items).where(import_items.c.bucket == platform.bucket)).all()
         assert sorted((row.state, row.reason, bool(row.key)) for row in rows) == [
             ("skipped", "profile_deleted", False), ("taken", None, False),
@@ -215,7 +215,7 @@ def test_what_is_no_picture_is_refused_and_said_why(platform, who, data, code):
     platform.put(key, data)
     platform.record(platform.event(key))
     assert platform.work() == ["refused"]
-    with platform.house.catalogue.reading() as tx:
+    with platform.services.catalogue.reading() as tx:
         from sqlalchemy import select
 
         from nightlight.catalogue.retention_schema import import_items
@@ -248,13 +248,13 @@ def test_a_server_that_is_away_is_asked_again(platform, who, access):
 
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
-    real, platform.take = platform.take, replace(
-        platform.take, sources=SourceBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
+    real, platform.importer = platform.importer, replace(
+        platform.importer, sources=SourceBuckets(replace(access, endpoint_url="http://127.0.0.1:9", connect_timeout_s=0.2))
     )  # fmt: skip
     assert platform.work() == ["later"]
-    platform.take = real
-    platform.house.clock.forward(hours=1)
-    platform.house.reconciler.run_once()
+    platform.importer = real
+    platform.services.clock.forward(hours=1)
+    platform.services.reconciler.run_once()
     assert platform.work() == ["taken"]
 
 
@@ -264,27 +264,27 @@ def test_a_worker_that_dies_after_storing_the_original_leaves_one_picture(platfo
 
     key = f"{who}/a.jpg"
     platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
-    platform.house.relay.run_once()
-    ((_, job_id),) = [one for one in platform.house.sent if one[0] == "nightlight.import"]
-    platform.house.sent.clear()
-    real = platform.house.intake.originals.put
+    platform.services.relay.run_once()
+    ((_, job_id),) = [message for message in platform.services.sent if message[0] == "nightlight.import"]
+    platform.services.sent.clear()
+    real = platform.services.upload_flow.originals.put
 
     def put(*arguments, **named):
         real(*arguments, **named)
         raise LeaseLost("killed")
 
-    object.__setattr__(platform.take, "upload", type(platform.house.intake)(
-        platform.house.catalogue, type("Dies", (), {"put": staticmethod(put)})(), platform.house.intake.limits, 60,
-        platform.house.intake.edge, platform.house.clock))  # fmt: skip
-    assert platform.take.run(job_id, redelivered=False) == "lost"
-    object.__setattr__(platform.take, "upload", platform.house.intake)
-    assert platform.take.run(job_id, redelivered=True) == "taken"
+    object.__setattr__(platform.importer, "upload", type(platform.services.upload_flow)(
+        platform.services.catalogue, type("Dies", (), {"put": staticmethod(put)})(), platform.services.upload_flow.limits, 60,
+        platform.services.upload_flow.edge, platform.services.clock))  # fmt: skip
+    assert platform.importer.run(job_id, redelivered=False) == "lost"
+    object.__setattr__(platform.importer, "upload", platform.services.upload_flow)
+    assert platform.importer.run(job_id, redelivered=True) == "taken"
     platform.work()
     assert platform.image_states(who) == [images.READY]
-    platform.house.clock.forward(hours=2)
-    platform.house.expiry.run_once()
+    platform.services.clock.forward(hours=2)
+    platform.services.expiry.run_once()
     platform.work()
-    assert len([one for one in platform.house.objects() if one.startswith("o/")]) == 1
+    assert len([key for key in platform.services.objects() if key.startswith("o/")]) == 1
 
 
 def test_own_buckets_are_refused():

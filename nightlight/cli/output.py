@@ -1,0 +1,74 @@
+"""What commands share: options that mean the same everywhere, and tables, JSON, CSV and progress on the terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn
+from rich.table import Table
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write them to this file.")]
+ActorOption = Annotated[str, typer.Option(help="Who does this, for the audit log.")]
+
+
+def plain_console() -> Console:
+    """Return a console that takes nothing for markup: a file's name may look like it."""
+    return Console(highlight=False, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; what JSON has no form for is printed as its text."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under the names of their columns; None is an empty cell."""
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    plain_console().print(table)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows under the names of their columns; no text of them is taken for a formula by a spreadsheet."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns, *([no_formula(cell) for cell in row] for row in rows)])
+
+
+def no_formula(cell: object) -> object:
+    """Return a value that no spreadsheet takes for a formula: it may be somebody else's text."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell
+
+
+def print_report(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, csv_file: Path | None, as_json: bool, nothing: str
+) -> None:
+    """Print rows as JSON or as a table, ``nothing`` where there are none, and write them to a CSV file if asked to."""
+    cells = [[row[column] for column in columns] for row in rows]
+    if csv_file is not None:
+        write_csv(csv_file, columns, cells)
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        typer.echo(nothing)
+    else:
+        print_table([column.replace("_", " ") for column in columns], cells)
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with its moments as RFC 3339 text."""
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def progress(*columns: str | ProgressColumn) -> Progress:
+    """Return a bar on standard error that is gone at the end."""
+    return Progress(*columns, console=Console(stderr=True), transient=True)
