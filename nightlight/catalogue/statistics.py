@@ -12,7 +12,7 @@ from nightlight.catalogue.jobs import DONE, FAILED
 from nightlight.catalogue.policy_schema import decision_counts
 from nightlight.catalogue.retention_schema import holds, receipts, sweeps
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import audit, images, jobs
+from nightlight.catalogue.schema import audit, images, jobs, renditions
 
 Period = tuple[datetime, datetime]
 # Of more jobs than these the newest are looked at.
@@ -58,6 +58,15 @@ class Statistics(Rows):
         when = (images.c.created_at >= period[0], images.c.created_at < period[1])
         query = select(images.c.state, func.count()).where(*when).group_by(images.c.state)
         return {row[0]: row[1] for row in self._execute(query)}
+
+    def objects(self) -> dict[tuple[str, str], int]:
+        """Return how many objects the buckets have, originals and renditions, by the image's state and its band."""
+        totals: Counter[tuple[str, str]] = Counter()
+        originals = select(images.c.state, images.c.band, func.count())
+        for query in (originals, originals.join_from(images, renditions)):
+            for state, band, count in self._execute(query.group_by(images.c.state, images.c.band)):
+                totals[state, band] += count
+        return dict(totals)
 
     def details(self, event: str, period: Period) -> list[tuple[datetime, str, dict[str, Any]]]:
         """Return (when, by whom, what) of each entry of an event, the oldest first."""

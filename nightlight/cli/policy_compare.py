@@ -20,8 +20,8 @@ from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
+    from nightlight.policy.changes import Difference
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.diff import Difference
     from nightlight_core.policy.table import Outcome
 
 # Exit statuses of `diff`, so that a script can tell them apart; 1 and 2 are problems and misuse.
@@ -134,7 +134,7 @@ def print_difference(out: Console, difference: Difference) -> None:
     """Print a difference for a person."""
     from rich.markup import escape
 
-    from nightlight.policy.diff import LISTS, SECTIONS
+    from nightlight.policy.changes import LISTS, SECTIONS
 
     if difference.same:
         out.print("nothing changes for anybody")

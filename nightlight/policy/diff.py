@@ -18,13 +18,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nightlight.policy.alignment import Renamed, align
+from nightlight.policy.changes import Change, ChangeKind, Difference
 from nightlight.policy.compile import FIELDS
 from nightlight.policy.diff_documents import changed_cases, changed_checks, changed_words, check_meanings
 from nightlight.policy.summarise import summarise
@@ -38,111 +38,15 @@ if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
     from nightlight.policy.traffic import Traffic
 
-SECTIONS = {
-    "outcomes": "Who may see what",
-    "recipes": "What tiers look like",
-    "words": "What words mean",
-    "retention": "How long things are kept",
-}
-LISTS = {"checks": "Checks", "cases": "Cases"}
-
-
-class ChangeKind(StrEnum):
-    """Which way a change goes: OPENS if any field of it protects less, CLOSES if any protects more and none less."""
-
-    OPENS = "OPENS"
-    CLOSES = "CLOSES"
-    CHANGES = "CHANGES"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One sentence: which way, where, from what to what, in how many combinations (and views a day).
-
-    ``fields`` are those that protect less, or, where none does, those that differ. ``safety`` says that the safety team
-    must approve it.
-    """
-
-    kind: ChangeKind
-    where: str
-    before: str
-    after: str
-    count: int
-    views_a_day: float | None = None
-    fields: tuple[str, ...] = ()
-    safety: bool = False
-
-    def __str__(self) -> str:
-        """Return the line that a person reads."""
-        views = "" if self.views_a_day is None else f", {self.views_a_day:,.0f} views a day"
-        weaker = f"; weaker: {', '.join(self.fields)}" if self.fields and self.kind is ChangeKind.OPENS else ""
-        note = " [safety must approve]" if self.safety and self.kind is not ChangeKind.OPENS else ""
-        counts = f"{self.count:,} combinations{views}{weaker}"
-        return f"{self.kind.value:<7} {self.where}: {self.before} -> {self.after} ({counts}){note}"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Everything that differs, OPENS first; ``digest`` is what a safety approval signs."""
-
-    old_digest: str
-    new_digest: str
-    old_checks: str
-    new_checks: str
-    outcomes: tuple[Change, ...]
-    recipes: tuple[Change, ...]
-    words: tuple[Change, ...]
-    retention: tuple[Change, ...]
-    checks: tuple[str, ...]
-    cases: tuple[str, ...]
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """Return all changes of outcomes, recipes, words and retention."""
-        return self.outcomes + self.recipes + self.words + self.retention
-
-    @property
-    def opens(self) -> bool:
-        """Say whether the safety team must approve: anything opens, or a check or word was changed, or such."""
-        return bool(self.checks) or any(change.safety for change in self.changes)
-
-    @property
-    def same(self) -> bool:
-        """Say whether nothing differs that an answer, a check or a case rests on."""
-        return not self.changes and not self.checks and not self.cases
-
-    @property
-    def digest(self) -> str:
-        """Return a SHA-256, in hexadecimal, of the whole difference, both policies' digests and what both check."""
-        plain = json.dumps(self.to_json(with_digest=False), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(plain.encode()).hexdigest()
-
-    def to_json(self, *, with_digest: bool = True) -> dict[str, Any]:
-        """Return the difference as plain values; without its digest, without what traffic adds."""
-        sections = {name: [asdict(change) for change in getattr(self, name)] for name in SECTIONS}
-        plain: dict[str, Any] = {
-            "old_digest": self.old_digest,
-            "new_digest": self.new_digest,
-            "old_checks": self.old_checks,
-            "new_checks": self.new_checks,
-            "opens": self.opens,
-            **sections,
-            **{name: list(getattr(self, name)) for name in LISTS},
-        }
-        if with_digest:
-            return {**plain, "digest": self.digest}
-        for change in (change for section in sections.values() for change in section):
-            del change["views_a_day"]
-        return plain
-
 
 def diff(
     old: Compiled, new: Compiled, traffic: Traffic | None = None, *, renamed: Sequence[Renamed] = ()
 ) -> Difference:
     """Return what differs from ``old`` to ``new``.
 
-    ``traffic`` adds views a day to each sentence. ``renamed`` says which words belong together although they are
-    written otherwise; raises PolicyRefused where the packs have no such words.
+    ``traffic`` adds views a day to each sentence, and to those of retention the number of objects. ``renamed`` says
+    which words belong together although they are written otherwise; raises PolicyRefused where the packs have no such
+    words.
     """
     alignment = align(old.space, new.space, renamed)
     return Difference(
@@ -153,7 +57,7 @@ def diff(
         tuple(_outcomes(old, new, alignment, traffic)),
         tuple(_recipes(old, new)),
         tuple(_words(old, new, alignment)),
-        tuple(_retention(old, new, renamed)),
+        tuple(_retention(old, new, renamed, traffic)),
         tuple(changed_checks(old, new)),
         tuple(changed_cases(old, new)),
     )
@@ -199,7 +103,7 @@ def _outcomes(old: Compiled, new: Compiled, alignment: Alignment, traffic: Traff
     (packed_old, meaning_old), (packed_new, meaning_new) = _shown(old), _shown(new)
     before, after = alignment.before(packed_old, 0), alignment.after(packed_new, 0)
     both_impossible = alignment.before(old.impossible, 1) & alignment.after(new.impossible, 1)
-    counts = alignment.spread(traffic.over(old.space)) if traffic else None
+    counts = alignment.spread(traffic.over(old.space)) if traffic and traffic.cells else None
     outsiders = _outsiders(new, alignment)
     pairs = before << np.uint32(12) | after
     cells_of: dict[Change, Mask] = {}
@@ -316,19 +220,23 @@ def _words(old: Compiled, new: Compiled, alignment: Alignment) -> list[Change]:
     return _ordered(changes)
 
 
-def _retention(old: Compiled, new: Compiled, renamed: Sequence[Renamed]) -> list[Change]:
+def _retention(old: Compiled, new: Compiled, renamed: Sequence[Renamed], traffic: Traffic | None) -> list[Change]:
     """Return what is kept longer or shorter: the first keeps minors' pictures, the second destroys earlier."""
     spaces = old.retention.space, new.retention.space
     words = {word for space in spaces for listed in space.attributes.values() for word in listed}
     fitting = [mapping for mapping in renamed if {*mapping.old, *mapping.new} <= words]
     alignment = align(*spaces, fitting)
     before, after = alignment.before(old.retention.days, 0), alignment.after(new.retention.days, 0)
+    kept = traffic.objects_over(old.retention.space) if traffic else None
+    objects = alignment.spread(kept) if kept is not None else None
     changes = []
     nothing = np.zeros(alignment.space.shape, dtype=np.bool_)
     pairs = np.unique(np.stack([before[before != after], after[before != after]], axis=1), axis=0)
     for left, right in pairs:
         kind = ChangeKind.OPENS if right > left else ChangeKind.CLOSES
-        for sentence in summarise(alignment.space, (before == left) & (after == right), impossible=nothing):
-            texts = f"kept {left} days", f"kept {right} days"
-            changes.append(Change(kind, sentence.text, *texts, sentence.count, fields=("keep_days",), safety=True))
+        cells = (before == left) & (after == right)
+        for sentence in summarise(alignment.space, cells, impossible=nothing):
+            change = Change(kind, sentence.text, f"kept {left} days", f"kept {right} days", sentence.count)
+            touched = None if objects is None else int(objects[cells & alignment.space.region(sentence.words)].sum())
+            changes.append(replace(change, objects=touched, fields=("keep_days",), safety=True))
     return _ordered(changes)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nightlight.policy.diff import LISTS, SECTIONS
+from nightlight.policy.changes import LISTS, SECTIONS
 
 if TYPE_CHECKING:
-    from nightlight.policy.diff import Change, Difference
+    from nightlight.policy.changes import Change, Difference
 
 
 def markdown(difference: Difference) -> str:

@@ -17,7 +17,7 @@ from nightlight_core.files import read_text
 from nightlight_core.policy.public_keys import PublicKeys, base64url_bytes
 
 if TYPE_CHECKING:
-    from nightlight.policy.diff import Difference
+    from nightlight.policy.changes import Difference
 
 APPROVAL_FORMAT = "nightlight-approval/2"
 # An approval counts for so long, in seconds, unless it says otherwise; and for so long at most.

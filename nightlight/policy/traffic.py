@@ -1,13 +1,14 @@
-"""How often each combination was decided, as exported from production: counts, and no identities.
+"""How often each combination was decided, and how many objects are kept, as exported from production.
 
-The file is JSON: ``{"format": "policy-traffic/1", "days": 7.0, "attributes": ["subject_age", ...],
-"cells": {"adult,self,...": 12345, ...}}``.
+Counts, and no identities. The file is JSON: ``{"format": "policy-traffic/1", "days": 7.0, "attributes":
+["subject_age", ...], "cells": {"adult,self,...": 12345, ...}, "kept": {"live,adult": 9876, ...}}``; ``kept`` may be
+absent.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,15 +23,21 @@ if TYPE_CHECKING:
 
 FORMAT = "policy-traffic/1"
 MAX_BYTES = 50_000_000
+# What objects are counted by.
+KEPT = ("state", "subject_age")
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Counts by combination over some days."""
+    """Counts by combination over some days.
+
+    ``kept`` has the number of objects in the buckets by state, as retention.yaml names it, and subject_age.
+    """
 
     days: float
     attributes: tuple[str, ...]
     cells: dict[tuple[str, ...], int]
+    kept: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def over(self, space: CombinationSpace) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return views a day over ``space``; combinations that it does not have are left out."""
@@ -43,10 +50,24 @@ class Traffic:
                 continue
         return views
 
+    def objects_over(self, space: CombinationSpace) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+        """Return the numbers of objects over the space of retention; None where they are not known for it."""
+        if not self.kept or not set(space.attributes) <= {*KEPT}:
+            return None
+        objects = np.zeros(space.shape, dtype=np.int64)
+        for words, count in self.kept.items():
+            try:
+                objects[space.position(dict(zip(KEPT, words, strict=True)))] += count
+            except ValueError:
+                continue
+        return objects
+
     def to_json(self) -> dict[str, Any]:
         """Return the traffic as the file holds them."""
         cells = {",".join(words): count for words, count in sorted(self.cells.items())}
-        return {"format": FORMAT, "days": self.days, "attributes": list(self.attributes), "cells": cells}
+        kept = {",".join(words): count for words, count in sorted(self.kept.items())}
+        head = {"format": FORMAT, "days": self.days, "attributes": list(self.attributes)}
+        return {**head, "cells": cells, "kept": kept}
 
 
 def read_traffic(path: Path) -> Traffic:
@@ -55,13 +76,20 @@ def read_traffic(path: Path) -> Traffic:
         plain = json.loads(read_text(path, most=MAX_BYTES))
         attributes = tuple(str(name) for name in plain["attributes"])
         cells = {tuple(str(key).split(",")): int(count) for key, count in plain["cells"].items()}
-        traffic = Traffic(float(plain["days"]), attributes, cells)
+        kept = {_pair(key): int(count) for key, count in plain.get("kept", {}).items()}
+        traffic = Traffic(float(plain["days"]), attributes, cells, kept)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = (
             f"{path} does not hold traffic ({type(error).__name__}); export them with `nightlight policy counters`"
         )
         raise PolicyRefused(message) from error
     wrong = any(len(words) != len(traffic.attributes) for words in traffic.cells)
-    if plain.get("format") != FORMAT or traffic.days <= 0 or wrong or any(n < 0 for n in traffic.cells.values()):
+    negative = any(count < 0 for counts in (traffic.cells, traffic.kept) for count in counts.values())
+    if plain.get("format") != FORMAT or traffic.days <= 0 or wrong or negative:
         raise PolicyRefused(f"{path} does not hold traffic of the form {FORMAT}")
     return traffic
+
+
+def _pair(key: str) -> tuple[str, str]:
+    state, age = str(key).split(",")
+    return state, age

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nightlight.policy.changes import ChangeKind
 from nightlight.policy.compile import FIELDS, compile_documents
 from nightlight.policy.diagnostics import InvalidPolicy
-from nightlight.policy.diff import ChangeKind, diff
+from nightlight.policy.diff import diff
 from nightlight_core.policy.table import DOUBT
 
 ATTRIBUTES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs, metrics
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight_core.errors import NightlightError
+from nightlight_core.policy import protection
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
     from nightlight_core.decisions.answers import Answer
     from nightlight_core.policy.table import Outcome, Table
 
-# How much an outcome opens, comparable between packs with different words: edge in pixels, cache_s, per_hour.
-Openness = tuple[int, int, int]
+# How much an outcome shows, comparable between packs with different words: a number for each field of a recipe that can
+# weaken protection, then cache_s and per_hour.
+Openness = tuple[float, ...]
+_NOTHING: Openness = (-math.inf,) * len(protection.OPENING)
 
 
 def openness(table: Table, outcome: Outcome) -> Openness:
-    """Return how much an outcome of ``table`` opens."""
-    tier = table.tiers.get(outcome.tier)
-    return (tier.edge if tier else 0, outcome.cache_s, outcome.per_hour)
+    """Return how much an outcome of ``table`` shows; larger numbers show more."""
+    recipe = table.tiers.get(outcome.tier)
+    return (*(protection.exposure(recipe) if recipe else _NOTHING), outcome.cache_s, outcome.per_hour)
 
 
 def difference(version: int, active: Openness, would: Openness) -> str | None:

@@ -19,12 +19,14 @@ from nightlight_core.policy.bundle import open_bundle
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.policies import PolicyState
+    from nightlight.policy.changes import Difference
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.diff import Difference
     from nightlight_core.policy.bundle import Bundle
     from nightlight_core.policy.public_keys import PublicKeys
 
 UNDO = timedelta(days=7)
+# A refusal names so many sentences; `nightlight policy diff` has them all.
+_MOST_REASONS = 20
 
 
 def previous_bundle(tx: Transaction, state: PolicyState, publishers: PublicKeys) -> Compiled | None:
@@ -62,10 +64,10 @@ def approving_key(
 ) -> str:
     """Return the id of the safety key that approved a change; raise PolicyRejected where none did."""
     if approval is None:
-        message = (
-            f"this opens something: safety must approve difference {difference.digest} of version {bundle.version}"
-        )
-        raise PolicyRejected(message)
+        head = f"safety must approve difference {difference.digest} of version {bundle.version}:"
+        reasons = difference.reasons()
+        more = [f"and {len(reasons) - _MOST_REASONS} more"] if len(reasons) > _MOST_REASONS else []
+        raise PolicyRejected("\n".join((head, *reasons[:_MOST_REASONS], *more)))
     if safety is None:
         message = "no safety keys are set (NIGHTLIGHT_POLICY_SAFETY_KEYS), so nothing that opens can be approved"
         raise PolicyRejected(message)

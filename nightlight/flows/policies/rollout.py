@@ -21,12 +21,14 @@ from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy, PolicyHolder, usable_recipes
 from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undoes_closing
+from nightlight.flows.retention.tags import count_objects
+from nightlight.policy.changes import Difference
 from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_bundle
-from nightlight.policy.diff import Difference, diff
+from nightlight.policy.diff import diff
 from nightlight.policy.explain import PolicyExplanation, explain
 from nightlight.policy.traffic import Traffic
-from nightlight_core.errors import InvalidInput, PolicyConflict, PolicyRefused, PolicyRejected
+from nightlight_core.errors import InvalidInput, NightlightError, PolicyConflict, PolicyRefused, PolicyRejected
 from nightlight_core.policy.bundle import Bundle, open_bundle
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class Rollout:
             staged_already = bundle.version == state.candidate_version
             if not staged_already:
                 self._newer(bundle, state)
-            difference = diff(view.compiled, compiled)
+            difference = self._difference(view.compiled, compiled)
             back, undone = self._unapproved(tx, state, view.compiled, compiled)
             approver = self._approver(bundle, difference, approval, undone=undone)
             if back and state.active_version is not None:
@@ -119,7 +121,7 @@ class Rollout:
             if not again:
                 self._newer(bundle, state)
                 tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
-            difference = diff(view.compiled, compiled)
+            difference = self._difference(view.compiled, compiled)
             undone = self._unapproved(tx, state, view.compiled, compiled)[1]
             approver = self._approver(bundle, difference, approval, undone=undone) if permille else ""
             tx.policies.change(
@@ -215,10 +217,26 @@ class Rollout:
             counts, counted_days = tx.policies.counts(DECIDED, since)
         cells = {tuple(cell.split(",")): count for cell, count in self._told(counts).items()}
         kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
-        return Traffic(float(max(1, counted_days)), attributes, kept)
+        return Traffic(float(max(1, counted_days)), attributes, kept, self._objects())
 
     def _told(self, counts: dict[str, int]) -> dict[str, int]:
         return {cell: count for cell, count in sorted(counts.items()) if count >= self.counter_threshold}
+
+    def _difference(self, active: Compiled, new: Compiled) -> Difference:
+        """Return the difference; where things are kept longer or shorter, with the number of objects."""
+        if active.retention.meaning() == new.retention.meaning():
+            return diff(active, new)
+        return diff(active, new, Traffic(1.0, (), {}, self._objects()))
+
+    def _objects(self) -> dict[tuple[str, str], int]:
+        """Return the number of objects by state and band, none of them if they cannot be counted in time."""
+        try:
+            with self.catalogue.reading() as tx:
+                counts = count_objects(tx)
+        except NightlightError as error:
+            logs.get("policy").warning("objects.not_counted", code=error.code)
+            return {}
+        return {words: count for words, count in counts.items() if count >= self.counter_threshold}
 
     def _checked(self, data: bytes) -> tuple[Bundle, Compiled]:
         if self.publishers is None:
@@ -247,10 +265,9 @@ class Rollout:
     @staticmethod
     def _not_withdrawn(tx: Transaction, bundle: Bundle) -> None:
         if tx.policies.withdrawn(bundle.version):
-            message = (
+            raise PolicyConflict(
                 f"version {bundle.version} was withdrawn, and its approval with it; build it with a higher version"
             )
-            raise PolicyConflict(message)
 
     @staticmethod
     def _newer(bundle: Bundle, state: PolicyState) -> None:

@@ -6,6 +6,7 @@ that was in use for years and was replaced today the days begin today. Tags name
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from nightlight.jobs.enqueue import enqueue, enqueue_many
 from nightlight_core.errors import ObjectMissing
 
 if TYPE_CHECKING:
+    from nightlight.catalogue.engine import Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore
@@ -35,6 +37,15 @@ _BATCH = 500
 _SOON = timedelta(minutes=1)
 # A picture in use has no tag: the rule about everything is about it.
 _TAGGED = STATES.keys() - {images.READY}
+
+
+def count_objects(tx: Transaction) -> Counter[tuple[str, str]]:
+    """Return how many objects the buckets have by what retention.yaml calls their state, and by band."""
+    totals: Counter[tuple[str, str]] = Counter()
+    for (state, band), count in tx.statistics.objects().items():
+        if state in STATES:
+            totals[STATES[state], band] += count
+    return totals
 
 
 @dataclass(frozen=True, slots=True)

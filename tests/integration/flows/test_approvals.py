@@ -8,6 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from nightlight.catalogue import images
+from nightlight.catalogue.images import ImageRow
+from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.rollout import Rollout
@@ -17,8 +20,9 @@ from nightlight.policy.diff import diff
 from nightlight.policy.load import load
 from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_core.errors import PolicyConflict, PolicyRejected
+from nightlight_core.ids import ProfileId, new_image_id, new_original_key
 from tests.conftest import ROOT
-from tests.support.flow_container import Clock
+from tests.support.flow_container import START, Clock
 
 pytestmark = pytest.mark.integration
 
@@ -233,7 +237,7 @@ def test_something_that_is_nearly_the_one_before_needs_an_approval(services, pac
     refused(services, packs.less)  # opens less than the one before did, but it is another
     fewer = pack(
         tmp_path / "fewer",
-        ("checks.yaml", "  - {id: doubt-is-youth, along: subject_age, never_more_open: [unknown, age_16_17]}\n", ""),
+        ("checks.yaml", "  - {id: doubt-is-youth, along: subject_age, never_more_open: [unknown, under_13]}\n", ""),
     )
     refused(services, fewer)  # decides the same, and is checked by less
 
@@ -257,3 +261,46 @@ def test_days_are_counted_from_the_clock_of_the_service(services, packs):
     activate(services, packs.less)
     services.clock.now += timedelta(days=6)
     activate(services, packs.open)
+
+
+def test_pictures_deleted_earlier_need_an_approval_and_the_refusal_says_how_many_objects(services, tmp_path):
+    with services.catalogue.transaction() as tx:
+        for number, state in enumerate((images.READY, images.READY, images.SUPERSEDED)):
+            owner = ProfileId(f"owner-{number}")
+            tx.profiles.declare(owner, Declaration("age_13_15", "verified", "eu", "connections"), START)
+            tx.images.add(
+                ImageRow(new_image_id(), owner, 1, state, None, new_original_key(), 9, "jpeg", 4, 3, "age_13_15", "age_13_15", START, None)
+            )  # fmt: skip
+    version = next(services.versions)
+    shorter = pack(tmp_path / "pack", ("retention.yaml", "keep_days: 3650", "keep_days: 1"))
+    data = build_bundle(shorter, version, services.keys["publisher"])
+    with pytest.raises(PolicyRejected, match=r"kept 3650 days -> kept 1 days .*, 2 objects"):
+        services.rollout.activate(data, None, actor="t")
+    longer = pack(tmp_path / "longer", ("retention.yaml", "keep_days: 7}", "keep_days: 20}"))
+    data = build_bundle(longer, version, services.keys["publisher"])
+    with pytest.raises(PolicyRejected, match=r"OPENS .*kept 7 days -> kept 20 days .*, 1 objects"):
+        services.rollout.activate(data, None, actor="t")
+
+
+def test_what_a_candidate_would_open_counts_recipes(services, packs, tmp_path):
+    bare = pack(
+        tmp_path / "pack",
+        ("tiers.yaml", "visible_watermark: faint, ", ""),
+        ("checks.yaml", "visible_watermark: at_least faint, ", ""),
+    )
+    stronger = pack(tmp_path / "stronger", ("tiers.yaml", "visible_watermark: faint", "visible_watermark: clear"))
+    given = {
+        "subject_age": "age_13_15",
+        "relation": "stranger",
+        "viewer": "adult",
+        "region": "uk",
+        "context": "profile",
+    }
+    inputs = {**given, "choice": "everyone", "report_flag": "clear"}
+    kinds = []
+    for candidate in (bare, stronger):
+        data = build_bundle(candidate, next(services.versions), services.keys["publisher"])
+        services.rollout.candidate(data, None, permille=0, actor="t")
+        view = services.policy.current()
+        kinds.append(view.tally(inputs, view.table.decide(inputs), None)[1].partition(":")[0])
+    assert kinds == ["would_open", "would_close"]

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from nightlight.policy.diff import ChangeKind, diff
+from nightlight.policy.changes import ChangeKind
+from nightlight.policy.diff import diff
 from nightlight.policy.diff_report import markdown
 from nightlight.policy.traffic import Traffic, read_traffic
 from nightlight_core.errors import PolicyRefused
