@@ -59,7 +59,7 @@ class ActivatedAnswer(BaseModel):
 
 
 class ExplainPolicyBody(BaseModel):
-    """One combination; what is left out is read as the word that shows least."""
+    """One combination; what is left out leaves a range of answers."""
 
     model_config = ConfigDict(extra="forbid")
 

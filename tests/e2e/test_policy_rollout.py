@@ -172,7 +172,7 @@ def test_a_vocabulary_that_decisions_cannot_speak_is_refused(client, keys, pack,
         changes += [("rules.yaml", "subject_age: [unknown, under_13", "subject_age: [under_13")]
         changes += [("checks.yaml", "subject_age: [unknown, under_13", "subject_age: [under_13")]
         changes += [
-            ("checks.yaml", "  - {id: doubt-is-youth, along: subject_age, never_more_open: [unknown, age_16_17]}\n", "")
+            ("checks.yaml", "  - {id: doubt-is-youth, along: subject_age, never_more_open: [unknown, under_13]}\n", "")
         ]
     compiled = edit(pack, *changes)
     with pytest.raises(Problem, match=message):
