@@ -190,7 +190,7 @@ renditions = table(
     Column("manifest", String(64)),
     Column("manifest_id", String(64), index=True),
     Column("created_at", UtcDateTime, nullable=False),
-    UniqueConstraint("image_id", "tier", "variant"),
+    UniqueConstraint("image_id", "tier", "recipe", "variant"),
 )
 
 # Numbers are never given twice (a sequence; AUTOINCREMENT): an index knows hashes by them.

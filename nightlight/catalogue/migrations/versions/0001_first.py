@@ -416,7 +416,7 @@ def _tables() -> None:
         sa.Column("created_at", Moment, nullable=False),
         sa.ForeignKeyConstraint(["image_id"], ["images.image_id"], name=op.f("fk_renditions_image_id")),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_renditions")),
-        sa.UniqueConstraint("image_id", "tier", "variant", name=op.f("uq_renditions_image_id")),
+        sa.UniqueConstraint("image_id", "tier", "recipe", "variant", name=op.f("uq_renditions_image_id")),
     )
     op.create_index(op.f("ix_renditions_image_id"), "renditions", ["image_id"], unique=False)
     op.create_index(op.f("ix_renditions_manifest_id"), "renditions", ["manifest_id"], unique=False)

@@ -547,7 +547,7 @@ ALTER TABLE ONLY public.receipts
 ALTER TABLE ONLY public.rendition_hashes
     ADD CONSTRAINT uq_rendition_hashes_name UNIQUE (name);
 ALTER TABLE ONLY public.renditions
-    ADD CONSTRAINT uq_renditions_image_id UNIQUE (image_id, tier, variant);
+    ADD CONSTRAINT uq_renditions_image_id UNIQUE (image_id, tier, recipe, variant);
 CREATE INDEX ix_abuse_signals_last_at ON public.abuse_signals USING btree (last_at);
 CREATE INDEX ix_audit_image_id ON public.audit USING btree (image_id);
 CREATE INDEX ix_blocks_profile_id ON public.blocks USING btree (profile_id);

@@ -373,7 +373,7 @@ CREATE TABLE renditions (
 	created_at DATETIME NOT NULL, 
 	CONSTRAINT pk_renditions PRIMARY KEY (name), 
 	CONSTRAINT fk_renditions_image_id FOREIGN KEY(image_id) REFERENCES images (image_id), 
-	CONSTRAINT uq_renditions_image_id UNIQUE (image_id, tier, variant)
+	CONSTRAINT uq_renditions_image_id UNIQUE (image_id, tier, recipe, variant)
 );
 INSERT INTO "renditions" VALUES('name-0','image_id-0','tier-0',1,'recipe-0','format-0',1,1,1,'sha256-0',1,1,1,1,1,'manifest-0','manifest_id-0','2026-01-01 00:00:00.000000');
 INSERT INTO "renditions" VALUES('name-1','image_id-1','tier-1',2,'recipe-1','format-1',2,2,2,'sha256-1',2,2,2,2,2,'manifest-1','manifest_id-1','2026-01-02 00:00:00.000000');
