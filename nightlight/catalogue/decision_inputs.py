@@ -27,7 +27,7 @@ _WORDS = {
     },
 }
 _AVAILABLE = "r.variant || '|' || r.tier || '|' || r.format || '|' || {larger} || '|' || coalesce(r.face_px, -1) || '|'"
-_AVAILABLE += " || r.name"
+_AVAILABLE += " || r.recipe || '|' || r.name"
 _STATEMENT = """
 SELECT p.profile_id, p.band, p.assurance, p.region, p.choice, p.report_flag, {seconds},
   i.image_id, coalesce(i.released_band, i.ceiling_band), i.blurhash,
@@ -53,6 +53,7 @@ class SeenRendition(NamedTuple):
     format: str
     edge: int
     face_px: int | None
+    recipe: str
     name: str
 
 
@@ -83,11 +84,9 @@ class Seen(NamedTuple):
             return []
         renditions = []
         for text in self.renditions.split(";"):
-            variant, tier, format_, edge, face, name = text.split("|")
-            face_px = int(face)
-            renditions.append(
-                SeenRendition(int(variant), tier, format_, int(edge), face_px if face_px >= 0 else None, name)
-            )
+            variant, tier, format_, edge, face, recipe, name = text.split("|")
+            face_px = int(face) if int(face) >= 0 else None
+            renditions.append(SeenRendition(int(variant), tier, format_, int(edge), face_px, recipe, name))
         return sorted(renditions)
 
     def viewers(self) -> frozenset[str] | None:

@@ -29,6 +29,7 @@ from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
 from nightlight.catalogue.proof_revocations import ProofRevocations
 from nightlight.catalogue.receipts import ReceiptChain
+from nightlight.catalogue.recipes import Recipes
 from nightlight.catalogue.rendition_hashes import RenditionHashes
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
@@ -51,8 +52,8 @@ class Transaction:
     __slots__ = (
         "abuse_signals", "audit", "blocks", "connection", "events", "feed", "hash_list_matches", "idempotency",
         "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
-        "proof_revocations", "receipts", "rendition_hashes", "revocations", "screenings", "statistics", "sweeps",
-        "trace_jobs",
+        "proof_revocations", "receipts", "recipes", "rendition_hashes", "revocations", "screenings", "statistics",
+        "sweeps", "trace_jobs",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -77,6 +78,7 @@ class Transaction:
         self.feed = Feed(connection)
         self.lifecycles = LifecycleRules(connection)
         self.receipts = ReceiptChain(connection)
+        self.recipes = Recipes(connection)
         self.legal_holds = LegalHolds(connection)
         self.sweeps = Sweeps(connection)
         self.imports = Imports(connection)

@@ -68,7 +68,8 @@ class RenditionRow:
     ``watermark`` is the number that its invisible watermark says (0 to 2**56 - 1; None where it has none),
     ``short_watermark`` the 16 bits of it that a small rendition carries, ``watermark_agreement`` how
     well that read back, in thousandths. ``manifest`` is its C2PA manifest, by the SHA-256 of the
-    rendition's bytes, ``manifest_id`` what the manifest calls itself.
+    rendition's bytes, ``manifest_id`` what the manifest calls itself. ``watermark_key`` is the id of the key of its
+    invisible watermark.
     """
 
     name: str
@@ -87,6 +88,7 @@ class RenditionRow:
     watermark_agreement: int | None = None
     manifest: str | None = None
     manifest_id: str | None = None
+    watermark_key: str | None = None
 
 
 class Images(Rows):

@@ -26,6 +26,7 @@ class PolicyState:
 
     ``candidate_permille`` is the share of profiles that the candidate decides for; 0 means that it is only
     watched (shadow). ``activated_at`` is when the active bundle became so, and the one before ceased to be.
+    ``candidate_rendered`` is 1 where pictures are rendered by the candidate's recipes before it decides for anybody.
     """
 
     revision: int
@@ -36,9 +37,10 @@ class PolicyState:
     candidate_permille: int
     changed_at: datetime | None
     activated_at: datetime | None
+    candidate_rendered: int
 
 
-UNCHANGED = PolicyState(0, 0, None, None, None, 0, None, None)
+UNCHANGED = PolicyState(0, 0, None, None, None, 0, None, None, 0)
 
 
 class Policies(Rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Executable
+    from sqlalchemy import Connection, Executable, Table
 
 
 class Rows:
@@ -19,3 +19,14 @@ class Rows:
         """Return the number that a statement gives, in its one row."""
         number: int = self._execute(statement).scalar_one()
         return number
+
+
+def add_if_absent(connection: Connection, into: Table) -> Executable:
+    """Return the statement that inserts rows, and leaves alone those whose key is there already."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(into).on_conflict_do_nothing()
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(into).on_conflict_do_nothing()

@@ -190,6 +190,8 @@ renditions = table(
     Column("manifest", String(64)),
     Column("manifest_id", String(64), index=True),
     Column("created_at", UtcDateTime, nullable=False),
+    # The id of the key that its invisible watermark was written with.
+    Column("watermark_key", String(32)),
     UniqueConstraint("image_id", "tier", "recipe", "variant"),
 )
 

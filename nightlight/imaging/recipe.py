@@ -52,6 +52,11 @@ class Recipe:
         return MEDIA_TYPES[self.format]
 
     @property
+    def pixels(self) -> TierRecipe:
+        """Return what the policy asks for of it, without claims."""
+        return TierRecipe(**{name: getattr(self, name) for name in TierRecipe.__slots__ if name not in _CLAIMS})
+
+    @property
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change whenever this recipe would give other pixels."""
         fields = {name: value for name, value in asdict(self).items() if name != "preview"}

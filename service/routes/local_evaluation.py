@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import orjson
@@ -16,6 +18,7 @@ from nightlight_core.decisions.abuse_signals import AbuseSignal
 from nightlight_core.decisions.engine import MAX_ITEMS
 from nightlight_core.decisions.profile_views import ProfileView
 from nightlight_core.ids import PROFILE_ID_PATTERN
+from nightlight_core.policy.tier import TierRecipe
 from service.answers import answer, services
 from service.auth import ScopedRoute, requires
 
@@ -31,6 +34,7 @@ class FeedAnswer(BaseModel):
     revision: int = Field(description="Another number means that another policy is in use.")
     active: int | None = Field(description="Version of the active bundle; none while the folder's pack is active.")
     candidate: int | None = Field(description="Version of the bundle that decides for a share of profiles.")
+    previous: int | None = Field(description="Version of the bundle that decided before the active one.")
 
 
 class ViewsBody(BaseModel):
@@ -46,7 +50,7 @@ class AvailableRenditionAnswer(BaseModel):
 
     path: str
     edge: int = Field(description="Its longest side in pixels.")
-    face_px: int | None = Field(description="Pixels of true detail across a face; none for no limit.")
+    recipe: dict[str, str | int | None] = Field(description="What its tier asked for when it was rendered.")
 
 
 class ViewAnswer(BaseModel):
@@ -129,6 +133,7 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
         revision=policy.revision,
         active=policy.version,
         candidate=policy.candidate_version if policy.permille else None,
+        previous=policy.previous_version,
     )
     return _json(feed_answer.model_dump())
 
@@ -178,8 +183,17 @@ def _view(view: ProfileView) -> dict[str, object]:
     fields = {name: getattr(view, name) for name in ViewAnswer.model_fields}
     fields["blocked"] = sorted(view.blocked) if view.blocked is not None else None
     fields["available"] = {
-        tier: [rendition._asdict() for rendition in variants] for tier, variants in view.available.items()
+        tier: [{"path": shown.path, "edge": shown.edge, "recipe": _recipe(shown.recipe)} for shown in variants]
+        for tier, variants in view.available.items()
     }
+    return fields
+
+
+@lru_cache(maxsize=256)
+def _recipe(recipe: TierRecipe) -> dict[str, str | int | None]:
+    """Return the fields of a recipe without claims."""
+    fields = asdict(recipe)
+    del fields["reidentification_at_most"]
     return fields
 
 

@@ -77,7 +77,7 @@ def test_a_connection_sees_more_of_an_adult_than_of_a_minor(client, people):
     assert sizes["adult"][0] == 512  # the photograph's own size, under the tier's 1024
     assert sizes["age_13_15"][0] == TIERS["medium"]["edge"]
     assert sizes["under_13"][0] == TIERS["tiny"]["edge"]
-    assert sizes["unknown"][0] == TIERS["medium"]["edge"]
+    assert sizes["unknown"][0] == TIERS["tiny"]["edge"]
 
 
 def test_the_owner_sees_the_picture_that_was_uploaded(client, people):

@@ -261,9 +261,11 @@ def test_no_url_is_given_again_once_it_is_due(name):
     signer = HmacUrlSigner(ring, "https://pictures.example", max_life_s=60)
     builder = AnswerBuilder(signer, bytes(32), "/a/placeholder.webp", 3600, 60)
     table = compile_folder(ROOT / "policies").table
-    policy = SimpleNamespace(table=table, table_for=lambda _: table, tally=lambda *_: ("", None))
+    policy = SimpleNamespace(
+        table=table, table_for=lambda _: table, earlier_for=lambda _: None, tally=lambda *_: ("", None)
+    )
     view = ProfileView("p", True, "adult", 2_000_000_000, "eu", "everyone", "clear", "adult", "i" * 32)
-    view.available = {"medium": (AvailableRendition(path, 320, None),)}
+    view.available = {"medium": (AvailableRendition(path, 320, table.tiers["medium"].pixels),)}
     for now in range(1_800_000_000, 1_800_000_400, 7):
         (answer,) = builder.answers(policy, "peer", "profile", [view], ["stranger"], now=now)
         (picture,), (placeholder,) = answer.decisions, builder.placeholders(["q"], now=now)

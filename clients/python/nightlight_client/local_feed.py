@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -22,6 +23,7 @@ from nightlight_core.decisions.rate_limiter import RateLimiter
 from nightlight_core.decisions.url_signing import DAY_S, DelegatedDayKeys, HmacUrlSigner
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle
+from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
@@ -44,11 +46,16 @@ class LocalPolicy:
 
     table: Table
     candidate: Table | None
+    previous: Table | None
     revision: int
 
     def table_for(self, view: ProfileView) -> Table:
         """Return the table that decides for a profile."""
         return self.candidate if view.candidate and self.candidate is not None else self.table
+
+    def earlier_for(self, view: ProfileView) -> Table | None:
+        """Return the table that decided for a profile before, None if there was none."""
+        return self.table if view.candidate and self.candidate is not None else self.previous
 
     def tally(
         self, inputs: Mapping[str, str], _outcome: Outcome, _effective_ceiling: str | None
@@ -204,14 +211,19 @@ class LocalEvaluationState:
 
     def _policy_of(self, page: Mapping[str, Any]) -> LocalPolicy:
         """Return the policy that the feed names; its bundles are fetched, and verified, once."""
-        active, candidate = page["active"], page["candidate"]
+        active, candidate, previous = page["active"], page["candidate"], page.get("previous")
         if active is None:
             raise PolicyRefused("no signed policy bundle is active (nightlight policy activate)")
         if active < self._bundles.highest:
             raise PolicyRefused(f"version {active} is older than {self._bundles.highest}, which was in use")
         tables = {version: self._table(version) for version in (active, candidate) if version is not None}
+        if previous is not None:
+            try:
+                tables[previous] = self._table(previous)
+            except PolicyRefused as error:  # of another publisher, say: what is in use must not wait for it
+                self.problem = f"version {previous}, which was in use before: {error}"
         self._bundles.tables, self._bundles.highest = tables, active
-        return LocalPolicy(tables[active], tables.get(candidate), page["revision"])
+        return LocalPolicy(tables[active], tables.get(candidate), tables.get(previous), page["revision"])
 
     def _table(self, version: int) -> Table:
         table = self._bundles.tables.get(version)
@@ -252,13 +264,22 @@ class FeedViews:
         return FoundViews(views, blocked_by(viewer_id, views), self.strangers_only)
 
 
+@lru_cache(maxsize=1024)
+def _recipe(*fields: tuple[str, Any]) -> TierRecipe:
+    """Return a recipe by its fields: views are many and recipes few."""
+    return TierRecipe(**dict(fields))
+
+
 def _view(answer: Mapping[str, Any]) -> ProfileView:
     fields = dict(answer)
     # A service that tells nothing of this is one that cannot take proofs back: nothing is decided by its views here.
     fields["revoked"] = {str(viewer_id): int(moment) for viewer_id, moment in answer["revoked"].items()}
     fields["blocked"] = frozenset(answer["blocked"]) if answer["blocked"] is not None else None
     fields["available"] = {
-        tier: tuple(AvailableRendition(**rendition) for rendition in variants)
+        tier: tuple(
+            AvailableRendition(rendition["path"], rendition["edge"], _recipe(*rendition["recipe"].items()))
+            for rendition in variants
+        )
         for tier, variants in answer["available"].items()
     }
     return ProfileView(**fields)

@@ -15,19 +15,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from sys import intern
 from typing import TYPE_CHECKING
 
 from nightlight import logs
-from nightlight.catalogue.decision_inputs import Seen, seen
+from nightlight.catalogue.decision_inputs import Seen, SeenRendition, seen
 from nightlight.catalogue.feed import NAME, PROFILE
 from nightlight.delivery.object_names import EXTENSIONS, object_key
 from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.decisions.profile_views import MOST_BLOCKED, AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.errors import CatalogueUnavailable, NightlightError
 from nightlight_core.ids import ProfileId, is_profile_id
+from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -58,7 +59,7 @@ class ChangeFeedPoller:
         self.views, self.revoked = views, RevokedNames()
         self.pictures = RenditionCache(self.revoked, most_bytes=picture_bytes)
         self._catalogue, self._poll_s, self._after, self._answer_again = catalogue, poll_s, after, answer_again
-        self._assertion = timedelta(days=assertion_days)
+        self._assertion, self._recipes = timedelta(days=assertion_days), KnownRecipes()
         self._lock = threading.Lock()
         self._cursor: str | None = None
         self._all_names_at = self._failed_at = float("-inf")
@@ -105,7 +106,8 @@ class ChangeFeedPoller:
 
     def _read_again(self, tx: Transaction, changed: Sequence[str]) -> list[ProfileView]:
         old = self.views.changed(changed)
-        again = read_views(tx, [view.profile_id for view in old], self._assertion) if old else []
+        ids = [view.profile_id for view in old]
+        again = read_views(tx, ids, self._assertion, self._recipes) if old else []
         if self._answer_again is not None:
             for before, now in zip(old, again, strict=True):
                 self._answer_again(before, now)
@@ -118,7 +120,7 @@ class ChangeFeedPoller:
         """
         ticket = self.views.ticket()
         with self._catalogue.reading() as tx:
-            views = read_views(tx, profile_ids, self._assertion)
+            views = read_views(tx, profile_ids, self._assertion, self._recipes)
         if keep:
             self.views.keep(ticket, views)
         return views
@@ -189,21 +191,44 @@ class RenditionCache:
                 self._bytes -= len(self._kept.pop(name).data)
 
 
-def read_views(tx: Transaction, profile_ids: Sequence[str], assertion: timedelta) -> list[ProfileView]:
+class KnownRecipes:
+    """The recipes that renditions name, read once each. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._known: dict[str, TierRecipe] = {}
+
+    def of(self, tx: Transaction, rows: Sequence[Seen]) -> Mapping[str, TierRecipe]:
+        """Return the recipes of all renditions in ``rows`` that the catalogue knows."""
+        named = {rendition.recipe for row in rows for rendition in row.available()}
+        if missing := named - self._known.keys():
+            self._known = {**self._known, **tx.recipes.get(missing)}
+        return self._known
+
+
+def read_views(
+    tx: Transaction, profile_ids: Sequence[str], assertion: timedelta, known: KnownRecipes
+) -> list[ProfileView]:
     """Return a view of each profile, in order; unknown and deleted ones alike."""
     valid = [ProfileId(profile_id) for profile_id in profile_ids if is_profile_id(profile_id)]
     rows = seen(tx.connection, valid, most_blocked=MOST_BLOCKED) if valid else []
     inputs = {row.profile_id: row for row in rows}
-    kept_s = int(assertion.total_seconds())
-    return [_view(inputs[key], kept_s) if key in inputs else ProfileView(key) for key in profile_ids]
+    kept_s, recipes = int(assertion.total_seconds()), known.of(tx, rows)
+    return [_view(inputs[key], kept_s, recipes) if key in inputs else ProfileView(key) for key in profile_ids]
 
 
-def _view(inputs: Seen, kept_s: int) -> ProfileView:
+def _recipe(rendition: SeenRendition, recipes: Mapping[str, TierRecipe]) -> TierRecipe:
+    """Return what a rendition was made by; where nobody knows, what its row says, and no watermark."""
+    known = recipes.get(rendition.recipe)
+    return known or TierRecipe(edge=min(max(rendition.edge, 8), 2048), face_px=rendition.face_px)
+
+
+def _view(inputs: Seen, kept_s: int, recipes: Mapping[str, TierRecipe]) -> ProfileView:
     tiers: dict[str, tuple[AvailableRendition, ...]] = {}
     for rendition in inputs.available():
         path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
         tier = intern(rendition.tier)
-        tiers[tier] = (*tiers.get(tier, ()), AvailableRendition(path, rendition.edge, rendition.face_px))
+        tiers[tier] = (*tiers.get(tier, ()), AvailableRendition(path, rendition.edge, _recipe(rendition, recipes)))
     # Words are few and views many: each word is kept once.
     return ProfileView(
         profile_id=inputs.profile_id,

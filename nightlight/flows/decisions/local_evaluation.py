@@ -98,7 +98,7 @@ class LocalEvaluationFeed:
     def bundle(self, version: int) -> bytes:
         """Return a bundle that is in use; raises NotFound."""
         policy = self.policy.current()
-        if version not in {policy.version, policy.candidate_version}:
+        if version not in {policy.version, policy.candidate_version, policy.previous_version}:
             raise NotFound
         with self.catalogue.reading() as tx:
             data = tx.policies.bundle(version)

@@ -138,6 +138,7 @@ class Render:
                 for variant in range(recipe.variants)
             }
             tx.jobs.plan(lease, [key_of(row) for row in planned.values()])
+            tx.recipes.add({recipe.digest: recipe.pixels for recipe in recipes}, self.runner.clock())
         return image, planned
 
     def _row(self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int) -> RenditionRow:

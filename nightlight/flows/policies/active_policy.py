@@ -50,6 +50,7 @@ class ActivePolicy:
     recipes: tuple[Recipe, ...]
     share_key: bytes = field(repr=False)
     previous: Compiled | None = None
+    previous_version: int | None = None
 
     @property
     def table(self) -> Table:
@@ -79,6 +80,12 @@ class ActivePolicy:
         if self.candidate is not None and self.chosen(view.profile_id):
             return self.candidate.table
         return self.table
+
+    def earlier_for(self, view: ProfileView) -> Table | None:
+        """Return the table that decided for a profile before, None if there was none."""
+        if self.candidate is not None and self.chosen(view.profile_id):
+            return self.table
+        return None if self.previous is None else self.previous.table
 
     def tally(
         self, inputs: Mapping[str, str], outcome: Outcome, effective_ceiling: str | None
@@ -161,6 +168,7 @@ class PolicyHolder:
             metrics.POLICY_REFUSED.inc()
             logs.get("policy").error("policy.candidate_refused", version=state.candidate_version, detail=str(error))
             candidate = None
+        previous_policy = self._previous(tx, state)
         return ActivePolicy(
             compiled=active,
             version=state.active_version,
@@ -170,7 +178,8 @@ class PolicyHolder:
             revision=state.revision,
             recipes=usable_recipes(active),
             share_key=self._share_key,
-            previous=self._previous(tx, state),
+            previous=previous_policy,
+            previous_version=state.previous_version if previous_policy is not None else None,
         )
 
     def _previous(self, tx: Transaction, state: PolicyState) -> Compiled | None:

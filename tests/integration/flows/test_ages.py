@@ -16,7 +16,7 @@ from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.compile import compile_pack
 from nightlight.policy.load import load
-from nightlight_core.decisions.answers import available_renditions, evaluate
+from nightlight_core.decisions.answers import evaluate, shown_renditions
 from nightlight_core.decisions.profile_views import ProfileViewCache
 from tests.conftest import ROOT
 
@@ -93,9 +93,11 @@ class Person:
     def given(self, relation, viewer="peer", context="profile"):
         """The tier that a viewer is given, and the paths of its renditions that are available."""
         (view,) = self.change_feed.read([self.name])
-        policy = SimpleNamespace(table=self.services.table, table_for=lambda _: self.services.table)
+        policy = SimpleNamespace(
+            table=self.services.table, table_for=lambda _: self.services.table, earlier_for=lambda _: None
+        )
         evaluation = evaluate(policy, (viewer, context, relation), view, int(self.services.clock().timestamp()))
-        paths = [rendition.path for rendition in available_renditions(view, evaluation.outcome.tier, evaluation.tier)]
+        paths = [rendition.path for rendition in shown_renditions(policy, evaluation, view)]
         return evaluation.outcome.tier, paths
 
     def seen(self):

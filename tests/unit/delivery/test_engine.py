@@ -19,7 +19,7 @@ from tests.support.stacks import ROOT
 
 NOW = 1_800_000_000
 PLACEHOLDER = "/a/placeholder.webp"
-TIERS = {"tiny": (96, 5), "low": (160, 16), "medium": (320, None), "full": (1024, None)}
+RECIPES = {name: recipe.pixels for name, recipe in compile_folder(ROOT / "policies").table.tiers.items()}
 
 
 class Quotas:
@@ -64,7 +64,9 @@ class Views:
 @pytest.fixture(scope="module")
 def policy():
     table = compile_folder(ROOT / "policies").table
-    return SimpleNamespace(table=table, table_for=lambda _: table, tally=lambda *_: ("cell", None))
+    return SimpleNamespace(
+        table=table, table_for=lambda _: table, earlier_for=lambda _: None, tally=lambda *_: ("cell", None)
+    )
 
 
 def engine(quotas=None, profiles_per_hour=1000):
@@ -76,8 +78,8 @@ def engine(quotas=None, profiles_per_hour=1000):
 
 def view(profile_id="p", **changes):
     available = {
-        tier: (AvailableRendition(f"/a/{tier}.webp", edge, face),) for tier, (edge, face) in TIERS.items()
-    }  # fmt: skip
+        tier: (AvailableRendition(f"/a/{tier}.webp", recipe.edge, recipe),) for tier, recipe in RECIPES.items()
+    }
     fields = {
         "known": True,
         "band": "age_13_15",

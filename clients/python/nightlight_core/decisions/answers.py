@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
 from nightlight_core.decisions.quotas import PictureRequest
+from nightlight_core.decisions.rendition_choice import Earlier, choose_rendition
 from nightlight_core.decisions.url_signing import DAY_S, bucket_of
 from nightlight_core.decisions.variants import variant_for
 from nightlight_core.errors import Unavailable
@@ -21,7 +22,6 @@ from nightlight_core.policy.table import DOUBT, Outcome, Table, more_protective
 
 if TYPE_CHECKING:
     from nightlight_core.decisions.url_signing import UrlSigner
-    from nightlight_core.policy.tier import TierRecipe
 
 UNKNOWN_BAND = "unknown"
 
@@ -36,6 +36,10 @@ class DecisionPolicy(Protocol):
 
     def table_for(self, view: ProfileView) -> Table:
         """Return the table that decides for a profile: a candidate's, for its share of profiles."""
+        ...
+
+    def earlier_for(self, view: ProfileView) -> Table | None:
+        """Return the table that decided for a profile before, None if there was none."""
         ...
 
     def tally(
@@ -80,12 +84,11 @@ class Answer:
 
 
 class Evaluation(NamedTuple):
-    """What the policy allows, before it is known what there is to show; ``tier`` is None where nothing may be."""
+    """What the policy allows, before it is known what there is to show."""
 
     inputs: dict[str, str]
     table: Table
     outcome: Outcome
-    tier: TierRecipe | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ class AnswerBuilder:
         until = self._signed_placeholder(now)[2]
         if not view.known:
             return Answer(until, tuple(self.placeholders([view.profile_id], now=now)), None, "", None, ())
-        inputs, table, outcome, tier = evaluate(policy, key, view, now)
+        inputs, table, outcome = evaluate(policy, key, view, now)
         tally, unknown_words = None, tuple[str, ...]()
         if outcome is DOUBT:
             unknown_words = tuple(table.unknown_words(inputs))
@@ -175,7 +178,7 @@ class AnswerBuilder:
             active = outcome if table is policy.table else outcome_of(policy.table, inputs, view.effective_ceiling)
             tally = policy.tally(inputs, active, view.effective_ceiling)
         pictures = []
-        for rendition in available_renditions(view, outcome.tier, tier):
+        for rendition in shown_renditions(policy, Evaluation(inputs, table, outcome), view):
             life_s = min(outcome.cache_s, self.max_life_s)
             url, expires_at = self.signer.url(rendition.path, now=now, life_s=life_s)
             blurhash = view.blurhash or PLACEHOLDER_BLURHASH
@@ -213,17 +216,21 @@ def evaluate(policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileVie
     # Nothing opens by the clock: a picture uploaded under another band keeps that band's ceiling until its owner says
     # otherwise.
     outcome = outcome_of(table, inputs, view.effective_ceiling)
-    return Evaluation(inputs, table, outcome, table.tiers.get(outcome.tier))
+    return Evaluation(inputs, table, outcome)
 
 
-def available_renditions(view: ProfileView, name: str, tier: TierRecipe | None) -> tuple[AvailableRendition, ...]:
-    """Return the variants of a tier that may be shown: none of those that an earlier recipe made larger or finer."""
-    variants = view.available.get(name, ())
-    if tier is None or any(
-        variant.edge > tier.edge or _is_finer(variant.face_px, tier.face_px) for variant in variants
-    ):
-        return ()
-    return variants
+def shown_renditions(
+    policy: DecisionPolicy, evaluation: Evaluation, view: ProfileView
+) -> tuple[AvailableRendition, ...]:
+    """Return the variants of the rendition that is shown; empty for the placeholder."""
+
+    def earlier() -> Earlier | None:
+        table = policy.earlier_for(view)
+        if table is None:
+            return None
+        return table, outcome_of(table, evaluation.inputs, view.effective_ceiling).tier
+
+    return choose_rendition(view, evaluation.table, evaluation.outcome.tier, earlier)
 
 
 def outcome_of(table: Table, inputs: Mapping[str, str], effective_ceiling: str | None) -> Outcome:
@@ -233,11 +240,6 @@ def outcome_of(table: Table, inputs: Mapping[str, str], effective_ceiling: str |
     """
     ceiling = {**inputs, "subject_age": inputs["subject_age"] if effective_ceiling is None else effective_ceiling}
     return more_protective(table.decide(inputs), table.decide(ceiling))
-
-
-def _is_finer(face_px: int | None, allowed_px: int | None) -> bool:
-    """Say whether a rendition made under one face budget shows more than another allows; None is no limit."""
-    return allowed_px is not None and (face_px is None or face_px > allowed_px)
 
 
 def _renewed_at(path: str, now: int, life_s: int) -> int:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nightlight_core.decisions.abuse_signals import CANARY
-from nightlight_core.decisions.answers import available_renditions, evaluate
+from nightlight_core.decisions.answers import evaluate, shown_renditions
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import BLOCKED, STRANGER
 from nightlight_core.decisions.relation_resolver import Claim
@@ -221,7 +221,8 @@ def _explained(
     if not view.known:
         return not_explained(claim, "unknown-profile", resolved.because)
     key = request.viewer, request.context, resolved.relation
-    inputs, table, outcome, tier = evaluate(policy, key, view, now)
+    inputs, table, outcome = evaluation = evaluate(policy, key, view, now)
+    renditions = shown_renditions(policy, evaluation, view)
     return Explanation(
         profile_id=claim.profile_id,
         inputs=inputs,
@@ -229,8 +230,8 @@ def _explained(
         cache_s=outcome.cache_s,
         per_hour=outcome.per_hour,
         rule=outcome.rule,
-        shows="rendition" if available_renditions(view, outcome.tier, tier) else "placeholder",
-        edge=tier.edge if tier else 0,
+        shows="rendition" if renditions else "placeholder",
+        edge=renditions[0].edge if renditions else 0,
         unknown_words=tuple(table.unknown_words(inputs)),
         claimed=claim.relation,
         relation_because=resolved.because,

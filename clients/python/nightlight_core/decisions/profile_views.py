@@ -15,7 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from nightlight_core.policy.tier import TierRecipe
 
 # A view is looked up anew after so long, whatever the feed says.
 LIFE_S = 300.0
@@ -29,11 +32,14 @@ MOST_BLOCKED = 1000
 
 
 class AvailableRendition(NamedTuple):
-    """One rendition that may be shown: the path that it is fetched by, its longest side, and its face budget."""
+    """One rendition of a ready picture: the path that it is fetched by, its longest side in pixels, and its recipe.
+
+    ``recipe`` is what its tier asked for when it was rendered, without claims (TierRecipe.pixels).
+    """
 
     path: str
     edge: int
-    face_px: int | None
+    recipe: TierRecipe
 
 
 @dataclass(slots=True)

@@ -43,7 +43,9 @@ DOUBT = none_because("doubt")
 class Table:
     """Every combination's outcome. Immutable; safe to share between threads."""
 
-    __slots__ = ("_answers", "_pick", "attributes", "besides", "cells", "digest", "outcomes", "tiers")
+    __slots__ = (
+        "_answers", "_ladders", "_pick", "attributes", "besides", "cells", "digest", "outcomes", "pixels", "tiers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -61,6 +63,8 @@ class Table:
         self.attributes = dict(attributes)
         self.outcomes = outcomes
         self.tiers = dict(tiers)
+        self.pixels = {name: recipe.pixels for name, recipe in tiers.items()}
+        self._ladders = _ladders(outcomes, self.pixels)
         self.cells = cells
         # One tuple of words to one outcome: the whole decision is picking seven values and one look-up.
         self._pick = _picker(tuple(self.attributes))
@@ -79,6 +83,10 @@ class Table:
             return self._answers[self._pick(given)]
         except (KeyError, TypeError):
             return DOUBT
+
+    def ladder(self, tier: str) -> tuple[str, ...]:
+        """Return a tier and those that protect more and are given somewhere, the most open first; empty for none."""
+        return self._ladders.get(tier, ())
 
     def unknown_words(self, given: Mapping[str, str]) -> list[str]:
         """Return the names of attributes in ``given`` that are missing or whose word is not known."""
@@ -122,6 +130,12 @@ def more_protective(left: Outcome, right: Outcome) -> Outcome:
         lower.per_hour if lower.rank[2] <= higher.rank[2] else higher.per_hour,
         lower.rule,
     )
+
+
+def _ladders(outcomes: tuple[Outcome, ...], tiers: Mapping[str, TierRecipe]) -> dict[str, tuple[str, ...]]:
+    ranks = {outcome.tier: outcome.rank[0] for outcome in outcomes if outcome.tier in tiers}
+    ordered = sorted(ranks, key=ranks.__getitem__, reverse=True)
+    return {tier: tuple(ordered[place:]) for place, tier in enumerate(ordered)}
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, ...]]:

@@ -7,7 +7,7 @@ Ranges and words are kept here alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Crop = Literal["face", "centre"]
@@ -58,6 +58,11 @@ class TierRecipe:
     psnr_at_least: int = 40
     variants: int = 1
     provenance: ProvenanceForm = "none"
+
+    @property
+    def pixels(self) -> TierRecipe:
+        """Return the recipe without what it claims of its pixels: two that are equal give the same ones."""
+        return self if self.reidentification_at_most is None else replace(self, reidentification_at_most=None)
 
     def __post_init__(self) -> None:
         """Check every field."""
