@@ -78,6 +78,12 @@ EVENTS = Counter("nightlight_events_total", "Deliveries of events to the platfor
 ABUSE_SIGNALS = Counter("nightlight_abuse_signals_total", "Requests that looked like a scraper's.", ["reason"])
 UNKNOWN_WORDS = Counter("nightlight_unknown_words_total", "Decisions that met a word outside the vocabulary.")
 DELIVERIES = Counter("nightlight_deliveries_total", "Pictures asked for, by how the answer came about.", ["outcome"])
+RERENDERS = Counter("nightlight_rerenders_total", "Pictures rendered again, by how that ended.", ["outcome"])
+RERENDER_WAITING = Gauge(
+    "nightlight_rerender_pictures_left",
+    "Pictures that the run under way has not looked at, or has queued and not rendered.",
+    multiprocess_mode="mostrecent",
+)
 RENDERS = Counter("nightlight_renders_total", "Render attempts, by how they ended.", ["outcome"])
 RENDER_SECONDS = Histogram(
     "nightlight_render_seconds", "Wall time of one render.", buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)

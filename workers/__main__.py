@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from nightlight.flows.pictures.hash_lists import Screening
+    from nightlight.flows.pictures.rerender_runs import RerenderFeeder
     from nightlight.wiring import WorkerContainer
 
 _PAUSE_AFTER_FAILURE_S = 1.0
 _LISTS_S = 10.0
+_RERENDERS_S = 2.0
 _USAGE = "usage: python -m workers work|schedule|imports\n"
 
 
@@ -90,6 +92,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
         kept = hash_lists(settings).build()  # here, where no time limit cuts it short
         logs.get("worker").info("lists.ready", count=sum(one.hashes for one in kept))
         threading.Thread(target=_look_at_lists, args=(services.screening,), name="lists", daemon=True).start()
+    threading.Thread(target=_look_at_rerenders, args=(services.rerenders,), name="rerenders", daemon=True).start()
     services.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
@@ -110,6 +113,17 @@ def _look_at_lists(screening: Screening) -> None:
             code = error.code if isinstance(error, NightlightError) else type(error).__name__
             log.error("lists.failed", code=code, detail=str(error))
         time.sleep(_LISTS_S)
+
+
+def _look_at_rerenders(feeder: RerenderFeeder) -> None:
+    """Have pictures follow the policy, for as long as this process lives."""
+    while True:
+        try:
+            feeder.look()
+        except Exception as error:  # noqa: BLE001 - whatever fails is tried again, for as long as the process lives
+            code = error.code if isinstance(error, NightlightError) else type(error).__name__
+            logs.get("rerender").error("rerenders.failed", code=code, detail=str(error))
+        time.sleep(_RERENDERS_S)
 
 
 def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int:

@@ -31,6 +31,7 @@ from nightlight.catalogue.proof_revocations import ProofRevocations
 from nightlight.catalogue.receipts import ReceiptChain
 from nightlight.catalogue.recipes import Recipes
 from nightlight.catalogue.rendition_hashes import RenditionHashes
+from nightlight.catalogue.rerenders import Rerenders
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
 from nightlight.catalogue.statistics import Statistics
@@ -52,8 +53,8 @@ class Transaction:
     __slots__ = (
         "abuse_signals", "audit", "blocks", "connection", "events", "feed", "hash_list_matches", "idempotency",
         "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
-        "proof_revocations", "receipts", "recipes", "rendition_hashes", "revocations", "screenings", "statistics",
-        "sweeps", "trace_jobs",
+        "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders", "revocations", "screenings",
+        "statistics", "sweeps", "trace_jobs",
     )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
@@ -69,6 +70,7 @@ class Transaction:
         self.trace_jobs = TraceJobs(connection)
         self.blocks = Blocks(connection)
         self.revocations = Revocations(connection)
+        self.rerenders = Rerenders(connection)
         self.proof_revocations = ProofRevocations(connection)
         self.events = Events(connection)
         self.abuse_signals = AbuseSignals(connection)

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import case, delete, exists, func, insert, or_, select, update
 
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions
+from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions, revocations
 from nightlight_core.ids import ImageId, ProfileId
 
 # The states of an image; nightlight.catalogue.image_states says what they mean and how one follows another. An image is
@@ -191,6 +191,12 @@ class Images(Rows):
         query = select(*columns).where(renditions.c.image_id == image_id)
         return [RenditionRow(**row) for row in self._execute(query).mappings()]
 
+    def rendered_at(self, name: str) -> datetime:
+        """Return when a rendition was written."""
+        query = select(renditions.c.created_at).where(renditions.c.name == name)
+        moment: datetime = self._execute(query).scalar_one()
+        return moment
+
     def rename(self, old: str, new: str, generation: int) -> None:
         """Give a rendition another name, with its hash."""
         row = self._execute(select(renditions).where(renditions.c.name == old)).mappings().one_or_none()
@@ -215,6 +221,32 @@ class Images(Rows):
             renditions.c.image_id == image_id, renditions.c.manifest.is_not(None)
         )
         return sorted({row.manifest for row in self._execute(query)})
+
+    def replace_renditions(self, image_id: ImageId, old: Sequence[RenditionRow], now: datetime) -> list[str]:
+        """Forget renditions whose place others take: their names are revoked; return the keys of their manifests.
+
+        A manifest that another rendition of the image has too is left out.
+        """
+        names = [row.name for row in old]
+        if not names:
+            return []
+        known = select(revocations.c.name).where(revocations.c.name.in_(names))
+        revoked = {row.name for row in self._execute(known)}
+        fresh = [
+            {"name": row.name, "format": row.format, "image_id": image_id, "created_at": now}
+            for row in old
+            if row.name not in revoked
+        ]
+        if fresh:
+            self._execute(insert(revocations), fresh)
+        self._execute(delete(rendition_hashes).where(rendition_hashes.c.name.in_(names)))
+        self._execute(delete(renditions).where(renditions.c.name.in_(names)))
+        kept = set(self.manifests(image_id))
+        return sorted({row.manifest for row in old if row.manifest is not None} - kept)
+
+    def set_blurhash(self, image_id: ImageId, blurhash: str) -> None:
+        """Write the blur of an image's most protective rendition."""
+        self._execute(update(images).where(images.c.image_id == image_id).values(blurhash=blurhash))
 
     def drop_renditions(self, image_id: ImageId, *, keep_crop: bool = False) -> None:
         """Forget an image's renditions, and what the image's own row tells of its pixels."""

@@ -116,6 +116,11 @@ class Jobs(Rows):
         planned = set(self._execute(query).scalar_one()) | set(keys)
         self._write(lease, planned=sorted(planned))
 
+    def planned(self, lease: Lease) -> list[str]:
+        """Return the object keys that were noted for this job."""
+        query = select(jobs.c.planned).where(jobs.c.job_id == lease.job_id)
+        return list(self._execute(query).scalar_one())
+
     def planned_keys(self, image_id: ImageId) -> list[str]:
         """Return every object key that any attempt at this image may have written."""
         query = select(jobs.c.planned).where(jobs.c.image_id == image_id)

@@ -63,6 +63,7 @@ rerenders = table(
     Column("rerender_id", String(32), primary_key=True),
     Column("state", String(16), nullable=False),
     Column("actor", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
     Column("wanted", String(64), nullable=False),
     Column("scope", Json, nullable=False),
     Column("cursor", String(32), nullable=False),

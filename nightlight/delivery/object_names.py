@@ -76,3 +76,8 @@ def manifest_name(image_id: ImageId, sha256: str) -> str:
 def manifest_key(name: str) -> str:
     """Return the key in the renditions bucket of the manifest with this name."""
     return f"p/{name}.c2pa"
+
+
+def is_manifest_key(key: str) -> bool:
+    """Say whether a key in the renditions bucket is a manifest's."""
+    return key.startswith("p/")

@@ -75,6 +75,16 @@ class Renderer:
             raise WatermarkKeyMissing(reason)
         return with_visible_watermark(recipes, self._built().visible_watermark.digest)
 
+    def wanted(self, recipes: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+        """Return the same without loading what children load: for the parent, which never renders."""
+        return with_visible_watermark(recipes, self._visible_watermark().digest)
+
+    @property
+    def watermark_key(self) -> str | None:
+        """Return the id of the key that invisible watermarks are written with, None without one."""
+        ring = self._watermark_keys()
+        return ring.signing_id if ring else None
+
     def render(
         self, data: bytes, recipes: Sequence[Recipe], crop: str | None, watermark_ids: Mapping[str, int]
     ) -> tuple[list[Rendition], dict[str, float], list[np.ndarray]]:

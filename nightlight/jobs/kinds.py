@@ -74,6 +74,8 @@ TRACE_SEARCH = _kind(JobKind("trace_search", TRACE_REQUEST, TRACE))
 DELETE_COPY = _kind(JobKind("delete_copy", TRACE_REQUEST, URGENT))
 # Import a picture from another bucket. A whole bucket waits for its turn: it is not lost because it takes long.
 IMPORT = _kind(JobKind("import", IMPORTED_KEY, UPLOAD, again=timedelta(hours=1)))
+# Render a picture again: what it has no rendition of by the recipes of now. Pictures wait here in small numbers.
+RERENDER = _kind(JobKind("rerender", IMAGE, BACKGROUND, again=timedelta(minutes=10)))
 # Do the next batch of a sweep.
 SWEEP = _kind(JobKind("sweep", SWEEP_RUN, URGENT))
 # Hold the next published pictures against the hash lists. A worker without lists leaves it to one that has them.

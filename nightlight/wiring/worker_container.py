@@ -17,6 +17,8 @@ from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.render import Render
+from nightlight.flows.pictures.rerender import Rerender
+from nightlight.flows.pictures.rerender_runs import RerenderFeeder
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RENDITION_CACHE, RotateNames
 from nightlight.flows.policies.active_policy import PolicyHolder
@@ -86,6 +88,7 @@ class WorkerContainer:
     reconciler: Reconciler
     expiry: Expiry
     sweep: Sweep
+    rerenders: RerenderFeeder
     screening: Screening | None
     rendering: Renderer
     clock: Clock
@@ -139,12 +142,13 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         originals,
         renditions,
         names,
-        lambda: rendering.recipes(policy.current().recipes),
+        lambda: rendering.recipes(policy.current().wanted_recipes),
         rendering.render,
         settings.upload,
         open_=open_,
         signing=manifest_signing(settings, clock),
         screening=screening,
+        watermark_key=rendering.watermark_key,
     )
     again_s = settings.retention.prove_again_s
     erase = EraseObjects(runner, originals, renditions, purge, receipt_issuer(settings), again_s, _replicas(settings))
@@ -166,6 +170,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.TRACE_SEARCH: trace.run,
         kinds.DELETE_COPY: trace.delete_copy,
         kinds.IMPORT: _import(settings, policy, runner, originals).run,
+        kinds.RERENDER: Rerender(render, render.recipes).run,
         kinds.SWEEP: sweep.run,
         kinds.RESCREEN: rescreen,
     }
@@ -188,6 +193,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
             lambda: most_days(policy.current().compiled.retention, ERASED),
         ),
         sweep=sweep,
+        rerenders=RerenderFeeder(catalogue, clock, lambda: rendering.wanted(policy.current().wanted_recipes)),
         screening=screening,
         rendering=rendering,
         clock=clock,

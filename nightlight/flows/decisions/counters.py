@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs, metrics
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight_core.errors import NightlightError
+from nightlight_core.ids import ImageId
 from nightlight_core.policy import protection
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # How much an outcome shows, comparable between packs with different words: a number for each field of a recipe that can
 # weaken protection, then cache_s and per_hour.
 Openness = tuple[float, ...]
+# Of pictures that are asked for and wait to be rendered again, so many are counted between two flushes.
+_MOST_BEHIND = 1000
 _NOTHING: Openness = (-math.inf,) * len(protection.OPENING)
 
 
@@ -49,6 +52,7 @@ class DecisionCounter:
         self._flush_s = flush_s
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str | None]] = Counter()
+        self._behind: Counter[str] = Counter()
 
     def count(self, answers: Sequence[Answer]) -> None:
         """Count the answers of one request: each its cell, and the difference that a candidate would make to it."""
@@ -57,8 +61,11 @@ class DecisionCounter:
             metrics.UNKNOWN_WORDS.inc(len(unknown))
             logs.get("decide").warning("decisions.unknown_word", words=sorted({*sum(unknown, ())}))
         tallies = [answer.tally for answer in answers if answer.tally is not None]
+        behind = [answer.image_id for answer in answers if answer.behind]
         with self._lock:
             self._counts.update(tallies)
+            if behind and len(self._behind) < _MOST_BEHIND:
+                self._behind.update(behind)
 
     def add(self, tally: tuple[str, str | None], times: int) -> None:
         """Count a decision that was made ``times`` times elsewhere."""
@@ -69,6 +76,9 @@ class DecisionCounter:
         """Write down what was counted; if the catalogue does not answer, it is counted on."""
         with self._lock:
             tallies, self._counts = self._counts, Counter()
+            behind, self._behind = self._behind, Counter()
+        if behind:
+            self._ask(behind)
         if not tallies:
             return
         counts: dict[str, Counter[str]] = {DECIDED: Counter()}
@@ -84,6 +94,14 @@ class DecisionCounter:
             logs.get("count").warning("counts.kept", code=error.code)
             with self._lock:
                 self._counts.update(tallies)
+
+    def _ask(self, behind: Counter[str]) -> None:
+        """Have pictures rendered first that were asked for and are not as the policy wants them."""
+        try:
+            with self._catalogue.transaction() as tx:
+                tx.rerenders.ask({ImageId(image_id): views for image_id, views in behind.items()})
+        except NightlightError as error:  # they are rendered all the same, in their turn
+            logs.get("count").warning("demand.not_written", code=error.code)
 
     def run(self, stop: threading.Event) -> None:
         """Flush every few seconds until ``stop`` is set, and once more then."""

@@ -57,7 +57,7 @@ Pipeline = Callable[
     [bytes, "Sequence[Recipe]", "str | None", Mapping[str, int]],
     tuple[Sequence["Rendition"], dict[str, float], Sequence[Any]],
 ]
-# The rows that are planned, by tier and variant.
+# The rows that are planned, by the recipe's digest and the variant.
 _Planned = dict[tuple[str, int], RenditionRow]
 
 
@@ -76,6 +76,7 @@ class Render:
     open_: Open = unsealed
     signing: ManifestSigner | None = None
     screening: Screening | None = None
+    watermark_key: str | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended.
@@ -96,7 +97,7 @@ class Render:
         try:
             stored = self.originals.get(image.original_key, max_bytes=self.limits.max_bytes + SEAL_BYTES)
             original = self.open_(stored.data, image.sealed_key)
-            numbers = {tier: row.watermark for (tier, _), row in names.items() if row.watermark is not None}
+            numbers = {row.tier: row.watermark for row in names.values() if row.watermark is not None}
             rendered, stages, views = self.pipeline(original, recipes, image.crop, numbers)
             screened = self._screened(views)
         except ImageRefused as error:
@@ -110,7 +111,7 @@ class Render:
         if screened.matches and self._quarantined(lease, screened.matches):
             return images.QUARANTINED
         signed = [
-            sign(rendition, names[rendition.recipe.tier, rendition.variant], lease.image_id, self.signing)
+            sign(rendition, names[rendition.recipe.digest, rendition.variant], lease.image_id, self.signing)
             for rendition in rendered
         ]
         manifests = [manifest_key(prepared.manifest_name) for prepared in signed if prepared.manifest_name is not None]
@@ -133,7 +134,7 @@ class Render:
             if image is None or profile is None or image.state != images.PENDING:
                 return image, {}
             planned = {
-                (recipe.tier, variant): self._row(recipe, image, profile.generation, variant)
+                (recipe.digest, variant): self.row(recipe, image, profile.generation, variant)
                 for recipe in recipes
                 for variant in range(recipe.variants)
             }
@@ -141,7 +142,10 @@ class Render:
             tx.recipes.add({recipe.digest: recipe.pixels for recipe in recipes}, self.runner.clock())
         return image, planned
 
-    def _row(self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int) -> RenditionRow:
+    def row(
+        self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int, *, watermark: int | None = None
+    ) -> RenditionRow:
+        """Return a rendition's row as it is planned; ``watermark`` is the number it carries, drawn unless given."""
         named = image.image_id, recipe.tier, generation, recipe.digest
         return RenditionRow(
             name=self.names.rendition(*named, variant),
@@ -154,8 +158,9 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            watermark=self.names.mark(*named) if recipe.invisible_watermark != "none" else None,
+            watermark=(watermark or self.names.mark(*named)) if recipe.invisible_watermark != "none" else None,
             variant=variant,
+            watermark_key=self.watermark_key if recipe.invisible_watermark != "none" else None,
         )
 
     def _publish(
@@ -189,7 +194,7 @@ class Render:
                     tx.profiles.set_current(profile.profile_id, pending.image_id)
                 tx.jobs.finish(lease, now)
         if ending == "deleted":
-            return self._discard(lease, {(row.tier, row.variant): row for row in rows})
+            return self._discard(lease, {(row.recipe, row.variant): row for row in rows})
         return ending
 
     def _screened(self, views: Sequence[Any]) -> Screened:

@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images
-from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, MEDIA_TYPES, ObjectNames, object_key
+from nightlight.delivery.object_names import (
+    EXTENSIONS,
+    MAX_RENDITION_BYTES,
+    MEDIA_TYPES,
+    ObjectNames,
+    is_manifest_key,
+    manifest_key,
+    object_key,
+)
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import PutResult
@@ -171,8 +179,13 @@ class RotateNames:
             held = image is not None and image.state == images.HELD  # the vault has yet to take them
             every = [] if held else tx.revocations.of_image(lease.image_id)
             old = [entry for entry in every if not (shown and entry[0] in current)]
+            kept = {manifest_key(name) for name in tx.images.manifests(lease.image_id)}
+            # Manifests of renditions that others took the place of (pictures.rerender).
+            manifests = (
+                [] if held else [key for key in tx.jobs.planned(lease) if is_manifest_key(key) and key not in kept]
+            )
         keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in old]
-        for key in keys:
+        for key in (*keys, *manifests):
             self.renditions.delete(key)
         self.purge.forget(keys)
         with self.runner.catalogue.transaction() as tx:

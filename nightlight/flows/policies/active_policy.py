@@ -51,11 +51,17 @@ class ActivePolicy:
     share_key: bytes = field(repr=False)
     previous: Compiled | None = None
     previous_version: int | None = None
+    candidate_recipes: tuple[Recipe, ...] = ()
 
     @property
     def table(self) -> Table:
         """Return the active table."""
         return self.compiled.table
+
+    @property
+    def wanted_recipes(self) -> tuple[Recipe, ...]:
+        """Return what every picture is rendered by: a candidate's recipes too once it decides, or is rendered first."""
+        return tuple(dict.fromkeys((*self.recipes, *self.candidate_recipes)))
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -178,6 +184,9 @@ class PolicyHolder:
             revision=state.revision,
             recipes=usable_recipes(active),
             share_key=self._share_key,
+            candidate_recipes=usable_recipes(candidate)
+            if candidate and (state.candidate_permille or state.candidate_rendered)
+            else (),
             previous=previous_policy,
             previous_version=state.previous_version if previous_policy is not None else None,
         )

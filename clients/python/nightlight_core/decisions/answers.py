@@ -72,7 +72,7 @@ class Answer:
 
     ``decisions`` has one for each variant of the picture, or the placeholder alone. ``picture`` is what it takes of
     quotas, None where there is no picture. ``tally`` is what it is counted as. ``unknown_words`` names the inputs whose
-    words the policy does not know.
+    words the policy does not know. ``behind`` says that the picture has no rendition by the tier's recipe of now.
     """
 
     until: int
@@ -81,6 +81,7 @@ class Answer:
     image_id: str
     tally: tuple[str, str | None] | None
     unknown_words: tuple[str, ...]
+    behind: bool = False
 
 
 class Evaluation(NamedTuple):
@@ -188,7 +189,10 @@ class AnswerBuilder:
             until = min(until, view.band_expires_at + 1)
         picture = PictureRequest(view.profile_id, outcome.per_hour) if pictures else None
         decisions = tuple(pictures or self.placeholders([view.profile_id], now=now))
-        return Answer(until, decisions, picture, view.image_id or "", tally, unknown_words)
+        wanted = table.pixels.get(outcome.tier)
+        made_by = {rendition.recipe for rendition in view.available.get(outcome.tier, ())}
+        behind = wanted is not None and view.image_id is not None and wanted not in made_by
+        return Answer(until, decisions, picture, view.image_id or "", tally, unknown_words, behind)
 
     def _signed_placeholder(self, now: int) -> tuple[str, int, int]:
         """Return (URL, expiry, when it is due to change) of the placeholder: the same for everybody for a while."""

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("rerender_id", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("wanted", sa.String(length=64), nullable=False),
         sa.Column("scope", sa.JSON(), nullable=False),
         sa.Column("cursor", sa.String(length=32), nullable=False),
