@@ -1,0 +1,319 @@
+"""Pictures follow the policy, over a real catalogue and real folders: found, rendered again, and shown at each moment."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import delete
+
+from nightlight.catalogue.policy_schema import rerenders
+from nightlight.catalogue.schema import images as images_table
+from nightlight.delivery.object_names import ObjectNames
+from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.decisions.change_feed import ChangeFeedPoller
+from nightlight.flows.pictures.rerender import Rerender
+from nightlight.flows.pictures.rerender_runs import RerenderFeeder, RerenderRuns
+from nightlight.flows.pictures.revoke import RotateNames
+from nightlight.imaging.recipe import build_recipes
+from nightlight.jobs import kinds
+from nightlight_core.decisions.answers import evaluate, shown_renditions
+from nightlight_core.decisions.profile_views import ProfileViewCache
+from tests.support import pictures
+from tests.unit.policy.conftest import Edited
+
+pytestmark = pytest.mark.integration
+
+
+class World:
+    """The flows, the policies of before and now, and what somebody is given."""
+
+    def __init__(self, services, folder):
+        self.services, self.folder, self.count = services, folder, 0
+        self.before = self.now = services.table
+        self.rerender = Rerender(services.render, lambda: services.recipes, pause=lambda _: None)
+        names, edge = ObjectNames(bytes(32)), EdgePurge(None, token=None, timeout_s=1)
+        self.rotate = RotateNames(services.render.runner, services.renditions, names, edge)
+        self.feeder = RerenderFeeder(services.catalogue, services.clock, lambda: services.recipes)
+        self.runs = RerenderRuns(services.catalogue, services.clock)
+        self.change_feed = ChangeFeedPoller(
+            services.catalogue, ProfileViewCache(most=9, stale_s=1), picture_bytes=1, assertion_days=30, poll_s=1
+        )
+        with services.catalogue.transaction() as tx:  # what earlier tests of this module left is shown no more
+            tx.connection.execute(images_table.update().values(state="deleted"))
+            tx.connection.execute(delete(rerenders))
+
+    def edit(self, *changes):
+        """Activate the default pack with (file, old, new) replaced."""
+        self.count += 1
+        edited = Edited(self.folder / str(self.count)).without_cases()
+        for change in changes:
+            edited.change(*change)
+        self.before, self.now = self.now, edited.compiled().table
+        self.services.recipes = build_recipes(self.now.tiers, order=("none", *self.now.tiers))
+        self.services.clock.forward(seconds=60)
+
+    def upload(self, profile_id):
+        image_id = self.services.upload(profile_id, pictures.jpeg(size=(700, 500))).image_id
+        assert self.deliver() == ["ready"]
+        return image_id
+
+    def deliver(self):
+        """Publish what waits and run it, as the broker and a worker would."""
+        self.services.relay.run_once()
+        sent, self.services.sent[:] = list(self.services.sent), []
+        run = {
+            kinds.RENDER.task: self.services.render.run,
+            kinds.RERENDER.task: self.rerender.run,
+            kinds.ROTATE_NAMES.task: self.rotate.run,
+        }
+        return [run[task](job_id, redelivered=False) for task, job_id in sent if task in run]
+
+    def follow(self):
+        """Queue, render and clear until nothing is left; return how jobs ended."""
+        endings = []
+        for _ in range(20):
+            self.feeder.look()
+            more = self.deliver()
+            endings += more
+            if not more and self.runs.progress()[0].run.state == "done":
+                return endings
+        raise AssertionError("it does not end")
+
+    def shown(self, profile_id, relation="connection", viewer="peer"):
+        """The recipe of what somebody is given, None for the placeholder."""
+        (view,) = self.change_feed.read([profile_id])
+        earlier = self.before if self.before is not self.now else None
+        policy = SimpleNamespace(table=self.now, table_for=lambda _: self.now, earlier_for=lambda _: earlier)
+        moment = int(self.services.clock().timestamp())
+        renditions = shown_renditions(policy, evaluate(policy, (viewer, "profile", relation), view, moment), view)
+        return renditions[0].recipe if renditions else None
+
+    def rows(self, image_id):
+        with self.services.catalogue.reading() as tx:
+            return sorted(tx.images.renditions(image_id), key=lambda row: (row.tier, row.recipe, row.variant))
+
+
+@pytest.fixture
+def world(services, tmp_path):
+    return World(services, tmp_path)
+
+
+CLEARER = ("tiers.yaml", "visible_watermark: faint", "visible_watermark: clear")
+
+
+def test_a_stronger_watermark_takes_effect_at_once_and_pictures_follow(world, profile_id):
+    image_id = world.upload(profile_id)
+    assert world.follow() == []  # as it should be
+    assert world.shown(profile_id, "stranger").visible_watermark == "faint"
+    old = world.rows(image_id)
+    world.edit(CLEARER)
+    assert world.shown(profile_id, "stranger") is None  # nothing protects more than the lowest tier
+    assert world.follow() == ["rerendered", "rotated"]
+    assert world.shown(profile_id, "stranger").visible_watermark == "clear"
+    new = world.rows(image_id)
+    assert {row.tier for row in new} == {row.tier for row in old}
+    changed = {row.tier for row, earlier in zip(new, old, strict=True) if row.name != earlier.name}
+    assert changed == {"tiny"}
+    assert [row.watermark for row in new] == [row.watermark for row in old]  # copies that leaked before lead back
+    gone = next(row for row in old if row.tier == "tiny")
+    keys = set(world.services.renditions.store.keys())
+    assert not any(gone.name in key for key in keys)
+    assert f"p/{gone.manifest}.c2pa" not in keys
+    kept = {f"p/{row.manifest}.c2pa" for row in new} | {f"a/{row.name}.webp" for row in new}
+    assert kept <= keys
+    assert world.follow() == []
+
+
+def test_a_lower_tier_is_shown_meanwhile(world, profile_id):
+    world.upload(profile_id)
+    world.edit(
+        (
+            "tiers.yaml",
+            "medium: {edge: 320,  format: webp, quality: 78, effort: 3, visible_watermark: clear",
+            "medium: {edge: 320,  format: webp, quality: 78, effort: 3, visible_watermark: strong",
+        )
+    )
+    assert world.shown(profile_id).edge == 160
+    world.follow()
+    assert (world.shown(profile_id).edge, world.shown(profile_id).visible_watermark) == (320, "strong")
+
+
+def test_what_only_looks_otherwise_is_shown_until_it_is_rendered_again(world, profile_id):
+    image_id = world.upload(profile_id)
+    world.edit(
+        (
+            "tiers.yaml",
+            "medium: {edge: 320,  format: webp, quality: 78",
+            "medium: {edge: 320,  format: webp, crop: centre, quality: 70",
+        )
+    )
+    assert world.shown(profile_id).crop == "face"
+    world.follow()
+    assert world.shown(profile_id).crop == "centre"
+    assert {row.recipe for row in world.rows(image_id)} == {recipe.digest for recipe in world.services.recipes}
+
+
+def test_a_larger_tier_is_shown_once_it_is_rendered(world, profile_id):
+    world.upload(profile_id)
+    world.edit(("tiers.yaml", "tiny:   {edge: 96,   face_px: 5", "tiny:   {edge: 128,   face_px: 6"))
+    assert (world.shown(profile_id, "stranger").edge, world.shown(profile_id, "stranger").face_px) == (96, 5)
+    world.follow()
+    assert (world.shown(profile_id, "stranger").edge, world.shown(profile_id, "stranger").face_px) == (128, 6)
+
+
+def test_a_candidate_that_is_rendered_first_leaves_no_gap(world, profile_id):
+    image_id = world.upload(profile_id)
+    before, recipes = world.now, world.services.recipes
+    world.edit(CLEARER)
+    after, fresh = world.now, world.services.recipes
+    world.before = world.now = before
+    world.services.recipes = (*recipes, *(recipe for recipe in fresh if recipe not in recipes))
+    world.follow()
+    assert world.shown(profile_id, "stranger").visible_watermark == "faint"
+    assert len([row for row in world.rows(image_id) if row.tier == "tiny"]) == 2
+    world.before, world.now = before, after  # activated
+    assert world.shown(profile_id, "stranger").visible_watermark == "clear"
+    world.services.recipes = fresh
+    world.services.clock.forward(seconds=60)
+    world.follow()
+    assert len([row for row in world.rows(image_id) if row.tier == "tiny"]) == 1
+    assert world.shown(profile_id, "stranger").visible_watermark == "clear"
+
+
+def test_a_worker_that_dies_in_the_middle_loses_nothing(world, profile_id, monkeypatch):
+    image_id = world.upload(profile_id)
+    world.edit(CLEARER)
+    world.feeder.look()
+
+    class Died(BaseException):
+        """Nothing catches it, as nothing catches SIGKILL."""
+
+    def die(*_args, **_named):
+        raise Died
+
+    monkeypatch.setattr(Rerender, "_switch", die)
+    with pytest.raises(Died):
+        world.deliver()
+    monkeypatch.undo()
+    assert world.shown(profile_id, "stranger") is None
+    world.services.clock.forward(seconds=world.services.limits.lease_s + 700)
+    world.services.reconciler.run_once()
+    assert world.deliver()[0] == "rerendered"
+    world.follow()
+    assert world.shown(profile_id, "stranger").visible_watermark == "clear"
+    assert len(world.rows(image_id)) == 4
+
+
+def test_by_hand_for_a_tier_a_profile_a_key_and_what_is_missing(world, profile_id):
+    image_id = world.upload(profile_id)
+    world.follow()
+    world.services.clock.forward(seconds=60)
+    for scope, tiers in (
+        ({"tiers": ["tiny"], "force": True}, {"tiny"}),
+        ({"profile_id": profile_id, "force": True}, {"tiny", "low", "medium", "full"}),
+        ({"watermark_key": "k-old"}, {"low"}),
+        ({"missing": True}, {"medium"}),
+    ):
+        before = {row.tier: row.name for row in world.rows(image_id)}
+        with world.services.catalogue.transaction() as tx:
+            names = {row.tier: row.name for row in tx.images.renditions(image_id)}
+            from nightlight.catalogue.schema import renditions
+
+            old_key = renditions.update().where(renditions.c.name == names["low"]).values(watermark_key="k-old")
+            tx.connection.execute(old_key)
+        if scope.get("missing"):
+            world.services.renditions.store.delete(f"a/{before['medium']}.webp")
+        world.runs.begin(scope, actor="t")
+        world.follow()
+        after = {row.tier: row.name for row in world.rows(image_id)}
+        assert {tier for tier in after if after[tier] != before[tier]} == tiers, scope
+        keys = set(world.services.renditions.store.keys())
+        assert {f"a/{name}.webp" for name in after.values()} <= keys
+        world.services.clock.forward(seconds=60)
+
+
+def test_what_is_asked_for_most_comes_first_and_a_run_goes_on_where_it_was(world, services, monkeypatch):
+    monkeypatch.setattr("nightlight.flows.pictures.rerender_runs.BATCH", 2)
+    monkeypatch.setattr("nightlight.flows.pictures.rerender_runs.QUEUED", 2)
+    from nightlight.catalogue.profiles import Declaration
+
+    image_ids = {}
+    for number in range(5):
+        name = f"r-{services.catalogue.engine.dialect.name}-{number}"
+        services.declare.declare(name, Declaration("adult", "verified", "eu", "everyone"), follow_band=False, actor="t")
+        image_ids[world.upload(name)] = name
+    world.follow()
+    world.edit(CLEARER)
+    wanted = max(image_ids)
+    with services.catalogue.transaction() as tx:
+        tx.rerenders.ask({wanted: 7, min(image_ids): 3})
+    assert world.feeder.look() <= 4
+    assert world.deliver()[0] == "rerendered"
+    with services.catalogue.reading() as tx:
+        done = [
+            image_id
+            for image_id in image_ids
+            if {row.generation for row in tx.images.renditions(image_id)}
+            and any(
+                row.recipe == next(recipe.digest for recipe in services.recipes if recipe.tier == "tiny")
+                for row in tx.images.renditions(image_id)
+            )
+        ]
+    assert wanted in done
+    world.follow()
+    (progress, *_) = world.runs.progress()
+    assert progress.run.state == "done"
+    assert progress.run.rendered >= 5
+    assert progress.run.failed == 0
+    assert progress.to_json()["seconds_left"] == 0.0
+
+
+def test_a_picture_that_cannot_be_rendered_again_is_counted_and_shown_as_both_policies_allow(world, profile_id):
+    image_id = world.upload(profile_id)
+    with world.services.catalogue.reading() as tx:
+        key = tx.images.get(image_id).original_key
+    world.services.originals.store.delete(key)
+    world.edit(
+        (
+            "tiers.yaml",
+            "medium: {edge: 320,  format: webp, quality: 78",
+            "medium: {edge: 320,  format: webp, quality: 79",
+        )
+    )
+    assert world.follow() == ["original_missing"]
+    assert world.runs.progress()[0].run.failed == 1
+    assert world.shown(profile_id).edge == 320
+
+
+def test_a_picture_that_is_erased_meanwhile_leaves_nothing_behind(world, profile_id):
+    image_id = world.upload(profile_id)
+    world.edit(CLEARER)
+    world.feeder.look()
+    drawing = world.services.draw
+
+    def erased_meanwhile(*asked):
+        world.services.delete.image(image_id, actor="t")
+        return drawing(*asked)
+
+    world.services.draw = erased_meanwhile
+    assert world.deliver() == ["gone"]
+    world.services.clock.forward(days=1)
+    world.services.reconciler.run_once()
+    world.services.deliver()
+    assert world.services.objects() == []
+
+
+def test_uploads_keep_their_place(world, profile_id):
+    pauses = []
+    rerender = Rerender(world.services.render, lambda: world.services.recipes, pause=pauses.append)
+    world.upload(profile_id)
+    world.edit(CLEARER)
+    world.feeder.look()
+    world.services.upload(profile_id, pictures.jpeg())
+    world.services.relay.run_once()
+    (job_id,) = [job for task, job in world.services.sent if task == kinds.RERENDER.task]
+    assert rerender.run(job_id, redelivered=False) == "rerendered"
+    assert len(pauses) == 1
+    assert pauses[0] > 0
+    world.services.clock.forward(seconds=1)
+    assert timedelta(0) < timedelta(seconds=pauses[0]) <= timedelta(seconds=5)
