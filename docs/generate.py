@@ -45,7 +45,7 @@ def settings_page() -> str:
         for name, field in concern.model_fields.items():
             secret = SecretStr in getattr(field.annotation, "__args__", ())
             default = "unset" if field.default is None else f"`{field.default}`"
-            text = (field.description or "") + (" *Secret.*" if secret else "")
+            text = " ".join((field.description or "").split()) + (" *Secret.*" if secret else "")
             lines.append(f"| `{prefix}{name.upper()}` | {default} | {text.replace('|', chr(92) + '|')} |")
         lines.append("")
     return "\n".join(lines)
