@@ -29,7 +29,7 @@ from service.app import create_app
 if TYPE_CHECKING:
     from click import Command, Group
 
-    from nightlight.wiring import ServiceContainer
+    from nightlight.wiring.service_container import ServiceContainer
 
 HERE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"

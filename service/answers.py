@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceContainer
+    from nightlight.wiring.service_container import ServiceContainer
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 

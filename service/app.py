@@ -37,7 +37,7 @@ from service.routes import (
 )
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceContainer
+    from nightlight.wiring.service_container import ServiceContainer
 
 # What multipart framing may add to the bytes of the file itself.
 _MULTIPART_OVERHEAD = 16_384

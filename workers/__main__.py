@@ -27,7 +27,9 @@ from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
-from nightlight.wiring import build_worker, hash_lists, open_sqs_consumer  # noqa: E402
+from nightlight.wiring.operator_tools import hash_lists  # noqa: E402
+from nightlight.wiring.retention import open_sqs_consumer  # noqa: E402
+from nightlight.wiring.worker_container import build_worker  # noqa: E402
 from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from nightlight.flows.pictures.hash_lists import Screening
-    from nightlight.wiring import WorkerContainer
+    from nightlight.wiring.worker_container import WorkerContainer
 
 _PAUSE_AFTER_FAILURE_S = 1.0
 _LISTS_S = 10.0

@@ -17,7 +17,7 @@ from celery.signals import worker_process_init
 from nightlight import logs
 from nightlight.jobs.kinds import KINDS
 from nightlight.settings import Settings
-from nightlight.wiring import WorkerContainer, build_worker
+from nightlight.wiring.worker_container import WorkerContainer, build_worker
 
 if TYPE_CHECKING:
     from nightlight.jobs.kinds import JobKind

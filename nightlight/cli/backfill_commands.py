@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nightlight.cli.output import JsonFlag, print_json, print_table, progress
-from nightlight.settings import Settings
+from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from nightlight.catalogue.imports import ImportRun
@@ -39,16 +38,14 @@ def backfill(  # noqa: PLR0913 - options
     that lists from NIGHTLIGHT_SOURCE_*. Exits with 2 if the workers were not done (with --wait, that is Ctrl-C).
     Example: `nightlight backfill s3://avatars/users/ --keys "users/{profile}/*.jpg" --rate 500`
     """
-    from nightlight import logs
     from nightlight.store.key_template import KeyTemplate
-    from nightlight.wiring import open_backfill, source_listing
+    from nightlight.wiring.retention import open_backfill, source_listing
     from nightlight_core.errors import InvalidInput
 
     if not status and (source is None or not keys):
         message = "name what to take in, and the form of its keys: backfill s3://bucket/prefix --keys 'a/{profile}.jpg'"
         raise InvalidInput(message)
-    settings = Settings()
-    logs.configure(settings.general, settings.log)
+    settings = logged_settings()
     with open_backfill(settings) as flow:
         if status or source is None:
             _show(flow, as_json=as_json)

@@ -19,7 +19,7 @@ import httpx
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
-from nightlight.wiring import embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
 from nightlight_core.errors import Unavailable
 from nightlight_core.files import private_file, private_folder
 

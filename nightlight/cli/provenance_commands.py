@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from nightlight.cli.output import JsonFlag, plain_console, print_json
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,14 +88,13 @@ def check(
     file: Annotated[Path, typer.Argument(help="A picture.")],
     sidecar: Annotated[Path | None, typer.Option(help="Its manifest, where that is not in the picture.")] = None,
     anchors: Annotated[Path | None, typer.Option(help="Root certificates to trust, PEM.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show how a picture's manifest stands (trusted, valid, invalid, none), and whether mark and hash agree with it.
 
     The picture is decoded in the sandbox. The invisible watermark is looked for with the keys of
-    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if
-    they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot be
-    read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
+    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot
+    be read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
     """
     from nightlight.cli.files import read_bytes, read_image
     from nightlight.provenance.verify import ManifestState
@@ -108,7 +106,7 @@ def check(
     checked = look(data, _media_type(data), anchors=trusted, manifest=manifest)
     agrees = _agreement(data, checked)
     if as_json:
-        typer.echo(json.dumps({**asdict(checked), **agrees}, indent=2))
+        print_json({**asdict(checked), **agrees})
     else:
         _print(checked, agrees)
     raise typer.Exit(0 if checked.state is ManifestState.TRUSTED else NOT_TRUSTED)
@@ -152,7 +150,7 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
 
 
 def _print(checked: ManifestReport, agrees: dict[str, Any]) -> None:
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     table = Table(show_header=False)
     table.add_row("state", checked.state.value)
     table.add_row("signed by", checked.signed_by or "nobody")

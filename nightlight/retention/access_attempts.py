@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightlight.retention.bucket_policies import ORIGINALS, RENDITIONS, VAULT
+from nightlight.store.interface import STATE_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 # What keys of probe objects begin with, in every bucket.
 PROBES = "nightlight-probe/"
-STATE_TAG = "nightlight-state"
 BODY = b"nightlight probe"
 _MD5 = base64.b64encode(hashlib.md5(BODY, usedforsecurity=False).digest()).decode()
 # Long enough to be in the future by the server's clock, and over before anybody wants the probe away.

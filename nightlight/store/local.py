@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +29,7 @@ class LocalStore:
     def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
         """See ObjectStore.put."""
         path = self._path(key)
-        try:
+        with _disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             size = body.seek(0, os.SEEK_END)
             body.seek(0)
@@ -44,12 +45,10 @@ class LocalStore:
                 except FileExistsError:
                     return PutResult.EXISTS
             self._sync(path.parent)
-        except OSError as error:
-            raise _failed(error) from error
         return PutResult.STORED
 
     def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
-        """See ReplaceStore.replace."""
+        """See ReplacingStore.replace."""
         self.delete(key)
         put = self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
         if put is PutResult.EXISTS:
@@ -57,45 +56,31 @@ class LocalStore:
 
     def ready(self) -> None:
         """See ObjectStore.ready."""
-        try:
+        with _disk_errors():
             private_folder(self._folder)
-        except OSError as error:
-            raise _failed(error) from error
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """See ObjectStore.get."""
-        try:
-            with self._path(key).open("rb") as stream:
-                info = _header(stream)
-                data = stream.read(max_bytes + 1)  # one more tells that there is more
-        except FileNotFoundError as error:
-            raise ObjectMissing(key) from error
-        except OSError as error:
-            raise _failed(error) from error
+        with self._reading(key) as stream:
+            info = _header(stream)
+            data = stream.read(max_bytes + 1)  # one more tells that there is more
         return checked(key, data, info, max_bytes)
 
     def head(self, key: str) -> ObjectInfo:
         """See ObjectStore.head."""
-        try:
-            with self._path(key).open("rb") as stream:
-                return _header(stream)
-        except FileNotFoundError as error:
-            raise ObjectMissing(key) from error
-        except OSError as error:
-            raise _failed(error) from error
+        with self._reading(key) as stream:
+            return _header(stream)
 
     def delete(self, key: str) -> None:
         """See ObjectStore.delete."""
         path = self._path(key)
-        try:
+        with _disk_errors():
             path.unlink(missing_ok=True)
             if path.parent.exists():
                 self._sync(path.parent)
-        except OSError as error:
-            raise _failed(error) from error
 
     def retag(self, key: str, state: str) -> None:
-        """See ObjectStore.restate: a folder has no rules, so there is nothing to do."""
+        """See ObjectStore.retag: a folder has no rules, so there is nothing to do."""
 
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase."""
@@ -105,10 +90,8 @@ class LocalStore:
 
     def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
-        try:
+        with _disk_errors():
             return [DeletedVersion("", marker=False, request_id="")] if self._path(key).exists() else []
-        except OSError as error:
-            raise _failed(error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""
@@ -117,6 +100,16 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[BinaryIO]:
+        with _disk_errors():
+            try:
+                stream = self._path(key).open("rb")
+            except FileNotFoundError as error:
+                raise ObjectMissing(key) from error
+            with stream:
+                yield stream
 
     @staticmethod
     def _sync(folder: Path) -> None:
@@ -136,7 +129,12 @@ def _header(stream: BinaryIO) -> ObjectInfo:
         raise StoreUnavailable("an object's file has no header") from error
 
 
-def _failed(error: OSError) -> StoreUnavailable | StoreDenied:
-    if isinstance(error, PermissionError):
-        return StoreDenied(str(error))
-    return StoreUnavailable(str(error))
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Raise what is ours for every error of the disk's in the block."""
+    try:
+        yield
+    except PermissionError as error:
+        raise StoreDenied(str(error)) from error
+    except OSError as error:
+        raise StoreUnavailable(str(error)) from error

@@ -10,10 +10,9 @@ import base64
 import hashlib
 from typing import BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from nightlight.store.aws_errors import store_errors
 from nightlight.store.interface import DeletedVersion, PutResult, check_key
-from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store, connection_error, response_error
+from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store
 
 _BLOCK = 1 << 20
 
@@ -45,14 +44,10 @@ class S3Vault(S3Store):
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase: the legal hold on every version is lifted first."""
         if self._lock_objects:
-            try:
+            with store_errors(key):
                 for version_id, marker in self._versions(check_key(key)):
                     if not marker:
                         self._client.put_object_legal_hold(
                             Bucket=self._bucket, Key=key, VersionId=version_id, LegalHold={"Status": "OFF"}
                         )
-            except ClientError as error:
-                raise response_error(error, key) from error
-            except BotoCoreError as error:
-                raise connection_error(error) from error
         return super().erase(key)

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nightlight.settings import Settings
-from nightlight.wiring import build_service
+from nightlight.wiring.service_container import build_service
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
 from tests.support import pictures
 from tests.support.stacks import ROOT

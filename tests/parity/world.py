@@ -18,7 +18,9 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
 from nightlight.cli.embedded import free_port
 from nightlight.settings import Settings
-from nightlight.wiring import build_service, build_worker, embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
+from nightlight.wiring.service_container import build_service
+from nightlight.wiring.worker_container import build_worker
 from nightlight_client import NightlightClient
 from nightlight_core.clock import system_clock
 from tests.support.golden import serving

@@ -9,7 +9,7 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
 from nightlight.store.local import LocalStore
-from nightlight.wiring import embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
 from nightlight_core.errors import SettingsRefused
 
 pytestmark = pytest.mark.integration

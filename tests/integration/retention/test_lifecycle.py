@@ -11,7 +11,8 @@ from nightlight.policy.compile import compile_folder
 from nightlight.retention.bucket_client import BucketClient
 from nightlight.retention.lifecycle_plan import PlanStep
 from nightlight.retention.lifecycle_rule import read_rule
-from nightlight.retention.wanted_rules import STATE_TAG, PrefixRules
+from nightlight.retention.wanted_rules import PrefixRules
+from nightlight.store.interface import STATE_TAG
 from nightlight_core.errors import LifecycleRefused, NotFound
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
