@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import nightlight
-from nightlight.settings import Environment
+from nightlight.settings.process import Environment
 from service import problems
 from service.client_timeouts import ClientTimeouts
 from service.fast_path import FastPath

@@ -54,7 +54,6 @@ class VaultObject:
     sha256: str
     bytes: int
     content_type: str
-    cache_control: str
     sealed_key: str | None = None
 
 
@@ -126,7 +125,9 @@ class LegalHolds(Rows):
     def vault(self, image_id: ImageId) -> list[VaultObject] | None:
         """Return what the vault has of an image, None if it is not there."""
         row = self._execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
-        return [VaultObject(**entry) for entry in row.objects] if row is not None else None
+        if row is None:
+            return None
+        return [VaultObject(**{name: entry.get(name) for name in VaultObject.__slots__}) for entry in row.objects]
 
     def put(self, image_id: ImageId, objects: Sequence[Mapping[str, Any]], now: datetime) -> None:
         """Write what the vault has of an image."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nightlight.delivery.access_tokens import TokenScope, generate_key, issue_token
 from nightlight.provenance import certificates
-from nightlight.settings import AuthSettings
+from nightlight.settings.viewers import AuthSettings
 from nightlight.store import sealing
 from nightlight_core.clock import system_clock
 from nightlight_core.errors import SettingsRefused

@@ -37,7 +37,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     from nightlight.imaging.probe import UploadCaps
     from nightlight.imaging.sandbox import Sandbox
     from nightlight.imaging.visible_watermark import VisibleWatermark
-    from nightlight.settings import VisibleWatermarkSettings
+    from nightlight.settings.pictures import VisibleWatermarkSettings
 
     data = read_image(picture)
     region = _region(crop)

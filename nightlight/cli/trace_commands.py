@@ -15,7 +15,8 @@ from nightlight.cli.output import local_actor, plain_console, print_json, print_
 from nightlight.delivery.collusion import LeakedRendition, accuse, least_agreements
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.traces.results import result_as_json
-from nightlight.settings import Settings, require
+from nightlight.settings import Settings
+from nightlight.settings.base import require
 from nightlight.wiring.operator_tools import open_trace_search
 from nightlight_core.errors import DecoderDied, ImageRefused, InvalidInput
 from nightlight_core.files import lines

@@ -64,6 +64,16 @@ def object_key(name: str, extension: str) -> str:
     return f"a/{name}.{extension}"
 
 
+def rendition_key(name: str, format_: str) -> str:
+    """Return the key of a rendition by its name and its format, as the catalogue has them."""
+    return object_key(name, EXTENSIONS[format_])
+
+
+def rendition_type(format_: str) -> str:
+    """Return the media type of a rendition of a format."""
+    return MEDIA_TYPES[EXTENSIONS[format_]]
+
+
 def manifest_name(image_id: ImageId, sha256: str) -> str:
     """Return the name of the manifest of an image's rendition with these bytes: 64 hexadecimal digits.
 

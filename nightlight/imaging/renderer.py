@@ -13,7 +13,7 @@ from nightlight.imaging.crop import MAX_ASPECT, Region, kept_box
 from nightlight.imaging.match_squares import SIDE, candidate_lumas, square_luma, whole_picture
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.imaging.recipe import with_visible_watermark
-from nightlight.settings import Environment, SandboxKind
+from nightlight.settings.process import Environment, SandboxKind
 from nightlight_core.errors import SettingsRefused, WatermarkKeyMissing
 from nightlight_core.keyring import KeyRing
 

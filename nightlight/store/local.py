@@ -11,7 +11,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from nightlight.store.interface import DeletedVersion, ObjectInfo, PutResult, StoredObject, check_key, checked
+from nightlight.store.interface import (
+    CACHE_CONTROL,
+    DeletedVersion,
+    ObjectInfo,
+    PutResult,
+    StoredObject,
+    check_key,
+    checked,
+)
 from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
 from nightlight_core.files import private_folder
 
@@ -26,14 +34,14 @@ class LocalStore:
         """Use ``folder``, which is made (for the owner alone) when the first object is put."""
         self._folder = folder
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> PutResult:
         """See ObjectStore.put."""
         path = self._path(key)
         with _disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             size = body.seek(0, os.SEEK_END)
             body.seek(0)
-            header = json.dumps(asdict(ObjectInfo(size, sha256, content_type, cache_control))).encode() + b"\n"
+            header = json.dumps(asdict(ObjectInfo(size, sha256, content_type, CACHE_CONTROL))).encode() + b"\n"
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part") as part:
                 part.write(header)
                 while block := body.read(_BLOCK):
@@ -47,11 +55,10 @@ class LocalStore:
             self._sync(path.parent)
         return PutResult.STORED
 
-    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> None:
         """See ReplacingStore.replace."""
         self.delete(key)
-        put = self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
-        if put is PutResult.EXISTS:
+        if self.put(key, body, sha256=sha256, content_type=content_type) is PutResult.EXISTS:
             raise StoreUnavailable(f"{key}: another process put an object there while it was being replaced")
 
     def ready(self) -> None:

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from nightlight.store.aws_clients import make_aws_client
 from nightlight.store.aws_errors import DENIED, code_of, store_error, store_errors
 from nightlight.store.interface import (
+    CACHE_CONTROL,
     STATE_TAG,
     DeletedVersion,
     ObjectInfo,
@@ -62,18 +63,16 @@ class S3Store:
     def _client(self) -> S3Client:
         return make_client(self._access)
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> PutResult:
         """See ObjectStore.put."""
-        return self._put(key, body, sha256, content_type, cache_control, IF_ABSENT)
+        return self._put(key, body, sha256, content_type, IF_ABSENT)
 
-    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> None:
         """See ReplacingStore.replace."""
-        if self._put(key, body, sha256, content_type, cache_control, {}) is PutResult.EXISTS:
+        if self._put(key, body, sha256, content_type, {}) is PutResult.EXISTS:
             raise StoreUnavailable(f"{key}: the server refused to replace what is there")
 
-    def _put(
-        self, key: str, body: BinaryIO, sha256: str, content_type: str, cache_control: str, more: dict[str, Any]
-    ) -> PutResult:
+    def _put(self, key: str, body: BinaryIO, sha256: str, content_type: str, more: dict[str, Any]) -> PutResult:
         """Put until the server says yes or no: a conflict with another write stores nothing, and is tried again.
 
         An attempt that nobody answered (a server error, a cut connection) may have stored the object all the same; the
@@ -88,7 +87,7 @@ class S3Store:
                     Key=check_key(key),
                     Body=body,
                     ContentType=content_type,
-                    CacheControl=cache_control,
+                    CacheControl=CACHE_CONTROL,
                     Metadata={_HASH: sha256},
                     **more,
                 )

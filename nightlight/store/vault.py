@@ -25,10 +25,10 @@ class S3Vault(S3Store):
         super().__init__(bucket, access)
         self._lock_objects = lock
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> PutResult:
         """See ObjectStore.put."""
         if not self._lock_objects:
-            return super().put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
+            return super().put(key, body, sha256=sha256, content_type=content_type)
         # S3 takes objects with a lock only if it can check their bytes.
         digest = hashlib.md5(usedforsecurity=False)
         body.seek(0)
@@ -39,7 +39,7 @@ class S3Vault(S3Store):
             "ObjectLockLegalHoldStatus": "ON",
             "ContentMD5": base64.b64encode(digest.digest()).decode(),
         }
-        return self._put(key, body, sha256, content_type, cache_control, locked)
+        return self._put(key, body, sha256, content_type, locked)
 
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase: the legal hold on every version is lifted first."""

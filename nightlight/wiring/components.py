@@ -13,7 +13,10 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.policies.active_policy import PolicyHolder, share_key_from
 from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_folder
-from nightlight.settings import Deployment, Environment, Settings, StoreKind, require
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.settings.process import Deployment, Environment
+from nightlight.settings.storage import StoreKind
 from nightlight.store.interface import PutOnly
 from nightlight_core.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder

@@ -38,7 +38,7 @@ def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterat
 def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
     from nightlight.provenance.signing import ManifestSigner, SigningCredential
-    from nightlight.settings import require
+    from nightlight.settings.base import require
 
     provenance = settings.provenance
     if provenance.chain is None:

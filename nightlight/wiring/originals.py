@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nightlight.retention.bucket_policies import WORKER
-from nightlight.settings import SealMode, ServerKind, Settings, StoreKind
+from nightlight.settings import Settings
+from nightlight.settings.storage import SealMode, ServerKind, StoreKind
 from nightlight_core.errors import SealKeyMissing, SettingsRefused
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 from nightlight import logs
@@ -18,7 +17,7 @@ from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.rescreen import Rescreen
-from nightlight.flows.pictures.revoke import RENDITION_CACHE, RotateNames
+from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
 from nightlight.flows.retention.expiry import Expiry
@@ -32,8 +31,9 @@ from nightlight.jobs import kinds
 from nightlight.jobs.relay import Reconciler, Relay, Send
 from nightlight.jobs.runner import JobRunner
 from nightlight.retention.wanted_rules import ERASED, most_days
-from nightlight.settings import Settings, require
-from nightlight.store.interface import PutOnly, PutResult
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.store.interface import PutOnly, PutResult, put_bytes
 from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
@@ -98,12 +98,9 @@ class WorkerContainer:
         """Put the placeholder under its name, so that an edge serves it like any picture."""
         data = placeholder_bytes()
         key = object_key(self.names.placeholder(), EXTENSION)
-        digest = hashlib.sha256(data).hexdigest()
         try:
-            put = self.renditions.put(
-                key, BytesIO(data), sha256=digest, content_type=MEDIA_TYPES[EXTENSION], cache_control=RENDITION_CACHE
-            )
-            if put is PutResult.EXISTS and self.renditions.head(key).sha256 != digest:
+            put = put_bytes(self.renditions, key, data, MEDIA_TYPES[EXTENSION])
+            if put is PutResult.EXISTS and self.renditions.head(key).sha256 != hashlib.sha256(data).hexdigest():
                 # Of another release: it stays, since a placeholder that changes would be seen by everybody.
                 logs.get("worker").warning("placeholder.differs")
         except NightlightError as error:  # an edge has a copy of its own for when there is none here

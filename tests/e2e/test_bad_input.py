@@ -11,7 +11,7 @@ import pytest
 
 from nightlight.cli import key_commands
 from nightlight.delivery.access_tokens import issue_token
-from nightlight.settings import AuthSettings
+from nightlight.settings.viewers import AuthSettings
 from nightlight_client import Problem
 from tests.support import pictures
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue.decision_inputs import Seen, seen
 from nightlight.catalogue.feed import NAME, PROFILE
-from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight.delivery.object_names import rendition_key
 from nightlight.flows.pictures.profiles import UNASSURED
 from nightlight_core.decisions.profile_views import MOST_BLOCKED, AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.errors import CatalogueUnavailable, NightlightError
@@ -201,7 +201,7 @@ def read_views(tx: Transaction, profile_ids: Sequence[str], assertion: timedelta
 def _view(inputs: Seen, kept_s: int) -> ProfileView:
     tiers: dict[str, tuple[AvailableRendition, ...]] = {}
     for rendition in inputs.available():
-        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
+        path = f"/{rendition_key(rendition.name, rendition.format)}"
         tier = intern(rendition.tier)
         tiers[tier] = (*tiers.get(tier, ()), AvailableRendition(path, rendition.edge, rendition.face_px))
     # Words are few and views many: each word is kept once.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue.feed import NAME
-from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight.delivery.object_names import rendition_key
 from nightlight_core.errors import NightlightError
 
 if TYPE_CHECKING:
@@ -112,4 +112,4 @@ class RevocationPublisher:
 
 
 def _keys(rows: Sequence[tuple[str, str]]) -> set[str]:
-    return {object_key(name, EXTENSIONS[format_]) for name, format_ in rows}
+    return {rendition_key(name, format_) for name, format_ in rows}

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from nightlight.jobs.runner import JobRunner
     from nightlight.matching.list_index import ListIndexMatch
     from nightlight.provenance.signing import ManifestSigner
-    from nightlight.settings import UploadSettings
+    from nightlight.settings.pictures import UploadSettings
     from nightlight.store.interface import ObjectStore
 
 _ACTOR = "worker"

@@ -33,7 +33,7 @@ from nightlight.imaging.header import Header
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs import kinds
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
-from nightlight.store.interface import require_stored
+from nightlight.store.interface import ORIGINAL_TYPE, require_stored
 from nightlight_core.errors import (
     Conflict,
     CorruptImage,
@@ -48,15 +48,12 @@ from nightlight_core.ids import ImageId, ProfileId, new_image_id, new_original_k
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.settings import UploadSettings
+    from nightlight.settings.pictures import UploadSettings
     from nightlight.store.interface import PutOnly
     from nightlight_core.clock import Clock
 
 _BLOCK = 1 << 20
 MAX_KEY_CHARS = 200
-# Nothing is served from the originals; no cache may keep one either.
-ORIGINAL_CACHE = "no-store"
-ORIGINAL_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +167,8 @@ class Upload:
 
     def store(self, image: images.ImageRow, prepared: Prepared) -> None:
         """Store the original of an image that is being received; raises StoreUnavailable."""
-        key, sha256 = image.original_key, prepared.sha256
-        put = self.originals.put(
-            key, prepared.body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
-        )
+        key = image.original_key
+        put = self.originals.put(key, prepared.body, sha256=prepared.sha256, content_type=ORIGINAL_TYPE)
         require_stored(put, key)
 
     def acknowledge(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs
 from nightlight.catalogue import images
-from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight.delivery.object_names import rendition_key
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
@@ -105,9 +105,7 @@ class EraseObjects:
         with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             keys = set(tx.jobs.planned_keys(lease.image_id))
-            keys |= {
-                object_key(name, EXTENSIONS[format_]) for name, format_ in tx.images.rendition_names(lease.image_id)
-            }
+            keys |= {rendition_key(name, format_) for name, format_ in tx.images.rendition_names(lease.image_id)}
             asked_at = tx.jobs.asked_at(lease)
             pending = tx.legal_holds.pending(lease.image_id)
         if image is None or image.state != images.DELETED:

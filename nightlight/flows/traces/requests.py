@@ -26,7 +26,7 @@ from nightlight.imaging.probe import probe, upload_caps
 from nightlight.imaging.renderer import COPY_EDGE
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.store.interface import SEAL_BYTES, require_stored, unsealed
+from nightlight.store.interface import ORIGINAL_TYPE, SEAL_BYTES, require_stored, unsealed
 from nightlight_core.errors import CorruptImage, ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, TooManyRequests
 from nightlight_core.ids import TraceId, new_copy_key, new_trace_id
 
@@ -35,15 +35,13 @@ if TYPE_CHECKING:
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.traces.search import TraceSearch
     from nightlight.jobs.runner import JobRunner
-    from nightlight.settings import MatchingSettings, UploadSettings
+    from nightlight.settings.pictures import MatchingSettings, UploadSettings
     from nightlight.store.interface import ObjectStore, Open, PutOnly
     from nightlight_core.clock import Clock
 
 # What a line of the audit log says besides.
 AuditDetail = dict[str, str | int]
 
-COPY_CACHE = "no-store"
-COPY_TYPE = "application/octet-stream"
 _HOUR = timedelta(hours=1)
 
 
@@ -79,7 +77,7 @@ class RequestTrace:
             )
             detail: AuditDetail = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
             tx.audit.append("trace.asked", now=now, actor=actor, detail=detail)
-        put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
+        put = self.originals.put(key, body, sha256=stored_sha256, content_type=ORIGINAL_TYPE)
         require_stored(put, key)
         with self.catalogue.transaction() as tx:
             tx.trace_jobs.accepted(trace_id)

@@ -84,19 +84,8 @@ def result_as_json(result: TraceResult) -> dict[str, Any]:
 
 def origin_of(origin: HashOrigin, distance: int | None, by: str) -> TraceOrigin:
     """Return what is told of an origin that ``by`` led to."""
-    return TraceOrigin(
-        image_id=origin.image_id,
-        profile_id=origin.profile_id,
-        tier=origin.tier,
-        variant=origin.variant,
-        variants=origin.variants,
-        state=origin.state,
-        rendered_at=origin.rendered_at,
-        published_at=origin.published_at,
-        shown_until=origin.shown_until,
-        by=by,
-        distance=distance,
-    )
+    shared = {name: getattr(origin, name) for name in TraceOrigin.__slots__ if name not in {"by", "distance"}}
+    return TraceOrigin(**shared, by=by, distance=distance)
 
 
 def watermark_reading(read: Detection | None, doubt: str | None) -> WatermarkReading | None:

@@ -13,7 +13,7 @@ from nightlight.imaging.decoded_frame import make_frame
 from nightlight.imaging.formats import FORMATS, USUAL, Format
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import UploadCaps, decode_bytes, decode_s, probe, sniff, upload_caps
-from nightlight.settings import UploadSettings
+from nightlight.settings.pictures import UploadSettings
 from tests.support import pictures
 
 CAPS = UploadCaps(formats=frozenset(Format))
