@@ -10,6 +10,7 @@ from nightlight import logs
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
+from nightlight.delivery.purge import KEPT_S, EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
 from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.pictures.delete import DeletePictures
@@ -48,7 +49,6 @@ from nightlight.wiring.components import (
     source_access,
     upload_flow,
 )
-from nightlight.wiring.edges import edge_purge
 from nightlight.wiring.operator_tools import manifest_signing, screening_if_set, trace_search
 from nightlight.wiring.originals import import_sealer, opener, vault_sealer
 from nightlight.wiring.retention import sweep_flow
@@ -59,6 +59,7 @@ from nightlight_core.errors import NightlightError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nightlight.delivery.purge import RevocationEdge
     from nightlight.store.interface import ObjectStore
 
 
@@ -127,7 +128,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     runner = JobRunner(catalogue, settings.worker, clock)
     rendering = Renderer(settings)
     screening = screening_if_set(settings, catalogue, clock)
-    purge = edge_purge(settings, clock)
+    purge = _edge_purge(settings, clock)
     open_ = opener(settings)
     most_bytes = settings.upload.max_bytes
 
@@ -228,3 +229,17 @@ def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWe
     variable = "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY"
     key = webhook_key(require(hooks.webhook_key, variable), variable)
     return DeliverWebhooks(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)
+
+
+def _edge_purge(settings: Settings, clock: Clock) -> EdgePurge:
+    """Return what tells every edge that the settings name; raise SettingsRefused."""
+    concern = settings.delivery
+    more: list[RevocationEdge] = []
+    if concern.cloudfront_store is not None:
+        from nightlight.store.cloudfront import CloudFrontList
+
+        more.append(
+            CloudFrontList(concern.cloudfront_store, kept_s=KEPT_S, clock=clock, timeout_s=concern.hook_timeout_s)
+        )
+    token = concern.purge_token.get_secret_value() if concern.purge_token else None
+    return EdgePurge(concern.purge_url, token=token, timeout_s=concern.hook_timeout_s, more=more)
