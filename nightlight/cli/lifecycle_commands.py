@@ -15,10 +15,10 @@ from nightlight.cli.output import (
     JsonFlag,
     WaitOption,
     YesFlag,
-    plain_console,
     print_json,
     print_table,
     progress,
+    say,
     wait_for_workers,
 )
 from nightlight.retention.lifecycle_plan import LifecyclePlan, PlanStep
@@ -185,24 +185,23 @@ def _progress(what: str) -> Iterator[Any]:
 
 
 def _print(plan: LifecyclePlan, touched: list[RuleEffect]) -> None:
-    console = plain_console()
     counts = {entry.rule_id: entry for entry in touched}
-    console.print(f"{plan.bucket}: {len(plan.changes)} changes")
+    say(f"{plan.bucket}: {len(plan.changes)} changes")
     for entry in plan.actions:
         rule = entry.after if entry.step is not PlanStep.REMOVE else entry.present
         if rule is None:  # pragma: no cover - every action has one of the two
             continue
         state = "" if rule.enabled else " (disabled)"
-        console.print(f"  {_MARKS[entry.step]} {entry.rule_id}{state}: {rule.about()} is {rule.does()}", soft_wrap=True)
+        say(f"  {_MARKS[entry.step]} {entry.rule_id}{state}: {rule.about()} is {rule.does()}")
         if entry.step is PlanStep.CHANGE and entry.present is not None:
-            console.print(f"      until now: {entry.present.about()} is {entry.present.does()}", soft_wrap=True)
+            say(f"      until now: {entry.present.about()} is {entry.present.does()}")
         for note in entry.notes:
-            console.print(f"      ! {note}", soft_wrap=True)
+            say(f"      ! {note}")
         if (effect := counts.get(entry.rule_id)) is not None:
             text = f"{effect.objects:,} objects, {effect.bytes:,} bytes; {effect.at_once:,} of them are deleted at once"
-            console.print(f"      {text if effect.counted else 'not counted: too many objects to ask for tags'}")
+            say(f"      {text if effect.counted else 'not counted: too many objects to ask for tags'}")
     if any(entry.step is PlanStep.FOREIGN for entry in plan.actions):
-        console.print("  ? is somebody else's, and stays")
+        say("  ? is somebody else's, and stays")
 
 
 def _plain(plan: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:

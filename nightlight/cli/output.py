@@ -31,6 +31,11 @@ def plain_console() -> Console:
     return Console(highlight=False, markup=False)
 
 
+def say(text: str) -> None:
+    """Print a line that is wrapped nowhere, and of which nothing is taken for markup."""
+    plain_console().print(text, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON has no form for is printed as its text."""
     typer.echo(json.dumps(value, indent=2, default=str))

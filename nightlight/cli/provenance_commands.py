@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from nightlight.cli.output import JsonFlag, plain_console, print_json
+from nightlight.cli.output import JsonFlag, plain_console, print_json, say
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,7 +150,6 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
 
 
 def _print(checked: ManifestReport, agrees: dict[str, Any]) -> None:
-    console = plain_console()
     table = Table(show_header=False)
     table.add_row("state", checked.state.value)
     table.add_row("signed by", checked.signed_by or "nobody")
@@ -160,9 +159,9 @@ def _print(checked: ManifestReport, agrees: dict[str, Any]) -> None:
     bits = agrees["hash_distance"]
     near = "not asked" if bits is None else f"{bits} of 256 bits away{'' if bits <= _NEAR else ': ANOTHER PICTURE'}"
     table.add_row("perceptual hash", near)
-    console.print(table)
+    plain_console().print(table)
     for failure in checked.failures:
-        console.print(f"WRONG  {failure}", soft_wrap=True)
+        say(f"WRONG  {failure}")
 
 
 def _media_type(data: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nightlight.cli.output import JsonFlag, plain_console, print_json, print_table
+from nightlight.cli.output import JsonFlag, print_json, print_table, say
 from nightlight.settings import Settings
 from nightlight_core import files
 
@@ -87,14 +87,14 @@ def verify(
 
 
 def _print(opened: list[Any], problems: list[str]) -> None:
-    console, rows = plain_console(), []
+    rows = []
     for row in opened:
         elsewhere = ", ".join(f"{left['what']} until {left['until']}" for left in row.residuals)
         rows.append((row.receipt_id[:12], row.kind, row.erased_at[:19], row.objects, row.versions, elsewhere))
     print_table(("receipt", "what", "when", "objects", "versions", "copies elsewhere"), rows)
     for problem in problems:
-        console.print(f"WRONG  {problem}", soft_wrap=True)
-    console.print(f"{len(opened):,} receipts, {len(problems):,} problems")
+        say(f"WRONG  {problem}")
+    say(f"{len(opened):,} receipts, {len(problems):,} problems")
 
 
 def _envelopes(path: Path) -> list[Any]:

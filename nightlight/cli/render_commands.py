@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightlight.cli.files import read_image
-from nightlight.cli.output import plain_console, print_json, print_table
+from nightlight.cli.output import print_json, print_table, say
 from nightlight.imaging.crop import Region
 from nightlight.imaging.recipe import build_recipes, with_visible_watermark
 from nightlight.policy.compile import compile_folder
@@ -128,12 +128,11 @@ def _read_back(tier: dict[str, Any]) -> str:
 
 
 def _show(report: dict[str, Any], out: Path) -> None:
-    console = plain_console()
     sure = [face for face in report["faces"] if face["confidence"] >= _sure()]
     faces = (
         f"{len(sure)} face{'s' if len(sure) != 1 else ''}" if sure else "no sure face: the whole picture counts as one"
     )
-    console.print(
+    say(
         f"{report['picture']}: {report['format']}, {report['width']} x {report['height']}; {faces}; the widest takes "
         f"{100 * report['face_share']:.0f} % of the square"
     )
@@ -145,8 +144,8 @@ def _show(report: dict[str, Any], out: Path) -> None:
         sizes = f"{tier['edge']} px", tier["bytes"], *face, f"{tier['detail_px']} px"
         rows.append((tier["tier"], *sizes, _read_back(tier), tier["file"]))
     print_table(titles, rows, right=titles[1:-1])
-    console.print("CPU ms: " + ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["stages_ms"].items()))
-    console.print(f"look at {out / SHEET}; everything is in {out / REPORT}", soft_wrap=True)
+    say("CPU ms: " + ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["stages_ms"].items()))
+    say(f"look at {out / SHEET}; everything is in {out / REPORT}")
 
 
 def _sure() -> float:

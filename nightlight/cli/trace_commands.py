@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from nightlight.cli.files import read_image
-from nightlight.cli.output import local_actor, plain_console, print_json, print_table, progress, write_csv
+from nightlight.cli.output import local_actor, print_json, print_table, progress, say, write_csv
 from nightlight.delivery.collusion import LeakedRendition, accuse, least_agreements
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.traces.results import result_as_json
@@ -116,20 +116,17 @@ def _beyond_doubt(mark: dict[str, Any] | None) -> bool:
 
 
 def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:
-    console = plain_console()
     for viewer in verdict["accused"]:
-        console.print(
+        say(
             f"{viewer['viewer']}: agrees in {viewer['agreements']} of {viewer['pictures']} pictures; that "
-            f"anybody innocent does has a probability of at most {viewer['chance']:.1e}",
-            soft_wrap=True,
+            f"anybody innocent does has a probability of at most {viewer['chance']:.1e}"
         )
     if not verdict["accused"]:
         needed = verdict["agreements_needed"]
         more = "more pictures are needed" if needed is None else f"{needed} agreements are needed"
-        console.print(
+        say(
             f"nobody of {verdict['viewers']} is accused by {verdict['pictures']} pictures: {more} for a false "
-            f"accusation to be under {false_accusation:g}",
-            soft_wrap=True,
+            f"accusation to be under {false_accusation:g}"
         )
 
 
@@ -164,22 +161,18 @@ def _rows(answers: Sequence[dict[str, Any]]) -> list[list[Any]]:
 
 
 def _show(answers: Sequence[dict[str, Any]]) -> None:
-    console = plain_console()
     if rows := _rows(answers):
         print_table([column.replace("_", " ") for column in _COLUMNS], rows, right={"distance"})
     for answer in answers:
         if not answer["origins"]:
             message = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
-            console.print(f"{answer['file']}: {message}", soft_wrap=True)
+            say(f"{answer['file']}: {message}")
         mark = answer.get("watermark")
         if mark:
             doubt = f"; {mark['doubt']}" if mark["doubt"] else ""
-            console.print(
+            say(
                 f"{answer['file']}: invisible watermark read ({mark['how']}), agreement {mark['agreement']:.2f}, "
-                f"by chance less than {mark['chance']:.1e}{doubt}",
-                soft_wrap=True,
+                f"by chance less than {mark['chance']:.1e}{doubt}"
             )
         elif answer.get("present"):
-            console.print(
-                f"{answer['file']}: an invisible watermark of ours is there, too damaged to be read", soft_wrap=True
-            )
+            say(f"{answer['file']}: an invisible watermark of ours is there, too damaged to be read")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from nightlight_core.errors import StoreUnavailable
 
@@ -27,6 +27,8 @@ ORIGINAL_TYPE = "application/octet-stream"
 SEAL_BYTES = 16
 # What is stored of an original, and its sealed key, to the original.
 Open = Callable[[bytes, str | None], bytes]
+# An original, to what is stored of it and its sealed key.
+Seal = Callable[[bytes], tuple[bytes, str]]
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
 
@@ -164,6 +166,18 @@ def put_bytes(store: WriteOnlyStore, key: str, data: bytes, content_type: str) -
 def replace_bytes(store: ReplacingStore, key: str, data: bytes, content_type: str) -> None:
     """Write ``data`` under ``key`` whatever is there; see ReplacingStore.replace."""
     store.replace(key, BytesIO(data), sha256=hashlib.sha256(data).hexdigest(), content_type=content_type)
+
+
+def sealed(file: IO[bytes], sha256: str, seal: Seal | None) -> tuple[BinaryIO, str, str | None]:
+    """Return what to store of a file, its SHA-256 and the sealed key to keep.
+
+    Without ``seal`` that is the file itself, whose hash is ``sha256``, and None.
+    """
+    if seal is None:
+        return cast("BinaryIO", file), sha256, None
+    file.seek(0)
+    data, sealed_key = seal(file.read())
+    return BytesIO(data), hashlib.sha256(data).hexdigest(), sealed_key
 
 
 def unsealed(data: bytes, _sealed_key: str | None) -> bytes:

@@ -24,12 +24,10 @@ from nightlight_core.keyring import decode_key
 from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.flows.pictures.upload import Upload
     from nightlight.flows.retention.erase import ReceiptIssuer
-    from nightlight.store.interface import ObjectStore, WriteOnlyStore
+    from nightlight.store.interface import ObjectStore, Seal, WriteOnlyStore
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
 
@@ -151,7 +149,7 @@ def upload_flow(
     catalogue: Catalogue,
     policy: PolicyHolder,
     originals: PutOnly,
-    seal: Callable[[bytes], tuple[bytes, str]] | None,
+    seal: Seal | None,
     clock: Clock,
 ) -> Upload:
     """Return what accepts uploads, with these parts."""

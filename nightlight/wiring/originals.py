@@ -6,7 +6,6 @@ for the source of every copy, and nobody but a bucket's owner owns what is in it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,10 +15,7 @@ from nightlight.settings.storage import SealMode, ServerKind, StoreKind
 from nightlight_core.errors import SealKeyMissing, SettingsRefused
 
 if TYPE_CHECKING:
-    from nightlight.store.interface import Open
-
-# What is put, and the sealed key to keep, of some bytes.
-Seal = Callable[[bytes], tuple[bytes, str]]
+    from nightlight.store.interface import Open, Seal
 
 
 def server_kind(settings: Settings) -> ServerKind:

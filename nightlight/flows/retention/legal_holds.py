@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -40,13 +40,11 @@ from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissi
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
     from nightlight.jobs.runner import JobRunner
-    from nightlight.store.interface import ObjectStore, Open, ReplacingStore, WriteOnlyStore
+    from nightlight.store.interface import ObjectStore, Open, ReplacingStore, Seal, WriteOnlyStore
     from nightlight_core.clock import Clock
 
 KINDS = ("legal", "safeguarding")
@@ -125,12 +123,8 @@ class PlaceHolds:
                 raise NotFound
             if any(approval["by"] == actor for approval in hold.approvals):
                 raise InvalidInput("you have approved already; another person must")
-            tx.legal_holds.approve(hold, by=actor, now=now)
             tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
-            approved = tx.legal_holds.get(hold_id)
-        if approved is None:  # pragma: no cover - written above, in the same transaction
-            raise NotFound
-        return approved
+            return tx.legal_holds.approve(hold, by=actor, now=now)
 
     def get(self, hold_id: str) -> LegalHold:
         """Return a hold; raises NotFound."""
@@ -159,7 +153,7 @@ class CopyToVault:
     vault: WriteOnlyStore
     open_: Open
     max_bytes: int
-    seal: Callable[[bytes], tuple[bytes, str]] | None = None
+    seal: Seal | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see JobRunner.run), or ``vaulted``."""
@@ -178,7 +172,7 @@ class CopyToVault:
             kept = self._copied(image, keys)
             with self.runner.catalogue.transaction() as tx:
                 now = self.runner.clock()
-                tx.legal_holds.put(image.image_id, [asdict(object_) for object_ in kept], now)
+                tx.legal_holds.put(image.image_id, kept, now)
                 tx.legal_holds.placed(image.image_id)
                 tx.audit.append("image.vaulted", now=now, actor="worker", image_id=image.image_id)
             planned = sorted({*planned, *keys})
@@ -229,7 +223,7 @@ class EndHolds:
     originals: ReplacingStore
     vault: ObjectStore
     receipts: ReceiptIssuer | None
-    seal: Callable[[bytes], tuple[bytes, str]] | None
+    seal: Seal | None
     max_bytes: int
     clock: Clock
     open_: Open = unsealed

@@ -13,11 +13,9 @@ Whoever asks, and whoever reads what came of it, is in the audit log.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from nightlight import logs, metrics
 from nightlight.catalogue import trace_jobs
@@ -26,7 +24,7 @@ from nightlight.imaging.probe import probe, upload_caps
 from nightlight.imaging.renderer import COPY_EDGE
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.store.interface import ORIGINAL_TYPE, SEAL_BYTES, require_stored, unsealed
+from nightlight.store.interface import ORIGINAL_TYPE, SEAL_BYTES, Seal, require_stored, sealed, unsealed
 from nightlight_core.errors import CorruptImage, ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, TooManyRequests
 from nightlight_core.ids import TraceId, new_copy_key, new_trace_id
 
@@ -54,7 +52,7 @@ class RequestTrace:
     limits: UploadSettings
     matching: MatchingSettings
     clock: Clock
-    seal: Callable[[bytes], tuple[bytes, str]] | None = None
+    seal: Seal | None = None
 
     def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> trace_jobs.TraceJob:
         """Take a copy; when this returns it is safely stored and will be traced.
@@ -64,11 +62,8 @@ class RequestTrace:
         """
         sha256 = self._inspected(copy)
         trace_id, key = new_trace_id(), new_copy_key()
-        body, stored_sha256, sealed_key = cast("BinaryIO", copy), sha256, None
-        if self.seal is not None:  # like every original: it is a picture that somebody must not get twice
-            copy.seek(0)
-            sealed, sealed_key = self.seal(copy.read())
-            body, stored_sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
+        # Like every original: it is a picture that somebody must not get twice.
+        body, stored_sha256, sealed_key = sealed(copy, sha256, self.seal)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._check_rate(tx, actor, now)
