@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +15,7 @@ from rich.table import Table
 
 from nightlight.cli import key_commands
 from nightlight.cli.embedded import EmbeddedStack
+from nightlight.cli.output import print_json
 from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.provenance.certificates import ROOT_FILE
 from nightlight.provenance.verify import ManifestState, verify_manifest
@@ -106,9 +105,7 @@ def run(out: Path, *, stay: bool, as_json: bool) -> int:
         sheet = out / SHEET
         sheet.write_bytes(_sheet(cells, pictures))
         if as_json:
-            sys.stdout.write(
-                json.dumps({"cells": [asdict(cell) for cell in cells], "sheet": str(sheet)}, indent=2) + "\n"
-            )
+            print_json({"cells": [asdict(cell) for cell in cells], "sheet": str(sheet)})
         else:
             console.print(_table(cells))
         for line in wrong:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from nightlight.cli.files import read_image
@@ -52,11 +52,9 @@ def run(
     files = _files(paths)
     if not files and not rebuild:
         raise InvalidInput("name a file or a folder; or --rebuild")
-    console = Console(stderr=True)
     with open_trace_search(Settings()) as trace:
         if rebuild:
-            kept = trace.rebuild()
-            console.print(f"the index was made again: {kept} hashes")
+            typer.echo(f"the index was made again: {trace.rebuild()} hashes", err=True)
         bar = progress(TextColumn("tracing"), BarColumn(), MofNCompleteColumn())
         bar.disable = len(files) == 1
         with bar:

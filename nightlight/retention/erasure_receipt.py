@@ -113,16 +113,13 @@ def open_receipt(envelope: object, keys: PublicKeys) -> Receipt:
 
 def chain_faults(chain: Sequence[Receipt]) -> list[str]:
     """Return, in sentences, where a chain is not whole: a receipt that does not follow the one before it."""
-    faults = []
-    for last, receipt in itertools.pairwise(chain):
-        if receipt.previous != last.hash:
-            faults.append(f"{receipt.receipt_id} does not follow {last.receipt_id}: one was left out, or changed")
-    faults += [
-        f"{receipt.receipt_id} says that something is left"
-        for receipt in chain
-        if any(o["left"] for o in receipt.payload["objects"])
+    broken = [
+        f"{receipt.receipt_id} does not follow {last.receipt_id}: one was left out, or changed"
+        for last, receipt in itertools.pairwise(chain)
+        if receipt.previous != last.hash
     ]
-    return faults
+    left = [receipt for receipt in chain if any(entry["left"] for entry in receipt.payload["objects"])]
+    return broken + [f"{receipt.receipt_id} says that something is left" for receipt in left]
 
 
 def _signed(payload: bytes) -> bytes:

@@ -113,11 +113,11 @@ class Posture:
         try:
             actual = aspect.read(self._client, name)
         except KeyError:  # it answered another question: Ceph lists a bucket where it does not know what is asked
-            return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _said(want))
+            return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _text(want))
         except ClientError as error:
             code = code_of(error)
             if code in _UNSUPPORTED:
-                return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _said(want))
+                return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _text(want))
             if code not in _ABSENT:
                 raise store_error(error, name) from error
             actual = None
@@ -125,7 +125,7 @@ class Posture:
             raise store_error(error, name) from error
         same = canonical(actual) == canonical(want)
         state = PostureState.OK if same else PostureState.DRIFT
-        return Finding(bucket, aspect.name, state, _said(actual), _said(want))
+        return Finding(bucket, aspect.name, state, _text(actual), _text(want))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,7 @@ _ASPECTS = (
 )
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     """Return a value in a line; a policy by the hash of what it means."""
     if isinstance(value, dict) and "Statement" in value:
         digest = hashlib.sha256(repr(canonical(value)).encode()).hexdigest()[:12]

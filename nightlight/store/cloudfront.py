@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -45,8 +46,11 @@ class CloudFrontList:
         self._url = f"{where}/key-value-stores/{quote(arn, safe='')}"
         self._kept_s, self._clock, self._timeout_s = kept_s, clock, timeout_s
         self._lock = threading.Lock()
-        self._session: boto3.session.Session | None = None
         self._tidied_s = float("-inf")
+
+    @cached_property
+    def _session(self) -> boto3.session.Session:
+        return boto3.session.Session()
 
     def revoke(self, keys: Sequence[str]) -> None:
         """See Edge.revoke: what is on the list is not served from the cache either."""
@@ -113,8 +117,6 @@ class CloudFrontList:
         return answer
 
     def _signed(self, method: str, url: str, body: bytes, more: dict[str, str]) -> dict[str, str]:
-        if self._session is None:
-            self._session = boto3.session.Session()
         credentials: Any = self._session.get_credentials()
         if credentials is None:
             raise Unavailable("the CloudFront KeyValueStore: this process has no AWS identity")

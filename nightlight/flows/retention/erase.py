@@ -114,7 +114,7 @@ class EraseObjects:
             raise HoldPending
         places = self._places(image.original_key, sorted(keys))
         self._note(lease.image_id, places)
-        gone = self._gone(places)
+        gone = [erase_location(place) for place in places]
         self.purge.forget(sorted(keys))
         logs.get("erase").info("image.erased", count=len(gone))
         return self._finish(lease, "erased", gone, asked_at, sorted(keys))
@@ -133,7 +133,7 @@ class EraseObjects:
         places = self._places(image.original_key, keys)
         if image.state == images.HELD:  # its original may be on its way back; renditions get other names then
             places = [place for place in places if place.key != image.original_key]
-        gone = self._gone(places)
+        gone = [erase_location(place) for place in places]
         came_back = sum(len(place.versions) for place in gone)
         if came_back:
             logs.get("erase").error("image.came_back", count=came_back)
@@ -144,7 +144,8 @@ class EraseObjects:
 
     def clear(self, original_key: str, keys: Sequence[str]) -> None:
         """Delete what there is of an image from every bucket but the vault; raises StoreUnavailable."""
-        self._gone(self._places(original_key, keys))
+        for place in self._places(original_key, keys):
+            erase_location(place)
         self.purge.forget(list(keys))
 
     def _places(self, original_key: str, keys: Sequence[str]) -> list[ObjectLocation]:
@@ -178,10 +179,6 @@ class EraseObjects:
             }
             destroyed = tx.images.destroy_key(image_id) or bool(before.get("key_destroyed"))
             tx.receipts.note(image_id, {"versions": versions, "key_destroyed": destroyed})
-
-    def _gone(self, places: Sequence[ObjectLocation]) -> list[DeletedObject]:
-        """Delete all that there is in these places, and list them; raise StoreUnavailable if anything is left."""
-        return [erase_location(place) for place in places]
 
     def _finish(
         self,
