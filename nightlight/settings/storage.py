@@ -203,8 +203,9 @@ class RetentionSettings(BaseSettings):
     """Where copies of what is erased stay, and for how many days, as `database backups:35,replica:1`: receipts tell of
     it."""
     replicas: list[ReplicaSettings] = Field(default_factory=list)
-    """Other buckets with the same keys, where erasures happen too, as JSON: `[{"of": "originals", "bucket": "copies",
-    "endpoint_url": "https://...", "region": "eu-west-1"}]`. The workers' identity must be one there as well."""
+    """Other buckets with the same keys, where erasures happen too, as JSON: `[{"replica_of": "originals", "bucket":
+    "copies", "endpoint_url": "https://...", "region": "eu-west-1"}]`. The workers' identity must be one there as
+    well."""
     move_originals: str = Field(
         default="", pattern=r"^$|^(STANDARD_IA|ONEZONE_IA|INTELLIGENT_TIERING|GLACIER_IR):[0-9]{1,5}$"
     )
