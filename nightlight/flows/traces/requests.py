@@ -13,9 +13,9 @@ Whoever asks, and whoever reads what came of it, is in the audit log.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import trace_jobs
@@ -67,9 +67,10 @@ class RequestTrace:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._check_rate(tx, actor, now)
-            tx.trace_jobs.add(
-                trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key
+            trace = trace_jobs.TraceJob(
+                trace_id, trace_jobs.RECEIVING, None, 0, key, sha256, keep, actor, None, now, None, sealed_key
             )
+            tx.trace_jobs.add(trace)
             detail: AuditDetail = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
             tx.audit.append("trace.asked", now=now, actor=actor, detail=detail)
         put = self.originals.put(key, body, sha256=stored_sha256, content_type=ORIGINAL_TYPE)
@@ -77,9 +78,8 @@ class RequestTrace:
         with self.catalogue.transaction() as tx:
             tx.trace_jobs.accepted(trace_id)
             enqueue(tx, kinds.TRACE_SEARCH, trace_id, now)
-            row = tx.trace_jobs.get(trace_id)
         metrics.TRACES.labels("accepted").inc()
-        return cast("trace_jobs.TraceJob", row)
+        return replace(trace, state=trace_jobs.PENDING)
 
     def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceJob:
         """Return the trace as it is now; raises NotFound. Reading what came of it is audited."""
