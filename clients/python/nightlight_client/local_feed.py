@@ -7,13 +7,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from nightlight_client.models import NotNightlight, Problem
-from nightlight_client.paths import is_account
 from nightlight_core.decisions.answers import AnswerBuilder
 from nightlight_core.decisions.engine import DecisionEngine, FoundViews, blocked_by
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView, ProfileViewCache
@@ -21,6 +20,7 @@ from nightlight_core.decisions.quotas import InProcess, Limits
 from nightlight_core.decisions.rate_limiter import RateLimiter
 from nightlight_core.decisions.url_signing import DAY_S, DelegatedDayKeys, HmacUrlSigner
 from nightlight_core.errors import PolicyRefused
+from nightlight_core.ids import is_profile_id
 from nightlight_core.policy.bundle import open_bundle
 
 if TYPE_CHECKING:
@@ -102,14 +102,6 @@ class EngineParts:
     quotas: Quotas | None
 
 
-@dataclass(slots=True)
-class _Bundles:
-    """Tables by version, so that each bundle is fetched and verified once."""
-
-    tables: dict[int, Table] = field(default_factory=dict)
-    highest: int = 0
-
-
 class LocalEvaluationState:
     """Keeps views, policy and keys, and keeps them true. Safe to share between threads."""
 
@@ -122,7 +114,9 @@ class LocalEvaluationState:
         self.policy: LocalPolicy | None = None
         self.engine: DecisionEngine | None = None
         self.problem: str | None = None
-        self._bundles = _Bundles()
+        # By version, so that each bundle is fetched and verified once; and the highest version that was in use.
+        self._tables: dict[int, Table] = {}
+        self._highest = 0
         self._keys_at = float("-inf")
         self._cursor: str | None = None
         self._lock = threading.Lock()
@@ -161,7 +155,7 @@ class LocalEvaluationState:
         if not missing:
             return [view for view in cached if view is not None]
         # Nobody knows of what can be no profile's id.
-        missing = [profile_id for profile_id in missing if is_account(profile_id)]
+        missing = [profile_id for profile_id in missing if is_profile_id(profile_id)]
         read: dict[str, ProfileView] = {}
         ticket = self.views.ticket()
         if missing and self.policy is not None and self.views.fresh:
@@ -207,14 +201,14 @@ class LocalEvaluationState:
         active, candidate = page["active"], page["candidate"]
         if active is None:
             raise PolicyRefused("no signed policy bundle is active (nightlight policy activate)")
-        if active < self._bundles.highest:
-            raise PolicyRefused(f"version {active} is older than {self._bundles.highest}, which was in use")
+        if active < self._highest:
+            raise PolicyRefused(f"version {active} is older than {self._highest}, which was in use")
         tables = {version: self._table(version) for version in (active, candidate) if version is not None}
-        self._bundles.tables, self._bundles.highest = tables, active
+        self._tables, self._highest = tables, active
         return LocalPolicy(tables[active], tables.get(candidate), page["revision"])
 
     def _table(self, version: int) -> Table:
-        table = self._bundles.tables.get(version)
+        table = self._tables.get(version)
         if table is not None:
             return table
         bundle = open_bundle(self._client.bundle_in_use(version), self._publisher)

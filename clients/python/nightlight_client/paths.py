@@ -57,11 +57,6 @@ def item_id(value: object) -> str:
     return value
 
 
-def is_account(value: object) -> bool:
-    """Say whether this could be the id of a profile or viewer at all."""
-    return isinstance(value, str) and _ACCOUNT.fullmatch(value) is not None
-
-
 def idempotency(key: object) -> dict[str, str]:
     """Return the header of an idempotency key, if there is one; raise InvalidId if no header can carry it."""
     if key is None:

@@ -161,7 +161,7 @@ class DecisionEngine:
         viewer_id = request.requester.viewer_id
         resolved = self.relations.resolve(viewer_id, request.claims, found.blocked, now=now, revoked=revoked)
         if found.strangers_only:
-            return [one if one.relation == BLOCKED else one._replace(relation=STRANGER) for one in resolved]
+            return [known if known.relation == BLOCKED else known._replace(relation=STRANGER) for known in resolved]
         return resolved
 
     def _limit(
