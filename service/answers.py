@@ -1,17 +1,28 @@
-"""What routes share: the parts that they call, and answers made of what these return."""
+"""What routes share: the parts that they call, the bodies that they take, and answers made of what the parts return."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastapi import Request
-from pydantic import BaseModel
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from nightlight.wiring import ServiceContainer
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+class Body(BaseModel):
+    """The body of a request; a member that it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def json_response(data: bytes) -> Response:
+    """Return the answer with a JSON text that nobody keeps."""
+    return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def services(request: Request) -> ServiceContainer:
