@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from nightlight.watermark.detect import DetectionResult
 
 _KEYS = "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
-# The shorter side in pixels at which a trace reads a found copy, and the side that is hashed.
-COPY_EDGE, _HASH_SIDE = 1024, 512
+# The shorter side in pixels at which a trace reads a found copy.
+COPY_EDGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,4 +214,4 @@ def _rest_lumas(pipeline: Pipeline, data: bytes, header: Header, region: Region 
 def _copy_lumas(frame: Image) -> tuple[np.ndarray, ...]:
     """Return the lumas to hash of a found copy: the whole and, where that is no square, its middle."""
     pictures = [frame] if frame.width == frame.height else [frame, frame.crop(kept_box(*frame.size))]
-    return tuple(square_luma(picture, _HASH_SIDE) for picture in pictures)
+    return tuple(square_luma(picture, SIDE) for picture in pictures)

@@ -98,7 +98,6 @@ class _OpenIndex:
 
     target: Path
     index: HashIndex
-    lists: list[IndexedHashList]
     snapshots: list[HashListSnapshot]
 
     def entry(self, key: bytes) -> tuple[str, str]:
@@ -106,9 +105,9 @@ class _OpenIndex:
         number, row = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
         with (self.target / f"{number}.txt").open(encoding="utf-8") as file:
             reference = next(itertools.islice(file, row, None), None)
-        if reference is None or number >= len(self.lists):
+        if reference is None or number >= len(self.snapshots):
             raise IndexBroken(f"{self.target.name}: no entry {number}/{row}")
-        return self.lists[number].name, reference.rstrip("\n")
+        return self.snapshots[number].name, reference.rstrip("\n")
 
 
 class HashListIndex:
@@ -205,7 +204,7 @@ class HashListIndex:
                         message = f"{self._folder}: {size} bytes of lists are new; run `nightlight lists build`"
                         raise ListsUnavailable(message)
                     self.build()
-                    self._open = _OpenIndex(target, HashIndex(target), *_about(target))
+                    self._open = _OpenIndex(target, HashIndex(target), _about(target)[1])
             except (InvalidInput, IndexBroken, Conflict, OSError) as error:
                 raise ListsUnavailable(f"{self._folder}: {error}") from error
             self._checked_at = time.monotonic()
