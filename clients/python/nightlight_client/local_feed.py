@@ -82,11 +82,6 @@ class LocalTallies:
         with self._lock:
             self._counts.update(counts)
 
-    def total(self) -> int:
-        """Return how many decisions were counted and not reported."""
-        with self._lock:
-            return self._counts.total()
-
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
