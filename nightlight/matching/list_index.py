@@ -121,17 +121,10 @@ class HashListIndex:
         self._checked_at = -_RECHECK_S
         self._open: _OpenIndex | None = None
 
-    def search(self, lumas: Sequence[np.ndarray]) -> list[ListIndexMatch]:
-        """Return the entries near a picture, given as lumas, uint8 (512, 512): as it is, turned and mirrored.
-
-        The nearest comes first. Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
-        """
-        return self.search_hashes(hash_lumas(lumas)).matches
-
     def search_hashes(self, hashes: bytes) -> HashListSearch:
         """Return the entries near any of these hashes, 32 bytes each, and the lists that were searched.
 
-        Raises ListsUnavailable.
+        Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
         """
         opened = self._current()
         nearest: dict[bytes, int] = {}

@@ -4,11 +4,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from nightlight.imaging import silhouette
 from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.imaging.crop import Region
-from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.encode import encode, unexpected_parts
 from nightlight.imaging.face import Face, FaceDetector
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
@@ -19,7 +17,8 @@ from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight_core.errors import CorruptImage, ImageTooLarge
 from nightlight_core.policy.tier import TierRecipe
-from tests.support import pictures
+from tests.support import pictures, silhouette
+from tests.support.in_process import InProcessDecoder
 
 
 @pytest.fixture(scope="module")
