@@ -12,8 +12,6 @@ from nightlight_core.policy.tier import TierRecipe
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
 PIPELINE_VERSION = 3
 
-MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
-
 # Fields of a tier that make no difference to its pixels.
 _CLAIMS = ("reidentification_at_most",)
 
@@ -46,7 +44,7 @@ class Recipe:
     @property
     def media_type(self) -> str:
         """Return the IANA media type of the rendition."""
-        return MEDIA_TYPES[self.format]
+        return f"image/{self.format}"
 
     @property
     def digest(self) -> str:

@@ -60,8 +60,11 @@ class Renderer:
 
         Raises SettingsRefused naming what is wrong or missing.
         """
+        from nightlight.imaging.face import missing_dependency
+
         self._visible_watermark()
-        self._check_keys_and_detector(recipes)
+        if reason := self._missing_key(recipes) or missing_dependency():
+            raise SettingsRefused(reason)
         self._check_formats()
         return self._check_sandbox()
 
@@ -154,12 +157,6 @@ class Renderer:
                 invisible_watermark=InvisibleWatermarkWriter(ring.keys[ring.signing_id]) if ring else None,
             )
         return self._pipeline
-
-    def _check_keys_and_detector(self, recipes: tuple[Recipe, ...]) -> None:
-        from nightlight.imaging.face import missing_dependency
-
-        if reason := self._missing_key(recipes) or missing_dependency():
-            raise SettingsRefused(reason)
 
     def _check_formats(self) -> None:
         from nightlight.imaging.decode import available_formats

@@ -139,21 +139,13 @@ def _aligned(copy: CopyLuma, layout: Layout, place: Placement) -> ScoredPlacemen
         white = copy.under_frame(at, CANONICAL, white=True, flags=cv2.INTER_CUBIC).ravel()
         return float(white @ pilot) / math.sqrt(float(white @ white) + 1e-9)
 
-    def across(at: Placement, by: float) -> Placement:
-        return replace(at, x=at.x + by * at.side)
-
-    def down(at: Placement, by: float) -> Placement:
-        return replace(at, y=at.y + by * at.side)
-
-    def grown(at: Placement, by: float) -> Placement:
-        return at.about(*middle, by, 0.0)
-
-    def turned(at: Placement, by: float) -> Placement:
-        return at.about(*middle, 0.0, by)
-
-    ways: list[tuple[Callable[[Placement, float], Placement], float]] = [
-        (across, 0.003), (down, 0.003), (grown, 0.006), (turned, 0.006),
-    ]  # fmt: skip
+    # Across and down, by shares of the side; grown and turned about the middle.
+    ways: tuple[tuple[Callable[[Placement, float], Placement], float], ...] = (
+        (lambda at, by: replace(at, x=at.x + by * at.side), 0.003),
+        (lambda at, by: replace(at, y=at.y + by * at.side), 0.003),
+        (lambda at, by: at.about(*middle, by, 0.0), 0.006),
+        (lambda at, by: at.about(*middle, 0.0, by), 0.006),
+    )
     best = (fits(place), place)
     for scale in (1.0, 0.6, 0.36, 0.216):
         for way, size in ways:

@@ -90,28 +90,22 @@ def kind_of(error: BaseException) -> str:
     import socket
     import ssl
 
+    import httpx
+
+    kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+        ((httpx.TimeoutException, TimeoutError), "timeout"),
+        ((httpx.ConnectError, httpx.UnsupportedProtocol), "unreachable"),
+        (httpx.HTTPError, "cut"),
+        (PolicyRefused, "bad_bundle"),
+        (NotNightlight, "not_nightlight"),
+        (Problem, "refused"),
+    )
     causes = _causes(error)
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return "unresolved"
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in str(error):
         return "tls"
-    for classes, name in _kinds():
-        if isinstance(error, classes):
-            return name
-    return "not_nightlight"
-
-
-def _kinds() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
-    import httpx
-
-    return (
-        ((httpx.TimeoutException, TimeoutError), "timeout"),
-        ((httpx.ConnectError, httpx.UnsupportedProtocol), "unreachable"),
-        ((httpx.HTTPError,), "cut"),
-        ((PolicyRefused,), "bad_bundle"),
-        ((NotNightlight,), "not_nightlight"),
-        ((Problem,), "refused"),
-    )
+    return next((name for classes, name in kinds if isinstance(error, classes)), "not_nightlight")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from nightlight_client.models import NotNightlight, Problem
+from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
 from nightlight_core.decisions.answers import AnswerBuilder
 from nightlight_core.decisions.engine import DecisionEngine, FoundViews, blocked_by
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.decisions.quotas import InProcess, Limits
 from nightlight_core.decisions.rate_limiter import RateLimiter
+from nightlight_core.decisions.relation_resolver import RelationResolver
 from nightlight_core.decisions.url_signing import DAY_S, DelegatedDayKeys, HmacUrlSigner
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.ids import is_profile_id
@@ -25,10 +27,8 @@ from nightlight_core.policy.bundle import open_bundle
 
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
-    from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
+    from nightlight_client.local_client import Terms
     from nightlight_core.decisions.answers import Answer
-    from nightlight_core.decisions.quotas import Quotas
-    from nightlight_core.decisions.relation_resolver import RelationResolver
     from nightlight_core.policy.public_keys import PublicKeys
     from nightlight_core.policy.table import Outcome, Table
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FAILURES = (Problem, PolicyRefused, httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError)
 # Delegated keys are fetched again after so long.
 _KEYS_S = 3600.0
+_MOST_SIGNALS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +84,17 @@ class LocalTallies:
             self._counts.update(counts)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineParts:
-    """What an engine of this process is built of, beside what comes with the feed.
-
-    ``quotas`` is None where this process keeps its own.
-    """
-
-    relations: RelationResolver
-    signals: AbuseSignalBuffer
-    tallies: LocalTallies
-    clock: Callable[[], float]
-    quotas: Quotas | None
-
-
 class LocalEvaluationState:
     """Keeps views, policy and keys, and keeps them true. Safe to share between threads."""
 
     def __init__(
-        self, client: NightlightClient, publisher_keys: PublicKeys, parts: EngineParts, *, most: int, stale_s: float
+        self, client: NightlightClient, publisher_keys: PublicKeys, terms: Terms, clock: Callable[[], float]
     ) -> None:
-        """Know of nothing yet; keep ``most`` views."""
-        self._client, self._publisher, self._parts = client, publisher_keys, parts
-        self.views = ProfileViewCache(most=most, stale_s=stale_s)
+        """Know of nothing yet; ``clock`` returns Unix seconds."""
+        self._client, self._publisher, self._clock, self._quotas = client, publisher_keys, clock, terms.quotas
+        self._relations = RelationResolver(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
+        self.tallies, self.signals = LocalTallies(), AbuseSignalBuffer(most=_MOST_SIGNALS)
+        self.views = ProfileViewCache(most=terms.views, stale_s=terms.stale_s)
         self.policy: LocalPolicy | None = None
         self.engine: DecisionEngine | None = None
         self.problem: str | None = None
@@ -166,7 +155,7 @@ class LocalEvaluationState:
         old = self.views.changed(changed)
         again = self._read([view.profile_id for view in old], revision) if old else []
         if self.engine is not None and again:
-            now = int(self._parts.clock())
+            now = int(self._clock())
             for before, view in zip(old, again, strict=True):
                 self.engine.builder.answer_again(before, view, now=now)
         return again
@@ -213,17 +202,17 @@ class LocalEvaluationState:
 
     def _engine(self) -> DecisionEngine:
         """Return an engine with the keys of today; quotas that this process keeps go on."""
-        keys, parts = self._client.delegated_keys(), self._parts
+        keys = self._client.delegated_keys()
         days = {int(day): base64.b64decode(key, validate=True) for day, key in keys["days"].items()}
         # A service of before says nothing of a longest life; then it is a day.
         max_life_s = int(keys.get("max_life_s", DAY_S))
         signer = HmacUrlSigner(DelegatedDayKeys(keys["signing_id"], days), keys["base_url"], max_life_s=max_life_s)
         variant_key = base64.b64decode(keys["variant_key"], validate=True)
         builder = AnswerBuilder(signer, variant_key, keys["placeholder"], int(keys["placeholder_cache_s"]), max_life_s)
-        quotas = parts.quotas or (self.engine.limiter.quotas if self.engine else None)
+        quotas = self._quotas or (self.engine.limiter.quotas if self.engine else None)
         quotas = quotas or InProcess(Limits(int(keys["network_per_hour"]), int(keys["tenant_per_hour"])))
         limiter = RateLimiter(quotas, int(keys["profiles_per_hour"]))
-        return DecisionEngine(builder, parts.relations, limiter, parts.signals, parts.tallies, parts.clock)
+        return DecisionEngine(builder, self._relations, limiter, self.signals, self.tallies, self._clock)
 
 
 @dataclass(frozen=True, slots=True)
