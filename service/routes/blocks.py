@@ -9,9 +9,8 @@ from pydantic import Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
-from service.answers import Body, services
+from service.answers import Body, changed, services
 from service.auth import ScopedRoute, caller, requires
-from service.consistency import changed
 
 router = APIRouter(prefix="/v1/blocks", tags=["blocks"], route_class=ScopedRoute)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -18,14 +18,12 @@ from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.ids import PROFILE_ID_PATTERN
-from service.answers import Body, json_response, services
+from service.answers import CONSISTENCY_PATTERN, Body, Word, json_response, services
 from service.auth import ScopedRoute, caller, requires
-from service.consistency import CONSISTENCY_PATTERN
 from service.json_body import json_body
+from service.openapi import request_body
 
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
-
-Word = Annotated[str, Field(min_length=1, max_length=32)]
 
 
 class ItemBody(Body):
@@ -110,12 +108,7 @@ class ExplainAnswer(BaseModel):
 
 
 # The endpoint reads its own body, since it is called without the framework too (service.fast_path).
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{DecisionsBody.__name__}"}}},
-    }
-}
+_BODY = request_body("application/json", {"$ref": f"#/components/schemas/{DecisionsBody.__name__}"})
 
 
 @router.post("/decisions", response_model=DecisionsAnswer, openapi_extra=_BODY)

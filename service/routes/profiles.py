@@ -11,16 +11,14 @@ from starlette.concurrency import run_in_threadpool
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
-from service.answers import Body, answer, services
+from service.answers import CONSISTENCY, Body, Word, answer, changed, services
 from service.auth import ScopedRoute, caller, requires
-from service.consistency import CONSISTENCY, changed
 from service.multipart import upload_body, upload_form
 from service.routes.images import ImageAnswer
 
 router = APIRouter(prefix="/v1/profiles", tags=["profiles"], route_class=ScopedRoute)
 
 ProfileIdPath = Annotated[str, Path(pattern=PROFILE_ID_PATTERN, description="The platform's own opaque id.")]
-Word = Annotated[str, Field(min_length=1, max_length=32)]
 
 _CROP = {
     "type": "string",
