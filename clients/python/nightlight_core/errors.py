@@ -21,8 +21,7 @@
         ├── SandboxUnavailable, ListsUnavailable, IndexBehind, HoldPending, SealKeyMissing  503   yes
         └── WatermarkKeyMissing, CredentialMissing, CertificateExpired, SigningFailed       503   yes
 
-``public`` is what a caller of the API is told; ``str(error)`` is what the operator reads in the log.
-The two differ because the first may be read by an outsider.
+``public`` is what a caller of the API is told, who may be an outsider; ``str(error)`` is for the operator, in the log.
 """
 
 from __future__ import annotations
@@ -47,8 +46,7 @@ class NightlightError(Exception):
     def __init__(self, detail: str = "", *, pointer: str | None = None) -> None:
         """Keep ``detail`` (for the log) and ``pointer`` (RFC 6901, into the request) apart."""
         super().__init__(detail or self.public)
-        self.detail = detail
-        self.pointer = pointer
+        self.detail, self.pointer = detail, pointer
 
 
 class InvalidInput(NightlightError):
