@@ -76,10 +76,6 @@ class KeySource:
         held = self.held
         return held if held is not None and self._elapsed() - held.read_at < LIFE_S else None
 
-    def seconds_left(self, held: KeySet) -> float:
-        """Return for how long a set still counts."""
-        return held.read_at + LIFE_S - self._elapsed()
-
     def read(self, *, known: bool) -> KeySet:
         """Return a set that counts, read now if need be; raise Unavailable where that fails or was just tried.
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 
+from nightlight_core.decisions.variants import length_prefixed
 from nightlight_core.ids import ImageId
 
 # 20 bytes of HMAC-SHA256 are 160 bits, and exactly 32 characters of base32 without padding.
@@ -55,8 +56,7 @@ class ObjectNames:
         return base64.b32encode(self._derive(*parts)[:_BYTES]).decode().lower()
 
     def _derive(self, *parts: str) -> bytes:
-        message = b"".join(len(part).to_bytes(2, "big") + part.encode() for part in parts)
-        return hmac.new(self._key, message, hashlib.sha256).digest()
+        return hmac.digest(self._key, length_prefixed(*parts), "sha256")
 
 
 def object_key(name: str, extension: str) -> str:
