@@ -44,7 +44,7 @@ class Failures:
         self._service, self._clock = _named(base_url), clock
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._told: dict[str, tuple[float, int]] = {}
+        self._logged: dict[str, tuple[float, int]] = {}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -57,11 +57,11 @@ class Failures:
         with self._lock:
             self._counts[kind] += 1
             now, count = self._clock(), self._counts[kind]
-            at, before = self._told.get(kind, (float("-inf"), 0))
+            at, before = self._logged.get(kind, (float("-inf"), 0))
             if now - at < _AGAIN_S:
                 return
-            self._told[kind] = now, count
-        _LOG.error("%s fails: %s, %d times since last told (%s)", self._service, kind, count - before, detail)
+            self._logged[kind] = now, count
+        _LOG.error("%s fails: %s, %d times since last logged (%s)", self._service, kind, count - before, detail)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -115,12 +115,12 @@ def _kinds() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     at: BaseException | None = error
-    while at is not None and len(found) < _MOST_CAUSES:
-        found.append(at)
+    while at is not None and len(causes) < _MOST_CAUSES:
+        causes.append(at)
         at = at.__cause__ or at.__context__
-    return found
+    return causes
 
 
 def _named(base_url: str) -> str:

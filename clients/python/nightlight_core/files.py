@@ -61,10 +61,10 @@ def private_folder(path: Path) -> Path:
 
     Raises OSError, where it is somebody else's.
     """
-    missing = [path, *path.parents]
-    for one in reversed([one for one in missing if not one.exists()]):
-        one.mkdir(mode=FOLDER, exist_ok=True)
-        one.chmod(FOLDER)
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=FOLDER, exist_ok=True)
+        folder.chmod(FOLDER)
     mode = path.stat().st_mode
     if not stat.S_ISDIR(mode):
         raise NotADirectoryError(errno.ENOTDIR, "it is no folder", str(path))

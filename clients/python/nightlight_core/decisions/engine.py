@@ -126,15 +126,17 @@ class DecisionEngine:
         check(policy.table, request)
         requester = request.requester
         profile_ids = [claim[0] for claim in request.claims]
-        found = source.find(requester.viewer_id, profile_ids)
-        if found is None:
+        profile_views = source.find(requester.viewer_id, profile_ids)
+        if profile_views is None:
             return None
         moment = self.clock()
         now = int(moment)
-        relations = [resolved[0] for resolved in self._resolve(request, found, now)]
-        answers = self.builder.answers(policy, request.viewer, request.context, found.views, relations, now=now)
+        relations = [resolved[0] for resolved in self._resolve(request, profile_views, now)]
+        answers = self.builder.answers(policy, request.viewer, request.context, profile_views.views, relations, now=now)
         self.tallies.count(answers)
-        allowed = self._limit(requester, profile_ids, answers, found.views, int(moment * 1e6)) if profile_ids else []
+        allowed = (
+            self._limit(requester, profile_ids, answers, profile_views.views, int(moment * 1e6)) if profile_ids else []
+        )
         return self.builder.finish(answers, allowed, requester.viewer_id, now=now)
 
     def explain(
@@ -142,26 +144,26 @@ class DecisionEngine:
     ) -> list[Explanation] | None:
         """Return why each item is decided as it is, without counting it; raises like ``decide``."""
         check(policy.table, request)
-        found = source.find(request.requester.viewer_id, [claim[0] for claim in request.claims])
-        if found is None:
+        profile_views = source.find(request.requester.viewer_id, [claim[0] for claim in request.claims])
+        if profile_views is None:
             return None
         now = int(self.clock())
-        resolved = self._resolve(request, found, now)
+        resolved = self._resolve(request, profile_views, now)
         return [
             _explained(policy, request, claim, view, relation, now)
-            for claim, view, relation in zip(request.claims, found.views, resolved, strict=True)
+            for claim, view, relation in zip(request.claims, profile_views.views, resolved, strict=True)
         ]
 
     def placeholders(self, profile_ids: Sequence[str]) -> list[SignedDecision]:
         """Return the placeholder for each profile."""
         return self.builder.placeholders(profile_ids, now=int(self.clock()))
 
-    def _resolve(self, request: DecisionRequest, found: FoundViews, now: int) -> list[ResolvedRelation]:
-        revoked = [view.revoked for view in found.views]
+    def _resolve(self, request: DecisionRequest, profile_views: FoundViews, now: int) -> list[ResolvedRelation]:
+        revoked = [view.revoked for view in profile_views.views]
         viewer_id = request.requester.viewer_id
-        resolved = self.relations.resolve(viewer_id, request.claims, found.blocked, now=now, revoked=revoked)
-        if found.strangers_only:
-            return [one if one.relation == BLOCKED else one._replace(relation=STRANGER) for one in resolved]
+        resolved = self.relations.resolve(viewer_id, request.claims, profile_views.blocked, now=now, revoked=revoked)
+        if profile_views.strangers_only:
+            return [claim if claim.relation == BLOCKED else claim._replace(relation=STRANGER) for claim in resolved]
         return resolved
 
     def _limit(
