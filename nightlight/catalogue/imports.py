@@ -22,8 +22,8 @@ RUNNING, LISTED, DROPPED = "running", "listed", "dropped"
 # Of an arrival: waiting; taken in; not the newest, or known already; refused as a picture; gone from its bucket.
 QUEUED, TAKEN, SKIPPED, REFUSED, REMOVED = "queued", "taken", "skipped", "refused", "removed"
 
-# What an item's row has of what was told.
-_TOLD = ("bucket", "key", "profile_id", "etag")
+# The columns that an item's row copies from its source object.
+_SOURCE_COLUMNS = ("bucket", "key", "profile_id", "etag")
 # What is left of where a picture came from once it is erased.
 _GONE: dict[str, Any] = {"key": "", "profile_id": "", "etag": ""}
 
@@ -150,7 +150,7 @@ class Imports(Rows):
         rows = [
             {
                 **common,
-                **{name: getattr(source, name) for name in _TOLD},
+                **{name: getattr(source, name) for name in _SOURCE_COLUMNS},
                 "item_id": secrets.token_hex(16),
                 "identity": identity,
             }

@@ -134,11 +134,11 @@ def _batches(file: IO[bytes], manifest: InventoryManifest) -> Iterator[list[Sour
             columns = {names[name]: table.column(name).to_pylist() for name in table.schema.names if name in names}
             rows = len(columns["key"])
             blank: list[Any] = [None] * rows
-            told = zip(
+            entries = zip(
                 columns["key"], columns.get("etag", blank), columns.get("latest", blank), columns.get("marker", blank),
                 strict=True,
             )  # fmt: skip
-            yield [_key(key, etag, latest, marker) for key, etag, latest, marker in told]
+            yield [_key(key, etag, latest, marker) for key, etag, latest, marker in entries]
     except (ArrowException, OSError) as error:
         raise InvalidInput(f"a file of the inventory cannot be read ({type(error).__name__})") from error
 

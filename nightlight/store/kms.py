@@ -26,14 +26,14 @@ class KmsKey:
         """Use ``key_id``, an id, alias or ARN, as ``access`` says who we are; nothing is connected yet."""
         self._key_id, self._access = key_id, access
         self._lock = threading.Lock()
-        self._made: KMSClient | None = None
+        self._kms: KMSClient | None = None
 
     @property
     def _client(self) -> KMSClient:
         with self._lock:
-            if self._made is None:
-                self._made = make_aws_client("kms", self._access)
-            return self._made
+            if self._kms is None:
+                self._kms = make_aws_client("kms", self._access)
+            return self._kms
 
     def sign(self, data: bytes) -> bytes:
         """Return the ECDSA signature of data (P-256, SHA-256), DER; raises SigningFailed."""

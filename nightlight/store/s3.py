@@ -60,14 +60,14 @@ class S3Store:
         self._bucket = bucket
         self._access = access
         self._lock = threading.Lock()
-        self._made: S3Client | None = None
+        self._s3: S3Client | None = None
 
     @property
     def _client(self) -> S3Client:
         with self._lock:
-            if self._made is None:
-                self._made = make_client(self._access)
-            return self._made
+            if self._s3 is None:
+                self._s3 = make_client(self._access)
+            return self._s3
 
     def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
         """See ObjectStore.put."""

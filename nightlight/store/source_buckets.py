@@ -68,15 +68,15 @@ class SourceBuckets:
         """Read as ``access`` says; nothing is connected yet."""
         self._access = access
         self._lock = threading.Lock()
-        self._made: S3Client | None = None
+        self._s3: S3Client | None = None
 
     @property
     def client(self) -> S3Client:
         """Return the client."""
         with self._lock:
-            if self._made is None:
-                self._made = make_client(self._access)
-            return self._made
+            if self._s3 is None:
+                self._s3 = make_client(self._access)
+            return self._s3
 
     def pages(self, bucket: str, prefix: str, cursor: dict[str, Any]) -> Iterator[Page]:
         """Yield what is under a prefix, a page at a time, from where ``cursor`` says; raises like ``fetch``."""

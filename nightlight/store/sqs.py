@@ -35,14 +35,14 @@ class SqsQueue:
         """Read the queue at ``url``, waiting up to ``wait_s`` seconds for messages."""
         self._url, self._access, self._wait_s = url, access, wait_s
         self._lock = threading.Lock()
-        self._made: SQSClient | None = None
+        self._sqs: SQSClient | None = None
 
     @property
     def _client(self) -> SQSClient:
         with self._lock:
-            if self._made is None:
-                self._made = make_aws_client("sqs", self._access, wait_s=self._wait_s)
-            return self._made
+            if self._sqs is None:
+                self._sqs = make_aws_client("sqs", self._access, wait_s=self._wait_s)
+            return self._sqs
 
     def receive(self) -> list[SqsMessage]:
         """Return up to ten messages, none after a while without any; raises QueueUnavailable."""
