@@ -36,8 +36,8 @@ _MOST_PAUSE_S, _PATIENCE = 10, 2
 
 
 @dataclass(slots=True)
-class _Told:
-    """What one edge has yet to be told; ``since`` is the moment up to which its list is complete, None for never."""
+class _EdgeState:
+    """What an edge has still to receive. ``since`` is when its list was last complete; None if it never was."""
 
     edge: RevocationEdge
     since: int | None = None
@@ -53,7 +53,7 @@ class RevocationPublisher:
     def __init__(self, catalogue: Catalogue, edges: Sequence[RevocationEdge], *, every_s: float, clock: Clock) -> None:
         """Vouch for the lists of ``edges`` every ``every_s`` seconds; name what is revoked as soon as it is seen."""
         self._catalogue, self._every_s, self._clock = catalogue, every_s, clock
-        self._told = [_Told(edge) for edge in edges]
+        self._edge_states = [_EdgeState(edge) for edge in edges]
         for edge in edges:  # an edge that never answers is seen too
             metrics.EDGE_LIST_MOMENT.labels(edge.name).set(0)
         self._cursor: str | None = None
@@ -63,10 +63,10 @@ class RevocationPublisher:
 
         They are told beside each other: one that does not answer holds up no other. It is logged, and tried again.
         """
-        if not self._told:
+        if not self._edge_states:
             return 0
         at, now = int(self._clock().timestamp()), time.monotonic()
-        due = [edge_state for edge_state in self._told if edge_state.next_s <= now]
+        due = [edge_state for edge_state in self._edge_states if edge_state.next_s <= now]
         with self._catalogue.reading() as tx:
             page = tx.feed.since(self._cursor)
             names = None if page.reset else [key for kind, key in page.changed if kind == NAME]
@@ -74,14 +74,14 @@ class RevocationPublisher:
             lost = not page.reset and any(edge_state.since is None for edge_state in due)
             every = _keys(tx.revocations.named(None)) if lost else fresh
         self._cursor = page.cursor
-        for edge_state in self._told:
+        for edge_state in self._edge_states:
             complete = page.reset or edge_state.since is None
             edge_state.since = None if complete else edge_state.since
             edge_state.waiting |= every if complete and edge_state in due else fresh
         with ThreadPoolExecutor(max(1, len(due))) as threads:
             return sum(threads.map(lambda edge_state: self._tell(edge_state, at), due))
 
-    def _tell(self, edge_state: _Told, at: int) -> bool:
+    def _tell(self, edge_state: _EdgeState, at: int) -> bool:
         edge = edge_state.edge
         try:
             if edge_state.waiting:
@@ -101,7 +101,7 @@ class RevocationPublisher:
         metrics.EDGE_LIST_MOMENT.labels(edge.name).set(edge_state.since)
         return True
 
-    def _failed(self, edge_state: _Told, error: NightlightError) -> None:
+    def _failed(self, edge_state: _EdgeState, error: NightlightError) -> None:
         logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(edge_state.waiting))
         metrics.EDGE_LISTS.labels(edge_state.edge.name, "failed").inc()
         edge_state.failures += 1

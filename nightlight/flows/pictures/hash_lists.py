@@ -208,11 +208,13 @@ def _refuse(last_known: Mapping[str, KnownHashList], states: Mapping[str, HashLi
         message = f"NIGHTLIGHT_MATCHING_LISTS_DIR holds no list at all: put one there, unset it, or {confirm}`"
         raise ListsUnavailable(message)
     if lost:
-        problems = "; ".join(_told(name, what, last_known.get(name), states.get(name)) for name, what in lost.items())
+        problems = "; ".join(
+            _problem(name, what, last_known.get(name), states.get(name)) for name, what in lost.items()
+        )
         raise ListsUnavailable(f"{problems}: bring it back, or {confirm} NAME`")
 
 
-def _told(name: str, what: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
+def _problem(name: str, what: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
     """Return what is wrong with a list, and whose copy is newer where its file here is no newer than the newest."""
     problem = f"the hash list {name!r} is {what}"
     if last_known is None or now is None or now.modified_ns > last_known.modified_ns:

@@ -190,7 +190,7 @@ class Rollout:
                 "mode": STAGED if view.permille else SHADOW,
                 "permille": view.permille,
                 **{kind: sum(cells.values()) for kind, cells in shadow.items()},
-                "cells": {kind: self._told(cells) for kind, cells in shadow.items()},
+                "cells": {kind: self._above_threshold(cells) for kind, cells in shadow.items()},
             }
         return {
             "active": {"version": view.version, "digest": view.table.digest},
@@ -213,11 +213,11 @@ class Rollout:
         attributes = tuple(self.in_use.current().table.attributes)
         with self.catalogue.reading() as tx:
             counts, counted_days = tx.policies.counts(DECIDED, since)
-        cells = {tuple(cell.split(",")): count for cell, count in self._told(counts).items()}
+        cells = {tuple(cell.split(",")): count for cell, count in self._above_threshold(counts).items()}
         kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
         return Traffic(float(max(1, counted_days)), attributes, kept)
 
-    def _told(self, counts: dict[str, int]) -> dict[str, int]:
+    def _above_threshold(self, counts: dict[str, int]) -> dict[str, int]:
         return {cell: count for cell, count in sorted(counts.items()) if count >= self.counter_threshold}
 
     def _checked(self, data: bytes) -> tuple[Bundle, Compiled]:
