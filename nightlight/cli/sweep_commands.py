@@ -42,13 +42,13 @@ def sweep(
             while run.state != DONE and time.monotonic() < end:
                 time.sleep(_LOOK_S)
                 run = flow.report(run.sweep_id)
-                bar.update(task, description=f"{run.batches:,} batches: {_told(run.counts)}")
+                bar.update(task, description=f"{run.batches:,} batches: {_summary(run.counts)}")
     if as_json:
         typer.echo(json.dumps(asdict(run), indent=2, default=str))
     else:
-        typer.echo(f"{run.state} after {run.batches:,} batches: {_told(run.counts)}")
+        typer.echo(f"{run.state} after {run.batches:,} batches: {_summary(run.counts)}")
     raise typer.Exit(0 if run.state == DONE or last or not wait_s else NOT_DONE)
 
 
-def _told(counts: dict[str, int]) -> str:
+def _summary(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items()) or "nothing yet"

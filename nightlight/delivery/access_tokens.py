@@ -99,9 +99,9 @@ class AccessVerifier:
         cached = self._good.get(token)
         if cached is None:
             return None
-        found, until, keys = cached
+        caller, until, keys = cached
         # Not the same set: read again since. Too old a set: to be read again, whoever the token is of.
-        return found if keys is self._source.fresh() and self._clock() < until else None
+        return caller if keys is self._source.fresh() and self._clock() < until else None
 
     def verify(self, token: str) -> Caller:
         """Return the caller that ``token`` names.

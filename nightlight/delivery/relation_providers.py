@@ -36,7 +36,7 @@ class CallbackProvider:
         relations = answer.get("relations") if isinstance(answer, dict) else None
         if not isinstance(relations, list) or len(relations) != len(claims):
             raise Unavailable("the relation provider's answer does not fit the question")
-        return [found == claimed for found, (_, claimed) in zip(relations, claims, strict=True)]
+        return [relation == claimed for relation, (_, claimed) in zip(relations, claims, strict=True)]
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -54,7 +54,7 @@ class OpenFgaProvider:
 
     def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
         """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
-        found: list[bool] = []
+        confirmed: list[bool] = []
         for begin in range(0, len(claims), _FGA_BATCH):
             part = claims[begin : begin + _FGA_BATCH]
             checks = [
@@ -69,10 +69,10 @@ class OpenFgaProvider:
             if not isinstance(result, dict):
                 raise Unavailable("OpenFGA's answer has no result")
             answers = (result.get(str(number)) for number in range(len(part)))
-            found += [
+            confirmed += [
                 isinstance(entry, dict) and entry.get("allowed") is True and not entry.get("error") for entry in answers
             ]
-        return found
+        return confirmed
 
     def close(self) -> None:
         """Let go of the connections."""
