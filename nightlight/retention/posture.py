@@ -115,11 +115,13 @@ class Posture:
         try:
             actual = aspect.read(self._client, name)
         except KeyError:  # it answered another question: Ceph lists a bucket where it does not know what is asked
-            return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _said(want))
+            return Finding(
+                bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _description(want)
+            )
         except ClientError as error:
             code = _code(error)
             if code in _UNSUPPORTED:
-                return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _said(want))
+                return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _description(want))
             if code not in _ABSENT:
                 raise _failed(error, name) from error
             actual = None
@@ -127,7 +129,7 @@ class Posture:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         same = canonical(actual) == canonical(want)
         state = PostureState.OK if same else PostureState.DRIFT
-        return Finding(bucket, aspect.name, state, _said(actual), _said(want))
+        return Finding(bucket, aspect.name, state, _description(actual), _description(want))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +253,7 @@ _ASPECTS = (
 )
 
 
-def _said(value: Any) -> str:
+def _description(value: Any) -> str:
     """Return a value in a line; a policy by the hash of what it means."""
     if isinstance(value, dict) and "Statement" in value:
         digest = hashlib.sha256(repr(canonical(value)).encode()).hexdigest()[:12]
