@@ -72,12 +72,12 @@ def main(arguments: list[str]) -> int:
 
 def _readiness(services: WorkerContainer, app: Celery) -> health.Readiness:
     def parts() -> dict[str, str]:
-        found = services.readiness()
+        readiness = services.readiness()
         try:
             check_broker(app)
         except NightlightError as error:
-            return {**found, "queue": error.code}
-        return {**found, "queue": "ok"}
+            return {**readiness, "queue": error.code}
+        return {**readiness, "queue": "ok"}
 
     return parts
 
@@ -88,7 +88,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
         logs.get("worker").warning("worker.not_shut_in", detail=warning)
     if services.screening is not None:
         kept = hash_lists(settings).build()  # here, where no time limit cuts it short
-        logs.get("worker").info("lists.ready", count=sum(one.hashes for one in kept))
+        logs.get("worker").info("lists.ready", count=sum(hash_list.hashes for hash_list in kept))
         threading.Thread(target=_look_at_lists, args=(services.screening,), name="lists", daemon=True).start()
     services.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))

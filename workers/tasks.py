@@ -30,15 +30,15 @@ class _Services:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: WorkerContainer | None = None
+        self._container: WorkerContainer | None = None
 
     def get(self) -> WorkerContainer:
         with self._lock:
-            if self._made is None:
+            if self._container is None:
                 settings = Settings()
                 logs.configure(settings.general, settings.log)
-                self._made = build_worker(settings)
-            return self._made
+                self._container = build_worker(settings)
+            return self._container
 
 
 services = _Services()

@@ -72,7 +72,7 @@ class World:
         settings = Settings()
         self._worker = build_worker(settings, self._clock)
         self._exit.callback(self._worker.close)
-        self._exit.enter_context(patch.object(tasks.services, "_made", self._worker))
+        self._exit.enter_context(patch.object(tasks.services, "_container", self._worker))
         self.placeholder = self._worker.names.placeholder()
         self._relay = self._worker.relay(lambda task, job_id, _lane: self._sent.append((task, job_id)))
         self._service = build_service(settings, self._clock)
