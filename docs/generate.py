@@ -44,7 +44,8 @@ def settings_page() -> str:
         prefix = str(concern.model_config.get("env_prefix", ""))
         for name, field in concern.model_fields.items():
             secret = SecretStr in getattr(field.annotation, "__args__", ())
-            default = "unset" if field.default is None else f"`{field.default}`"
+            value = field.get_default(call_default_factory=True)
+            default = "unset" if value is None else "empty" if value in ("", (), [], {}) else f"`{value}`"
             text = (field.description or "") + (" *Secret.*" if secret else "")
             lines.append(f"| `{prefix}{name.upper()}` | {default} | {text.replace('|', chr(92) + '|')} |")
         lines.append("")
