@@ -91,12 +91,12 @@ def check(
     anchors: Annotated[Path | None, typer.Option(help="Root certificates to trust, PEM.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show how a picture's manifest stands (trusted, valid, invalid, none), and whether mark and hash agree with it.
+    """Show whether a manifest is trusted, valid, invalid or absent, and whether watermark and hash agree with it.
 
-    The picture is decoded in the sandbox. The invisible watermark is looked for with the keys of
-    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if
-    they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot be
-    read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
+    The picture is decoded in the sandbox. The invisible watermark is looked for if the keys of
+    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS are set. Exits with 1 unless the manifest is trusted, and with 2 if a file
+    cannot be read or is not what its option asks for.
+    Example: `nightlight provenance check a.webp --anchors root.pem`
     """
     from nightlight.cli.files import read_bytes, read_image
     from nightlight.provenance.verify import ManifestState

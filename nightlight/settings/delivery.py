@@ -88,7 +88,8 @@ class DeliverySettings(BaseSettings):
         default=10.0,
         ge=1,
         le=60,
-        description="Seconds after which the schedule vouches again for the lists of revoked pictures of all edges.",
+        description="Seconds after which the schedule tells all edges again that their lists of revoked pictures are "
+        "complete.",
     )
     purge_token: SecretStr | None = Field(default=None, description="Bearer token for the purge hook.")
     webhook_url: str | None = Field(

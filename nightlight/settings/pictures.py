@@ -125,7 +125,7 @@ class InvisibleWatermarkSettings(BaseSettings):
 
 
 class MatchingSettings(BaseSettings):
-    """Perceptual hashes: the index by which found copies are traced, and hash lists."""
+    """Perceptual hashes: the index for trace searches, and hash lists."""
 
     model_config = config("NIGHTLIGHT_MATCHING_")
 
@@ -141,7 +141,7 @@ class MatchingSettings(BaseSettings):
         "the exports of the programmes that you are a member of here; no list comes with Nightlight.",
     )
     traces_per_hour: int = Field(
-        default=600, ge=1, le=100_000, description="Traces that one caller may ask for over HTTP in an hour."
+        default=600, ge=1, le=100_000, description="Trace searches that one caller may ask for over HTTP in an hour."
     )
     trace_days: int = Field(
         default=30,

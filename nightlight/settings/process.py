@@ -106,7 +106,7 @@ class WorkerSettings(BaseSettings):
         description="Child processes more, so that erasures, revocations and holds never wait behind uploads.",
     )
     traces: int = Field(
-        default=1, ge=0, le=256, description="Child processes more, so that traces of copies never wait behind uploads."
+        default=1, ge=0, le=256, description="Child processes more, so that trace searches never wait behind uploads."
     )
     background: int = Field(
         default=1,
