@@ -41,6 +41,7 @@ PRIVATE = {
     "listen": "SQS consumer", "restate": "retention tags", "anew": "rotate names", "stray": "inconsistent",
     "traced": "trace result",
     "cage": "sandbox", "caged": "sandbox worker", "uncaged": "in process", "confine": "seccomp", "bell": "ready pipe",
+    "mark": "watermark", "marks": "watermarks", "marked": "with a watermark",
     "hidden": "invisible watermark", "keeping": "retention", "giving": "delivery", "running": "process",
     "sentences": "summary", "weights": "traffic",
 }  # fmt: skip
@@ -49,6 +50,7 @@ EMPTY = {"one", "made", "found", "told", "said", "mine", "there", "of", "house"}
 # Fields and words that other people's formats prescribe, and words of everyday use: name, and where it is allowed.
 ALLOWED = {
     "hidden": "a choice of the policy's vocabulary",
+    "mark_published": "an act, of the outbox's",
 }
 _ROUTE = {"get", "put", "post", "delete", "head", "patch"}
 _LOG = {"debug", "info", "warning", "error", "exception"}

@@ -45,8 +45,8 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     region = _region(crop)
     compiled = compile_folder(policy)
     table = compiled.table
-    mark = VisibleWatermarkSettings()
-    design = VisibleWatermark.read(mark.text, mark.logo, mark.font)
+    settings = VisibleWatermarkSettings()
+    design = VisibleWatermark.read(settings.text, settings.logo, settings.font)
     all_recipes = build_recipes(table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
     with Sandbox(require_seccomp=not seccomp.unavailable_reason()) as sandbox:
         pipeline = Pipeline(
@@ -140,7 +140,7 @@ def _show(report: dict[str, Any], out: Path) -> None:
         f"{100 * report['face_share']:.0f} % of the square"
     )
     table = Table()
-    for title in ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "mark reads", "file"):
+    for title in ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "settings reads", "file"):
         table.add_column(title, justify="left" if title in {"tier", "file"} else "right")
     for tier in report["tiers"]:
         budget, actual = tier["face_px"], tier["face_px_made"]

@@ -91,7 +91,7 @@ def _viewers(path: Path) -> list[str]:
 
 
 def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusation: float) -> dict[str, Any]:
-    """Return who is accused by the copies whose full mark was read and is beyond doubt.
+    """Return who is accused by the copies whose full watermark was read and is beyond doubt.
 
     A tier with one variant gives the same to everybody, so its copies say nothing.
     """
@@ -111,8 +111,8 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
     }
 
 
-def _beyond_doubt(mark: dict[str, Any] | None) -> bool:
-    return bool(mark and not mark["short"] and not mark["doubt"])
+def _beyond_doubt(watermark: dict[str, Any] | None) -> bool:
+    return bool(watermark and not watermark["short"] and not watermark["doubt"])
 
 
 def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:
@@ -181,15 +181,16 @@ def _show(answers: Sequence[dict[str, Any]]) -> None:
         if not answer["origins"]:
             message = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
             console.print(f"{answer['file']}: {message}", soft_wrap=True)
-        mark = answer.get("watermark")
-        if mark:
-            doubt = f"; {mark['doubt']}" if mark["doubt"] else ""
+        watermark = answer.get("watermark")
+        if watermark:
+            doubt = f"; {watermark['doubt']}" if watermark["doubt"] else ""
             console.print(
-                f"{answer['file']}: invisible watermark read ({mark['how']}), agreement {mark['agreement']:.2f}, "
-                f"by chance less than {mark['chance']:.1e}{doubt}",
+                f"{answer['file']}: invisible watermark read ({watermark['how']}), "
+                f"agreement {watermark['agreement']:.2f}, "
+                f"by chance less than {watermark['chance']:.1e}{doubt}",
                 soft_wrap=True,
             )
         elif answer.get("present"):
             console.print(
-                f"{answer['file']}: a invisible watermark of ours is there, too damaged to be read", soft_wrap=True
+                f"{answer['file']}: an invisible watermark of ours is there, too damaged to be read", soft_wrap=True
             )

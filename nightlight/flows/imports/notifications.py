@@ -54,9 +54,9 @@ class ImportNotifications:
             if profile_id is None:
                 unmatched += 1
             else:
-                mark = event.mark or "notice"
+                sequencer = event.sequencer or "notice"
                 sources.append(
-                    SourceObject(event.bucket, event.key, ProfileId(profile_id), event.etag, mark, event.removed)
+                    SourceObject(event.bucket, event.key, ProfileId(profile_id), event.etag, sequencer, event.removed)
                 )
         fresh = _again(lambda: self._queue(sources)) if sources else 0
         return NotificationCounts(fresh, len(sources) - fresh, unmatched)

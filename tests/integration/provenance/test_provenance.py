@@ -199,7 +199,7 @@ def test_the_command_says_whether_mark_and_hash_agree(marked, folder, credential
     path.write_bytes(marked)
     code, output = checked(path, folder, monkeypatch, "--json")
     report = json.loads(output)
-    assert (code, report["state"], report["mark_agrees"]) == (0, "trusted", True)
+    assert (code, report["state"], report["watermark_agrees"]) == (0, "trusted", True)
     assert report["hash_distance"] <= 31
     assert "is the one that the manifest names" in checked(path, folder, monkeypatch)[1]
     # The same mark under another picture's manifest: whole and signed, and the picture is not the one.
@@ -210,7 +210,7 @@ def test_the_command_says_whether_mark_and_hash_agree(marked, folder, credential
     Image.open(io.BytesIO(marked)).save(tmp_path / "b.webp", lossless=True)
     code, output = checked(tmp_path / "b.webp", folder, monkeypatch, "--json", "--sidecar", str(tmp_path / "a.c2pa"))
     report = json.loads(output)
-    assert (code, report["mark_agrees"]) == (1, False)
+    assert (code, report["watermark_agrees"]) == (1, False)
     assert report["hash_distance"] > 31
 
 

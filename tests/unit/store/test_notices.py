@@ -53,7 +53,7 @@ def test_inside_a_message_of_sns_and_of_eventbridge():
 def test_events_without_a_number_are_told_apart_by_their_time():
     records = [{**record(name="ObjectRemoved:Delete"), "eventTime": f"2026-11-2{day}T00:00:00Z"} for day in (1, 2)]
     first, second = (read_events(json.dumps({"Records": [entry]}))[0] for entry in records)
-    assert first.mark != second.mark
+    assert first.sequencer != second.sequencer
 
 
 def test_tests_and_other_events_say_nothing():
