@@ -48,7 +48,7 @@ class ImportRun:
 
 @dataclass(frozen=True, slots=True)
 class SourceObject:
-    """A key that somebody told of: ``etag`` as listed or in the event, ``sequencer`` tells two events of one key apart.
+    """A key that somebody told of: ``etag`` as listed or in the event, ``event_id`` tells two events of one key apart.
 
     ``removed`` says that it was told to be gone: what is there counts, and it is looked at first.
     """
@@ -57,13 +57,13 @@ class SourceObject:
     key: str
     profile_id: ProfileId
     etag: str
-    sequencer: str = ""
+    event_id: str = ""
     removed: bool = False
 
     @property
     def identity(self) -> str:
         """Return a hash of what was told, in hexadecimal."""
-        return hashlib.sha256(f"{self.bucket}\n{self.key}\n{self.etag}\n{self.sequencer}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.bucket}\n{self.key}\n{self.etag}\n{self.event_id}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

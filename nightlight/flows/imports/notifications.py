@@ -54,9 +54,9 @@ class ImportNotifications:
             if profile_id is None:
                 unmatched += 1
             else:
-                sequencer = event.sequencer or "notice"
+                event_id = event.event_id or "notice"
                 sources.append(
-                    SourceObject(event.bucket, event.key, ProfileId(profile_id), event.etag, sequencer, event.removed)
+                    SourceObject(event.bucket, event.key, ProfileId(profile_id), event.etag, event_id, event.removed)
                 )
         fresh = _again(lambda: self._queue(sources)) if sources else 0
         return NotificationCounts(fresh, len(sources) - fresh, unmatched)
