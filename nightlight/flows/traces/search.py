@@ -131,7 +131,7 @@ class TraceSearch:
                 doubt = "nothing is published under this watermark: it was erased, or is of another deployment"
             distances_ = [distance for distance in named.values() if distance is not None]
             if read.how == "whole" and distances_ and min(distances_) > ANOTHER:
-                doubt = "this is another picture than the watermark names: the watermark may have been copied"
+                doubt = "this is another picture than the watermark names, which may have been copied onto it"
         ways = {origin: "watermark+hash" if origin in near else "watermark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
         by_hash.sort(key=lambda origin_: (origin_[1], origin_[0].rendered_at, origin_[0].tier))
