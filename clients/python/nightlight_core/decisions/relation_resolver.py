@@ -131,6 +131,6 @@ class RelationResolver:
             self.notice(NO_PROVIDER, len(claims), str(error))
             return [_NO_ANSWER] * len(claims)
         return [
-            ResolvedRelation(claim.relation, _CONFIRMED) if yes is True else _NOT_CONFIRMED
-            for claim, yes in zip(claims, confirmed, strict=True)
+            ResolvedRelation(claim.relation, _CONFIRMED) if answer is True else _NOT_CONFIRMED
+            for claim, answer in zip(claims, confirmed, strict=True)
         ]
