@@ -219,8 +219,8 @@ class Imports(Rows):
 
     def forget_profile(self, profile_id: ProfileId) -> None:
         """Drop what is known of a deleted profile's keys of which nothing was taken."""
-        settled = import_items.c.state.in_((SKIPPED, REFUSED, REMOVED))
-        self._execute(update(import_items).where(import_items.c.profile_id == profile_id, settled).values(_GONE))
+        has_outcome = import_items.c.state.in_((SKIPPED, REFUSED, REMOVED))
+        self._execute(update(import_items).where(import_items.c.profile_id == profile_id, has_outcome).values(_GONE))
 
 
 _COLUMNS = tuple(import_items.c[name] for name in ImportItem.__slots__)

@@ -61,7 +61,7 @@ def run(
             console.print(f"the index was made again: {kept} hashes")
         columns = (TextColumn("tracing"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=console, transient=True, disable=len(files) == 1) as progress:
-            answers = [_traced_file(trace, path) for path in progress.track(files)]
+            answers = [_search_file(trace, path) for path in progress.track(files)]
     if csv_file is not None:
         _write(csv_file, answers)
     verdict = _accused(answers, viewers, false_accusation) if viewers_file else None
@@ -145,7 +145,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _traced_file(trace: TraceSearch, path: Path) -> dict[str, Any]:
+def _search_file(trace: TraceSearch, path: Path) -> dict[str, Any]:
     """Return what is known of one file; what cannot be read as an image says why."""
     answer: dict[str, Any] = {"file": str(path), "origins": [], "error": None}
     try:

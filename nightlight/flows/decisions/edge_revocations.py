@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # More names than this are not kept for an edge that does not answer: it is told everything again.
 _MOST_WAITING = 20_000
 # An edge that fails again and again is asked less often, by a second more each time, up to this.
-_MOST_PAUSE_S, _PATIENCE = 10, 2
+_MOST_PAUSE_S, _FREE_FAILURES = 10, 2
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class RevocationPublisher:
         logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(edge_state.waiting))
         metrics.EDGE_LISTS.labels(edge_state.edge.name, "failed").inc()
         edge_state.failures += 1
-        edge_state.next_s = time.monotonic() + min(max(0, edge_state.failures - _PATIENCE), _MOST_PAUSE_S)
+        edge_state.next_s = time.monotonic() + min(max(0, edge_state.failures - _FREE_FAILURES), _MOST_PAUSE_S)
         if len(edge_state.waiting) > _MOST_WAITING:
             edge_state.waiting.clear()
             edge_state.since = None

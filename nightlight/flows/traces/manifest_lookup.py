@@ -122,7 +122,7 @@ class ManifestLookup:
         if not self.waits.acquire(blocking=False):
             raise TooManyRequests(f"{_MOST_WAITING} copies are being looked at", after_s=int(_WAIT_S))
         try:
-            row = self._traced(copy, actor, algorithm)
+            row = self._ended_trace(copy, actor, algorithm)
         finally:
             self.waits.release()
         origins = (row.result or {}).get("origins", [])
@@ -138,7 +138,7 @@ class ManifestLookup:
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
         return [ManifestMatch(*origin) for origin in sorted(scores.items(), key=lambda origin: -origin[1])]
 
-    def _traced(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceJob:
+    def _ended_trace(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceJob:
         """Return the trace of a copy once it has ended."""
         trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
         with self.catalogue.transaction() as tx:
