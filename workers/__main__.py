@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
         settings = Settings()
         logs.configure(settings.general, settings.log)
         if arguments == ["imports"]:
-            return _listen(settings)
+            return _consume(settings)
         services = build_worker(settings)
         app = make_app(settings)
     except NightlightError as error:
@@ -131,14 +131,14 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
     return 0
 
 
-def _listen(settings: Settings) -> int:
-    """Listen until told to stop. An outage is logged and outlasted."""
+def _consume(settings: Settings) -> int:
+    """Read notifications until told to stop. An outage is logged and outlasted."""
     stop = _stop()
-    with open_sqs_consumer(settings) as listen:
+    with open_sqs_consumer(settings) as consumer:
         logs.get("imports").info("imports.starting")
         while not stop.is_set():
             try:
-                listen.run_once()
+                consumer.run_once()
             except NightlightError as error:
                 logs.get("imports").error("imports.failed", code=error.code, detail=str(error))
                 stop.wait(_PAUSE_AFTER_FAILURE_S)

@@ -70,9 +70,9 @@ def end(
 ) -> None:
     """End the holds whose date has come or of whose end two people approve.
 
-    What was to be erased meanwhile is erased in the vault too, with a receipt; the rest is put back and rendered anew.
-    For whoever keeps the vault: NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and delete there, which
-    neither the service's nor the workers' may. Example: `nightlight hold end --every 60`
+    What was to be erased meanwhile is erased in the vault too, with a receipt. The rest is returned and rendered again.
+    This is for the vault keeper: NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and delete there. Those of
+    the service and of the workers may not. Example: `nightlight hold end --every 60`
     """
     from nightlight import logs
     from nightlight.wiring.retention import open_hold_ending

@@ -91,7 +91,7 @@ def undo(
     bucket: Annotated[str, typer.Argument(help="The bucket.")],
     actor: ActorOption = "operator",
 ) -> None:
-    """Put back the rules that a bucket had before the last `apply`.
+    """Restore the rules that a bucket had before the last `apply`.
 
     Example: `nightlight lifecycle undo nightlight-originals`
     """
@@ -220,7 +220,7 @@ def retag(
 ) -> None:
     """Have every object tagged by its state: those from before there were tags, or after a bucket was restored.
 
-    An object is written anew for it, so its days begin then. Exits with 2 if the workers were not done in time.
+    An object is written again for it, so its days begin then. Exits with 2 if the workers were not done in time.
     Example: `nightlight lifecycle retag`
     """
     from nightlight.wiring.retention import open_retention_tags

@@ -121,7 +121,7 @@ def trace(
     accuse: Annotated[
         Path | None,
         typer.Option(
-            help="File of viewers, one id a line: say whose variants agree with these copies. Full marks only."
+            help="File of viewers, one id a line: say whose variants agree with these copies. Full watermarks only."
         ),
     ] = None,
     false_accusation: Annotated[
@@ -131,8 +131,8 @@ def trace(
 ) -> None:
     """Say which renditions found copies were made from, by invisible watermark and perceptual hash. For investigators.
 
-    The mark survives cropping, screenshots and mirroring, and names one tier and variant; a hash names the picture.
-    Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.
+    The watermark survives cropping, screenshots and mirroring, and names one tier and variant. A hash names the
+    picture. Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.
     Examples: `nightlight trace found.jpg --json`, `nightlight trace leak/ --csv found.csv --accuse viewers.txt`
     """
     from nightlight.cli.trace_commands import run

@@ -90,7 +90,7 @@ def check(
     anchors: Annotated[Path | None, typer.Option(help="Root certificates to trust, PEM.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show how a picture's manifest stands (trusted, valid, invalid, none), and whether mark and hash agree with it.
+    """Show whether a manifest is trusted, valid, invalid or absent, and whether watermark and hash agree with it.
 
     The picture is decoded in the sandbox. The invisible watermark is looked for with the keys of
     NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot
@@ -128,7 +128,7 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
 
     watermark = watermark_from_binding(checked.bindings.get(WATERMARK_ALGORITHM, ""))
     bound = hash_from_binding(checked.bindings.get(HASH_ALGORITHM, ""))
-    agreement: dict[str, Any] = {"mark_agrees": None, "hash_distance": None, "decoded": True}
+    agreement: dict[str, Any] = {"watermark_agrees": None, "hash_distance": None, "decoded": True}
     if watermark is None and bound is None:
         return agreement
     rendering = Renderer(Settings())
@@ -141,7 +141,7 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
         rendering.close()
     if read is not None and watermark is not None:
         mask = 0xFFFF if read.payload.short else (1 << 56) - 1
-        agreement["mark_agrees"] = read.payload.rendition == watermark & mask
+        agreement["watermark_agrees"] = read.payload.rendition == watermark & mask
     if bound is not None:
         bound_hash = np.frombuffer(bound, np.uint8)[None]
         here = np.stack([pdq(luma).hashes[0] for luma in copy.lumas])
@@ -154,8 +154,8 @@ def _print(checked: ManifestReport, agrees: dict[str, Any]) -> None:
     table.add_row("state", checked.state.value)
     table.add_row("signed by", checked.signed_by or "nobody")
     table.add_row("what was done", ", ".join(checked.actions) or "it does not say")
-    mark = {True: "is the one that the manifest names", False: "IS ANOTHER ONE", None: "was not read"}
-    table.add_row("invisible watermark", mark[agrees["mark_agrees"]])
+    watermark = {True: "is the one that the manifest names", False: "IS ANOTHER ONE", None: "was not read"}
+    table.add_row("invisible watermark", watermark[agrees["watermark_agrees"]])
     bits = agrees["hash_distance"]
     near = "not asked" if bits is None else f"{bits} of 256 bits away{'' if bits <= _NEAR else ': ANOTHER PICTURE'}"
     table.add_row("perceptual hash", near)

@@ -43,8 +43,8 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     region = _region(crop)
     compiled = compile_folder(policy)
     table = compiled.table
-    mark = VisibleWatermarkSettings()
-    design = VisibleWatermark.read(mark.text, mark.logo, mark.font)
+    settings = VisibleWatermarkSettings()
+    design = VisibleWatermark.read(settings.text, settings.logo, settings.font)
     all_recipes = build_recipes(table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
     with Sandbox(require_seccomp=not seccomp.unavailable_reason()) as sandbox:
         pipeline = Pipeline(

@@ -89,7 +89,7 @@ def _viewers(path: Path) -> list[str]:
 
 
 def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusation: float) -> dict[str, Any]:
-    """Return who is accused by the copies whose full mark was read and is beyond doubt.
+    """Return who is accused by the copies whose full watermark was read and is beyond doubt.
 
     A tier with one variant gives the same to everybody, so its copies say nothing.
     """
@@ -109,8 +109,8 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
     }
 
 
-def _beyond_doubt(mark: dict[str, Any] | None) -> bool:
-    return bool(mark and not mark["short"] and not mark["doubt"])
+def _beyond_doubt(watermark: dict[str, Any] | None) -> bool:
+    return bool(watermark and not watermark["short"] and not watermark["doubt"])
 
 
 def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:

@@ -115,7 +115,7 @@ class AccessVerifier:
             raise Unauthenticated("the token is too long")
         held = self._source.fresh()
         if held is None:
-            held = self._source.read(known=self._vouched(token))
+            held = self._source.read(known=self._was_valid(token))
         caller, expires_at = self._checked(token, held)
         if len(self._good) >= _MOST_GOOD:
             self._good.clear()
@@ -123,8 +123,8 @@ class AccessVerifier:
         self._source.read_ahead()
         return caller
 
-    def _vouched(self, token: str) -> bool:
-        """Say whether the last set of keys, which is too old to open anything, vouches for a token."""
+    def _was_valid(self, token: str) -> bool:
+        """Say whether a token is valid by the last set of keys, which is too old to open anything."""
         held = self._source.held
         try:
             return held is not None and bool(self._checked(token, held))

@@ -79,7 +79,7 @@ class KeySource:
     def read(self, *, known: bool) -> KeySet:
         """Return a set that counts, read now if need be; raise Unavailable where that fails or was just tried.
 
-        ``known`` says that the last set vouches for whoever has it read.
+        ``known`` says that whoever has it read has a token that is valid by the last set.
         """
         with self._lock:  # who waits here finds what the first one read, or that it failed
             key_set = self.fresh()

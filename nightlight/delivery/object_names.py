@@ -12,7 +12,7 @@ from nightlight_core.ids import ImageId
 # 20 bytes of HMAC-SHA256 are 160 bits, and exactly 32 characters of base32 without padding.
 _BYTES = 20
 # 56 bits: two of a billion renditions share a number with a probability of one in a thousand each; a trace tells both.
-MARK_BYTES = 7
+WATERMARK_BYTES = 7
 NAME_PATTERN = r"^[a-z2-7]{32}$"
 
 # The largest rendition that is written or served: 1024 x 1024 at WebP's worst is well under it.
@@ -39,9 +39,9 @@ class ObjectNames:
         """Return the name of a rendition: the same inputs give the same name, any other input another."""
         return self._encoded("rendition", image_id, tier, str(generation), recipe, *([str(variant)] if variant else []))
 
-    def mark(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> int:
+    def watermark_id(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> int:
         """Return the number in the invisible watermarks of a tier: 0 to 2**56 - 1, alike in all its variants."""
-        return int.from_bytes(self._derive("mark", image_id, tier, str(generation), recipe)[:MARK_BYTES], "big")
+        return int.from_bytes(self._derive("mark", image_id, tier, str(generation), recipe)[:WATERMARK_BYTES], "big")
 
     @property
     def variant_key(self) -> bytes:

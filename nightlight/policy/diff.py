@@ -187,7 +187,7 @@ def _outcomes(old: Compiled, new: Compiled, traffic: Traffic | None) -> list[Cha
             if counts is not None:
                 inside = union.region(sentence.words) & cells
                 views = float(counts[inside].sum())
-            before_and_after = _said(scales, before), _said(scales, after)
+            before_and_after = _sentence(scales, before), _sentence(scales, after)
             changes.append(Change(kind, sentence.text, *before_and_after, sentence.count, views))
     return _ordered(changes)
 
@@ -196,7 +196,7 @@ def _any_higher(before: int, after: int) -> bool:
     return any(after >> shift & 0xFF > before >> shift & 0xFF for shift in (16, 8, 0))
 
 
-def _said(scales: Mapping[str, Sequence[Any]], packed: int) -> str:
+def _sentence(scales: Mapping[str, Sequence[Any]], packed: int) -> str:
     tier = scales["tier"][packed >> 16]
     if tier == "none":
         return "none"

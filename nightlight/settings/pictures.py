@@ -102,7 +102,7 @@ class InvisibleWatermarkSettings(BaseSettings):
 
 
 class MatchingSettings(BaseSettings):
-    """Perceptual hashes: the index by which found copies are traced, and hash lists."""
+    """Perceptual hashes: the index for trace searches, and hash lists."""
 
     model_config = config("NIGHTLIGHT_MATCHING_")
 
@@ -114,6 +114,6 @@ class MatchingSettings(BaseSettings):
     columns `quality` and `reference`. An upload on a list is quarantined. Put the exports of the programmes that you
     are a member of here; no list comes with Nightlight."""
     traces_per_hour: int = Field(default=600, ge=1, le=100_000)
-    """Traces that one caller may ask for over HTTP in an hour."""
+    """Trace searches that one caller may ask for over HTTP in an hour."""
     trace_days: int = Field(default=30, ge=1, le=365)
     """Days after which a trace that was requested over HTTP is deleted, with its copy if that was kept."""

@@ -90,7 +90,7 @@ class WorkerSettings(BaseSettings):
     urgent: int = Field(default=1, ge=0, le=256)
     """Child processes more, so that erasures, revocations and holds never wait behind uploads."""
     traces: int = Field(default=1, ge=0, le=256)
-    """Child processes more, so that traces of copies never wait behind uploads."""
+    """Child processes more, so that trace searches never wait behind uploads."""
     background: int = Field(default=1, ge=0, le=256)
     """Child processes more for what others do not wait behind: pictures that are slow to decode, pictures of whole
     buckets, tags."""

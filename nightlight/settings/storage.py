@@ -129,7 +129,7 @@ class BucketsSettings(BaseSettings):
 
 
 class SourceSettings(BaseSettings):
-    """Other buckets, from which pictures are taken in: `nightlight backfill`, and notifications of S3."""
+    """Other buckets, from which pictures are imported: `nightlight backfill`, and notifications of S3."""
 
     model_config = config("NIGHTLIGHT_SOURCE_")
 

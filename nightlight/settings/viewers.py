@@ -59,7 +59,7 @@ class DeliverySettings(BaseSettings):
     """ARN of the CloudFront KeyValueStore with the list of revoked pictures, which workers and schedule write with the
     AWS identity of their process."""
     edge_list_s: float = Field(default=10.0, ge=1, le=60)
-    """Seconds after which the schedule vouches again for the lists of revoked pictures of all edges."""
+    """Seconds after which the schedule tells all edges again that their lists of revoked pictures are complete."""
     purge_token: SecretStr | None = None
     """Bearer token for the purge hook."""
     webhook_url: str | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _AT = "at"
 _MOST_KEYS, _MOST_TRIES = 50, 5
-# Of 5 MB (5,242,880 bytes); an entry takes some 50. Beyond it nothing can be added, and nobody vouches for the list.
+# Of 5 MB (5,242,880 bytes); an entry takes some 50. A full store takes no more, and its list is no longer confirmed.
 _MOST_BYTES = 5_000_000
 _TIDY_S = 3600.0
 _MISSING, _CONFLICT = 404, 409
@@ -58,8 +58,8 @@ class CloudFrontList:
         for first in range(0, len(keys), _MOST_KEYS):
             self._update([{"Key": f"/{key}", "Value": until} for key in keys[first : first + _MOST_KEYS]], [])
 
-    def vouch(self, *, since: int | None, at: int) -> bool:
-        """See Edge.vouch. Once an hour what no URL can name any more is taken off the list."""
+    def confirm(self, *, since: int | None, at: int) -> bool:
+        """See Edge.confirm. Once an hour what no URL can name any more is taken off the list."""
         before = self._at()
         if since is not None and before == 0:
             return False

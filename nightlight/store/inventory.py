@@ -117,16 +117,16 @@ def _batches(file: IO[bytes], manifest: InventoryManifest) -> Iterator[list[Sour
         raise SettingsRefused(message) from error
     try:
         if manifest.format == "Parquet":
-            whole = parquet.ParquetFile(file)
-            names = {name: _NAMES[name] for name in whole.schema_arrow.names if name in _NAMES}
-            tables: Any = whole.iter_batches(batch_size=_BATCH, columns=list(names))
+            parquet_file = parquet.ParquetFile(file)
+            names = {name: _NAMES[name] for name in parquet_file.schema_arrow.names if name in _NAMES}
+            tables: Any = parquet_file.iter_batches(batch_size=_BATCH, columns=list(names))
         else:
-            striped = orc.ORCFile(file)
-            names = {name: _NAMES[name] for name in striped.schema.names if name in _NAMES}
+            orc_file = orc.ORCFile(file)
+            names = {name: _NAMES[name] for name in orc_file.schema.names if name in _NAMES}
             tables = (
                 part
-                for number in range(striped.nstripes)
-                for part in _slices(striped.read_stripe(number, columns=list(names)))
+                for number in range(orc_file.nstripes)
+                for part in _slices(orc_file.read_stripe(number, columns=list(names)))
             )
         if "key" not in names.values():
             raise InvalidInput("the inventory has no column of keys")

@@ -59,7 +59,7 @@ def sealer(settings: Settings) -> Seal | None:
 
 
 def import_sealer(settings: Settings) -> Seal | None:
-    """Return what seals the originals that workers take in; where there is no key, those jobs wait for one."""
+    """Return what seals the originals that workers import; where there is no key, those jobs wait for one."""
     if not must_seal(settings) or settings.store.seal_public_key is not None:
         return sealer(settings)
 

@@ -140,7 +140,7 @@ class ImageTooLarge(ImageRefused):
 class ImageTooComplex(ImageRefused):
     """The header promises more parts, scans or fill bytes, or more work for its decoder, than the caps allow."""
 
-    public = "The image takes more work to decode than is allowed; save it anew in an ordinary way."
+    public = "The image takes more work to decode than is allowed; save it again in an ordinary way."
 
 
 class CorruptImage(ImageRefused):

@@ -1,13 +1,13 @@
-"""Keeps the edges' lists of revoked pictures complete, and vouches for them.
+"""Keeps the edges' lists of revoked pictures complete, and confirms it to them.
 
 ::
 
     read      the feed of changes: what was revoked since the last time, or all that still may have an object
     revoke    each edge is told of it, some seconds before a worker gets to renaming and deleting   (pictures.revoke)
-    vouch     each edge is told that its list was complete when the catalogue was read
+    confirm   each edge is told that its list was complete when the catalogue was read
 
-An edge that is not vouched for in time shows nothing. What a worker drops from the catalogue it has told the edges of
-before; so what the catalogue holds, and what was told, is everything.
+An edge whose list is not confirmed in time shows nothing. A worker tells the edges of a picture before it drops it from
+the catalogue. So what the catalogue holds, and what was told, is everything.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from nightlight.delivery.purge import RevocationEdge
     from nightlight_core.clock import Clock
 
-# More names than this are not kept for an edge that does not answer: it is told everything anew.
+# More names than this are not kept for an edge that does not answer: it is told everything again.
 _MOST_WAITING = 20_000
 # An edge that fails again and again is asked less often, by a second more each time, up to this.
-_MOST_PAUSE_S, _PATIENCE = 10, 2
+_MOST_PAUSE_S, _FREE_FAILURES = 10, 2
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class _EdgeState:
     edge: RevocationEdge
     since: int | None = None
     waiting: set[str] = field(default_factory=set)
-    vouched_s: float = float("-inf")
+    confirmed_s: float = float("-inf")
     failures: int = 0
     next_s: float = float("-inf")
 
@@ -51,7 +51,7 @@ class RevocationPublisher:
     """Tells edges; one thread runs it. Several processes may each have one: what is told twice does no harm."""
 
     def __init__(self, catalogue: Catalogue, edges: Sequence[RevocationEdge], *, every_s: float, clock: Clock) -> None:
-        """Vouch for the lists of ``edges`` every ``every_s`` seconds; name what is revoked as soon as it is seen."""
+        """Confirm the lists of ``edges`` every ``every_s`` seconds; name what is revoked as soon as it is seen."""
         self._catalogue, self._every_s, self._clock = catalogue, every_s, clock
         self._edge_states = [_EdgeState(edge) for edge in edges]
         for edge in edges:  # an edge that never answers is seen too
@@ -88,9 +88,9 @@ class RevocationPublisher:
                 edge.revoke(sorted(edge_state.waiting))
                 edge_state.waiting.clear()
             now = time.monotonic()
-            if edge_state.since is None or now - edge_state.vouched_s >= self._every_s:
-                accepted = edge.vouch(since=edge_state.since, at=at)
-                edge_state.since, edge_state.vouched_s = (at if accepted else None), now
+            if edge_state.since is None or now - edge_state.confirmed_s >= self._every_s:
+                accepted = edge.confirm(since=edge_state.since, at=at)
+                edge_state.since, edge_state.confirmed_s = (at if accepted else None), now
         except NightlightError as error:
             self._failed(edge_state, error)
             return False
@@ -105,7 +105,7 @@ class RevocationPublisher:
         logs.get("edges").error("edge.not_told", code=error.code, detail=str(error), count=len(edge_state.waiting))
         metrics.EDGE_LISTS.labels(edge_state.edge.name, "failed").inc()
         edge_state.failures += 1
-        edge_state.next_s = time.monotonic() + min(max(0, edge_state.failures - _PATIENCE), _MOST_PAUSE_S)
+        edge_state.next_s = time.monotonic() + min(max(0, edge_state.failures - _FREE_FAILURES), _MOST_PAUSE_S)
         if len(edge_state.waiting) > _MOST_WAITING:
             edge_state.waiting.clear()
             edge_state.since = None

@@ -48,7 +48,7 @@ class ImportNotifications:
     def record(self, notices: Sequence[ObjectEvent]) -> NotificationCounts:
         """Queue a look at each key; once this returns it is not forgotten. Raises CatalogueUnavailable."""
         sources = [
-            SourceObject(event.bucket, event.key, profile_id, event.etag, event.mark or "notice", event.removed)
+            SourceObject(event.bucket, event.key, profile_id, event.etag, event.event_id or "notice", event.removed)
             for event in notices
             if (template := self.templates.get(event.bucket)) and (profile_id := template.profile(event.key))
         ]

@@ -7,7 +7,7 @@
     renditions        those made of its renditions' objects, where the catalogue has none
     nothing           nothing is left to be hashed, or too little is in it
 
-A rendition shows the square that was kept, with its marks, so its hash finds less than the original's do.
+A rendition shows the square that was kept, with its watermarks, so its hash finds less than the original's do.
 """
 
 from __future__ import annotations

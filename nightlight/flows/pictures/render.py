@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 _ACTOR = "worker"
 
 
-# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
-# of each stage, and lumas that lists are searched for.
+# From the bytes of an original, its owner's crop, and what each tier's invisible watermark says, to its renditions, the
+# CPU milliseconds of each stage, and lumas that lists are searched for.
 Pipeline = Callable[
     [bytes, "Sequence[Recipe]", "str | None", Mapping[str, int]],
     tuple[Sequence["Rendition"], dict[str, float], Sequence[Any]],
@@ -153,7 +153,7 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            watermark=self.names.mark(*named) if recipe.invisible_watermark != "none" else None,
+            watermark=self.names.watermark_id(*named) if recipe.invisible_watermark != "none" else None,
             variant=variant,
         )
 

@@ -2,7 +2,7 @@
 
 By the hashes that are kept of them, a batch at a time; images of which none are kept are hashed for it once
 (flows.pictures.image_hashes), as many as a batch has time for. What is found is quarantined at once, as it is at
-intake, and revoked wherever it may be kept.
+upload, and revoked wherever it may be kept.
 """
 
 from __future__ import annotations

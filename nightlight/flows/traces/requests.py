@@ -152,7 +152,7 @@ class RunTrace:
         try:
             stored = self.originals.get(row.copy_key, max_bytes=self.limits.max_bytes + SEAL_BYTES)
             copy = self.open_(stored.data, row.sealed_key)
-            # A rebuilt index may take minutes: what was taken in until half of the time limit stays.
+            # A rebuilt index may take minutes: what was indexed until half of the time limit stays.
             within_s = self.runner.limits.time_limit_s / 2
             traced = self.trace.find(copy, within_s=within_s, progress=lambda done: self._progress(lease, done))
         except ImageRefused as error:

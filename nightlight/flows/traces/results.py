@@ -41,7 +41,7 @@ class WatermarkReading:
     """The invisible watermark of a copy.
 
     ``number`` is of 56 bits, or of 16 where ``short``, which names a rendition only together with a hash. ``chance``
-    bounds the probability that a picture without a mark reads as one. ``doubt`` says why it may not belong here.
+    bounds the probability that a picture without a watermark reads as one. ``doubt`` says why it may not belong here.
     """
 
     number: int
@@ -57,7 +57,7 @@ class WatermarkReading:
 
 @dataclass(frozen=True, slots=True)
 class TraceResult:
-    """What is known of a copy: its SHA-256, its mark, its hash's quality (under 50 it says nothing), its origins.
+    """What is known of a copy: its SHA-256, its watermark, its hash's quality (under 50 it says nothing), its origins.
 
     ``present`` says that there is an invisible watermark of this deployment, whether or not it could be read.
     """
@@ -89,7 +89,7 @@ def origin_of(origin: HashOrigin, distance: int | None, by: str) -> TraceOrigin:
 
 
 def watermark_reading(read: Detection | None, doubt: str | None) -> WatermarkReading | None:
-    """Return what is told of a mark that was read, if one was."""
+    """Return what is told of a watermark that was read, if one was."""
     if read is None:
         return None
     return WatermarkReading(
