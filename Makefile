@@ -8,6 +8,7 @@
 #   make test-slow-machine  tests/failure with 30 % of one processor and busy loops beside; TESTS=, PERCENT=, BUSY=
 #   make test-wheels    builds both wheels and tries them in environments that hold nothing else (some two minutes)
 #   make lint           ruff, mypy, import-linter, codespell, shellcheck, hadolint, the generated docs
+#   make format         what ruff can mend by itself
 #   make bench          CPU and memory per stage, beside libjpeg-turbo and sharp
 #   make bench-face     how well a recogniser still finds people by each tier; ARGS="--faces FOLDER"
 #   make bench-watermark  the invisible watermark under attack, beside others; ARGS="--peers= --unmarked 100000"
@@ -16,7 +17,7 @@
 #   make parity-over-time  the same by watching a thousand profiles over months of birthdays (some ten minutes)
 #   make api-fuzz       requests made from the OpenAPI document, with every check of schemathesis (a minute)
 #   make bench-delivery  decisions and pictures over HTTP, CPU a request; ARGS=--flat (to 10^6 profiles), ARGS=--edge
-#   make backfill       take in a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
+#   make backfill       import a bucket of 10,000 objects, interrupted, by real workers (some ten minutes)
 #   make fuzz           20,000 mutants of images against the sandboxed decoder (some two minutes)
 #   make bench-hostile  what hostile pictures cost; ARGS=--behind: an honest picture behind a hundred of them
 #   make bench-queue    the embedded queue: messages a second, and what becomes of those whose receiver is killed

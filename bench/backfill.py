@@ -33,8 +33,8 @@ class Listing(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        asked = parse_qs(urlsplit(self.path).query)
-        after = asked.get("start-after", [""])[0]
+        query = parse_qs(urlsplit(self.path).query)
+        after = query.get("start-after", [""])[0]
         first = int(after.split("/")[1][2:]) + 1 if after else 0
         last = min(first + PAGE, self.total)
         items = "".join(

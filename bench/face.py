@@ -34,7 +34,6 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import beta
 
-from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
@@ -42,6 +41,7 @@ from nightlight.imaging.probe import UploadCaps
 from nightlight.imaging.recipe import build_recipes
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
+from tests.support.in_process import InProcessDecoder
 
 HERE = Path(__file__).parent
 FAR = 0.01

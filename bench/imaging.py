@@ -28,7 +28,6 @@ from PIL import Image, features
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
@@ -37,6 +36,7 @@ from nightlight.imaging.recipe import Recipe, build_recipes
 from nightlight.imaging.sandbox import Sandbox
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight.policy.compile import compile_folder
+from tests.support.in_process import InProcessDecoder
 
 HERE = Path(__file__).parent
 PICTURES = {"12 megapixels (4000 x 3000)": (4000, 3000), "1080 pixels (1080 x 1080)": (1080, 1080)}

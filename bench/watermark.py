@@ -151,16 +151,16 @@ def _unmarked(seed, count, debian):
     other = build_layout(b"another key, of another house ..")
     hits, present = 0, 0.0
     for number in range(count):
-        whole = square(names[int(random.integers(len(names)))], 640, debian)
+        photograph = square(names[int(random.integers(len(names)))], 640, debian)
         side = int(random.integers(96, 400))
         left, top = random.integers(0, 640 - side, 2)
-        crop = np.ascontiguousarray(whole[top : top + side, left : left + side])
+        crop = np.ascontiguousarray(photograph[top : top + side, left : left + side])
         if number % 10 == 0:
             crop = embed(crop, Payload(int(random.integers(1 << 50))), other).pixels
         # The whole search takes a second; one crop in a hundred has it, the others what nearly every copy has.
-        looked = detector.detect(crop, quick=number % 100 != 0)
-        hits += looked.detection is not None
-        present = max(present, looked.present)
+        result = detector.detect(crop, quick=number % 100 != 0)
+        hits += result.detection is not None
+        present = max(present, result.present)
     return hits, present
 
 
@@ -199,27 +199,27 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once")
     parser.add_argument("--pictures", type=Path, help="write difference pictures of three portraits here")
     parser.add_argument("--json", type=Path, help="write all figures here")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     console = Console()
     debian = fetch(FOLDER).resolve()
-    names = list(PHOTOGRAPHS)[: asked.photographs or None]
+    names = list(PHOTOGRAPHS)[: options.photographs or None]
     figures = {}
-    with ProcessPoolExecutor(max_workers=asked.jobs) as pool:
-        for side in (int(part) for part in asked.sides.split(",") if part):
+    with ProcessPoolExecutor(max_workers=options.jobs) as pool:
+        for side in (int(part) for part in options.sides.split(",") if part):
             results, counts = {}, {}
-            for kind in (Ours.name, *filter(None, asked.peers.split(","))):
-                results[kind] = _all(pool, kind, side, names, debian, asked.payloads)
+            for kind in (Ours.name, *filter(None, options.peers.split(","))):
+                results[kind] = _all(pool, kind, side, names, debian, options.payloads)
                 counts[kind] = len(results[kind])
             _table(console, side, results, counts)
             figures[side] = results
-        if asked.unmarked:
-            _false_positives(console, pool, asked.unmarked, debian)
-    if asked.sides:
+        if options.unmarked:
+            _false_positives(console, pool, options.unmarked, debian)
+    if options.sides:
         _costs(console, debian)
-    if asked.pictures:
-        _differences(asked.pictures, debian)
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    if options.pictures:
+        _differences(options.pictures, debian)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     return 0
 
 

@@ -29,7 +29,7 @@ from service.app import create_app
 if TYPE_CHECKING:
     from click import Command, Group
 
-    from nightlight.wiring import ServiceContainer
+    from nightlight.wiring.service_container import ServiceContainer
 
 HERE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
@@ -44,8 +44,9 @@ def settings_page() -> str:
         prefix = str(concern.model_config.get("env_prefix", ""))
         for name, field in concern.model_fields.items():
             secret = SecretStr in getattr(field.annotation, "__args__", ())
-            default = "unset" if field.default is None else f"`{field.default}`"
-            text = (field.description or "") + (" *Secret.*" if secret else "")
+            value = field.get_default(call_default_factory=True)
+            default = "unset" if value is None else f"`{value}`"
+            text = " ".join((field.description or "").split()) + (" *Secret.*" if secret else "")
             lines.append(f"| `{prefix}{name.upper()}` | {default} | {text.replace('|', chr(92) + '|')} |")
         lines.append("")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import Any
 
-    from nightlight.settings import GeneralSettings, LogSettings
+    from nightlight.settings.process import GeneralSettings, LogSettings
 
 # The closed list of what a log line may say. A field that is not here is written as "[withheld]".
 FIELDS = frozenset(

@@ -8,7 +8,7 @@ import uvicorn
 
 from nightlight import logs
 from nightlight.settings import Settings
-from nightlight.wiring import build_service
+from nightlight.wiring.service_container import build_service
 from nightlight_core.errors import NightlightError
 from service.app import create_app
 from service.client_timeouts import TimeoutProtocol

@@ -1,17 +1,39 @@
-"""What routes share: the parts that they call, and answers made of what these return."""
+"""What routes share: the parts that they call, the bodies that they take, and answers made of what the parts return."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import Request
-from pydantic import BaseModel
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceContainer
+    from nightlight.wiring.service_container import ServiceContainer
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
+# A consistency token is a change's number, which a decision may ask to be no older than, on whatever node. The node
+# that made the change needs no token: ``service.auth`` expires its views.
+CONSISTENCY = "Nightlight-Consistency"
+CONSISTENCY_PATTERN = r"^[1-9][0-9]{0,17}$"
+# A word of the policy's vocabulary.
+Word = Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class Body(BaseModel):
+    """The body of a request; a member that it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def changed(number: int) -> Response:
+    """Return the empty answer to a change that was made, with its token."""
+    return Response(status_code=204, headers={CONSISTENCY: str(number)})
+
+
+def json_response(data: bytes) -> Response:
+    """Return the answer with a JSON text that nobody keeps."""
+    return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 def services(request: Request) -> ServiceContainer:

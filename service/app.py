@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import nightlight
-from nightlight.settings import Environment
+from nightlight.settings.process import Environment
 from service import problems
 from service.client_timeouts import ClientTimeouts
 from service.fast_path import FastPath
@@ -37,7 +37,7 @@ from service.routes import (
 )
 
 if TYPE_CHECKING:
-    from nightlight.wiring import ServiceContainer
+    from nightlight.wiring.service_container import ServiceContainer
 
 # What multipart framing may add to the bytes of the file itself.
 _MULTIPART_OVERHEAD = 16_384
@@ -51,14 +51,14 @@ def create_app(services: ServiceContainer) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = settings.service.threads
         stop = threading.Event()
-        counting = threading.Thread(target=services.counter.run, args=(stop,), name="count", daemon=True)
-        counting.start()
-        polling = threading.Thread(target=services.change_feed.run, args=(stop,), name="change-feed", daemon=True)
-        polling.start()
+        runs = {"count": services.counter.run, "change-feed": services.change_feed.run}
+        threads = [threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in runs.items()]
+        for thread in threads:
+            thread.start()
         yield
         stop.set()
-        await to_thread.run_sync(counting.join, 5.0)
-        await to_thread.run_sync(polling.join, 5.0)
+        for thread in threads:
+            await to_thread.run_sync(thread.join, 5.0)
         services.close()
 
     about: dict[str, Any] = {

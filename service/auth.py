@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import Caller, TokenScope
 from nightlight_core.errors import Unauthenticated
-from service.consistency import expiring_views
 
 if TYPE_CHECKING:
     from nightlight.delivery.access_tokens import AccessVerifier
@@ -56,7 +55,7 @@ def guarded(endpoint: Callable[..., Any], handler: Handler) -> Handler:
     """Return ``handler``, which calls ``endpoint``, behind the check that the endpoint asked for.
 
     The token is checked before anything of the request's body is read. After a call that may have changed what
-    decisions are made by, the views that this process keeps are expired.
+    decisions are made by, this process uses no view that was read before the change feed is polled again.
     """
     scope = getattr(endpoint, _SCOPE)
     if scope == _PUBLIC:
@@ -64,9 +63,12 @@ def guarded(endpoint: Callable[..., Any], handler: Handler) -> Handler:
 
     async def authenticated(request: Request) -> Response:
         request.state.caller = await _authenticate(request, scope)
-        return await handler(request)
+        response = await handler(request)
+        if scope not in _READING:
+            request.app.state.services.change_feed.views.expire()
+        return response
 
-    return authenticated if scope in _READING else expiring_views(authenticated)
+    return authenticated
 
 
 def caller(request: Request) -> Caller:

@@ -42,7 +42,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         if self._in_head:
             self._come += len(data)
             if self._come > MOST_HEAD_BYTES:
-                self._give_up()
+                self.transport.abort()
             elif self._giving_up is None:
                 self._wait()
         elif not self._owing:
@@ -88,15 +88,12 @@ class TimeoutProtocol(HttpToolsProtocol):
             raise ValueError("the request's head is too long")
 
     def _wait(self) -> None:
-        self._giving_up = self.loop.call_later(HEAD_S, self._give_up)
+        self._giving_up = self.loop.call_later(HEAD_S, self.transport.abort)
 
     def _wait_no_longer(self) -> None:
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
-
-    def _give_up(self) -> None:
-        self.transport.abort()
 
 
 class ClientTimeouts:

@@ -12,10 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 
-from nightlight_core.errors import NightlightError
 from service import problems
 from service.auth import guarded
 from service.routes.decisions import decide
@@ -49,7 +46,7 @@ class FastPath:
         request = Request(scope, receive)
         try:
             response = await handler(request)
-        except (NightlightError, RequestValidationError, HTTPException) as error:
+        except problems.ANSWERED as error:
             response = await problems.response_to(request, error)
         await response(scope, receive, send)
 

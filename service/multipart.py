@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from nightlight_core.errors import CorruptImage, InvalidInput
+from service.openapi import request_body
 
 _KIND, _PICTURE = "multipart/form-data", "image/"
 _MOST_FIELD_BYTES = 1_024
@@ -20,8 +21,7 @@ _MOST_FIELD_BYTES = 1_024
 def upload_body(**fields: dict[str, Any]) -> dict[str, Any]:
     """Return what OpenAPI says of a body with a ``file`` and, besides, ``fields`` by their schemas."""
     properties = {"file": {"type": "string", "format": "binary"}, **fields}
-    schema = {"type": "object", "required": ["file"], "properties": properties}
-    return {"requestBody": {"required": True, "content": {_KIND: {"schema": schema}}}}
+    return request_body(_KIND, {"type": "object", "required": ["file"], "properties": properties})
 
 
 @asynccontextmanager

@@ -42,6 +42,11 @@ _BEARER = {
 }
 
 
+def request_body(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what OpenAPI says of a body that the framework does not read."""
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """Return what makes the document of ``app``, once."""
     generate = app.openapi

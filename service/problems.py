@@ -67,24 +67,29 @@ def problem(status: int, code: str, detail: str, errors: Sequence[dict[str, str]
     return response
 
 
-async def response_to(request: Request, error: NightlightError | RequestValidationError | HTTPException) -> Response:
-    """Return the answer to an error that leaves an endpoint."""
-    if isinstance(error, NightlightError):
-        return await _ours(request, error)
-    return await (_validation if isinstance(error, RequestValidationError) else _http)(request, error)
+# The errors that leave an endpoint on purpose; any other is a fault of ours.
+ANSWERED = (NightlightError, RequestValidationError, HTTPException)
 
 
 def install(app: FastAPI) -> None:
     """Answer every error that leaves a route."""
-    app.add_exception_handler(NightlightError, _ours)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
+    for kind in ANSWERED:
+        app.add_exception_handler(kind, response_to)
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _ours(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, NightlightError):  # pragma: no cover - registered for this class
-        raise error
+async def response_to(request: Request, error: Exception) -> Response:
+    """Return the answer to an error that leaves an endpoint."""
+    if isinstance(error, NightlightError):
+        return _ours(error)
+    if isinstance(error, RequestValidationError):
+        return _validation(error)
+    if isinstance(error, HTTPException):
+        return _http(request, error)
+    raise error
+
+
+def _ours(error: NightlightError) -> Response:
     if error.status >= 500:  # noqa: PLR2004 - RFC 9110's class of server errors
         logs.get("service").error("request.failed", code=error.code, detail=str(error))
     tells = isinstance(error, _TELLING) and bool(error.detail)
@@ -97,9 +102,7 @@ async def _ours(_request: Request, error: Exception) -> Response:
     return response
 
 
-async def _validation(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):  # pragma: no cover - registered for this class
-        raise error
+def _validation(error: RequestValidationError) -> Response:
     errors = [
         {"pointer": "/" + "/".join(str(part) for part in item["loc"][1:]), "detail": str(item["msg"])}
         for item in error.errors()[:_MAX_ERRORS]
@@ -107,11 +110,9 @@ async def _validation(_request: Request, error: Exception) -> Response:
     return problem(InvalidInput.status, InvalidInput.code, InvalidInput.public, errors)
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):  # pragma: no cover - registered for this class
-        raise error
+def _http(request: Request, error: HTTPException) -> Response:
     if isinstance(error.__cause__, NightlightError):  # raised while the framework read the body
-        return await _ours(request, error.__cause__)
+        return _ours(error.__cause__)
     for kind in (NotFound, PayloadTooLarge):
         if error.status_code == kind.status:
             return problem(kind.status, kind.code, kind.public)

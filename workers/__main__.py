@@ -27,7 +27,9 @@ from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402
 from nightlight.settings import Settings  # noqa: E402
-from nightlight.wiring import build_worker, hash_lists, open_sqs_consumer  # noqa: E402
+from nightlight.wiring.operator_tools import hash_lists  # noqa: E402
+from nightlight.wiring.retention import open_sqs_consumer  # noqa: E402
+from nightlight.wiring.worker_container import build_worker  # noqa: E402
 from nightlight_core.errors import InvalidInput, NightlightError, SettingsRefused  # noqa: E402
 from workers import health, schedule  # noqa: E402
 from workers.app import check_broker, declare_queues, make_app, sender  # noqa: E402
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from nightlight.flows.pictures.hash_lists import Screening
     from nightlight.flows.pictures.rerender_runs import RerenderFeeder
-    from nightlight.wiring import WorkerContainer
+    from nightlight.wiring.worker_container import WorkerContainer
 
 _PAUSE_AFTER_FAILURE_S = 1.0
 _LISTS_S = 10.0
@@ -54,7 +56,7 @@ def main(arguments: list[str]) -> int:
         settings = Settings()
         logs.configure(settings.general, settings.log)
         if arguments == ["imports"]:
-            return _listen(settings)
+            return _consume(settings)
         services = build_worker(settings)
         app = make_app(settings)
     except NightlightError as error:
@@ -74,12 +76,12 @@ def main(arguments: list[str]) -> int:
 
 def _readiness(services: WorkerContainer, app: Celery) -> health.Readiness:
     def parts() -> dict[str, str]:
-        found = services.readiness()
+        states = services.readiness()
         try:
             check_broker(app)
         except NightlightError as error:
-            return {**found, "queue": error.code}
-        return {**found, "queue": "ok"}
+            return {**states, "queue": error.code}
+        return {**states, "queue": "ok"}
 
     return parts
 
@@ -90,7 +92,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
         logs.get("worker").warning("worker.not_shut_in", detail=warning)
     if services.screening is not None:
         kept = hash_lists(settings).build()  # here, where no time limit cuts it short
-        logs.get("worker").info("lists.ready", count=sum(one.hashes for one in kept))
+        logs.get("worker").info("lists.ready", count=sum(hash_list.hashes for hash_list in kept))
         threading.Thread(target=_look_at_lists, args=(services.screening,), name="lists", daemon=True).start()
     threading.Thread(target=_look_at_rerenders, args=(services.rerenders,), name="rerenders", daemon=True).start()
     services.put_placeholder()
@@ -143,14 +145,14 @@ def _schedule(settings: Settings, services: WorkerContainer, app: Celery) -> int
     return 0
 
 
-def _listen(settings: Settings) -> int:
-    """Listen until told to stop. An outage is logged and outlasted."""
+def _consume(settings: Settings) -> int:
+    """Read notifications until told to stop. An outage is logged and outlasted."""
     stop = _stop()
-    with open_sqs_consumer(settings) as listen:
+    with open_sqs_consumer(settings) as consumer:
         logs.get("imports").info("imports.starting")
         while not stop.is_set():
             try:
-                listen.run_once()
+                consumer.run_once()
             except NightlightError as error:
                 logs.get("imports").error("imports.failed", code=error.code, detail=str(error))
                 stop.wait(_PAUSE_AFTER_FAILURE_S)

@@ -17,8 +17,10 @@ from kombu.exceptions import KombuError
 
 from nightlight import logs
 from nightlight.jobs.lanes import LANES, UPLOAD
-from nightlight.settings import Deployment, Settings, require
-from nightlight.wiring import embedded_queue_path
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.settings.process import Deployment
+from nightlight.wiring.components import embedded_queue_path
 from nightlight_core.errors import QueueUnavailable, SettingsRefused
 from workers import lane_places, queue_transport
 

@@ -20,7 +20,7 @@ from nightlight.jobs.lanes import BACKGROUND, TRACE, UPLOAD, URGENT
 if TYPE_CHECKING:
     from celery import Celery
 
-    from nightlight.settings import WorkerSettings
+    from nightlight.settings.process import WorkerSettings
 
 # The places of each queue in this process: consumers are made by Celery, which hands nothing on to them.
 _places: dict[str, int] = {}

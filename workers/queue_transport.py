@@ -59,7 +59,7 @@ class Channel(virtual.Channel):
         """Hand waiting messages to consumers that have places free; return whether there were any."""
         delivered = False
         for queue in tuple(self._active_queues):
-            taken = sum(one == queue for one in self._claimed.values())
+            taken = sum(claimed_from == queue for claimed_from in self._claimed.values())
             places = self._places[queue]
             for _ in range(places - taken if places else 1):
                 message = self._claim(queue)

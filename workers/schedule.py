@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nightlight.flows.decisions.edge_revocations import RevocationPublisher
     from nightlight.flows.webhooks import DeliverWebhooks
     from nightlight.jobs.relay import Reconciler, Relay
-    from nightlight.settings import WorkerSettings
+    from nightlight.settings.process import WorkerSettings
 
 # While the broker or the database is down there is no use in asking it ten times a second.
 _PAUSE_AFTER_FAILURE_S = 1.0

@@ -5,9 +5,6 @@ Each takes a job's id and runs one attempt; how it ended is in the catalogue, no
 
 from __future__ import annotations
 
-import ctypes
-import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +12,13 @@ from celery import Task, shared_task
 from celery.signals import worker_process_init
 
 from nightlight import logs
+from nightlight.imaging.seccomp import exit_with_parent
 from nightlight.jobs.kinds import KINDS
 from nightlight.settings import Settings
-from nightlight.wiring import WorkerContainer, build_worker
+from nightlight.wiring.worker_container import WorkerContainer, build_worker
 
 if TYPE_CHECKING:
     from nightlight.jobs.kinds import JobKind
-
-_PR_SET_PDEATHSIG = 1
 
 
 class _Services:
@@ -30,15 +26,15 @@ class _Services:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: WorkerContainer | None = None
+        self._container: WorkerContainer | None = None
 
     def get(self) -> WorkerContainer:
         with self._lock:
-            if self._made is None:
+            if self._container is None:
                 settings = Settings()
                 logs.configure(settings.general, settings.log)
-                self._made = build_worker(settings)
-            return self._made
+                self._container = build_worker(settings)
+            return self._container
 
 
 services = _Services()
@@ -47,8 +43,7 @@ services = _Services()
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _die_with_the_parent(**_kwargs: object) -> None:
     """End with the parent: if the worker is killed, the broker gives this child's message to somebody else."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    exit_with_parent()
 
 
 def _task(kind: JobKind) -> Task[Any, Any]:

@@ -3,7 +3,8 @@
     python infra/dev/public_names.py            all names, one a line: kind, name, where
     python infra/dev/public_names.py --json     the same for machines
     python infra/dev/public_names.py --check    exit 1 where a private word is a public name, a public class name is
-    used                                             twice, or the names of two modules differ by one letter
+                                                used twice, the names of two modules differ by one letter, or a name
+                                                of any kind says nothing, be it a local variable's or a test's
 
 Public names are modules, classes, functions, methods, fields and constants without a leading underscore; settings,
 metrics, log events and HTTP routes are what operators and platforms read. Everything is read from the syntax tree, so
@@ -24,6 +25,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("clients/python/nightlight_core", "clients/python/nightlight_client", "nightlight", "service", "workers")
+# Where no name of any kind may say nothing: local variables, parameters, attributes and private functions included.
+READ = ("clients/python", "nightlight", "service", "workers", "tests", "bench", "docs", "infra")
 
 # Words of which no public name may be made, and the word that takes their place.
 PRIVATE = {
@@ -38,14 +41,16 @@ PRIVATE = {
     "listen": "SQS consumer", "restate": "retention tags", "anew": "rotate names", "stray": "inconsistent",
     "traced": "trace result",
     "cage": "sandbox", "caged": "sandbox worker", "uncaged": "in process", "confine": "seccomp", "bell": "ready pipe",
+    "mark": "watermark", "marks": "watermarks", "marked": "with a watermark",
     "hidden": "invisible watermark", "keeping": "retention", "giving": "delivery", "running": "process",
     "sentences": "summary", "weights": "traffic",
 }  # fmt: skip
 # Names that say nothing: a noun is in their place.
-EMPTY = {"one", "made", "found", "told", "said", "mine", "there", "of"}
+EMPTY = {"one", "made", "found", "told", "said", "mine", "there", "of", "house"}
 # Fields and words that other people's formats prescribe, and words of everyday use: name, and where it is allowed.
 ALLOWED = {
     "hidden": "a choice of the policy's vocabulary",
+    "mark_published": "an act, of the outbox's",
 }
 _ROUTE = {"get", "put", "post", "delete", "head", "patch"}
 _LOG = {"debug", "info", "warning", "error", "exception"}
@@ -124,15 +129,57 @@ def _operators(tree: ast.Module, where: str) -> Iterator[Name]:
             yield Name("route", first.value, at)
 
 
+def empty_names(tree: ast.Module, where: str) -> Iterator[Name]:
+    """Yield every name bound in a module that says nothing, whatever binds it and however private it is.
+
+    Keys of other people's formats are strings, so they are never among these.
+    """
+    for node in ast.walk(tree):
+        for kind, name in _bound(node):
+            if name.strip("_").lower() in EMPTY:
+                yield Name(kind, name, f"{where}:{getattr(node, 'lineno', 1)}")
+
+
+def _bound(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield the kind and name of what a node binds."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            yield "function", name
+        case ast.ClassDef(name=name):
+            yield "class", name
+        case ast.arg(arg=name):
+            yield "parameter", name
+        case ast.Name(id=name, ctx=ast.Store()):
+            yield "variable", name
+        case ast.Attribute(attr=name, ctx=ast.Store()):
+            yield "attribute", name
+        case ast.alias(name=name, asname=alias):
+            yield "import", alias or name.rsplit(".", 1)[-1]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield "variable", name
+        case ast.MatchMapping(rest=str(name)):
+            yield "variable", name
+
+
+def empty_names_of_files() -> Iterator[str]:
+    """Yield a sentence for each name that says nothing, and for each module that has such a name."""
+    for folder in READ:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            where = path.relative_to(ROOT)
+            if any(part.startswith(".") or part in {"node_modules", "var"} for part in where.parts):
+                continue
+            listed = [*empty_names(ast.parse(path.read_text("utf-8")), str(where))]
+            listed += [Name("module", path.stem, str(where))] if path.stem.strip("_") in EMPTY else []
+            yield from (f"{entry.where}: {entry.kind} {entry.name!r} says nothing; use a noun" for entry in listed)
+
+
 def faults(listed: list[Name]) -> list[str]:
-    """Return what is wrong with names, one sentence each."""
+    """Return what is wrong with public names, one sentence each."""
     wrong = []
     for entry in listed:
         words = set(re.split(r"[^a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", entry.name.rsplit(".", 1)[-1]).lower()))
         if entry.kind in {"event", "route", "metric"}:
             words = set(re.split(r"[^a-z]+", entry.name.lower()))
-        if entry.name.rsplit(".", 1)[-1].lower() in EMPTY:
-            wrong.append(f"{entry.where}: {entry.kind} {entry.name!r} says nothing; use a noun")
         wrong += [
             f"{entry.where}: {entry.kind} {entry.name!r} has the private word {word!r}; the field says {PRIVATE[word]}"
             for word in sorted(words & PRIVATE.keys())
@@ -185,7 +232,7 @@ def main() -> int:
     options = parser.parse_args()
     listed = names()
     if options.check:
-        wrong = faults(listed)
+        wrong = [*faults(listed), *empty_names_of_files()]
         sys.stdout.writelines(f"{line}\n" for line in wrong)
         return 1 if wrong else 0
     if options.json:

@@ -37,7 +37,7 @@ variable "log_bucket" {
 }
 
 variable "source_bucket" {
-  description = "An existing bucket whose new pictures are taken in; null for none. Its notifications are replaced."
+  description = "An existing bucket whose new pictures are imported; null for none. Its notifications are replaced."
   type        = string
   default     = null
 }

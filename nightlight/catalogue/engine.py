@@ -23,15 +23,15 @@ from nightlight.catalogue.idempotency import IdempotencyKeys
 from nightlight.catalogue.images import Images
 from nightlight.catalogue.imports import Imports
 from nightlight.catalogue.jobs import Jobs
+from nightlight.catalogue.known_recipes import Recipes
 from nightlight.catalogue.lifecycles import LifecycleRules
 from nightlight.catalogue.outbox import Outbox
 from nightlight.catalogue.policies import Policies
 from nightlight.catalogue.profiles import Profiles
 from nightlight.catalogue.proof_revocations import ProofRevocations
 from nightlight.catalogue.receipts import ReceiptChain
-from nightlight.catalogue.recipes import Recipes
 from nightlight.catalogue.rendition_hashes import RenditionHashes
-from nightlight.catalogue.rerenders import Rerenders
+from nightlight.catalogue.rerender_progress import Rerenders
 from nightlight.catalogue.revocations import Revocations
 from nightlight.catalogue.screenings import Screenings
 from nightlight.catalogue.statistics import Statistics

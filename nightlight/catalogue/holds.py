@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +54,6 @@ class VaultObject:
     sha256: str
     bytes: int
     content_type: str
-    cache_control: str
     sealed_key: str | None = None
 
 
@@ -87,10 +86,11 @@ class LegalHolds(Rows):
         query = select(holds).where(holds.c.state.in_(_OPEN)).order_by(holds.c.created_at)
         return [LegalHold(*row) for row in self._execute(query)]
 
-    def approve(self, hold: LegalHold, *, by: str, now: datetime) -> None:
-        """Add somebody's approval of the end of a hold whose row is held."""
+    def approve(self, hold: LegalHold, *, by: str, now: datetime) -> LegalHold:
+        """Add somebody's approval of the end of a hold whose row is held; return the hold with it."""
         approvals = [*hold.approvals, {"by": by, "at": now.isoformat()}]
         self._write(hold.hold_id, approvals=approvals)
+        return replace(hold, approvals=approvals)
 
     def placed(self, image_id: ImageId) -> None:
         """Write that an image is in the vault: holds of which it was the last are placed."""
@@ -126,11 +126,13 @@ class LegalHolds(Rows):
     def vault(self, image_id: ImageId) -> list[VaultObject] | None:
         """Return what the vault has of an image, None if it is not there."""
         row = self._execute(select(vaulted.c.objects).where(vaulted.c.image_id == image_id)).one_or_none()
-        return [VaultObject(**entry) for entry in row.objects] if row is not None else None
+        if row is None:
+            return None
+        return [VaultObject(**{name: entry.get(name) for name in VaultObject.__slots__}) for entry in row.objects]
 
-    def put(self, image_id: ImageId, objects: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    def put(self, image_id: ImageId, objects: Sequence[VaultObject], now: datetime) -> None:
         """Write what the vault has of an image."""
-        row = {"image_id": image_id, "objects": [dict(entry) for entry in objects], "vaulted_at": now}
+        row = {"image_id": image_id, "objects": [asdict(entry) for entry in objects], "vaulted_at": now}
         self._execute(insert(vaulted).values(row))
 
     def drop(self, image_id: ImageId) -> None:

@@ -19,11 +19,11 @@ from nightlight_core.ids import ImageId, ProfileId
 
 # Of a walk: it goes on, everything was queued, somebody took another one instead.
 RUNNING, LISTED, DROPPED = "running", "listed", "dropped"
-# Of an arrival: waiting; taken in; not the newest, or known already; refused as a picture; gone from its bucket.
+# Of a key: waiting; imported; not the newest, or known already; refused as a picture; gone from its bucket.
 QUEUED, TAKEN, SKIPPED, REFUSED, REMOVED = "queued", "taken", "skipped", "refused", "removed"
 
-# What an item's row has of what was told.
-_TOLD = ("bucket", "key", "profile_id", "etag")
+# What an item's row has of the source object.
+_SOURCE_COLUMNS = ("bucket", "key", "profile_id", "etag")
 # What is left of where a picture came from once it is erased.
 _GONE: dict[str, Any] = {"key": "", "profile_id": "", "etag": ""}
 
@@ -48,7 +48,7 @@ class ImportRun:
 
 @dataclass(frozen=True, slots=True)
 class SourceObject:
-    """A key that somebody told of: ``etag`` as listed or in the event, ``mark`` tells two events of one key apart.
+    """A key that somebody told of: ``etag`` as listed or in the event, ``event_id`` tells two events of one key apart.
 
     ``removed`` says that it was told to be gone: what is there counts, and it is looked at first.
     """
@@ -57,13 +57,13 @@ class SourceObject:
     key: str
     profile_id: ProfileId
     etag: str
-    mark: str = ""
+    event_id: str = ""
     removed: bool = False
 
     @property
     def identity(self) -> str:
         """Return a hash of what was told, in hexadecimal."""
-        return hashlib.sha256(f"{self.bucket}\n{self.key}\n{self.etag}\n{self.mark}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.bucket}\n{self.key}\n{self.etag}\n{self.event_id}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Imports(Rows):
         rows = [
             {
                 **common,
-                **{name: getattr(source, name) for name in _TOLD},
+                **{name: getattr(source, name) for name in _SOURCE_COLUMNS},
                 "item_id": secrets.token_hex(16),
                 "identity": identity,
             }
@@ -219,8 +219,8 @@ class Imports(Rows):
 
     def forget_profile(self, profile_id: ProfileId) -> None:
         """Drop what is known of a deleted profile's keys of which nothing was taken."""
-        settled = import_items.c.state.in_((SKIPPED, REFUSED, REMOVED))
-        self._execute(update(import_items).where(import_items.c.profile_id == profile_id, settled).values(_GONE))
+        has_outcome = import_items.c.state.in_((SKIPPED, REFUSED, REMOVED))
+        self._execute(update(import_items).where(import_items.c.profile_id == profile_id, has_outcome).values(_GONE))
 
 
 _COLUMNS = tuple(import_items.c[name] for name in ImportItem.__slots__)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, func, insert, or_, select, update
+from sqlalchemy import case, func, insert, select, update
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images, jobs
@@ -18,6 +18,7 @@ LEASED = "leased"
 DONE = "done"
 FAILED = "failed"
 
+_OPEN = jobs.c.state.in_((QUEUED, LEASED))
 # A job that is found leased by somebody who does not finish it has crashed once more.
 _CRASHES = jobs.c.crashes + case((jobs.c.state == LEASED, 1), else_=0)
 
@@ -97,11 +98,10 @@ class Jobs(Rows):
         ``take_over`` is for a message that the broker delivered again: its former holder is dead, so its
         lease does not count. If it was not dead after all, the attempt number keeps it from finishing.
         """
-        free = or_(jobs.c.state == QUEUED, jobs.c.lease_until <= now)
-        open_ = jobs.c.state.in_((QUEUED, LEASED))
+        free = (jobs.c.state == QUEUED) | (jobs.c.lease_until <= now)
         statement = (
             update(jobs)
-            .where(jobs.c.job_id == job_id, jobs.c.kind == kind, open_ if take_over else and_(open_, free))
+            .where(jobs.c.job_id == job_id, jobs.c.kind == kind, _OPEN if take_over else _OPEN & free)
             .values(
                 state=LEASED, attempt=jobs.c.attempt + 1, crashes=_CRASHES, lease_until=now + timedelta(seconds=lease_s)
             )
@@ -140,8 +140,7 @@ class Jobs(Rows):
 
     def open(self, kind: str) -> int:
         """Return how many jobs of a kind are to be done yet."""
-        query = select(func.count()).where(jobs.c.kind == kind, jobs.c.state.in_((QUEUED, LEASED)))
-        return self._count(query)
+        return self._count(select(func.count()).where(jobs.c.kind == kind, _OPEN))
 
     def waiting(self, now: datetime, *, but: Sequence[str]) -> dict[int, tuple[int, float]]:
         """Return how many jobs were never begun, and for how many seconds the first of them waits, by lane's rank.
@@ -158,9 +157,7 @@ class Jobs(Rows):
 
     def overdue(self, kind: str, before: datetime) -> int:
         """Return how many jobs of a kind were asked for before a moment and are not done."""
-        open_ = jobs.c.state.in_((QUEUED, LEASED))
-        query = select(func.count()).where(jobs.c.kind == kind, open_, jobs.c.created_at < before)
-        return self._count(query)
+        return self._count(select(func.count()).where(jobs.c.kind == kind, _OPEN, jobs.c.created_at < before))
 
     def finish(self, lease: Lease, now: datetime) -> None:
         """Mark the job done; raise LeaseLost if another attempt has it by now."""
@@ -189,7 +186,7 @@ class Jobs(Rows):
         query = (
             select(func.count())
             .select_from(jobs.join(images, images.c.image_id == jobs.c.image_id))
-            .where(images.c.profile_id == profile_id, jobs.c.kind == kind, jobs.c.state.in_((QUEUED, LEASED)))
+            .where(images.c.profile_id == profile_id, jobs.c.kind == kind, _OPEN)
         )
         return self._count(query)
 
@@ -199,14 +196,10 @@ class Jobs(Rows):
         Those of the first lane come first. Rows that another process is claiming are skipped, so each is returned to
         one caller.
         """
+        expired = (jobs.c.state == LEASED) & (jobs.c.lease_until <= now)
         query = (
             select(jobs.c.job_id)
-            .where(
-                or_(
-                    and_(jobs.c.state == QUEUED, jobs.c.next_run_at <= now),
-                    and_(jobs.c.state == LEASED, jobs.c.lease_until <= now),
-                )
-            )
+            .where(expired | ((jobs.c.state == QUEUED) & (jobs.c.next_run_at <= now)))
             .order_by(jobs.c.lane, jobs.c.next_run_at)
             .limit(limit)
             .with_for_update(skip_locked=True)

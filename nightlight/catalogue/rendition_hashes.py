@@ -77,29 +77,29 @@ class RenditionHashes(Rows):
         query = _origins().where(rendition_hashes.c.hash_id.in_(hash_ids))
         return {row.hash_id: HashOrigin(*row) for row in self._execute(query)}
 
-    def by_watermark(self, mark: int, *, limit: int = 20) -> list[HashOrigin]:
+    def by_watermark(self, watermark: int, *, limit: int = 20) -> list[HashOrigin]:
         """Return the renditions with this invisible watermark: variants of one, or nothing if it was erased."""
-        query = _origins().where(renditions.c.watermark == mark).order_by(renditions.c.variant).limit(limit)
+        query = _origins().where(renditions.c.watermark == watermark).order_by(renditions.c.variant).limit(limit)
         return [HashOrigin(*row) for row in self._execute(query)]
 
-    def by_short_watermark(self, short_mark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
+    def by_short_watermark(self, short_watermark: int, variant: int, *, limit: int = 200) -> list[HashOrigin]:
         """Return the small renditions whose invisible watermark has these 16 bits: one in 65,536 of all."""
-        conditions = renditions.c.short_watermark == short_mark, renditions.c.variant == variant
+        conditions = renditions.c.short_watermark == short_watermark, renditions.c.variant == variant
         query = _origins().where(*conditions).order_by(renditions.c.created_at.desc()).limit(limit)
         return [HashOrigin(*row) for row in self._execute(query)]
 
     def manifests(
         self,
         *,
-        mark: int | None = None,
+        watermark: int | None = None,
         hash_: bytes | None = None,
         rendition: tuple[ImageId, str, int] | None = None,
         name: str | None = None,
     ) -> list[str]:
-        """Return the ids of manifests by a mark, by a hash, or of a rendition (image, tier, variant; or its name)."""
+        """Return the ids of manifests: by a watermark, a hash, a rendition (image, tier, variant) or its name."""
         query = select(renditions.c.manifest_id).where(renditions.c.manifest_id.is_not(None))
-        if mark is not None:
-            query = query.where(renditions.c.watermark == mark)
+        if watermark is not None:
+            query = query.where(renditions.c.watermark == watermark)
         if hash_ is not None:
             joined = renditions.join(rendition_hashes, rendition_hashes.c.name == renditions.c.name)
             query = query.select_from(joined).where(rendition_hashes.c.hash == hash_)

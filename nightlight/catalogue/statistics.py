@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Column, ColumnElement, func, select
 
 from nightlight.catalogue.jobs import DONE, FAILED
 from nightlight.catalogue.policy_schema import decision_counts
@@ -24,40 +24,34 @@ class Statistics(Rows):
 
     def decisions(self, kind: str, period: Period) -> dict[tuple[date, str], int]:
         """Return counts of decisions by day and combination."""
-        query = select(decision_counts.c.day, decision_counts.c.cell, decision_counts.c.count).where(
-            decision_counts.c.kind == kind,
-            decision_counts.c.day >= period[0].date(),
-            decision_counts.c.day < period[1].date(),
-        )
-        return {(row[0], row[1]): int(row[2]) for row in self._execute(query)}
+        when = _within(decision_counts.c.day, (period[0].date(), period[1].date()))
+        query = select(decision_counts.c.day, decision_counts.c.cell, decision_counts.c.count)
+        rows = self._execute(query.where(decision_counts.c.kind == kind, when))
+        return {(row[0], row[1]): int(row[2]) for row in rows}
 
     def seconds(self, kind: str, period: Period) -> list[float]:
         """Return how long each job of a kind took that was asked for in the period and is done, in seconds."""
-        query = select(jobs.c.created_at, jobs.c.finished_at).where(
-            jobs.c.kind == kind, jobs.c.state == DONE, jobs.c.created_at >= period[0], jobs.c.created_at < period[1]
-        )
+        done = jobs.c.kind == kind, jobs.c.state == DONE, _within(jobs.c.created_at, period)
+        query = select(jobs.c.created_at, jobs.c.finished_at).where(*done)
         rows = self._execute(query.order_by(jobs.c.created_at.desc()).limit(_MOST))
         return [(row.finished_at - row.created_at).total_seconds() for row in rows if row.finished_at is not None]
 
     def open(self, kind: str, period: Period) -> int:
         """Return how many jobs of a kind that were asked for in the period are not done."""
-        query = select(func.count()).where(
-            jobs.c.kind == kind, jobs.c.state != DONE, jobs.c.created_at >= period[0], jobs.c.created_at < period[1]
-        )
-        return self._count(query)
+        open_ = jobs.c.kind == kind, jobs.c.state != DONE, _within(jobs.c.created_at, period)
+        return self._count(select(func.count()).where(*open_))
 
     def failures(self, period: Period) -> dict[tuple[str, str], int]:
         """Return how many jobs failed for good, by kind and reason."""
-        when = (jobs.c.finished_at >= period[0], jobs.c.finished_at < period[1])
-        query = select(jobs.c.kind, jobs.c.reason, func.count()).where(jobs.c.state == FAILED, *when)
+        failed = jobs.c.state == FAILED, _within(jobs.c.finished_at, period)
+        query = select(jobs.c.kind, jobs.c.reason, func.count()).where(*failed)
         rows = self._execute(query.group_by(jobs.c.kind, jobs.c.reason))
         return {(row[0], row[1] or ""): row[2] for row in rows}
 
     def uploads(self, period: Period) -> dict[str, int]:
         """Return how many uploads of the period are in each state now."""
-        when = (images.c.created_at >= period[0], images.c.created_at < period[1])
-        query = select(images.c.state, func.count()).where(*when).group_by(images.c.state)
-        return {row[0]: row[1] for row in self._execute(query)}
+        query = select(images.c.state, func.count()).where(_within(images.c.created_at, period))
+        return {row[0]: row[1] for row in self._execute(query.group_by(images.c.state))}
 
     def objects(self) -> dict[tuple[str, str], int]:
         """Return how many objects the buckets have, originals and renditions, by the image's state and its band."""
@@ -70,18 +64,17 @@ class Statistics(Rows):
 
     def details(self, event: str, period: Period) -> list[tuple[datetime, str, dict[str, Any]]]:
         """Return (when, by whom, what) of each entry of an event, the oldest first."""
-        when = (audit.c.event == event, audit.c.at >= period[0], audit.c.at < period[1])
+        when = audit.c.event == event, _within(audit.c.at, period)
         query = select(audit.c.at, audit.c.actor, audit.c.detail).where(*when).order_by(audit.c.entry_id).limit(1000)
         return [(row.at, row.actor, row.detail) for row in self._execute(query)]
 
     def receipts(self, period: Period) -> int:
         """Return how many receipts of erasures were written."""
-        query = select(func.count()).where(receipts.c.created_at >= period[0], receipts.c.created_at < period[1])
-        return self._count(query)
+        return self._count(select(func.count()).where(_within(receipts.c.created_at, period)))
 
     def swept(self, period: Period) -> dict[str, int]:
         """Return what the sweeps of the period did together."""
-        query = select(sweeps.c.counts).where(sweeps.c.created_at >= period[0], sweeps.c.created_at < period[1])
+        query = select(sweeps.c.counts).where(_within(sweeps.c.created_at, period))
         total: Counter[str] = Counter()
         for row in self._execute(query):
             total.update(row.counts)
@@ -89,8 +82,12 @@ class Statistics(Rows):
 
     def holds(self, period: Period) -> dict[str, int]:
         """Return how many holds were placed and ended in the period, and how many there are."""
-        placed = select(func.count()).where(holds.c.created_at >= period[0], holds.c.created_at < period[1])
-        ended = select(func.count()).where(holds.c.ended_at >= period[0], holds.c.ended_at < period[1])
+        placed = select(func.count()).where(_within(holds.c.created_at, period))
+        ended = select(func.count()).where(_within(holds.c.ended_at, period))
         open_ = select(func.count()).select_from(holds).where(holds.c.ended_at.is_(None))
         named = {"placed": placed, "ended": ended, "open": open_}
         return {name: self._execute(query).scalar_one() for name, query in named.items()}
+
+
+def _within(column: Column[Any], period: tuple[date, date]) -> ColumnElement[bool]:
+    return (column >= period[0]) & (column < period[1])

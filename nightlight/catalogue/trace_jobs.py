@@ -47,21 +47,10 @@ class TraceJob:
 class TraceJobs(Rows):
     """Trace rows, inside one transaction."""
 
-    def add(
-        self,
-        trace_id: TraceId,
-        *,
-        copy_key: str,
-        sha256: str,
-        keep: bool,
-        actor: str,
-        now: datetime,
-        sealed_key: str | None = None,
-    ) -> None:
-        """Write a new trace, whose copy is about to be stored."""
-        row = TraceJob(trace_id, RECEIVING, None, 0, copy_key, sha256, keep, actor, None, now, None, sealed_key)
-        values = {name: getattr(row, name) for name in row.__slots__ if name != "result"}
-        self._execute(insert(trace_jobs).values(**values))
+    def add(self, trace: TraceJob) -> None:
+        """Write a new trace, whose copy is about to be stored; it has no result."""
+        values = {name: getattr(trace, name) for name in trace.__slots__ if name != "result"}
+        self._execute(insert(trace_jobs).values(values))
 
     def get(self, trace_id: TraceId, *, lock: bool = False) -> TraceJob | None:
         """Return the trace or None; ``lock`` holds its row until the transaction ends."""

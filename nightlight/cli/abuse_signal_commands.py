@@ -33,7 +33,7 @@ def report(
 
     Settings come from NIGHTLIGHT_* as for a service. Example: `nightlight abuse-signals report --hours 1 --json`
     """
-    from nightlight.wiring import open_abuse_report
+    from nightlight.wiring.retention import open_abuse_report
 
     with open_abuse_report(Settings()) as watching:
         rows = [plain(asdict(signal)) for signal in watching.report(hours=hours)]

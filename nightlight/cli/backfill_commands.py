@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nightlight.cli.output import JsonFlag, print_json, print_table, progress
-from nightlight.settings import Settings
+from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from nightlight.catalogue.imports import ImportRun
@@ -27,28 +26,28 @@ def backfill(  # noqa: PLR0913 - options
     rate: Annotated[float, typer.Option(min=0, help="Keys a second at most; 0 for no limit.")] = 0,
     ahead: Annotated[int, typer.Option(min=1, help="Keys that may wait for the workers.")] = 10_000,
     expect: Annotated[int | None, typer.Option(min=1, help="How many keys there are, for the bar.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Begin anew, though a walk was interrupted.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Begin again from the start, though a listing was interrupted.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the workers.")] = True,
-    status: Annotated[bool, typer.Option("--status", help="Only show walks, and what came of their keys.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only show imports, and what became of their keys.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Take the pictures of another bucket in: each key's profile from the key, each key once.
+    """Import the pictures of another bucket: each key's profile from the key, each key once.
 
     Interrupt it at any time: called again it goes on where it was. Profiles that nobody has declared are of unknown
     age; a profile that was deleted is not brought back. Settings come from NIGHTLIGHT_* as for a worker, the identity
     that lists from NIGHTLIGHT_SOURCE_*. Exits with 2 if the workers were not done (with --wait, that is Ctrl-C).
     Example: `nightlight backfill s3://avatars/users/ --keys "users/{profile}/*.jpg" --rate 500`
     """
-    from nightlight import logs
     from nightlight.store.key_template import KeyTemplate
-    from nightlight.wiring import open_backfill, source_listing
+    from nightlight.wiring.retention import open_backfill, source_listing
     from nightlight_core.errors import InvalidInput
 
     if not status and (source is None or not keys):
-        message = "name what to take in, and the form of its keys: backfill s3://bucket/prefix --keys 'a/{profile}.jpg'"
+        message = "name what to import, and the form of its keys: backfill s3://bucket/prefix --keys 'a/{profile}.jpg'"
         raise InvalidInput(message)
-    settings = Settings()
-    logs.configure(settings.general, settings.log)
+    settings = logged_settings()
     with open_backfill(settings) as flow:
         if status or source is None:
             _show(flow, as_json=as_json)

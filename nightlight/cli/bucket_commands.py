@@ -48,7 +48,7 @@ def check(
 
     Examples: `nightlight buckets check --json`, `nightlight buckets check --identity service`
     """
-    from nightlight.wiring import posture
+    from nightlight.wiring.retention import posture
 
     if identity is not None:
         _tried(identity, elsewhere, as_json=as_json)
@@ -65,7 +65,7 @@ def fix(
     as_json: JsonFlag = False,
 ) -> None:
     """Mend what has drifted, read it back, and show how buckets stand then. Example: `nightlight buckets fix --yes`."""
-    from nightlight.wiring import posture
+    from nightlight.wiring.retention import posture
 
     flow = posture(Settings())
     chosen = flow.chosen(bucket)
@@ -84,7 +84,7 @@ def policy(identity: Annotated[str, typer.Argument(help="service, worker or keep
 
     Example: `nightlight buckets policy service > service-policy.json`
     """
-    from nightlight.wiring import bucket_names
+    from nightlight.wiring.retention import bucket_names
 
     if identity not in IDENTITIES:
         raise InvalidInput(f"an identity is {', '.join(IDENTITIES)}, not {identity!r}")
@@ -94,7 +94,8 @@ def policy(identity: Annotated[str, typer.Argument(help="service, worker or keep
 def _tried(identity: str, elsewhere: str | None, *, as_json: bool) -> NoReturn:
     """Try as an identity, show what came of it, and end."""
     from nightlight.retention.access_probe import ProbeOutcome
-    from nightlight.wiring import probe, sealed_from
+    from nightlight.wiring.originals import sealed_from
+    from nightlight.wiring.retention import probe
 
     settings = Settings()
     report, sealed = probe(settings, identity, elsewhere).run(), sealed_from(settings, identity)

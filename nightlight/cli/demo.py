@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +15,7 @@ from rich.table import Table
 
 from nightlight.cli import key_commands
 from nightlight.cli.embedded import EmbeddedStack
+from nightlight.cli.output import print_json
 from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.provenance.certificates import ROOT_FILE
 from nightlight.provenance.verify import ManifestState, verify_manifest
@@ -106,9 +105,7 @@ def run(out: Path, *, stay: bool, as_json: bool) -> int:
         sheet = out / SHEET
         sheet.write_bytes(_sheet(cells, pictures))
         if as_json:
-            sys.stdout.write(
-                json.dumps({"cells": [asdict(cell) for cell in cells], "sheet": str(sheet)}, indent=2) + "\n"
-            )
+            print_json({"cells": [asdict(cell) for cell in cells], "sheet": str(sheet)})
         else:
             console.print(_table(cells))
         for line in wrong:
@@ -166,11 +163,11 @@ def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[by
         reasons = client.explain(viewer.viewer, "profile", items)["items"]
         for person, decision, reason in zip(PEOPLE, decisions, reasons, strict=True):
             label = f"{person.profile_id} seen by {viewer.title}"
-            arrived = client.fetch(decision.url)
-            if arrived.status_code != 200:  # noqa: PLR2004 - OK
-                wrong.append(f"{label}: status {arrived.status_code}")
+            response = client.fetch(decision.url)
+            if response.status_code != 200:  # noqa: PLR2004 - OK
+                wrong.append(f"{label}: status {response.status_code}")
                 continue
-            width, height = picture_size(arrived.content)
+            width, height = picture_size(response.content)
             allowed = reason["edge"] or _PLACEHOLDER_EDGE
             if max(width, height) > allowed:
                 wrong.append(f"{label}: {width} x {height} pixels, {allowed} allowed")
@@ -182,14 +179,14 @@ def _look(client: NightlightClient, data_dir: Path) -> tuple[list[Cell], list[by
                 rule=reason["rule"],
                 width=width,
                 height=height,
-                bytes=len(arrived.content),
+                bytes=len(response.content),
                 cache_s=reason["cache_s"],
                 shows=reason["shows"],
-                manifest=verify_manifest(arrived.content, arrived.headers["content-type"], anchors=root).state,
+                manifest=verify_manifest(response.content, response.headers["content-type"], anchors=root).state,
             )
             if cell.manifest not in {ManifestState.TRUSTED, ManifestState.NONE}:
                 wrong.append(f"{label}: the manifest in the picture is {cell.manifest}")
-            cells[person.profile_id, viewer.title] = (cell, arrived.content, decision.url)
+            cells[person.profile_id, viewer.title] = (cell, response.content, decision.url)
     in_order = [
         cells[key] for person in PEOPLE for viewer in VIEWERS if (key := (person.profile_id, viewer.title)) in cells
     ]

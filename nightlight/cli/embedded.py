@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import httpx
@@ -19,7 +18,7 @@ import httpx
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
-from nightlight.wiring import embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
 from nightlight_core.errors import Unavailable
 from nightlight_core.files import private_file, private_folder
 
@@ -68,9 +67,7 @@ class EmbeddedStack:
             raise
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop everything."""
         self.stop()
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-from nightlight.cli.output import YesFlag, print_json, progress
+from nightlight.cli.output import WaitOption, YesFlag, print_json, wait_for_workers
 from nightlight.settings import Settings
-
-_LOOK_S = 0.2
 
 
 def erase(
     profile: Annotated[str | None, typer.Argument(help="The profile, with all its images.")] = None,
     image: Annotated[str | None, typer.Option(help="Only this image.")] = None,
     yes: YesFlag = False,
-    wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the workers; 0 does not.")] = 60.0,
+    wait_s: WaitOption = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the receipts as JSON.")] = False,
 ) -> None:
     """Erase a profile or an image: no decision shows it from now on, and workers delete every version of its objects.
@@ -26,7 +22,7 @@ def erase(
     Settings come from NIGHTLIGHT_* as for a service. Exits with 2 if the workers were not done in time: they go on.
     Example: `nightlight erase u-81 --yes`
     """
-    from nightlight.wiring import open_deletion
+    from nightlight.wiring.retention import open_deletion
     from nightlight_core.errors import InvalidInput
     from nightlight_core.ids import parse_image_id, parse_profile_id
 
@@ -41,16 +37,11 @@ def erase(
         else:
             images = [parse_image_id(image or "")]
             delete.image(images[0], actor="operator")
-        end, done = time.monotonic() + wait_s, 0
-        columns = (TextColumn("erasing"), BarColumn(), MofNCompleteColumn())
-        with progress(*columns) as bar:
-            task = bar.add_task("images", total=len(images))
-            while True:
-                done = sum(delete.erased(image_id) for image_id in images)
-                bar.update(task, completed=done)
-                if done == len(images) or time.monotonic() >= end:
-                    break
-                time.sleep(_LOOK_S)
+
+        def left() -> int:
+            return sum(not delete.erased(image_id) for image_id in images)
+
+        done = len(images) - wait_for_workers("erasing", len(images), left, wait_s)
         receipts = [receipt for image_id in images for receipt in delete.receipts(image_id)]
     if as_json:
         print_json(receipts)

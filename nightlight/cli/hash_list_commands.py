@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from nightlight.cli.output import CsvFile, JsonFlag, plain, print_json, print_report, print_table
+from nightlight.cli.output import CsvFile, JsonFlag, local_actor, plain, print_json, print_report, print_table
 from nightlight.settings import Settings
 from nightlight_core.ids import parse_image_id
 
@@ -29,7 +28,7 @@ def build(as_json: JsonFlag = False) -> None:
     Run it after every change of a large list, with the environment of a worker. Ten million hashes take a minute.
     Example: `nightlight lists build`
     """
-    from nightlight.wiring import hash_lists
+    from nightlight.wiring.operator_tools import hash_lists
 
     kept = hash_lists(Settings()).build()
     if as_json:
@@ -48,7 +47,7 @@ def status(as_json: JsonFlag = False) -> None:
     Of a list that is older here it says whose copy is newer. Exits with 1 if anything waits: this host's renders do,
     too. Run it on each host with workers. Example: `nightlight lists status`
     """
-    from nightlight.wiring import open_screening
+    from nightlight.wiring.operator_tools import open_screening
 
     settings = Settings()
     with open_screening(settings) as screening:
@@ -70,10 +69,10 @@ def confirm_change(
     Look at `nightlight lists status` first: a list that an export is just writing, or whose folder is not mounted, will
     come back. Example: `nightlight lists confirm-change members`
     """
-    from nightlight.wiring import open_screening
+    from nightlight.wiring.operator_tools import open_screening
 
     with open_screening(Settings()) as screening:
-        confirmed = screening.confirm(name, actor=_actor())
+        confirmed = screening.confirm(name, actor=local_actor())
     for state in confirmed:
         typer.echo(
             f"{state.name}: {state.waits} confirmed; {state.known or 0} hashes were known, {state.hashes or 0} are"
@@ -116,7 +115,7 @@ def report(
 
     Example: `nightlight lists report --csv matches.csv`
     """
-    from nightlight.wiring import open_match_review
+    from nightlight.wiring.retention import open_match_review
 
     with open_match_review(Settings()) as deciding:
         rows = [plain(asdict(row)) for row in deciding.report(verdict=None if everything else "open")]
@@ -129,10 +128,10 @@ def clear(image_id: ImageArgument) -> None:
 
     Example: `nightlight lists clear 3f0c...`
     """
-    from nightlight.wiring import open_match_review
+    from nightlight.wiring.retention import open_match_review
 
     with open_match_review(Settings()) as deciding:
-        deciding.clear(parse_image_id(image_id), actor=_actor())
+        deciding.clear(parse_image_id(image_id), actor=local_actor())
     typer.echo(f"{image_id}: cleared; it is being rendered")
 
 
@@ -142,12 +141,8 @@ def confirm(image_id: ImageArgument) -> None:
 
     Example: `nightlight lists confirm 3f0c...`
     """
-    from nightlight.wiring import open_match_review
+    from nightlight.wiring.retention import open_match_review
 
     with open_match_review(Settings()) as deciding:
-        deciding.confirm(parse_image_id(image_id), actor=_actor())
+        deciding.confirm(parse_image_id(image_id), actor=local_actor())
     typer.echo(f"{image_id}: confirmed; it stays in quarantine")
-
-
-def _actor() -> str:
-    return f"cli:{os.environ.get('USER') or os.getuid()}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightlight.cli.output import JsonFlag, print_json, print_table
+from nightlight.cli.output import JsonFlag, logged_settings, print_json, print_table
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def place(
 
     Example: `nightlight hold place case-1729 --profile u-81 --until 2027-06-30`
     """
-    from nightlight.wiring import open_holds
+    from nightlight.wiring.retention import open_holds
     from nightlight_core.ids import parse_image_id, parse_profile_id
 
-    with open_holds(_settings()) as flow:
+    with open_holds(logged_settings()) as flow:
         hold = flow.place(
             profile_id=parse_profile_id(profile) if profile is not None else None,
             image_id=parse_image_id(image) if image is not None else None,
@@ -57,7 +57,7 @@ def list_(
     as_json: JsonFlag = False,
 ) -> None:
     """Show holds. Example: `nightlight hold list --ended`."""
-    from nightlight.wiring import open_holds
+    from nightlight.wiring.retention import open_holds
 
     with open_holds(Settings()) as flow:
         _print(flow.listed(ended=ended), as_json=as_json)
@@ -70,16 +70,16 @@ def end(
 ) -> None:
     """End the holds whose date has come or of whose end two people approve.
 
-    What was to be erased meanwhile is erased in the vault too, with a receipt; the rest is put back and rendered anew.
-    For whoever keeps the vault: NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and delete there, which
-    neither the service's nor the workers' may. Example: `nightlight hold end --every 60`
+    What was to be erased meanwhile is erased in the vault too, with a receipt. The rest is returned and rendered again.
+    This is for the vault keeper: NIGHTLIGHT_STORE_ACCESS_KEY_ID must be one that may read and delete there. Those of
+    the service and of the workers may not. Example: `nightlight hold end --every 60`
     """
     from nightlight import logs
-    from nightlight.wiring import open_hold_ending
+    from nightlight.wiring.retention import open_hold_ending
     from nightlight_core.errors import NightlightError
 
     stop = threading.Event()
-    settings = _settings()
+    settings = logged_settings()
     if every:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
@@ -95,15 +95,6 @@ def end(
                 logs.get("hold").error("hold.not_ended", code=error.code, detail=str(error))
             if not every or stop.wait(every):
                 return
-
-
-def _settings() -> Settings:
-    """Return the settings; what is logged goes to standard error, beside what is printed."""
-    from nightlight import logs
-
-    settings = Settings()
-    logs.configure(settings.general, settings.log)
-    return settings
 
 
 def _print(holds: list[LegalHold], *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nightlight.delivery.access_tokens import TokenScope, generate_key, issue_token
 from nightlight.provenance import certificates
-from nightlight.settings import AuthSettings
+from nightlight.settings.viewers import AuthSettings
 from nightlight.store import sealing
 from nightlight_core.clock import system_clock
 from nightlight_core.errors import SettingsRefused
@@ -39,15 +39,12 @@ def init(data_dir: Path) -> Path:
     """Make the keys unless they are there; return their folder."""
     folder = data_dir / "keys"
     _keep_private(data_dir, folder)
-    if not (folder / JWKS).exists():
-        private, public = generate_key()
-        _write(folder / PRIVATE, private)
-        _write(folder / JWKS, public)
-    for team in (PUBLISHER, SAFETY, RECEIPTS):
-        if not (folder / f"{team}.jwks.json").exists():
+    teams = [(f"{team}.private.jwk.json", f"{team}.jwks.json") for team in (PUBLISHER, SAFETY, RECEIPTS)]
+    for private_name, public_name in ((PRIVATE, JWKS), *teams):
+        if not (folder / public_name).exists():
             private, public = generate_key()
-            _write(folder / f"{team}.private.jwk.json", private)
-            _write(folder / f"{team}.jwks.json", public)
+            _write(folder / private_name, private)
+            _write(folder / public_name, public)
     if not (folder / DELIVERY).exists():
         _write(folder / DELIVERY, {"signing_keys": f"d1:{_secret()}", "name_key": _secret()})
     if not (folder / WATERMARK_KEYS).exists():
@@ -87,20 +84,20 @@ def relation_keys(data_dir: Path) -> dict[str, bytes]:
 
 def environment(data_dir: Path) -> dict[str, str]:
     """Return the ``NIGHTLIGHT_*`` variables that point to the keys in ``data_dir``."""
-    folder = data_dir / "keys"
+    folder = data_dir.resolve() / "keys"
     delivery = _read(folder / DELIVERY)
     return {
-        "NIGHTLIGHT_AUTH_JWKS": str((folder / JWKS).resolve()),
-        "NIGHTLIGHT_POLICY_PUBLISHER_KEYS": str((folder / f"{PUBLISHER}.jwks.json").resolve()),
-        "NIGHTLIGHT_POLICY_SAFETY_KEYS": str((folder / f"{SAFETY}.jwks.json").resolve()),
+        "NIGHTLIGHT_AUTH_JWKS": str(folder / JWKS),
+        "NIGHTLIGHT_POLICY_PUBLISHER_KEYS": str(folder / f"{PUBLISHER}.jwks.json"),
+        "NIGHTLIGHT_POLICY_SAFETY_KEYS": str(folder / f"{SAFETY}.jwks.json"),
         "NIGHTLIGHT_DELIVERY_SIGNING_KEYS": delivery["signing_keys"],
         "NIGHTLIGHT_DELIVERY_NAME_KEY": delivery["name_key"],
         "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS": _read(folder / WATERMARK_KEYS)["keys"],
         "NIGHTLIGHT_RELATIONS_KEYS": _read(folder / RELATIONS)["keys"],
-        "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str((folder / f"{RECEIPTS}.private.jwk.json").resolve()),
-        "NIGHTLIGHT_PROVENANCE_CHAIN": str((folder / PROVENANCE / certificates.CHAIN_FILE).resolve()),
-        "NIGHTLIGHT_PROVENANCE_KEY": str((folder / PROVENANCE / certificates.LEAF_KEY_FILE).resolve()),
-        "NIGHTLIGHT_PROVENANCE_ANCHORS": str((folder / PROVENANCE / certificates.ROOT_FILE).resolve()),
+        "NIGHTLIGHT_RETENTION_RECEIPT_KEY": str(folder / f"{RECEIPTS}.private.jwk.json"),
+        "NIGHTLIGHT_PROVENANCE_CHAIN": str(folder / PROVENANCE / certificates.CHAIN_FILE),
+        "NIGHTLIGHT_PROVENANCE_KEY": str(folder / PROVENANCE / certificates.LEAF_KEY_FILE),
+        "NIGHTLIGHT_PROVENANCE_ANCHORS": str(folder / PROVENANCE / certificates.ROOT_FILE),
     }
 
 

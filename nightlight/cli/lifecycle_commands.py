@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import TextColumn, TimeElapsedColumn
 
+from nightlight.cli.output import (
+    ActorOption,
+    JsonFlag,
+    WaitOption,
+    YesFlag,
+    print_json,
+    print_table,
+    progress,
+    say,
+    wait_for_workers,
+)
 from nightlight.retention.lifecycle_plan import LifecyclePlan, PlanStep
 from nightlight.settings import Settings
 
@@ -26,13 +33,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 DIFFERS = 2
-_LOOK_S = 0.2
 _MARKS = {PlanStep.ADD: "+", PlanStep.CHANGE: "~", PlanStep.REMOVE: "-", PlanStep.KEEP: " ", PlanStep.FOREIGN: "?"}
 
 Buckets = Annotated[
     list[str] | None, typer.Option("--bucket", help="Only this bucket (again for another); both by default.")
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 CountFlag = Annotated[bool, typer.Option("--count/--no-count", help="Count the objects that rules are about.")]
 
 
@@ -42,13 +47,13 @@ def plan_(bucket: Buckets = None, count: CountFlag = True, as_json: JsonFlag = F
 
     Exits with 2 if there is something to do. Example: `nightlight lifecycle plan --no-count`
     """
-    from nightlight.wiring import lifecycle
+    from nightlight.wiring.retention import lifecycle
 
     with lifecycle(Settings()) as flow:
         plans = [flow.plan(name) for name in bucket or flow.buckets]
         touched = {plan.bucket: _touched(flow, plan) if count else [] for plan in plans}
     if as_json:
-        typer.echo(json.dumps([_plain(plan, touched[plan.bucket]) for plan in plans], indent=2))
+        print_json([_plain(plan, touched[plan.bucket]) for plan in plans])
     else:
         for plan in plans:
             _print(plan, touched[plan.bucket])
@@ -59,14 +64,14 @@ def plan_(bucket: Buckets = None, count: CountFlag = True, as_json: JsonFlag = F
 def apply(
     bucket: Buckets = None,
     count: CountFlag = True,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    actor: Annotated[str, typer.Option(help="Who does this, for the audit log.")] = "operator",
+    yes: YesFlag = False,
+    actor: ActorOption = "operator",
 ) -> None:
     """Make the buckets' rules what the policy says. Rules of somebody else stay; a failure leaves all as it was.
 
     Example: `nightlight lifecycle apply --bucket nightlight-originals --yes`
     """
-    from nightlight.wiring import lifecycle
+    from nightlight.wiring.retention import lifecycle
 
     with lifecycle(Settings()) as flow:
         for name in bucket or flow.buckets:
@@ -84,13 +89,13 @@ def apply(
 @app.command()
 def undo(
     bucket: Annotated[str, typer.Argument(help="The bucket.")],
-    actor: Annotated[str, typer.Option(help="Who does this, for the audit log.")] = "operator",
+    actor: ActorOption = "operator",
 ) -> None:
-    """Put back the rules that a bucket had before the last `apply`.
+    """Restore the rules that a bucket had before the last `apply`.
 
     Example: `nightlight lifecycle undo nightlight-originals`
     """
-    from nightlight.wiring import lifecycle
+    from nightlight.wiring.retention import lifecycle
 
     with lifecycle(Settings()) as flow:
         flow.undo(bucket, actor=actor)
@@ -103,12 +108,12 @@ def drift(bucket: Buckets = None, as_json: JsonFlag = False) -> None:
 
     Example: `nightlight lifecycle drift --json`
     """
-    from nightlight.wiring import lifecycle
+    from nightlight.wiring.retention import lifecycle
 
     with lifecycle(Settings()) as flow:
         sentences_by_bucket = {name: flow.drift(name) for name in bucket or flow.buckets}
     if as_json:
-        typer.echo(json.dumps(sentences_by_bucket, indent=2))
+        print_json(sentences_by_bucket)
     else:
         for name, sentences in sentences_by_bucket.items():
             for sentence in sentences or ["as it was applied"]:
@@ -126,7 +131,7 @@ def verify(
 
     Example: `nightlight lifecycle verify --bucket nightlight-renditions`
     """
-    from nightlight.wiring import lifecycle
+    from nightlight.wiring.retention import lifecycle
 
     with lifecycle(Settings()) as flow:
         late: list[OverdueObject] = []
@@ -138,22 +143,11 @@ def verify(
                     if len(late) < most:
                         late.append(overdue)
     if as_json:
-        listed = [
-            {**overdue._asdict(), "written_at": str(overdue.written_at), "due_at": str(overdue.due_at)}
-            for overdue in late
-        ]
-        typer.echo(json.dumps({"late": count, "objects": listed}, indent=2))
+        print_json({"late": count, "objects": [overdue._asdict() for overdue in late]})
     elif late:
-        table = Table("bucket", "key", "rule", "written", "due", title=f"{count:,} objects outlived their rule")
-        for overdue in late:
-            table.add_row(
-                overdue.bucket,
-                overdue.key,
-                overdue.rule_id,
-                f"{overdue.written_at:%Y-%m-%d}",
-                f"{overdue.due_at:%Y-%m-%d}",
-            )
-        Console(highlight=False).print(table)
+        rows = [(*row[:3], f"{row.written_at:%Y-%m-%d}", f"{row.due_at:%Y-%m-%d}") for row in late]
+        title = f"{count:,} objects outlived their rule"
+        print_table(("bucket", "key", "rule", "written", "due"), rows, title=title)
     else:
         typer.echo("no object outlived its rule")
     raise typer.Exit(DIFFERS if count else 0)
@@ -168,7 +162,7 @@ def render(
     Example: `nightlight lifecycle render terraform > lifecycle.tf`
     """
     from nightlight.retention.exports import EXPORT_FORMATS
-    from nightlight.wiring import lifecycle
+    from nightlight.wiring.retention import lifecycle
     from nightlight_core.errors import InvalidInput
 
     if form not in EXPORT_FORMATS:
@@ -185,30 +179,29 @@ def _touched(flow: ManageLifecycle, plan: LifecyclePlan) -> list[RuleEffect]:
 @contextmanager
 def _progress(what: str) -> Iterator[Any]:
     columns = (TextColumn("{task.description} {task.completed:,}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress(*columns) as bar:
         task = bar.add_task(what, total=None)
         yield lambda count: bar.update(task, completed=count)
 
 
 def _print(plan: LifecyclePlan, touched: list[RuleEffect]) -> None:
-    console = Console(highlight=False, markup=False)
     counts = {entry.rule_id: entry for entry in touched}
-    console.print(f"{plan.bucket}: {len(plan.changes)} changes")
+    say(f"{plan.bucket}: {len(plan.changes)} changes")
     for entry in plan.actions:
         rule = entry.after if entry.step is not PlanStep.REMOVE else entry.present
         if rule is None:  # pragma: no cover - every action has one of the two
             continue
         state = "" if rule.enabled else " (disabled)"
-        console.print(f"  {_MARKS[entry.step]} {entry.rule_id}{state}: {rule.about()} is {rule.does()}", soft_wrap=True)
+        say(f"  {_MARKS[entry.step]} {entry.rule_id}{state}: {rule.about()} is {rule.does()}")
         if entry.step is PlanStep.CHANGE and entry.present is not None:
-            console.print(f"      until now: {entry.present.about()} is {entry.present.does()}", soft_wrap=True)
+            say(f"      until now: {entry.present.about()} is {entry.present.does()}")
         for note in entry.notes:
-            console.print(f"      ! {note}", soft_wrap=True)
+            say(f"      ! {note}")
         if (effect := counts.get(entry.rule_id)) is not None:
             text = f"{effect.objects:,} objects, {effect.bytes:,} bytes; {effect.at_once:,} of them are deleted at once"
-            console.print(f"      {text if effect.counted else 'not counted: too many objects to ask for tags'}")
+            say(f"      {text if effect.counted else 'not counted: too many objects to ask for tags'}")
     if any(entry.step is PlanStep.FOREIGN for entry in plan.actions):
-        console.print("  ? is somebody else's, and stays")
+        say("  ? is somebody else's, and stays")
 
 
 def _plain(plan: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
@@ -223,24 +216,17 @@ def _plain(plan: LifecyclePlan, touched: list[RuleEffect]) -> dict[str, Any]:
 
 @app.command()
 def retag(
-    wait_s: Annotated[float, typer.Option(min=0, help="Seconds to wait for the workers; 0 does not.")] = 3600.0,
+    wait_s: WaitOption = 3600.0,
 ) -> None:
     """Have every object tagged by its state: those from before there were tags, or after a bucket was restored.
 
-    An object is written anew for it, so its days begin then. Exits with 2 if the workers were not done in time.
+    An object is written again for it, so its days begin then. Exits with 2 if the workers were not done in time.
     Example: `nightlight lifecycle retag`
     """
-    from nightlight.wiring import open_retention_tags
+    from nightlight.wiring.retention import open_retention_tags
 
     with open_retention_tags(Settings()) as flow:
         queued = sum(flow.ask_all())
-        end, left = time.monotonic() + wait_s, flow.waiting()
-        columns = (TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("images", total=max(left, queued))
-            while left and time.monotonic() < end:
-                bar.update(task, completed=max(left, queued) - left)
-                time.sleep(_LOOK_S)
-                left = flow.waiting()
+        left = wait_for_workers("tagging", queued, flow.waiting, wait_s)
     typer.echo(f"{queued:,} images queued, {left:,} still to be tagged")
     raise typer.Exit(DIFFERS if left and wait_s else 0)

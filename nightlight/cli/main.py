@@ -25,6 +25,7 @@ from nightlight.cli import (
 )
 from nightlight.cli.backfill_commands import backfill
 from nightlight.cli.erase_commands import erase
+from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
 from nightlight.cli.sweep_commands import sweep
 from nightlight_core.errors import NightlightError
@@ -54,9 +55,6 @@ app.command()(sweep)
 app.command()(report)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")
-
-# Options that are either given or not.
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 @app.command()
@@ -123,7 +121,7 @@ def trace(
     accuse: Annotated[
         Path | None,
         typer.Option(
-            help="File of viewers, one id a line: say whose variants agree with these copies. Full marks only."
+            help="File of viewers, one id a line: say whose variants agree with these copies. Full watermarks only."
         ),
     ] = None,
     false_accusation: Annotated[
@@ -133,8 +131,8 @@ def trace(
 ) -> None:
     """Say which renditions found copies were made from, by invisible watermark and perceptual hash. For investigators.
 
-    The mark survives cropping, screenshots and mirroring, and names one tier and variant; a hash names the picture.
-    Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.
+    The watermark survives cropping, screenshots and mirroring, and names one tier and variant. A hash names the
+    picture. Everything asked is in the audit log. Settings come from NIGHTLIGHT_* as for a worker.
     Examples: `nightlight trace found.jpg --json`, `nightlight trace leak/ --csv found.csv --accuse viewers.txt`
     """
     from nightlight.cli.trace_commands import run
@@ -212,7 +210,7 @@ def catalogue_upgrade() -> None:
     """
     from nightlight.catalogue.migrate import upgrade
     from nightlight.settings import Settings
-    from nightlight.wiring import build_catalogue
+    from nightlight.wiring.components import build_catalogue
 
     catalogue = build_catalogue(Settings())
     upgrade(catalogue.engine)
@@ -235,7 +233,7 @@ def catalogue_grants(
     """
     from nightlight.catalogue import sql_roles
     from nightlight.settings import Settings
-    from nightlight.wiring import build_catalogue
+    from nightlight.wiring.components import build_catalogue
 
     if not apply:
         for statement in sql_roles.grant_statements(prefix):

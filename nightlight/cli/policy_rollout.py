@@ -94,7 +94,7 @@ def activate(bundle: BundleFile, url: Url = DEFAULT_URL, approval: ApprovalFile 
     Example: `nightlight policy activate policy.bundle --approval approval.json`
     """
     data, approved = _bundle(bundle), _approval(approval)
-    _told(_call(url, lambda client: client.activate(data, approved)))
+    _print_activation(_call(url, lambda client: client.activate(data, approved)))
 
 
 def shadow(bundle: BundleFile, url: Url = DEFAULT_URL) -> None:
@@ -103,7 +103,7 @@ def shadow(bundle: BundleFile, url: Url = DEFAULT_URL) -> None:
     Example: `nightlight policy shadow policy.bundle`
     """
     data = _bundle(bundle)
-    _told(_call(url, lambda client: client.candidate(data)), verb="watched")
+    _print_activation(_call(url, lambda client: client.candidate(data)), verb="watched")
 
 
 def stage(
@@ -118,7 +118,7 @@ def stage(
     """
     data, approved = _bundle(bundle), _approval(approval)
     answer = _call(url, lambda client: client.candidate(data, approved, permille=permille))
-    _told(answer, verb=f"deciding for {permille} of 1000 profiles")
+    _print_activation(answer, verb=f"deciding for {permille} of 1000 profiles")
 
 
 def withdraw(
@@ -160,7 +160,7 @@ def rollback(
         raise PolicyRefused("there is no bundle before the active one; build one from the pack that you want back")
     before = open_bundle(_call(url, lambda client: client.policy_version(previous)), signing.public_keys, earlier=True)
     data = build_bundle(compile_bundle(before), status["highest_version"] + 1, signing)
-    _told(_call(url, lambda client: client.activate(data, approved)), verb="brought back")
+    _print_activation(_call(url, lambda client: client.activate(data, approved)), verb="brought back")
 
 
 def status(url: Url = DEFAULT_URL) -> None:
@@ -245,7 +245,7 @@ def _approval(path: Path | None) -> dict[str, str | int] | None:
     return approval
 
 
-def _told(answer: dict[str, Any], verb: str = "active") -> None:
+def _print_activation(answer: dict[str, Any], verb: str = "active") -> None:
     difference = answer["difference"]
     changes = len(difference["outcomes"]) + len(difference["recipes"]) + len(difference["retention"])
     typer.echo(f"version {answer['version']} is {verb}; digest {answer['digest']}; {changes} sentences of change")

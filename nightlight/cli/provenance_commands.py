@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from nightlight.cli.output import JsonFlag, plain_console, print_json, say
 from nightlight.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,14 +88,13 @@ def check(
     file: Annotated[Path, typer.Argument(help="A picture.")],
     sidecar: Annotated[Path | None, typer.Option(help="Its manifest, where that is not in the picture.")] = None,
     anchors: Annotated[Path | None, typer.Option(help="Root certificates to trust, PEM.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Show how a picture's manifest stands (trusted, valid, invalid, none), and whether mark and hash agree with it.
+    """Show whether a manifest is trusted, valid, invalid or absent, and whether watermark and hash agree with it.
 
     The picture is decoded in the sandbox. The invisible watermark is looked for with the keys of
-    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if
-    they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot be
-    read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
+    NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS, if they are set. Exits with 1 unless it is trusted, and with 2 if a file cannot
+    be read or is not what its option asks for. Example: `nightlight provenance check a.webp --anchors root.pem`
     """
     from nightlight.cli.files import read_bytes, read_image
     from nightlight.provenance.verify import ManifestState
@@ -108,7 +106,7 @@ def check(
     checked = look(data, _media_type(data), anchors=trusted, manifest=manifest)
     agrees = _agreement(data, checked)
     if as_json:
-        typer.echo(json.dumps({**asdict(checked), **agrees}, indent=2))
+        print_json({**asdict(checked), **agrees})
     else:
         _print(checked, agrees)
     raise typer.Exit(0 if checked.state is ManifestState.TRUSTED else NOT_TRUSTED)
@@ -130,7 +128,7 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
 
     watermark = watermark_from_binding(checked.bindings.get(WATERMARK_ALGORITHM, ""))
     bound = hash_from_binding(checked.bindings.get(HASH_ALGORITHM, ""))
-    agreement: dict[str, Any] = {"mark_agrees": None, "hash_distance": None, "decoded": True}
+    agreement: dict[str, Any] = {"watermark_agrees": None, "hash_distance": None, "decoded": True}
     if watermark is None and bound is None:
         return agreement
     rendering = Renderer(Settings())
@@ -143,7 +141,7 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
         rendering.close()
     if read is not None and watermark is not None:
         mask = 0xFFFF if read.payload.short else (1 << 56) - 1
-        agreement["mark_agrees"] = read.payload.rendition == watermark & mask
+        agreement["watermark_agrees"] = read.payload.rendition == watermark & mask
     if bound is not None:
         bound_hash = np.frombuffer(bound, np.uint8)[None]
         here = np.stack([pdq(luma).hashes[0] for luma in copy.lumas])
@@ -152,19 +150,18 @@ def _agreement(data: bytes, checked: ManifestReport) -> dict[str, Any]:
 
 
 def _print(checked: ManifestReport, agrees: dict[str, Any]) -> None:
-    console = Console(highlight=False, markup=False)
     table = Table(show_header=False)
     table.add_row("state", checked.state.value)
     table.add_row("signed by", checked.signed_by or "nobody")
     table.add_row("what was done", ", ".join(checked.actions) or "it does not say")
-    mark = {True: "is the one that the manifest names", False: "IS ANOTHER ONE", None: "was not read"}
-    table.add_row("invisible watermark", mark[agrees["mark_agrees"]])
+    watermark = {True: "is the one that the manifest names", False: "IS ANOTHER ONE", None: "was not read"}
+    table.add_row("invisible watermark", watermark[agrees["watermark_agrees"]])
     bits = agrees["hash_distance"]
     near = "not asked" if bits is None else f"{bits} of 256 bits away{'' if bits <= _NEAR else ': ANOTHER PICTURE'}"
     table.add_row("perceptual hash", near)
-    console.print(table)
+    plain_console().print(table)
     for failure in checked.failures:
-        console.print(f"WRONG  {failure}", soft_wrap=True)
+        say(f"WRONG  {failure}")
 
 
 def _media_type(data: bytes) -> str:

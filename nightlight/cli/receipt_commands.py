@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from nightlight.cli.output import JsonFlag, print_json, print_table, say
 from nightlight.settings import Settings
 from nightlight_core import files
 
@@ -28,7 +27,7 @@ def export(
 
     Settings come from NIGHTLIGHT_* as for a worker. Example: `nightlight receipt export --out receipts.jsonl`
     """
-    from nightlight.wiring import open_catalogue
+    from nightlight.wiring.components import open_catalogue
     from nightlight_core.ids import ImageId
 
     count = 0
@@ -58,7 +57,7 @@ def export(
 def verify(
     receipts: Annotated[list[Path], typer.Argument(metavar="FILES...", help="Files of receipts: JSON, or JSON lines.")],
     keys: Annotated[Path, typer.Option(help="JWKS of the keys that sign receipts.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Check signatures, and that each receipt follows the one before it. Needs nothing but the files.
 
@@ -81,30 +80,21 @@ def verify(
         opened += chain
     if as_json:
         plain = [{name: value for name, value in asdict(receipt).items() if name != "payload"} for receipt in opened]
-        typer.echo(json.dumps({"receipts": plain, "problems": problems}, indent=2))
+        print_json({"receipts": plain, "problems": problems})
     else:
         _print(opened, problems)
     raise typer.Exit(1 if problems else 0)
 
 
 def _print(opened: list[Any], problems: list[str]) -> None:
-    console = Console(highlight=False, markup=False)
-    table = Table("receipt", "what", "when", "objects", "versions", "copies elsewhere")
-    for receipt in opened:
-        elsewhere = ", ".join(f"{left['what']} until {left['until']}" for left in receipt.residuals)
-        row = (
-            receipt.receipt_id[:12],
-            receipt.kind,
-            receipt.erased_at[:19],
-            str(receipt.objects),
-            str(receipt.versions),
-            elsewhere,
-        )
-        table.add_row(*row)
-    console.print(table)
+    rows = []
+    for row in opened:
+        elsewhere = ", ".join(f"{left['what']} until {left['until']}" for left in row.residuals)
+        rows.append((row.receipt_id[:12], row.kind, row.erased_at[:19], row.objects, row.versions, elsewhere))
+    print_table(("receipt", "what", "when", "objects", "versions", "copies elsewhere"), rows)
     for problem in problems:
-        console.print(f"WRONG  {problem}", soft_wrap=True)
-    console.print(f"{len(opened):,} receipts, {len(problems):,} problems")
+        say(f"WRONG  {problem}")
+    say(f"{len(opened):,} receipts, {len(problems):,} problems")
 
 
 def _envelopes(path: Path) -> list[Any]:

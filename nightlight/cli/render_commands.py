@@ -7,10 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from nightlight.cli.files import read_image
+from nightlight.cli.output import print_json, print_table, say
 from nightlight.imaging.crop import Region
 from nightlight.imaging.recipe import build_recipes, with_visible_watermark
 from nightlight.policy.compile import compile_folder
@@ -39,14 +37,14 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     from nightlight.imaging.probe import UploadCaps
     from nightlight.imaging.sandbox import Sandbox
     from nightlight.imaging.visible_watermark import VisibleWatermark
-    from nightlight.settings import VisibleWatermarkSettings
+    from nightlight.settings.pictures import VisibleWatermarkSettings
 
     data = read_image(picture)
     region = _region(crop)
     compiled = compile_folder(policy)
     table = compiled.table
-    mark = VisibleWatermarkSettings()
-    design = VisibleWatermark.read(mark.text, mark.logo, mark.font)
+    settings = VisibleWatermarkSettings()
+    design = VisibleWatermark.read(settings.text, settings.logo, settings.font)
     all_recipes = build_recipes(table.tiers, order=compiled.pack.vocabulary.outcomes.tier)
     with Sandbox(require_seccomp=not seccomp.unavailable_reason()) as sandbox:
         pipeline = Pipeline(
@@ -70,7 +68,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     (out / SHEET).write_bytes(tier_sheet(picture.name, frame, rendered))
     (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     if as_json:
-        Console(highlight=False).print_json(json.dumps(report))
+        print_json(report)
     else:
         _show(report, out)
 
@@ -130,33 +128,24 @@ def _read_back(tier: dict[str, Any]) -> str:
 
 
 def _show(report: dict[str, Any], out: Path) -> None:
-    console = Console(highlight=False, markup=False)  # a file's name is no markup
     sure = [face for face in report["faces"] if face["confidence"] >= _sure()]
     faces = (
         f"{len(sure)} face{'s' if len(sure) != 1 else ''}" if sure else "no sure face: the whole picture counts as one"
     )
-    console.print(
+    say(
         f"{report['picture']}: {report['format']}, {report['width']} x {report['height']}; {faces}; the widest takes "
         f"{100 * report['face_share']:.0f} % of the square"
     )
-    table = Table()
-    for title in ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "mark reads", "file"):
-        table.add_column(title, justify="left" if title in {"tier", "file"} else "right")
+    titles = ("tier", "edge", "bytes", "face budget", "across the face", "detail in all", "mark reads", "file")
+    rows = []
     for tier in report["tiers"]:
         budget, actual = tier["face_px"], tier["face_px_made"]
-        table.add_row(
-            tier["tier"],
-            f"{tier['edge']} px",
-            f"{tier['bytes']}",
-            "none" if budget is None else f"{budget} px",
-            "" if actual is None else f"{actual:.1f} px",
-            f"{tier['detail_px']} px",
-            _read_back(tier),
-            tier["file"],
-        )
-    console.print(table)
-    console.print("CPU ms: " + ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["stages_ms"].items()))
-    console.print(f"look at {out / SHEET}; everything is in {out / REPORT}", soft_wrap=True)
+        face = "none" if budget is None else f"{budget} px", "" if actual is None else f"{actual:.1f} px"
+        sizes = f"{tier['edge']} px", tier["bytes"], *face, f"{tier['detail_px']} px"
+        rows.append((tier["tier"], *sizes, _read_back(tier), tier["file"]))
+    print_table(titles, rows, right=titles[1:-1])
+    say("CPU ms: " + ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["stages_ms"].items()))
+    say(f"look at {out / SHEET}; everything is in {out / REPORT}")
 
 
 def _sure() -> float:

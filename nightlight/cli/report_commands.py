@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightlight.settings import Settings
+from nightlight.cli.output import logged_settings, print_json, write_csv
 
 if TYPE_CHECKING:
     from nightlight.flows.report import TransparencyReport
@@ -34,25 +33,21 @@ def report(
     The page needs the extra `nightlight[report]`. Settings come from NIGHTLIGHT_* as for `nightlight lifecycle`.
     Example: `nightlight report --since 2026-10-01 --until 2027-01-01 --out q4`
     """
-    from nightlight import logs
-    from nightlight.wiring import open_report
+    from nightlight.wiring.retention import open_report
 
-    settings = Settings()
-    logs.configure(settings.general, settings.log)
     tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     end = until.replace(tzinfo=UTC) if until is not None else tomorrow
     begin = since.replace(tzinfo=UTC) if since is not None else end - timedelta(days=_DAYS)
-    with open_report(settings, threshold=threshold, buckets=buckets) as flow:
+    with open_report(logged_settings(), threshold=threshold, buckets=buckets) as flow:
         transparency = flow.make(begin, end, takedown_hours=takedown_hours)
     if as_json:
-        typer.echo(json.dumps(plain(transparency), indent=2))
+        print_json(plain(transparency))
         return
     from nightlight.cli.report_page import page
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(plain(transparency), indent=2) + "\n", "utf-8")
-    with (out / "report.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("section", "what", "value"), *rows(transparency)])
+    write_csv(out / "report.csv", ("section", "what", "value"), rows(transparency))
     (out / "report.html").write_text(page(transparency), "utf-8")
     typer.echo(f"{out / 'report.html'}, report.csv and report.json")
 
@@ -79,19 +74,14 @@ def rows(transparency: TransparencyReport) -> Iterator[tuple[str, str, Any]]:
     for day, count in transparency.days.items():
         yield "decisions by day", day.isoformat(), count
     for opened in transparency.opens:
-        yield "opens approved", opened["at"], _safe(str(opened.get("approved_by", "")))
+        yield "opens approved", opened["at"], str(opened.get("approved_by", ""))
     for name, times in (("erasures", transparency.erasures), ("takedowns", transparency.takedowns)):
         for what, value in times._asdict().items():
             yield name, what, value
     yield "erasures", "receipts", transparency.receipts
     for section in ("holds", "swept", "uploads", "failures"):
         for what, value in getattr(transparency, section).items():
-            yield section, _safe(what), value
+            yield section, what, value
     for where, sentences in transparency.drift.items():
         for sentence in sentences or ["none"]:
-            yield "drift", where, _safe(sentence)
-
-
-def _safe(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+            yield "drift", where, sentence

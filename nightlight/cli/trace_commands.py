@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from nightlight.cli.files import read_image
+from nightlight.cli.output import local_actor, print_json, print_table, progress, say, write_csv
 from nightlight.delivery.collusion import LeakedRendition, accuse, least_agreements
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.flows.traces.results import result_as_json
-from nightlight.settings import Settings, require
-from nightlight.wiring import open_trace_search
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.wiring.operator_tools import open_trace_search
 from nightlight_core.errors import DecoderDied, ImageRefused, InvalidInput
 from nightlight_core.files import lines
 from nightlight_core.keyring import decode_key
@@ -54,20 +52,20 @@ def run(
     files = _files(paths)
     if not files and not rebuild:
         raise InvalidInput("name a file or a folder; or --rebuild")
-    console = Console(stderr=True)
     with open_trace_search(Settings()) as trace:
         if rebuild:
-            kept = trace.rebuild()
-            console.print(f"the index was made again: {kept} hashes")
-        columns = (TextColumn("tracing"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=console, transient=True, disable=len(files) == 1) as progress:
-            answers = [_one(trace, path) for path in progress.track(files)]
+            typer.echo(f"the index was made again: {trace.rebuild()} hashes", err=True)
+        bar = progress(TextColumn("tracing"), BarColumn(), MofNCompleteColumn())
+        bar.disable = len(files) == 1
+        with bar:
+            answers = [_traced(trace, path) for path in bar.track(files)]
     if csv_file is not None:
-        _write(csv_file, answers)
+        # Absolute: a spreadsheet takes a name that begins with "=" for a formula.
+        write_csv(csv_file, _COLUMNS, [(str(Path(file).absolute()), *cells) for file, *cells in _rows(answers)])
     verdict = _accused(answers, viewers, false_accusation) if viewers_file else None
     if as_json:
         output = answers if verdict is None else {"files": answers, **verdict}
-        print(json.dumps(output, indent=2))  # noqa: T201 - what was asked for
+        print_json(output)
     elif files:
         _show(answers)
         if verdict is not None:
@@ -91,7 +89,7 @@ def _viewers(path: Path) -> list[str]:
 
 
 def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusation: float) -> dict[str, Any]:
-    """Return who is accused by the copies whose full mark was read and is beyond doubt.
+    """Return who is accused by the copies whose full watermark was read and is beyond doubt.
 
     A tier with one variant gives the same to everybody, so its copies say nothing.
     """
@@ -111,25 +109,22 @@ def _accused(answers: Sequence[dict[str, Any]], viewers: list[str], false_accusa
     }
 
 
-def _beyond_doubt(mark: dict[str, Any] | None) -> bool:
-    return bool(mark and not mark["short"] and not mark["doubt"])
+def _beyond_doubt(watermark: dict[str, Any] | None) -> bool:
+    return bool(watermark and not watermark["short"] and not watermark["doubt"])
 
 
 def _show_accused(verdict: dict[str, Any], false_accusation: float) -> None:
-    console = Console(highlight=False, markup=False)
     for viewer in verdict["accused"]:
-        console.print(
+        say(
             f"{viewer['viewer']}: agrees in {viewer['agreements']} of {viewer['pictures']} pictures; that "
-            f"anybody innocent does has a probability of at most {viewer['chance']:.1e}",
-            soft_wrap=True,
+            f"anybody innocent does has a probability of at most {viewer['chance']:.1e}"
         )
     if not verdict["accused"]:
         needed = verdict["agreements_needed"]
         more = "more pictures are needed" if needed is None else f"{needed} agreements are needed"
-        console.print(
+        say(
             f"nobody of {verdict['viewers']} is accused by {verdict['pictures']} pictures: {more} for a false "
-            f"accusation to be under {false_accusation:g}",
-            soft_wrap=True,
+            f"accusation to be under {false_accusation:g}"
         )
 
 
@@ -145,51 +140,37 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _one(trace: TraceSearch, path: Path) -> dict[str, Any]:
+def _traced(trace: TraceSearch, path: Path) -> dict[str, Any]:
     """Return what is known of one file; what cannot be read as an image says why."""
     answer: dict[str, Any] = {"file": str(path), "origins": [], "error": None}
     try:
-        traced = trace.trace(read_image(path), actor=f"cli:{os.environ.get('USER') or os.getuid()}")
+        traced = trace.trace(read_image(path), actor=local_actor())
     except (ImageRefused, DecoderDied, InvalidInput) as error:
         return {**answer, "error": str(error)}
     return {**answer, **result_as_json(traced)}
 
 
-def _write(path: Path, answers: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
-        for answer in answers:
-            for origin in answer["origins"]:
-                # Absolute: a spreadsheet takes a name that begins with "=" for a formula.
-                writer.writerow([Path(answer["file"]).absolute(), *(origin[column] for column in _COLUMNS[1:])])
+def _rows(answers: Sequence[dict[str, Any]]) -> list[list[Any]]:
+    return [
+        [answer["file"], *(origin[column] for column in _COLUMNS[1:])]
+        for answer in answers
+        for origin in answer["origins"]
+    ]
 
 
 def _show(answers: Sequence[dict[str, Any]]) -> None:
-    console = Console(highlight=False, markup=False)  # a file's name is no markup
-    table = Table()
-    for column in _COLUMNS:
-        table.add_column(column.replace("_", " "), justify="right" if column == "distance" else "left")
-    for answer in answers:
-        for origin in answer["origins"]:
-            table.add_row(
-                answer["file"], *("" if origin[column] is None else str(origin[column]) for column in _COLUMNS[1:])
-            )
-    if table.row_count:
-        console.print(table)
+    if rows := _rows(answers):
+        print_table([column.replace("_", " ") for column in _COLUMNS], rows, right={"distance"})
     for answer in answers:
         if not answer["origins"]:
             message = answer["error"] or f"nothing within 31 bits of {answer['searched']} hashes"
-            console.print(f"{answer['file']}: {message}", soft_wrap=True)
+            say(f"{answer['file']}: {message}")
         mark = answer.get("watermark")
         if mark:
             doubt = f"; {mark['doubt']}" if mark["doubt"] else ""
-            console.print(
+            say(
                 f"{answer['file']}: invisible watermark read ({mark['how']}), agreement {mark['agreement']:.2f}, "
-                f"by chance less than {mark['chance']:.1e}{doubt}",
-                soft_wrap=True,
+                f"by chance less than {mark['chance']:.1e}{doubt}"
             )
         elif answer.get("present"):
-            console.print(
-                f"{answer['file']}: a invisible watermark of ours is there, too damaged to be read", soft_wrap=True
-            )
+            say(f"{answer['file']}: an invisible watermark of ours is there, too damaged to be read")

@@ -99,9 +99,9 @@ class AccessVerifier:
         cached = self._good.get(token)
         if cached is None:
             return None
-        found, until, keys = cached
+        caller, until, keys = cached
         # Not the same set: read again since. Too old a set: to be read again, whoever the token is of.
-        return found if keys is self._source.fresh() and self._clock() < until else None
+        return caller if keys is self._source.fresh() and self._clock() < until else None
 
     def verify(self, token: str) -> Caller:
         """Return the caller that ``token`` names.
@@ -115,7 +115,7 @@ class AccessVerifier:
             raise Unauthenticated("the token is too long")
         held = self._source.fresh()
         if held is None:
-            held = self._source.read(known=self._vouched(token))
+            held = self._source.read(known=self._was_valid(token))
         caller, expires_at = self._checked(token, held)
         if len(self._good) >= _MOST_GOOD:
             self._good.clear()
@@ -123,8 +123,8 @@ class AccessVerifier:
         self._source.read_ahead()
         return caller
 
-    def _vouched(self, token: str) -> bool:
-        """Say whether the last set of keys, which is too old to open anything, vouches for a token."""
+    def _was_valid(self, token: str) -> bool:
+        """Say whether a token is valid by the last set of keys, which is too old to open anything."""
         held = self._source.held
         try:
             return held is not None and bool(self._checked(token, held))

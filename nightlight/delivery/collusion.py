@@ -1,10 +1,9 @@
 """Which variant of a tier a viewer gets, and which viewers a set of leaked variants speaks against.
 
 Two variants of a rendition differ in their invisible watermark alone. Which one a viewer gets is a keyed function of
-viewer and
-image, so that nobody can choose, and everybody who collects many pictures holds a sequence that is almost surely theirs
-alone: for each picture an innocent viewer was given the leaked variant with probability one half, independently,
-because the function is a keyed hash.
+viewer and image, so that nobody can choose, and everybody who collects many pictures holds a sequence that is almost
+surely theirs alone: for each picture an innocent viewer was given the leaked variant with probability one half,
+independently, because the function is a keyed hash.
 
 So the number of agreements of an innocent viewer over n pictures is binomial (n, 1/2), and over N viewers the
 probability that anyone innocent is accused at all is at most N P(B >= k): the union bound, without any further

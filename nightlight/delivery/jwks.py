@@ -76,14 +76,10 @@ class KeySource:
         held = self.held
         return held if held is not None and self._elapsed() - held.read_at < LIFE_S else None
 
-    def seconds_left(self, held: KeySet) -> float:
-        """Return for how long a set still counts."""
-        return held.read_at + LIFE_S - self._elapsed()
-
     def read(self, *, known: bool) -> KeySet:
         """Return a set that counts, read now if need be; raise Unavailable where that fails or was just tried.
 
-        ``known`` says that the last set vouches for whoever has it read.
+        ``known`` says that whoever has it read has a token that is valid by the last set.
         """
         with self._lock:  # who waits here finds what the first one read, or that it failed
             key_set = self.fresh()

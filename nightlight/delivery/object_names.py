@@ -6,12 +6,13 @@ import base64
 import hashlib
 import hmac
 
+from nightlight_core.decisions.variants import length_prefixed
 from nightlight_core.ids import ImageId
 
 # 20 bytes of HMAC-SHA256 are 160 bits, and exactly 32 characters of base32 without padding.
 _BYTES = 20
 # 56 bits: two of a billion renditions share a number with a probability of one in a thousand each; a trace tells both.
-MARK_BYTES = 7
+WATERMARK_BYTES = 7
 NAME_PATTERN = r"^[a-z2-7]{32}$"
 
 # The largest rendition that is written or served: 1024 x 1024 at WebP's worst is well under it.
@@ -38,9 +39,9 @@ class ObjectNames:
         """Return the name of a rendition: the same inputs give the same name, any other input another."""
         return self._encoded("rendition", image_id, tier, str(generation), recipe, *([str(variant)] if variant else []))
 
-    def mark(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> int:
+    def watermark_id(self, image_id: ImageId, tier: str, generation: int, recipe: str) -> int:
         """Return the number in the invisible watermarks of a tier: 0 to 2**56 - 1, alike in all its variants."""
-        return int.from_bytes(self._derive("mark", image_id, tier, str(generation), recipe)[:MARK_BYTES], "big")
+        return int.from_bytes(self._derive("mark", image_id, tier, str(generation), recipe)[:WATERMARK_BYTES], "big")
 
     @property
     def variant_key(self) -> bytes:
@@ -55,13 +56,22 @@ class ObjectNames:
         return base64.b32encode(self._derive(*parts)[:_BYTES]).decode().lower()
 
     def _derive(self, *parts: str) -> bytes:
-        message = b"".join(len(part).to_bytes(2, "big") + part.encode() for part in parts)
-        return hmac.new(self._key, message, hashlib.sha256).digest()
+        return hmac.digest(self._key, length_prefixed(*parts), "sha256")
 
 
 def object_key(name: str, extension: str) -> str:
     """Return the key in the renditions bucket, which is also the path that the picture is fetched by."""
     return f"a/{name}.{extension}"
+
+
+def rendition_key(name: str, format_: str) -> str:
+    """Return the key of a rendition by its name and its format, as the catalogue has them."""
+    return object_key(name, EXTENSIONS[format_])
+
+
+def rendition_type(format_: str) -> str:
+    """Return the media type of a rendition of a format."""
+    return MEDIA_TYPES[EXTENSIONS[format_]]
 
 
 def manifest_name(image_id: ImageId, sha256: str) -> str:

@@ -48,12 +48,12 @@ class Presigner:
     def signed(self, path: str, *, begin: int, life_s: int) -> str:
         """Return the URL for ``path`` that was signed at ``begin`` (Unix seconds) and is valid ``life_s`` from then."""
         query, key, scope = self._query(begin, life_s)
-        whole = quote(self.prefix + path, safe="/~")
+        escaped_path = quote(self.prefix + path, safe="/~")
         host = urlsplit(self.endpoint).netloc
-        canonical = f"GET\n{whole}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
+        canonical = f"GET\n{escaped_path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD"
         text = scope + hashlib.sha256(canonical.encode()).hexdigest()
         signature = hmac.digest(key, text.encode(), "sha256").hex()
-        return f"{self.endpoint}{whole}?{query}&X-Amz-Signature={signature}"
+        return f"{self.endpoint}{escaped_path}?{query}&X-Amz-Signature={signature}"
 
     def _query(self, begin: int, life_s: int) -> tuple[str, bytes, str]:
         """Return what is the same for every object: the query, the day's key, and the head of the text to sign."""

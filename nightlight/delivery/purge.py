@@ -1,7 +1,7 @@
 """Tells edges which pictures are revoked: hooks of the operator's, and whatever else keeps a list for an edge.
 
 An edge keeps a list of what is revoked for as long as a URL of it may live, and drops what it has cached of it. It goes
-by the list only while somebody vouches that it is complete; so an edge that cannot be told shows nothing, soon after.
+by the list only while it is confirmed as complete; so an edge that cannot be told shows nothing, soon after.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class RevocationEdge(Protocol):
         """Put object keys on the list, and drop what is cached of them; raise Unavailable."""
         ...
 
-    def vouch(self, *, since: int | None, at: int) -> bool:
+    def confirm(self, *, since: int | None, at: int) -> bool:
         """Say that everything that was revoked until ``at`` (Unix seconds) has been named.
 
-        ``since`` is the moment that was vouched for before, None where everything was named anew. Returns False where
-        the edge never heard of that, and so needs everything anew. Raises Unavailable.
+        ``since`` is the moment that was confirmed before, None where everything was named again. Returns False where
+        the edge never heard of that, and so needs everything again. Raises Unavailable.
         """
         ...
 
@@ -55,8 +55,8 @@ class PurgeHook:
         for first in range(0, len(keys), MOST_AT_ONCE):
             self._post({"paths": [f"/{key}" for key in keys[first : first + MOST_AT_ONCE]]})
 
-    def vouch(self, *, since: int | None, at: int) -> bool:
-        """See Edge.vouch."""
+    def confirm(self, *, since: int | None, at: int) -> bool:
+        """See Edge.confirm."""
         body: dict[str, object] = {"paths": [], "at": at}
         if since is None:
             self._post(body)

@@ -94,8 +94,8 @@ class RedisQuotas:
             keys = [self._key(own.name), self._key(f"given:{own.name}:{now_us // HOUR_US}")]
             profiles = [pictures[number].profile_id for number in numbers]
             answers = self._pictures(keys=keys, args=[now_us, own.cost_us, own.ahead_us, _BUCKET_S, _KEPT_S, *profiles])
-            for number, yes in zip(numbers, answers, strict=True):
-                allowed[number] = yes == 1
+            for number, answer in zip(numbers, answers, strict=True):
+                allowed[number] = answer == 1
         return allowed
 
     def _profiles(self, viewer_id: str | None, profile_ids: Sequence[str], now_us: int) -> int:

@@ -17,7 +17,28 @@ from nightlight_core.errors import Unavailable
 _FGA_BATCH = 50
 
 
-class CallbackProvider:
+class _HttpProvider:
+    """Asks over HTTP, by one pool of connections."""
+
+    def __init__(self, url: str, timeout_s: float, token: str | None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._url, self._http = url, httpx.Client(timeout=timeout_s, headers=headers, follow_redirects=False)
+
+    def _post(self, body: object) -> dict[str, Any]:
+        """Return the object in the answer, an empty one where it is something else; raise Unavailable."""
+        try:
+            answer = self._http.post(self._url, json=body)
+            content = answer.raise_for_status().json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise Unavailable(f"the relation provider: {type(error).__name__}") from error
+        return content if isinstance(content, dict) else {}
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+
+class CallbackProvider(_HttpProvider):
     """A URL of the platform's own.
 
     It is sent ``{"viewer_id": ..., "items": [{"profile_id": ..., "relation": ...}]}`` and answers
@@ -26,35 +47,28 @@ class CallbackProvider:
 
     def __init__(self, url: str, *, timeout_s: float, token: str | None = None) -> None:
         """Ask ``url``, with a bearer token if there is one; answers later than ``timeout_s`` count as none."""
-        self._url = url
-        self._http = _client(timeout_s, token)
+        super().__init__(url, timeout_s, token)
 
     def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
         """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
         items = [{"profile_id": profile_id, "relation": relation} for profile_id, relation in claims]
-        answer = _post(self._http, self._url, {"viewer_id": viewer_id, "items": items})
-        relations = answer.get("relations") if isinstance(answer, dict) else None
+        relations = self._post({"viewer_id": viewer_id, "items": items}).get("relations")
         if not isinstance(relations, list) or len(relations) != len(claims):
             raise Unavailable("the relation provider's answer does not fit the question")
-        return [found == claimed for found, (_, claimed) in zip(relations, claims, strict=True)]
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._http.close()
+        return [relation == claimed for relation, (_, claimed) in zip(relations, claims, strict=True)]
 
 
-class OpenFgaProvider:
+class OpenFgaProvider(_HttpProvider):
     """An OpenFGA server, by its batch check: of ``user:{viewer id}``, our word, ``profile:{profile id}``."""
 
     def __init__(self, url: str, store: str, *, model: str | None, timeout_s: float, token: str | None = None) -> None:
         """Ask the store ``store`` at ``url``, by authorization model ``model`` or its newest."""
-        self._url = f"{url.rstrip('/')}/stores/{store}/batch-check"
+        super().__init__(f"{url.rstrip('/')}/stores/{store}/batch-check", timeout_s, token)
         self._model = {"authorization_model_id": model} if model else {}
-        self._http = _client(timeout_s, token)
 
     def confirm(self, viewer_id: str, claims: Sequence[tuple[str, str]]) -> list[bool]:
         """Say for each (profile id, relation) whether it holds; raise Unavailable where that cannot be known."""
-        found: list[bool] = []
+        confirmed: list[bool] = []
         for begin in range(0, len(claims), _FGA_BATCH):
             part = claims[begin : begin + _FGA_BATCH]
             checks = [
@@ -64,30 +78,11 @@ class OpenFgaProvider:
                 }
                 for number, (profile_id, relation) in enumerate(part)
             ]
-            answer = _post(self._http, self._url, {"checks": checks, **self._model})
-            result = answer.get("result") if isinstance(answer, dict) else None
+            result = self._post({"checks": checks, **self._model}).get("result")
             if not isinstance(result, dict):
                 raise Unavailable("OpenFGA's answer has no result")
             answers = (result.get(str(number)) for number in range(len(part)))
-            found += [
+            confirmed += [
                 isinstance(entry, dict) and entry.get("allowed") is True and not entry.get("error") for entry in answers
             ]
-        return found
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._http.close()
-
-
-def _client(timeout_s: float, token: str | None) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(timeout=timeout_s, headers=headers, follow_redirects=False)
-
-
-def _post(http: httpx.Client, url: str, body: object) -> Any:
-    try:
-        answer = http.post(url, json=body)
-        answer.raise_for_status()
-        return answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise Unavailable(f"the relation provider: {type(error).__name__}") from error
+        return confirmed

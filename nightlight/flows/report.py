@@ -126,19 +126,19 @@ class TransparencyReports:
             made_at=self.clock(),
             policy_digest=table.digest,
             threshold=self.threshold,
-            decisions=self._told(total),
+            decisions=self._shown(total),
             cells=cells_shown,
-            withheld=total - sum(cell.decisions for cell in cells_shown) if self._told(total) is not None else 0,
+            withheld=total - sum(cell.decisions for cell in cells_shown) if self._shown(total) is not None else 0,
             unknown_share=unknown / total if min(unknown, total - unknown) >= self.threshold else None,
             days={day: count for day, count in sorted(by_day.items()) if count >= self.threshold},
             opens=[_opened(*entry) for entry in activated if int(entry[2].get("opens", 0))],
             erasures=self._times(erased, erasing, deadline),
             takedowns=self._times(taken, taking, takedown_hours * 3600),
-            receipts=self._told(receipts),
+            receipts=self._shown(receipts),
             drift={name: _looked(look) for name, look in self.looks.items()},
             tiers=["none", *table.tiers],
             bands=list(table.attributes["subject_age"]),
-            **{name: {key: self._told(count) for key, count in by_key.items()} for name, by_key in counts.items()},
+            **{name: {key: self._shown(count) for key, count in by_key.items()} for name, by_key in counts.items()},
         )
 
     def _cells(self, by_cell: Mapping[tuple[str, str], int], total: int) -> list[DecisionCount]:
@@ -152,7 +152,7 @@ class TransparencyReports:
             cells.remove(min(cells, key=lambda cell: cell.decisions))
         return cells
 
-    def _told(self, count: int) -> int | None:
+    def _shown(self, count: int) -> int | None:
         """Return a count that may be told, None for one that is small; nothing is nothing."""
         return count if count == 0 or count >= self.threshold else None
 

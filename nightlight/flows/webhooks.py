@@ -57,7 +57,7 @@ class DeliverWebhooks:
             for event in due:
                 ok = self._delivered(http, self.url, self.key, event)
                 taken += ok
-                self._settle(event, taken=ok)
+                self._record_outcome(event, taken=ok)
         return taken
 
     def _delivered(self, http: httpx.Client, url: str, key: Ed25519PrivateKey, event: Event) -> bool:
@@ -80,7 +80,7 @@ class DeliverWebhooks:
             logs.get("notify").warning("event.not_taken", status=answer.status_code, attempt=event.attempts + 1)
         return answer.is_success
 
-    def _settle(self, event: Event, *, taken: bool) -> None:
+    def _record_outcome(self, event: Event, *, taken: bool) -> None:
         with self.catalogue.transaction() as tx:
             if taken:
                 tx.events.taken(event.event_id)

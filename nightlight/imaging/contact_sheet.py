@@ -31,12 +31,8 @@ def contact_sheet(
     Pictures smaller than a cell are enlarged smoothly, as pages do.
     """
     line = CELL + 34
-    sheet = Image.new(
-        "RGB", (_LEFT + len(columns) * (CELL + _GAP) + _GAP, _TOP + len(rows) * (line + _GAP) + _GAP), _PAPER
-    )
-    pen = ImageDraw.Draw(sheet)
-    head, text, small = (ImageFont.load_default(size) for size in (22, 17, 13))
-    pen.text((_GAP, 18), title, _INK, font=head)
+    sheet, pen = _titled(title, _LEFT + len(columns) * (CELL + _GAP), len(rows) * (line + _GAP))
+    text, small = ImageFont.load_default(17), ImageFont.load_default(13)
     for number, column in enumerate(columns):
         pen.text((_LEFT + number * (CELL + _GAP) + CELL / 2, 36), column, _INK, font=text, anchor="mm")
     for index, (name, note, cells) in enumerate(rows):
@@ -45,11 +41,10 @@ def contact_sheet(
         pen.multiline_text((_GAP, top + 106), note, _PALE, font=small, spacing=5)
         for number, (data, caption) in enumerate(cells):
             left = _LEFT + number * (CELL + _GAP)
-            sheet.paste(_fit(data), (left, top))
+            picture = _opened(data).resize((CELL, CELL), Image.Resampling.BICUBIC)
+            sheet.paste(picture, (left, top))
             pen.text((left + CELL / 2, top + CELL + 15), caption, _PALE, font=small, anchor="mm")
-    buffer = BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return _png(sheet)
 
 
 def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
@@ -59,10 +54,8 @@ def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
     most that a page, or somebody who enlarges it, can make of it.
     """
     columns = 1 + len(rendered.renditions)
-    sheet = Image.new("RGB", (columns * (_WIDE + _GAP) + _GAP, _TOP + 2 * (_WIDE + 40) + _GAP), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    head, text, small = (ImageFont.load_default(size) for size in (22, 17, 13))
-    pen.text((_GAP, 18), title, _INK, font=head)
+    sheet, pen = _titled(title, columns * (_WIDE + _GAP), 2 * (_WIDE + 40))
+    text, small = ImageFont.load_default(17), ImageFont.load_default(13)
     drawn = frame.copy()
     outline = ImageDraw.Draw(drawn)
     thick = max(2, min(frame.size) // 150)
@@ -76,26 +69,35 @@ def tier_sheet(title: str, frame: Image.Image, rendered: RenderResult) -> bytes:
     pen.text((_GAP, _TOP + _WIDE + 8), "the frame", _INK, font=text)
     for number, rendition in enumerate(rendered.renditions, 1):
         left = _GAP + number * (_WIDE + _GAP)
-        with Image.open(BytesIO(rendition.data), formats=["WEBP", "JPEG", "AVIF"]) as image:
-            picture = image.convert("RGB")
+        picture = _opened(rendition.data)
         sheet.paste(picture.resize((_WIDE, _WIDE), Image.Resampling.BICUBIC), (left, _TOP))
         across = "no budget" if rendition.face_px is None else f"{rendition.face_px:.1f} px across the face"
         pen.text((left, _TOP + _WIDE + 8), f"{rendition.recipe.tier}, {rendition.width} px, {across}", _INK, font=text)
         pen.text((left, _TOP + _WIDE + 30), f"{len(rendition.data)} bytes", _PALE, font=small)
         picture.thumbnail((_WIDE, _WIDE))
         sheet.paste(picture, (left, _TOP + _WIDE + 60))
-    buffer = BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return _png(sheet)
 
 
 def picture_size(data: bytes) -> tuple[int, int]:
     """Return the width and height in pixels of a rendition's bytes."""
-    with Image.open(BytesIO(data), formats=["WEBP", "JPEG"]) as image:
-        return image.size
+    return _opened(data).size
 
 
-def _fit(data: bytes) -> Image.Image:
-    with Image.open(BytesIO(data), formats=["WEBP", "JPEG"]) as image:
-        picture = image.convert("RGB")
-    return picture.resize((CELL, CELL), Image.Resampling.BICUBIC)
+def _opened(data: bytes) -> Image.Image:
+    with Image.open(BytesIO(data), formats=["WEBP", "JPEG", "AVIF"]) as image:
+        return image.convert("RGB")
+
+
+def _titled(title: str, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """Return a sheet with its title and room of ``width`` by ``height`` pixels, and the pen that draws on it."""
+    sheet = Image.new("RGB", (width + _GAP, _TOP + height + _GAP), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_GAP, 18), title, _INK, font=ImageFont.load_default(22))
+    return sheet, pen
+
+
+def _png(sheet: Image.Image) -> bytes:
+    buffer = BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from PIL import AvifImagePlugin, Image, ImageFile
 
+from nightlight.imaging.crop import UPRIGHT
 from nightlight.imaging.decode_memory import dct_scale
 from nightlight.imaging.formats import FORMATS, Format
 from nightlight_core.errors import CorruptImage
@@ -52,8 +53,6 @@ DECODER_ERRORS = (
     Image.DecompressionBombWarning,
 )
 
-# EXIF orientation (tag 0x0112) of pixels that are upright already.
-UPRIGHT = 1
 _ORIENTATION = 0x0112
 
 

@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -81,13 +80,3 @@ def make_frame(
             return normalise.flatten(image)
     except DECODER_ERRORS as error:
         raise CorruptImage(f"{header.format}: {type(error).__name__}: {error}") from error
-
-
-class InProcessDecoder:
-    """Decodes in this process, without the sandbox: for benches and for tests of pixels, and nothing else."""
-
-    def frame(
-        self, data: bytes, header: Header, *, edge: int, region: Region | None = None, stages: StageTimes | None = None
-    ) -> Image.Image:
-        """Return the frame, as ``nightlight.imaging.sandbox.Sandbox.frame`` does."""
-        return make_frame(BytesIO(data), header, edge=edge, region=region, stages=stages)

@@ -86,7 +86,7 @@ def unexpected_parts(data: bytes) -> list[str]:
     if data[:4] == b"RIFF":
         return _webp_parts(data)
     if data[4:8] == b"ftyp":
-        return _avif_parts(data)
+        return list(_foreign_boxes(data, 0, len(data), _AVIF_BOXES))
     return _jpeg_parts(data)
 
 
@@ -110,10 +110,6 @@ _AVIF_BOXES = {
 }  # fmt: skip
 # Bytes before a full box's children: version and flags, and for `iinf` a count.
 _AVIF_SKIP = {b"meta": 4, b"iinf": 6, b"iref": 4}
-
-
-def _avif_parts(data: bytes) -> list[str]:
-    return list(_foreign_boxes(data, 0, len(data), _AVIF_BOXES))
 
 
 def _foreign_boxes(data: bytes, at: int, end: int, known: dict[bytes, dict[bytes, Any]]) -> Iterator[str]:

@@ -89,16 +89,11 @@ class FaceDetector:
         if not boxes:
             return []
         kept = self._cv2.dnn.NMSBoxes(boxes, confidences, CANDIDATE_CONFIDENCE, _SAME)
-        scale = (frame.width / across, frame.height / down)
+        wider, higher = frame.width / across, frame.height / down
         faces = [
-            Face(
-                boxes[index][0] * scale[0],
-                boxes[index][1] * scale[1],
-                boxes[index][2] * scale[0],
-                boxes[index][3] * scale[1],
-                confidences[index],
-            )
+            Face(left * wider, top * higher, width * wider, height * higher, confidences[index])
             for index in np.asarray(kept).ravel()
+            for left, top, width, height in [boxes[index]]
         ]
         return sorted(faces, key=lambda face: -face.confidence)
 

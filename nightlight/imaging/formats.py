@@ -62,9 +62,9 @@ class WarmUp:
 class UploadFormat:
     """One format of uploads.
 
-    ``media_type``: its IANA media type. ``is_magic``: recognises its first bytes. ``read_header``: reads its header.
-    ``pillow``: Pillow's names of the decoders that may read it, tried in order; nothing else ever is. ``memory`` and
-    ``time``: what decoding takes. ``warm_up``: pictures that load everything the decoder loads lazily.
+    ``is_magic``: recognises its first bytes. ``read_header``: reads its header. ``pillow``: Pillow's names of the
+    decoders that may read it, tried in order; nothing else ever is. ``memory`` and ``time``: what decoding takes.
+    ``warm_up``: pictures that load everything the decoder loads lazily.
 
     ``sample_bits``: the only bits a sample that the decoder takes; None for whatever the header states. ``scales``: the
     decoder can make the picture smaller while it decodes, so its pixels are read late. ``exact_size``: the header
@@ -74,7 +74,6 @@ class UploadFormat:
     makes that decoder known to Pillow, and says whether it is installed.
     """
 
-    media_type: str
     is_magic: Magic
     read_header: HeaderReader
     pillow: tuple[str, ...]
@@ -121,7 +120,6 @@ def _register_heif() -> bool:
 # In the order in which magic bytes are tried: a file with the brands of AVIF and HEIC is an AVIF.
 FORMATS: dict[Format, UploadFormat] = {
     Format.JPEG: UploadFormat(
-        media_type="image/jpeg",
         is_magic=_starts_with(b"\xff\xd8\xff"),
         read_header=read_jpeg_header,
         pillow=("JPEG",),  # reads the first picture of a multi-picture file
@@ -132,7 +130,6 @@ FORMATS: dict[Format, UploadFormat] = {
         scales=True,
     ),
     Format.PNG: UploadFormat(
-        media_type="image/png",
         is_magic=_starts_with(b"\x89PNG\r\n\x1a\n"),
         read_header=read_png_header,
         pillow=("PNG",),
@@ -141,7 +138,6 @@ FORMATS: dict[Format, UploadFormat] = {
         warm_up=(WarmUp("P", ("exif",)), WarmUp("I;16")),
     ),
     Format.WEBP: UploadFormat(
-        media_type="image/webp",
         is_magic=_is_webp,
         read_header=read_webp_header,
         pillow=("WEBP",),
@@ -150,7 +146,6 @@ FORMATS: dict[Format, UploadFormat] = {
         warm_up=(WarmUp("RGBA", ("xmp",)),),
     ),
     Format.GIF: UploadFormat(
-        media_type="image/gif",
         is_magic=_starts_with(b"GIF87a", b"GIF89a"),
         read_header=read_gif_header,
         pillow=("GIF",),
@@ -159,7 +154,6 @@ FORMATS: dict[Format, UploadFormat] = {
         warm_up=(WarmUp("RGB"),),
     ),
     Format.AVIF: UploadFormat(
-        media_type="image/avif",
         is_magic=_has_brand(b"avif", b"avis"),
         read_header=read_isobmff_header,
         pillow=("AVIF",),
@@ -168,7 +162,6 @@ FORMATS: dict[Format, UploadFormat] = {
         warm_up=(WarmUp("RGB"),),
     ),
     Format.HEIC: UploadFormat(
-        media_type="image/heic",
         is_magic=_has_brand(b"heic", b"heix"),
         read_header=read_isobmff_header,
         pillow=("HEIF",),

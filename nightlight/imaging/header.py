@@ -20,8 +20,8 @@ class Header:
 
     ``width`` and ``height``: pixels as stored. ``bits``: bits a sample. ``colour``: ``grey``, ``rgb``, ``cmyk`` or
     ``palette``. ``alpha``: some pixels may be transparent. ``animated``: more than one frame may follow. ``staged``: a
-    progressive JPEG, or an interlaced PNG or GIF. ``lossless``: WebP's lossless kind. ``samples``: samples a pixel of a
-    JPEG, AVIF or HEIC, chroma subsampling counted.
+    progressive JPEG, or an interlaced PNG or GIF. ``samples``: samples a pixel of a JPEG, AVIF or HEIC, chroma
+    subsampling counted.
 
     The other fields are for ``decode_cost``. Of a JPEG: ``blocks`` and ``means`` count the visits of its scans to 8 x 8
     blocks, for more than the mean and for the mean alone; ``coded_bytes``: the bytes of its scans; ``arithmetic``: it
@@ -38,7 +38,6 @@ class Header:
     alpha: bool = False
     animated: bool = False
     staged: bool = False
-    lossless: bool = False
     samples: float = 3.0
     blocks: int = 0
     means: int = 0

@@ -82,21 +82,13 @@ def _boxes(view: memoryview, start: int, end: int, tally: HeaderTally) -> Iterat
         start += size
 
 
-def _counted(view: memoryview, at: int, *, wide_from: int, skip: int = 0) -> int:
-    """Return a full box's count: 16 bits, or 32 from a version on."""
-    return u32(view, at + 4 + skip) if view[at] >= wide_from else u16(view, at + 4 + skip)
-
-
+# A full box's count has 16 bits, or 32 from a version on.
 def _items(view: memoryview, at: int, _end: int, _tally: HeaderTally) -> int:
-    return _counted(view, at, wide_from=1)
+    return u32(view, at + 4) if view[at] >= 1 else u16(view, at + 4)
 
 
 def _locations(view: memoryview, at: int, _end: int, _tally: HeaderTally) -> int:
-    return _counted(view, at, wide_from=2, skip=2)
-
-
-def _associations(view: memoryview, at: int, _end: int, _tally: HeaderTally) -> int:
-    return u32(view, at + 4)
+    return u32(view, at + 6) if view[at] >= 2 else u16(view, at + 6)
 
 
 def _references(view: memoryview, at: int, end: int, tally: HeaderTally) -> int:
@@ -113,7 +105,7 @@ def _entries(view: memoryview, at: int, _end: int, _tally: HeaderTally) -> int:
 _LISTS = {
     b"iinf": _items,
     b"iloc": _locations,
-    b"ipma": _associations,
+    b"ipma": _entries,
     b"iref": _references,
     b"stsc": _entries,
     b"stsd": _entries,

@@ -108,7 +108,10 @@ class Pipeline:
             with stages.stage("resize"):
                 resized = cascade.resize(recipe)
             with stages.stage("visible_watermark"):
-                picture = self._draw_visible_watermark(resized.picture, recipe)
+                strength = recipe.visible_watermark
+                picture = resized.picture
+                if strength != "none":
+                    picture = self.visible_watermark.draw(picture, strength)
             edits = Edits(
                 cropped=kept.cropped,
                 resized=resized.canvas not in kept.sides,
@@ -151,11 +154,6 @@ class Pipeline:
             metrics.FACE_DETECTOR_FAILURES.inc()
             logs.get("imaging").error("face.detector_failed", detail=f"{type(error).__name__}: {error}")
             return []
-
-    def _draw_visible_watermark(self, picture: Image.Image, recipe: Recipe) -> Image.Image:
-        if recipe.visible_watermark == "none":
-            return picture
-        return self.visible_watermark.draw(picture, recipe.visible_watermark)
 
     def _encode(
         self, picture: Image.Image, recipe: Recipe, payload: Payload, stages: StageTimes

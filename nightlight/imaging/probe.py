@@ -17,7 +17,7 @@ from nightlight_core.errors import CorruptImage, ImageTooComplex, ImageTooLarge,
 
 if TYPE_CHECKING:
     from nightlight.imaging.header import Header
-    from nightlight.settings import UploadSettings
+    from nightlight.settings.pictures import UploadSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a tier asks of the pipeline, and whether every step it asks for is installed. Loads no heavy library."""
+"""What a tier asks of the pipeline. Loads no heavy library."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.tier import TierRecipe
 
 # Part of every recipe's digest: raise it when the same recipe would give other pixels.
 PIPELINE_VERSION = 3
 
-MEDIA_TYPES = {"webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
-
-# Steps that a tier may name and this release does not have. A later release takes its line away.
-NOT_INSTALLED: dict[str, str] = {}
 # Fields of a tier that make no difference to its pixels.
 _CLAIMS = ("reidentification_at_most",)
 
@@ -49,7 +44,7 @@ class Recipe:
     @property
     def media_type(self) -> str:
         """Return the IANA media type of the rendition."""
-        return MEDIA_TYPES[self.format]
+        return f"image/{self.format}"
 
     @property
     def pixels(self) -> TierRecipe:
@@ -65,19 +60,11 @@ class Recipe:
 
 
 def build_recipes(tiers: Mapping[str, TierRecipe], *, order: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
-    """Return the recipes of a policy's tiers, the largest first; refuse a step that is not installed.
+    """Return the recipes of a policy's tiers, the largest first.
 
     ``order`` is the policy's tiers, the most protective first: the preview is made from the first of them that
-    has a recipe. Raises PolicyRefused naming every tier that asks for a missing step.
+    has a recipe.
     """
-    missing = [
-        f"tier '{name}' asks for {step}, which is not installed"
-        for name, tier in tiers.items()
-        for step, absent in NOT_INSTALLED.items()
-        if getattr(tier, step) != absent
-    ]
-    if missing:
-        raise PolicyRefused("; ".join(missing))
     preview = next((name for name in order if name in tiers), None)
     unsorted = [
         Recipe(

@@ -13,7 +13,7 @@ from nightlight.imaging.crop import MAX_ASPECT, Region, kept_box
 from nightlight.imaging.match_squares import SIDE, candidate_lumas, square_luma, whole_picture
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.imaging.recipe import with_visible_watermark
-from nightlight.settings import Environment, SandboxKind
+from nightlight.settings.process import Environment, SandboxKind
 from nightlight_core.errors import SettingsRefused, WatermarkKeyMissing
 from nightlight_core.keyring import KeyRing
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from nightlight.watermark.detect import DetectionResult
 
 _KEYS = "NIGHTLIGHT_INVISIBLE_WATERMARK_KEYS"
-# The shorter side in pixels at which a trace reads a found copy, and the side that is hashed.
-COPY_EDGE, _HASH_SIDE = 1024, 512
+# The shorter side in pixels at which a trace reads a found copy.
+COPY_EDGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,11 @@ class Renderer:
 
         Raises SettingsRefused naming what is wrong or missing.
         """
+        from nightlight.imaging.face import missing_dependency
+
         self._visible_watermark()
-        self._check_keys_and_detector(recipes)
+        if reason := self._missing_key(recipes) or missing_dependency():
+            raise SettingsRefused(reason)
         self._check_formats()
         return self._check_sandbox()
 
@@ -165,12 +168,6 @@ class Renderer:
             )
         return self._pipeline
 
-    def _check_keys_and_detector(self, recipes: tuple[Recipe, ...]) -> None:
-        from nightlight.imaging.face import missing_dependency
-
-        if reason := self._missing_key(recipes) or missing_dependency():
-            raise SettingsRefused(reason)
-
     def _check_formats(self) -> None:
         from nightlight.imaging.decode import available_formats
         from nightlight.imaging.formats import FORMATS
@@ -224,4 +221,4 @@ def _rest_lumas(pipeline: Pipeline, data: bytes, header: Header, region: Region 
 def _copy_lumas(frame: Image) -> tuple[np.ndarray, ...]:
     """Return the lumas to hash of a found copy: the whole and, where that is no square, its middle."""
     pictures = [frame] if frame.width == frame.height else [frame, frame.crop(kept_box(*frame.size))]
-    return tuple(square_luma(picture, _HASH_SIDE) for picture in pictures)
+    return tuple(square_luma(picture, SIDE) for picture in pictures)

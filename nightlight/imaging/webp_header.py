@@ -29,15 +29,13 @@ def read_webp_header(view: memoryview, tally: HeaderTally, format_: Format) -> H
     if first == b"VP8X":
         flags = view[20]
         width, height = 1 + integer(view, 24, 3, "little"), 1 + integer(view, 27, 3, "little")
-        # Which kind of data follows is not read: the estimates take the dearer one.
-        return Header(format_, width, height, alpha=bool(flags & 0x10), animated=bool(flags & 0x02), lossless=True)
+        # Which kind of data follows is not read: the estimates are of the dearer one.
+        return Header(format_, width, height, alpha=bool(flags & 0x10), animated=bool(flags & 0x02))
     if first == b"VP8L":
         if view[20] != 0x2F:
             raise ValueError(20)
         bits = integer(view, 21, 4, "little")
-        return Header(
-            format_, 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), alpha=bool(bits >> 28 & 1), lossless=True
-        )
+        return Header(format_, 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), alpha=bool(bits >> 28 & 1))
     if first == b"VP8 ":
         if bytes(view[23:26]) != b"\x9d\x01\x2a":
             raise ValueError(23)

@@ -14,7 +14,7 @@ from nightlight_core.ids import JobId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.settings import WorkerSettings
+    from nightlight.settings.process import WorkerSettings
     from nightlight_core.clock import Clock
 
 # Sends one task by name for a job in a lane; returns once the broker has confirmed it, or raises QueueUnavailable.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.jobs.kinds import JobKind
-    from nightlight.settings import WorkerSettings
+    from nightlight.settings.process import WorkerSettings
     from nightlight_core.clock import Clock
 
 # However long an outage lasts, a job is looked at again at least this often.

@@ -113,12 +113,8 @@ class HashIndex:
         for path in folder.glob("s[0-9]*"):
             shutil.rmtree(path)
 
-    def add(self, key: bytes, hashes: np.ndarray) -> None:
-        """Add hashes, uint8 (n, 32), under one key of 16 bytes; they are found from now on, and after a crash."""
-        self.extend([(key, bytes(row)) for row in np.atleast_2d(hashes)])
-
     def extend(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Add many at once: (key of 16 bytes, hash of 32). All of them are found from now on, or none."""
+        """Add many at once: (key of 16 bytes, hash of 32). All are found from now on, also after a crash, or none."""
         if any(len(hash_) != BYTES for _, hash_ in rows):
             raise ValueError(f"a hash is {BYTES} bytes")
         self._append(_ADDED, b"".join(_record(hash_ + _checked(key)) for key, hash_ in rows))

@@ -98,7 +98,6 @@ class _OpenIndex:
 
     target: Path
     index: HashIndex
-    lists: list[IndexedHashList]
     snapshots: list[HashListSnapshot]
 
     def entry(self, key: bytes) -> tuple[str, str]:
@@ -106,9 +105,9 @@ class _OpenIndex:
         number, row = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
         with (self.target / f"{number}.txt").open(encoding="utf-8") as file:
             reference = next(itertools.islice(file, row, None), None)
-        if reference is None or number >= len(self.lists):
+        if reference is None or number >= len(self.snapshots):
             raise IndexBroken(f"{self.target.name}: no entry {number}/{row}")
-        return self.lists[number].name, reference.rstrip("\n")
+        return self.snapshots[number].name, reference.rstrip("\n")
 
 
 class HashListIndex:
@@ -122,17 +121,10 @@ class HashListIndex:
         self._checked_at = -_RECHECK_S
         self._open: _OpenIndex | None = None
 
-    def search(self, lumas: Sequence[np.ndarray]) -> list[ListIndexMatch]:
-        """Return the entries near a picture, given as lumas, uint8 (512, 512): as it is, turned and mirrored.
-
-        The nearest comes first. Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
-        """
-        return self.search_hashes(hash_lumas(lumas)).matches
-
     def search_hashes(self, hashes: bytes) -> HashListSearch:
         """Return the entries near any of these hashes, 32 bytes each, and the lists that were searched.
 
-        Raises ListsUnavailable.
+        Raises ListsUnavailable where a list cannot be read, or has yet to be indexed.
         """
         opened = self._current()
         nearest: dict[bytes, int] = {}
@@ -205,7 +197,7 @@ class HashListIndex:
                         message = f"{self._folder}: {size} bytes of lists are new; run `nightlight lists build`"
                         raise ListsUnavailable(message)
                     self.build()
-                    self._open = _OpenIndex(target, HashIndex(target), *_about(target))
+                    self._open = _OpenIndex(target, HashIndex(target), _about(target)[1])
             except (InvalidInput, IndexBroken, Conflict, OSError) as error:
                 raise ListsUnavailable(f"{self._folder}: {error}") from error
             self._checked_at = time.monotonic()

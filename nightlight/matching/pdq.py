@@ -28,8 +28,16 @@ _WAVES = 16
 _DCT = (
     np.sqrt(2 / _SIDE) * np.cos(np.pi / (2 * _SIDE) * np.outer(np.arange(1, _WAVES + 1), 2 * np.arange(_SIDE) + 1))
 ).astype(np.float32)
-# A mirrored picture has its odd waves negated.
-_MIRROR = np.where(np.arange(1, _WAVES + 1) % 2, -1, 1).astype(np.float32)
+# A mirrored picture has its odd waves negated. The eight variants, in the order of PdqHashes: whether the waves are
+# transposed, and then their signs, float32 (16, 16).
+_SAME = np.ones((_WAVES, _WAVES), np.float32)
+_ACROSS = _SAME * np.where(np.arange(1, _WAVES + 1) % 2, -1, 1).astype(np.float32)
+_DOWN = _ACROSS.T
+_BOTH = _ACROSS * _DOWN
+_DIHEDRAL = (
+    (False, _SAME), (True, _DOWN), (False, _BOTH), (True, _ACROSS), (False, _DOWN), (False, _ACROSS), (True, _SAME),
+    (True, _BOTH),
+)  # fmt: skip
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _QUALITY_STEP = 90
 
@@ -59,40 +67,18 @@ def pdq(pixels: np.ndarray) -> PdqHashes:
     small = _REDUCTION @ luma @ _REDUCTION.T
     waves = _DCT @ small @ _DCT.T
     # Mirroring and turning the picture is negating and transposing its waves.
-    across, down, both = waves * _MIRROR, waves * _MIRROR[:, None], waves * _MIRROR * _MIRROR[:, None]
-    turned = waves.T
-    variants = (
-        waves,
-        turned * _MIRROR[:, None],
-        both,
-        turned * _MIRROR,
-        down,
-        across,
-        turned,
-        turned * _MIRROR * _MIRROR[:, None],
-    )
+    variants = [(waves.T if transposed else waves) * signs for transposed, signs in _DIHEDRAL]
     return PdqHashes(np.stack([_bits(variant) for variant in variants]), _quality(small))
 
 
 def turned(hashed: bytes) -> np.ndarray:
-    """Return a hash of 32 bytes as the eight hashes of ``Hashed``, uint8 (8, 32), where the picture is not there.
+    """Return a hash of 32 bytes as the eight hashes of ``PdqHashes``, uint8 (8, 32), where the picture is not there.
 
     A mirrored picture's waves are negated, which flips their bits as long as the median is nothing: up to 18 bits are
     others than the picture's own (eight photographs).
     """
     bits = np.unpackbits(np.frombuffer(hashed, np.uint8))[::-1].reshape(_WAVES, _WAVES).astype(bool)
-    across, down = np.broadcast_to(_MIRROR < 0, bits.shape), np.broadcast_to((_MIRROR < 0)[:, None], bits.shape)
-    quarter = bits.T
-    variants = (
-        bits,
-        quarter ^ down,
-        bits ^ across ^ down,
-        quarter ^ across,
-        bits ^ down,
-        bits ^ across,
-        quarter,
-        quarter ^ across ^ down,
-    )
+    variants = [(bits.T if transposed else bits) ^ (signs < 0) for transposed, signs in _DIHEDRAL]
     return np.stack([np.packbits(variant.ravel()[::-1]) for variant in variants])
 
 

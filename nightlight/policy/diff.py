@@ -204,7 +204,7 @@ def _recipes(old: Compiled, new: Compiled) -> list[Change]:
 
 def _words(old: Compiled, new: Compiled, alignment: Alignment) -> list[Change]:
     """Return the changes of impossible combinations and of words that change answers without being rules."""
-    changes = [Change(ChangeKind.CHANGES, *said, 1, safety=True) for said in changed_words(old, new)]
+    changes = [Change(ChangeKind.CHANGES, *words, 1, safety=True) for words in changed_words(old, new)]
     before, after = alignment.before(old.impossible, 0), alignment.after(new.impossible, 0)
     known = alignment.known()
     nothing = np.zeros(alignment.space.shape, dtype=np.bool_)

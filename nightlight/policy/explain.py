@@ -65,8 +65,10 @@ class PolicyExplanation:
             "least": _plain(self.least),
             "most": _plain(self.most),
             "decided_by": {
-                one.attribute: {word: [_plain(least), _plain(most)] for word, (least, most) in one.words.items()}
-                for one in self.deciding
+                deciding.attribute: {
+                    word: [_plain(least), _plain(most)] for word, (least, most) in deciding.words.items()
+                }
+                for deciding in self.deciding
             },
             "applied": [{**asdict(rule), "binds": list(rule.binds)} for rule in self.applied],
         }

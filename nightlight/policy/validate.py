@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_, YamlSource
 
 # Pixels a side under which a rendition can carry no invisible watermark (nightlight.watermark.embed.LEAST_SIDE).
-LEAST_MARKED_EDGE = 64
+LEAST_WATERMARKED_EDGE = 64
 # An embedded manifest takes so many bytes (docs/provenance.md, "What it costs"); no picture is smaller than the least
 # byte budget that a tier may have.
 MANIFEST_BYTES = {"webp": 2400, "jpeg": 2400, "avif": 4600}
@@ -138,9 +138,11 @@ class VocabularyValidator:
             place = source.position(("tiers", tier, "variants"))
             message = f"tier '{tier}' has variants, which differ in the invisible watermark alone, and has none"
             self._problems.add(place, "variants-without-mark", message)
-        if recipe.invisible_watermark == "required" and recipe.edge < LEAST_MARKED_EDGE:
+        if recipe.invisible_watermark == "required" and recipe.edge < LEAST_WATERMARKED_EDGE:
             place = source.position(("tiers", tier, "invisible_watermark"))
-            message = f"tier '{tier}' requires an invisible watermark, and so an edge of {LEAST_MARKED_EDGE} pixels"
+            message = (
+                f"tier '{tier}' requires an invisible watermark, and so an edge of {LEAST_WATERMARKED_EDGE} pixels"
+            )
             self._problems.add(place, "mark-without-room", message)
 
     def _check_provenance(self, source: YamlSource, tier: str, recipe: Tier) -> None:

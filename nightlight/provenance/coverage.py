@@ -62,7 +62,7 @@ def uncovered_parts(data: bytes, media_type: str, manifest: bytes | None) -> lis
 def _within(data: bytes, media_type: str) -> bytes:
     """Return the manifest store that a picture holds."""
     if media_type == "image/webp":
-        stores = [body for kind, body in _chunks(data) if kind == b"C2PA"]
+        stores = [body for kind, body in _webp_chunks(data) if kind == b"C2PA"]
     elif media_type == "image/jpeg":
         stores = list(_segments(data))
     elif media_type == "image/avif":
@@ -76,7 +76,7 @@ def _within(data: bytes, media_type: str) -> bytes:
     return stores[0]
 
 
-def _chunks(data: bytes) -> Iterator[_Box]:
+def _webp_chunks(data: bytes) -> Iterator[_Box]:
     at = 12
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")

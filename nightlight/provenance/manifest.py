@@ -103,20 +103,21 @@ def watermark_binding(watermark: int) -> str:
 
 def watermark_from_binding(value: str) -> int | None:
     """Return the number in a soft binding's value; None for any other value."""
-    try:
-        raw = base64.b64decode(value, validate=True)
-    except ValueError:
-        return None
-    return int.from_bytes(raw, "big") if len(raw) == _WATERMARK_BYTES else None
+    raw = _from_base64(value, _WATERMARK_BYTES)
+    return int.from_bytes(raw, "big") if raw is not None else None
 
 
 def hash_from_binding(value: str) -> bytes | None:
     """Return the hash in a soft binding's value; None for any other value."""
+    return _from_base64(value, _HASH_BYTES)
+
+
+def _from_base64(value: str, size: int) -> bytes | None:
     try:
         raw = base64.b64decode(value, validate=True)
     except ValueError:
         return None
-    return raw if len(raw) == _HASH_BYTES else None
+    return raw if len(raw) == size else None
 
 
 def manifest_label(manifest: bytes) -> str | None:

@@ -33,7 +33,7 @@ class HsmKey:
     label: str
     pin: str = field(repr=False)
     _session: Session | None = field(default=None, init=False, repr=False)
-    _found: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _keys: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _refused: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -75,14 +75,14 @@ class HsmKey:
                 self._session = token.open(user_pin=self.pin)
             except pkcs11.UserAlreadyLoggedIn:  # a log-in is the process's
                 self._session = token.open()
-        if kind not in self._found:
-            self._found[kind] = self._session.get_key(object_class=pkcs11.ObjectClass[kind], label=self.label)
-        return self._found[kind]
+        if kind not in self._keys:
+            self._keys[kind] = self._session.get_key(object_class=pkcs11.ObjectClass[kind], label=self.label)
+        return self._keys[kind]
 
     def _close(self) -> None:
         import pkcs11
 
-        session, self._session, self._found = self._session, None, {}
+        session, self._session, self._keys = self._session, None, {}
         if session is not None:
             try:
                 session.close()

@@ -62,16 +62,10 @@ class SigningCredential:
     anchors: str | None = field(default=None, repr=False)
 
     @classmethod
-    def read(cls, chain: Path, key: Path, anchors: Path | None) -> SigningCredential:
-        """Read a chain, its key and trust anchors from PEM files; raises SettingsRefused."""
-        return cls(
-            CertificateChain.read(chain), key_pem=_text(key), anchors=_text(anchors) if anchors is not None else None
-        )
-
-    @classmethod
-    def with_remote_key(cls, chain: Path, sign: SignBytes, anchors: Path | None) -> SigningCredential:
-        """Read a chain and trust anchors for a key outside this process; raises SettingsRefused."""
-        return cls(CertificateChain.read(chain), sign=sign, anchors=_text(anchors) if anchors is not None else None)
+    def read(cls, chain: Path, key: Path | SignBytes, anchors: Path | None) -> SigningCredential:
+        """Read a chain, trust anchors and a key that is no function from PEM files; raises SettingsRefused."""
+        pem, sign = (_text(key), None) if isinstance(key, Path) else (None, key)
+        return cls(CertificateChain.read(chain), pem, sign, _text(anchors) if anchors is not None else None)
 
 
 def _text(path: Path) -> str:

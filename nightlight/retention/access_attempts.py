@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightlight.retention.bucket_policies import ORIGINALS, RENDITIONS, VAULT
+from nightlight.store.interface import STATE_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 # What keys of probe objects begin with, in every bucket.
 PROBES = "nightlight-probe/"
-STATE_TAG = "nightlight-state"
 BODY = b"nightlight probe"
 _MD5 = base64.b64encode(hashlib.md5(BODY, usedforsecurity=False).digest()).decode()
 # Long enough to be in the future by the server's clock, and over before anybody wants the probe away.
@@ -102,59 +102,45 @@ def _retain(target: Target) -> Any:
     return target.client.put_object_retention(**target.where, Retention=retention)
 
 
+def _on_object(method: str, **more: Any) -> Callable[[Target], Any]:
+    """Return a request of the client's about the probe object."""
+    return lambda target: getattr(target.client, method)(**target.where, **more)
+
+
+def _on_bucket(method: str, **more: Any) -> Callable[[Target], Any]:
+    """Return a request of the client's about the bucket."""
+    return lambda target: getattr(target.client, method)(Bucket=target.bucket, **more)
+
+
+def _put_beside(**more: Any) -> Callable[[Target], Any]:
+    """Return a put of an object that is not there."""
+    return lambda target: target.client.put_object(**target.beside, Body=BODY, IfNoneMatch="*", **more)
+
+
 _TAG: Any = {"TagSet": [{"Key": STATE_TAG, "Value": "probe"}]}
+_LIST_UPLOADS = _on_bucket("list_multipart_uploads", Prefix=PROBES)
+_LIFT = _on_object("put_object_legal_hold", LegalHold={"Status": "OFF"})
 
 # In the order in which they are tried: what would take the probe away comes last. Nothing here changes a bucket.
 ATTEMPTS = (
     Attempt("GetObject", "read it", _read),
-    Attempt("GetObject", "ask for its size and hash", lambda on: on.client.head_object(**on.where)),
-    Attempt("GetObjectVersion", "read a version", lambda on: on.client.get_object(**on.where, VersionId=_VERSION)),
-    Attempt("GetObjectTagging", "read its tags", lambda on: on.client.get_object_tagging(**on.where)),
-    Attempt("GetObjectAcl", "read its ACL", lambda on: on.client.get_object_acl(**on.where)),
-    Attempt("PutObjectTagging", "tag it", lambda on: on.client.put_object_tagging(**on.where, Tagging=_TAG)),
-    Attempt(
-        "PutObjectTagging",
-        "put one with a tag",
-        lambda on: on.client.put_object(**on.beside, Body=BODY, IfNoneMatch="*", Tagging=f"{STATE_TAG}=probe"),
-    ),
-    Attempt("PutObjectAcl", "make it public", lambda on: on.client.put_object_acl(**on.where, ACL="public-read")),
-    Attempt(
-        "PutObjectAcl",
-        "put a public one",
-        lambda on: on.client.put_object(**on.beside, Body=BODY, IfNoneMatch="*", ACL="public-read"),
-    ),
-    Attempt(
-        "PutObjectAcl",
-        "put one that every account may read",
-        lambda on: on.client.put_object(**on.beside, Body=BODY, IfNoneMatch="*", ACL="authenticated-read"),
-    ),
+    Attempt("GetObject", "ask for its size and hash", _on_object("head_object")),
+    Attempt("GetObjectVersion", "read a version", _on_object("get_object", VersionId=_VERSION)),
+    Attempt("GetObjectTagging", "read its tags", _on_object("get_object_tagging")),
+    Attempt("GetObjectAcl", "read its ACL", _on_object("get_object_acl")),
+    Attempt("PutObjectTagging", "tag it", _on_object("put_object_tagging", Tagging=_TAG)),
+    Attempt("PutObjectTagging", "put one with a tag", _put_beside(Tagging=f"{STATE_TAG}=probe")),
+    Attempt("PutObjectAcl", "make it public", _on_object("put_object_acl", ACL="public-read")),
+    Attempt("PutObjectAcl", "put a public one", _put_beside(ACL="public-read")),
+    Attempt("PutObjectAcl", "put one that every account may read", _put_beside(ACL="authenticated-read")),
     Attempt("PutObjectAcl", "put a public one by a form", _form),
     Attempt("PutObjectRetention", "lock it for seconds", _retain, (VAULT,)),
-    Attempt(
-        "PutObjectLegalHold",
-        "lift its legal hold",
-        lambda on: on.client.put_object_legal_hold(**on.where, LegalHold={"Status": "OFF"}),
-        (VAULT,),
-    ),
-    Attempt("ListBucket", "list objects", lambda on: on.client.list_objects_v2(Bucket=on.bucket, Prefix=PROBES)),
-    Attempt(
-        "ListBucketVersions",
-        "list versions",
-        lambda on: on.client.list_object_versions(Bucket=on.bucket, Prefix=PROBES),
-    ),
-    Attempt(
-        "ListBucketMultipartUploads",
-        "list unfinished uploads",
-        lambda on: on.client.list_multipart_uploads(Bucket=on.bucket, Prefix=PROBES),
-    ),
-    Attempt("GetBucketPolicy", "read the policy", lambda on: on.client.get_bucket_policy(Bucket=on.bucket)),
-    Attempt(
-        "GetLifecycleConfiguration",
-        "read the lifecycle rules",
-        lambda on: on.client.get_bucket_lifecycle_configuration(Bucket=on.bucket),
-    ),
-    Attempt(
-        "DeleteObjectVersion", "delete a version", lambda on: on.client.delete_object(**on.where, VersionId=_VERSION)
-    ),
-    Attempt("DeleteObject", "delete it", lambda on: on.client.delete_object(**on.where)),
+    Attempt("PutObjectLegalHold", "lift its legal hold", _LIFT, (VAULT,)),
+    Attempt("ListBucket", "list objects", _on_bucket("list_objects_v2", Prefix=PROBES)),
+    Attempt("ListBucketVersions", "list versions", _on_bucket("list_object_versions", Prefix=PROBES)),
+    Attempt("ListBucketMultipartUploads", "list unfinished uploads", _LIST_UPLOADS),
+    Attempt("GetBucketPolicy", "read the policy", _on_bucket("get_bucket_policy")),
+    Attempt("GetLifecycleConfiguration", "read the lifecycle rules", _on_bucket("get_bucket_lifecycle_configuration")),
+    Attempt("DeleteObjectVersion", "delete a version", _on_object("delete_object", VersionId=_VERSION)),
+    Attempt("DeleteObject", "delete it", _on_object("delete_object")),
 )

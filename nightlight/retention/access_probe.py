@@ -29,6 +29,7 @@ from nightlight.retention.access_attempts import (
     put_held,
 )
 from nightlight.retention.bucket_policies import GRANTS, IDENTITIES, VAULT, WORKER, Grant, S3ServerKind
+from nightlight.store.aws_errors import code_of
 from nightlight_core.errors import InvalidInput, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class AccessProbe:
         except FormRefused as error:
             return ProbeResult(bucket, what, ProbeOutcome.REFUSED, str(error))
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
+            code = code_of(error)
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if code in _REFUSED:
                 return ProbeResult(bucket, what, ProbeOutcome.MISSING if needed else ProbeOutcome.REFUSED, code)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from nightlight_core.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight.store.aws_errors import code_of, store_errors
+from nightlight_core.errors import ObjectMissing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from nightlight.retention.lifecycle_plan import Raw
 
 _NONE = frozenset({"NoSuchLifecycleConfiguration"})
-_DENIED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,61 +38,36 @@ class BucketClient:
 
     def rules(self) -> list[dict[str, Any]]:
         """Return every rule, as boto3 gives it."""
-        try:
-            answer = self._client.get_bucket_lifecycle_configuration(Bucket=self.name)
-        except ClientError as error:
-            if _code(error) in _NONE:
-                return []
-            raise _failed(error, self.name) from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        with store_errors(self.name):
+            try:
+                answer = self._client.get_bucket_lifecycle_configuration(Bucket=self.name)
+            except ClientError as error:
+                if code_of(error) in _NONE:
+                    return []
+                raise
         return [dict(rule) for rule in answer.get("Rules", [])]
 
     def put(self, rules: Sequence[Raw]) -> None:
         """Put every rule: what is not among them is gone."""
-        try:
+        with store_errors(self.name):
             if rules:
                 configuration: Any = {"Rules": [dict(rule) for rule in rules]}
                 self._client.put_bucket_lifecycle_configuration(Bucket=self.name, LifecycleConfiguration=configuration)
             else:
                 self._client.delete_bucket_lifecycle(Bucket=self.name)
-        except ClientError as error:
-            raise _failed(error, self.name) from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def objects(self, prefix: str = "") -> Iterator[BucketObject]:
         """Yield the current objects whose keys begin with ``prefix``."""
-        try:
+        with store_errors(self.name):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 for item in page.get("Contents", []):
                     yield BucketObject(item["Key"], item["Size"], item["LastModified"])
-        except ClientError as error:
-            raise _failed(error, self.name) from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def tags(self, key: str) -> dict[str, str]:
         """Return an object's tags; none where it is gone."""
         try:
-            answer = self._client.get_object_tagging(Bucket=self.name, Key=key)
-        except ClientError as error:
-            failed = _failed(error, key)
-            if isinstance(failed, ObjectMissing):
-                return {}
-            raise failed from error
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            with store_errors(key):
+                answer = self._client.get_object_tagging(Bucket=self.name, Key=key)
+        except ObjectMissing:
+            return {}
         return {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _failed(error: ClientError, what: str) -> NightlightError:
-    code = _code(error)
-    message = f"{error.operation_name} {what}: {code}"
-    if code == "NoSuchKey":
-        return ObjectMissing(message)
-    return StoreDenied(message) if code in _DENIED else StoreUnavailable(message)

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nightlight.store.interface import STATE_TAG
+
 ORIGINALS, RENDITIONS, VAULT = "originals", "renditions", "vault"
 BUCKETS = (ORIGINALS, RENDITIONS, VAULT)
 SERVICE, WORKER, KEEPER = "service", "worker", "keeper"
 IDENTITIES = (SERVICE, WORKER, KEEPER)
 VERSION = "2012-10-17"
-# The tag that lifecycle rules go by; a test holds it equal to the store's (store.interface).
-_STATE_TAG = "nightlight-state"
 
 
 class S3ServerKind(StrEnum):
@@ -225,7 +225,7 @@ def _conditions(grant: Grant, names: Mapping[str, str], server: S3ServerKind) ->
             sid = "No" + header.title().replace("-", "")
             conditions.append((sid, {"StringLike": {f"s3:x-amz-{header}": "?*"}}))
         if "PutObjectTagging" not in grant.actions:
-            conditions.append(("NoStates", {"StringLike": {f"s3:RequestObjectTag/{_STATE_TAG}": "*"}}))
+            conditions.append(("NoStates", {"StringLike": {f"s3:RequestObjectTag/{STATE_TAG}": "*"}}))
     resource = [f"arn:aws:s3:::{names[grant.bucket]}/*"]
     return [
         {"Sid": sid, "Effect": "Deny", "Action": ["s3:PutObject"], "Resource": resource, "Condition": condition}

@@ -14,34 +14,17 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nightlight_core.errors import ReceiptRefused
+
+if TYPE_CHECKING:
+    from nightlight.policy.signing import SigningKey
+    from nightlight_core.policy.public_keys import PublicKeys
 
 FORMAT = "nightlight-receipt/1"
 ERASED, PROVED, ENDED = "erased", "proved again", "hold ended"
 MAX_BYTES = 1_000_000
-
-
-class ReceiptSigner(Protocol):
-    """A private key."""
-
-    @property
-    def key_id(self) -> str:
-        """Return its id."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the signature of a message."""
-        ...
-
-
-class ReceiptVerifier(Protocol):
-    """Public keys by id."""
-
-    def verify(self, key_id: str, signature: bytes, message: bytes, what: str) -> None:
-        """Return if the signature of a message is one of these keys'; raise PolicyRefused if not."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +66,7 @@ def subject_digest(name: str) -> str:
 
 
 def issue_receipt(
-    key: ReceiptSigner, statement: Mapping[str, Any], gone: Iterable[DeletedObject], previous: str
+    key: SigningKey, statement: Mapping[str, Any], gone: Iterable[DeletedObject], previous: str
 ) -> tuple[str, dict[str, str]]:
     """Return (hash, envelope) of a receipt that tells ``statement`` and what is gone; it follows ``previous``."""
     payload_fields = {
@@ -101,7 +84,7 @@ def issue_receipt(
     return hashlib.sha256(payload).hexdigest(), envelope
 
 
-def open_receipt(envelope: object, keys: ReceiptVerifier) -> Receipt:
+def open_receipt(envelope: object, keys: PublicKeys) -> Receipt:
     """Return a receipt whose signature is right; raise ReceiptRefused or PolicyRefused."""
     try:
         if not isinstance(envelope, dict) or len(str(envelope.get("payload", ""))) > MAX_BYTES:
@@ -130,16 +113,13 @@ def open_receipt(envelope: object, keys: ReceiptVerifier) -> Receipt:
 
 def chain_faults(chain: Sequence[Receipt]) -> list[str]:
     """Return, in sentences, where a chain is not whole: a receipt that does not follow the one before it."""
-    faults = []
-    for last, receipt in itertools.pairwise(chain):
-        if receipt.previous != last.hash:
-            faults.append(f"{receipt.receipt_id} does not follow {last.receipt_id}: one was left out, or changed")
-    faults += [
-        f"{receipt.receipt_id} says that something is left"
-        for receipt in chain
-        if any(o["left"] for o in receipt.payload["objects"])
+    broken = [
+        f"{receipt.receipt_id} does not follow {last.receipt_id}: one was left out, or changed"
+        for last, receipt in itertools.pairwise(chain)
+        if receipt.previous != last.hash
     ]
-    return faults
+    left = [receipt for receipt in chain if any(entry["left"] for entry in receipt.payload["objects"])]
+    return broken + [f"{receipt.receipt_id} says that something is left" for receipt in left]
 
 
 def _signed(payload: bytes) -> bytes:

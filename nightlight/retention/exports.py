@@ -84,12 +84,8 @@ def _terraform(bucket: str, rules: Sequence[LifecycleRule]) -> str:
         if rule.drop_delete_markers:
             lines += ["", "    expiration {", "      expired_object_delete_marker = true", "    }"]
         if rule.noncurrent_days is not None:
-            lines += [
-                "",
-                "    noncurrent_version_expiration {",
-                f"      noncurrent_days = {rule.noncurrent_days}",
-                "    }",
-            ]
+            versions = f"      noncurrent_days = {rule.noncurrent_days}"
+            lines += ["", "    noncurrent_version_expiration {", versions, "    }"]
         if rule.abort_upload_days is not None:
             upload = f"      days_after_initiation = {rule.abort_upload_days}"
             lines += ["", "    abort_incomplete_multipart_upload {", upload, "    }"]

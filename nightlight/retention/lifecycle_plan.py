@@ -98,8 +98,8 @@ def drift(applied: Sequence[LifecycleRule], live: Sequence[Raw], known_fingerpri
             sentences.append(f"{rule.rule_id}: removed since")
         elif read_rule(raw) != rule:
             sentences.append(
-                f"{rule.rule_id}: was {rule.about()}: {_said(rule)}; is "
-                f"{read_rule(raw).about()}: {_said(read_rule(raw))}"
+                f"{rule.rule_id}: was {rule.about()}: {_text(rule)}; is "
+                f"{read_rule(raw).about()}: {_text(read_rule(raw))}"
             )
     if not sentences and fingerprint(live) != known_fingerprint:
         sentences.append("rules that are not ours were changed since, or are written differently")
@@ -156,7 +156,7 @@ def _by_id(live: Sequence[Raw]) -> dict[str, Raw]:
     return by_id
 
 
-def _said(rule: LifecycleRule) -> str:
+def _text(rule: LifecycleRule) -> str:
     return rule.does() + ("" if rule.enabled else " (disabled)")
 
 

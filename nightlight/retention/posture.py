@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from nightlight.retention.bucket_policies import VAULT, S3ServerKind, bucket_policy, canonical
-from nightlight_core.errors import NotFound, StoreDenied, StoreUnavailable
+from nightlight.store.aws_errors import code_of, store_error
+from nightlight_core.errors import NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 _UNSUPPORTED = frozenset({"NotImplemented", "MethodNotAllowed", "InvalidRequest", "XNotImplemented", "501", "405"})
-_DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _ABSENT = frozenset(
     {
         "NoSuchPublicAccessBlockConfiguration", "OwnershipControlsNotFoundError", "NoSuchBucketPolicy",
@@ -101,11 +101,9 @@ class Posture:
             if aspect.put is not None and self._finding(aspect, bucket).state is PostureState.DRIFT:
                 try:
                     aspect.put(self._client, name, aspect.want(self._wanted, bucket))
-                except ClientError as error:
-                    if _code(error) not in _UNSUPPORTED:
-                        raise _failed(error, name) from error
-                except BotoCoreError as error:
-                    raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+                except (ClientError, BotoCoreError) as error:
+                    if not isinstance(error, ClientError) or code_of(error) not in _UNSUPPORTED:
+                        raise store_error(error, name) from error
         return self.check(bucket)
 
     def _finding(self, aspect: _Aspect, bucket: str) -> Finding:
@@ -115,19 +113,19 @@ class Posture:
         try:
             actual = aspect.read(self._client, name)
         except KeyError:  # it answered another question: Ceph lists a bucket where it does not know what is asked
-            return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _said(want))
+            return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, "the server does not know it", _text(want))
         except ClientError as error:
-            code = _code(error)
+            code = code_of(error)
             if code in _UNSUPPORTED:
-                return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _said(want))
+                return Finding(bucket, aspect.name, PostureState.UNSUPPORTED, code, _text(want))
             if code not in _ABSENT:
-                raise _failed(error, name) from error
+                raise store_error(error, name) from error
             actual = None
         except BotoCoreError as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            raise store_error(error, name) from error
         same = canonical(actual) == canonical(want)
         state = PostureState.OK if same else PostureState.DRIFT
-        return Finding(bucket, aspect.name, state, _said(actual), _said(want))
+        return Finding(bucket, aspect.name, state, _text(actual), _text(want))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ def _cors(client: Any, name: str) -> Any:
     try:
         rules = client.get_bucket_cors(Bucket=name)["CORSRules"]
     except ClientError as error:
-        if _code(error) in _ABSENT:
+        if code_of(error) in _ABSENT:
             return "none"
         raise
     return f"{len(rules)} rules"
@@ -251,18 +249,9 @@ _ASPECTS = (
 )
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     """Return a value in a line; a policy by the hash of what it means."""
     if isinstance(value, dict) and "Statement" in value:
         digest = hashlib.sha256(repr(canonical(value)).encode()).hexdigest()[:12]
         return f"{len(value['Statement'])} statements ({digest})"
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _failed(error: ClientError, name: str) -> StoreDenied | StoreUnavailable:
-    message = f"{name}: {error.operation_name}: {_code(error)}"
-    return StoreDenied(message) if _code(error) in _DENIED else StoreUnavailable(message)

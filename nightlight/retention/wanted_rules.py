@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nightlight.retention.lifecycle_rule import LifecycleRule, Transition, refuse_invalid
+from nightlight.store.interface import STATE_TAG
 from nightlight_core.errors import LifecycleRefused
 
 if TYPE_CHECKING:
     from nightlight.policy.retention import RetentionTable
 
 OURS = "nightlight-"
-# As the store writes it (store.interface): a test holds the two equal.
-STATE_TAG = "nightlight-state"
 # What retention.yaml calls a picture in use, and one that is to be erased.
 LIVE, ERASED = "live", "erasure_asked"
 _UPLOAD_DAYS = 1

@@ -12,69 +12,34 @@ from typing import get_type_hints
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from nightlight.settings.base import require, secrets_dir
-from nightlight.settings.delivery import (
-    AuthSettings,
-    DeliverySettings,
-    ProviderKind,
-    QuotaSettings,
-    RelationSettings,
-    UrlKind,
-)
-from nightlight.settings.pictures import (
-    InvisibleWatermarkSettings,
-    MatchingSettings,
-    ProvenanceSettings,
-    UploadSettings,
-    VisibleWatermarkSettings,
-)
-from nightlight.settings.process import (
-    Deployment,
-    Environment,
-    GeneralSettings,
-    LogSettings,
-    QueueSettings,
-    SandboxKind,
-    ServiceSettings,
-    WorkerSettings,
-)
-from nightlight.settings.storage import (
-    BucketsSettings,
-    CatalogueSettings,
-    PolicySettings,
-    RetentionSettings,
-    SealMode,
-    ServerKind,
-    SourceSettings,
-    StoreKind,
-    StoreSettings,
-)
+from nightlight.settings import pictures, process, storage, viewers
+from nightlight.settings.base import secrets_dir
 from nightlight_core.errors import SettingsRefused
 
 
 class Settings:
     """All concerns, read and checked together; frozen once made."""
 
-    general: GeneralSettings
-    policy: PolicySettings
-    retention: RetentionSettings
-    catalogue: CatalogueSettings
-    queue: QueueSettings
-    store: StoreSettings
-    source: SourceSettings
-    buckets: BucketsSettings
-    delivery: DeliverySettings
-    relations: RelationSettings
-    quotas: QuotaSettings
-    auth: AuthSettings
-    upload: UploadSettings
-    service: ServiceSettings
-    worker: WorkerSettings
-    visible_watermark: VisibleWatermarkSettings
-    invisible_watermark: InvisibleWatermarkSettings
-    matching: MatchingSettings
-    provenance: ProvenanceSettings
-    log: LogSettings
+    general: process.GeneralSettings
+    policy: storage.PolicySettings
+    retention: storage.RetentionSettings
+    catalogue: storage.CatalogueSettings
+    queue: process.QueueSettings
+    store: storage.StoreSettings
+    source: storage.SourceSettings
+    buckets: storage.BucketsSettings
+    delivery: viewers.DeliverySettings
+    relations: viewers.RelationSettings
+    quotas: viewers.QuotaSettings
+    auth: viewers.AuthSettings
+    upload: pictures.UploadSettings
+    service: process.ServiceSettings
+    worker: process.WorkerSettings
+    visible_watermark: pictures.VisibleWatermarkSettings
+    invisible_watermark: pictures.InvisibleWatermarkSettings
+    matching: pictures.MatchingSettings
+    provenance: pictures.ProvenanceSettings
+    log: process.LogSettings
 
     def __init__(self) -> None:
         """Read every concern from the environment; raise SettingsRefused naming each bad variable."""
@@ -97,12 +62,3 @@ class Settings:
 
 # Every concern, by its name.
 CONCERNS: dict[str, type[BaseSettings]] = get_type_hints(Settings)
-
-__all__ = [
-    "CONCERNS", "AuthSettings", "BucketsSettings", "CatalogueSettings", "DeliverySettings", "Deployment",
-    "Environment", "GeneralSettings", "InvisibleWatermarkSettings", "LogSettings", "MatchingSettings",
-    "PolicySettings", "ProvenanceSettings", "ProviderKind", "QueueSettings", "QuotaSettings", "RelationSettings",
-    "RetentionSettings", "SandboxKind", "SealMode", "ServerKind", "ServiceSettings", "Settings", "SourceSettings",
-    "StoreKind", "StoreSettings", "UploadSettings", "UrlKind", "VisibleWatermarkSettings", "WorkerSettings",
-    "require",
-]  # fmt: skip

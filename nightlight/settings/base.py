@@ -12,8 +12,13 @@ from nightlight_core.errors import SettingsRefused
 
 
 def config(prefix: str) -> SettingsConfigDict:
-    """Return how a concern is read: frozen, from variables that begin with ``prefix``; bad values are not printed."""
-    return SettingsConfigDict(env_prefix=prefix, extra="ignore", frozen=True, hide_input_in_errors=True)
+    """Return how a concern is read: frozen, from variables that begin with ``prefix``; bad values are not printed.
+
+    What stands under a field in quotes is its description.
+    """
+    return SettingsConfigDict(
+        env_prefix=prefix, extra="ignore", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 def secrets_dir() -> dict[str, Any]:

@@ -16,56 +16,37 @@ class UploadSettings(BaseSettings):
     model_config = config("NIGHTLIGHT_UPLOAD_")
 
     # 20 MB holds a 50-megapixel camera JPEG at its usual 3 bits a pixel (50e6 * 3 / 8 = 19 MB).
-    max_bytes: int = Field(default=20_000_000, ge=1_000, le=20_000_000, description="Largest upload, in bytes.")
+    max_bytes: int = Field(default=20_000_000, ge=1_000, le=20_000_000)
+    """Largest upload, in bytes."""
     # 50 MP in RGB is 150 MB decoded; a worker of two children stays under half a GB.
-    max_pixels: int = Field(default=50_000_000, ge=1, le=50_000_000, description="Most pixels (width times height).")
+    max_pixels: int = Field(default=50_000_000, ge=1, le=50_000_000)
+    """Most pixels (width times height)."""
     # The longest side that WebP can hold is 16,383; the cap of 16,384 keeps one power of two for all formats.
-    max_side: int = Field(default=16_384, ge=1, le=16_384, description="Longest side, in pixels.")
+    max_side: int = Field(default=16_384, ge=1, le=16_384)
+    """Longest side, in pixels."""
     # A 12-megapixel AVIF takes 124 MB. The sandbox with that in it stays under 160 MB (docs/performance.md).
-    max_decode_bytes: int = Field(
-        default=125_000_000,
-        ge=1_000_000,
-        le=1_000_000_000,
-        description="Most memory, in bytes, that an upload's header lets its decoding take.",
-    )
-    max_decode_cpu_s: float = Field(
-        default=2.0,
-        gt=0,
-        le=60,
-        description="Most CPU seconds that an upload's header lets its decoding take, by estimate.",
-    )
-    slow_decode_cpu_s: float = Field(
-        default=0.25,
-        gt=0,
-        le=60,
-        description="CPU seconds of decoding, by estimate, from which a picture is slow: it waits behind others, "
-        "and they do not wait behind it.",
-    )
-    profile_pending: int = Field(
-        default=3,
-        ge=1,
-        le=1_000,
-        description="Pictures of one profile that may wait among those of others; further ones wait behind them all.",
-    )
-    max_fill_bytes: int = Field(
-        default=65_536,
-        ge=0,
-        le=20_000_000,
-        description="Most bytes without meaning, such as fill bytes before a JPEG's markers.",
-    )
-    max_segments: int = Field(
-        default=1_000,
-        ge=100,
-        le=100_000,
-        description="Most segments of a JPEG, chunks of a PNG or WebP besides pixels and frames, extensions of a GIF, "
-        "boxes of an AVIF or HEIC, and items in each list of theirs.",
-    )
-    max_scans: int = Field(default=100, ge=12, le=1_000, description="Most scans of a JPEG; encoders write 3 to 12.")
-    heic: bool = Field(default=False, description="Accept HEIC too. The workers need the `heic` extra.")
-    assertion_days: int = Field(
-        default=30, ge=1, le=365, description="Days after which an asserted age band lapses to `unknown`."
-    )
-    idempotency_hours: int = Field(default=24, ge=1, le=168, description="Hours that an Idempotency-Key is kept.")
+    max_decode_bytes: int = Field(default=125_000_000, ge=1_000_000, le=1_000_000_000)
+    """Most memory, in bytes, that an upload's header lets its decoding take."""
+    max_decode_cpu_s: float = Field(default=2.0, gt=0, le=60)
+    """Most CPU seconds that an upload's header lets its decoding take, by estimate."""
+    slow_decode_cpu_s: float = Field(default=0.25, gt=0, le=60)
+    """CPU seconds of decoding, by estimate, from which a picture is slow: it waits behind others, and they do not wait
+    behind it."""
+    profile_pending: int = Field(default=3, ge=1, le=1_000)
+    """Pictures of one profile that may wait among those of others; further ones wait behind them all."""
+    max_fill_bytes: int = Field(default=65_536, ge=0, le=20_000_000)
+    """Most bytes without meaning, such as fill bytes before a JPEG's markers."""
+    max_segments: int = Field(default=1_000, ge=100, le=100_000)
+    """Most segments of a JPEG, chunks of a PNG or WebP besides pixels and frames, extensions of a GIF, boxes of an AVIF
+    or HEIC, and items in each list of theirs."""
+    max_scans: int = Field(default=100, ge=12, le=1_000)
+    """Most scans of a JPEG; encoders write 3 to 12."""
+    heic: bool = False
+    """Accept HEIC too. The workers need the `heic` extra."""
+    assertion_days: int = Field(default=30, ge=1, le=365)
+    """Days after which an asserted age band lapses to `unknown`."""
+    idempotency_hours: int = Field(default=24, ge=1, le=168)
+    """Hours that an Idempotency-Key is kept."""
 
 
 class ProvenanceSettings(BaseSettings):
@@ -73,31 +54,28 @@ class ProvenanceSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_PROVENANCE_")
 
-    chain: Path | None = Field(
-        default=None,
-        description="PEM file of the signing certificate and its issuers, without the root; "
-        "`nightlight provenance init` makes one for development. Unset: tiers that ask for provenance wait.",
-    )
-    key: Path | None = Field(default=None, description="PEM file of its private key.")
-    kms_key: str | None = Field(
-        default=None, description="A key of AWS KMS (ECC_NIST_P256; id, alias or ARN) that signs instead of `key`."
-    )
-    kms_endpoint_url: str | None = Field(default=None, description="KMS endpoint; unset for AWS.")
-    pkcs11_module: Path | None = Field(
-        default=None,
-        description="PKCS#11 module (the vendor's .so) with a key, P-256 or Ed25519, that signs instead of `key`.",
-    )
-    pkcs11_token: str = Field(default="", description="Label of the token.")
-    pkcs11_key: str = Field(default="", description="Label of the key pair in it.")
-    pkcs11_pin: SecretStr | None = Field(default=None, description="The user's PIN of the token.")
-    anchors: Path | None = Field(
-        default=None,
-        description="PEM file of roots: a signed picture is published only if it reads back as trusted by them. Unset: "
-        "if it reads back as valid.",
-    )
-    tsa_url: str | None = Field(
-        default=None, description="RFC 3161 authority that time-stamps signatures; unset: they have no time stamp."
-    )
+    chain: Path | None = None
+    """PEM file of the signing certificate and its issuers, without the root; `nightlight provenance init` makes one for
+    development. Unset: tiers that ask for provenance wait."""
+    key: Path | None = None
+    """PEM file of its private key."""
+    kms_key: str | None = None
+    """A key of AWS KMS (ECC_NIST_P256; id, alias or ARN) that signs instead of `key`."""
+    kms_endpoint_url: str | None = None
+    """KMS endpoint; unset for AWS."""
+    pkcs11_module: Path | None = None
+    """PKCS#11 module (the vendor's .so) with a key, P-256 or Ed25519, that signs instead of `key`."""
+    pkcs11_token: str = ""
+    """Label of the token."""
+    pkcs11_key: str = ""
+    """Label of the key pair in it."""
+    pkcs11_pin: SecretStr | None = None
+    """The user's PIN of the token."""
+    anchors: Path | None = None
+    """PEM file of roots: a signed picture is published only if it reads back as trusted by them. Unset: if it reads
+    back as valid."""
+    tsa_url: str | None = None
+    """RFC 3161 authority that time-stamps signatures; unset: they have no time stamp."""
 
 
 class VisibleWatermarkSettings(BaseSettings):
@@ -105,11 +83,12 @@ class VisibleWatermarkSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_VISIBLE_WATERMARK_")
 
-    text: str = Field(default="", description="Text to draw, at most 40 characters, such as the platform's name.")
-    logo: Path | None = Field(default=None, description="PNG file whose alpha channel is drawn instead of text.")
-    font: Path | None = Field(
-        default=None, description="TrueType or OpenType file for the text; unset: the font that comes with Pillow."
-    )
+    text: str = ""
+    """Text to draw, at most 40 characters, such as the platform's name."""
+    logo: Path | None = None
+    """PNG file whose alpha channel is drawn instead of text."""
+    font: Path | None = None
+    """TrueType or OpenType file for the text; unset: the font that comes with Pillow."""
 
 
 class InvisibleWatermarkSettings(BaseSettings):
@@ -117,35 +96,24 @@ class InvisibleWatermarkSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_INVISIBLE_WATERMARK_")
 
-    keys: SecretStr | None = Field(
-        default=None,
-        description="Keys of the invisible watermark, as `id:base64,id:base64`: the first writes, all are searched for "
-        "when tracing. Each adds about a second to a search. The watermarks of a lost key can never be read again.",
-    )
+    keys: SecretStr | None = None
+    """Keys of the invisible watermark, as `id:base64,id:base64`: the first writes, all are searched for when tracing.
+    Each adds about a second to a search. The watermarks of a lost key can never be read again."""
 
 
 class MatchingSettings(BaseSettings):
-    """Perceptual hashes: the index by which found copies are traced, and hash lists."""
+    """Perceptual hashes: the index for trace searches, and hash lists."""
 
     model_config = config("NIGHTLIGHT_MATCHING_")
 
-    index_dir: Path | None = Field(
-        default=None,
-        description="Folder of the index that `nightlight trace` keeps, about 110 bytes a rendition; unset: `index` in "
-        "the data folder. It can be deleted at any time: it is made again from the catalogue.",
-    )
-    lists_dir: Path | None = Field(
-        default=None,
-        description="Folder of hash lists that uploads are compared with: each `NAME.csv` is a list, with a "
-        "column `hash` and optional columns `quality` and `reference`. An upload on a list is quarantined. Put "
-        "the exports of the programmes that you are a member of here; no list comes with Nightlight.",
-    )
-    traces_per_hour: int = Field(
-        default=600, ge=1, le=100_000, description="Traces that one caller may ask for over HTTP in an hour."
-    )
-    trace_days: int = Field(
-        default=30,
-        ge=1,
-        le=365,
-        description="Days after which a trace that was requested over HTTP is deleted, with its copy if that was kept.",
-    )
+    index_dir: Path | None = None
+    """Folder of the index that `nightlight trace` keeps, about 110 bytes a rendition; unset: `index` in the data
+    folder. It can be deleted at any time: it is made again from the catalogue."""
+    lists_dir: Path | None = None
+    """Folder of hash lists that uploads are compared with: each `NAME.csv` is a list, with a column `hash` and optional
+    columns `quality` and `reference`. An upload on a list is quarantined. Put the exports of the programmes that you
+    are a member of here; no list comes with Nightlight."""
+    traces_per_hour: int = Field(default=600, ge=1, le=100_000)
+    """Trace searches that one caller may ask for over HTTP in an hour."""
+    trace_days: int = Field(default=30, ge=1, le=365)
+    """Days after which a trace that was requested over HTTP is deleted, with its copy if that was kept."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
@@ -38,14 +37,12 @@ class GeneralSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_")
 
-    deployment: Deployment = Field(
-        default=Deployment.EMBEDDED,
-        description="`embedded`: everything on this machine, nothing to install. `scale`: PostgreSQL, RabbitMQ, S3.",
-    )
-    environment: Environment = Field(
-        default=Environment.DEVELOPMENT, description="`production` logs JSON and refuses development defaults."
-    )
-    data_dir: Path = Field(default=Path("var"), description="Where the embedded deployment keeps its files.")
+    deployment: Deployment = Deployment.EMBEDDED
+    """`embedded`: everything on this machine, nothing to install. `scale`: PostgreSQL, RabbitMQ, S3."""
+    environment: Environment = Environment.DEVELOPMENT
+    """`production` logs JSON and refuses development defaults."""
+    data_dir: Path = Path("var")
+    """Where the embedded deployment keeps its files."""
 
 
 class QueueSettings(BaseSettings):
@@ -53,19 +50,13 @@ class QueueSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_QUEUE_")
 
-    broker_url: SecretStr | None = Field(
-        default=None,
-        description="URL of RabbitMQ, such as `amqp://user:password@host//`. "
-        "Unset in the embedded deployment: the queues are in a file in the data folder.",
-    )
-    name: str = Field(
-        default="nightlight",
-        pattern=r"^[a-z][a-z0-9._-]{0,63}$",
-        description="What the names of queues and exchanges begin with.",
-    )
-    delivery_limit: int = Field(
-        default=5, ge=1, le=100, description="Deliveries of one message before it is dead-lettered."
-    )
+    broker_url: SecretStr | None = None
+    """URL of RabbitMQ, such as `amqp://user:password@host//`. Unset in the embedded deployment: the queues are in a
+    file in the data folder."""
+    name: str = Field(default="nightlight", pattern=r"^[a-z][a-z0-9._-]{0,63}$")
+    """What the names of queues and exchanges begin with."""
+    delivery_limit: int = Field(default=5, ge=1, le=100)
+    """Deliveries of one message before it is dead-lettered."""
 
 
 class ServiceSettings(BaseSettings):
@@ -73,18 +64,19 @@ class ServiceSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_SERVICE_")
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.")
-    threads: int = Field(default=16, ge=1, le=256, description="Threads for calls that wait on SQL or S3.")
-    max_json_bytes: int = Field(default=1_000_000, ge=1_000, le=10_000_000, description="Largest JSON body, in bytes.")
-    client_s: float = Field(
-        default=60.0, ge=0.1, le=3600, description="Seconds a client may take to send a body, or to take an answer."
-    )
-    docs: bool | None = Field(
-        default=None,
-        description="Whether to serve the OpenAPI page at `/docs` and its document at `/openapi.json`; unset: only "
-        "where the environment is not `production`.",
-    )
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on."""
+    threads: int = Field(default=16, ge=1, le=256)
+    """Threads for calls that wait on SQL or S3."""
+    max_json_bytes: int = Field(default=1_000_000, ge=1_000, le=10_000_000)
+    """Largest JSON body, in bytes."""
+    client_s: float = Field(default=60.0, ge=0.1, le=3600)
+    """Seconds a client may take to send a body, or to take an answer."""
+    docs: bool | None = None
+    """Whether to serve the OpenAPI page at `/docs` and its document at `/openapi.json`; unset: only where the
+    environment is not `production`."""
 
 
 class WorkerSettings(BaseSettings):
@@ -92,71 +84,45 @@ class WorkerSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_WORKER_")
 
-    concurrency: int = Field(
-        default=2,
-        ge=0,
-        le=256,
-        description="Uploads that one worker renders at the same time. It has as many child processes, and those of "
-        "`urgent`, `traces` and `background` besides; 0 of one leaves that work to other workers.",
-    )
-    urgent: int = Field(
-        default=1,
-        ge=0,
-        le=256,
-        description="Child processes more, so that erasures, revocations and holds never wait behind uploads.",
-    )
-    traces: int = Field(
-        default=1, ge=0, le=256, description="Child processes more, so that traces of copies never wait behind uploads."
-    )
-    background: int = Field(
-        default=1,
-        ge=0,
-        le=256,
-        description="Child processes more for what others do not wait behind: pictures that are slow to decode, "
-        "pictures of whole buckets, tags.",
-    )
-    health_host: str = Field(default="127.0.0.1", description="Address of the worker's health and metrics pages.")
-    health_port: int = Field(default=8081, ge=0, le=65535, description="Port of the worker's health and metrics pages.")
-    schedule_health_port: int = Field(
-        default=8082, ge=0, le=65535, description="Port of the schedule's health and metrics pages."
-    )
-    sandbox: SandboxKind = Field(
-        default=SandboxKind.SECCOMP,
-        description="What holds decoders in their sandbox. `seccomp`: a system call filter and resource limits; a "
-        "worker without the filter does not start (in development it warns). `limits_only`: resource limits alone.",
-    )
-    decode_memory_bytes: int = Field(
-        default=160_000_000,
-        ge=20_000_000,
-        le=2_000_000_000,
-        description="Address space, in bytes, that one decoder may add to what the idle helper has.",
-    )
-    decode_s: float = Field(default=20.0, gt=0, le=300, description="Seconds after which a decoder is killed.")
-    time_limit_s: int = Field(default=60, ge=5, le=600, description="Seconds after which a render is killed.")
-    lease_s: int = Field(
-        default=120, ge=6, le=3600, description="Seconds a job is leased for; must be more than the time limit."
-    )
-    max_attempts: int = Field(
-        default=3, ge=1, le=20, description="Times an image may bring its worker down before it fails."
-    )
-    shutdown_s: float = Field(
-        default=10.0,
-        ge=0.1,
-        le=600,
-        description="Seconds that running tasks are given when the worker is told to stop.",
-    )
-    backoff_s: float = Field(
-        default=2.0, ge=0.05, le=600, description="Seconds before the second attempt; doubles with each."
-    )
-    relay_interval_s: float = Field(
-        default=0.1, ge=0.01, le=60, description="Seconds between two looks at an empty outbox."
-    )
-    reconcile_interval_s: float = Field(
-        default=10.0, ge=0.05, le=3600, description="Seconds between two searches for jobs that were lost or are due."
-    )
-    requeue_after_s: float = Field(
-        default=60.0, ge=0.1, le=3600, description="Seconds a published job may wait before it is published again."
-    )
+    concurrency: int = Field(default=2, ge=0, le=256)
+    """Uploads that one worker renders at the same time. It has as many child processes, and those of `urgent`, `traces`
+    and `background` besides; 0 of one leaves that work to other workers."""
+    urgent: int = Field(default=1, ge=0, le=256)
+    """Child processes more, so that erasures, revocations and holds never wait behind uploads."""
+    traces: int = Field(default=1, ge=0, le=256)
+    """Child processes more, so that trace searches never wait behind uploads."""
+    background: int = Field(default=1, ge=0, le=256)
+    """Child processes more for what others do not wait behind: pictures that are slow to decode, pictures of whole
+    buckets, tags."""
+    health_host: str = "127.0.0.1"
+    """Address of the worker's health and metrics pages."""
+    health_port: int = Field(default=8081, ge=0, le=65535)
+    """Port of the worker's health and metrics pages."""
+    schedule_health_port: int = Field(default=8082, ge=0, le=65535)
+    """Port of the schedule's health and metrics pages."""
+    sandbox: SandboxKind = SandboxKind.SECCOMP
+    """What holds decoders in their sandbox. `seccomp`: a system call filter and resource limits; a worker without the
+    filter does not start (in development it warns). `limits_only`: resource limits alone."""
+    decode_memory_bytes: int = Field(default=160_000_000, ge=20_000_000, le=2_000_000_000)
+    """Address space, in bytes, that one decoder may add to what the idle helper has."""
+    decode_s: float = Field(default=20.0, gt=0, le=300)
+    """Seconds after which a decoder is killed."""
+    time_limit_s: int = Field(default=60, ge=5, le=600)
+    """Seconds after which a render is killed."""
+    lease_s: int = Field(default=120, ge=6, le=3600)
+    """Seconds a job is leased for; must be more than the time limit."""
+    max_attempts: int = Field(default=3, ge=1, le=20)
+    """Times an image may bring its worker down before it fails."""
+    shutdown_s: float = Field(default=10.0, ge=0.1, le=600)
+    """Seconds that running tasks are given when the worker is told to stop."""
+    backoff_s: float = Field(default=2.0, ge=0.05, le=600)
+    """Seconds before the second attempt; doubles with each."""
+    relay_interval_s: float = Field(default=0.1, ge=0.01, le=60)
+    """Seconds between two looks at an empty outbox."""
+    reconcile_interval_s: float = Field(default=10.0, ge=0.05, le=3600)
+    """Seconds between two searches for jobs that were lost or are due."""
+    requeue_after_s: float = Field(default=60.0, ge=0.1, le=3600)
+    """Seconds a published job may wait before it is published again."""
 
     @model_validator(mode="after")
     def _lease_outlives_the_limit(self) -> WorkerSettings:
@@ -173,9 +139,7 @@ class LogSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_LOG_")
 
-    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
-        default="info", description="`debug`, `info`, `warning` or `error`."
-    )
-    json_lines: bool | None = Field(
-        default=None, description="JSON lines; unset: only where the environment is `production`."
-    )
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """`debug`, `info`, `warning` or `error`."""
+    json_lines: bool | None = None
+    """JSON lines; unset: only where the environment is `production`."""

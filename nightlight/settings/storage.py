@@ -42,15 +42,13 @@ class CatalogueSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_CATALOGUE_")
 
-    url: SecretStr | None = Field(
-        default=None,
-        description="SQLAlchemy URL, such as `postgresql+psycopg://user:password@host/name`. "
-        "Unset in the embedded deployment: SQLite in the data folder.",
-    )
-    pool_size: int = Field(default=10, ge=1, le=200, description="Connections kept open by one process.")
-    timeout_s: float = Field(
-        default=5.0, gt=0, le=60, description="Seconds to wait for a connection or a lock before giving up."
-    )
+    url: SecretStr | None = None
+    """SQLAlchemy URL, such as `postgresql+psycopg://user:password@host/name`. Unset in the embedded deployment: SQLite
+    in the data folder."""
+    pool_size: int = Field(default=10, ge=1, le=200)
+    """Connections kept open by one process."""
+    timeout_s: float = Field(default=5.0, gt=0, le=60)
+    """Seconds to wait for a connection or a lock before giving up."""
 
 
 class StoreSettings(BaseSettings):
@@ -62,53 +60,48 @@ class StoreSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_STORE_")
 
-    kind: StoreKind = Field(default=StoreKind.LOCAL, description="`local` (a folder) or `s3`.")
-    endpoint_url: str | None = Field(default=None, description="S3 endpoint; unset for AWS.")
-    region: str = Field(default="us-east-1", description="S3 region.")
-    access_key_id: str | None = Field(default=None, description="This process's S3 access key id.")
-    secret_access_key: SecretStr | None = Field(default=None, description="This process's S3 secret key.")
-    originals_bucket: str = Field(default="nightlight-originals", description="Bucket of the originals.")
-    renditions_bucket: str = Field(default="nightlight-renditions", description="Bucket of the renditions.")
-    vault_bucket: str = Field(
-        default="nightlight-vault",
-        description="Bucket of what is under a legal or safeguarding hold: workers may put there and not read.",
-    )
-    vault_lock: bool = Field(
-        default=True,
-        description="Whether objects are put into the vault under S3's legal hold, for which the bucket needs object "
-        "lock; without it, whoever may delete there can.",
-    )
-    server: ServerKind = Field(
-        default=ServerKind.AUTO,
-        description="`aws`, `ceph` (RGW) or `other`: what policies can be told, and whether originals must be sealed. "
-        "`auto` is `aws` without an endpoint or with one of amazonaws.com over HTTPS, and `other` besides.",
-    )
-    seal: SealMode = Field(
-        default=SealMode.AUTO,
-        description="Whether originals are sealed. `auto`: wherever there is a key for it, and on every S3 server but "
-        "AWS, where the service does not start without one: on others a process may read what it put by ways that no "
-        "policy closes. `off` stores them as they are: for servers on which `nightlight buckets check --identity "
-        "service --elsewhere BUCKET` found every way closed.",
-    )
-    seal_public_key: SecretStr | None = Field(
-        default=None,
-        description="`id:base64` of an X25519 public key, for the service (and for workers that take pictures in): "
-        "every original is encrypted under a key of its own, sealed to this one and destroyed with the image. "
-        "`nightlight keys seal` makes a pair. Unset: see `NIGHTLIGHT_STORE_SEAL`.",
-    )
-    seal_private_keys: SecretStr | None = Field(
-        default=None,
-        description="This process's X25519 private keys, `id:base64,id:base64`: the workers' open originals, the "
-        "keeper's open the vault. All of them open what was sealed to theirs.",
-    )
-    vault_seal_public_key: SecretStr | None = Field(
-        default=None,
-        description="`id:base64` of another X25519 public key, for the workers: what goes into the vault is sealed to "
-        "whoever keeps it. `nightlight keys seal --vault` makes a pair. Where originals must be sealed (see "
-        "`NIGHTLIGHT_STORE_SEAL`) and this is unset, what is held waits outside the vault.",
-    )
-    connect_timeout_s: float = Field(default=2.0, gt=0, le=30, description="Seconds to wait for a connection.")
-    read_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds to wait for an answer.")
+    kind: StoreKind = StoreKind.LOCAL
+    """`local` (a folder) or `s3`."""
+    endpoint_url: str | None = None
+    """S3 endpoint; unset for AWS."""
+    region: str = "us-east-1"
+    """S3 region."""
+    access_key_id: str | None = None
+    """This process's S3 access key id."""
+    secret_access_key: SecretStr | None = None
+    """This process's S3 secret key."""
+    originals_bucket: str = "nightlight-originals"
+    """Bucket of the originals."""
+    renditions_bucket: str = "nightlight-renditions"
+    """Bucket of the renditions."""
+    vault_bucket: str = "nightlight-vault"
+    """Bucket of what is under a legal or safeguarding hold: workers may put there and not read."""
+    vault_lock: bool = True
+    """Whether objects are put into the vault under S3's legal hold, for which the bucket needs object lock; without it,
+    whoever may delete there can."""
+    server: ServerKind = ServerKind.AUTO
+    """`aws`, `ceph` (RGW) or `other`: what policies can be told, and whether originals must be sealed. `auto` is `aws`
+    without an endpoint or with one of amazonaws.com over HTTPS, and `other` besides."""
+    seal: SealMode = SealMode.AUTO
+    """Whether originals are sealed. `auto`: wherever there is a key for it, and on every S3 server but AWS, where the
+    service does not start without one: on others a process may read what it put by ways that no policy closes. `off`
+    stores them as they are: for servers on which `nightlight buckets check --identity service --elsewhere BUCKET` found
+    every way closed."""
+    seal_public_key: SecretStr | None = None
+    """`id:base64` of an X25519 public key, for the service (and for workers that take pictures in): every original is
+    encrypted under a key of its own, sealed to this one and destroyed with the image. `nightlight keys seal` makes a
+    pair. Unset: see `NIGHTLIGHT_STORE_SEAL`."""
+    seal_private_keys: SecretStr | None = None
+    """This process's X25519 private keys, `id:base64,id:base64`: the workers' open originals, the keeper's open the
+    vault. All of them open what was sealed to theirs."""
+    vault_seal_public_key: SecretStr | None = None
+    """`id:base64` of another X25519 public key, for the workers: what goes into the vault is sealed to whoever keeps
+    it. `nightlight keys seal --vault` makes a pair. Where originals must be sealed (see `NIGHTLIGHT_STORE_SEAL`) and
+    this is unset, what is held waits outside the vault."""
+    connect_timeout_s: float = Field(default=2.0, gt=0, le=30)
+    """Seconds to wait for a connection."""
+    read_timeout_s: float = Field(default=10.0, gt=0, le=60)
+    """Seconds to wait for an answer."""
 
 
 class BucketsSettings(BaseSettings):
@@ -116,52 +109,48 @@ class BucketsSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_BUCKETS_")
 
-    service_principal: str | None = Field(
-        default=None,
-        description="ARN of the service's identity, for the buckets' policies. Unset: attach what `nightlight buckets "
-        "policy service` prints to the identity instead.",
-    )
-    worker_principal: str | None = Field(default=None, description="ARN of the workers' identity, likewise.")
-    keeper_principal: str | None = Field(default=None, description="ARN of whoever keeps the vault, likewise.")
-    tls_only: bool = Field(default=True, description="Whether buckets refuse requests without TLS.")
-    block_public: bool = Field(
-        default=True,
-        description="Whether buckets refuse public ACLs and policies, and do not only ignore public ACLs. Turn it off "
-        "on Ceph 16, which then lets nobody write but the buckets' owner, and takes every policy for a public one.",
-    )
-    kms_keys: dict[str, str] = Field(
-        default_factory=dict,
-        description='ARNs of the KMS keys that buckets encrypt with by default, as JSON: `{"originals": "arn:..."}`. '
-        "A bucket without one has the server's own keys (AES256).",
-    )
-    log_bucket: str | None = Field(default=None, description="Bucket that takes the buckets' access logs; unset: none.")
+    service_principal: str | None = None
+    """ARN of the service's identity, for the buckets' policies. Unset: attach what `nightlight buckets policy service`
+    prints to the identity instead."""
+    worker_principal: str | None = None
+    """ARN of the workers' identity, likewise."""
+    keeper_principal: str | None = None
+    """ARN of whoever keeps the vault, likewise."""
+    tls_only: bool = True
+    """Whether buckets refuse requests without TLS."""
+    block_public: bool = True
+    """Whether buckets refuse public ACLs and policies, and do not only ignore public ACLs. Turn it off on Ceph 16,
+    which then lets nobody write but the buckets' owner, and takes every policy for a public one."""
+    kms_keys: dict[str, str] = Field(default_factory=dict)
+    """ARNs of the KMS keys that buckets encrypt with by default, as JSON: `{"originals": "arn:..."}`. A bucket without
+    one has the server's own keys (AES256)."""
+    log_bucket: str | None = None
+    """Bucket that takes the buckets' access logs; unset: none."""
 
 
 class SourceSettings(BaseSettings):
-    """Other buckets, from which pictures are taken in: `nightlight backfill`, and notifications of S3."""
+    """Other buckets, from which pictures are imported: `nightlight backfill`, and notifications of S3."""
 
     model_config = config("NIGHTLIGHT_SOURCE_")
 
-    buckets: dict[str, str] = Field(
-        default_factory=dict,
-        description="The buckets that notifications are listened to from, each with the form of its keys, as JSON: "
-        '`{"avatars": "avatars/{profile}/*.jpg"}`. `*` is any text without a slash, `**` any text.',
-    )
-    follow_removals: bool = Field(
-        default=True,
-        description="Whether what notifications say was deleted there is deleted here too. Turn it off, or the "
-        "notifications, before the other bucket is emptied.",
-    )
-    endpoint_url: str | None = Field(default=None, description="S3 endpoint of the other buckets; unset: the store's.")
-    region: str | None = Field(default=None, description="Their region; unset: the store's.")
-    access_key_id: str | None = Field(
-        default=None, description="S3 key id of who may read the other buckets; unset: this process's own."
-    )
-    secret_access_key: SecretStr | None = Field(default=None, description="The secret key with it.")
-    queue_url: str | None = Field(
-        default=None, description="URL of the SQS queue of notifications that `python -m workers imports` reads."
-    )
-    queue_endpoint_url: str | None = Field(default=None, description="SQS endpoint; unset for AWS.")
+    buckets: dict[str, str] = Field(default_factory=dict)
+    """The buckets that notifications are listened to from, each with the form of its keys, as JSON: `{"avatars":
+    "avatars/{profile}/*.jpg"}`. `*` is any text without a slash, `**` any text."""
+    follow_removals: bool = True
+    """Whether what notifications say was deleted there is deleted here too. Turn it off, or the notifications, before
+    the other bucket is emptied."""
+    endpoint_url: str | None = None
+    """S3 endpoint of the other buckets; unset: the store's."""
+    region: str | None = None
+    """Their region; unset: the store's."""
+    access_key_id: str | None = None
+    """S3 key id of who may read the other buckets; unset: this process's own."""
+    secret_access_key: SecretStr | None = None
+    """The secret key with it."""
+    queue_url: str | None = None
+    """URL of the SQS queue of notifications that `python -m workers imports` reads."""
+    queue_endpoint_url: str | None = None
+    """SQS endpoint; unset for AWS."""
 
 
 class PolicySettings(BaseSettings):
@@ -169,31 +158,22 @@ class PolicySettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_POLICY_")
 
-    dir: Path | None = Field(
-        default=None,
-        description="The folder of the policy pack that is used until a bundle is activated; unset: the default pack, "
-        "which comes with Nightlight.",
-    )
-    publisher_keys: Path | None = Field(
-        default=None, description="JWKS of the keys that may sign bundles; unset: none can be activated."
-    )
-    safety_keys: Path | None = Field(
-        default=None, description="JWKS of the keys that may approve a change that opens something."
-    )
-    poll_s: float = Field(
-        default=1.0, ge=0.05, le=60, description="Seconds after which a process looks whether another policy is active."
-    )
-    share_key: SecretStr | None = Field(
-        default=None,
-        description="Base64 key, at least 32 bytes, that chooses which profiles a staged candidate decides for; "
-        "unset: the name key chooses.",
-    )
-    counter_flush_s: float = Field(
-        default=10.0, ge=0.1, le=600, description="Seconds after which counts of decisions are written down."
-    )
-    counter_threshold: int = Field(
-        default=10, ge=1, le=1_000_000, description="Counts below this are left out of what is exported."
-    )
+    dir: Path | None = None
+    """The folder of the policy pack that is used until a bundle is activated; unset: the default pack, which comes with
+    Nightlight."""
+    publisher_keys: Path | None = None
+    """JWKS of the keys that may sign bundles; unset: none can be activated."""
+    safety_keys: Path | None = None
+    """JWKS of the keys that may approve a change that opens something."""
+    poll_s: float = Field(default=1.0, ge=0.05, le=60)
+    """Seconds after which a process looks whether another policy is active."""
+    share_key: SecretStr | None = None
+    """Base64 key, at least 32 bytes, that chooses which profiles a staged candidate decides for; unset: the name key
+    chooses."""
+    counter_flush_s: float = Field(default=10.0, ge=0.1, le=600)
+    """Seconds after which counts of decisions are written down."""
+    counter_threshold: int = Field(default=10, ge=1, le=1_000_000)
+    """Counts below this are left out of what is exported."""
 
     @property
     def folder(self) -> Path:
@@ -217,35 +197,22 @@ class RetentionSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_RETENTION_")
 
-    receipt_key: Path | None = Field(
-        default=None,
-        description="The workers' private Ed25519 JWK that signs receipts of erasures; unset: there are none.",
-    )
-    residuals: str = Field(
-        default="",
-        pattern=r"^$|^[^:,]{1,60}:[0-9]{1,5}(,[^:,]{1,60}:[0-9]{1,5})*$",
-        description="Where copies of what is erased stay, and for how many days, as `database backups:35,replica:1`: "
-        "receipts tell of it.",
-    )
-    replicas: list[ReplicaSettings] = Field(
-        default_factory=list,
-        description="Other buckets with the same keys, where erasures happen too, as JSON: "
-        '`[{"of": "originals", "bucket": "copies", "endpoint_url": "https://...", "region": "eu-west-1"}]`. The '
-        "workers' identity must be one there as well.",
-    )
+    receipt_key: Path | None = None
+    """The workers' private Ed25519 JWK that signs receipts of erasures; unset: there are none."""
+    residuals: str = Field(default="", pattern=r"^$|^[^:,]{1,60}:[0-9]{1,5}(,[^:,]{1,60}:[0-9]{1,5})*$")
+    """Where copies of what is erased stay, and for how many days, as `database backups:35,replica:1`: receipts tell of
+    it."""
+    replicas: list[ReplicaSettings] = Field(default_factory=list)
+    """Other buckets with the same keys, where erasures happen too, as JSON: `[{"replica_of": "originals", "bucket":
+    "copies", "endpoint_url": "https://...", "region": "eu-west-1"}]`. The workers' identity must be one there as
+    well."""
     move_originals: str = Field(
-        default="",
-        pattern=r"^$|^(STANDARD_IA|ONEZONE_IA|INTELLIGENT_TIERING|GLACIER_IR):[0-9]{1,5}$",
-        description="Storage class that originals are moved to by their bucket, and after how many days: "
-        "`STANDARD_IA:30`. Only classes that are read at once.",
+        default="", pattern=r"^$|^(STANDARD_IA|ONEZONE_IA|INTELLIGENT_TIERING|GLACIER_IR):[0-9]{1,5}$"
     )
-    sweep_s: float = Field(
-        default=3600.0, ge=1, le=7 * 86400, description="Seconds after which the schedule begins a sweep again."
-    )
-    prove_again_s: float = Field(
-        default=3600.0,
-        ge=1,
-        le=30 * 86400,
-        description="Seconds after which it is looked again whether anything is left of what was erased: more than the "
-        "server takes to finish deleting and replicating.",
-    )
+    """Storage class that originals are moved to by their bucket, and after how many days: `STANDARD_IA:30`. Only
+    classes that are read at once."""
+    sweep_s: float = Field(default=3600.0, ge=1, le=7 * 86400)
+    """Seconds after which the schedule begins a sweep again."""
+    prove_again_s: float = Field(default=3600.0, ge=1, le=30 * 86400)
+    """Seconds after which it is looked again whether anything is left of what was erased: more than the server takes to
+    finish deleting and replicating."""

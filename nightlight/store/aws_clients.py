@@ -1,4 +1,4 @@
-"""Clients of AWS services other than S3, with bounded timeouts and few retries."""
+"""Clients of AWS services, with bounded timeouts and few retries."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     from nightlight.store.s3 import S3Access
 
 
-def make_aws_client(service: Literal["sqs", "kms"], access: S3Access, *, wait_s: float = 0) -> Any:
-    """Return a client, to be built after any fork; ``wait_s`` is how much longer than usual an answer may take."""
+def make_aws_client(
+    service: Literal["s3", "sqs", "kms"], access: S3Access, *, wait_s: float = 0, **options: Any
+) -> Any:
+    """Return a client, to be built after any fork.
+
+    ``wait_s`` is how many seconds longer than usual an answer may take, ``options`` are of the client's configuration.
+    """
     session = boto3.session.Session(
         aws_access_key_id=access.access_key_id,
         aws_secret_access_key=access.secret_access_key,
@@ -22,5 +27,6 @@ def make_aws_client(service: Literal["sqs", "kms"], access: S3Access, *, wait_s:
         connect_timeout=access.connect_timeout_s,
         read_timeout=access.read_timeout_s + wait_s,
         retries={"mode": "standard", "total_max_attempts": 3},
+        **options,
     )
     return session.client(service, endpoint_url=access.endpoint_url, config=config)

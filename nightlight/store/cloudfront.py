@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _AT = "at"
 _MOST_KEYS, _MOST_TRIES = 50, 5
-# Of 5 MB (5,242,880 bytes); an entry takes some 50. Beyond it nothing can be added, and nobody vouches for the list.
+# Of 5 MB (5,242,880 bytes); an entry takes some 50. A full store takes no more, and its list is no longer confirmed.
 _MOST_BYTES = 5_000_000
 _TIDY_S = 3600.0
 _MISSING, _CONFLICT = 404, 409
@@ -45,8 +46,11 @@ class CloudFrontList:
         self._url = f"{where}/key-value-stores/{quote(arn, safe='')}"
         self._kept_s, self._clock, self._timeout_s = kept_s, clock, timeout_s
         self._lock = threading.Lock()
-        self._session: boto3.session.Session | None = None
         self._tidied_s = float("-inf")
+
+    @cached_property
+    def _session(self) -> boto3.session.Session:
+        return boto3.session.Session()
 
     def revoke(self, keys: Sequence[str]) -> None:
         """See Edge.revoke: what is on the list is not served from the cache either."""
@@ -54,8 +58,8 @@ class CloudFrontList:
         for first in range(0, len(keys), _MOST_KEYS):
             self._update([{"Key": f"/{key}", "Value": until} for key in keys[first : first + _MOST_KEYS]], [])
 
-    def vouch(self, *, since: int | None, at: int) -> bool:
-        """See Edge.vouch. Once an hour what no URL can name any more is taken off the list."""
+    def confirm(self, *, since: int | None, at: int) -> bool:
+        """See Edge.confirm. Once an hour what no URL can name any more is taken off the list."""
         before = self._at()
         if since is not None and before == 0:
             return False
@@ -113,8 +117,6 @@ class CloudFrontList:
         return answer
 
     def _signed(self, method: str, url: str, body: bytes, more: dict[str, str]) -> dict[str, str]:
-        if self._session is None:
-            self._session = boto3.session.Session()
         credentials: Any = self._session.get_credentials()
         if credentials is None:
             raise Unavailable("the CloudFront KeyValueStore: this process has no AWS identity")

@@ -23,13 +23,13 @@ _BRIDGE = {"Object Created": _CREATED, "Object Deleted": _REMOVED}
 
 @dataclass(frozen=True, slots=True)
 class ObjectEvent:
-    """That something happened to a key; ``mark`` tells two notices of one key apart."""
+    """That something happened to a key; ``event_id`` tells two notices of one key apart."""
 
     bucket: str
     key: str
     removed: bool
     etag: str
-    mark: str
+    event_id: str
 
 
 def read_events(data: bytes | str) -> list[ObjectEvent]:

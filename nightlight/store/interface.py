@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from nightlight_core.errors import StoreUnavailable
 
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
 
 # The tag that lifecycle rules go by.
 STATE_TAG = "nightlight-state"
+# No cache may keep an object. A browser or CDN may keep a rendition as long as its signed URL lives: the service and
+# the edge say how long that is.
+CACHE_CONTROL = "no-store"
+# Nothing is served from the originals.
+ORIGINAL_TYPE = "application/octet-stream"
 # What sealing adds to an original (store.sealing), in bytes.
 SEAL_BYTES = 16
 # What is stored of an original, and its sealed key, to the original.
 Open = Callable[[bytes, str | None], bytes]
+# An original, to what is stored of it and its sealed key.
+Seal = Callable[[bytes], tuple[bytes, str]]
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 MAX_KEY = 200
 
@@ -77,7 +85,7 @@ class DeletedVersion:
 class WriteOnlyStore(Protocol):
     """The half of a store that a process without the right to read is given."""
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> PutResult:
         """Write ``body`` under ``key`` unless an object is there already.
 
         Returns STORED if these bytes are there now, durable, by this call; EXISTS if another object was there before,
@@ -93,7 +101,7 @@ class WriteOnlyStore(Protocol):
 class ReplacingStore(Protocol):
     """The part of a store by which an original is put back that somebody may have begun to put back before."""
 
-    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> None:
         """Write ``body`` under ``key`` whatever is there; raises StoreUnavailable or StoreDenied."""
         ...
 
@@ -148,6 +156,28 @@ def require_stored(put: PutResult, key: str) -> None:
     """
     if put is not PutResult.STORED:
         raise StoreUnavailable(f"{key}: another object was there already, under a key that was just drawn")
+
+
+def put_bytes(store: WriteOnlyStore, key: str, data: bytes, content_type: str) -> PutResult:
+    """Write ``data`` under ``key``; see WriteOnlyStore.put."""
+    return store.put(key, BytesIO(data), sha256=hashlib.sha256(data).hexdigest(), content_type=content_type)
+
+
+def replace_bytes(store: ReplacingStore, key: str, data: bytes, content_type: str) -> None:
+    """Write ``data`` under ``key`` whatever is there; see ReplacingStore.replace."""
+    store.replace(key, BytesIO(data), sha256=hashlib.sha256(data).hexdigest(), content_type=content_type)
+
+
+def sealed(file: IO[bytes], sha256: str, seal: Seal | None) -> tuple[BinaryIO, str, str | None]:
+    """Return what to store of a file, its SHA-256 and the sealed key to keep.
+
+    Without ``seal`` that is the file itself, whose hash is ``sha256``, and None.
+    """
+    if seal is None:
+        return cast("BinaryIO", file), sha256, None
+    file.seek(0)
+    data, sealed_key = seal(file.read())
+    return BytesIO(data), hashlib.sha256(data).hexdigest(), sealed_key
 
 
 def unsealed(data: bytes, _sealed_key: str | None) -> bytes:

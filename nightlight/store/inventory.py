@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -117,28 +117,21 @@ def _batches(file: IO[bytes], manifest: InventoryManifest) -> Iterator[list[Sour
         raise SettingsRefused(message) from error
     try:
         if manifest.format == "Parquet":
-            whole = parquet.ParquetFile(file)
-            names = {name: _NAMES[name] for name in whole.schema_arrow.names if name in _NAMES}
-            tables: Any = whole.iter_batches(batch_size=_BATCH, columns=list(names))
+            parquet_file = parquet.ParquetFile(file)
+            names = {name: _NAMES[name] for name in parquet_file.schema_arrow.names if name in _NAMES}
+            tables: Any = parquet_file.iter_batches(batch_size=_BATCH, columns=list(names))
         else:
-            striped = orc.ORCFile(file)
-            names = {name: _NAMES[name] for name in striped.schema.names if name in _NAMES}
+            orc_file = orc.ORCFile(file)
+            names = {name: _NAMES[name] for name in orc_file.schema.names if name in _NAMES}
             tables = (
                 part
-                for number in range(striped.nstripes)
-                for part in _slices(striped.read_stripe(number, columns=list(names)))
+                for number in range(orc_file.nstripes)
+                for part in _slices(orc_file.read_stripe(number, columns=list(names)))
             )
         if "key" not in names.values():
             raise InvalidInput("the inventory has no column of keys")
         for table in tables:
-            columns = {names[name]: table.column(name).to_pylist() for name in table.schema.names if name in names}
-            rows = len(columns["key"])
-            blank: list[Any] = [None] * rows
-            told = zip(
-                columns["key"], columns.get("etag", blank), columns.get("latest", blank), columns.get("marker", blank),
-                strict=True,
-            )  # fmt: skip
-            yield [_key(key, etag, latest, marker) for key, etag, latest, marker in told]
+            yield [_key({names[name]: value for name, value in row.items()}) for row in table.to_pylist()]
     except (ArrowException, OSError) as error:
         raise InvalidInput(f"a file of the inventory cannot be read ({type(error).__name__})") from error
 
@@ -156,8 +149,7 @@ def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[SourceKey |
             csv.field_size_limit(16 * MAX_KEY_BYTES)
             for row in csv.reader(text):
                 values = {name: row[number] for name, number in where.items()}
-                key = unquote_plus(values["key"])
-                batch.append(_key(key, values.get("etag"), values.get("latest"), values.get("marker")))
+                batch.append(_key({**values, "key": unquote_plus(values["key"])}))
                 if len(batch) == _BATCH:
                     yield batch
                     batch = []
@@ -167,8 +159,8 @@ def _csv(file: IO[bytes], columns: tuple[str, ...]) -> Iterator[list[SourceKey |
         yield batch
 
 
-def _key(key: object, etag: object, latest: object, marker: object) -> SourceKey | None:
+def _key(row: Mapping[str, object]) -> SourceKey | None:
     """Return a row's key, None if it is no current object."""
-    if str(latest).lower() == "false" or str(marker).lower() == "true" or not isinstance(key, str):
-        return None
-    return SourceKey(key, str(etag or "").strip('"'))
+    current = str(row.get("latest")).lower() != "false" and str(row.get("marker")).lower() != "true"
+    key = row["key"]
+    return SourceKey(key, str(row.get("etag") or "").strip('"')) if current and isinstance(key, str) else None

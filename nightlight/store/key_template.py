@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from nightlight_core.errors import InvalidInput
+from nightlight_core.ids import ProfileId
 
 _URI = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 MAX_KEY_BYTES = 1024
@@ -28,10 +29,10 @@ class KeyTemplate:
         self.text = text
         self._pattern = re.compile("".join(_HOLES.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
-    def profile(self, key: str) -> str | None:
+    def profile(self, key: str) -> ProfileId | None:
         """Return the profile that a key names; None where the key is of another form."""
         match = self._pattern.fullmatch(key) if len(key) <= MAX_KEY_BYTES else None
-        return match["profile"] if match is not None else None
+        return ProfileId(match["profile"]) if match is not None else None
 
 
 def parse_uri(uri: str) -> tuple[str, str]:

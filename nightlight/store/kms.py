@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import threading
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,15 +25,11 @@ class KmsKey:
     def __init__(self, key_id: str, access: S3Access) -> None:
         """Use ``key_id``, an id, alias or ARN, as ``access`` says who we are; nothing is connected yet."""
         self._key_id, self._access = key_id, access
-        self._lock = threading.Lock()
-        self._made: KMSClient | None = None
 
-    @property
+    @cached_property
     def _client(self) -> KMSClient:
-        with self._lock:
-            if self._made is None:
-                self._made = make_aws_client("kms", self._access)
-            return self._made
+        client: KMSClient = make_aws_client("kms", self._access)
+        return client
 
     def sign(self, data: bytes) -> bytes:
         """Return the ECDSA signature of data (P-256, SHA-256), DER; raises SigningFailed."""

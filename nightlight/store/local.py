@@ -6,11 +6,20 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from nightlight.store.interface import DeletedVersion, ObjectInfo, PutResult, StoredObject, check_key, checked
+from nightlight.store.interface import (
+    CACHE_CONTROL,
+    DeletedVersion,
+    ObjectInfo,
+    PutResult,
+    StoredObject,
+    check_key,
+    checked,
+)
 from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
 from nightlight_core.files import private_folder
 
@@ -25,14 +34,14 @@ class LocalStore:
         """Use ``folder``, which is made (for the owner alone) when the first object is put."""
         self._folder = folder
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> PutResult:
         """See ObjectStore.put."""
         path = self._path(key)
-        try:
+        with _disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             size = body.seek(0, os.SEEK_END)
             body.seek(0)
-            header = json.dumps(asdict(ObjectInfo(size, sha256, content_type, cache_control))).encode() + b"\n"
+            header = json.dumps(asdict(ObjectInfo(size, sha256, content_type, CACHE_CONTROL))).encode() + b"\n"
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part") as part:
                 part.write(header)
                 while block := body.read(_BLOCK):
@@ -44,58 +53,41 @@ class LocalStore:
                 except FileExistsError:
                     return PutResult.EXISTS
             self._sync(path.parent)
-        except OSError as error:
-            raise _failed(error) from error
         return PutResult.STORED
 
-    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
-        """See ReplaceStore.replace."""
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> None:
+        """See ReplacingStore.replace."""
         self.delete(key)
-        put = self.put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
-        if put is PutResult.EXISTS:
+        if self.put(key, body, sha256=sha256, content_type=content_type) is PutResult.EXISTS:
             raise StoreUnavailable(f"{key}: another process put an object there while it was being replaced")
 
     def ready(self) -> None:
         """See ObjectStore.ready."""
-        try:
+        with _disk_errors():
             private_folder(self._folder)
-        except OSError as error:
-            raise _failed(error) from error
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """See ObjectStore.get."""
-        try:
-            with self._path(key).open("rb") as stream:
-                info = _header(stream)
-                data = stream.read(max_bytes + 1)  # one more tells that there is more
-        except FileNotFoundError as error:
-            raise ObjectMissing(key) from error
-        except OSError as error:
-            raise _failed(error) from error
+        with self._reading(key) as stream:
+            info = _header(stream)
+            data = stream.read(max_bytes + 1)  # one more tells that there is more
         return checked(key, data, info, max_bytes)
 
     def head(self, key: str) -> ObjectInfo:
         """See ObjectStore.head."""
-        try:
-            with self._path(key).open("rb") as stream:
-                return _header(stream)
-        except FileNotFoundError as error:
-            raise ObjectMissing(key) from error
-        except OSError as error:
-            raise _failed(error) from error
+        with self._reading(key) as stream:
+            return _header(stream)
 
     def delete(self, key: str) -> None:
         """See ObjectStore.delete."""
         path = self._path(key)
-        try:
+        with _disk_errors():
             path.unlink(missing_ok=True)
             if path.parent.exists():
                 self._sync(path.parent)
-        except OSError as error:
-            raise _failed(error) from error
 
     def retag(self, key: str, state: str) -> None:
-        """See ObjectStore.restate: a folder has no rules, so there is nothing to do."""
+        """See ObjectStore.retag: a folder has no rules, so there is nothing to do."""
 
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase."""
@@ -105,10 +97,8 @@ class LocalStore:
 
     def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
-        try:
+        with _disk_errors():
             return [DeletedVersion("", marker=False, request_id="")] if self._path(key).exists() else []
-        except OSError as error:
-            raise _failed(error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""
@@ -117,6 +107,16 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[BinaryIO]:
+        with _disk_errors():
+            try:
+                stream = self._path(key).open("rb")
+            except FileNotFoundError as error:
+                raise ObjectMissing(key) from error
+            with stream:
+                yield stream
 
     @staticmethod
     def _sync(folder: Path) -> None:
@@ -136,7 +136,12 @@ def _header(stream: BinaryIO) -> ObjectInfo:
         raise StoreUnavailable("an object's file has no header") from error
 
 
-def _failed(error: OSError) -> StoreUnavailable | StoreDenied:
-    if isinstance(error, PermissionError):
-        return StoreDenied(str(error))
-    return StoreUnavailable(str(error))
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Raise what is ours for every error of the disk's in the block."""
+    try:
+        yield
+    except PermissionError as error:
+        raise StoreDenied(str(error)) from error
+    except OSError as error:
+        raise StoreUnavailable(str(error)) from error

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import boto3
-from botocore.client import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from nightlight.store.aws_clients import make_aws_client
+from nightlight.store.aws_errors import DENIED, code_of, store_error, store_errors
 from nightlight.store.interface import (
+    CACHE_CONTROL,
     STATE_TAG,
     DeletedVersion,
     ObjectInfo,
@@ -22,12 +24,11 @@ from nightlight.store.interface import (
     check_key,
     checked,
 )
-from nightlight_core.errors import NightlightError, ObjectMissing, StoreDenied, StoreUnavailable
+from nightlight_core.errors import ObjectMissing, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _EXISTS = frozenset({"PreconditionFailed", "412"})
 # Another write to the key was under way, and nothing of this one was stored: S3's answer to a conditional put, S3's
 # to one of several operations, and Ceph's.
@@ -35,7 +36,6 @@ _CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted", "Concur
 # 0.05 + 0.1 + 0.2 + 0.4 s at most between five attempts: the other write is a put of at most 20 MB.
 _PUT_ATTEMPTS = 5
 _CONFLICT_PAUSE_S = 0.05
-_DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
 _HASH = "sha256"
 IF_ABSENT = {"IfNoneMatch": "*"}
 
@@ -57,30 +57,22 @@ class S3Store:
 
     def __init__(self, bucket: str, access: S3Access) -> None:
         """Use ``bucket`` as ``access`` says; nothing is connected yet."""
-        self._bucket = bucket
-        self._access = access
-        self._lock = threading.Lock()
-        self._made: S3Client | None = None
+        self._bucket, self._access = bucket, access
 
-    @property
+    @cached_property
     def _client(self) -> S3Client:
-        with self._lock:
-            if self._made is None:
-                self._made = make_client(self._access)
-            return self._made
+        return make_client(self._access)
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> PutResult:
         """See ObjectStore.put."""
-        return self._put(key, body, sha256, content_type, cache_control, IF_ABSENT)
+        return self._put(key, body, sha256, content_type, IF_ABSENT)
 
-    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> None:
-        """See ReplaceStore.replace."""
-        if self._put(key, body, sha256, content_type, cache_control, {}) is PutResult.EXISTS:
+    def replace(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> None:
+        """See ReplacingStore.replace."""
+        if self._put(key, body, sha256, content_type, {}) is PutResult.EXISTS:
             raise StoreUnavailable(f"{key}: the server refused to replace what is there")
 
-    def _put(
-        self, key: str, body: BinaryIO, sha256: str, content_type: str, cache_control: str, more: dict[str, Any]
-    ) -> PutResult:
+    def _put(self, key: str, body: BinaryIO, sha256: str, content_type: str, more: dict[str, Any]) -> PutResult:
         """Put until the server says yes or no: a conflict with another write stores nothing, and is tried again.
 
         An attempt that nobody answered (a server error, a cut connection) may have stored the object all the same; the
@@ -95,18 +87,18 @@ class S3Store:
                     Key=check_key(key),
                     Body=body,
                     ContentType=content_type,
-                    CacheControl=cache_control,
+                    CacheControl=CACHE_CONTROL,
                     Metadata={_HASH: sha256},
                     **more,
                 )
             except ClientError as error:
                 unanswered = unanswered or error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
-                if _code(error) in _EXISTS:
+                if code_of(error) in _EXISTS:
                     return PutResult.STORED if unanswered and self._is_ours(key, sha256) else PutResult.EXISTS
-                if _code(error) not in _CONFLICT or attempt == _PUT_ATTEMPTS - 1:
-                    raise response_error(error, key) from error
+                if code_of(error) not in _CONFLICT or attempt == _PUT_ATTEMPTS - 1:
+                    raise store_error(error, key) from error
             except BotoCoreError as error:
-                raise connection_error(error) from error
+                raise store_error(error, key) from error
             else:
                 return PutResult.STORED
             time.sleep(random.uniform(0.5, 1) * _CONFLICT_PAUSE_S * 2**attempt)  # noqa: S311 - no secret
@@ -130,46 +122,32 @@ class S3Store:
         try:
             self._client.head_bucket(Bucket=self._bucket)
         except ClientError as error:
-            code = _code(error)
-            if code not in _DENIED:
-                raise StoreUnavailable(f"bucket {self._bucket}: {code}") from error
+            if code_of(error) not in DENIED:
+                raise StoreUnavailable(f"bucket {self._bucket}: {code_of(error)}") from error
         except BotoCoreError as error:
-            raise connection_error(error) from error
+            raise store_error(error, self._bucket) from error
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """See ObjectStore.get."""
-        try:
+        with store_errors(key):
             answer = self._client.get_object(Bucket=self._bucket, Key=check_key(key))
             with answer["Body"] as stream:
                 data = stream.read(max_bytes + 1)  # one more tells that there is more
-        except ClientError as error:
-            raise response_error(error, key) from error
-        except (BotoCoreError, OSError) as error:
-            raise connection_error(error) from error
         return checked(key, data, _info(answer), max_bytes)
 
     def head(self, key: str) -> ObjectInfo:
         """See ObjectStore.head."""
-        try:
+        with store_errors(key):
             return _info(self._client.head_object(Bucket=self._bucket, Key=check_key(key)))
-        except ClientError as error:
-            raise response_error(error, key) from error
-        except BotoCoreError as error:
-            raise connection_error(error) from error
 
     def delete(self, key: str) -> None:
         """See ObjectStore.delete."""
-        try:
+        with suppress(ObjectMissing), store_errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=check_key(key))
-        except ClientError as error:
-            if _code(error) not in _MISSING:
-                raise response_error(error, key) from error
-        except BotoCoreError as error:
-            raise connection_error(error) from error
 
     def retag(self, key: str, state: str) -> None:
-        """See ObjectStore.restate."""
-        try:
+        """See ObjectStore.retag."""
+        with store_errors(key):
             head = self._client.head_object(Bucket=self._bucket, Key=check_key(key))
             self._client.copy_object(
                 Bucket=self._bucket,
@@ -185,38 +163,26 @@ class S3Store:
             # By itself: Ceph copies, and forgets the tags that came with the request.
             tags: Any = {"TagSet": [{"Key": STATE_TAG, "Value": state}]}
             self._client.put_object_tagging(Bucket=self._bucket, Key=key, Tagging=tags)
-        except ClientError as error:
-            raise response_error(error, key) from error
-        except BotoCoreError as error:
-            raise connection_error(error) from error
 
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase."""
         removed = []
-        try:
+        with store_errors(key):
             for version_id, marker in self._versions(check_key(key)):
                 answer = self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
                 removed.append(DeletedVersion(version_id, marker, _request_id(answer)))
             for upload_id in self._uploads(key):
                 ended = self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
                 removed.append(DeletedVersion(upload_id, marker=False, request_id=_request_id(ended)))
-        except ClientError as error:
-            raise response_error(error, key) from error
-        except BotoCoreError as error:
-            raise connection_error(error) from error
         return removed
 
     def remains(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.remains."""
-        try:
+        with store_errors(key):
             versions = [DeletedVersion(version_id, marker, "") for version_id, marker in self._versions(check_key(key))]
             return versions + [
                 DeletedVersion(upload_id, marker=False, request_id="") for upload_id in self._uploads(key)
             ]
-        except ClientError as error:
-            raise response_error(error, key) from error
-        except BotoCoreError as error:
-            raise connection_error(error) from error
 
     def _versions(self, key: str) -> list[tuple[str, bool]]:
         """Return (version id, whether it is a delete marker) of everything under a key."""
@@ -234,21 +200,16 @@ class S3Store:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See ObjectStore.keys."""
-        try:
+        with store_errors(prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
                 yield from (item["Key"] for item in page.get("Contents", []))
-        except ClientError as error:
-            raise response_error(error, prefix) from error
-        except BotoCoreError as error:
-            raise connection_error(error) from error
 
 
 def make_client(access: S3Access) -> S3Client:
     """Return a boto3 client with bounded timeouts and few retries (the job's own retries come after)."""
-    config = Config(
-        connect_timeout=access.connect_timeout_s,
-        read_timeout=access.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": 3},
+    client: S3Client = make_aws_client(
+        "s3",
+        access,
         max_pool_connections=32,
         signature_version="s3v4",
         s3={"addressing_style": "path"} if access.endpoint_url else {},
@@ -256,12 +217,7 @@ def make_client(access: S3Access) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    session = boto3.session.Session(
-        aws_access_key_id=access.access_key_id,
-        aws_secret_access_key=access.secret_access_key,
-        region_name=access.region,
-    )
-    return session.client("s3", endpoint_url=access.endpoint_url, config=config)
+    return client
 
 
 def _info(answer: Any) -> ObjectInfo:
@@ -275,23 +231,3 @@ def _info(answer: Any) -> ObjectInfo:
 
 def _request_id(answer: Any) -> str:
     return str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def connection_error(error: Exception) -> StoreUnavailable:
-    """Return what is ours for a server that does not answer."""
-    return StoreUnavailable(f"{type(error).__name__}: {error}")
-
-
-def response_error(error: ClientError, key: str) -> NightlightError:
-    """Return what is ours for what a server answers."""
-    code = _code(error)
-    message = f"{error.operation_name} {key}: {code}"
-    if code in _MISSING:
-        return ObjectMissing(message)
-    if code in _DENIED:
-        return StoreDenied(message)
-    return StoreUnavailable(message)

@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from nightlight.store.aws_errors import DENIED, MISSING, code_of
 from nightlight.store.s3 import S3Access, make_client
-from nightlight_core.errors import (
-    NightlightError,
-    ObjectMissing,
-    PayloadTooLarge,
-    StoreDenied,
-    StoreUnavailable,
-)
+from nightlight_core.errors import NightlightError, ObjectMissing, PayloadTooLarge, StoreDenied, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_MISSING = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchBucket"})
-_DENIED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Forbidden"})
-
-
-class ListedKey(Protocol):
-    """A key that is there, and the entity tag of what is under it."""
-
-    @property
-    def key(self) -> str:
-        """The whole key."""
-        ...
-
-    @property
-    def etag(self) -> str:
-        """Without its quotes."""
-        ...
+_MISSING = MISSING | {"NoSuchBucket"}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceKey:
-    """One key of a listing."""
+    """One key of a listing, and the entity tag, without its quotes, of what is under it."""
 
     key: str
     etag: str
@@ -58,7 +38,7 @@ class FetchedObject:
 
 
 # Where a walk goes on, and what stood before that.
-Page = tuple[Sequence[ListedKey], dict[str, Any]]
+Page = tuple[Sequence[SourceKey], dict[str, Any]]
 
 
 class SourceBuckets:
@@ -67,16 +47,11 @@ class SourceBuckets:
     def __init__(self, access: S3Access) -> None:
         """Read as ``access`` says; nothing is connected yet."""
         self._access = access
-        self._lock = threading.Lock()
-        self._made: S3Client | None = None
 
-    @property
+    @cached_property
     def client(self) -> S3Client:
         """Return the client."""
-        with self._lock:
-            if self._made is None:
-                self._made = make_client(self._access)
-            return self._made
+        return make_client(self._access)
 
     def pages(self, bucket: str, prefix: str, cursor: dict[str, Any]) -> Iterator[Page]:
         """Yield what is under a prefix, a page at a time, from where ``cursor`` says; raises like ``fetch``."""
@@ -116,8 +91,8 @@ def source_error(error: Exception, what: str) -> NightlightError:
     """Return what is ours for an error of the S3 client's; keys are not named, for they may name people."""
     if not isinstance(error, ClientError):
         return StoreUnavailable(f"{what}: {type(error).__name__}")
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    code = code_of(error)
     message = f"{what}: {error.operation_name}: {code}"
     if code in _MISSING:
         return ObjectMissing(message)
-    return StoreDenied(message) if code in _DENIED else StoreUnavailable(message)
+    return StoreDenied(message) if code in DENIED else StoreUnavailable(message)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,15 +34,11 @@ class SqsQueue:
     def __init__(self, url: str, access: S3Access, *, wait_s: int = 10) -> None:
         """Read the queue at ``url``, waiting up to ``wait_s`` seconds for messages."""
         self._url, self._access, self._wait_s = url, access, wait_s
-        self._lock = threading.Lock()
-        self._made: SQSClient | None = None
 
-    @property
+    @cached_property
     def _client(self) -> SQSClient:
-        with self._lock:
-            if self._made is None:
-                self._made = make_aws_client("sqs", self._access, wait_s=self._wait_s)
-            return self._made
+        client: SQSClient = make_aws_client("sqs", self._access, wait_s=self._wait_s)
+        return client
 
     def receive(self) -> list[SqsMessage]:
         """Return up to ten messages, none after a while without any; raises QueueUnavailable."""

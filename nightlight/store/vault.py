@@ -10,10 +10,9 @@ import base64
 import hashlib
 from typing import BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from nightlight.store.aws_errors import store_errors
 from nightlight.store.interface import DeletedVersion, PutResult, check_key
-from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store, connection_error, response_error
+from nightlight.store.s3 import IF_ABSENT, S3Access, S3Store
 
 _BLOCK = 1 << 20
 
@@ -26,10 +25,10 @@ class S3Vault(S3Store):
         super().__init__(bucket, access)
         self._lock_objects = lock
 
-    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str, cache_control: str) -> PutResult:
+    def put(self, key: str, body: BinaryIO, *, sha256: str, content_type: str) -> PutResult:
         """See ObjectStore.put."""
         if not self._lock_objects:
-            return super().put(key, body, sha256=sha256, content_type=content_type, cache_control=cache_control)
+            return super().put(key, body, sha256=sha256, content_type=content_type)
         # S3 takes objects with a lock only if it can check their bytes.
         digest = hashlib.md5(usedforsecurity=False)
         body.seek(0)
@@ -40,19 +39,15 @@ class S3Vault(S3Store):
             "ObjectLockLegalHoldStatus": "ON",
             "ContentMD5": base64.b64encode(digest.digest()).decode(),
         }
-        return self._put(key, body, sha256, content_type, cache_control, locked)
+        return self._put(key, body, sha256, content_type, locked)
 
     def erase(self, key: str) -> list[DeletedVersion]:
         """See ObjectStore.erase: the legal hold on every version is lifted first."""
         if self._lock_objects:
-            try:
+            with store_errors(key):
                 for version_id, marker in self._versions(check_key(key)):
                     if not marker:
                         self._client.put_object_legal_hold(
                             Bucket=self._bucket, Key=key, VersionId=version_id, LegalHold={"Status": "OFF"}
                         )
-            except ClientError as error:
-                raise response_error(error, key) from error
-            except BotoCoreError as error:
-                raise connection_error(error) from error
         return super().erase(key)

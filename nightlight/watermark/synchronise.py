@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from operator import itemgetter
 
 import cv2
 import numpy as np
@@ -32,20 +33,13 @@ ANGLES = tuple(np.radians(angle) for angle in range(-10, 11) if angle)
 _KEPT, _POLISHED, _KNOWN = 8, 4, 10
 
 ScoredPlacement = tuple[float, Placement]
-
-
-def _score(scored: ScoredPlacement) -> float:
-    return scored[0]
-
-
-def _descending(scored: ScoredPlacement) -> float:
-    return -scored[0]
+_score = itemgetter(0)
 
 
 def cropped_placements(copy: CopyLuma, layout: Layout, side: int) -> list[ScoredPlacement]:
     """Return where the frame of a rendition of ``side`` pixels may lie over a copy that was cropped, not resized."""
     places = [place for _, place in _search(copy, layout, [side], [0.0], _KNOWN, 8, CANONICAL)]
-    return sorted((_on_whole_pixels(copy, layout, place) for place in places), key=_descending)[:3]
+    return sorted((_on_whole_pixels(copy, layout, place) for place in places), key=_score, reverse=True)[:3]
 
 
 def scaled_placements(
@@ -54,16 +48,16 @@ def scaled_placements(
     """Return where the frame may lie over a copy, the likeliest first; ``sides`` are over the copy's longer side."""
     longest = max(copy.width, copy.height)
     starts = _search(copy, layout, [longest * side for side in sides], angles, _KEPT, 1, _COARSE)
-    aligned = sorted((_aligned(copy, layout, place) for _, place in starts), key=_descending)
+    aligned = sorted((_aligned(copy, layout, place) for _, place in starts), key=_score, reverse=True)
     distinct: list[Placement] = []
     for _, place in aligned:
         if not any(_alike(place, other, 0.004, 0.01) for other in distinct):
             distinct.append(place)
     scored = [(_fit_at(copy, layout, place), place) for place in distinct]
-    scored.sort(key=_descending)
+    scored.sort(key=_score, reverse=True)
     # The pilot's own favourites first: before they are polished the lattices say little.
     chosen = list(dict.fromkeys([*distinct[:2], *(place for _, place in scored)]))[:_POLISHED]
-    return sorted((_polished(copy, layout, place) for place in chosen), key=_descending)
+    return sorted((_polished(copy, layout, place) for place in chosen), key=_score, reverse=True)
 
 
 def _search(
@@ -85,7 +79,7 @@ def _search(
                     step = CANONICAL / size
                     moved = at.moved(across * step, down * step, 0.0, 0.0)
                     candidates.append((height, replace(moved, mirrored=mirrored)))
-    candidates.sort(key=_descending)
+    candidates.sort(key=_score, reverse=True)
     kept: list[ScoredPlacement] = []
     for candidate in candidates:
         if not any(_alike(candidate[1], other, 0.03, 0.02) for _, other in kept):
@@ -145,21 +139,13 @@ def _aligned(copy: CopyLuma, layout: Layout, place: Placement) -> ScoredPlacemen
         white = copy.under_frame(at, CANONICAL, white=True, flags=cv2.INTER_CUBIC).ravel()
         return float(white @ pilot) / math.sqrt(float(white @ white) + 1e-9)
 
-    def across(at: Placement, by: float) -> Placement:
-        return replace(at, x=at.x + by * at.side)
-
-    def down(at: Placement, by: float) -> Placement:
-        return replace(at, y=at.y + by * at.side)
-
-    def grown(at: Placement, by: float) -> Placement:
-        return at.about(*middle, by, 0.0)
-
-    def turned(at: Placement, by: float) -> Placement:
-        return at.about(*middle, 0.0, by)
-
-    ways: list[tuple[Callable[[Placement, float], Placement], float]] = [
-        (across, 0.003), (down, 0.003), (grown, 0.006), (turned, 0.006),
-    ]  # fmt: skip
+    # Across and down, by shares of the side; grown and turned about the middle.
+    ways: tuple[tuple[Callable[[Placement, float], Placement], float], ...] = (
+        (lambda at, by: replace(at, x=at.x + by * at.side), 0.003),
+        (lambda at, by: replace(at, y=at.y + by * at.side), 0.003),
+        (lambda at, by: at.about(*middle, by, 0.0), 0.006),
+        (lambda at, by: at.about(*middle, 0.0, by), 0.006),
+    )
     best = (fits(place), place)
     for scale in (1.0, 0.6, 0.36, 0.216):
         for way, size in ways:
@@ -212,7 +198,7 @@ def _polished(copy: CopyLuma, layout: Layout, place: Placement) -> ScoredPlaceme
                 scores = scores - (_tries()[:count] ** 2).sum(1) / 4
             best = np.argpartition(-scores, keep)[:keep] if first else [int(scores.argmax())]
             reached += [(float(scores[index]), at.moved(*(float(by) for by in moves[index]))) for index in best]
-        reached.sort(key=_descending)
+        reached.sort(key=_score, reverse=True)
         beam = reached[:keep]
     return beam[0]
 

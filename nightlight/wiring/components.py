@@ -13,7 +13,10 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.policies.active_policy import PolicyHolder, share_key_from
 from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_folder
-from nightlight.settings import Deployment, Environment, Settings, StoreKind, require
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.settings.process import Deployment, Environment
+from nightlight.settings.storage import StoreKind
 from nightlight.store.interface import PutOnly
 from nightlight_core.errors import NightlightError, PolicyRefused, SettingsRefused
 from nightlight_core.files import private_folder
@@ -21,12 +24,10 @@ from nightlight_core.keyring import decode_key
 from nightlight_core.policy.public_keys import PublicKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nightlight.flows.imports.notifications import ImportNotifications
     from nightlight.flows.pictures.upload import Upload
     from nightlight.flows.retention.erase import ReceiptIssuer
-    from nightlight.store.interface import ObjectStore, WriteOnlyStore
+    from nightlight.store.interface import ObjectStore, Seal, WriteOnlyStore
     from nightlight.store.s3 import S3Access
     from nightlight_core.clock import Clock
 
@@ -148,7 +149,7 @@ def upload_flow(
     catalogue: Catalogue,
     policy: PolicyHolder,
     originals: PutOnly,
-    seal: Callable[[bytes], tuple[bytes, str]] | None,
+    seal: Seal | None,
     clock: Clock,
 ) -> Upload:
     """Return what accepts uploads, with these parts."""

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.delivery.object_names import ObjectNames
-from nightlight.settings import Deployment, Environment, ProviderKind, Settings, StoreKind, UrlKind, require
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.settings.process import Deployment, Environment
+from nightlight.settings.storage import StoreKind
+from nightlight.settings.viewers import ProviderKind, UrlKind
 from nightlight.wiring.components import name_key
 from nightlight_core.decisions.quotas import InProcess, Limits
 from nightlight_core.decisions.relation_resolver import UNPROVED, RelationResolver
@@ -17,7 +21,7 @@ from nightlight_core.keyring import KeyRing
 
 if TYPE_CHECKING:
     from nightlight.delivery.presigned_urls import Presigner
-    from nightlight.settings import RelationSettings
+    from nightlight.settings.viewers import RelationSettings
     from nightlight_core.decisions.quotas import Quotas
     from nightlight_core.decisions.relation_resolver import RelationProvider
 

@@ -38,17 +38,14 @@ def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterat
 def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:
     """Return what signs manifests, None where nothing is set to sign with; raise SettingsRefused."""
     from nightlight.provenance.signing import ManifestSigner, SigningCredential
-    from nightlight.settings import require
+    from nightlight.settings.base import require
 
     provenance = settings.provenance
     if provenance.chain is None:
         return None
     kept = remote_signing_key(settings)
-    if kept is not None:
-        credential = SigningCredential.with_remote_key(provenance.chain, kept.sign, provenance.anchors)
-    else:
-        key = Path(require(str(provenance.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
-        credential = SigningCredential.read(provenance.chain, key, provenance.anchors)
+    key = kept.sign if kept else Path(require(str(provenance.key or ""), "NIGHTLIGHT_PROVENANCE_KEY"))
+    credential = SigningCredential.read(provenance.chain, key, provenance.anchors)
     return ManifestSigner(credential, clock, tsa_url=provenance.tsa_url)
 
 

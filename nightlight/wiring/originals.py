@@ -6,19 +6,16 @@ for the source of every copy, and nobody but a bucket's owner owns what is in it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nightlight.retention.bucket_policies import WORKER
-from nightlight.settings import SealMode, ServerKind, Settings, StoreKind
+from nightlight.settings import Settings
+from nightlight.settings.storage import SealMode, ServerKind, StoreKind
 from nightlight_core.errors import SealKeyMissing, SettingsRefused
 
 if TYPE_CHECKING:
-    from nightlight.store.interface import Open
-
-# What is put, and the sealed key to keep, of some bytes.
-Seal = Callable[[bytes], tuple[bytes, str]]
+    from nightlight.store.interface import Open, Seal
 
 
 def server_kind(settings: Settings) -> ServerKind:
@@ -62,7 +59,7 @@ def sealer(settings: Settings) -> Seal | None:
 
 
 def import_sealer(settings: Settings) -> Seal | None:
-    """Return what seals the originals that workers take in; where there is no key, those jobs wait for one."""
+    """Return what seals the originals that workers import; where there is no key, those jobs wait for one."""
     if not must_seal(settings) or settings.store.seal_public_key is not None:
         return sealer(settings)
 

@@ -18,7 +18,9 @@ from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags
 from nightlight.jobs.runner import JobRunner
 from nightlight.retention.bucket_policies import BUCKETS, KEEPER, SERVICE, WORKER, S3ServerKind
-from nightlight.settings import Settings, StoreKind, require
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.settings.storage import StoreKind
 from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,

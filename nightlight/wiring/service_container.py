@@ -26,7 +26,8 @@ from nightlight.flows.policies.rollout import Rollout
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
 from nightlight.flows.traces.requests import RequestTrace
-from nightlight.settings import Settings, require
+from nightlight.settings import Settings
+from nightlight.settings.base import require
 from nightlight.store.interface import PutOnly
 from nightlight.wiring.components import (
     ORIGINALS,

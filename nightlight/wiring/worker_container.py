@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 from nightlight import logs
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.delivery.object_names import MEDIA_TYPES, ObjectNames, object_key
+from nightlight.delivery.purge import KEPT_S, EdgePurge
 from nightlight.flows.decisions.edge_revocations import RevocationPublisher
 from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.pictures.delete import DeletePictures
@@ -20,7 +20,7 @@ from nightlight.flows.pictures.render import Render
 from nightlight.flows.pictures.rerender import Rerender
 from nightlight.flows.pictures.rerender_runs import RerenderFeeder
 from nightlight.flows.pictures.rescreen import Rescreen
-from nightlight.flows.pictures.revoke import RENDITION_CACHE, RotateNames
+from nightlight.flows.pictures.revoke import RotateNames
 from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
 from nightlight.flows.retention.expiry import Expiry
@@ -34,8 +34,9 @@ from nightlight.jobs import kinds
 from nightlight.jobs.relay import Reconciler, Relay, Send
 from nightlight.jobs.runner import JobRunner
 from nightlight.retention.wanted_rules import ERASED, most_days
-from nightlight.settings import Settings, require
-from nightlight.store.interface import PutOnly, PutResult
+from nightlight.settings import Settings
+from nightlight.settings.base import require
+from nightlight.store.interface import PutOnly, PutResult, put_bytes
 from nightlight.wiring.components import (
     ORIGINALS,
     RENDITIONS,
@@ -50,7 +51,6 @@ from nightlight.wiring.components import (
     source_access,
     upload_flow,
 )
-from nightlight.wiring.edges import edge_purge
 from nightlight.wiring.operator_tools import manifest_signing, screening_if_set, trace_search
 from nightlight.wiring.originals import import_sealer, opener, vault_sealer
 from nightlight.wiring.retention import sweep_flow
@@ -61,6 +61,7 @@ from nightlight_core.errors import NightlightError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nightlight.delivery.purge import RevocationEdge
     from nightlight.store.interface import ObjectStore
 
 
@@ -101,12 +102,9 @@ class WorkerContainer:
         """Put the placeholder under its name, so that an edge serves it like any picture."""
         data = placeholder_bytes()
         key = object_key(self.names.placeholder(), EXTENSION)
-        digest = hashlib.sha256(data).hexdigest()
         try:
-            put = self.renditions.put(
-                key, BytesIO(data), sha256=digest, content_type=MEDIA_TYPES[EXTENSION], cache_control=RENDITION_CACHE
-            )
-            if put is PutResult.EXISTS and self.renditions.head(key).sha256 != digest:
+            put = put_bytes(self.renditions, key, data, MEDIA_TYPES[EXTENSION])
+            if put is PutResult.EXISTS and self.renditions.head(key).sha256 != hashlib.sha256(data).hexdigest():
                 # Of another release: it stays, since a placeholder that changes would be seen by everybody.
                 logs.get("worker").warning("placeholder.differs")
         except NightlightError as error:  # an edge has a copy of its own for when there is none here
@@ -133,7 +131,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     runner = JobRunner(catalogue, settings.worker, clock)
     rendering = Renderer(settings)
     screening = screening_if_set(settings, catalogue, clock)
-    purge = edge_purge(settings, clock)
+    purge = _edge_purge(settings, clock)
     open_ = opener(settings)
     most_bytes = settings.upload.max_bytes
 
@@ -237,3 +235,17 @@ def _notify(settings: Settings, catalogue: Catalogue, clock: Clock) -> DeliverWe
     variable = "NIGHTLIGHT_DELIVERY_WEBHOOK_KEY"
     key = webhook_key(require(hooks.webhook_key, variable), variable)
     return DeliverWebhooks(catalogue, hooks.webhook_url, key, hooks.hook_timeout_s, clock)
+
+
+def _edge_purge(settings: Settings, clock: Clock) -> EdgePurge:
+    """Return what tells every edge that the settings name; raise SettingsRefused."""
+    concern = settings.delivery
+    more: list[RevocationEdge] = []
+    if concern.cloudfront_store is not None:
+        from nightlight.store.cloudfront import CloudFrontList
+
+        more.append(
+            CloudFrontList(concern.cloudfront_store, kept_s=KEPT_S, clock=clock, timeout_s=concern.hook_timeout_s)
+        )
+    token = concern.purge_token.get_secret_value() if concern.purge_token else None
+    return EdgePurge(concern.purge_url, token=token, timeout_s=concern.hook_timeout_s, more=more)

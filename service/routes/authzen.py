@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.decisions.answers import SignedDecision
@@ -21,12 +21,11 @@ from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.errors import InvalidInput
 from nightlight_core.ids import PROFILE_ID_PATTERN
-from service.answers import services
+from service.answers import Word, services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/access/v1", tags=["authzen"], route_class=ScopedRoute)
 
-Word = Annotated[str, Field(min_length=1, max_length=32)]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
 VIEW = "view"
 
@@ -76,8 +75,6 @@ class Surroundings(BaseModel):
 class AuthZenEvaluation(BaseModel):
     """One question; what it leaves out is as the request's own."""
 
-    model_config = ConfigDict(extra="ignore")
-
     subject: AuthZenSubject | None = None
     action: AuthZenAction | None = None
     resource: Resource | None = None
@@ -118,19 +115,11 @@ class EvaluationsAnswer(BaseModel):
     evaluations: list[EvaluationAnswer]
 
 
-class _Question(NamedTuple):
-    """A whole question: the viewer, where the picture is shown, and what the viewer is said to be to its profile."""
-
-    subject: AuthZenSubject
-    context: str
-    claim: Claim
-
-
 @router.post("/evaluation")
 @requires(TokenScope.DECIDE)
 def evaluation(request: Request, body: AuthZenEvaluation) -> EvaluationAnswer:
     """Say whether a viewer may see a profile's picture, and which."""
-    (answer,) = _answers(request, [_question(body, AuthZenEvaluation(), "")])
+    (answer,) = _answers(request, [_question(body, AuthZenEvaluation(), "", caller(request).subject)])
     return answer
 
 
@@ -140,8 +129,10 @@ def evaluations(request: Request, body: EvaluationsBody) -> EvaluationsAnswer | 
     """Say it for up to 500 profiles at once; without ``evaluations`` it is one question, answered as one."""
     if not body.evaluations:
         return evaluation(request, body)
+    tenant = caller(request).subject
     questions = [
-        _question(evaluation_, body, f"/evaluations/{number}") for number, evaluation_ in enumerate(body.evaluations)
+        _question(evaluation_, body, f"/evaluations/{number}", tenant)
+        for number, evaluation_ in enumerate(body.evaluations)
     ]
     answers = _answers(request, questions)
     last = {Semantic.UNTIL_DENIED: False, Semantic.UNTIL_PERMITTED: True}.get(body.options.evaluations_semantic)
@@ -151,8 +142,8 @@ def evaluations(request: Request, body: EvaluationsBody) -> EvaluationsAnswer | 
     return EvaluationsAnswer(evaluations=answers)
 
 
-def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: str) -> _Question:
-    """Return one question, with what it leaves out taken from the request's own."""
+def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: str, tenant: str) -> DecisionRequest:
+    """Return one question as a request for one profile, with what it leaves out taken from ``defaults``."""
     subject, action = partial.subject or defaults.subject, partial.action or defaults.action
     resource, context = partial.resource or defaults.resource, partial.context or defaults.context or Surroundings()
     if subject is None or action is None or resource is None:
@@ -161,19 +152,18 @@ def _question(partial: AuthZenEvaluation, defaults: AuthZenEvaluation, pointer: 
         message = f"the action is '{VIEW}', the subject a 'user' and the resource a 'profile'"
         raise InvalidInput(message, pointer=pointer or "/")
     claim = Claim(resource.id, resource.properties.relation, resource.properties.proof)
-    return _Question(subject, context.context, claim)
+    requester = Requester(subject.id, subject.properties.network, tenant)
+    return DecisionRequest(subject.properties.viewer, context.context, [claim], requester)
 
 
-def _answers(request: Request, questions: Sequence[_Question]) -> list[EvaluationAnswer]:
+def _answers(request: Request, questions: Sequence[DecisionRequest]) -> list[EvaluationAnswer]:
     """Decide once for all questions of one viewer in one place; answer in the questions' order."""
-    tenant = caller(request).subject
     groups: dict[tuple[str, str, Requester], list[int]] = {}
-    for number, (subject, context, _) in enumerate(questions):
-        requester = Requester(subject.id, subject.properties.network, tenant)
-        groups.setdefault((subject.properties.viewer, context, requester), []).append(number)
+    for number, (viewer, context, _, requester) in enumerate(questions):
+        groups.setdefault((viewer, context, requester), []).append(number)
     decisions: dict[int, SignedDecision] = {}
     for (viewer, context, requester), numbers in groups.items():
-        claims = [questions[number].claim for number in numbers]
+        claims = [questions[number].claims[0] for number in numbers]
         decided = services(request).decisions.decide(DecisionRequest(viewer, context, claims, requester))
         decisions.update(zip(numbers, decided, strict=True))
     return [_answer(decisions[number]) for number in range(len(questions))]

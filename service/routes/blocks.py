@@ -5,23 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
-from service.answers import services
+from service.answers import Body, changed, services
 from service.auth import ScopedRoute, caller, requires
-from service.consistency import changed
 
 router = APIRouter(prefix="/v1/blocks", tags=["blocks"], route_class=ScopedRoute)
 
 IdPath = Annotated[str, Path(pattern=PROFILE_ID_PATTERN)]
 
 
-class BlockBody(BaseModel):
+class BlockBody(Body):
     """A profile, and the viewer who is to see nothing of it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     profile_id: str = Field(pattern=PROFILE_ID_PATTERN, description="Who blocks, or is kept from being seen.")
     viewer_id: str = Field(pattern=PROFILE_ID_PATTERN, description="Who is to see nothing of them.")

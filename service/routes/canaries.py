@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
-from service.answers import services
+from service.answers import Body, services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/canaries", tags=["canaries"], route_class=ScopedRoute)
 
 
-class CanaryBody(BaseModel):
+class CanaryBody(Body):
     """A profile that is linked from nowhere."""
-
-    model_config = ConfigDict(extra="forbid")
 
     profile_id: str = Field(pattern=PROFILE_ID_PATTERN)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
@@ -18,20 +18,16 @@ from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import MAX_PROOF
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.ids import PROFILE_ID_PATTERN
-from service.answers import services
+from service.answers import CONSISTENCY_PATTERN, Body, Word, json_response, services
 from service.auth import ScopedRoute, caller, requires
-from service.consistency import CONSISTENCY_PATTERN
 from service.json_body import json_body
+from service.openapi import request_body
 
 router = APIRouter(prefix="/v1", tags=["decisions"], route_class=ScopedRoute)
 
-Word = Annotated[str, Field(min_length=1, max_length=32)]
 
-
-class ItemBody(BaseModel):
+class ItemBody(Body):
     """One profile, and what the viewer is to it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     profile_id: Annotated[str, Field(min_length=1, max_length=128)]
     relation: Word = Field(
@@ -44,10 +40,8 @@ class ItemBody(BaseModel):
     )
 
 
-class DecisionsBody(BaseModel):
+class DecisionsBody(Body):
     """Who looks, where, at which profiles."""
-
-    model_config = ConfigDict(extra="forbid")
 
     viewer: Word = Field(
         default="signed_out", description="What is assured of the viewer: peer, adult, unverified or signed_out."
@@ -96,7 +90,7 @@ class ExplanationAnswer(BaseModel):
     profile_id: str
     inputs: dict[str, str] = Field(description="The words that the policy was asked with.")
     tier: str
-    edge: int = Field(description="The tier's longest side in pixels; 0 for the placeholder.")
+    edge: int = Field(description="The longest side in pixels of what is shown; 0 for the placeholder.")
     cache_s: int
     per_hour: int
     rule: str = Field(description="The rule that bound the tier.")
@@ -114,12 +108,7 @@ class ExplainAnswer(BaseModel):
 
 
 # The endpoint reads its own body, since it is called without the framework too (service.fast_path).
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{DecisionsBody.__name__}"}}},
-    }
-}
+_BODY = request_body("application/json", {"$ref": f"#/components/schemas/{DecisionsBody.__name__}"})
 
 
 @router.post("/decisions", response_model=DecisionsAnswer, openapi_extra=_BODY)
@@ -143,17 +132,14 @@ async def decide(request: Request) -> Response:
 def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
     explanations = services(request).decisions.explain(body.request_of(caller(request).subject))
-    answer = {
-        "policy_digest": services(request).policy.current().table.digest,
-        "items": [asdict(item) for item in explanations],
-    }
-    return Response(orjson.dumps(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
+    digest = services(request).policy.current().table.digest
+    return json_response(orjson.dumps({"policy_digest": digest, "items": [asdict(item) for item in explanations]}))
 
 
 def decisions_response(decisions: Sequence[SignedDecision]) -> Response:
     """Return the response; a decision that is given again is not encoded again."""
-    body = b'{"items":[' + b",".join([decision.representation or _encoded(decision) for decision in decisions]) + b"]}"
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+    items = b",".join([decision.representation or _encoded(decision) for decision in decisions])
+    return json_response(b'{"items":[' + items + b"]}")
 
 
 def _encoded(decision: SignedDecision) -> bytes:

@@ -6,11 +6,11 @@ from datetime import UTC
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, ImageId, parse_profile_id
-from service.answers import answer, services
+from service.answers import Body, answer, services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/holds", tags=["holds"], route_class=ScopedRoute)
@@ -18,10 +18,8 @@ router = APIRouter(prefix="/v1/holds", tags=["holds"], route_class=ScopedRoute)
 HoldIdPath = Annotated[str, Path(pattern=IMAGE_ID_PATTERN)]
 
 
-class LegalHoldBody(BaseModel):
+class LegalHoldBody(Body):
     """What is to be held: a profile's images as they are now, or one image."""
-
-    model_config = ConfigDict(extra="forbid")
 
     profile_id: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)] | None = None
     image_id: Annotated[str, Field(pattern=IMAGE_ID_PATTERN)] | None = None

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 
-from nightlight.catalogue.images import ImageRow
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import IMAGE_ID_PATTERN, parse_image_id
 from service.answers import answer, services
@@ -40,16 +39,11 @@ class ReceiptAnswer(BaseModel):
     signature: str = Field(description="Base64 of an Ed25519 signature.")
 
 
-def image_answer(image: ImageRow) -> ImageAnswer:
-    """Return what a caller is told of an image: nothing of its original."""
-    return answer(ImageAnswer, image)
-
-
 @router.get("/{image_id}")
 @requires(TokenScope.INGEST)
 def status(request: Request, image_id: ImageIdPath) -> ImageAnswer:
     """Say how an upload is getting on."""
-    return image_answer(services(request).upload.status(parse_image_id(image_id)))
+    return answer(ImageAnswer, services(request).upload.status(parse_image_id(image_id)))
 
 
 @router.get("/{image_id}/receipts")

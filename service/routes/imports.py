@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -13,19 +11,11 @@ from nightlight.store.event_notifications import read_events
 from nightlight_core.errors import InvalidInput
 from service.answers import services
 from service.auth import ScopedRoute, requires
+from service.openapi import request_body
 
 router = APIRouter(prefix="/v1/import-notifications", tags=["arrivals"], route_class=ScopedRoute)
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "description": "An event of S3, SNS, EventBridge, Ceph or MinIO."}
-            }
-        },
-    }
-}
+_EVENT = {"type": "object", "description": "An event of S3, SNS, EventBridge, Ceph or MinIO."}
 
 
 class NotificationsAnswer(BaseModel):
@@ -36,7 +26,7 @@ class NotificationsAnswer(BaseModel):
     unmatched: int = Field(description="Events of other buckets, or of keys that are nobody's picture.")
 
 
-@router.post("", status_code=202, openapi_extra=_BODY)
+@router.post("", status_code=202, openapi_extra=request_body("application/json", _EVENT))
 @requires(TokenScope.IMPORT)
 async def notify(request: Request) -> NotificationsAnswer:
     """Take an S3 event notification. 202 means that it is not forgotten; the same event may come again, or late.

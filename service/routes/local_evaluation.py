@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from nightlight.catalogue.feed import CURSOR_PATTERN, PROFILE
 from nightlight.delivery.access_tokens import TokenScope
@@ -19,7 +19,7 @@ from nightlight_core.decisions.engine import MAX_ITEMS
 from nightlight_core.decisions.profile_views import ProfileView
 from nightlight_core.ids import PROFILE_ID_PATTERN
 from nightlight_core.policy.tier import TierRecipe
-from service.answers import answer, services
+from service.answers import Body, answer, json_response, services
 from service.auth import ScopedRoute, requires
 
 router = APIRouter(prefix="/v1/feed", tags=["feed"], route_class=ScopedRoute)
@@ -37,10 +37,8 @@ class FeedAnswer(BaseModel):
     previous: int | None = Field(description="Version of the bundle that decided before the active one.")
 
 
-class ViewsBody(BaseModel):
+class ViewsBody(Body):
     """Profiles to return views of."""
-
-    model_config = ConfigDict(extra="forbid")
 
     profile_ids: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(max_length=MAX_ITEMS)
 
@@ -100,20 +98,16 @@ class KeysAnswer(BaseModel):
     profiles_per_hour: int
 
 
-class AbuseSignalBody(BaseModel):
+class AbuseSignalBody(Body):
     """Somebody who looks like a scraper."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: Literal["viewer", "network"]
     who: Annotated[str, Field(pattern=PROFILE_ID_PATTERN)]
     reason: Literal["over-quota", "many-profiles", "canary"]
 
 
-class ReportBody(BaseModel):
+class ReportBody(Body):
     """What was decided elsewhere."""
-
-    model_config = ConfigDict(extra="forbid")
 
     counts: dict[Annotated[str, Field(max_length=300)], Annotated[int, Field(ge=1, le=MOST_TIMES)]] = Field(
         default={}, max_length=MOST_CELLS, description="How often each combination of words was decided."
@@ -135,7 +129,7 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
         candidate=policy.candidate_version if policy.permille else None,
         previous=policy.previous_version,
     )
-    return _json(feed_answer.model_dump())
+    return json_response(orjson.dumps(feed_answer.model_dump()))
 
 
 @router.post("/profiles", response_model=ViewsAnswer)
@@ -143,7 +137,7 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
 def profiles(request: Request, body: ViewsBody) -> Response:
     """Return what decisions need of up to 500 profiles. For the platform's backends: it tells bands."""
     policy, views = services(request).local_evaluation.views(body.profile_ids)
-    return _json({"revision": policy.revision, "profiles": [_view(view) for view in views]})
+    return json_response(orjson.dumps({"revision": policy.revision, "profiles": [_view(view) for view in views]}))
 
 
 @router.get("/keys", response_model=KeysAnswer)
@@ -159,15 +153,14 @@ def keys(request: Request) -> Response:
         network_per_hour=delegated.limits.network_per_hour,
         tenant_per_hour=delegated.limits.tenant_per_hour,
     )
-    return _json(keys_answer.model_dump())
+    return json_response(orjson.dumps(keys_answer.model_dump()))
 
 
 @router.get("/policy/{version}", response_class=Response)
 @requires(TokenScope.LOCAL)
 def bundle(request: Request, version: int) -> Response:
     """Fetch a signed bundle that is in use: the active one, or the candidate."""
-    data = services(request).local_evaluation.bundle(version)
-    return Response(data, media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_response(services(request).local_evaluation.bundle(version))
 
 
 @router.post("/report", status_code=204)
@@ -195,7 +188,3 @@ def _recipe(recipe: TierRecipe) -> dict[str, str | int | None]:
     fields = asdict(recipe)
     del fields["reidentification_at_most"]
     return fields
-
-
-def _json(fields: object) -> Response:
-    return Response(orjson.dumps(fields), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -6,13 +6,13 @@ import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.policies.rollout import Activation
 from nightlight_core.errors import InvalidInput, NotFound
 from nightlight_core.policy.bundle import MAX_BYTES
-from service.answers import services
+from service.answers import Body, json_response, services
 from service.auth import ScopedRoute, caller, requires
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=ScopedRoute)
@@ -24,10 +24,8 @@ Whole = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 _MAX_TEXT = MAX_BYTES * 4 // 3 + 8
 
 
-class BundleBody(BaseModel):
+class BundleBody(Body):
     """A signed bundle, and safety's approval where it opens anything."""
-
-    model_config = ConfigDict(extra="forbid")
 
     bundle: Annotated[str, Field(min_length=1, max_length=_MAX_TEXT, description="The bundle's bytes, base64.")]
     approval: Annotated[dict[Word, Annotated[str, Field(max_length=256)] | Whole], Field(max_length=16)] | None = Field(
@@ -58,10 +56,8 @@ class ActivatedAnswer(BaseModel):
     difference: dict[str, Any]
 
 
-class ExplainPolicyBody(BaseModel):
+class ExplainPolicyBody(Body):
     """One combination; what is left out leaves a range of answers."""
-
-    model_config = ConfigDict(extra="forbid")
 
     given: Annotated[dict[str, str], Field(max_length=16)]
 
@@ -94,7 +90,7 @@ def earlier_bundle(request: Request, version: int) -> Response:
     data = services(request).rollout.bundle(version) if 0 < version < 2**31 else None
     if data is None:
         raise NotFound
-    return Response(data[1], media_type="application/json", headers={"Cache-Control": "no-store"})
+    return json_response(data[1])
 
 
 @router.delete("/bundle/{version}", status_code=204)

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
-from service.answers import answer, services
+from service.answers import CONSISTENCY, Body, Word, answer, changed, services
 from service.auth import ScopedRoute, caller, requires
-from service.consistency import CONSISTENCY, changed
 from service.multipart import upload_body, upload_form
-from service.routes.images import ImageAnswer, image_answer
+from service.routes.images import ImageAnswer
 
 router = APIRouter(prefix="/v1/profiles", tags=["profiles"], route_class=ScopedRoute)
 
 ProfileIdPath = Annotated[str, Path(pattern=PROFILE_ID_PATTERN, description="The platform's own opaque id.")]
-Word = Annotated[str, Field(min_length=1, max_length=32)]
 
 _CROP = {
     "type": "string",
@@ -41,10 +39,8 @@ _UPLOAD_BODY: dict[str, Any] = {
 }
 
 
-class ProfileBody(BaseModel):
+class ProfileBody(Body):
     """What the platform asserts; the words are those of the policy vocabulary."""
-
-    model_config = ConfigDict(extra="forbid")
 
     band: Word = Field(description="Age band: unknown, under_13, age_13_15, age_16_17 or adult.")
     assurance: Word = Field(description="How the platform knows: none, self_declared, estimated or verified.")
@@ -70,10 +66,8 @@ class ProfileAnswer(BaseModel):
     lapses_at: str = Field(description="When the band lapses to unknown unless it is asserted again (RFC 3339).")
 
 
-class ReportFlagBody(BaseModel):
+class ReportFlagBody(Body):
     """Whether an open report hides the profile."""
-
-    model_config = ConfigDict(extra="forbid")
 
     report_flag: Word = Field(description="clear or reported.")
 
@@ -141,4 +135,4 @@ async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
             actor=caller(request).subject,
             crop=crop,
         )
-    return image_answer(image)
+    return answer(ImageAnswer, image)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from nightlight.delivery.access_tokens import TokenScope
 from nightlight.flows.traces.manifest_lookup import ManifestMatch
 from nightlight.provenance.manifest import HASH_ALGORITHM, LABEL_PATTERN, WATERMARK_ALGORITHM
-from service.answers import services
+from service.answers import Body, services
 from service.auth import ScopedRoute, caller, public, requires
 from service.multipart import picture, picture_body
 
@@ -64,19 +64,15 @@ class Algorithms(BaseModel):
     fingerprints: list[AlgorithmAnswer]
 
 
-class BindingBody(BaseModel):
+class BindingBody(Body):
     """One soft binding."""
-
-    model_config = ConfigDict(extra="forbid")
 
     alg: Algorithm
     value: Value
 
 
-class ReferenceBody(BaseModel):
+class ReferenceBody(Body):
     """A picture of this deployment, by its URL."""
-
-    model_config = ConfigDict(extra="forbid")
 
     referenceUrl: str = Field(max_length=_MOST_URL, pattern="^https?://", description="Nothing is fetched from it.")  # noqa: N815
     assetLength: int = Field(ge=0)  # noqa: N815

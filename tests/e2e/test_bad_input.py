@@ -11,7 +11,7 @@ import pytest
 
 from nightlight.cli import key_commands
 from nightlight.delivery.access_tokens import issue_token
-from nightlight.settings import AuthSettings
+from nightlight.settings.viewers import AuthSettings
 from nightlight_client import Problem
 from tests.support import pictures
 
@@ -70,8 +70,8 @@ def test_an_upload_that_is_refused_at_once(client, profile, name):
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_a_truncated_picture_is_accepted_then_rejected(client, profile, share):
-    whole = pictures.jpeg(800, 600)
-    image = client.upload(profile, whole[: int(len(whole) * share)])
+    picture = pictures.jpeg(800, 600)
+    image = client.upload(profile, picture[: int(len(picture) * share)])
     done = client.wait(image.image_id)
     assert (done.state, done.reason) == ("rejected", "corrupt_image")
 

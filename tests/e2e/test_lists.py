@@ -120,7 +120,7 @@ def test_a_list_that_is_emptied_releases_nothing_and_what_is_published_is_held_a
     shown = uploaded(client, "grown", pictures.photograph("coffee.png"))
     assert shown.state == "ready"
     path = lists_dir / "members.csv"
-    whole = path.read_text()
+    text = path.read_text()
     path.write_text("")
     time.sleep(_RECHECK_S)
     client.declare("emptied", band="adult", assurance="verified", region="eu")
@@ -135,14 +135,14 @@ def test_a_list_that_is_emptied_releases_nothing_and_what_is_published_is_held_a
     report = nightlight(stack, "status", "--json")
     assert (report.returncode, json.loads(report.stdout)[0]["waits"]) == (1, "empty")
     # It comes back, and holds a picture that is published: the one is found, the other taken back.
-    path.write_text(f"{whole}{hash_of('coffee.png')},late\n")
+    path.write_text(f"{text}{hash_of('coffee.png')},late\n")
     assert client.wait(image.image_id, timeout_s=HANG_S).state == "quarantined"
     eventually(lambda: client.image(shown.image_id).state == "quarantined" or None)
     assert nightlight(stack, "status").returncode == 0
     lost = nightlight(stack, "confirm-change", "members")
     assert lost.returncode == 2
     assert "waits to be confirmed" in lost.stderr
-    path.write_text(whole)
+    path.write_text(text)
     assert nightlight(stack, "confirm-change", "members").returncode == 0
 
 
@@ -183,12 +183,12 @@ def test_while_a_list_cannot_be_read_uploads_wait_and_go_on_once_it_can(stack, c
 
 def test_status_says_that_this_hosts_copy_of_a_list_is_older_and_whose_is_newer(stack, lists_dir):
     path = lists_dir / "members.csv"
-    whole = path.read_text()
+    text = path.read_text()
     eventually(
         lambda: [row["known"] for row in json.loads(nightlight(stack, "status", "--json").stdout)] == [1] or None
     )
     past = path.stat().st_mtime_ns - 10**12
-    path.write_text(f"{whole}{hash_of('rocket.jpg')},earlier\n")
+    path.write_text(f"{text}{hash_of('rocket.jpg')},earlier\n")
     os.utime(path, ns=(past, past))
     report = nightlight(stack, "status", "--json")
     (row,) = json.loads(report.stdout)
@@ -198,5 +198,5 @@ def test_status_says_that_this_hosts_copy_of_a_list_is_older_and_whose_is_newer(
     read = nightlight(stack, "status")
     assert read.returncode == 1
     assert f"{platform.node()}: {path} is of {row['file_at']}, and no newer than" in read.stdout
-    path.write_text(whole)
+    path.write_text(text)
     assert nightlight(stack, "status").returncode == 0

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nightlight.settings import Settings
-from nightlight.wiring import build_service
+from nightlight.wiring.service_container import build_service
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
 from tests.support import pictures
 from tests.support.stacks import ROOT
@@ -192,10 +192,10 @@ def test_forged_expired_and_malformed_urls_are_all_the_same_404(stack, client, p
 def test_ranges_and_conditional_requests(client, people):
     minor, _ = people["age_13_15"]
     (decision,) = client.decide("peer", "profile", [(minor, "connection")])
-    whole = httpx.get(decision.url)
-    etag = whole.headers["etag"]
+    full_answer = httpx.get(decision.url)
+    etag = full_answer.headers["etag"]
     assert re.fullmatch(r'"[0-9a-f]{32}"', etag)
-    size = len(whole.content)
+    size = len(full_answer.content)
 
     def got(**headers):
         return httpx.get(decision.url, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -203,9 +203,9 @@ def test_ranges_and_conditional_requests(client, people):
     assert got(if_none_match=etag).status_code == 304
     assert got(if_none_match='"other"').status_code == 200
     part = got(range="bytes=10-19")
-    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert (part.status_code, part.content) == (206, full_answer.content[10:20])
     assert part.headers["content-range"] == f"bytes 10-19/{size}"
-    assert got(range="bytes=-5").content == whole.content[-5:]
+    assert got(range="bytes=-5").content == full_answer.content[-5:]
     assert got(range=f"bytes={size}-").status_code == 416
     assert got(range="bytes=5-2").status_code == 200
     assert got(range="bytes=0-1,4-5").status_code == 200

@@ -19,7 +19,7 @@ from nightlight.jobs.enqueue import enqueue
 from nightlight.jobs.runner import JobRunner
 from nightlight.policy.signing import SigningKey
 from nightlight.retention.erasure_receipt import chain_faults, open_receipt, subject_digest
-from nightlight.settings import WorkerSettings
+from nightlight.settings.process import WorkerSettings
 from nightlight.store.s3 import S3Access, S3Store
 from nightlight_core.errors import StoreUnavailable
 from nightlight_core.policy.public_keys import PublicKeys
@@ -260,9 +260,7 @@ def test_what_comes_back_is_found_and_deleted_again(catalogue, pair, folder, pub
     image_id, original, rendition_keys = uploaded(catalogue, pair, f"back-{os.urandom(4).hex()}")
     places = Places(pair, url_of(catalogue), folder)
     assert places.erase.run(asked(catalogue, image_id), redelivered=False) == "erased"
-    places.erase.renditions.put(
-        rendition_keys[-1], io.BytesIO(b"late"), sha256="0" * 64, content_type="image/webp", cache_control="no-store"
-    )
+    places.erase.renditions.put(rendition_keys[-1], io.BytesIO(b"late"), sha256="0" * 64, content_type="image/webp")
     assert len(left(pair, original, rendition_keys)) == 1
     with catalogue.reading() as tx:
         query = select(table.c.job_id).where(table.c.image_id == image_id, table.c.kind == kinds.VERIFY_ERASURE.name)

@@ -65,11 +65,11 @@ def refused(verifier, token):
 
 
 def test_a_key_that_left_the_set_opens_nothing_after_thirty_seconds(server, verifier, elapsed):
-    (first, first_set), (second, two) = generate_key(), generate_key()
-    server.give(first_set, two)
+    (first, first_set), (second, second_set) = generate_key(), generate_key()
+    server.give(first_set, second_set)
     old = token(first)
     assert verifier.verify(old).subject == "s"
-    server.give(two)
+    server.give(second_set)
     elapsed.ahead += 30
     assert verifier.try_cached(old) is None
     assert refused(verifier, old) is Unauthenticated
@@ -79,10 +79,10 @@ def test_a_key_that_left_the_set_opens_nothing_after_thirty_seconds(server, veri
 
 
 def test_who_is_known_has_the_next_set_read_before_the_last_one_ends_and_waits_for_nothing(server, verifier, elapsed):
-    (first, first_set), (second, two) = generate_key(), generate_key()
+    (first, first_set), (second, second_set) = generate_key(), generate_key()
     server.give(first_set)
     verifier.verify(token(first))
-    server.give(first_set, two)
+    server.give(first_set, second_set)
     server.requested.clear()
     server.released.clear()
     elapsed.ahead += 16
@@ -111,21 +111,21 @@ def test_unknown_key_ids_cause_one_reading_while_the_server_is_slow(server, veri
     server.give(public)
     server.released.clear()
     with ThreadPoolExecutor(16) as threads:
-        asked = [threads.submit(refused, verifier, token(private, kid=f"unknown-{number}")) for number in range(64)]
+        refusals = [threads.submit(refused, verifier, token(private, kid=f"unknown-{number}")) for number in range(64)]
         assert server.requested.wait(10)
         server.released.set()
-        assert {future.result() for future in asked} == {Unauthenticated}
+        assert {future.result() for future in refusals} == {Unauthenticated}
     assert server.asked == 1
 
 
 def test_unknown_key_ids_cause_another_reading_after_thirty_seconds_and_no_sooner(server, verifier, elapsed):
     private, public = generate_key()
     server.give(public)
-    for ahead, asked in ((0, 1), (16, 1), (13.5, 1), (0.6, 2), (29, 2), (1, 3)):
+    for ahead, readings in ((0, 1), (16, 1), (13.5, 1), (0.6, 2), (29, 2), (1, 3)):
         elapsed.ahead += ahead
         for number in range(5):
             assert refused(verifier, token(private, kid=f"unknown-{number}")) is Unauthenticated
-        assert server.asked == asked
+        assert server.asked == readings
 
 
 def test_a_forged_token_of_a_known_key_id_causes_no_more_readings_than_an_unknown_one(server, verifier, elapsed):

@@ -59,7 +59,7 @@ def key(store, request):
 
 def put(store, key, data=DATA):
     digest = hashlib.sha256(data).hexdigest()
-    store.put(key, BytesIO(data), sha256=digest, content_type="image/webp", cache_control="no-store")
+    store.put(key, BytesIO(data), sha256=digest, content_type="image/webp")
     return key
 
 

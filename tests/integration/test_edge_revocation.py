@@ -180,15 +180,15 @@ def test_every_edge_refuses_what_is_revoked_before_any_worker_gets_to_it(tmp_pat
     with (
         catalogue_on(database, tmp_path) as catalogue,
         Edge(tmp_path / "one", buckets, KEYS, list_age_s=60) as first_edge,
-        Edge(tmp_path / "two", buckets, KEYS, list_age_s=60) as two,
+        Edge(tmp_path / "two", buckets, KEYS, list_age_s=60) as second_edge,
     ):
         rendition_of(catalogue, "p-1", name)
         moment = [int(time.time())]
         publisher = RevocationPublisher(
-            catalogue, [hook_of(first_edge), hook_of(two, 1)], every_s=0, clock=lambda: utc(moment[0])
+            catalogue, [hook_of(first_edge), hook_of(second_edge, 1)], every_s=0, clock=lambda: utc(moment[0])
         )
         assert publisher.run_once() == 2
-        urls = [url_of(signer_of(edge), key) for edge in (first_edge, two)]
+        urls = [url_of(signer_of(edge), key) for edge in (first_edge, second_edge)]
         assert [httpx.get(url).content for url in urls] == [DATA, DATA]
         revoke_(catalogue, "p-1")
         assert publisher.run_once() == 2
@@ -196,12 +196,12 @@ def test_every_edge_refuses_what_is_revoked_before_any_worker_gets_to_it(tmp_pat
         # A node that lost its list is told everything anew, and shows nothing of what is revoked meanwhile.
         (tmp_path / "two/cache/revoked/at").unlink()
         (tmp_path / "two/cache/revoked" / key).unlink()
-        assert refused(httpx.get(url_of(signer_of(two), key, life_s=280)))
+        assert refused(httpx.get(url_of(signer_of(second_edge), key, life_s=280)))
         moment[0] += 1
         assert publisher.run_once() == 1
         moment[0] += 1
         assert publisher.run_once() == 2
-        assert refused(httpx.get(url_of(signer_of(two), key, life_s=270)))
+        assert refused(httpx.get(url_of(signer_of(second_edge), key, life_s=270)))
 
 
 def utc(seconds):

@@ -97,7 +97,7 @@ def test_what_was_decided_is_told_in_parts_that_the_service_takes(over_http, mon
     monkeypatch.setattr(NightlightClient, "report", noted)
     with local(over_http) as decides:
         asked(decides, TABLE["cases"][0])
-        counted = decides._tallies.total()
+        counted = decides._tallies._counts.total()
     assert counted > 50
     assert sum(sum(part.values()) for part in reports) == counted
     assert len(reports) > 3

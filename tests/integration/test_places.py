@@ -3,7 +3,8 @@
 import pytest
 from kombu import Exchange, Queue
 
-from nightlight.settings import Settings, WorkerSettings
+from nightlight.settings import Settings
+from nightlight.settings.process import WorkerSettings
 from nightlight_core.errors import SettingsRefused
 from tests.support.services import BROKER, needed, token
 from workers import lane_places

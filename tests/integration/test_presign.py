@@ -21,7 +21,7 @@ KEY = "a/" + "p" * 32 + ".webp"
 def presigner(buckets):
     worker = S3Store(buckets.renditions, S3Access(buckets.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10))
     digest = hashlib.sha256(DATA).hexdigest()
-    worker.put(KEY, BytesIO(DATA), sha256=digest, content_type="image/webp", cache_control="no-store")
+    worker.put(KEY, BytesIO(DATA), sha256=digest, content_type="image/webp")
     return Presigner(buckets.endpoint, f"/{buckets.renditions}", "us-east-1", *identity(S3_SERVICE))
 
 

@@ -176,8 +176,8 @@ def test_what_others_put_is_seen_and_so_is_what_this_one_changed_itself(path):
 
 
 def test_processes_that_begin_at_the_same_time_make_one_file(path):
-    with Receiver(path) as first, Receiver(path) as two, Receiver(path) as three:
-        assert [each.claims() for each in (first, two, three)] == [None, None, None]
+    with Receiver(path) as first, Receiver(path) as second, Receiver(path) as third:
+        assert [each.claims() for each in (first, second, third)] == [None, None, None]
 
 
 def test_the_file_is_for_its_owner_alone(path):

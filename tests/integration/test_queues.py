@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from nightlight.catalogue.schema import outbox as outbox_table
 from nightlight.jobs.lanes import LANES, RANKS, URGENT
 from nightlight.jobs.relay import Relay
-from nightlight.settings import Settings, WorkerSettings
+from nightlight.settings import Settings
+from nightlight.settings.process import WorkerSettings
 from nightlight_core.clock import system_clock
 from nightlight_core.errors import QueueUnavailable
 from nightlight_core.ids import JobId

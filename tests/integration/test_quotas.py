@@ -33,8 +33,8 @@ def quotas(request):
 
 def given(quotas, profiles, *, per_hour=8, viewer_id="v", network=None, tenant="t", now_us=NOW):
     wanted = [PictureRequest(str(profile), per_hour) for profile in profiles]
-    asked = [request.profile_id for request in wanted]
-    return quotas.allow(Requester(viewer_id, network, tenant), wanted, asked, now_us=now_us).allowed
+    profile_ids = [request.profile_id for request in wanted]
+    return quotas.allow(Requester(viewer_id, network, tenant), wanted, profile_ids, now_us=now_us).allowed
 
 
 def test_three_quarters_at_once_then_a_quarter_in_an_hour(quotas):
@@ -47,7 +47,7 @@ def test_no_hour_sees_more_than_the_policy_says(quotas):
     moments = [NOW + minute * 60_000_000 for minute in range(0, 240, 5)]
     times = [
         moment for number, moment in enumerate(moments)
-        for yes in given(quotas, range(number * 50, number * 50 + 50), per_hour=12, now_us=moment) if yes
+        for is_allowed in given(quotas, range(number * 50, number * 50 + 50), per_hour=12, now_us=moment) if is_allowed
     ]  # fmt: skip
     assert len(times) > 12
     for moment in moments:

@@ -43,12 +43,12 @@ def main():
     parser.add_argument("--seeds", type=int, default=1, help="trials, each with keys, names and order of its own")
     parser.add_argument("--looks", type=Path, help="write what was seen first, with labels, for whoever wants to learn")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    responses = asked.responses or (RESPONSES if asked.seeds == 1 else RESPONSES_TOGETHER)
+    options = parser.parse_args()
+    responses = options.responses or (RESPONSES if options.seeds == 1 else RESPONSES_TOGETHER)
     console, begin = Console(), time.monotonic()
     trials = []
     with observed_stack() as (stack, client, observer):
-        profile_ids = _profiles(client, asked.profiles)
+        profile_ids = _profiles(client, options.profiles)
         differences = list(flipped(client, observer, profile_ids))
         looked = len(profile_ids) * len(OUTSIDERS) * 5
         console.print(f"(a) {looked} looks at {len(profile_ids)} profiles under five ages: {len(differences)} differ")
@@ -56,10 +56,10 @@ def main():
             console.print(f"    {difference}")
         pictures = pictures_of(client, profile_ids)
         with Progress(console=console, transient=True) as progress:
-            keep = _writer(asked.looks) if asked.looks else None
-            trials.append(trial(stack, observer, pictures, responses, asked.seed, progress, keep))
+            keep = _writer(options.looks) if options.looks else None
+            trials.append(trial(stack, observer, pictures, responses, options.seed, progress, keep))
         _tell(console, trials[-1])
-    for seed in range(asked.seed + 1, asked.seed + asked.seeds):
+    for seed in range(options.seed + 1, options.seed + options.seeds):
         # Nothing is rendered again, so the service alone will do: in this process, which halves the cost of a look.
         with (
             World(ticking=True) as world,
@@ -70,9 +70,9 @@ def main():
         _tell(console, trials[-1])
     console.print(f"{time.monotonic() - begin:.0f} s")
     held = bool(not differences and _judge(console, trials))
-    if asked.json:
+    if options.json:
         figures = {"differences": len(differences), "held": held, "trials": [asdict(run) for run in trials]}
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     console.print("nobody can be told apart" if held else "[red]ages can be told apart")
     return 0 if held else 1
 

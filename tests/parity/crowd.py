@@ -35,7 +35,6 @@ def crowd(stack, pool, bands, tier="tiny"):
                 BytesIO(data),
                 sha256=digest,
                 content_type="image/webp",
-                cache_control="no-store",
             )
             rows[profiles].append({
                 "profile_id": profile_id, "state": "live", "band": bands[number], "assurance": "verified", "region": "eu",

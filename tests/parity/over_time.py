@@ -112,10 +112,10 @@ def main():
     parser.add_argument("--everyone", type=int, default=20, help="of minors whose choice is everyone, as well")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     console, begin = Console(highlight=False), time.monotonic()
-    drawn = scripts(asked.scripts, asked.everyone, asked.seed)
-    seen = watched(drawn, asked.seed, report=lambda moment: console.print(f"moment {moment + 1} of {len(DAYS)}"))
+    drawn = scripts(options.scripts, options.everyone, options.seed)
+    seen = watched(drawn, options.seed, report=lambda moment: console.print(f"moment {moment + 1} of {len(DAYS)}"))
     begun = ", ".join(f"{seen.begun[band]} {band}" for band in BANDS)
     changes = sum(sum(life.changed) for _, led, _ in seen.groups for life in led)
     console.print(f"{sum(seen.begun.values())} profiles ({begun}), {changes} changes of age, {seen.looks} looks")
@@ -127,8 +127,8 @@ def main():
     ):
         console.print(f"    {count} first {when}, in {field}")
     guesses: dict[str, Guessed] = {}
-    for what, labels_of in LABELS.items() if asked.scripts >= LEAST_SCRIPTS else ():
-        guess = guesses[what] = judged_over_time(seen.groups, labels_of, seed=asked.seed)
+    for what, labels_of in LABELS.items() if options.scripts >= LEAST_SCRIPTS else ():
+        guess = guesses[what] = judged_over_time(seen.groups, labels_of, seed=options.seed)
         console.print(
             f"{what}: {guess.responses} moments judged, AUC {guess.auc:.4f} ({guess.lower:.4f} to {guess.upper:.4f}), "
             f"{guess.expected:.4f} by chance, p = {guess.auc_by_chance:.3f}; at one false alarm in a thousand p = "
@@ -137,10 +137,10 @@ def main():
     by_chance = [p for guess in guesses.values() for p in (guess.auc_by_chance, guess.found_by_chance)]
     held = not seen.differences and all(p > LEAST_CHANCE for p in by_chance)
     console.print(f"{time.monotonic() - begin:.0f} s")
-    if asked.json:
+    if options.json:
         figures = {"differences": len(seen.differences), "begun": seen.begun, "changes": changes, "looks": seen.looks}
         figures |= {"guesses": {what: asdict(guess) for what, guess in guesses.items()}, "held": held}
-        asked.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     console.print("nobody can be told apart" if held else "[red]ages can be told apart")
     return 0 if held else 1
 

@@ -113,9 +113,9 @@ def difference(control_id, control, other_id, other):
     """Return the first difference of two records, None where there is none: what follows may follow from it."""
     if len(control.looks) != len(other.looks):
         return Difference(control_id, other_id, -1, "at the end", (("looks", len(control.looks), len(other.looks)),))
-    for look, two in zip(control.looks, other.looks, strict=True):
-        fields = [key for key in {**look.seen, **two.seen} if look.seen.get(key) != two.seen.get(key)]
-        if fields or (look.moment, look.when) != (two.moment, two.when):
-            differing = tuple((key, look.seen.get(key), two.seen.get(key)) for key in fields)
+    for look, other_look in zip(control.looks, other.looks, strict=True):
+        fields = [key for key in {**look.seen, **other_look.seen} if look.seen.get(key) != other_look.seen.get(key)]
+        if fields or (look.moment, look.when) != (other_look.moment, other_look.when):
+            differing = tuple((key, look.seen.get(key), other_look.seen.get(key)) for key in fields)
             return Difference(control_id, other_id, look.moment, look.when, differing)
     return None

@@ -18,7 +18,9 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
 from nightlight.cli.embedded import free_port
 from nightlight.settings import Settings
-from nightlight.wiring import build_service, build_worker, embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
+from nightlight.wiring.service_container import build_service
+from nightlight.wiring.worker_container import build_worker
 from nightlight_client import NightlightClient
 from nightlight_core.clock import system_clock
 from tests.support.golden import serving
@@ -72,7 +74,7 @@ class World:
         settings = Settings()
         self._worker = build_worker(settings, self._clock)
         self._exit.callback(self._worker.close)
-        self._exit.enter_context(patch.object(tasks.services, "_made", self._worker))
+        self._exit.enter_context(patch.object(tasks.services, "_container", self._worker))
         self.placeholder = self._worker.names.placeholder()
         self._relay = self._worker.relay(lambda task, job_id, _lane: self._sent.append((task, job_id)))
         self._service = build_service(settings, self._clock)

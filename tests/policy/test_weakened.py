@@ -51,10 +51,10 @@ def test_a_weakening_is_refused_or_named(path, tmp_path, compiled):
     edit = YAML(typ="safe").load(path)
     folder = edited(edit, tmp_path / "p")
     if "refused" in edit:
-        said = refusals(folder)
-        assert all(words in said for words in edit["refused"]), said
+        sentence = refusals(folder)
+        assert all(words in sentence for words in edit["refused"]), sentence
     if "named" in edit:
         difference = diff(compiled, compile_pack(load(folder)))
-        said = "\n".join([*map(str, difference.changes), *difference.checks, *difference.cases])
-        assert all(words in said for words in edit["named"]), said
-        assert difference.opens is edit["safety"], said
+        sentence = "\n".join([*map(str, difference.changes), *difference.checks, *difference.cases])
+        assert all(words in sentence for words in edit["named"]), sentence
+        assert difference.opens is edit["safety"], sentence

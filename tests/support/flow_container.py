@@ -19,7 +19,8 @@ from nightlight.jobs.relay import Reconciler, Relay
 from nightlight.jobs.runner import JobRunner
 from nightlight.provenance.certificates import SigningAlgorithm, create_development_chain
 from nightlight.provenance.signing import ManifestSigner, SigningCredential
-from nightlight.settings import UploadSettings, WorkerSettings
+from nightlight.settings.pictures import UploadSettings
+from nightlight.settings.process import WorkerSettings
 from nightlight.store.local import LocalStore
 from nightlight_core.errors import StoreUnavailable
 from tests.support import pictures

@@ -26,7 +26,7 @@ from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.signing import SigningKey
 from nightlight.settings import Settings
-from nightlight.wiring import build_service
+from nightlight.wiring.service_container import build_service
 from nightlight_client import NightlightClient
 from nightlight_client.requests import Request
 from nightlight_client.responses import read_json

@@ -16,7 +16,7 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import embedded, key_commands
 from nightlight.cli.embedded import EmbeddedStack, free_port
 from nightlight.jobs.lanes import LANES
-from nightlight.wiring import embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
 from nightlight_client import NightlightClient
 from tests.support.buckets import bucket_pair
 from tests.support.databases import catalogue_at, postgres_database, roles_of

@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from nightlight import logs
-from nightlight.settings import GeneralSettings, LogSettings
+from nightlight.settings.process import GeneralSettings, LogSettings
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from nightlight.settings import WorkerSettings
+from nightlight.settings.process import WorkerSettings
 from nightlight_core.errors import CatalogueUnavailable, QueueUnavailable
 from workers import schedule
 

@@ -1,6 +1,7 @@
 import pytest
 
-from nightlight.settings import CONCERNS, Settings, require
+from nightlight.settings import CONCERNS, Settings
+from nightlight.settings.base import require
 from nightlight_core.errors import SettingsRefused
 
 

@@ -82,9 +82,9 @@ def until_final(request: Request[Settling], failures: Failures, what: str, timeo
     """Ask until the state is no longer pending; raise TimeoutError if it still is after ``timeout_s``."""
     budget = Budget(timeout_s)
     while True:
-        found = yield from exchange(request, failures, timeout_s)
-        if found.state != "pending":
-            return found
+        state = yield from exchange(request, failures, timeout_s)
+        if state.state != "pending":
+            return state
         if budget.left < 0:
             raise TimeoutError(f"{what} is still pending after {timeout_s:.0f} s")
         yield Pause(_POLL_S)

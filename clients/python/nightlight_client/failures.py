@@ -44,7 +44,7 @@ class Failures:
         self._service, self._clock = _named(base_url), clock
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._told: dict[str, tuple[float, int]] = {}
+        self._written: dict[str, tuple[float, int]] = {}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -57,10 +57,10 @@ class Failures:
         with self._lock:
             self._counts[kind] += 1
             now, count = self._clock(), self._counts[kind]
-            at, before = self._told.get(kind, (float("-inf"), 0))
+            at, before = self._written.get(kind, (float("-inf"), 0))
             if now - at < _AGAIN_S:
                 return
-            self._told[kind] = now, count
+            self._written[kind] = now, count
         _LOG.error("%s fails: %s, %d times since last told (%s)", self._service, kind, count - before, detail)
 
     @contextmanager
@@ -90,37 +90,31 @@ def kind_of(error: BaseException) -> str:
     import socket
     import ssl
 
+    import httpx
+
+    kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+        ((httpx.TimeoutException, TimeoutError), "timeout"),
+        ((httpx.ConnectError, httpx.UnsupportedProtocol), "unreachable"),
+        (httpx.HTTPError, "cut"),
+        (PolicyRefused, "bad_bundle"),
+        (NotNightlight, "not_nightlight"),
+        (Problem, "refused"),
+    )
     causes = _causes(error)
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return "unresolved"
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in str(error):
         return "tls"
-    for classes, name in _kinds():
-        if isinstance(error, classes):
-            return name
-    return "not_nightlight"
-
-
-def _kinds() -> tuple[tuple[tuple[type[BaseException], ...], str], ...]:
-    import httpx
-
-    return (
-        ((httpx.TimeoutException, TimeoutError), "timeout"),
-        ((httpx.ConnectError, httpx.UnsupportedProtocol), "unreachable"),
-        ((httpx.HTTPError,), "cut"),
-        ((PolicyRefused,), "bad_bundle"),
-        ((NotNightlight,), "not_nightlight"),
-        ((Problem,), "refused"),
-    )
+    return next((name for classes, name in kinds if isinstance(error, classes)), "not_nightlight")
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     at: BaseException | None = error
-    while at is not None and len(found) < _MOST_CAUSES:
-        found.append(at)
+    while at is not None and len(causes) < _MOST_CAUSES:
+        causes.append(at)
         at = at.__cause__ or at.__context__
-    return found
+    return causes
 
 
 def _named(base_url: str) -> str:

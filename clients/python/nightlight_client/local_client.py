@@ -32,15 +32,14 @@ from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nightlight_client.local_feed import FAILURES, EngineParts, FeedViews, LocalEvaluationState, LocalTallies
+from nightlight_client.local_feed import FAILURES, FeedViews, LocalEvaluationState
 from nightlight_client.models import Decision
 from nightlight_client.paths import part
 from nightlight_client.requests import fallback
-from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
 from nightlight_core.decisions.engine import DecisionRequest, check
 from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import LEEWAY_S
-from nightlight_core.decisions.relation_resolver import Claim, RelationResolver
+from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from nightlight_core.decisions.quotas import Quotas
     from nightlight_core.policy.public_keys import PublicKeys
 
-_REPORT_S, _MOST_SIGNALS = 10.0, 1000
+_REPORT_S = 10.0
 # The service takes 10,000 in one report.
 _MOST_CELLS = 5_000
 
@@ -91,10 +90,8 @@ class LocalClient:
         """Decide by bundles that ``publisher_keys`` signed, and by what ``client`` (scope ``local``) is told."""
         self._terms = terms = terms or Terms()
         self._client = client
-        self._tallies, self._signals = LocalTallies(), AbuseSignalBuffer(most=_MOST_SIGNALS)
-        relations = RelationResolver(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
-        parts = EngineParts(relations, self._signals, self._tallies, clock, terms.quotas)
-        self._state = LocalEvaluationState(client, publisher_keys, parts, most=terms.views, stale_s=terms.stale_s)
+        self._state = LocalEvaluationState(client, publisher_keys, terms, clock)
+        self._tallies, self._signals = self._state.tallies, self._state.signals
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -7,30 +7,30 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from nightlight_client.models import NotNightlight, Problem
-from nightlight_client.paths import is_account
+from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
 from nightlight_core.decisions.answers import AnswerBuilder
 from nightlight_core.decisions.engine import DecisionEngine, FoundViews, blocked_by
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.decisions.quotas import InProcess, Limits
 from nightlight_core.decisions.rate_limiter import RateLimiter
+from nightlight_core.decisions.relation_resolver import RelationResolver
 from nightlight_core.decisions.url_signing import DAY_S, DelegatedDayKeys, HmacUrlSigner
 from nightlight_core.errors import PolicyRefused
+from nightlight_core.ids import is_profile_id
 from nightlight_core.policy.bundle import open_bundle
 from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
-    from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
+    from nightlight_client.local_client import Terms
     from nightlight_core.decisions.answers import Answer
-    from nightlight_core.decisions.quotas import Quotas
-    from nightlight_core.decisions.relation_resolver import RelationResolver
     from nightlight_core.policy.public_keys import PublicKeys
     from nightlight_core.policy.table import Outcome, Table
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 FAILURES = (Problem, PolicyRefused, httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError)
 # Delegated keys are fetched again after so long.
 _KEYS_S = 3600.0
+_MOST_SIGNALS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,47 +90,24 @@ class LocalTallies:
         with self._lock:
             self._counts.update(counts)
 
-    def total(self) -> int:
-        """Return how many decisions were counted and not reported."""
-        with self._lock:
-            return self._counts.total()
-
-
-@dataclass(frozen=True, slots=True)
-class EngineParts:
-    """What an engine of this process is built of, beside what comes with the feed.
-
-    ``quotas`` is None where this process keeps its own.
-    """
-
-    relations: RelationResolver
-    signals: AbuseSignalBuffer
-    tallies: LocalTallies
-    clock: Callable[[], float]
-    quotas: Quotas | None
-
-
-@dataclass(slots=True)
-class _Bundles:
-    """Tables by version, so that each bundle is fetched and verified once."""
-
-    tables: dict[int, Table] = field(default_factory=dict)
-    highest: int = 0
-
 
 class LocalEvaluationState:
     """Keeps views, policy and keys, and keeps them true. Safe to share between threads."""
 
     def __init__(
-        self, client: NightlightClient, publisher_keys: PublicKeys, parts: EngineParts, *, most: int, stale_s: float
+        self, client: NightlightClient, publisher_keys: PublicKeys, terms: Terms, clock: Callable[[], float]
     ) -> None:
-        """Know of nothing yet; keep ``most`` views."""
-        self._client, self._publisher, self._parts = client, publisher_keys, parts
-        self.views = ProfileViewCache(most=most, stale_s=stale_s)
+        """Know of nothing yet; ``clock`` returns Unix seconds."""
+        self._client, self._publisher, self._clock, self._quotas = client, publisher_keys, clock, terms.quotas
+        self._relations = RelationResolver(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
+        self.tallies, self.signals = LocalTallies(), AbuseSignalBuffer(most=_MOST_SIGNALS)
+        self.views = ProfileViewCache(most=terms.views, stale_s=terms.stale_s)
         self.policy: LocalPolicy | None = None
         self.engine: DecisionEngine | None = None
         self.problem: str | None = None
-        self._bundles = _Bundles()
+        # By version, so that each bundle is fetched and verified once; and the highest version that was in use.
+        self._tables: dict[int, Table] = {}
+        self._highest = 0
         self._keys_at = float("-inf")
         self._cursor: str | None = None
         self._lock = threading.Lock()
@@ -168,7 +146,7 @@ class LocalEvaluationState:
         if not missing:
             return [view for view in cached if view is not None]
         # Nobody knows of what can be no profile's id.
-        missing = [profile_id for profile_id in missing if is_account(profile_id)]
+        missing = [profile_id for profile_id in missing if is_profile_id(profile_id)]
         read: dict[str, ProfileView] = {}
         ticket = self.views.ticket()
         if missing and self.policy is not None and self.views.fresh:
@@ -184,7 +162,7 @@ class LocalEvaluationState:
         old = self.views.changed(changed)
         again = self._read([view.profile_id for view in old], revision) if old else []
         if self.engine is not None and again:
-            now = int(self._parts.clock())
+            now = int(self._clock())
             for before, view in zip(old, again, strict=True):
                 self.engine.builder.answer_again(before, view, now=now)
         return again
@@ -214,19 +192,19 @@ class LocalEvaluationState:
         active, candidate, previous = page["active"], page["candidate"], page.get("previous")
         if active is None:
             raise PolicyRefused("no signed policy bundle is active (nightlight policy activate)")
-        if active < self._bundles.highest:
-            raise PolicyRefused(f"version {active} is older than {self._bundles.highest}, which was in use")
+        if active < self._highest:
+            raise PolicyRefused(f"version {active} is older than {self._highest}, which was in use")
         tables = {version: self._table(version) for version in (active, candidate) if version is not None}
         if previous is not None:
             try:
                 tables[previous] = self._table(previous)
             except PolicyRefused as error:  # of another publisher, say: what is in use must not wait for it
                 self.problem = f"version {previous}, which was in use before: {error}"
-        self._bundles.tables, self._bundles.highest = tables, active
+        self._tables, self._highest = tables, active
         return LocalPolicy(tables[active], tables.get(candidate), tables.get(previous), page["revision"])
 
     def _table(self, version: int) -> Table:
-        table = self._bundles.tables.get(version)
+        table = self._tables.get(version)
         if table is not None:
             return table
         bundle = open_bundle(self._client.bundle_in_use(version), self._publisher)
@@ -236,17 +214,17 @@ class LocalEvaluationState:
 
     def _engine(self) -> DecisionEngine:
         """Return an engine with the keys of today; quotas that this process keeps go on."""
-        keys, parts = self._client.delegated_keys(), self._parts
+        keys = self._client.delegated_keys()
         days = {int(day): base64.b64decode(key, validate=True) for day, key in keys["days"].items()}
         # A service of before says nothing of a longest life; then it is a day.
         max_life_s = int(keys.get("max_life_s", DAY_S))
         signer = HmacUrlSigner(DelegatedDayKeys(keys["signing_id"], days), keys["base_url"], max_life_s=max_life_s)
         variant_key = base64.b64decode(keys["variant_key"], validate=True)
         builder = AnswerBuilder(signer, variant_key, keys["placeholder"], int(keys["placeholder_cache_s"]), max_life_s)
-        quotas = parts.quotas or (self.engine.limiter.quotas if self.engine else None)
+        quotas = self._quotas or (self.engine.limiter.quotas if self.engine else None)
         quotas = quotas or InProcess(Limits(int(keys["network_per_hour"]), int(keys["tenant_per_hour"])))
         limiter = RateLimiter(quotas, int(keys["profiles_per_hour"]))
-        return DecisionEngine(builder, parts.relations, limiter, parts.signals, parts.tallies, parts.clock)
+        return DecisionEngine(builder, self._relations, limiter, self.signals, self.tallies, self._clock)
 
 
 @dataclass(frozen=True, slots=True)

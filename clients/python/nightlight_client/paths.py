@@ -12,11 +12,9 @@ from urllib.parse import quote
 from nightlight_client.models import InvalidId
 from nightlight_core.ids import IMAGE_ID_PATTERN, PROFILE_ID_PATTERN, TRACE_ID_PATTERN
 
-_ACCOUNT = re.compile(PROFILE_ID_PATTERN)
+_ACCOUNT = re.compile(PROFILE_ID_PATTERN), "1 to 128 letters, digits or ._~-, and begins with a letter or digit"
 _FORMS = {
-    "profile_id": (_ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"),
-    "viewer_id": (_ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"),
-    "network": (_ACCOUNT, "1 to 128 letters, digits or ._~-, and begins with a letter or digit"),
+    **dict.fromkeys(("profile_id", "viewer_id", "network"), _ACCOUNT),
     "image_id": (re.compile(IMAGE_ID_PATTERN), "32 hexadecimal digits"),
     "trace_id": (re.compile(TRACE_ID_PATTERN), "32 hexadecimal digits"),
 }
@@ -36,17 +34,12 @@ def ids(**parts: object) -> dict[str, str]:
 def part(name: str, value: object) -> str:
     """Return what stands for a part in a path or body; raise InvalidId if the service would refuse it."""
     if name == "version":
-        return str(version(value))
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_VERSION:
+            raise InvalidId("version", f"a version is a whole number from 1 to {_MAX_VERSION}")
+        return str(value)
     pattern, form = _FORMS[name]
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise InvalidId(name, f"{name} is {form}")
-    return value
-
-
-def version(value: object) -> int:
-    """Return the version of a policy; raise InvalidId if it cannot be one."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_VERSION:
-        raise InvalidId("version", f"a version is a whole number from 1 to {_MAX_VERSION}")
     return value
 
 
@@ -55,11 +48,6 @@ def item_id(value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= _MAX_ITEM_CHARS or not _encodes(value):
         raise InvalidId("profile_id", f"the profile of an item is a text of 1 to {_MAX_ITEM_CHARS} characters")
     return value
-
-
-def is_account(value: object) -> bool:
-    """Say whether this could be the id of a profile or viewer at all."""
-    return isinstance(value, str) and _ACCOUNT.fullmatch(value) is not None
 
 
 def idempotency(key: object) -> dict[str, str]:

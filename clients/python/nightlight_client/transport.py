@@ -45,13 +45,7 @@ class SyncTransport:
         import httpx
 
         end = None if attempt.seconds is None else time.monotonic() + max(attempt.seconds, 0.001)
-        request = self.http.build_request(
-            attempt.request.method,
-            attempt.request.path,
-            headers=dict(headers),
-            timeout=timeouts(attempt.seconds),
-            **attempt.request.arguments(),
-        )
+        request = _built(self.http, attempt, headers)
         answer = self.http.send(request, stream=True)
         try:
             body = bytearray()
@@ -103,13 +97,7 @@ class AsyncTransport:
 
         import httpx
 
-        request = self.http.build_request(
-            attempt.request.method,
-            attempt.request.path,
-            headers=dict(headers),
-            timeout=timeouts(attempt.seconds),
-            **attempt.request.arguments(),
-        )
+        request = _built(self.http, attempt, headers)
         try:
             async with asyncio.timeout(None if attempt.seconds is None else max(attempt.seconds, 0.001)):
                 answer = await self.http.send(request)
@@ -129,6 +117,13 @@ class AsyncTransport:
         self._closed = True
         if self._http is not None:
             await self._http.aclose()
+
+
+def _built(http: httpx.Client | httpx.AsyncClient, attempt: HttpAttempt, headers: Mapping[str, str]) -> httpx.Request:
+    request, timeout = attempt.request, timeouts(attempt.seconds)
+    return http.build_request(
+        request.method, request.path, headers=dict(headers), timeout=timeout, **request.arguments()
+    )
 
 
 def timeouts(seconds: float | None = None) -> httpx.Timeout:

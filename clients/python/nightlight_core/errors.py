@@ -2,52 +2,26 @@
 
 ::
 
-    NightlightError                        code                  HTTP  retryable
-    ├── InvalidInput                       invalid_input         422
-    │   └── IdempotencyMismatch            idempotency_mismatch  422
-    ├── Unauthenticated                    unauthenticated       401
-    ├── Forbidden                          forbidden             403
-    ├── NotFound                           not_found             404
-    │   └── ProfileNotDeclared             profile_not_declared  404
-    ├── PayloadTooLarge                    payload_too_large     413
-    ├── RequestTimeout                     request_timeout       408   yes
-    ├── TooManyRequests                    too_many_requests     429   yes
-    ├── ImageRefused                       image_refused         422
-    │   ├── UnsupportedFormat              unsupported_format    415
-    │   ├── ImageTooLarge                  image_too_large       422
-    │   ├── ImageTooComplex                image_too_complex     422
-    │   └── CorruptImage                   corrupt_image         422
-    ├── PolicyRefused                      policy_refused        500
-    ├── PolicyRejected                     policy_rejected       422
-    ├── PolicyConflict                     policy_conflict       409
-    ├── SettingsRefused                    settings_refused      500
-    ├── Unavailable                        unavailable           503   yes
-    │   ├── StoreUnavailable               store_unavailable     503   yes
-    │   ├── CatalogueUnavailable           catalogue_unavailable 503   yes
-    │   ├── QueueUnavailable               queue_unavailable     503   yes
-    │   ├── SandboxUnavailable             sandbox_unavailable   503   yes
-    │   ├── WatermarkKeyMissing            watermark_key_missing 503   yes
-    │   ├── SealKeyMissing                 seal_key_missing      503   yes
-    │   ├── CertificateExpired             certificate_expired   503   yes
-    │   ├── CredentialMissing              credential_missing    503   yes
-    │   ├── SigningFailed                  signing_failed        503   yes
-    │   ├── HoldPending                    hold_pending          503   yes
-    │   ├── QuotasUnavailable              quotas_unavailable    503   yes
-    │   ├── ListsUnavailable               lists_unavailable     503   yes
-    │   └── IndexBehind                    index_behind          503   yes
-    ├── DecoderDied                        decoder_died          500   yes
-    │   └── DecoderTooSlow                 decoder_too_slow      500
-    ├── ManifestRefused                    manifest_refused      500   yes
-    ├── IndexBroken                        index_broken          500
-    ├── ObjectMissing                      object_missing        404
-    ├── StoreDenied                        store_denied          500
-    ├── LifecycleRefused                   lifecycle_refused     409
-    ├── ReceiptRefused                     receipt_refused       422
-    ├── Conflict                           conflict              409
-    └── LeaseLost                          lease_lost            409
+    NightlightError                                                                         HTTP  retryable
+    ├── PolicyRefused, SettingsRefused, IndexBroken, StoreDenied                            500
+    ├── PolicyRejected, ReceiptRefused, InvalidInput ── IdempotencyMismatch                 422
+    ├── ImageRefused ── ImageTooLarge, ImageTooComplex, CorruptImage                        422
+    │   └── UnsupportedFormat                                                               415
+    ├── Unauthenticated                                                                     401
+    ├── Forbidden                                                                           403
+    ├── ObjectMissing, NotFound ── ProfileNotDeclared                                       404
+    ├── RequestTimeout                                                                      408   yes
+    ├── PolicyConflict, LifecycleRefused, Conflict, LeaseLost                               409
+    ├── PayloadTooLarge                                                                     413
+    ├── TooManyRequests                                                                     429   yes
+    ├── ManifestRefused, DecoderDied                                                        500   yes
+    │   └── DecoderTooSlow                                                                  500
+    └── Unavailable                                                                         503   yes
+        ├── StoreUnavailable, CatalogueUnavailable, QueueUnavailable, QuotasUnavailable     503   yes
+        ├── SandboxUnavailable, ListsUnavailable, IndexBehind, HoldPending, SealKeyMissing  503   yes
+        └── WatermarkKeyMissing, CredentialMissing, CertificateExpired, SigningFailed       503   yes
 
-``public`` is what a caller of the API is told; ``str(error)`` is what the operator reads in the log.
-The two differ because the first may be read by an outsider.
+``public`` is what a caller of the API is told, who may be an outsider; ``str(error)`` is for the operator, in the log.
 """
 
 from __future__ import annotations
@@ -57,7 +31,7 @@ from typing import ClassVar
 
 
 class NightlightError(Exception):
-    """The root. A subclass gives its HTTP status and public text as class attributes; its code is its name."""
+    """The root. A subclass gives its HTTP status and public text; its code is its name: ``image_too_large``."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
@@ -66,15 +40,13 @@ class NightlightError(Exception):
 
     def __init_subclass__(cls) -> None:
         """Make the code of a class of this tree of its name; a kind that another module adds has its parent's."""
-        super().__init_subclass__()
         if cls.__module__ == __name__:
             cls.code = re.sub(r"(?<=.)(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, detail: str = "", *, pointer: str | None = None) -> None:
         """Keep ``detail`` (for the log) and ``pointer`` (RFC 6901, into the request) apart."""
         super().__init__(detail or self.public)
-        self.detail = detail
-        self.pointer = pointer
+        self.detail, self.pointer = detail, pointer
 
 
 class InvalidInput(NightlightError):
@@ -168,7 +140,7 @@ class ImageTooLarge(ImageRefused):
 class ImageTooComplex(ImageRefused):
     """The header promises more parts, scans or fill bytes, or more work for its decoder, than the caps allow."""
 
-    public = "The image takes more work to decode than is allowed; save it anew in an ordinary way."
+    public = "The image takes more work to decode than is allowed; save it again in an ordinary way."
 
 
 class CorruptImage(ImageRefused):

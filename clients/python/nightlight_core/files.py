@@ -61,10 +61,9 @@ def private_folder(path: Path) -> Path:
 
     Raises OSError, where it is somebody else's.
     """
-    missing = [path, *path.parents]
-    for one in reversed([one for one in missing if not one.exists()]):
-        one.mkdir(mode=FOLDER, exist_ok=True)
-        one.chmod(FOLDER)
+    for missing in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+        missing.mkdir(mode=FOLDER, exist_ok=True)
+        missing.chmod(FOLDER)
     mode = path.stat().st_mode
     if not stat.S_ISDIR(mode):
         raise NotADirectoryError(errno.ENOTDIR, "it is no folder", str(path))

@@ -34,9 +34,9 @@ def parse_profile_id(text: str) -> ProfileId:
     return ProfileId(text)
 
 
-def is_profile_id(text: str) -> bool:
-    """Say whether ``text`` could be the id of a profile at all."""
-    return _PROFILE_ID.fullmatch(text) is not None
+def is_profile_id(value: object) -> bool:
+    """Say whether this could be the id of a profile at all."""
+    return isinstance(value, str) and _PROFILE_ID.fullmatch(value) is not None
 
 
 def parse_image_id(text: str) -> ImageId:

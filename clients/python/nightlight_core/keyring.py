@@ -16,7 +16,7 @@ _KEY_ID = re.compile(r"[a-z0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Keys by id; the first signs or marks, all verify or read. The keys never print."""
+    """Keys by id; the first writes (a signature or a watermark), all read. The keys never print."""
 
     keys: Mapping[str, bytes] = field(repr=False)
 

@@ -56,7 +56,7 @@ function alike(one, other) {
     return difference === 0;
 }
 
-// Whether a picture may be shown: it is not on the list, and somebody has vouched lately that the list is complete.
+// Whether a picture may be shown: it is not on the list, and it was confirmed lately that the list is complete.
 export async function shown(env, path, seconds, now) {
     if (!env.REVOKED) return seconds <= SHORT_S;
     if (seconds > DAY_S) return false;
@@ -78,23 +78,23 @@ async function purge(request, env, origin) {
     if (request.method !== 'POST' || !env.PURGE_TOKEN || !env.REVOKED || !alike(`Bearer ${env.PURGE_TOKEN}`, given)) {
         return nothing(404);
     }
-    let told;
+    let message;
     try {
-        told = await request.json();
+        message = await request.json();
     } catch {
-        told = null;
+        message = null;
     }
     const moment = (one) => one === undefined || (Number.isInteger(one) && EXPIRY.test(String(one)));
-    if (!told || !Array.isArray(told.paths) || told.paths.length > MOST_PATHS || !moment(told.at) || !moment(told.since)) {
+    if (!message || !Array.isArray(message.paths) || message.paths.length > MOST_PATHS || !moment(message.at) || !moment(message.since)) {
         return nothing(400);
     }
     try {
-        const at = told.at === undefined && told.since === undefined ? null : await env.REVOKED.get('at', CACHED);
-        if (told.since !== undefined && at === null) return nothing(409);
-        const paths = told.paths.filter((path) => typeof path === 'string' && PATH.test(path));
+        const at = message.at === undefined && message.since === undefined ? null : await env.REVOKED.get('at', CACHED);
+        if (message.since !== undefined && at === null) return nothing(409);
+        const paths = message.paths.filter((path) => typeof path === 'string' && PATH.test(path));
         await Promise.all(paths.map((path) => env.REVOKED.put(path, '1', {expirationTtl: KEPT_S})));
         await Promise.all(paths.map((path) => caches.default.delete(new Request(`${origin}${path}`))));
-        if (told.at !== undefined && told.at > Number(at ?? 0)) await env.REVOKED.put('at', String(told.at));
+        if (message.at !== undefined && message.at > Number(at ?? 0)) await env.REVOKED.put('at', String(message.at));
     } catch {
         return nothing(503);
     }

@@ -7,14 +7,14 @@ const PASSED = ['accept-ranges', 'content-length', 'content-range', 'content-typ
 const DIGEST = /^[0-9a-f]{64}(?![\s\S])/;
 
 function handler(event) {
-    const response = event.response, told = response.headers, headers = {};
+    const response = event.response, received = response.headers, headers = {};
     PASSED.forEach(function (name) {
-        if (told[name]) {
-            headers[name] = {value: told[name].value};
+        if (received[name]) {
+            headers[name] = {value: received[name].value};
         }
     });
     // Of the bytes, as the service makes it: the bucket's own may be another after each writing.
-    const digest = told['x-amz-meta-sha256'];
+    const digest = received['x-amz-meta-sha256'];
     if (digest && DIGEST.test(digest.value)) {
         headers.etag = {value: '"' + digest.value.slice(0, 32) + '"'};
     }

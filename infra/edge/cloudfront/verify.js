@@ -35,7 +35,7 @@ function verified(path, expiry, id, signature, key) {
     return difference === 0;
 }
 
-// Whether a picture may be shown: it is not on the list, and somebody has vouched lately that the list is complete.
+// Whether a picture may be shown: it is not on the list, and it was confirmed lately that the list is complete.
 async function shown(path, seconds, now) {
     if (store === null) {
         return seconds > 0 && seconds <= SHORT_S;

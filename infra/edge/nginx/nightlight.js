@@ -63,17 +63,17 @@ function left(r) {
     return String(seconds > (LIST_AGE === '' || LIST_AGE_S > 0 ? 86400 : SHORT_S) || !listed(now) ? 0 : seconds);
 }
 
-// Whether the list of revoked pictures can be relied on: the publisher has vouched for it lately. True without a list.
+// Whether the list of revoked pictures can be relied on: the publisher has confirmed it lately. True without a list.
 function listed(now) {
     if (!(LIST_AGE_S > 0)) {
         return true;
     }
-    const at = vouched();
+    const at = confirmedAt();
     return at <= now + SHORT_S && now - at <= LIST_AGE_S;
 }
 
 // Until when the list was complete, in Unix seconds; 0 if nobody has said so.
-function vouched() {
+function confirmedAt() {
     try {
         return Number(fs.readFileSync(process.env.NIGHTLIGHT_EDGE_CACHE + '/revoked/at')) || 0;
     } catch (error) {
@@ -154,28 +154,28 @@ function purge(r) {
         r.return(404);
         return;
     }
-    let told;
+    let message;
     try {
-        told = JSON.parse(r.requestText);
+        message = JSON.parse(r.requestText);
     } catch (error) {
-        told = null;
+        message = null;
     }
-    if (!told || !Array.isArray(told.paths) || told.paths.length > MOST_PATHS || !moments(told)) {
+    if (!message || !Array.isArray(message.paths) || message.paths.length > MOST_PATHS || !moments(message)) {
         r.return(400);
         return;
     }
-    if (told.since !== undefined && vouched() < told.since) {
+    if (message.since !== undefined && confirmedAt() < message.since) {
         r.return(409);
         return;
     }
     try {
-        told.paths.forEach(function (path) {
+        message.paths.forEach(function (path) {
             if (typeof path === 'string' && PATH.test(path)) {
                 forget(path);
             }
         });
-        if (told.at !== undefined) {
-            vouch(told.at);
+        if (message.at !== undefined) {
+            confirm(message.at);
         }
         if (Math.random() < 0.01) {
             tidy();
@@ -188,16 +188,16 @@ function purge(r) {
 }
 
 // Whether "at" and "since" are moments, where they are said.
-function moments(told) {
-    return [told.at, told.since].every(function (moment) {
+function moments(message) {
+    return [message.at, message.since].every(function (moment) {
         return moment === undefined || Number.isInteger(moment) && moment > 0 && moment < 1e10;
     });
 }
 
 // An older word never takes the place of a newer one. Written aside first: half a number is no moment.
-function vouch(at) {
+function confirm(at) {
     const file = process.env.NIGHTLIGHT_EDGE_CACHE + '/revoked/at';
-    if (at > vouched()) {
+    if (at > confirmedAt()) {
         fs.writeFileSync(file + '.' + process.pid, String(at));
         fs.renameSync(file + '.' + process.pid, file);
     }

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from nightlight import logs
 from nightlight.catalogue.decision_inputs import Seen, SeenRendition, seen
 from nightlight.catalogue.feed import NAME, PROFILE
-from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight.delivery.object_names import rendition_key
 from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.decisions.profile_views import MOST_BLOCKED, AvailableRendition, ProfileView, ProfileViewCache
 from nightlight_core.errors import CatalogueUnavailable, NightlightError
@@ -198,7 +198,7 @@ class KnownRecipes:
         """Know of none."""
         self._known: dict[str, TierRecipe] = {}
 
-    def of(self, tx: Transaction, rows: Sequence[Seen]) -> Mapping[str, TierRecipe]:
+    def named_by(self, tx: Transaction, rows: Sequence[Seen]) -> Mapping[str, TierRecipe]:
         """Return the recipes of all renditions in ``rows`` that the catalogue knows."""
         named = {rendition.recipe for row in rows for rendition in row.available()}
         if missing := named - self._known.keys():
@@ -213,7 +213,7 @@ def read_views(
     valid = [ProfileId(profile_id) for profile_id in profile_ids if is_profile_id(profile_id)]
     rows = seen(tx.connection, valid, most_blocked=MOST_BLOCKED) if valid else []
     inputs = {row.profile_id: row for row in rows}
-    kept_s, recipes = int(assertion.total_seconds()), known.of(tx, rows)
+    kept_s, recipes = int(assertion.total_seconds()), known.named_by(tx, rows)
     return [_view(inputs[key], kept_s, recipes) if key in inputs else ProfileView(key) for key in profile_ids]
 
 
@@ -226,7 +226,7 @@ def _recipe(rendition: SeenRendition, recipes: Mapping[str, TierRecipe]) -> Tier
 def _view(inputs: Seen, kept_s: int, recipes: Mapping[str, TierRecipe]) -> ProfileView:
     tiers: dict[str, tuple[AvailableRendition, ...]] = {}
     for rendition in inputs.available():
-        path = f"/{object_key(rendition.name, EXTENSIONS[rendition.format])}"
+        path = f"/{rendition_key(rendition.name, rendition.format)}"
         tier = intern(rendition.tier)
         tiers[tier] = (*tiers.get(tier, ()), AvailableRendition(path, rendition.edge, _recipe(rendition, recipes)))
     # Words are few and views many: each word is kept once.

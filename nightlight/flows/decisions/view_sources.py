@@ -41,12 +41,12 @@ class CatalogueViews:
     def find(self, viewer_id: str | None, profile_ids: Sequence[str]) -> FoundViews | None:
         """Return a view of each profile; None where the catalogue does not answer, or not of the change yet."""
         try:
-            return self._found(viewer_id, profile_ids)
+            return self._all_views(viewer_id, profile_ids)
         except CatalogueUnavailable as error:
             logs.get("decide").error("decisions.catalogue_unavailable", count=len(profile_ids), detail=str(error))
             return None
 
-    def _found(self, viewer_id: str | None, profile_ids: Sequence[str]) -> FoundViews:
+    def _all_views(self, viewer_id: str | None, profile_ids: Sequence[str]) -> FoundViews:
         feed = self.change_feed
         if (self.at_least is not None or not feed.views.fresh) and not feed.catch_up(at_least=self.at_least):
             raise CatalogueUnavailable(f"the catalogue does not know of the change {self.at_least} yet")

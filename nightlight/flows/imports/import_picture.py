@@ -57,7 +57,7 @@ class ImportPicture:
         with self.runner.catalogue.reading() as tx:
             item = tx.imports.get(lease.other_id)
         if item is None or item.state != QUEUED:
-            return self._settle(lease, item, SKIPPED, KNOWN)
+            return self._finish(lease, item, SKIPPED, KNOWN)
         try:
             fetched = self.sources.fetch(item.bucket, item.key, max_bytes=self.max_bytes)
             with tempfile.TemporaryFile() as file:
@@ -67,14 +67,14 @@ class ImportPicture:
         except ObjectMissing:
             return self._removed(lease, item)
         except (ImageRefused, PayloadTooLarge) as error:
-            return self._settle(lease, item, REFUSED, error.code)
+            return self._finish(lease, item, REFUSED, error.code)
 
     def _import(self, lease: Lease, item: ImportItem, fetched: FetchedObject, prepared: Prepared) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             image = self._received(tx, item, fetched, prepared, now)
         if isinstance(image, str):
-            return self._settle(lease, item, SKIPPED, image)
+            return self._finish(lease, item, SKIPPED, image)
         self.upload.store(image, prepared)
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
@@ -83,7 +83,7 @@ class ImportPicture:
                 tx.jobs.finish(lease, now)
                 tx.imports.set_outcome(item.item_id, TAKEN, now)
         if not accepted:
-            return self._settle(lease, item, SKIPPED, DELETED)
+            return self._finish(lease, item, SKIPPED, DELETED)
         metrics.UPLOADS.labels("accepted").inc()
         metrics.IMPORTS.labels(TAKEN).inc()
         return TAKEN
@@ -117,9 +117,9 @@ class ImportPicture:
                 self.delete.image(image_id, actor=_ACTOR)
             except NotFound:
                 continue
-        return self._settle(lease, item, REMOVED, GONE)
+        return self._finish(lease, item, REMOVED, GONE)
 
-    def _settle(self, lease: Lease, item: ImportItem | None, state: str, reason: str) -> str:
+    def _finish(self, lease: Lease, item: ImportItem | None, state: str, reason: str) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nightlight import logs
 from nightlight.catalogue.imports import DROPPED, LISTED, ImportItem, ImportRun, SourceObject
@@ -16,7 +16,6 @@ from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue_many
 from nightlight.jobs.lanes import BACKGROUND, URGENT
 from nightlight_core.errors import Conflict, InvalidInput, NotFound
-from nightlight_core.ids import ProfileId
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from nightlight_core.clock import Clock
 
 _TRIES = 5
-_MOST_TOLD = 20
+_MOST_SHOWN = 20
+_Answer = TypeVar("_Answer")
 
 
 class NotificationCounts(NamedTuple):
@@ -47,23 +47,13 @@ class ImportNotifications:
 
     def record(self, notices: Sequence[ObjectEvent]) -> NotificationCounts:
         """Queue a look at each key; once this returns it is not forgotten. Raises CatalogueUnavailable."""
-        sources, unmatched = [], 0
-        for event in notices:
-            template = self.templates.get(event.bucket)
-            profile_id = template.profile(event.key) if template is not None else None
-            if profile_id is None:
-                unmatched += 1
-            else:
-                mark = event.mark or "notice"
-                sources.append(
-                    SourceObject(event.bucket, event.key, ProfileId(profile_id), event.etag, mark, event.removed)
-                )
-        fresh = _again(lambda: self._queue(sources)) if sources else 0
-        return NotificationCounts(fresh, len(sources) - fresh, unmatched)
-
-    def _queue(self, sources: Sequence[SourceObject]) -> int:
-        with self.catalogue.transaction() as tx:
-            return queue_imports(tx, sources, self.clock)
+        sources = [
+            SourceObject(event.bucket, event.key, profile_id, event.etag, event.event_id or "notice", event.removed)
+            for event in notices
+            if (template := self.templates.get(event.bucket)) and (profile_id := template.profile(event.key))
+        ]
+        fresh = _written(self.catalogue, lambda tx: queue_imports(tx, sources, self.clock)) if sources else 0
+        return NotificationCounts(fresh, len(sources) - fresh, len(notices) - len(sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +85,12 @@ class Backfill:
         if run is None:
             raise NotFound(f"no import {import_id}")
         for listed, cursor in pages(run.cursor):
-            sources, unmatched = [], 0
-            for key in listed:
-                profile_id = template.profile(key.key)
-                if profile_id is None:
-                    unmatched += 1
-                else:
-                    sources.append(SourceObject(bucket, key.key, ProfileId(profile_id), key.etag))
-            yield self._write(import_id, sources, unmatched, cursor)
+            sources = [
+                SourceObject(bucket, key.key, profile_id, key.etag)
+                for key in listed
+                if (profile_id := template.profile(key.key))
+            ]
+            yield self._write(import_id, sources, len(listed) - len(sources), cursor)
         with self.catalogue.transaction() as tx:
             tx.imports.end(import_id, LISTED, self.clock())
 
@@ -112,12 +100,12 @@ class Backfill:
             run = tx.imports.walk(import_id)
             if run is None:
                 raise NotFound
-            return run, tx.imports.counts(import_id), tx.imports.refusals(import_id, limit=_MOST_TOLD)
+            return run, tx.imports.counts(import_id), tx.imports.refusals(import_id, limit=_MOST_SHOWN)
 
     def walks(self) -> list[tuple[ImportRun, dict[str, int]]]:
         """Return the newest walks, each with how many of its keys are in each state."""
         with self.catalogue.reading() as tx:
-            return [(run, tx.imports.counts(run.import_id)) for run in tx.imports.walks(limit=_MOST_TOLD)]
+            return [(run, tx.imports.counts(run.import_id)) for run in tx.imports.walks(limit=_MOST_SHOWN)]
 
     def waiting(self, import_id: str) -> int:
         """Return how many keys of a walk nobody has looked at yet."""
@@ -127,16 +115,13 @@ class Backfill:
     def _write(
         self, import_id: str, sources: Sequence[SourceObject], unmatched: int, cursor: dict[str, Any]
     ) -> NotificationCounts:
-        def write() -> NotificationCounts:
-            with self.catalogue.transaction() as tx:
-                fresh = queue_imports(tx, sources, self.clock, import_id=import_id)
-                heard = NotificationCounts(fresh, len(sources) - fresh, unmatched)
-                counted = {"keys_found": len(sources) + unmatched, **heard._asdict()}
-                tx.imports.advance(import_id, cursor, counted)
-                return heard
+        def write(tx: Transaction) -> NotificationCounts:
+            fresh = queue_imports(tx, sources, self.clock, import_id=import_id)
+            counts = NotificationCounts(fresh, len(sources) - fresh, unmatched)
+            tx.imports.advance(import_id, cursor, {"keys_found": len(sources) + unmatched, **counts._asdict()})
+            return counts
 
-        heard: NotificationCounts = _again(write)
-        return heard
+        return _written(self.catalogue, write)
 
 
 def queue_imports(
@@ -161,11 +146,13 @@ def refuse_own_bucket(bucket: str, own: Sequence[str]) -> None:
         raise InvalidInput(f"{bucket} is Nightlight's own bucket; name the one that pictures come from")
 
 
-def _again(write: Callable[[], Any]) -> Any:
-    """Write, and again if somebody else was told of the same key at this moment."""
+def _written(catalogue: Catalogue, write: Callable[[Transaction], _Answer]) -> _Answer:
+    """Write in a transaction, and again if somebody else was told of the same key at this moment."""
     for tries in range(_TRIES):
         try:
-            return write()
+            with catalogue.transaction() as tx:
+                return write(tx)
         except Conflict:
             logs.get("imports").info("imports.again", count=tries + 1)
-    return write()
+    with catalogue.transaction() as tx:
+        return write(tx)

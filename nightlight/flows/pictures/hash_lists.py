@@ -96,11 +96,7 @@ class Screening:
     def screen(self, hashes: bytes) -> Screened:
         """Return what hashes (32 bytes each) are near to; raises ListsUnavailable, and then the picture waits."""
         searched = self.lists.search_hashes(hashes)
-        revision = self._taken_over(searched.lists)
-        if not revision:
-            message = "the lists here are older than those that are known: another worker does it, or newer files"
-            raise ListsUnavailable(message)
-        return Screened(searched.matches, hashes, revision)
+        return Screened(searched.matches, hashes, newest(self._taken_over(searched.lists)))
 
     def revision(self) -> int:
         """Return the revision of the lists here, 0 where they are older than the newest; raises ListsUnavailable."""
@@ -186,6 +182,14 @@ class Screening:
         return last_known
 
 
+def newest(revision: int) -> int:
+    """Return a revision of the lists; raise ListsUnavailable for 0, which is of lists that are not the newest."""
+    if not revision:
+        message = "the lists here are older than those that are known: another worker does it, or newer files"
+        raise ListsUnavailable(message)
+    return revision
+
+
 def begin_rescreen(tx: Transaction, revision: int, now: datetime) -> None:
     """Queue the next batch of images to be held against the lists."""
     enqueue(tx, kinds.RESCREEN, f"{revision:032d}", now)
@@ -208,11 +212,11 @@ def _refuse(last_known: Mapping[str, KnownHashList], states: Mapping[str, HashLi
         message = f"NIGHTLIGHT_MATCHING_LISTS_DIR holds no list at all: put one there, unset it, or {confirm}`"
         raise ListsUnavailable(message)
     if lost:
-        problems = "; ".join(_told(name, what, last_known.get(name), states.get(name)) for name, what in lost.items())
+        problems = "; ".join(_fault(name, what, last_known.get(name), states.get(name)) for name, what in lost.items())
         raise ListsUnavailable(f"{problems}: bring it back, or {confirm} NAME`")
 
 
-def _told(name: str, what: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
+def _fault(name: str, what: str, last_known: KnownHashList | None, now: HashListSnapshot | None) -> str:
     """Return what is wrong with a list, and whose copy is newer where its file here is no newer than the newest."""
     problem = f"the hash list {name!r} is {what}"
     if last_known is None or now is None or now.modified_ns > last_known.modified_ns:

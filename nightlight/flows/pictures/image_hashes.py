@@ -7,7 +7,7 @@
     renditions        those made of its renditions' objects, where the catalogue has none
     nothing           nothing is left to be hashed, or too little is in it
 
-A rendition shows the square that was kept, with its marks, so its hash finds less than the original's do.
+A rendition shows the square that was kept, with its watermarks, so its hash finds less than the original's do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nightlight.delivery.object_names import EXTENSIONS, MAX_RENDITION_BYTES, object_key
+from nightlight.delivery.object_names import MAX_RENDITION_BYTES, rendition_key
 from nightlight.store.interface import SEAL_BYTES, Open
 from nightlight_core.errors import Conflict, DecoderDied, ImageRefused, ObjectMissing
 
@@ -92,7 +92,7 @@ class ImageHasher:
         hashes = b""
         for name, format_ in objects:
             try:
-                stored = self.renditions.get(object_key(name, EXTENSIONS[format_]), max_bytes=MAX_RENDITION_BYTES)
+                stored = self.renditions.get(rendition_key(name, format_), max_bytes=MAX_RENDITION_BYTES)
                 hashes += hash_lumas(self.views(stored.data, None))
             except (ImageRefused, DecoderDied, ObjectMissing):
                 continue  # another rendition may do

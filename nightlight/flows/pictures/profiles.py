@@ -14,7 +14,7 @@ own word at the new age.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -56,10 +56,8 @@ class DeclareProfile:
         ``follow_band`` is the owner's word that pictures uploaded so far may follow the band that is in force now, and
         none that comes after; without it they keep their ceiling. Raises InvalidInput for a word that is not known.
         """
-        self._known("band", "subject_age", declaration.band)
-        self._known("assurance", "assurance", declaration.assurance)
-        self._known("region", "region", declaration.region)
-        self._known("choice", "choice", declaration.choice)
+        for field, word in asdict(declaration).items():
+            self._known(field, word)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             before = tx.profiles.get(profile_id, lock=True)
@@ -72,18 +70,14 @@ class DeclareProfile:
                 bands = {band_now(before, now, assertion_days=self.assertion_days)}
                 if before.assurance != UNASSURED:
                     bands.add(before.asserted_band)
-                withdraw(tx, profile_id, self._taken(tx, before, bands, after, ceiling), now)
+                tables = self.tables(), self.earlier()
+                withdraw(tx, profile_id, bands_taken(tx, tables, before, bands, after, ceiling), now)
             if before is not None and new:  # it was deleted: what was proved before is of another
                 tx.proof_revocations.add(profile_id, now)
             number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
         if after is None:  # pragma: no cover - written above, in the same transaction
             raise NotFound
         return after, new, number
-
-    def _taken(
-        self, tx: Transaction, before: Profile, bands: set[str], after: Profile, ceiling: Mapping[ImageId, str]
-    ) -> dict[ImageId, frozenset[str]]:
-        return bands_taken(tx, (self.tables(), self.earlier()), before, bands, after, ceiling)
 
     def _hold_to(
         self,
@@ -108,7 +102,7 @@ class DeclareProfile:
 
         Raises NotFound or InvalidInput.
         """
-        self._known("report_flag", "report_flag", report_flag)
+        self._known("report_flag", report_flag)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             if not tx.profiles.set_report_flag(profile_id, report_flag):
@@ -117,8 +111,8 @@ class DeclareProfile:
                 revoke(tx, profile_id, now)
             return tx.audit.append("profile.report_flag", now=now, actor=actor, detail={"report_flag": report_flag})
 
-    def _known(self, field: str, attribute: str, word: str) -> None:
-        words = self.words()[attribute]
+    def _known(self, field: str, word: str) -> None:
+        words = self.words()["subject_age" if field == "band" else field]
         if word not in words:
             raise InvalidInput(f"{field} must be one of {', '.join(words)}", pointer=f"/{field}")
 

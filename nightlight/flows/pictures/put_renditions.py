@@ -8,14 +8,12 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nightlight.delivery.object_names import (
-    EXTENSIONS,
     MANIFEST_TYPE,
     MAX_RENDITION_BYTES,
     manifest_key,
     manifest_name,
-    object_key,
+    rendition_key,
 )
-from nightlight.flows.pictures.revoke import RENDITION_CACHE
 from nightlight.provenance.manifest import MAX_MANIFEST_BYTES, ManifestClaims, manifest_label
 from nightlight.store.interface import PutResult
 from nightlight_core.errors import CredentialMissing, StoreUnavailable
@@ -44,7 +42,7 @@ class PreparedRendition:
 
 def key_of(row: RenditionRow) -> str:
     """Return the key of a rendition's object."""
-    return object_key(row.name, EXTENSIONS[row.format])
+    return rendition_key(row.name, row.format)
 
 
 def sign(
@@ -95,8 +93,7 @@ def put(store: ObjectStore, signed: PreparedRendition) -> RenditionRow:
 
 def _put_object(store: ObjectStore, key: str, data: bytes, sha256: str, media_type: str) -> bool:
     """Put an object; return whether it was not there."""
-    result = store.put(key, BytesIO(data), sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
-    return result is PutResult.STORED
+    return store.put(key, BytesIO(data), sha256=sha256, content_type=media_type) is PutResult.STORED
 
 
 def _claims(rendition: Rendition, watermark: int | None, hashed: bytes | None) -> ManifestClaims:

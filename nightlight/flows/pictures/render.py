@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from nightlight.jobs.runner import JobRunner
     from nightlight.matching.list_index import ListIndexMatch
     from nightlight.provenance.signing import ManifestSigner
-    from nightlight.settings import UploadSettings
+    from nightlight.settings.pictures import UploadSettings
     from nightlight.store.interface import ObjectStore
 
 _ACTOR = "worker"
 
 
-# Bytes of an original, its owner's crop, and what each tier's hidden mark says, to its renditions, the CPU milliseconds
-# of each stage, and lumas that lists are searched for.
+# From the bytes of an original, its owner's crop, and what each tier's invisible watermark says, to its renditions, the
+# CPU milliseconds of each stage, and lumas that lists are searched for.
 Pipeline = Callable[
     [bytes, "Sequence[Recipe]", "str | None", Mapping[str, int]],
     tuple[Sequence["Rendition"], dict[str, float], Sequence[Any]],
@@ -158,7 +158,7 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            watermark=(watermark or self.names.mark(*named)) if recipe.invisible_watermark != "none" else None,
+            watermark=(watermark or self.names.watermark_id(*named)) if recipe.invisible_watermark != "none" else None,
             variant=variant,
             watermark_key=self.watermark_key if recipe.invisible_watermark != "none" else None,
         )

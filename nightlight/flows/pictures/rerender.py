@@ -147,7 +147,7 @@ class Rerender:
 
     def _again(self, tx: Transaction, image_id: ImageId) -> set[str]:
         """Return the names of renditions that are to be made again although their recipe is that of now."""
-        run = tx.rerenders.running()
+        run = tx.rerenders.under_way()
         if run is None or not run.scope:
             return set()
         scope, rows = run.scope, tx.images.renditions(image_id)
@@ -156,13 +156,13 @@ class Rerender:
         if key := scope.get("watermark_key"):
             rows = [row for row in rows if row.watermark_key == key]
         elif scope.get("missing"):
-            rows = [row for row in rows if not self._there(row)]
+            rows = [row for row in rows if not self._has_object(row)]
         elif not scope.get("force"):
             rows = []
         since = run.created_at
         return {row.name for row in rows if tx.images.rendered_at(row.name) < since}
 
-    def _there(self, row: RenditionRow) -> bool:
+    def _has_object(self, row: RenditionRow) -> bool:
         try:
             self.render.renditions.head(key_of(row))
         except ObjectMissing:

@@ -20,13 +20,13 @@ from nightlight_core.errors import NotFound
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.catalogue.rerenders import RerenderRow
+    from nightlight.catalogue.rerender_progress import RerenderRow
     from nightlight.imaging.recipe import Recipe
     from nightlight_core.clock import Clock
 
 # So many pictures wait in the queue at most; so many are looked at in one transaction, and so often in one look.
 QUEUED, BATCH, MOST_BATCHES = 200, 500, 20
-SETTLED = timedelta(seconds=10)
+BETWEEN_RUNS = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class RerenderRuns:
         now = self.clock()
         with self.catalogue.reading() as tx:
             waiting = tx.jobs.open(kinds.RERENDER.name)
-            under_way = tx.rerenders.running()
+            under_way = tx.rerenders.under_way()
             runs = tx.rerenders.runs(limit=limit)
         running = under_way.rerender_id if under_way else None
         return [_progress(run, waiting if run.rerender_id == running else 0, now) for run in runs]
@@ -118,11 +118,11 @@ class RerenderFeeder:
         now, digest = self.clock(), digest_of(recipes)
         last = tx.rerenders.followed()
         # Workers that have not heard of a new policy yet would take turns with those that have.
-        if last is None or (last.wanted != digest and now - last.created_at >= SETTLED):
+        if last is None or (last.wanted != digest and now - last.created_at >= BETWEEN_RUNS):
             tx.recipes.add({recipe.digest: recipe.pixels for recipe in recipes}, now)
             begun = tx.rerenders.begin(digest, None, tx.rerenders.shown(), actor="policy", now=now)
             logs.get("rerender").info("rerender.begun", count=begun.pictures)
-        run = tx.rerenders.running(lock=True)
+        run = tx.rerenders.under_way(lock=True)
         if run is None:
             return None
         waiting = tx.jobs.open(kinds.RERENDER.name)

@@ -2,7 +2,7 @@
 
 By the hashes that are kept of them, a batch at a time; images of which none are kept are hashed for it once
 (flows.pictures.image_hashes), as many as a batch has time for. What is found is quarantined at once, as it is at
-intake, and revoked wherever it may be kept.
+upload, and revoked wherever it may be kept.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.flows.pictures.hash_list_matches import SCREENED, quarantine
-from nightlight.flows.pictures.hash_lists import Screened, Screening, begin_rescreen
+from nightlight.flows.pictures.hash_lists import Screened, Screening, begin_rescreen, newest
 from nightlight.flows.pictures.image_hashes import NOTHING, ORIGINAL, ImageHasher, ImageHashes
 from nightlight.jobs import kinds
-from nightlight_core.errors import ListsUnavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,10 +47,7 @@ class Rescreen:
 
     def _attempt(self, lease: Lease) -> str:
         ends = self.monotonic() + BATCH_S
-        revision = self.screening.revision()
-        if not revision:
-            message = "the lists here are older than those that are known: another worker does it, or newer files"
-            raise ListsUnavailable(message)
+        revision = newest(self.screening.revision())
         with self.runner.catalogue.reading() as tx:
             due = tx.screenings.behind(revision, SCREENED, limit=BATCH)
             unhashed = tx.screenings.unhashed(SCREENED, limit=DECODED)

@@ -17,23 +17,21 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images
 from nightlight.delivery.object_names import (
-    EXTENSIONS,
     MAX_RENDITION_BYTES,
-    MEDIA_TYPES,
     ObjectNames,
     is_manifest_key,
     manifest_key,
-    object_key,
+    rendition_key,
+    rendition_type,
 )
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.store.interface import PutResult
+from nightlight.store.interface import PutResult, put_bytes, replace_bytes
 from nightlight_core.errors import NotFound, ObjectMissing
 from nightlight_core.ids import ImageId, ProfileId
 
@@ -45,10 +43,6 @@ if TYPE_CHECKING:
     from nightlight.jobs.runner import JobRunner
     from nightlight.store.interface import ObjectStore
     from nightlight_core.clock import Clock
-
-# A browser or CDN may keep a rendition as long as its signed URL lives; the service and the edge say how long that is.
-# Objects fetched past them are kept for no time at all.
-RENDITION_CACHE = "no-store"
 
 
 def revoke(tx: Transaction, profile_id: ProfileId, now: datetime) -> None:
@@ -129,7 +123,7 @@ class RotateNames:
             revoked = {name for name, _ in tx.revocations.of_image(lease.image_id)}
             rows = [row for row in tx.images.renditions(lease.image_id) if row.name in revoked]
             fresh = [self._named(row, profile.generation, lease.image_id) for row in rows]
-            tx.jobs.plan(lease, [_key(row) for row in fresh])
+            tx.jobs.plan(lease, [rendition_key(row.name, row.format) for row in fresh])
         return rows, profile.generation
 
     def _named(self, row: RenditionRow, generation: int, image_id: ImageId) -> RenditionRow:
@@ -140,17 +134,17 @@ class RotateNames:
         """Copy one object to its new name; None where there is no such object: it will not be shown."""
         fresh = self._named(row, generation, image_id)
         try:
-            stored = self.renditions.get(_key(row), max_bytes=MAX_RENDITION_BYTES)
+            stored = self.renditions.get(rendition_key(row.name, row.format), max_bytes=MAX_RENDITION_BYTES)
         except ObjectMissing:
             logs.get("rotate_names").error("rendition.missing", tier=row.tier)
             return None
-        key, body, sha256 = _key(fresh), BytesIO(stored.data), hashlib.sha256(stored.data).hexdigest()
-        media_type = MEDIA_TYPES[EXTENSIONS[row.format]]
-        put = self.renditions.put(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
-        if put is PutResult.EXISTS and self.renditions.head(key).sha256 != sha256:
+        copy = rendition_key(fresh.name, fresh.format), stored.data, rendition_type(row.format)
+        sha256 = hashlib.sha256(stored.data).hexdigest()
+        put = put_bytes(self.renditions, *copy)
+        if put is PutResult.EXISTS and self.renditions.head(copy[0]).sha256 != sha256:
             # Nobody is shown this name yet, and the row that will have it tells of these bytes.
             logs.get("rotate_names").warning("rendition.differs", tier=row.tier)
-            self.renditions.replace(key, body, sha256=sha256, content_type=media_type, cache_control=RENDITION_CACHE)
+            replace_bytes(self.renditions, *copy)
         return fresh
 
     def _switch(self, lease: Lease, copied: Sequence[tuple[RenditionRow, RenditionRow]]) -> str:
@@ -164,7 +158,7 @@ class RotateNames:
             image = tx.images.get(lease.image_id, lock=True)
             if image is None or profile is None or image.state != images.READY:
                 for _, fresh in copied:  # its erasure finds the copies too: they were planned
-                    self.renditions.delete(_key(fresh))
+                    self.renditions.delete(rendition_key(fresh.name, fresh.format))
                 return "deleted"
             for old, fresh in copied:
                 tx.images.rename(old.name, fresh.name, fresh.generation)
@@ -181,17 +175,12 @@ class RotateNames:
             old = [entry for entry in every if not (shown and entry[0] in current)]
             kept = {manifest_key(name) for name in tx.images.manifests(lease.image_id)}
             # Manifests of renditions that others took the place of (pictures.rerender).
-            manifests = (
-                [] if held else [key for key in tx.jobs.planned(lease) if is_manifest_key(key) and key not in kept]
-            )
-        keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in old]
+            planned = [] if held else tx.jobs.planned(lease)
+            manifests = [key for key in planned if is_manifest_key(key) and key not in kept]
+        keys = [rendition_key(name, format_) for name, format_ in old]
         for key in (*keys, *manifests):
             self.renditions.delete(key)
         self.purge.forget(keys)
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.finish(lease, self.runner.clock())
             tx.revocations.drop(lease.image_id, [name for name, _ in old])
-
-
-def _key(row: RenditionRow) -> str:
-    return object_key(row.name, EXTENSIONS[row.format])

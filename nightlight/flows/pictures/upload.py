@@ -18,8 +18,7 @@ import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from nightlight import metrics
 from nightlight.catalogue import images, profiles
@@ -33,7 +32,7 @@ from nightlight.imaging.header import Header
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs import kinds
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
-from nightlight.store.interface import require_stored
+from nightlight.store.interface import ORIGINAL_TYPE, Seal, require_stored, sealed
 from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.errors import (
     Conflict,
@@ -49,15 +48,12 @@ from nightlight_core.ids import ImageId, ProfileId, new_image_id, new_original_k
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
-    from nightlight.settings import UploadSettings
+    from nightlight.settings.pictures import UploadSettings
     from nightlight.store.interface import PutOnly
     from nightlight_core.clock import Clock
 
 _BLOCK = 1 << 20
 MAX_KEY_CHARS = 200
-# Nothing is served from the originals; no cache may keep one either.
-ORIGINAL_CACHE = "no-store"
-ORIGINAL_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,7 @@ class Upload:
     publish_again_s: float
     edge: Callable[[], int]
     clock: Clock
-    seal: Callable[[bytes], tuple[bytes, str]] | None = None
+    seal: Seal | None = None
 
     def accept(
         self,
@@ -136,12 +132,8 @@ class Upload:
         sha256 = fingerprint = digest.hexdigest()
         if region:  # a part of what is asked for: the same key with another crop is another request
             fingerprint = hashlib.sha256(f"{sha256}\n{region}".encode()).hexdigest()
-        body, sealed_key = cast("BinaryIO", upload), None
-        if self.seal is not None:
-            upload.seek(0)
-            sealed, sealed_key = self.seal(upload.read())
-            body, sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
-        return Prepared(header, size, fingerprint, str(region) if region else None, body, sha256, sealed_key)
+        stored = sealed(upload, sha256, self.seal)
+        return Prepared(header, size, fingerprint, str(region) if region else None, *stored)
 
     def receive(
         self, tx: Transaction, profile: profiles.Profile, prepared: Prepared, now: datetime, *, actor: str
@@ -171,10 +163,8 @@ class Upload:
 
     def store(self, image: images.ImageRow, prepared: Prepared) -> None:
         """Store the original of an image that is being received; raises StoreUnavailable."""
-        key, sha256 = image.original_key, prepared.sha256
-        put = self.originals.put(
-            key, prepared.body, sha256=sha256, content_type=ORIGINAL_TYPE, cache_control=ORIGINAL_CACHE
-        )
+        key = image.original_key
+        put = self.originals.put(key, prepared.body, sha256=prepared.sha256, content_type=ORIGINAL_TYPE)
         require_stored(put, key)
 
     def acknowledge(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
@@ -71,21 +71,12 @@ class Rollout:
         bundle, compiled = self._checked(data)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            state = tx.policies.state(lock=True)
-            view = self._same_view(state)
-            self._not_withdrawn(tx, bundle)
-            staged_already = bundle.version == state.candidate_version
-            if not staged_already:
-                self._newer(bundle, state)
-            difference = self._difference(view.compiled, compiled)
-            back, undone = self._unapproved(tx, state, view.compiled, compiled)
+            state, active = self._accepted(tx, bundle, data, now)
+            difference = self._difference(active, compiled)
+            back, undone = self._unapproved(tx, state, active, compiled)
             approver = self._approver(bundle, difference, approval, undone=undone)
             if back and state.active_version is not None:
                 tx.policies.withdraw(state.active_version, now)
-            if not staged_already:
-                tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
-            elif tx.policies.bundle(bundle.version) != data:
-                raise PolicyConflict(f"version {bundle.version} was used for another bundle")
             tx.policies.change(
                 state,
                 now,
@@ -112,17 +103,9 @@ class Rollout:
         bundle, compiled = self._checked(data)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            state = tx.policies.state(lock=True)
-            view = self._same_view(state)
-            self._not_withdrawn(tx, bundle)
-            again = bundle.version == state.candidate_version
-            if again and tx.policies.bundle(bundle.version) != data:
-                raise PolicyConflict(f"version {bundle.version} was used for another bundle")
-            if not again:
-                self._newer(bundle, state)
-                tx.policies.add_bundle(bundle.version, bundle.digest, data, now)
-            difference = self._difference(view.compiled, compiled)
-            undone = self._unapproved(tx, state, view.compiled, compiled)[1]
+            state, active = self._accepted(tx, bundle, data, now)
+            difference = self._difference(active, compiled)
+            undone = self._unapproved(tx, state, active, compiled)[1]
             approver = self._approver(bundle, difference, approval, undone=undone) if permille else ""
             tx.policies.change(
                 state,
@@ -192,7 +175,7 @@ class Rollout:
                 "mode": STAGED if view.permille else SHADOW,
                 "permille": view.permille,
                 **{kind: sum(cells.values()) for kind, cells in shadow.items()},
-                "cells": {kind: self._told(cells) for kind, cells in shadow.items()},
+                "cells": {kind: self._shown(cells) for kind, cells in shadow.items()},
             }
         return {
             "active": {"version": view.version, "digest": view.table.digest},
@@ -215,11 +198,11 @@ class Rollout:
         attributes = tuple(self.in_use.current().table.attributes)
         with self.catalogue.reading() as tx:
             counts, counted_days = tx.policies.counts(DECIDED, since)
-        cells = {tuple(cell.split(",")): count for cell, count in self._told(counts).items()}
+        cells = {tuple(cell.split(",")): count for cell, count in self._shown(counts).items()}
         kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
         return Traffic(float(max(1, counted_days)), attributes, kept, self._objects())
 
-    def _told(self, counts: dict[str, int]) -> dict[str, int]:
+    def _shown(self, counts: dict[str, int]) -> dict[str, int]:
         return {cell: count for cell, count in sorted(counts.items()) if count >= self.counter_threshold}
 
     def _difference(self, active: Compiled, new: Compiled) -> Difference:
@@ -262,18 +245,25 @@ class Rollout:
             raise PolicyConflict("the policy was changed at this moment by somebody else; look at the difference again")
         return view
 
-    @staticmethod
-    def _not_withdrawn(tx: Transaction, bundle: Bundle) -> None:
-        if tx.policies.withdrawn(bundle.version):
-            raise PolicyConflict(
-                f"version {bundle.version} was withdrawn, and its approval with it; build it with a higher version"
-            )
+    def _accepted(self, tx: Transaction, bundle: Bundle, data: bytes, now: datetime) -> tuple[PolicyState, Compiled]:
+        """Keep a bundle that may come into use; return the state, which is locked, and the active policy.
 
-    @staticmethod
-    def _newer(bundle: Bundle, state: PolicyState) -> None:
-        if bundle.version <= state.highest_version:
-            message = f"version {bundle.version} is not above {state.highest_version}; build it with a higher one"
+        Raises PolicyConflict where its version was withdrawn, is not above every one before, or is another bundle's.
+        """
+        state = tx.policies.state(lock=True)
+        active, version = self._same_view(state).compiled, bundle.version
+        if tx.policies.withdrawn(version):
+            message = f"version {version} was withdrawn, and its approval with it; build it with a higher version"
             raise PolicyConflict(message)
+        if version == state.candidate_version:
+            if tx.policies.bundle(version) != data:
+                raise PolicyConflict(f"version {version} was used for another bundle")
+        elif version <= state.highest_version:
+            message = f"version {version} is not above {state.highest_version}; build it with a higher one"
+            raise PolicyConflict(message)
+        else:
+            tx.policies.add_bundle(version, bundle.digest, data, now)
+        return state, active
 
     def _unapproved(self, tx: Transaction, state: PolicyState, active: Compiled, new: Compiled) -> tuple[bool, bool]:
         """Say whether a policy brings back the one before, and whether that needs nobody's approval."""

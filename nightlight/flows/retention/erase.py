@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nightlight import logs
 from nightlight.catalogue import images
-from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight.delivery.object_names import rendition_key
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ERASED, PROVED, DeletedObject, issue_receipt, subject_digest
@@ -105,9 +105,7 @@ class EraseObjects:
         with self.runner.catalogue.transaction() as tx:
             image = tx.images.get(lease.image_id)
             keys = set(tx.jobs.planned_keys(lease.image_id))
-            keys |= {
-                object_key(name, EXTENSIONS[format_]) for name, format_ in tx.images.rendition_names(lease.image_id)
-            }
+            keys |= {rendition_key(name, format_) for name, format_ in tx.images.rendition_names(lease.image_id)}
             asked_at = tx.jobs.asked_at(lease)
             pending = tx.legal_holds.pending(lease.image_id)
         if image is None or image.state != images.DELETED:
@@ -116,7 +114,7 @@ class EraseObjects:
             raise HoldPending
         places = self._places(image.original_key, sorted(keys))
         self._note(lease.image_id, places)
-        gone = self._gone(places)
+        gone = [erase_location(place) for place in places]
         self.purge.forget(sorted(keys))
         logs.get("erase").info("image.erased", count=len(gone))
         return self._finish(lease, "erased", gone, asked_at, sorted(keys))
@@ -135,7 +133,7 @@ class EraseObjects:
         places = self._places(image.original_key, keys)
         if image.state == images.HELD:  # its original may be on its way back; renditions get other names then
             places = [place for place in places if place.key != image.original_key]
-        gone = self._gone(places)
+        gone = [erase_location(place) for place in places]
         came_back = sum(len(place.versions) for place in gone)
         if came_back:
             logs.get("erase").error("image.came_back", count=came_back)
@@ -146,7 +144,8 @@ class EraseObjects:
 
     def clear(self, original_key: str, keys: Sequence[str]) -> None:
         """Delete what there is of an image from every bucket but the vault; raises StoreUnavailable."""
-        self._gone(self._places(original_key, keys))
+        for place in self._places(original_key, keys):
+            erase_location(place)
         self.purge.forget(list(keys))
 
     def _places(self, original_key: str, keys: Sequence[str]) -> list[ObjectLocation]:
@@ -180,10 +179,6 @@ class EraseObjects:
             }
             destroyed = tx.images.destroy_key(image_id) or bool(before.get("key_destroyed"))
             tx.receipts.note(image_id, {"versions": versions, "key_destroyed": destroyed})
-
-    def _gone(self, places: Sequence[ObjectLocation]) -> list[DeletedObject]:
-        """Delete all that there is in these places, and list them; raise StoreUnavailable if anything is left."""
-        return [erase_location(place) for place in places]
 
     def _finish(
         self,

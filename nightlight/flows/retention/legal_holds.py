@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nightlight import logs
@@ -24,32 +23,28 @@ from nightlight.catalogue import images, profiles
 from nightlight.catalogue.holds import ENDED, PLACED, LegalHold, VaultObject
 from nightlight.catalogue.image_states import FAIL, HOLD, ORIGINAL_MISSING, UNHOLD
 from nightlight.delivery.object_names import (
-    EXTENSIONS,
     MANIFEST_TYPE,
     MAX_RENDITION_BYTES,
-    MEDIA_TYPES,
     manifest_key,
-    object_key,
+    rendition_key,
+    rendition_type,
 )
 from nightlight.flows.pictures.change_state import change_state
-from nightlight.flows.pictures.revoke import RENDITION_CACHE, revoke
-from nightlight.flows.pictures.upload import ORIGINAL_CACHE, ORIGINAL_TYPE
+from nightlight.flows.pictures.revoke import revoke
 from nightlight.flows.retention.erase import ORIGINALS, RENDITIONS, ObjectLocation, erase_location
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.retention.erasure_receipt import ENDED as HOLD_ENDED
-from nightlight.store.interface import SEAL_BYTES, PutResult, unsealed
+from nightlight.store.interface import ORIGINAL_TYPE, SEAL_BYTES, PutResult, put_bytes, replace_bytes, unsealed
 from nightlight_core.errors import Conflict, InvalidInput, NotFound, ObjectMissing, StoreUnavailable
 from nightlight_core.ids import ImageId, ProfileId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nightlight.catalogue.engine import Catalogue, Transaction
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.retention.erase import EraseObjects, ReceiptIssuer
     from nightlight.jobs.runner import JobRunner
-    from nightlight.store.interface import ObjectStore, Open, ReplacingStore, WriteOnlyStore
+    from nightlight.store.interface import ObjectStore, Open, ReplacingStore, Seal, WriteOnlyStore
     from nightlight_core.clock import Clock
 
 KINDS = ("legal", "safeguarding")
@@ -128,12 +123,8 @@ class PlaceHolds:
                 raise NotFound
             if any(approval["by"] == actor for approval in hold.approvals):
                 raise InvalidInput("you have approved already; another person must")
-            tx.legal_holds.approve(hold, by=actor, now=now)
             tx.audit.append("hold.approved", now=now, actor=actor, detail={"hold_id": hold_id})
-            approved = tx.legal_holds.get(hold_id)
-        if approved is None:  # pragma: no cover - written above, in the same transaction
-            raise NotFound
-        return approved
+            return tx.legal_holds.approve(hold, by=actor, now=now)
 
     def get(self, hold_id: str) -> LegalHold:
         """Return a hold; raises NotFound."""
@@ -162,7 +153,7 @@ class CopyToVault:
     vault: WriteOnlyStore
     open_: Open
     max_bytes: int
-    seal: Callable[[bytes], tuple[bytes, str]] | None = None
+    seal: Seal | None = None
 
     def run(self, job_id: str, *, redelivered: bool) -> str:
         """Do the job; return how it ended (see JobRunner.run), or ``vaulted``."""
@@ -176,12 +167,12 @@ class CopyToVault:
             planned = tx.jobs.planned_keys(lease.image_id)
             vaulted = tx.legal_holds.vault(lease.image_id) is not None
         if image is not None and not vaulted:
-            keys = {object_key(name, EXTENSIONS[format_]): MEDIA_TYPES[EXTENSIONS[format_]] for name, format_ in rows}
+            keys = {rendition_key(name, format_): rendition_type(format_) for name, format_ in rows}
             keys |= dict.fromkeys(manifests, MANIFEST_TYPE)
             kept = self._copied(image, keys)
             with self.runner.catalogue.transaction() as tx:
                 now = self.runner.clock()
-                tx.legal_holds.put(image.image_id, [asdict(object_) for object_ in kept], now)
+                tx.legal_holds.put(image.image_id, kept, now)
                 tx.legal_holds.placed(image.image_id)
                 tx.audit.append("image.vaulted", now=now, actor="worker", image_id=image.image_id)
             planned = sorted({*planned, *keys})
@@ -211,7 +202,6 @@ class CopyToVault:
                 continue
             if bucket == ORIGINALS:
                 data = self.open_(data, image.sealed_key)
-            cache = ORIGINAL_CACHE if bucket == ORIGINALS else RENDITION_CACHE
             sealed_key = None
             if self.seal is not None:
                 data, sealed_key = self.seal(data)
@@ -219,12 +209,9 @@ class CopyToVault:
             # Workers cannot look into the vault: its keys hold the hash of the bytes, so that what is there already,
             # of an attempt that was killed, can only be these.
             vault_key = f"h/{hashlib.sha256(f'{bucket}/{key}/{sha256}'.encode()).hexdigest()}"
-            put = self.vault.put(
-                vault_key, BytesIO(data), sha256=sha256, content_type=content_type, cache_control=cache
-            )
-            if put is PutResult.EXISTS:
+            if put_bytes(self.vault, vault_key, data, content_type) is PutResult.EXISTS:
                 logs.get("vault").info("object.there_already", bucket=bucket)
-            kept.append(VaultObject(bucket, key, vault_key, sha256, len(data), content_type, cache, sealed_key))
+            kept.append(VaultObject(bucket, key, vault_key, sha256, len(data), content_type, sealed_key))
         return kept
 
 
@@ -236,7 +223,7 @@ class EndHolds:
     originals: ReplacingStore
     vault: ObjectStore
     receipts: ReceiptIssuer | None
-    seal: Callable[[bytes], tuple[bytes, str]] | None
+    seal: Seal | None
     max_bytes: int
     clock: Clock
     open_: Open = unsealed
@@ -292,10 +279,8 @@ class EndHolds:
             data = self.open_(data, original.sealed_key)
             if self.seal is not None:
                 data, sealed_key = self.seal(data)
-            sha256 = hashlib.sha256(data).hexdigest()
-            put = {"sha256": sha256, "content_type": ORIGINAL_TYPE, "cache_control": ORIGINAL_CACHE}
             # Sealed anew each time: what an attempt that was killed put is of a key that nobody kept.
-            self.originals.replace(original.key, BytesIO(data), **put)
+            replace_bytes(self.originals, original.key, data, ORIGINAL_TYPE)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(image.profile_id, lock=True)

@@ -79,9 +79,7 @@ class ManageLifecycle:
 
     def plan(self, bucket: str) -> LifecyclePlan:
         """Return what is to be done to a bucket; raises LifecycleRefused, or what the server answers."""
-        with self.catalogue.reading() as tx:
-            applied = tx.lifecycles.applied(bucket)
-        rules = [read_rule(raw) for raw in applied.rules] if applied else []
+        _, rules = self._applied(bucket)
         return plan_changes(bucket, self.wanted(bucket), rules, self._bucket(bucket).rules())
 
     def touched(self, plan: LifecyclePlan, progress: Progress = lambda _: None) -> list[RuleEffect]:
@@ -144,19 +142,15 @@ class ManageLifecycle:
 
     def drift(self, name: str) -> list[str]:
         """Return, in sentences, what differs in a bucket from what was applied to it."""
-        with self.catalogue.reading() as tx:
-            applied = tx.lifecycles.applied(name)
+        applied, rules = self._applied(name)
         if applied is None:
             return ["nothing was applied yet"]
-        return drift([read_rule(raw) for raw in applied.rules], self._bucket(name).rules(), applied.fingerprint)
+        return drift(rules, self._bucket(name).rules(), applied.fingerprint)
 
     def late(self, name: str, progress: Progress = lambda _: None) -> Iterator[OverdueObject]:
         """Yield the objects that outlived a rule that was applied, with two days of grace."""
         bucket, now = self._bucket(name), self.clock()
-        with self.catalogue.reading() as tx:
-            applied = tx.lifecycles.applied(name)
-        rules = [read_rule(raw) for raw in applied.rules] if applied else []
-        rules = [rule for rule in rules if rule.expire_days is not None]
+        rules = [rule for rule in self._applied(name)[1] if rule.expire_days is not None]
         for number, object_ in enumerate(bucket.objects() if rules else ()):
             progress(number + 1)
             old = [rule for rule in rules if _due(object_, rule, self.day) + GRACE_DAYS * self.day < now]
@@ -185,6 +179,12 @@ class ManageLifecycle:
                 raise LifecycleRefused(message) from error
             raise
         return list(present)
+
+    def _applied(self, name: str) -> tuple[AppliedRules | None, list[LifecycleRule]]:
+        """Return what was applied to a bucket last, and its rules by what they mean."""
+        with self.catalogue.reading() as tx:
+            applied = tx.lifecycles.applied(name)
+        return applied, [read_rule(raw) for raw in applied.rules] if applied is not None else []
 
     def _bucket(self, name: str) -> BucketClient:
         try:

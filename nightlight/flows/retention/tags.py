@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nightlight.catalogue import images
-from nightlight.delivery.object_names import EXTENSIONS, object_key
+from nightlight.delivery.object_names import rendition_key
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, enqueue_many
 from nightlight_core.errors import ObjectMissing
@@ -82,7 +82,7 @@ class RetentionTags:
             image = tx.images.get(lease.image_id)
             names = tx.images.rendition_names(lease.image_id)
         if image is not None and image.state in _TAGGED:
-            keys = [object_key(name, EXTENSIONS[format_]) for name, format_ in names]
+            keys = [rendition_key(name, format_) for name, format_ in names]
             for store, key in ((self.originals, image.original_key), *((self.renditions, key) for key in keys)):
                 try:
                     store.retag(key, STATES[image.state])

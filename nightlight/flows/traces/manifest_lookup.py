@@ -88,13 +88,13 @@ class ManifestLookup:
     def by_binding(self, algorithm: str, value: str, *, actor: str) -> list[ManifestMatch]:
         """Return the manifests that a soft binding leads to; raises InvalidInput or TooManyRequests."""
         self.rate.take(actor)
-        mark = watermark_from_binding(value) if algorithm == WATERMARK_ALGORITHM else None
+        watermark = watermark_from_binding(value) if algorithm == WATERMARK_ALGORITHM else None
         hashed = hash_from_binding(value) if algorithm == HASH_ALGORITHM else None
-        if mark is None and hashed is None:
+        if watermark is None and hashed is None:
             raise InvalidInput(f"{algorithm} is not known here, or this is no value of it")
         with self.catalogue.transaction() as tx:
             tx.audit.append("manifest.asked", now=self.clock(), actor=actor, detail={"by": algorithm, "value": value})
-            manifest_ids = tx.rendition_hashes.manifests(mark=mark, hash_=hashed)
+            manifest_ids = tx.rendition_hashes.manifests(watermark=watermark, hash_=hashed)
         return [ManifestMatch(manifest_id, _EXACT) for manifest_id in dict.fromkeys(manifest_ids)]
 
     def by_reference(self, url: str, *, actor: str) -> list[ManifestMatch]:
@@ -122,7 +122,7 @@ class ManifestLookup:
         if not self.waits.acquire(blocking=False):
             raise TooManyRequests(f"{_MOST_WAITING} copies are being looked at", after_s=int(_WAIT_S))
         try:
-            row = self._traced(copy, actor, algorithm)
+            row = self._ended_trace(copy, actor, algorithm)
         finally:
             self.waits.release()
         origins = (row.result or {}).get("origins", [])
@@ -138,7 +138,7 @@ class ManifestLookup:
                     scores[manifest_id] = max(score, scores.get(manifest_id, 0))
         return [ManifestMatch(*origin) for origin in sorted(scores.items(), key=lambda origin: -origin[1])]
 
-    def _traced(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceJob:
+    def _ended_trace(self, copy: IO[bytes], actor: str, algorithm: str | None) -> TraceJob:
         """Return the trace of a copy once it has ended."""
         trace_id = TraceId(self.traces.accept(copy, keep=False, actor=actor).trace_id)
         with self.catalogue.transaction() as tx:

@@ -13,11 +13,9 @@ Whoever asks, and whoever reads what came of it, is in the audit log.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from io import BytesIO
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import trace_jobs
@@ -26,7 +24,7 @@ from nightlight.imaging.probe import probe, upload_caps
 from nightlight.imaging.renderer import COPY_EDGE
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight.store.interface import SEAL_BYTES, require_stored, unsealed
+from nightlight.store.interface import ORIGINAL_TYPE, SEAL_BYTES, Seal, require_stored, sealed, unsealed
 from nightlight_core.errors import CorruptImage, ImageRefused, NotFound, ObjectMissing, PayloadTooLarge, TooManyRequests
 from nightlight_core.ids import TraceId, new_copy_key, new_trace_id
 
@@ -35,15 +33,13 @@ if TYPE_CHECKING:
     from nightlight.catalogue.jobs import Lease
     from nightlight.flows.traces.search import TraceSearch
     from nightlight.jobs.runner import JobRunner
-    from nightlight.settings import MatchingSettings, UploadSettings
+    from nightlight.settings.pictures import MatchingSettings, UploadSettings
     from nightlight.store.interface import ObjectStore, Open, PutOnly
     from nightlight_core.clock import Clock
 
 # What a line of the audit log says besides.
 AuditDetail = dict[str, str | int]
 
-COPY_CACHE = "no-store"
-COPY_TYPE = "application/octet-stream"
 _HOUR = timedelta(hours=1)
 
 
@@ -56,7 +52,7 @@ class RequestTrace:
     limits: UploadSettings
     matching: MatchingSettings
     clock: Clock
-    seal: Callable[[bytes], tuple[bytes, str]] | None = None
+    seal: Seal | None = None
 
     def accept(self, copy: IO[bytes], *, keep: bool, actor: str) -> trace_jobs.TraceJob:
         """Take a copy; when this returns it is safely stored and will be traced.
@@ -66,27 +62,24 @@ class RequestTrace:
         """
         sha256 = self._inspected(copy)
         trace_id, key = new_trace_id(), new_copy_key()
-        body, stored_sha256, sealed_key = cast("BinaryIO", copy), sha256, None
-        if self.seal is not None:  # like every original: it is a picture that somebody must not get twice
-            copy.seek(0)
-            sealed, sealed_key = self.seal(copy.read())
-            body, stored_sha256 = BytesIO(sealed), hashlib.sha256(sealed).hexdigest()
+        # Like every original: it is a picture that somebody must not get twice.
+        body, stored_sha256, sealed_key = sealed(copy, sha256, self.seal)
         now = self.clock()
         with self.catalogue.transaction() as tx:
             self._check_rate(tx, actor, now)
-            tx.trace_jobs.add(
-                trace_id, copy_key=key, sha256=sha256, keep=keep, actor=actor, now=now, sealed_key=sealed_key
+            trace = trace_jobs.TraceJob(
+                trace_id, trace_jobs.RECEIVING, None, 0, key, sha256, keep, actor, None, now, None, sealed_key
             )
+            tx.trace_jobs.add(trace)
             detail: AuditDetail = {"trace_id": trace_id, "sha256": sha256, "keep": int(keep)}
             tx.audit.append("trace.asked", now=now, actor=actor, detail=detail)
-        put = self.originals.put(key, body, sha256=stored_sha256, content_type=COPY_TYPE, cache_control=COPY_CACHE)
+        put = self.originals.put(key, body, sha256=stored_sha256, content_type=ORIGINAL_TYPE)
         require_stored(put, key)
         with self.catalogue.transaction() as tx:
             tx.trace_jobs.accepted(trace_id)
             enqueue(tx, kinds.TRACE_SEARCH, trace_id, now)
-            row = tx.trace_jobs.get(trace_id)
         metrics.TRACES.labels("accepted").inc()
-        return cast("trace_jobs.TraceJob", row)
+        return replace(trace, state=trace_jobs.PENDING)
 
     def status(self, trace_id: TraceId, *, actor: str) -> trace_jobs.TraceJob:
         """Return the trace as it is now; raises NotFound. Reading what came of it is audited."""
@@ -159,7 +152,7 @@ class RunTrace:
         try:
             stored = self.originals.get(row.copy_key, max_bytes=self.limits.max_bytes + SEAL_BYTES)
             copy = self.open_(stored.data, row.sealed_key)
-            # A rebuilt index may take minutes: what was taken in until half of the time limit stays.
+            # A rebuilt index may take minutes: what was indexed until half of the time limit stays.
             within_s = self.runner.limits.time_limit_s / 2
             traced = self.trace.find(copy, within_s=within_s, progress=lambda done: self._progress(lease, done))
         except ImageRefused as error:

@@ -41,7 +41,7 @@ class WatermarkReading:
     """The invisible watermark of a copy.
 
     ``number`` is of 56 bits, or of 16 where ``short``, which names a rendition only together with a hash. ``chance``
-    bounds the probability that a picture without a mark reads as one. ``doubt`` says why it may not belong here.
+    bounds the probability that a picture without a watermark reads as one. ``doubt`` says why it may not belong here.
     """
 
     number: int
@@ -57,7 +57,7 @@ class WatermarkReading:
 
 @dataclass(frozen=True, slots=True)
 class TraceResult:
-    """What is known of a copy: its SHA-256, its mark, its hash's quality (under 50 it says nothing), its origins.
+    """What is known of a copy: its SHA-256, its watermark, its hash's quality (under 50 it says nothing), its origins.
 
     ``present`` says that there is an invisible watermark of this deployment, whether or not it could be read.
     """
@@ -84,23 +84,12 @@ def result_as_json(result: TraceResult) -> dict[str, Any]:
 
 def origin_of(origin: HashOrigin, distance: int | None, by: str) -> TraceOrigin:
     """Return what is told of an origin that ``by`` led to."""
-    return TraceOrigin(
-        image_id=origin.image_id,
-        profile_id=origin.profile_id,
-        tier=origin.tier,
-        variant=origin.variant,
-        variants=origin.variants,
-        state=origin.state,
-        rendered_at=origin.rendered_at,
-        published_at=origin.published_at,
-        shown_until=origin.shown_until,
-        by=by,
-        distance=distance,
-    )
+    shared = {name: getattr(origin, name) for name in TraceOrigin.__slots__ if name not in {"by", "distance"}}
+    return TraceOrigin(**shared, by=by, distance=distance)
 
 
 def watermark_reading(read: Detection | None, doubt: str | None) -> WatermarkReading | None:
-    """Return what is told of a mark that was read, if one was."""
+    """Return what is told of a watermark that was read, if one was."""
     if read is None:
         return None
     return WatermarkReading(

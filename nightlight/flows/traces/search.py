@@ -2,11 +2,11 @@
 
 ::
 
-    sync       the index takes in what was published since it was last asked; a broken one is made again
+    sync       the index adds what was published since it was last asked; a broken one is made again
     look       the copy goes through the sandbox, like any upload that nobody trusts
     read       its invisible watermark, which names one rendition                          (watermark.detect)
     search     its perceptual hash, as it is, turned and mirrored, among those of all renditions
-    origin     the catalogue says what the mark and near hashes lead back to; what was erased leads nowhere
+    origin     the catalogue says what the watermark and near hashes lead back to; what was erased leads nowhere
 
 Nothing of the copy is kept here but its SHA-256 in the audit log, with who asked. ``flows.traces.requests`` does the
 same for callers over HTTP, in a worker.
@@ -42,22 +42,23 @@ _LATE = 1_000
 MOST = 20
 
 
-# A picture whose whole is this far, of 256 bits, from the rendition that its mark names is another picture: strangers
-# are 128 apart, with a deviation of 8, and edits that leave a whole picture whole stay far under it.
+# A picture whose whole is this far, of 256 bits, from the rendition that its watermark names is another picture:
+# strangers are 128 apart, with a deviation of 8, and edits that leave a whole picture whole stay far under it.
 ANOTHER = 90
 BITS = 256
 
 # Another process holds the index for the time of one search, or while it brings it up to date.
 _WAIT_S = 5.0
-# How far a trace is, in hundredths, once the copy is decoded, and once its mark was looked for: by far the longest.
-DECODED, MARK_SOUGHT = 10, 80
+# How far a search is, in hundredths, once the copy is decoded, and once its watermark was looked for, which takes the
+# longest by far.
+DECODED, WATERMARK_READ = 10, 80
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSearch:
     """Traces copies by their invisible watermark and their perceptual hash.
 
-    ``look`` gives a copy's pixels and its luma, uint8 (512, 512), one way or two; ``detect`` reads the mark.
+    ``look`` gives a copy's pixels and its luma, uint8 (512, 512), one way or two; ``detect`` reads the watermark.
     """
 
     catalogue: Catalogue
@@ -83,7 +84,7 @@ class TraceSearch:
         """Return what ``data`` may be a copy of, for somebody whose asking is in the audit log already.
 
         ``progress`` is told how far it is, in hundredths. Raises like ``trace``, and IndexBehind where the index has
-        more to take in than can be done ``within_s`` seconds: the next call goes on from there.
+        more to index than can be done ``within_s`` seconds: the next call goes on from there.
         """
         from nightlight.matching.index import HashIndex
         from nightlight.matching.pdq import LEAST_QUALITY, pdq
@@ -94,7 +95,7 @@ class TraceSearch:
         look = self.look(data)
         progress(DECODED)
         detected = self.detect(look.pixels)
-        progress(MARK_SOUGHT)
+        progress(WATERMARK_READ)
         hashed = [pdq(pixels) for pixels in look.lumas]
         quality = max(hash_.quality for hash_ in hashed)
         queries = [row for hash_ in hashed if hash_.quality >= LEAST_QUALITY for row in hash_.hashes]
@@ -103,14 +104,14 @@ class TraceSearch:
         except IndexBroken:
             HashIndex.discard(self.folder)
             near, searched = self._search(queries, until)
-        mark, origins = self._merged(detected.detection, near, queries)
-        present = mark is not None or detected.present >= PRESENCE_THRESHOLD
-        return TraceResult(sha256, mark, present, quality, searched, tuple(origins[:MOST]))
+        watermark, origins = self._merged(detected.detection, near, queries)
+        present = watermark is not None or detected.present >= PRESENCE_THRESHOLD
+        return TraceResult(sha256, watermark, present, quality, searched, tuple(origins[:MOST]))
 
     def _merged(
         self, read: Detection | None, near: dict[HashOrigin, int], queries: Sequence[Any]
     ) -> tuple[WatermarkReading | None, list[TraceOrigin]]:
-        """Return the mark, and the origins that it and the hashes lead back to: by the mark first, then the nearest."""
+        """Return the watermark and the origins: those by the watermark first, then those by hash, the nearest first."""
         named: dict[HashOrigin, int | None] = {}
         doubt = None
         if read is not None and read.payload.short:
@@ -127,10 +128,10 @@ class TraceSearch:
                 origin_: _distance(origin_, queries) for origin_ in origins if origin_.variant == read.payload.variant
             }
             if not named:
-                doubt = "nothing is published under this mark: it was erased, or is of another deployment"
+                doubt = "nothing is published under this watermark: it was erased, or is of another deployment"
             distances_ = [distance for distance in named.values() if distance is not None]
             if read.how == "whole" and distances_ and min(distances_) > ANOTHER:
-                doubt = "the picture is not the one that was marked so: the mark may have been copied onto it"
+                doubt = "this is another picture than the watermark names, which may have been copied onto it"
         ways = {origin: "watermark+hash" if origin in near else "watermark" for origin in named}
         by_hash = [(origin, distance, "hash") for origin, distance in near.items() if origin not in named]
         by_hash.sort(key=lambda origin_: (origin_[1], origin_[0].rendered_at, origin_[0].tier))

@@ -9,7 +9,7 @@ from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
 from nightlight.cli import key_commands
 from nightlight.store.local import LocalStore
-from nightlight.wiring import embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
 from nightlight_core.errors import SettingsRefused
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ def test_what_is_written_is_its_owners_alone(tmp_path, umask):
         store = LocalStore(data / "originals")
         store.ready()
         with (data / "catalogue.sqlite3").open("rb") as file:
-            store.put("o/ab", file, sha256="", content_type="x", cache_control="x")
+            store.put("o/ab", file, sha256="", content_type="x")
     finally:
         os.umask(before)
     assert {"catalogue.sqlite3", "catalogue.sqlite3-wal", "catalogue.sqlite3-shm"} <= file_names

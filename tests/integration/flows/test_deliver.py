@@ -31,7 +31,7 @@ def served(tmp_path):
         rendition_of(catalogue, "p-1", NAME)
         store = LocalStore(tmp_path / "objects")
         sha256 = hashlib.sha256(DATA).hexdigest()
-        put = {"sha256": sha256, "content_type": "image/webp", "cache_control": "no-store"}
+        put = {"sha256": sha256, "content_type": "image/webp"}
         store.put(object_key(NAME, "webp"), BytesIO(DATA), **put)
         watch = ChangeFeedPoller(
             catalogue, ProfileViewCache(most=10, stale_s=0), picture_bytes=0, assertion_days=30, poll_s=1

@@ -14,7 +14,7 @@ from nightlight.flows.pictures.revoke import RevokeUrls, RotateNames
 from nightlight.flows.retention.legal_holds import CopyToVault, PlaceHolds
 from nightlight.flows.traces.requests import RequestTrace
 from nightlight.jobs.runner import JobRunner
-from nightlight.settings import MatchingSettings, UploadSettings
+from nightlight.settings.pictures import MatchingSettings, UploadSettings
 from nightlight.store.interface import PutOnly, unsealed
 from nightlight.store.local import LocalStore
 from nightlight.store.s3 import S3Store

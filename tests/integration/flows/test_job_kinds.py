@@ -17,7 +17,8 @@ from nightlight.jobs.kinds import KINDS
 from nightlight.jobs.lanes import BACKGROUND, RANKS, UPLOAD, URGENT
 from nightlight.jobs.runner import JobRunner
 from nightlight.settings import Settings
-from nightlight.wiring import build_worker, embedded_catalogue_url
+from nightlight.wiring.components import embedded_catalogue_url
+from nightlight.wiring.worker_container import build_worker
 
 pytestmark = pytest.mark.integration
 

@@ -94,8 +94,8 @@ LOSSES = [
 def test_a_list_that_loses_something_lets_nothing_through_until_it_is_back(
     screened, folder, profile_id, tmp_path, loss
 ):  # fmt: skip
-    whole = [hex_of(LISTED), *filler(40)]
-    folder.write("a", whole)
+    entries = [hex_of(LISTED), *filler(40)]
+    folder.write("a", entries)
     screened.screening.look()
     loss(folder)
     image_id = upload(screened, profile_id, LISTED)
@@ -111,7 +111,7 @@ def test_a_list_that_loses_something_lets_nothing_through_until_it_is_back(
     for path in folder.path.iterdir() if folder.path.is_dir() else ():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     folder.path.mkdir(exist_ok=True)
-    folder.write("a", whole)
+    folder.write("a", entries)
     assert images.QUARANTINED in later(screened)
     assert screened.state(image_id) == images.QUARANTINED
 

@@ -82,9 +82,7 @@ def refused(services, image, monkeypatch):
     """Other bytes than there were, which no decoder takes."""
     data = b"no picture at all"
     digest = hashlib.sha256(data).hexdigest()
-    services.originals.replace(
-        image.original_key, BytesIO(data), sha256=digest, content_type="image/png", cache_control="no-store"
-    )
+    services.originals.replace(image.original_key, BytesIO(data), sha256=digest, content_type="image/png")
 
 
 def missing(services, image, monkeypatch):

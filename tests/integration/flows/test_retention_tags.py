@@ -7,8 +7,6 @@ from nightlight.catalogue import images
 from nightlight.catalogue.schema import jobs as table
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.jobs import kinds
-from nightlight.retention.wanted_rules import STATE_TAG
-from nightlight.store import interface
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
@@ -53,7 +51,6 @@ def test_the_replaced_picture_is_tagged_a_minute_later(services, profile_id):
         keys = {f"a/{name}.webp" for name, _ in tx.images.rendition_names(old)}
     assert {key for key, _ in noted.calls} == {image.original_key, *keys}
     assert {state for _, state in noted.calls} == {"replaced"}
-    assert interface.STATE_TAG == STATE_TAG
 
 
 def test_an_upload_that_is_late_is_replaced_at_once_and_tagged_too(services, profile_id):

@@ -24,7 +24,8 @@ from nightlight.imaging.renderer import FoundCopy
 from nightlight.jobs.relay import Reconciler, Relay
 from nightlight.jobs.runner import JobRunner
 from nightlight.matching.pdq import CANONICAL
-from nightlight.settings import MatchingSettings, UploadSettings, WorkerSettings
+from nightlight.settings.pictures import MatchingSettings, UploadSettings
+from nightlight.settings.process import WorkerSettings
 from nightlight.store.local import LocalStore
 from nightlight.watermark.detect import Detector
 from nightlight.watermark.embed import embed

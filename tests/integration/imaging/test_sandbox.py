@@ -11,7 +11,6 @@ import pytest
 
 from nightlight.imaging import sandbox as sandbox_module
 from nightlight.imaging import seccomp
-from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.decoder_process import RESPONSE_HEAD_BYTES
 from nightlight.imaging.formats import Format
 from nightlight.imaging.header import Header
@@ -26,6 +25,7 @@ from nightlight_core.errors import (
     SettingsRefused,
 )
 from tests.support import hostile, pictures
+from tests.support.in_process import InProcessDecoder
 from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [

@@ -177,13 +177,13 @@ def test_a_key_in_kms_signs_and_one_that_is_away_publishes_nothing(sqs_url, tmp_
     key = KmsKey(key_id, S3Access(sqs_url, "us-east-1", "x", "x", 1, 5))
     create_development_chain(tmp_path, SigningAlgorithm.ES256, now())
     issue_leaf(tmp_path, key.public_key(), now())
-    credential = SigningCredential.with_remote_key(tmp_path / "chain.pem", key.sign, tmp_path / "root.pem")
+    credential = SigningCredential.read(tmp_path / "chain.pem", key.sign, tmp_path / "root.pem")
     signed_file = ManifestSigner(credential, now).sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
     root = (tmp_path / "root.pem").read_text()
     assert verify_manifest(signed_file.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
     away = KmsKey(key_id, S3Access("http://127.0.0.1:9", "us-east-1", "x", "x", 0.2, 0.2))
     with pytest.raises(SigningFailed):
-        ManifestSigner(SigningCredential.with_remote_key(tmp_path / "chain.pem", away.sign, None), now).sign(
+        ManifestSigner(SigningCredential.read(tmp_path / "chain.pem", away.sign, None), now).sign(
             picture("WEBP"), "image/webp", CLAIMS, embed=True
         )
     with pytest.raises(SigningFailed):

@@ -66,11 +66,11 @@ def authority(tmp_path_factory):
 
 @contextmanager
 def served(answer):
-    asked = []
+    requests = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            asked.append(self.headers["Content-Type"])
+            requests.append(self.headers["Content-Type"])
             body = answer(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(200)
             self.send_header("Content-Type", "application/timestamp-reply")
@@ -85,7 +85,7 @@ def served(answer):
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/", asked
+        yield f"http://127.0.0.1:{server.server_port}/", requests
     finally:
         server.shutdown()
         thread.join()
@@ -98,7 +98,7 @@ def missed():
 
 def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root, monkeypatch):
     monkeypatch.setattr(under_test, "TIME_STAMP_TIMEOUT_S", HANG_S)
-    with served(authority) as (url, asked):
+    with served(authority) as (url, requests):
         for embed in (True, False):
             data = picture("WEBP")
             signed_file = ManifestSigner(credential, now, tsa_url=url).sign(data, "image/webp", CLAIMS, embed=embed)
@@ -107,19 +107,19 @@ def test_an_authoritys_stamp_is_in_the_manifest(authority, credential, root, mon
                 signed_file.data, "image/webp", anchors=root, manifest=None if embed else signed_file.manifest
             )
             assert manifest_check.state is ManifestState.TRUSTED
-    assert set(asked) == {"application/timestamp-query"}
+    assert set(requests) == {"application/timestamp-query"}
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense", bytes(100_000)])
 def test_one_that_talks_nonsense_stops_no_render(answer, credential, root):
     before = missed()
-    with served(lambda _: answer) as (url, asked):
+    with served(lambda _: answer) as (url, requests):
         signing = ManifestSigner(credential, now, tsa_url=url)
         for _ in range(3):
             signed_file = signing.sign(picture("WEBP"), "image/webp", CLAIMS, embed=True)
             assert verify_manifest(signed_file.data, "image/webp", anchors=root).state is ManifestState.TRUSTED
             assert b"sigTst" not in unpacked(signed_file.manifest)
-    assert (len(asked), missed() - before) == (1, 1)  # asked once, and then left alone for minutes
+    assert (len(requests), missed() - before) == (1, 1)  # asked once, and then left alone for minutes
 
 
 def test_one_that_is_away_or_never_answers_stops_no_render(credential, root, monkeypatch):

@@ -11,7 +11,8 @@ from nightlight.policy.compile import compile_folder
 from nightlight.retention.bucket_client import BucketClient
 from nightlight.retention.lifecycle_plan import PlanStep
 from nightlight.retention.lifecycle_rule import read_rule
-from nightlight.retention.wanted_rules import STATE_TAG, PrefixRules
+from nightlight.retention.wanted_rules import PrefixRules
+from nightlight.store.interface import STATE_TAG
 from nightlight_core.errors import LifecycleRefused, NotFound
 from tests.conftest import ROOT
 from tests.support.buckets import bucket_pair
@@ -148,8 +149,8 @@ def test_drift_names_what_somebody_did(flow, pair):
     assert lifecycle.drift(pair.originals) == ["nothing was applied yet"]
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
     bucket = BucketClient(pair.owner, pair.originals)
-    whole = bucket.rules()
-    bucket.put([raw for raw in whole if raw["ID"] != "nightlight-live"])
+    rules = bucket.rules()
+    bucket.put([raw for raw in rules if raw["ID"] != "nightlight-live"])
     assert lifecycle.drift(pair.originals) == ["nightlight-live: removed since"]
     plan = lifecycle.plan(pair.originals)
     assert [(change.rule_id, change.step) for change in plan.changes] == [("nightlight-live", PlanStep.ADD)]

@@ -69,8 +69,8 @@ def test_plan_apply_drift_verify_undo(pair):
     assert run("drift").count("as it was applied") == 2
     assert "no object outlived its rule" in run("verify")
     assert json.loads(run("verify", "--json")) == {"late": 0, "objects": []}
-    whole = bucket.rules()
-    bucket.put([raw for raw in whole if raw["ID"] != "nightlight-versions"])
+    rules = bucket.rules()
+    bucket.put([raw for raw in rules if raw["ID"] != "nightlight-versions"])
     assert "nightlight-versions: removed since" in run("drift", code=2)
     assert json.loads(run("drift", "--json", "--bucket", pair.renditions)) == {pair.renditions: []}
     assert "drift" in refused(LifecycleRefused, "undo", pair.originals)

@@ -247,7 +247,7 @@ def test_the_command_shows_drift_and_mends_it(pair, capsys, monkeypatch):
     from nightlight.cli import bucket_commands as command
 
     wanted = posture(pair)
-    monkeypatch.setattr("nightlight.wiring.posture", lambda _: wanted)
+    monkeypatch.setattr("nightlight.wiring.retention.posture", lambda _: wanted)
     pair.owner.put_bucket_versioning(Bucket=pair.originals, VersioningConfiguration={"Status": "Suspended"})
     with pytest.raises(Exception) as ended:
         command.check(bucket=["originals"], as_json=True)

@@ -161,16 +161,16 @@ def test_without_an_identity_nothing_is_told(kept, monkeypatch):
 def test_the_list_is_confirmed_and_tidied(server, kept):
     server.held.update({f"/a/{number}.webp": str(NOW - 1) for number in range(60)})
     server.held.update({"/a/new.webp": str(NOW), "key_d1": "a key", "at": str(NOW - 5)})
-    assert kept.vouch(since=NOW - 5, at=NOW) is True
+    assert kept.confirm(since=NOW - 5, at=NOW) is True
     assert server.held == {"/a/new.webp": str(NOW), "key_d1": "a key", "at": str(NOW)}
-    assert kept.vouch(since=NOW, at=NOW - 3) is True
+    assert kept.confirm(since=NOW, at=NOW - 3) is True
     assert server.held["at"] == str(NOW)
 
 
 def test_a_store_that_lost_its_list_asks_for_everything_again(server, kept):
-    assert kept.vouch(since=NOW - 5, at=NOW) is False
+    assert kept.confirm(since=NOW - 5, at=NOW) is False
     assert server.held == {}
-    assert kept.vouch(since=None, at=NOW) is True
+    assert kept.confirm(since=None, at=NOW) is True
 
 
 def test_who_writes_at_the_same_time_makes_it_try_again(server, kept):
@@ -187,6 +187,6 @@ def test_a_full_store_and_one_that_does_not_answer_are_no_success(server, kept):
     with pytest.raises(Unavailable, match="full"):
         kept.revoke(["a/1.webp"])
     server.size, server.failing = None, True
-    for call in (lambda: kept.revoke(["a/1.webp"]), lambda: kept.vouch(since=None, at=NOW)):
+    for call in (lambda: kept.revoke(["a/1.webp"]), lambda: kept.confirm(since=None, at=NOW)):
         with pytest.raises(Unavailable):
             call()

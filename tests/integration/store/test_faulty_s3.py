@@ -35,7 +35,7 @@ def store(request, server):
 
 def put(store, data=b"picture", key="o/1"):
     sha256 = hashlib.sha256(data).hexdigest()
-    return store.put(key, io.BytesIO(data), sha256=sha256, content_type="x/y", cache_control="no-store")
+    return store.put(key, io.BytesIO(data), sha256=sha256, content_type="x/y")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -90,7 +90,7 @@ def test_replacing_ends_with_the_new_bytes(server, fault):
     assert put(store, b"old") is PutResult.STORED
     server.faults = [fault]
     digest = hashlib.sha256(b"new").hexdigest()
-    store.replace("o/1", io.BytesIO(b"new"), sha256=digest, content_type="x/y", cache_control="no-store")
+    store.replace("o/1", io.BytesIO(b"new"), sha256=digest, content_type="x/y")
     assert server.objects["/b/o/1"][0] == b"new"
 
 
@@ -99,16 +99,16 @@ from io import BytesIO
 from nightlight.store.interface import ObjectStore, PutOnly, PutResult
 
 def careless(store: ObjectStore) -> None:
-    store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="")  # 1
+    store.put("a/b", BytesIO(), sha256="", content_type="")  # 1
 
 def half(store: PutOnly) -> None:
-    store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="")  # 2
+    store.put("a/b", BytesIO(), sha256="", content_type="")  # 2
 
 def truth(store: ObjectStore) -> bool:
-    return store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="")  # 3
+    return store.put("a/b", BytesIO(), sha256="", content_type="")  # 3
 
 def careful(store: ObjectStore) -> bool:
-    return store.put("a/b", BytesIO(), sha256="", content_type="", cache_control="") is PutResult.STORED
+    return store.put("a/b", BytesIO(), sha256="", content_type="") is PutResult.STORED
 """
 
 

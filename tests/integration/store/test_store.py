@@ -49,7 +49,6 @@ def put(store, key, data, sha256=None):
         io.BytesIO(data),
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
         content_type="image/webp",
-        cache_control="no-store",
     )
 
 
@@ -165,7 +164,7 @@ def test_a_local_put_that_is_interrupted_leaves_no_object(tmp_path):
 
     local = LocalStore(tmp_path)
     with pytest.raises(StoreUnavailable):
-        local.put("a/b", Breaking(b"x"), sha256="0", content_type="x", cache_control="x")
+        local.put("a/b", Breaking(b"x"), sha256="0", content_type="x")
     assert [path for path in Path(tmp_path).rglob("*") if path.is_file()] == []
 
 

@@ -27,7 +27,7 @@ def put(request, buckets):
     bucket = buckets.vault if request.param == "worker" else buckets.originals
     store = S3Vault(bucket, access, lock=True) if request.param == "worker" else S3Store(bucket, access)
     key = f"o/{token()}"
-    asked = {"sha256": hashlib.sha256(DATA).hexdigest(), "content_type": "x/y", "cache_control": "no-store"}
+    asked = {"sha256": hashlib.sha256(DATA).hexdigest(), "content_type": "x/y"}
     assert store.put(key, io.BytesIO(DATA), **asked) is PutResult.STORED
     client = infra_buckets.client(buckets.endpoint, *identity(variable))
     yield client, bucket, key, [buckets.originals, buckets.renditions, buckets.vault]
@@ -86,7 +86,7 @@ def test_no_state_is_set_by_which_lifecycle_rules_delete(put):
 
 def test_workers_lift_and_set_no_hold_and_lock_nothing_for_years(buckets):
     access = S3Access(buckets.endpoint, "us-east-1", *identity(S3_WORKER), 2, 10)
-    asked = {"sha256": hashlib.sha256(DATA).hexdigest(), "content_type": "x/y", "cache_control": "no-store"}
+    asked = {"sha256": hashlib.sha256(DATA).hexdigest(), "content_type": "x/y"}
     key = f"h/{token()}"
     assert S3Vault(buckets.vault, access, lock=True).put(key, io.BytesIO(DATA), **asked) is PutResult.STORED
     worker, keeper = (infra_buckets.client(buckets.endpoint, *identity(account)) for account in (S3_WORKER, S3_KEEPER))

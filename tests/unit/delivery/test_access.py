@@ -37,9 +37,9 @@ def path(tmp_path):
 
 @pytest.fixture
 def pair(path):
-    (first, first_set), (second, two) = generate_key(), generate_key()
-    path.write_text(json.dumps({"keys": [*first_set["keys"], *two["keys"]]}))
-    return first, second, first_set, two
+    (first, first_set), (second, second_set) = generate_key(), generate_key()
+    path.write_text(json.dumps({"keys": [*first_set["keys"], *second_set["keys"]]}))
+    return first, second, first_set, second_set
 
 
 @pytest.fixture
@@ -133,10 +133,10 @@ def test_a_key_id_that_is_not_known_is_a_refusal(verifier, pair, key_id):
 
 
 def test_a_key_that_left_the_file_opens_nothing_after_thirty_seconds(verifier, path, pair, moment):
-    first, second, _, two = pair
+    first, second, _, second_set = pair
     old = signed(first)
     assert verifier.verify(old)
-    path.write_text(json.dumps(two))
+    path.write_text(json.dumps(second_set))
     moment.forward(30)
     for token in (old, signed(first, sub="new")):
         assert verifier.try_cached(token) is None
@@ -193,8 +193,8 @@ def test_a_file_that_broke_lets_nobody_in_and_says_so_until_it_is_mended(verifie
     ],
 )  # fmt: skip
 def test_one_bad_key_does_not_keep_the_others_out(path, pair, moment, bad):
-    _, _, first_set, two = pair
-    path.write_text(json.dumps({"keys": [bad, *first_set["keys"], *two["keys"]]}))
+    _, _, first_set, second_set = pair
+    path.write_text(json.dumps({"keys": [bad, *first_set["keys"], *second_set["keys"]]}))
     verifier = AccessVerifier(str(path), issuer="i", audience="a", leeway_s=30, clocks=moment.clocks)
     assert verifier.verify(signed(pair[0]))
 

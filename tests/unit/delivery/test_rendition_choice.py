@@ -61,7 +61,9 @@ def rendered(*tables):
                 AvailableRendition(f"/a/{name}-{hash(recipe)}-{variant}", recipe.edge, recipe)
                 for variant in range(recipe.variants)
             )
-            available[name] = available.get(name, ()) + tuple(one for one in more if one not in available.get(name, ()))
+            available[name] = available.get(name, ()) + tuple(
+                variant for variant in more if variant not in available.get(name, ())
+            )
     return ProfileView("p", known=True, available=available, image_id="i" * 32)
 
 
@@ -69,7 +71,7 @@ def allows(policy, tier, recipe):
     """An account of its own of what a policy allows: no field that hides is weaker than in some tier up to this one."""
     rank = {outcome.tier: outcome.rank[0] for outcome in policy.outcomes}
     up_to = [name for name in policy.pixels if name in rank and tier != NONE_TIER and rank[name] <= rank[tier]]
-    shows = lambda of: [protection.FIELDS[name].exposure(getattr(of, name)) for name in protection.HIDING]  # noqa: E731
+    shows = lambda tier: [protection.FIELDS[name].exposure(getattr(tier, name)) for name in protection.HIDING]  # noqa: E731
     return any(all(a <= b for a, b in zip(shows(recipe), shows(policy.pixels[name]), strict=True)) for name in up_to)
 
 
@@ -100,7 +102,7 @@ def test_a_lower_tier_takes_the_place_of_what_is_hidden():
     given = dict.fromkeys(SITUATIONS, "medium")
     old, new = table(BASE, given), table(stronger, given)
     shown = choose_rendition(rendered(old), new, "medium", lambda: (old, "medium"))
-    assert [one.recipe for one in shown] == [BASE["low"]]
+    assert [variant.recipe for variant in shown] == [BASE["low"]]
 
 
 def test_what_looks_otherwise_and_protects_alike_goes_on_being_shown():

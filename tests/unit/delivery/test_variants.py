@@ -37,8 +37,8 @@ def test_what_two_viewers_get_is_independent():
 
 def test_one_leaker_among_a_hundred_thousand_is_named_and_nobody_else():
     viewers = [f"viewer-{number}" for number in range(VIEWERS)]
-    accused, looked = accuse(KEY, given("viewer-4711", images(40)), viewers)
-    assert looked == VIEWERS
+    accused, considered = accuse(KEY, given("viewer-4711", images(40)), viewers)
+    assert considered == VIEWERS
     assert [(accusation.viewer, accusation.agreements, accusation.pictures) for accusation in accused] == [
         ("viewer-4711", 40, 40)
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nightlight.imaging.decoded_frame import InProcessDecoder, StageTimes
+from nightlight.imaging.decoded_frame import StageTimes
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.invisible_watermark import LEAST_AGREEMENT, InvisibleWatermarkWriter
 from nightlight.imaging.pipeline import Pipeline
@@ -17,6 +17,7 @@ from nightlight.watermark.detect import Detector
 from nightlight.watermark.payload import Payload
 from nightlight_core.errors import SettingsRefused
 from tests.support import pictures
+from tests.support.in_process import InProcessDecoder
 
 KEY = bytes(range(32))
 NUMBER = 0x00C0FFEE123456

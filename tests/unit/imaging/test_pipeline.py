@@ -4,11 +4,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from nightlight.imaging import silhouette
 from nightlight.imaging.blurhash import blurhash
 from nightlight.imaging.contact_sheet import contact_sheet, picture_size
 from nightlight.imaging.crop import Region
-from nightlight.imaging.decoded_frame import InProcessDecoder
 from nightlight.imaging.encode import encode, unexpected_parts
 from nightlight.imaging.face import Face, FaceDetector
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
@@ -17,9 +15,10 @@ from nightlight.imaging.probe import UploadCaps
 from nightlight.imaging.recipe import Recipe, build_recipes, with_visible_watermark
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
-from nightlight_core.errors import CorruptImage, ImageTooLarge, PolicyRefused
+from nightlight_core.errors import CorruptImage, ImageTooLarge
 from nightlight_core.policy.tier import TierRecipe
-from tests.support import pictures
+from tests.support import pictures, silhouette
+from tests.support.in_process import InProcessDecoder
 
 
 @pytest.fixture(scope="module")
@@ -131,14 +130,6 @@ def test_anything_more_than_the_bare_picture_is_noticed(format_, options):
 
 def test_a_trailer_behind_a_jpeg_is_noticed():
     assert unexpected_parts(pictures.encoded(pictures.gradient(32, 32), "JPEG") + b"PK") == ["a trailer"]
-
-
-def test_a_tier_that_asks_for_a_step_that_is_not_installed_is_refused(monkeypatch):
-    from nightlight.imaging import recipe as module
-
-    monkeypatch.setitem(module.NOT_INSTALLED, "provenance", "none")
-    with pytest.raises(PolicyRefused, match="tier 'low' asks for provenance"):
-        build_recipes({"low": TierRecipe(edge=64, provenance="sidecar")})
 
 
 def test_a_recipes_digest_follows_everything_in_it():

@@ -17,6 +17,10 @@ from tests.conftest import ROOT
 DICE = np.random.default_rng(7)
 
 
+def add(index, key, rows):
+    index.extend([(key, bytes(row)) for row in np.atleast_2d(rows)])
+
+
 def hashes(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, BYTES), dtype=np.uint8)
 
@@ -90,7 +94,7 @@ def test_added_hashes_are_found_at_once_after_opening_again_and_after_sealing(tm
     rows = hashes(300)
     with HashIndex(tmp_path, write=True, seal_at=100) as index:
         for number, row in enumerate(rows):
-            index.add(key(number), row)
+            add(index, key(number), row)
             assert index.search(changed(row, 12)) == [HashMatch(key(number), 12)]
         assert len(index) == 300
     with HashIndex(tmp_path) as again:
@@ -101,7 +105,7 @@ def test_added_hashes_are_found_at_once_after_opening_again_and_after_sealing(tm
 def test_the_newest_keys_are_told_across_segments(tmp_path):
     with HashIndex(tmp_path, write=True, seal_at=10) as index:
         for number, row in enumerate(hashes(25)):
-            index.add(key(number), row)
+            add(index, key(number), row)
         assert index.newest(3) == [key(22), key(23), key(24)]
         assert index.newest(17) == [key(number) for number in range(8, 25)]
         assert index.newest(100) == [key(number) for number in range(25)]
@@ -111,7 +115,7 @@ def test_the_eight_hashes_of_one_picture_are_one_match(tmp_path):
     rows = hashes(8)
     rows[3] = changed(rows[0], 4)
     with HashIndex(tmp_path, write=True) as index:
-        index.add(key(1), rows)
+        add(index, key(1), rows)
         assert index.search(rows[0]) == [HashMatch(key(1), 0)]
 
 
@@ -119,7 +123,7 @@ def test_what_is_taken_out_is_not_found_and_leaves_the_disk_when_merged(tmp_path
     rows = hashes(50)
     with HashIndex(tmp_path, write=True, seal_at=20) as index:
         for number, row in enumerate(rows):
-            index.add(key(number), row)
+            add(index, key(number), row)
         index.remove(key(7))
         index.remove(key(45))
         assert index.search(rows[7]) == []
@@ -132,7 +136,7 @@ def test_what_is_taken_out_is_not_found_and_leaves_the_disk_when_merged(tmp_path
     assert bytes(rows[7]) not in left
     assert key(45) not in left
     with HashIndex(tmp_path, write=True) as later:
-        later.add(key(7), rows[7])  # it may come back
+        add(later, key(7), rows[7])  # it may come back
         assert later.search(rows[7]) == [HashMatch(key(7), 0)]
 
 
@@ -140,7 +144,7 @@ def test_many_segments_become_one(tmp_path):
     rows = hashes(10 * MERGE_SEGMENTS)
     with HashIndex(tmp_path, write=True, seal_at=10) as index:
         for number, row in enumerate(rows):
-            index.add(key(number), row)
+            add(index, key(number), row)
         assert len(list(tmp_path.glob("s[0-9]*"))) < MERGE_SEGMENTS
         assert all(index.search(row) for row in rows)
 
@@ -150,10 +154,10 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_had_added(tmp_path):
         "import os, sys\n"
         "from pathlib import Path\n"
         "from nightlight.matching.index import HashIndex\n"
-        "from tests.unit.matching.test_index import hashes, key\n"
+        "from tests.unit.matching.test_index import add, hashes, key\n"
         "index = HashIndex(Path(sys.argv[1]), write=True, seal_at=10)\n"
         "for number, row in enumerate(hashes(25)):\n"
-        "    index.add(key(number), row)\n"
+        "    add(index, key(number), row)\n"
         "os._exit(9)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, cwd=ROOT)
@@ -166,27 +170,27 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_had_added(tmp_path):
 def test_a_record_that_was_cut_short_is_dropped_and_the_log_goes_on(tmp_path, cut):
     rows = hashes(3)
     with HashIndex(tmp_path, write=True) as index:
-        index.add(key(0), rows[0])
-        index.add(key(1), rows[1])
+        add(index, key(0), rows[0])
+        add(index, key(1), rows[1])
     log = tmp_path / "added.log"
     os.truncate(log, log.stat().st_size - cut)
     with HashIndex(tmp_path, write=True) as index:
         assert index.search(rows[0])
         assert not index.search(rows[1])
-        index.add(key(2), rows[2])
+        add(index, key(2), rows[2])
     with HashIndex(tmp_path) as index:
         assert index.search(rows[2]) == [HashMatch(key(2), 0)]
 
 
 def test_one_process_writes_at_a_time_and_a_reader_may_not(tmp_path):
     with HashIndex(tmp_path, write=True) as index:
-        index.add(key(0), hashes(1))
+        add(index, key(0), hashes(1))
         with pytest.raises(Conflict, match="another process writes"):
             HashIndex(tmp_path, write=True)
         with HashIndex(tmp_path) as reader:
             assert reader.search(hashes(1)[0])
             for change in (
-                lambda: reader.add(key(1), hashes(1)),
+                lambda: add(reader, key(1), hashes(1)),
                 reader.seal,
                 reader.merge,
                 lambda: reader.remove(key(0)),
@@ -243,4 +247,4 @@ def test_a_distance_beyond_what_is_exact_is_refused(built):
 
 def test_a_key_of_another_length_is_refused(tmp_path):
     with HashIndex(tmp_path, write=True) as index, pytest.raises(ValueError, match="a key is 16 bytes"):
-        index.add(b"short", hashes(1))
+        add(index, b"short", hashes(1))

@@ -21,7 +21,7 @@ def record(key="a%2Fb+c.jpg", name="ObjectCreated:Put", source="aws:s3", **entit
 
 def test_a_record_of_s3_with_its_escaped_key():
     (event,) = read_events(json.dumps({"Records": [record(eTag="e1", sequencer="0A", versionId="v")]}))
-    assert event == ObjectEvent("avatars", "a/b c.jpg", removed=False, etag="e1", mark="ObjectCreated/0A/v")
+    assert event == ObjectEvent("avatars", "a/b c.jpg", removed=False, etag="e1", event_id="ObjectCreated/0A/v")
 
 
 def test_ceph_and_minio_say_it_a_little_differently():
@@ -53,7 +53,7 @@ def test_inside_a_message_of_sns_and_of_eventbridge():
 def test_events_without_a_number_are_told_apart_by_their_time():
     records = [{**record(name="ObjectRemoved:Delete"), "eventTime": f"2026-11-2{day}T00:00:00Z"} for day in (1, 2)]
     first, second = (read_events(json.dumps({"Records": [entry]}))[0] for entry in records)
-    assert first.mark != second.mark
+    assert first.event_id != second.event_id
 
 
 def test_tests_and_other_events_say_nothing():

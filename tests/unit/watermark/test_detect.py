@@ -83,9 +83,9 @@ def test_a_small_rendition_says_what_fits(detector, attack):
 
 def test_a_crop_too_small_to_read_still_says_that_a_mark_is_there(detector):
     marked = Image.fromarray(embed(portrait(160), PAYLOAD, build_layout(KEY)).pixels)
-    looked = detector.detect(np.asarray(cropped(marked, 0.27, 0.27, 0.46, 0.46)))
-    assert looked.detection is None
-    assert looked.present > PRESENCE_THRESHOLD
+    result = detector.detect(np.asarray(cropped(marked, 0.27, 0.27, 0.46, 0.46)))
+    assert result.detection is None
+    assert result.present > PRESENCE_THRESHOLD
 
 
 def _hostile():
@@ -104,14 +104,14 @@ def _hostile():
 
 @pytest.mark.parametrize("name", [name for name, _ in _hostile()])
 def test_nothing_is_found_where_nothing_is(name):
-    looked = Detector({"m1": KEY}, SIDES).detect(dict(_hostile())[name])
-    assert looked.detection is None
-    assert looked.present < PRESENCE_THRESHOLD
+    result = Detector({"m1": KEY}, SIDES).detect(dict(_hostile())[name])
+    assert result.detection is None
+    assert result.present < PRESENCE_THRESHOLD
 
 
 def test_another_key_reads_nothing():
     marked = embed(portrait(160), PAYLOAD, build_layout(KEY)).pixels
-    looked = Detector({"m2": bytes(32)}, SIDES).detect(marked)
-    assert looked.detection is None
-    assert looked.present < PRESENCE_THRESHOLD
+    result = Detector({"m2": bytes(32)}, SIDES).detect(marked)
+    assert result.detection is None
+    assert result.present < PRESENCE_THRESHOLD
     assert Detector({}, SIDES).detect(marked).detection is None

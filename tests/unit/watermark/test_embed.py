@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from nightlight.policy.validate import LEAST_MARKED_EDGE
+from nightlight.policy.validate import LEAST_WATERMARKED_EDGE
 from nightlight.watermark.detect import agreement
 from nightlight.watermark.embed import LEAST_SIDE, embed
 from nightlight.watermark.layout import BANDS, CELLS, build_layout
@@ -52,7 +52,7 @@ def test_pixels_that_are_not_square_or_too_few_are_refused():
             embed(np.zeros(shape, np.uint8), PAYLOAD, build_layout(KEY))
     with pytest.raises(ValueError, match="64 pixels"):
         embed(np.zeros((63, 63, 3), np.uint8), PAYLOAD, build_layout(KEY))
-    assert LEAST_MARKED_EDGE == LEAST_SIDE
+    assert LEAST_WATERMARKED_EDGE == LEAST_SIDE
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])

@@ -14,6 +14,7 @@ from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import BUSY, AskAgain, Response, raise_for, read_json
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
 from nightlight_core.decisions.relation_proofs import UNPROVEN, issue_proof
+from nightlight_core.ids import is_profile_id
 
 # A fallback is asked about again soon.
 _FALLBACK_S = 30
@@ -45,7 +46,7 @@ def question(
         item = {"profile_id": paths.item_id(profile_id), "relation": relation}
         if proof and proof[0] is not None:
             item["proof"] = proof[0]
-        elif viewer_id and relation_keys and relation not in UNPROVEN and paths.is_account(profile_id):
+        elif viewer_id and relation_keys and relation not in UNPROVEN and is_profile_id(profile_id):
             item["proof"] = issue_proof(relation_keys, viewer_id, profile_id, relation, now=now, life_s=_PROOF_S)
         listed.append(item)
     named = {"viewer_id": viewer_id, "network": network}

@@ -14,7 +14,6 @@ from typing import NamedTuple, Protocol
 from nightlight_core.decisions.quotas import Requester
 
 OVER_QUOTA, MANY_PROFILES, CANARY = "over-quota", "many-profiles", "canary"
-REASONS = (OVER_QUOTA, MANY_PROFILES, CANARY)
 KINDS = ("viewer", "network")
 # The same is noted once in so many seconds: a scraper must not be able to make us write.
 _NOTE_AGAIN_S = 60.0
@@ -41,27 +40,6 @@ class AbuseSignalSink(Protocol):
         ...
 
 
-class RecentSignals:
-    """The signals that were noted lately, so that none is noted without end. Safe to share between threads."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._noted_at: dict[AbuseSignal, float] = {}
-        self._lock = threading.Lock()
-
-    def fresh(self, requester: Requester, reason: str) -> list[AbuseSignal]:
-        """Return the requester's signals that were not noted lately."""
-        named = zip(KINDS, (requester.viewer_id, requester.network), strict=True)
-        signals = [AbuseSignal(kind, who, reason) for kind, who in named if who is not None]
-        now = time.monotonic()
-        with self._lock:
-            fresh = [signal for signal in signals if now - self._noted_at.get(signal, float("-inf")) >= _NOTE_AGAIN_S]
-            if len(self._noted_at) >= _MOST_NOTED:
-                self._noted_at.clear()
-            self._noted_at.update(dict.fromkeys(fresh, now))
-        return fresh
-
-
 class AbuseSignalBuffer:
     """Signals that wait, the oldest first; the oldest give way. Safe to share between threads.
 
@@ -74,13 +52,21 @@ class AbuseSignalBuffer:
 
     def __init__(self, *, most: int) -> None:
         """Keep at most ``most`` signals."""
-        self._recent = RecentSignals()
+        self._noted_at: dict[AbuseSignal, float] = {}
         self._lock = threading.Lock()
         self._waiting: deque[AbuseSignal] = deque(maxlen=most)
 
     def note(self, requester: Requester, reason: str) -> None:
         """Add the requester's signals, unless they were noted lately."""
-        if fresh := self._recent.fresh(requester, reason):
+        named = zip(KINDS, (requester.viewer_id, requester.network), strict=True)
+        signals = [AbuseSignal(kind, who, reason) for kind, who in named if who is not None]
+        now = time.monotonic()
+        with self._lock:
+            fresh = [signal for signal in signals if now - self._noted_at.get(signal, float("-inf")) >= _NOTE_AGAIN_S]
+            if len(self._noted_at) >= _MOST_NOTED:
+                self._noted_at.clear()
+            self._noted_at.update(dict.fromkeys(fresh, now))
+        if fresh:
             self.add(fresh)
 
     def quotas_unavailable(self, pictures: int, detail: str) -> None:

@@ -126,15 +126,15 @@ class DecisionEngine:
         check(policy.table, request)
         requester = request.requester
         profile_ids = [claim[0] for claim in request.claims]
-        found = source.find(requester.viewer_id, profile_ids)
-        if found is None:
+        lookup = source.find(requester.viewer_id, profile_ids)
+        if lookup is None:
             return None
         moment = self.clock()
         now = int(moment)
-        relations = [resolved[0] for resolved in self._resolve(request, found, now)]
-        answers = self.builder.answers(policy, request.viewer, request.context, found.views, relations, now=now)
+        relations = [resolved[0] for resolved in self._resolve(request, lookup, now)]
+        answers = self.builder.answers(policy, request.viewer, request.context, lookup.views, relations, now=now)
         self.tallies.count(answers)
-        allowed = self._limit(requester, profile_ids, answers, found.views, int(moment * 1e6)) if profile_ids else []
+        allowed = self._limit(requester, profile_ids, answers, lookup.views, int(moment * 1e6)) if profile_ids else []
         return self.builder.finish(answers, allowed, requester.viewer_id, now=now)
 
     def explain(
@@ -142,26 +142,45 @@ class DecisionEngine:
     ) -> list[Explanation] | None:
         """Return why each item is decided as it is, without counting it; raises like ``decide``."""
         check(policy.table, request)
-        found = source.find(request.requester.viewer_id, [claim[0] for claim in request.claims])
-        if found is None:
+        lookup = source.find(request.requester.viewer_id, [claim[0] for claim in request.claims])
+        if lookup is None:
             return None
         now = int(self.clock())
-        resolved = self._resolve(request, found, now)
-        return [
-            _explained(policy, request, claim, view, relation, now)
-            for claim, view, relation in zip(request.claims, found.views, resolved, strict=True)
-        ]
+        explanations = []
+        resolved = self._resolve(request, lookup, now)
+        for claim, view, (relation, because) in zip(request.claims, lookup.views, resolved, strict=True):
+            if not view.known:
+                explanations.append(not_explained(claim, "unknown-profile", because))
+                continue
+            key = request.viewer, request.context, relation
+            inputs, table, outcome = evaluation = evaluate(policy, key, view, now)
+            renditions = shown_renditions(policy, evaluation, view)
+            explanation = Explanation(
+                profile_id=claim.profile_id,
+                inputs=inputs,
+                tier=outcome.tier,
+                cache_s=outcome.cache_s,
+                per_hour=outcome.per_hour,
+                rule=outcome.rule,
+                shows="rendition" if renditions else "placeholder",
+                edge=renditions[0].edge if renditions else 0,
+                unknown_words=tuple(table.unknown_words(inputs)),
+                claimed=claim.relation,
+                relation_because=because,
+            )
+            explanations.append(explanation)
+        return explanations
 
     def placeholders(self, profile_ids: Sequence[str]) -> list[SignedDecision]:
         """Return the placeholder for each profile."""
         return self.builder.placeholders(profile_ids, now=int(self.clock()))
 
-    def _resolve(self, request: DecisionRequest, found: FoundViews, now: int) -> list[ResolvedRelation]:
-        revoked = [view.revoked for view in found.views]
+    def _resolve(self, request: DecisionRequest, lookup: FoundViews, now: int) -> list[ResolvedRelation]:
+        revoked = [view.revoked for view in lookup.views]
         viewer_id = request.requester.viewer_id
-        resolved = self.relations.resolve(viewer_id, request.claims, found.blocked, now=now, revoked=revoked)
-        if found.strangers_only:
-            return [one if one.relation == BLOCKED else one._replace(relation=STRANGER) for one in resolved]
+        resolved = self.relations.resolve(viewer_id, request.claims, lookup.blocked, now=now, revoked=revoked)
+        if lookup.strangers_only:
+            return [known if known.relation == BLOCKED else known._replace(relation=STRANGER) for known in resolved]
         return resolved
 
     def _limit(
@@ -207,32 +226,4 @@ def not_explained(claim: Claim, rule: str, relation_because: str = "") -> Explan
     """Return why an item is the placeholder, whatever the policy says."""
     return Explanation(
         claim.profile_id, {}, NONE_TIER, 0, 0, rule, "placeholder", 0, (), claim.relation, relation_because
-    )
-
-
-def _explained(
-    policy: DecisionPolicy,
-    request: DecisionRequest,
-    claim: Claim,
-    view: ProfileView,
-    resolved: ResolvedRelation,
-    now: int,
-) -> Explanation:
-    if not view.known:
-        return not_explained(claim, "unknown-profile", resolved.because)
-    key = request.viewer, request.context, resolved.relation
-    inputs, table, outcome = evaluation = evaluate(policy, key, view, now)
-    renditions = shown_renditions(policy, evaluation, view)
-    return Explanation(
-        profile_id=claim.profile_id,
-        inputs=inputs,
-        tier=outcome.tier,
-        cache_s=outcome.cache_s,
-        per_hour=outcome.per_hour,
-        rule=outcome.rule,
-        shows="rendition" if renditions else "placeholder",
-        edge=renditions[0].edge if renditions else 0,
-        unknown_words=tuple(table.unknown_words(inputs)),
-        claimed=claim.relation,
-        relation_because=resolved.because,
     )

@@ -1,7 +1,7 @@
 """The placeholder: what everybody sees where nothing may be shown, or something is broken.
 
 Its bytes come with the package, so that it can be served when the store cannot be reached. They are made
-by ``nightlight.imaging.silhouette``; a test holds the two alike.
+by ``tests.support.silhouette``; a test holds the two alike.
 """
 
 from __future__ import annotations

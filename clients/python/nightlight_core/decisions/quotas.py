@@ -168,7 +168,7 @@ def shared(requester: Requester, limits: Limits) -> list[tuple[str, str, int]]:
 def first(allowed: Sequence[bool], count: int) -> list[bool]:
     """Return ``allowed`` with only the first ``count`` of its yeses left."""
     left = []
-    for yes in allowed:
-        left.append(yes and count > 0)
-        count -= yes
+    for is_allowed in allowed:
+        left.append(is_allowed and count > 0)
+        count -= is_allowed
     return left

@@ -49,7 +49,7 @@ Notice = Callable[[str, int, str], None]
 
 _BLOCKED = ResolvedRelation(BLOCKED, "block")
 _OWN = {word: ResolvedRelation(word, "own word") for word in UNPROVEN}
-_BY_PROOF, _CONFIRMED, _VOUCHED = "proof", "provider", "own graph"
+_BY_PROOF, _CONFIRMED, _OWN_GRAPH = "proof", "provider", "own graph"
 _PROVED = {word: ResolvedRelation(word, _BY_PROOF) for word in ("self", "guardian", "connection", "mutual")}
 _NO_VIEWER = ResolvedRelation(STRANGER, "no viewer_id to prove it for")
 _NO_PROOF = ResolvedRelation(STRANGER, "no proof")
@@ -113,7 +113,7 @@ class RelationResolver:
             return _NO_VIEWER
         profile_id, relation, proof = claim
         if proof is None:
-            return ResolvedRelation(relation, _VOUCHED) if self.vouches else _NO_PROOF
+            return ResolvedRelation(relation, _OWN_GRAPH) if self.vouches else _NO_PROOF
         good = verify_proof(self.keys, proof, viewer_id, profile_id, relation, now=now, leeway_s=self.leeway_s)
         if good and since and not issued_after(proof, max(since.get("", 0), since.get(viewer_id, 0)), self.leeway_s):
             return _REVOKED
@@ -131,6 +131,6 @@ class RelationResolver:
             self.notice(NO_PROVIDER, len(claims), str(error))
             return [_NO_ANSWER] * len(claims)
         return [
-            ResolvedRelation(claim.relation, _CONFIRMED) if yes is True else _NOT_CONFIRMED
-            for claim, yes in zip(claims, confirmed, strict=True)
+            ResolvedRelation(claim.relation, _CONFIRMED) if answer is True else _NOT_CONFIRMED
+            for claim, answer in zip(claims, confirmed, strict=True)
         ]

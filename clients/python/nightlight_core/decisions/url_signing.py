@@ -36,21 +36,8 @@ class UrlSigner(Protocol):
         ...
 
 
-class DayKeys(Protocol):
-    """Keys of days; a day is a whole number of days since 1970, in UTC."""
-
-    @property
-    def signing_id(self) -> str:
-        """Return the id of the key that signs."""
-        ...
-
-    def key(self, key_id: str, day: int) -> bytes | None:
-        """Return the key of a day, None where there is none."""
-        ...
-
-
 class RingDayKeys:
-    """The keys of every day, derived from a ring."""
+    """The keys of every day, derived from a ring; a day is a whole number of days since 1970, in UTC."""
 
     __slots__ = ("_derived", "_ring", "signing_id")
 
@@ -88,6 +75,9 @@ class DelegatedDayKeys:
         return self._days.get(day) if key_id == self.signing_id else None
 
 
+DayKeys = RingDayKeys | DelegatedDayKeys
+
+
 class HmacUrlSigner:
     """Signs URLs by HMAC, and verifies them."""
 
@@ -99,7 +89,7 @@ class HmacUrlSigner:
         No URL is valid for longer than ``max_life_s``: edges forget after a day what was revoked.
         """
         self._max_life_s = min(max_life_s, DAY_S)
-        self._keys: DayKeys = RingDayKeys(keys) if isinstance(keys, KeyRing) else keys
+        self._keys = RingDayKeys(keys) if isinstance(keys, KeyRing) else keys
         self._base_url = base_url.rstrip("/")
 
     def url(self, path: str, *, now: int, life_s: int) -> tuple[str, int]:

@@ -28,10 +28,9 @@ class PublicKeys:
     def read(cls, path: Path) -> PublicKeys:
         """Return the keys in a JWKS file; raise PolicyRefused if there are none."""
         try:
-            found = json.loads(read_text(path))["keys"]
             keys = {
                 str(jwk["kid"]): Ed25519PublicKey.from_public_bytes(base64url_bytes(jwk["x"]))
-                for jwk in found
+                for jwk in json.loads(read_text(path))["keys"]
                 if jwk.get("crv") == "Ed25519"
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:

@@ -1,4 +1,4 @@
-"""Draws the placeholder: a plain head and shoulders. ``python -m nightlight.imaging.silhouette FILE``."""
+"""Draws the placeholder: a plain head and shoulders. ``python -m tests.support.silhouette FILE``."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Rerenders(Rows):
         row = self._execute(query).one_or_none()
         return RerenderRow(*row) if row is not None else None
 
-    def running(self, *, lock: bool = False) -> RerenderRow | None:
+    def under_way(self, *, lock: bool = False) -> RerenderRow | None:
         """Return the run that is under way: the oldest that is not done.
 
         ``lock`` holds its row until the transaction ends; None is returned where another transaction holds it.
