@@ -27,6 +27,7 @@ from nightlight.cli.backfill_commands import backfill
 from nightlight.cli.erase_commands import erase
 from nightlight.cli.output import JsonFlag
 from nightlight.cli.report_commands import report
+from nightlight.cli.rerender_commands import rerender
 from nightlight.cli.sweep_commands import sweep
 from nightlight_core.errors import NightlightError
 
@@ -52,6 +53,7 @@ app.add_typer(provenance_commands.app, name="provenance")
 app.command()(erase)
 app.command()(backfill)
 app.command()(sweep)
+app.command()(rerender)
 app.command()(report)
 app.add_typer(keys_app, name="keys")
 app.add_typer(catalogue_app, name="catalogue")

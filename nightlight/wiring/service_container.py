@@ -19,6 +19,7 @@ from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
 from nightlight.flows.decisions.serve import RenditionServer
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.profiles import DeclareProfile
+from nightlight.flows.pictures.rerender_runs import RerenderRuns
 from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.flows.pictures.upload import Upload
 from nightlight.flows.policies.active_policy import PolicyHolder
@@ -83,6 +84,7 @@ class ServiceContainer:
     abuse_reports: AbuseReports
     counter: DecisionCounter
     rollout: Rollout
+    rerender_runs: RerenderRuns
     traces: RequestTrace
     resolve: ManifestLookup
     import_notifications: ImportNotifications
@@ -190,6 +192,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
             counter.flush,
             clock,
         ),
+        rerender_runs=RerenderRuns(catalogue, clock),
         traces=traces,
         resolve=ManifestLookup(
             catalogue, renditions, traces, CallerRate(10 * settings.matching.traces_per_hour), clock

@@ -46,6 +46,9 @@ class CandidateBody(BundleBody):
     permille: Annotated[int, Field(ge=0, le=999)] = Field(
         default=0, description="Thousandths of profiles that it decides for; 0 only watches."
     )
+    render: bool = Field(
+        default=False, description="Render every picture by its recipes now, so that its activation leaves no gap."
+    )
 
 
 class ActivatedAnswer(BaseModel):
@@ -114,7 +117,9 @@ def candidate(request: Request, body: CandidateBody) -> ActivatedAnswer:
     """Watch a candidate beside the active policy, or let it decide for a share of profiles."""
     actor = caller(request).subject
     return _activated(
-        services(request).rollout.candidate(body.data(), body.approval, permille=body.permille, actor=actor)
+        services(request).rollout.candidate(
+            body.data(), body.approval, permille=body.permille, render=body.render, actor=actor
+        )
     )
 
 
@@ -124,6 +129,13 @@ def withdraw(request: Request) -> Response:
     """Take the candidate away."""
     services(request).rollout.withdraw(actor=caller(request).subject)
     return Response(status_code=204)
+
+
+@router.get("/progress")
+@requires(TokenScope.POLICY)
+def progress(request: Request) -> list[dict[str, Any]]:
+    """Say how far pictures follow the policy: the last runs that render them again, the newest first."""
+    return [run.to_json() for run in services(request).rerender_runs.progress()]
 
 
 @router.get("/counters")

@@ -85,6 +85,7 @@ class Rollout:
                 previous_version=state.active_version,
                 candidate_version=None,
                 candidate_permille=0,
+                candidate_rendered=0,
                 activated_at=now,
             )
             detail = {**self._detail(bundle, difference, approver), "undone": int(undone)}
@@ -93,8 +94,10 @@ class Rollout:
         logs.get("policy").info("policy.activated", version=bundle.version, policy_digest=bundle.digest)
         return Activation(bundle.version, bundle.digest, difference)
 
-    def candidate(self, data: bytes, approval: Any, *, permille: int, actor: str) -> Activation:
+    def candidate(self, data: bytes, approval: Any, *, permille: int, actor: str, render: bool = False) -> Activation:
         """Set a candidate: watched (``permille`` 0, no effect), or deciding for that share of profiles.
+
+        With ``render`` every picture is rendered by its recipes too, so that nothing is missing once it decides.
 
         A staged candidate has effect, so it needs what an activation needs; raises likewise.
         """
@@ -113,9 +116,10 @@ class Rollout:
                 highest_version=max(bundle.version, state.highest_version),
                 candidate_version=bundle.version,
                 candidate_permille=permille,
+                candidate_rendered=int(render),
             )
             event = "policy.staged" if permille else "policy.shadowed"
-            detail = {**self._detail(bundle, difference, approver), "permille": permille}
+            detail = {**self._detail(bundle, difference, approver), "permille": permille, "rendered": int(render)}
             tx.audit.append(event, now=now, actor=actor, detail=detail)
         self.in_use.refresh()
         return Activation(bundle.version, bundle.digest, difference)
@@ -127,7 +131,7 @@ class Rollout:
             state = tx.policies.state(lock=True)
             if state.candidate_version is None:
                 return
-            tx.policies.change(state, now, candidate_version=None, candidate_permille=0)
+            tx.policies.change(state, now, candidate_version=None, candidate_permille=0, candidate_rendered=0)
             tx.policies.withdraw(state.candidate_version, now)
             detail: dict[str, str | int] = {"version": state.candidate_version}
             tx.audit.append("policy.withdrawn", now=now, actor=actor, detail=detail)
@@ -145,7 +149,7 @@ class Rollout:
                 message = f"version {version} is active; activate another one, or `nightlight policy rollback`"
                 raise PolicyConflict(message)
             if version == state.candidate_version:
-                tx.policies.change(state, now, candidate_version=None, candidate_permille=0)
+                tx.policies.change(state, now, candidate_version=None, candidate_permille=0, candidate_rendered=0)
             tx.policies.withdraw(version, now)
             tx.audit.append("policy.withdrawn", now=now, actor=actor, detail={"version": version})
         self.in_use.refresh()
@@ -174,6 +178,7 @@ class Rollout:
                 "digest": view.candidate.table.digest,
                 "mode": STAGED if view.permille else SHADOW,
                 "permille": view.permille,
+                "rendered": bool(state.candidate_rendered),
                 **{kind: sum(cells.values()) for kind, cells in shadow.items()},
                 "cells": {kind: self._shown(cells) for kind, cells in shadow.items()},
             }

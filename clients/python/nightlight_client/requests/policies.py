@@ -37,9 +37,14 @@ def activate(bundle: bytes, approval: Approval | None = None) -> Request[dict[st
     return Request(method="POST", path="/v1/policy/activate", json=_body(bundle, approval), read=read_json)
 
 
-def candidate(bundle: bytes, approval: Approval | None = None, *, permille: int = 0) -> Request[dict[str, Any]]:
-    """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles."""
-    body = {**_body(bundle, approval), "permille": permille}
+def candidate(
+    bundle: bytes, approval: Approval | None = None, *, permille: int = 0, render: bool = False
+) -> Request[dict[str, Any]]:
+    """Watch a candidate without effect (``permille`` 0), or let it decide for that share of profiles.
+
+    ``render`` has every picture rendered by its recipes now, so that its activation leaves no gap.
+    """
+    body = {**_body(bundle, approval), "permille": permille, "render": render}
     return Request(method="PUT", path="/v1/policy/candidate", json=body, read=read_json)
 
 
@@ -51,6 +56,11 @@ def withdraw_candidate() -> Request[None]:
 def withdraw_version(version: int) -> Request[None]:
     """Keep a version from being activated again without a new approval."""
     return Request(method="DELETE", path=paths.path(_VERSION, version=version), read=read_nothing)
+
+
+def policy_progress() -> Request[list[dict[str, Any]]]:
+    """Return how far pictures follow the policy: the last runs that render them again, the newest first."""
+    return Request(method="GET", path="/v1/policy/progress", read=read_json)
 
 
 def policy_counters(days: int = 7) -> Request[dict[str, Any]]:
