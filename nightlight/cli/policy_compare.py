@@ -150,6 +150,8 @@ def print_difference(out: Console, difference: Difference) -> None:
     for name, title in LISTS.items():
         for line in getattr(difference, name):
             out.print(f"  [{'bold red' if name == 'checks' else 'yellow'}]{title.upper():<7}[/] {escape(line)}")
+    if difference.forecast is not None:
+        out.print(f"  {difference.forecast}", markup=False)
     verdict = "safety must approve" if difference.opens else "nothing opens"
     out.print(f"{verdict}; difference {difference.digest}")
 

@@ -6,7 +6,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nightlight.policy.forecast import Forecast
 
 SECTIONS = {
     "outcomes": "Who may see what",
@@ -67,6 +70,7 @@ class Difference:
     retention: tuple[Change, ...]
     checks: tuple[str, ...]
     cases: tuple[str, ...]
+    forecast: Forecast | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -106,7 +110,7 @@ class Difference:
             **{name: list(getattr(self, name)) for name in LISTS},
         }
         if with_digest:
-            return {**plain, "digest": self.digest}
+            return {**plain, "forecast": self.forecast and self.forecast.to_json(), "digest": self.digest}
         for change in (change for section in sections.values() for change in section):
             del change["views_a_day"], change["objects"]
         return plain

@@ -27,6 +27,7 @@ from nightlight.policy.alignment import Renamed, align
 from nightlight.policy.changes import Change, ChangeKind, Difference
 from nightlight.policy.compile import FIELDS
 from nightlight.policy.diff_documents import changed_cases, changed_checks, changed_words, check_meanings
+from nightlight.policy.forecast import forecast
 from nightlight.policy.summarise import summarise
 from nightlight_core.policy import protection
 from nightlight_core.policy.table import NONE_TIER
@@ -60,6 +61,7 @@ def diff(
         tuple(_retention(old, new, renamed, traffic)),
         tuple(changed_checks(old, new)),
         tuple(changed_cases(old, new)),
+        forecast(old, new, alignment, traffic),
     )
 
 

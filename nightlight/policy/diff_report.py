@@ -26,6 +26,8 @@ def markdown(difference: Difference) -> str:
     for name, title in LISTS.items():
         if entries := getattr(difference, name):
             lines += [f"#### {title}", "", *(f"- {_escaped(entry)}" for entry in entries), ""]
+    if difference.forecast is not None:
+        lines += [f"Rendering: {difference.forecast}.", ""]
     lines.append(
         f"`{difference.old_digest[:12]}` to `{difference.new_digest[:12]}`, difference `{difference.digest[:12]}`"
     )

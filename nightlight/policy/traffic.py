@@ -32,12 +32,15 @@ class Traffic:
     """Counts by combination over some days.
 
     ``kept`` has the number of objects in the buckets by state, as retention.yaml names it, and subject_age.
+    ``pictures`` is how many pictures are shown, ``pictures_a_second`` how fast they were rendered again last.
     """
 
     days: float
     attributes: tuple[str, ...]
     cells: dict[tuple[str, ...], int]
     kept: dict[tuple[str, str], int] = field(default_factory=dict)
+    pictures: int | None = None
+    pictures_a_second: float | None = None
 
     def over(self, space: CombinationSpace) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return views a day over ``space``; combinations that it does not have are left out."""
@@ -67,7 +70,8 @@ class Traffic:
         cells = {",".join(words): count for words, count in sorted(self.cells.items())}
         kept = {",".join(words): count for words, count in sorted(self.kept.items())}
         head = {"format": FORMAT, "days": self.days, "attributes": list(self.attributes)}
-        return {**head, "cells": cells, "kept": kept}
+        rendered = {"pictures": self.pictures, "pictures_a_second": self.pictures_a_second}
+        return {**head, "cells": cells, "kept": kept, **rendered}
 
 
 def read_traffic(path: Path) -> Traffic:
@@ -77,7 +81,15 @@ def read_traffic(path: Path) -> Traffic:
         attributes = tuple(str(name) for name in plain["attributes"])
         cells = {tuple(str(key).split(",")): int(count) for key, count in plain["cells"].items()}
         kept = {_pair(key): int(count) for key, count in plain.get("kept", {}).items()}
-        traffic = Traffic(float(plain["days"]), attributes, cells, kept)
+        pictures, rate = plain.get("pictures"), plain.get("pictures_a_second")
+        traffic = Traffic(
+            float(plain["days"]),
+            attributes,
+            cells,
+            kept,
+            None if pictures is None else int(pictures),
+            None if rate is None else float(rate),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = (
             f"{path} does not hold traffic ({type(error).__name__}); export them with `nightlight policy counters`"

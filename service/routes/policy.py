@@ -115,12 +115,8 @@ def activate(request: Request, body: BundleBody) -> ActivatedAnswer:
 @requires(TokenScope.POLICY)
 def candidate(request: Request, body: CandidateBody) -> ActivatedAnswer:
     """Watch a candidate beside the active policy, or let it decide for a share of profiles."""
-    actor = caller(request).subject
-    return _activated(
-        services(request).rollout.candidate(
-            body.data(), body.approval, permille=body.permille, render=body.render, actor=actor
-        )
-    )
+    how = {"permille": body.permille, "render": body.render, "actor": caller(request).subject}
+    return _activated(services(request).rollout.candidate(body.data(), body.approval, **how))
 
 
 @router.delete("/candidate", status_code=204)

@@ -81,10 +81,14 @@ class RerenderRuns:
         return [_progress(run, waiting if run.rerender_id == running else 0, now) for run in runs]
 
 
-def _progress(run: RerenderRow, waiting: int, now: datetime) -> Progress:
+def pictures_a_second(run: RerenderRow, now: datetime, waiting: int = 0) -> float:
+    """Return how many pictures a run has been through in a second."""
     took_s = max(((run.finished_at or now) - run.created_at).total_seconds(), 1e-3)
-    done = max(run.looked_at - waiting, 0)
-    rate = done / took_s
+    return max(run.looked_at - waiting, 0) / took_s
+
+
+def _progress(run: RerenderRow, waiting: int, now: datetime) -> Progress:
+    done, rate = max(run.looked_at - waiting, 0), pictures_a_second(run, now, waiting)
     seconds: float | None = None
     if run.finished_at is not None:
         seconds = 0.0

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
+from nightlight.flows.pictures.rerender_runs import pictures_a_second
 from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy, PolicyHolder, usable_recipes
 from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undoes_closing
 from nightlight.flows.retention.tags import count_objects
@@ -205,7 +206,10 @@ class Rollout:
             counts, counted_days = tx.policies.counts(DECIDED, since)
         cells = {tuple(cell.split(",")): count for cell, count in self._shown(counts).items()}
         kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
-        return Traffic(float(max(1, counted_days)), attributes, kept, self._objects())
+        with self.catalogue.reading() as tx:
+            pictures, runs = tx.rerenders.shown(), tx.rerenders.runs(limit=1)
+        rate = pictures_a_second(runs[0], self.clock()) if runs else None
+        return Traffic(float(max(1, counted_days)), attributes, kept, self._objects(), pictures, rate)
 
     def _shown(self, counts: dict[str, int]) -> dict[str, int]:
         return {cell: count for cell, count in sorted(counts.items()) if count >= self.counter_threshold}
