@@ -115,8 +115,9 @@ def activate(request: Request, body: BundleBody) -> ActivatedAnswer:
 @requires(TokenScope.POLICY)
 def candidate(request: Request, body: CandidateBody) -> ActivatedAnswer:
     """Watch a candidate beside the active policy, or let it decide for a share of profiles."""
-    how = {"permille": body.permille, "render": body.render, "actor": caller(request).subject}
-    return _activated(services(request).rollout.candidate(body.data(), body.approval, **how))
+    rollout, actor = services(request).rollout, caller(request).subject
+    activation = rollout.candidate(body.data(), body.approval, permille=body.permille, render=body.render, actor=actor)
+    return _activated(activation)
 
 
 @router.delete("/candidate", status_code=204)

@@ -81,14 +81,18 @@ class RerenderRuns:
         return [_progress(run, waiting if run.rerender_id == running else 0, now) for run in runs]
 
 
-def pictures_a_second(run: RerenderRow, now: datetime, waiting: int = 0) -> float:
-    """Return how many pictures a run has been through in a second."""
-    took_s = max(((run.finished_at or now) - run.created_at).total_seconds(), 1e-3)
-    return max(run.looked_at - waiting, 0) / took_s
+def rendered_a_second(runs: Sequence[RerenderRow], now: datetime) -> float | None:
+    """Return how many pictures the newest run that rendered any has rendered in a second; None if none has."""
+    return next((run.rendered / _took_s(run, now) for run in runs if run.rendered), None)
+
+
+def _took_s(run: RerenderRow, now: datetime) -> float:
+    return max(((run.finished_at or now) - run.created_at).total_seconds(), 1e-3)
 
 
 def _progress(run: RerenderRow, waiting: int, now: datetime) -> Progress:
-    done, rate = max(run.looked_at - waiting, 0), pictures_a_second(run, now, waiting)
+    done = max(run.looked_at - waiting, 0)
+    rate = done / _took_s(run, now)
     seconds: float | None = None
     if run.finished_at is not None:
         seconds = 0.0

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
-from nightlight.flows.pictures.rerender_runs import pictures_a_second
+from nightlight.flows.pictures.rerender_runs import rendered_a_second
 from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy, PolicyHolder, usable_recipes
 from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undoes_closing
 from nightlight.flows.retention.tags import count_objects
@@ -207,8 +207,7 @@ class Rollout:
         cells = {tuple(cell.split(",")): count for cell, count in self._shown(counts).items()}
         kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
         with self.catalogue.reading() as tx:
-            pictures, runs = tx.rerenders.shown(), tx.rerenders.runs(limit=1)
-        rate = pictures_a_second(runs[0], self.clock()) if runs else None
+            pictures, rate = tx.rerenders.shown(), rendered_a_second(tx.rerenders.runs(limit=10), self.clock())
         return Traffic(float(max(1, counted_days)), attributes, kept, self._objects(), pictures, rate)
 
     def _shown(self, counts: dict[str, int]) -> dict[str, int]:
