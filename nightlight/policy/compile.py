@@ -230,6 +230,7 @@ def _table(
         outcomes,
         pack.tiers.recipes(),
         besides=hashlib.sha256(text.encode()).hexdigest(),
+        replaced=vocabulary.replaced,
     )
 
 
