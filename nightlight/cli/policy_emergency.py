@@ -45,10 +45,11 @@ def emergency(  # noqa: PLR0913 - options
     from nightlight_core.policy.bundle import open_bundle
 
     signing, seconds = SigningKey.read(key), _seconds(hours)
-    fetched = call(url, lambda client: client.policy_bundle())
-    if fetched is None:
+    status = call(url, lambda client: client.policy_status())
+    number = status["active"]["version"]
+    if number is None:
         raise PolicyRefused("no bundle is active: activate the pack of the folder first (`nightlight policy build`)")
-    active = open_bundle(fetched[1], signing.public_keys, earlier=True)
+    active = open_bundle(call(url, lambda client: client.policy_version(number)), signing.public_keys, earlier=True)
     when = {"relation": relation or ["outsider"], "region": region, "viewer": viewer, "context": context}
     closed = emergency_pack(active, {name: words for name, words in when.items() if words}, tier=tier, why=why)
     before = compile_bundle(active)
@@ -65,7 +66,7 @@ def emergency(  # noqa: PLR0913 - options
     when_over = datetime.fromtimestamp(until, UTC).isoformat(timespec="minutes")
     if not yes:
         typer.confirm(f"Activate this now, until {when_over}?", abort=True)
-    version = call(url, lambda client: client.policy_status())["highest_version"] + 1
+    version = status["highest_version"] + 1
     bundles = build_bundle(closed, version, signing), build_bundle(before, version + 1, signing)
     answer = call(url, lambda client: client.emergency(*bundles, until=until))
     typer.echo(
