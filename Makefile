@@ -21,6 +21,7 @@
 #   make fuzz           20,000 mutants of images against the sandboxed decoder (some two minutes)
 #   make bench-hostile  what hostile pictures cost; ARGS=--behind: an honest picture behind a hundred of them
 #   make bench-queue    the embedded queue: messages a second, and what becomes of those whose receiver is killed
+#   make bench-rerender an upload's time to ready while every picture is rendered again; ARGS="--stack scale"
 #   make bench-policy   load, prove and ask, beside four other policy engines; ARGS=--full compares everything
 #   make docs           write the generated reference pages again
 #   make services-up    PostgreSQL, RabbitMQ, Redis and an S3 server on 127.0.0.1;  make services-down
@@ -34,7 +35,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -126,6 +127,9 @@ backfill: setup
 
 bench-queue: setup
 	@PYTHONPATH=. $(BIN)/python bench/redelivery.py $(ARGS)
+
+bench-rerender: setup
+	@$(if $(findstring scale,$(ARGS)),infra/dev/test.sh) $(BIN)/python bench/rerender.py $(ARGS)
 
 bench-policy: setup
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r infra/requirements/bench.txt

@@ -51,7 +51,11 @@ def create_app(services: ServiceContainer) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = settings.service.threads
         stop = threading.Event()
-        runs = {"count": services.counter.run, "change-feed": services.change_feed.run}
+        runs = {
+            "count": services.counter.run,
+            "change-feed": services.change_feed.run,
+            "emergency": services.emergency.run,
+        }
         threads = [threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in runs.items()]
         for thread in threads:
             thread.start()

@@ -32,10 +32,6 @@ while IFS= read -r line; do
   [ -n "${!name:-}" ] || eval "$line"
 done < <("$here/services.sh" env)
 
-# Many tests start processes. Where Python may not write its byte code, each of them would compile this project anew.
-python=$here/../../.venv/bin/python
-[ ! -x "$python" ] || (cd "$here/../.." && "$python" -m compileall -q clients/python nightlight service workers tests) || true
-
 # With the services here, a test that skips for want of one has missed its point.
 export NIGHTLIGHT_TEST_STRICT=1
 "$@"

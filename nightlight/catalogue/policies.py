@@ -7,9 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
-from nightlight.catalogue.policy_schema import decision_counts, policy_bundles, policy_state, policy_withdrawals
+from nightlight.catalogue.policy_schema import (
+    decision_counts,
+    policy_bundles,
+    policy_scheduled,
+    policy_state,
+    policy_withdrawals,
+)
 from nightlight.catalogue.rows import Rows
 
 # Kinds of counts: decisions made, and what a candidate would have changed (followed by its version).
@@ -40,6 +46,19 @@ class PolicyState:
     candidate_rendered: int
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduledPolicy:
+    """A bundle that becomes active by itself once ``due_at`` has come, if ``instead_of`` is still active then.
+
+    ``restores`` is the version whose policy it is: where that was withdrawn meanwhile, nothing comes back.
+    """
+
+    version: int
+    instead_of: int
+    restores: int | None
+    due_at: datetime
+
+
 UNCHANGED = PolicyState(0, 0, None, None, None, 0, None, None, 0)
 
 
@@ -60,6 +79,17 @@ class Policies(Rows):
             self._execute(insert(policy_state).values(fresh))
             return
         self._execute(update(policy_state).where(policy_state.c.only == _ONLY).values(changed_at=now, **values))
+
+    def schedule(self, scheduled: ScheduledPolicy | None) -> None:
+        """Write which bundle comes back by itself, in place of what was written before; None for none."""
+        self._execute(delete(policy_scheduled))
+        if scheduled is not None:
+            self._execute(insert(policy_scheduled).values(asdict(scheduled)))
+
+    def scheduled(self) -> ScheduledPolicy | None:
+        """Return which bundle comes back by itself, and when."""
+        row = self._execute(select(policy_scheduled)).one_or_none()
+        return ScheduledPolicy(*row) if row is not None else None
 
     def add_bundle(self, version: int, digest: str, data: bytes, now: datetime) -> None:
         """Keep a bundle; raises Conflict if its version was taken."""

@@ -40,6 +40,15 @@ policy_withdrawals = table(
     Column("withdrawn_at", UtcDateTime, nullable=False),
 )
 
+# One row, while an emergency lasts: the bundle that comes back by itself, when, and in the place of which.
+policy_scheduled = table(
+    "policy_scheduled",
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("instead_of", Integer, nullable=False),
+    Column("restores", Integer),
+    Column("due_at", UtcDateTime, nullable=False),
+)
+
 decision_counts = table(
     "decision_counts",
     Column("day", Date, primary_key=True),

@@ -79,6 +79,7 @@ GRANTS: Mapping[str, Mapping[SqlRole, tuple[str, ...]]] = {
     "policy_bundles": _to(service=_ADD, worker=_READ, schedule=_READ, operator=_READ),
     "policy_state": _to(service=_WRITE, worker=_READ, schedule=_READ, operator=_READ),
     "policy_withdrawals": _to(service=_ADD, operator=_READ),
+    "policy_scheduled": _to(service=_PUT_AND_TAKE, operator=_READ),
     "recipes": _to(service=_READ, worker=_ADD, operator=_READ),
     "rerenders": _to(service=_READ, worker=_WRITE, operator=_WRITE),
     "rerender_demand": _to(service=_QUEUE, worker=_TAKE_AWAY, operator=_READ),

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Who looks like a scraper and why.", no_args_is_help=True)
 
 _COLUMNS = ("kind", "who", "reason", "times", "first_at", "last_at")
-_BANDS = ("under_13", "age_13_15", "age_16_17", "adult", "unknown")
 _SIDE = 640
 
 
@@ -45,6 +44,9 @@ def plant(
     profile_ids: Annotated[list[str], typer.Argument(help="Ids that look like those of your own accounts.")],
     url: Url = DEFAULT_URL,
     token: Annotated[str, typer.Option(envvar=TokenVariable, help="A token with `ingest` and `relate`.")] = "",
+    band: Annotated[
+        list[str] | None, typer.Option(help="An age band, and again for more; else every band of the policy pack here.")
+    ] = None,
 ) -> None:
     """Make canaries of fresh ids: profiles of every age with drawn pictures, linked from nowhere.
 
@@ -53,13 +55,21 @@ def plant(
     """
     from nightlight_client import NightlightClient
 
+    bands = band or _bands()
     with NightlightClient(url, token=token) as client:
         for number, profile_id in enumerate(track(profile_ids, "planting", transient=True)):
-            band = _BANDS[number % len(_BANDS)]
-            client.declare(profile_id, band=band, assurance="verified", region="eu", choice="everyone")
+            age = bands[number % len(bands)]
+            client.declare(profile_id, band=age, assurance="verified", region="eu", choice="everyone")
             client.wait(client.upload(profile_id, drawn(profile_id)).image_id)
             client.plant(profile_id)
     typer.echo(f"{len(profile_ids)} canaries; link them from nowhere")
+
+
+def _bands() -> list[str]:
+    """Return the age bands of the policy pack that this process would decide by."""
+    from nightlight.policy.load import load
+
+    return list(load(Settings().policy.folder).vocabulary.attributes["subject_age"])
 
 
 def drawn(profile_id: str) -> bytes:

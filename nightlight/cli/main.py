@@ -20,6 +20,7 @@ from nightlight.cli import (
     policy_commands,
     policy_compare,
     policy_comply,
+    policy_emergency,
     policy_rollout,
     provenance_commands,
     receipt_commands,
@@ -44,6 +45,7 @@ catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
 policy_compare.register(policy_commands.app)
 policy_comply.register(policy_commands.app)
 policy_rollout.register(policy_commands.app)
+policy_emergency.register(policy_commands.app)
 app.add_typer(policy_commands.app, name="policy")
 app.add_typer(hash_list_commands.app, name="lists")
 app.add_typer(abuse_signal_commands.app, name="abuse-signals")

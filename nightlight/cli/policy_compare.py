@@ -51,7 +51,7 @@ def diff(
     Examples: `nightlight policy diff main:policies policies`, and with a word that was split:
     `nightlight policy diff main:policies policies --was age_16_17=age_16+age_17`
     """
-    from nightlight.policy.alignment import parse_renamed
+    from nightlight.policy.alignment import parse_renamed, replaced_words
     from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.diff import diff as compare
     from nightlight.policy.diff_report import markdown as as_markdown
@@ -60,7 +60,8 @@ def diff(
     try:
         with compiled_of(old) as before, compiled_of(new) as after:
             counts = read_traffic(traffic) if traffic else None
-            difference = compare(before, after, counts, renamed=parse_renamed(was or ()))
+            renamed = [*parse_renamed(was or ()), *replaced_words(before, after)]
+            difference = compare(before, after, counts, renamed=renamed)
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:

@@ -98,7 +98,7 @@ def activate(bundle: BundleFile, url: Url = DEFAULT_URL, approval: ApprovalFile 
     Example: `nightlight policy activate policy.bundle --approval approval.json`
     """
     data, approved = _bundle(bundle), _approval(approval)
-    _print_activation(_call(url, lambda client: client.activate(data, approved)))
+    _print_activation(call(url, lambda client: client.activate(data, approved)))
 
 
 def shadow(bundle: BundleFile, url: Url = DEFAULT_URL) -> None:
@@ -107,7 +107,7 @@ def shadow(bundle: BundleFile, url: Url = DEFAULT_URL) -> None:
     Example: `nightlight policy shadow policy.bundle`
     """
     data = _bundle(bundle)
-    _print_activation(_call(url, lambda client: client.candidate(data)), verb="watched")
+    _print_activation(call(url, lambda client: client.candidate(data)), verb="watched")
 
 
 def stage(
@@ -127,7 +127,7 @@ def stage(
     if not permille and not render_first:
         raise PolicyRefused("say --permille or --render-first; `nightlight policy shadow` only watches")
     data, approved = _bundle(bundle), _approval(approval)
-    answer = _call(url, lambda client: client.candidate(data, approved, permille=permille, render=render_first))
+    answer = call(url, lambda client: client.candidate(data, approved, permille=permille, render=render_first))
     verb = f"deciding for {permille} of 1000 profiles" if permille else "watched, and pictures are rendered by it"
     _print_activation(answer, verb=verb)
 
@@ -141,11 +141,11 @@ def progress(
 
     Exits 0 if nothing waits, 3 if something does. Example: `nightlight policy progress --watch`
     """
-    runs = _call(url, lambda client: client.policy_progress())
+    runs = call(url, lambda client: client.policy_progress())
     while watch and runs and runs[0]["state"] == "running":
         _print_run(runs[0])
         time.sleep(_WATCH_S)
-        runs = _call(url, lambda client: client.policy_progress())
+        runs = call(url, lambda client: client.policy_progress())
     if as_json:
         print_json(runs)
     elif not runs:
@@ -176,10 +176,10 @@ def withdraw(
     Example: `nightlight policy withdraw --version 12`
     """
     if version is not None:
-        _call(url, lambda client: client.withdraw_version(version))
+        call(url, lambda client: client.withdraw_version(version))
         typer.echo(f"version {version} is withdrawn")
         return
-    _call(url, lambda client: client.withdraw_candidate())
+    call(url, lambda client: client.withdraw_candidate())
     typer.echo("there is no candidate now")
 
 
@@ -198,13 +198,13 @@ def rollback(
     from nightlight_core.policy.bundle import open_bundle
 
     signing, approved = SigningKey.read(key), _approval(approval)
-    status = _call(url, lambda client: client.policy_status())
+    status = call(url, lambda client: client.policy_status())
     previous = status["previous_version"]
     if previous is None:
         raise PolicyRefused("there is no bundle before the active one; build one from the pack that you want back")
-    before = open_bundle(_call(url, lambda client: client.policy_version(previous)), signing.public_keys, earlier=True)
+    before = open_bundle(call(url, lambda client: client.policy_version(previous)), signing.public_keys, earlier=True)
     data = build_bundle(compile_bundle(before), status["highest_version"] + 1, signing)
-    _print_activation(_call(url, lambda client: client.activate(data, approved)), verb="brought back")
+    _print_activation(call(url, lambda client: client.activate(data, approved)), verb="brought back")
 
 
 def status(url: Url = DEFAULT_URL) -> None:
@@ -212,7 +212,7 @@ def status(url: Url = DEFAULT_URL) -> None:
 
     Example: `nightlight policy status`
     """
-    typer.echo(json.dumps(_call(url, lambda client: client.policy_status()), indent=2))
+    typer.echo(json.dumps(call(url, lambda client: client.policy_status()), indent=2))
 
 
 def fetch(
@@ -222,7 +222,7 @@ def fetch(
 
     Example: `nightlight policy fetch --out active.bundle`
     """
-    data = _call(url, lambda client: client.policy_bundle())
+    data = call(url, lambda client: client.policy_bundle())
     if data is None:
         raise PolicyRefused("no bundle is active: the service decides by the pack in its folder")
     out.write_bytes(data[1])
@@ -238,7 +238,7 @@ def counters(
 
     Example: `nightlight policy counters --days 30 --out traffic.json`
     """
-    text = json.dumps(_call(url, lambda client: client.policy_counters(days)), indent=2)
+    text = json.dumps(call(url, lambda client: client.policy_counters(days)), indent=2)
     if out is None:
         typer.echo(text)
     else:
@@ -252,7 +252,8 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
+def call(url: str, ask: Callable[[NightlightClient], Any]) -> Any:
+    """Return what a client of the service answers; raise what its commands print as one line."""
     import httpx
 
     from nightlight_client import NightlightClient, Problem

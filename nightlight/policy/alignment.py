@@ -21,6 +21,7 @@ from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:
     from nightlight.policy.combinations import Mask
+    from nightlight.policy.compile import Compiled
 
 # The words of one place on an axis: before, and now; None where a pack has none.
 Pair = tuple[str | None, str | None]
@@ -100,6 +101,16 @@ class Alignment:
             laid = np.take(laid, [0 if word is None else known.index(word) for word in words], axis=number)
             np.moveaxis(laid, number, 0)[[place for place, word in enumerate(words) if word is None]] = missing
         return laid
+
+
+def replaced_words(old: Compiled, new: Compiled) -> list[Renamed]:
+    """Return the mappings that the new pack's vocabulary says itself, of words that the old one has."""
+    return [
+        Renamed((word,), tuple(words))
+        for attribute, by_word in new.pack.vocabulary.replaced.items()
+        for word, words in by_word.items()
+        if word in old.space.attributes.get(attribute, ())
+    ]
 
 
 def align(old: CombinationSpace, new: CombinationSpace, renamed: Sequence[Renamed] = ()) -> Alignment:

@@ -239,6 +239,7 @@ def _table(
         outcomes,
         pack.tiers.recipes(),
         besides=hashlib.sha256(text.encode()).hexdigest(),
+        replaced=vocabulary.replaced,
     )
 
 

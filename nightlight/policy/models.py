@@ -83,6 +83,10 @@ class Vocabulary(_Headed):
     impossible: tuple[Condition, ...] = ()
     retention_attributes: dict[Word, tuple[Word, ...]] = Field(default_factory=dict)
     assurance: tuple[Word, ...] = Field(min_length=1, max_length=16)
+    # Words that the pack had before and profiles may still have: each stands for the most protective of the new ones.
+    replaced: dict[Word, Annotated[dict[Word, tuple[Word, ...]], Field(max_length=64)]] = Field(
+        default_factory=dict, max_length=12
+    )
 
 
 class Tier(Document):

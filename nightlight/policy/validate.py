@@ -73,8 +73,28 @@ class VocabularyValidator:
                     self._word(source, (*path, index), word, known, attribute)
         for index, condition in enumerate(vocabulary.impossible):
             self.check_condition(source, ("impossible", index), condition)
+        self._replaced(source)
         self._inputs(source)
         self._outcomes(source)
+
+    def _replaced(self, source: YamlSource) -> None:
+        """Check that words of before are words no more, and that those in their place are."""
+        for attribute, by_word in self._vocabulary.replaced.items():
+            known = self._vocabulary.attributes.get(attribute)
+            place = source.position(("replaced", attribute))
+            if known is None:
+                hint = did_you_mean(attribute, self._vocabulary.attributes)
+                self._problems.add(place, "unknown-attribute", f"'{attribute}' is not an attribute{hint}")
+                continue
+            for word, words in by_word.items():
+                if word in known:
+                    message = f"'{word}' is still a word of {attribute}; what is replaced is none any more"
+                    self._problems.add(source.position(("replaced", attribute, word)), "duplicate-word", message)
+                if not words:
+                    message = f"say which words of {attribute} are in the place of '{word}'"
+                    self._problems.add(source.position(("replaced", attribute, word)), "wrong-value", message)
+                for index, new in enumerate(words):
+                    self._word(source, ("replaced", attribute, word, index), new, known, attribute)
 
     def _inputs(self, source: YamlSource) -> None:
         """Check that decisions supply every attribute, and that the words which they begin with are there."""

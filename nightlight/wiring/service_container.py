@@ -23,6 +23,7 @@ from nightlight.flows.pictures.rerender_runs import RerenderRuns
 from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.flows.pictures.upload import Upload
 from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.policies.emergency import EmergencyPolicy
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
@@ -84,6 +85,7 @@ class ServiceContainer:
     abuse_reports: AbuseReports
     counter: DecisionCounter
     rollout: Rollout
+    emergency: EmergencyPolicy
     rerender_runs: RerenderRuns
     traces: RequestTrace
     resolve: ManifestLookup
@@ -140,6 +142,15 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         lambda: clock().timestamp(),
     )
     renditions = build_store(settings, RENDITIONS)
+    rollout = Rollout(
+        catalogue,
+        policy,
+        public_keys(settings.policy.publisher_keys),
+        public_keys(settings.policy.safety_keys),
+        settings.policy.counter_threshold,
+        counter.flush,
+        clock,
+    )
     return ServiceContainer(
         settings=settings,
         policy=policy,
@@ -183,15 +194,8 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         change_feed=change_feed,
         abuse_reports=AbuseReports(catalogue, clock),
         counter=counter,
-        rollout=Rollout(
-            catalogue,
-            policy,
-            public_keys(settings.policy.publisher_keys),
-            public_keys(settings.policy.safety_keys),
-            settings.policy.counter_threshold,
-            counter.flush,
-            clock,
-        ),
+        emergency=EmergencyPolicy(rollout),
+        rollout=rollout,
         rerender_runs=RerenderRuns(catalogue, clock),
         traces=traces,
         resolve=ManifestLookup(

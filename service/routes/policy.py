@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -34,10 +35,7 @@ class BundleBody(Body):
 
     def data(self) -> bytes:
         """Return the bundle's bytes; raise InvalidInput if they are not base64."""
-        try:
-            return base64.b64decode(self.bundle, validate=True)
-        except ValueError as error:  # binascii.Error is one; so is what says that a character is not ASCII
-            raise InvalidInput("bundle must be base64", pointer="/bundle") from error
+        return unpacked(self.bundle, "/bundle")
 
 
 class CandidateBody(BundleBody):
@@ -49,6 +47,18 @@ class CandidateBody(BundleBody):
     render: bool = Field(
         default=False, description="Render every picture by its recipes now, so that its activation leaves no gap."
     )
+
+
+class EmergencyBody(Body):
+    """What only closes, until a moment, and what is active now, under a version above it."""
+
+    bundle: Annotated[str, Field(min_length=1, max_length=_MAX_TEXT, description="The emergency's bundle, base64.")]
+    after: Annotated[str, Field(min_length=1, max_length=_MAX_TEXT, description="What comes back, base64.")]
+    until: Annotated[int, Field(strict=True, ge=0, lt=2**33, description="Unix seconds; at most 14 days from now.")]
+
+    def data(self) -> bytes:
+        """Return the emergency's bytes; raise InvalidInput if they are not base64."""
+        return unpacked(self.bundle, "/bundle")
 
 
 class ActivatedAnswer(BaseModel):
@@ -128,6 +138,16 @@ def withdraw(request: Request) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/emergency")
+@requires(TokenScope.POLICY)
+def emergency(request: Request, body: EmergencyBody) -> ActivatedAnswer:
+    """Activate what only closes, with nobody's approval, until a moment; what is active now comes back by itself."""
+    until = datetime.fromtimestamp(body.until, UTC)
+    actor = caller(request).subject
+    data, after = body.data(), unpacked(body.after, "/after")
+    return _activated(services(request).emergency.activate(data, after, until=until, actor=actor))
+
+
 @router.get("/progress")
 @requires(TokenScope.POLICY)
 def progress(request: Request) -> list[dict[str, Any]]:
@@ -147,6 +167,14 @@ def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) ->
 def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
     """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
     return services(request).rollout.explain(body.given).to_json()
+
+
+def unpacked(text: str, pointer: str) -> bytes:
+    """Return the bytes of base64; raise InvalidInput if it is none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:  # binascii.Error is one; so is what says that a character is not ASCII
+        raise InvalidInput("it must be base64", pointer=pointer) from error
 
 
 def _activated(done: Activation) -> ActivatedAnswer:

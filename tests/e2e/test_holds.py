@@ -2,17 +2,14 @@
 
 import base64
 import json
-import os
-import subprocess
-import sys
 
 import httpx
 import pytest
 
 from nightlight.cli import key_commands
 from nightlight_core.decisions.placeholder import placeholder_bytes
-from tests.conftest import ROOT
 from tests.support import pictures
+from tests.support.command import run_command
 from tests.support.services import S3_KEEPER, identity, token
 from tests.support.waiting import eventually
 
@@ -31,11 +28,8 @@ def command(stack, *arguments):
         key, secret = identity(S3_KEEPER)
         more = {"NIGHTLIGHT_STORE_ACCESS_KEY_ID": key, "NIGHTLIGHT_STORE_SECRET_ACCESS_KEY": secret}
         more |= key_commands.seal_environment(stack.folder, "keeper")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")}
-    return subprocess.run(
-        [sys.executable, "-c", "from nightlight.cli import main; main()", "hold", *arguments],
-        env={**clean, **stack.as_role("keeper" if arguments[0] == "end" else "operator"), **more}, cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    role = "keeper" if arguments[0] == "end" else "operator"
+    return run_command(["hold", *arguments], {**stack.as_role(role), **more})
 
 
 @pytest.fixture

@@ -8,18 +8,22 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from nightlight.cli import key_commands
 from nightlight.cli.main import app
 from nightlight.policy.bundle_writer import build_bundle
-from nightlight.policy.compile import compile_folder
+from nightlight.policy.compile import compile_bundle, compile_folder
 from nightlight.policy.diff import diff
 from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_client import Problem
 from nightlight_core.errors import NightlightError
+from nightlight_core.policy.bundle import read_unverified
 from tests.support import pictures
 from tests.support.stacks import ROOT, STACKS
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+# The placeholder's side in pixels.
+PLACEHOLDER = 128
 
 
 @pytest.fixture(scope="module", params=sorted(STACKS))
@@ -135,8 +139,6 @@ def test_what_opens_needs_safetys_approval_of_exactly_this_difference(client, ke
     with pytest.raises(Problem, match="safety must approve") as refused:
         client.activate(data)
     assert refused.value.status == 422
-    from nightlight.policy.compile import compile_bundle
-    from nightlight_core.policy.bundle import read_unverified
 
     difference = diff(compile_bundle(read_unverified(active[1])), compiled)
     other = diff(before, compiled)
@@ -309,8 +311,6 @@ def test_every_process_follows_within_its_polling_time(own, client, keys, pack):
 
 
 def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(client, keys, pack, own):
-    from nightlight.policy.compile import compile_bundle
-    from nightlight_core.policy.bundle import read_unverified
 
     text = (pack / "vocabulary.yaml").read_text()
     line = next(line for line in text.splitlines(keepends=True) if line.startswith("  report_flag: ["))
@@ -329,3 +329,30 @@ def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(clie
     exported = client.policy_counters(1)
     assert exported["attributes"][0] == "report_flag"
     assert exported["cells"]["clear,adult,mutual,eu,adult,list,connections"] == 4
+
+
+def test_an_emergency_hides_at_night_with_one_key_and_a_rollback_ends_it(own, client, keys, pack, tmp_path):
+    compiled = compile_folder(pack)
+    version = next_version(client)
+    active = compile_bundle(read_unverified(client.policy_bundle()[1]))
+    signed = approval(diff(active, compiled), version, keys["safety"])
+    client.activate(build_bundle(compiled, version, keys["publisher"]), signed)
+    key = own.folder / "keys/publisher.private.jwk.json"
+    token = key_commands.token(own.folder, scopes=["policy"], subject="tests", hours=1)
+    runner = CliRunner(env={"NIGHTLIGHT_URL": own.url, "NIGHTLIGHT_TOKEN": token})
+    assert size(client, "teen", "stranger") == 96
+    began = time.monotonic()
+    command = ["policy", "emergency", "--region", "eu", "--for", "72h", "--key", str(key), "--yes"]
+    done = runner.invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert time.monotonic() - began < 60 * 10  # a minute, on a machine that does not stand still
+    for name in ("teen", "grown"):
+        assert size(client, name, "stranger") == PLACEHOLDER, name
+    assert size(client, "teen") == 320
+    assert client.policy_status()["emergency"]["until"]
+    with pytest.raises(NightlightError, match="under way already"):
+        runner.invoke(app, command, catch_exceptions=False)
+    ended = runner.invoke(app, ["policy", "rollback", "--key", str(key)], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    assert size(client, "teen", "stranger") == 96
+    assert client.policy_status()["emergency"] is None

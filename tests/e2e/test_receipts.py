@@ -1,17 +1,14 @@
 """A deletion over HTTP ends with a receipt that verifies with nothing but a public key."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from nightlight_client import Problem
 from tests.support import pictures
-from tests.support.stacks import ROOT, STACKS
-from tests.support.waiting import HANG_S, eventually
+from tests.support.command import run_command
+from tests.support.stacks import STACKS
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -27,14 +24,7 @@ def stack(request, tmp_path_factory):
 
 
 def nightlight(stack, *arguments, code=0):
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.as_role("operator"), "COLUMNS": "200",
-    }  # fmt: skip
-    command = [str(Path(sys.executable).parent / "nightlight"), "receipt", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
-    )
+    done = run_command(["receipt", *arguments], {**stack.as_role("operator"), "COLUMNS": "200"})
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -76,16 +66,10 @@ def test_the_command_erases_and_waits_for_the_workers(stack):
     with stack.client() as client:
         client.declare("removed", band="adult", assurance="verified", region="eu")
         image = client.wait(client.upload("removed", pictures.jpeg(seed=63)).image_id)
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-            **stack.as_role("operator"),
-        }  # fmt: skip
-        command = [str(Path(sys.executable).parent / "nightlight"), "erase", "removed"]
-        run = {"capture_output": True, "text": True, "cwd": ROOT, "env": environment, "timeout": HANG_S}
-        asked = subprocess.run(command, input="n\n", check=False, **run)
+        asked = run_command(["erase", "removed"], stack.as_role("operator"), given="n\n")
         assert asked.returncode == 1
         assert client.image(image.image_id).state == "ready"
-        done = subprocess.run([*command, "--yes", "--json"], check=False, **run)
+        done = run_command(["erase", "removed", "--yes", "--json"], stack.as_role("operator"))
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == client.receipts(image.image_id)[:1]
         assert client.image(image.image_id).state == "deleted"

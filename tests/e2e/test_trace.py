@@ -1,9 +1,6 @@
 """A leaked copy, taken over HTTP and changed, back to its rendition by the command."""
 
 import json
-import os
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -16,8 +13,8 @@ from nightlight.catalogue.schema import audit, renditions
 from nightlight.matching.index import HashIndex
 from nightlight.matching.segment import KEY_BYTES
 from tests.support import pictures
-from tests.support.stacks import ROOT
-from tests.support.waiting import HANG_S, eventually
+from tests.support.command import run_command
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -30,14 +27,7 @@ def index(stack, tmp_path_factory):
 
 
 def nightlight(stack, *arguments):
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTLIGHT_")},
-        **stack.as_role("operator"),
-    }
-    command = [str(Path(sys.executable).parent / "nightlight"), "trace", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=HANG_S
-    )
+    return run_command(["trace", *arguments], stack.as_role("operator"))
 
 
 def trace_results(stack, *paths):

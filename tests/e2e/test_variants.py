@@ -1,19 +1,15 @@
 """Two variants of a tier: each viewer gets their own, and a set of leaked pictures names who leaked them."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support import pictures
+from tests.support.command import run_command
 from tests.support.stacks import ROOT, Embedded
-from tests.support.waiting import HANG_S
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -54,12 +50,9 @@ def test_a_set_of_leaked_pictures_names_whoever_was_given_them(stack, tmp_path):
     assert sum(len(set(urls)) == 2 for urls in zip(*everybody.values(), strict=True)) >= 3
     viewers_file = tmp_path / "viewers.txt"
     viewers_file.write_text("\n".join(VIEWERS))
-    environment = {**os.environ, **stack.as_role("operator")}
-    command = [str(Path(sys.executable).parent / "nightlight"), "trace", str(leaks), "--json"]
-    command += ["--accuse", str(viewers_file), "--false-accusation", "0.5"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment, timeout=HANG_S
-    )
+    options = ["--accuse", viewers_file, "--false-accusation", "0.5", "--json"]
+    done = run_command(["trace", leaks, *options], stack.as_role("operator"))
+    assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["pictures"] == len(PHOTOGRAPHS)
     assert {accused_viewer["viewer"]: accused_viewer["agreements"] for accused_viewer in report["accused"]}[

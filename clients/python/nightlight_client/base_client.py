@@ -168,6 +168,7 @@ class BaseClient(Generic[TransportT]):
     candidate = _sends(policies.candidate)
     withdraw_candidate = _sends(policies.withdraw_candidate)
     withdraw_version = _sends(policies.withdraw_version)
+    emergency = _sends(policies.emergency)
     policy_progress = _sends(policies.policy_progress)
     policy_counters = _sends(policies.policy_counters)
     explain_policy = _sends(policies.explain_policy)

@@ -69,11 +69,11 @@ class Rollout:
 
         Raises PolicyRejected (signature, documents, checks, approval) or PolicyConflict (version).
         """
-        bundle, compiled = self._checked(data)
+        bundle, compiled = self.checked(data)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            state, active = self._accepted(tx, bundle, data, now)
-            difference = self._difference(active, compiled)
+            state, active = self.accepted(tx, bundle, data, now)
+            difference = self.difference(active, compiled)
             back, undone = self._unapproved(tx, state, active, compiled)
             approver = self._approver(bundle, difference, approval, undone=undone)
             if back and state.active_version is not None:
@@ -89,7 +89,7 @@ class Rollout:
                 candidate_rendered=0,
                 activated_at=now,
             )
-            detail = {**self._detail(bundle, difference, approver), "undone": int(undone)}
+            detail = {**self.audit_detail(bundle, difference, approver), "undone": int(undone)}
             tx.audit.append("policy.activated", now=now, actor=actor, detail=detail)
         self.in_use.refresh()
         logs.get("policy").info("policy.activated", version=bundle.version, policy_digest=bundle.digest)
@@ -104,11 +104,11 @@ class Rollout:
         """
         if not 0 <= permille < PERMILLE:
             raise PolicyRejected(f"a share is from 0 to {PERMILLE - 1} thousandths; activate the bundle for all")
-        bundle, compiled = self._checked(data)
+        bundle, compiled = self.checked(data)
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            state, active = self._accepted(tx, bundle, data, now)
-            difference = self._difference(active, compiled)
+            state, active = self.accepted(tx, bundle, data, now)
+            difference = self.difference(active, compiled)
             undone = self._unapproved(tx, state, active, compiled)[1]
             approver = self._approver(bundle, difference, approval, undone=undone) if permille else ""
             tx.policies.change(
@@ -120,7 +120,7 @@ class Rollout:
                 candidate_rendered=int(render),
             )
             event = "policy.staged" if permille else "policy.shadowed"
-            detail = {**self._detail(bundle, difference, approver), "permille": permille, "rendered": int(render)}
+            detail = {**self.audit_detail(bundle, difference, approver), "permille": permille, "rendered": int(render)}
             tx.audit.append(event, now=now, actor=actor, detail=detail)
         self.in_use.refresh()
         return Activation(bundle.version, bundle.digest, difference)
@@ -167,7 +167,10 @@ class Rollout:
         self.flush()
         view = self.in_use.refresh()
         with self.catalogue.reading() as tx:
-            state = tx.policies.state()
+            state, scheduled = tx.policies.state(), tx.policies.scheduled()
+            emergency = None
+            if scheduled is not None and scheduled.instead_of == state.active_version:
+                emergency = {"until": scheduled.due_at.isoformat(), "restores": scheduled.restores}
             shadow = {
                 kind: tx.policies.counts(f"{kind}:{state.candidate_version}", date.min)[0]
                 for kind in (WOULD_OPEN, WOULD_CLOSE)
@@ -184,6 +187,7 @@ class Rollout:
                 "cells": {kind: self._shown(cells) for kind, cells in shadow.items()},
             }
         return {
+            "emergency": emergency,
             "active": {"version": view.version, "digest": view.table.digest},
             "highest_version": state.highest_version,
             "previous_version": state.previous_version,
@@ -213,7 +217,7 @@ class Rollout:
     def _shown(self, counts: dict[str, int]) -> dict[str, int]:
         return {cell: count for cell, count in sorted(counts.items()) if count >= self.counter_threshold}
 
-    def _difference(self, active: Compiled, new: Compiled) -> Difference:
+    def difference(self, active: Compiled, new: Compiled) -> Difference:
         """Return the difference; where things are kept longer or shorter, with the number of objects."""
         if active.retention.meaning() == new.retention.meaning():
             return diff(active, new)
@@ -229,7 +233,8 @@ class Rollout:
             return {}
         return {words: count for words, count in counts.items() if count >= self.counter_threshold}
 
-    def _checked(self, data: bytes) -> tuple[Bundle, Compiled]:
+    def checked(self, data: bytes) -> tuple[Bundle, Compiled]:
+        """Return a bundle and what it compiles to; raise PolicyRejected unless it is signed, whole and proved."""
         if self.publishers is None:
             message = "no publisher keys are set (NIGHTLIGHT_POLICY_PUBLISHER_KEYS), so no bundle can be trusted"
             raise PolicyRejected(message)
@@ -253,7 +258,7 @@ class Rollout:
             raise PolicyConflict("the policy was changed at this moment by somebody else; look at the difference again")
         return view
 
-    def _accepted(self, tx: Transaction, bundle: Bundle, data: bytes, now: datetime) -> tuple[PolicyState, Compiled]:
+    def accepted(self, tx: Transaction, bundle: Bundle, data: bytes, now: datetime) -> tuple[PolicyState, Compiled]:
         """Keep a bundle that may come into use; return the state, which is locked, and the active policy.
 
         Raises PolicyConflict where its version was withdrawn, is not above every one before, or is another bundle's.
@@ -285,7 +290,8 @@ class Rollout:
         return approving_key(bundle, difference, approval, self.safety, self.clock())
 
     @staticmethod
-    def _detail(bundle: Bundle, difference: Difference, approver: str) -> dict[str, str | int]:
+    def audit_detail(bundle: Bundle, difference: Difference, approver: str) -> dict[str, str | int]:
+        """Return what the audit log keeps of an activation."""
         return {
             "version": bundle.version,
             "digest": bundle.digest,

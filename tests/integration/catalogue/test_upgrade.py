@@ -1,8 +1,12 @@
 """A filled database of every release so far comes to today's schema with all of its rows."""
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from nightlight.catalogue import migrate
@@ -44,6 +48,12 @@ def test_a_filled_database_of_a_release_is_upgraded_with_all_its_rows(empty, rel
     with engine.begin() as connection, pytest.raises(Exception, match="append-only"):
         connection.execute(text("DELETE FROM audit"))
     engine.dispose()
+
+
+def test_the_newest_revision_is_alembics_head():
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.newest_revision()]
 
 
 def test_todays_schema_can_be_filled(empty):

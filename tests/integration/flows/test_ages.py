@@ -35,22 +35,6 @@ def unvouched(band):
     return band, "none", False
 
 
-@pytest.fixture(autouse=True)
-def rendered_once(services):
-    """What is in the pictures does not matter here: all uploads get the renditions of the first."""
-    drawing = services.draw
-
-    def draw(*asked):
-        if not _RENDITIONS:
-            _RENDITIONS.append(drawing(*asked))
-        return _RENDITIONS[0]
-
-    services.draw = draw
-
-
-_RENDITIONS = []
-
-
 @pytest.fixture
 def person(services, request):
     """A profile whose owner chose to be public, where ages alone decide, and what is done to it."""

@@ -22,6 +22,7 @@ from nightlight_core.errors import Conflict
 from tests.support.pictures import portrait
 
 pytestmark = pytest.mark.integration
+OWN_WATERMARKS = True
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

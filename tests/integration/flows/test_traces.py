@@ -35,6 +35,7 @@ from nightlight_core.errors import CorruptImage, DecoderDied, IndexBehind, NotFo
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
+OWN_WATERMARKS = True
 
 KEY = bytes(range(32))
 

@@ -58,6 +58,12 @@ def withdraw_version(version: int) -> Request[None]:
     return Request(method="DELETE", path=paths.path(_VERSION, version=version), read=read_nothing)
 
 
+def emergency(bundle: bytes, after: bytes, *, until: int) -> Request[dict[str, Any]]:
+    """Activate a bundle that only closes until a moment (Unix seconds); ``after``, what is active now, comes back."""
+    body = {"bundle": base64.b64encode(bundle).decode(), "after": base64.b64encode(after).decode(), "until": until}
+    return Request(method="POST", path="/v1/policy/emergency", json=body, read=read_json)
+
+
 def policy_progress() -> Request[list[dict[str, Any]]]:
     """Return how far pictures follow the policy: the last runs that render them again, the newest first."""
     return Request(method="GET", path="/v1/policy/progress", read=read_json)

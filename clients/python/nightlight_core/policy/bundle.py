@@ -101,7 +101,8 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
         version, digest, old = payload["version"], str(payload["digest"]), form == EARLIER
         if type(version) is not int or not 1 <= version <= MAX_VERSION:
             raise ValueError("the version is no whole number in its range")
-        table = _table_from_json(payload["table"], documents["tiers"]["tiers"])
+        replaced = documents["vocabulary"].get("replaced", {})
+        table = _table_from_json(payload["table"], documents["tiers"]["tiers"], replaced)
         if digest != (table.earlier_digest() if old else table.digest):
             raise ValueError("the table does not fit its digest")
         return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old)
@@ -120,7 +121,7 @@ def signed_bytes(packed: bytes, form: str = FORMAT) -> bytes:
     return form.encode() + b"\n" + hashlib.sha256(packed).digest()
 
 
-def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any]) -> Table:
+def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any], replaced: Mapping[str, Any]) -> Table:
     cells = array("H", base64.b64decode(plain["cells"], validate=True))
     if sys.byteorder == "little":
         cells.byteswap()
@@ -130,7 +131,13 @@ def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any]) -> Tabl
     )
     attributes = {str(name): tuple(words) for name, words in plain["attributes"].items()}
     recipes = {name: TierRecipe(**fields) for name, fields in tiers.items()}
-    table = Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]))
+    before = {
+        str(name): {str(word): tuple(map(str, words)) for word, words in by_word.items()}
+        for name, by_word in replaced.items()
+    }
+    if any(not words or not {*words} <= {*attributes[name]} for name, by in before.items() for words in by.values()):
+        raise ValueError("words of before are replaced by words that are not there")
+    table = Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]), replaced=before)
     size = 1
     for words in attributes.values():
         size *= len(words)

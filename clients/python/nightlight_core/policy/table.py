@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
+import math
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +16,11 @@ from typing import Any
 from nightlight_core.policy.tier import TierRecipe
 
 NONE_TIER = "none"
+# Words of before by attribute, each with the words in its place.
+Replaced = Mapping[str, Mapping[str, tuple[str, ...]]]
 _DIGEST = "nightlight-policy/2"
+# Of words of before in several attributes at once, at most so many combinations are looked at.
+_MOST_REPLACEMENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class Table:
     """Every combination's outcome. Immutable; safe to share between threads."""
 
     __slots__ = (
-        "_answers", "_ladders", "_pick", "attributes", "besides", "cells", "digest", "outcomes", "pixels", "tiers",
+        "_answers", "_ladders", "_pick", "attributes", "besides", "cells", "digest", "outcomes", "pixels", "replaced",
+        "tiers",
     )  # fmt: skip
 
     def __init__(
@@ -55,10 +62,12 @@ class Table:
         tiers: Mapping[str, TierRecipe],
         *,
         besides: str = "",
+        replaced: Replaced | None = None,
     ) -> None:
         """Take cells in row-major order of ``attributes``; each is an index into ``outcomes``.
 
         ``besides`` is a hash of what else the policy means, for the digest: recipes, retention, the order of outcomes.
+        ``replaced`` has words of before that may still be stored, by attribute, with the words in their place.
         """
         self.attributes = dict(attributes)
         self.outcomes = outcomes
@@ -71,6 +80,7 @@ class Table:
         combinations = itertools.product(*self.attributes.values())
         self._answers = dict(zip(combinations, map(outcomes.__getitem__, cells), strict=True))
         self.besides = besides
+        self.replaced = {name: dict(words) for name, words in (replaced or {}).items()}
         self.digest = self._digest()
 
     def __len__(self) -> int:
@@ -78,11 +88,27 @@ class Table:
         return len(self.cells)
 
     def decide(self, given: Mapping[str, str]) -> Outcome:
-        """Return the outcome for ``given`` (attribute to word); a missing or unknown word gives DOUBT."""
+        """Return the outcome for ``given`` (attribute to word); a missing or unknown word gives DOUBT.
+
+        A word of before gives the most protective outcome of the words in its place.
+        """
         try:
             return self._answers[self._pick(given)]
         except (KeyError, TypeError):
+            return self._by_replacements(given) if self.replaced else DOUBT
+
+    def _by_replacements(self, given: Mapping[str, str]) -> Outcome:
+        choices = [self.words_for(name, given.get(name, "")) for name in self.attributes]
+        if not all(choices) or math.prod(map(len, choices)) > _MOST_REPLACEMENTS:
             return DOUBT
+        combinations = (dict(zip(self.attributes, words, strict=True)) for words in itertools.product(*choices))
+        return functools.reduce(more_protective, (self._answers[self._pick(words)] for words in combinations))
+
+    def words_for(self, attribute: str, word: str) -> tuple[str, ...]:
+        """Return the word, or the words in the place of one of before; empty for one that nobody knows."""
+        if word in self.attributes[attribute]:
+            return (word,)
+        return self.replaced.get(attribute, {}).get(word, ())
 
     def ladder(self, tier: str) -> tuple[str, ...]:
         """Return a tier and those that protect more and are given somewhere, the most open first; empty for none."""
@@ -90,7 +116,7 @@ class Table:
 
     def unknown_words(self, given: Mapping[str, str]) -> list[str]:
         """Return the names of attributes in ``given`` that are missing or whose word is not known."""
-        return [name for name, words in self.attributes.items() if given.get(name) not in words]
+        return [name for name in self.attributes if not self.words_for(name, given.get(name, ""))]
 
     def same_as(self, other: Table) -> bool:
         """Say whether two tables are alike in all that they hold, the names of rules and their order included."""
@@ -101,6 +127,8 @@ class Table:
         """Return a SHA-256, in hexadecimal, of all that a reader of the table acts on; the names of rules are not."""
         recipes = {name: asdict(tier) for name, tier in self.tiers.items()}
         head = [_DIGEST, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
+        if self.replaced:
+            head.insert(-1, json.dumps(self.replaced, sort_keys=True))
         return self._hashed([[o.rank, o.tier, o.cache_s, o.per_hour] for o in self.outcomes], head)
 
     def earlier_digest(self) -> str:

@@ -1,4 +1,7 @@
-"""Pictures follow the policy: recipes by their digest, runs that render again, and what is asked for meanwhile."""
+"""Pictures follow the policy, and emergencies end.
+
+Recipes by their digest, runs that render again, what is asked for meanwhile, and the bundle that comes back by itself.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +15,7 @@ Moment = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Add three tables and two columns."""
+    """Add four tables and two columns."""
     op.create_table(
         "recipes",
         sa.Column("digest", sa.String(length=16), nullable=False),
@@ -46,5 +49,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("image_id", name=op.f("pk_rerender_demand")),
     )
     op.create_index(op.f("ix_rerender_demand_views"), "rerender_demand", ["views"], unique=False)
+    op.create_table(
+        "policy_scheduled",
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("instead_of", sa.Integer(), nullable=False),
+        sa.Column("restores", sa.Integer(), nullable=True),
+        sa.Column("due_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_policy_scheduled")),
+    )
     op.add_column("renditions", sa.Column("watermark_key", sa.String(length=32), nullable=True))
     op.add_column("policy_state", sa.Column("candidate_rendered", sa.Integer(), nullable=False, server_default="0"))

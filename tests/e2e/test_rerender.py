@@ -1,0 +1,154 @@
+"""Pictures follow the policy on a running service, with its workers killed in the middle: what viewers got meanwhile."""
+
+import json
+import os
+import shutil
+from collections import Counter
+
+import pytest
+from typer.testing import CliRunner
+
+from nightlight.cli.main import app
+from nightlight.policy.bundle_writer import build_bundle
+from nightlight.policy.compile import compile_folder
+from nightlight.policy.signing import SigningKey
+from tests.support import pictures
+from tests.support.stacks import ROOT, STACKS
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+# `NIGHTLIGHT_TEST_PICTURES=2000 make ...` shows it for more.
+PICTURES = int(os.environ.get("NIGHTLIGHT_TEST_PICTURES", "30"))
+BANDS = ("unknown", "under_13", "age_13_15", "age_16_17", "adult")
+
+
+@pytest.fixture(params=sorted(STACKS))
+def own(request, tmp_path_factory):
+    """A stack of its own: it is restarted, and its policy is changed."""
+    settings = {"NIGHTLIGHT_POLICY_POLL_S": "0.2", "NIGHTLIGHT_POLICY_COUNTER_FLUSH_S": "0.2"}
+    with STACKS[request.param](tmp_path_factory.mktemp(request.param), **settings) as started:
+        yield started
+
+
+def pack(folder, old, new):
+    shutil.copytree(ROOT / "policies", folder)
+    shutil.rmtree(folder / "cases")
+    text = (folder / "tiers.yaml").read_text()
+    assert old in text
+    (folder / "tiers.yaml").write_text(text.replace(old, new))
+    return compile_folder(folder)
+
+
+def rows(stack):
+    """Which recipe each rendition of a shown picture was made by, by its path."""
+    from sqlalchemy import select
+
+    from nightlight.catalogue.policy_schema import recipes
+    from nightlight.catalogue.schema import images, renditions
+
+    query = select(renditions.c.name, renditions.c.tier, recipes.c.fields)
+    query = query.join(recipes, recipes.c.digest == renditions.c.recipe)
+    query = query.join(images, images.c.image_id == renditions.c.image_id).where(images.c.state == "ready")
+    with stack.catalogue.reading() as tx:
+        return {row.name: (row.tier, row.fields["visible_watermark"]) for row in tx.connection.execute(query)}
+
+
+def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_shown_more_meanwhile(own, tmp_path):
+    """From ``faint`` to ``strong`` in the tier of strangers: whatever they get from then on is strong, or nothing."""
+    publisher = SigningKey.read(own.folder / "keys/publisher.private.jwk.json")
+    stronger = pack(tmp_path / "stronger", "visible_watermark: faint", "visible_watermark: strong")
+    with own.client() as client:
+        profiles = [f"p-{number}" for number in range(PICTURES)]
+        images = []
+        for number, profile in enumerate(profiles):
+            client.declare(
+                profile, band=BANDS[number % len(BANDS)], assurance="verified", region="eu", choice="connections"
+            )
+            images.append(client.upload(profile, pictures.jpeg(400, 300, seed=number)).image_id)
+        assert {client.wait(image).state for image in images} == {"ready"}
+        placeholder = client.decide("peer", "profile", [("nobody", "stranger")])[0].url.split("?")[0]
+        client.activate(build_bundle(stronger, client.policy_status()["highest_version"] + 1, publisher))
+        moments, kills, seen = 0, 0, Counter()
+        while True:
+            decisions = client.decide("peer", "profile", [(profile, "stranger") for profile in profiles])
+            made_by = rows(own)
+            for decision in decisions:
+                path = decision.url.split("?")[0]
+                if path == placeholder:
+                    seen["placeholder"] += 1
+                    continue
+                name = path.rsplit("/", 1)[-1].split(".")[0]
+                # A rendition that was replaced between the decision and the look at the rows is an earlier one.
+                tier, watermark = made_by.get(name, ("tiny", "strong"))
+                assert (tier, watermark) == ("tiny", "strong")
+                seen["strong"] += 1
+            moments += 1
+            (run, *_) = client.policy_progress()
+            if (
+                kills == 0
+                and run["kind"] == "follows"
+                and run["rendered"] >= min(5, PICTURES // 3)
+                and run["state"] == "running"
+            ):
+                own.children["worker"].kill()
+                own.children["worker"].wait()
+                own.start_worker()
+                kills += 1
+            if (
+                run["state"] == "done"
+                and run["wanted"]
+                and all(path != placeholder for path in (d.url.split("?")[0] for d in decisions))
+            ):
+                break
+        assert kills == 1
+        assert {watermark for tier, watermark in rows(own).values() if tier == "tiny"} == {"strong"}
+        assert len(rows(own)) == 4 * PICTURES
+        assert seen["strong"] >= PICTURES
+        assert run["failed"] == 0
+        shown = {
+            profile: client.fetch(decision.url).content for profile, decision in zip(profiles, decisions, strict=True)
+        }
+        assert {max(pictures.opened(data).size) for data in shown.values()} == {96}
+        # Objects of old renditions are gone: what is stored is what is shown, with its manifests.
+        command = CliRunner(env={**own.as_role("operator"), "NIGHTLIGHT_LOG_LEVEL": "critical"})
+        done = command.invoke(
+            app, ["rerender", "--profile", profiles[0], "--tier", "tiny", "--json", "--wait-s", "300"]
+        )
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["rendered"] == 1
+        url = {"NIGHTLIGHT_URL": own.url, "NIGHTLIGHT_TOKEN": client_token(own)}
+        finished = CliRunner(env=url).invoke(app, ["policy", "progress"])
+        assert finished.exit_code == 0, finished.output
+        assert "by hand" in finished.output
+
+
+def client_token(stack):
+    from nightlight.cli import key_commands
+
+    return key_commands.token(stack.folder, scopes=["policy"], subject="tests", hours=1)
+
+
+def test_a_candidate_that_is_rendered_first_leaves_no_gap(own, tmp_path):
+    publisher = SigningKey.read(own.folder / "keys/publisher.private.jwk.json")
+    stronger = pack(tmp_path / "stronger", "visible_watermark: faint", "visible_watermark: strong")
+    with own.client() as client:
+        client.declare("p", band="age_13_15", assurance="verified", region="eu", choice="connections")
+        assert client.wait(client.upload("p", pictures.jpeg(400, 300)).image_id).state == "ready"
+        version = client.policy_status()["highest_version"] + 1
+        data = build_bundle(stronger, version, publisher)
+
+        def shown():
+            (decision,) = client.decide("peer", "profile", [("p", "stranger")])
+            name = decision.url.split("?")[0].rsplit("/", 1)[-1].split(".")[0]
+            return rows(own).get(name, ("placeholder",))[-1]
+
+        assert shown() == "faint"
+        client.candidate(data, render=True)
+        assert client.policy_status()["candidate"]["rendered"]
+        eventually(lambda: ("tiny", "strong") in rows(own).values())
+        assert shown() == "faint"
+        client.activate(data)
+        assert shown() == "strong"
+        eventually(lambda: ("tiny", "faint") not in rows(own).values())
+        assert shown() == "strong"
