@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from nightlight.wiring.service_container import ServiceContainer
 
 HERE = Path(__file__).parent / "reference"
+LINE = 120
 NOTE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
 
 
@@ -163,7 +165,7 @@ def regimes_page() -> str:
         article = f", {regime.article}" if regime.article and regime.article not in regime.source else ""
         since = f"from {regime.begins}" if regime.begins else "no date known"
         facts = f"{regime.source}{article}; {where}; {since}. How sure: {regime.sure}."
-        lines += [f"### `{regime.regime}`", "", facts, ""]
+        lines += [f"### `{regime.regime}`", "", *textwrap.wrap(facts, LINE, break_on_hyphens=False), ""]
         lines += ["| clause | asks | read as | bound to |", "| --- | --- | --- | --- |"]
         for clause in regime.clauses:
             check = f"check `{clause.check or f'{regime.regime}/{clause.id}'}`"

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
+from nightlight.policy.regimes import bound_clauses
 from tests.conftest import ROOT
 
 EXPECTED = sorted((Path(__file__).parent / "comply").glob("*.txt"))
@@ -78,3 +79,13 @@ def test_a_pack_that_is_refused_and_a_regime_that_is_none_are_told(pack):
         "regimes/in-dpdp.yaml:1:1: regime is missing" in CliRunner().invoke(app, ["policy", "comply", str(pack)]).stderr
     )
     assert json.loads(run(pack, "--json", code=1))["ok"] is False
+
+
+def test_the_page_of_regimes_names_every_clause_with_what_it_is_bound_to(compiled):
+    page = (ROOT / "docs/policy/regimes.md").read_text()
+    for bound in bound_clauses(compiled.pack):
+        section = page[page.index(f"### `{bound.regime.regime}`") :].split("\n### ")[0]
+        ending = f"the platform's duty: {bound.clause.duty}" if bound.clause.duty else f"check `{bound.proved_by}`"
+        (row,) = [line for line in section.splitlines() if line.startswith(f"| `{bound.clause.id}` |")]
+        assert row.endswith(f"| {ending} |")
+        assert f"| {bound.clause.asks} |" in row
