@@ -218,9 +218,11 @@ def read_views(
 
 
 def _recipe(rendition: SeenRendition, recipes: Mapping[str, TierRecipe]) -> TierRecipe:
-    """Return what a rendition was made by; where nobody knows, what its row says, and no watermark."""
+    """Return what a rendition was made by; where nobody knows, or its row says otherwise, what the row says alone."""
     known = recipes.get(rendition.recipe)
-    return known or TierRecipe(edge=min(max(rendition.edge, 8), 2048), face_px=rendition.face_px)
+    if known is not None and rendition.edge <= known.edge and rendition.face_px == known.face_px:
+        return known
+    return TierRecipe(edge=min(max(rendition.edge, 8), 2048), face_px=rendition.face_px)
 
 
 def _view(inputs: Seen, kept_s: int, recipes: Mapping[str, TierRecipe]) -> ProfileView:

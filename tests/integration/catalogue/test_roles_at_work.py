@@ -49,7 +49,7 @@ def under(roles):
 
 
 def notice(number):
-    return ObjectEvent("avatars", f"u-{number}.jpg", removed=False, etag="e", mark=f"m{number}")
+    return ObjectEvent("avatars", f"u-{number}.jpg", removed=False, etag="e", event_id=f"m{number}")
 
 
 def test_imports_are_queued_as_they_are_notified(under):
