@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import textwrap
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +22,10 @@ from nightlight.catalogue.image_states import DELETE, LISTED, ORIGINAL_MISSING, 
 from nightlight.catalogue.images import FAILED, QUARANTINED, RECEIVING, REJECTED
 from nightlight.cli.main import app as command_line
 from nightlight.flows.pictures.change_state import FOLLOWED_BY
+from nightlight.policy.load import load
 from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, S3ServerKind, bucket_policy, identity_policy
 from nightlight.settings import CONCERNS, Settings
+from nightlight.settings.default_policies import default_policies
 from nightlight_core import errors
 from service.app import create_app
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from nightlight.wiring.service_container import ServiceContainer
 
 HERE = Path(__file__).parent / "reference"
+LINE = 120
 NOTE = "<!-- Made by docs/generate.py; change the code, then run `make docs`. -->\n"
 
 
@@ -150,6 +154,28 @@ def _command(name: str, command: Command) -> list[str]:
     return lines
 
 
+def regimes_page() -> str:
+    """Return the page of regimes: its prose as it stands, and the table of the default pack's clauses."""
+    text = (HERE / "../policy/regimes.md").read_text("utf-8")
+    start, end = text.index("<!-- regimes:"), text.index("<!-- end of regimes -->")
+    start = text.index("\n", start) + 1
+    lines = []
+    for _, regime in load(default_policies()).regimes:
+        where = ", ".join(f"`{word}`" for words in regime.where.values() for word in words)
+        article = f", {regime.article}" if regime.article and regime.article not in regime.source else ""
+        since = f"from {regime.begins}" if regime.begins else "no date known"
+        facts = f"{regime.source}{article}; {where}; {since}. How sure: {regime.sure}."
+        lines += [f"### `{regime.regime}`", "", *textwrap.wrap(facts, LINE, break_on_hyphens=False), ""]
+        lines += ["| clause | asks | read as | bound to |", "| --- | --- | --- | --- |"]
+        for clause in regime.clauses:
+            check = f"check `{clause.check or f'{regime.regime}/{clause.id}'}`"
+            bound = f"the platform's duty: {clause.duty}" if clause.duty else check
+            cells = (f"`{clause.id}`", clause.asks, clause.reading or "", bound)
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append("")
+    return text[:start] + "\n".join(["", *lines]) + text[end:]
+
+
 def policy_file(identity: str) -> str:
     """Return what to attach to an identity, with the buckets' names left open."""
     return json.dumps(identity_policy(identity, _blanks(BUCKETS)), indent=2) + "\n"
@@ -171,6 +197,7 @@ PAGES = {
     "states.md": states_page,
     "openapi.json": openapi_page,
     "cli.md": cli_page,
+    "../policy/regimes.md": regimes_page,
     **{f"../../infra/s3/{identity}-policy.json": partial(policy_file, identity) for identity in IDENTITIES},
     **{f"../../infra/s3/{bucket}-bucket-policy.json": partial(bucket_policy_file, bucket) for bucket in BUCKETS},
 }

@@ -21,12 +21,10 @@ IMAGES = Path(__file__).parent / "images"
 TOOL = Path(sys.executable).parent / "nightlight"
 WIDTH = 118
 
-# What an editor did: a rule for Brazil, and by accident `unknown` lost from California's.
+# What an editor did: a rule for Japan, written over India's.
 ACCIDENT = [
-    ("vocabulary.yaml", "au, in, other]", "au, in, br, other]"),
-    ("rules.yaml", "region: [us_ca, unknown], relation: outsider}", "region: [us_ca, br], relation: outsider}"),
-    ("rules.yaml", "region: [us_vt, unknown], relation: outsider,", "region: us_vt, relation: outsider,"),
-    ("rules.yaml", "region: [au, unknown], relation: outsider}", "region: au, relation: outsider}"),
+    ("vocabulary.yaml", "in, my, other]", "in, jp, my, other]"),
+    ("rules.yaml", "region: [in, unknown], relation: outsider}", "region: [jp, unknown], relation: outsider}"),
 ]
 MISSPELT = [("rules.yaml", "when: {relation: blocked}", "when: {relation: blokced}")]
 

@@ -19,6 +19,7 @@ from nightlight.cli import (
     lifecycle_commands,
     policy_commands,
     policy_compare,
+    policy_comply,
     policy_emergency,
     policy_rollout,
     provenance_commands,
@@ -42,6 +43,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
 policy_compare.register(policy_commands.app)
+policy_comply.register(policy_commands.app)
 policy_rollout.register(policy_commands.app)
 policy_emergency.register(policy_commands.app)
 app.add_typer(policy_commands.app, name="policy")

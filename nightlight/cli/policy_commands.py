@@ -71,7 +71,7 @@ def check(
     failures, idle = failed_checks(compiled), redundant(compiled)
     pack = compiled.pack
     wrong = [f"{source.position(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled)]
-    checks = len(pack.checks.always) + len(pack.checks.compare) + len(pack.checks.same)
+    checks = len(compiled.checks)
     cases = sum(len(document.cases) for _, document in pack.cases)
     if as_json:
         answer = {
@@ -81,6 +81,7 @@ def check(
             "rules": len(pack.rules.rules),
             "checks": checks,
             "cases": cases,
+            "regimes": len(pack.regimes),
             "redundant_rules": idle,
             "parity": parity_cost(compiled, minors),
             "failed_cases": wrong,
@@ -107,7 +108,7 @@ def check(
         for line in _parity_lines(compiled, minors):
             typer.echo(line)
         counts = f"{len(pack.rules.rules)} rules, {len(compiled.table):,} combinations, {checks} checks, {cases} cases"
-        typer.echo(f"{counts}: {verdict}")
+        typer.echo(f"{counts}, {len(pack.regimes)} regimes: {verdict}")
         typer.echo(f"policy digest {compiled.table.digest}")
     if failures or wrong:
         raise typer.Exit(1)

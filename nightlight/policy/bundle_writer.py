@@ -14,6 +14,7 @@ from nightlight_core.policy.bundle import FORMAT, MAX_VERSION, signed_bytes
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
+    from nightlight.policy.models import Document
     from nightlight.policy.signing import SigningKey
     from nightlight_core.policy.table import Table
 
@@ -30,15 +31,14 @@ def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
         "retention": pack.retention,
         "checks": pack.checks,
     }
+    regimes = [{"file": source.file, **_plain(document)} for source, document in pack.regimes]
     payload = {
         "version": version,
         "digest": compiled.table.digest,
         "documents": {
-            **{name: document.model_dump(mode="json", exclude_defaults=True) for name, document in documents.items()},
-            "cases": [
-                {"file": source.file, **document.model_dump(mode="json", exclude_defaults=True)}
-                for source, document in pack.cases
-            ],
+            **{name: _plain(document) for name, document in documents.items()},
+            "cases": [{"file": source.file, **_plain(document)} for source, document in pack.cases],
+            **({"regimes": regimes} if regimes else {}),
         },
         "table": _table_to_json(compiled.table),
         "retention": compiled.retention.meaning(),
@@ -51,6 +51,11 @@ def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
         "signature": base64.b64encode(key.sign(signed_bytes(packed))).decode(),
     }
     return json.dumps(outer).encode() + b"\n"
+
+
+def _plain(document: Document) -> dict[str, Any]:
+    """Return a document as it was written, without what it leaves at the default."""
+    return document.model_dump(mode="json", exclude_defaults=True, by_alias=True)
 
 
 def _table_to_json(table: Table) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checks proved over every combination: ``always``, ``compare`` and ``same``."""
+"""Checks proved over every combination: ``always``, ``compare`` and ``same``, those of regimes' clauses too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nightlight.policy.compile import FIELDS, UNSET
+from nightlight.policy.models import AlwaysLimits, CompareOrder
 from nightlight.policy.recipe_limits import weaker_than
 from nightlight.policy.summarise import Summary, summarise
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from nightlight.policy.combinations import CombinationSpace, Mask, Ranks
     from nightlight.policy.compile import Compiled
     from nightlight.policy.diagnostics import SourcePosition
-    from nightlight.policy.models import AlwaysCheck, CompareCheck, SameCheck
+    from nightlight.policy.models import SameAlong
+    from nightlight.policy.proved_checks import ProvedCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,15 @@ class FailedCheck:
 
 
 def failed_checks(compiled: Compiled) -> list[FailedCheck]:
-    """Return every check of the pack that does not hold, in the order of the file."""
+    """Return every check of the pack that does not hold, in the order of the files; a clause's is ``regime/clause``."""
     failures = []
-    pack = compiled.pack
     for failing in _failing(compiled, compiled.ranks):
         if failing.cells.any():
             summaries = summarise(compiled.space, failing.cells, impossible=compiled.impossible)
-            place = pack.checks_source.position((failing.kind, failing.number))
             rules = _responsible(compiled, failing)
+            proved = failing.check
             failures.append(
-                FailedCheck(failing.check, failing.kind, place, int(failing.cells.sum()), tuple(summaries), rules)
+                FailedCheck(proved.id, proved.kind, proved.position, int(failing.cells.sum()), tuple(summaries), rules)
             )
     return failures
 
@@ -57,9 +58,7 @@ def failed_checks(compiled: Compiled) -> list[FailedCheck]:
 class _Failing(NamedTuple):
     """Where a check fails, in which fields, and the attribute along which it compares (None: it compares nothing)."""
 
-    kind: str
-    number: int
-    check: str
+    check: ProvedCheck
     cells: Mask
     fields: tuple[str, ...]
     along: str | None = None
@@ -97,23 +96,25 @@ def holds(compiled: Compiled, ranks: Mapping[str, Ranks]) -> bool:
 
 def _failing(compiled: Compiled, ranks: Mapping[str, Ranks]) -> Iterator[_Failing]:
     """Yield, for each check, where it fails for these ranks."""
-    checks, space, possible = compiled.pack.checks, compiled.space, compiled.possible
-    for number, always in enumerate(checks.always):
-        cells, fields = _always(always, compiled, ranks)
-        yield _Failing("always", number, always.id, cells & possible, fields)
-    for number, compare in enumerate(checks.compare):
-        cells = _compare(compare, space, ranks, possible)
-        yield _Failing("compare", number, compare.id, cells, ("tier",), compare.along)
-    for number, same in enumerate(checks.same):
-        cells, fields = _same(same, space, ranks)
-        yield _Failing("same", number, same.id, cells, fields, same.along)
+    space, possible = compiled.space, compiled.possible
+    for proved in compiled.checks:
+        check = proved.check
+        if isinstance(check, AlwaysLimits):
+            cells, fields = _always(check, proved.region, compiled, ranks)
+            yield _Failing(proved, cells & possible, fields)
+        elif isinstance(check, CompareOrder):
+            yield _Failing(proved, _compare(check, proved.region & possible, space, ranks), ("tier",), check.along)
+        else:
+            cells, fields = _same(check, proved.region, space, ranks)
+            yield _Failing(proved, cells, fields, check.along)
 
 
-def _always(check: AlwaysCheck, compiled: Compiled, ranks: Mapping[str, Ranks]) -> tuple[Mask, tuple[str, ...]]:
+def _always(
+    check: AlwaysLimits, region: Mask, compiled: Compiled, ranks: Mapping[str, Ranks]
+) -> tuple[Mask, tuple[str, ...]]:
     """Return where a ceiling, or the recipe of the tier that is shown, is weaker than is allowed, and the fields."""
     above: dict[str, Mask] = {}
     outcomes = compiled.pack.vocabulary.outcomes
-    region = compiled.space.region(check.where, check.unless)
     for field, value in check.caps.items():
         above[field] = region & (ranks[field] > getattr(outcomes, field).index(value))
     if check.recipe:
@@ -131,11 +132,10 @@ def _always(check: AlwaysCheck, compiled: Compiled, ranks: Mapping[str, Ranks]) 
     return cells, tuple(field for field, mask in above.items() if mask.any())
 
 
-def _compare(check: CompareCheck, space: CombinationSpace, ranks: Mapping[str, Ranks], possible: Mask) -> Mask:
+def _compare(check: CompareOrder, counted: Mask, space: CombinationSpace, ranks: Mapping[str, Ranks]) -> Mask:
     """Compare the tier of every pair of words, where both combinations can occur and both are in the region."""
     axis = space.axis(check.along)
     words = space.attributes[check.along]
-    counted = possible & space.region(check.where, check.unless)
     cells = np.zeros(space.shape, dtype=np.bool_)
     tier = np.moveaxis(ranks["tier"], axis, 0)
     counted, failed = np.moveaxis(counted, axis, 0), np.moveaxis(cells, axis, 0)
@@ -144,14 +144,16 @@ def _compare(check: CompareCheck, space: CombinationSpace, ranks: Mapping[str, R
     return cells
 
 
-def _same(check: SameCheck, space: CombinationSpace, ranks: Mapping[str, Ranks]) -> tuple[Mask, tuple[str, ...]]:
+def _same(
+    check: SameAlong, region: Mask, space: CombinationSpace, ranks: Mapping[str, Ranks]
+) -> tuple[Mask, tuple[str, ...]]:
     """Compare every outcome along the attribute with the first in the region; return where it differs, and the fields.
 
     A combination that cannot occur counts as ``none``: declaring it impossible would make it a placeholder when it does
     occur, and the placeholder would tell the attribute.
     """
     axis = space.axis(check.along)
-    counted = np.moveaxis(space.region(check.where, check.unless), axis, 0)
+    counted = np.moveaxis(region, axis, 0)
     cells = np.zeros(space.shape, dtype=np.bool_)
     failed = np.moveaxis(cells, axis, 0)
     first = np.argmax(counted, axis=0)

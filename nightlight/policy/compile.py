@@ -16,6 +16,8 @@ from nightlight.policy.cases import try_cases
 from nightlight.policy.combinations import CombinationSpace, Mask, Ranks, combination_space
 from nightlight.policy.diagnostics import Diagnostics
 from nightlight.policy.load import Pack, load, load_documents
+from nightlight.policy.proved_checks import ProvedCheck, proved_checks
+from nightlight.policy.regimes import refuse_hollow_clauses
 from nightlight.policy.retention import RetentionTable, compile_retention
 from nightlight.policy.summarise import summarise
 from nightlight_core.errors import PolicyRefused
@@ -63,6 +65,11 @@ class Compiled:
     def regions(self) -> list[Mask]:
         """Return where each rule applies."""
         return [self.space.region(rule.when, rule.unless) for rule in self.pack.rules.rules]
+
+    @cached_property
+    def checks(self) -> list[ProvedCheck]:
+        """Return what is proved, with the combinations that each check speaks of."""
+        return proved_checks(self.pack, self.space)
 
     def binds(self, number: int, fields: Sequence[str] = FIELDS) -> Mask:
         """Return where a rule gives what is answered in one of ``fields``, alone or with others.
@@ -121,7 +128,7 @@ def _tried(compiled: Compiled) -> Compiled:
 
 
 def compile_pack(pack: Pack) -> Compiled:
-    """Return ``pack`` compiled; raise PolicyProblems if it is too large, has gaps or rules that match nothing."""
+    """Return ``pack`` compiled; raise PolicyProblems if it is too large, has gaps, or rules or clauses for nothing."""
     problems = Diagnostics()
     space = combination_space(pack.vocabulary)
     place = pack.rules_source.position(("rules",))
@@ -133,6 +140,8 @@ def compile_pack(pack: Pack) -> Compiled:
     for condition in pack.vocabulary.impossible:
         impossible |= space.region(condition)
     _refuse_dead_rules(pack, space, impossible, problems)
+    refuse_hollow_clauses(pack, space, impossible, problems)
+    problems.refuse()
     rules = pack.rules.rules
     lowest, bound = ceilings(
         [(space.region(rule.when, rule.unless), limits(rule, pack)) for rule in rules], space, order=_by_id(rules)

@@ -6,11 +6,11 @@
     recipes    the tiers, as they are written
     words      impossible combinations, assurance, and the order of words
     retention  how long things are kept
-    checks     checks that were there: taken out, or changed from what to what
+    checks     checks, regimes and clauses that were there: taken out, or changed from what to what
     cases      examples that were there: taken out, or changed from what to what
 
-A weaker field anywhere OPENS, and needs the safety team; so do a check, an impossible combination or a word that
-changed, and whatever destroys earlier or keeps minors' pictures longer (``Change.safety``).
+A weaker field anywhere OPENS, and needs the safety team; so do a check, a clause, an impossible combination or a word
+that changed, and whatever destroys earlier or keeps minors' pictures longer (``Change.safety``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What changes between two packs beside the table: checks, cases and words, from what to what."""
+"""What changes between two packs beside the table: checks, regimes, cases and words, from what to what."""
 
 from __future__ import annotations
 
@@ -7,31 +7,57 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
+    from nightlight.policy.models import AlwaysLimits, CompareOrder, SameAlong
 
 
 def check_meanings(compiled: Compiled) -> dict[str, Any]:
-    """Return what each check means, by its id: groups are written out, so that a changed group is a changed check."""
+    """Return what each check, regime and clause means, by its name: groups are written out.
+
+    So a changed group is a changed check. The names of checks are their ids; "regime x" and "clause x/y" are others'.
+    """
     meanings: dict[str, Any] = {}
     for kind in ("always", "compare", "same"):
         for check in getattr(compiled.pack.checks, kind):
-            plain = check.model_dump(mode="json", exclude={"id"}, exclude_none=True)
-            for part in ("where", "unless"):
-                condition = getattr(check, part)
-                plain[part] = {name: sorted(compiled.space.words(name, words)) for name, words in condition.items()}
-            meanings[check.id] = {"kind": kind, **plain}
+            meanings[check.id] = {"kind": kind, **_check_meaning(check, compiled)}
+    for _, regime in compiled.pack.regimes:
+        plain = regime.model_dump(
+            mode="json", exclude={"format", "regime", "clauses"}, exclude_none=True, by_alias=True
+        )
+        meanings[f"regime {regime.regime}"] = {**plain, "where": _written_out(regime.where, compiled)}
+        for clause in regime.clauses:
+            exclude = {"id", "always", "compare", "same"}
+            plain = clause.model_dump(mode="json", exclude=exclude, exclude_none=True, by_alias=True)
+            if clause.own is not None:
+                plain[clause.bindings[0]] = _check_meaning(clause.own, compiled)
+            meanings[f"clause {regime.regime}/{clause.id}"] = plain
     return meanings
 
 
+def _check_meaning(check: AlwaysLimits | CompareOrder | SameAlong, compiled: Compiled) -> dict[str, Any]:
+    plain = check.model_dump(mode="json", exclude={"id"}, exclude_none=True)
+    return {**plain, **{part: _written_out(getattr(check, part), compiled) for part in ("where", "unless")}}
+
+
+def _written_out(condition: Mapping[str, Iterable[str]], compiled: Compiled) -> dict[str, list[str]]:
+    return {name: sorted(compiled.space.words(name, words)) for name, words in condition.items()}
+
+
 def changed_checks(old: Compiled, new: Compiled) -> list[str]:
-    """Return what happened to checks that were there: a new check can only make things stricter."""
+    """Return what happened to checks, regimes and clauses that were there: a new one only makes things stricter."""
     before, after = check_meanings(old), check_meanings(new)
     lines = [
-        f"check '{name}' was taken out ({_text(meaning)})" for name, meaning in before.items() if name not in after
+        f"{_named(name)} was taken out ({_text(meaning)})" for name, meaning in before.items() if name not in after
     ]
     for name, meaning in before.items():
         if name in after and after[name] != meaning:
-            lines.append(f"check '{name}' was changed: {'; '.join(_changes(meaning, after[name]))}")
+            lines.append(f"{_named(name)} was changed: {'; '.join(_changes(meaning, after[name]))}")
     return sorted(lines)
+
+
+def _named(name: str) -> str:
+    """Return the name of a check, a regime or a clause as it is told."""
+    kind, space, rest = name.partition(" ")
+    return f"{kind} '{rest}'" if space else f"check '{name}'"
 
 
 def changed_cases(old: Compiled, new: Compiled) -> list[str]:

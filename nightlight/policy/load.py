@@ -15,20 +15,24 @@ from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
     Document,
+    RegimeDocument,
     RetentionDocument,
     RulesDocument,
     TiersDocument,
     Vocabulary,
 )
 from nightlight.policy.validate import VocabularyValidator
+from nightlight.policy.validate_regimes import validate_regimes
 from nightlight.policy.yaml_source import YamlSource, read_yaml
 
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
-MAX_CASE_FILES = 100
+MAX_CASE_FILES = MAX_REGIME_FILES = 100
 _KINDS = ("vocabulary", "tiers", "rules", "retention", "checks")
+# Folders of documents of one kind each, and the most files that may stand in one.
+_FOLDERS = {"cases": MAX_CASE_FILES, "regimes": MAX_REGIME_FILES}
 # What may stand in a pack's folder beside its documents: generated schemas, and notes for people.
 _BESIDE = frozenset({"schema", "CODEOWNERS"})
 _NOTES = frozenset({".md", ".txt"})
@@ -47,6 +51,7 @@ class Pack:
     rules_source: YamlSource
     retention_source: YamlSource
     checks_source: YamlSource
+    regimes: tuple[tuple[YamlSource, RegimeDocument], ...] = ()
 
 
 def load(folder: Path) -> Pack:
@@ -54,28 +59,37 @@ def load(folder: Path) -> Pack:
     problems = Diagnostics()
     sources = {kind: read_yaml(folder / f"{kind}.yaml", problems) for kind in _KINDS}
     _refuse_unknown_files(folder, problems)
-    case_files = sorted((folder / "cases").glob("*.yaml"))
-    if len(case_files) > MAX_CASE_FILES:
-        problems.add(SourcePosition("cases"), "file-too-large", f"holds more than {MAX_CASE_FILES} files")
-    cases = [read_yaml(path, problems, name=f"cases/{path.name}") for path in case_files[:MAX_CASE_FILES]]
-    return _pack(sources, cases, problems)
+    listed = {name: _listed(folder, name, most, problems) for name, most in _FOLDERS.items()}
+    return _pack(sources, listed["cases"], listed["regimes"], problems)
+
+
+def _listed(folder: Path, name: str, most: int, problems: Diagnostics) -> list[YamlSource | None]:
+    """Read the files of one folder of a pack, in the order of their names."""
+    files = sorted((folder / name).glob("*.yaml"))
+    if len(files) > most:
+        problems.add(SourcePosition(name), "file-too-large", f"holds more than {most} files")
+    return [read_yaml(path, problems, name=f"{name}/{path.name}") for path in files[:most]]
 
 
 def _refuse_unknown_files(folder: Path, problems: Diagnostics) -> None:
     """Note every file that nobody reads: what stands in it would have no effect, and nobody would know."""
     names = [f"{kind}.yaml" for kind in _KINDS]
-    places = ((folder, "", frozenset({*names, "cases", *_BESIDE})), (folder / "cases", "cases/", frozenset[str]()))
-    for place, shown, known in places:
-        for path in sorted(place.iterdir()) if place.is_dir() else ():
-            case = place != folder and path.suffix == ".yaml" and path.is_file()
-            if path.name.startswith(".") or path.name in known or case or path.suffix in _NOTES:
-                continue
-            what = "folder" if path.is_dir() else "file"
-            where = (
-                "cases end in .yaml and stand in cases/ itself" if shown else f"a pack has {', '.join(names)}, cases/"
-            )
-            message = f"no policy document is read from this {what}: {where}"
-            problems.add(SourcePosition(f"{shown}{path.name}"), "unknown-file", message)
+    known = frozenset({*names, *_FOLDERS, *_BESIDE})
+    pack = f"a pack has {', '.join(names)}, {' and '.join(f'{name}/' for name in _FOLDERS)}"
+    _refuse_unknown(folder, "", known, pack, problems)
+    for name in _FOLDERS:
+        where = f"{name} end in .yaml and stand in {name}/ itself"
+        _refuse_unknown(folder / name, f"{name}/", frozenset(), where, problems)
+
+
+def _refuse_unknown(place: Path, shown: str, known: frozenset[str], where: str, problems: Diagnostics) -> None:
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        document = bool(shown) and path.suffix == ".yaml" and path.is_file()
+        if path.name.startswith(".") or path.name in known or document or path.suffix in _NOTES:
+            continue
+        what = "folder" if path.is_dir() else "file"
+        message = f"no policy document is read from this {what}: {where}"
+        problems.add(SourcePosition(f"{shown}{path.name}"), "unknown-file", message)
 
 
 def load_documents(documents: Mapping[str, Any]) -> Pack:
@@ -83,15 +97,22 @@ def load_documents(documents: Mapping[str, Any]) -> Pack:
     sources: dict[str, YamlSource | None] = {
         kind: YamlSource(f"{kind}.yaml", documents.get(kind), {}) for kind in _KINDS
     }
-    cases = [
-        YamlSource(str(plain["file"]), {key: value for key, value in plain.items() if key != "file"}, {})
-        for plain in documents.get("cases", [])
-    ]
-    return _pack(sources, cases, Diagnostics())
+    listed = {name: [_entry(name, plain) for plain in documents.get(name, [])] for name in _FOLDERS}
+    return _pack(sources, listed["cases"], listed["regimes"], Diagnostics())
+
+
+def _entry(name: str, plain: Any) -> YamlSource:
+    """Return one document of a folder, as a bundle holds it, with the file that it was read from."""
+    if not isinstance(plain, dict):
+        return YamlSource(name, plain, {})
+    return YamlSource(str(plain.get("file", name)), {key: plain[key] for key in plain if key != "file"}, {})
 
 
 def _pack(
-    sources: Mapping[str, YamlSource | None], case_sources: Sequence[YamlSource | None], problems: Diagnostics
+    sources: Mapping[str, YamlSource | None],
+    case_sources: Sequence[YamlSource | None],
+    regime_sources: Sequence[YamlSource | None],
+    problems: Diagnostics,
 ) -> Pack:
     vocabulary = _document(sources["vocabulary"], Vocabulary, problems)
     tiers = _document(sources["tiers"], TiersDocument, problems)
@@ -99,6 +120,7 @@ def _pack(
     retention = _document(sources["retention"], RetentionDocument, problems)
     checks = _document(sources["checks"], ChecksDocument, problems)
     cases = [_document(source, CasesDocument, problems) for source in case_sources]
+    regimes = [_document(source, RegimeDocument, problems) for source in regime_sources]
     problems.refuse()
     if not (vocabulary and tiers and rules and retention and checks):  # pragma: no cover - refuse() has raised
         raise AssertionError
@@ -111,10 +133,11 @@ def _pack(
     kept = [pair for pair in cases if pair]
     for source, document in kept:
         words.check_cases(source, document)
+    bound = tuple(pair for pair in regimes if pair)
+    validate_regimes(bound, checks[1], words, problems)
     problems.refuse()
-    return Pack(
-        vocabulary[1], tiers[1], rules[1], retention[1], checks[1], tuple(kept), rules[0], retention[0], checks[0]
-    )
+    documents = vocabulary[1], tiers[1], rules[1], retention[1], checks[1]
+    return Pack(*documents, tuple(kept), rules[0], retention[0], checks[0], bound)
 
 
 def _document(
@@ -140,7 +163,7 @@ def _fields(model: type[Document], loc: Path_) -> Iterable[str]:
             continue
         for candidate in _models(current.model_fields[part].annotation):
             current = candidate
-    return list(current.model_fields)
+    return [field.alias or name for name, field in current.model_fields.items()]
 
 
 def _models(annotation: object) -> Iterable[type[Document]]:

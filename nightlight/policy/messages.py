@@ -33,12 +33,14 @@ _SENTENCES: Mapping[str, str] = {
     "tuple_type": "must be a list: [a, b], or a line with - for each entry",
     "list_type": "must be a list: [a, b], or a line with - for each entry",
     "dict_type": "must be pairs of a key and a value: {{a: b}}",
+    "calendar_date": "must be a date that exists",
     "model_type": "must be pairs of a key and a value: {{a: b}}",
     "model_attributes_type": "must be pairs of a key and a value: {{a: b}}",
 }
 _PATTERNS = {
     "^[a-z][a-z0-9_]{0,31}$": "a word begins with a small letter and has small letters, digits and _, at most 32",
     "^[a-z][a-z0-9-]{0,63}$": "an id begins with a small letter and has small letters, digits and -, at most 64",
+    "^20[0-9]{2}-[0-9]{2}(-[0-9]{2})?$": "a date is written 2027-01-31, or 2027-01 where the day is not known",
 }
 
 

@@ -1,11 +1,13 @@
-"""The six kinds of policy document, as strict models: unknown keys and wrong types are refused."""
+"""The seven kinds of policy document, as strict models: unknown keys and wrong types are refused."""
 
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from nightlight_core.policy import tier as recipe
 
@@ -17,6 +19,8 @@ Used = Annotated[str, Field(min_length=1, max_length=64)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
 FORMAT = "policy/1"
+# What a clause of a regime may be bound to.
+BINDINGS = ("check", "always", "compare", "same", "duty")
 
 
 def _listed(value: object) -> object:
@@ -29,6 +33,15 @@ def _decimal(value: object) -> object:
     return float(value) if isinstance(value, str) and re.fullmatch(r"0\.[0-9]{1,4}", value) else value
 
 
+def _on_the_calendar(text: str) -> str:
+    """Refuse a day or a month that does not exist."""
+    try:
+        date.fromisoformat(text if len(text) > len("2027-05") else f"{text}-01")
+    except ValueError:
+        raise PydanticCustomError("calendar_date", "no such date") from None
+    return text
+
+
 def _within(name: str) -> Any:
     """Return the bounds of a whole number of a tier."""
     least, most = recipe.RANGES[name]
@@ -39,6 +52,8 @@ def _within(name: str) -> Any:
 Share = Annotated[float, BeforeValidator(_decimal), Field(strict=True, gt=0, le=1)]
 Words = Annotated[tuple[Used, ...], BeforeValidator(_listed), Field(min_length=1, max_length=64)]
 Condition = Annotated[dict[Used, Words], Field(max_length=16)]
+# A day, or a month where the day is not known.
+IsoDate = Annotated[str, Field(pattern=r"^20[0-9]{2}-[0-9]{2}(-[0-9]{2})?$"), AfterValidator(_on_the_calendar)]
 
 
 class Document(BaseModel):
@@ -147,13 +162,15 @@ class RetentionDocument(_Headed):
     retention: tuple[RetentionRule, ...] = Field(min_length=1, max_length=200)
 
 
-class AlwaysCheck(Document):
-    """A ceiling that must hold over a whole region, for outcomes or for the recipe of the tier that is shown.
-
-    ``recipe`` limits fields of tiers: ``{visible_watermark: at_least faint, face_px: at_most 5}``.
-    """
+class Identified(Document):
+    """What has an id of its own."""
 
     id: Identifier
+
+
+class AlwaysLimits(Document):
+    """A ceiling over a whole region; ``recipe`` limits fields of tiers, such as ``{face_px: at_most 5}``."""
+
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
     tier_at_most: Value | None = None
@@ -168,23 +185,36 @@ class AlwaysCheck(Document):
         return {field: value for field, value in given.items() if value is not None}
 
 
-class CompareCheck(Document):
-    """Along one attribute, a word on the left never sees more than a word on its right."""
+class CompareOrder(Document):
+    """An order along one attribute: a word on the left never sees more than a word on its right."""
 
-    id: Identifier
     along: Used
     never_more_open: tuple[Used, ...] = Field(min_length=2, max_length=64)
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
 
 
-class SameCheck(Document):
-    """The outcome must not change along an attribute: nobody can read the attribute off it."""
+class SameAlong(Document):
+    """An attribute along which the outcome must not change."""
 
-    id: Identifier
     along: Used
     where: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
+
+
+class AlwaysCheck(AlwaysLimits, Identified):
+    """A ceiling that must hold over a whole region, for outcomes or for the recipe of the tier that is shown.
+
+    ``recipe`` limits fields of tiers: ``{visible_watermark: at_least faint, face_px: at_most 5}``.
+    """
+
+
+class CompareCheck(CompareOrder, Identified):
+    """Along one attribute, a word on the left never sees more than a word on its right."""
+
+
+class SameCheck(SameAlong, Identified):
+    """The outcome must not change along an attribute: nobody can read the attribute off it."""
 
 
 class ChecksDocument(_Headed):
@@ -216,3 +246,44 @@ class CasesDocument(_Headed):
     """``cases/*.yaml``: examples with the expected answer."""
 
     cases: tuple[Case, ...] = Field(min_length=1, max_length=1000)
+
+
+class Clause(Identified):
+    """One thing that a regime asks, and what proves it: a check of the pack, one of its own, or the platform's duty.
+
+    ``begins`` and ``until`` (the last day) stand for the regime's own where they are given.
+    """
+
+    asks: Sentence
+    article: Sentence | None = None
+    reading: Sentence | None = None
+    begins: IsoDate | None = Field(default=None, alias="from")
+    until: IsoDate | None = None
+    check: Used | None = None
+    always: AlwaysLimits | None = None
+    compare: CompareOrder | None = None
+    same: SameAlong | None = None
+    duty: Sentence | None = None
+
+    @property
+    def own(self) -> AlwaysLimits | CompareOrder | SameAlong | None:
+        """Return the check that the clause carries itself."""
+        return self.always or self.compare or self.same
+
+    @property
+    def bindings(self) -> list[str]:
+        """Return which of the keys that bind a clause are given: there must be one."""
+        return [name for name in BINDINGS if getattr(self, name) is not None]
+
+
+class RegimeDocument(_Headed):
+    """``regimes/*.yaml``: what a law, a code or a bill asks, where, from when, and how sure that is."""
+
+    regime: Identifier
+    where: Condition = Field(min_length=1)
+    source: Sentence
+    sure: Sentence
+    article: Sentence | None = None
+    begins: IsoDate | None = Field(default=None, alias="from")
+    until: IsoDate | None = None
+    clauses: tuple[Clause, ...] = Field(min_length=1, max_length=100)

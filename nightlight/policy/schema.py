@@ -9,6 +9,7 @@ from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
     Document,
+    RegimeDocument,
     RetentionDocument,
     RulesDocument,
     TiersDocument,
@@ -25,6 +26,7 @@ _DOCUMENTS: dict[str, type[Document]] = {
     "retention": RetentionDocument,
     "checks": ChecksDocument,
     "cases": CasesDocument,
+    "regimes": RegimeDocument,
 }
 _CONDITIONS = frozenset({"when", "unless", "where", "given"})
 

@@ -10,11 +10,14 @@ from nightlight.policy.cases import MAX_EXPANDED
 from nightlight.policy.diagnostics import Diagnostics, did_you_mean
 from nightlight.policy.models import (
     AlwaysCheck,
+    AlwaysLimits,
     CasesDocument,
     ChecksDocument,
     CompareCheck,
+    CompareOrder,
     RetentionDocument,
     RulesDocument,
+    SameAlong,
     SameCheck,
     Tier,
     TiersDocument,
@@ -69,7 +72,7 @@ class VocabularyValidator:
                 for index, word in enumerate(words):
                     self._word(source, (*path, index), word, known, attribute)
         for index, condition in enumerate(vocabulary.impossible):
-            self._condition(source, ("impossible", index), condition)
+            self.check_condition(source, ("impossible", index), condition)
         self._replaced(source)
         self._inputs(source)
         self._outcomes(source)
@@ -180,8 +183,8 @@ class VocabularyValidator:
         self._ids(source, "rules", [rule.id for rule in rules.rules])
         for index, rule in enumerate(rules.rules):
             path: Path_ = ("rules", index)
-            self._condition(source, (*path, "when"), rule.when)
-            self._condition(source, (*path, "unless"), rule.unless)
+            self.check_condition(source, (*path, "when"), rule.when)
+            self.check_condition(source, (*path, "unless"), rule.unless)
             ceiling = rule.at_most.model_dump(exclude_none=True)
             if not ceiling:
                 message = f"rule '{rule.id}' limits nothing; give at_most a tier, cache_s or per_hour"
@@ -194,7 +197,7 @@ class VocabularyValidator:
         self._ids(source, "retention", [rule.id for rule in retention.retention])
         known = {**self._vocabulary.attributes, **self._vocabulary.retention_attributes}
         for index, rule in enumerate(retention.retention):
-            self._condition(source, ("retention", index, "when"), rule.when, known)
+            self.check_condition(source, ("retention", index, "when"), rule.when, known)
 
     def check_checks(self, source: YamlSource, checks: ChecksDocument) -> None:
         """Check ids, conditions and words of the checks."""
@@ -206,40 +209,43 @@ class VocabularyValidator:
         names = [check.id for group in kinds.values() for check in group]
         for kind, group in kinds.items():
             for index, check in enumerate(group):
-                path: Path_ = (kind, index)
                 if names.count(check.id) > 1:
-                    place = source.position((*path, "id"))
+                    place = source.position((kind, index, "id"))
                     self._problems.add(place, "duplicate-id", f"'{check.id}' is the id of two checks")
-                self._condition(source, (*path, "where"), check.where)
-                self._condition(source, (*path, "unless"), check.unless)
-                along = getattr(check, "along", None)
-                if along is not None and along not in self._vocabulary.attributes:
-                    hint = did_you_mean(along, self._vocabulary.attributes)
-                    place = source.position((*path, "along"))
-                    self._problems.add(place, "unknown-attribute", f"'{along}' is not an attribute{hint}")
-        self._check_always(source, checks)
-        for index, compare in enumerate(checks.compare):
-            known = self._vocabulary.attributes.get(compare.along, ())
-            for position, word in enumerate(compare.never_more_open):
-                path = ("compare", index, "never_more_open", position)
-                self._word(source, path, word, known, compare.along)
+                self.check_check(source, (kind, index), f"check '{check.id}'", check)
 
-    def _check_always(self, source: YamlSource, checks: ChecksDocument) -> None:
-        for index, always in enumerate(checks.always):
-            if not always.caps and not always.recipe:
-                given = "tier_at_most, cache_s_at_most, per_hour_at_most or recipe"
-                message = f"check '{always.id}' limits nothing; give {given}"
-                self._problems.add(source.position(("always", index)), "empty-ceiling", message)
-            for field, message in problems(always.recipe):
-                self._problems.add(source.position(("always", index, "recipe", field)), "wrong-value", message)
-            for field, value in always.caps.items():
-                self._outcome(source, ("always", index, f"{field}_at_most"), field, value)
+    def check_check(
+        self, source: YamlSource, path: Path_, name: str, check: AlwaysLimits | CompareOrder | SameAlong
+    ) -> None:
+        """Check the conditions and words of one check, which stands at ``path`` and is told as ``name``."""
+        self.check_condition(source, (*path, "where"), check.where)
+        self.check_condition(source, (*path, "unless"), check.unless)
+        if isinstance(check, AlwaysLimits):
+            self._check_always(source, path, name, check)
+            return
+        known = self._vocabulary.attributes.get(check.along)
+        if known is None:
+            hint = did_you_mean(check.along, self._vocabulary.attributes)
+            place = source.position((*path, "along"))
+            self._problems.add(place, "unknown-attribute", f"'{check.along}' is not an attribute{hint}")
+        if isinstance(check, CompareOrder):
+            for position, word in enumerate(check.never_more_open):
+                self._word(source, (*path, "never_more_open", position), word, known or (), check.along)
+
+    def _check_always(self, source: YamlSource, path: Path_, name: str, always: AlwaysLimits) -> None:
+        if not always.caps and not always.recipe:
+            given = "tier_at_most, cache_s_at_most, per_hour_at_most or recipe"
+            self._problems.add(source.position(path), "empty-ceiling", f"{name} limits nothing; give {given}")
+        for field, message in problems(always.recipe):
+            self._problems.add(source.position((*path, "recipe", field)), "wrong-value", message)
+        for field, value in always.caps.items():
+            self._outcome(source, (*path, f"{field}_at_most"), field, value)
 
     def check_cases(self, source: YamlSource, cases: CasesDocument) -> None:
         """Check that every case gives every attribute, and expects values that exist."""
         for index, case in enumerate(cases.cases):
             path: Path_ = ("cases", index)
-            self._condition(source, (*path, "given"), case.given, groups=False)
+            self.check_condition(source, (*path, "given"), case.given, groups=False)
             count = math.prod(len(words) for words in case.given.values())
             if count > MAX_EXPANDED:
                 place = source.position((*path, "given"))
@@ -260,7 +266,7 @@ class VocabularyValidator:
                 self._problems.add(place, "duplicate-id", f"'{name}' is the id of an earlier entry too")
             seen.add(name)
 
-    def _condition(
+    def check_condition(
         self,
         source: YamlSource,
         path: Path_,
@@ -269,6 +275,7 @@ class VocabularyValidator:
         *,
         groups: bool = True,
     ) -> None:
+        """Check that a condition names attributes and words that are known; ``groups`` may stand for words."""
         known = known or self._vocabulary.attributes
         for attribute, words in condition.items():
             if attribute not in known:

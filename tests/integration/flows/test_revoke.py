@@ -117,8 +117,9 @@ def test_what_is_said_again_revokes_nothing_and_what_is_said_differently_does(se
     for change, lost in (
         ({"choice": "hidden"}, {"tiny", "low", "medium"}),  # from outsiders and connections
         ({"region": "us_vt"}, {"tiny"}),  # from adults who are no connections
-        ({"region": "uk"}, set()),
-        ({"assurance": "none"}, set()),
+        ({"region": "uk"}, {"tiny"}),  # from lists of people who are no connections
+        ({"region": "us"}, set()),
+        ({"assurance": "none"}, {"low", "medium"}),  # an unknown age counts as under 13
         ({"region": "au"}, {"tiny", "low", "medium"}),
         ({"band": "under_13"}, {"low", "medium"}),  # from connections; the outsiders' own stays
     ):

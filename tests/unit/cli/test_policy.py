@@ -58,6 +58,7 @@ def test_check_tells_what_parity_costs_and_warns_where_there_is_none(pack):
     assert parity["0.1"] == pytest.approx(0.5 / (0.5 + 0.5 * 0.1))
     text = (pack / "checks.yaml").read_text()
     (pack / "checks.yaml").write_text(text[: text.index("same:")])
+    shutil.rmtree(pack / "regimes")  # a clause is bound to one of these
     assert "[no-parity]" in run("check", pack)
 
 
@@ -70,8 +71,8 @@ def test_check_warns_of_a_rule_that_changes_nothing(pack):
 
 def test_test_prints_a_mark_a_case_writes_junit_and_fails_when_a_case_does(pack, tmp_path):
     text = run("test", pack, "--junit", tmp_path / "cases.xml")
-    assert "13 passed, 0 failed" in text
-    assert len(ET.parse(tmp_path / "cases.xml").findall(".//testcase")) == 13
+    assert "42 passed, 0 failed" in text
+    assert len(ET.parse(tmp_path / "cases.xml").findall(".//testcase")) == 42
     assert "PASSED" in run("test", pack, "-v")
     change(pack, *TIGHT)
     text = run("test", pack, code=1)
@@ -127,11 +128,11 @@ def test_explain_refuses_what_it_does_not_know(pack, inputs):
 
 def test_schema_writes_and_notices_what_is_out_of_date(pack):
     run("schema", pack, "--check")
-    change(pack, "vocabulary.yaml", "au, in, other]", "au, in, br, other]")
+    change(pack, "vocabulary.yaml", "in, my, other]", "in, jp, my, other]")
     run("schema", pack, "--check", code=1)
     assert "rules.json" in run("schema", pack)
     run("schema", pack, "--check")
-    assert '"br"' in (pack / "schema/rules.json").read_text()
+    assert '"jp"' in (pack / "schema/rules.json").read_text()
 
 
 def test_every_command_of_policy_has_help_with_an_example():
@@ -141,6 +142,7 @@ def test_every_command_of_policy_has_help_with_an_example():
         "mutate",
         "diff",
         "explain",
+        "comply",
         "schema",
         "build",
         "approve",

@@ -56,4 +56,4 @@ def test_a_space_that_is_too_large_is_refused(pack):
     change(pack, "vocabulary.yaml", "context: [profile,", f"context: [{words}, profile,")
     listed = problems(pack)
     assert listed[0].code == "too-many-combinations"
-    assert "427,680" in listed[0].message
+    assert "760,320" in listed[0].message

@@ -67,9 +67,10 @@ def test_every_always_check_of_the_pack_holds(compiled):
     pack, table = compiled.pack, compiled.table
     order = pack.vocabulary.outcomes.tier
     for check in pack.checks.always:
-        where = expand(check.where, pack)
+        where, unless = expand(check.where, pack), expand(check.unless, pack)
         for given in combinations(table):
-            if all(given[name] in words for name, words in where.items()):
+            excepted = bool(unless) and all(given[name] in words for name, words in unless.items())
+            if not excepted and all(given[name] in words for name, words in where.items()):
                 outcome = table.decide(given)
                 assert order.index(outcome.tier) <= order.index(check.tier_at_most or order[-1]), (check.id, given)
                 assert check.cache_s_at_most is None or outcome.cache_s <= check.cache_s_at_most

@@ -1,4 +1,4 @@
-"""One signed file that is a whole policy: table, recipes, retention, vocabulary, rules, checks and cases.
+"""One signed file that is a whole policy: its table, and every document that the table was compiled from.
 
 The file is JSON: ``format``, ``payload`` (zlib-compressed JSON, base64), ``key_id`` and an Ed25519
 ``signature`` over the compressed payload. The signature is checked before anything is unpacked, and what
@@ -35,6 +35,8 @@ MAX_VERSION = 2**31 - 1
 _OUTER = frozenset({"format", "key_id", "payload", "signature"})
 _PAYLOAD = frozenset({"version", "digest", "documents", "table", "retention"})
 _DOCUMENTS = frozenset({"vocabulary", "tiers", "rules", "retention", "checks", "cases"})
+# Documents that a pack may do without, and that earlier bundles have not.
+_OPTIONAL = frozenset({"regimes"})
 _TABLE = frozenset({"attributes", "outcomes", "cells", "besides"})
 
 
@@ -94,7 +96,7 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
         payload = json.loads(text)
         documents: dict[str, Any] = payload["documents"]
         _refuse_more(payload, _PAYLOAD)
-        _refuse_more(documents, _DOCUMENTS)
+        _refuse_more(documents, _DOCUMENTS, _OPTIONAL)
         _refuse_more(payload["table"], _TABLE)
         version, digest, old = payload["version"], str(payload["digest"]), form == EARLIER
         if type(version) is not int or not 1 <= version <= MAX_VERSION:
@@ -108,9 +110,9 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
         raise PolicyRefused(f"the bundle is signed but cannot be read ({type(error).__name__})") from error
 
 
-def _refuse_more(plain: Mapping[str, Any], names: frozenset[str]) -> None:
+def _refuse_more(plain: Mapping[str, Any], names: frozenset[str], optional: frozenset[str] = frozenset()) -> None:
     """Raise ValueError unless these names are there and no others: what nobody knows of nobody has checked."""
-    if set(plain) != names:
+    if set(plain) - optional != names:
         raise ValueError(f"there must be {', '.join(sorted(names))}, and nothing else")
 
 
