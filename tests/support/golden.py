@@ -137,13 +137,14 @@ def fill(catalogue):
                 name = (letters[number] + letters[at] + letters[variant]).ljust(32, "q")
                 rows[renditions].append(
                     {"name": name, "image_id": image_id, "tier": tier, "generation": 3,
-                     "recipe": "r", "format": "webp", "bytes": 6000, "width": edge + profile.get("edge", 0), "height": edge,
+                     "recipe": tier, "format": "webp", "bytes": 6000, "width": edge + profile.get("edge", 0), "height": edge,
                      "sha256": "0" * 64, "face_px": None if face is None else face + profile.get("face", 0),
                      "variant": variant, "created_at": now}
                 )  # fmt: skip
                 if profile.get("renamed"):
                     rows[revocations].append({"name": name, "format": "webp", "image_id": image_id, "created_at": now})
     with catalogue.transaction() as tx:
+        tx.recipes.add(compile_folder(ROOT / "policies").table.tiers, now)
         for table, values in rows.items():
             tx.connection.execute(insert(table), values)
 
