@@ -490,6 +490,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/policy/emergency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Emergency
+         * @description Activate what only closes, with nobody's approval, until a moment; what is active now comes back by itself.
+         */
+        post: operations["emergency_v1_policy_emergency_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policy/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Progress
+         * @description Say how far pictures follow the policy: the last runs that render them again, the newest first.
+         */
+        get: operations["progress_v1_policy_progress_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/policy/counters": {
         parameters: {
             query?: never;
@@ -967,10 +1007,12 @@ export interface components {
              */
             edge: number;
             /**
-             * Face Px
-             * @description Pixels of true detail across a face; none for no limit.
+             * Recipe
+             * @description What its tier asked for when it was rendered.
              */
-            face_px: number | null;
+            recipe: {
+                [key: string]: string | number | null;
+            };
         };
         /**
          * BindingBody
@@ -1050,6 +1092,12 @@ export interface components {
              * @default 0
              */
             permille?: number;
+            /**
+             * Render
+             * @description Render every picture by its recipes now, so that its activation leaves no gap.
+             * @default false
+             */
+            render?: boolean;
         };
         /**
          * Capabilities
@@ -1139,6 +1187,27 @@ export interface components {
             statusEndpoint: string;
         };
         /**
+         * EmergencyBody
+         * @description What only closes, until a moment, and what is active now, under a version above it.
+         */
+        EmergencyBody: {
+            /**
+             * Bundle
+             * @description The emergency's bundle, base64.
+             */
+            bundle: string;
+            /**
+             * After
+             * @description What comes back, base64.
+             */
+            after: string;
+            /**
+             * Until
+             * @description Unix seconds; at most 14 days from now.
+             */
+            until: number;
+        };
+        /**
          * EvaluationAnswer
          * @description Whether there is a picture, and what to show: ``url``, ``expires_at`` and ``blurhash``.
          */
@@ -1191,7 +1260,7 @@ export interface components {
         };
         /**
          * ExplainPolicyBody
-         * @description One combination; what is left out is read as the word that shows least.
+         * @description One combination; what is left out leaves a range of answers.
          */
         ExplainPolicyBody: {
             /** Given */
@@ -1217,7 +1286,7 @@ export interface components {
             tier: string;
             /**
              * Edge
-             * @description The tier's longest side in pixels; 0 for the placeholder.
+             * @description The longest side in pixels of what is shown; 0 for the placeholder.
              */
             edge: number;
             /** Cache S */
@@ -1282,6 +1351,11 @@ export interface components {
              * @description Version of the bundle that decides for a share of profiles.
              */
             candidate: number | null;
+            /**
+             * Previous
+             * @description Version of the bundle that decided before the active one.
+             */
+            previous: number | null;
         };
         /**
          * HoldAnswer
@@ -2993,6 +3067,88 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    emergency_v1_policy_emergency_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmergencyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivatedAnswer"];
+                };
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    progress_v1_policy_progress_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    }[];
+                };
             };
             /** @description Refused: the problem says why. */
             "4XX": {
