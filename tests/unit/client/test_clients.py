@@ -47,6 +47,8 @@ CALLS = {
     "candidate": ([b"bundle"], {"permille": 5}, ANY),
     "withdraw_candidate": ([], {}, NOTHING),
     "withdraw_version": ([1], {}, NOTHING),
+    "emergency": ([b"bundle", b"after"], {"until": 1_800_000_000}, ANY),
+    "policy_progress": ([], {}, ANY),
     "policy_counters": ([3], {}, ANY),
     "explain_policy": ([{"region": "eu"}], {}, ANY),
 }
