@@ -141,7 +141,7 @@ def test_shown_gives_the_ready_current_image_and_nothing_else(catalogue, profile
     assert (inputs.image_id, inputs.effective_ceiling, inputs.canary) == (ready, "age_13_15", False)
     assert inputs.asserted_at == int(NOW.timestamp())
     assert inputs.available() == [
-        (variant, tier, "webp", 3, face, "0" * 16, f"{tier}-{ready}-{variant}")
+        (variant, tier, "webp", 3, face, "r", f"{tier}-{ready}-{variant}")
         for variant in (0, 1)
         for tier, face in (("full", None), ("tiny", 5))
     ]

@@ -1,5 +1,6 @@
 """A filled database of every release so far comes to today's schema with all of its rows."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def test_there_is_a_release_to_upgrade_from():
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_filled_database_of_a_release_is_upgraded_with_all_its_rows(empty, release, tmp_path):
     kind, url = empty
-    load(url, (FOLDER / f"{release}.{kind}.sql").read_text())
+    dump = (FOLDER / f"{release}.{kind}.sql").read_text()
+    load(url, dump)
     engine = create_engine(url)
     migrate.upgrade(engine)
     migrate.check_current(engine)
@@ -44,7 +46,11 @@ def test_a_filled_database_of_a_release_is_upgraded_with_all_its_rows(empty, rel
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     table_rows = rows_of(engine)
-    assert all(len(rows) >= 2 or table == "receipt_head" for table, rows in table_rows.items()), table_rows
+    # Tables that are newer than the release are empty.
+    of_release = set(re.findall(r"CREATE TABLE (?:public\.)?\"?(\w+)", dump)) - {"receipt_head"}
+    assert of_release >= {"profiles", "images", "renditions"}
+    short = {table: rows for table, rows in table_rows.items() if table in of_release and len(rows) < 2}
+    assert not short
     with engine.begin() as connection, pytest.raises(Exception, match="append-only"):
         connection.execute(text("DELETE FROM audit"))
     engine.dispose()
