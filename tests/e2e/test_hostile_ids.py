@@ -26,7 +26,8 @@ IDENTIFIERS = {"profile_id": IDS, "viewer_id": IDS, "image_id": IDS, "trace_id":
 # Methods that take ids in another way: each has a test of its own below, or takes none.
 APART = {"decide", "explain", "views", "fetch", "report", "feed", "policy_counters", "policy_bundle", "trace"}
 NO_IDS = {
-    "close", "send", "policy_status", "activate", "candidate", "withdraw_candidate", "explain_policy", "delegated_keys",
+    "close", "send", "policy_status", "policy_progress", "activate", "candidate", "withdraw_candidate", "emergency",
+    "explain_policy", "delegated_keys",
 }  # fmt: skip
 
 
