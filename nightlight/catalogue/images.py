@@ -191,16 +191,16 @@ class Images(Rows):
         query = select(*columns).where(renditions.c.image_id == image_id)
         return [RenditionRow(**row) for row in self._execute(query).mappings()]
 
-    def rendered_at(self, name: str) -> datetime:
-        """Return when a rendition was written."""
-        query = select(renditions.c.created_at).where(renditions.c.name == name)
-        moment: datetime = self._execute(query).scalar_one()
-        return moment
+    def rendered_before(self, image_id: ImageId, moment: datetime) -> list[RenditionRow]:
+        """Return an image's renditions that were written before a moment."""
+        columns = [renditions.c[name] for name in RenditionRow.__slots__]
+        query = select(*columns).where(renditions.c.image_id == image_id, renditions.c.created_at < moment)
+        return [RenditionRow(**row) for row in self._execute(query).mappings()]
 
     def rename(self, old: str, new: str, generation: int) -> None:
         """Give a rendition another name, with its hash."""
         row = self._execute(select(renditions).where(renditions.c.name == old)).mappings().one_or_none()
-        if row is None:
+        if row is None or old == new:
             return
         old_row = renditions.c.name == old
         # The hash refers to the name, and of a tier's variant there is one: the old row steps aside first.

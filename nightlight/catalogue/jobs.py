@@ -121,6 +121,11 @@ class Jobs(Rows):
         query = select(jobs.c.planned).where(jobs.c.job_id == lease.job_id)
         return list(self._execute(query).scalar_one())
 
+    def planned_elsewhere(self, lease: Lease) -> set[str]:
+        """Return the object keys that other open jobs on the same image may write."""
+        others = jobs.c.image_id == lease.image_id, jobs.c.job_id != lease.job_id, jobs.c.state.in_((QUEUED, LEASED))
+        return {key for row in self._execute(select(jobs.c.planned).where(*others)) for key in row.planned}
+
     def planned_keys(self, image_id: ImageId) -> list[str]:
         """Return every object key that any attempt at this image may have written."""
         query = select(jobs.c.planned).where(jobs.c.image_id == image_id)

@@ -78,18 +78,29 @@ class Rerenders(Rows):
         query = select(rerenders).order_by(rerenders.c.created_at.desc(), rerenders.c.rerender_id).limit(limit)
         return [RerenderRow(*row) for row in self._execute(query)]
 
-    def followed(self) -> RerenderRow | None:
-        """Return the newest run that follows the policy."""
-        query = select(rerenders).where(rerenders.c.kind == FOLLOWS).order_by(rerenders.c.created_at.desc()).limit(1)
-        row = self._execute(query).one_or_none()
-        return RerenderRow(*row) if row is not None else None
+    def followed(self, *, limit: int) -> list[RerenderRow]:
+        """Return the newest runs that follow the policy, those that began last first."""
+        query = select(rerenders).where(rerenders.c.kind == FOLLOWS).order_by(rerenders.c.created_at.desc())
+        return [RerenderRow(*row) for row in self._execute(query.limit(limit))]
+
+    def wanted(self) -> str | None:
+        """Return the digest of the recipes that every picture is to be rendered by; None before the first run."""
+        return next((run.wanted for run in self.followed(limit=1)), None)
+
+    def known(self, *, tier: str | None = None, watermark_key: str | None = None) -> bool:
+        """Say whether any rendition is of a tier, or was watermarked with a key."""
+        column, value = (renditions.c.tier, tier) if tier is not None else (renditions.c.watermark_key, watermark_key)
+        return self._execute(select(renditions.c.name).where(column == value).limit(1)).first() is not None
 
     def under_way(self, *, lock: bool = False) -> RerenderRow | None:
         """Return the run that is under way: the oldest that is not done.
 
         ``lock`` holds its row until the transaction ends; None is returned where another transaction holds it.
         """
-        query = select(rerenders).where(rerenders.c.state == RUNNING).order_by(rerenders.c.created_at).limit(1)
+        oldest = select(rerenders.c.rerender_id).where(rerenders.c.state == RUNNING).order_by(rerenders.c.created_at)
+        # Looked for before it is locked: another one would be found in the place of one that is locked.
+        rerender_id = self._execute(oldest.limit(1)).scalar_one_or_none()
+        query = select(rerenders).where(rerenders.c.rerender_id == rerender_id, rerenders.c.state == RUNNING)
         row = self._execute(query.with_for_update(skip_locked=True) if lock else query).one_or_none()
         return RerenderRow(*row) if row is not None else None
 
@@ -161,9 +172,13 @@ class Rerenders(Rows):
                 more = {"views": rerender_demand.c.views + count}
                 self._execute(update(rerender_demand).where(rerender_demand.c.image_id == image_id).values(more))
 
-    def take_asked(self, limit: int) -> list[ImageId]:
-        """Return the pictures that were asked for most often, and forget that they were."""
+    def take_asked(self, limit: int, *, after: str) -> list[ImageId]:
+        """Return the pictures that were asked for most often, and forget that they were.
+
+        Those that a run has come by already (up to ``after``) are left out: what could not be rendered would come again
+        and again.
+        """
         query = select(rerender_demand.c.image_id).order_by(rerender_demand.c.views.desc()).limit(limit)
         image_ids = [ImageId(row.image_id) for row in self._execute(query)]
         self._execute(delete(rerender_demand).where(rerender_demand.c.image_id.in_(image_ids)))
-        return image_ids
+        return [image_id for image_id in image_ids if image_id > after]

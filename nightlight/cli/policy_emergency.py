@@ -26,6 +26,9 @@ def emergency(  # noqa: PLR0913 - options
     tier: Annotated[str, typer.Option(help="The most that is shown.")] = "none",
     why: Annotated[str, typer.Option(help="For the audit log and for `explain`.")] = "an emergency",
     url: Url = DEFAULT_URL,
+    keys: Annotated[
+        Path | None, typer.Option(help="Public keys of all publishers (JWKS), if another one signed what is active.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Hide every profile that is not public, whatever its age, at once. It lapses by itself to what was before.
@@ -43,13 +46,15 @@ def emergency(  # noqa: PLR0913 - options
     from nightlight.policy.emergency import emergency_pack
     from nightlight.policy.signing import SigningKey
     from nightlight_core.policy.bundle import open_bundle
+    from nightlight_core.policy.public_keys import PublicKeys
 
     signing, seconds = SigningKey.read(key), _seconds(hours)
+    trusted = signing.public_keys if keys is None else PublicKeys.read(keys)
     status = call(url, lambda client: client.policy_status())
     number = status["active"]["version"]
     if number is None:
         raise PolicyRefused("no bundle is active: activate the pack of the folder first (`nightlight policy build`)")
-    active = open_bundle(call(url, lambda client: client.policy_version(number)), signing.public_keys, earlier=True)
+    active = open_bundle(call(url, lambda client: client.policy_version(number)), trusted, earlier=True)
     when = {"relation": relation or ["outsider"], "region": region, "viewer": viewer, "context": context}
     closed = emergency_pack(active, {name: words for name, words in when.items() if words}, tier=tier, why=why)
     before = compile_bundle(active)

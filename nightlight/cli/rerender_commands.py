@@ -46,11 +46,11 @@ def rerender(
         begun = runs.begin(scope, actor=local_actor())
 
         def left() -> int:
-            states = {item.run.rerender_id: item.run.state for item in runs.progress()}
+            states = {item.run.rerender_id: item.run.state for item in runs.progress(limit=1000)}
             return int(states.get(begun.rerender_id) == "running")
 
         waiting = wait_for_workers("rendering", 1, left, wait_s) if wait_s else left()
-        (own,) = [item for item in runs.progress() if item.run.rerender_id == begun.rerender_id]
+        (own,) = [item for item in runs.progress(limit=1000) if item.run.rerender_id == begun.rerender_id]
     if as_json:
         print_json(own.to_json())
     else:

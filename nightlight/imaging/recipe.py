@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from nightlight_core.policy.tier import TierRecipe
@@ -80,3 +80,9 @@ def build_recipes(tiers: Mapping[str, TierRecipe], *, order: tuple[str, ...] = (
 def with_visible_watermark(recipes: tuple[Recipe, ...], design: str) -> tuple[Recipe, ...]:
     """Return the recipes with the digest of this deployment's visible watermark in those that draw it."""
     return tuple(replace(recipe, design=design) if recipe.visible_watermark != "none" else recipe for recipe in recipes)
+
+
+def digest_of(recipes: Sequence[Recipe]) -> str:
+    """Return 64 hexadecimal digits that change whenever other recipes are wanted."""
+    text = "\n".join(sorted(f"{recipe.tier} {recipe.digest}" for recipe in recipes))
+    return hashlib.sha256(text.encode()).hexdigest()

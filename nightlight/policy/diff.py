@@ -106,7 +106,7 @@ def _outcomes(old: Compiled, new: Compiled, alignment: Alignment, traffic: Traff
     before, after = alignment.before(packed_old, 0), alignment.after(packed_new, 0)
     both_impossible = alignment.before(old.impossible, 1) & alignment.after(new.impossible, 1)
     counts = alignment.spread(traffic.over(old.space)) if traffic and traffic.cells else None
-    outsiders = _outsiders(new, alignment)
+    outsiders = _outsiders(old, new, alignment)
     pairs = before << np.uint32(12) | after
     cells_of: dict[Change, Mask] = {}
     for pair in map(int, np.unique(pairs)):
@@ -127,11 +127,13 @@ def _outcomes(old: Compiled, new: Compiled, alignment: Alignment, traffic: Traff
     return _ordered(changes)
 
 
-def _outsiders(compiled: Compiled, alignment: Alignment) -> Mask:
-    """Return where the viewer is an outsider: a relation of the group of that name; everywhere if there is none."""
-    group = compiled.space.groups.get("relation", {}).get("outsider")
-    region = compiled.space.region({"relation": group} if group else {})
-    mask: Mask = alignment.after(region, 0).astype(np.bool_)
+def _outsiders(old: Compiled, new: Compiled, alignment: Alignment) -> Mask:
+    """Return where the viewer is an outsider in either pack: a relation of the group of that name, all without one."""
+    regions = []
+    for compiled in (old, new):
+        group = compiled.space.groups.get("relation", {}).get("outsider")
+        regions.append(compiled.space.region({"relation": group} if group else {}))
+    mask: Mask = alignment.before(regions[0], 0).astype(np.bool_) | alignment.after(regions[1], 0).astype(np.bool_)
     return mask
 
 

@@ -85,6 +85,15 @@ def _cases(compiled: Compiled) -> dict[str, Any]:
     return named
 
 
+def _replaced(compiled: Compiled) -> dict[str, str]:
+    """Return which words stand for each word of before, by ``attribute word``."""
+    return {
+        f"{attribute} {word}": " or ".join(words)
+        for attribute, by_word in compiled.pack.vocabulary.replaced.items()
+        for word, words in by_word.items()
+    }
+
+
 def changed_words(old: Compiled, new: Compiled) -> list[tuple[str, str, str]]:
     """Return (where, before, after) for words of the vocabulary that change answers without being rules.
 
@@ -101,6 +110,12 @@ def changed_words(old: Compiled, new: Compiled) -> list[tuple[str, str, str]]:
     tiers = [tier for tier in before.outcomes.tier if tier in after.outcomes.tier]
     if tiers != [tier for tier in after.outcomes.tier if tier in tiers]:
         changes.append(("tiers, order", _listed(before.outcomes.tier), _listed(after.outcomes.tier)))
+    then, now = _replaced(old), _replaced(new)
+    changes += [
+        (f"{name}, which profiles may still have", then.get(name, "unknown"), now.get(name, "unknown"))
+        for name in dict.fromkeys((*then, *now))
+        if then.get(name) != now.get(name)
+    ]
     return changes
 
 

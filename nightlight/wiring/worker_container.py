@@ -140,7 +140,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         originals,
         renditions,
         names,
-        lambda: rendering.recipes(policy.current().wanted_recipes),
+        lambda: rendering.recipes(policy.current().recipes),
         rendering.render,
         settings.upload,
         open_=open_,
@@ -168,7 +168,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
         kinds.TRACE_SEARCH: trace.run,
         kinds.DELETE_COPY: trace.delete_copy,
         kinds.IMPORT: _import(settings, policy, runner, originals).run,
-        kinds.RERENDER: Rerender(render, render.recipes).run,
+        kinds.RERENDER: Rerender(render, lambda: rendering.recipes(policy.current().wanted_recipes)).run,
         kinds.SWEEP: sweep.run,
         kinds.RESCREEN: rescreen,
     }

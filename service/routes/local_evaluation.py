@@ -35,6 +35,7 @@ class FeedAnswer(BaseModel):
     active: int | None = Field(description="Version of the active bundle; none while the folder's pack is active.")
     candidate: int | None = Field(description="Version of the bundle that decides for a share of profiles.")
     previous: int | None = Field(description="Version of the bundle that decided before the active one.")
+    has_previous: bool = Field(description="Whether another policy decided before, be it a bundle or not.")
 
 
 class ViewsBody(Body):
@@ -128,6 +129,7 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
         active=policy.version,
         candidate=policy.candidate_version if policy.permille else None,
         previous=policy.previous_version,
+        has_previous=policy.previous is not None,
     )
     return json_response(orjson.dumps(feed_answer.model_dump()))
 

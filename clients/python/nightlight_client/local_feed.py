@@ -25,6 +25,7 @@ from nightlight_core.decisions.url_signing import DAY_S, DelegatedDayKeys, HmacU
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.ids import is_profile_id
 from nightlight_core.policy.bundle import open_bundle
+from nightlight_core.policy.table import UNKNOWN_TABLE
 from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
@@ -201,7 +202,10 @@ class LocalEvaluationState:
             except PolicyRefused as error:  # of another publisher, say: what is in use must not wait for it
                 self.problem = f"version {previous}, which was in use before: {error}"
         self._tables, self._highest = tables, active
-        return LocalPolicy(tables[active], tables.get(candidate), tables.get(previous), page["revision"])
+        earlier = tables.get(previous) if previous is not None else None
+        if earlier is None and page.get("has_previous"):
+            earlier = UNKNOWN_TABLE
+        return LocalPolicy(tables[active], tables.get(candidate), earlier, page["revision"])
 
     def _table(self, version: int) -> Table:
         table = self._tables.get(version)

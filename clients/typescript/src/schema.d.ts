@@ -1356,6 +1356,11 @@ export interface components {
              * @description Version of the bundle that decided before the active one.
              */
             previous: number | null;
+            /**
+             * Has Previous
+             * @description Whether another policy decided before, be it a bundle or not.
+             */
+            has_previous: boolean;
         };
         /**
          * HoldAnswer

@@ -30,7 +30,9 @@ from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.hash_list_matches import Search, quarantine
 from nightlight.flows.pictures.hash_lists import Screened, Screening
 from nightlight.flows.pictures.put_renditions import key_of, put, sign
+from nightlight.imaging.recipe import digest_of
 from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import SEAL_BYTES, Open, unsealed
 from nightlight_core.errors import ImageRefused, ListsUnavailable, ObjectMissing
 
@@ -123,7 +125,7 @@ class Render:
             HashRow(prepared.planned.name, *prepared.hashed) for prepared in signed if prepared.hashed is not None
         ]
         blurhash = next((rendition.blurhash for rendition in rendered if rendition.blurhash), None)
-        ending = self._publish(lease, image, rows, hashes, blurhash, screened)
+        ending = self._publish(lease, image, rows, hashes, blurhash, screened, wanted=digest_of(recipes))
         log.info("image.rendered", state=ending, stages_ms={stage: round(ms, 1) for stage, ms in stages.items()})
         return ending
 
@@ -133,8 +135,9 @@ class Render:
             profile = tx.profiles.get(image.profile_id) if image else None
             if image is None or profile is None or image.state != images.PENDING:
                 return image, {}
+            numbers: dict[str, int] = {}
             planned = {
-                (recipe.digest, variant): self.row(recipe, image, profile.generation, variant)
+                (recipe.digest, variant): self.row(recipe, image, profile.generation, variant, numbers=numbers)
                 for recipe in recipes
                 for variant in range(recipe.variants)
             }
@@ -143,10 +146,14 @@ class Render:
         return image, planned
 
     def row(
-        self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int, *, watermark: int | None = None
+        self, recipe: Recipe, image: images.ImageRow, generation: int, variant: int, *, numbers: dict[str, int]
     ) -> RenditionRow:
-        """Return a rendition's row as it is planned; ``watermark`` is the number it carries, drawn unless given."""
+        """Return a rendition's row as it is planned.
+
+        ``numbers`` are what the invisible watermarks of the image's tiers say; a tier that has none yet gets one.
+        """
         named = image.image_id, recipe.tier, generation, recipe.digest
+        marked = recipe.invisible_watermark != "none"
         return RenditionRow(
             name=self.names.rendition(*named, variant),
             tier=recipe.tier,
@@ -158,9 +165,9 @@ class Render:
             height=0,
             sha256="",
             face_px=recipe.face_px,
-            watermark=(watermark or self.names.watermark_id(*named)) if recipe.invisible_watermark != "none" else None,
+            watermark=numbers.setdefault(recipe.tier, self.names.watermark_id(*named)) if marked else None,
             variant=variant,
-            watermark_key=self.watermark_key if recipe.invisible_watermark != "none" else None,
+            watermark_key=self.watermark_key if marked else None,
         )
 
     def _publish(
@@ -171,6 +178,8 @@ class Render:
         hashes: list[HashRow],
         blurhash: str | None,
         screened: Screened,
+        *,
+        wanted: str,
     ) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
@@ -192,6 +201,8 @@ class Render:
                     if current is not None and current.state == images.READY:
                         change_state(tx, SUPERSEDE, current.image_id, now, actor=_ACTOR)
                     tx.profiles.set_current(profile.profile_id, pending.image_id)
+                    if tx.rerenders.wanted() not in {None, wanted}:  # the policy has changed since, or is about to
+                        enqueue(tx, kinds.RERENDER, pending.image_id, now)
                 tx.jobs.finish(lease, now)
         if ending == "deleted":
             return self._discard(lease, {(row.recipe, row.variant): row for row in rows})

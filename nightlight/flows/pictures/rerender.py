@@ -25,10 +25,11 @@ from nightlight.catalogue.image_states import ORIGINAL_MISSING
 from nightlight.catalogue.rendition_hashes import HashRow
 from nightlight.delivery.object_names import manifest_key
 from nightlight.flows.pictures.put_renditions import key_of, put, sign
+from nightlight.imaging.recipe import digest_of
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import SEAL_BYTES
-from nightlight_core.errors import ImageRefused, ObjectMissing
+from nightlight_core.errors import Conflict, ImageRefused, ObjectMissing
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
@@ -116,41 +117,54 @@ class Rerender:
         return self._switch(lease, work, rows, hashes, blurhash)
 
     def _plan(self, lease: Lease) -> _Work | str:
-        """Return what is to be done, or how the job ends where there is nothing to do."""
-        recipes = self.recipes()
+        """Return what is to be done, or how the job ends where there is nothing to do.
+
+        Raises Conflict where other workers want other recipes by now: this one hears of it soon.
+        """
+        recipes, again = self.recipes(), self._again(lease.image_id)
         with self.render.runner.catalogue.transaction() as tx:
+            if tx.rerenders.wanted() not in {None, digest_of(recipes)}:
+                raise Conflict("other recipes are wanted by now")
             image = tx.images.get(lease.image_id)
             profile = tx.profiles.get(image.profile_id) if image else None
             if image is None or profile is None or image.state != images.READY:
                 return GONE
-            rows, again = tx.images.renditions(lease.image_id), self._again(tx, lease.image_id)
+            rows = tx.images.renditions(lease.image_id)
             good = {(row.tier, row.recipe) for row in rows if row.name not in again}
             missing = tuple(recipe for recipe in recipes if (recipe.tier, recipe.digest) not in good)
             wanted = {(recipe.tier, recipe.digest) for recipe in recipes}
             old = [row for row in rows if (row.tier, row.recipe) not in wanted or row.name in again]
             if not missing and not old:
                 return CURRENT
-            generation = profile.generation
-            if again:  # the names of now are taken by what is to go
-                generation = tx.profiles.raise_generation(profile.profile_id) or generation
             numbers = {row.tier: row.watermark for row in rows if row.watermark is not None and row.name not in again}
-            planned = {
-                (recipe.digest, variant): self.render.row(
-                    recipe, image, generation, variant, watermark=numbers.get(recipe.tier)
-                )
-                for recipe in missing
-                for variant in range(recipe.variants)
-            }
+            planned = self._planned(missing, image, profile.generation, dict(numbers))
+            if not {key_of(row) for row in planned.values()} <= set(tx.jobs.planned(lease)):
+                # A policy that comes back would give names that were given out before, and that edges refuse for a day.
+                # An attempt of this job that died after this goes on with its own names.
+                generation = tx.profiles.raise_generation(profile.profile_id) or profile.generation
+                planned = self._planned(missing, image, generation, dict(numbers))
             tx.jobs.plan(lease, [key_of(row) for row in planned.values()])
             tx.recipes.add({recipe.digest: recipe.pixels for recipe in missing}, self.render.runner.clock())
         return _Work(image, missing, planned, old)
 
-    def _again(self, tx: Transaction, image_id: ImageId) -> set[str]:
+    def _planned(
+        self, recipes: Sequence[Recipe], image: ImageRow, generation: int, numbers: dict[str, int]
+    ) -> dict[tuple[str, int], RenditionRow]:
+        return {
+            (recipe.digest, variant): self.render.row(recipe, image, generation, variant, numbers=numbers)
+            for recipe in recipes
+            for variant in range(recipe.variants)
+        }
+
+    def _again(self, image_id: ImageId) -> set[str]:
         """Return the names of renditions that are to be made again although their recipe is that of now."""
-        run = tx.rerenders.under_way()
-        if run is None or not run.scope:
+        with self.render.runner.catalogue.reading() as tx:
+            run, image = tx.rerenders.under_way(), tx.images.get(image_id)
+            if run is None or image is None or not run.scope:
+                return set()
+            scope, rows = run.scope, tx.images.rendered_before(image_id, run.created_at)
+        if scope.get("profile_id", image.profile_id) != image.profile_id:
             return set()
-        scope, rows = run.scope, tx.images.renditions(image_id)
         if tiers := scope.get("tiers"):
             rows = [row for row in rows if row.tier in tiers]
         if key := scope.get("watermark_key"):
@@ -159,8 +173,7 @@ class Rerender:
             rows = [row for row in rows if not self._has_object(row)]
         elif not scope.get("force"):
             rows = []
-        since = run.created_at
-        return {row.name for row in rows if tx.images.rendered_at(row.name) < since}
+        return {row.name for row in rows}
 
     def _has_object(self, row: RenditionRow) -> bool:
         try:
@@ -190,10 +203,11 @@ class Rerender:
                 if old:
                     keys = [manifest_key(name) for name in manifests]
                     enqueue(tx, kinds.ROTATE_NAMES, lease.image_id, now, planned=keys)
-                tx.rerenders.count(rendered=1)
                 tx.jobs.finish(lease, now)
         if not shown:
             return self._discard(lease, rows)
+        with render.runner.catalogue.transaction() as tx:  # by itself: whoever holds the run waits for no picture
+            tx.rerenders.count(rendered=1)
         logs.get("rerender").info("image.rerendered", count=len(rows))
         return RENDERED
 
@@ -213,9 +227,10 @@ class Rerender:
         with self.render.runner.catalogue.transaction() as tx:
             if ending in {CURRENT, GONE}:
                 tx.jobs.finish(lease, now)
-            else:
-                tx.jobs.fail(lease, ending, now)
-                tx.rerenders.count(failed=1)
+                return ending
+            tx.jobs.fail(lease, ending, now)
+        with self.render.runner.catalogue.transaction() as tx:
+            tx.rerenders.count(failed=1)
         return ending
 
 

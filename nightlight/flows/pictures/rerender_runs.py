@@ -7,16 +7,16 @@ replaced leaves little behind, and those that are asked for most come first. A r
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nightlight import logs, metrics
+from nightlight.imaging.recipe import digest_of
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue_many
-from nightlight_core.errors import NotFound
+from nightlight_core.errors import CatalogueUnavailable, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 # So many pictures wait in the queue at most; so many are looked at in one transaction, and so often in one look.
 QUEUED, BATCH, MOST_BATCHES = 200, 500, 20
-BETWEEN_RUNS = timedelta(seconds=10)
+# Workers that have not heard of a new policy yet would take turns with those that have.
+BETWEEN_RUNS, TURNS = timedelta(seconds=10), timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,20 @@ class RerenderRuns:
     clock: Clock
 
     def begin(self, scope: Mapping[str, Any], *, actor: str) -> RerenderRow:
-        """Begin a run by hand (RerenderRow says what ``scope`` may be); raises NotFound for an unknown profile."""
+        """Begin a run by hand (RerenderRow says what ``scope`` may be); raises NotFound for an unknown profile.
+
+        Raises InvalidInput for a tier or a key that no rendition has.
+        """
         now = self.clock()
         with self.catalogue.transaction() as tx:
             if (profile_id := scope.get("profile_id")) and tx.profiles.get(profile_id) is None:
                 raise NotFound
-            last = tx.rerenders.followed()
-            run = tx.rerenders.begin(last.wanted if last else "", scope, None, actor=actor, now=now)
+            for tier in scope.get("tiers", ()):
+                if not tx.rerenders.known(tier=tier):
+                    raise InvalidInput(f"there is no rendition of a tier '{tier}'")
+            if (key := scope.get("watermark_key")) and not tx.rerenders.known(watermark_key=key):
+                raise InvalidInput(f"there is no rendition that was watermarked with the key '{key}'")
+            run = tx.rerenders.begin(tx.rerenders.wanted() or "", scope, None, actor=actor, now=now)
             detail = {name: str(value) for name, value in scope.items() if name != "profile_id"}
             tx.audit.append("rerender.begun", now=now, actor=actor, detail=detail)
         return run
@@ -111,9 +119,10 @@ class RerenderFeeder:
 
     def look(self) -> int:
         """Begin a run where one is due, and queue what there is place for; return how many pictures were queued."""
-        recipes = self.recipes()
         queued = 0
         for _ in range(MOST_BATCHES):
+            recipes = self.recipes()
+            self._begin_due(recipes)
             with self.catalogue.transaction() as tx:
                 more = self._batch(tx, recipes)
             if more is None:
@@ -121,15 +130,30 @@ class RerenderFeeder:
             queued += more
         return queued
 
-    def _batch(self, tx: Transaction, recipes: Sequence[Recipe]) -> int | None:
-        """Queue the next pictures; return how many, None where there is nothing to do, or no place."""
+    def _begin_due(self, recipes: Sequence[Recipe]) -> None:
+        """Begin a run where other recipes are wanted than those of the last one."""
         now, digest = self.clock(), digest_of(recipes)
-        last = tx.rerenders.followed()
-        # Workers that have not heard of a new policy yet would take turns with those that have.
-        if last is None or (last.wanted != digest and now - last.created_at >= BETWEEN_RUNS):
+        with self.catalogue.reading() as tx:
+            runs = tx.rerenders.followed(limit=3)
+        if runs and (runs[0].wanted == digest or now - runs[0].created_at < BETWEEN_RUNS):
+            return
+        if _take_turns(runs, digest, now):
+            logs.get("rerender").error("rerender.workers_differ", detail="recipes, watermarks or releases differ")
+            return
+        pictures = count_shown(self.catalogue)
+        with self.catalogue.transaction() as tx:
             tx.recipes.add({recipe.digest: recipe.pixels for recipe in recipes}, now)
-            begun = tx.rerenders.begin(digest, None, tx.rerenders.shown(), actor="policy", now=now)
-            logs.get("rerender").info("rerender.begun", count=begun.pictures)
+            tx.rerenders.begin(digest, None, pictures, actor="policy", now=now)
+        logs.get("rerender").info("rerender.begun", count=pictures)
+
+    def _batch(self, tx: Transaction, recipes: Sequence[Recipe]) -> int | None:
+        """Queue the next pictures; return how many, None where there is nothing to do, or no place.
+
+        A worker that has not heard of the policy of now, or has heard of it before others, leaves it to them.
+        """
+        now = self.clock()
+        if tx.rerenders.wanted() != digest_of(recipes):
+            return None
         run = tx.rerenders.under_way(lock=True)
         if run is None:
             return None
@@ -138,7 +162,7 @@ class RerenderFeeder:
         if waiting >= QUEUED:
             return None
         wanted = {(recipe.tier, recipe.digest): recipe.variants for recipe in recipes}
-        asked = [] if run.scope else tx.rerenders.stale(tx.rerenders.take_asked(QUEUED), wanted, {})
+        asked = [] if run.scope else tx.rerenders.stale(tx.rerenders.take_asked(QUEUED, after=run.cursor), wanted, {})
         looked_at, stale = tx.rerenders.batch(wanted, run.scope, after=run.cursor, limit=BATCH)
         if not looked_at and not asked:
             if not waiting:
@@ -153,7 +177,18 @@ class RerenderFeeder:
         return len(image_ids)
 
 
-def digest_of(recipes: Sequence[Recipe]) -> str:
-    """Return 64 hexadecimal digits that change whenever other recipes are wanted."""
-    text = "\n".join(sorted(f"{recipe.tier} {recipe.digest}" for recipe in recipes))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _take_turns(runs: Sequence[RerenderRow], digest: str, now: datetime) -> bool:
+    """Say whether workers that want different things begin runs against each other."""
+    if len(runs) < 3:  # noqa: PLR2004 - this way, the other, this way
+        return False
+    back = runs[0].wanted == runs[2].wanted and runs[1].wanted == digest
+    return back and now - runs[2].created_at < TURNS
+
+
+def count_shown(catalogue: Catalogue) -> int | None:
+    """Return how many pictures are shown; None where they cannot be counted in time."""
+    try:
+        with catalogue.reading() as tx:
+            return tx.rerenders.shown()
+    except CatalogueUnavailable:
+        return None

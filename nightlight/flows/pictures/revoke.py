@@ -176,6 +176,7 @@ class RotateNames:
             kept = {manifest_key(name) for name in tx.images.manifests(lease.image_id)}
             # Manifests of renditions that others took the place of (pictures.rerender).
             planned = [] if held else tx.jobs.planned(lease)
+            kept |= tx.jobs.planned_elsewhere(lease)
             manifests = [key for key in planned if is_manifest_key(key) and key not in kept]
         keys = [rendition_key(name, format_) for name, format_ in old]
         for key in (*keys, *manifests):

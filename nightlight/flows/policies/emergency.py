@@ -19,7 +19,7 @@ from nightlight import logs
 from nightlight.catalogue.policies import ScheduledPolicy
 from nightlight.flows.policies.rollout import Activation, Rollout
 from nightlight.policy.diff import diff
-from nightlight_core.errors import NightlightError, PolicyRejected
+from nightlight_core.errors import NightlightError, PolicyConflict, PolicyRejected
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
@@ -50,6 +50,13 @@ class EmergencyPolicy:
             raise PolicyRejected("what comes back must have a version above that of the emergency")
         with rollout.catalogue.transaction() as tx:
             state, active = rollout.accepted(tx, bundle, data, now)
+            if state.candidate_permille:
+                raise PolicyConflict(
+                    "a candidate decides for a share of profiles, and may hide more: withdraw it first"
+                )
+            scheduled = tx.policies.scheduled()
+            if scheduled is not None and scheduled.instead_of == state.active_version:
+                raise PolicyConflict("an emergency is under way already: roll it back first, or wait until it lapses")
             difference = rollout.difference(active, compiled)
             if difference.opens:
                 raise PolicyRejected("\n".join(("an emergency only closes:", *difference.reasons()[:20])))
@@ -80,6 +87,7 @@ class EmergencyPolicy:
             tx.policies.schedule(None)
             versions = [version for version in (scheduled.restores, scheduled.version) if version is not None]
             lapses = state.active_version == scheduled.instead_of and not any(map(tx.policies.withdrawn, versions))
+            lapses = lapses and self._trusted(tx.policies.bundle(scheduled.version))
             if lapses:
                 _become_active(tx, scheduled.version, highest=scheduled.version, now=now)
                 tx.audit.append("policy.lapsed", now=now, actor="schedule", detail={"version": scheduled.version})
@@ -89,6 +97,15 @@ class EmergencyPolicy:
         else:
             logs.get("policy").error("policy.not_restored", version=scheduled.version)
         return lapses
+
+    def _trusted(self, data: bytes | None) -> bool:
+        """Say whether a bundle is still signed by a publisher, whole and proved."""
+        try:
+            self.rollout.checked(data or b"")
+        except PolicyRejected as error:
+            logs.get("policy").error("policy.not_trusted", detail=str(error))
+            return False
+        return True
 
     def run(self, stop: threading.Event) -> None:
         """End emergencies in time until ``stop`` is set."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
-from nightlight.flows.pictures.rerender_runs import rendered_a_second
+from nightlight.flows.pictures.rerender_runs import count_shown, rendered_a_second
 from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy, PolicyHolder, usable_recipes
 from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undoes_closing
 from nightlight.flows.retention.tags import count_objects
@@ -211,7 +211,8 @@ class Rollout:
         cells = {tuple(cell.split(",")): count for cell, count in self._shown(counts).items()}
         kept = {words: count for words, count in cells.items() if len(words) == len(attributes)}
         with self.catalogue.reading() as tx:
-            pictures, rate = tx.rerenders.shown(), rendered_a_second(tx.rerenders.runs(limit=10), self.clock())
+            rate = rendered_a_second(tx.rerenders.runs(limit=10), self.clock())
+        pictures = count_shown(self.catalogue)
         return Traffic(float(max(1, counted_days)), attributes, kept, self._objects(), pictures, rate)
 
     def _shown(self, counts: dict[str, int]) -> dict[str, int]:

@@ -121,3 +121,39 @@ def test_a_version_that_was_used_is_refused(world):
             data, build_bundle(compile_bundle(active(world)), 2, world.key),
             until=world.clock() + timedelta(hours=1), actor="t",
         )  # fmt: skip
+
+
+def test_a_second_emergency_and_one_beside_a_staged_candidate_are_refused(world, tmp_path):
+    begin(world)
+    bundle = active(world)
+    closed = emergency_pack_of(bundle)
+    with pytest.raises(PolicyConflict, match="under way already"):
+        begin(world, closed=closed)
+    world.clock.forward(hours=100)
+    assert world.emergency.lapse_due()
+    less = Edited(tmp_path / "less").without_cases()
+    less.change("rules.yaml", "tier: tiny, cache_s: 3600, per_hour: 120}", "tier: tiny, cache_s: 3600, per_hour: 30}")
+    data = build_bundle(less.compiled(), next(world.versions), world.key)
+    world.rollout.candidate(data, None, permille=500, actor="t")
+    with pytest.raises(PolicyConflict, match="withdraw it first"):
+        begin(world)
+
+
+def emergency_pack_of(bundle):
+    """The active pack, which is an emergency's, with another rule that only closes."""
+    from nightlight.policy.compile import compile_documents
+
+    rules = dict(bundle.documents["rules"])
+    more = {"id": "more", "why": "t", "when": {"relation": ["outsider"], "region": ["us"]},
+            "unless": {"subject_age": "adult", "choice": "everyone"}, "at_most": {"tier": "none"}}  # fmt: skip
+    rules["rules"] = [*rules["rules"], more]
+    return compile_documents({**bundle.documents, "rules": rules})
+
+
+def test_what_nobody_trusts_any_more_does_not_come_back(world, tmp_path):
+    begin(world)
+    (tmp_path / "other").write_text(json.dumps(generate_key()[0]))
+    object.__setattr__(world.rollout, "publishers", SigningKey.read(tmp_path / "other").public_keys)
+    world.clock.forward(hours=100)
+    assert not world.emergency.lapse_due()
+    assert world.policy.current().version == 2

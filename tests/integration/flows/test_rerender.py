@@ -18,6 +18,7 @@ from nightlight.imaging.recipe import build_recipes
 from nightlight.jobs import kinds
 from nightlight_core.decisions.answers import evaluate, shown_renditions
 from nightlight_core.decisions.profile_views import ProfileViewCache
+from nightlight_core.errors import InvalidInput
 from tests.support import pictures
 from tests.unit.policy.conftest import Edited
 
@@ -317,3 +318,97 @@ def test_uploads_keep_their_place(world, profile_id):
     assert pauses[0] > 0
     world.services.clock.forward(seconds=1)
     assert timedelta(0) < timedelta(seconds=pauses[0]) <= timedelta(seconds=5)
+
+
+def test_back_and_forth_gives_names_that_were_never_given_out(world, profile_id):
+    image_id = world.upload(profile_id)
+    names = {row.name for row in world.rows(image_id)}
+    default = ("tiers.yaml", "visible_watermark: faint", "visible_watermark: faint")
+    for change in (CLEARER, default, CLEARER, default):
+        world.edit(change)
+        world.services.clock.forward(minutes=11)
+        world.feeder.look()
+        assert world.deliver() == ["rerendered"]  # the names of before are still being cleared
+        now = {row.name for row in world.rows(image_id) if row.tier == "tiny"}
+        assert not now & names
+        names |= now
+        world.follow()
+    keys = set(world.services.renditions.store.keys())
+    assert {f"a/{row.name}.webp" for row in world.rows(image_id)} <= keys
+    assert {f"p/{row.manifest}.c2pa" for row in world.rows(image_id)} <= keys
+
+
+def test_a_worker_that_has_not_heard_of_the_policy_of_now_leaves_it_to_others(world, profile_id):
+    image_id = world.upload(profile_id)
+    old = world.services.recipes
+    world.edit(CLEARER)
+    new = world.services.recipes
+    world.feeder.look()
+    late = Rerender(world.services.render, lambda: old, pause=lambda _: None)
+    world.services.relay.run_once()
+    ((_, job_id),) = [sent for sent in world.services.sent if sent[0] == kinds.RERENDER.task]
+    assert late.run(job_id, redelivered=False) == "later"
+    behind = RerenderFeeder(world.services.catalogue, world.services.clock, lambda: old)
+    assert behind.look() == 0
+    assert world.runs.progress()[0].run.looked_at == 1
+    world.services.sent.clear()
+    world.services.clock.forward(minutes=11)
+    world.services.reconciler.run_once()
+    world.follow()
+    assert {row.recipe for row in world.rows(image_id)} == {recipe.digest for recipe in new}
+
+
+def test_an_upload_that_was_rendered_by_the_recipes_of_before_follows(world, profile_id):
+    world.upload(profile_id)
+    world.follow()
+    old = world.services.recipes
+    world.edit(CLEARER)
+    new = world.services.recipes
+    world.follow()
+    world.services.recipes = old  # this worker renders uploads by what it knows
+    image_id = world.services.upload(profile_id, pictures.jpeg(600, 500)).image_id
+    assert world.deliver() == ["ready"]
+    world.services.recipes = new
+    assert world.deliver()[0] == "rerendered"
+    assert {row.recipe for row in world.rows(image_id)} == {recipe.digest for recipe in new}
+
+
+def test_workers_that_want_different_things_stop_and_say_so(world, profile_id, capsys):
+    world.upload(profile_id)
+    recipes = world.services.recipes
+    world.edit(CLEARER)
+    feeders = [
+        RerenderFeeder(world.services.catalogue, world.services.clock, lambda wanted=wanted: wanted)
+        for wanted in (recipes, world.services.recipes)
+    ]
+    for number in range(8):
+        world.services.clock.forward(seconds=20)
+        feeders[number % 2].look()
+    with world.services.catalogue.reading() as tx:
+        assert len(tx.rerenders.followed(limit=100)) == 3
+    assert "rerender.workers_differ" in capsys.readouterr().out
+
+
+def test_two_runs_are_done_one_after_the_other_though_the_first_is_locked(world, profile_id):
+    world.upload(profile_id)
+    world.follow()
+    world.services.clock.forward(seconds=60)
+    first = world.runs.begin({"missing": True}, actor="t")
+    world.services.clock.forward(seconds=1)
+    world.runs.begin({"force": True}, actor="t")
+    if world.services.catalogue.engine.dialect.name == "postgresql":
+        with world.services.catalogue.transaction() as tx:
+            assert tx.rerenders.under_way(lock=True).rerender_id == first.rerender_id
+            with world.services.catalogue.transaction() as other:
+                assert other.rerenders.under_way(lock=True) is None
+    world.follow()
+    by_id = {item.run.rerender_id: item.run for item in world.runs.progress()}
+    assert by_id[first.rerender_id].rendered == 0
+    assert min(run.state for run in by_id.values()) == "done"
+
+
+@pytest.mark.parametrize("scope", [{"tiers": ["tyni"]}, {"watermark_key": "nobodys"}])
+def test_a_tier_or_a_key_that_nothing_has_is_refused(world, profile_id, scope):
+    world.upload(profile_id)
+    with pytest.raises(InvalidInput):
+        world.runs.begin(scope, actor="t")

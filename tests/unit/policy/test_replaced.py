@@ -78,3 +78,13 @@ def test_what_replaces_must_be_there_and_what_is_replaced_must_not(split, line, 
     split.change("vocabulary.yaml", "{age_16_17: [age_16, age_17]}", line)
     with pytest.raises(PolicyRefused, match=message):
         split.compiled()
+
+
+def test_a_weaker_replacement_needs_the_safety_team(compiled, edited):
+    edited.without_cases().add("vocabulary.yaml", "replaced:\n  subject_age: {teen: [under_13]}\n")
+    before = edited.compiled()
+    edited.change("vocabulary.yaml", "{teen: [under_13]}", "{teen: [adult]}")
+    for old, new in ((compiled, before), (before, edited.compiled())):
+        difference = diff(old, new)
+        assert difference.opens
+        assert any("subject_age teen" in reason for reason in difference.reasons())

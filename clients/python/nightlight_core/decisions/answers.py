@@ -72,7 +72,7 @@ class Answer:
 
     ``decisions`` has one for each variant of the picture, or the placeholder alone. ``picture`` is what it takes of
     quotas, None where there is no picture. ``tally`` is what it is counted as. ``unknown_words`` names the inputs whose
-    words the policy does not know. ``behind`` says that the picture has no rendition by the tier's recipe of now.
+    words the policy does not know. ``behind`` says that the picture lacks a rendition by a recipe of now.
     """
 
     until: int
@@ -189,9 +189,11 @@ class AnswerBuilder:
             until = min(until, view.band_expires_at + 1)
         picture = PictureRequest(view.profile_id, outcome.per_hour) if pictures else None
         decisions = tuple(pictures or self.placeholders([view.profile_id], now=now))
-        wanted = table.pixels.get(outcome.tier)
-        made_by = {rendition.recipe for rendition in view.available.get(outcome.tier, ())}
-        behind = wanted is not None and view.image_id is not None and wanted not in made_by
+        # Whatever this viewer is given: which pictures are rendered first must not follow from what ages are given.
+        behind = view.image_id is not None and any(
+            recipe not in {rendition.recipe for rendition in view.available.get(name, ())}
+            for name, recipe in table.pixels.items()
+        )
         return Answer(until, decisions, picture, view.image_id or "", tally, unknown_words, behind)
 
     def _signed_placeholder(self, now: int) -> tuple[str, int, int]:

@@ -171,3 +171,7 @@ def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, 
     if len(names) > 1:
         return itemgetter(*names)
     return lambda given: (given[names[0]],)
+
+
+# A policy that cannot be read: it allows nothing.
+UNKNOWN_TABLE = Table({"unknown": ("",)}, array("H", [0]), (DOUBT,), {})
