@@ -1,4 +1,3 @@
-import hashlib
 from datetime import timedelta
 
 import pytest
@@ -14,7 +13,6 @@ from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RotateNames
-from nightlight.imaging.crop import Region
 from nightlight.imaging.renderer import Renderer
 from nightlight.matching import list_index
 from nightlight.matching.list_index import HashListIndex
@@ -23,31 +21,6 @@ from nightlight.store.interface import unsealed
 from nightlight.store.local import LocalStore
 from tests.support.flow_container import START, Clock, FlowContainer, Switch
 from tests.support.lists import Folder
-
-# Renditions of pictures that were drawn before: most tests here are not about pixels. Bytes of a picture always give
-# the same ones, but for the number in their invisible watermarks.
-_DRAWN = {}
-
-
-@pytest.fixture
-def draw(render, request):
-    """The real pipeline, once for each picture; a module that reads watermarks back says OWN_WATERMARKS = True."""
-
-    def drawn(data, recipes, crop, numbers):
-        def fresh():
-            region = Region.parse(crop, max_side=9999) if crop else None
-            return render(data, recipes, region=region, watermark_ids=numbers)
-
-        if getattr(request.module, "OWN_WATERMARKS", False):
-            return fresh()
-        key = hashlib.sha256(data).digest(), tuple(recipe.digest for recipe in recipes), crop, frozenset(numbers)
-        if key not in _DRAWN:
-            if len(_DRAWN) >= 50:
-                _DRAWN.clear()
-            _DRAWN[key] = fresh()
-        return _DRAWN[key]
-
-    return drawn
 
 
 @pytest.fixture

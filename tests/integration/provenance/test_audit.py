@@ -13,6 +13,7 @@ from tests.integration.flows.conftest import profile_id, services  # noqa: F401 
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
+OWN_WATERMARKS = True
 
 
 class TraceSearches:

@@ -21,6 +21,7 @@ from tests.integration.flows.conftest import services as flow_services  # noqa: 
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
+OWN_WATERMARKS = True
 ASKED = {"tiny": "sidecar", "low": "sidecar", "medium": "embedded", "full": "embedded"}
 
 

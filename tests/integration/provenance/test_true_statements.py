@@ -33,6 +33,7 @@ from tests.support import pictures
 from tests.support.databases import catalogue_on
 
 pytestmark = pytest.mark.integration
+OWN_WATERMARKS = True
 WATERMARKED, RESIZED, CROPPED = "c2pa.watermarked", "c2pa.resized", "c2pa.cropped"
 SOFTENED, EDITED = "c2pa.filtered", "c2pa.edited"
 
