@@ -8,7 +8,7 @@ import pytest
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
 from nightlight_core.decisions.rendition_choice import choose_rendition
 from nightlight_core.policy import protection
-from nightlight_core.policy.table import NONE_TIER, Outcome, Table, none_because
+from nightlight_core.policy.table import NONE_TIER, UNKNOWN_TABLE, Outcome, Table, none_because
 from nightlight_core.policy.tier import TierRecipe
 
 TIERS = ("none", "tiny", "low", "medium", "full")
@@ -130,3 +130,15 @@ def test_a_picture_whose_recipe_nobody_knows_counts_as_unmarked():
         "p", known=True, available={"tiny": (AvailableRendition("/a/x", 96, TierRecipe(edge=96, face_px=5)),)}
     )
     assert choose_rendition(view, policy, "tiny", lambda: None) == ()
+
+
+def test_where_the_policy_before_cannot_be_read_only_what_is_by_the_recipes_of_now_is_shown():
+    stronger = {**BASE, "tiny": TierRecipe(edge=64, face_px=3, visible_watermark="clear", provenance="sidecar")}
+    given = dict.fromkeys(SITUATIONS, "medium")
+    old, new = table(BASE, given), table({**BASE, **stronger}, given)
+    earlier = lambda: (UNKNOWN_TABLE, UNKNOWN_TABLE.decide({"relation": "stranger"}).tier)  # noqa: E731
+    (shown,) = choose_rendition(rendered(old), new, "medium", earlier)
+    assert shown.recipe == BASE["medium"]  # by the recipe of now
+    cropped = table({**BASE, "medium": TierRecipe(edge=320, crop="centre", provenance="sidecar")}, given)
+    (lower,) = choose_rendition(rendered(cropped), new, "medium", earlier)
+    assert lower.recipe == BASE["low"]  # so is this, and what only looks otherwise is not
