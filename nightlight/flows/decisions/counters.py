@@ -50,7 +50,7 @@ class DecisionCounter:
         self._catalogue = catalogue
         self._clock = clock
         self._flush_s = flush_s
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._counts: Counter[tuple[str, str | None]] = Counter()
         self._behind: Counter[str] = Counter()
 
@@ -73,7 +73,14 @@ class DecisionCounter:
             self._counts[tally] += times
 
     def flush(self) -> None:
-        """Write down what was counted; if the catalogue does not answer, it is counted on."""
+        """Write down what was counted; if the catalogue does not answer, it is counted on.
+
+        Whoever asks for this and reads then sees what another thread was about to write, too.
+        """
+        with self._writing:
+            self._flush()
+
+    def _flush(self) -> None:
         with self._lock:
             tallies, self._counts = self._counts, Counter()
             behind, self._behind = self._behind, Counter()

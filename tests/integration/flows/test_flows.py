@@ -180,7 +180,7 @@ def test_an_attempt_that_crashed_between_writing_and_publishing_leaves_nothing_a
     class Killed(BaseException):
         pass
 
-    def dies(*_args):
+    def dies(*_args, **_named):
         raise Killed
 
     publish = Render._publish
