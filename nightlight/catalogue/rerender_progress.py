@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from nightlight.catalogue.images import READY
 from nightlight.catalogue.policy_schema import rerender_demand, rerenders
@@ -166,11 +166,13 @@ class Rerenders(Rows):
     def ask(self, views: Mapping[ImageId, int]) -> None:
         """Count pictures that were asked for and are not as the policy wants them; unknown pictures are left out."""
         known = {row.image_id for row in self._execute(select(images.c.image_id).where(images.c.image_id.in_(views)))}
-        for image_id, count in sorted(views.items()):
-            if image_id in known:
-                self._execute(add_if_absent(self._connection, rerender_demand), [{"image_id": image_id, "views": 0}])
-                more = {"views": rerender_demand.c.views + count}
-                self._execute(update(rerender_demand).where(rerender_demand.c.image_id == image_id).values(more))
+        rows = [{"image_id": image_id, "views": 0} for image_id in sorted(known)]
+        if not rows:
+            return
+        self._execute(add_if_absent(self._connection, rerender_demand), rows)
+        own = rerender_demand.c.image_id == bindparam("asked_id")
+        more = update(rerender_demand).where(own).values(views=rerender_demand.c.views + bindparam("more"))
+        self._execute(more, [{"asked_id": row["image_id"], "more": views[row["image_id"]]} for row in rows])
 
     def take_asked(self, limit: int, *, after: str) -> list[ImageId]:
         """Return the pictures that were asked for most often, and forget that they were.

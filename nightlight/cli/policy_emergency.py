@@ -18,7 +18,7 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 def emergency(  # noqa: PLR0913 - options
     key: Annotated[Path, typer.Option(help="The publisher's private key (JWK).")],
-    hours: Annotated[str, typer.Option("--for", help="How long: 30m, 72h or 14d at most.")],
+    duration: Annotated[str, typer.Option("--for", help="How long: 30m, 72h or 14d at most.")],
     region: Annotated[list[str] | None, typer.Option(help="A region, and again for more; else every region.")] = None,
     relation: Annotated[list[str] | None, typer.Option(help="From whom; else from outsiders.")] = None,
     viewer: Annotated[list[str] | None, typer.Option(help="From viewers of these words; else from all.")] = None,
@@ -48,7 +48,7 @@ def emergency(  # noqa: PLR0913 - options
     from nightlight_core.policy.bundle import open_bundle
     from nightlight_core.policy.public_keys import PublicKeys
 
-    signing, seconds = SigningKey.read(key), _seconds(hours)
+    signing, seconds = SigningKey.read(key), _seconds(duration)
     trusted = signing.public_keys if keys is None else PublicKeys.read(keys)
     status = call(url, lambda client: client.policy_status())
     number = status["active"]["version"]

@@ -1,8 +1,8 @@
 """How often each combination was decided, and how many objects are kept, as exported from production.
 
 Counts, and no identities. The file is JSON: ``{"format": "policy-traffic/1", "days": 7.0, "attributes":
-["subject_age", ...], "cells": {"adult,self,...": 12345, ...}, "kept": {"live,adult": 9876, ...}}``; ``kept`` may be
-absent.
+["subject_age", ...], "cells": {"adult,self,...": 12345, ...}, "kept": {"live,adult": 9876, ...}, "pictures": 5000,
+"pictures_a_second": 5.8}``; what follows the cells may be absent.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
         active=policy.version,
         candidate=policy.candidate_version if policy.permille else None,
         previous=policy.previous_version,
-        has_previous=policy.previous is not None,
+        has_previous=policy.previous is not None and policy.previous.table.digest != policy.table.digest,
     )
     return json_response(orjson.dumps(feed_answer.model_dump()))
 

@@ -29,7 +29,7 @@ from nightlight.imaging.recipe import digest_of
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight.store.interface import SEAL_BYTES
-from nightlight_core.errors import Conflict, ImageRefused, ObjectMissing
+from nightlight_core.errors import CatalogueUnavailable, Conflict, ImageRefused, ObjectMissing
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
@@ -78,8 +78,11 @@ class Rerender:
 
     def _leave_place(self, took_s: float) -> None:
         """Wait, where uploads do, so long that re-rendering takes its share and no more."""
-        with self.render.runner.catalogue.reading() as tx:
-            waiting = tx.jobs.open(kinds.RENDER.name)
+        try:
+            with self.render.runner.catalogue.reading() as tx:
+                waiting = tx.jobs.open(kinds.RENDER.name)
+        except CatalogueUnavailable:  # the job has ended, and the next one finds out
+            return
         if waiting:
             self.pause(min(took_s * (1 / _SHARE - 1), _MOST_PAUSE_S))
 

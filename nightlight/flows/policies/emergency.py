@@ -65,7 +65,7 @@ class EmergencyPolicy:
                 raise PolicyRejected("what comes back is not what is active now")
             tx.policies.add_bundle(back.version, back.digest, after, now)
             tx.policies.schedule(ScheduledPolicy(back.version, bundle.version, state.active_version, until))
-            _become_active(tx, bundle.version, highest=back.version, now=now)
+            _become_active(tx, bundle.version, highest=back.version, previous=state.active_version, now=now)
             detail = {**rollout.audit_detail(bundle, difference, ""), "until": until.isoformat()}
             tx.audit.append("policy.emergency", now=now, actor=actor, detail=detail)
         rollout.in_use.refresh()
@@ -89,7 +89,8 @@ class EmergencyPolicy:
             lapses = state.active_version == scheduled.instead_of and not any(map(tx.policies.withdrawn, versions))
             lapses = lapses and self._trusted(tx.policies.bundle(scheduled.version))
             if lapses:
-                _become_active(tx, scheduled.version, highest=scheduled.version, now=now)
+                # Before it there was the same policy: what the emergency hid is hidden no more.
+                _become_active(tx, scheduled.version, highest=scheduled.version, previous=scheduled.restores, now=now)
                 tx.audit.append("policy.lapsed", now=now, actor="schedule", detail={"version": scheduled.version})
         if lapses:
             rollout.in_use.refresh()
@@ -116,14 +117,14 @@ class EmergencyPolicy:
                 logs.get("policy").error("policy.lapse_failed", code=error.code)
 
 
-def _become_active(tx: Transaction, version: int, *, highest: int, now: datetime) -> None:
+def _become_active(tx: Transaction, version: int, *, highest: int, previous: int | None, now: datetime) -> None:
     state = tx.policies.state(lock=True)
     tx.policies.change(
         state,
         now,
         highest_version=max(highest, state.highest_version),
         active_version=version,
-        previous_version=state.active_version,
+        previous_version=previous,
         candidate_version=None,
         candidate_permille=0,
         candidate_rendered=0,

@@ -73,6 +73,8 @@ def test_everybody_who_is_not_public_is_hidden_whatever_their_age_and_it_lapses(
     assert not world.emergency.lapse_due()
     assert world.policy.current().table.digest == before
     assert world.policy.current().version == 3
+    # What was before it is what counts as before now: pictures that wait to be rendered are not hidden by an emergency.
+    assert world.policy.current().previous.table.digest == before
     assert world.rollout.status()["emergency"] is None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
 from nightlight_core.decisions.quotas import PictureRequest
-from nightlight_core.decisions.rendition_choice import Earlier, choose_rendition
+from nightlight_core.decisions.rendition_choice import Earlier, choose_rendition, is_behind
 from nightlight_core.decisions.url_signing import DAY_S, bucket_of
 from nightlight_core.decisions.variants import variant_for
 from nightlight_core.errors import Unavailable
@@ -190,10 +190,7 @@ class AnswerBuilder:
         picture = PictureRequest(view.profile_id, outcome.per_hour) if pictures else None
         decisions = tuple(pictures or self.placeholders([view.profile_id], now=now))
         # Whatever this viewer is given: which pictures are rendered first must not follow from what ages are given.
-        behind = view.image_id is not None and any(
-            recipe not in {rendition.recipe for rendition in view.available.get(name, ())}
-            for name, recipe in table.pixels.items()
-        )
+        behind = view.image_id is not None and is_behind(view, table)
         return Answer(until, decisions, picture, view.image_id or "", tally, unknown_words, behind)
 
     def _signed_placeholder(self, now: int) -> tuple[str, int, int]:

@@ -3,9 +3,9 @@
 ::
 
     current   made by the recipe that its tier has now: shown
-    earlier   made by another recipe. It is shown if, in no field that hides (policy.protection), it is weaker than that
-              tier or one that protects more is now; and, until the picture is rendered again, if the policy before
-              would have shown it too
+    earlier   made by another recipe: shown if, in no field that hides (policy.protection), it is weaker than that tier
+              or one that protects more is now
+    behind    until the picture has been rendered by every recipe of now, the policy before must have allowed it too
 
 So a change of the policy takes effect at once, before any picture is rendered again, and nobody sees more than both
 policies allow. Where no rendition of the tier may be shown, the next one that protects more takes its place.
@@ -32,22 +32,26 @@ def choose_rendition(
 ) -> tuple[AvailableRendition, ...]:
     """Return the variants of the rendition to show where ``table`` gives ``tier``; empty for the placeholder.
 
-    ``earlier`` is asked only where the picture has not been rendered by the recipes of ``table``.
+    ``earlier`` is asked only where the picture has not been rendered by every recipe of ``table``.
     """
     ladder = table.ladder(tier)
-    before: Earlier | None = None
-    asked = False
+    before = earlier() if ladder and is_behind(view, table) else None
     for name, variants in _candidates(view, table, ladder):
         recipe = variants[0].recipe
-        if recipe == table.pixels.get(name) and name in ladder:
-            return variants
-        if not _fits(recipe, table, ladder):
+        current = name in ladder and recipe == table.pixels.get(name)
+        if not current and not _fits(recipe, table, ladder):
             continue
-        if not asked:
-            before, asked = earlier(), True
         if before is None or _fits(recipe, before[0], before[0].ladder(before[1])):
             return variants
     return ()
+
+
+def is_behind(view: ProfileView, table: Table) -> bool:
+    """Say whether a picture lacks a rendition by a recipe of ``table``."""
+    return any(
+        recipe not in {rendition.recipe for rendition in view.available.get(name, ())}
+        for name, recipe in table.pixels.items()
+    )
 
 
 def _candidates(
