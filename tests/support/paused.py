@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from tests.support import pictures
-from tests.support.paused_decoder import PAUSED_SIZE
+from tests.support.paused_decoder import PAUSED_SIZE, RUNNING
 from tests.support.waiting import eventually
 
 PROC = Path("/proc")
@@ -28,8 +28,8 @@ def pause(stack, client, profile_id):
 
 
 def resume(stack):
-    """Let the picture go on that is paused, or is about to be."""
-    for decoder in eventually(lambda: decoders(stack)):
+    """Let the picture go on that is paused, or is about to be, whatever else is being decoded."""
+    for decoder in eventually(lambda: [pid for pid in decoders(stack) if RUNNING not in _read(pid, "maps")]):
         with contextlib.suppress(ProcessLookupError):
             os.kill(decoder, signal.SIGUSR1)
 

@@ -78,12 +78,16 @@ class Rollout:
             approver = self._approver(bundle, difference, approval, undone=undone)
             if back and state.active_version is not None:
                 tx.policies.withdraw(state.active_version, now)
+            scheduled = tx.policies.scheduled()
+            emergency = scheduled is not None and scheduled.instead_of == state.active_version
+            tx.policies.schedule(None)
             tx.policies.change(
                 state,
                 now,
                 highest_version=max(bundle.version, state.highest_version),
                 active_version=bundle.version,
-                previous_version=state.active_version,
+                # What an emergency hid is hidden no more once it is rolled back, rendered again or not.
+                previous_version=state.previous_version if back and emergency else state.active_version,
                 candidate_version=None,
                 candidate_permille=0,
                 candidate_rendered=0,

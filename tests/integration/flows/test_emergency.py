@@ -90,6 +90,8 @@ def test_another_activation_ends_it(world, compiled):
     begin(world)
     world.rollout.activate(build_bundle(compiled, 10, world.key), None, actor="t")  # what only closed is undone
     assert set(shown(world).values()) == {"tiny"}
+    # What was before it counts as before now, as where it lapses: nothing that waits to be rendered stays hidden.
+    assert world.policy.current().previous.table.digest == compiled.table.digest
     world.clock.forward(hours=100)
     assert not world.emergency.lapse_due()
     assert world.policy.current().version == 10
