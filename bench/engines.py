@@ -182,7 +182,14 @@ def nightlight_shaped(attribute, value, given):
         )
         (folder / "rules.yaml").write_text(rules)
         compiled = compile_pack(load(folder))
-        others = {"region": "eu", "viewer": "adult", "context": "profile", "choice": "everyone", "report_flag": "clear"}
+        others = {
+            "assurance": "verified",
+            "region": "eu",
+            "viewer": "adult",
+            "context": "profile",
+            "choice": "everyone",
+            "report_flag": "clear",
+        }
         return compiled.table.decide({**others, **given}).tier != "none"
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nightlight.policy.combinations import cut
 from nightlight.policy.compile import FIELDS, UNSET
 from nightlight.policy.models import AlwaysLimits, CompareOrder
 from nightlight.policy.recipe_limits import weaker_than
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
-    from nightlight.policy.combinations import CombinationSpace, Mask, Ranks
+    from nightlight.policy.combinations import Box, CombinationSpace, Mask, Ranks
     from nightlight.policy.compile import Compiled
     from nightlight.policy.diagnostics import SourcePosition
     from nightlight.policy.models import SameAlong
@@ -89,24 +90,52 @@ def _responsible(compiled: Compiled, failing: _Failing) -> tuple[str, ...]:
     return tuple(sorted(uneven or binding))
 
 
-def holds(compiled: Compiled, ranks: Mapping[str, Ranks]) -> bool:
-    """Say whether every check of a pack holds for these ranks."""
-    return not any(failing.cells.any() for failing in _failing(compiled, ranks))
+def still_holds(compiled: Compiled, ranks: Mapping[str, Ranks], box: Box) -> bool:
+    """Say whether every check of a pack holds where ``ranks`` stand in ``box`` instead of its own, under which all do.
+
+    What a check says of combinations outside of the box is looked at only where it compares them with some inside.
+    """
+    space, possible = compiled.space, compiled.possible
+    for proved in compiled.checks:
+        check = proved.check
+        # Of the box, what the check speaks of; along the attribute that it compares, everything.
+        parts = [np.intersect1d(own, spoken, assume_unique=True) for own, spoken in zip(box, proved.box, strict=True)]
+        axis = None if isinstance(check, AlwaysLimits) else space.axis(check.along)
+        if axis is not None:
+            parts[axis] = box[axis]
+        if not all(map(len, parts)):
+            continue
+        inner = [np.searchsorted(own, part) for own, part in zip(box, parts, strict=True)]
+        mixed: Mapping[str, Ranks] = {field: cut(changed, inner) for field, changed in ranks.items()}
+        if axis is not None and len(parts[axis]) < space.shape[axis]:
+            inside, parts[axis] = [slice(None)] * axis + [parts[axis]], np.arange(space.shape[axis])
+            changed_ranks, mixed = mixed, {field: cut(own, parts).copy() for field, own in compiled.ranks.items()}
+            for field, changed in changed_ranks.items():
+                mixed[field][tuple(inside)] = changed
+        if _fails(proved, compiled, mixed, cut(proved.region, parts), cut(possible, parts)).cells.any():
+            return False
+    return True
 
 
 def _failing(compiled: Compiled, ranks: Mapping[str, Ranks]) -> Iterator[_Failing]:
     """Yield, for each check, where it fails for these ranks."""
-    space, possible = compiled.space, compiled.possible
+    possible = compiled.possible
     for proved in compiled.checks:
-        check = proved.check
-        if isinstance(check, AlwaysLimits):
-            cells, fields = _always(check, proved.region, compiled, ranks)
-            yield _Failing(proved, cells & possible, fields)
-        elif isinstance(check, CompareOrder):
-            yield _Failing(proved, _compare(check, proved.region & possible, space, ranks), ("tier",), check.along)
-        else:
-            cells, fields = _same(check, proved.region, space, ranks)
-            yield _Failing(proved, cells, fields, check.along)
+        yield _fails(proved, compiled, ranks, proved.region, possible)
+
+
+def _fails(
+    proved: ProvedCheck, compiled: Compiled, ranks: Mapping[str, Ranks], region: Mask, possible: Mask
+) -> _Failing:
+    """Return where a check fails for ranks in a box of the space, in which it speaks of ``region``."""
+    check = proved.check
+    if isinstance(check, AlwaysLimits):
+        cells, fields = _always(check, region, compiled, ranks)
+        return _Failing(proved, cells & possible, fields)
+    if isinstance(check, CompareOrder):
+        return _Failing(proved, _compare(check, region & possible, compiled.space, ranks), ("tier",), check.along)
+    cells, fields = _same(check, region, compiled.space, ranks)
+    return _Failing(proved, cells, fields, check.along)
 
 
 def _always(
@@ -126,7 +155,7 @@ def _always(
         weak += [True] * (UNSET + 1 - len(weak))
         shown = region & np.array(weak, dtype=np.bool_)[ranks["tier"]]
         above["tier"] = above["tier"] | shown if "tier" in above else shown
-    cells = np.zeros(compiled.space.shape, dtype=np.bool_)
+    cells = np.zeros(region.shape, dtype=np.bool_)
     for mask in above.values():
         cells |= mask
     return cells, tuple(field for field, mask in above.items() if mask.any())
@@ -136,7 +165,7 @@ def _compare(check: CompareOrder, counted: Mask, space: CombinationSpace, ranks:
     """Compare the tier of every pair of words, where both combinations can occur and both are in the region."""
     axis = space.axis(check.along)
     words = space.attributes[check.along]
-    cells = np.zeros(space.shape, dtype=np.bool_)
+    cells = np.zeros(counted.shape, dtype=np.bool_)
     tier = np.moveaxis(ranks["tier"], axis, 0)
     counted, failed = np.moveaxis(counted, axis, 0), np.moveaxis(cells, axis, 0)
     for left, right in itertools.combinations([words.index(word) for word in check.never_more_open], 2):
@@ -154,7 +183,7 @@ def _same(
     """
     axis = space.axis(check.along)
     counted = np.moveaxis(region, axis, 0)
-    cells = np.zeros(space.shape, dtype=np.bool_)
+    cells = np.zeros(region.shape, dtype=np.bool_)
     failed = np.moveaxis(cells, axis, 0)
     first = np.argmax(counted, axis=0)
     fields = []

@@ -7,7 +7,7 @@ An attribute is an axis, a word a position on it. Arrays here are numpy's, in th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Ranks = np.ndarray[Any, np.dtype[np.uint8]]
+# Positions on each axis: the combinations of these.
+Box = Sequence[np.ndarray[Any, np.dtype[np.intp]]]
 Condition = Mapping[str, Iterable[str]]
 
 
@@ -63,6 +65,14 @@ class CombinationSpace:
             mask = mask & members.reshape([-1 if number == axis else 1 for number in range(len(self.attributes))])
         return mask
 
+    def box(self, when: Condition) -> Box:
+        """Return the combinations that match all of ``when`` as positions on each axis."""
+        return [
+            np.array([place for place, word in enumerate(words) if name not in when or word in chosen], dtype=np.intp)
+            for name, words in self.attributes.items()
+            for chosen in [self.words(name, when.get(name, ()))]
+        ]
+
     def given(self, cell: Iterable[int]) -> dict[str, str]:
         """Return the combination at these positions, as attribute to word."""
         pairs = zip(self.attributes.items(), cell, strict=True)
@@ -71,6 +81,21 @@ class CombinationSpace:
     def position(self, given: Mapping[str, str]) -> tuple[int, ...]:
         """Return where a combination stands; raises KeyError or ValueError for a word that is not known."""
         return tuple(words.index(given[name]) for name, words in self.attributes.items())
+
+
+def cut(values: np.ndarray[Any, Any], box: Box) -> np.ndarray[Any, Any]:
+    """Return ``values`` in a box: a view where its positions are neighbours, else a copy."""
+    neighbours = [len(part) == 0 or len(part) == part[-1] - part[0] + 1 for part in box]
+    cut_out = values[
+        tuple(
+            slice(part[0], part[-1] + 1) if near and len(part) else slice(None)
+            for part, near in zip(box, neighbours, strict=True)
+        )
+    ]
+    for axis, (part, near) in enumerate(zip(box, neighbours, strict=True)):
+        if not near:
+            cut_out = cut_out.take(part, axis=axis)
+    return cut_out
 
 
 def combination_space(vocabulary: Vocabulary) -> CombinationSpace:

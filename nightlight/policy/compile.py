@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nightlight.policy.models import PolicyRule
     from nightlight_core.policy.bundle import Bundle
 
-MAX_COMBINATIONS = 250_000
+MAX_COMBINATIONS = 2_500_000
 UNSET = 255
 FIELDS = ("tier", "cache_s", "per_hour")
 IMPOSSIBLE = "impossible"
@@ -230,7 +230,7 @@ def _table(
         "tiers": pack.tiers.model_dump(mode="json")["tiers"],
         "retention": retention.meaning(),
         "outcomes": vocabulary.outcomes.model_dump(mode="json"),
-        "assurance": list(vocabulary.assurance),
+        **({"assurance": list(vocabulary.assurance)} if vocabulary.assurance else {}),
     }
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
     return Table(

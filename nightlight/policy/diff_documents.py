@@ -101,8 +101,8 @@ def changed_words(old: Compiled, new: Compiled) -> list[tuple[str, str, str]]:
     """
     before, after = old.pack.vocabulary, new.pack.vocabulary
     changes = []
-    if before.assurance != after.assurance:
-        changes.append(("assurance", _listed(before.assurance), _listed(after.assurance)))
+    if before.assurances != after.assurances and "assurance" not in {*before.attributes} & {*after.attributes}:
+        changes.append(("assurance", _listed(before.assurances), _listed(after.assurances)))
     for name, words in after.attributes.items():
         kept = [word for word in before.attributes.get(name, ()) if word in words]
         if kept != [word for word in words if word in kept]:

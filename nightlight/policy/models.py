@@ -82,11 +82,17 @@ class Vocabulary(_Headed):
     outcomes: Outcomes
     impossible: tuple[Condition, ...] = ()
     retention_attributes: dict[Word, tuple[Word, ...]] = Field(default_factory=dict)
-    assurance: tuple[Word, ...] = Field(min_length=1, max_length=16)
+    # Only where it is no attribute: packs of before say here which words declarations may use.
+    assurance: tuple[Word, ...] = Field(default=(), max_length=16)
     # Words that the pack had before and profiles may still have: each stands for the most protective of the new ones.
     replaced: dict[Word, Annotated[dict[Word, tuple[Word, ...]], Field(max_length=64)]] = Field(
         default_factory=dict, max_length=12
     )
+
+    @property
+    def assurances(self) -> tuple[str, ...]:
+        """Return how a platform may have come to an age band."""
+        return self.attributes.get("assurance", self.assurance)
 
 
 class Tier(Document):

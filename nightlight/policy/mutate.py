@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nightlight.policy.checks import holds, opens
+from nightlight.policy.checks import opens, still_holds
+from nightlight.policy.combinations import cut
 from nightlight.policy.compile import FIELDS, UNSET, canonical, ceilings
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
-    from nightlight.policy.combinations import Mask, Ranks
+    from nightlight.policy.combinations import Box, Mask, Ranks
     from nightlight.policy.compile import Compiled
     from nightlight.policy.models import PolicyRule
 
@@ -49,24 +50,27 @@ def mutate(compiled: Compiled) -> MutationReport:
     base = _Others(compiled)
     for number, rule in enumerate(compiled.pack.rules.rules):
         without = base.without(number)
-        for change, region, limit in _mutants(compiled, number, rule):
+        for mutant in _mutants(compiled, number, rule):
             total += 1
-            lowest = {field: ranks.copy() for field, ranks in without.items()}
-            if region is not None:
-                for field, rank in limit.items():
+            # Nothing changes outside of the box in which the rule applied, or applies now.
+            box = mutant.box
+            lowest = {field: cut(ranks, box).copy() for field, ranks in without.items()}
+            if mutant.region is not None:
+                region = cut(mutant.region, box)
+                for field, rank in mutant.limit.items():
                     lower = region & (lowest[field] > rank)
                     lowest[field][lower] = rank
-            ranks = canonical(lowest, compiled.impossible)
-            if not opens(compiled.ranks, ranks):
+            ranks = canonical(lowest, cut(compiled.impossible, box))
+            before = {field: cut(own, box) for field, own in compiled.ranks.items()}
+            if not opens(before, ranks):
                 continue
             opening += 1
-            if _gap(ranks) or not holds(compiled, ranks):
+            if _gap(ranks) or not still_holds(compiled, ranks, box):
                 continue
             more = np.zeros(compiled.space.shape, dtype=np.bool_)
-            for field in FIELDS:
-                more |= ranks[field] > compiled.ranks[field]
+            more[np.ix_(*box)] = np.logical_or.reduce([ranks[field] > before[field] for field in FIELDS])
             summaries = summarise(compiled.space, more, impossible=compiled.impossible)
-            survivors.append(Survivor(rule.id, change, int(more.sum()), tuple(summaries)))
+            survivors.append(Survivor(rule.id, mutant.change, int(more.sum()), tuple(summaries)))
     return MutationReport(total, opening, tuple(survivors))
 
 
@@ -115,15 +119,24 @@ class _Others:
         return left
 
 
-def _mutants(compiled: Compiled, number: int, rule: PolicyRule) -> Iterator[tuple[str, Mask | None, Mapping[str, int]]]:
-    """Yield (what was done, the rule's new region or None if deleted, its new ceilings)."""
+class _Mutant(NamedTuple):
+    """What was done to a rule, where it applies now (None: it was deleted), its new ceilings, and a box around both."""
+
+    change: str
+    region: Mask | None
+    limit: Mapping[str, int]
+    box: Box
+
+
+def _mutants(compiled: Compiled, number: int, rule: PolicyRule) -> Iterator[_Mutant]:
     space, limit = compiled.space, compiled.limits[number]
-    yield "deleted", None, {}
+    box = space.box(rule.when)
+    yield _Mutant("deleted", None, {}, box)
     for field, rank in limit.items():
         values = getattr(compiled.pack.vocabulary.outcomes, field)
         if rank + 1 < len(values):
             change = f"{field} loosened from {values[rank]} to {values[rank + 1]}"
-            yield change, compiled.regions[number], {**limit, field: rank + 1}
+            yield _Mutant(change, compiled.regions[number], {**limit, field: rank + 1}, box)
     for part in ("when", "unless"):
         condition = getattr(rule, part)
         for attribute, listed in condition.items():
@@ -134,11 +147,15 @@ def _mutants(compiled: Compiled, number: int, rule: PolicyRule) -> Iterator[tupl
                     continue
                 verb = "taken out of" if word in words else "added to"
                 other = {**condition, attribute: tuple(changed)}
-                region = space.region(other, rule.unless) if part == "when" else space.region(rule.when, other)
-                yield f"'{word}' {verb} {part} {attribute}", region, limit
+                change = f"'{word}' {verb} {part} {attribute}"
+                if part == "when":
+                    wider = space.box({**condition, attribute: tuple(words | changed)})
+                    yield _Mutant(change, space.region(other, rule.unless), limit, wider)
+                else:
+                    yield _Mutant(change, space.region(rule.when, other), limit, box)
     for attribute in rule.unless:
         other = {name: words for name, words in rule.unless.items() if name != attribute}
-        yield f"{attribute} taken out of unless", space.region(rule.when, other) if other else None, limit
+        yield _Mutant(f"{attribute} taken out of unless", space.region(rule.when, other) if other else None, limit, box)
 
 
 def _gap(ranks: Mapping[str, Ranks]) -> bool:

@@ -107,12 +107,16 @@ class VocabularyValidator:
             if word is not None and word not in vocabulary.attributes.get(attribute, (word,)):
                 message = f"{attribute} lacks '{word}', which decisions begin with"
                 self._problems.add(source.position(("attributes", attribute)), "word-missing", message)
-        if vocabulary.assurance[0] != UNASSURED:
-            message = f"the first word of assurance must be '{UNASSURED}': under it an age counts as unknown"
-            self._problems.add(source.position(("assurance",)), "word-missing", message)
-        if len(set(vocabulary.assurance)) != len(vocabulary.assurance):
-            message = "assurance: every word must stand once"
+        assured = "assurance" in vocabulary.attributes
+        place = source.position(("attributes", "assurance") if assured else ("assurance",))
+        if assured and vocabulary.assurance:
+            message = "assurance is an attribute: its words stand there alone"
             self._problems.add(source.position(("assurance",)), "duplicate-word", message)
+        if next(iter(vocabulary.assurances), None) != UNASSURED:
+            message = f"the first word of assurance must be '{UNASSURED}': under it an age counts as unknown"
+            self._problems.add(place, "word-missing", message)
+        if len(set(vocabulary.assurance)) != len(vocabulary.assurance):
+            self._problems.add(place, "duplicate-word", "assurance: every word must stand once")
 
     def _outcomes(self, source: YamlSource) -> None:
         outcomes = self._vocabulary.outcomes

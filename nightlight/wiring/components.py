@@ -195,7 +195,7 @@ def public_keys(path: Path | None) -> PublicKeys | None:
 def declared_words(policy: PolicyHolder) -> dict[str, tuple[str, ...]]:
     """Return the closed lists that declarations are checked against."""
     vocabulary = policy.current().compiled.pack.vocabulary
-    return {**vocabulary.attributes, "assurance": vocabulary.assurance}
+    return {**vocabulary.attributes, "assurance": vocabulary.assurances}
 
 
 def name_key(settings: Settings) -> bytes:

@@ -58,7 +58,8 @@ class ViewAnswer(BaseModel):
     profile_id: str
     known: bool
     band: str
-    band_expires_at: int = Field(description="Unix seconds; after it the band is unknown.")
+    band_expires_at: int = Field(description="Unix seconds; after it the band is unknown, and nobody vouches for it.")
+    assurance: str = Field(description="How the platform came to the band.")
     region: str
     choice: str
     report_flag: str

@@ -43,7 +43,9 @@ class ProfileBody(Body):
     """What the platform asserts; the words are those of the policy vocabulary."""
 
     band: Word = Field(description="Age band: unknown, under_13, age_13_15, age_16_17 or adult.")
-    assurance: Word = Field(description="How the platform knows: none, self_declared, estimated or verified.")
+    assurance: Word = Field(
+        description="How the platform knows: none, self_declared, guardian_consent, estimated or verified."
+    )
     region: Word = Field(default="unknown", description="Legal regime the profile is under.")
     choice: Word = Field(default="connections", description="The owner's setting: hidden, connections or everyone.")
     earlier_pictures: Literal["keep_ceiling", "follow_band"] = Field(

@@ -329,7 +329,7 @@ def test_counts_are_read_back_in_the_order_of_the_vocabulary_that_is_active(clie
         client.decide("adult", "list", [("grown", "mutual")])
     exported = client.policy_counters(1)
     assert exported["attributes"][0] == "report_flag"
-    assert exported["cells"]["clear,adult,mutual,eu,adult,list,connections"] == 4
+    assert exported["cells"]["clear,adult,verified,mutual,eu,adult,list,connections"] == 4
 
 
 def test_an_emergency_hides_at_night_with_one_key_and_a_rollback_ends_it(own, client, keys, pack, tmp_path):

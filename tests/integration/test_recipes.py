@@ -94,7 +94,7 @@ def test_a_relation_word_is_at_most_two_files_beside_the_policy(tree):
         "keys = {'k1': bytes(32)}; proof = issue_proof(keys, 'v', 'p', 'relative', now=1_800_000_000, life_s=60);"
         "(r,) = RelationResolver(keys, None, leeway_s=5).resolve('v', [Claim('p', 'relative', proof)], set(), now=1_800_000_001, revoked=[{}]);"
         "t = c(Path('policies')).table;"
-        "o = t.decide(dict(subject_age='adult', relation=r.relation, region='eu', viewer='adult', context='profile', choice='connections', report_flag='clear'));"
+        "o = t.decide(dict(subject_age='adult', assurance='verified', relation=r.relation, region='eu', viewer='adult', context='profile', choice='connections', report_flag='clear'));"
         "print(r.relation, o.tier)"
     )
     assert done(tree, "relation", "-c", code).strip() == "relative low"

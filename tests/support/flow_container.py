@@ -84,7 +84,7 @@ class FlowContainer:
 
     def __post_init__(self):
         settings = UploadSettings()
-        vocabulary = {**self.table.attributes, "assurance": ("none", "verified")}
+        vocabulary = {"assurance": ("none", "verified"), **self.table.attributes}
         work = JobRunner(self.catalogue, self.limits, self.clock)
         self.declare = DeclareProfile(self.catalogue, lambda: vocabulary, lambda: (self.table,), 30, self.clock)
         self.upload_flow = Upload(self.catalogue, self.originals, settings, 60, lambda: 1024, self.clock)

@@ -237,6 +237,7 @@ def _view(inputs: Seen, kept_s: int, recipes: Mapping[str, TierRecipe]) -> Profi
         known=True,
         band=intern(inputs.band),
         band_expires_at=0 if inputs.assurance == UNASSURED else inputs.asserted_at + kept_s,
+        assurance=intern(inputs.assurance),
         region=intern(inputs.region),
         choice=intern(inputs.choice),
         report_flag=intern(inputs.report_flag),

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nightlight.flows.pictures.revoke import revoke, withdraw
 from nightlight.flows.pictures.withdrawals import Standing, withdrawn
@@ -67,11 +67,9 @@ class DeclareProfile:
             after = tx.profiles.get(profile_id)
             if before is not None and after is not None and not new:
                 # A band that somebody vouched for, and that has lapsed, may have given out URLs that still work.
-                bands = {band_now(before, now, assertion_days=self.assertion_days)}
-                if before.assurance != UNASSURED:
-                    bands.add(before.asserted_band)
+                ages = {age_now(before, now, assertion_days=self.assertion_days), asserted_age(before)}
                 tables = self.tables(), self.earlier()
-                withdraw(tx, profile_id, bands_taken(tx, tables, before, bands, after, ceiling), now)
+                withdraw(tx, profile_id, tiers_taken(tx, tables, before, ages, after, ceiling), now)
             if before is not None and new:  # it was deleted: what was proved before is of another
                 tx.proof_revocations.add(profile_id, now)
             number = tx.audit.append("profile.declared", now=now, actor=actor, detail={"follow_band": int(follow_band)})
@@ -117,31 +115,46 @@ class DeclareProfile:
             raise InvalidInput(f"{field} must be one of {', '.join(words)}", pointer=f"/{field}")
 
 
-def bands_taken(
+class Age(NamedTuple):
+    """What counts of an age: the band, and how the platform came to it."""
+
+    band: str
+    assurance: str
+
+
+_UNKNOWN_AGE = Age(UNKNOWN_BAND, UNASSURED)
+
+
+def tiers_taken(
     tx: Transaction,
     tables: tuple[Sequence[Table], Sequence[Table]],
     before: Profile,
-    bands: Iterable[str],
+    ages: Iterable[Age],
     after: Profile,
     ceilings: Mapping[ImageId, str],
 ) -> dict[ImageId, frozenset[str]]:
     """Return, for each image, the tiers that a change of its profile takes from somebody.
 
-    ``tables`` are those that decide, and those that did earlier; ``bands`` counted before, ``ceilings`` is what its
+    ``tables`` are those that decide, and those that did earlier; ``ages`` counted before, ``ceilings`` is what its
     images were held to. ``after`` and the catalogue tell of now.
     """
-    # Nobody vouches: unknown counts. A lapse is the sweep's, which says so by the band itself.
-    band = UNKNOWN_BAND if after.assurance == UNASSURED else after.band
+    # A lapse is the sweep's, which says so by the band itself.
+    age = asserted_age(after) if after.band == after.asserted_band else _UNKNOWN_AGE
     taken = {}
     for image_id, ceiling in tx.images.effective_ceilings(before.profile_id).items():
         was = ceilings.get(image_id, ceiling)
-        stood = {Standing(band_, before.region, before.choice, before.report_flag, was) for band_ in bands}
-        standing = Standing(band, after.region, after.choice, after.report_flag, ceiling)
+        stood = {Standing(*was_age, before.region, before.choice, before.report_flag, was) for was_age in ages}
+        standing = Standing(*age, after.region, after.choice, after.report_flag, ceiling)
         taken[image_id] = withdrawn(tables[0], stood, standing, earlier=tables[1])
     return taken
 
 
-def band_now(profile: Profile, now: datetime, *, assertion_days: int) -> str:
-    """Return the band that counts: the asserted one, or ``unknown`` if it has lapsed or nobody vouches for it."""
-    lapsed = now - profile.asserted_at > timedelta(days=assertion_days)
-    return UNKNOWN_BAND if lapsed or profile.assurance == UNASSURED else profile.band
+def asserted_age(profile: Profile) -> Age:
+    """Return the age that was asserted last, lapsed or not: unknown where nobody vouches for it."""
+    return Age(profile.asserted_band, profile.assurance) if profile.assurance != UNASSURED else _UNKNOWN_AGE
+
+
+def age_now(profile: Profile, now: datetime, *, assertion_days: int) -> Age:
+    """Return the age that counts: the asserted one, or unknown if it has lapsed or nobody vouches for it."""
+    lapsed = now - profile.asserted_at > timedelta(days=assertion_days) or profile.band != profile.asserted_band
+    return _UNKNOWN_AGE if lapsed else asserted_age(profile)

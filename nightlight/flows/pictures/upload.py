@@ -26,7 +26,7 @@ from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.catalogue.image_states import ACCEPT
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.delete import delete_image
-from nightlight.flows.pictures.profiles import UNKNOWN_BAND, band_now
+from nightlight.flows.pictures.profiles import UNKNOWN_BAND, age_now
 from nightlight.imaging.crop import Region
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import probe, upload_caps
@@ -151,7 +151,7 @@ class Upload:
             width=prepared.header.width,
             height=prepared.header.height,
             crop=prepared.crop,
-            band=band_now(profile, now, assertion_days=self.limits.assertion_days),
+            band=age_now(profile, now, assertion_days=self.limits.assertion_days).band,
             ceiling_band=profile.asserted_band if profile.assurance != UNASSURED else UNKNOWN_BAND,
             created_at=now,
             ready_at=None,

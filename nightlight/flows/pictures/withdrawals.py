@@ -24,6 +24,7 @@ class Standing(NamedTuple):
     """What a profile brings to decisions: words of the vocabulary, and the band that its picture is held to."""
 
     band: str
+    assurance: str
     region: str
     choice: str
     report_flag: str
@@ -79,6 +80,7 @@ def _less(was: Outcome, now: Outcome) -> bool:
 def _outcome(table: Table, viewed: dict[str, str], standing: Standing) -> Outcome:
     own = {
         "subject_age": standing.band,
+        "assurance": standing.assurance,
         "region": standing.region,
         "choice": standing.choice,
         "report_flag": standing.report_flag,

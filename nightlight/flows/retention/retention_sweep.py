@@ -22,12 +22,11 @@ from nightlight import logs, metrics
 from nightlight.catalogue.image_states import SUPERSEDE
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.flows.pictures.change_state import change_state
-from nightlight.flows.pictures.profiles import UNKNOWN_BAND, bands_taken
+from nightlight.flows.pictures.profiles import UNKNOWN_BAND, asserted_age, tiers_taken
 from nightlight.flows.pictures.revoke import withdraw
 from nightlight.flows.retention.tags import STATES
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
-from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.errors import NotFound
 from nightlight_core.ids import ImageId
 
@@ -121,8 +120,8 @@ class Sweep:
                 profile = tx.profiles.get(profile_id)
                 if profile is not None:
                     held_to, tables = tx.images.effective_ceilings(profile_id), (self.tables(), self.earlier())
-                    bands = (UNKNOWN_BAND if profile.assurance == UNASSURED else profile.asserted_band,)
-                    withdraw(tx, profile_id, bands_taken(tx, tables, profile, bands, profile, held_to), now)
+                    ages = (asserted_age(profile),)
+                    withdraw(tx, profile_id, tiers_taken(tx, tables, profile, ages, profile, held_to), now)
             if profile_ids:
                 tx.audit.append("profiles.lapsed", now=now, actor="retention", detail={"count": len(profile_ids)})
         return len(profile_ids)

@@ -291,6 +291,7 @@ def test_what_a_candidate_would_open_counts_recipes(services, packs, tmp_path):
     stronger = pack(tmp_path / "stronger", ("tiers.yaml", "visible_watermark: faint", "visible_watermark: clear"))
     given = {
         "subject_age": "age_13_15",
+        "assurance": "verified",
         "relation": "stranger",
         "viewer": "adult",
         "region": "uk",

@@ -21,7 +21,14 @@ from tests.support.flow_container import Clock
 from tests.unit.policy.conftest import Edited
 
 pytestmark = pytest.mark.integration
-GIVEN = {"relation": "stranger", "region": "uk", "viewer": "peer", "context": "profile", "report_flag": "clear"}
+GIVEN = {
+    "assurance": "verified",
+    "relation": "stranger",
+    "region": "uk",
+    "viewer": "peer",
+    "context": "profile",
+    "report_flag": "clear",
+}
 
 
 @pytest.fixture
@@ -149,7 +156,7 @@ def emergency_pack_of(bundle):
 
     rules = dict(bundle.documents["rules"])
     more = {"id": "more", "why": "t", "when": {"relation": ["outsider"], "region": ["us"]},
-            "unless": {"subject_age": "adult", "choice": "everyone"}, "at_most": {"tier": "none"}}  # fmt: skip
+            "unless": {"subject_age": "adult", "assurance": "assured", "choice": "everyone"}, "at_most": {"tier": "none"}}  # fmt: skip
     rules["rules"] = [*rules["rules"], more]
     return compile_documents({**bundle.documents, "rules": rules})
 

@@ -225,12 +225,12 @@ def test_an_original_that_is_gone_fails_its_image_with_a_reason(services, profil
 
 
 def test_a_band_lapses_to_unknown_when_it_is_not_asserted_again(services, profile_id):
-    from nightlight.flows.pictures.profiles import band_now
+    from nightlight.flows.pictures.profiles import age_now
 
     with services.catalogue.reading() as tx:
         profile = tx.profiles.get(profile_id)
-    assert band_now(profile, START + timedelta(days=30), assertion_days=30) == "age_13_15"
-    assert band_now(profile, START + timedelta(days=30, seconds=1), assertion_days=30) == "unknown"
+    assert age_now(profile, START + timedelta(days=30), assertion_days=30).band == "age_13_15"
+    assert age_now(profile, START + timedelta(days=30, seconds=1), assertion_days=30).band == "unknown"
 
 
 def test_an_idempotency_key_is_forgotten_after_its_hours_and_with_its_image(services, profile_id):

@@ -35,6 +35,7 @@ def in_use():
 def cell(in_use, **words):
     given = {
         "subject_age": "adult",
+        "assurance": "verified",
         "relation": "stranger",
         "region": "eu",
         "viewer": "peer",

@@ -84,6 +84,7 @@ def view(profile_id="p", **changes):
         "known": True,
         "band": "age_13_15",
         "band_expires_at": NOW + 10**6,
+        "assurance": "verified",
         "region": "eu",
         "choice": "connections",
     }

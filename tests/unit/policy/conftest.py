@@ -38,6 +38,12 @@ class Edited:
         return compile_folder(self.folder)
 
 
+@pytest.fixture(scope="module")
+def edited_once(tmp_path_factory):
+    """The same for a whole module."""
+    return Edited(tmp_path_factory.mktemp("pack") / "policies")
+
+
 @pytest.fixture
 def edited(tmp_path):
     return Edited(tmp_path / "policies")

@@ -181,8 +181,8 @@ def test_traffic_says_how_many_views_a_day_a_sentence_touches(compiled, edited, 
         .compiled()
     )
     cells = {
-        ("adult", "self", "uk", "peer", "profile", "everyone", "clear"): 700,
-        ("adult", "stranger", "uk", "peer", "profile", "everyone", "clear"): 10**6,
+        ("adult", "verified", "self", "uk", "peer", "profile", "everyone", "clear"): 700,
+        ("adult", "verified", "stranger", "uk", "peer", "profile", "everyone", "clear"): 10**6,
     }
     path = tmp_path / "w.json"
     path.write_text(json.dumps(Traffic(7.0, tuple(compiled.space.attributes), cells).to_json()))

@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 
 WHOLE = {
     "subject_age": "age_13_15",
+    "assurance": "verified",
     "relation": "stranger",
     "region": "eu",
     "viewer": "adult",
@@ -76,7 +77,7 @@ TIES = """\
 format: policy/1
 cases:
   - name: a tie
-    given: {subject_age: adult, relation: stranger, region: us_ca, viewer: signed_out, context: search, choice: hidden, report_flag: clear}
+    given: {subject_age: adult, assurance: verified, relation: stranger, region: us_ca, viewer: signed_out, context: search, choice: hidden, report_flag: clear}
     expect: {tier: none, because: RULE}
 """
 
@@ -109,7 +110,7 @@ MATRIX = """\
 format: policy/1
 cases:
   - name: nobody signed out sees a minor
-    given: {subject_age: [under_13, age_13_15], relation: stranger, region: [uk, eu], viewer: signed_out, context: profile, choice: connections, report_flag: clear}
+    given: {subject_age: [under_13, age_13_15], assurance: verified, relation: stranger, region: [uk, eu], viewer: signed_out, context: profile, choice: connections, report_flag: clear}
     expect: {tier: none}
 """
 

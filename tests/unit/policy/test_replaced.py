@@ -14,6 +14,7 @@ from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle
 
 GIVEN = {
+    "assurance": "verified",
     "relation": "connection",
     "region": "eu",
     "viewer": "peer",

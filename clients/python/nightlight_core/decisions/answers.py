@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
 from nightlight_core.decisions.quotas import PictureRequest
@@ -206,8 +207,10 @@ class AnswerBuilder:
 def evaluate(policy: DecisionPolicy, key: tuple[str, str, str], view: ProfileView, now: int) -> Evaluation:
     """Return what the policy allows (viewer, context, relation) of a profile that is known."""
     viewer, context, relation = key
+    lapsed = now > view.band_expires_at
     inputs = {
-        "subject_age": UNKNOWN_BAND if now > view.band_expires_at else view.band,
+        "subject_age": UNKNOWN_BAND if lapsed else view.band,
+        "assurance": UNASSURED if lapsed else view.assurance,
         "relation": relation,
         "region": view.region,
         "viewer": viewer,

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nightlight_core.decisions.inputs import UNASSURED
+
 if TYPE_CHECKING:
     from nightlight_core.policy.tier import TierRecipe
 
@@ -44,7 +46,7 @@ class AvailableRendition(NamedTuple):
 
 @dataclass(slots=True)
 class ProfileView:
-    """One profile. ``band`` counts up to ``band_expires_at`` (Unix seconds), then it is unknown.
+    """One profile. ``band`` and ``assurance`` count up to ``band_expires_at`` (Unix seconds), then the age is unknown.
 
     ``effective_ceiling`` is the band whose ceiling its picture keeps: the one that its owner released it to, or else
     its ceiling band. ``available`` are the renditions of its ready picture by tier, in the order of their variants.
@@ -63,6 +65,7 @@ class ProfileView:
     effective_ceiling: str | None = None
     image_id: str | None = None
     blurhash: str | None = None
+    assurance: str = UNASSURED
     canary: bool = False
     candidate: bool = False
     blocked: frozenset[str] | None = frozenset()

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import sys
 import zlib
 from array import array
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 FORMAT = "nightlight-bundle/2"
 # Its digest did not cover the ranks of outcomes and the recipes: it counts only for whoever compiles its documents.
 EARLIER = "nightlight-bundle/1"
-MAX_BYTES = 1_000_000
+MAX_BYTES = 5_000_000
 MAX_UNPACKED = 20_000_000
 MAX_VERSION = 2**31 - 1
 _OUTER = frozenset({"format", "key_id", "payload", "signature"})
@@ -137,13 +138,9 @@ def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any], replace
     }
     if any(not words or not {*words} <= {*attributes[name]} for name, by in before.items() for words in by.values()):
         raise ValueError("words of before are replaced by words that are not there")
-    table = Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]), replaced=before)
-    size = 1
-    for words in attributes.values():
-        size *= len(words)
-    if len(cells) != size or (cells and max(cells) >= len(outcomes)):
+    if len(cells) != math.prod(map(len, attributes.values())) or max(cells, default=0) >= len(outcomes):
         raise ValueError("the table does not fit its attributes")
-    return table
+    return Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]), replaced=before)
 
 
 def _rank(plain: Any) -> tuple[int, int, int]:

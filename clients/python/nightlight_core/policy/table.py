@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import math
+import sys
 from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -50,8 +51,8 @@ class Table:
     """Every combination's outcome. Immutable; safe to share between threads."""
 
     __slots__ = (
-        "_answers", "_ladders", "_pick", "attributes", "besides", "cells", "digest", "outcomes", "pixels", "replaced",
-        "tiers",
+        "_columns", "_ladders", "_pick_column", "_pick_row", "_rows", "attributes", "besides", "cells", "digest",
+        "outcomes", "pixels", "replaced", "tiers",
     )  # fmt: skip
 
     def __init__(
@@ -75,10 +76,13 @@ class Table:
         self.pixels = {name: recipe.pixels for name, recipe in tiers.items()}
         self._ladders = _ladders(outcomes, self.pixels)
         self.cells = cells
-        # One tuple of words to one outcome: the whole decision is picking seven values and one look-up.
-        self._pick = _picker(tuple(self.attributes))
-        combinations = itertools.product(*self.attributes.values())
-        self._answers = dict(zip(combinations, map(outcomes.__getitem__, cells), strict=True))
+        names = tuple(self.attributes)
+        split = _balanced(tuple(map(len, self.attributes.values())))
+        # The words of the first attributes give a row, those of the others a place in it: a whole decision is two
+        # look-ups, and what is kept is far smaller than one entry for each combination.
+        self._pick_row, self._pick_column = _picker(names[:split]), _picker(names[split:])
+        self._columns = _places([self.attributes[name] for name in names[split:]])
+        self._rows = self._shared_rows(_places([self.attributes[name] for name in names[:split]]))
         self.besides = besides
         self.replaced = {name: dict(words) for name, words in (replaced or {}).items()}
         self.digest = self._digest()
@@ -93,16 +97,26 @@ class Table:
         A word of before gives the most protective outcome of the words in its place.
         """
         try:
-            return self._answers[self._pick(given)]
+            return self._rows[self._pick_row(given)][self._columns[self._pick_column(given)]]
         except (KeyError, TypeError):
             return self._by_replacements(given) if self.replaced else DOUBT
+
+    def _shared_rows(self, places: Mapping[tuple[str, ...], int]) -> dict[tuple[str, ...], tuple[Outcome, ...]]:
+        """Return the outcomes of each row; rows that are alike are one object."""
+        width, outcome_of, alike = len(self._columns), self.outcomes.__getitem__, dict[bytes, tuple[Outcome, ...]]()
+        rows = {}
+        for words, place in places.items():
+            row = self.cells[place * width : (place + 1) * width]
+            key = row.tobytes()
+            rows[words] = alike.get(key) or alike.setdefault(key, tuple(map(outcome_of, row)))
+        return rows
 
     def _by_replacements(self, given: Mapping[str, str]) -> Outcome:
         choices = [self.words_for(name, given.get(name, "")) for name in self.attributes]
         if not all(choices) or math.prod(map(len, choices)) > _MOST_REPLACEMENTS:
             return DOUBT
         combinations = (dict(zip(self.attributes, words, strict=True)) for words in itertools.product(*choices))
-        return functools.reduce(more_protective, (self._answers[self._pick(words)] for words in combinations))
+        return functools.reduce(more_protective, map(self.decide, combinations))
 
     def words_for(self, attribute: str, word: str) -> tuple[str, ...]:
         """Return the word, or the words in the place of one of before; empty for one that nobody knows."""
@@ -140,9 +154,11 @@ class Table:
         unique = sorted(set(texts))
         number = {text: position for position, text in enumerate(unique)}
         renumbered = [number[text] for text in texts]
-        body = b"".join(renumbered[cell].to_bytes(2, "big") for cell in self.cells)
+        body = array("H", map(renumbered.__getitem__, self.cells))
+        if sys.byteorder == "little":
+            body.byteswap()
         head.insert(-1, unique)
-        return hashlib.sha256(json.dumps(head, separators=(",", ":")).encode() + b"\0" + body).hexdigest()
+        return hashlib.sha256(json.dumps(head, separators=(",", ":")).encode() + b"\0" + body.tobytes()).hexdigest()
 
 
 def more_protective(left: Outcome, right: Outcome) -> Outcome:
@@ -170,7 +186,18 @@ def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, str]], tuple[str, 
     """Return what picks the words of a combination, in order, as a tuple."""
     if len(names) > 1:
         return itemgetter(*names)
-    return lambda given: (given[names[0]],)
+    return lambda given: tuple(given[name] for name in names)
+
+
+def _balanced(sizes: tuple[int, ...]) -> int:
+    """Return after how many attributes to split, so that there are few rows and few columns."""
+    splits = range(1, len(sizes)) or range(1)
+    return min(splits, key=lambda split: math.prod(sizes[:split]) + math.prod(sizes[split:]))
+
+
+def _places(words: list[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+    """Return each combination's number, the last attribute varying fastest."""
+    return {combination: number for number, combination in enumerate(itertools.product(*words))}
 
 
 # A policy that cannot be read: it allows nothing.
