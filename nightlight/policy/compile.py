@@ -101,7 +101,7 @@ class Compiled:
 
 
 def compile_folder(folder: Path) -> Compiled:
-    """Load, compile and try the cases of the pack in ``folder``; raise PolicyProblems if anything fails."""
+    """Load, compile and try the cases of the pack in ``folder``; raise InvalidPolicy if anything fails."""
     return _tried(compile_pack(load(folder)))
 
 
@@ -128,7 +128,7 @@ def _tried(compiled: Compiled) -> Compiled:
 
 
 def compile_pack(pack: Pack) -> Compiled:
-    """Return ``pack`` compiled; raise PolicyProblems if it is too large, has gaps, or rules or clauses for nothing."""
+    """Return ``pack`` compiled; raise InvalidPolicy if it is too large, has gaps, or rules or clauses for nothing."""
     problems = Diagnostics()
     space = combination_space(pack.vocabulary)
     place = pack.rules_source.position(("rules",))

@@ -55,7 +55,7 @@ class Pack:
 
 
 def load(folder: Path) -> Pack:
-    """Read the pack in ``folder``; raise PolicyProblems with everything that is wrong with it."""
+    """Read the pack in ``folder``; raise InvalidPolicy with everything that is wrong with it."""
     problems = Diagnostics()
     sources = {kind: read_yaml(folder / f"{kind}.yaml", problems) for kind in _KINDS}
     _refuse_unknown_files(folder, problems)

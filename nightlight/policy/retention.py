@@ -38,7 +38,7 @@ class RetentionTable:
 
 
 def compile_retention(pack: Pack) -> RetentionTable:
-    """Return the retention table: the smallest matching number wins; raise PolicyProblems where none matches."""
+    """Return the retention table: the smallest matching number wins; raise InvalidPolicy where none matches."""
     vocabulary = pack.vocabulary
     named = {name for rule in pack.retention.retention for name in rule.when} | set(vocabulary.retention_attributes)
     known = {**vocabulary.retention_attributes, **vocabulary.attributes}
