@@ -3,7 +3,8 @@
 #
 #   make setup          .venv with everything, and the `nightlight` command in it
 #   make demo           run the main job on the embedded default; SERVE=1 stays up
-#   make test           every test, on both deployments; starts the real services it needs, stops what it started
+#   make test           the tests, on both deployments; starts the real services it needs, stops what it started
+#   make test-slow      the rest of the tests: what is killed and cut off, and what takes long for what it finds
 #   make test-unit      the tests that need nothing
 #   make test-slow-machine  tests/failure with 30 % of one processor and busy loops beside; TESTS=, PERCENT=, BUSY=
 #   make test-wheels    builds both wheels and tries them in environments that hold nothing else (some two minutes)
@@ -35,7 +36,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERVICES := infra/dev/services.sh
 
-.PHONY: help setup demo test test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
+.PHONY: help setup demo test test-slow test-unit test-slow-machine test-wheels lint format bench bench-face bench-watermark bench-matching bench-delivery parity parity-over-time api-fuzz backfill fuzz bench-hostile bench-queue bench-rerender bench-policy docs services-up services-down services-status lock clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -55,7 +56,10 @@ demo: setup
 	@$(BIN)/nightlight demo $(if $(SERVE),--serve)
 
 test: setup
-	@infra/dev/test.sh $(if $(TESTS),,infra/dev/halves.sh) $(BIN)/pytest $(TESTS)
+	@infra/dev/test.sh $(if $(TESTS),,infra/dev/beside.sh) $(BIN)/pytest $(or $(TESTS),-m "not slow")
+
+test-slow: setup
+	@infra/dev/test.sh infra/dev/beside.sh $(BIN)/pytest -m slow
 
 test-unit: setup
 	@$(BIN)/pytest tests/unit

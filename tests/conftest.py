@@ -21,6 +21,17 @@ from nightlight_client import transport
 from tests.support.waiting import HANG_S
 
 ROOT = Path(__file__).parents[1]
+# What takes longest for what it finds: `make test-slow` runs these, and so does CI.
+SLOW = (
+    "tests/failure/", "tests/e2e/test_lists.py", "tests/e2e/test_local.py", "tests/e2e/test_receipts.py",
+    "tests/e2e/test_rerender.py", "tests/e2e/test_scrapers.py", "tests/integration/flows/test_ages.py",
+    "tests/integration/flows/test_approvals.py", "tests/integration/flows/test_faulty_store.py",
+    "tests/integration/imaging/test_render_command.py", "tests/integration/imports/test_import_picture.py",
+    "tests/integration/retention/test_holds.py", "tests/integration/retention/test_lifecycle",
+    "tests/integration/retention/test_probe.py", "tests/integration/store/test_faulty_s3.py",
+    "tests/integration/test_parity_over_time.py", "tests/policy/test_broken.py", "tests/policy/test_weakened.py",
+    "tests/unit/delivery/test_variants.py", "tests/unit/policy/test_large_packs.py", "tests/unit/watermark/test_detect.py",
+)  # fmt: skip
 
 # Each of the many processes that the tests start would compile the whole product anew.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
@@ -34,6 +45,12 @@ timeouts = httpx._config.DEFAULT_TIMEOUT_CONFIG
 timeouts.connect = timeouts.read = timeouts.write = timeouts.pool = transport.STEP_S = transport.CONNECT_S = HANG_S
 # Every `httpx.get` makes a client, and each client would read all certificates anew: 30 ms of processor.
 httpx._transports.default.create_ssl_context = functools.cache(httpx._transports.default.create_ssl_context)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

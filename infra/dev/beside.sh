@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The suite as three runs of pytest beside each other: tests that start processes and speak HTTP, those that meet a
+# database or a store, and all others. Two keep two cores busy while the third waits for a service. What the first two
+# print comes when the last has ended; the exit status is 0 if all were well.
+#
+#   infra/dev/test.sh infra/dev/beside.sh .venv/bin/pytest -m "not slow"
+#
+# They share nothing but the services: every test that needs a name, a port or a folder draws its own.
+set -euo pipefail
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+"$@" -p no:cacheprovider tests/e2e tests/failure >"$logs/processes" 2>&1 &
+processes=$!
+"$@" -p no:cacheprovider tests/integration >"$logs/services" 2>&1 &
+services=$!
+failed=0
+"$@" --ignore=tests/e2e --ignore=tests/failure --ignore=tests/integration || failed=$?
+wait "$services" || failed=$?
+wait "$processes" || failed=$?
+cat "$logs/services" "$logs/processes"
+[ "$failed" = 0 ]
