@@ -161,7 +161,7 @@ def test_who_was_never_asked_for_is_not_shown_while_the_service_is_away(local, s
 
 
 def test_what_was_decided_here_is_counted_there_and_scrapers_are_told_of(stack, client, publisher):
-    cell = "age_13_15,stranger,eu,adult,export,connections,clear"
+    cell = "age_13_15,verified,stranger,eu,adult,export,connections,clear"
     before = client.policy_counters(1)["cells"].get(cell, 0)
     client.declare("lure", band="age_13_15", assurance="verified", region="eu")
     client.plant("lure")

@@ -202,7 +202,7 @@ def test_a_shadow_counts_what_it_would_change_and_changes_nothing(client, keys, 
     candidate = client.policy_status()["candidate"]
     assert (candidate["mode"], candidate["digest"]) == ("shadow", compiled.table.digest)
     assert (candidate["would_close"], candidate["would_open"]) == (5, 0)
-    assert candidate["cells"]["would_close"] == {"age_13_15,connection,eu,peer,profile,connections,clear": 5}
+    assert candidate["cells"]["would_close"] == {"age_13_15,verified,connection,eu,peer,profile,connections,clear": 5}
     client.withdraw_candidate()
     assert client.policy_status()["candidate"] is None
 
@@ -244,7 +244,7 @@ def test_counters_are_exported_without_small_counts(client):
         # A placeholder of its own is not counted, nor one of a service that is behind: on a stalled machine, more.
         client.decide("adult", "list", [("teen", "stranger")], budget_s=30)
         exported = client.policy_counters(7)
-        return exported if exported["cells"].get("age_13_15,stranger,eu,adult,list,connections,clear", 0) >= 4 else None
+        return exported if exported["cells"].get("age_13_15,verified,stranger,eu,adult,list,connections,clear", 0) >= 4 else None
 
     exported = eventually(counted)
     assert not any("unverified" in cell for cell in exported["cells"])

@@ -168,3 +168,19 @@ def test_what_nobody_trusts_any_more_does_not_come_back(world, tmp_path):
     world.clock.forward(hours=100)
     assert not world.emergency.lapse_due()
     assert world.policy.current().version == 2
+
+
+def test_who_is_public_is_what_the_rules_of_the_pack_leave_out(world, tmp_path):
+    """An age that nobody assured is not public, and stays as every other one."""
+    begin(world)
+    for assurance in ("none", "self_declared", "guardian_consent"):
+        assert set(shown(world, choice="everyone", assurance=assurance).values()) == {"none"}
+    documents = active(world).documents
+    bare = [{**rule, "unless": {}} for rule in documents["rules"]["rules"] if rule["id"] != "emergency"]
+    with pytest.raises(PolicyRefused, match="do not say who is public"):
+        emergency_pack(
+            SimpleNamespace(documents={**documents, "rules": {**documents["rules"], "rules": bare}}),
+            {"relation": ["outsider"]},
+            tier="none",
+            why="t",
+        )
