@@ -28,7 +28,7 @@ def main() -> int:
         sys.stderr.write(f"nightlight: {error}\n")
         return 2
     logs.get("service").info(
-        "service.starting", port=settings.service.port, policy_digest=services.policy.current().table.digest
+        "service.starting", port=settings.service.port, policy_digest=services.policy.current().digest
     )
     uvicorn.run(
         create_app(services),

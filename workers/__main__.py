@@ -98,7 +98,7 @@ def _work(settings: Settings, services: WorkerContainer, app: Celery) -> int:
     services.put_placeholder()
     health.serve(settings.worker.health_host, settings.worker.health_port, _readiness(services, app))
     worker_ready.connect(lambda **_: declare_queues(app, settings), weak=False)
-    logs.get("worker").info("worker.starting", policy_digest=services.policy.current().table.digest)
+    logs.get("worker").info("worker.starting", policy_digest=services.policy.current().digest)
     app.worker_main(
         ["--quiet", "worker", "--pool=prefork", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
     )

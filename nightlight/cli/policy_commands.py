@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -34,7 +35,20 @@ def policies_here() -> Path:
 _PACK = "The policy pack; unnamed: NIGHTLIGHT_POLICY_DIR, else the folder `policies` here, else the default pack."
 Folder = Annotated[Path, typer.Argument(help=_PACK, default_factory=policies_here, show_default=False)]
 PolicyOption = Annotated[Path, typer.Option("--policy", help=_PACK, default_factory=policies_here, show_default=False)]
+OnOption = Annotated[
+    datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="Only as it is on this day, by the rules' dates.")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def today_utc() -> date:
+    """Return the day of now: dates of policies begin at midnight, UTC."""
+    return datetime.now(UTC).date()
+
+
+def on_day(compiled: Compiled, on: datetime | None) -> Compiled:
+    """Return a pack as it is on the day that a command names, or with all its dates where it names none."""
+    return compiled if on is None else compiled.on(on.date().isoformat())
 
 
 def console() -> Console:
@@ -49,34 +63,40 @@ def console() -> Console:
 def check(
     folder: Folder,
     as_json: JsonFlag = False,
+    on: OnOption = None,
     minors: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of minors on the platform, for what parity costs.")
     ] = 0.2,
 ) -> None:
     """Load, compile and prove a pack: every problem as file:line:column, every check over every combination.
 
+    Where rules have dates, all of it is proved on every date, or on the day of `--on` alone.
     Exits 1 if anything is wrong. Example: `nightlight policy check policies`
     """
     from nightlight.imaging.recipe import build_recipes
-    from nightlight.policy.cases import try_cases
+    from nightlight.policy.cases import cases_on, try_cases
     from nightlight.policy.checks import failed_checks
     from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.mutate import redundant
 
     try:
-        compiled = compiled_folder(folder)
+        compiled = on_day(compiled_folder(folder), on)
         build_recipes(compiled.table.tiers)
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     failures, idle = failed_checks(compiled), redundant(compiled)
     pack = compiled.pack
-    wrong = [f"{source.position(path)}: {message}" for source, path, message in try_cases(pack.cases, compiled)]
+    day = None if on is None else on.date().isoformat()
+    files = cases_on(pack.cases, day)
+    wrong = [f"{source.position(path)}: {message}" for source, path, message in try_cases(files, compiled)]
     checks = len(compiled.checks)
-    cases = sum(len(document.cases) for _, document in pack.cases)
+    cases = sum(len(document.cases) for _, document in files)
     if as_json:
         answer = {
             "ok": not failures and not wrong,
-            "digest": compiled.table.digest,
+            "digest": compiled.digest,
+            "on": day,
+            "dates": list(compiled.days),
             "combinations": len(compiled.table),
             "rules": len(pack.rules.rules),
             "checks": checks,
@@ -90,6 +110,7 @@ def check(
                     "check": failure.check,
                     "place": str(failure.position),
                     "count": failure.count,
+                    "from": failure.begins or None,
                     "sentences": [{"text": s.text, "count": s.count} for s in failure.summaries],
                     "rules": failure.rules,
                 }
@@ -108,8 +129,10 @@ def check(
         for line in _parity_lines(compiled, minors):
             typer.echo(line)
         counts = f"{len(pack.rules.rules)} rules, {len(compiled.table):,} combinations, {checks} checks, {cases} cases"
-        typer.echo(f"{counts}, {len(pack.regimes)} regimes: {verdict}")
-        typer.echo(f"policy digest {compiled.table.digest}")
+        typer.echo(f"{counts}, {len(pack.regimes)} regimes{f' on {day}' if day else ''}: {verdict}")
+        if compiled.days:
+            typer.echo(f"proved on all dates, of which each has a table of its own: {', '.join(compiled.days)}")
+        typer.echo(f"policy digest {compiled.digest}")
     if failures or wrong:
         raise typer.Exit(1)
 
@@ -169,6 +192,7 @@ def mutate(folder: Folder, as_json: JsonFlag = False) -> None:
     Example: `nightlight policy mutate policies`
     """
     from nightlight.policy.checks import failed_checks
+    from nightlight.policy.dates import when_text
     from nightlight.policy.diagnostics import InvalidPolicy
     from nightlight.policy.mutate import mutate as run
 
@@ -187,6 +211,7 @@ def mutate(folder: Folder, as_json: JsonFlag = False) -> None:
                 "rule": survivor.rule,
                 "change": survivor.change,
                 "count": survivor.count,
+                "from": survivor.begins or None,
                 "sentences": [summary.text for summary in survivor.summaries],
             }
             for survivor in report.survivors
@@ -195,9 +220,8 @@ def mutate(folder: Folder, as_json: JsonFlag = False) -> None:
         typer.echo(json.dumps(answer, indent=2))
     else:
         for survivor in report.survivors:
-            typer.echo(
-                f"rule '{survivor.rule}', {survivor.change}: opens {survivor.count:,} combinations, no check fails"
-            )
+            count = f"{survivor.count:,} combinations{when_text(survivor.begins)}"
+            typer.echo(f"rule '{survivor.rule}', {survivor.change}: opens {count}, no check fails")
             for summary in survivor.summaries:
                 typer.echo(f"    {summary.text} ({summary.count:,})")
         typer.echo(

@@ -15,7 +15,16 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from nightlight.cli.files import read_bytes
-from nightlight.cli.policy_commands import JsonFlag, PolicyOption, compiled_folder, console, refused
+from nightlight.cli.policy_commands import (
+    JsonFlag,
+    OnOption,
+    PolicyOption,
+    compiled_folder,
+    console,
+    on_day,
+    refused,
+    today_utc,
+)
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.table import NONE_TIER
 
@@ -44,8 +53,9 @@ def diff(
         Path | None, typer.Option(help="Counters from `nightlight policy counters`: adds views a day.")
     ] = None,
     was: WasOption = None,
+    on: OnOption = None,
 ) -> None:
-    """Say what changes for whom, in few sentences, OPENS first.
+    """Say what changes for whom, in few sentences, OPENS first; from today on, or on the day of `--on` alone.
 
     Exits 0 if nothing changes, 3 if nothing of it needs the safety team, 4 if something does.
     Examples: `nightlight policy diff main:policies policies`, and with a word that was split:
@@ -61,7 +71,8 @@ def diff(
         with compiled_of(old) as before, compiled_of(new) as after:
             counts = read_traffic(traffic) if traffic else None
             renamed = [*parse_renamed(was or ()), *replaced_words(before, after)]
-            difference = compare(before, after, counts, renamed=renamed)
+            sides = on_day(before, on), on_day(after, on)
+            difference = compare(*sides, counts, renamed=renamed, today=today_utc())
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
@@ -82,10 +93,12 @@ def explain(
         list[str] | None, typer.Argument(help="attribute=word; what is left out leaves a range of answers.")
     ] = None,
     as_json: JsonFlag = False,
+    on: OnOption = None,
 ) -> None:
     """Say what one combination gives, which rules applied, what each capped and which bound.
 
-    Where inputs are left out: the least and the most that is shown, and which of them decide.
+    By the rules of today, or of the day of `--on`. Where inputs are left out: the least and the most that is shown, and
+    which of them decide.
     Example: `nightlight policy explain subject_age=age_13_15 relation=stranger region=eu`
     """
     from rich.markup import escape
@@ -94,13 +107,15 @@ def explain(
     from nightlight.policy.explain import explain as run
 
     try:
-        explained = run(compiled_folder(folder), dict(_pair(text) for text in inputs or []))
+        compiled, day = compiled_folder(folder), (on.date() if on else today_utc()).isoformat()
+        explained = run(compiled.on(day), dict(_pair(text) for text in inputs or []))
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
-        typer.echo(json.dumps(explained.to_json(), indent=2))
+        typer.echo(json.dumps({**explained.to_json(), "on": day}, indent=2))
         return
     out = console()
+    _print_day(out, day, compiled)
     for name, word in explained.given.items():
         out.print(f"  {name:<12} {word}", markup=False)
     table = RichTable(title="Rules that apply; the lowest of each column wins")
@@ -125,6 +140,11 @@ def explain(
                 f"    {word:<12} {text if least.rank == most.rank else f'{text} to {_outcome_text(most)}'}",
                 markup=False,
             )
+
+
+def _print_day(out: Console, day: str, compiled: Compiled) -> None:
+    if compiled.days:
+        out.print(f"on {day}; the policy changes by itself on {', '.join(compiled.days)}", markup=False)
 
 
 def _outcome_text(outcome: Outcome) -> str:

@@ -39,6 +39,7 @@ def emergency(  # noqa: PLR0913 - options
     Examples: `nightlight policy emergency --region uk --tier none --for 72h --key publisher.private.jwk.json`, and for
     search alone: `nightlight policy emergency --context search --for 24h --key publisher.private.jwk.json`
     """
+    from nightlight.cli.policy_commands import today_utc
     from nightlight.policy.bundle_writer import build_bundle
     from nightlight.policy.checks import failed_checks
     from nightlight.policy.compile import compile_bundle
@@ -58,7 +59,7 @@ def emergency(  # noqa: PLR0913 - options
     when = {"relation": relation or ["outsider"], "region": region, "viewer": viewer, "context": context}
     closed = emergency_pack(active, {name: words for name, words in when.items() if words}, tier=tier, why=why)
     before = compile_bundle(active)
-    difference = diff(before, closed)
+    difference = diff(before, closed, today=today_utc())
     if failures := failed_checks(closed):
         raise PolicyRefused("\n".join(map(str, failures)))
     if difference.opens:

@@ -52,7 +52,7 @@ def build(
         raise PolicyRefused("\n".join(str(failure) for failure in failures))
     data = build_bundle(compiled, version, SigningKey.read(key))
     out.write_bytes(data)
-    typer.echo(f"{out}: version {version}, {len(data):,} bytes, digest {compiled.table.digest}")
+    typer.echo(f"{out}: version {version}, {len(data):,} bytes, digest {compiled.digest}")
 
 
 def approve(  # noqa: PLR0913 - the options of a command line
@@ -72,7 +72,7 @@ def approve(  # noqa: PLR0913 - the options of a command line
     With `--was` the difference is shown with words mapped, which is shorter; the whole of it is signed.
     Example: `nightlight policy approve active.bundle policy.bundle --key safety.private.jwk.json`
     """
-    from nightlight.cli.policy_commands import console
+    from nightlight.cli.policy_commands import console, today_utc
     from nightlight.cli.policy_compare import compiled_of, print_difference, version_of
     from nightlight.policy.alignment import parse_renamed
     from nightlight.policy.diff import diff
@@ -82,8 +82,9 @@ def approve(  # noqa: PLR0913 - the options of a command line
     number = version if version is not None else version_of(new)
     signing = SigningKey.read(key)
     with compiled_of(old) as before, compiled_of(new) as after:
-        difference = diff(before, after)
-        shown = diff(before, after, renamed=parse_renamed(was)) if was else difference
+        today = today_utc()
+        difference = diff(before, after, today=today)
+        shown = diff(before, after, renamed=parse_renamed(was), today=today) if was else difference
     print_difference(console(), shown)
     if not yes:
         typer.confirm("Approve all of this?", abort=True)

@@ -124,7 +124,7 @@ class TransparencyReports:
             since=since,
             until=until,
             made_at=self.clock(),
-            policy_digest=table.digest,
+            policy_digest=view.digest,
             threshold=self.threshold,
             decisions=self._shown(total),
             cells=cells_shown,

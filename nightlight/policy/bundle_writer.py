@@ -34,7 +34,7 @@ def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
     regimes = [{"file": source.file, **_plain(document)} for source, document in pack.regimes]
     payload = {
         "version": version,
-        "digest": compiled.table.digest,
+        "digest": compiled.digest,
         "documents": {
             **{name: _plain(document) for name, document in documents.items()},
             "cases": [{"file": source.file, **_plain(document)} for source, document in pack.cases],
@@ -43,6 +43,8 @@ def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
         "table": _table_to_json(compiled.table),
         "retention": compiled.retention.meaning(),
     }
+    if compiled.dated:
+        payload["dated"] = [{"from": period.begins, "table": _table_to_json(period.table)} for period in compiled.dated]
     packed = zlib.compress(json.dumps(payload, separators=(",", ":")).encode(), 9)
     outer = {
         "format": FORMAT,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from nightlight.policy.dates import when_text
+
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
     from nightlight.policy.models import Case, CasesDocument
@@ -35,35 +37,48 @@ def expand(case: Case) -> Iterator[dict[str, str]]:
         yield dict(zip(names, words, strict=True))
 
 
+def cases_on(files: CaseFiles, day: str | None) -> CaseFiles:
+    """Return the cases that speak of a day: those of that day and those of every day; all cases where it is None."""
+    if day is None:
+        return files
+    chosen = [tuple(case for case in document.cases if case.on in {None, day}) for _, document in files]
+    return [
+        (source, document.model_copy(update={"cases": cases}))
+        for (source, document), cases in zip(files, chosen, strict=True)
+    ]
+
+
 def run_cases(files: CaseFiles, compiled: Compiled) -> Iterator[CaseResult]:
-    """Yield the result of every combination of every case.
+    """Yield the result of every combination of every case, on its day or on all dates of the pack.
 
     Where several rules give the tier, a case may name any of them in ``because``.
     """
-    table = compiled.table
     for source, document in files:
         for index, case in enumerate(document.cases):
             path: Path_ = ("cases", index)
-            expected = case.expect.model_dump(exclude_none=True)
             several = any(len(words) > 1 for words in case.given.values())
-            for given in expand(case):
-                outcome = table.decide(given)
-                rules = _rules(compiled, given, outcome.rule)
-                bound = " and ".join(f"'{rule}'" for rule in rules)
-                got = {"tier": outcome.tier, "cache_s": outcome.cache_s, "per_hour": outcome.per_hour}
-                failures = tuple(
-                    (
-                        (*path, "expect", field),
-                        f"expected {field} {value}, got {got.get(field, rules[0])} (bound by {bound})",
-                    )
-                    for field, value in expected.items()
-                    if (value not in rules if field == "because" else got[field] != value)
-                )
-                name = case.name
-                if several:
-                    listed = (given[attribute] for attribute, words in case.given.items() if len(words) > 1)
-                    name = f"{case.name} [{'-'.join(listed)}]"
-                yield CaseResult(source.file, source.position(path).line, name, given, failures)
+            for period in compiled.periods if case.on is None else [compiled.on(case.on)]:
+                for given in expand(case):
+                    name = case.name
+                    if several:
+                        listed = (given[attribute] for attribute, words in case.given.items() if len(words) > 1)
+                        name = f"{case.name} [{'-'.join(listed)}]"
+                    name += when_text(period.begins) if case.on is None else f" on {case.on}"
+                    failures = _failures(case, given, period, (*path, "expect"))
+                    yield CaseResult(source.file, source.position(path).line, name, given, failures)
+
+
+def _failures(case: Case, given: Mapping[str, str], compiled: Compiled, path: Path_) -> tuple[tuple[Path_, str], ...]:
+    """Return what a combination is answered otherwise than a case expects."""
+    outcome = compiled.table.decide(given)
+    rules = _rules(compiled, given, outcome.rule)
+    bound = " and ".join(f"'{rule}'" for rule in rules)
+    got = {"tier": outcome.tier, "cache_s": outcome.cache_s, "per_hour": outcome.per_hour}
+    return tuple(
+        ((*path, field), f"expected {field} {value}, got {got.get(field, rules[0])} (bound by {bound})")
+        for field, value in case.expect.model_dump(exclude_none=True).items()
+        if (value not in rules if field == "because" else got[field] != value)
+    )
 
 
 def _rules(compiled: Compiled, given: Mapping[str, str], first: str) -> list[str]:

@@ -33,7 +33,7 @@ class Change:
     """One sentence: which way, where, from what to what, in how many combinations (and views a day).
 
     ``fields`` are those that protect less, or, where none does, those that differ. ``safety`` says that the safety team
-    must approve it.
+    must approve it. ``begins`` is the day from which it is so; empty from the activation on.
     """
 
     kind: ChangeKind
@@ -45,6 +45,17 @@ class Change:
     objects: int | None = None
     fields: tuple[str, ...] = ()
     safety: bool = False
+    begins: str = ""
+
+    @property
+    def place(self) -> str:
+        """Return where, and from when."""
+        return f"from {self.begins}: {self.where}" if self.begins else self.where
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the change as plain values; ``begins`` only where it is not at once."""
+        plain = asdict(self)
+        return plain if self.begins else {name: value for name, value in plain.items() if name != "begins"}
 
     def __str__(self) -> str:
         """Return the line that a person reads."""
@@ -53,7 +64,7 @@ class Change:
         weaker = f"; weaker: {', '.join(self.fields)}" if self.fields and self.kind is ChangeKind.OPENS else ""
         note = " [safety must approve]" if self.safety and self.kind is not ChangeKind.OPENS else ""
         counts = f"{self.count:,} combinations{views}{objects}{weaker}"
-        return f"{self.kind.value:<7} {self.where}: {self.before} -> {self.after} ({counts}){note}"
+        return f"{self.kind.value:<7} {self.place}: {self.before} -> {self.after} ({counts}){note}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ class Difference:
 
     def to_json(self, *, with_digest: bool = True) -> dict[str, Any]:
         """Return the difference as plain values; without its digest, without what traffic adds."""
-        sections = {name: [asdict(change) for change in getattr(self, name)] for name in SECTIONS}
+        sections = {name: [change.to_json() for change in getattr(self, name)] for name in SECTIONS}
         plain: dict[str, Any] = {
             "old_digest": self.old_digest,
             "new_digest": self.new_digest,

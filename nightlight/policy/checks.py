@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nightlight.policy.combinations import cut
 from nightlight.policy.compile import FIELDS, UNSET
+from nightlight.policy.dates import when_text
 from nightlight.policy.models import AlwaysLimits, CompareOrder
 from nightlight.policy.recipe_limits import weaker_than
 from nightlight.policy.summarise import Summary, summarise
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FailedCheck:
-    """A check that does not hold: where it stands, in how many combinations, in which, and which rules bound them."""
+    """A check that does not hold: where it stands, in how many combinations, in which, and which rules bound them.
+
+    ``begins`` is the day from which it fails so; empty before all dates of the rules.
+    """
 
     check: str
     kind: str
@@ -33,27 +37,39 @@ class FailedCheck:
     count: int
     summaries: tuple[Summary, ...]
     rules: tuple[str, ...]
+    begins: str = ""
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
-        lines = [f"{self.position}: check '{self.check}' fails in {self.count:,} combinations [check-failed]"]
+        counts = f"{self.count:,} combinations{when_text(self.begins)}"
+        lines = [f"{self.position}: check '{self.check}' fails in {counts} [check-failed]"]
         lines += [f"    {summary.text} ({summary.count:,})" for summary in self.summaries]
         lines.append(f"    bound by {', '.join(self.rules)}")
         return "\n".join(lines)
 
 
 def failed_checks(compiled: Compiled) -> list[FailedCheck]:
-    """Return every check of the pack that does not hold, in the order of the files; a clause's is ``regime/clause``."""
-    failures = []
+    """Return every check of the pack that does not hold, in the order of the files; a clause's is ``regime/clause``.
+
+    What fails on several dates in the same way is told of the first of them.
+    """
+    failures: list[FailedCheck] = []
+    before: list[FailedCheck] = []
+    for period in compiled.periods:
+        failing = list(_failed(period))
+        same = [replace(failure, begins="") for failure in before]
+        failures += [failure for failure in failing if replace(failure, begins="") not in same]
+        before = failing
+    return failures
+
+
+def _failed(compiled: Compiled) -> Iterator[FailedCheck]:
     for failing in _failing(compiled, compiled.ranks):
         if failing.cells.any():
             summaries = summarise(compiled.space, failing.cells, impossible=compiled.impossible)
             rules = _responsible(compiled, failing)
-            proved = failing.check
-            failures.append(
-                FailedCheck(proved.id, proved.kind, proved.position, int(failing.cells.sum()), tuple(summaries), rules)
-            )
-    return failures
+            proved, count = failing.check, int(failing.cells.sum())
+            yield FailedCheck(proved.id, proved.kind, proved.position, count, tuple(summaries), rules, compiled.begins)
 
 
 class _Failing(NamedTuple):

@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from nightlight.policy.cases import try_cases
 from nightlight.policy.combinations import CombinationSpace, Mask, Ranks, combination_space
+from nightlight.policy.dates import holds_on, switch_days, when_text
 from nightlight.policy.diagnostics import Diagnostics
 from nightlight.policy.load import Pack, load, load_documents
 from nightlight.policy.proved_checks import ProvedCheck, proved_checks
@@ -21,6 +22,7 @@ from nightlight.policy.regimes import refuse_hollow_clauses
 from nightlight.policy.retention import RetentionTable, compile_retention
 from nightlight.policy.summarise import summarise
 from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.dates import Timeline, digest_of
 from nightlight_core.policy.table import Outcome, Table, none_because
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Compiled:
 
     ``ranks[field]`` is the index of each combination's outcome in the vocabulary's list for the field
     (0 protects most), already canonical; ``bound`` is the number of the rule that bound the tier.
+    All of it is of the period that begins on the day ``begins`` (empty: before all dates); ``dated`` has later periods.
     """
 
     pack: Pack
@@ -50,6 +53,32 @@ class Compiled:
     impossible: Mask
     retention: RetentionTable
     table: Table
+    begins: str = ""
+    dated: tuple[Compiled, ...] = ()
+
+    @cached_property
+    def periods(self) -> tuple[Compiled, ...]:
+        """Return the pack as it is in each period, in order; each of them has no dates."""
+        return (replace(self, dated=()) if self.dated else self, *self.dated)
+
+    @cached_property
+    def timeline(self) -> Timeline[Compiled]:
+        """Return the periods with the days on which they begin."""
+        return Timeline(self.periods[0], tuple((period.begins, period) for period in self.dated))
+
+    def on(self, day: str) -> Compiled:
+        """Return the pack as it is on a day; an empty text stands for the time before all dates."""
+        return self.timeline.on(day)
+
+    @property
+    def days(self) -> tuple[str, ...]:
+        """Return the days on which the pack changes by itself."""
+        return tuple(period.begins for period in self.dated)
+
+    @property
+    def digest(self) -> str:
+        """Return the policy's digest: that of its table, or of all its tables and their dates."""
+        return digest_of(self.table.digest, [(period.begins, period.table.digest) for period in self.dated])
 
     @property
     def possible(self) -> Mask:
@@ -63,8 +92,12 @@ class Compiled:
 
     @cached_property
     def regions(self) -> list[Mask]:
-        """Return where each rule applies."""
-        return [self.space.region(rule.when, rule.unless) for rule in self.pack.rules.rules]
+        """Return where each rule applies: nowhere, for a rule that does not hold in this period."""
+        nowhere = np.broadcast_to(np.False_, self.space.shape)
+        return [
+            self.space.region(rule.when, rule.unless) if holds_on(rule, self.begins) else nowhere
+            for rule in self.pack.rules.rules
+        ]
 
     @cached_property
     def checks(self) -> list[ProvedCheck]:
@@ -113,8 +146,12 @@ def compile_documents(documents: Mapping[str, Any]) -> Compiled:
 def compile_bundle(bundle: Bundle) -> Compiled:
     """Compile a bundle's documents anew; raise PolicyRefused unless they are exactly what the bundle says they mean."""
     compiled = compile_documents(bundle.documents)
-    digest = bundle.earlier or compiled.table.digest == bundle.digest == bundle.table.digest
-    if not digest or not bundle.table.same_as(compiled.table) or bundle.retention != compiled.retention.meaning():
+    digest = bundle.earlier or compiled.digest == bundle.digest
+    later = [table for _, table in bundle.timeline.later]
+    same = compiled.days == tuple(day for day, _ in bundle.timeline.later) and all(
+        read.same_as(period.table) for read, period in zip([bundle.table, *later], compiled.periods, strict=True)
+    )
+    if not digest or not same or bundle.retention != compiled.retention.meaning():
         raise PolicyRefused("the bundle's table is not what its documents compile to")
     return compiled
 
@@ -142,21 +179,38 @@ def compile_pack(pack: Pack) -> Compiled:
     _refuse_dead_rules(pack, space, impossible, problems)
     refuse_hollow_clauses(pack, space, impossible, problems)
     problems.refuse()
-    rules = pack.rules.rules
+    regions = [(space.region(rule.when, rule.unless), limits(rule, pack)) for rule in pack.rules.rules]
+    retention = compile_retention(pack)
+    first, *later = (
+        _period(pack, space, impossible, retention, regions, begins) for begins in ("", *switch_days(pack.rules.rules))
+    )
+    return replace(first, dated=tuple(later))
+
+
+def _period(
+    pack: Pack,
+    space: CombinationSpace,
+    impossible: Mask,
+    retention: RetentionTable,
+    regions: Sequence[tuple[Mask, Mapping[str, int]]],
+    begins: str,
+) -> Compiled:
+    """Return the pack as it is from the day ``begins`` on; ``regions`` has each rule's region and ceilings."""
+    problems, rules = Diagnostics(), pack.rules.rules
     lowest, bound = ceilings(
-        [(space.region(rule.when, rule.unless), limits(rule, pack)) for rule in rules], space, order=_by_id(rules)
+        regions, space, order=[number for number in _by_id(rules) if holds_on(rules[number], begins)]
     )
     ranks = canonical(lowest, impossible)
     for field in FIELDS:
         gap = ranks[field] == UNSET
         if gap.any():
             summary = "; ".join(s.text for s in summarise(space, gap, impossible=impossible)[:3])
-            problems.add(place, "gap", f"no rule limits {field} in {int(gap.sum()):,} combinations: {summary}")
+            message = f"no rule limits {field} in {int(gap.sum()):,} combinations{when_text(begins)}: {summary}"
+            problems.add(pack.rules_source.position(("rules",)), "gap", message)
             break
     problems.refuse()
-    retention = compile_retention(pack)
     table = _table(pack, space, ranks, bound, impossible, retention)
-    return Compiled(pack, space, ranks, bound, impossible, retention, table)
+    return Compiled(pack, space, ranks, bound, impossible, retention, table, begins)
 
 
 def limits(rule: PolicyRule, pack: Pack) -> dict[str, int]:

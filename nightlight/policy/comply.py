@@ -104,7 +104,7 @@ class ComplianceReport:
 
 
 def comply(compiled: Compiled, day: date, names: Sequence[str] = ()) -> ComplianceReport:
-    """Return how a pack meets its regimes on ``day``; only those of ``names`` where any are given.
+    """Return how a pack meets its regimes by the rules of ``day``; only those of ``names`` where any are given.
 
     Raises PolicyRefused for a name that is no regime of the pack.
     """
@@ -112,7 +112,7 @@ def comply(compiled: Compiled, day: date, names: Sequence[str] = ()) -> Complian
     for name in names:
         if name not in known:
             raise PolicyRefused(f"'{name}' is not a regime of this pack{did_you_mean(name, known)}")
-    failures = {failure.check: failure for failure in failed_checks(compiled)}
+    failures = {failure.check: failure for failure in failed_checks(compiled.on(day.isoformat()))}
     answers: dict[str, list[ClauseAnswer]] = {name: [] for name in known}
     for bound in bound_clauses(compiled.pack):
         count = None if bound.check is None else int(covered(bound, compiled.space, compiled.possible).sum())
@@ -121,7 +121,7 @@ def comply(compiled: Compiled, day: date, names: Sequence[str] = ()) -> Complian
     chosen = [regime for _, regime in compiled.pack.regimes if not names or regime.regime in names]
     return ComplianceReport(
         day,
-        compiled.table.digest,
+        compiled.digest,
         len(compiled.table),
         tuple((regime, tuple(answers[regime.regime])) for regime in chosen),
     )

@@ -9,6 +9,9 @@
     checks     checks, regimes and clauses that were there: taken out, or changed from what to what
     cases      examples that were there: taken out, or changed from what to what
 
+What is shown is compared on every day on which either pack changes by itself. What a pack opens by itself on a day is
+told too, unless the pack before opens the same on that day, and so had it approved.
+
 A weaker field anywhere OPENS, and needs the safety team; so do a check, a clause, an impossible combination or a word
 that changed, and whatever destroys earlier or keeps minors' pictures longer (``Change.safety``).
 """
@@ -34,6 +37,8 @@ from nightlight_core.policy.table import NONE_TIER
 from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from nightlight.policy.alignment import Alignment
     from nightlight.policy.combinations import Mask
     from nightlight.policy.compile import Compiled
@@ -41,27 +46,33 @@ if TYPE_CHECKING:
 
 
 def diff(
-    old: Compiled, new: Compiled, traffic: Traffic | None = None, *, renamed: Sequence[Renamed] = ()
+    old: Compiled,
+    new: Compiled,
+    traffic: Traffic | None = None,
+    *,
+    renamed: Sequence[Renamed] = (),
+    today: date | None = None,
 ) -> Difference:
-    """Return what differs from ``old`` to ``new``.
+    """Return what differs from ``old`` to ``new``, from ``today`` (UTC) on; on all dates if none is given.
 
     ``traffic`` adds views a day to each sentence, and to those of retention the number of objects. ``renamed`` says
     which words belong together although they are written otherwise; raises PolicyRefused where the packs have no such
     words.
     """
     alignment = align(old.space, new.space, renamed)
+    day = today.isoformat() if today is not None else ""
     return Difference(
-        old.table.digest,
-        new.table.digest,
+        old.digest,
+        new.digest,
         _digest_of(check_meanings(old)),
         _digest_of(check_meanings(new)),
-        tuple(_outcomes(old, new, alignment, traffic)),
+        tuple(_on_all_dates(old, new, alignment, traffic, day)),
         tuple(_recipes(old, new)),
         tuple(_words(old, new, alignment)),
         tuple(_retention(old, new, renamed, traffic)),
         tuple(changed_checks(old, new)),
         tuple(changed_cases(old, new)),
-        forecast(old, new, alignment, traffic),
+        forecast(old.on(day), new.on(day), alignment, traffic),
     )
 
 
@@ -71,7 +82,9 @@ def _digest_of(meaning: dict[str, Any]) -> str:
 
 def _ordered(changes: list[Change]) -> list[Change]:
     rank = {ChangeKind.OPENS: 0, ChangeKind.CLOSES: 1, ChangeKind.CHANGES: 2}
-    return sorted(changes, key=lambda change: (rank[change.kind], -change.count, change.where, change.before))
+    return sorted(
+        changes, key=lambda change: (rank[change.kind], change.begins, -change.count, change.where, change.before)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,52 @@ def _shown(compiled: Compiled) -> tuple[np.ndarray[Any, Any], dict[int, _Shown]]
     return packed, meaning
 
 
-def _outcomes(old: Compiled, new: Compiled, alignment: Alignment, traffic: Traffic | None) -> list[Change]:
+def _on_all_dates(
+    old: Compiled, new: Compiled, alignment: Alignment, traffic: Traffic | None, today: str
+) -> list[Change]:
+    """Return what is shown otherwise from a day on, each change with the first day of those on which it is so."""
+    days = [today, *sorted(day for day in {*old.days, *new.days} if day > today)]
+    changes: list[Change] = []
+    before: list[Change] = []
+    for number, day in enumerate(days):
+        now = _outcomes(old.on(day), new.on(day), alignment, traffic)
+        dated = day if number else ""
+        changes += [replace(change, begins=dated) for change in now if change not in before]
+        if number and (cells := _opened_by_date(old, new, days[number - 1], day)).any():
+            itself = align(new.space, new.space)
+            opened = _outcomes(new.on(days[number - 1]), new.on(day), itself, traffic, cells)
+            changes += [replace(change, begins=dated) for change in opened]
+        before = now
+    return _ordered(list(dict.fromkeys(changes)))
+
+
+def _opened_by_date(old: Compiled, new: Compiled, before: str, day: str) -> Mask:
+    """Return what ``new`` opens by itself on a day, but for what ``old`` opens by itself on that day too.
+
+    The latter was approved for that day. Where the two packs have other words, that is nothing.
+    """
+    opened = _opened(new.on(before), new.on(day))
+    if list(old.space.attributes.items()) == list(new.space.attributes.items()):
+        opened = opened & ~(_opened(old.on(before), old.on(day)) & ~_opened(old.on(day), new.on(day)))
+    return opened
+
+
+def _opened(before: Compiled, after: Compiled) -> Mask:
+    """Return which combinations are shown more, or finer, by ``after``; both have the same ones."""
+    (packed_before, meaning_before), (packed_after, meaning_after) = _shown(before), _shown(after)
+    pairs = packed_before << np.uint32(12) | packed_after
+    kinds = []
+    for pair in map(int, np.unique(pairs)):
+        left, right = meaning_before[pair >> 12], meaning_after[pair & 0xFFF]
+        if _weaker(left, right) or _finer(left, right):
+            kinds.append(pair)
+    mask: Mask = np.isin(pairs, kinds)
+    return mask
+
+
+def _outcomes(
+    old: Compiled, new: Compiled, alignment: Alignment, traffic: Traffic | None, only: Mask | None = None
+) -> list[Change]:
     (packed_old, meaning_old), (packed_new, meaning_new) = _shown(old), _shown(new)
     before, after = alignment.before(packed_old, 0), alignment.after(packed_new, 0)
     both_impossible = alignment.before(old.impossible, 1) & alignment.after(new.impossible, 1)
@@ -113,7 +171,9 @@ def _outcomes(old: Compiled, new: Compiled, alignment: Alignment, traffic: Traff
         left, right = meaning_old[pair >> 12], meaning_new[pair & 0xFFF]
         if left == right:
             continue
-        cells = pairs == pair
+        cells = pairs == pair if only is None else (pairs == pair) & only
+        if not cells.any():
+            continue
         change = _judged(left, right, outsider=bool((cells & outsiders).any()))
         # What differs in the same way is told together, whatever the fields that stay have for values.
         cells_of[change] = cells_of[change] | cells if change in cells_of else cells
@@ -142,10 +202,15 @@ def _judged(before: _Shown, after: _Shown, *, outsider: bool) -> Change:
     opened, closed = _weaker(before, after), _weaker(after, before)
     kind = ChangeKind.OPENS if opened else ChangeKind.CLOSES if closed else ChangeKind.CHANGES
     recipes = before.recipe, after.recipe
-    finer = None not in recipes and recipes[1].quality > recipes[0].quality  # type: ignore[union-attr]
+    finer = _finer(before, after)
     texts = _text(before, after), _text(after, before)
     fields = opened or closed or _differing(*recipes) or ("tier",)
     return Change(kind, "", *texts, 0, fields=fields, safety=bool(opened) or (finer and outsider))
+
+
+def _finer(before: _Shown, after: _Shown) -> bool:
+    """Say whether ``after`` shows the same picture at a higher quality."""
+    return bool(before.recipe and after.recipe and after.recipe.quality > before.recipe.quality)
 
 
 def _weaker(before: _Shown, after: _Shown) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def _row(change: Change) -> str:
     views = "" if change.views_a_day is None else f"{change.views_a_day:,.0f}"
     kind = f"**{change.kind.value}**" + (" (safety)" if change.safety and change.kind.value != "OPENS" else "")
     weaker = ", ".join(change.fields) if change.kind.value == "OPENS" else ""
-    cells = (change.where, change.before, change.after, weaker)
+    cells = (change.place, change.before, change.after, weaker)
     return f"| {kind} | {' | '.join(map(_escaped, cells))} | {change.count:,} | {views} |"
 
 

@@ -41,6 +41,7 @@ _PATTERNS = {
     "^[a-z][a-z0-9_]{0,31}$": "a word begins with a small letter and has small letters, digits and _, at most 32",
     "^[a-z][a-z0-9-]{0,63}$": "an id begins with a small letter and has small letters, digits and -, at most 64",
     "^20[0-9]{2}-[0-9]{2}(-[0-9]{2})?$": "a date is written 2027-01-31, or 2027-01 where the day is not known",
+    "^20[0-9]{2}-[0-9]{2}-[0-9]{2}$": "a day is written 2027-01-31",
 }
 
 

@@ -54,6 +54,7 @@ Words = Annotated[tuple[Used, ...], BeforeValidator(_listed), Field(min_length=1
 Condition = Annotated[dict[Used, Words], Field(max_length=16)]
 # A day, or a month where the day is not known.
 IsoDate = Annotated[str, Field(pattern=r"^20[0-9]{2}-[0-9]{2}(-[0-9]{2})?$"), AfterValidator(_on_the_calendar)]
+IsoDay = Annotated[str, Field(pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_on_the_calendar)]
 
 
 class Document(BaseModel):
@@ -136,10 +137,15 @@ class Ceiling(Document):
 
 
 class PolicyRule(Document):
-    """A ceiling over a region of the space. Every rule that matches applies; none can open anything."""
+    """A ceiling over a region of the space. Every rule that matches applies; none can open anything.
+
+    It holds from the day in ``from`` to the day in ``until``, both included; days begin at midnight, UTC.
+    """
 
     id: Identifier
     why: Sentence
+    begins: IsoDay | None = Field(default=None, alias="from")
+    until: IsoDay | None = None
     when: Condition = Field(default_factory=dict)
     unless: Condition = Field(default_factory=dict)
     at_most: Ceiling
@@ -241,9 +247,13 @@ class Expectation(Document):
 
 
 class Case(Document):
-    """One example: every attribute given (a list means one case for each word), and the answer expected."""
+    """One example: every attribute given (a list means one case for each word), and the answer expected.
+
+    It is expected on the day ``on``, or on every day.
+    """
 
     name: Sentence
+    on: IsoDay | None = None
     given: Annotated[dict[Used, Words], Field(max_length=16)]
     expect: Expectation
 

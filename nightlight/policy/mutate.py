@@ -16,6 +16,7 @@ import numpy as np
 from nightlight.policy.checks import opens, still_holds
 from nightlight.policy.combinations import cut
 from nightlight.policy.compile import FIELDS, UNSET, canonical, ceilings
+from nightlight.policy.dates import holds_on
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """A mutant that no check catches: what was done to which rule, and what that opens."""
+    """A mutant that no check catches: what was done to which rule, and what that opens from the day ``begins``."""
 
     rule: str
     change: str
     count: int
     summaries: tuple[Summary, ...]
+    begins: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,30 @@ class MutationReport:
 
 
 def mutate(compiled: Compiled) -> MutationReport:
-    """Return the mutation report of a pack."""
-    total = opening = 0
-    survivors = []
+    """Return the mutation report of a pack: a mistake is caught if a check fails on any date."""
+    opening: dict[tuple[str, str], Survivor | None] = {}
+    mutants = set[tuple[str, str]]()
+    for period in compiled.periods:
+        for rule, change, survivor in _tried(period, mutants):
+            # What a check catches on one date is caught, whatever it opens on others.
+            earlier = opening.get((rule, change), survivor)
+            opening[rule, change] = None if survivor is None else earlier
+    survivors = tuple(survivor for survivor in opening.values() if survivor is not None)
+    return MutationReport(len(mutants), len(opening), survivors)
+
+
+def _tried(compiled: Compiled, mutants: set[tuple[str, str]]) -> Iterator[tuple[str, str, Survivor | None]]:
+    """Yield (rule, what was done, None if a check catches it) for every mutant of a period that opens something.
+
+    All of them are added to ``mutants``.
+    """
     base = _Others(compiled)
     for number, rule in enumerate(compiled.pack.rules.rules):
+        if not holds_on(rule, compiled.begins):
+            continue
         without = base.without(number)
         for mutant in _mutants(compiled, number, rule):
-            total += 1
+            mutants.add((rule.id, mutant.change))
             # Nothing changes outside of the box in which the rule applied, or applies now.
             box = mutant.box
             lowest = {field: cut(ranks, box).copy() for field, ranks in without.items()}
@@ -64,25 +82,28 @@ def mutate(compiled: Compiled) -> MutationReport:
             before = {field: cut(own, box) for field, own in compiled.ranks.items()}
             if not opens(before, ranks):
                 continue
-            opening += 1
             if _gap(ranks) or not still_holds(compiled, ranks, box):
+                yield rule.id, mutant.change, None
                 continue
             more = np.zeros(compiled.space.shape, dtype=np.bool_)
             more[np.ix_(*box)] = np.logical_or.reduce([ranks[field] > before[field] for field in FIELDS])
             summaries = summarise(compiled.space, more, impossible=compiled.impossible)
-            survivors.append(Survivor(rule.id, mutant.change, int(more.sum()), tuple(summaries)))
-    return MutationReport(total, opening, tuple(survivors))
+            survivor = Survivor(rule.id, mutant.change, int(more.sum()), tuple(summaries), compiled.begins)
+            yield rule.id, mutant.change, survivor
 
 
 def redundant(compiled: Compiled) -> list[str]:
-    """Return the ids of rules that could be deleted without changing anything."""
-    base = _Others(compiled)
-    rule_ids = []
-    for number, rule in enumerate(compiled.pack.rules.rules):
-        ranks = canonical(base.without(number), compiled.impossible)
-        if all((ranks[field] == compiled.ranks[field]).all() for field in FIELDS):
-            rule_ids.append(rule.id)
-    return rule_ids
+    """Return the ids of rules that could be deleted without changing anything on any date."""
+    needed = set[str]()
+    for period in compiled.periods:
+        base = _Others(period)
+        for number, rule in enumerate(period.pack.rules.rules):
+            if rule.id in needed or not holds_on(rule, period.begins):
+                continue
+            ranks = canonical(base.without(number), period.impossible)
+            if any((ranks[field] != period.ranks[field]).any() for field in FIELDS):
+                needed.add(rule.id)
+    return [rule.id for rule in compiled.pack.rules.rules if rule.id not in needed]
 
 
 class _Others:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nightlight.policy.cases import MAX_EXPANDED
+from nightlight.policy.dates import switch_days
 from nightlight.policy.diagnostics import Diagnostics, did_you_mean
 from nightlight.policy.models import (
     AlwaysCheck,
@@ -27,6 +28,7 @@ from nightlight.policy.models import (
 from nightlight.policy.recipe_limits import problems
 from nightlight_core.decisions.inputs import INPUTS, UNASSURED
 from nightlight_core.policy import protection
+from nightlight_core.policy.dates import MOST_DATES
 from nightlight_core.policy.table import NONE_TIER
 
 if TYPE_CHECKING:
@@ -183,10 +185,17 @@ class VocabularyValidator:
             self._problems.add(place, "manifest-without-room", message)
 
     def check_rules(self, source: YamlSource, rules: RulesDocument) -> None:
-        """Check ids, conditions and ceilings of the rules."""
+        """Check ids, dates, conditions and ceilings of the rules."""
         self._ids(source, "rules", [rule.id for rule in rules.rules])
+        days = switch_days(rules.rules)
+        if len(days) > MOST_DATES:
+            message = f"the rules begin and end on {len(days)} different days; at most {MOST_DATES} can be proved"
+            self._problems.add(source.position(("rules",)), "too-many-dates", message)
         for index, rule in enumerate(rules.rules):
             path: Path_ = ("rules", index)
+            if rule.begins and rule.until and rule.begins > rule.until:
+                message = f"rule '{rule.id}' ends ({rule.until}) before it begins ({rule.begins})"
+                self._problems.add(source.position((*path, "until")), "date-order", message)
             self.check_condition(source, (*path, "when"), rule.when)
             self.check_condition(source, (*path, "unless"), rule.unless)
             ceiling = rule.at_most.model_dump(exclude_none=True)

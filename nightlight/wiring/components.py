@@ -172,7 +172,7 @@ def import_notifications(settings: Settings, catalogue: Catalogue, clock: Clock)
     return ImportNotifications(catalogue, templates, clock)
 
 
-def policy_holder(settings: Settings, catalogue: Catalogue) -> PolicyHolder:
+def policy_holder(settings: Settings, catalogue: Catalogue, clock: Clock) -> PolicyHolder:
     """Return the policy that decides; raise PolicyRefused where the folder's pack is not proved."""
     compiled = compile_folder(settings.policy.folder)
     failures = failed_checks(compiled)
@@ -184,7 +184,7 @@ def policy_holder(settings: Settings, catalogue: Catalogue) -> PolicyHolder:
     else:
         share_key = share_key_from(name_key(settings))
     publishers = public_keys(concern.publisher_keys)
-    return PolicyHolder(catalogue, compiled, publishers, poll_s=concern.poll_s, share_key=share_key)
+    return PolicyHolder(catalogue, compiled, publishers, poll_s=concern.poll_s, share_key=share_key, clock=clock)
 
 
 def public_keys(path: Path | None) -> PublicKeys | None:

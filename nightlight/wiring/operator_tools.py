@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def open_trace_search(settings: Settings, clock: Clock = system_clock) -> Iterator[TraceSearch]:
     """Give what traces found copies: the catalogue, the sandbox, the mark's keys, and the index in the data folder."""
     with open_catalogue(settings) as catalogue, closing(Renderer(settings)) as rendering:
-        yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue), clock)
+        yield trace_search(settings, catalogue, rendering, policy_holder(settings, catalogue, clock), clock)
 
 
 def manifest_signing(settings: Settings, clock: Clock) -> ManifestSigner | None:

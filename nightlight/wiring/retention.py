@@ -88,7 +88,7 @@ def lifecycle(settings: Settings, clock: Clock = system_clock) -> Iterator[Manag
     store = settings.store
     _require_buckets(settings, "lifecycle rules are for buckets")
     with open_catalogue(settings) as catalogue:
-        policy = policy_holder(settings, catalogue)
+        policy = policy_holder(settings, catalogue, clock)
         client = make_client(s3_access(settings))
         buckets = {name: BucketClient(client, name) for name in (store.originals_bucket, store.renditions_bucket)}
         named, _, days = settings.retention.move_originals.partition(":")
@@ -163,7 +163,7 @@ def open_report(
                 looks[f"bucket of {what}"] = partial(state.drift, what)
         catalogue = stack.enter_context(open_catalogue(settings))
         least = threshold if threshold is not None else settings.policy.counter_threshold
-        yield TransparencyReports(catalogue, policy_holder(settings, catalogue), least, clock, looks)
+        yield TransparencyReports(catalogue, policy_holder(settings, catalogue, clock), least, clock, looks)
 
 
 @contextmanager
@@ -200,7 +200,9 @@ def sweep_flow(settings: Settings, runner: JobRunner, policy: PolicyHolder) -> S
 def open_sweep(settings: Settings, clock: Clock = system_clock) -> Iterator[Sweep]:
     """Give what begins sweeps and tells what they did; the workers do them."""
     with open_catalogue(settings) as catalogue:
-        yield sweep_flow(settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue))
+        yield sweep_flow(
+            settings, JobRunner(catalogue, settings.worker, clock), policy_holder(settings, catalogue, clock)
+        )
 
 
 @contextmanager

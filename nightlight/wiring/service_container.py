@@ -110,7 +110,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
     urls = url_signing(settings)
-    policy = policy_holder(settings, catalogue)
+    policy = policy_holder(settings, catalogue, clock)
     originals, seal = PutOnly(build_store(settings, ORIGINALS)), sealer(settings)
     traces = RequestTrace(catalogue, originals, settings.upload, settings.matching, clock, seal)
     counter = DecisionCounter(catalogue, clock, flush_s=settings.policy.counter_flush_s)

@@ -124,7 +124,7 @@ def build_worker(settings: Settings, clock: Clock = system_clock) -> WorkerConta
     """Build the workers' parts; raise SettingsRefused, PolicyRefused or CatalogueUnavailable."""
     catalogue = build_catalogue(settings)
     migrate.check_current(catalogue.engine)
-    policy = policy_holder(settings, catalogue)
+    policy = policy_holder(settings, catalogue, clock)
     names = ObjectNames(name_key(settings))
     originals = build_store(settings, ORIGINALS)
     renditions = build_store(settings, RENDITIONS)

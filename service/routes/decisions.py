@@ -132,7 +132,7 @@ async def decide(request: Request) -> Response:
 def explain(request: Request, body: DecisionsBody) -> Response:
     """Say why each item is answered as it is. For operators: it tells bands, so viewers must never see it."""
     explanations = services(request).decisions.explain(body.request_of(caller(request).subject))
-    digest = services(request).policy.current().table.digest
+    digest = services(request).policy.current().digest
     return json_response(orjson.dumps({"policy_digest": digest, "items": [asdict(item) for item in explanations]}))
 
 

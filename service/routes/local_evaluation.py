@@ -35,6 +35,7 @@ class FeedAnswer(BaseModel):
     active: int | None = Field(description="Version of the active bundle; none while the folder's pack is active.")
     candidate: int | None = Field(description="Version of the bundle that decides for a share of profiles.")
     previous: int | None = Field(description="Version of the bundle that decided before the active one.")
+    activated_at: float | None = Field(description="When the active bundle became so, in Unix seconds.")
     has_previous: bool = Field(description="Whether another policy decided before, be it a bundle or not.")
 
 
@@ -130,6 +131,7 @@ def feed(request: Request, after: Annotated[str | None, Query(pattern=CURSOR_PAT
         active=policy.version,
         candidate=policy.candidate_version if policy.permille else None,
         previous=policy.previous_version,
+        activated_at=policy.activated_at,
         has_previous=policy.previous is not None and policy.previous.table.digest != policy.table.digest,
     )
     return json_response(orjson.dumps(feed_answer.model_dump()))

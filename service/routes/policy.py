@@ -73,6 +73,9 @@ class ExplainPolicyBody(Body):
     """One combination; what is left out leaves a range of answers."""
 
     given: Annotated[dict[str, str], Field(max_length=16)]
+    on: Annotated[str, Field(max_length=10)] | None = Field(
+        default=None, description="A day, such as 2027-01-31; now if it is left out."
+    )
 
 
 @router.get("")
@@ -166,7 +169,7 @@ def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) ->
 @requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
     """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
-    return services(request).rollout.explain(body.given).to_json()
+    return services(request).rollout.explain(body.given, body.on).to_json()
 
 
 def unpacked(text: str, pointer: str) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from nightlight_client.local_policy import PoliciesInUse, PolicyInForce
 from nightlight_client.models import NotNightlight, Problem
 from nightlight_core.decisions.abuse_signals import AbuseSignalBuffer
 from nightlight_core.decisions.answers import AnswerBuilder
@@ -25,45 +26,23 @@ from nightlight_core.decisions.url_signing import DAY_S, DelegatedDayKeys, HmacU
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.ids import is_profile_id
 from nightlight_core.policy.bundle import open_bundle
+from nightlight_core.policy.dates import Timeline
 from nightlight_core.policy.table import UNKNOWN_TABLE
 from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight_client.client import NightlightClient
     from nightlight_client.local_client import Terms
+    from nightlight_client.local_policy import LocalPolicy
     from nightlight_core.decisions.answers import Answer
     from nightlight_core.policy.public_keys import PublicKeys
-    from nightlight_core.policy.table import Outcome, Table
+    from nightlight_core.policy.table import Table
 
 # What can go wrong with an answer of the service: each leaves things as they were.
 FAILURES = (Problem, PolicyRefused, httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError)
 # Delegated keys are fetched again after so long.
 _KEYS_S = 3600.0
 _MOST_SIGNALS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class LocalPolicy:
-    """The policy that is in use, as the feed names it."""
-
-    table: Table
-    candidate: Table | None
-    previous: Table | None
-    revision: int
-
-    def table_for(self, view: ProfileView) -> Table:
-        """Return the table that decides for a profile."""
-        return self.candidate if view.candidate and self.candidate is not None else self.table
-
-    def earlier_for(self, view: ProfileView) -> Table | None:
-        """Return the table that decided for a profile before, None if there was none."""
-        return self.table if view.candidate and self.candidate is not None else self.previous
-
-    def tally(
-        self, inputs: Mapping[str, str], _outcome: Outcome, _effective_ceiling: str | None
-    ) -> tuple[str, str | None]:
-        """Return the cell that a decision is counted in."""
-        return ",".join(inputs[name] for name in self.table.attributes), None
 
 
 class LocalTallies:
@@ -103,15 +82,20 @@ class LocalEvaluationState:
         self._relations = RelationResolver(terms.relation_keys, None, leeway_s=terms.leeway_s, vouches=terms.vouches)
         self.tallies, self.signals = LocalTallies(), AbuseSignalBuffer(most=_MOST_SIGNALS)
         self.views = ProfileViewCache(most=terms.views, stale_s=terms.stale_s)
-        self.policy: LocalPolicy | None = None
+        self._in_force = PolicyInForce(clock)
         self.engine: DecisionEngine | None = None
         self.problem: str | None = None
         # By version, so that each bundle is fetched and verified once; and the highest version that was in use.
-        self._tables: dict[int, Table] = {}
+        self._tables: dict[int, Timeline[Table]] = {}
         self._highest = 0
         self._keys_at = float("-inf")
         self._cursor: str | None = None
         self._lock = threading.Lock()
+
+    @property
+    def policy(self) -> LocalPolicy | None:
+        """Return the policy that decides now, None as long as none is known."""
+        return self._in_force.now()
 
     def poll(self) -> bool:
         """Read the feed once; what went wrong, if anything, is in ``problem``, and what was known stays."""
@@ -121,17 +105,18 @@ class LocalEvaluationState:
                 page = self._client.feed(self._cursor)
                 cursor, reset = str(page["cursor"]), bool(page["reset"])
                 changed = [str(profile_id) for profile_id in page["changed"]]
-                policy = self._policy_of(page)
+                in_use = self._policies_of(page)
                 if began - self._keys_at > _KEYS_S:
                     self.engine, self._keys_at = self._engine(), began
             except FAILURES as error:
                 self.failed(error)
                 return False
-            reset = reset or self.policy is None or policy.revision != self.policy.revision
+            policy = self.policy
+            reset = reset or policy is None or policy.revision != in_use.revision
             self.problem = None
-            again = [] if reset else self._read_again(changed, policy.revision)
+            again = [] if reset else self._read_again(changed, in_use.revision)
             self.views.polled(began, changed, reset=reset, again=again)
-            self.policy = self.policy if policy == self.policy else policy
+            self._in_force.use(in_use)
             self._cursor = cursor
             return True
 
@@ -150,8 +135,9 @@ class LocalEvaluationState:
         missing = [profile_id for profile_id in missing if is_profile_id(profile_id)]
         read: dict[str, ProfileView] = {}
         ticket = self.views.ticket()
-        if missing and self.policy is not None and self.views.fresh:
-            read = {view.profile_id: view for view in self._read(missing, self.policy.revision)}
+        policy = self.policy
+        if missing and policy is not None and self.views.fresh:
+            read = {view.profile_id: view for view in self._read(missing, policy.revision)}
             self.views.keep(ticket, read.values())
         return [
             view if view is not None else read.get(profile_id) or ProfileView(profile_id)
@@ -188,8 +174,8 @@ class LocalEvaluationState:
         if not isinstance(error, NotNightlight | httpx.HTTPError):
             self._client.failures.note_error(error)
 
-    def _policy_of(self, page: Mapping[str, Any]) -> LocalPolicy:
-        """Return the policy that the feed names; its bundles are fetched, and verified, once."""
+    def _policies_of(self, page: Mapping[str, Any]) -> PoliciesInUse:
+        """Return the policies that the feed names; their bundles are fetched, and verified, once."""
         active, candidate, previous = page["active"], page["candidate"], page.get("previous")
         if active is None:
             raise PolicyRefused("no signed policy bundle is active (nightlight policy activate)")
@@ -204,17 +190,19 @@ class LocalEvaluationState:
         self._tables, self._highest = tables, active
         earlier = tables.get(previous) if previous is not None else None
         if earlier is None and page.get("has_previous"):
-            earlier = UNKNOWN_TABLE
-        return LocalPolicy(tables[active], tables.get(candidate), earlier, page["revision"])
+            earlier = Timeline(UNKNOWN_TABLE)
+        since = page.get("activated_at")
+        activated_at = None if since is None else float(since)
+        return PoliciesInUse(tables[active], tables.get(candidate), earlier, page["revision"], activated_at)
 
-    def _table(self, version: int) -> Table:
+    def _table(self, version: int) -> Timeline[Table]:
         table = self._tables.get(version)
         if table is not None:
             return table
         bundle = open_bundle(self._client.bundle_in_use(version), self._publisher)
         if bundle.version != version:
             raise PolicyRefused(f"bundle {version} says that it is {bundle.version}")
-        return bundle.table
+        return bundle.timeline
 
     def _engine(self) -> DecisionEngine:
         """Return an engine with the keys of today; quotas that this process keeps go on."""

@@ -63,7 +63,8 @@ class LocalEvaluationFeed:
         if self.ring is None:
             raise NotFound("URLs are presigned: there are no keys to delegate")
         builder = self.builder
-        outcomes = self.policy.current().table.outcomes
+        periods = self.policy.current().whole.periods
+        outcomes = [outcome for period in periods for outcome in period.table.outcomes]
         longest = max([builder.placeholder_cache_s, *(outcome.cache_s for outcome in outcomes)])
         now = int(self.clock().timestamp())
         longest = min(longest, builder.max_life_s)

@@ -1,26 +1,30 @@
 """The policy that a process decides by: the active bundle, and a candidate that is watched or staged.
 
 Every process looks for a change once in ``poll_s`` seconds, while it is working, with one small read. What
-cannot be read or verified changes nothing: the last good policy stays, and the operator is told.
+cannot be read or verified changes nothing: the last good policy stays, and the operator is told. Where rules have
+dates, each process goes from one table to the next by its clock, and reads nothing for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.flows.decisions.counters import difference, openness
 from nightlight.imaging.recipe import Recipe, build_recipes
 from nightlight.policy.compile import compile_bundle
+from nightlight_core.clock import Clock, system_clock
 from nightlight_core.decisions.answers import outcome_of
 from nightlight_core.errors import NightlightError, PolicyRefused
 from nightlight_core.policy.bundle import open_bundle
+from nightlight_core.policy.dates import BACK_S
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -31,11 +35,15 @@ if TYPE_CHECKING:
     from nightlight_core.policy.table import Outcome, Table
 
 PERMILLE = 1000
+_ALWAYS = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
 class ActivePolicy:
     """One consistent view: nothing of it changes while a batch is decided.
+
+    ``compiled`` and ``candidate`` are what is in force from ``since`` to ``until`` (Unix seconds) of ``whole`` and
+    ``whole_candidate``, the packs with all their dates. ``before_date`` is the table that decided before ``since``.
 
     ``version`` is None while the pack of the folder is active. ``permille`` is the candidate's share of
     profiles; 0 means that it is only watched.
@@ -52,6 +60,36 @@ class ActivePolicy:
     previous: Compiled | None = None
     previous_version: int | None = None
     candidate_recipes: tuple[Recipe, ...] = ()
+    whole: Compiled = field(kw_only=True)
+    whole_candidate: Compiled | None = field(default=None, kw_only=True)
+    activated_at: float | None = None
+    before_date: Table | None = None
+    since: float = -math.inf
+    until: float = math.inf
+
+    def at(self, moment: float) -> ActivePolicy:
+        """Return the view of the same packs at a moment, in Unix seconds."""
+        active = self.whole.timeline.at(moment)
+        candidate = self.whole_candidate.timeline.at(moment) if self.whole_candidate is not None else None
+        # What a pack had before a date that was past when it was activated never decided.
+        decided = active.before if self.activated_at is None or self.activated_at < active.since else None
+        return replace(
+            self,
+            compiled=active.value,
+            candidate=candidate.value if candidate else None,
+            before_date=decided.table if decided else None,
+            since=max(active.since, candidate.since if candidate else -math.inf),
+            until=min(active.until, candidate.until if candidate else math.inf),
+        )
+
+    def holds(self, moment: float) -> bool:
+        """Say whether no date lies between this view and a moment, but for a clock that was set back a little."""
+        return self.since - BACK_S <= moment < self.until
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the active policy, all its dates included."""
+        return self.whole.digest
 
     @property
     def table(self) -> Table:
@@ -71,8 +109,9 @@ class ActivePolicy:
 
     @property
     def earlier(self) -> tuple[Table, ...]:
-        """Return the table that decided before the active one: URLs that it gave may still work."""
-        return () if self.previous is None else (self.previous.table,)
+        """Return the tables that decided before the active one: URLs that they gave may still work."""
+        previous = None if self.previous is None else self.previous.table
+        return tuple(table for table in (self.before_date, previous) if table is not None)
 
     def chosen(self, profile_id: str) -> bool:
         """Say whether the candidate decides for a profile."""
@@ -91,7 +130,7 @@ class ActivePolicy:
         """Return the table that decided for a profile before, None if there was none."""
         if self.candidate is not None and self.chosen(view.profile_id):
             return self.table
-        return None if self.previous is None else self.previous.table
+        return next(iter(self.earlier), None)
 
     def tally(
         self, inputs: Mapping[str, str], outcome: Outcome, effective_ceiling: str | None
@@ -110,7 +149,14 @@ class PolicyHolder:
     """Holds the view and keeps it fresh. Safe to share between threads."""
 
     def __init__(
-        self, catalogue: Catalogue, folder: Compiled, keys: PublicKeys | None, *, poll_s: float, share_key: bytes
+        self,
+        catalogue: Catalogue,
+        folder: Compiled,
+        keys: PublicKeys | None,
+        *,
+        poll_s: float,
+        share_key: bytes,
+        clock: Clock = system_clock,
     ) -> None:
         """Begin with the pack of the folder, or the bundle that is active.
 
@@ -121,16 +167,21 @@ class PolicyHolder:
         self._keys = keys
         self._poll_s = poll_s
         self._share_key = share_key
-        self._lock = threading.Lock()
-        self._now = ActivePolicy(folder, None, None, None, 0, 0, usable_recipes(folder), share_key)
+        self._clock = clock
+        # One is held while the catalogue is read, the other for a moment, while the view is exchanged.
+        self._lock, self._exchange = threading.Lock(), threading.Lock()
+        self._now = ActivePolicy(folder, None, None, None, 0, 0, usable_recipes(folder), share_key, whole=folder)
         with catalogue.reading() as tx:
-            self._now = self._view(tx, tx.policies.state())
+            self._now = self._view(tx, tx.policies.state()).at(self._moment())
         self._looked = time.monotonic()
 
     @property
     def known(self) -> ActivePolicy:
-        """Return the view as it was at the last look: it waits for nothing."""
-        return self._now
+        """Return the view as it was at the last look, by the tables of today: it waits for nothing."""
+        view = self._now
+        if (view.since, view.until) == _ALWAYS or view.holds(self._clock().timestamp()):
+            return view
+        return self._go_on()
 
     def current(self) -> ActivePolicy:
         """Return the view, looked at afresh if the last look is too long ago."""
@@ -140,14 +191,30 @@ class PolicyHolder:
             finally:
                 self._looked = time.monotonic()
                 self._lock.release()
-        return self._now
+        return self.known
 
     def refresh(self) -> ActivePolicy:
         """Look now, whatever the time; used by the process that has just made a change."""
         with self._lock:
             self._look()
             self._looked = time.monotonic()
-        return self._now
+        return self.known
+
+    def _go_on(self) -> ActivePolicy:
+        """Go over to the tables of now."""
+        with self._exchange:
+            if not self._now.holds(moment := self._clock().timestamp()):
+                self._now = self._now.at(moment)
+                begins, digest = self._now.compiled.begins, self._now.digest
+                logs.get("policy").info(
+                    "policy.next_date", version=self._now.version, begins=begins, policy_digest=digest
+                )
+            return self._now
+
+    def _moment(self) -> float:
+        """Return the time by the clock; that at which the present tables began, if it was set back a little."""
+        moment = self._clock().timestamp()
+        return max(moment, self._now.since) if self._now.since - BACK_S <= moment else moment
 
     def _look(self) -> None:
         try:
@@ -160,8 +227,9 @@ class PolicyHolder:
             metrics.POLICY_REFUSED.inc()
             logs.get("policy").error("policy.kept_last_good", code=error.code, detail=str(error))
             return
-        self._now = view
-        logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.table.digest)
+        with self._exchange:
+            self._now = view.at(self._moment())
+        logs.get("policy").info("policy.changed", version=view.version, policy_digest=view.digest)
 
     def _view(self, tx: Transaction, state: PolicyState) -> ActivePolicy:
         previous = self._now
@@ -189,14 +257,18 @@ class PolicyHolder:
             else (),
             previous=previous_policy,
             previous_version=state.previous_version if previous_policy is not None else None,
+            whole=active,
+            whole_candidate=candidate,
+            activated_at=state.activated_at.timestamp() if state.activated_at else None,
         )
 
     def _previous(self, tx: Transaction, state: PolicyState) -> Compiled | None:
         """Return what decided before: the folder's pack where the active bundle is the first; None if it is refused."""
         if state.active_version is None:
             return None
+        moment = (state.activated_at or self._clock()).timestamp()
         try:
-            return self._bundle(tx, state.previous_version) or self._folder
+            return (self._bundle(tx, state.previous_version) or self._folder).timeline.at(moment).value
         except PolicyRefused as error:
             logs.get("policy").warning("policy.previous_refused", version=state.previous_version, detail=str(error))
             return None
@@ -205,8 +277,8 @@ class PolicyHolder:
         if version is None:
             return None
         for number, compiled in (
-            (self._now.version, self._now.compiled),
-            (self._now.candidate_version, self._now.candidate),
+            (self._now.version, self._now.whole),
+            (self._now.candidate_version, self._now.whole_candidate),
         ):
             if number == version:
                 return compiled

@@ -56,7 +56,11 @@ def undoes_closing(
     if before is None or state.previous_version is None or state.activated_at is None:
         return False
     lately = timedelta(0) <= now - state.activated_at <= UNDO
-    return lately and not tx.policies.withdrawn(state.previous_version) and not diff(before, active).opens
+    return (
+        lately
+        and not tx.policies.withdrawn(state.previous_version)
+        and not diff(before, active, today=now.date()).opens
+    )
 
 
 def approving_key(

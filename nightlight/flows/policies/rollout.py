@@ -31,6 +31,7 @@ from nightlight.policy.explain import PolicyExplanation, explain
 from nightlight.policy.traffic import Traffic
 from nightlight_core.errors import InvalidInput, NightlightError, PolicyConflict, PolicyRefused, PolicyRejected
 from nightlight_core.policy.bundle import Bundle, open_bundle
+from nightlight_core.policy.dates import iso_day
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue, Transaction
@@ -180,10 +181,10 @@ class Rollout:
                 for kind in (WOULD_OPEN, WOULD_CLOSE)
             }
         candidate = None
-        if view.candidate is not None:
+        if view.whole_candidate is not None:
             candidate = {
                 "version": view.candidate_version,
-                "digest": view.candidate.table.digest,
+                "digest": view.whole_candidate.digest,
                 "mode": STAGED if view.permille else SHADOW,
                 "permille": view.permille,
                 "rendered": bool(state.candidate_rendered),
@@ -192,16 +193,21 @@ class Rollout:
             }
         return {
             "emergency": emergency,
-            "active": {"version": view.version, "digest": view.table.digest},
+            "active": {"version": view.version, "digest": view.digest, "dates": list(view.whole.days)},
             "highest_version": state.highest_version,
             "previous_version": state.previous_version,
             "candidate": candidate,
         }
 
-    def explain(self, inputs: Mapping[str, str]) -> PolicyExplanation:
-        """Return why one combination is answered as it is under the active policy; raises InvalidInput."""
+    def explain(self, inputs: Mapping[str, str], on: str | None = None) -> PolicyExplanation:
+        """Return why the active policy answers one combination as it does, now or on a day; raises InvalidInput."""
+        policy = self.in_use.current()
         try:
-            return explain(self.in_use.current().compiled, inputs)
+            compiled = policy.compiled if on is None else policy.whole.on(iso_day(on))
+        except ValueError as error:
+            raise InvalidInput("it must be a day, such as 2027-01-31", pointer="/on") from error
+        try:
+            return explain(compiled, inputs)
         except PolicyRefused as error:
             raise InvalidInput(str(error), pointer="/given") from error
 
@@ -224,9 +230,10 @@ class Rollout:
 
     def difference(self, active: Compiled, new: Compiled) -> Difference:
         """Return the difference; where things are kept longer or shorter, with the number of objects."""
+        today = self.clock().date()
         if active.retention.meaning() == new.retention.meaning():
-            return diff(active, new)
-        return diff(active, new, Traffic(1.0, (), {}, self._objects()))
+            return diff(active, new, today=today)
+        return diff(active, new, Traffic(1.0, (), {}, self._objects()), today=today)
 
     def _objects(self) -> dict[tuple[str, str], int]:
         """Return the number of objects by state and band, none of them if they cannot be counted in time."""
@@ -269,7 +276,7 @@ class Rollout:
         Raises PolicyConflict where its version was withdrawn, is not above every one before, or is another bundle's.
         """
         state = tx.policies.state(lock=True)
-        active, version = self._same_view(state).compiled, bundle.version
+        active, version = self._same_view(state).whole, bundle.version
         if tx.policies.withdrawn(version):
             message = f"version {version} was withdrawn, and its approval with it; build it with a higher version"
             raise PolicyConflict(message)
@@ -306,4 +313,5 @@ class Rollout:
             "changes": len(difference.changes),
             "signed_by": bundle.key_id,
             "approved_by": approver,
+            **({"dates": ", ".join(day for day, _ in bundle.dated)} if bundle.dated else {}),
         }

@@ -74,9 +74,10 @@ def policy_counters(days: int = 7) -> Request[dict[str, Any]]:
     return Request(method="GET", path="/v1/policy/counters", params={"days": days}, read=read_json)
 
 
-def explain_policy(given: Mapping[str, str]) -> Request[dict[str, Any]]:
-    """Return why one combination is answered as it is under the active policy."""
-    return Request(method="POST", path="/v1/policy/explain", json={"given": dict(given)}, read=read_json)
+def explain_policy(given: Mapping[str, str], on: str | None = None) -> Request[dict[str, Any]]:
+    """Return why one combination is answered as it is under the active policy, now or on a day (``2027-01-31``)."""
+    body = {"given": dict(given)} if on is None else {"given": dict(given), "on": on}
+    return Request(method="POST", path="/v1/policy/explain", json=body, read=read_json)
 
 
 def _body(bundle: bytes, approval: Approval | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightlight_core.errors import PolicyRefused
+from nightlight_core.policy.dates import MOST_DATES, Timeline, digest_of, iso_day
 from nightlight_core.policy.table import Outcome, Table
 from nightlight_core.policy.tier import TierRecipe
 
@@ -38,6 +39,9 @@ _PAYLOAD = frozenset({"version", "digest", "documents", "table", "retention"})
 _DOCUMENTS = frozenset({"vocabulary", "tiers", "rules", "retention", "checks", "cases"})
 # Documents that a pack may do without, and that earlier bundles have not.
 _OPTIONAL = frozenset({"regimes"})
+# Tables of later dates, where rules have any.
+_DATED = frozenset({"dated"})
+_PERIOD = frozenset({"from", "table"})
 _TABLE = frozenset({"attributes", "outcomes", "cells", "besides"})
 
 
@@ -45,7 +49,8 @@ _TABLE = frozenset({"attributes", "outcomes", "cells", "besides"})
 class Bundle:
     """A bundle whose signature is right; ``documents`` are the pack's files as plain values.
 
-    ``digest`` covers all that a reader of the table acts on, unless the bundle is of an ``earlier`` format.
+    ``digest`` covers all that a reader of the tables acts on, unless the bundle is of an ``earlier`` format. ``dated``
+    has the tables that take the place of ``table``, each with the day from which it is in force.
     """
 
     version: int
@@ -56,6 +61,12 @@ class Bundle:
     data: bytes
     retention: Mapping[str, Any]
     earlier: bool = False
+    dated: tuple[tuple[str, Table], ...] = ()
+
+    @property
+    def timeline(self) -> Timeline[Table]:
+        """Return the table and those of later dates."""
+        return Timeline(self.table, self.dated)
 
 
 def read_unverified(data: bytes) -> Bundle:
@@ -96,7 +107,7 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
             raise PolicyRefused("the bundle unpacks to more than is allowed")
         payload = json.loads(text)
         documents: dict[str, Any] = payload["documents"]
-        _refuse_more(payload, _PAYLOAD)
+        _refuse_more(payload, _PAYLOAD, frozenset() if form == EARLIER else _DATED)
         _refuse_more(documents, _DOCUMENTS, _OPTIONAL)
         _refuse_more(payload["table"], _TABLE)
         version, digest, old = payload["version"], str(payload["digest"]), form == EARLIER
@@ -104,11 +115,36 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
             raise ValueError("the version is no whole number in its range")
         replaced = documents["vocabulary"].get("replaced", {})
         table = _table_from_json(payload["table"], documents["tiers"]["tiers"], replaced)
-        if digest != (table.earlier_digest() if old else table.digest):
-            raise ValueError("the table does not fit its digest")
-        return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old)
+        dated = tuple(
+            (str(period["from"]), _table_from_json(period["table"], documents["tiers"]["tiers"], replaced))
+            for period in _periods(payload)
+        )
+        if digest != (table.earlier_digest() if old else _digest(table, dated)):
+            raise ValueError("the tables do not fit their digest")
+        return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old, dated)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zlib.error) as error:
         raise PolicyRefused(f"the bundle is signed but cannot be read ({type(error).__name__})") from error
+
+
+def _digest(table: Table, dated: tuple[tuple[str, Table], ...]) -> str:
+    """Return the digest of a table and those of later dates; raise ValueError unless all have the same words."""
+    if any(list(later.attributes.items()) != list(table.attributes.items()) for _, later in dated):
+        raise ValueError("the tables of two dates have other words")
+    return digest_of(table.digest, [(begins, later.digest) for begins, later in dated])
+
+
+def _periods(payload: Mapping[str, Any]) -> list[Any]:
+    """Return the later dates as they are written; raise ValueError unless they are few, real days, and rise."""
+    if "dated" not in payload:
+        return []
+    periods: list[Any] = payload["dated"]
+    for period in periods:
+        _refuse_more(period, _PERIOD)
+        _refuse_more(period["table"], _TABLE)
+    days = [period["from"] for period in periods]
+    if not 1 <= len(days) <= MOST_DATES or days != sorted(set(days)) or any(day != iso_day(day) for day in days):
+        raise ValueError("the dates are none, too many, or in no order")
+    return periods
 
 
 def _refuse_more(plain: Mapping[str, Any], names: frozenset[str], optional: frozenset[str] = frozenset()) -> None:
