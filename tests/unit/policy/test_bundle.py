@@ -11,9 +11,12 @@ from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.signing import MAX_APPROVAL_S, ApprovalSubject, SigningKey, approve, check_approval
 from nightlight_core.errors import PolicyRefused
-from nightlight_core.policy.bundle import open_bundle, read_unverified
+from nightlight_core.policy.bundle import _table_from_json, open_bundle, read_unverified
+from nightlight_core.policy.dates import digest_of
 from nightlight_core.policy.public_keys import PublicKeys
 from nightlight_core.policy.tier import TierRecipe
+from tests.unit.policy.conftest import Edited
+from tests.unit.policy.test_dates import rule
 
 
 @pytest.fixture(scope="module")
@@ -368,3 +371,103 @@ def test_files_that_hold_no_keys_are_refused(tmp_path, text):
         PublicKeys.read(path)
     with pytest.raises(PolicyRefused):
         SigningKey.read(path)
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory):
+    """The default pack with a rule of a year to come, and one that ends."""
+    pack = Edited(tmp_path_factory.mktemp("dated") / "p")
+    pack.add("rules.yaml", rule("later", from_="2027-01-01")).add("rules.yaml", rule("until", until="2026-12-24"))
+    return pack.compiled()
+
+
+@pytest.fixture(scope="module")
+def dated_bundle(dated, keys):
+    return build_bundle(dated, 8, keys["publisher"][0])
+
+
+def test_a_bundle_holds_the_table_of_each_date(dated, keys, dated_bundle):
+    assert len(dated_bundle) < 100_000
+    opened = open_bundle(dated_bundle, keys["publisher"][1])
+    assert (opened.digest, [day for day, _ in opened.dated]) == (dated.digest, ["2026-12-25", "2027-01-01"])
+    assert [table.digest for _, table in opened.dated] == [period.table.digest for period in dated.dated]
+    again = compile_bundle(opened)
+    assert (again.digest, again.days) == (dated.digest, dated.days)
+    assert build_bundle(again, 8, keys["publisher"][0]) == dated_bundle
+    assert opened.timeline.on("2026-12-25") is opened.dated[0][1]
+
+
+def test_a_bundle_without_dates_is_what_it_was_before_there_were_any(compiled, keys, bundle):
+    payload = payload_of(bundle)
+    assert "dated" not in payload
+    assert payload["digest"] == compiled.table.digest
+    assert not {"from", "until"} & {key for rule in payload["documents"]["rules"]["rules"] for key in rule}
+
+
+def swapped(payload):
+    first, second = payload["dated"]
+    first["table"], second["table"] = second["table"], first["table"]
+
+
+def at_once(payload):
+    payload["table"] = payload["dated"][0]["table"]
+
+
+def other_words(payload):
+    payload["dated"][0]["table"]["attributes"]["context"].reverse()
+
+
+# What somebody could do to the dates of a bundle whose digest they cannot change along with it.
+TAMPERED = {
+    "another day": lambda payload: payload["dated"][1].update({"from": "2036-01-01"}),
+    "no day": lambda payload: payload["dated"][1].update({"from": "2027-13-01"}),
+    "a month": lambda payload: payload["dated"][1].update({"from": "2027-02"}),
+    "a number": lambda payload: payload["dated"][1].update({"from": 20270101}),
+    "nothing": lambda payload: payload["dated"][1].update({"from": None}),
+    "tables of each other": swapped,
+    "the first is the second": at_once,
+    "other words": other_words,
+    "a date less": lambda payload: payload["dated"].pop(),
+    "no date": lambda payload: payload.update(dated=[]),
+    "taken out": lambda payload: payload.pop("dated"),
+    "no list": lambda payload: payload.update(dated="2027-01-01"),
+    "null": lambda payload: payload.update(dated=None),
+    "no order": lambda payload: payload["dated"].reverse(),
+    "twice": lambda payload: payload["dated"].append(payload["dated"][1]),
+    "too many": lambda payload: payload.update(dated=payload["dated"][:1] * 17),
+    "a key more": lambda payload: payload["dated"][0].update(until="2027-01-01"),
+    "no table": lambda payload: payload["dated"][0].update(table={}),
+    "a list for a table": lambda payload: payload["dated"][0].update(table=[]),
+}
+
+
+@pytest.mark.parametrize("how", sorted(TAMPERED))
+def test_a_bundle_whose_dates_were_changed_is_refused(keys, dated_bundle, how):
+    payload = payload_of(dated_bundle)
+    TAMPERED[how](payload)
+    with pytest.raises(PolicyRefused, match="signed but cannot be read"):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+
+
+@pytest.mark.parametrize("how", ["another day", "tables of each other", "a date less", "taken out"])
+def test_dates_that_are_not_what_the_rules_mean_are_refused_although_digested(keys, dated_bundle, how):
+    """What a hostile builder could sign: whoever activates it compiles the rules anew."""
+    payload = payload_of(dated_bundle)
+    TAMPERED[how](payload)
+    tiers, dated = payload["documents"]["tiers"]["tiers"], payload.get("dated", [])
+    tables = [_table_from_json(plain, tiers, {}) for plain in (payload["table"], *(each["table"] for each in dated))]
+    later = [(each["from"], table.digest) for each, table in zip(dated, tables[1:], strict=True)]
+    payload["digest"] = digest_of(tables[0].digest, later)
+    opened = open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
+    with pytest.raises(PolicyRefused, match="not what its documents compile to"):
+        compile_bundle(opened)
+
+
+def test_a_bundle_of_the_first_format_has_no_dates(keys, dated_bundle):
+    payload = payload_of(dated_bundle)
+    tiers = payload["documents"]["tiers"]["tiers"]
+    payload["digest"] = _table_from_json(payload["table"], tiers, {}).earlier_digest()
+    with pytest.raises(PolicyRefused, match="signed but cannot be read"):
+        open_bundle(
+            signed(keys, json.dumps(payload).encode(), "nightlight-bundle/1"), keys["publisher"][1], earlier=True
+        )

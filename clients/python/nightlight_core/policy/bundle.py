@@ -141,8 +141,8 @@ def _periods(payload: Mapping[str, Any]) -> list[Any]:
     for period in periods:
         _refuse_more(period, _PERIOD)
         _refuse_more(period["table"], _TABLE)
-    days = [period["from"] for period in periods]
-    if not 1 <= len(days) <= MOST_DATES or days != sorted(set(days)) or any(day != iso_day(day) for day in days):
+    days = [iso_day(period["from"]) for period in periods]
+    if not 1 <= len(days) <= MOST_DATES or days != sorted(set(days)):
         raise ValueError("the dates are none, too many, or in no order")
     return periods
 

@@ -62,7 +62,10 @@ class Timeline(Generic[T]):
 
 def iso_day(text: str) -> str:
     """Return a day as it is written, 2027-01-31; raise ValueError for any other text."""
-    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
+    day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
+    if day != text:
+        raise ValueError("a day is written 2027-01-31")
+    return day
 
 
 def begin_of(day: str) -> float:
