@@ -76,10 +76,13 @@ def diff(
     except InvalidPolicy as error:
         refused(error, as_json=as_json)
     if as_json:
-        typer.echo(json.dumps(difference.to_json(), indent=2))
+        day = {} if on is None else {"on": on.date().isoformat()}
+        typer.echo(json.dumps({**difference.to_json(), **day}, indent=2))
     elif markdown:
         typer.echo(as_markdown(difference), nl=False)
     else:
+        if on is not None:
+            typer.echo(f"on {on.date().isoformat()}, whatever changes on other days:")
         print_difference(console(), difference)
     if difference.opens:
         raise typer.Exit(EXIT_OPENS)

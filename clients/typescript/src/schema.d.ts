@@ -1267,6 +1267,11 @@ export interface components {
             given: {
                 [key: string]: string;
             };
+            /**
+             * On
+             * @description A day, such as 2027-01-31; now if it is left out.
+             */
+            on?: string | null;
         };
         /**
          * ExplanationAnswer
@@ -1356,6 +1361,11 @@ export interface components {
              * @description Version of the bundle that decided before the active one.
              */
             previous: number | null;
+            /**
+             * Activated At
+             * @description When the active bundle became so, in Unix seconds.
+             */
+            activated_at: number | null;
             /**
              * Has Previous
              * @description Whether another policy decided before, be it a bundle or not.

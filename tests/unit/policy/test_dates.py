@@ -244,6 +244,8 @@ def test_a_difference_on_one_day(dated, edited, tmp_path):
     edited.__class__(base)
     opens, closes, nothing = (run("diff", base, dated.folder, "--on", day) for day in (AFTER, DAY, BEFORE))
     assert (opens.exit_code, closes.exit_code, nothing.exit_code) == (0, 3, 0)
+    assert closes.output.startswith(f"on {DAY}, ")
+    assert json.loads(run("diff", base, dated.folder, "--on", DAY, "--json").output)["on"] == DAY
     assert run("diff", base, dated.folder).exit_code == 4  # what a rule's end opens
     plain = json.loads(run("diff", base, dated.folder, "--json").output)
     assert {change["begins"] for change in plain["outcomes"]} == {DAY, AFTER}
