@@ -29,7 +29,9 @@ SINCE, UNTIL = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UT
 @pytest.fixture(scope="module")
 def in_use():
     compiled = compile_folder(ROOT / "policies")
-    return SimpleNamespace(refresh=lambda: SimpleNamespace(table=compiled.table, compiled=compiled))
+    return SimpleNamespace(
+        refresh=lambda: SimpleNamespace(table=compiled.table, compiled=compiled, digest=compiled.digest)
+    )
 
 
 def cell(in_use, **words):
