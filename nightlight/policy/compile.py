@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from nightlight_core.policy.bundle import Bundle
 
 MAX_COMBINATIONS = 2_500_000
+# Those of the tables of all dates. In a bundle each takes 8/3 bytes, and it may unpack to 20,000,000.
+MAX_ON_ALL_DATES = 7_000_000
 UNSET = 255
 FIELDS = ("tier", "cache_s", "per_hour")
 IMPOSSIBLE = "impossible"
@@ -173,6 +175,11 @@ def compile_pack(pack: Pack) -> Compiled:
         limit = f"at most {MAX_COMBINATIONS:,} can be proved. Use fewer words"
         problems.add(place, "too-many-combinations", f"the vocabulary makes {space.size:,} combinations; {limit}")
         problems.refuse()
+    days = switch_days(pack.rules.rules)
+    if (total := space.size * (len(days) + 1)) > MAX_ON_ALL_DATES:
+        limit = f"at most {MAX_ON_ALL_DATES:,} can be proved. Use fewer dates or words"
+        problems.add(place, "too-many-combinations", f"all dates together make {total:,} combinations; {limit}")
+        problems.refuse()
     impossible = np.zeros(space.shape, dtype=np.bool_)
     for condition in pack.vocabulary.impossible:
         impossible |= space.region(condition)
@@ -181,9 +188,7 @@ def compile_pack(pack: Pack) -> Compiled:
     problems.refuse()
     regions = [(space.region(rule.when, rule.unless), limits(rule, pack)) for rule in pack.rules.rules]
     retention = compile_retention(pack)
-    first, *later = (
-        _period(pack, space, impossible, retention, regions, begins) for begins in ("", *switch_days(pack.rules.rules))
-    )
+    first, *later = (_period(pack, space, impossible, retention, regions, begins) for begins in ("", *days))
     return replace(first, dated=tuple(later))
 
 

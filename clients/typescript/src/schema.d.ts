@@ -1649,7 +1649,7 @@ export interface components {
             band: string;
             /**
              * Assurance
-             * @description How the platform knows: none, self_declared, estimated or verified.
+             * @description How the platform knows: none, self_declared, guardian_consent, estimated or verified.
              */
             assurance: string;
             /**
@@ -1879,9 +1879,14 @@ export interface components {
             band: string;
             /**
              * Band Expires At
-             * @description Unix seconds; after it the band is unknown.
+             * @description Unix seconds; after it the band is unknown, and nobody vouches for it.
              */
             band_expires_at: number;
+            /**
+             * Assurance
+             * @description How the platform came to the band.
+             */
+            assurance: string;
             /** Region */
             region: string;
             /** Choice */

@@ -105,7 +105,14 @@ def test_an_emergency_closes_every_date_and_brings_the_same_back(packs):
     changes, opens = compared(active, emergency)
     assert {kind for kind, _ in changes} == {"CLOSES"}
     assert opens is False
-    words = {"relation": "stranger", "region": "eu", "viewer": "peer", "report_flag": "clear", "choice": "connections"}
+    words = {
+        "assurance": "verified",
+        "relation": "stranger",
+        "region": "eu",
+        "viewer": "peer",
+        "report_flag": "clear",
+        "choice": "connections",
+    }
     for period in emergency.periods:
         for context in ("list", "profile"):
             given = {**words, "context": context, "subject_age": "age_13_15"}

@@ -20,11 +20,11 @@ RULE = """
     why: nobody outside finds anybody in lists
 {dates}
     when: {{region: eu, relation: outsider, context: list}}
-    unless: {{subject_age: adult, choice: everyone}}
+    unless: {{subject_age: adult, assurance: assured, choice: everyone}}
     at_most: {{tier: {tier}}}
 """
 STRANGER = {
-    "subject_age": "age_13_15", "relation": "stranger", "region": "eu", "viewer": "peer", "context": "list",
+    "subject_age": "age_13_15", "assurance": "verified", "relation": "stranger", "region": "eu", "viewer": "peer", "context": "list",
     "choice": "connections", "report_flag": "clear",
 }  # fmt: skip
 CASE = "\n  - name: in a list\n    given: {given}\n    expect: {{tier: {tier}}}\n{more}"
@@ -115,6 +115,15 @@ def test_there_are_so_many_dates_at_most(edited):
     assert len(edited.compiled().periods) == MOST_DATES + 1
     (problem,) = problems(edited.add("rules.yaml", rule("one-more", from_="2027-02-01")))
     assert (problem.code, str(MOST_DATES + 1) in problem.message) == ("too-many-dates", True)
+
+
+def test_a_large_pack_has_fewer_dates(dated, monkeypatch):
+    size = len(dated.compiled().table)
+    monkeypatch.setattr("nightlight.policy.compile.MAX_ON_ALL_DATES", 3 * size)
+    assert len(dated.compiled().periods) == 3
+    monkeypatch.setattr("nightlight.policy.compile.MAX_ON_ALL_DATES", 3 * size - 1)
+    (problem,) = problems(dated)
+    assert (problem.code, f"{3 * size:,}" in problem.message) == ("too-many-combinations", True)
 
 
 def test_the_last_day_of_all_ends_too(edited):
