@@ -33,7 +33,3 @@ class Blocks(Rows):
         """Return those of the profiles that a viewer is blocked by."""
         query = select(blocks.c.profile_id).where(blocks.c.viewer_id == viewer_id, blocks.c.profile_id.in_(profile_ids))
         return {ProfileId(row.profile_id) for row in self._execute(query)}
-
-    def forget(self, profile_id: ProfileId) -> None:
-        """Forget every block of a profile that is deleted."""
-        self._execute(delete(blocks).where(blocks.c.profile_id == profile_id))

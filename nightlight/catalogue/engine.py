@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from nightlight.catalogue.abuse_signals import AbuseSignals
 from nightlight.catalogue.audit import AuditLog
 from nightlight.catalogue.blocks import Blocks
+from nightlight.catalogue.deletions_due import DeletionsDue
 from nightlight.catalogue.events import Events
 from nightlight.catalogue.feed import Feed
 from nightlight.catalogue.hash_list_matches import HashListMatches
@@ -51,8 +52,8 @@ class Transaction:
     """Everything that can be done inside one transaction, by subject."""
 
     __slots__ = (
-        "abuse_signals", "audit", "blocks", "connection", "events", "feed", "hash_list_matches", "idempotency",
-        "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
+        "abuse_signals", "audit", "blocks", "connection", "deletions_due", "events", "feed", "hash_list_matches",
+        "idempotency", "images", "imports", "jobs", "legal_holds", "lifecycles", "outbox", "policies", "profiles",
         "proof_revocations", "receipts", "recipes", "rendition_hashes", "rerenders", "revocations", "screenings",
         "statistics", "sweeps", "trace_jobs",
     )  # fmt: skip
@@ -84,6 +85,7 @@ class Transaction:
         self.legal_holds = LegalHolds(connection)
         self.sweeps = Sweeps(connection)
         self.imports = Imports(connection)
+        self.deletions_due = DeletionsDue(connection)
         self.statistics = Statistics(connection)
 
 

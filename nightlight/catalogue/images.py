@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import delete, exists, func, insert, select, update
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import images, profiles, rendition_hashes, renditions, revocations
@@ -112,24 +112,6 @@ class Images(Rows):
             .order_by(images.c.sequence.desc())
         )
         return [ImageRow(**row) for row in self._execute(query).mappings()]
-
-    def due(self, state: str, before: datetime, band: str | None, *, lapsed: datetime, limit: int) -> list[ImageId]:
-        """Return images that have been in a state since before a moment, of a band or of a profile of that band.
-
-        An image is of the band that it was uploaded under, and of the most protective that was asserted since.
-        A profile's band is unknown where nobody vouches for it, or has not since ``lapsed``; ``band`` None is for all.
-        What a report is open about is left out: it may be evidence.
-        """
-        since = images.c.superseded_at if state == SUPERSEDED else images.c.created_at
-        joined = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
-        query = select(images.c.image_id).select_from(joined)
-        query = query.where(images.c.state == state, since <= before, profiles.c.report_flag == "clear")
-        if band is not None:
-            stale = or_(profiles.c.asserted_at < lapsed, profiles.c.assurance == "none")
-            now = case((stale, "unknown"), else_=profiles.c.band)
-            query = query.where(or_(images.c.band == band, images.c.ceiling_band == band, now == band))
-        rows = self._execute(query.order_by(since).limit(limit))
-        return [ImageId(row.image_id) for row in rows]
 
     def inconsistent(self, *, limit: int) -> list[ImageId]:
         """Return images that are ready and that their profile does not show, and hold their rows."""

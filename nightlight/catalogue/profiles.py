@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from nightlight.catalogue.rows import Rows
 from nightlight.catalogue.schema import profiles
 from nightlight_core.ids import ImageId, ProfileId
 
 LIVE = "live"
+DEACTIVATED = "deactivated"
 DELETED = "deleted"
+# Profiles whose pictures are kept. Decisions know of the live ones alone.
+KEPT = (LIVE, DEACTIVATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Profile:
     generation: int
     current_image_id: ImageId | None
     asserted_band: str
+    deactivated_at: datetime | None
 
 
 _COLUMNS = tuple(profiles.c[name] for name in Profile.__slots__)
@@ -49,7 +53,10 @@ class Profiles(Rows):
     """Profile rows, inside one transaction."""
 
     def declare(self, profile_id: ProfileId, declaration: Declaration, now: datetime) -> bool:
-        """Write what the platform said; return True if the profile is new (or was deleted before)."""
+        """Write what the platform said; return True if the profile is new (or was deleted before).
+
+        A deactivated profile stays so.
+        """
         values = {**asdict(declaration), "asserted_band": declaration.band, "asserted_at": now}
         existing = self.get(profile_id, lock=True)
         if existing is None:
@@ -75,22 +82,18 @@ class Profiles(Rows):
         return lapsed
 
     def next_upload(self, profile_id: ProfileId) -> int:
-        """Count one more upload of a live profile and return its number; the row is locked from here on."""
+        """Count one more upload of a profile that is kept; return its number. The row is locked from here on."""
         statement = (
             update(profiles)
-            .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
+            .where(*_kept(profile_id))
             .values(uploads=profiles.c.uploads + 1)
             .returning(profiles.c.uploads)
         )
         return self._count(statement)
 
     def set_report_flag(self, profile_id: ProfileId, report_flag: str) -> bool:
-        """Set the report flag of a live profile; return False if there is none."""
-        statement = (
-            update(profiles)
-            .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
-            .values(report_flag=report_flag)
-        )
+        """Set the report flag of a profile that is kept; return False if there is none."""
+        statement = update(profiles).where(*_kept(profile_id)).values(report_flag=report_flag)
         return self._execute(statement).rowcount == 1
 
     def set_current(self, profile_id: ProfileId, image_id: ImageId | None) -> None:
@@ -98,17 +101,36 @@ class Profiles(Rows):
         self._execute(update(profiles).where(profiles.c.profile_id == profile_id).values(current_image_id=image_id))
 
     def raise_generation(self, profile_id: ProfileId) -> int | None:
-        """Raise a live profile's generation, which is in the names of its renditions; return it, or None."""
-        live = profiles.c.profile_id == profile_id, profiles.c.state == LIVE
-        statement = update(profiles).where(*live).values(generation=profiles.c.generation + 1)
+        """Raise the generation of a profile that is kept, which is in its renditions' names; return it, or None."""
+        statement = update(profiles).where(*_kept(profile_id)).values(generation=profiles.c.generation + 1)
         generation: int | None = self._execute(statement.returning(profiles.c.generation)).scalar()
         return generation
 
+    def deactivate(self, profile_id: ProfileId, now: datetime) -> bool:
+        """Take a live profile out of every decision, and keep all that is its own; return False if there is none."""
+        return self._move(profile_id, LIVE, DEACTIVATED, now)
+
+    def reactivate(self, profile_id: ProfileId) -> bool:
+        """Make a deactivated profile live again; return False if there is none."""
+        return self._move(profile_id, DEACTIVATED, LIVE, None)
+
+    def _move(self, profile_id: ProfileId, source: str, target: str, deactivated_at: datetime | None) -> bool:
+        row = profiles.c.profile_id == profile_id, profiles.c.state == source
+        statement = update(profiles).where(*row).values(state=target, deactivated_at=deactivated_at)
+        return self._execute(statement).rowcount == 1
+
     def delete(self, profile_id: ProfileId) -> bool:
-        """Mark a live profile deleted and raise its generation; return False if there is none."""
+        """Mark a profile that is kept deleted, and raise its generation; return False if there is none.
+
+        A trigger drops its blocks, and what is known of proofs about it.
+        """
         statement = (
             update(profiles)
-            .where(profiles.c.profile_id == profile_id, profiles.c.state == LIVE)
-            .values(state=DELETED, current_image_id=None, generation=profiles.c.generation + 1)
+            .where(*_kept(profile_id))
+            .values(state=DELETED, current_image_id=None, deactivated_at=None, generation=profiles.c.generation + 1)
         )
         return self._execute(statement).rowcount == 1
+
+
+def _kept(profile_id: ProfileId) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return profiles.c.profile_id == profile_id, profiles.c.state.in_(KEPT)

@@ -34,10 +34,6 @@ class ProofRevocations(Rows):
         elif revoked_at < moment:
             self._execute(update(rows).where(*same_row).values(revoked_at=moment))
 
-    def forget(self, profile_id: ProfileId) -> None:
-        """Forget all of a deleted profile: nothing is proved of it, and whoever declares it again begins anew."""
-        self._execute(delete(rows).where(rows.c.profile_id == profile_id))
-
     def forget_before(self, moment: datetime) -> None:
         """Forget what no proof can be older than: everything that was issued by then has expired."""
         self._execute(delete(rows).where(rows.c.revoked_at < int(moment.timestamp())))

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.sql.schema import SchemaItem
 
@@ -86,6 +87,14 @@ profiles = table(
     Column("uploads", Integer, nullable=False),
     Column("current_image_id", String(32)),
     Column("created_at", UtcDateTime, nullable=False),
+    # Since when the account is deactivated; empty while it is not.
+    Column("deactivated_at", UtcDateTime),
+    Index(
+        "ix_profiles_deactivated_at",
+        "deactivated_at",
+        postgresql_where=text("deactivated_at IS NOT NULL"),
+        sqlite_where=text("deactivated_at IS NOT NULL"),
+    ),
 )
 
 images = table(

@@ -41,7 +41,7 @@ _QUEUE = (_S, _I, _U, _D)
 _TAKE_AWAY = (_S, _D)
 _PUT_AND_TAKE = (_S, _I, _D)
 # What a profile's row says of its owner is the platform's to say, by way of the service; others move on what follows.
-_MOVED = ("band", "generation", "current_image_id", "state")
+_MOVED = ("band", "generation", "current_image_id", "state", "deactivated_at")
 
 
 def _to(**verbs: tuple[str, ...]) -> dict[SqlRole, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from nightlight.catalogue.jobs import DONE, FAILED
 from nightlight.catalogue.policy_schema import decision_counts
 from nightlight.catalogue.retention_schema import holds, receipts, sweeps
 from nightlight.catalogue.rows import Rows
-from nightlight.catalogue.schema import audit, images, jobs, renditions
+from nightlight.catalogue.schema import audit, images, jobs, profiles, renditions
 
 Period = tuple[datetime, datetime]
 # Of more jobs than these the newest are looked at.
@@ -53,13 +53,18 @@ class Statistics(Rows):
         query = select(images.c.state, func.count()).where(_within(images.c.created_at, period))
         return {row[0]: row[1] for row in self._execute(query.group_by(images.c.state))}
 
-    def objects(self) -> dict[tuple[str, str], int]:
-        """Return how many objects the buckets have, originals and renditions, by the image's state and its band."""
-        totals: Counter[tuple[str, str]] = Counter()
-        originals = select(images.c.state, images.c.band, func.count())
-        for query in (originals, originals.join_from(images, renditions)):
-            for state, band, count in self._execute(query.group_by(images.c.state, images.c.band)):
-                totals[state, band] += count
+    def objects(self) -> dict[tuple[str, str, str, str], int]:
+        """Return how many objects the buckets have, originals and renditions.
+
+        They are by the image's state, its profile's state, the image's band, and its profile's region.
+        """
+        totals: Counter[tuple[str, str, str, str]] = Counter()
+        kinds = images.c.state, profiles.c.state, images.c.band, profiles.c.region
+        owned = images.join(profiles, profiles.c.profile_id == images.c.profile_id)
+        for joined in (owned, owned.join(renditions, renditions.c.image_id == images.c.image_id)):
+            for *words, count in self._execute(select(*kinds, func.count()).select_from(joined).group_by(*kinds)):
+                state, account, band, region = words
+                totals[state, account, band, region] += count
         return dict(totals)
 
     def details(self, event: str, period: Period) -> list[tuple[datetime, str, dict[str, Any]]]:

@@ -296,8 +296,7 @@ def _retention(old: Compiled, new: Compiled, renamed: Sequence[Renamed], traffic
     fitting = [mapping for mapping in renamed if {*mapping.old, *mapping.new} <= words]
     alignment = align(*spaces, fitting)
     before, after = alignment.before(old.retention.days, 0), alignment.after(new.retention.days, 0)
-    kept = traffic.objects_over(old.retention.space) if traffic else None
-    objects = alignment.spread(kept) if kept is not None else None
+    objects = traffic.objects_over(alignment) if traffic else None
     changes = []
     nothing = np.zeros(alignment.space.shape, dtype=np.bool_)
     pairs = np.unique(np.stack([before[before != after], after[before != after]], axis=1), axis=0)
@@ -306,6 +305,6 @@ def _retention(old: Compiled, new: Compiled, renamed: Sequence[Renamed], traffic
         cells = (before == left) & (after == right)
         for sentence in summarise(alignment.space, cells, impossible=nothing):
             change = Change(kind, sentence.text, f"kept {left} days", f"kept {right} days", sentence.count)
-            touched = None if objects is None else int(objects[cells & alignment.space.region(sentence.words)].sum())
+            touched = None if objects is None else round(objects[cells & alignment.space.region(sentence.words)].sum())
             changes.append(replace(change, objects=touched, fields=("keep_days",), safety=True))
     return _ordered(changes)

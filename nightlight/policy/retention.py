@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,24 @@ from nightlight.policy.summarise import summarise
 
 if TYPE_CHECKING:
     from nightlight.policy.load import Pack
+
+
+STATE, BAND, REGION = "state", "subject_age", "region"
+# The region of a profile of which the platform said none.
+UNKNOWN_REGION = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionTerm:
+    """How many days things in a state are kept: those of a band (None: of every one), in some regions.
+
+    ``regions`` are those regions; with ``all_but``, those that are not meant.
+    """
+
+    days: int
+    band: str | None
+    regions: tuple[str, ...]
+    all_but: bool
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,24 @@ class RetentionTable:
             word = given.get(name)
             where.append([words.index(word)] if word in words else list(range(len(words))))
         return int(self.days[np.ix_(*where)].min())
+
+    def terms(self, state: str) -> Iterator[RetentionTerm]:
+        """Yield how long things in a state are kept, over every band and region; nothing for an unknown state.
+
+        Regions that have the same days come together. A region that is not in the vocabulary counts as ``unknown``, or
+        has the fewest days where there is no such word.
+        """
+        attributes = self.space.attributes
+        if state not in attributes.get(STATE, ()):
+            return
+        for band in attributes.get(BAND, ()) or (None,):
+            given = {STATE: state} | ({BAND: band} if band is not None else {})
+            days = {region: self.keep_days({**given, REGION: region}) for region in attributes.get(REGION, ())}
+            others = days.get(UNKNOWN_REGION, self.keep_days(given))
+            for number in sorted({*days.values(), others}):
+                all_but = number == others
+                regions = tuple(word for word in days if (days[word] == number) != all_but)
+                yield RetentionTerm(number, band, regions, all_but)
 
     def meaning(self) -> dict[str, Any]:
         """Return what the table says, for digests and bundles."""

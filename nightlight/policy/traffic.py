@@ -1,8 +1,8 @@
 """How often each combination was decided, and how many objects are kept, as exported from production.
 
 Counts, and no identities. The file is JSON: ``{"format": "policy-traffic/1", "days": 7.0, "attributes":
-["subject_age", ...], "cells": {"adult,self,...": 12345, ...}, "kept": {"live,adult": 9876, ...}, "pictures": 5000,
-"pictures_a_second": 5.8}``; what follows the cells may be absent.
+["subject_age", ...], "cells": {"adult,self,...": 12345, ...}, "kept_by": ["state", "subject_age", "region"], "kept":
+{"live,adult,uk": 9876, ...}, "pictures": 5000, "pictures_a_second": 5.8}``; what follows the cells may be absent.
 """
 
 from __future__ import annotations
@@ -19,28 +19,32 @@ from nightlight_core.files import read_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nightlight.policy.alignment import Alignment
     from nightlight.policy.combinations import CombinationSpace
 
 FORMAT = "policy-traffic/1"
 MAX_BYTES = 50_000_000
-# What objects are counted by.
-KEPT = ("state", "subject_age")
+# What objects are counted by, and what they were counted by before.
+KEPT_BY = ("state", "subject_age", "region")
+_KEPT_BY_BEFORE = ("state", "subject_age")
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """Counts by combination over some days.
 
-    ``kept`` has the number of objects in the buckets by state, as retention.yaml names it, and subject_age.
-    ``pictures`` is how many pictures are shown, ``pictures_a_second`` how fast they were rendered again last.
+    ``kept`` has the number of objects in the buckets by the words of ``kept_by``: by state, as retention.yaml names it,
+    by subject_age and by region. ``pictures`` is how many pictures are shown, ``pictures_a_second`` how fast they were
+    rendered again last.
     """
 
     days: float
     attributes: tuple[str, ...]
     cells: dict[tuple[str, ...], int]
-    kept: dict[tuple[str, str], int] = field(default_factory=dict)
+    kept: dict[tuple[str, ...], int] = field(default_factory=dict)
     pictures: int | None = None
     pictures_a_second: float | None = None
+    kept_by: tuple[str, ...] = KEPT_BY
 
     def over(self, space: CombinationSpace) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return views a day over ``space``; combinations that it does not have are left out."""
@@ -53,16 +57,24 @@ class Traffic:
                 continue
         return views
 
-    def objects_over(self, space: CombinationSpace) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-        """Return the numbers of objects over the space of retention; None where they are not known for it."""
-        if not self.kept or not set(space.attributes) <= {*KEPT}:
+    def objects_over(self, alignment: Alignment) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+        """Return the numbers of objects over the common space of two retention tables.
+
+        A word is the old table's, or the new one's where the old one does not have it. Objects of a word that stands
+        twice are shared out, and so are those of an attribute that they are not counted by. Returns None where they are
+        not counted by an attribute of the old table.
+        """
+        if not self.kept or not set(alignment.old.attributes) <= {*self.kept_by}:
             return None
-        objects = np.zeros(space.shape, dtype=np.int64)
+        objects = np.zeros(alignment.space.shape, dtype=np.float64)
         for words, count in self.kept.items():
-            try:
-                objects[space.position(dict(zip(KEPT, words, strict=True)))] += count
-            except ValueError:
-                continue
+            given = dict(zip(self.kept_by, words, strict=True))
+            share: np.ndarray[Any, np.dtype[np.float64]] = np.array(float(count))
+            for name, pairs in alignment.pairs.items():
+                side = 0 if any(before == given.get(name) for before, _ in pairs) else 1
+                fits = np.array([name not in given or pair[side] == given[name] for pair in pairs], dtype=np.float64)
+                share = np.multiply.outer(share, fits / max(fits.sum(), 1))
+            objects += share
         return objects
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +83,7 @@ class Traffic:
         kept = {",".join(words): count for words, count in sorted(self.kept.items())}
         head = {"format": FORMAT, "days": self.days, "attributes": list(self.attributes)}
         rendered = {"pictures": self.pictures, "pictures_a_second": self.pictures_a_second}
-        return {**head, "cells": cells, "kept": kept, **rendered}
+        return {**head, "cells": cells, "kept_by": list(self.kept_by), "kept": kept, **rendered}
 
 
 def read_traffic(path: Path) -> Traffic:
@@ -80,7 +92,8 @@ def read_traffic(path: Path) -> Traffic:
         plain = json.loads(read_text(path, most=MAX_BYTES))
         attributes = tuple(str(name) for name in plain["attributes"])
         cells = {tuple(str(key).split(",")): int(count) for key, count in plain["cells"].items()}
-        kept = {_pair(key): int(count) for key, count in plain.get("kept", {}).items()}
+        kept = {tuple(str(key).split(",")): int(count) for key, count in plain.get("kept", {}).items()}
+        kept_by = tuple(str(name) for name in plain.get("kept_by", _KEPT_BY_BEFORE))
         pictures, rate = plain.get("pictures"), plain.get("pictures_a_second")
         traffic = Traffic(
             float(plain["days"]),
@@ -89,6 +102,7 @@ def read_traffic(path: Path) -> Traffic:
             kept,
             None if pictures is None else int(pictures),
             None if rate is None else float(rate),
+            kept_by,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = (
@@ -96,12 +110,8 @@ def read_traffic(path: Path) -> Traffic:
         )
         raise PolicyRefused(message) from error
     wrong = any(len(words) != len(traffic.attributes) for words in traffic.cells)
+    wrong = wrong or any(len(words) != len(traffic.kept_by) for words in traffic.kept)
     negative = any(count < 0 for counts in (traffic.cells, traffic.kept) for count in counts.values())
     if plain.get("format") != FORMAT or traffic.days <= 0 or wrong or negative:
         raise PolicyRefused(f"{path} does not hold traffic of the form {FORMAT}")
     return traffic
-
-
-def _pair(key: str) -> tuple[str, str]:
-    state, age = str(key).split(",")
-    return state, age

@@ -1,7 +1,7 @@
 """The lifecycle rules that the policy's retention comes to.
 
 A bucket knows when an object was written and how it is tagged, not whose it is: of a state's days the most that any age
-is given are written into its rule. It is the net under the sweep, which knows each object's own day.
+and region is given are written into its rule. It is the net under the sweep, which knows each object's own day.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def wanted_rules(table: RetentionTable, prefixes: PrefixRules) -> list[Lifecycle
         tags = () if state == LIVE else ((STATE_TAG, state),)
         moves = prefixes.moves if state == LIVE else ()
         name = f"{OURS}{state.replace('_', '-')}"
-        rules.append(LifecycleRule(name, tags=tags, expire_days=most_days(table, state), moves=moves))
+        # The rule of what is live is about every object, whatever its tag.
+        days = max(most_days(table, word) for word in (states if state == LIVE else (state,)))
+        rules.append(LifecycleRule(name, tags=tags, expire_days=days, moves=moves))
     rules += [LifecycleRule(f"{OURS}{name}", prefix=prefix, expire_days=days) for prefix, name, days in prefixes.named]
     for rule in rules:
         refuse_invalid(rule)

@@ -17,6 +17,7 @@ from nightlight.flows.decisions.counters import DecisionCounter
 from nightlight.flows.decisions.decision_service import DecisionService
 from nightlight.flows.decisions.local_evaluation import LocalEvaluationFeed
 from nightlight.flows.decisions.serve import RenditionServer
+from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.rerender_runs import RerenderRuns
@@ -81,6 +82,7 @@ class ServiceContainer:
     rendition_server: RenditionServer
     block: BlockViewers
     revoke: RevokeUrls
+    deactivate: DeactivateProfile
     change_feed: ChangeFeedPoller
     abuse_reports: AbuseReports
     counter: DecisionCounter
@@ -191,6 +193,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         rendition_server=RenditionServer(renditions, urls.names, urls.verifier, change_feed, clock),
         block=BlockViewers(catalogue, clock),
         revoke=RevokeUrls(catalogue, clock),
+        deactivate=DeactivateProfile(catalogue, clock),
         change_feed=change_feed,
         abuse_reports=AbuseReports(catalogue, clock),
         counter=counter,

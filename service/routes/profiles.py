@@ -65,6 +65,9 @@ class ProfileAnswer(BaseModel):
     region: str
     choice: str
     report_flag: str
+    deactivated_at: str | None = Field(
+        description="Since when the account is deactivated (RFC 3339); null if it is not."
+    )
     lapses_at: str = Field(description="When the band lapses to unknown unless it is asserted again (RFC 3339).")
 
 
@@ -107,6 +110,25 @@ def revoke(request: Request, profile_id: ProfileIdPath) -> Response:
     give the placeholder until the pictures have new names, some tenths of a second.
     """
     return changed(services(request).revoke.profile(parse_profile_id(profile_id), actor=caller(request).subject))
+
+
+@router.put("/{profile_id}/deactivation", status_code=204)
+@requires(TokenScope.INGEST)
+def deactivate(request: Request, profile_id: ProfileIdPath) -> Response:
+    """Deactivate an account: all of it is kept, and shown to nobody, its owner included.
+
+    Every decision answers as for a profile that was never declared, and every URL that was given out counts for
+    nothing. Declarations, blocks and reports still take effect; uploads are refused (409). After the days of the state
+    `deactivated` in retention.yaml the account is deleted.
+    """
+    return changed(services(request).deactivate.deactivate(parse_profile_id(profile_id), actor=caller(request).subject))
+
+
+@router.delete("/{profile_id}/deactivation", status_code=204)
+@requires(TokenScope.INGEST)
+def reactivate(request: Request, profile_id: ProfileIdPath) -> Response:
+    """Take a deactivation back: the picture is shown again as the policy says, without a new upload."""
+    return changed(services(request).deactivate.reactivate(parse_profile_id(profile_id), actor=caller(request).subject))
 
 
 @router.put("/{profile_id}/report-flag", status_code=204)

@@ -148,7 +148,7 @@ def test_the_table_tells_its_profiles_apart():
     nothing = {profile_id for profile_id, urls in answers.items() if set(urls) == {placeholder}}
     assert nothing == {
         "no-picture", "being-renamed", "blocks-the-viewer", "larger-than-allowed", "word-since-gone",
-        "deleted", "nobody-at-all",
+        "deleted", "deactivated", "nobody-at-all",
     }  # fmt: skip
     connection = golden.CLAIMED.index("connection")
     tier = {profile_id: urls[connection][4] for profile_id, urls in answers.items() if profile_id not in nothing}

@@ -76,6 +76,7 @@ PEOPLE = {
     "revoked-a-moment-before": {"revoked": {"": -5}},
     "revoked-for-the-viewer": {"revoked": {VIEWER: 0}},
     "revoked-for-another": {"revoked": {"viewer-2": 0}},
+    "deactivated": {"state": "deactivated"},
 }
 CLAIMED = ("stranger", "connection", "guardian", "self", "blocked", "cousin")
 WORDS = [("peer", "profile"), ("adult", "list"), ("unverified", "search"), ("signed_out", "profile")]

@@ -144,6 +144,8 @@ class BaseClient(Generic[TransportT]):
 
     declare = _sends(profiles.declare)
     delete_profile = _sends(profiles.delete_profile)
+    deactivate = _sends(profiles.deactivate)
+    reactivate = _sends(profiles.reactivate)
     set_report_flag = _sends(profiles.set_report_flag)
     revoke = _sends(profiles.revoke)
     plant = _sends(profiles.plant)

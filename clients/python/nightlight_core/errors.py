@@ -11,7 +11,7 @@
     ├── Forbidden                                                                           403
     ├── ObjectMissing, NotFound ── ProfileNotDeclared                                       404
     ├── RequestTimeout                                                                      408   yes
-    ├── PolicyConflict, LifecycleRefused, Conflict, LeaseLost                               409
+    ├── PolicyConflict, LifecycleRefused, Conflict, ProfileDeactivated, LeaseLost           409
     ├── PayloadTooLarge                                                                     413
     ├── TooManyRequests                                                                     429   yes
     ├── ManifestRefused, DecoderDied                                                        500   yes
@@ -291,6 +291,13 @@ class Conflict(NightlightError):
 
     status = 409
     public = "The same thing is being done at this moment; try again."
+
+
+class ProfileDeactivated(NightlightError):
+    """An upload came for a profile that is deactivated."""
+
+    status = 409
+    public = "The profile is deactivated; take that back before uploading its image."
 
 
 class LeaseLost(NightlightError):

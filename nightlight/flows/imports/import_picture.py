@@ -93,7 +93,7 @@ class ImportPicture:
     ) -> ImageRow | str:
         """Return the image that is being received, or why there is no reason to import this one."""
         profile = tx.profiles.get(item.profile_id, lock=True)
-        if profile is not None and profile.state != profiles.LIVE:
+        if profile is not None and profile.state not in profiles.KEPT:
             return DELETED  # an old bucket does not bring it back
         if tx.imports.known(item, fetched.etag):
             return KNOWN

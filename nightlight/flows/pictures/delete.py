@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue import images
+from nightlight.catalogue import images, profiles
 from nightlight.catalogue.image_states import DELETE
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.jobs import kinds
@@ -27,8 +27,11 @@ class DeletePictures:
     catalogue: Catalogue
     clock: Clock
 
-    def image(self, image_id: ImageId, *, actor: str) -> None:
-        """Delete one image; raises NotFound if there is none or it is deleted already."""
+    def image(self, image_id: ImageId, *, actor: str, deactivated_before: datetime | None = None) -> None:
+        """Delete one image; raises NotFound if there is none or it is deleted already.
+
+        With ``deactivated_before`` it raises NotFound too, unless its account has been deactivated since then.
+        """
         now = self.clock()
         with self.catalogue.transaction() as tx:
             image = tx.images.get(image_id)
@@ -36,7 +39,7 @@ class DeletePictures:
                 raise NotFound
             profile = tx.profiles.get(image.profile_id, lock=True)
             image = tx.images.get(image_id, lock=True)
-            if image is None or image.state == images.DELETED:
+            if image is None or image.state == images.DELETED or not _deactivated(profile, deactivated_before):
                 raise NotFound
             if profile is not None and profile.current_image_id == image_id:
                 tx.profiles.set_current(image.profile_id, None)
@@ -56,22 +59,33 @@ class DeletePictures:
         with self.catalogue.reading() as tx:
             return tx.jobs.ended(image_id, kinds.ERASE.name)
 
-    def profile(self, profile_id: ProfileId, *, actor: str) -> list[ImageId]:
-        """Delete a profile and all its images, and return those; raises NotFound if there is none."""
+    def profile(
+        self, profile_id: ProfileId, *, actor: str, deactivated_before: datetime | None = None
+    ) -> list[ImageId]:
+        """Delete a profile and all its images, and return those; raises NotFound if there is none.
+
+        With ``deactivated_before`` it raises NotFound too, unless it has been deactivated since then.
+        """
         now = self.clock()
         with self.catalogue.transaction() as tx:
-            if not tx.profiles.delete(profile_id):
+            profile = tx.profiles.get(profile_id, lock=True)
+            if not _deactivated(profile, deactivated_before) or not tx.profiles.delete(profile_id):
                 raise NotFound
             tx.revocations.add(profile_id, now)
             tx.events.add(profile_id, now)
-            tx.blocks.forget(profile_id)
-            tx.proof_revocations.forget(profile_id)
             tx.imports.forget_profile(profile_id)
             image_ids = [image.image_id for image in tx.images.of_profile(profile_id)]
             for image_id in image_ids:
                 delete_image(tx, image_id, now=now, actor=actor)
             tx.audit.append("profile.deleted", now=now, actor=actor)
         return image_ids
+
+
+def _deactivated(profile: profiles.Profile | None, before: datetime | None) -> bool:
+    """Say whether a profile has been deactivated since ``before`` or longer; where none is given it need not be."""
+    if before is None:
+        return True
+    return profile is not None and profile.deactivated_at is not None and profile.deactivated_at <= before
 
 
 def delete_image(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str) -> None:

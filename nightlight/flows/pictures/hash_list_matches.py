@@ -17,6 +17,8 @@ from nightlight.catalogue import hash_list_matches, images
 from nightlight.catalogue.image_states import CLEAR, LISTED, QUARANTINE
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.revoke import revoke
+from nightlight.jobs import kinds
+from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import NotFound
 from nightlight_core.ids import ImageId
 
@@ -86,11 +88,15 @@ class ReviewMatches:
             change_state(tx, CLEAR, image_id, now, actor=actor)
 
     def confirm(self, image_id: ImageId, *, actor: str) -> None:
-        """Say that an image is what the list says: it stays in quarantine. Raises NotFound."""
+        """Say that an image is what the list says: it stays in quarantine, for the days of it from now on.
+
+        Raises NotFound.
+        """
         with self.catalogue.transaction() as tx:
             now = self.clock()
             self._decide(tx, image_id, hash_list_matches.CONFIRMED, now, actor)
             tx.audit.append("image.confirmed", now=now, actor=actor, image_id=image_id)
+            enqueue(tx, kinds.RETENTION_TAGS, image_id, now)  # written anew, so that the buckets count from now on too
 
     @staticmethod
     def _decide(tx: Transaction, image_id: ImageId, verdict: str, now: datetime, actor: str) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
 from nightlight.catalogue import images
+from nightlight.catalogue.profiles import KEPT
 from nightlight.delivery.object_names import (
     MAX_RENDITION_BYTES,
     ObjectNames,
@@ -46,14 +47,14 @@ if TYPE_CHECKING:
 
 
 def revoke(tx: Transaction, profile_id: ProfileId, now: datetime) -> None:
-    """Make everything that was given out of a live profile count for nothing, in the caller's transaction."""
+    """Make everything that was given out of a profile count for nothing, in the caller's transaction."""
     if tx.profiles.raise_generation(profile_id) is None:
         return
     _announce(tx, profile_id, tx.revocations.add(profile_id, now), now)
 
 
 def withdraw(tx: Transaction, profile_id: ProfileId, tiers: Mapping[ImageId, Collection[str]], now: datetime) -> None:
-    """Revoke what was given out of these tiers of a live profile's images, in the caller's transaction."""
+    """Revoke what was given out of these tiers of a profile's images, in the caller's transaction."""
     if not any(tiers.values()) or tx.profiles.raise_generation(profile_id) is None:
         return
     revoked = [
@@ -86,7 +87,7 @@ class RevokeUrls:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(profile_id)
-            if profile is None or profile.state != "live":
+            if profile is None or profile.state not in KEPT:
                 raise NotFound
             revoke(tx, profile_id, now)
             tx.proof_revocations.add(profile_id, now)

@@ -42,6 +42,7 @@ from nightlight_core.errors import (
     InvalidInput,
     NotFound,
     PayloadTooLarge,
+    ProfileDeactivated,
     ProfileNotDeclared,
 )
 from nightlight_core.ids import ImageId, ProfileId, new_image_id, new_original_key
@@ -100,8 +101,8 @@ class Upload:
 
         ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture.
 
-        Raises ImageRefused and its kinds, ProfileNotDeclared, IdempotencyMismatch, PayloadTooLarge, and
-        StoreUnavailable or CatalogueUnavailable, after which nothing has been acknowledged.
+        Raises ImageRefused and its kinds, ProfileNotDeclared, ProfileDeactivated, IdempotencyMismatch,
+        PayloadTooLarge, and StoreUnavailable or CatalogueUnavailable, after which nothing has been acknowledged.
         """
         prepared = self.prepare(upload, crop)
         key_hash = _key_hash(actor, profile_id, idempotency_key)
@@ -138,7 +139,7 @@ class Upload:
     def receive(
         self, tx: Transaction, profile: profiles.Profile, prepared: Prepared, now: datetime, *, actor: str
     ) -> images.ImageRow:
-        """Write the row of an image of a live profile, whose row is locked; its original may be stored once it is."""
+        """Write the row of an image of a profile that is kept, and locked; its original may be stored once it is."""
         image = images.ImageRow(
             image_id=new_image_id(),
             profile_id=profile.profile_id,
@@ -180,12 +181,12 @@ class Upload:
         """Make a stored image pending and enqueue its render; ``waits``: behind what people upload.
 
         Returns False if the profile or the image was deleted while its bytes were being stored: they are erased like
-        anything else of the profile.
+        anything else of the profile. Of a profile that was deactivated meanwhile the image is kept, and not shown.
         """
         profile = tx.profiles.get(image.profile_id, lock=True)
         current = tx.images.get(image.image_id, lock=True)
-        live = profile is not None and profile.state == profiles.LIVE
-        if not live or current is None or current.state != images.RECEIVING:
+        kept = profile is not None and profile.state in profiles.KEPT
+        if not kept or current is None or current.state != images.RECEIVING:
             delete_image(tx, image.image_id, now=now, actor=actor)
             return False
         lane = BACKGROUND if waits else self._lane(tx, image.profile_id, prepared)
@@ -197,11 +198,13 @@ class Upload:
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(profile_id, lock=True)
-            if profile is None or profile.state != profiles.LIVE:
+            if profile is None or profile.state not in profiles.KEPT:
                 raise ProfileNotDeclared
             earlier = self._remembered(tx, key_hash, prepared)
             if earlier is not None:
                 return earlier
+            if profile.state != profiles.LIVE:
+                raise ProfileDeactivated
             image = self.receive(tx, profile, prepared, now, actor=actor)
         self.store(image, prepared)
         now = self.clock()

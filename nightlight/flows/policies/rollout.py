@@ -235,8 +235,8 @@ class Rollout:
             return diff(active, new, today=today)
         return diff(active, new, Traffic(1.0, (), {}, self._objects()), today=today)
 
-    def _objects(self) -> dict[tuple[str, str], int]:
-        """Return the number of objects by state and band, none of them if they cannot be counted in time."""
+    def _objects(self) -> dict[tuple[str, ...], int]:
+        """Return the number of objects by state, band and region, none of them if they cannot be counted in time."""
         try:
             with self.catalogue.reading() as tx:
                 counts = count_objects(tx)

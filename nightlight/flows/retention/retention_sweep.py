@@ -7,7 +7,8 @@ once. The buckets' lifecycle rules know no ages and are only the net under this.
 
     lapsed      a band that nobody asserted again in time is unknown from now on; what was given out counts no more
     superseded  an image that is ready and that its profile does not show (after a catalogue was restored, say)
-    retention   what the policy keeps no longer is deleted, each picture by its own owner's age
+    retention   what the policy keeps no longer is deleted, each picture by its own owner's age and region
+    accounts    an account that was deactivated for too long is deleted, as by DELETE
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
+from nightlight.catalogue.deletions_due import DueDate
 from nightlight.catalogue.image_states import SUPERSEDE
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.profiles import UNKNOWN_BAND, asserted_age, tiers_taken
 from nightlight.flows.pictures.revoke import withdraw
-from nightlight.flows.retention.tags import STATES
+from nightlight.flows.retention.tags import DEACTIVATED, STATES
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import NotFound
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
     from nightlight_core.policy.table import Table
 
 _BATCH = 100
-_BAND = "subject_age"
-LAPSED, SUPERSEDED, DELETED, HOLDS_DUE = "lapsed", "superseded", "deleted", "holds_due"
+LAPSED, SUPERSEDED, DELETED, ACCOUNTS, HOLDS_DUE = "lapsed", "superseded", "deleted", "accounts", "holds_due"
+_ACTOR = "retention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Sweep:
             row = tx.sweeps.get(lease.other_id, lock=True)
             if row is None or row.state == DONE:
                 return "nothing"
-            more = any(counts[kind] for kind in (LAPSED, SUPERSEDED, DELETED))
+            more = any(counts[kind] for kind in (LAPSED, SUPERSEDED, DELETED, ACCOUNTS))
             counts_so_far = {**Counter(row.counts) + counts, HOLDS_DUE: counts[HOLDS_DUE]}
             tx.sweeps.write(row.sweep_id, counts_so_far, row.batches + 1, finished_at=None if more else now)
             if more:
@@ -103,6 +105,7 @@ class Sweep:
     def batch(self) -> dict[str, int]:
         """Do up to a batch of each kind of what is due; return how much of each that was."""
         done = {LAPSED: self._lapse(), SUPERSEDED: self._supersede(), DELETED: self._delete()}
+        done[ACCOUNTS] = self._delete_accounts()
         now = self.runner.clock()
         with self.runner.catalogue.reading() as tx:
             done[HOLDS_DUE] = sum(hold.may_end(now) for hold in tx.legal_holds.open())
@@ -136,29 +139,48 @@ class Sweep:
 
     def _delete(self) -> int:
         swept = 0
-        for image_id in self._due(self.runner.clock()):
+        for image_id, deactivated_before in self._due():
             try:
-                self.delete.image(image_id, actor="retention")
-            except NotFound:  # deleted meanwhile
+                self.delete.image(image_id, actor=_ACTOR, deactivated_before=deactivated_before)
+            except NotFound:  # deleted meanwhile, or its account was reactivated
                 continue
             swept += 1
         return swept
 
-    def _due(self, now: datetime) -> Iterator[ImageId]:
-        """Yield images that the policy keeps no longer.
+    def _due(self) -> Iterator[tuple[ImageId, datetime | None]]:
+        """Yield images that the policy keeps no longer, with since when their account is deactivated, if that is why.
 
         Of the days of the image's own bands and its owner's present one the fewest count: each is asked for.
         """
-        table = self.retention()
-        bands = table.space.attributes.get(_BAND, ())
-        words = table.space.attributes.get("state", ())
-        lapsed = now - timedelta(days=self.assertion_days)
         for state, word in STATES.items():
-            for band in (bands or (None,)) if word in words else ():
-                days = table.keep_days({"state": word} | ({_BAND: band} if band is not None else {}))
+            for due in self._dates(word):
                 with self.runner.catalogue.reading() as tx:
-                    due = tx.images.due(state, now - timedelta(days=days), band, lapsed=lapsed, limit=_BATCH)
-                yield from due
+                    image_ids = tx.deletions_due.images(state, due, limit=_BATCH)
+                yield from ((image_id, None) for image_id in image_ids)
+        for due in self._dates(DEACTIVATED):
+            with self.runner.catalogue.reading() as tx:
+                image_ids = tx.deletions_due.deactivated_images(due, limit=_BATCH)
+            yield from ((image_id, due.before) for image_id in image_ids)
+
+    def _delete_accounts(self) -> int:
+        swept = 0
+        for due in self._dates(DEACTIVATED):
+            with self.runner.catalogue.reading() as tx:
+                profile_ids = tx.deletions_due.accounts(due, limit=_BATCH)
+            for profile_id in profile_ids:
+                try:
+                    self.delete.profile(profile_id, actor=_ACTOR, deactivated_before=due.before)
+                except NotFound:  # deleted or reactivated meanwhile
+                    continue
+                swept += 1
+        return swept
+
+    def _dates(self, word: str) -> Iterator[DueDate]:
+        """Yield, for each band and region, since when what retention.yaml calls ``word`` must be so to be due."""
+        now = self.runner.clock()
+        lapsed = now - timedelta(days=self.assertion_days)
+        for term in self.retention().terms(word):
+            yield DueDate(term, now - timedelta(days=term.days), lapsed)
 
     def _age_s(self, last: SweepRow) -> float:
         return (self.runner.clock() - last.created_at).total_seconds()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue import images
+from nightlight.catalogue import images, profiles
 from nightlight.delivery.object_names import rendition_key
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue, enqueue_many
@@ -32,19 +32,23 @@ STATES = {
     images.FAILED: "replaced",
     images.QUARANTINED: "quarantined",
 }
+# What retention.yaml calls an image that is ready, and whose account is deactivated.
+DEACTIVATED = "deactivated"
 _BATCH = 500
 # How long an erasure that came at the same time is given before it is verified.
 _SOON = timedelta(minutes=1)
-# A picture in use has no tag: the rule about everything is about it.
+# A picture in use has no tag: the rule about everything is about it. Nor has that of a deactivated account: it must be
+# able to come back, and its objects are renamed at the same moment. The sweep alone deletes it.
 _TAGGED = STATES.keys() - {images.READY}
 
 
-def count_objects(tx: Transaction) -> Counter[tuple[str, str]]:
-    """Return how many objects the buckets have by what retention.yaml calls their state, and by band."""
-    totals: Counter[tuple[str, str]] = Counter()
-    for (state, band), count in tx.statistics.objects().items():
+def count_objects(tx: Transaction) -> Counter[tuple[str, str, str]]:
+    """Return how many objects the buckets have by what retention.yaml calls their state, by band and by region."""
+    totals: Counter[tuple[str, str, str]] = Counter()
+    for (state, account, band, region), count in tx.statistics.objects().items():
         if state in STATES:
-            totals[STATES[state], band] += count
+            deactivated = state == images.READY and account == profiles.DEACTIVATED
+            totals[DEACTIVATED if deactivated else STATES[state], band, region] += count
     return totals
 
 

@@ -1,5 +1,7 @@
 """Processes that no end-to-end test starts do their whole work under their roles too: imports, and operators' commands."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
@@ -9,6 +11,12 @@ from nightlight.catalogue.engine import Catalogue
 from nightlight.catalogue.lifecycles import AppliedRules
 from nightlight.cli.main import app
 from nightlight.flows.imports.notifications import Backfill, ImportNotifications
+from nightlight.flows.pictures.deactivate import DeactivateProfile
+from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.retention.retention_sweep import Sweep
+from nightlight.jobs.runner import JobRunner
+from nightlight.policy.compile import compile_folder
+from nightlight.settings.process import WorkerSettings
 from nightlight.store.event_notifications import ObjectEvent
 from nightlight.store.key_template import KeyTemplate
 from nightlight_core.clock import system_clock
@@ -115,4 +123,36 @@ def test_what_an_erasure_by_an_operator_left_is_a_deleted_profile(database):
     with owner.reading() as tx:
         query = text("SELECT state FROM profiles WHERE profile_id = 'p-erased'")
         assert tx.connection.execute(query).scalar_one() == "deleted"
+    owner.close()
+
+
+def test_a_worker_deletes_a_deactivated_account_whose_days_are_over_and_cannot_read_who_was_blocked(under, database):
+    owner, now = Catalogue(database), system_clock()
+    rendition_of(owner, "p-deactivated", "d" * 32)
+    with owner.transaction() as tx:
+        tx.blocks.add("p-deactivated", "mallory", now)
+        tx.proof_revocations.add("p-deactivated", now)
+        tx.profiles.set_report_flag("p-deactivated", "clear")
+        tx.profiles.deactivate("p-deactivated", now - timedelta(days=1000))
+    catalogue = under("worker")
+    retention = compile_folder(ROOT / "policies").retention
+    runner = JobRunner(catalogue, WorkerSettings(), system_clock)
+    sweep = Sweep(runner, DeletePictures(catalogue, system_clock), lambda: retention, tuple, 30)
+    assert sweep.batch()["accounts"] == 1
+    with owner.reading() as tx:
+        for table, rows in (("blocks", 0), ("proof_revocations", 0)):
+            query = text(f"SELECT count(*) FROM {table} WHERE profile_id = 'p-deactivated'")
+            assert tx.connection.execute(query).scalar_one() == rows
+        assert tx.profiles.get("p-deactivated").state == "deleted"
+    owner.close()
+
+
+def test_the_service_deactivates_and_reactivates(under, database):
+    owner = Catalogue(database)
+    rendition_of(owner, "p-away", "e" * 32)
+    flow = DeactivateProfile(under("service"), system_clock)
+    flow.deactivate("p-away", actor="t")
+    flow.reactivate("p-away", actor="t")
+    with owner.reading() as tx:
+        assert tx.profiles.get("p-away").state == "live"
     owner.close()

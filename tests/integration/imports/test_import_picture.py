@@ -6,9 +6,11 @@ import time
 import pytest
 
 from nightlight.catalogue import images
+from nightlight.catalogue.decision_inputs import seen
 from nightlight.catalogue.profiles import Declaration
 from nightlight.flows.imports.import_picture import ImportPicture
 from nightlight.flows.imports.notifications import ImportNotifications, refuse_own_bucket
+from nightlight.flows.pictures.deactivate import DeactivateProfile
 from nightlight.jobs.runner import JobRunner
 from nightlight.store.event_notifications import read_events
 from nightlight.store.key_template import KeyTemplate
@@ -177,6 +179,35 @@ def test_removals_are_not_followed_where_it_is_told_so(platform, who):
     platform.record(platform.event(key, "ObjectRemoved:Delete"))
     assert platform.work() == ["removed"]
     assert platform.shown(who) is not None
+
+
+def test_a_deactivated_account_takes_what_is_there_and_shows_it_when_it_is_back(platform, who):
+    services = platform.services  # noqa: F811
+    key = f"{who}/a.jpg"
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(1))))
+    platform.work()
+    first = platform.shown(who)
+    account = DeactivateProfile(services.catalogue, services.clock)
+    account.deactivate(who, actor="t")
+    services.sent.clear()
+    platform.record(platform.event(key, etag=platform.put(key, jpeg(2))))
+    with services.catalogue.transaction() as tx:  # what takes its pictures back is no part of this test
+        for message in tx.outbox.claim(services.clock(), limit=1000, claim_s=1):
+            if message.task != "nightlight.rotate_names":
+                services.sent.append((message.task, message.job_id))
+            tx.outbox.mark_published([message.message_id])
+    assert platform.work() == ["taken"]
+    assert platform.image_states(who) == [images.READY, images.SUPERSEDED]
+    assert decided(services, who) == []
+    account.reactivate(who, actor="t")
+    (view,) = decided(services, who)
+    assert view.image_id == platform.shown(who) != first
+
+
+def decided(services, profile_id):  # noqa: F811
+    """What decisions know of a profile: nothing, or its row."""
+    with services.catalogue.reading() as tx:
+        return seen(tx.connection, [profile_id], most_blocked=1)
 
 
 def test_a_deleted_profile_is_not_brought_back_and_its_key_is_forgotten(platform, who):

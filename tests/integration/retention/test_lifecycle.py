@@ -87,6 +87,26 @@ def test_what_is_replaced_is_deleted_by_the_server_itself_and_nothing_else(flow,
     assert keys(pair) == {"o/live", "logs/1"}
 
 
+def test_the_rule_about_everything_deletes_nothing_before_the_rule_of_its_state(flow, pair, pack):
+    """S3 goes by the earlier of two rules, so that of every object has the days of the longest state."""
+    lifecycle, compiled = flow
+    path = pack / "retention.yaml"
+    path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 1"))
+    compiled["now"] = compile_folder(pack).retention
+    lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
+    rules = live(pair)
+    days = {
+        name: rules[f"nightlight-{name}"].expire_days for name in ("live", "quarantined", "deactivated", "replaced")
+    }
+    assert days == {"live": 365, "quarantined": 365, "deactivated": 180, "replaced": 1}
+    for key, state in [("o/evidence", "quarantined"), ("o/deactivated", None), ("o/replaced", "replaced")]:
+        put(pair, key, state)
+    eventually(lambda: "o/replaced" not in keys(pair))
+    put(pair, "o/later", "replaced")
+    eventually(lambda: "o/later" not in keys(pair))  # the server has gone by all rules since
+    assert keys(pair) == {"o/evidence", "o/deactivated"}
+
+
 def test_an_object_that_outlived_its_rule_is_told_of(flow, pair):
     lifecycle, _ = flow
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
@@ -131,11 +151,11 @@ def test_a_shorter_time_is_shown_and_a_rule_that_is_wanted_no_more_goes(flow, pa
     lifecycle, compiled = flow
     lifecycle.apply(lifecycle.plan(pair.originals), actor="t")
     path = pack / "retention.yaml"
-    path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 300"))
+    path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 400"))
     compiled["now"] = compile_folder(pack).retention
     plan = lifecycle.plan(pair.originals)
     (change,) = plan.changes
-    assert (change.step, change.notes) == (PlanStep.CHANGE, ("deletes after 300 days, until now 3650",))
+    assert (change.step, change.notes) == (PlanStep.CHANGE, ("deletes after 400 days, until now 3650",))
     lifecycle.apply(plan, actor="t")
     lifecycle.prefixes[pair.originals] = PrefixRules()
     plan = lifecycle.plan(pair.originals)

@@ -21,6 +21,8 @@ CALLS = {
     "explain": (["peer", "list", [("p", "stranger")]], {"viewer_id": "v"}, ANY),
     "declare": (["p"], {"band": "adult", "assurance": "verified"}, {"json": {}}),
     "delete_profile": (["p"], {}, NOTHING),
+    "deactivate": (["p"], {}, NOTHING),
+    "reactivate": (["p"], {}, NOTHING),
     "set_report_flag": (["p", "reported"], {}, NOTHING),
     "revoke": (["p"], {}, NOTHING),
     "plant": (["p"], {}, NOTHING),

@@ -207,11 +207,11 @@ def test_files_that_hold_no_traffic_are_refused(tmp_path, text):
 
 
 def test_markdown_is_a_table_for_each_part(compiled, edited):
-    edited.change("retention.yaml", "keep_days: 90", "keep_days: 60").change("tiers.yaml", "edge: 96", "edge: 112")
+    edited.change("retention.yaml", "keep_days: 180", "keep_days: 60").change("tiers.yaml", "edge: 96", "edge: 112")
     text = markdown(diff(compiled, edited.without_cases().compiled()))
     assert text.startswith("### Policy: **safety must approve")
     assert "| **OPENS** | tier tiny, edge | 96 | 112 | edge | 1 |" in text
-    assert "| **CLOSES** (safety) | state quarantined | kept 90 days | kept 60 days |" in text
+    assert "| **CLOSES** (safety) | state deactivated | kept 180 days | kept 60 days |" in text
 
 
 def test_random_edits_never_lose_a_combination(compiled, edited):

@@ -118,13 +118,23 @@ def test_the_rules_of_the_default_pack():
     }
     assert {name: rule.expire_days for name, rule in rules.items() if rule.expire_days} == {
         "nightlight-live": 3650, "nightlight-replaced": 30, "nightlight-account-closed": 30,
-        "nightlight-erasure-asked": 1, "nightlight-copies": 31, "nightlight-quarantined": 90,
+        "nightlight-erasure-asked": 1, "nightlight-copies": 31, "nightlight-quarantined": 365,
+        "nightlight-deactivated": 180,
     }  # fmt: skip
     assert rules["nightlight-live"].tags == ()
     assert rules["nightlight-replaced"].tags == (("nightlight-state", "replaced"),)
     assert rules["nightlight-versions"].noncurrent_days == 1
     assert rules["nightlight-markers"].drop_delete_markers
     assert not any("minor" in name or "age" in name.split("-") for name in rules)
+
+
+def test_the_rule_about_everything_has_the_days_of_the_longest_state(tmp_path):
+    """It is about tagged objects too, and a server goes by the earlier of two rules."""
+    shutil.copytree(ROOT / "policies", tmp_path / "p")
+    path = tmp_path / "p/retention.yaml"
+    path.write_text(path.read_text().replace("keep_days: 3650", "keep_days: 60"))
+    rules = {rule.rule_id: rule for rule in wanted_rules(compile_folder(tmp_path / "p").retention, PrefixRules())}
+    assert rules["nightlight-live"].expire_days == rules["nightlight-quarantined"].expire_days == 365
 
 
 def test_a_policy_that_does_not_say_how_long_a_picture_in_use_is_kept_is_no_lifecycle(tmp_path):

@@ -34,6 +34,18 @@ def delete_profile(profile_id: str) -> Request[None]:
     return Request(method="DELETE", path=paths.path(_PROFILE, profile_id=profile_id), read=read_nothing)
 
 
+def deactivate(profile_id: str) -> Request[None]:
+    """Deactivate an account: all of it is kept, and shown to nobody, its owner included."""
+    path = paths.path(f"{_PROFILE}/deactivation", profile_id=profile_id)
+    return Request(method="PUT", path=path, read=read_nothing)
+
+
+def reactivate(profile_id: str) -> Request[None]:
+    """Take a deactivation back: the picture is shown again, without a new upload."""
+    path = paths.path(f"{_PROFILE}/deactivation", profile_id=profile_id)
+    return Request(method="DELETE", path=path, read=read_nothing)
+
+
 def set_report_flag(profile_id: str, report_flag: str) -> Request[None]:
     """Hide a reported profile's picture (``reported``) or show it again (``clear``)."""
     path = paths.path(f"{_PROFILE}/report-flag", profile_id=profile_id)
