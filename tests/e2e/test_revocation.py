@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nightlight.cli.embedded import free_port
+from nightlight_client import Problem
 from nightlight_core.decisions.placeholder import placeholder_bytes
 from tests.support import pictures
 from tests.support.receiver import receiving
@@ -104,6 +105,30 @@ def dies(url):
 
     eventually(dead)
     return time.monotonic() - begin
+
+
+def test_a_deactivated_account_is_shown_to_nobody_on_any_node_and_comes_back_without_an_upload(
+    stack, client, second, hooks, profile, placeholder
+):
+    before = shown(client, profile)
+    elsewhere = before.replace(stack.url, second)
+    assert httpx.get(before).status_code == httpx.get(elsewhere).status_code == 200
+    client.deactivate(profile)
+    for relation, viewer_id in (("self", profile), ("connection", "friend"), ("stranger", "somebody")):
+        assert named(shown(client, profile, relation, viewer_id)) == placeholder
+    dies(before)
+    dies(elsewhere)
+    with pytest.raises(Problem) as problem:
+        client.upload(profile, pictures.jpeg(200, 200))
+    assert (problem.value.status, problem.value.code) == (409, "profile_deactivated")
+    eventually(lambda: any(f"/a/{named(before)}" in body["paths"] for body in hooks.bodies("/purge")) or None)
+    client.reactivate(profile)
+    after = eventually(lambda: (url := shown(client, profile)) and named(url) != placeholder and url)
+    assert named(after) != named(before)
+    assert httpx.get(after).status_code == 200
+    client.deactivate(profile)
+    client.delete_profile(profile)
+    dies(after)
 
 
 def test_a_block_takes_effect_at_once_for_decisions_and_soon_for_urls_on_every_node(

@@ -112,6 +112,18 @@ export class NightlightClient {
         this.done(await this.http.DELETE("/v1/profiles/{profile_id}", { params: at(profileId) }));
     }
 
+    /**
+     * Deactivate an account: all of it is kept, and shown to nobody, its owner included. Returns the consistency token.
+     */
+    async deactivate(profileId: string): Promise<string> {
+        return this.done(await this.http.PUT("/v1/profiles/{profile_id}/deactivation", { params: at(profileId) }));
+    }
+
+    /** Take a deactivation back: the picture is shown again, without a new upload. Returns the consistency token. */
+    async reactivate(profileId: string): Promise<string> {
+        return this.done(await this.http.DELETE("/v1/profiles/{profile_id}/deactivation", { params: at(profileId) }));
+    }
+
     /** Make every URL that was given out of a profile's pictures count for nothing. Returns the consistency token. */
     async revoke(profileId: string): Promise<string> {
         return this.done(await this.http.POST("/v1/profiles/{profile_id}/revocations", { params: at(profileId) }));

@@ -51,6 +51,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/profiles/{profile_id}/deactivation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Deactivate
+         * @description Deactivate an account: all of it is kept, and shown to nobody, its owner included.
+         *
+         *     Every decision answers as for a profile that was never declared, and every URL that was given out counts for
+         *     nothing. Declarations, blocks and reports still take effect; uploads are refused (409). After the days of the state
+         *     `deactivated` in retention.yaml the account is deleted.
+         */
+        put: operations["deactivate_v1_profiles__profile_id__deactivation_put"];
+        post?: never;
+        /**
+         * Reactivate
+         * @description Take a deactivation back: the picture is shown again as the policy says, without a new upload.
+         */
+        delete: operations["reactivate_v1_profiles__profile_id__deactivation_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/profiles/{profile_id}/report-flag": {
         parameters: {
             query?: never;
@@ -1632,6 +1660,11 @@ export interface components {
             /** Report Flag */
             report_flag: string;
             /**
+             * Deactivated At
+             * @description Since when the account is deactivated (RFC 3339); null if it is not.
+             */
+            deactivated_at: string | null;
+            /**
              * Lapses At
              * @description When the band lapses to unknown unless it is asserted again (RFC 3339).
              */
@@ -2099,6 +2132,84 @@ export interface operations {
         };
     };
     revoke_v1_profiles__profile_id__revocations_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The platform's own opaque id. */
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deactivate_v1_profiles__profile_id__deactivation_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The platform's own opaque id. */
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the problem says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at the moment. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reactivate_v1_profiles__profile_id__deactivation_delete: {
         parameters: {
             query?: never;
             header?: never;
