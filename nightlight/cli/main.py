@@ -21,6 +21,7 @@ from nightlight.cli import (
     policy_compare,
     policy_comply,
     policy_emergency,
+    policy_init,
     policy_rollout,
     provenance_commands,
     receipt_commands,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys and tokens for development.", no_args_is_help=True)
 catalogue_app = typer.Typer(help="The SQL catalogue.", no_args_is_help=True)
+policy_init.register(policy_commands.app)
 policy_compare.register(policy_commands.app)
 policy_comply.register(policy_commands.app)
 policy_rollout.register(policy_commands.app)

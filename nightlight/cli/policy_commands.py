@@ -125,7 +125,8 @@ def check(
             typer.echo(str(failure))
         for rule in idle:
             typer.echo(f"warning: rule '{rule}' changes nothing that other rules do not do already [redundant-rule]")
-        verdict = f"{len(failures)} checks and {len(wrong)} cases fail" if failures or wrong else "all right"
+        failing = f"{_counted(len(failures), 'check')} and {_counted(len(wrong), 'case')} fail"
+        verdict = failing if failures or wrong else "all right"
         for line in _parity_lines(compiled, minors):
             typer.echo(line)
         counts = f"{len(pack.rules.rules)} rules, {len(compiled.table):,} combinations, {checks} checks, {cases} cases"
@@ -274,6 +275,10 @@ def parity_cost(compiled: Compiled, minors: float) -> dict[str, float]:
         return {}
     shares = (1.0, 0.8, 0.5, 0.2, 0.1)
     return {f"{share:.1f}": minors / (minors + (1 - minors) * share) if minors else 0.0 for share in shares}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _parity_lines(compiled: Compiled, minors: float) -> list[str]:

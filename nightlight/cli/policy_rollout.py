@@ -86,6 +86,9 @@ def approve(  # noqa: PLR0913 - the options of a command line
         difference = diff(before, after, today=today)
         shown = diff(before, after, renamed=parse_renamed(was), today=today) if was else difference
     print_difference(console(), shown)
+    if was:
+        reasons = f"{len(difference.reasons())} sentences for the safety team, which `nightlight policy diff` shows"
+        typer.echo(f"That is how it reads with --was. What is signed is all of it: {reasons}")
     if not yes:
         typer.confirm("Approve all of this?", abort=True)
     approved = sign(approval_subject(difference, number), signing, expires_at=int(time.time()) + hours * 3600)
@@ -223,11 +226,11 @@ def fetch(
 
     Example: `nightlight policy fetch --out active.bundle`
     """
-    data = call(url, lambda client: client.policy_bundle())
-    if data is None:
+    number = call(url, lambda client: client.policy_status())["active"]["version"]
+    if number is None:
         raise PolicyRefused("no bundle is active: the service decides by the pack in its folder")
-    out.write_bytes(data[1])
-    typer.echo(f"{out}: version {data[0].strip(chr(34))}")
+    out.write_bytes(call(url, lambda client: client.policy_version(number)))
+    typer.echo(f"{out}: version {number}")
 
 
 def counters(

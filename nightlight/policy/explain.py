@@ -93,6 +93,9 @@ def explain(compiled: Compiled, given: Mapping[str, str]) -> PolicyExplanation:
     for name, word in given.items():
         if name not in space.attributes:
             raise PolicyRefused(f"'{name}' is not an attribute{did_you_mean(name, space.attributes)}")
+        if replacing := compiled.pack.vocabulary.replaced.get(name, {}).get(word):
+            message = f"'{word}' was replaced by {' and '.join(replacing)}: ask for each of them; profiles that still "
+            raise PolicyRefused(message + f"have '{word}' get the most protective answer")
         if word not in space.attributes[name]:
             raise PolicyRefused(f"'{word}' is not a word of {name}{did_you_mean(word, space.attributes[name])}")
     inputs = {name: given[name] for name in space.attributes if name in given}

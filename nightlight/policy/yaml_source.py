@@ -43,6 +43,13 @@ MAX_VALUES = 50_000
 Path_ = tuple[str | int, ...]
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,9}")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+# What the parser says, and what whoever edits the file did.
+_HINTS = {
+    r"'\t'": "indent with spaces, not with a tab",
+    "expected <block end>": "this line does not begin below the lines that it belongs to",
+    "mapping values are not allowed": "this line begins too far to the right, or a text with a colon is not in quotes",
+    "expected ',' or": "a bracket or a brace of the line before is not closed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,9 @@ def parse_yaml(text: str, file: str, problems: Diagnostics) -> YamlSource | None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = SourcePosition(file, mark.line + 1, mark.column + 1) if mark else SourcePosition(file)
-        problems.add(place, "yaml-syntax", f"is not YAML: {error.problem or error.context or 'unreadable'}")
+        problem = str(error.problem or error.context or "unreadable")
+        hint = next((f"; {hint}" for part, hint in _HINTS.items() if part in problem), "")
+        problems.add(place, "yaml-syntax", f"is not YAML: {problem}{hint}")
     except (YAMLError, ValueError) as error:
         problems.add(SourcePosition(file), "yaml-syntax", f"is not YAML: {str(error).splitlines()[0]}")
     else:

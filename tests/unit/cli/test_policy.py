@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 from xml.etree import ElementTree as ET
@@ -7,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nightlight.cli.main import app
+from nightlight.delivery.access_tokens import generate_key
+from nightlight_core.errors import PolicyRefused
 from tests.conftest import ROOT
 
 
@@ -126,6 +129,27 @@ def test_explain_refuses_what_it_does_not_know(pack, inputs):
     assert result.exit_code != 0
 
 
+def test_init_writes_the_default_pack_to_a_new_folder_and_never_over_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "a copy of the default pack" in run("init", "mine")
+    assert "all right" in run("check", "mine")
+    assert "nothing changes for anybody" in run("diff", ROOT / "policies", "mine")
+    (tmp_path / "mine/rules.yaml").write_text("mine")
+    assert isinstance(CliRunner().invoke(app, ["policy", "init", "mine"]).exception, PolicyRefused)
+    assert (tmp_path / "mine/rules.yaml").read_text() == "mine"
+
+
+def test_approve_with_mapped_words_says_how_much_of_what_is_signed_it_does_not_show(pack, tmp_path):
+    (tmp_path / "key.json").write_text(json.dumps(generate_key()[0]))
+    change(pack, "vocabulary.yaml", "in, my, other]", "in, jp, my, other]")
+    approve = ["approve", ROOT / "policies", pack, "--version", "2", "--key", tmp_path / "key.json", "--yes"]
+    text = run(*approve, "--out", tmp_path / "approval.json", "--was", "jp=other")
+    sentences = int(re.search(r"What is signed is all of it: (\d+) sentences for the safety team", text)[1])
+    assert "nothing changes for anybody" in text
+    assert sentences == run("diff", ROOT / "policies", pack, code=4).count("OPENS")
+    assert "What is signed" not in run(*approve, "--out", tmp_path / "approval.json")
+
+
 def test_schema_writes_and_notices_what_is_out_of_date(pack):
     run("schema", pack, "--check")
     change(pack, "vocabulary.yaml", "in, my, other]", "in, jp, my, other]")
@@ -137,6 +161,7 @@ def test_schema_writes_and_notices_what_is_out_of_date(pack):
 
 def test_every_command_of_policy_has_help_with_an_example():
     for command in (
+        "init",
         "check",
         "test",
         "mutate",

@@ -9,6 +9,7 @@ from nightlight.policy.alignment import replaced_words
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.changes import ChangeKind
 from nightlight.policy.diff import diff
+from nightlight.policy.explain import explain
 from nightlight.policy.signing import SigningKey
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.bundle import open_bundle
@@ -48,6 +49,11 @@ def test_a_word_of_before_gives_the_most_protective_outcome_of_those_in_its_plac
     assert by_age == {"age_16": "low", "age_17": "medium", "age_16_17": "low", "age_15": "none"}
     assert table.unknown_words({**GIVEN, "subject_age": "age_16_17"}) == []
     assert table.unknown_words({**GIVEN, "subject_age": "age_15"}) == ["subject_age"]
+
+
+def test_an_explanation_of_a_word_of_before_names_those_in_its_place(split):
+    with pytest.raises(PolicyRefused, match="was replaced by age_16 and age_17"):
+        explain(split.compiled(), {"subject_age": "age_16_17"})
 
 
 def test_a_bundle_carries_it_and_it_is_under_the_digest(split, tmp_path):

@@ -96,3 +96,20 @@ def test_any_text_is_read_or_refused_never_worse(text):
     problems = Diagnostics()
     source = parse_yaml(text, "x.yaml", problems)
     assert (source is None) == bool(problems.entries)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("- id: a\n\twhy: b", "with spaces, not with a tab"),
+        ("rules:\n  - id: a\n   why: b", "does not begin below the lines that it belongs to"),
+        ("- id: a\n     why: b", "begins too far to the right, or a text with a colon is not in quotes"),
+        ("- why: nothing: at all", "begins too far to the right, or a text with a colon is not in quotes"),
+        ("a: {b: c\nd: e", "a bracket or a brace of the line before is not closed"),
+        ("a: [b, c\nd: e", "a bracket or a brace of the line before is not closed"),
+    ],
+)
+def test_what_is_no_yaml_is_told_with_what_an_editor_did(text, hint):
+    problems = Diagnostics()
+    assert parse_yaml(text, "x.yaml", problems) is None
+    assert hint in problems.entries[0].message
