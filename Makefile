@@ -142,6 +142,7 @@ bench-policy: setup
 docs: setup
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python docs/policy/pictures.py
+	@$(BIN)/python -m tests.support.guide --write
 
 services-up:
 	@$(SERVICES) start >/dev/null

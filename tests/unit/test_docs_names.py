@@ -26,7 +26,7 @@ SETTINGS = {
     for name in concern.model_fields
 }
 # Read by tests, by edges and by the command line, which have no settings.
-OTHER_VARIABLES = re.compile(r"NIGHTLIGHT_(TEST_[A-Z0-9_]+|CORPUS|TOKEN|SECRETS_DIR|EDGE_[A-Z0-9_]+)")
+OTHER_VARIABLES = re.compile(r"NIGHTLIGHT_(TEST_[A-Z0-9_]+|CORPUS|TOKEN|URL|SECRETS_DIR|EDGE_[A-Z0-9_]+)")
 METRICS = {entry.name for entry in CHECK["names"]() if entry.kind == "metric"}
 ROLES = {role_name(role, "nightlight") for role in SqlRole}
 VERBS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
@@ -57,7 +57,9 @@ def code(text):
 def unknown_commands(text):
     """Return the calls of ``nightlight`` that name no command, or an option that the command does not have."""
     calls = (
-        call for line in code(text) for call in re.findall(r"(?<![\w./-])(?<!install )nightlight [a-z-][^|;#\n]*", line)
+        call
+        for line in code(text)
+        for call in re.findall(r"(?<![\w./-])(?<!install )nightlight [a-z-][^|;#`\n]*", line)
     )
     return [call for call in calls if not _is_known(call.split())]
 
