@@ -20,7 +20,14 @@ ROOT = Path(__file__).parents[2]
 IMAGES = Path(__file__).parent / "images"
 
 # What the pictures say nothing else about.
-USUAL = {"region": "eu", "viewer": "adult", "context": "profile", "choice": "connections", "report_flag": "clear"}
+USUAL = {
+    "assurance": "verified",
+    "region": "eu",
+    "viewer": "adult",
+    "context": "profile",
+    "choice": "connections",
+    "report_flag": "clear",
+}
 VIEWERS = {
     "the owner": {"relation": "self"},
     "a guardian": {"relation": "guardian"},
@@ -86,7 +93,7 @@ def who_sees_what(compiled: Compiled) -> str:
     ages = compiled.space.attributes["subject_age"]
     columns = [{"subject_age": age} for age in ages] + [{"subject_age": "adult", "choice": "everyone"}]
     rows = [(viewer, [tier(compiled, **column, **words) for column in columns]) for viewer, words in VIEWERS.items()]
-    title = "On a profile page in the EU; the owner's choice is connections, in the last column everyone"
+    title = "A profile page in the EU; the age is assured; the owner chose connections, in the last column everyone"
     return grid(title, [*ages, "public adult"], rows)
 
 

@@ -34,7 +34,14 @@ def test_a_command_prints_what_the_guide_shows(session, command):
 
 def test_the_guide_ends_with_what_it_set_out_to_do(session):
     """Both packs that it leaves behind are right, and mean what its chapters say."""
-    given = {"relation": "stranger", "region": "jp", "viewer": "peer", "context": "profile", "report_flag": "clear"}
+    given = {
+        "assurance": "verified",
+        "relation": "stranger",
+        "region": "jp",
+        "viewer": "peer",
+        "context": "profile",
+        "report_flag": "clear",
+    }
     japan, split = compile_folder(session.folder / "policies"), compile_folder(session.folder / "split")
     assert japan.table.decide({**given, "subject_age": "age_13_15", "choice": "everyone"}).rule == "japan"
     lists = {**given, "relation": "connection", "context": "list", "choice": "connections"}
