@@ -122,11 +122,11 @@ def explain(
     for name, word in explained.given.items():
         out.print(f"  {name:<12} {word}", markup=False)
     table = RichTable(title="Rules that apply; the lowest of each column wins")
-    for title in ("rule", "tier", "cache_s", "per_hour", "why"):
+    for title in ("rule", "tier", "cache_s", "per_hour", "capture", "why"):
         table.add_column(title, overflow="fold")
     for applied in explained.applied:
         cells = []
-        for field in ("tier", "cache_s", "per_hour"):
+        for field in ("tier", "cache_s", "per_hour", "capture"):
             value = applied.caps.get(field)
             cells.append("" if value is None else f"[bold]{value}[/] *" if field in applied.binds else str(value))
         table.add_row(applied.rule + ("" if applied.always else " (for some)"), *cells, escape(applied.why))
@@ -151,7 +151,9 @@ def _print_day(out: Console, day: str, compiled: Compiled) -> None:
 
 
 def _outcome_text(outcome: Outcome) -> str:
-    return outcome.tier if outcome.tier == NONE_TIER else f"{outcome.tier}, {outcome.cache_s} s, {outcome.per_hour}/h"
+    if outcome.tier == NONE_TIER:
+        return outcome.tier
+    return f"{outcome.tier}, {outcome.cache_s} s, {outcome.per_hour}/h, capture {outcome.capture}"
 
 
 def print_difference(out: Console, difference: Difference) -> None:

@@ -66,7 +66,7 @@ def _table_to_json(table: Table) -> dict[str, Any]:
         cells.byteswap()
     return {
         "attributes": {name: list(words) for name, words in table.attributes.items()},
-        "outcomes": [[list(o.rank), o.tier, o.cache_s, o.per_hour, o.rule] for o in table.outcomes],
+        "outcomes": [[list(o.rank), o.tier, o.cache_s, o.per_hour, o.capture, o.rule] for o in table.outcomes],
         "cells": base64.b64encode(cells.tobytes()).decode(),
         "besides": table.besides,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from nightlight.policy.dates import when_text
+from nightlight.policy.models import Outcomes
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
@@ -73,7 +74,7 @@ def _failures(case: Case, given: Mapping[str, str], compiled: Compiled, path: Pa
     outcome = compiled.table.decide(given)
     rules = _rules(compiled, given, outcome.rule)
     bound = " and ".join(f"'{rule}'" for rule in rules)
-    got = {"tier": outcome.tier, "cache_s": outcome.cache_s, "per_hour": outcome.per_hour}
+    got = {field: getattr(outcome, field) for field in Outcomes.model_fields}
     return tuple(
         ((*path, field), f"expected {field} {value}, got {got.get(field, rules[0])} (bound by {bound})")
         for field, value in case.expect.model_dump(exclude_none=True).items()

@@ -35,7 +35,9 @@ MAX_COMBINATIONS = 2_500_000
 # Those of the tables of all dates. In a bundle each takes 8/3 bytes, and it may unpack to 20,000,000.
 MAX_ON_ALL_DATES = 7_000_000
 UNSET = 255
-FIELDS = ("tier", "cache_s", "per_hour")
+# Fields of which the lowest value shows nothing, and those that limit what is shown.
+SHOWING = ("tier", "cache_s", "per_hour")
+FIELDS = (*SHOWING, "capture")
 IMPOSSIBLE = "impossible"
 
 
@@ -112,7 +114,7 @@ class Compiled:
         Where nothing is shown, that is any rule that allows nothing.
         """
         limit, nothing = self.limits[number], self.ranks["tier"] == 0
-        bound = nothing & np.bool_(0 in limit.values())
+        bound = nothing & np.bool_(any(limit.get(field) == 0 for field in SHOWING))
         for field in fields:
             if field in limit:
                 bound = bound | (~nothing & (self.ranks[field] == limit[field]))
@@ -130,7 +132,7 @@ class Compiled:
         """
         limit = self.limits[number]
         if self.ranks["tier"][position] == 0:
-            fields = tuple(field for field, rank in limit.items() if rank == 0)
+            fields = tuple(field for field in SHOWING if limit.get(field) == 0)
             return fields if "tier" in fields or not fields else ("tier", *fields)
         return tuple(field for field, rank in limit.items() if rank == self.ranks[field][position])
 
@@ -202,9 +204,8 @@ def _period(
 ) -> Compiled:
     """Return the pack as it is from the day ``begins`` on; ``regions`` has each rule's region and ceilings."""
     problems, rules = Diagnostics(), pack.rules.rules
-    lowest, bound = ceilings(
-        regions, space, order=[number for number in _by_id(rules) if holds_on(rules[number], begins)]
-    )
+    order = [number for number in _by_id(rules) if holds_on(rules[number], begins)]
+    lowest, bound = ceilings(regions, space, order=order, limited=pack.vocabulary.outcomes.limited)
     ranks = canonical(lowest, impossible)
     for field in FIELDS:
         gap = ranks[field] == UNSET
@@ -225,14 +226,20 @@ def limits(rule: PolicyRule, pack: Pack) -> dict[str, int]:
 
 
 def ceilings(
-    rules: Sequence[tuple[Mask, Mapping[str, int]]], space: CombinationSpace, *, order: Sequence[int]
+    rules: Sequence[tuple[Mask, Mapping[str, int]]],
+    space: CombinationSpace,
+    *,
+    order: Sequence[int],
+    limited: Sequence[str],
 ) -> tuple[dict[str, Ranks], np.ndarray[tuple[int, ...], np.dtype[np.uint16]]]:
     """Return, for each field, the lowest ceiling of each combination (UNSET where none), and the binding rule.
 
     Rules are taken in ``order``, and a tie keeps the first, so that the order in which they are written
-    cannot matter.
+    cannot matter. A field that is not ``limited`` has one value, everywhere.
     """
-    lowest: dict[str, Ranks] = {field: np.full(space.shape, UNSET, dtype=np.uint8) for field in FIELDS}
+    lowest: dict[str, Ranks] = {
+        field: np.full(space.shape, UNSET if field in limited else 0, dtype=np.uint8) for field in FIELDS
+    }
     bound = np.zeros(space.shape, dtype=np.uint16)
     for number in order:
         region, limit = rules[number]
@@ -251,7 +258,7 @@ def canonical(lowest: Mapping[str, Ranks], impossible: Mask) -> dict[str, Ranks]
     in a combination that cannot occur. A combination without a ceiling for its tier stays UNSET.
     """
     nothing = impossible.copy()
-    for field in FIELDS:
+    for field in SHOWING:
         nothing |= lowest[field] == 0
     nothing &= impossible | (lowest["tier"] != UNSET)
     return {field: np.where(nothing, np.uint8(0), lowest[field]) for field in FIELDS}
@@ -281,7 +288,7 @@ def _table(
     """Return the table: combinations with equal outcome and rule share one Outcome."""
     columns = [ranks[field].astype(np.uint32) for field in FIELDS]
     who = np.where(impossible, np.uint32(len(pack.rules.rules)), bound.astype(np.uint32))
-    packed = (columns[0] << 28 | columns[1] << 24 | columns[2] << 20 | who).ravel()
+    packed = (columns[0] << 28 | columns[1] << 24 | columns[2] << 20 | columns[3] << 19 | who).ravel()
     kinds, cells = np.unique(packed, return_inverse=True)
     outcomes = tuple(_outcome(pack, int(kind)) for kind in kinds)
     vocabulary = pack.vocabulary
@@ -303,11 +310,11 @@ def _table(
 
 
 def _outcome(pack: Pack, kind: int) -> Outcome:
-    number = kind & 0xFFFFF
+    number = kind & 0x7FFFF
     rule = IMPOSSIBLE if number == len(pack.rules.rules) else pack.rules.rules[number].id
-    tier, cache_s, per_hour = kind >> 28, kind >> 24 & 0xF, kind >> 20 & 0xF
+    tier, cache_s, per_hour, capture = kind >> 28, kind >> 24 & 0xF, kind >> 20 & 0xF, kind >> 19 & 1
     if tier == 0:
         return none_because(rule)
     outcomes = pack.vocabulary.outcomes
-    values = outcomes.tier[tier], outcomes.cache_s[cache_s], outcomes.per_hour[per_hour]
-    return Outcome((tier, cache_s, per_hour), *values, rule)
+    values = outcomes.tier[tier], outcomes.cache_s[cache_s], outcomes.per_hour[per_hour], outcomes.capture[capture]
+    return Outcome((tier, cache_s, per_hour, capture), *values, rule)

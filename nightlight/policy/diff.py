@@ -33,7 +33,7 @@ from nightlight.policy.diff_documents import changed_cases, changed_checks, chan
 from nightlight.policy.forecast import forecast
 from nightlight.policy.summarise import summarise
 from nightlight_core.policy import protection
-from nightlight_core.policy.table import NONE_TIER
+from nightlight_core.policy.table import CAPTURE, FORBID, NONE_TIER
 from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
@@ -95,22 +95,25 @@ class _Shown:
     recipe: TierRecipe | None
     cache_s: int
     per_hour: int
+    capture: str
 
 
-_NOTHING = _Shown(NONE_TIER, None, 0, 0)
+_NOTHING = _Shown(NONE_TIER, None, 0, 0, FORBID)
+# What a combination shows is one number: the tier, cache_s and per_hour in four bits each, capture in one.
+_BITS = 13
 
 
 def _shown(compiled: Compiled) -> tuple[np.ndarray[Any, Any], dict[int, _Shown]]:
     """Return a number for each combination's outcome (0: nothing is shown), and what each number stands for."""
     columns = [compiled.ranks[field].astype(np.uint32) for field in FIELDS]
-    packed = columns[0] << 8 | columns[1] << 4 | columns[2]
+    packed = columns[0] << 9 | columns[1] << 5 | columns[2] << 1 | columns[3]
     outcomes, recipes = compiled.pack.vocabulary.outcomes, compiled.table.tiers
     meaning = {0: _NOTHING}
     for number in map(int, np.unique(packed)):
-        if number >> 8:
-            tier = outcomes.tier[number >> 8]
-            limits = outcomes.cache_s[number >> 4 & 0xF], outcomes.per_hour[number & 0xF]
-            meaning[number] = _Shown(tier, recipes[tier], *limits)
+        if number >> 9:
+            tier = outcomes.tier[number >> 9]
+            limits = outcomes.cache_s[number >> 5 & 0xF], outcomes.per_hour[number >> 1 & 0xF]
+            meaning[number] = _Shown(tier, recipes[tier], *limits, outcomes.capture[number & 1])
     return packed, meaning
 
 
@@ -147,10 +150,10 @@ def _opened_by_date(old: Compiled, new: Compiled, before: str, day: str) -> Mask
 def _opened(before: Compiled, after: Compiled) -> Mask:
     """Return which combinations are shown more, or finer, by ``after``; both have the same ones."""
     (packed_before, meaning_before), (packed_after, meaning_after) = _shown(before), _shown(after)
-    pairs = packed_before << np.uint32(12) | packed_after
+    pairs = packed_before << np.uint32(_BITS) | packed_after
     kinds = []
     for pair in map(int, np.unique(pairs)):
-        left, right = meaning_before[pair >> 12], meaning_after[pair & 0xFFF]
+        left, right = meaning_before[pair >> _BITS], meaning_after[pair & (1 << _BITS) - 1]
         if _weaker(left, right) or _finer(left, right):
             kinds.append(pair)
     mask: Mask = np.isin(pairs, kinds)
@@ -165,10 +168,10 @@ def _outcomes(
     both_impossible = alignment.before(old.impossible, 1) & alignment.after(new.impossible, 1)
     counts = alignment.spread(traffic.over(old.space)) if traffic and traffic.cells else None
     outsiders = _outsiders(old, new, alignment)
-    pairs = before << np.uint32(12) | after
+    pairs = before << np.uint32(_BITS) | after
     cells_of: dict[Change, Mask] = {}
     for pair in map(int, np.unique(pairs)):
-        left, right = meaning_old[pair >> 12], meaning_new[pair & 0xFFF]
+        left, right = meaning_old[pair >> _BITS], meaning_new[pair & (1 << _BITS) - 1]
         if left == right:
             continue
         cells = pairs == pair if only is None else (pairs == pair) & only
@@ -220,7 +223,8 @@ def _weaker(before: _Shown, after: _Shown) -> tuple[str, ...]:
     if before.recipe is None:
         return ("tier",)
     limits = tuple(name for name in ("cache_s", "per_hour") if getattr(after, name) > getattr(before, name))
-    return protection.weaker(before.recipe, after.recipe) + limits
+    capture = ("capture",) if (before.capture, after.capture) == CAPTURE else ()
+    return protection.weaker(before.recipe, after.recipe) + limits + capture
 
 
 def _differing(before: TierRecipe | None, after: TierRecipe | None) -> tuple[str, ...]:
@@ -238,6 +242,9 @@ def _text(shown: _Shown, other: _Shown) -> str:
         text += f" ({recipe_text(shown.recipe)})"
     if other.recipe is None or (shown.cache_s, shown.per_hour) != (other.cache_s, other.per_hour):
         text += f", {shown.cache_s} s, {shown.per_hour}/h"
+    # Beside nothing, that it may not be captured goes without saying.
+    if shown.capture != other.capture:
+        text += f", capture {shown.capture}"
     return text
 
 

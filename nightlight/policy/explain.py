@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
     from nightlight_core.policy.table import Outcome
 
-# Ranks are below 16: three of them in one number keep the order of outcomes, the tier first.
+# Ranks are below 16: four of them in one number keep the order of outcomes, the tier first.
 _BASE = 256
 
 
@@ -79,6 +79,7 @@ def _plain(outcome: Outcome) -> dict[str, str | int]:
         "tier": outcome.tier,
         "cache_s": outcome.cache_s,
         "per_hour": outcome.per_hour,
+        "capture": outcome.capture,
         "rule": outcome.rule,
     }
 

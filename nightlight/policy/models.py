@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from nightlight_core.policy import tier as recipe
+from nightlight_core.policy.table import FORBID
 
 # A number is written as one in decimal; text that looks like a number ("0454", "86_400") is not.
 Number = Annotated[int, Field(strict=True)]
@@ -73,6 +74,13 @@ class Outcomes(Document):
     tier: tuple[Word, ...] = Field(min_length=2, max_length=16)
     cache_s: tuple[Number, ...] = Field(min_length=2, max_length=16)
     per_hour: tuple[Number, ...] = Field(min_length=2, max_length=16)
+    # Both words, or left out: then no rule speaks of it and every outcome forbids.
+    capture: tuple[Word, ...] = Field(default=(FORBID,), min_length=2, max_length=2)
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Return the fields that rules limit."""
+        return tuple(name for name in type(self).model_fields if len(getattr(self, name)) > 1)
 
 
 class Vocabulary(_Headed):
@@ -134,6 +142,7 @@ class Ceiling(Document):
     tier: Value | None = None
     cache_s: Value | None = None
     per_hour: Value | None = None
+    capture: Value | None = None
 
 
 class PolicyRule(Document):
@@ -188,12 +197,13 @@ class AlwaysLimits(Document):
     tier_at_most: Value | None = None
     cache_s_at_most: Value | None = None
     per_hour_at_most: Value | None = None
+    capture_at_most: Value | None = None
     recipe: Annotated[dict[Used, Used], Field(max_length=16)] = Field(default_factory=dict)
 
     @property
     def caps(self) -> dict[str, Value]:
         """Return the caps that are given, by field."""
-        given = {"tier": self.tier_at_most, "cache_s": self.cache_s_at_most, "per_hour": self.per_hour_at_most}
+        given = {field: getattr(self, f"{field}_at_most") for field in Outcomes.model_fields}
         return {field: value for field, value in given.items() if value is not None}
 
 
@@ -243,6 +253,7 @@ class Expectation(Document):
     tier: Value | None = None
     cache_s: Value | None = None
     per_hour: Value | None = None
+    capture: Value | None = None
     because: Identifier | None = None
 
 

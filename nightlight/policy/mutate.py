@@ -116,7 +116,8 @@ class _Others:
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
         rules = list(zip(compiled.regions, compiled.limits, strict=True))
-        self._lowest, _ = ceilings(rules, compiled.space, order=range(len(rules)))
+        limited = compiled.pack.vocabulary.outcomes.limited
+        self._lowest, _ = ceilings(rules, compiled.space, order=range(len(rules)), limited=limited)
         self._times = {field: np.zeros(compiled.space.shape, dtype=np.uint16) for field in FIELDS}
         self._next: dict[str, Ranks] = {field: np.full(compiled.space.shape, UNSET, dtype=np.uint8) for field in FIELDS}
         for region, limit in rules:

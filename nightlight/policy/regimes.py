@@ -138,7 +138,8 @@ def refuse_hollow_clauses(pack: Pack, space: CombinationSpace, impossible: Mask,
 
 def _refuse_everything_allowed(bound: BoundClause, check: AlwaysLimits, pack: Pack, problems: Diagnostics) -> None:
     outcomes = pack.vocabulary.outcomes
-    if not check.recipe and all(value == getattr(outcomes, field)[-1] for field, value in check.caps.items()):
+    open_to_all = {field: getattr(outcomes, field)[-1] for field in outcomes.limited}
+    if not check.recipe and all(value == open_to_all.get(field) for field, value in check.caps.items()):
         message = f"clause '{bound.name}': its check allows everything"
         problems.add(bound.position, "empty-ceiling", message)
 

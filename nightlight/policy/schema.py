@@ -9,6 +9,7 @@ from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
     Document,
+    Outcomes,
     RegimeDocument,
     RetentionDocument,
     RulesDocument,
@@ -87,7 +88,7 @@ def _filled(name: str, schema: dict[str, Any], vocabulary: Vocabulary, *, retent
     if name in _CONDITIONS:
         return {**described, **_condition(vocabulary, retention=retention, groups=name != "given")}
     field = name.removesuffix("_at_most")
-    if field in {"tier", "cache_s", "per_hour"}:
+    if field in Outcomes.model_fields:
         values = getattr(vocabulary.outcomes, field)
         return {**described, "enum": list(values), "title": f"{field}, the first protects most"}
     if name == "along":

@@ -29,7 +29,7 @@ from nightlight.policy.recipe_limits import problems
 from nightlight_core.decisions.inputs import INPUTS, UNASSURED
 from nightlight_core.policy import protection
 from nightlight_core.policy.dates import MOST_DATES
-from nightlight_core.policy.table import NONE_TIER
+from nightlight_core.policy.table import CAPTURE, FORBID, NONE_TIER
 
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_, YamlSource
@@ -40,6 +40,7 @@ LEAST_WATERMARKED_EDGE = 64
 # byte budget that a tier may have.
 MANIFEST_BYTES = {"webp": 2400, "jpeg": 2400, "avif": 4600}
 LEAST_PICTURE_BYTES = 500
+_NAME_CAPTURE = f"add `capture: [{', '.join(CAPTURE)}]` to its outcomes, or take this out"
 
 
 class VocabularyValidator:
@@ -136,6 +137,9 @@ class VocabularyValidator:
                 self._problems.add(
                     place, "outcome-order", f"{field} must begin with 0 and rise: the first protects most"
                 )
+        if "capture" in outcomes.limited and outcomes.capture != CAPTURE:
+            message = f"capture must be [{', '.join(CAPTURE)}]: the first protects most"
+            self._problems.add(source.position(("outcomes", "capture")), "outcome-order", message)
 
     def check_tiers(self, source: YamlSource, tiers: TiersDocument) -> None:
         """Check that every tier but none has a recipe, and that a more open tier shows no less."""
@@ -200,9 +204,13 @@ class VocabularyValidator:
             self.check_condition(source, (*path, "unless"), rule.unless)
             ceiling = rule.at_most.model_dump(exclude_none=True)
             if not ceiling:
-                message = f"rule '{rule.id}' limits nothing; give at_most a tier, cache_s or per_hour"
+                message = f"rule '{rule.id}' limits nothing; give at_most a tier, cache_s, per_hour or capture"
                 self._problems.add(source.position((*path, "at_most")), "empty-ceiling", message)
             for field, value in ceiling.items():
+                if field not in self._vocabulary.outcomes.limited:
+                    message = f"the vocabulary does not name {field}, so it is {FORBID} for everybody; {_NAME_CAPTURE}"
+                    self._problems.add(source.position((*path, "at_most", field)), "unknown-word", message)
+                    continue
                 self._outcome(source, (*path, "at_most", field), field, value)
 
     def check_retention(self, source: YamlSource, retention: RetentionDocument) -> None:
@@ -247,7 +255,7 @@ class VocabularyValidator:
 
     def _check_always(self, source: YamlSource, path: Path_, name: str, always: AlwaysLimits) -> None:
         if not always.caps and not always.recipe:
-            given = "tier_at_most, cache_s_at_most, per_hour_at_most or recipe"
+            given = "tier_at_most, cache_s_at_most, per_hour_at_most, capture_at_most or recipe"
             self._problems.add(source.position(path), "empty-ceiling", f"{name} limits nothing; give {given}")
         for field, message in problems(always.recipe):
             self._problems.add(source.position((*path, "recipe", field)), "wrong-value", message)

@@ -18,7 +18,12 @@ ATTRIBUTES = {
     "relation": ["self", "friend", "stranger"],
     "region": ["here", "there"],
 }
-OUTCOMES = {"tier": ["none", "tiny", "low", "full"], "cache_s": [0, 60, 300], "per_hour": [0, 30, 600]}
+OUTCOMES = {
+    "tier": ["none", "tiny", "low", "full"],
+    "cache_s": [0, 60, 300],
+    "per_hour": [0, 30, 600],
+    "capture": ["forbid", "allow"],
+}
 
 conditions = st.fixed_dictionaries(
     {}, optional={name: st.lists(st.sampled_from(words), min_size=1, unique=True) for name, words in ATTRIBUTES.items()}
@@ -27,7 +32,7 @@ ceilings = st.fixed_dictionaries(
     {}, optional={name: st.sampled_from(values) for name, values in OUTCOMES.items()}
 ).filter(bool)
 rules = st.lists(st.tuples(conditions, conditions, ceilings), max_size=6)
-BASE = ({}, {}, {"tier": "full", "cache_s": 300, "per_hour": 600})
+BASE = ({}, {}, {"tier": "full", "cache_s": 300, "per_hour": 600, "capture": "allow"})
 
 
 def documents(chosen, *, edge=512, keep=30):
@@ -157,13 +162,15 @@ def test_the_table_is_what_reading_the_rules_one_by_one_gives(chosen):
             if applies and not excepted:
                 for field, value in at_most.items():
                     lowest[field] = min(lowest[field], value, key=OUTCOMES[field].index)
-        if any(OUTCOMES[field].index(value) == 0 for field, value in lowest.items()):
-            lowest = {"tier": "none", "cache_s": 0, "per_hour": 0}
+        if any(lowest[field] == OUTCOMES[field][0] for field in ("tier", "cache_s", "per_hour")):
+            lowest = {"tier": "none", "cache_s": 0, "per_hour": 0, "capture": "forbid"}
         outcome = pack.table.decide(given_)
-        assert (outcome.tier, outcome.cache_s, outcome.per_hour) == tuple(lowest.values())
+        assert (outcome.tier, outcome.cache_s, outcome.per_hour, outcome.capture) == tuple(lowest.values())
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(DOUBT)])
 def test_doubt_is_the_canonical_none(field):
-    expected = {"rank": (0, 0, 0), "tier": "none", "cache_s": 0, "per_hour": 0, "rule": "doubt"}
+    expected = {
+        "rank": (0, 0, 0, 0), "tier": "none", "cache_s": 0, "per_hour": 0, "capture": "forbid", "rule": "doubt",
+    }  # fmt: skip
     assert getattr(DOUBT, field) == expected[field]

@@ -13,6 +13,7 @@ from nightlight.catalogue.policies import DECIDED, WOULD_CLOSE, WOULD_OPEN
 from nightlight_core.errors import NightlightError
 from nightlight_core.ids import ImageId
 from nightlight_core.policy import protection
+from nightlight_core.policy.table import ALLOW
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nightlight_core.policy.table import Outcome, Table
 
 # How much an outcome shows, comparable between packs with different words: a number for each field of a recipe that can
-# weaken protection, then cache_s and per_hour.
+# weaken protection, then cache_s, per_hour and whether it may be captured.
 Openness = tuple[float, ...]
 # Of pictures that are asked for and wait to be rendered again, so many are counted between two flushes.
 _MOST_BEHIND = 1000
@@ -31,7 +32,8 @@ _NOTHING: Openness = (-math.inf,) * len(protection.OPENING)
 def openness(table: Table, outcome: Outcome) -> Openness:
     """Return how much an outcome of ``table`` shows; larger numbers show more."""
     recipe = table.tiers.get(outcome.tier)
-    return (*(protection.exposure(recipe) if recipe else _NOTHING), outcome.cache_s, outcome.per_hour)
+    limits = outcome.cache_s, outcome.per_hour, outcome.capture == ALLOW
+    return (*(protection.exposure(recipe) if recipe else _NOTHING), *limits)
 
 
 def difference(version: int, active: Openness, would: Openness) -> str | None:

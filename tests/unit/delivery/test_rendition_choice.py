@@ -34,7 +34,7 @@ def table(tiers, given):
     """A policy whose only attribute is the relation; ``given`` says which tier each is given."""
     names = [name for name in TIERS if name == "none" or name in tiers]
     outcomes = tuple(
-        none_because("r") if name == NONE_TIER else Outcome((place, 1, 1), name, 60, 30, "r")
+        none_because("r") if name == NONE_TIER else Outcome((place, 1, 1, 1), name, 60, 30, "allow", "r")
         for place, name in enumerate(names)
     )
     cells = array("H", [names.index(given[situation]) for situation in SITUATIONS])

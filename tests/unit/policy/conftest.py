@@ -31,6 +31,14 @@ class Edited:
             case.unlink()
         return self
 
+    def without_capture(self):
+        """The pack as one from before the vocabulary could name capture; checks that forbid it may stay."""
+        self.change("vocabulary.yaml", "  capture: [forbid, allow]", "  #")
+        path = self.folder / "rules.yaml"
+        head, *rules = path.read_text().split("  - id: ")
+        path.write_text("  - id: ".join([head, *(rule for rule in rules if "{capture:" not in rule)]))
+        return self.without_cases()
+
     def compiled(self):
         return compile_pack(load(self.folder))
 

@@ -1,7 +1,8 @@
 import base64
 import json
 import zlib
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +12,15 @@ from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.signing import MAX_APPROVAL_S, ApprovalSubject, SigningKey, approve, check_approval
 from nightlight_core.errors import PolicyRefused
-from nightlight_core.policy.bundle import _table_from_json, open_bundle, read_unverified
+from nightlight_core.policy.bundle import FORMAT, _table_from_json, open_bundle, read_unverified
 from nightlight_core.policy.dates import digest_of
 from nightlight_core.policy.public_keys import PublicKeys
+from nightlight_core.policy.table import Table
 from nightlight_core.policy.tier import TierRecipe
 from tests.unit.policy.conftest import Edited
 from tests.unit.policy.test_dates import rule
+
+FOLDER = Path(__file__).parent / "bundles"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def test_what_is_no_bundle_is_refused(keys, data):
         open_bundle(data, keys["publisher"][1])
 
 
-def signed(keys, payload, form="nightlight-bundle/2"):
+def signed(keys, payload, form=FORMAT):
     """A bundle of any payload, signed by the real publisher: what a broken or hostile builder could make."""
     from nightlight_core.policy.bundle import signed_bytes
 
@@ -185,8 +189,8 @@ def test_every_field_that_a_reader_acts_on_is_under_the_digest(keys, bundle, com
                     continue  # read as what it was
                 if kind[0] == "table" and kind[1] == "outcomes" and kind[-1] == "*" and same:
                     # The name of a rule is for people; whoever compiles compares that too.
-                    assert [(o.rank, o.tier, o.cache_s, o.per_hour) for o in opened.table.outcomes] == [
-                        (o.rank, o.tier, o.cache_s, o.per_hour) for o in compiled.table.outcomes
+                    assert [replace(outcome, rule="") for outcome in opened.table.outcomes] == [
+                        replace(outcome, rule="") for outcome in compiled.table.outcomes
                     ]
                 try:
                     again = compile_bundle(opened)
@@ -206,7 +210,10 @@ def test_a_bundle_with_something_that_nobody_knows_of_is_refused(keys, bundle):
         open_bundle(json.dumps({**json.loads(bundle), "more": 1}).encode(), keys["publisher"][1])
 
 
-@pytest.mark.parametrize("rank", [[3, 3, 3], [0, 0, 0], [1.0, 1, 1], ["1", 1, 1], [1], [1, 1, 1, 1], True, None])
+@pytest.mark.parametrize(
+    "rank",
+    [[3, 3, 3, 0], [0, 0, 0, 0], [1.0, 1, 1, 0], ["1", 1, 1, 0], [1], [1, 1, 1], [1, 1, 1, 1, 1], True, None],
+)
 def test_other_ranks_of_tiers_are_refused_by_every_reader(keys, bundle, rank):
     payload = payload_of(bundle)
     number = next(at for at, outcome in enumerate(payload["table"]["outcomes"]) if outcome[1] == "tiny")
@@ -255,23 +262,77 @@ def test_a_recipe_is_the_same_as_editors_write_it_and_as_clients_read_it():
     assert list(models.Tier.model_fields) == [field.name for field in fields(TierRecipe)]
 
 
-def test_a_bundle_of_the_first_format_counts_only_for_who_compiles_it(keys, bundle, compiled):
+@pytest.fixture
+def earlier_payload(edited, keys):
+    """A payload as earlier releases built it: of a pack without capture, with outcomes of three ranks."""
+    compiled = edited.without_capture().compiled()
+    payload = payload_of(build_bundle(compiled, 7, keys["publisher"][0]))
+    payload["table"]["outcomes"] = [
+        [rank[:3], tier, cache_s, per_hour, rule]
+        for rank, tier, cache_s, per_hour, _, rule in payload["table"]["outcomes"]
+    ]
+    return compiled, payload
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_bundle_of_an_earlier_format_counts_only_for_who_compiles_it(keys, earlier_payload, number):
     """A deployment that is brought up to date goes on; what was changed in it is refused all the same."""
-    payload = payload_of(bundle)
-    payload["digest"] = compiled.table.earlier_digest()
-    data = signed(keys, json.dumps(payload).encode(), "nightlight-bundle/1")
+    compiled, payload = earlier_payload
+    payload["digest"] = compiled.table.earlier_digest(number)
+    form = f"nightlight-bundle/{number}"
+    data = signed(keys, json.dumps(payload).encode(), form)
     with pytest.raises(PolicyRefused, match="build it again"):
         open_bundle(data, keys["publisher"][1])
     opened = open_bundle(data, keys["publisher"][1], earlier=True)
+    assert opened.earlier
+    assert {outcome.capture for outcome in opened.table.outcomes} == {"forbid"}
     assert compile_bundle(opened).table.digest == compiled.table.digest
-    for number, outcome in enumerate(payload["table"]["outcomes"]):
+    for outcome in payload["table"]["outcomes"]:
         if outcome[1] == "tiny":
-            payload["table"]["outcomes"][number][0] = [3, 3, 3]
-    opened = open_bundle(
-        signed(keys, json.dumps(payload).encode(), "nightlight-bundle/1"), keys["publisher"][1], earlier=True
-    )
+            outcome[0] = [3, 3, 3]
+    changed = signed(keys, json.dumps(payload).encode(), form)
+    if number == 1:  # its digest did not cover ranks: whoever compiles sees it
+        opened = open_bundle(changed, keys["publisher"][1], earlier=True)
+        with pytest.raises(PolicyRefused, match="not what its documents compile to"):
+            compile_bundle(opened)
+    else:
+        with pytest.raises(PolicyRefused, match="cannot be read"):
+            open_bundle(changed, keys["publisher"][1], earlier=True)
+
+
+def test_a_bundle_of_the_second_format_has_the_digest_that_its_release_gave_it(keys):
+    """Built by the release before capture, from a small pack."""
+    data = (FOLDER / "bundle-2.json").read_bytes()
+    with pytest.raises(PolicyRefused, match="build it again"):
+        open_bundle(data, PublicKeys.read(FOLDER / "bundle-2.jwks.json"))
+    opened = open_bundle(data, PublicKeys.read(FOLDER / "bundle-2.jwks.json"), earlier=True)
+    assert {outcome.capture for outcome in compile_bundle(opened).table.outcomes} == {"forbid"}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_bundle_of_an_earlier_format_whose_documents_speak_of_capture_is_refused(keys, bundle, compiled, number):
+    payload = payload_of(bundle)
+    payload["table"]["outcomes"] = [
+        [rank[:3], tier, cache_s, per_hour, rule]
+        for rank, tier, cache_s, per_hour, _, rule in payload["table"]["outcomes"]
+    ]
+    forbidding = [replace(o, rank=(*o.rank[:3], 0), capture="forbid") for o in compiled.table.outcomes]
+    table = Table(
+        compiled.table.attributes, compiled.table.cells, tuple(forbidding), compiled.table.tiers,
+        besides=compiled.table.besides,
+    )  # fmt: skip
+    payload["digest"] = table.earlier_digest(number)
+    data = signed(keys, json.dumps(payload).encode(), f"nightlight-bundle/{number}")
     with pytest.raises(PolicyRefused, match="not what its documents compile to"):
-        compile_bundle(opened)
+        compile_bundle(open_bundle(data, keys["publisher"][1], earlier=True))
+
+
+@pytest.mark.parametrize("capture", ["ask", "Allow", "", None, True, 1, ["allow"]])
+def test_other_words_of_capture_are_refused_by_every_reader(keys, bundle, capture):
+    payload = payload_of(bundle)
+    payload["table"]["outcomes"][-1][4] = capture
+    with pytest.raises(PolicyRefused, match="signed but cannot be read"):
+        open_bundle(signed(keys, json.dumps(payload).encode()), keys["publisher"][1])
 
 
 def test_documents_with_mistakes_are_refused_with_their_place(keys, bundle):

@@ -29,7 +29,8 @@ def test_an_explanation_names_each_rule_that_applied_and_which_bound(compiled):
     assert explained.least == explained.most == compiled.table.decide(WHOLE)
     assert explained.deciding == ()
     applied = {applied.rule: applied for applied in explained.applied}
-    assert set(applied) == {"public-outsider", "outsider"}
+    assert set(applied) == {"public-outsider", "outsider", "capture", "outsider-no-capture"}
+    assert (applied["outsider-no-capture"].binds, applied["capture"].binds) == (("capture",), ())
     assert applied["outsider"].binds == ("tier", "cache_s", "per_hour")
     assert applied["public-outsider"].binds == ("cache_s",)
 

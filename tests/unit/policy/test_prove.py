@@ -99,6 +99,7 @@ def test_deleting_a_rule_by_arithmetic_is_the_same_as_compiling_without_it(edite
             [(compiled.space.region(r.when, r.unless), limits(r, pack)) for r in kept.rules],
             compiled.space,
             order=range(len(kept.rules)),
+            limited=pack.vocabulary.outcomes.limited,
         )
         expected, got = canonical(lowest, compiled.impossible), canonical(others.without(number), compiled.impossible)
         for field in FIELDS:

@@ -43,6 +43,7 @@ def test_the_table_agrees_with_the_rules_read_one_by_one(compiled):
         if got.tier != "none":
             assert got.cache_s == min(r.at_most.cache_s for r in applying if r.at_most.cache_s is not None)
             assert got.per_hour == min(r.at_most.per_hour for r in applying if r.at_most.per_hour is not None)
+            assert got.capture == ("forbid" if "forbid" in {r.at_most.capture for r in applying} else "allow")
         assert got.rule in {rule.id for rule in applying}
 
 
@@ -60,7 +61,8 @@ def test_promise_6_an_outsiders_outcome_tells_no_age_unless_an_adult_chose_to_be
             continue
         reference = table.decide({**given, "subject_age": "age_13_15"})
         got = table.decide(given)
-        assert (got.tier, got.cache_s, got.per_hour) == (reference.tier, reference.cache_s, reference.per_hour)
+        for field in ("tier", "cache_s", "per_hour", "capture"):
+            assert getattr(got, field) == getattr(reference, field)
 
 
 def test_every_always_check_of_the_pack_holds(compiled):
@@ -75,6 +77,7 @@ def test_every_always_check_of_the_pack_holds(compiled):
                 assert order.index(outcome.tier) <= order.index(check.tier_at_most or order[-1]), (check.id, given)
                 assert check.cache_s_at_most is None or outcome.cache_s <= check.cache_s_at_most
                 assert check.per_hour_at_most is None or outcome.per_hour <= check.per_hour_at_most
+                assert check.capture_at_most is None or outcome.capture in {"forbid", check.capture_at_most}
 
 
 def test_every_compare_and_same_check_of_the_pack_holds(compiled):
@@ -100,7 +103,7 @@ def test_every_compare_and_same_check_of_the_pack_holds(compiled):
             if given[check.along] in along and all(given[name] in words for name, words in where.items()):
                 key = tuple(word for name, word in given.items() if name != check.along)
                 outcome = table.decide(given)
-                value = (outcome.tier, outcome.cache_s, outcome.per_hour)
+                value = (outcome.tier, outcome.cache_s, outcome.per_hour, outcome.capture)
                 assert seen.setdefault(key, value) == value, (check.id, given)
 
 

@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.dates import MOST_DATES, Timeline, digest_of, iso_day
-from nightlight_core.policy.table import Outcome, Table
+from nightlight_core.policy.table import CAPTURE, FORBID, Outcome, Table
 from nightlight_core.policy.tier import TierRecipe
 
 if TYPE_CHECKING:
     from nightlight_core.policy.public_keys import PublicKeys
 
-FORMAT = "nightlight-bundle/2"
-# Its digest did not cover the ranks of outcomes and the recipes: it counts only for whoever compiles its documents.
-EARLIER = "nightlight-bundle/1"
+FORMAT = "nightlight-bundle/3"
+# Bundles that count only for whoever compiles their documents. The digest of the first did not cover the ranks of
+# outcomes and the recipes; neither of them says what may be captured.
+EARLIER = {"nightlight-bundle/1": 1, "nightlight-bundle/2": 2}
 MAX_BYTES = 5_000_000
 MAX_UNPACKED = 20_000_000
 MAX_VERSION = 2**31 - 1
@@ -77,7 +78,7 @@ def read_unverified(data: bytes) -> Bundle:
 def open_bundle(data: bytes, keys: PublicKeys, *, earlier: bool = False) -> Bundle:
     """Return the bundle in ``data``; raise PolicyRefused if it is malformed, too large or not signed by ``keys``.
 
-    ``earlier`` is for whoever compiles its documents anew: bundles of the first format are read too.
+    ``earlier`` is for whoever compiles its documents anew: bundles of earlier formats are read too.
     """
     return _open(data, keys, earlier=earlier)
 
@@ -88,11 +89,11 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
     try:
         outer = json.loads(data)
         form = outer.get("format")
-        if form == EARLIER and not earlier:
+        if form in EARLIER and not earlier:
             raise PolicyRefused(
                 "this bundle is of an earlier format: build it again with `nightlight policy build` and activate it"
             )
-        if form not in {FORMAT, EARLIER} or set(outer) != _OUTER:
+        if form not in {FORMAT, *EARLIER} or set(outer) != _OUTER:
             raise PolicyRefused("this is no policy bundle (another format)")
         packed = base64.b64decode(outer["payload"], validate=True)
         key_id, signature = str(outer["key_id"]), base64.b64decode(outer["signature"], validate=True)
@@ -107,21 +108,22 @@ def _open(data: bytes, keys: PublicKeys | None, *, earlier: bool) -> Bundle:
             raise PolicyRefused("the bundle unpacks to more than is allowed")
         payload = json.loads(text)
         documents: dict[str, Any] = payload["documents"]
-        _refuse_more(payload, _PAYLOAD, frozenset() if form == EARLIER else _DATED)
+        _refuse_more(payload, _PAYLOAD, frozenset() if form in EARLIER else _DATED)
         _refuse_more(documents, _DOCUMENTS, _OPTIONAL)
         _refuse_more(payload["table"], _TABLE)
-        version, digest, old = payload["version"], str(payload["digest"]), form == EARLIER
+        version, digest, old = payload["version"], str(payload["digest"]), EARLIER.get(form)
         if type(version) is not int or not 1 <= version <= MAX_VERSION:
             raise ValueError("the version is no whole number in its range")
         replaced = documents["vocabulary"].get("replaced", {})
-        table = _table_from_json(payload["table"], documents["tiers"]["tiers"], replaced)
+        tiers, earlier = documents["tiers"]["tiers"], old is not None
+        table = _table_from_json(payload["table"], tiers, replaced, earlier=earlier)
         dated = tuple(
-            (str(period["from"]), _table_from_json(period["table"], documents["tiers"]["tiers"], replaced))
+            (str(period["from"]), _table_from_json(period["table"], tiers, replaced, earlier=earlier))
             for period in _periods(payload)
         )
-        if digest != (table.earlier_digest() if old else _digest(table, dated)):
+        if digest != (_digest(table, dated) if old is None else table.earlier_digest(old)):
             raise ValueError("the tables do not fit their digest")
-        return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), old, dated)
+        return Bundle(version, digest, key_id, documents, table, data, dict(payload["retention"]), earlier, dated)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zlib.error) as error:
         raise PolicyRefused(f"the bundle is signed but cannot be read ({type(error).__name__})") from error
 
@@ -158,14 +160,13 @@ def signed_bytes(packed: bytes, form: str = FORMAT) -> bytes:
     return form.encode() + b"\n" + hashlib.sha256(packed).digest()
 
 
-def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any], replaced: Mapping[str, Any]) -> Table:
+def _table_from_json(
+    plain: Mapping[str, Any], tiers: Mapping[str, Any], replaced: Mapping[str, Any], *, earlier: bool
+) -> Table:
     cells = array("H", base64.b64decode(plain["cells"], validate=True))
     if sys.byteorder == "little":
         cells.byteswap()
-    outcomes = tuple(
-        Outcome(_rank(rank), str(tier), _number(cache_s), _number(per_hour), str(rule))
-        for rank, tier, cache_s, per_hour, rule in plain["outcomes"]
-    )
+    outcomes = tuple(_outcome(_without_capture(row) if earlier else row) for row in plain["outcomes"])
     attributes = {str(name): tuple(words) for name, words in plain["attributes"].items()}
     recipes = {name: TierRecipe(**fields) for name, fields in tiers.items()}
     before = {
@@ -179,9 +180,19 @@ def _table_from_json(plain: Mapping[str, Any], tiers: Mapping[str, Any], replace
     return Table(attributes, cells, outcomes, recipes, besides=str(plain["besides"]), replaced=before)
 
 
-def _rank(plain: Any) -> tuple[int, int, int]:
-    tier, cache_s, per_hour = plain
-    return _number(tier), _number(cache_s), _number(per_hour)
+def _without_capture(row: Any) -> list[Any]:
+    """Return an outcome of an earlier format as one of today: nothing may be captured."""
+    rank, tier, cache_s, per_hour, rule = row
+    return [[*rank, 0], tier, cache_s, per_hour, FORBID, rule]
+
+
+def _outcome(row: Any) -> Outcome:
+    ranks, tier, cache_s, per_hour, capture, rule = row
+    first, second, third, fourth = map(_number, ranks)
+    if capture not in CAPTURE:
+        raise ValueError(f"capture is one of {', '.join(CAPTURE)}")
+    rank = first, second, third, fourth
+    return Outcome(rank, str(tier), _number(cache_s), _number(per_hour), str(capture), str(rule))
 
 
 def _number(plain: Any) -> int:

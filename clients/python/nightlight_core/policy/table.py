@@ -17,31 +17,35 @@ from typing import Any
 from nightlight_core.policy.tier import TierRecipe
 
 NONE_TIER = "none"
+# Whether apps are asked to refuse screenshots and downloads, or need not; the first protects most.
+CAPTURE = ("forbid", "allow")
+FORBID, ALLOW = CAPTURE
 # Words of before by attribute, each with the words in its place.
 Replaced = Mapping[str, Mapping[str, tuple[str, ...]]]
-_DIGEST = "nightlight-policy/2"
+_DIGEST = "nightlight-policy/3"
 # Of words of before in several attributes at once, at most so many combinations are looked at.
 _MOST_REPLACEMENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the policy gives: the tier, how long a copy may be cached, and how many an hour.
+    """What the policy gives: the tier, how long a copy may be cached, how many an hour, and whether it may be captured.
 
     ``rank`` orders outcomes by how much they open (smaller protects more); ``rule`` is the id of the
-    rule that bound the tier, or ``impossible`` / ``doubt`` where no rule did.
+    rule that bound the tier, or ``impossible`` / ``doubt`` where no rule did. ``capture`` is a word of ``CAPTURE``.
     """
 
-    rank: tuple[int, int, int]
+    rank: tuple[int, int, int, int]
     tier: str
     cache_s: int
     per_hour: int
+    capture: str
     rule: str
 
 
 def none_because(rule: str) -> Outcome:
     """Return the one canonical outcome that shows nothing."""
-    return Outcome((0, 0, 0), NONE_TIER, 0, 0, rule)
+    return Outcome((0, 0, 0, 0), NONE_TIER, 0, 0, FORBID, rule)
 
 
 DOUBT = none_because("doubt")
@@ -139,15 +143,23 @@ class Table:
 
     def _digest(self) -> str:
         """Return a SHA-256, in hexadecimal, of all that a reader of the table acts on; the names of rules are not."""
+        rows = [[o.rank, o.tier, o.cache_s, o.per_hour, o.capture] for o in self.outcomes]
+        return self._hashed(rows, self._head(_DIGEST))
+
+    def _head(self, name: str) -> list[Any]:
         recipes = {name: asdict(tier) for name, tier in self.tiers.items()}
-        head = [_DIGEST, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
+        head = [name, list(self.attributes.items()), json.dumps(recipes, sort_keys=True), self.besides]
         if self.replaced:
             head.insert(-1, json.dumps(self.replaced, sort_keys=True))
-        return self._hashed([[o.rank, o.tier, o.cache_s, o.per_hour] for o in self.outcomes], head)
+        return head
 
-    def earlier_digest(self) -> str:
-        """Return the digest as bundles of the first format have it: without ranks and recipes."""
-        return self._hashed([[o.tier, o.cache_s, o.per_hour] for o in self.outcomes], [self.attributes, self.besides])
+    def earlier_digest(self, number: int) -> str:
+        """Return the digest as bundles of format 2 have it, without capture, or of 1, without ranks and recipes too."""
+        if number == 1:
+            rows = [[o.tier, o.cache_s, o.per_hour] for o in self.outcomes]
+            return self._hashed(rows, [self.attributes, self.besides])
+        rows = [[o.rank[:3], o.tier, o.cache_s, o.per_hour] for o in self.outcomes]
+        return self._hashed(rows, self._head("nightlight-policy/2"))
 
     def _hashed(self, meaning: list[list[Any]], head: list[Any]) -> str:
         texts = [json.dumps(m) for m in meaning]
@@ -168,10 +180,11 @@ def more_protective(left: Outcome, right: Outcome) -> Outcome:
         return lower
     rank = tuple(min(pair) for pair in zip(lower.rank, higher.rank, strict=True))
     return Outcome(
-        (rank[0], rank[1], rank[2]),
+        (rank[0], rank[1], rank[2], rank[3]),
         lower.tier,
         lower.cache_s if lower.rank[1] <= higher.rank[1] else higher.cache_s,
         lower.per_hour if lower.rank[2] <= higher.rank[2] else higher.per_hour,
+        lower.capture if lower.rank[3] <= higher.rank[3] else higher.capture,
         lower.rule,
     )
 
