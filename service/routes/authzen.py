@@ -103,7 +103,7 @@ class EvaluationsBody(AuthZenEvaluation):
 
 
 class EvaluationAnswer(BaseModel):
-    """Whether there is a picture, and what to show: ``url``, ``expires_at`` and ``blurhash``."""
+    """Whether there is a picture, and what to show: ``url``, ``expires_at``, ``blurhash`` and ``capture``."""
 
     decision: bool
     context: dict[str, Any]
@@ -170,5 +170,5 @@ def _answers(request: Request, questions: Sequence[DecisionRequest]) -> list[Eva
 
 
 def _answer(decision: SignedDecision) -> EvaluationAnswer:
-    context = {"url": decision.url, "expires_at": decision.expires_at, "blurhash": decision.blurhash}
+    context = {name: getattr(decision, name) for name in ("url", "expires_at", "blurhash", "capture")}
     return EvaluationAnswer(decision=decision.shows_picture, context=context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -76,6 +76,9 @@ class DecisionAnswer(BaseModel):
     url: str
     expires_at: int = Field(description="Unix seconds.")
     blurhash: str = Field(description="A BlurHash to paint until the picture is there, of the most protective tier.")
+    capture: Literal["forbid", "allow"] = Field(
+        description="Whether apps refuse screenshots and downloads of it. Take everything but `allow` for `forbid`."
+    )
 
 
 class DecisionsAnswer(BaseModel):
@@ -93,6 +96,7 @@ class ExplanationAnswer(BaseModel):
     edge: int = Field(description="The longest side in pixels of what is shown; 0 for the placeholder.")
     cache_s: int
     per_hour: int
+    capture: str
     rule: str = Field(description="The rule that bound the tier.")
     shows: str = Field(description="rendition or placeholder.")
     unknown_words: list[str]
@@ -148,6 +152,7 @@ def _encoded(decision: SignedDecision) -> bytes:
         "url": decision.url,
         "expires_at": decision.expires_at,
         "blurhash": decision.blurhash,
+        "capture": decision.capture,
     }
     # A copy: what orjson gives keeps the buffer that it was written into, ten times as long.
     decision.representation = encoded = bytes(memoryview(orjson.dumps(fields)))

@@ -140,7 +140,7 @@ def test_a_decision_tells_neither_tier_nor_reason(stack, client, people):
     ready, _ = people["under_13"]
     answer = post(stack, client, "/v1/decisions", {"viewer": "peer", "items": [{"profile_id": ready}]})
     assert set(answer.json()) == {"items"}
-    assert set(answer.json()["items"][0]) == {"profile_id", "url", "expires_at", "blurhash"}
+    assert set(answer.json()["items"][0]) == {"profile_id", "url", "expires_at", "blurhash", "capture"}
 
 
 def test_a_blurhash_is_of_the_most_protective_tier_whichever_is_shown(client, people):

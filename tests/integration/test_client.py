@@ -49,7 +49,13 @@ class _Service(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         items = [
-            {"profile_id": item["profile_id"], "url": "http://x/a", "expires_at": 1, "blurhash": "b"}
+            {
+                "profile_id": item["profile_id"],
+                "url": "http://x/a",
+                "expires_at": 1,
+                "blurhash": "b",
+                "capture": "allow",
+            }
             for item in body.get("items", [])
         ]
         answers = {

@@ -37,7 +37,7 @@ def asked(decides, case):
 
 
 def short(decisions):
-    return [[decision.url.removeprefix(golden.ORIGIN), decision.expires_at] for decision in decisions]
+    return [[decision.url.removeprefix(golden.ORIGIN), decision.expires_at, decision.capture] for decision in decisions]
 
 
 def test_the_table_is_what_the_service_answers(over_http):
@@ -127,7 +127,7 @@ def test_with_a_stale_feed_who_was_never_asked_for_is_not_asked_for_now(over_htt
     with local(over_http, stale_s=0.0) as decides:
         monkeypatch.setattr(NightlightClient, "views", lambda *_args: pytest.fail("the service was asked"))
         for case in TABLE["cases"]:
-            assert {url for url, _ in short(asked(decides, case))} == {TABLE["cases"][0]["answers"][PLACEHOLDER][0]}
+            assert {url for url, *_ in short(asked(decides, case))} == {TABLE["cases"][0]["answers"][PLACEHOLDER][0]}
 
 
 def test_with_a_feed_that_was_lost_everybody_sees_the_placeholder(over_http):
@@ -142,7 +142,7 @@ def test_the_table_tells_its_profiles_apart():
     """Every profile that should matter does: no two kinds of answers could be mixed up unnoticed."""
     (peers, *_) = TABLE["cases"]
     answers = {}
-    for item, (url, _) in zip(peers["items"], peers["answers"], strict=True):
+    for item, (url, *_) in zip(peers["items"], peers["answers"], strict=True):
         answers.setdefault(item["profile_id"], []).append(url.split("?")[0])
     placeholder = TABLE["keys"]["placeholder"]
     nothing = {profile_id for profile_id, urls in answers.items() if set(urls) == {placeholder}}

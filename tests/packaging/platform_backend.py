@@ -19,7 +19,7 @@ def items(case):
 
 
 def answers(decisions):
-    return [[decision.url, decision.expires_at] for decision in decisions]
+    return [[decision.url, decision.expires_at, decision.capture] for decision in decisions]
 
 
 def over_http(case):

@@ -76,7 +76,7 @@ def test_a_backend_decides_over_http_and_by_itself_as_the_golden_table_says(back
     assert report["server"] == []
     assert not report["httpx_before"]
     assert report["problem"] is None
-    wanted = [[[golden.ORIGIN + url, expires] for url, expires in case["answers"]] for case in table["cases"]]
+    wanted = [[[golden.ORIGIN + url, *more] for url, *more in case["answers"]] for case in table["cases"]]
     assert report["local"] == wanted
     assert report["http"] == report["later"] == wanted[0]
     assert report["fallback"] == [True, "data:image/webp;base64,"]

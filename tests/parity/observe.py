@@ -66,6 +66,7 @@ def seen(answer, decision, picture, decision_s, picture_s):
         tuple(name_ for name_ in answer.headers if name_ not in _VARY),
         tuple(decision),
         decision["blurhash"],
+        decision["capture"],
         parts.scheme, parts.netloc, folder, len(name), name.rsplit(".", 1)[1],
         tuple(sorted((name_, len(values), len(values[0])) for name_, values in query.items())),
         len(str(decision["expires_at"])),

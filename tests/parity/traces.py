@@ -52,6 +52,7 @@ class Record:
             "answer headers": tuple((key, value) for key, value in answer.headers.items() if key not in _VARY),
             "answer keys": tuple(decision),
             "BlurHash": decision["blurhash"],
+            "capture": decision["capture"],
             "URL": (parts.scheme, parts.netloc, folder, len(name), name.rsplit(".", 1)[1]),
             "URL query": tuple((key, len(values), len(values[0])) for key, values in query.items()),
             "key id": query["k"][0],

@@ -203,10 +203,15 @@ def decision_table(client):
         body = {name: value for name, value in request.items() if value is not None}
         answers = client.send(Request(method="POST", path="/v1/decisions", json=body, read=read_json))["items"]
         cases.append(
-            {**request, "answers": [[item["url"].removeprefix(ORIGIN), item["expires_at"]] for item in answers]}
+            {
+                **request,
+                "answers": [
+                    [item["url"].removeprefix(ORIGIN), item["expires_at"], item["capture"]] for item in answers
+                ],
+            }
         )
     return {
-        "format": "nightlight-decisions/1",
+        "format": "nightlight-decisions/2",
         "now": NOW,
         "policy_digest": compile_folder(ROOT / "policies").table.digest,
         "relation_keys": {name: base64.b64encode(key).decode() for name, key in RELATION_KEYS.items()},

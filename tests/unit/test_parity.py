@@ -100,7 +100,15 @@ def _record(*, since=None, marked=False, **planted):
             plant.get("answered", 200),
             headers={"x-request-id": str(moment), **plant.get("answer_headers", {})},
             json={
-                "items": [{"profile_id": "p", "url": url, "expires_at": expires, "blurhash": plant.get("blur", "U")}]
+                "items": [
+                    {
+                        "profile_id": "p",
+                        "url": url,
+                        "expires_at": expires,
+                        "blurhash": plant.get("blur", "U"),
+                        "capture": plant.get("capture", "forbid"),
+                    }
+                ]
             },
         )
         headers = {**_HEADERS, "cache-control": f"public, max-age={expires - now}, immutable", "date": str(moment)}

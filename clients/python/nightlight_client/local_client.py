@@ -189,6 +189,7 @@ def _represented(decision: EngineDecision) -> Decision:
         url=decision.url,
         expires_at=decision.expires_at,
         blurhash=decision.blurhash,
+        capture=decision.capture,
     )
     decision.representation = represented
     return represented

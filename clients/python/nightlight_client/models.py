@@ -85,6 +85,7 @@ class Image(_Answer):
 class Decision(_Answer):
     """The URL to show for one profile, when it stops working (Unix seconds), and a BlurHash to paint meanwhile.
 
+    ``capture`` is ``allow`` or ``forbid``: whether your app refuses screenshots and downloads of it.
     ``fallback`` says that the service did not answer in time: the URL is a placeholder that needs no service.
     """
 
@@ -92,6 +93,7 @@ class Decision(_Answer):
     url: str
     expires_at: int
     blurhash: str
+    capture: str
     fallback: bool = False
 
 

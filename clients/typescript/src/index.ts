@@ -205,7 +205,8 @@ export class NightlightClient {
                 this.failures.note("not_nightlight", "another shape, or other profiles than were asked for");
                 return undefined;
             }
-            return items.map((one) => ({ ...one, fallback: false }));
+            // An earlier service does not say whether it may be captured: then it may not.
+            return items.map((one) => ({ ...one, capture: one.capture ?? "forbid", fallback: false }));
         } catch (error) {
             if (error instanceof Problem) throw error;
             // No connection, or cut off, or late: noted by `onError`. An answer that is no JSON is not.
@@ -246,6 +247,6 @@ function hostOf(baseUrl: string): string {
 function fallback(items: Item[]): Decision[] {
     const until = Math.floor(Date.now() / 1000) + FALLBACK_S;
     return items.map(({ profile_id }) => ({
-        profile_id, url: PLACEHOLDER_URL, expires_at: until, blurhash: PLACEHOLDER_BLURHASH, fallback: true,
+        profile_id, url: PLACEHOLDER_URL, expires_at: until, blurhash: PLACEHOLDER_BLURHASH, capture: "forbid", fallback: true,
     }));
 }

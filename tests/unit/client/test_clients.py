@@ -12,7 +12,7 @@ from nightlight_client.requests import Request, Retry
 
 IMAGE = {"image_id": "0" * 32, "profile_id": "p", "state": "ready", "reason": None}
 TRACE = {"trace_id": "0" * 32, "state": "done", "reason": None, "progress": 100, "copy_kept": False, "result": None}
-DECISION = {"profile_id": "p", "url": "https://x/a", "expires_at": 1, "blurhash": "b"}
+DECISION = {"profile_id": "p", "url": "https://x/a", "expires_at": 1, "blurhash": "b", "capture": "allow"}
 BUNDLE = {"headers": {"content-type": "application/json", "etag": '"1"'}, "content": b"{}"}
 ANY = {"json": {"a": 1}}
 NOTHING = {"status_code": 204}

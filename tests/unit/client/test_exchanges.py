@@ -12,7 +12,9 @@ from nightlight_client.requests import Request, Retry, decisions, images
 from nightlight_client.responses import Response, read_json
 
 BODY = {"viewer": "peer", "context": "list", "items": [{"profile_id": "p", "relation": "stranger"}]}
-GOOD = Response(200, b'{"items": [{"profile_id": "p", "url": "u", "expires_at": 1, "blurhash": "b"}]}', {})
+GOOD = Response(
+    200, b'{"items": [{"profile_id": "p", "url": "u", "expires_at": 1, "blurhash": "b", "capture": "allow"}]}', {}
+)
 HTML = {"content-type": "text/html"}
 LONG_S = 3600.0
 

@@ -12,7 +12,7 @@ from nightlight_client import paths
 from nightlight_client.models import Decision
 from nightlight_client.requests.http_request import Request, Retry
 from nightlight_client.responses import BUSY, AskAgain, Response, raise_for, read_json
-from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
+from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, PLACEHOLDER_CAPTURE, placeholder_bytes
 from nightlight_core.decisions.relation_proofs import UNPROVEN, issue_proof
 from nightlight_core.ids import is_profile_id
 
@@ -76,7 +76,7 @@ def fallback(profile_ids: Sequence[str]) -> list[Decision]:
     """Return the placeholder for every profile: one that needs no service."""
     url, expires_at = placeholder_url(), int(time.time()) + _FALLBACK_S
     return [
-        Decision(profile_id=profile_id, url=url, expires_at=expires_at, blurhash=PLACEHOLDER_BLURHASH, fallback=True)
+        Decision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, PLACEHOLDER_CAPTURE, fallback=True)
         for profile_id in profile_ids
     ]
 
@@ -94,7 +94,8 @@ def _read_decisions(response: Response, profile_ids: Sequence[str]) -> list[Deci
     raise_for(response)
     kind = "not_nightlight"
     try:
-        decisions = [Decision.read(item) for item in response.json()["items"]]
+        # An earlier service does not say whether it may be captured: then it may not.
+        decisions = [Decision.read({"capture": PLACEHOLDER_CAPTURE, **item}) for item in response.json()["items"]]
     except (ValueError, KeyError, TypeError) as error:
         raise AskAgain(kind, f"{response.description}: {type(error).__name__}") from error
     if [decision.profile_id for decision in decisions] != profile_ids:

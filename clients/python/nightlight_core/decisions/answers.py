@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nightlight_core.decisions.inputs import UNASSURED
-from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH
+from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, PLACEHOLDER_CAPTURE
 from nightlight_core.decisions.profile_views import AvailableRendition, ProfileView
 from nightlight_core.decisions.quotas import PictureRequest
 from nightlight_core.decisions.rendition_choice import Earlier, choose_rendition, is_behind
@@ -55,14 +55,16 @@ class SignedDecision:
     """The decision for one item: a URL, when it stops working (Unix seconds), and a blur to paint until it is there.
 
     The blur is of the most protective tier, whichever is shown. ``shows_picture`` says whether it is a picture, and not
-    the placeholder; viewers are not told. ``representation`` is the decision in the form that callers of this process
-    are given, kept for the next call.
+    the placeholder; viewers are not told. ``capture`` says whether apps refuse screenshots and downloads of it, which
+    they do of the placeholder for everybody. ``representation`` is the decision in the form that callers of this
+    process are given, kept for the next call.
     """
 
     profile_id: str
     url: str
     expires_at: int
     blurhash: str
+    capture: str
     shows_picture: bool
     representation: Any = field(default=None, compare=False, repr=False)
 
@@ -164,7 +166,7 @@ class AnswerBuilder:
         """Return the placeholder for each profile."""
         url, expires_at, _ = self._signed_placeholder(now)
         return [
-            SignedDecision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, shows_picture=False)
+            SignedDecision(profile_id, url, expires_at, PLACEHOLDER_BLURHASH, PLACEHOLDER_CAPTURE, shows_picture=False)
             for profile_id in profile_ids
         ]
 
@@ -184,7 +186,8 @@ class AnswerBuilder:
             life_s = min(outcome.cache_s, self.max_life_s)
             url, expires_at = self.signer.url(rendition.path, now=now, life_s=life_s)
             blurhash = view.blurhash or PLACEHOLDER_BLURHASH
-            pictures.append(SignedDecision(view.profile_id, url, expires_at, blurhash, shows_picture=True))
+            decision = SignedDecision(view.profile_id, url, expires_at, blurhash, outcome.capture, shows_picture=True)
+            pictures.append(decision)
             until = min(until, _renewed_at(rendition.path, now, life_s))
         if now <= view.band_expires_at:
             until = min(until, view.band_expires_at + 1)

@@ -26,7 +26,7 @@ from nightlight_core.decisions.quotas import Requester
 from nightlight_core.decisions.relation_proofs import BLOCKED, STRANGER
 from nightlight_core.decisions.relation_resolver import Claim
 from nightlight_core.errors import InvalidInput, QuotasUnavailable
-from nightlight_core.policy.table import NONE_TIER
+from nightlight_core.policy.table import FORBID, NONE_TIER
 
 if TYPE_CHECKING:
     from nightlight_core.decisions.abuse_signals import AbuseSignalSink
@@ -91,6 +91,7 @@ class Explanation:
     tier: str
     cache_s: int
     per_hour: int
+    capture: str
     rule: str
     shows: str
     edge: int
@@ -161,6 +162,7 @@ class DecisionEngine:
                 tier=outcome.tier,
                 cache_s=outcome.cache_s,
                 per_hour=outcome.per_hour,
+                capture=outcome.capture,
                 rule=outcome.rule,
                 shows="rendition" if renditions else "placeholder",
                 edge=renditions[0].edge if renditions else 0,
@@ -225,5 +227,5 @@ def blocked_by(viewer_id: str | None, views: Sequence[ProfileView]) -> set[str]:
 def not_explained(claim: Claim, rule: str, relation_because: str = "") -> Explanation:
     """Return why an item is the placeholder, whatever the policy says."""
     return Explanation(
-        claim.profile_id, {}, NONE_TIER, 0, 0, rule, "placeholder", 0, (), claim.relation, relation_because
+        claim.profile_id, {}, NONE_TIER, 0, 0, FORBID, rule, "placeholder", 0, (), claim.relation, relation_because
     )
