@@ -1156,6 +1156,12 @@ export interface components {
              * @description A BlurHash to paint until the picture is there, of the most protective tier.
              */
             blurhash: string;
+            /**
+             * Capture
+             * @description Whether apps refuse screenshots and downloads of it. Take everything but `allow` for `forbid`.
+             * @enum {string}
+             */
+            capture: "forbid" | "allow";
         };
         /**
          * DecisionsAnswer
@@ -1237,7 +1243,7 @@ export interface components {
         };
         /**
          * EvaluationAnswer
-         * @description Whether there is a picture, and what to show: ``url``, ``expires_at`` and ``blurhash``.
+         * @description Whether there is a picture, and what to show: ``url``, ``expires_at``, ``blurhash`` and ``capture``.
          */
         EvaluationAnswer: {
             /** Decision */
@@ -1326,6 +1332,8 @@ export interface components {
             cache_s: number;
             /** Per Hour */
             per_hour: number;
+            /** Capture */
+            capture: string;
             /**
              * Rule
              * @description The rule that bound the tier.
