@@ -39,6 +39,9 @@ test("from a declaration to the bytes of a picture", async () => {
     const [friend, stranger, nobody] = await client.decide(asked(items));
     assert.equal(new Set([friend.url, stranger.url, nobody.url].map((one) => one.split("?")[0])).size, 3);
     assert.ok([friend, stranger, nobody].every((one) => !one.fallback && one.expires_at > Date.now() / 1000));
+    assert.deepEqual([friend, stranger, nobody].map((one) => one.capture), ["forbid", "forbid", "forbid"]);
+    const [own] = await client.decide(asked([{ profile_id: "ts-teen", relation: "self" }]));
+    assert.equal(own.capture, "allow");
     const lengths = await Promise.all([friend, stranger].map(async (one) => {
         const answer = await fetch(one.url);
         assert.equal(answer.status, 200);
@@ -86,10 +89,25 @@ test("without a service everybody sees the placeholder, in time", async () => {
         const away = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x", budgetMs: 300 });
         const [one] = await away.decide(asked([{ profile_id: "ts-teen" }]));
         assert.ok(one.fallback);
+        assert.equal(one.capture, "forbid");
         assert.ok(one.url.startsWith("data:image/webp;base64,UklGR"));
         server.closeAllConnections();
         server.close();
     }
+});
+
+test("what an earlier service does not say of capture is forbidden", async () => {
+    const items = [{ profile_id: "ts-teen", url: "https://x", expires_at: 1, blurhash: "" }];
+    const server = createServer((_, answer) => {
+        answer.writeHead(200, { "Content-Type": "application/json" });
+        answer.end(JSON.stringify({ items }));
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const earlier = new NightlightClient(`http://127.0.0.1:${server.address().port}`, { token: "x" });
+    const [one] = await earlier.decide(asked([{ profile_id: "ts-teen" }]));
+    assert.deepEqual([one.url, one.capture, one.fallback], ["https://x", "forbid", false]);
+    server.closeAllConnections();
+    server.close();
 });
 
 test("proofs are those of the golden table", async () => {

@@ -20,6 +20,7 @@ from nightlight.policy.load import load
 from nightlight.policy.signing import SigningKey, approval_subject, approve
 from nightlight_core.decisions.answers import Answer
 from nightlight_core.errors import CatalogueUnavailable, PolicyRefused, PolicyRejected
+from nightlight_core.policy.public_keys import PublicKeys
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.integration
@@ -62,6 +63,18 @@ def test_the_folder_counts_until_a_bundle_is_active(fresh, compiled, stricter, k
     view = policy.current()
     assert (view.version, view.table.digest) == (3, stricter.table.digest)
     assert in_use(fresh, compiled, key).current().version == 3
+
+
+def test_a_bundle_that_an_earlier_release_built_decides_on_and_forbids_capture(fresh, compiled):
+    bundles = ROOT / "tests/unit/policy/bundles"
+    publisher = PublicKeys.read(bundles / "bundle-2.jwks.json")
+    policy = PolicyHolder(fresh, compiled, publisher, poll_s=0, share_key=bytes(32))
+    activate(fresh, 3, (bundles / "bundle-2.json").read_bytes())
+    view = policy.current()
+    given = {"subject_age": "adult", "relation": "self", "region": "eu", "choice": "everyone"}
+    outcome = view.table.decide(given)
+    assert (view.version, outcome.tier, outcome.capture) == (3, "full", "forbid")
+    assert view.table.decide({**given, "subject_age": "age_13_17", "relation": "stranger"}).tier == "tiny"
 
 
 @pytest.mark.parametrize("broken", ["garbage", "signed by another", "another version", "missing"])

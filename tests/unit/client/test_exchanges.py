@@ -46,6 +46,21 @@ def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_bu
     assert sum(failures.counts.values()) == 2
 
 
+@pytest.mark.parametrize(
+    ("said", "capture"), [({"capture": "allow"}, "allow"), ({"capture": "forbid"}, "forbid"), ({}, "forbid")]
+)
+def test_what_an_earlier_service_does_not_say_of_capture_is_forbidden(failures, said, capture):
+    item = {"profile_id": "p", "url": "u", "expires_at": 1, "blurhash": "b", **said}
+    answer = Response(200, json.dumps({"items": [item]}).encode(), {})
+    result, _ = take(exchange(decisions.decide(BODY), failures, LONG_S), answer)
+    assert (result[0].url, result[0].capture) == ("u", capture)
+
+
+def test_what_is_shown_without_an_answer_is_forbidden_as_the_services_placeholder_is(failures):
+    result, _ = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
+    assert (result[0].fallback, result[0].capture) == (True, "forbid")
+
+
 def test_a_spent_budget_is_answered_with_the_fallback_or_with_an_error(failures):
     result, steps = take(exchange(decisions.decide(BODY), failures, 0.0), httpx.ConnectError("no"))
     assert [type(step) for step in steps] == [HttpAttempt]

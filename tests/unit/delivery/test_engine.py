@@ -149,6 +149,44 @@ def test_while_quotas_do_not_answer_no_picture_is_given_and_that_is_told(policy)
     assert decides.signals.drain() == []
 
 
+AGES = ("unknown", "under_13", "age_13_15", "age_16_17", "adult")
+
+
+def captures(policy, relation, quotas=None, **changes):
+    """Return what is said of capture for a viewer of this relation, for a profile of each age."""
+    views = [view(age, band=age, **changes) for age in AGES]
+    asked = request(*[(age, relation) for age in AGES])
+    decisions = engine(quotas).decide(policy, asked, Views(*views))
+    return {decision.profile_id: decision.capture for decision in decisions}
+
+
+def test_outsiders_are_told_the_same_of_capture_for_every_age_and_of_the_placeholder_always(policy):
+    forbidden = dict.fromkeys(AGES, "forbid")
+    for relation in ("stranger", "mutual", "blocked"):
+        assert captures(policy, relation) == forbidden
+    assert captures(policy, "stranger", choice="everyone") == {**forbidden, "adult": "allow"}
+    for nothing in ({"available": {}}, {"report_flag": "reported"}, {"quotas": Quotas()}):
+        assert captures(policy, "connection", choice="everyone", **nothing) == forbidden
+
+
+def test_contacts_are_told_not_to_capture_minors_and_everybody_may_capture_themselves(policy):
+    forbidden = dict.fromkeys(AGES, "forbid")
+    assert captures(policy, "self") == dict.fromkeys(AGES, "allow")
+    assert captures(policy, "connection") == captures(policy, "guardian") == {**forbidden, "adult": "allow"}
+    assert captures(policy, "connection", effective_ceiling="age_16_17") == forbidden
+
+
+def test_an_explanation_says_what_the_policy_says_of_capture(policy):
+    asked = request(("p", "connection"), ("q", "connection"), ("r", "connection"))
+    views = Views(view(), view("q", band="adult", available={}), view("r", known=False))
+    explained = engine().explain(policy, asked, views)
+    assert [(why.capture, why.shows) for why in explained] == [
+        ("forbid", "rendition"),
+        ("allow", "placeholder"),
+        ("forbid", "placeholder"),
+    ]
+
+
 def test_who_asks_for_too_many_profiles_or_for_a_canary_is_noted(policy):
     decides = engine(profiles_per_hour=1)
     canary = Views(view("p", canary=True), view("q"))
