@@ -74,8 +74,8 @@ def test_check_warns_of_a_rule_that_changes_nothing(pack):
 
 def test_test_prints_a_mark_a_case_writes_junit_and_fails_when_a_case_does(pack, tmp_path):
     text = run("test", pack, "--junit", tmp_path / "cases.xml")
-    assert "64 passed, 0 failed" in text
-    assert len(ET.parse(tmp_path / "cases.xml").findall(".//testcase")) == 64
+    assert "70 passed, 0 failed" in text
+    assert len(ET.parse(tmp_path / "cases.xml").findall(".//testcase")) == 70
     assert "PASSED" in run("test", pack, "-v")
     change(pack, *TIGHT)
     text = run("test", pack, code=1)

@@ -16,7 +16,7 @@ from nightlight_core.decisions.placeholder import PLACEHOLDER_CAPTURE
 from nightlight_core.policy.table import FORBID, more_protective
 
 CONTACTS = "    when: {subject_age: protected, relation: [connection, guardian]}\n    at_most: {capture: forbid}"
-STRANGERS = "    unless: {subject_age: adult, choice: everyone}\n    at_most: {capture: forbid}"
+STRANGERS = "    unless: {subject_age: adult, assurance: assured, choice: everyone}\n    at_most: {capture: forbid}"
 
 
 def combinations(table):
@@ -32,7 +32,8 @@ def test_the_default_pack_forbids_it_of_minors_and_of_every_profile_that_is_not_
             assert (outcome.capture, outcome.rank) == ("forbid", (0, 0, 0, 0))
             continue
         age, relation = given["subject_age"], given["relation"]
-        public = age == "adult" and given["choice"] == "everyone"
+        assured = given["assurance"] in {"estimated", "verified"}
+        public = age == "adult" and assured and given["choice"] == "everyone"
         expected = relation == "self" or (age == "adult" if relation in {"connection", "guardian"} else public)
         assert outcome.capture == ("allow" if expected else "forbid"), given
         allowed.add((relation, outcome.capture))
@@ -114,7 +115,9 @@ def test_a_check_of_it_fails_with_the_rule_that_allowed_it(edited):
 
 
 def test_outsiders_whose_flag_depended_on_age_fail_the_check_of_parity(edited):
-    edited.change("rules.yaml", STRANGERS, "    unless: {subject_age: adult}\n    at_most: {capture: forbid}")
+    edited.change(
+        "rules.yaml", STRANGERS, "    unless: {subject_age: adult, assurance: assured}\n    at_most: {capture: forbid}"
+    )
     failed = {failure.check: failure for failure in failed_checks(edited.without_cases().compiled())}
     assert {"outsider-parity", "outsider-no-capture"} <= set(failed)
     assert "outsider-no-capture" in failed["outsider-parity"].rules
@@ -135,7 +138,7 @@ def test_without_its_check_a_mistake_in_the_rule_would_pass(edited, check, rule)
 
 def test_an_explanation_names_the_rule_that_forbids_it(compiled):
     given = {
-        "subject_age": "age_13_15", "relation": "connection", "region": "eu", "viewer": "peer", "context": "profile",
+        "subject_age": "age_13_15", "assurance": "verified", "relation": "connection", "region": "eu", "viewer": "peer", "context": "profile",
         "choice": "connections", "report_flag": "clear",
     }  # fmt: skip
     explained = explain(compiled, given)
