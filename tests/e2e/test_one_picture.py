@@ -157,10 +157,10 @@ def test_a_blurhash_is_of_the_most_protective_tier_whichever_is_shown(client, pe
 def test_apps_are_asked_to_refuse_what_the_policy_forbids_and_outsiders_learn_no_age_from_it(client, people):
     def captures(relation):
         items = [(profile_id, relation) for profile_id, _ in people.values()]
-        said = [decision.capture for decision in client.decide("peer", "profile", items)]
+        flags = [decision.capture for decision in client.decide("peer", "profile", items)]
         explained = client.explain("peer", "profile", items)["items"]
-        assert said == [why["capture"] if why["shows"] == "rendition" else "forbid" for why in explained]
-        return dict(zip(people, said, strict=True))
+        assert flags == [why["capture"] if why["shows"] == "rendition" else "forbid" for why in explained]
+        return dict(zip(people, flags, strict=True))
 
     forbidden = dict.fromkeys(people, "forbid")
     assert captures("self") == dict.fromkeys(people, "allow")

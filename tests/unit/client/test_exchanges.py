@@ -47,10 +47,10 @@ def test_decisions_are_asked_for_again_after_a_pause_with_what_is_left_of_the_bu
 
 
 @pytest.mark.parametrize(
-    ("said", "capture"), [({"capture": "allow"}, "allow"), ({"capture": "forbid"}, "forbid"), ({}, "forbid")]
+    ("more", "capture"), [({"capture": "allow"}, "allow"), ({"capture": "forbid"}, "forbid"), ({}, "forbid")]
 )
-def test_what_an_earlier_service_does_not_say_of_capture_is_forbidden(failures, said, capture):
-    item = {"profile_id": "p", "url": "u", "expires_at": 1, "blurhash": "b", **said}
+def test_what_an_earlier_service_does_not_say_of_capture_is_forbidden(failures, more, capture):
+    item = {"profile_id": "p", "url": "u", "expires_at": 1, "blurhash": "b", **more}
     answer = Response(200, json.dumps({"items": [item]}).encode(), {})
     result, _ = take(exchange(decisions.decide(BODY), failures, LONG_S), answer)
     assert (result[0].url, result[0].capture) == ("u", capture)
