@@ -244,7 +244,11 @@ def test_counters_are_exported_without_small_counts(client):
         # A placeholder of its own is not counted, nor one of a service that is behind: on a stalled machine, more.
         client.decide("adult", "list", [("teen", "stranger")], budget_s=30)
         exported = client.policy_counters(7)
-        return exported if exported["cells"].get("age_13_15,verified,stranger,eu,adult,list,connections,clear", 0) >= 4 else None
+        return (
+            exported
+            if exported["cells"].get("age_13_15,verified,stranger,eu,adult,list,connections,clear", 0) >= 4
+            else None
+        )
 
     exported = eventually(counted)
     assert not any("unverified" in cell for cell in exported["cells"])
