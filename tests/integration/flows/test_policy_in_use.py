@@ -142,7 +142,7 @@ def test_a_bundle_that_is_changed_in_the_database_is_noticed_at_the_next_start(f
 
 def test_counts_add_up_over_processes_and_survive_an_outage(fresh, compiled, monkeypatch):
     counters = [DecisionCounter(fresh, lambda: NOW, flush_s=60) for _ in range(4)]
-    cell = ",".join(compiled.space.given((2, 4, 2, 1, 0, 1, 0)).values())
+    cell = ",".join(compiled.space.given((2, 4, 4, 2, 1, 0, 1, 0)).values())
     opens, same = (difference(7, (32, 60, 30), would) for would in ((128, 60, 30), (32, 60, 30)))
     assert (opens, same) == ("would_open:7", None)
 

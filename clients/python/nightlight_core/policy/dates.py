@@ -21,7 +21,7 @@ _DIGEST = "nightlight-policy-dated/1"
 T = TypeVar("T")
 
 
-class InForce(NamedTuple, Generic[T]):
+class Period(NamedTuple, Generic[T]):
     """What is in force, what was before it (None: nothing was), and from when until when, in Unix seconds."""
 
     value: T
@@ -45,11 +45,11 @@ class Timeline(Generic[T]):
         """Return what is in force on a day; an empty text stands for the time before all of them."""
         return self.first if (place := self._place(day)) == 0 else self.later[place - 1][1]
 
-    def at(self, moment: float) -> InForce[T]:
+    def at(self, moment: float) -> Period[T]:
         """Return what is in force at a moment, in Unix seconds."""
         place = self._place(datetime.fromtimestamp(moment, UTC).date().isoformat()) if self.later else 0
         values = [self.first, *(value for _, value in self.later)]
-        return InForce(
+        return Period(
             values[place],
             values[place - 1] if place else None,
             begin_of(self.later[place - 1][0]) if place else -math.inf,
