@@ -30,7 +30,10 @@ SLOW = (
     "tests/integration/retention/test_holds.py", "tests/integration/retention/test_lifecycle",
     "tests/integration/retention/test_probe.py", "tests/integration/store/test_faulty_s3.py",
     "tests/integration/test_parity_over_time.py", "tests/policy/test_broken.py", "tests/policy/test_weakened.py",
-    "tests/unit/delivery/test_variants.py", "tests/unit/policy/test_large_packs.py", "tests/unit/watermark/test_detect.py",
+    "tests/integration/flows/test_emergency.py", "tests/integration/flows/test_policy_dates.py",
+    "tests/unit/delivery/test_variants.py", "tests/unit/policy/test_bundle.py::test_every_field",
+    "tests/unit/policy/test_capture.py", "tests/unit/policy/test_dated_", "tests/unit/policy/test_dates.py",
+    "tests/unit/policy/test_large_packs.py", "tests/unit/watermark/test_detect.py",
 )  # fmt: skip
 
 # Each of the many processes that the tests start would compile the whole product anew.
