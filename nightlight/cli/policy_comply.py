@@ -13,7 +13,7 @@ from nightlight.cli.policy_compare import compiled_of
 
 if TYPE_CHECKING:
     from nightlight.policy.comply import ClauseAnswer, ComplianceReport
-    from nightlight.policy.models import RegimeDocument
+    from nightlight.policy.regime_models import RegimeDocument
 
 # Some clause that is in force is not met; 1 and 2 are problems and misuse.
 EXIT_UNMET = 3

@@ -67,6 +67,14 @@ class Change:
         return f"{self.kind.value:<7} {self.place}: {self.before} -> {self.after} ({counts}){note}"
 
 
+def ordered(changes: list[Change]) -> list[Change]:
+    """Return changes as they are told: first what opens; of each kind the earliest, and of a day the largest, first."""
+    rank = {ChangeKind.OPENS: 0, ChangeKind.CLOSES: 1, ChangeKind.CHANGES: 2}
+    return sorted(
+        changes, key=lambda change: (rank[change.kind], change.begins, -change.count, change.where, change.before)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Everything that differs, OPENS first; ``digest`` is what a safety approval signs."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nightlight.policy.combinations import cut
-from nightlight.policy.compile import FIELDS, UNSET
 from nightlight.policy.dates import when_text
 from nightlight.policy.models import AlwaysLimits, CompareOrder
+from nightlight.policy.outcome_ranks import FIELDS, UNSET
 from nightlight.policy.recipe_limits import weaker_than
 from nightlight.policy.summarise import Summary, summarise
 

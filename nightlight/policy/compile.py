@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,28 +14,25 @@ from nightlight.policy.combinations import CombinationSpace, Mask, Ranks, combin
 from nightlight.policy.dates import holds_on, switch_days, when_text
 from nightlight.policy.diagnostics import Diagnostics
 from nightlight.policy.load import Pack, load, load_documents
+from nightlight.policy.outcome_ranks import FIELDS, SHOWING, UNSET, canonical, ceilings, limits
 from nightlight.policy.proved_checks import ProvedCheck, proved_checks
 from nightlight.policy.regimes import refuse_hollow_clauses
 from nightlight.policy.retention import RetentionTable, compile_retention
 from nightlight.policy.summarise import summarise
+from nightlight.policy.table_builder import build_table
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.policy.dates import Timeline, digest_of
-from nightlight_core.policy.table import Outcome, Table, none_because
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nightlight.policy.models import PolicyRule
     from nightlight_core.policy.bundle import Bundle
+    from nightlight_core.policy.table import Table
 
 MAX_COMBINATIONS = 2_500_000
 # Those of the tables of all dates. In a bundle each takes 8/3 bytes, and it may unpack to 20,000,000.
 MAX_ON_ALL_DATES = 7_000_000
-UNSET = 255
-# Fields of which the lowest value shows nothing, and those that limit what is shown.
-SHOWING = ("tier", "cache_s", "per_hour")
-FIELDS = (*SHOWING, "capture")
-IMPOSSIBLE = "impossible"
 
 
 @dataclass(frozen=True)
@@ -215,53 +209,8 @@ def _period(
             problems.add(pack.rules_source.position(("rules",)), "gap", message)
             break
     problems.refuse()
-    table = _table(pack, space, ranks, bound, impossible, retention)
+    table = build_table(pack, space, ranks, bound, impossible, retention)
     return Compiled(pack, space, ranks, bound, impossible, retention, table, begins)
-
-
-def limits(rule: PolicyRule, pack: Pack) -> dict[str, int]:
-    """Return a rule's ceilings as ranks: positions in the vocabulary's lists of outcomes."""
-    given = rule.at_most.model_dump(exclude_none=True)
-    return {field: getattr(pack.vocabulary.outcomes, field).index(value) for field, value in given.items()}
-
-
-def ceilings(
-    rules: Sequence[tuple[Mask, Mapping[str, int]]],
-    space: CombinationSpace,
-    *,
-    order: Sequence[int],
-    limited: Sequence[str],
-) -> tuple[dict[str, Ranks], np.ndarray[tuple[int, ...], np.dtype[np.uint16]]]:
-    """Return, for each field, the lowest ceiling of each combination (UNSET where none), and the binding rule.
-
-    Rules are taken in ``order``, and a tie keeps the first, so that the order in which they are written
-    cannot matter. A field that is not ``limited`` has one value, everywhere.
-    """
-    lowest: dict[str, Ranks] = {
-        field: np.full(space.shape, UNSET if field in limited else 0, dtype=np.uint8) for field in FIELDS
-    }
-    bound = np.zeros(space.shape, dtype=np.uint16)
-    for number in order:
-        region, limit = rules[number]
-        for field, rank in limit.items():
-            lower = region & (lowest[field] > rank)
-            lowest[field][lower] = rank
-            if field == "tier":
-                bound[lower] = number
-    return lowest, bound
-
-
-def canonical(lowest: Mapping[str, Ranks], impossible: Mask) -> dict[str, Ranks]:
-    """Return ranks in which everything that shows nothing is one and the same ``none``.
-
-    A picture that may not be cached at all, or be seen zero times an hour, is not shown; nor is anything
-    in a combination that cannot occur. A combination without a ceiling for its tier stays UNSET.
-    """
-    nothing = impossible.copy()
-    for field in SHOWING:
-        nothing |= lowest[field] == 0
-    nothing &= impossible | (lowest["tier"] != UNSET)
-    return {field: np.where(nothing, np.uint8(0), lowest[field]) for field in FIELDS}
 
 
 def _by_id(rules: Sequence[PolicyRule]) -> list[int]:
@@ -275,46 +224,3 @@ def _refuse_dead_rules(pack: Pack, space: CombinationSpace, impossible: Mask, pr
             message = f"rule '{rule.id}' matches no combination that can occur; take it away or mend its condition"
             problems.add(place, "dead-rule", message)
     problems.refuse()
-
-
-def _table(
-    pack: Pack,
-    space: CombinationSpace,
-    ranks: Mapping[str, Ranks],
-    bound: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
-    impossible: Mask,
-    retention: RetentionTable,
-) -> Table:
-    """Return the table: combinations with equal outcome and rule share one Outcome."""
-    columns = [ranks[field].astype(np.uint32) for field in FIELDS]
-    who = np.where(impossible, np.uint32(len(pack.rules.rules)), bound.astype(np.uint32))
-    packed = (columns[0] << 28 | columns[1] << 24 | columns[2] << 20 | columns[3] << 19 | who).ravel()
-    kinds, cells = np.unique(packed, return_inverse=True)
-    outcomes = tuple(_outcome(pack, int(kind)) for kind in kinds)
-    vocabulary = pack.vocabulary
-    meaning = {
-        "tiers": pack.tiers.model_dump(mode="json")["tiers"],
-        "retention": retention.meaning(),
-        "outcomes": vocabulary.outcomes.model_dump(mode="json"),
-        **({"assurance": list(vocabulary.assurance)} if vocabulary.assurance else {}),
-    }
-    text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
-    return Table(
-        space.attributes,
-        array("H", cells.astype(np.uint16).tobytes()),
-        outcomes,
-        pack.tiers.recipes(),
-        besides=hashlib.sha256(text.encode()).hexdigest(),
-        replaced=vocabulary.replaced,
-    )
-
-
-def _outcome(pack: Pack, kind: int) -> Outcome:
-    number = kind & 0x7FFFF
-    rule = IMPOSSIBLE if number == len(pack.rules.rules) else pack.rules.rules[number].id
-    tier, cache_s, per_hour, capture = kind >> 28, kind >> 24 & 0xF, kind >> 20 & 0xF, kind >> 19 & 1
-    if tier == 0:
-        return none_because(rule)
-    outcomes = pack.vocabulary.outcomes
-    values = outcomes.tier[tier], outcomes.cache_s[cache_s], outcomes.per_hour[per_hour], outcomes.capture[capture]
-    return Outcome((tier, cache_s, per_hour, capture), *values, rule)

@@ -17,7 +17,7 @@ from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.models import RegimeDocument
+    from nightlight.policy.regime_models import RegimeDocument
 
 NOT_REVIEWED = "not reviewed by counsel"
 

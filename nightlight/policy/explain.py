@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nightlight.policy.compile import FIELDS
 from nightlight.policy.diagnostics import did_you_mean
+from nightlight.policy.outcome_ranks import FIELDS
 from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:

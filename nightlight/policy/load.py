@@ -15,14 +15,16 @@ from nightlight.policy.models import (
     CasesDocument,
     ChecksDocument,
     Document,
-    RegimeDocument,
     RetentionDocument,
     RulesDocument,
     TiersDocument,
     Vocabulary,
 )
-from nightlight.policy.validate import VocabularyValidator
+from nightlight.policy.regime_models import RegimeDocument
+from nightlight.policy.validate import WordValidator
 from nightlight.policy.validate_regimes import validate_regimes
+from nightlight.policy.validate_tiers import validate_tiers
+from nightlight.policy.validate_vocabulary import validate_vocabulary
 from nightlight.policy.yaml_source import YamlSource, read_yaml
 
 if TYPE_CHECKING:
@@ -124,9 +126,9 @@ def _pack(
     problems.refuse()
     if not (vocabulary and tiers and rules and retention and checks):  # pragma: no cover - refuse() has raised
         raise AssertionError
-    words = VocabularyValidator(vocabulary[1], problems)
-    words.check_vocabulary(vocabulary[0])
-    words.check_tiers(*tiers)
+    words = WordValidator(vocabulary[1], problems)
+    validate_vocabulary(*vocabulary, words, problems)
+    validate_tiers(*tiers, vocabulary[1], problems)
     words.check_rules(*rules)
     words.check_retention(*retention)
     words.check_checks(*checks)

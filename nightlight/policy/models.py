@@ -1,4 +1,4 @@
-"""The seven kinds of policy document, as strict models: unknown keys and wrong types are refused."""
+"""Policy documents as strict models: unknown keys and wrong types are refused. Those of regimes: regime_models."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Used = Annotated[str, Field(min_length=1, max_length=64)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=300)]
-FORMAT = "policy/1"
-# What a clause of a regime may be bound to.
-BINDINGS = ("check", "always", "compare", "same", "duty")
 
 
 def _listed(value: object) -> object:
@@ -64,7 +61,9 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-class _Headed(Document):
+class HeadedDocument(Document):
+    """What the document of a whole file begins with."""
+
     format: Literal["policy/1"]
 
 
@@ -83,7 +82,7 @@ class Outcomes(Document):
         return tuple(name for name in type(self).model_fields if len(getattr(self, name)) > 1)
 
 
-class Vocabulary(_Headed):
+class Vocabulary(HeadedDocument):
     """``vocabulary.yaml``: the only words that the other files may use."""
 
     attributes: dict[Word, tuple[Word, ...]] = Field(min_length=1, max_length=12)
@@ -122,7 +121,7 @@ class Tier(Document):
     provenance: recipe.ProvenanceForm = "none"
 
 
-class TiersDocument(_Headed):
+class TiersDocument(HeadedDocument):
     """``tiers.yaml``: one recipe for each tier but ``none``, which is the placeholder."""
 
     tiers: dict[Word, Tier] = Field(min_length=1, max_length=16)
@@ -160,7 +159,7 @@ class PolicyRule(Document):
     at_most: Ceiling
 
 
-class RulesDocument(_Headed):
+class RulesDocument(HeadedDocument):
     """``rules.yaml``: who may see what."""
 
     pack: Identifier
@@ -177,7 +176,7 @@ class RetentionRule(Document):
     keep_days: Annotated[Number, Field(ge=1, le=36_500)]
 
 
-class RetentionDocument(_Headed):
+class RetentionDocument(HeadedDocument):
     """``retention.yaml``: how long each thing is kept."""
 
     retention: tuple[RetentionRule, ...] = Field(min_length=1, max_length=200)
@@ -239,7 +238,7 @@ class SameCheck(SameAlong, Identified):
     """The outcome must not change along an attribute: nobody can read the attribute off it."""
 
 
-class ChecksDocument(_Headed):
+class ChecksDocument(HeadedDocument):
     """``checks.yaml``: what must always hold."""
 
     always: tuple[AlwaysCheck, ...] = ()
@@ -269,48 +268,7 @@ class Case(Document):
     expect: Expectation
 
 
-class CasesDocument(_Headed):
+class CasesDocument(HeadedDocument):
     """``cases/*.yaml``: examples with the expected answer."""
 
     cases: tuple[Case, ...] = Field(min_length=1, max_length=1000)
-
-
-class Clause(Identified):
-    """One thing that a regime asks, and what proves it: a check of the pack, one of its own, or the platform's duty.
-
-    ``begins`` and ``until`` (the last day) stand for the regime's own where they are given.
-    """
-
-    asks: Sentence
-    article: Sentence | None = None
-    reading: Sentence | None = None
-    begins: IsoDate | None = Field(default=None, alias="from")
-    until: IsoDate | None = None
-    check: Used | None = None
-    always: AlwaysLimits | None = None
-    compare: CompareOrder | None = None
-    same: SameAlong | None = None
-    duty: Sentence | None = None
-
-    @property
-    def own(self) -> AlwaysLimits | CompareOrder | SameAlong | None:
-        """Return the check that the clause carries itself."""
-        return self.always or self.compare or self.same
-
-    @property
-    def bindings(self) -> list[str]:
-        """Return which of the keys that bind a clause are given: there must be one."""
-        return [name for name in BINDINGS if getattr(self, name) is not None]
-
-
-class RegimeDocument(_Headed):
-    """``regimes/*.yaml``: what a law, a code or a bill asks, where, from when, and how sure that is."""
-
-    regime: Identifier
-    where: Condition = Field(min_length=1)
-    source: Sentence
-    sure: Sentence
-    article: Sentence | None = None
-    begins: IsoDate | None = Field(default=None, alias="from")
-    until: IsoDate | None = None
-    clauses: tuple[Clause, ...] = Field(min_length=1, max_length=100)

@@ -15,8 +15,8 @@ import numpy as np
 
 from nightlight.policy.checks import opens, still_holds
 from nightlight.policy.combinations import cut
-from nightlight.policy.compile import FIELDS, UNSET, canonical, ceilings
 from nightlight.policy.dates import holds_on
+from nightlight.policy.outcome_ranks import FIELDS, UNSET, canonical, ceilings
 from nightlight.policy.summarise import Summary, summarise
 
 if TYPE_CHECKING:

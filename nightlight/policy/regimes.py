@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from nightlight.policy.combinations import CombinationSpace, Mask
     from nightlight.policy.diagnostics import Diagnostics, SourcePosition
     from nightlight.policy.load import Pack
-    from nightlight.policy.models import Clause, RegimeDocument, SameAlong
+    from nightlight.policy.models import SameAlong
+    from nightlight.policy.regime_models import Clause, RegimeDocument
 
 _AGE = "subject_age"
 

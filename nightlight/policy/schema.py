@@ -10,12 +10,12 @@ from nightlight.policy.models import (
     ChecksDocument,
     Document,
     Outcomes,
-    RegimeDocument,
     RetentionDocument,
     RulesDocument,
     TiersDocument,
     Vocabulary,
 )
+from nightlight.policy.regime_models import RegimeDocument
 
 if TYPE_CHECKING:
     from pathlib import Path

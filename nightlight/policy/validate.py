@@ -1,4 +1,4 @@
-"""Checks that every word in the documents is one that the vocabulary knows."""
+"""Checks of rules, retention, checks and cases: that every word in them is one that the vocabulary knows."""
 
 from __future__ import annotations
 
@@ -20,173 +20,26 @@ from nightlight.policy.models import (
     RulesDocument,
     SameAlong,
     SameCheck,
-    Tier,
-    TiersDocument,
     Value,
     Vocabulary,
 )
 from nightlight.policy.recipe_limits import problems
-from nightlight_core.decisions.inputs import INPUTS, UNASSURED
-from nightlight_core.policy import protection
 from nightlight_core.policy.dates import MOST_DATES
-from nightlight_core.policy.table import CAPTURE, FORBID, NONE_TIER
+from nightlight_core.policy.table import CAPTURE, FORBID
 
 if TYPE_CHECKING:
     from nightlight.policy.yaml_source import Path_, YamlSource
 
-# Pixels a side under which a rendition can carry no invisible watermark (nightlight.watermark.embed.LEAST_SIDE).
-LEAST_WATERMARKED_EDGE = 64
-# An embedded manifest takes so many bytes (docs/provenance.md, "What it costs"); no picture is smaller than the least
-# byte budget that a tier may have.
-MANIFEST_BYTES = {"webp": 2400, "jpeg": 2400, "avif": 4600}
-LEAST_PICTURE_BYTES = 500
 _NAME_CAPTURE = f"add `capture: [{', '.join(CAPTURE)}]` to its outcomes, or take this out"
 
 
-class VocabularyValidator:
+class WordValidator:
     """Checks that every word used is one that the vocabulary knows."""
 
     def __init__(self, vocabulary: Vocabulary, problems: Diagnostics) -> None:
         """Check against ``vocabulary`` and note what is wrong in ``problems``."""
         self._vocabulary = vocabulary
         self._problems = problems
-
-    def check_vocabulary(self, source: YamlSource) -> None:
-        """Check that groups and impossible combinations use known words, and that outcomes are in order."""
-        vocabulary = self._vocabulary
-        for attribute, words in vocabulary.attributes.items():
-            if len(set(words)) != len(words) or not words:
-                place = source.position(("attributes", attribute))
-                self._problems.add(
-                    place, "duplicate-word", f"{attribute}: every word must stand once, and one at least"
-                )
-        for attribute, groups in vocabulary.groups.items():
-            known = vocabulary.attributes.get(attribute)
-            if known is None:
-                place = source.position(("groups", attribute))
-                hint = did_you_mean(attribute, vocabulary.attributes)
-                self._problems.add(place, "unknown-attribute", f"'{attribute}' is not an attribute{hint}")
-                continue
-            for group, words in groups.items():
-                path: Path_ = ("groups", attribute, group)
-                if group in known:
-                    message = f"group '{group}' has the name of a word"
-                    self._problems.add(source.position(path), "duplicate-word", message)
-                for index, word in enumerate(words):
-                    self._word(source, (*path, index), word, known, attribute)
-        for index, condition in enumerate(vocabulary.impossible):
-            self.check_condition(source, ("impossible", index), condition)
-        self._replaced(source)
-        self._inputs(source)
-        self._outcomes(source)
-
-    def _replaced(self, source: YamlSource) -> None:
-        """Check that words of before are words no more, and that those in their place are."""
-        for attribute, by_word in self._vocabulary.replaced.items():
-            known = self._vocabulary.attributes.get(attribute)
-            place = source.position(("replaced", attribute))
-            if known is None:
-                hint = did_you_mean(attribute, self._vocabulary.attributes)
-                self._problems.add(place, "unknown-attribute", f"'{attribute}' is not an attribute{hint}")
-                continue
-            for word, words in by_word.items():
-                if word in known:
-                    message = f"'{word}' is still a word of {attribute}; what is replaced is none any more"
-                    self._problems.add(source.position(("replaced", attribute, word)), "duplicate-word", message)
-                if not words:
-                    message = f"say which words of {attribute} are in the place of '{word}'"
-                    self._problems.add(source.position(("replaced", attribute, word)), "wrong-value", message)
-                for index, new in enumerate(words):
-                    self._word(source, ("replaced", attribute, word, index), new, known, attribute)
-
-    def _inputs(self, source: YamlSource) -> None:
-        """Check that decisions supply every attribute, and that the words which they begin with are there."""
-        vocabulary = self._vocabulary
-        for attribute in vocabulary.attributes:
-            if attribute not in INPUTS:
-                message = f"decisions do not supply '{attribute}'{did_you_mean(attribute, INPUTS)}"
-                self._problems.add(source.position(("attributes", attribute)), "attribute-not-supplied", message)
-        for attribute, word in INPUTS.items():
-            if word is not None and word not in vocabulary.attributes.get(attribute, (word,)):
-                message = f"{attribute} lacks '{word}', which decisions begin with"
-                self._problems.add(source.position(("attributes", attribute)), "word-missing", message)
-        assured = "assurance" in vocabulary.attributes
-        place = source.position(("attributes", "assurance") if assured else ("assurance",))
-        if assured and vocabulary.assurance:
-            message = "assurance is an attribute: its words stand there alone"
-            self._problems.add(source.position(("assurance",)), "duplicate-word", message)
-        if next(iter(vocabulary.assurances), None) != UNASSURED:
-            message = f"the first word of assurance must be '{UNASSURED}': under it an age counts as unknown"
-            self._problems.add(place, "word-missing", message)
-        if len(set(vocabulary.assurance)) != len(vocabulary.assurance):
-            self._problems.add(place, "duplicate-word", "assurance: every word must stand once")
-
-    def _outcomes(self, source: YamlSource) -> None:
-        outcomes = self._vocabulary.outcomes
-        if outcomes.tier[0] != NONE_TIER:
-            self._problems.add(source.position(("outcomes", "tier")), "outcome-order", "the first tier must be 'none'")
-        for field in ("tier", "cache_s", "per_hour"):
-            values = getattr(outcomes, field)
-            if len(set(values)) != len(values):
-                place = source.position(("outcomes", field))
-                self._problems.add(place, "duplicate-word", f"{field}: every value must stand once")
-        for field in ("cache_s", "per_hour"):
-            values = getattr(outcomes, field)
-            if values[0] != 0 or list(values) != sorted(values):
-                place = source.position(("outcomes", field))
-                self._problems.add(
-                    place, "outcome-order", f"{field} must begin with 0 and rise: the first protects most"
-                )
-        if "capture" in outcomes.limited and outcomes.capture != CAPTURE:
-            message = f"capture must be [{', '.join(CAPTURE)}]: the first protects most"
-            self._problems.add(source.position(("outcomes", "capture")), "outcome-order", message)
-
-    def check_tiers(self, source: YamlSource, tiers: TiersDocument) -> None:
-        """Check that every tier but none has a recipe, and that a more open tier shows no less."""
-        wanted = [tier for tier in self._vocabulary.outcomes.tier if tier != NONE_TIER]
-        for tier in tiers.tiers:
-            if tier not in wanted:
-                place = source.position(("tiers", tier))
-                self._problems.add(place, "unknown-word", f"'{tier}' is not a tier{did_you_mean(tier, wanted)}")
-        before: Tier | None = None
-        for tier in wanted:
-            recipe = tiers.tiers.get(tier)
-            if recipe is None:
-                self._problems.add(source.position(("tiers",)), "tier-missing", f"tier '{tier}' has no recipe")
-                continue
-            for field in protection.weaker(recipe, before, protection.ORDERING) if before is not None else ():
-                place = source.position(("tiers", tier, field))
-                message = f"tier '{tier}' opens more than the one before it but has a smaller {field}"
-                self._problems.add(place, "outcome-order", message)
-            if recipe.reidentification_at_most is not None and recipe.face_px is None:
-                place = source.position(("tiers", tier, "reidentification_at_most"))
-                message = f"tier '{tier}' claims a rate of re-identification without a face budget (face_px)"
-                self._problems.add(place, "claim-without-budget", message)
-            self._check_invisible_watermark(source, tier, recipe)
-            self._check_provenance(source, tier, recipe)
-            before = recipe
-
-    def _check_invisible_watermark(self, source: YamlSource, tier: str, recipe: Tier) -> None:
-        if recipe.invisible_watermark == "none" and recipe.variants > 1:
-            place = source.position(("tiers", tier, "variants"))
-            message = f"tier '{tier}' has variants, which differ in the invisible watermark alone, and has none"
-            self._problems.add(place, "variants-without-mark", message)
-        if recipe.invisible_watermark == "required" and recipe.edge < LEAST_WATERMARKED_EDGE:
-            place = source.position(("tiers", tier, "invisible_watermark"))
-            message = (
-                f"tier '{tier}' requires an invisible watermark, and so an edge of {LEAST_WATERMARKED_EDGE} pixels"
-            )
-            self._problems.add(place, "mark-without-room", message)
-
-    def _check_provenance(self, source: YamlSource, tier: str, recipe: Tier) -> None:
-        least = MANIFEST_BYTES[recipe.format] + LEAST_PICTURE_BYTES
-        if recipe.provenance == "embedded" and recipe.max_bytes is not None and recipe.max_bytes < least:
-            place = source.position(("tiers", tier, "max_bytes"))
-            message = (
-                f"tier '{tier}' has its manifest within, which takes {MANIFEST_BYTES[recipe.format]} bytes of its "
-                f"{recipe.max_bytes}: at least {least}, or `provenance: sidecar`"
-            )
-            self._problems.add(place, "manifest-without-room", message)
 
     def check_rules(self, source: YamlSource, rules: RulesDocument) -> None:
         """Check ids, dates, conditions and ceilings of the rules."""
@@ -251,7 +104,7 @@ class VocabularyValidator:
             self._problems.add(place, "unknown-attribute", f"'{check.along}' is not an attribute{hint}")
         if isinstance(check, CompareOrder):
             for position, word in enumerate(check.never_more_open):
-                self._word(source, (*path, "never_more_open", position), word, known or (), check.along)
+                self.check_word(source, (*path, "never_more_open", position), word, known or (), check.along)
 
     def _check_always(self, source: YamlSource, path: Path_, name: str, always: AlwaysLimits) -> None:
         if not always.caps and not always.recipe:
@@ -305,9 +158,10 @@ class VocabularyValidator:
                 continue
             allowed = [*known[attribute], *(self._vocabulary.groups.get(attribute, {}) if groups else ())]
             for index, word in enumerate(words):
-                self._word(source, (*path, attribute, index), word, allowed, attribute)
+                self.check_word(source, (*path, attribute, index), word, allowed, attribute)
 
-    def _word(self, source: YamlSource, path: Path_, word: str, known: Iterable[str], attribute: str) -> None:
+    def check_word(self, source: YamlSource, path: Path_, word: str, known: Iterable[str], attribute: str) -> None:
+        """Check that a word, which stands at ``path``, is one of those known for an attribute."""
         known = list(known)
         if word not in known:
             message = f"'{word}' is not a word of {attribute}{did_you_mean(word, known)}"

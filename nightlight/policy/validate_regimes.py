@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nightlight.policy.diagnostics import Diagnostics, did_you_mean
-from nightlight.policy.models import BINDINGS
+from nightlight.policy.regime_models import BINDINGS
 from nightlight.policy.regimes import first_day, last_day
 
 if TYPE_CHECKING:
-    from nightlight.policy.models import ChecksDocument, Clause, RegimeDocument
-    from nightlight.policy.validate import VocabularyValidator
+    from nightlight.policy.models import ChecksDocument
+    from nightlight.policy.regime_models import Clause, RegimeDocument
+    from nightlight.policy.validate import WordValidator
     from nightlight.policy.yaml_source import Path_, YamlSource
 
 
 def validate_regimes(
     regimes: Sequence[tuple[YamlSource, RegimeDocument]],
     checks: ChecksDocument,
-    words: VocabularyValidator,
+    words: WordValidator,
     problems: Diagnostics,
 ) -> None:
     """Note in ``problems`` what is wrong with the regimes of a pack with these checks."""

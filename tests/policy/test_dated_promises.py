@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightlight.policy.bundle_writer import build_bundle
-from nightlight.policy.compile import FIELDS, compile_bundle, compile_documents
+from nightlight.policy.compile import compile_bundle, compile_documents
 from nightlight.policy.diagnostics import InvalidPolicy
 from nightlight.policy.diff import diff
+from nightlight.policy.outcome_ranks import FIELDS
 from nightlight_core.policy.bundle import read_unverified
 from tests.policy.test_promises import ceilings, compiled, conditions, documents, relaxed
 from tests.unit.policy.test_regimes import Key

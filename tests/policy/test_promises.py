@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nightlight.policy.changes import ChangeKind
-from nightlight.policy.compile import FIELDS, compile_documents
+from nightlight.policy.compile import compile_documents
 from nightlight.policy.diagnostics import InvalidPolicy
 from nightlight.policy.diff import diff
+from nightlight.policy.outcome_ranks import FIELDS
 from nightlight_core.policy.table import DOUBT
 
 ATTRIBUTES = {

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from nightlight.policy.checks import failed_checks
 from nightlight.policy.combinations import CombinationSpace
-from nightlight.policy.compile import FIELDS, compile_folder
+from nightlight.policy.compile import compile_folder
 from nightlight.policy.mutate import mutate, redundant
+from nightlight.policy.outcome_ranks import FIELDS
 from nightlight.policy.summarise import summarise
 from tests.conftest import ROOT
 
@@ -82,15 +83,15 @@ def test_a_rule_that_changes_nothing_is_redundant_and_one_that_matches_nothing_i
 
 def test_deleting_a_rule_by_arithmetic_is_the_same_as_compiling_without_it(edited, compiled):
     """The mutants are made without compiling anew; here each deletion is compiled for real and compared."""
-    from nightlight.policy.compile import canonical
     from nightlight.policy.models import RulesDocument
     from nightlight.policy.mutate import _Others
+    from nightlight.policy.outcome_ranks import canonical
 
     others = _Others(compiled)
     rules = compiled.pack.rules.rules
     from dataclasses import replace
 
-    from nightlight.policy.compile import ceilings, limits
+    from nightlight.policy.outcome_ranks import ceilings, limits
 
     for number in range(len(rules)):
         kept = RulesDocument(format="policy/1", pack="x", version="1", rules=rules[:number] + rules[number + 1 :])

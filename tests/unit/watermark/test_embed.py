@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from nightlight.policy.validate import LEAST_WATERMARKED_EDGE
+from nightlight.policy.validate_tiers import LEAST_WATERMARKED_EDGE
 from nightlight.watermark.detect import agreement
 from nightlight.watermark.embed import LEAST_SIDE, embed
 from nightlight.watermark.layout import BANDS, CELLS, build_layout
