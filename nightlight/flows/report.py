@@ -20,7 +20,7 @@ from nightlight_core.errors import InvalidInput, NightlightError
 
 if TYPE_CHECKING:
     from nightlight.catalogue.engine import Catalogue
-    from nightlight.flows.policies.active_policy import PolicyHolder
+    from nightlight.flows.policies.policy_holder import PolicyHolder
     from nightlight_core.clock import Clock
 
 _DAY_S = 86_400.0

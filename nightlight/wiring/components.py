@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from nightlight.catalogue import migrate
 from nightlight.catalogue.engine import Catalogue
-from nightlight.flows.policies.active_policy import PolicyHolder, share_key_from
+from nightlight.flows.policies.active_policy import share_key_from
+from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_folder
 from nightlight.settings import Settings

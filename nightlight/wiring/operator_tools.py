@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight.catalogue.engine import Catalogue
 from nightlight.flows.pictures.hash_lists import Screening
-from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.traces.search import TraceSearch
 from nightlight.imaging.renderer import Renderer
 from nightlight.settings import Settings

@@ -12,7 +12,7 @@ from nightlight.flows.decisions.abuse_signals import AbuseReports
 from nightlight.flows.imports.notifications import Backfill
 from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
-from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import RetentionTags

@@ -23,8 +23,9 @@ from nightlight.flows.pictures.profiles import DeclareProfile
 from nightlight.flows.pictures.rerender_runs import RerenderRuns
 from nightlight.flows.pictures.revoke import RevokeUrls
 from nightlight.flows.pictures.upload import Upload
-from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.emergency import EmergencyPolicy
+from nightlight.flows.policies.policy_holder import PolicyHolder
+from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.traces.manifest_lookup import CallerRate, ManifestLookup
@@ -86,6 +87,7 @@ class ServiceContainer:
     change_feed: ChangeFeedPoller
     abuse_reports: AbuseReports
     counter: DecisionCounter
+    policy_reader: PolicyReader
     rollout: Rollout
     emergency: EmergencyPolicy
     rerender_runs: RerenderRuns
@@ -150,7 +152,6 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         public_keys(settings.policy.publisher_keys),
         public_keys(settings.policy.safety_keys),
         settings.policy.counter_threshold,
-        counter.flush,
         clock,
     )
     return ServiceContainer(
@@ -197,6 +198,7 @@ def build_service(settings: Settings, clock: Clock = system_clock) -> ServiceCon
         change_feed=change_feed,
         abuse_reports=AbuseReports(catalogue, clock),
         counter=counter,
+        policy_reader=PolicyReader(catalogue, policy, settings.policy.counter_threshold, counter.flush, clock),
         emergency=EmergencyPolicy(rollout),
         rollout=rollout,
         rerender_runs=RerenderRuns(catalogue, clock),

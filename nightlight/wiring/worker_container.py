@@ -21,7 +21,7 @@ from nightlight.flows.pictures.rerender import Rerender
 from nightlight.flows.pictures.rerender_runs import RerenderFeeder
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RotateNames
-from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.retention.erase import EraseObjects, ReplicaBucket
 from nightlight.flows.retention.expiry import Expiry
 from nightlight.flows.retention.legal_holds import CopyToVault

@@ -82,14 +82,14 @@ class ExplainPolicyBody(Body):
 @requires(TokenScope.POLICY)
 def status(request: Request) -> dict[str, Any]:
     """Say which policy is active, which is a candidate, and what the candidate would have changed so far."""
-    return services(request).rollout.status()
+    return services(request).policy_reader.status()
 
 
 @router.get("/bundle", response_class=Response)
 @requires(TokenScope.DECIDE)
 def bundle(request: Request) -> Response:
     """Fetch the active bundle; ask with `If-None-Match`, and 304 says that it is still the same."""
-    version_and_data = services(request).rollout.bundle()
+    version_and_data = services(request).policy_reader.bundle()
     if version_and_data is None:
         raise NotFound
     version, data = version_and_data
@@ -103,7 +103,7 @@ def bundle(request: Request) -> Response:
 @requires(TokenScope.POLICY)
 def earlier_bundle(request: Request, version: int) -> Response:
     """Fetch a bundle that was activated or a candidate before."""
-    data = services(request).rollout.bundle(version) if 0 < version < 2**31 else None
+    data = services(request).policy_reader.bundle(version) if 0 < version < 2**31 else None
     if data is None:
         raise NotFound
     return json_response(data[1])
@@ -162,14 +162,14 @@ def progress(request: Request) -> list[dict[str, Any]]:
 @requires(TokenScope.POLICY)
 def counters(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 7) -> dict[str, Any]:
     """Export how often each combination was decided: what `nightlight policy diff --weights` takes."""
-    return services(request).rollout.traffic(days).to_json()
+    return services(request).policy_reader.traffic(days).to_json()
 
 
 @router.post("/explain")
 @requires(TokenScope.EXPLAIN)
 def explain(request: Request, body: ExplainPolicyBody) -> dict[str, Any]:
     """Explain one combination under the active policy: each rule that applied, what it capped, which bound."""
-    return services(request).rollout.explain(body.given, body.on).to_json()
+    return services(request).policy_reader.explain(body.given, body.on).to_json()
 
 
 def unpacked(text: str, pointer: str) -> bytes:

@@ -15,7 +15,7 @@ from nightlight_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from nightlight.flows.decisions.change_feed import ChangeFeedPoller
-    from nightlight.flows.policies.active_policy import PolicyHolder
+    from nightlight.flows.policies.policy_holder import PolicyHolder
     from nightlight_core.decisions.answers import SignedDecision
     from nightlight_core.decisions.engine import DecisionEngine, DecisionRequest, Explanation
 

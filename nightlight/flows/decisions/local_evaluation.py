@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from nightlight.flows.decisions.abuse_signals import AbuseSignalLog
     from nightlight.flows.decisions.change_feed import ChangeFeedPoller
     from nightlight.flows.decisions.counters import DecisionCounter
-    from nightlight.flows.policies.active_policy import ActivePolicy, PolicyHolder
+    from nightlight.flows.policies.active_policy import ActivePolicy
+    from nightlight.flows.policies.policy_holder import PolicyHolder
     from nightlight_core.clock import Clock
     from nightlight_core.decisions.abuse_signals import AbuseSignal
     from nightlight_core.decisions.answers import AnswerBuilder

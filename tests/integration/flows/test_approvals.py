@@ -12,7 +12,8 @@ from nightlight.catalogue import images
 from nightlight.catalogue.images import ImageRow
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access_tokens import generate_key
-from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.policies.policy_holder import PolicyHolder
+from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_pack
@@ -61,8 +62,11 @@ def services(fresh, compiled, keys):
     clock = Clock()
     trusted = {name: key.public_keys for name, key in keys.items()}
     policy = PolicyHolder(fresh, compiled, trusted["publisher"], poll_s=0, share_key=bytes(32))
-    rollout = Rollout(fresh, policy, trusted["publisher"], trusted["safety"], 1, lambda: None, clock)
-    return SimpleNamespace(rollout=rollout, clock=clock, policy=policy, keys=keys, catalogue=fresh, versions=count(1))
+    rollout = Rollout(fresh, policy, trusted["publisher"], trusted["safety"], 1, clock)
+    reader = PolicyReader(fresh, policy, 1, lambda: None, clock)
+    return SimpleNamespace(
+        rollout=rollout, reader=reader, clock=clock, policy=policy, keys=keys, catalogue=fresh, versions=count(1)
+    )
 
 
 def activate(services, compiled, approval=None):
@@ -82,12 +86,12 @@ def refused(services, compiled, signed_approval=None, error=PolicyRejected):
     """Try to activate under the next version, and to stage: neither is done."""
     version = next(services.versions)
     data = build_bundle(compiled, version, services.keys["publisher"])
-    before = services.rollout.status()
+    before = services.reader.status()
     with pytest.raises(error):
         services.rollout.candidate(data, signed_approval, permille=10, actor="t")
     with pytest.raises(error):
         services.rollout.activate(data, signed_approval, actor="t")
-    assert services.rollout.status() == before
+    assert services.reader.status() == before
 
 
 def test_an_approval_of_a_version_that_was_used_is_spent(services, packs):
@@ -111,7 +115,7 @@ def test_an_approval_of_a_version_that_was_withdrawn_is_spent(services, packs, h
     services.rollout.withdraw(actor="t") if how == "candidate" else services.rollout.withdraw_version(
         version, actor="t"
     )
-    assert services.rollout.status()["candidate"] is None
+    assert services.reader.status()["candidate"] is None
     for act in (
         services.rollout.activate,
         lambda *given, **named: services.rollout.candidate(*given, permille=5, **named),

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from nightlight.delivery.access_tokens import generate_key
-from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.emergency import EmergencyPolicy
+from nightlight.flows.policies.policy_holder import PolicyHolder
+from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
@@ -36,16 +37,17 @@ def world(fresh, compiled, tmp_path):
     (tmp_path / "key").write_text(json.dumps(generate_key()[0]))
     key, clock = SigningKey.read(tmp_path / "key"), Clock()
     policy = PolicyHolder(fresh, compiled, key.public_keys, poll_s=0, share_key=bytes(32))
-    rollout = Rollout(fresh, policy, key.public_keys, None, 1, lambda: None, clock)
+    rollout = Rollout(fresh, policy, key.public_keys, None, 1, clock)
     world = SimpleNamespace(
-        rollout=rollout, emergency=EmergencyPolicy(rollout), clock=clock, key=key, policy=policy, versions=count(1)
-    )
+        rollout=rollout, emergency=EmergencyPolicy(rollout), clock=clock, key=key, policy=policy, versions=count(1),
+        reader=PolicyReader(fresh, policy, 1, lambda: None, clock),
+    )  # fmt: skip
     rollout.activate(build_bundle(compiled, next(world.versions), key), None, actor="t")
     return world
 
 
 def active(world):
-    return open_bundle(world.rollout.bundle()[1], world.key.public_keys)
+    return open_bundle(world.reader.bundle()[1], world.key.public_keys)
 
 
 def begin(world, *, when=None, tier="none", hours=72, closed=None, after=None):
@@ -72,7 +74,7 @@ def test_everybody_who_is_not_public_is_hidden_whatever_their_age_and_it_lapses(
     assert shown(world, choice="everyone") == {**dict.fromkeys(shown(world), "none"), "adult": "medium"}
     assert set(shown(world, region="eu").values()) == {"tiny"}
     assert set(shown(world, relation="self").values()) == {"full"}
-    assert world.rollout.status()["emergency"]["restores"] == 1
+    assert world.reader.status()["emergency"]["restores"] == 1
     world.clock.forward(hours=71)
     assert not world.emergency.lapse_due()
     world.clock.forward(hours=2)
@@ -82,7 +84,7 @@ def test_everybody_who_is_not_public_is_hidden_whatever_their_age_and_it_lapses(
     assert world.policy.current().version == 3
     # What was before it is what counts as before now: pictures that wait to be rendered are not hidden by an emergency.
     assert world.policy.current().previous.table.digest == before
-    assert world.rollout.status()["emergency"] is None
+    assert world.reader.status()["emergency"] is None
 
 
 def test_what_was_withdrawn_does_not_come_back(world):

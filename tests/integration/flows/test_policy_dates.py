@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from nightlight.catalogue.schema import audit
 from nightlight.delivery.access_tokens import generate_key
-from nightlight.flows.policies.active_policy import PolicyHolder
 from nightlight.flows.policies.emergency import EmergencyPolicy
+from nightlight.flows.policies.policy_holder import PolicyHolder
+from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
@@ -57,10 +58,10 @@ def world(fresh, compiled, keys):
         return PolicyHolder(fresh, compiled, trusted["publisher"], poll_s=0, share_key=bytes(32), clock=clock)
 
     policy = holder()
-    rollout = Rollout(fresh, policy, trusted["publisher"], trusted["safety"], 1, lambda: None, clock)
+    rollout = Rollout(fresh, policy, trusted["publisher"], trusted["safety"], 1, clock)
     return SimpleNamespace(
         catalogue=fresh, rollout=rollout, clock=clock, policy=policy, keys=keys, holder=holder, versions=count(1),
-        emergency=EmergencyPolicy(rollout),
+        emergency=EmergencyPolicy(rollout), reader=PolicyReader(fresh, policy, 1, lambda: None, clock),
     )  # fmt: skip
 
 
@@ -155,7 +156,7 @@ def test_an_end_that_opens_is_refused_until_safety_has_signed_for_that_date(worl
     assert shown(world.policy) == "none"
     world.clock.now = MIDNIGHT
     assert shown(world.policy) == "tiny"
-    status = world.rollout.status()["active"]
+    status = world.reader.status()["active"]
     assert (status["digest"], status["dates"]) == (packs.ends.digest, ["2027-01-01"])
     with world.catalogue.reading() as tx:
         (detail,) = tx.connection.execute(select(audit.c.detail).where(audit.c.event == "policy.activated")).scalars()
@@ -199,13 +200,13 @@ def test_a_candidate_goes_by_its_own_dates(world, packs, compiled):
     assert (shown(world.policy, chosen), shown(world.policy, other)) == ("tiny", "tiny")
     world.clock.now = MIDNIGHT
     assert (shown(world.policy, chosen), shown(world.policy, other)) == ("none", "tiny")
-    assert world.rollout.status()["candidate"]["digest"] == packs.begins.digest
+    assert world.reader.status()["candidate"]["digest"] == packs.begins.digest
     assert world.policy.current().earlier_for(chosen) is world.policy.current().table
 
 
 def test_an_emergency_hides_on_every_date_and_what_comes_back_has_its_dates(world, packs):
     activate(world, packs.begins)
-    active = open_bundle(world.rollout.bundle()[1], world.keys["publisher"].public_keys)
+    active = open_bundle(world.reader.bundle()[1], world.keys["publisher"].public_keys)
     closed = emergency_pack(active, {"relation": ["outsider"], "region": ["eu"]}, tier="none", why="t")
     first, second = (next(world.versions) for _ in range(2))
     data = build_bundle(closed, first, world.keys["publisher"])
@@ -224,7 +225,7 @@ def test_an_emergency_hides_on_every_date_and_what_comes_back_has_its_dates(worl
 
 def test_an_emergency_that_would_bring_other_dates_back_is_refused(world, packs, tmp_path):
     activate(world, packs.begins)
-    active = open_bundle(world.rollout.bundle()[1], world.keys["publisher"].public_keys)
+    active = open_bundle(world.reader.bundle()[1], world.keys["publisher"].public_keys)
     closed = emergency_pack(active, {"relation": ["outsider"], "region": ["eu"]}, tier="none", why="t")
     later = Edited(tmp_path / "later").add("rules.yaml", rule(from_="2027-01-02")).compiled()
     data = build_bundle(closed, next(world.versions), world.keys["publisher"])
@@ -235,11 +236,11 @@ def test_an_emergency_that_would_bring_other_dates_back_is_refused(world, packs,
 
 def test_explanations_are_of_now_or_of_a_day(world, packs):
     activate(world, packs.begins)
-    assert world.rollout.explain(STRANGER).most.tier == "tiny"
-    assert world.rollout.explain(STRANGER, "2027-01-01").most.rule == "quiet-lists"
+    assert world.reader.explain(STRANGER).most.tier == "tiny"
+    assert world.reader.explain(STRANGER, "2027-01-01").most.rule == "quiet-lists"
     world.clock.now = MIDNIGHT
-    assert world.rollout.explain(STRANGER).most.tier == "none"
-    assert world.rollout.explain(STRANGER, "2026-12-31").most.tier == "tiny"
+    assert world.reader.explain(STRANGER).most.tier == "none"
+    assert world.reader.explain(STRANGER, "2026-12-31").most.tier == "tiny"
     for wrong in ("2027-1-1", "2027-02-30", "soon", ""):
         with pytest.raises(InvalidInput):
-            world.rollout.explain(STRANGER, wrong)
+            world.reader.explain(STRANGER, wrong)

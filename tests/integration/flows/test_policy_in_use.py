@@ -11,7 +11,7 @@ from sqlalchemy import update
 from nightlight.catalogue.policy_schema import policy_bundles
 from nightlight.delivery.access_tokens import generate_key
 from nightlight.flows.decisions.counters import DecisionCounter, difference
-from nightlight.flows.policies.active_policy import PolicyHolder
+from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.policies.rollout import Rollout
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_pack
@@ -191,7 +191,7 @@ def test_the_key_that_signed_a_bundle_cannot_approve_it(fresh, compiled, stricte
     activate(fresh, 1, build_bundle(stricter, 1, key))
     policy = in_use(fresh, compiled, key)
     trusted = key.public_keys
-    rollout = Rollout(fresh, policy, trusted, trusted, 1, lambda: None, lambda: NOW)
+    rollout = Rollout(fresh, policy, trusted, trusted, 1, lambda: NOW)
     wanted = approval_subject(diff(stricter, compiled), 2)
     approval = approve(wanted, key, expires_at=int(NOW.timestamp()) + 60)
     with pytest.raises(PolicyRejected, match="two teams, two keys"):
