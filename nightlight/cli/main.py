@@ -22,6 +22,7 @@ from nightlight.cli import (
     policy_comply,
     policy_emergency,
     policy_init,
+    policy_options,
     policy_rollout,
     provenance_commands,
     receipt_commands,
@@ -107,7 +108,7 @@ def demo(
 @app.command()
 def render(
     picture: Annotated[Path, typer.Argument(help="A JPEG, PNG, WebP, AVIF, GIF or HEIC file.")],
-    policy_dir: policy_commands.PolicyOption,
+    policy_dir: policy_options.PolicyOption,
     out: Annotated[Path, typer.Option(help="Folder for the renditions, a contact sheet and a report.")] = Path("out"),
     crop: Annotated[str | None, typer.Option(help="The owner's crop: left,top,width,height in pixels.")] = None,
     as_json: JsonFlag = False,

@@ -3,60 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from nightlight.settings.default_policies import default_policies
+from nightlight.cli.policy_options import Folder, JsonFlag, OnOption, compiled_folder, console, on_day, refused
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.files import read_text
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
-    from nightlight.policy.diagnostics import InvalidPolicy
 
 app = typer.Typer(help="Check, prove, compare, explain and roll out policy packs.", no_args_is_help=True)
-
-
-def policies_here() -> Path:
-    """Return the pack of a command that names none: NIGHTLIGHT_POLICY_DIR, ``policies`` here, or the default pack."""
-    named, here = os.environ.get("NIGHTLIGHT_POLICY_DIR"), Path("policies")
-    if named or here.is_dir():
-        return Path(named) if named else here
-    folder = default_policies()
-    typer.echo(f"there is no folder `policies` here; this is about the default pack in {folder}", err=True)
-    return folder
-
-
-_PACK = "The policy pack; unnamed: NIGHTLIGHT_POLICY_DIR, else the folder `policies` here, else the default pack."
-Folder = Annotated[Path, typer.Argument(help=_PACK, default_factory=policies_here, show_default=False)]
-PolicyOption = Annotated[Path, typer.Option("--policy", help=_PACK, default_factory=policies_here, show_default=False)]
-OnOption = Annotated[
-    datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="Only as it is on this day, by the rules' dates.")
-]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-
-def today_utc() -> date:
-    """Return the day of now: dates of policies begin at midnight, UTC."""
-    return datetime.now(UTC).date()
-
-
-def on_day(compiled: Compiled, on: datetime | None) -> Compiled:
-    """Return a pack as it is on the day that a command names, or with all its dates where it names none."""
-    return compiled if on is None else compiled.on(on.date().isoformat())
-
-
-def console() -> Console:
-    """Return a console that does not cut lines in a log or a pipe."""
-    terminal = Console(highlight=False, soft_wrap=True)
-    if not terminal.is_terminal:
-        terminal.width = 120
-    return terminal
 
 
 @app.command()
@@ -152,16 +111,13 @@ def run_tests(
 
     from nightlight.policy.cases import junit as junit_xml
     from nightlight.policy.cases import run_cases
-    from nightlight.policy.compile import compile_pack
     from nightlight.policy.diagnostics import InvalidPolicy
-    from nightlight.policy.load import load
 
     try:
-        pack = load(folder)
-        compiled = compile_pack(pack)
+        compiled = compiled_folder(folder)
     except InvalidPolicy as error:
         refused(error, as_json=False)
-    results = list(run_cases(pack.cases, compiled))
+    results = list(run_cases(compiled.pack.cases, compiled))
     out = console()
     for file in dict.fromkeys(result.file for result in results):
         group = [result for result in results if result.file == file]
@@ -277,10 +233,6 @@ def parity_cost(compiled: Compiled, minors: float) -> dict[str, float]:
     return {f"{share:.1f}": minors / (minors + (1 - minors) * share) if minors else 0.0 for share in shares}
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
 def _parity_lines(compiled: Compiled, minors: float) -> list[str]:
     cost = parity_cost(compiled, minors)
     if not cost:
@@ -289,29 +241,5 @@ def _parity_lines(compiled: Compiled, minors: float) -> list[str]:
     return [f"parity: with {minors:.0%} minors, a covered picture is a minor's, by adults who stay covered: {line}"]
 
 
-def compiled_folder(folder: Path) -> Compiled:
-    """Compile without trying the cases: what a pack means can be asked even if a case says otherwise."""
-    from nightlight.policy.compile import compile_pack
-    from nightlight.policy.load import load
-
-    return compile_pack(load(folder))
-
-
-def refused(error: InvalidPolicy, *, as_json: bool) -> NoReturn:
-    """Print every problem, for a person or as JSON, and exit 1."""
-    if as_json:
-        diagnostics: list[dict[str, Any]] = [
-            {
-                "file": problem.position.file,
-                "line": problem.position.line,
-                "column": problem.position.column,
-                "code": problem.code,
-                "message": problem.message,
-            }
-            for problem in error.problems
-        ]
-        typer.echo(json.dumps({"ok": False, "problems": diagnostics}, indent=2))
-    else:
-        typer.echo(str(error), err=True)
-        typer.echo(f"{len(error.problems)} problem(s); see docs/policy/errors.md", err=True)
-    raise typer.Exit(1) from None
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from nightlight.cli.files import read_bytes
-from nightlight.cli.policy_commands import (
+from nightlight.cli.policy_options import (
     JsonFlag,
     OnOption,
     PolicyOption,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightlight.cli.policy_commands import Folder, JsonFlag, refused
 from nightlight.cli.policy_compare import compiled_of
+from nightlight.cli.policy_options import Folder, JsonFlag, refused, today_utc
 
 if TYPE_CHECKING:
     from nightlight.policy.comply import ClauseAnswer, ComplianceReport
@@ -37,7 +37,7 @@ def comply(
     from nightlight.policy.comply import comply as run
     from nightlight.policy.diagnostics import InvalidPolicy
 
-    day = on.date() if on is not None else datetime.now(UTC).date()
+    day = on.date() if on is not None else today_utc()
     try:
         with compiled_of(str(folder)) as compiled:
             report = run(compiled, day, regime or ())

@@ -39,7 +39,7 @@ def emergency(  # noqa: PLR0913 - options
     Examples: `nightlight policy emergency --region uk --tier none --for 72h --key publisher.private.jwk.json`, and for
     search alone: `nightlight policy emergency --context search --for 24h --key publisher.private.jwk.json`
     """
-    from nightlight.cli.policy_commands import today_utc
+    from nightlight.cli.policy_options import today_utc
     from nightlight.policy.bundle_writer import build_bundle
     from nightlight.policy.checks import failed_checks
     from nightlight.policy.compile import compile_bundle

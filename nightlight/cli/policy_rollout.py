@@ -72,8 +72,8 @@ def approve(  # noqa: PLR0913 - the options of a command line
     With `--was` the difference is shown with words mapped, which is shorter; the whole of it is signed.
     Example: `nightlight policy approve active.bundle policy.bundle --key safety.private.jwk.json`
     """
-    from nightlight.cli.policy_commands import console, today_utc
     from nightlight.cli.policy_compare import compiled_of, print_difference, version_of
+    from nightlight.cli.policy_options import console, today_utc
     from nightlight.policy.alignment import parse_renamed
     from nightlight.policy.diff import diff
     from nightlight.policy.signing import SigningKey, approval_subject

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nightlight.cli.policy_commands import policies_here
+from nightlight.cli.policy_options import policies_here
 from nightlight.settings import default_policies
 from nightlight.settings.storage import PolicySettings
 from nightlight_core.errors import SettingsRefused
