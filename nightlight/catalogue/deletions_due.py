@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nightlight.policy.retention import RetentionTerm
 
 # Nothing of an account is dropped with it that has days of its own: it may be evidence.
-_EVIDENCE = (QUARANTINED, HELD)
+EVIDENCE = (QUARANTINED, HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class DeletionsDue(Rows):
     def accounts(self, due: DueDate, *, limit: int) -> list[ProfileId]:
         """Return accounts that have been deactivated for so long, and hold no image in quarantine or under a hold."""
         evidence = select(images.c.image_id).where(
-            images.c.profile_id == profiles.c.profile_id, images.c.state.in_(_EVIDENCE)
+            images.c.profile_id == profiles.c.profile_id, images.c.state.in_(EVIDENCE)
         )
         query = select(profiles.c.profile_id).where(profiles.c.state == DEACTIVATED, ~evidence.exists())
         query = _of_profile(query, due, profiles.c.deactivated_at)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightlight.catalogue import images, profiles
+from nightlight.catalogue import images
 from nightlight.catalogue.image_states import DELETE
 from nightlight.flows.pictures.change_state import change_state
+from nightlight.flows.pictures.profiles import CLEAR
 from nightlight.jobs import kinds
 from nightlight.jobs.enqueue import enqueue
 from nightlight_core.errors import NotFound
@@ -17,7 +19,29 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from nightlight.catalogue.engine import Catalogue, Transaction
+    from nightlight.catalogue.profiles import Profile
     from nightlight_core.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class StillDue:
+    """What must still be so when retention deletes something: much can happen after it was found to be due.
+
+    Images are in one of ``states``, and no report about their profile is open: it may be evidence. Where
+    ``deactivated_before`` is given, the account has been deactivated since then or longer.
+    """
+
+    states: Collection[str]
+    deactivated_before: datetime | None = None
+
+    def still(self, profile: Profile | None, owned: Iterable[images.ImageRow | None]) -> bool:
+        """Say whether a profile, and these of its images, are still due; all of them are locked."""
+        if profile is None or profile.report_flag != CLEAR:
+            return False
+        if any(image is not None and image.state not in self.states for image in owned):
+            return False
+        since, before = profile.deactivated_at, self.deactivated_before
+        return before is None or (since is not None and since <= before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +51,8 @@ class DeletePictures:
     catalogue: Catalogue
     clock: Clock
 
-    def image(self, image_id: ImageId, *, actor: str, deactivated_before: datetime | None = None) -> None:
-        """Delete one image; raises NotFound if there is none or it is deleted already.
-
-        With ``deactivated_before`` it raises NotFound too, unless its account has been deactivated since then.
-        """
+    def image(self, image_id: ImageId, *, actor: str, due: StillDue | None = None) -> None:
+        """Delete one image; raises NotFound if there is none or it is deleted already, or is not ``due`` any more."""
         now = self.clock()
         with self.catalogue.transaction() as tx:
             image = tx.images.get(image_id)
@@ -39,7 +60,9 @@ class DeletePictures:
                 raise NotFound
             profile = tx.profiles.get(image.profile_id, lock=True)
             image = tx.images.get(image_id, lock=True)
-            if image is None or image.state == images.DELETED or not _deactivated(profile, deactivated_before):
+            if image is None or image.state == images.DELETED:
+                raise NotFound
+            if due is not None and not due.still(profile, [image]):
                 raise NotFound
             if profile is not None and profile.current_image_id == image_id:
                 tx.profiles.set_current(image.profile_id, None)
@@ -59,33 +82,26 @@ class DeletePictures:
         with self.catalogue.reading() as tx:
             return tx.jobs.ended(image_id, kinds.ERASE.name)
 
-    def profile(
-        self, profile_id: ProfileId, *, actor: str, deactivated_before: datetime | None = None
-    ) -> list[ImageId]:
-        """Delete a profile and all its images, and return those; raises NotFound if there is none.
+    def profile(self, profile_id: ProfileId, *, actor: str, due: StillDue | None = None) -> list[ImageId]:
+        """Delete a profile and all its images, and return those.
 
-        With ``deactivated_before`` it raises NotFound too, unless it has been deactivated since then.
+        Raises NotFound if there is none, or if it is not ``due`` any more.
         """
         now = self.clock()
         with self.catalogue.transaction() as tx:
             profile = tx.profiles.get(profile_id, lock=True)
-            if not _deactivated(profile, deactivated_before) or not tx.profiles.delete(profile_id):
+            image_ids = [image.image_id for image in tx.images.of_profile(profile_id)]
+            if due is not None and not due.still(profile, [tx.images.get(image, lock=True) for image in image_ids]):
+                raise NotFound
+            if not tx.profiles.delete(profile_id):
                 raise NotFound
             tx.revocations.add(profile_id, now)
             tx.events.add(profile_id, now)
             tx.imports.forget_profile(profile_id)
-            image_ids = [image.image_id for image in tx.images.of_profile(profile_id)]
             for image_id in image_ids:
                 delete_image(tx, image_id, now=now, actor=actor)
             tx.audit.append("profile.deleted", now=now, actor=actor)
         return image_ids
-
-
-def _deactivated(profile: profiles.Profile | None, before: datetime | None) -> bool:
-    """Say whether a profile has been deactivated since ``before`` or longer; where none is given it need not be."""
-    if before is None:
-        return True
-    return profile is not None and profile.deactivated_at is not None and profile.deactivated_at <= before
 
 
 def delete_image(tx: Transaction, image_id: ImageId, *, now: datetime, actor: str) -> None:

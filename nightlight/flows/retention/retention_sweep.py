@@ -20,10 +20,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nightlight import logs, metrics
-from nightlight.catalogue.deletions_due import DueDate
+from nightlight.catalogue import images
+from nightlight.catalogue.deletions_due import EVIDENCE, DueDate
+from nightlight.catalogue.image_states import STATES as STATES_OF_IMAGES
 from nightlight.catalogue.image_states import SUPERSEDE
 from nightlight.catalogue.sweeps import DONE, SweepRow
 from nightlight.flows.pictures.change_state import change_state
+from nightlight.flows.pictures.delete import StillDue
 from nightlight.flows.pictures.profiles import UNKNOWN_BAND, asserted_age, tiers_taken
 from nightlight.flows.pictures.revoke import withdraw
 from nightlight.flows.retention.tags import DEACTIVATED, STATES
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 _BATCH = 100
 LAPSED, SUPERSEDED, DELETED, ACCOUNTS, HOLDS_DUE = "lapsed", "superseded", "deleted", "accounts", "holds_due"
 _ACTOR = "retention"
+# States of images that go with their account.
+_NO_EVIDENCE = STATES_OF_IMAGES.keys() - {*EVIDENCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +144,16 @@ class Sweep:
 
     def _delete(self) -> int:
         swept = 0
-        for image_id, deactivated_before in self._due():
+        for image_id, due in self._due():
             try:
-                self.delete.image(image_id, actor=_ACTOR, deactivated_before=deactivated_before)
-            except NotFound:  # deleted meanwhile, or its account was reactivated
+                self.delete.image(image_id, actor=_ACTOR, due=due)
+            except NotFound:  # deleted meanwhile, or it is due no more
                 continue
             swept += 1
         return swept
 
-    def _due(self) -> Iterator[tuple[ImageId, datetime | None]]:
-        """Yield images that the policy keeps no longer, with since when their account is deactivated, if that is why.
+    def _due(self) -> Iterator[tuple[ImageId, StillDue]]:
+        """Yield images that the policy keeps no longer, with what must still be so when they are deleted.
 
         Of the days of the image's own bands and its owner's present one the fewest count: each is asked for.
         """
@@ -156,11 +161,11 @@ class Sweep:
             for due in self._dates(word):
                 with self.runner.catalogue.reading() as tx:
                     image_ids = tx.deletions_due.images(state, due, limit=_BATCH)
-                yield from ((image_id, None) for image_id in image_ids)
+                yield from ((image_id, StillDue((state,))) for image_id in image_ids)
         for due in self._dates(DEACTIVATED):
             with self.runner.catalogue.reading() as tx:
                 image_ids = tx.deletions_due.deactivated_images(due, limit=_BATCH)
-            yield from ((image_id, due.before) for image_id in image_ids)
+            yield from ((image_id, StillDue((images.READY,), due.before)) for image_id in image_ids)
 
     def _delete_accounts(self) -> int:
         swept = 0
@@ -169,8 +174,8 @@ class Sweep:
                 profile_ids = tx.deletions_due.accounts(due, limit=_BATCH)
             for profile_id in profile_ids:
                 try:
-                    self.delete.profile(profile_id, actor=_ACTOR, deactivated_before=due.before)
-                except NotFound:  # deleted or reactivated meanwhile
+                    self.delete.profile(profile_id, actor=_ACTOR, due=StillDue(_NO_EVIDENCE, due.before))
+                except NotFound:  # deleted meanwhile, or it is due no more
                     continue
                 swept += 1
         return swept

@@ -3,12 +3,13 @@
 import pytest
 
 from nightlight.catalogue import image_states, images, profiles
+from nightlight.catalogue.deletions_due import DeletionsDue
 from nightlight.catalogue.hash_list_matches import CONFIRMED
 from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.schema import blocks, jobs
 from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.pictures.deactivate import DeactivateProfile
-from nightlight.flows.pictures.delete import DeletePictures
+from nightlight.flows.pictures.delete import DeletePictures, StillDue
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.retention.legal_holds import PlaceHolds
 from nightlight.flows.retention.retention_sweep import Sweep
@@ -136,12 +137,73 @@ def test_who_comes_back_while_the_sweep_is_at_it_keeps_everything(services, swee
     deactivation.reactivate(profile_id, actor="t")
     for again in range(2):  # and once more when it was deactivated again
         with pytest.raises(NotFound):
-            sweep.delete.image(image_id, actor="retention", deactivated_before=before)
+            sweep.delete.image(image_id, actor="retention", due=StillDue((images.READY,), before))
         with pytest.raises(NotFound):
-            sweep.delete.profile(profile_id, actor="retention", deactivated_before=before)
+            sweep.delete.profile(profile_id, actor="retention", due=StillDue((images.READY,), before))
         if not again:
             deactivation.deactivate(profile_id, actor="t")
     assert services.state(image_id) == images.READY
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Lets the sweep find only what one query finds, and something happen before it deletes that."""
+
+    def arrange(name, act):
+        found = getattr(DeletionsDue, name)
+
+        def find(*args, **kwargs):
+            due = found(*args, **kwargs)
+            if due:
+                act()
+            return due
+
+        for query in ("images", "deactivated_images", "accounts"):
+            monkeypatch.setattr(DeletionsDue, query, find if query == name else lambda *_args, **_kwargs: [])
+
+    return arrange
+
+
+def matched(services, image_id):
+    """A hash list has this image from now on."""
+    with services.catalogue.transaction() as tx:
+        tx.hash_list_matches.add(image_id, [("a", "r-9", 3)], services.clock())
+        image_states.change(tx, image_states.QUARANTINE, image_id, services.clock(), actor="t", reason="listed")
+
+
+@pytest.mark.parametrize("found", ["accounts", "deactivated_images"])
+def test_a_report_that_comes_while_the_sweep_is_at_it_keeps_everything(
+    services, sweep, deactivation, account, meanwhile, found
+):
+    profile_id, image_id = account
+    deactivation.deactivate(profile_id, actor="t")
+    services.clock.forward(days=DAYS)
+    meanwhile(found, lambda: services.declare.set_report_flag(profile_id, "reported", actor="t"))
+    assert not swept(services, sweep, profile_id)
+    assert services.state(image_id) == images.READY
+
+
+@pytest.mark.parametrize("found", ["accounts", "deactivated_images"])
+def test_a_match_that_comes_while_the_sweep_is_at_it_is_evidence(
+    services, sweep, deactivation, account, meanwhile, found
+):
+    profile_id, image_id = account
+    deactivation.deactivate(profile_id, actor="t")
+    services.clock.forward(days=DAYS)
+    meanwhile(found, lambda: matched(services, image_id))
+    assert not swept(services, sweep, profile_id)
+    assert services.state(image_id) == images.QUARANTINED
+
+
+def test_a_match_of_what_was_replaced_is_evidence_too(services, sweep, account, meanwhile):
+    profile_id, old = account
+    services.upload(profile_id, pictures.jpeg(200, 200, seed=2))
+    services.deliver()
+    assert services.state(old) == images.SUPERSEDED
+    services.clock.forward(days=8)
+    meanwhile("images", lambda: services.state(old) == images.SUPERSEDED and matched(services, old))
+    sweep.batch()
+    assert services.state(old) == images.QUARANTINED
 
 
 def test_what_was_replaced_keeps_its_own_days(services, sweep, deactivation, account):
