@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +57,9 @@ def emergency(  # noqa: PLR0913 - options
         raise PolicyRefused("no bundle is active: activate the pack of the folder first (`nightlight policy build`)")
     active = open_bundle(call(url, lambda client: client.policy_version(number)), trusted, earlier=True)
     when = {"relation": relation or ["outsider"], "region": region, "viewer": viewer, "context": context}
-    closed = emergency_pack(active, {name: words for name, words in when.items() if words}, tier=tier, why=why)
+    days = today_utc(), (datetime.now(UTC) + timedelta(seconds=seconds)).date()
+    words = {name: listed for name, listed in when.items() if listed}
+    closed = emergency_pack(active, words, tier=tier, why=why, days=days)
     before = compile_bundle(active)
     difference = diff(before, closed, today=today_utc())
     if failures := failed_checks(closed):

@@ -132,3 +132,9 @@ def test_every_file_of_a_page_is_there(page):
 )
 def test_a_command_that_there_is_not_is_noticed(text, is_known):
     assert is_known == (not unknown_commands(text))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/policy/README.md"])
+def test_a_page_has_the_number_of_combinations_of_the_default_pack(page, compiled):
+    text = " ".join((ROOT / page).read_text().split())
+    assert f"{compiled.space.size:,} combinations" in text
