@@ -27,7 +27,8 @@ class ActivePolicy:
     """One consistent view: nothing of it changes while a batch is decided.
 
     ``compiled`` and ``candidate`` are what is in force from ``since`` to ``until`` (Unix seconds) of ``whole`` and
-    ``whole_candidate``, the packs with all their dates. ``before_date`` is the table that decided before ``since``.
+    ``whole_candidate``, the packs with all their dates. ``before_date`` is the active table that decided before
+    ``since``, ``candidate_before_date`` the candidate's.
 
     ``version`` is None while the pack of the folder is active. ``permille`` is the candidate's share of
     profiles; 0 means that it is only watched.
@@ -48,6 +49,7 @@ class ActivePolicy:
     whole_candidate: Compiled | None = field(default=None, kw_only=True)
     activated_at: float | None = None
     before_date: Table | None = None
+    candidate_before_date: Table | None = None
     since: float = -math.inf
     until: float = math.inf
 
@@ -62,6 +64,7 @@ class ActivePolicy:
             compiled=active.value,
             candidate=candidate.value if candidate else None,
             before_date=decided.table if decided else None,
+            candidate_before_date=candidate.before.table if candidate and candidate.before else None,
             since=max(active.since, candidate.since if candidate else -math.inf),
             until=min(active.until, candidate.until if candidate else math.inf),
         )
@@ -93,7 +96,13 @@ class ActivePolicy:
 
     @property
     def earlier(self) -> tuple[Table, ...]:
-        """Return the tables that decided before the active one: URLs that they gave may still work."""
+        """Return the tables that decided before the present ones: URLs that they gave may still work."""
+        staged = self.candidate_before_date if self.permille else None
+        return (*self._before, *(table for table in (staged,) if table is not None))
+
+    @property
+    def _before(self) -> tuple[Table, ...]:
+        """Return the tables that decided before the active one, the last one first."""
         previous = None if self.previous is None else self.previous.table
         return tuple(table for table in (self.before_date, previous) if table is not None)
 
@@ -114,7 +123,7 @@ class ActivePolicy:
         """Return the table that decided for a profile before, None if there was none."""
         if self.candidate is not None and self.chosen(view.profile_id):
             return self.table
-        return next(iter(self.earlier), None)
+        return next(iter(self._before), None)
 
     def tally(
         self, inputs: Mapping[str, str], outcome: Outcome, effective_ceiling: str | None

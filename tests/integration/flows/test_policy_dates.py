@@ -201,7 +201,20 @@ def test_a_candidate_goes_by_its_own_dates(world, packs, compiled):
     world.clock.now = MIDNIGHT
     assert (shown(world.policy, chosen), shown(world.policy, other)) == ("none", "tiny")
     assert world.reader.status()["candidate"]["digest"] == packs.begins.digest
-    assert world.policy.current().earlier_for(chosen) is world.policy.current().table
+    now = world.policy.current()
+    assert now.earlier_for(chosen) is now.table
+    # URLs that the candidate gave until midnight may still work: what is taken from somebody is taken there too.
+    assert now.earlier[-1] is now.whole_candidate.on("2026-12-31").table
+    assert now.earlier_for(other) is now.previous.table
+
+
+def test_what_a_candidate_had_before_its_date_took_nothing_while_it_was_only_watched(world, packs, compiled):
+    activate(world, compiled)
+    data = build_bundle(packs.begins, next(world.versions), world.keys["publisher"])
+    world.rollout.candidate(data, None, permille=0, actor="t")
+    world.clock.now = MIDNIGHT
+    now = world.policy.current()
+    assert now.earlier == (now.previous.table,)
 
 
 def test_an_emergency_hides_on_every_date_and_what_comes_back_has_its_dates(world, packs):
