@@ -150,10 +150,10 @@ def meanwhile(monkeypatch):
     """Lets the sweep find only what one query finds, and something happen before it deletes that."""
 
     def arrange(name, act):
-        found = getattr(DeletionsDue, name)
+        look_up = getattr(DeletionsDue, name)
 
         def find(*args, **kwargs):
-            due = found(*args, **kwargs)
+            due = look_up(*args, **kwargs)
             if due:
                 act()
             return due
@@ -171,26 +171,26 @@ def matched(services, image_id):
         image_states.change(tx, image_states.QUARANTINE, image_id, services.clock(), actor="t", reason="listed")
 
 
-@pytest.mark.parametrize("found", ["accounts", "deactivated_images"])
+@pytest.mark.parametrize("query", ["accounts", "deactivated_images"])
 def test_a_report_that_comes_while_the_sweep_is_at_it_keeps_everything(
-    services, sweep, deactivation, account, meanwhile, found
+    services, sweep, deactivation, account, meanwhile, query
 ):
     profile_id, image_id = account
     deactivation.deactivate(profile_id, actor="t")
     services.clock.forward(days=DAYS)
-    meanwhile(found, lambda: services.declare.set_report_flag(profile_id, "reported", actor="t"))
+    meanwhile(query, lambda: services.declare.set_report_flag(profile_id, "reported", actor="t"))
     assert not swept(services, sweep, profile_id)
     assert services.state(image_id) == images.READY
 
 
-@pytest.mark.parametrize("found", ["accounts", "deactivated_images"])
+@pytest.mark.parametrize("query", ["accounts", "deactivated_images"])
 def test_a_match_that_comes_while_the_sweep_is_at_it_is_evidence(
-    services, sweep, deactivation, account, meanwhile, found
+    services, sweep, deactivation, account, meanwhile, query
 ):
     profile_id, image_id = account
     deactivation.deactivate(profile_id, actor="t")
     services.clock.forward(days=DAYS)
-    meanwhile(found, lambda: matched(services, image_id))
+    meanwhile(query, lambda: matched(services, image_id))
     assert not swept(services, sweep, profile_id)
     assert services.state(image_id) == images.QUARANTINED
 
