@@ -93,17 +93,18 @@ def _tried(compiled: Compiled, mutants: set[tuple[str, str]]) -> Iterator[tuple[
 
 
 def redundant(compiled: Compiled) -> list[str]:
-    """Return the ids of rules that could be deleted without changing anything on any date."""
-    needed = set[str]()
+    """Return the ids of rules that could be deleted without changing anything on any date on which they hold."""
+    needed, held = set[str](), set[str]()
     for period in compiled.periods:
         base = _Others(period)
         for number, rule in enumerate(period.pack.rules.rules):
             if rule.id in needed or not holds_on(rule, period.begins):
                 continue
+            held.add(rule.id)
             ranks = canonical(base.without(number), period.impossible)
             if any((ranks[field] != period.ranks[field]).any() for field in FIELDS):
                 needed.add(rule.id)
-    return [rule.id for rule in compiled.pack.rules.rules if rule.id not in needed]
+    return [rule.id for rule in compiled.pack.rules.rules if rule.id in held - needed]
 
 
 class _Others:

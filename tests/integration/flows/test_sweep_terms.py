@@ -150,10 +150,10 @@ def meanwhile(monkeypatch):
     """Lets the sweep find only what one query finds, and something happen before it deletes that."""
 
     def arrange(name, act):
-        look_up = getattr(DeletionsDue, name)
+        original = getattr(DeletionsDue, name)
 
         def find(*args, **kwargs):
-            due = look_up(*args, **kwargs)
+            due = original(*args, **kwargs)
             if due:
                 act()
             return due

@@ -178,6 +178,11 @@ def test_a_rule_is_needed_if_it_is_on_any_date(edited):
     assert redundant(edited.compiled()) == []
 
 
+def test_a_rule_that_does_not_hold_on_a_day_is_not_called_needless_on_it(dated):
+    pack = dated.compiled()
+    assert [redundant(pack.on(day)) for day in (BEFORE, DAY, AFTER)] == [[], [], []]
+
+
 def test_mistakes_in_a_dated_rule_are_tried_on_the_dates_on_which_it_holds(dated):
     (dated.folder / "checks.yaml").write_text("format: policy/1\nalways: []\n")
     for regime in (dated.folder / "regimes").glob("*.yaml"):
