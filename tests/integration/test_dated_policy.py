@@ -87,6 +87,7 @@ def test_the_service_explains_a_day(served, closing):
         "tier": "none",
         "cache_s": 0,
         "per_hour": 0,
+        "capture": "forbid",
         "rule": "quiet-lists",
     }
     for wrong in ("2027-1-16", "2027-02-30", "x", "2027-01-16T00:00:00Z"):

@@ -12,6 +12,7 @@ from nightlight.catalogue import images
 from nightlight.catalogue.images import ImageRow
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access_tokens import generate_key
+from nightlight.flows.policies import approval as approval_flow
 from nightlight.flows.policies.policy_holder import PolicyHolder
 from nightlight.flows.policies.policy_reader import PolicyReader
 from nightlight.flows.policies.rollout import Rollout
@@ -309,3 +310,10 @@ def test_what_a_candidate_would_open_counts_recipes(services, packs, tmp_path):
         view = services.policy.current()
         kinds.append(view.tally(inputs, view.table.decide(inputs), None)[1].partition(":")[0])
     assert kinds == ["would_open", "would_close"]
+
+
+def test_policies_that_mean_something_else_are_not_compared_to_see_whether_one_is_the_other(compiled, monkeypatch):
+    less = SimpleNamespace(digest="another")
+    monkeypatch.setattr(approval_flow, "diff", lambda *_args, **_kwargs: pytest.fail("they were compared"))
+    assert not approval_flow.restores_previous(compiled, less)
+    assert not approval_flow.restores_previous(None, compiled)
