@@ -23,18 +23,19 @@ from tests.support.waiting import HANG_S
 ROOT = Path(__file__).parents[1]
 # What takes longest for what it finds: `make test-slow` runs these, and so does CI.
 SLOW = (
-    "tests/failure/", "tests/e2e/test_lists.py", "tests/e2e/test_local.py", "tests/e2e/test_receipts.py",
-    "tests/e2e/test_policy_rollout.py", "tests/e2e/test_rerender.py", "tests/e2e/test_scrapers.py",
-    "tests/e2e/test_variants.py", "tests/integration/flows/test_ages.py",
-    "tests/integration/flows/test_approvals.py", "tests/integration/flows/test_faulty_store.py",
-    "tests/integration/imaging/test_render_command.py", "tests/integration/imports/test_import_picture.py",
-    "tests/integration/retention/test_holds.py", "tests/integration/retention/test_lifecycle",
-    "tests/integration/flows/test_rerender.py", "tests/integration/retention/test_probe.py", "tests/integration/store/test_faulty_s3.py",
-    "tests/integration/test_parity_over_time.py", "tests/policy/test_broken.py", "tests/policy/test_weakened.py",
-    "tests/integration/flows/test_emergency.py", "tests/integration/flows/test_policy_dates.py",
-    "tests/unit/delivery/test_variants.py", "tests/unit/policy/test_bundle.py::test_every_field",
-    "tests/unit/policy/test_capture.py", "tests/unit/policy/test_dated_", "tests/unit/policy/test_dates.py",
-    "tests/unit/policy/test_large_packs.py", "tests/unit/policy/test_prove.py", "tests/unit/policy/test_table.py", "tests/unit/watermark/test_detect.py",
+    "tests/e2e/test_lists.py", "tests/e2e/test_local.py", "tests/e2e/test_policy_rollout.py",
+    "tests/e2e/test_receipts.py", "tests/e2e/test_rerender.py", "tests/e2e/test_scrapers.py",
+    "tests/e2e/test_variants.py", "tests/failure/", "tests/integration/flows/test_ages.py",
+    "tests/integration/flows/test_approvals.py", "tests/integration/flows/test_emergency.py",
+    "tests/integration/flows/test_faulty_store.py", "tests/integration/flows/test_policy_dates.py",
+    "tests/integration/flows/test_rerender.py", "tests/integration/imaging/test_render_command.py",
+    "tests/integration/imports/test_import_picture.py", "tests/integration/retention/test_holds.py",
+    "tests/integration/retention/test_lifecycle", "tests/integration/retention/test_probe.py",
+    "tests/integration/store/test_faulty_s3.py", "tests/integration/test_parity_over_time.py",
+    "tests/policy/test_broken.py", "tests/policy/test_weakened.py", "tests/unit/delivery/test_variants.py",
+    "tests/unit/policy/test_bundle.py::test_every_field", "tests/unit/policy/test_capture.py",
+    "tests/unit/policy/test_dated_", "tests/unit/policy/test_dates.py", "tests/unit/policy/test_large_packs.py",
+    "tests/unit/policy/test_prove.py", "tests/unit/policy/test_table.py", "tests/unit/watermark/test_detect.py",
 )  # fmt: skip
 
 # Each of the many processes that the tests start would compile the whole product anew.
