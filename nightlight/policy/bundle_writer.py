@@ -10,7 +10,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from nightlight_core.errors import PolicyRefused
-from nightlight_core.policy.bundle import FORMAT, MAX_VERSION, signed_bytes
+from nightlight_core.policy.bundle import FORMAT, MAX_BYTES, MAX_UNPACKED, MAX_VERSION, signed_bytes
 
 if TYPE_CHECKING:
     from nightlight.policy.compile import Compiled
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
-    """Return the bundle of a compiled pack, signed by ``key``."""
+    """Return the bundle of a compiled pack, signed by ``key``; raise PolicyRefused if no reader would take it."""
     if not 1 <= version <= MAX_VERSION:
         raise PolicyRefused(f"a version is a whole number from 1 to {MAX_VERSION}")
     pack = compiled.pack
@@ -45,14 +45,21 @@ def build_bundle(compiled: Compiled, version: int, key: SigningKey) -> bytes:
     }
     if compiled.dated:
         payload["dated"] = [{"from": period.begins, "table": _table_to_json(period.table)} for period in compiled.dated]
-    packed = zlib.compress(json.dumps(payload, separators=(",", ":")).encode(), 9)
+    text = json.dumps(payload, separators=(",", ":")).encode()
+    packed = zlib.compress(text, 9)
     outer = {
         "format": FORMAT,
         "key_id": key.key_id,
         "payload": base64.b64encode(packed).decode(),
         "signature": base64.b64encode(key.sign(signed_bytes(packed))).decode(),
     }
-    return json.dumps(outer).encode() + b"\n"
+    data = json.dumps(outer).encode() + b"\n"
+    if len(text) > MAX_UNPACKED or len(data) > MAX_BYTES:
+        raise PolicyRefused(
+            f"the bundle has {len(data):,} bytes, unpacked {len(text):,}; at most {MAX_BYTES:,} and {MAX_UNPACKED:,} "
+            "are read. Use fewer words, dates or cases"
+        )
+    return data
 
 
 def _plain(document: Document) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nightlight.delivery.access_tokens import generate_key
-from nightlight.policy import models
+from nightlight.policy import bundle_writer, models
 from nightlight.policy.bundle_writer import build_bundle
 from nightlight.policy.compile import compile_bundle
 from nightlight.policy.signing import MAX_APPROVAL_S, ApprovalSubject, SigningKey, approve, check_approval
@@ -532,3 +532,10 @@ def test_a_bundle_of_an_earlier_format_has_no_dates(keys, dated_bundle, form):
     data = signed(keys, json.dumps(payload_of(dated_bundle)).encode(), form)
     with pytest.raises(PolicyRefused, match="signed but cannot be read"):
         open_bundle(data, keys["publisher"][1], earlier=True)
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_UNPACKED"])
+def test_a_bundle_that_no_reader_would_take_is_not_built(compiled, keys, monkeypatch, limit):
+    monkeypatch.setattr(bundle_writer, limit, 1000)
+    with pytest.raises(PolicyRefused, match="Use fewer words, dates or cases"):
+        build_bundle(compiled, 1, keys["publisher"][0])
