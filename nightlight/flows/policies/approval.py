@@ -49,18 +49,11 @@ def restores_previous(before: Compiled | None, new: Compiled) -> bool:
     return difference.old_checks == difference.new_checks and difference.same
 
 
-def undoes_closing(
-    tx: Transaction, state: PolicyState, before: Compiled | None, active: Compiled, now: datetime
-) -> bool:
-    """Say whether going back to ``before`` only takes back what closed something lately."""
-    if before is None or state.previous_version is None or state.activated_at is None:
+def undone_lately(tx: Transaction, state: PolicyState, now: datetime) -> bool:
+    """Say whether what is active has been so for a short time, and nobody has withdrawn what was before it."""
+    if state.previous_version is None or state.activated_at is None:
         return False
-    lately = timedelta(0) <= now - state.activated_at <= UNDO
-    return (
-        lately
-        and not tx.policies.withdrawn(state.previous_version)
-        and not diff(before, active, today=now.date()).opens
-    )
+    return timedelta(0) <= now - state.activated_at <= UNDO and not tx.policies.withdrawn(state.previous_version)
 
 
 def approving_key(

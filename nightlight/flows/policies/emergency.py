@@ -48,8 +48,10 @@ class EmergencyPolicy:
         back, restored = rollout.checked(after)
         if back.version <= bundle.version:
             raise PolicyRejected("what comes back must have a version above that of the emergency")
+        compared = rollout.compare(compiled)
+        difference, again = compared.difference, diff(compared.active, restored)
         with rollout.catalogue.transaction() as tx:
-            state, active = rollout.accepted(tx, bundle, data, now)
+            state = rollout.accepted(tx, bundle, data, compared, now)
             if state.candidate_permille:
                 raise PolicyConflict(
                     "a candidate decides for a share of profiles, and may hide more: withdraw it first"
@@ -57,10 +59,8 @@ class EmergencyPolicy:
             scheduled = tx.policies.scheduled()
             if scheduled is not None and scheduled.instead_of == state.active_version:
                 raise PolicyConflict("an emergency is under way already: roll it back first, or wait until it lapses")
-            difference = rollout.difference(active, compiled)
             if difference.opens:
                 raise PolicyRejected("\n".join(("an emergency only closes:", *difference.reasons()[:20])))
-            again = diff(active, restored)
             if not again.same or again.old_digest != again.new_digest or again.old_checks != again.new_checks:
                 raise PolicyRejected("what comes back is not what is active now")
             tx.policies.add_bundle(back.version, back.digest, after, now)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy
-from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undoes_closing
+from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undone_lately
 from nightlight.flows.policies.policy_holder import PolicyHolder, usable_recipes
 from nightlight.flows.policies.policy_reader import count_large_groups
 from nightlight.policy.changes import Difference
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from nightlight_core.clock import Clock
     from nightlight_core.policy.public_keys import PublicKeys
 
+_CHANGED = "the policy was changed at this moment by somebody else; look at the difference again"
+
 
 @dataclass(frozen=True, slots=True)
 class Activation:
@@ -44,6 +46,20 @@ class Activation:
     version: int
     digest: str
     difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A policy beside the one that is active at ``revision``.
+
+    ``back`` says that it is the one before, and ``undoes`` that going back only takes back what closed something.
+    """
+
+    revision: int
+    active: Compiled
+    difference: Difference
+    back: bool
+    undoes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +79,11 @@ class Rollout:
         Raises PolicyRejected (signature, documents, checks, approval) or PolicyConflict (version).
         """
         bundle, compiled = self.checked(data)
-        now = self.clock()
+        compared, now = self.compare(compiled), self.clock()
+        difference, back = compared.difference, compared.back
         with self.catalogue.transaction() as tx:
-            state, active = self.accepted(tx, bundle, data, now)
-            difference = self.difference(active, compiled)
-            back, undone = self._unapproved(tx, state, active, compiled)
+            state = self.accepted(tx, bundle, data, compared, now)
+            undone = compared.undoes and undone_lately(tx, state, now)
             approver = self._approver(bundle, difference, approval, undone=undone)
             if back and state.active_version is not None:
                 tx.policies.withdraw(state.active_version, now)
@@ -102,11 +118,11 @@ class Rollout:
         if not 0 <= permille < PERMILLE:
             raise PolicyRejected(f"a share is from 0 to {PERMILLE - 1} thousandths; activate the bundle for all")
         bundle, compiled = self.checked(data)
-        now = self.clock()
+        compared, now = self.compare(compiled), self.clock()
+        difference = compared.difference
         with self.catalogue.transaction() as tx:
-            state, active = self.accepted(tx, bundle, data, now)
-            difference = self.difference(active, compiled)
-            undone = self._unapproved(tx, state, active, compiled)[1]
+            state = self.accepted(tx, bundle, data, compared, now)
+            undone = compared.undoes and undone_lately(tx, state, now)
             approver = self._approver(bundle, difference, approval, undone=undone) if permille else ""
             tx.policies.change(
                 state,
@@ -152,7 +168,20 @@ class Rollout:
             tx.audit.append("policy.withdrawn", now=now, actor=actor, detail={"version": version})
         self.in_use.refresh()
 
-    def difference(self, active: Compiled, new: Compiled) -> Difference:
+    def compare(self, new: Compiled) -> Comparison:
+        """Compare a policy with what is active. With many dates that takes seconds, in which nobody waits for a lock.
+
+        Raises PolicyConflict if the policy is changed at this moment.
+        """
+        with self.catalogue.reading() as tx:
+            state = tx.policies.state()
+            before = previous_bundle(tx, state, self.publishers) if self.publishers else None
+        active = self._same_view(state).whole
+        back = before is not None and restores_previous(before, new)
+        undoes = back and before is not None and not diff(before, active, today=self.clock().date()).opens
+        return Comparison(state.revision, active, self._difference(active, new), back, undoes)
+
+    def _difference(self, active: Compiled, new: Compiled) -> Difference:
         """Return the difference; where things are kept longer or shorter, with the number of objects."""
         today = self.clock().date()
         if active.retention.meaning() == new.retention.meaning():
@@ -183,16 +212,21 @@ class Rollout:
         if view.revision != state.revision:
             view = self.in_use.refresh()
         if view.revision != state.revision or view.version != state.active_version:
-            raise PolicyConflict("the policy was changed at this moment by somebody else; look at the difference again")
+            raise PolicyConflict(_CHANGED)
         return view
 
-    def accepted(self, tx: Transaction, bundle: Bundle, data: bytes, now: datetime) -> tuple[PolicyState, Compiled]:
-        """Keep a bundle that may come into use; return the state, which is locked, and the active policy.
+    def accepted(
+        self, tx: Transaction, bundle: Bundle, data: bytes, compared: Comparison, now: datetime
+    ) -> PolicyState:
+        """Keep a bundle that may come into use; return the state, which is locked.
 
-        Raises PolicyConflict where its version was withdrawn, is not above every one before, or is another bundle's.
+        Raises PolicyConflict where its version was withdrawn, is not above every one before, or is another bundle's,
+        and where what it was compared with is not what is active.
         """
         state = tx.policies.state(lock=True)
-        active, version = self._same_view(state).whole, bundle.version
+        version = bundle.version
+        if state.revision != compared.revision:
+            raise PolicyConflict(_CHANGED)
         if tx.policies.withdrawn(version):
             message = f"version {version} was withdrawn, and its approval with it; build it with a higher version"
             raise PolicyConflict(message)
@@ -204,13 +238,7 @@ class Rollout:
             raise PolicyConflict(message)
         else:
             tx.policies.add_bundle(version, bundle.digest, data, now)
-        return state, active
-
-    def _unapproved(self, tx: Transaction, state: PolicyState, active: Compiled, new: Compiled) -> tuple[bool, bool]:
-        """Say whether a policy brings back the one before, and whether that needs nobody's approval."""
-        before = previous_bundle(tx, state, self.publishers) if self.publishers else None
-        back = restores_previous(before, new)
-        return back, back and undoes_closing(tx, state, before, active, self.clock())
+        return state
 
     def _approver(self, bundle: Bundle, difference: Difference, approval: Any, *, undone: bool) -> str:
         if undone or not difference.opens:

@@ -317,3 +317,25 @@ def test_policies_that_mean_something_else_are_not_compared_to_see_whether_one_i
     monkeypatch.setattr(approval_flow, "diff", lambda *_args, **_kwargs: pytest.fail("they were compared"))
     assert not approval_flow.restores_previous(compiled, less)
     assert not approval_flow.restores_previous(None, compiled)
+
+
+@pytest.mark.parametrize("how", ["activate", "candidate"])
+def test_what_was_compared_with_another_policy_does_not_come_into_use(services, packs, monkeypatch, how):
+    """A comparison takes seconds, outside of the transaction: what is active meanwhile is looked at again inside."""
+    activate(services, packs.open)
+    compare = Rollout.compare
+
+    def overtaken(rollout, new):
+        compared = compare(rollout, new)
+        monkeypatch.setattr(Rollout, "compare", compare)
+        activate(services, packs.less)
+        return compared
+
+    monkeypatch.setattr(Rollout, "compare", overtaken)
+    data = build_bundle(packs.least, 99, services.keys["publisher"])
+    with pytest.raises(PolicyConflict, match="changed at this moment"):
+        if how == "activate":
+            services.rollout.activate(data, None, actor="t")
+        else:
+            services.rollout.candidate(data, None, permille=10, actor="t")
+    assert services.policy.current().table.digest == packs.less.table.digest
