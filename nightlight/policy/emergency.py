@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight.policy.checks import failed_checks
 from nightlight.policy.compile import compile_documents
+from nightlight_core.decisions.inputs import INPUTS
 from nightlight_core.errors import PolicyRefused
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 RULE = "emergency"
 # The attribute by which people say that they are public, and the one by which minors are told from adults.
 _CHOICE, _AGE = "choice", "subject_age"
+# The group of ages that are no adults'.
+_PROTECTED = "protected"
 
 
 def emergency_pack(
@@ -78,11 +81,17 @@ def _holds_within(rule: Mapping[str, Any], days: tuple[date, date]) -> bool:
 
 
 def _adults(public: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return who of the public is an adult: a minor's choice makes no minor public. The same where all of them are."""
+    """Return who of the public is no minor: a minor's choice makes no minor public. The same where none of them is.
+
+    Minors are who is in the pack's group of protected ages. Without that group nobody knows: then those are public
+    whose age the rules name, or nobody.
+    """
     ages, groups = vocabulary["attributes"].get(_AGE, ()), vocabulary.get("groups", {})
-    protected = groups.get(_AGE, {}).get("protected", [age for age in ages if age != "adult"])
+    protected = groups.get(_AGE, {}).get(_PROTECTED)
+    if protected is None:
+        return public if _AGE in public else {}
     named = _words(public, _AGE, groups) if _AGE in public else {*ages}
-    adults = [age for age in ages if age in named and age not in {*protected, "unknown"}]
+    adults = [age for age in ages if age in named and age not in {*protected, INPUTS[_AGE]}]
     if _AGE in public and named == {*adults}:
         return public
     return {**public, _AGE: adults} if adults else {}

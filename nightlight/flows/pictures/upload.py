@@ -26,14 +26,13 @@ from nightlight.catalogue.idempotency import IdempotentResult
 from nightlight.catalogue.image_states import ACCEPT
 from nightlight.flows.pictures.change_state import change_state
 from nightlight.flows.pictures.delete import delete_image
-from nightlight.flows.pictures.profiles import UNKNOWN_BAND, age_now
+from nightlight.flows.pictures.profiles import age_now, asserted_age
 from nightlight.imaging.crop import Region
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import probe, upload_caps
 from nightlight.jobs import kinds
 from nightlight.jobs.lanes import BACKGROUND, UPLOAD
 from nightlight.store.interface import ORIGINAL_TYPE, Seal, require_stored, sealed
-from nightlight_core.decisions.inputs import UNASSURED
 from nightlight_core.errors import (
     Conflict,
     CorruptImage,
@@ -153,7 +152,7 @@ class Upload:
             height=prepared.header.height,
             crop=prepared.crop,
             band=age_now(profile, now, assertion_days=self.limits.assertion_days).band,
-            ceiling_band=profile.asserted_band if profile.assurance != UNASSURED else UNKNOWN_BAND,
+            ceiling_band=asserted_age(profile).band,
             created_at=now,
             ready_at=None,
             sealed_key=prepared.sealed_key,

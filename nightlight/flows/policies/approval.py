@@ -29,10 +29,9 @@ UNDO = timedelta(days=7)
 _MOST_REASONS = 20
 
 
-def previous_bundle(tx: Transaction, state: PolicyState, publishers: PublicKeys) -> Compiled | None:
-    """Return the bundle that was active immediately before, if it is there and still trusted."""
-    data = tx.policies.bundle(state.previous_version) if state.previous_version is not None else None
-    if data is None:
+def previous_policy(data: bytes | None, publishers: PublicKeys | None) -> Compiled | None:
+    """Return what the bundle that was active immediately before compiles to, if it is there and still trusted."""
+    if data is None or publishers is None:
         return None
     try:
         return compile_bundle(open_bundle(data, publishers, earlier=True))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlight import logs
 from nightlight.flows.policies.active_policy import PERMILLE, ActivePolicy
-from nightlight.flows.policies.approval import approving_key, previous_bundle, restores_previous, undone_lately
+from nightlight.flows.policies.approval import approving_key, previous_policy, restores_previous, undone_lately
 from nightlight.flows.policies.policy_holder import PolicyHolder, usable_recipes
 from nightlight.flows.policies.policy_reader import count_large_groups
 from nightlight.policy.changes import Difference
@@ -169,13 +169,14 @@ class Rollout:
         self.in_use.refresh()
 
     def compare(self, new: Compiled) -> Comparison:
-        """Compare a policy with what is active. With many dates that takes seconds, in which nobody waits for a lock.
+        """Compare a policy with what is active. With many dates that takes seconds, in which nobody waits.
 
         Raises PolicyConflict if the policy is changed at this moment.
         """
         with self.catalogue.reading() as tx:
             state = tx.policies.state()
-            before = previous_bundle(tx, state, self.publishers) if self.publishers else None
+            data = tx.policies.bundle(state.previous_version) if state.previous_version is not None else None
+        before = previous_policy(data, self.publishers)
         active = self._same_view(state).whole
         back = before is not None and restores_previous(before, new)
         undoes = back and before is not None and not diff(before, active, today=self.clock().date()).opens

@@ -9,11 +9,14 @@ from nightlight.catalogue.schema import images as images_table
 from nightlight.catalogue.schema import jobs as jobs_table
 from nightlight.delivery.object_names import ObjectNames
 from nightlight.delivery.purge import EdgePurge
+from nightlight.flows.pictures.delete import DeletePictures
 from nightlight.flows.pictures.hash_lists import Screening
 from nightlight.flows.pictures.image_hashes import ImageHasher
 from nightlight.flows.pictures.rescreen import Rescreen
 from nightlight.flows.pictures.revoke import RotateNames
+from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.imaging.renderer import Renderer
+from nightlight.jobs.runner import JobRunner
 from nightlight.matching import list_index
 from nightlight.matching.list_index import HashListIndex
 from nightlight.settings import Settings
@@ -21,6 +24,22 @@ from nightlight.store.interface import unsealed
 from nightlight.store.local import LocalStore
 from tests.support.flow_container import START, Clock, FlowContainer, Switch
 from tests.support.lists import Folder
+
+
+@pytest.fixture
+def retention(compiled):
+    return compiled.retention
+
+
+@pytest.fixture
+def sweep(services, retention):
+    return Sweep(
+        JobRunner(services.catalogue, services.limits, services.clock),
+        DeletePictures(services.catalogue, services.clock),
+        lambda: retention,
+        lambda: (services.table,),
+        30,
+    )
 
 
 @pytest.fixture

@@ -4,30 +4,9 @@ import pytest
 
 from nightlight.catalogue import image_states, images
 from nightlight.catalogue.profiles import Declaration
-from nightlight.flows.pictures.delete import DeletePictures
-from nightlight.flows.retention.retention_sweep import Sweep
-from nightlight.jobs.runner import JobRunner
-from nightlight.policy.compile import compile_folder
-from tests.conftest import ROOT
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def retention():
-    return compile_folder(ROOT / "policies").retention
-
-
-@pytest.fixture
-def sweep(services, retention):
-    return Sweep(
-        JobRunner(services.catalogue, services.limits, services.clock),
-        DeletePictures(services.catalogue, services.clock),
-        lambda: retention,
-        lambda: (services.table,),
-        30,
-    )
 
 
 def declared(services, profile_id, band, assurance="verified"):

@@ -9,36 +9,16 @@ from nightlight.catalogue.profiles import Declaration
 from nightlight.catalogue.schema import blocks, jobs
 from nightlight.flows.decisions.blocks import BlockViewers
 from nightlight.flows.pictures.deactivate import DeactivateProfile
-from nightlight.flows.pictures.delete import DeletePictures, StillDue
+from nightlight.flows.pictures.delete import StillDue
 from nightlight.flows.pictures.hash_list_matches import ReviewMatches
 from nightlight.flows.retention.legal_holds import PlaceHolds
-from nightlight.flows.retention.retention_sweep import Sweep
 from nightlight.flows.retention.tags import count_objects
 from nightlight.jobs import kinds
-from nightlight.jobs.runner import JobRunner
-from nightlight.policy.compile import compile_folder
 from nightlight_core.errors import NotFound
-from tests.conftest import ROOT
 from tests.support import pictures
 
 pytestmark = pytest.mark.integration
 DAYS = 180  # of a deactivated account, in the default pack
-
-
-@pytest.fixture(scope="module")
-def retention():
-    return compile_folder(ROOT / "policies").retention
-
-
-@pytest.fixture
-def sweep(services, retention):
-    return Sweep(
-        JobRunner(services.catalogue, services.limits, services.clock),
-        DeletePictures(services.catalogue, services.clock),
-        lambda: retention,
-        lambda: (services.table,),
-        30,
-    )
 
 
 @pytest.fixture

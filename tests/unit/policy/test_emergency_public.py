@@ -88,3 +88,34 @@ def test_a_rule_that_does_not_hold_meanwhile_does_not_say_who_is_public(document
         documents["rules"]["rules"][-1] = {**other, **held}
         with pytest.raises(PolicyRefused, match="do not say who is public"):
             emergency(documents)
+
+
+def test_a_pack_that_does_not_say_which_ages_are_protected_is_taken_at_its_word_or_hides_everybody(documents):
+    """No age is known to the code: whom the rules name is public, and where they name no age nobody is."""
+    ages = {"unknown": "none", "child": "none", "grown": "medium"}
+    names = {"subject_age": ["grown"], "choice": ["everyone"]}
+    for unless, public in ((names, ages), ({"choice": ["everyone"]}, dict.fromkeys(ages, "none"))):
+        small = small_pack(documents, list(ages), unless)
+        assert shown(emergency(small)) == public
+
+
+def small_pack(documents, ages, unless):
+    """A pack of few words, with no group of ages, in which strangers see little of who is not public."""
+    vocabulary = {**documents["vocabulary"], "groups": {"relation": documents["vocabulary"]["groups"]["relation"]}}
+    vocabulary["attributes"] = {**vocabulary["attributes"], "subject_age": ages}
+    whole = {"tier": "medium", "cache_s": 60, "per_hour": 30, "capture": "forbid"}
+    rules = [
+        {"id": "all", "why": "t", "when": {}, "at_most": whole},
+        {
+            "id": "outsider",
+            "why": "t",
+            "when": {"relation": ["outsider"]},
+            "unless": unless,
+            "at_most": {"tier": "tiny"},
+        },
+    ]
+    return {
+        **documents, "vocabulary": vocabulary, "cases": [], "regimes": [], "checks": {"format": "policy/1"},
+        "rules": {**documents["rules"], "rules": rules},
+        "retention": {"format": "policy/1", "retention": [{"id": "all", "why": "t", "keep_days": 30}]},
+    }  # fmt: skip
