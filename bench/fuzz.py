@@ -25,7 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nightlight.imaging.decode import available_formats
+from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import Format
 from nightlight.imaging.probe import UploadCaps, probe
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits

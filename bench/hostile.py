@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from nightlight.imaging.decode import available_formats
+from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import Format
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import UploadCaps, probe, sniff

@@ -21,7 +21,7 @@ from PIL import Image, ImageFile
 from rich.console import Console
 from rich.table import Table
 
-from nightlight.imaging.decode import available_formats
+from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import Format
 from nightlight.imaging.probe import UploadCaps, decode_bytes, probe
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits

@@ -30,7 +30,7 @@ def run(picture: Path, policy: Path, out: Path, *, crop: str | None, as_json: bo
     Raises what the pipeline raises, PolicyRefused, and InvalidInput for a file that is not there or too large.
     """
     from nightlight.imaging import seccomp
-    from nightlight.imaging.decode import available_formats
+    from nightlight.imaging.decoders import available_formats
     from nightlight.imaging.face import FaceDetector
     from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
     from nightlight.imaging.pipeline import Pipeline

@@ -25,9 +25,10 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-from nightlight.imaging import decode, seccomp
+from nightlight.imaging import seccomp
 from nightlight.imaging.crop import Region
 from nightlight.imaging.decoded_frame import StageTimes, make_frame
+from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, Format
 from nightlight.imaging.header import Header
 from nightlight_core.errors import CorruptImage, ImageRefused, ImageTooLarge
@@ -125,7 +126,7 @@ def warm_up() -> None:
         "exif": Image.Exif(),
         "xmp": b"<x:xmpmeta/>",
     }
-    for name in decode.available_formats():
+    for name in available_formats():
         for sample in FORMATS[name].warm_up:
             image = Image.new("I;16", small.size) if sample.mode == "I;16" else small.convert(sample.mode)
             buffer = BytesIO()

@@ -2,7 +2,7 @@
 
 To add a format, write its header reader, add a name to ``Format`` and an entry to ``FORMATS``, and add a sample to
 ``tests/unit/imaging/test_formats.py``, which refuses an incomplete entry. Nothing else names formats: ``probe`` takes
-magic bytes, readers and estimates from here, ``decode`` Pillow's names, ``sandbox`` what a decoder may do, and
+magic bytes, readers and estimates from here, ``decoders`` Pillow's names, ``sandbox`` what a decoder may do, and
 ``decoder_process`` what it warms up with.
 
 Nothing here loads Pillow: the service reads headers too.

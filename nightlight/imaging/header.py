@@ -23,6 +23,11 @@ class Header:
     progressive JPEG, or an interlaced PNG or GIF. ``samples``: samples a pixel of a JPEG, AVIF or HEIC, chroma
     subsampling counted.
 
+    How colours are coded, where the file says so without an ICC profile: ``cicp``: colour primaries, transfer
+    characteristics and matrix coefficients by the numbers of ITU-T H.273 (PNG's cICP, the nclx of an AVIF or HEIC);
+    ``srgb``: a PNG's sRGB chunk; ``gamma`` and ``chromaticities``: its gAMA and cHRM, times 100,000 (x and y of white,
+    red, green and blue).
+
     The other fields are for ``decode_cost``. Of a JPEG: ``blocks`` and ``means`` count the visits of its scans to 8 x 8
     blocks, for more than the mean and for the mean alone; ``coded_bytes``: the bytes of its scans; ``arithmetic``: it
     is coded so. ``pieces``: chunks, sub-blocks and single bytes that a reader takes one by one. ``aside_bytes``: bytes
@@ -39,6 +44,10 @@ class Header:
     animated: bool = False
     staged: bool = False
     samples: float = 3.0
+    cicp: tuple[int, int, int] | None = None
+    srgb: bool = False
+    gamma: int | None = None
+    chromaticities: tuple[int, ...] | None = None
     blocks: int = 0
     means: int = 0
     coded_bytes: int = 0

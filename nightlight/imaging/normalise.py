@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image, ImageCms
 
-from nightlight.imaging.decode import DECODER_ERRORS
+from nightlight.imaging.decoders.opened import DECODER_ERRORS
 
 # What lies under transparent pixels: the page colour that most avatars are shown on.
 BACKGROUND = (255, 255, 255)

@@ -169,7 +169,7 @@ class Renderer:
         return self._pipeline
 
     def _check_formats(self) -> None:
-        from nightlight.imaging.decode import available_formats
+        from nightlight.imaging.decoders import available_formats
         from nightlight.imaging.formats import FORMATS
 
         for name in upload_caps(self._settings.upload).formats - available_formats():

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from PIL import Image
 
-from nightlight.imaging.decode import available_formats
+from nightlight.imaging.decoders import available_formats
 from tests.support import pictures
 
 JPEG_END = b"\xff\xd9"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nightlight.imaging.decode import available_formats
+from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, Format
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nightlight.imaging.decode import available_formats
 from nightlight.imaging.decoded_frame import make_frame
+from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, USUAL, Format
 from nightlight.imaging.header import Header
 from nightlight.imaging.probe import UploadCaps, decode_bytes, decode_s, probe, sniff, upload_caps

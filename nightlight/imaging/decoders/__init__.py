@@ -1,0 +1,32 @@
+"""The decoders: bytes to the pixels of one frame, no larger than is needed. They run in the sandbox.
+
+An upload is read with the decoder that its magic bytes name, and with no other: a polyglot is read as what its magic
+bytes say, or not at all. A format whose decoder can do more than Pillow's has a class here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightlight.imaging.decoders.jpeg import OpenedJpeg
+from nightlight.imaging.decoders.opened import OpenedUpload
+from nightlight.imaging.formats import FORMATS, Format
+
+if TYPE_CHECKING:
+    from nightlight.imaging.decoders.opened import Readable
+    from nightlight.imaging.header import Header
+
+_CLASSES: dict[Format, type[OpenedUpload]] = {Format.JPEG: OpenedJpeg}
+
+
+def available_formats() -> frozenset[Format]:
+    """Return the formats that can be decoded here; registers the decoders of installed extras with Pillow."""
+    return frozenset(name for name, entry in FORMATS.items() if entry.register is None or entry.register())
+
+
+def open_upload(data: Readable, header: Header) -> OpenedUpload:
+    """Return the first frame of ``data``, opened; ``header`` is what ``probe`` read from the same bytes.
+
+    Raises CorruptImage.
+    """
+    return _CLASSES.get(header.format, OpenedUpload)(data, header)
