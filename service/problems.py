@@ -17,8 +17,6 @@ from nightlight_core.errors import (
     NightlightError,
     NotFound,
     PayloadTooLarge,
-    PolicyConflict,
-    PolicyRejected,
     RequestTimeout,
     TooManyRequests,
     Unauthenticated,
@@ -43,8 +41,6 @@ _TITLES = {
 # How many of a body's problems are told; a body of 500 bad items would otherwise be answered at length.
 _MAX_ERRORS = 20
 RETRY_AFTER_S = "2"
-# Errors whose detail is about the caller's own request, or for operators who may change the policy.
-_TELLING = (InvalidInput, PolicyConflict, PolicyRejected)
 
 
 def problem(status: int, code: str, detail: str, errors: Sequence[dict[str, str]] = ()) -> Response:
@@ -92,9 +88,9 @@ async def response_to(request: Request, error: Exception) -> Response:
 def _ours(error: NightlightError) -> Response:
     if error.status >= 500:  # noqa: PLR2004 - RFC 9110's class of server errors
         logs.get("service").error("request.failed", code=error.code, detail=str(error))
-    tells = isinstance(error, _TELLING) and bool(error.detail)
-    errors = [{"pointer": error.pointer, "detail": error.detail}] if tells and error.pointer else []
-    response = problem(error.status, error.code, error.detail if tells else error.public, errors)
+    detail = error.public_detail
+    errors = [{"pointer": error.pointer, "detail": detail}] if error.tells and error.detail and error.pointer else []
+    response = problem(error.status, error.code, detail, errors)
     if isinstance(error, RequestTimeout):
         response.headers["Connection"] = "close"  # the rest of the body is not waited for
     if isinstance(error, TooManyRequests):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from nightlight.catalogue.engine import Transaction
     from nightlight_core.ids import ImageId
 
+# Of a reason in words, so much is kept.
+MAX_DETAIL_CHARACTERS = 200
 # Every state, and what it means.
 STATES = {
     RECEIVING: "its bytes are on their way into the store; nothing was acknowledged yet",
@@ -111,15 +113,22 @@ def change(  # noqa: PLR0913 - what there is to tell of a transition
     *,
     actor: str,
     reason: str | None = None,
+    reason_detail: str | None = None,
     detail: Mapping[str, str | int] | None = None,
     blurhash: str | None = None,
 ) -> None:
     """Make a transition, with its line in the audit log, in the caller's transaction; the row is locked from here on.
 
-    ``reason`` says why, ``detail`` what else the audit log tells. Raises Conflict if the image is in another state than
+    ``reason`` says why, ``reason_detail`` in words (MAX_DETAIL_CHARACTERS are kept), ``detail`` what else the audit log
+    tells. Raises Conflict if the image is in another state than
     the transition starts from.
     """
-    values: dict[str, object] = {"state": transition.target, "reason": reason, **dict.fromkeys(transition.stamps, now)}
+    values: dict[str, object] = {
+        "state": transition.target,
+        "reason": reason,
+        "reason_detail": reason_detail[:MAX_DETAIL_CHARACTERS] if reason_detail else None,
+        **dict.fromkeys(transition.stamps, now),
+    }
     if blurhash is not None:
         values["blurhash"] = blurhash
     row = images.c.image_id == image_id, images.c.state.in_(transition.sources)

@@ -32,7 +32,8 @@ class ImageRow:
 
     ``crop`` is the owner's: ``left,top,width,height`` in pixels of the upright picture. ``band`` counted when it was
     uploaded; ``ceiling_band`` is the most protective band that the platform asserted since; ``released_band`` the band
-    up to which the owner opened it, None where no release is in force.
+    up to which the owner opened it, None where no release is in force. ``reason_detail`` is the reason in words for the
+    owner, where there is more to say than its code does.
     """
 
     image_id: ImageId
@@ -54,6 +55,7 @@ class ImageRow:
     superseded_at: datetime | None = None
     sealed_key: str | None = field(default=None, repr=False)
     released_band: str | None = None
+    reason_detail: str | None = None
 
     @property
     def effective_ceiling(self) -> str:

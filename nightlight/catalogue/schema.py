@@ -104,6 +104,7 @@ images = table(
     Column("sequence", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(64)),
+    Column("reason_detail", String(200)),
     Column("original_key", String(200), nullable=False, unique=True),
     Column("original_bytes", Integer, nullable=False),
     Column("format", String(8), nullable=False),

@@ -27,6 +27,9 @@ class ImageAnswer(BaseModel):
         description="Why it is rejected (an error code), failed (worker_crashed, decoder_too_slow, decoder_ and a "
         "signal, manifest_refused or original_missing) or quarantined (listed)."
     )
+    reason_detail: str | None = Field(
+        description="Why it is rejected, in words for the picture's owner; null in every other state."
+    )
     created_at: str = Field(description="RFC 3339.")
     ready_at: str | None = Field(description="RFC 3339.")
 

@@ -35,7 +35,8 @@ async def picture(request: Request, name: str, extension: str, e: str = "", k: s
     if served is None:
         served = await run_in_threadpool(server.fetch, name, extension, e, k, s)
     headers = request.headers
-    return picture_response(served, headers.get("if-none-match"), headers.get("range"), headers.get("if-range"))
+    range_ = headers.get("range") if request.method == "GET" else None  # RFC 9110, 14.2: of no other method
+    return picture_response(served, headers.get("if-none-match"), range_, headers.get("if-range"))
 
 
 def picture_response(served: Picture, if_none_match: str | None, range_: str | None, if_range: str | None) -> Response:

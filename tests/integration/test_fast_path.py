@@ -113,6 +113,8 @@ def test_a_picture_is_answered_as_by_the_route(service, monkeypatch):
     fast, routed = both(app, monkeypatch, *requests)
     assert fast == routed
     assert [status for status, _, _ in fast[:7]] == [200, 200, 404, 404, 304, 206, 416]
+    assert [status for status, _, _ in fast[7:14]] == [200, 200, 404, 404, 304, 200, 200]
+    assert "content-range" not in fast[12][1]
 
 
 def test_what_is_in_memory_is_decided_without_the_thread_pool(service, monkeypatch):

@@ -52,9 +52,9 @@ class _Answer:
             raise ValueError(message)  # noqa: TRY004 - what came is wrong, not how this is called
         values = {}
         for member in fields(cls):  # type: ignore[arg-type]  # every kind of answer is a dataclass
-            if member.default is not MISSING:
-                continue
             value = body.get(member.name, MISSING)
+            if member.default is not MISSING and (member.default is not None or value is MISSING):
+                continue  # no member of the body, or one that an older service does not send
             if type(value) not in _TYPES[str(member.type)]:
                 raise ValueError(f"{member.name} is {'missing' if value is MISSING else type(value).__name__}")
             values[member.name] = value
@@ -73,12 +73,16 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Image(_Answer):
-    """One upload; ``state`` is pending, ready, superseded, rejected, failed, quarantined, held or deleted."""
+    """One upload; ``state`` is pending, ready, superseded, rejected, failed, quarantined, held or deleted.
+
+    ``reason`` is a stable code, ``reason_detail`` why it is rejected in words for the picture's owner.
+    """
 
     image_id: str
     profile_id: str
     state: str
     reason: str | None
+    reason_detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@
         ├── SandboxUnavailable, ListsUnavailable, IndexBehind, HoldPending, SealKeyMissing  503   yes
         └── WatermarkKeyMissing, CredentialMissing, CertificateExpired, SigningFailed       503   yes
 
-``public`` is what a caller of the API is told, who may be an outsider; ``str(error)`` is for the operator, in the log.
+``public_detail`` is what a caller of the API is told, who may be an outsider: ``public``, or the error's own detail
+where its class ``tells``. ``str(error)`` is for the operator, in the log.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class NightlightError(Exception):
     status: ClassVar[int] = 500
     public: ClassVar[str] = "Something went wrong here; the operator has been told."
     retryable: ClassVar[bool] = False
+    # Whether ``detail`` speaks of the caller's own request alone, and in words for them.
+    tells: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Make the code of a class of this tree of its name; a kind that another module adds has its parent's."""
@@ -48,12 +51,18 @@ class NightlightError(Exception):
         super().__init__(detail or self.public)
         self.detail, self.pointer = detail, pointer
 
+    @property
+    def public_detail(self) -> str:
+        """Return what a caller of the API is told."""
+        return self.detail if self.tells and self.detail else self.public
+
 
 class InvalidInput(NightlightError):
     """The request is well-formed but one of its values is not allowed."""
 
     status = 422
     public = "A value in the request is not allowed."
+    tells = True
 
 
 class IdempotencyMismatch(InvalidInput):
@@ -122,6 +131,7 @@ class ImageRefused(NightlightError):
 
     status = 422
     public = "This image cannot be used."
+    tells = True
 
 
 class UnsupportedFormat(ImageRefused):
@@ -147,6 +157,7 @@ class CorruptImage(ImageRefused):
     """The header or the pixels could not be read to the end."""
 
     public = "The image is damaged or incomplete."
+    tells = False  # a decoder's own words
 
 
 class PolicyRefused(NightlightError):
@@ -158,6 +169,7 @@ class PolicyRejected(NightlightError):
 
     status = 422
     public = "This policy may not be activated."
+    tells = True
 
 
 class PolicyConflict(NightlightError):
@@ -165,6 +177,7 @@ class PolicyConflict(NightlightError):
 
     status = 409
     public = "The policy's version is not above the ones before it."
+    tells = True
 
 
 class SettingsRefused(NightlightError):

@@ -1463,6 +1463,11 @@ export interface components {
              */
             reason: string | null;
             /**
+             * Reason Detail
+             * @description Why it is rejected, in words for the picture's owner; null in every other state.
+             */
+            reason_detail: string | null;
+            /**
              * Created At
              * @description RFC 3339.
              */

@@ -104,7 +104,7 @@ class Render:
             screened = self._screened(views)
         except ImageRefused as error:
             log.warning("image.rejected", code=error.code, detail=str(error))
-            return self._refuse(lease, REJECT, error.code)
+            return self._refuse(lease, REJECT, error.code, error.public_detail)
         except ObjectMissing as error:
             log.error("original.missing", detail=str(error))
             return self._refuse(lease, FAIL, ORIGINAL_MISSING)
@@ -239,11 +239,11 @@ class Render:
                 tx.jobs.finish(lease, now)
         return kept
 
-    def _refuse(self, lease: Lease, transition: StateTransition, reason: str) -> str:
+    def _refuse(self, lease: Lease, transition: StateTransition, reason: str, detail: str | None = None) -> str:
         now = self.runner.clock()
         with self.runner.catalogue.transaction() as tx:
             tx.jobs.fail(lease, reason, now)
-            _end(tx, lease, transition, reason, now)
+            _end(tx, lease, transition, reason, now, detail)
         return transition.target
 
     def _discard(self, lease: Lease, rows: _Planned) -> str:
@@ -264,8 +264,10 @@ def _give_up(tx: Transaction, lease: Lease, reason: str, now: datetime) -> None:
     _end(tx, lease, FAIL, reason, now)
 
 
-def _end(tx: Transaction, lease: Lease, transition: StateTransition, reason: str, now: datetime) -> None:
+def _end(
+    tx: Transaction, lease: Lease, transition: StateTransition, reason: str, now: datetime, detail: str | None = None
+) -> None:
     """Say why an image has no renditions, unless it was deleted or held meanwhile."""
     image = tx.images.get(lease.image_id, lock=True)
     if image is not None and image.state == images.PENDING:
-        change_state(tx, transition, lease.image_id, now, actor=_ACTOR, reason=reason)
+        change_state(tx, transition, lease.image_id, now, actor=_ACTOR, reason=reason, reason_detail=detail)
