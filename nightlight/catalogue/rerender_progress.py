@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, not_, or_, select, update
 
 from nightlight.catalogue.images import READY
 from nightlight.catalogue.policy_schema import rerender_demand, rerenders
@@ -134,7 +134,8 @@ class Rerenders(Rows):
     ) -> tuple[list[ImageId], list[ImageId]]:
         """Return the next pictures that are shown, and those of them that lack a rendition or have one too many.
 
-        Where ``scope`` names a watermark key, pictures with an invisible watermark by that key count too.
+        Where ``scope`` names a watermark key, pictures with an invisible watermark by that key count too, and those
+        whose key nobody wrote down.
         """
         query = select(images.c.image_id).where(images.c.state == READY, images.c.image_id > after)
         if profile_id := scope.get("profile_id"):
@@ -151,7 +152,7 @@ class Rerenders(Rows):
         current = or_(*(and_(renditions.c.tier == tier, renditions.c.recipe == digest) for tier, digest in wanted))
         good = current
         if key := scope.get("watermark_key"):
-            good = and_(current, renditions.c.watermark_key.is_distinct_from(key))
+            good = and_(current, not_(_by_key(key)))
         tiers = scope.get("tiers")
         rows = select(renditions.c.image_id, renditions.c.tier, renditions.c.recipe, good.label("good"))
         rows = rows.where(renditions.c.image_id.in_(image_ids))
@@ -184,3 +185,9 @@ class Rerenders(Rows):
         image_ids = [ImageId(row.image_id) for row in self._execute(query)]
         self._execute(delete(rerender_demand).where(rerender_demand.c.image_id.in_(image_ids)))
         return [image_id for image_id in image_ids if image_id > after]
+
+
+def _by_key(key: str) -> ColumnElement[bool]:
+    """Return whether a rendition's invisible watermark is by a key, or by one that nobody wrote down."""
+    unknown = and_(renditions.c.watermark.is_not(None), renditions.c.watermark_key.is_(None))
+    return or_(renditions.c.watermark_key == key, unknown)

@@ -41,6 +41,11 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun: ``1 rule``, ``2 rules``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Collection[str] = (), title: str | None = None
 ) -> None:

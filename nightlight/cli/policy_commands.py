@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nightlight.cli.output import counted
 from nightlight.cli.policy_options import Folder, JsonFlag, OnOption, compiled_folder, console, on_day, refused
 from nightlight_core.errors import PolicyRefused
 from nightlight_core.files import read_text
@@ -84,12 +85,13 @@ def check(
             typer.echo(str(failure))
         for rule in idle:
             typer.echo(f"warning: rule '{rule}' changes nothing that other rules do not do already [redundant-rule]")
-        failing = f"{_counted(len(failures), 'check')} and {_counted(len(wrong), 'case')} fail"
+        failing = f"{counted(len(failures), 'check')} and {counted(len(wrong), 'case')} fail"
         verdict = failing if failures or wrong else "all right"
         for line in _parity_lines(compiled, minors):
             typer.echo(line)
-        counts = f"{len(pack.rules.rules)} rules, {len(compiled.table):,} combinations, {checks} checks, {cases} cases"
-        typer.echo(f"{counts}, {len(pack.regimes)} regimes{f' on {day}' if day else ''}: {verdict}")
+        rules, regimes = counted(len(pack.rules.rules), "rule"), counted(len(pack.regimes), "regime")
+        counts = f"{rules}, {len(compiled.table):,} combinations, {counted(checks, 'check')}, {counted(cases, 'case')}"
+        typer.echo(f"{counts}, {regimes}{f' on {day}' if day else ''}: {verdict}")
         if compiled.days:
             typer.echo(f"proved on all dates, of which each has a table of its own: {', '.join(compiled.days)}")
         typer.echo(f"policy digest {compiled.digest}")
@@ -239,7 +241,3 @@ def _parity_lines(compiled: Compiled, minors: float) -> list[str]:
         return ["warning: no check of kind `same` keeps outsiders from telling who is a minor [no-parity]"]
     line = ", ".join(f"{float(share):.0%} -> {likely:.0%}" for share, likely in cost.items())
     return [f"parity: with {minors:.0%} minors, a covered picture is a minor's, by adults who stay covered: {line}"]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

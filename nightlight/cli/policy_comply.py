@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nightlight.cli.output import counted
 from nightlight.cli.policy_compare import compiled_of
 from nightlight.cli.policy_options import Folder, JsonFlag, refused, today_utc
 
@@ -66,7 +67,7 @@ def report_lines(report: ComplianceReport) -> list[str]:
     met = sum(answer.failure is None for answer in proved)
     later = sum(answer.force is Force.LATER for answer in report.answers)
     lines.append(
-        f"on {report.day}: {len(report.answers)} clauses of {len(report.regimes)} regimes; "
+        f"on {report.day}: {counted(len(report.answers), 'clause')} of {counted(len(report.regimes), 'regime')}; "
         f"{len(proved)} are proved over {report.combinations:,} combinations: {met} met, {len(proved) - met} not; "
         f"{len(report.answers) - len(proved)} are the platform's own duty; {later} begin later"
     )

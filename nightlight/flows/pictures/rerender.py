@@ -171,7 +171,7 @@ class Rerender:
         if tiers := scope.get("tiers"):
             rows = [row for row in rows if row.tier in tiers]
         if key := scope.get("watermark_key"):
-            rows = [row for row in rows if row.watermark_key == key]
+            rows = [row for row in rows if row.watermark is not None and row.watermark_key in {key, None}]
         elif scope.get("missing"):
             rows = [row for row in rows if not self._has_object(row)]
         elif not scope.get("force"):

@@ -209,27 +209,28 @@ def test_by_hand_for_a_tier_a_profile_a_key_and_what_is_missing(world, profile_i
     image_id = world.upload(profile_id)
     world.follow()
     world.services.clock.forward(seconds=60)
-    for scope, tiers in (
-        ({"tiers": ["tiny"], "force": True}, {"tiny"}),
-        ({"profile_id": profile_id, "force": True}, {"tiny", "low", "medium", "full"}),
-        ({"watermark_key": "k-old"}, {"low"}),
-        ({"missing": True}, {"medium"}),
+    for scope, tiers, keys in (
+        ({"tiers": ["tiny"], "force": True}, {"tiny"}, {}),
+        ({"profile_id": profile_id, "force": True}, {"tiny", "low", "medium", "full"}, {}),
+        ({"watermark_key": "k-old"}, {"low"}, {"low": "k-old"}),
+        ({"watermark_key": "k-old"}, {"low", "medium"}, {"low": "k-old", "medium": None}),  # written down nowhere
+        ({"missing": True}, {"medium"}, {}),
     ):
         before = {row.tier: row.name for row in world.rows(image_id)}
         with world.services.catalogue.transaction() as tx:
-            names = {row.tier: row.name for row in tx.images.renditions(image_id)}
             from nightlight.catalogue.schema import renditions
 
-            old_key = renditions.update().where(renditions.c.name == names["low"]).values(watermark_key="k-old")
-            tx.connection.execute(old_key)
+            for tier, name in before.items():
+                key = renditions.update().where(renditions.c.name == name).values(watermark_key=keys.get(tier, "k-new"))
+                tx.connection.execute(key)
         if scope.get("missing"):
             world.services.renditions.store.delete(f"a/{before['medium']}.webp")
         world.runs.begin(scope, actor="t")
         world.follow()
         after = {row.tier: row.name for row in world.rows(image_id)}
         assert {tier for tier in after if after[tier] != before[tier]} == tiers, scope
-        keys = set(world.services.renditions.store.keys())
-        assert {f"a/{name}.webp" for name in after.values()} <= keys
+        stored = set(world.services.renditions.store.keys())
+        assert {f"a/{name}.webp" for name in after.values()} <= stored
         world.services.clock.forward(seconds=60)
 
 
