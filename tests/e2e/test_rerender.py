@@ -13,12 +13,14 @@ from nightlight.policy.signing import SigningKey
 from tests.support import paused, pictures
 from tests.support.command import run_command
 from tests.support.stacks import ROOT, STACKS
-from tests.support.waiting import eventually
+from tests.support.waiting import HANG_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 # `NIGHTLIGHT_TEST_PICTURES=2000 make ...` shows it for more.
 PICTURES = int(os.environ.get("NIGHTLIGHT_TEST_PICTURES", "30"))
+# The most profiles of one request for decisions.
+BATCH = 500
 BANDS = ("unknown", "under_13", "age_13_15", "age_16_17", "adult")
 
 
@@ -69,14 +71,16 @@ def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_show
                 continue
             images.append(paused.pause(own, client, profile).image_id)  # one that stops whoever renders it
             paused.resume(own)
-        assert {client.wait(image).state for image in images} == {"ready"}
+        assert {client.wait(image, timeout_s=HANG_S + PICTURES).state for image in images} == {"ready"}
         placeholder = client.decide("peer", "profile", [("nobody", "stranger")])[0].url.split("?")[0]
         client.activate(build_bundle(stronger, client.policy_status()["highest_version"] + 1, publisher))
         seen = Counter()
 
         def look():
             """What strangers get of everybody at this moment: strong, or nothing. Say whether nothing is nobody's."""
-            decisions = client.decide("peer", "profile", [(profile, "stranger") for profile in profiles])
+            asked = [(profile, "stranger") for profile in profiles]
+            batches = [asked[start : start + BATCH] for start in range(0, PICTURES, BATCH)]
+            decisions = [decision for batch in batches for decision in client.decide("peer", "profile", batch)]
             made_by, paths = rows(own), [decision.url.split("?")[0] for decision in decisions]
             for path in paths:
                 name = path.rsplit("/", 1)[-1].split(".")[0]
@@ -94,8 +98,8 @@ def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_show
         look()
         own.start_worker()
         paused.resume(own)
-        eventually(lambda: look()[1])
-        eventually(lambda: client.policy_progress()[0]["state"] == "done")
+        eventually(lambda: look()[1], seconds=HANG_S + PICTURES)
+        eventually(lambda: client.policy_progress()[0]["state"] == "done", seconds=HANG_S + PICTURES)
         decisions, _ = look()
         (run, *_) = client.policy_progress()
         assert {watermark for tier, watermark in rows(own).values() if tier == "tiny"} == {"strong"}
