@@ -55,6 +55,12 @@ def rows(stack):
         return {row.name: (row.tier, row.fields["visible_watermark"]) for row in tx.connection.execute(query)}
 
 
+def decide_all(client, profiles):
+    asked = [(profile, "stranger") for profile in profiles]
+    batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
+    return [decision for batch in batches for decision in client.decide("peer", "profile", batch)]
+
+
 def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_shown_more_meanwhile(own, tmp_path):
     """From ``faint`` to ``strong`` in the tier of strangers: whatever they get from then on is strong, or nothing."""
     publisher = SigningKey.read(own.folder / "keys/publisher.private.jwk.json")
@@ -78,9 +84,7 @@ def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_show
 
         def look():
             """What strangers get of everybody at this moment: strong, or nothing. Say whether nothing is nobody's."""
-            asked = [(profile, "stranger") for profile in profiles]
-            batches = [asked[start : start + BATCH] for start in range(0, PICTURES, BATCH)]
-            decisions = [decision for batch in batches for decision in client.decide("peer", "profile", batch)]
+            decisions = decide_all(client, profiles)
             made_by, paths = rows(own), [decision.url.split("?")[0] for decision in decisions]
             for path in paths:
                 name = path.rsplit("/", 1)[-1].split(".")[0]
