@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # Pixels that the network is given: 192 x 192, or as many in the frame's own shape. It costs 7 to 8 ms of
 # one core; faces down to a sixteenth of the frame's side (12 of 192 pixels) are found.
 INPUT_PIXELS = 192 * 192
+# A frame's shorter side has at least so many pixels, if the picture has: the network's input is made from it. Without
+# that, a small tier rendered alone would be cropped and softened by other faces than beside the larger tiers.
+FRAME_EDGE = 320
 # The network halves its input five times, so sides are multiples of 32.
 _STEP = 32
 # A place that is this likely a face counts when the widest face is looked for ...

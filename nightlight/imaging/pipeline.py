@@ -92,7 +92,7 @@ class Pipeline:
         invisible watermark and there is no key.
         """
         stages = StageTimes()
-        edge = max(recipe.edge for recipe in recipes)
+        edge = max(face.FRAME_EDGE, *(recipe.edge for recipe in recipes))
         with stages.stage("probe"):
             header = probe(data, self.caps, edge=edge)
         frame = self.decoder.frame(data, header, edge=edge, region=region, stages=stages)
