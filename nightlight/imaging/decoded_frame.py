@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from nightlight.imaging import crop, normalise
+from nightlight.imaging.colour_space import colours
 from nightlight.imaging.decoders import open_upload
 from nightlight.imaging.decoders.opened import DECODER_ERRORS
 from nightlight_core.errors import CorruptImage
@@ -76,7 +77,7 @@ def make_frame(
             image = image.resize(crop.fitted_size(box, edge), _FILTER, box=box, reducing_gap=_GAP)
         with stages.stage("normalise"):
             image = normalise.upright(image, upload.orientation)
-            image = normalise.to_srgb(image, upload.icc_profile)
+            image = normalise.to_srgb(image, *colours(header, upload.icc_profile))
             return normalise.flatten(image)
     except DECODER_ERRORS as error:
         raise CorruptImage(f"{header.format}: {type(error).__name__}: {error}") from error

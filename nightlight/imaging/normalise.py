@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms
 
+from nightlight.imaging.colour_convert import icc_profile as profile_of
+from nightlight.imaging.colour_convert import tone_mapped
 from nightlight.imaging.decoders.opened import DECODER_ERRORS
+
+if TYPE_CHECKING:
+    from nightlight.imaging.colour_space import ColourSpace
 
 # What lies under transparent pixels: the page colour that most avatars are shown on.
 BACKGROUND = (255, 255, 255)
@@ -49,15 +55,21 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(turn) if turn is not None else image
 
 
-def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, icc_profile: bytes | None, space: ColourSpace | None = None) -> Image.Image:
     """Return ``image`` as RGB or RGBA in sRGB.
 
-    ``icc_profile`` is the file's own; pixels without one, or with one that does not fit them, are taken
-    to be sRGB (CMYK: converted by the plain formula). Perceptual intent, as ICC.1:2022 gives for pictures.
+    ``icc_profile`` is the file's own. ``space`` is what it names by numbers, where that counts. Pixels without either,
+    or with a profile that does not fit them, are taken to be sRGB (CMYK: converted by the plain formula). Perceptual
+    intent, as ICC.1:2022 gives for pictures.
     """
     alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
     plain = image.convert("RGB" if image.mode == "RGBA" else "L") if alpha else image
-    colour = _through_profile(plain, icc_profile) if icc_profile else None
+    colour = None
+    if space is not None and plain.mode in {"L", "RGB"}:
+        plain = plain.convert("RGB")
+        colour = tone_mapped(plain, space) if space.hdr else _through_profile(plain, profile_of(space))
+    elif icc_profile:
+        colour = _through_profile(plain, icc_profile)
     if colour is None:
         colour = plain.convert("RGB")
     if alpha is not None:

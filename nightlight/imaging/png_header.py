@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.header import Header, u32
+from nightlight.imaging.png_colour import read_png_colours
 
 if TYPE_CHECKING:
     from nightlight.imaging.formats import Format
@@ -59,4 +61,13 @@ def read_png_header(view: memoryview, tally: HeaderTally, format_: Format) -> He
         staged=view[28] != 0,
         pieces=pieces,
         aside_bytes=unpacked,
+        **read_png_colours(view, _chunks(view)),
     )
+
+
+def _chunks(view: memoryview) -> Iterator[tuple[bytes, int, int]]:
+    at = 8
+    while at + 8 <= len(view):
+        length = u32(view, at)
+        yield bytes(view[at + 4 : at + 8]), at + 8, length
+        at += 12 + length
