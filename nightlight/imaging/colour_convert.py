@@ -40,9 +40,9 @@ from nightlight.imaging.colour_space import (
 if TYPE_CHECKING:
     from PIL import Image
 
-# Steps of the table along each colour; between them it is interpolated. Beside Chromium the mean error over
-# random colours is 0.4 of 255 for HLG and 1.4 for PQ, and greys beyond 1,000 cd/m2 come out up to 16 too dark. 33 give 0.3
-# and 1.2, and take 180 ms to make in place of 50. The table is made for a picture that needs it.
+# Steps of the table along each colour; between them it is interpolated. Beside Chromium the mean error over random
+# colours is 0.4 of 255 for HLG and 1.4 for PQ, and greys beyond 1,000 cd/m2 come out up to 16 too dark. 33 steps give
+# 0.3 and 1.2, and take 180 ms to make in place of 50. The table is made for a picture that needs it.
 _STEPS = 25
 _WHITE, _PEAK, _HLG_GAMMA = 203.0, 1_000.0, 1.2
 _KNEE, _BEND = 0.5, 0.65
