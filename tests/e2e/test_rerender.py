@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections import Counter
 
 import pytest
@@ -102,7 +103,13 @@ def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_show
         look()
         own.start_worker()
         paused.resume(own)
-        eventually(lambda: look()[1], seconds=HANG_S + PICTURES)
+
+        def all_follow():
+            print(dict(seen), client.policy_progress()[0])  # what a failure is explained by
+            time.sleep(PICTURES / 400)  # of thousands, looking takes as long as rendering
+            return look()[1]
+
+        eventually(all_follow, seconds=HANG_S + PICTURES)
         eventually(lambda: client.policy_progress()[0]["state"] == "done", seconds=HANG_S + PICTURES)
         decisions, _ = look()
         (run, *_) = client.policy_progress()
