@@ -1,6 +1,7 @@
 """Pictures follow the policy on a running service, with its workers killed in the middle: what viewers got meanwhile."""
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -57,6 +58,8 @@ def rows(stack):
 
 
 def decide_all(client, profiles):
+    time.sleep(len(profiles) / 400)  # of thousands, looking takes as long as rendering
+    logging.getLogger("tests").info("pictures: %s", client.policy_progress()[:1])  # what a failure is explained by
     asked = [(profile, "stranger") for profile in profiles]
     batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
     return [decision for batch in batches for decision in client.decide("peer", "profile", batch)]
@@ -103,13 +106,7 @@ def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_show
         look()
         own.start_worker()
         paused.resume(own)
-
-        def all_follow():
-            print(dict(seen), client.policy_progress()[0])  # what a failure is explained by
-            time.sleep(PICTURES / 400)  # of thousands, looking takes as long as rendering
-            return look()[1]
-
-        eventually(all_follow, seconds=HANG_S + PICTURES)
+        eventually(lambda: look()[1], seconds=HANG_S + PICTURES)
         eventually(lambda: client.policy_progress()[0]["state"] == "done", seconds=HANG_S + PICTURES)
         decisions, _ = look()
         (run, *_) = client.policy_progress()
