@@ -28,6 +28,8 @@ SCALED_BYTES = 64_000_000
 _PNG_BYTES = {"grey": 1, "rgb": 4, "palette": 5}
 _PNG_ALPHA_BYTES = 9
 _PNG_DEEP_GREY_BYTES = 5
+# libwebp scales a lossy picture row by row, keeps a lossless one, and unpacks alpha whole as if it were a lossless one.
+_WEBP_BYTES, _WEBP_LOSSLESS_BYTES, _WEBP_ALPHA_BYTES, _WEBP_RESULT_BYTES = 0.1, 4, 5, 4
 # Bits a sample beyond which a picture is deep.
 _SHALLOW_BITS = 8
 # The frame, and what is between it and the decoded picture, by the pixel of the largest square.
@@ -74,6 +76,27 @@ def dct_scale(header: Header, *, edge: int, side: float | None = None) -> int:
 
 def _scaled_bytes(header: Header, scale: int) -> int:
     return -(-header.width // scale) * -(-header.height // scale) * _JPEG_BYTES[header.colour]
+
+
+def webp_bytes(header: Header, edge: int) -> int:
+    """Return the bytes of a WebP's pixels as libwebp holds them, and of its result, which is scaled if it can be."""
+    size = (header.width, header.height)
+    across, down = webp_scale(header, size, edge=edge, side=min(size))
+    held = _WEBP_LOSSLESS_BYTES if header.lossless else _WEBP_ALPHA_BYTES if header.alpha else _WEBP_BYTES
+    return int(header.width * header.height * held) + across * down * _WEBP_RESULT_BYTES
+
+
+def webp_scale(header: Header, part: tuple[int, int], *, edge: int, side: float) -> tuple[int, int]:
+    """Return the width and height to which libwebp scales a part of a WebP while it decodes.
+
+    ``side``: the shorter side of what is kept, in pixels of the file. The result has twice ``edge`` pixels there, for
+    the filter that makes the frame, and takes at most SCALED_BYTES. A lossy picture with alpha is not scaled: libwebp
+    would average colours that nobody sees into those beside them.
+    """
+    if header.alpha and not header.lossless:
+        return part
+    factor = min(1.0, _REDUCED_GAP * edge / side, (SCALED_BYTES / _WEBP_RESULT_BYTES / (part[0] * part[1])) ** 0.5)
+    return max(1, round(part[0] * factor)), max(1, round(part[1] * factor))
 
 
 def png_bytes(header: Header, _edge: int) -> int:

@@ -28,19 +28,13 @@ from nightlight.imaging import crop, normalise
 from nightlight.imaging.colour_space import colours
 from nightlight.imaging.decoders import open_upload
 from nightlight.imaging.decoders.opened import DECODER_ERRORS
+from nightlight.imaging.decoders.shrink import FILTER, GAP
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region
     from nightlight.imaging.decoders.opened import Readable
     from nightlight.imaging.header import Header
-
-# Measured against one Lanczos resize of a whole 12-megapixel decode (PSNR in dB, CPU ms, one core), 2000 x
-# 1500 to 1024: Lanczos 51.8 dB in 26.8 ms, Hamming 48.8 dB in 13.5 ms. The encoder's own loss is ten times
-# either, so the frame is made with Hamming.
-# decode_memory.reduced_bytes counts with this gap.
-_FILTER, _GAP = Image.Resampling.HAMMING, 2.0
-
 
 @dataclass(slots=True)
 class StageTimes:
@@ -74,7 +68,7 @@ def make_frame(
     try:
         with stages.stage("shrink"):
             image = normalise.to_continuous(image)
-            image = image.resize(crop.fitted_size(box, edge), _FILTER, box=box, reducing_gap=_GAP)
+            image = image.resize(crop.fitted_size(box, edge), FILTER, box=box, reducing_gap=GAP)
         with stages.stage("normalise"):
             image = normalise.upright(image, upload.orientation)
             image = normalise.to_srgb(image, *colours(header, upload.icc_profile))

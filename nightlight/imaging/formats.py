@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.decode_cost import TimeEstimate, jpeg_s, per_pixel_and_byte, png_s
-from nightlight.imaging.decode_memory import MemoryEstimate, jpeg_bytes, pixel_bytes, png_bytes
+from nightlight.imaging.decode_memory import MemoryEstimate, jpeg_bytes, pixel_bytes, png_bytes, webp_bytes
 from nightlight.imaging.gif_header import read_gif_header
 from nightlight.imaging.isobmff_header import read_isobmff_header
 from nightlight.imaging.jpeg_header import read_jpeg_header
@@ -141,9 +141,10 @@ FORMATS: dict[Format, UploadFormat] = {
         is_magic=_is_webp,
         read_header=read_webp_header,
         pillow=("WEBP",),
-        memory=pixel_bytes(17),  # libwebp's canvas twice, Pillow's copy and the picture
+        memory=webp_bytes,
         time=per_pixel_and_byte(60e-9, 15e-9),
-        warm_up=(WarmUp("RGBA", ("xmp",)),),
+        warm_up=(WarmUp("RGBA", ("xmp",)), WarmUp("RGB", ("exif", "icc_profile"))),
+        scales=True,
     ),
     Format.GIF: UploadFormat(
         is_magic=_starts_with(b"GIF87a", b"GIF89a"),

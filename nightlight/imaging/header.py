@@ -28,6 +28,9 @@ class Header:
     ``srgb``: a PNG's sRGB chunk; ``gamma`` and ``chromaticities``: its gAMA and cHRM, times 100,000 (x and y of white,
     red, green and blue).
 
+    For ``decode_memory``: ``lossless``: a WebP's pixels refer to those before them, so all are kept. ``tile``: the width
+    and height of the parts of a HEIC that can be decoded by themselves; None for a picture that is decoded whole.
+
     The other fields are for ``decode_cost``. Of a JPEG: ``blocks`` and ``means`` count the visits of its scans to 8 x 8
     blocks, for more than the mean and for the mean alone; ``coded_bytes``: the bytes of its scans; ``arithmetic``: it
     is coded so. ``pieces``: chunks, sub-blocks and single bytes that a reader takes one by one. ``aside_bytes``: bytes
@@ -44,6 +47,8 @@ class Header:
     animated: bool = False
     staged: bool = False
     samples: float = 3.0
+    lossless: bool = False
+    tile: tuple[int, int] | None = None
     cicp: tuple[int, int, int] | None = None
     srgb: bool = False
     gamma: int | None = None

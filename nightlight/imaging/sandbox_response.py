@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from nightlight.imaging.decoder_process import MAX_DETAIL_CHARACTERS, RESPONSE_HEAD_BYTES, SANDBOXED_STAGES
-from nightlight_core.errors import CorruptImage, DecoderDied, ImageTooLarge
+from nightlight_core.errors import CorruptImage, DecoderDied, ImageTooLarge, TruncatedImage
 
 if TYPE_CHECKING:
     from nightlight.imaging.decoded_frame import StageTimes
     from nightlight.imaging.header import Header
 
-_REFUSALS = {error.code: error for error in (CorruptImage, ImageTooLarge)}
+_REFUSALS = {error.code: error for error in (CorruptImage, ImageTooLarge, TruncatedImage)}
 _MAX_STAGE_MS = 1e6
 
 

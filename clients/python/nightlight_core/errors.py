@@ -5,7 +5,7 @@
     NightlightError                                                                         HTTP  retryable
     ├── PolicyRefused, SettingsRefused, IndexBroken, StoreDenied                            500
     ├── PolicyRejected, ReceiptRefused, InvalidInput ── IdempotencyMismatch                 422
-    ├── ImageRefused ── ImageTooLarge, ImageTooComplex, CorruptImage                        422
+    ├── ImageRefused ── ImageTooLarge, ImageTooComplex, CorruptImage ── TruncatedImage      422
     │   └── UnsupportedFormat                                                               415
     ├── Unauthenticated                                                                     401
     ├── Forbidden                                                                           403
@@ -158,6 +158,12 @@ class CorruptImage(ImageRefused):
 
     public = "The image is damaged or incomplete."
     tells = False  # a decoder's own words
+
+
+class TruncatedImage(CorruptImage):
+    """The file ends before its picture does."""
+
+    public = "The image did not arrive whole; upload it again."
 
 
 class PolicyRefused(NightlightError):

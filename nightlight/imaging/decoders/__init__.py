@@ -6,17 +6,23 @@ bytes say, or not at all. A format whose decoder can do more than Pillow's has a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.decoders.jpeg import OpenedJpeg
 from nightlight.imaging.decoders.opened import OpenedUpload
+from nightlight.imaging.decoders.webp import OpenedWebp, libwebp
 from nightlight.imaging.formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from nightlight.imaging.decoders.opened import Readable
     from nightlight.imaging.header import Header
 
-_CLASSES: dict[Format, type[OpenedUpload]] = {Format.JPEG: OpenedJpeg}
+# Formats whose decoder is a library that may not be callable here: then Pillow decodes, in its own memory.
+_CLASSES: dict[Format, Callable[[], type[OpenedUpload]]] = {
+    Format.JPEG: lambda: OpenedJpeg,
+    Format.WEBP: lambda: OpenedWebp if libwebp() else OpenedUpload,
+}
 
 
 def available_formats() -> frozenset[Format]:
@@ -29,4 +35,4 @@ def open_upload(data: Readable, header: Header) -> OpenedUpload:
 
     Raises CorruptImage.
     """
-    return _CLASSES.get(header.format, OpenedUpload)(data, header)
+    return _CLASSES.get(header.format, lambda: OpenedUpload)()(data, header)

@@ -124,6 +124,19 @@ def _fits(size: tuple[int, int], header: Header) -> bool:
     )
 
 
+def exif_orientation(data: bytes | None) -> int:
+    """Return the orientation that EXIF bytes state; anything unreadable or out of range is upright."""
+    if not data:
+        return UPRIGHT
+    exif = Image.Exif()
+    try:
+        exif.load(data)
+        value = exif.get(_ORIENTATION, UPRIGHT)
+    except DECODER_ERRORS:
+        return UPRIGHT
+    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF's range
+
+
 def _orientation(image: Image.Image) -> int:
     """Return EXIF's (or, without it, XMP's) orientation; anything unreadable or out of range is upright."""
     try:
