@@ -60,3 +60,12 @@ def per_pixel_and_byte(pixel_s: float, byte_s: float) -> TimeEstimate:
         return header.width * header.height * pixel_s + size * byte_s
 
     return estimate
+
+
+def coded_s(pixel_s: float, byte_s: float) -> TimeEstimate:
+    """Return the estimate of an AVIF or HEIC, whose alpha and cells are coded pictures of their own."""
+
+    def estimate(header: Header, size: int) -> float:
+        return max(header.coded, header.width * header.height) * pixel_s + size * byte_s
+
+    return estimate

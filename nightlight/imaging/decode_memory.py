@@ -30,6 +30,9 @@ _PNG_ALPHA_BYTES = 9
 _PNG_DEEP_GREY_BYTES = 5
 # libwebp scales a lossy picture row by row, keeps a lossless one, and unpacks alpha whole as if it were a lossless one.
 _WEBP_BYTES, _WEBP_LOSSLESS_BYTES, _WEBP_ALPHA_BYTES, _WEBP_RESULT_BYTES = 0.1, 4, 5, 4
+# Of a picture that becomes RGB some rows at a time: the bytes of the strips; and where it is decoded tile by tile, how
+# many rows of tiles are kept.
+_RGBX_BYTES, _STRIP_BYTES, _TILE_ROWS = 4, 10_000_000, 2
 # Bits a sample beyond which a picture is deep.
 _SHALLOW_BITS = 8
 # The frame, and what is between it and the decoded picture, by the pixel of the largest square.
@@ -107,6 +110,24 @@ def png_bytes(header: Header, _edge: int) -> int:
     if header.colour == "grey" and header.bits > _SHALLOW_BITS:
         return pixels * _PNG_DEEP_GREY_BYTES
     return pixels * _PNG_BYTES[header.colour]
+
+
+def planes_bytes(factor: float) -> MemoryEstimate:
+    """Return the estimate of an AVIF or HEIC, whose decoder leaves planes, which become RGB some rows at a time.
+
+    ``factor``: what the decoder takes for each byte of planes.
+    """
+
+    def estimate(header: Header, _edge: int) -> int:
+        width, height = (header.aperture or (0, 0, header.width, header.height))[2:]
+        if header.tile:
+            rows, planes = header.tile[1], header.tile[0] * header.tile[1]
+        else:
+            rows, planes = 0, max(width * height, header.coded // (1 + header.alpha))
+        samples = planes * (header.samples + header.alpha) * (2 if header.bits > _SHALLOW_BITS else 1)
+        return int(samples * factor) + _TILE_ROWS * rows * width * _RGBX_BYTES + _STRIP_BYTES
+
+    return estimate
 
 
 def pixel_bytes(shallow: int, *, deep: int | None = None, subsampled: int | None = None) -> MemoryEstimate:

@@ -31,6 +31,7 @@ from nightlight.imaging.decoded_frame import StageTimes, make_frame
 from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, Format
 from nightlight.imaging.header import Header
+from nightlight.imaging.probe import UploadCaps, probe
 from nightlight_core.errors import CorruptImage, ImageRefused, ImageTooLarge
 
 # The response begins with a JSON object, padded with spaces; the pixels follow.
@@ -126,6 +127,7 @@ def warm_up() -> None:
         "exif": Image.Exif(),
         "xmp": b"<x:xmpmeta/>",
     }
+    everything = UploadCaps(formats=frozenset(Format))
     for name in available_formats():
         for sample in FORMATS[name].warm_up:
             image = Image.new("I;16", small.size) if sample.mode == "I;16" else small.convert(sample.mode)
@@ -134,7 +136,7 @@ def warm_up() -> None:
                 image.save(buffer, FORMATS[name].pillow[0], **{key: metadata[key] for key in sample.metadata})
             except OSError:  # a build that can decode a format and not encode it
                 continue
-            make_frame(buffer, Header(name, *small.size), edge=8)
+            make_frame(buffer, probe(buffer.getvalue(), everything, edge=8), edge=8)
     for broken in (b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\x89PNG\r\n\x1a\n"):
         try:
             make_frame(BytesIO(broken), Header(Format.JPEG, 16, 16), edge=8)

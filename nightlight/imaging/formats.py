@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.decode_cost import TimeEstimate, jpeg_s, per_pixel_and_byte, png_s
-from nightlight.imaging.decode_memory import MemoryEstimate, jpeg_bytes, pixel_bytes, png_bytes, webp_bytes
+from nightlight.imaging.decode_cost import TimeEstimate, coded_s, jpeg_s, per_pixel_and_byte, png_s
+from nightlight.imaging.decode_memory import MemoryEstimate, jpeg_bytes, pixel_bytes, planes_bytes, png_bytes, webp_bytes
 from nightlight.imaging.gif_header import read_gif_header
 from nightlight.imaging.isobmff_header import read_isobmff_header
 from nightlight.imaging.jpeg_header import read_jpeg_header
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.header_limits import HeaderTally
 
 # The first bytes of a file that tell its format.
-MAGIC_BYTES = 64
+MAGIC_BYTES = 256
 
 # The first MAGIC_BYTES of a file, to whether they are of the format.
 Magic = Callable[[bytes], bool]
@@ -66,6 +66,9 @@ class UploadFormat:
     decoders that may read it, tried in order; nothing else ever is. ``memory`` and ``time``: what decoding takes.
     ``warm_up``: pictures that load everything the decoder loads lazily.
 
+    ``max_pixels`` and ``max_side``: the most that the settings may allow of this format. ``held_whole``: the decoder may
+    have to hold the whole picture, so the larger of the two limits of memory holds.
+
     ``sample_bits``: the only bits a sample that the decoder takes; None for whatever the header states. ``scales``: the
     decoder can make the picture smaller while it decodes, so its pixels are read late. ``exact_size``: the header
     states the size of the picture; if not, the size of the coded blocks that hold it, before it is turned upright.
@@ -80,6 +83,9 @@ class UploadFormat:
     memory: MemoryEstimate
     time: TimeEstimate
     warm_up: tuple[WarmUp, ...]
+    max_pixels: int = 65_000_000
+    max_side: int = 16_384
+    held_whole: bool = False
     sample_bits: int | None = None
     scales: bool = False
     exact_size: bool = True
@@ -96,13 +102,16 @@ def _is_webp(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
-def _has_brand(*wanted: bytes) -> Magic:
-    """Return the magic of an ISO base media file with one of these brands (ISO/IEC 14496-12, 4.3)."""
+def _has_brand(*wanted: bytes, unless: tuple[bytes, ...] = ()) -> Magic:
+    """Return the magic of an ISO base media file with one of the wanted brands and none of the others.
+
+    Source: ISO/IEC 14496-12, 4.3.
+    """
 
     def is_magic(head: bytes) -> bool:
         size = int.from_bytes(head[:4], "big")
         brands = {head[8:12]} | {head[at : at + 4] for at in range(16, min(size, len(head)), 4)}
-        return head[4:8] == b"ftyp" and not brands.isdisjoint(wanted)
+        return head[4:8] == b"ftyp" and not brands.isdisjoint(wanted) and brands.isdisjoint(unless)
 
     return is_magic
 
@@ -117,7 +126,13 @@ def _register_heif() -> bool:
     return True
 
 
-# In the order in which magic bytes are tried: a file with the brands of AVIF and HEIC is an AVIF.
+# A phone's 200 megapixels are 16,320 x 12,240 or 16,384 x 12,288; 64 megapixels are 9,248 x 6,936. The longest side of
+# a JPEG that libjpeg reads is 65,500.
+JPEG_PIXELS, JPEG_SIDE = 202_000_000, 65_500
+_AVIF_BRANDS = (b"avif", b"avis")
+# Brands of still pictures and sequences whose coding is HEVC, or is told by the items alone (``mif1``, ``msf1``).
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+
 FORMATS: dict[Format, UploadFormat] = {
     Format.JPEG: UploadFormat(
         is_magic=_starts_with(b"\xff\xd8\xff"),
@@ -126,6 +141,8 @@ FORMATS: dict[Format, UploadFormat] = {
         memory=jpeg_bytes,
         time=jpeg_s,
         warm_up=(WarmUp("RGB", ("icc_profile",)), WarmUp("CMYK", ("exif",))),
+        max_pixels=JPEG_PIXELS,
+        max_side=JPEG_SIDE,
         sample_bits=8,  # T.81's extended process has 12 as well
         scales=True,
     ),
@@ -142,7 +159,7 @@ FORMATS: dict[Format, UploadFormat] = {
         read_header=read_webp_header,
         pillow=("WEBP",),
         memory=webp_bytes,
-        time=per_pixel_and_byte(60e-9, 15e-9),
+        time=per_pixel_and_byte(25e-9, 30e-9),
         warm_up=(WarmUp("RGBA", ("xmp",)), WarmUp("RGB", ("exif", "icc_profile"))),
         scales=True,
     ),
@@ -155,22 +172,23 @@ FORMATS: dict[Format, UploadFormat] = {
         warm_up=(WarmUp("RGB"),),
     ),
     Format.AVIF: UploadFormat(
-        is_magic=_has_brand(b"avif", b"avis"),
+        is_magic=_has_brand(*_AVIF_BRANDS),
         read_header=read_isobmff_header,
         pillow=("AVIF",),
-        memory=pixel_bytes(11, deep=15, subsampled=9),  # planes, RGBA, a copy and the picture; deep planes are double
-        time=per_pixel_and_byte(35e-9, 75e-9),
-        warm_up=(WarmUp("RGB"),),
+        memory=planes_bytes(1.3),
+        time=coded_s(35e-9, 75e-9),
+        warm_up=(WarmUp("RGB"), WarmUp("RGBA"), WarmUp("L")),
+        scales=True,
     ),
     Format.HEIC: UploadFormat(
-        is_magic=_has_brand(b"heic", b"heix"),
+        is_magic=_has_brand(*_HEIC_BRANDS, unless=_AVIF_BRANDS),
         read_header=read_isobmff_header,
         pillow=("HEIF",),
-        # Measured: 11.7 with full chroma, which its header reader cannot tell from 4:2:0 (8.6); deep planes are double.
-        memory=pixel_bytes(12, deep=16),
-        time=per_pixel_and_byte(60e-9, 100e-9),
-        warm_up=(WarmUp("RGB"),),
-        exact_size=False,
+        memory=planes_bytes(2.1),
+        time=coded_s(45e-9, 100e-9),
+        warm_up=(WarmUp("RGB"), WarmUp("RGBA"), WarmUp("L")),
+        held_whole=True,
+        scales=True,
         threads=True,
         extra="heic",
         register=_register_heif,

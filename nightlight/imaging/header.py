@@ -30,6 +30,11 @@ class Header:
 
     For ``decode_memory``: ``lossless``: a WebP's pixels refer to those before them, so all are kept. ``tile``: the width
     and height of the parts of a HEIC that can be decoded by themselves; None for a picture that is decoded whole.
+    ``coded``: the pixels that an AVIF or HEIC decodes in all, alpha included.
+
+    Of an AVIF or HEIC: ``aperture``: what is kept of the coded picture: left, top, and the coded width and height; None
+    for all of it. ``orientation``: how it is turned, as EXIF's, 1 to 8. ``track``: there is no primary item, and the
+    first frame of a sequence is shown.
 
     The other fields are for ``decode_cost``. Of a JPEG: ``blocks`` and ``means`` count the visits of its scans to 8 x 8
     blocks, for more than the mean and for the mean alone; ``coded_bytes``: the bytes of its scans; ``arithmetic``: it
@@ -49,6 +54,10 @@ class Header:
     samples: float = 3.0
     lossless: bool = False
     tile: tuple[int, int] | None = None
+    coded: int = 0
+    aperture: tuple[int, int, int, int] | None = None
+    orientation: int = 1
+    track: bool = False
     cicp: tuple[int, int, int] | None = None
     srgb: bool = False
     gamma: int | None = None

@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 class UploadCaps:
     """What an upload may be: formats, pixels in all, pixels a side, bytes of memory and CPU seconds to decode it.
 
-    ``bounds`` are on what a file holds besides its pixels.
+    A format may have lower bounds on pixels of its own. ``max_whole_decode_bytes`` is for a format whose decoder may
+    have to hold the whole picture. ``bounds`` are on what a file holds besides its pixels.
     """
 
-    max_pixels: int = 50_000_000
-    max_side: int = 16_384
+    max_pixels: int = 202_000_000
+    max_side: int = 65_500
     max_decode_bytes: int = 125_000_000
+    max_whole_decode_bytes: int = 200_000_000
     formats: frozenset[Format] = USUAL
-    max_decode_s: float = 2.0
+    max_decode_s: float = 4.0
     bounds: HeaderBounds = field(default_factory=HeaderBounds)
 
 
@@ -43,6 +45,7 @@ def upload_caps(limits: UploadSettings) -> UploadCaps:
         max_pixels=limits.max_pixels,
         max_side=limits.max_side,
         max_decode_bytes=limits.max_decode_bytes,
+        max_whole_decode_bytes=limits.max_whole_decode_bytes,
         formats=USUAL | optional,
         max_decode_s=limits.max_decode_cpu_s,
         bounds=bounds,
@@ -97,27 +100,36 @@ def _read_header(view: memoryview, name: Format, caps: UploadCaps) -> Header:
 
 def _check_size(header: Header, caps: UploadCaps) -> None:
     width, height, name = header.width, header.height, header.format
-    allowed_bits = FORMATS[name].sample_bits
-    if width < 1 or height < 1 or (allowed_bits is not None and header.bits != allowed_bits):
+    entry = FORMATS[name]
+    if width < 1 or height < 1 or (entry.sample_bits is not None and header.bits != entry.sample_bits):
         raise CorruptImage(f"{name}: {width} x {height} pixels, {header.bits} bits a sample")
-    if width > caps.max_side or height > caps.max_side or width * height > caps.max_pixels:
-        message = f"{name}: {width} x {height} pixels; at most {caps.max_pixels} pixels and {caps.max_side} a side"
-        raise ImageTooLarge(message)
+    side, pixels = min(caps.max_side, entry.max_side), min(caps.max_pixels, entry.max_pixels)
+    if max(width, height) > side:
+        raise ImageTooLarge(f"{_size(header)}; at most {side:,} pixels a side")
+    if width * height > pixels:
+        raise ImageTooLarge(f"{_size(header)} are {width * height / 1e6:.1f} megapixels; at most {pixels / 1e6:g}")
 
 
 def _check_memory(header: Header, caps: UploadCaps, edge: int) -> None:
     needed = decode_bytes(header, edge=edge)
-    if needed > caps.max_decode_bytes:
-        size, limit = f"{header.width} x {header.height}", caps.max_decode_bytes
-        message = f"{header.format}: {size} pixels of this kind take {needed} bytes to decode; at most {limit}"
-        raise ImageTooLarge(message)
+    limit = caps.max_decode_bytes
+    if FORMATS[header.format].held_whole:
+        limit = max(limit, caps.max_whole_decode_bytes)
+    if needed > limit:
+        taken = f"would take {needed / 1e6:.0f} MB of memory to decode; at most {limit / 1e6:.0f} MB"
+        raise ImageTooLarge(f"{_size(header)} {taken}")
 
 
 def _with_time(header: Header, caps: UploadCaps, size: int) -> Header:
     """Return the header with its estimate of CPU time; raise ImageTooComplex if that is over the cap."""
     seconds = decode_s(header, size)
     if seconds > caps.max_decode_s:
-        pixels, limit = f"{header.width} x {header.height}", f"at most {caps.max_decode_s:g}"
-        message = f"{header.format}: {pixels} pixels of this kind take {seconds:.1f} CPU s to decode; {limit}"
-        raise ImageTooComplex(message)
+        taken = f"would take {seconds:.1f} seconds of a processor to decode; at most {caps.max_decode_s:g}"
+        raise ImageTooComplex(f"{_size(header)} {taken}")
     return replace(header, decode_s=seconds)
+
+
+def _size(header: Header) -> str:
+    """Return what a refusal says of the picture: format, size, and its kind where that decides what it takes."""
+    progressive = "progressive " if header.format == Format.JPEG and header.staged else ""
+    return f"a {progressive}{header.format.upper()} of {header.width} x {header.height} pixels"

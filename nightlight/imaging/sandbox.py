@@ -26,6 +26,7 @@ from nightlight.imaging.decoded_frame import StageTimes
 from nightlight.imaging.decoder_process import RESPONSE_HEAD_BYTES, receive_message, send_message
 from nightlight.imaging.formats import FORMATS
 from nightlight.imaging.helper_process import children_cpu_s, helper_environment, wait_readable
+from nightlight.imaging.probe import decode_bytes
 from nightlight.imaging.sandbox_response import exit_cause, failure_text, read_frame
 from nightlight.imaging.shared_memory import SharedMemory
 from nightlight_core.errors import DecoderDied, DecoderTooSlow, SandboxUnavailable, SettingsRefused
@@ -41,6 +42,9 @@ _EXIT_TIMEOUT_S = 2.0
 # A picture may take its estimated CPU seconds times a factor, for machines slower than the one that decode_cost was
 # measured on, and some seconds more.
 _EXTRA_CPU_S, _SLOW_MACHINE_FACTOR = 2, 8
+# A picture may add its estimated memory to the helper's address space, and so much for the heap's own reserve, what a
+# child prepares, and the stack of HEIC's thread.
+_EXTRA_MEMORY_BYTES = 40_000_000
 _PIPE_BYTES = 1 << 16
 
 
@@ -48,13 +52,14 @@ _PIPE_BYTES = 1 << 16
 class SandboxLimits:
     """What one picture may cost.
 
-    ``memory_bytes``: address space beyond that of the idle helper. ``cpu_s``: the most CPU seconds of any picture; each
+    ``memory_bytes``: the most address space of any picture, beyond that of the idle helper; each gets a limit by its own
+    estimate. ``cpu_s``: the most CPU seconds of any picture; each
     gets a limit by its own estimate. ``wall_s``: seconds of the clock. ``start_s``: seconds until the helper must have
     started. A picture with an estimate of more than ``slow_s`` CPU seconds is decoded at a low priority.
     """
 
-    memory_bytes: int = 160_000_000
-    cpu_s: int = 10
+    memory_bytes: int = 240_000_000
+    cpu_s: int = 20
     wall_s: float = 20.0
     start_s: float = 60.0
     slow_s: float = math.inf
@@ -153,6 +158,7 @@ class Sandbox:
             "edge": edge,
             "region": list(asdict(region).values()) if region else None,
             "threads": entry.threads,
+            "memory_bytes": min(self._limits.memory_bytes, decode_bytes(header, edge=edge) + _EXTRA_MEMORY_BYTES),
             "cpu_s": min(self._limits.cpu_s, math.ceil(_EXTRA_CPU_S + _SLOW_MACHINE_FACTOR * header.decode_s)),
             "slow": header.decode_s > self._limits.slow_s,
         }

@@ -15,34 +15,36 @@ class UploadSettings(BaseSettings):
 
     model_config = config("NIGHTLIGHT_UPLOAD_")
 
-    # 20 MB holds a 50-megapixel camera JPEG at its usual 3 bits a pixel (50e6 * 3 / 8 = 19 MB).
-    max_bytes: int = Field(default=20_000_000, ge=1_000, le=20_000_000)
+    # A phone's 200-megapixel JPEG has 40 to 60 MB.
+    max_bytes: int = Field(default=64_000_000, ge=1_000, le=100_000_000)
     """Largest upload, in bytes."""
-    # 50 MP in RGB is 150 MB decoded; a worker of two children stays under half a GB.
-    max_pixels: int = Field(default=50_000_000, ge=1, le=50_000_000)
-    """Most pixels (width times height)."""
-    # The longest side that WebP can hold is 16,383; the cap of 16,384 keeps one power of two for all formats.
-    max_side: int = Field(default=16_384, ge=1, le=16_384)
-    """Longest side, in pixels."""
-    # A 12-megapixel AVIF takes 124 MB. The sandbox with that in it stays under 160 MB (docs/performance.md).
+    # 16,384 x 12,288, a phone's largest, are 201.3 million.
+    max_pixels: int = Field(default=202_000_000, ge=1, le=202_000_000)
+    """Most pixels (width times height) of a JPEG, which is decoded at a scale; of any other format 65 million at most."""
+    max_side: int = Field(default=65_500, ge=1, le=65_500)
+    """Longest side of a JPEG, in pixels; of any other format 16,384 at most."""
+    # The sandbox with a picture of 125 MB in it stays under 160 MB (docs/performance.md).
     max_decode_bytes: int = Field(default=125_000_000, ge=1_000_000, le=1_000_000_000)
     """Most memory, in bytes, that an upload's header lets its decoding take."""
-    max_decode_cpu_s: float = Field(default=2.0, gt=0, le=60)
+    # 48 megapixels of 4:2:0, not in tiles, take 190 MB.
+    max_whole_decode_bytes: int = Field(default=200_000_000, ge=1_000_000, le=1_000_000_000)
+    """The same for HEIC: its decoder holds a picture whole that is not made of tiles."""
+    max_decode_cpu_s: float = Field(default=4.0, gt=0, le=60)
     """Most CPU seconds that an upload's header lets its decoding take, by estimate."""
     slow_decode_cpu_s: float = Field(default=0.25, gt=0, le=60)
     """CPU seconds of decoding, by estimate, from which a picture is slow: it waits behind others, and they do not wait
     behind it."""
     profile_pending: int = Field(default=3, ge=1, le=1_000)
     """Pictures of one profile that may wait among those of others; further ones wait behind them all."""
-    max_fill_bytes: int = Field(default=65_536, ge=0, le=20_000_000)
+    max_fill_bytes: int = Field(default=65_536, ge=0, le=100_000_000)
     """Most bytes without meaning, such as fill bytes before a JPEG's markers."""
     max_segments: int = Field(default=1_000, ge=100, le=100_000)
     """Most segments of a JPEG, chunks of a PNG or WebP besides pixels and frames, extensions of a GIF, boxes of an AVIF
     or HEIC, and items in each list of theirs."""
     max_scans: int = Field(default=100, ge=12, le=1_000)
     """Most scans of a JPEG; encoders write 3 to 12."""
-    heic: bool = False
-    """Accept HEIC too. The workers need the `heic` extra."""
+    heic: bool = True
+    """Accept HEIC, as phones write it."""
     assertion_days: int = Field(default=30, ge=1, le=365)
     """Days after which an asserted age band lapses to `unknown`."""
     idempotency_hours: int = Field(default=24, ge=1, le=168)

@@ -103,9 +103,10 @@ class WorkerSettings(BaseSettings):
     sandbox: SandboxKind = SandboxKind.SECCOMP
     """What holds decoders in their sandbox. `seccomp`: a system call filter and resource limits; a worker without the
     filter does not start (in development it warns). `limits_only`: resource limits alone."""
-    decode_memory_bytes: int = Field(default=160_000_000, ge=20_000_000, le=2_000_000_000)
-    """Address space, in bytes, that one decoder may add to what the idle helper has."""
-    decode_s: float = Field(default=20.0, gt=0, le=300)
+    decode_memory_bytes: int = Field(default=240_000_000, ge=20_000_000, le=2_000_000_000)
+    """Address space, in bytes, that one decoder may add at the most to what the idle helper has. Each picture gets what
+    its header lets expect, and 40 MB more."""
+    decode_s: float = Field(default=30.0, gt=0, le=300)
     """Seconds after which a decoder is killed."""
     time_limit_s: int = Field(default=60, ge=5, le=600)
     """Seconds after which a render is killed."""

@@ -218,11 +218,14 @@ def isobmff_items(count=200_000, *, format_="AVIF", listed="iinf"):
     size = struct.unpack(">I", data[at : at + 4])[0]
     meta = data[at : at + size]
     if listed == "iinf":
+        start = meta.index(b"iinf") - 4
+        end = start + struct.unpack(">I", meta[start : start + 4])[0]
+        kept, entries = struct.unpack(">H", meta[start + 12 : start + 14])[0], meta[start + 14 : end]
         infe = b"".join(
             box(b"infe", b"\x03\0\0\0", struct.pack(">I", 1000 + number), b"\0\0", b"av01", b"\0")
-            for number in range(count)
+            for number in range(count - kept)
         )
-        extra, name = box(b"iinf", b"\x01\0\0\0", struct.pack(">I", count), infe), b"iinf"
+        extra, name = box(b"iinf", b"\x01\0\0\0", struct.pack(">I", count), entries, infe), b"iinf"
     elif listed == "iloc":
         entries = b"".join(struct.pack(">IHHH", 1000 + number, 0, 0, 0) for number in range(count))
         extra, name = box(b"iloc", b"\x02\0\0\0\x44\0", struct.pack(">I", count), entries), b"iloc"

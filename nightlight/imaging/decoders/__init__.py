@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nightlight.imaging.decoders.avif import OpenedAvif
+from nightlight.imaging.decoders.heic import OpenedHeic, libheif
 from nightlight.imaging.decoders.jpeg import OpenedJpeg
 from nightlight.imaging.decoders.opened import OpenedUpload
+from nightlight.imaging.decoders.planes import libavif
 from nightlight.imaging.decoders.webp import OpenedWebp, libwebp
 from nightlight.imaging.formats import FORMATS, Format
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 _CLASSES: dict[Format, Callable[[], type[OpenedUpload]]] = {
     Format.JPEG: lambda: OpenedJpeg,
     Format.WEBP: lambda: OpenedWebp if libwebp() else OpenedUpload,
+    Format.AVIF: lambda: OpenedAvif if libavif() else OpenedUpload,
+    Format.HEIC: lambda: OpenedHeic if libheif() else OpenedUpload,
 }
 
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, cast
 from PIL import AvifImagePlugin, Image, ImageFile
 
 from nightlight.imaging.crop import UPRIGHT
-from nightlight.imaging.formats import FORMATS
+from nightlight.imaging.formats import FORMATS, JPEG_PIXELS
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Readable = IO[bytes] | mmap.mmap
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
+# The header is within the caps before a decoder is asked; beyond the largest of them Pillow warns, and that refuses.
+Image.MAX_IMAGE_PIXELS = JPEG_PIXELS
 # A sandboxed decoder may not start threads.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 

@@ -35,7 +35,7 @@ def test_an_entry_leaves_nothing_out(name):
     assert bool(entry.extra) == (entry.register is not None), f"{name}: an extra has a decoder to register"
 
 
-OPTIONAL = {"sample_bits", "scales", "exact_size", "threads", "extra", "register"}
+OPTIONAL = {"held_whole", "sample_bits", "scales", "exact_size", "threads", "extra", "register"}
 
 
 def test_no_two_formats_share_an_estimate_or_a_decoder():
@@ -87,10 +87,15 @@ def test_the_estimates_grow_with_the_picture(name):
 def test_an_optional_format_is_accepted_only_where_its_setting_is_on():
     optional = {name: entry.extra for name, entry in FORMATS.items() if entry.extra}
     assert set(Format) - USUAL == set(optional)
-    assert upload_caps(UploadSettings()).formats == USUAL
+    off = dict.fromkeys(optional.values(), False)
+    assert upload_caps(UploadSettings(**off)).formats == USUAL
     for name, extra in optional.items():
         assert UploadSettings.model_fields[extra].annotation is bool
-        assert upload_caps(UploadSettings(**{extra: True})).formats == USUAL | {name}
+        assert upload_caps(UploadSettings(**{**off, extra: True})).formats == USUAL | {name}
+
+
+def test_a_phones_heic_is_accepted_unless_it_is_turned_off():
+    assert Format.HEIC in upload_caps(UploadSettings()).formats
 
 
 def test_every_extra_is_an_optional_dependency():

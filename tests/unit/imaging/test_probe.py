@@ -78,9 +78,16 @@ def test_heic_is_unsupported_unless_it_is_asked_for():
 
 
 def test_other_ftyp_brands_are_unsupported():
-    for brand in (b"hevc", b"mif1", b"isom", b"qt  "):
+    for brand in (b"avc1", b"jpeg", b"isom", b"qt  "):
         with pytest.raises(UnsupportedFormat):
-            sniff(struct.pack(">I", 24) + b"ftyp" + brand + bytes(4) + b"mif1" + brand)
+            sniff(struct.pack(">I", 24) + b"ftyp" + brand + bytes(4) + b"miaf" + brand)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"])
+def test_whatever_may_hold_hevc_is_a_heic(brand):
+    assert sniff(struct.pack(">I", 20) + b"ftyp" + brand + bytes(4) + b"miaf") is Format.HEIC
+    late = struct.pack(">I", 16 + 4 * 20) + b"ftyp" + b"isom" + bytes(4) + b"miaf" * 19 + brand
+    assert sniff(late) is Format.HEIC
 
 
 @pytest.mark.parametrize(
@@ -176,10 +183,18 @@ def test_a_small_crop_of_a_very_large_jpeg_does_not_cost_the_whole_at_full_size(
         (Header(Format.JPEG, 8000, 6000, staged=True, samples=3.0), True),
         (Header(Format.PNG, 4600, 4600), False),
         (Header(Format.PNG, 6000, 6000), True),
-        (Header(Format.AVIF, 4032, 3024, samples=1.5), False),
-        (Header(Format.AVIF, 4032, 3024, samples=3.0), True),
-        (Header(Format.WEBP, 2500, 2500), False),
-        (Header(Format.WEBP, 4000, 4000), True),
+        (Header(Format.AVIF, 8064, 6048, samples=1.5), False),
+        (Header(Format.AVIF, 8064, 6048, samples=3.0), True),
+        (Header(Format.AVIF, 6000, 4000, samples=1.5), False),
+        (Header(Format.AVIF, 6000, 4000, samples=1.5, bits=10), False),
+        (Header(Format.AVIF, 4032, 3024, samples=3.0, alpha=True), False),
+        (Header(Format.HEIC, 8192, 6144, samples=1.5, tile=(512, 512)), False),
+        (Header(Format.WEBP, 8192, 6144), False),
+        (Header(Format.WEBP, 5000, 4000, lossless=True), False),
+        (Header(Format.WEBP, 6000, 5000, lossless=True), True),
+        (Header(Format.WEBP, 4032, 3024, alpha=True), False),
+        (Header(Format.WEBP, 5000, 4000, alpha=True), True),
+        (Header(Format.JPEG, 16_384, 12_288), False),
     ],
 )
 def test_what_decoding_would_take_is_reckoned_from_the_header(header, refused):

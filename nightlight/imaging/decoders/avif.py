@@ -1,0 +1,79 @@
+"""An AVIF, decoded by libavif to planes, which become RGB some rows at a time.
+
+Source: libavif's ``avif/avif.h``, version 1.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from nightlight.imaging.decoders.item import OpenedItem, coded_size
+from nightlight.imaging.decoders.native import address, upload_view
+from nightlight.imaging.decoders.opened import refusing
+from nightlight.imaging.decoders.planes import PlaneRows, Planes, check, libavif
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nightlight.imaging.crop import Box
+    from nightlight.imaging.decoders.opened import Readable
+    from nightlight.imaging.header import Header
+
+_PRIMARY_ITEM, _TRACKS = 1, 2
+
+
+class _Decoder(ctypes.Structure):
+    """The beginning of ``avifDecoder``."""
+
+    _fields_ = (
+        ("codec", ctypes.c_int),
+        ("max_threads", ctypes.c_int),
+        ("source", ctypes.c_int),
+        ("allow_progressive", ctypes.c_int),
+        ("allow_incremental", ctypes.c_int),
+        ("ignore_exif", ctypes.c_int),
+        ("ignore_xmp", ctypes.c_int),
+        ("image_size_limit", ctypes.c_uint32),
+        ("image_dimension_limit", ctypes.c_uint32),
+        ("image_count_limit", ctypes.c_uint32),
+        ("strict_flags", ctypes.c_uint32),
+        ("image", ctypes.POINTER(Planes)),
+    )
+
+
+class OpenedAvif(OpenedItem):
+    """The primary item of an AVIF, or the first frame of a sequence that has none."""
+
+    def __init__(self, data: Readable, header: Header) -> None:
+        """Read the boxes; no pixels yet. Raises CorruptImage or MemoryError."""
+        library = libavif()
+        with refusing(header), ExitStack() as held:
+            if library is None:
+                raise OSError("no libavif of this version")
+            start, length = held.enter_context(address(upload_view(data)))
+            decoder = library.avifDecoderCreate()
+            if not decoder:
+                raise MemoryError
+            held.callback(library.avifDecoderDestroy, decoder)
+            fields = ctypes.cast(decoder, ctypes.POINTER(_Decoder)).contents
+            fields.max_threads, fields.strict_flags = 1, 0
+            fields.ignore_exif = fields.ignore_xmp = 1
+            # What the AV1 data itself states may be more than what the boxes say: no more than they say is decoded.
+            width, height = coded_size(header)
+            fields.image_size_limit, fields.image_dimension_limit = width * height, max(width, height)
+            check(library, library.avifDecoderSetSource(decoder, _TRACKS if header.track else _PRIMARY_ITEM))
+            check(library, library.avifDecoderSetIOMemory(decoder, start, length))
+            check(library, library.avifDecoderParse(decoder))
+            self._library, self._decoder, self._planes = library, decoder, fields.image
+            image = self._planes.contents
+            self._take(header, (image.width, image.height))
+            self._profile = ctypes.string_at(image.icc, image.icc_bytes) if image.icc and image.icc_bytes else None
+            self._held = held.pop_all()
+
+    def load(self, box: Box, *, edge: int) -> tuple[Image.Image, Box]:
+        """Return the part ``box`` as small as ``edge`` allows (RGB or RGBA), and the whole of it as the box."""
+        with refusing(self._header), self._held:
+            check(self._library, self._library.avifDecoderNextImage(self._decoder))
+            return self._fitted(PlaneRows(self._planes), box, edge, alpha=bool(self._planes.contents.alpha))

@@ -1,0 +1,48 @@
+"""What the openers of AVIF and HEIC share: the size, the aperture and the orientation that the header reader has read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightlight.imaging.decoders.opened import OpenedUpload
+from nightlight.imaging.decoders.shrink import fitted_rows, plain
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nightlight.imaging.crop import Box
+    from nightlight.imaging.decoders.shrink import Rows
+    from nightlight.imaging.header import Header
+
+
+def coded_size(header: Header) -> tuple[int, int]:
+    """Return the width and height of the coded picture, before anything is cut off."""
+    return header.aperture[2:4] if header.aperture else (header.width, header.height)
+
+
+class OpenedItem(OpenedUpload):
+    """The primary item of an AVIF or HEIC."""
+
+    _profile: bytes | None = None
+
+    def _take(self, header: Header, coded: tuple[int, int]) -> None:
+        """Keep what the header states; ``coded`` is the size that the decoder sees. Raises ValueError."""
+        stated = coded_size(header)
+        if coded != stated:
+            raise ValueError(f"the decoder sees {coded[0]} x {coded[1]} pixels, the header {stated[0]} x {stated[1]}")
+        self._header, self._coded = header, coded
+        self._corner = header.aperture[:2] if header.aperture else (0, 0)
+        self.size = (header.width, header.height)
+        self.orientation = header.orientation
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """Return the ICC profile of the file; None without one."""
+        return self._profile
+
+    def _fitted(self, rows: Rows, box: Box, edge: int, *, alpha: bool) -> tuple[Image.Image, Box]:
+        """Return ``box`` as small as ``edge`` allows (RGB or RGBA), and the whole of it as the box."""
+        left, top = self._corner
+        within = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
+        fitted = plain(fitted_rows(rows, self._coded, within, edge), premultiplied=alpha)
+        return fitted, (0, 0, *fitted.size)
