@@ -22,10 +22,14 @@ from nightlight.catalogue.image_states import DELETE, LISTED, ORIGINAL_MISSING, 
 from nightlight.catalogue.images import FAILED, QUARANTINED, RECEIVING, REJECTED
 from nightlight.cli.main import app as command_line
 from nightlight.flows.pictures.change_state import FOLLOWED_BY
+from nightlight.imaging.formats import FORMATS
+from nightlight.imaging.probe import upload_caps
+from nightlight.imaging.upload_limits import megapixels
 from nightlight.policy.load import load
 from nightlight.retention.bucket_policies import BUCKETS, IDENTITIES, S3ServerKind, bucket_policy, identity_policy
 from nightlight.settings import CONCERNS, Settings
 from nightlight.settings.default_policies import default_policies
+from nightlight.settings.pictures import UploadSettings
 from nightlight_core import errors
 from service.app import create_app
 
@@ -191,10 +195,27 @@ def _blanks(names: tuple[str, ...]) -> dict[str, str]:
     return {name: f"${{{name.upper()}}}" for name in names}
 
 
+def uploads_page() -> str:
+    """Return the page of what an upload may be, by the settings that stand without any other."""
+    limits = UploadSettings.model_construct()
+    caps = upload_caps(limits)
+    sides = sorted({min(caps.max_side, FORMATS[name].max_side) for name in caps.formats})
+    sizes = [
+        f"An upload has at most {limits.max_bytes / 1e6:g} MB. A side of a JPEG has at most {sides[-1]:,} pixels, and",
+        f"a side of any other picture {sides[0]:,}. The table shows the largest picture of each kind that passes, with",
+        "sides of 4 and 3. What bounds most kinds is the memory and the processor time that decoding takes. A refusal",
+        "names what was too much, and the limit.",
+    ]
+    lines = ["# Limits of uploads", "", NOTE, *sizes, "", "| kind | megapixels |", "| --- | ---: |"]
+    lines += [f"| {kind} | {pixels:g} |" for kind, pixels in megapixels(caps).items()]
+    return "\n".join([*lines, ""])
+
+
 PAGES = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "states.md": states_page,
+    "uploads.md": uploads_page,
     "openapi.json": openapi_page,
     "cli.md": cli_page,
     "../policy/regimes.md": regimes_page,

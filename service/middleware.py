@@ -62,9 +62,10 @@ class BodyCap:
         picture = scope["path"] == self._pictures and kind.startswith(b"image/")
         upload = picture or kind.startswith(b"multipart/form-data")
         cap = self._upload if upload else self._json
+        detail = f"The request body has more than {cap:,} bytes, which is the most that is accepted."
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or len(declared) > 18 or int(declared) > cap:  # noqa: PLR2004 - below 2**63
-            answer = problem(PayloadTooLarge.status, PayloadTooLarge.code, PayloadTooLarge.public)
+            answer = problem(PayloadTooLarge.status, PayloadTooLarge.code, detail)
             answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
             return
@@ -75,7 +76,7 @@ class BodyCap:
             message = await receive()
             read += len(message.get("body", b""))
             if read > cap:
-                raise PayloadTooLarge(f"more than {cap} bytes")
+                raise PayloadTooLarge(detail)
             return message
 
         await self._app(scope, counted, send)

@@ -10,7 +10,7 @@ from nightlight_core import files
 from nightlight_core.errors import InvalidInput
 
 # As an upload (NIGHTLIGHT_UPLOAD_MAX_BYTES at its largest).
-MAX_BYTES = 20_000_000
+MAX_BYTES = 100_000_000
 
 
 def read_image(path: Path) -> bytes:

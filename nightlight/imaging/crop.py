@@ -23,7 +23,7 @@ LEAST_SIDE = 16
 
 # EXIF orientations (CIPA DC-008, tag 0x0112) by what they do to the stored picture's axes.
 UPRIGHT, ROTATED = 1, 6
-_SIDEWAYS = (5, 6, 7, 8)
+SIDEWAYS = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def frame_window(size: tuple[int, int], orientation: int, region: Region | None)
     picture is cut at its edge; one that leaves less than LEAST_SIDE pixels is as good as none.
     """
     stored_width, stored_height = size
-    width, height = (stored_height, stored_width) if orientation in _SIDEWAYS else size
+    width, height = (stored_height, stored_width) if orientation in SIDEWAYS else size
     left, top, right, bottom = 0.0, 0.0, float(width), float(height)
     if region is not None:
         right, bottom = min(right, region.left + region.width), min(bottom, region.top + region.height)
@@ -89,7 +89,7 @@ def _stored(box: Box, upright: tuple[int, int], orientation: int) -> Box:
         left, right = width - right, width - left
     if orientation in (3, 4):
         top, bottom = height - bottom, height - top
-    if orientation not in _SIDEWAYS:
+    if orientation not in SIDEWAYS:
         return left, top, right, bottom
     # Stored across is upright down, and the other way round, each perhaps reversed.
     across = (top, bottom) if orientation in (5, 6) else (height - bottom, height - top)
@@ -108,7 +108,7 @@ def most_pixels(size: tuple[int, int], edge: int, region: Region | None) -> int:
     """Return how many pixels a frame can have at the most, whatever the picture's orientation."""
     return max(
         width * height
-        for orientation in (UPRIGHT, *_SIDEWAYS[1:2])
+        for orientation in (UPRIGHT, *SIDEWAYS[1:2])
         for width, height in [fitted_size(frame_window(size, orientation, region), edge)]
     )
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nightlight.imaging.decoders.opened import Readable
     from nightlight.imaging.header import Header
 
+
 @dataclass(slots=True)
 class StageTimes:
     """CPU milliseconds spent in each stage of one render."""

@@ -16,7 +16,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.decode_cost import TimeEstimate, coded_s, jpeg_s, per_pixel_and_byte, png_s
-from nightlight.imaging.decode_memory import MemoryEstimate, jpeg_bytes, pixel_bytes, planes_bytes, png_bytes, webp_bytes
+from nightlight.imaging.decode_memory import (
+    MemoryEstimate,
+    jpeg_bytes,
+    pixel_bytes,
+    planes_bytes,
+    png_bytes,
+    webp_bytes,
+)
 from nightlight.imaging.gif_header import read_gif_header
 from nightlight.imaging.isobmff_header import read_isobmff_header
 from nightlight.imaging.jpeg_header import read_jpeg_header
@@ -66,8 +73,8 @@ class UploadFormat:
     decoders that may read it, tried in order; nothing else ever is. ``memory`` and ``time``: what decoding takes.
     ``warm_up``: pictures that load everything the decoder loads lazily.
 
-    ``max_pixels`` and ``max_side``: the most that the settings may allow of this format. ``held_whole``: the decoder may
-    have to hold the whole picture, so the larger of the two limits of memory holds.
+    ``max_pixels`` and ``max_side``: the most that the settings may allow of this format. ``held_whole``: the decoder
+    may have to hold the whole picture, so the larger of the two limits of memory holds.
 
     ``sample_bits``: the only bits a sample that the decoder takes; None for whatever the header states. ``scales``: the
     decoder can make the picture smaller while it decodes, so its pixels are read late. ``exact_size``: the header

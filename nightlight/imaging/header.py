@@ -28,8 +28,8 @@ class Header:
     ``srgb``: a PNG's sRGB chunk; ``gamma`` and ``chromaticities``: its gAMA and cHRM, times 100,000 (x and y of white,
     red, green and blue).
 
-    For ``decode_memory``: ``lossless``: a WebP's pixels refer to those before them, so all are kept. ``tile``: the width
-    and height of the parts of a HEIC that can be decoded by themselves; None for a picture that is decoded whole.
+    For ``decode_memory``: ``lossless``: a WebP's pixels refer to those before them, so all are kept. ``tile``: the
+    width and height of the parts of a HEIC that can be decoded by themselves; None for a picture that is decoded whole.
     ``coded``: the pixels that an AVIF or HEIC decodes in all, alpha included.
 
     Of an AVIF or HEIC: ``aperture``: what is kept of the coded picture: left, top, and the coded width and height; None

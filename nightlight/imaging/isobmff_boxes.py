@@ -22,9 +22,9 @@ def walk(view: memoryview, tally: HeaderTally) -> Iterator[tuple[tuple[bytes, ..
         outer, start, end = todo.pop()
         for kind, at, stop in boxes(view, start, end, tally):
             path = (*outer, kind)
-            yield path, at, stop
             if kind in _LISTS:
                 tally.check_list(_LISTS[kind](view, at, stop, tally))
+            yield path, at, stop
             if len(path) >= _DEEPEST:
                 continue
             if kind == b"meta":  # a full box: version and flags come first

@@ -52,6 +52,8 @@ class _Meta:
 class _Coding:
     """What decoding an item and all that it is made of takes: pixels in all, bits, samples a pixel."""
 
+    format: Format
+    tally: HeaderTally
     pixels: int = 0
     bits: int = 8
     samples: float = 1.0
@@ -71,11 +73,11 @@ def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -
             raise ValueError(0)
         width, height = max(meta.tracks, key=lambda size: size[0] * size[1])
         return Header(format_, width, height, bits=12, animated=True, alpha=True, coded=2 * width * height, track=True)
-    coding = _Coding()
-    width, height = _count(view, meta, meta.primary, format_, coding, 0)
+    coding = _Coding(format_, tally)
+    width, height = _count(view, meta, meta.primary, coding, 0)
     alpha = _alpha(view, meta, meta.primary)
     for item in alpha:
-        _count(view, meta, item, format_, coding, 0)
+        _count(view, meta, item, coding, 0)
     own = meta.of(meta.primary)
     transform = Transform.read(view, own, (width, height))
     return Header(
@@ -146,17 +148,16 @@ def _read_associations(view: memoryview, start: int, tally: HeaderTally, meta: _
         meta.associations.setdefault(item, []).extend(indices)
 
 
-def _count(
-    view: memoryview, meta: _Meta, item: int, format_: Format, coding: _Coding, depth: int
-) -> tuple[int, int]:
+def _count(view: memoryview, meta: _Meta, item: int, coding: _Coding, depth: int) -> tuple[int, int]:
     """Add what decoding an item takes; return its width and height."""
-    kind = meta.types.get(item, b"")
+    coding.tally.piece()
+    kind, format_ = meta.types.get(item, b""), coding.format
     size = _extent(view, meta, item)
     if kind in _DERIVED[format_] and depth < _DEEPEST:
         sources = meta.references.get(b"dimg", {}).get(item, [])
         if not sources:
             raise ValueError(item)
-        sizes = [_count(view, meta, source, format_, coding, depth + 1) for source in sources]
+        sizes = [_count(view, meta, source, coding, depth + 1) for source in sources]
         if kind == b"grid":
             coding.cells += sizes
         size = size or sizes[0]
@@ -168,7 +169,13 @@ def _count(
     if size is None:
         raise ValueError(item)
     coding.pixels += size[0] * size[1]
-    for name, at, end in meta.of(item):
+    _read_coding(view, meta.of(item), coding)
+    return size
+
+
+def _read_coding(view: memoryview, properties: list[tuple[bytes, int, int]], coding: _Coding) -> None:
+    """Take the most bits and samples of an item's properties."""
+    for name, at, end in properties:
         if name == b"pixi" and at + 5 < end:
             channels = min(view[at + 4], _MOST_CHANNELS)
             coding.bits = max((coding.bits, *view[at + 5 : min(end, at + 5 + channels)]))
@@ -180,7 +187,6 @@ def _count(
             coding.bits = max(coding.bits, 8 if not flags & 0x40 else 12 if flags & 0x20 else 10)
             chroma = 1.0 if flags & 0x10 else {0x0C: 1.5, 0x08: 2.0}.get(flags & 0x0C, 3.0)
             coding.samples = max(coding.samples, chroma)
-    return size
 
 
 def _extent(view: memoryview, meta: _Meta, item: int) -> tuple[int, int] | None:

@@ -17,14 +17,25 @@ if TYPE_CHECKING:
 
 # EXIF orientations as what is done to the axes of the stored picture: turned clockwise by quarters, after mirroring
 # left to right.
-_EXIF = {(0, False): 1, (0, True): 2, (2, False): 3, (2, True): 4, (3, True): 5, (1, False): 6, (1, True): 7, (3, False): 8}
+_EXIF = {
+    (0, False): 1,
+    (0, True): 2,
+    (2, False): 3,
+    (2, True): 4,
+    (3, True): 5,
+    (1, False): 6,
+    (1, True): 7,
+    (3, False): 8,
+}
 _HALF = Fraction(1, 2)
 _SIGN, _WRAP = 1 << 31, 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """``size``: (width, height) of what is kept, before it is turned. ``aperture``: what is kept of the coded picture,
+    """What is done to a coded picture.
+
+    ``size``: (width, height) of what is kept, before it is turned. ``aperture``: what is kept of the coded picture:
     left, top, and the coded width and height; None for all of it. ``orientation``: as EXIF's, 1 to 8.
     """
 

@@ -52,8 +52,8 @@ _PIPE_BYTES = 1 << 16
 class SandboxLimits:
     """What one picture may cost.
 
-    ``memory_bytes``: the most address space of any picture, beyond that of the idle helper; each gets a limit by its own
-    estimate. ``cpu_s``: the most CPU seconds of any picture; each
+    ``memory_bytes``: the most address space of any picture, beyond that of the idle helper; each gets a limit by its
+    own estimate. ``cpu_s``: the most CPU seconds of any picture; each
     gets a limit by its own estimate. ``wall_s``: seconds of the clock. ``start_s``: seconds until the helper must have
     started. A picture with an estimate of more than ``slow_s`` CPU seconds is decoded at a low priority.
     """

@@ -20,7 +20,7 @@ class UploadSettings(BaseSettings):
     """Largest upload, in bytes."""
     # 16,384 x 12,288, a phone's largest, are 201.3 million.
     max_pixels: int = Field(default=202_000_000, ge=1, le=202_000_000)
-    """Most pixels (width times height) of a JPEG, which is decoded at a scale; of any other format 65 million at most."""
+    """Most pixels (width times height) of a JPEG, which is decoded at a scale; of other formats 65 million at most."""
     max_side: int = Field(default=65_500, ge=1, le=65_500)
     """Longest side of a JPEG, in pixels; of any other format 16,384 at most."""
     # The sandbox with a picture of 125 MB in it stays under 160 MB (docs/performance.md).

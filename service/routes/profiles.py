@@ -10,6 +10,9 @@ from starlette.concurrency import run_in_threadpool
 
 from nightlight.catalogue.profiles import Declaration
 from nightlight.delivery.access_tokens import TokenScope
+from nightlight.imaging.probe import upload_caps
+from nightlight.imaging.upload_limits import in_words
+from nightlight.settings.pictures import UploadSettings
 from nightlight_core.ids import PROFILE_ID_PATTERN, parse_profile_id
 from service.answers import CONSISTENCY, Body, Word, answer, changed, services
 from service.auth import ScopedRoute, caller, requires
@@ -37,6 +40,17 @@ _UPLOAD_BODY: dict[str, Any] = {
         }
     ],
 }
+
+_DEFAULTS = UploadSettings.model_construct()
+_MEGAPIXELS = in_words(upload_caps(_DEFAULTS))
+_UPLOAD = f"""Upload a profile's image: one picture, or the first frame of an animation.
+
+By default it has at most {_DEFAULTS.max_bytes / 1e6:g} MB, and at most so many megapixels: {_MEGAPIXELS}.
+A kind that takes more memory or more of a processor to decode, such as a progressive JPEG, may have fewer. A refusal
+(413 or 422) says in `detail` what was too much, and the limit.
+
+An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
+202 means that it is safely stored and will be rendered; ask `GET /v1/images/{{image_id}}` how it goes."""
 
 
 class ProfileBody(Body):
@@ -142,14 +156,10 @@ def report_flag(request: Request, profile_id: ProfileIdPath, body: ReportFlagBod
     )
 
 
-@router.post("/{profile_id}/image", status_code=202, openapi_extra=_UPLOAD_BODY)
+@router.post("/{profile_id}/image", status_code=202, openapi_extra=_UPLOAD_BODY, description=_UPLOAD)
 @requires(TokenScope.INGEST)
 async def upload(request: Request, profile_id: ProfileIdPath) -> ImageAnswer:
-    """Upload a profile's image (JPEG, PNG, WebP, AVIF or GIF, at most 20 MB and 50 megapixels).
-
-    An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
-    202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.
-    """
+    """Upload a profile's image."""
     async with upload_form(request, field="crop") as (file, crop):
         image = await run_in_threadpool(
             services(request).upload.accept,

@@ -17,7 +17,7 @@ from tests.support import pictures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
-CAP = 20_000_000
+CAP = 64_000_000
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,11 @@ def chunk(kind, data=b""):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def png_header(width, height):
+    """A PNG's signature and header, and nothing behind them."""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+
+
 def png_parts(data=None):
     """A PNG's beginning up to its pixels, the pixels' chunks, and the rest."""
     data = data or pictures.encoded(pictures.gradient(64, 48), "PNG")

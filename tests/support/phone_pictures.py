@@ -26,7 +26,8 @@ class _Data(ctypes.Structure):
 def avif(image, *, depth=8, format_=planes.YUV420, matrix="bt601", full_range=True, premultiplied=False, cicp=(1, 13)):
     """An AVIF of an RGB, RGBA or L picture, nearly without loss."""
     library = planes.libavif()
-    assert library and depth in _DEPTHS
+    assert library
+    assert depth in _DEPTHS
     library.avifImageCreate.restype = ctypes.POINTER(planes.Planes)
     library.avifImageCreate.argtypes = (ctypes.c_uint32,) * 3 + (ctypes.c_int,)
     library.avifImageRGBToYUV.argtypes = (ctypes.c_void_p, ctypes.POINTER(planes._Rgb))
@@ -63,7 +64,9 @@ def avif(image, *, depth=8, format_=planes.YUV420, matrix="bt601", full_range=Tr
 def heic_grid(image, *, tile=256, quality=90):
     """A HEIC of an RGB picture in square tiles, as phones write it; its sides are multiples of a tile's."""
     library = linked_library(_pillow_heif)
-    assert heic.libheif() and not image.width % tile and not image.height % tile
+    assert heic.libheif()
+    assert not image.width % tile
+    assert not image.height % tile
     pointer, out = ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)
     functions = {
         "heif_context_get_encoder_for_format": (pointer, ctypes.c_int, out),

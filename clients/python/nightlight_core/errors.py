@@ -138,13 +138,13 @@ class UnsupportedFormat(ImageRefused):
     """The magic bytes name no format of the allow-list."""
 
     status = 415
-    public = "The bytes are not a JPEG, PNG, WebP, AVIF or GIF image."
+    public = "The bytes are not a JPEG, PNG, WebP, AVIF, HEIC or GIF image."
 
 
 class ImageTooLarge(ImageRefused):
-    """The header promises more pixels, or a longer side, than the caps allow."""
+    """The header promises more pixels, a longer side, or more memory to decode than the caps allow."""
 
-    public = "The image has more pixels, or a longer side, than is allowed."
+    public = "The image has more pixels, a longer side, or needs more memory to decode, than is allowed."
 
 
 class ImageTooComplex(ImageRefused):

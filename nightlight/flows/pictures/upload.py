@@ -233,7 +233,7 @@ class Upload:
         if size == 0:
             raise CorruptImage("the upload is empty")
         if size > self.limits.max_bytes:
-            raise PayloadTooLarge(f"{size} bytes; at most {self.limits.max_bytes}")
+            raise PayloadTooLarge(f"the file has {size:,} bytes; at most {self.limits.max_bytes:,} are accepted")
         # Mapped, not read: the header is a few pages. Nobody closes the map; it goes with its last reference.
         mapped = memoryview(mmap.mmap(upload.fileno(), 0, access=mmap.ACCESS_READ))
         return probe(mapped, upload_caps(self.limits), edge=self.edge()), size

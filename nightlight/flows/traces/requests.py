@@ -106,7 +106,7 @@ class RequestTrace:
         if size == 0:
             raise CorruptImage("the copy is empty")
         if size > self.limits.max_bytes:
-            raise PayloadTooLarge(f"{size} bytes; at most {self.limits.max_bytes}")
+            raise PayloadTooLarge(f"the file has {size:,} bytes; at most {self.limits.max_bytes:,} are accepted")
         copy.seek(0)
         data = copy.read()
         probe(data, upload_caps(self.limits), edge=COPY_EDGE)

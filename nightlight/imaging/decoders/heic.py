@@ -1,8 +1,8 @@
 """A HEIC, decoded by libheif to planes, which become RGB some rows at a time.
 
-Phones write a grid of tiles, and libheif decodes them one by one: no more than two rows of tiles lie in memory. A picture
-that is not made of tiles lies there whole, as planes. pillow-heif, which brings libheif, would make RGB of it in another
-buffer, and copy that into an image of Pillow's.
+Phones write a grid of tiles, and libheif decodes them one by one: no more than two rows of tiles lie in memory. A
+picture that is not made of tiles lies there whole, as planes. pillow-heif, which brings libheif, would make RGB of it in
+another buffer, and copy that into an image of Pillow's.
 
 Source: libheif's ``heif.h``, ``heif_tiling.h`` and ``heif_security.h``.
 """
@@ -121,7 +121,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 def libheif() -> ctypes.CDLL | None:
     """Return the libheif that pillow-heif is linked to; None where it or libavif cannot be called."""
     try:
-        import _pillow_heif
+        import _pillow_heif  # type: ignore[import-not-found]
 
         library = linked_library(_pillow_heif)
         for name, (result, arguments) in _FUNCTIONS.items():
@@ -161,7 +161,9 @@ class OpenedHeic(OpenedItem):
             library.heif_context_set_max_decoding_threads(context, 0)
             width, height = coded_size(header)
             largest = max(width * height, header.coded)
-            library.heif_context_get_security_limits(context).contents.pixels = largest + _BLOCK * (width + height + _BLOCK)
+            library.heif_context_get_security_limits(context).contents.pixels = largest + _BLOCK * (
+                width + height + _BLOCK
+            )
             _check(library.heif_context_read_from_memory_without_copy(context, start, length, None))
             handle = ctypes.c_void_p()
             _check(library.heif_context_get_primary_image_handle(context, ctypes.byref(handle)))
@@ -250,7 +252,7 @@ class OpenedHeic(OpenedItem):
         )
         for function, of in sources:
             nclx = ctypes.POINTER(_Nclx)()
-            if not function(of, ctypes.byref(nclx)).code and nclx:
+            if not function(of, ctypes.byref(nclx)).code and bool(nclx):  # a null pointer is false
                 matrix, full_range = nclx.contents.matrix, nclx.contents.full_range
                 library.heif_nclx_color_profile_free(nclx)
                 return (_BT601 if matrix == _UNSPECIFIED else matrix), full_range

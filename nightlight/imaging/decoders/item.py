@@ -1,4 +1,4 @@
-"""What the openers of AVIF and HEIC share: the size, the aperture and the orientation that the header reader has read."""
+"""What the openers of AVIF and HEIC share: size, aperture and orientation, which the header reader has read."""
 
 from __future__ import annotations
 

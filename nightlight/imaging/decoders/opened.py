@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from PIL import AvifImagePlugin, Image, ImageFile
 
-from nightlight.imaging.crop import UPRIGHT
+from nightlight.imaging.crop import SIDEWAYS, UPRIGHT
 from nightlight.imaging.formats import FORMATS, JPEG_PIXELS
 from nightlight_core.errors import CorruptImage
 
@@ -114,12 +114,12 @@ def refusing(header: Header) -> Iterator[None]:
 def _fits(size: tuple[int, int], header: Header) -> bool:
     """Say whether a decoder sees the size that the header states.
 
-    Where the header states the size of coded blocks, the picture is a part of them, and its decoder has turned it
+    Where the header states the size of coded blocks, the picture is a part of them. Some decoders have turned it
     upright already.
     """
     promised = (header.width, header.height)
     if FORMATS[header.format].exact_size:
-        return size == promised
+        return size == promised or (header.orientation in SIDEWAYS and size == promised[::-1])
     return any(
         abs(size[0] - width) < CODED_BLOCK and abs(size[1] - height) < CODED_BLOCK
         for width, height in (promised, promised[::-1])

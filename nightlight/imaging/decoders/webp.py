@@ -1,7 +1,7 @@
 """A WebP, cropped and scaled by libwebp while it is decoded.
 
-Pillow reads every WebP through libwebp's animation decoder, which keeps two whole canvases beside Pillow's own copies: 17
-bytes a pixel. libwebp's own decoder takes about nothing beside its result for a lossy picture, since it scales row by
+Pillow reads every WebP through libwebp's animation decoder, which keeps two whole canvases beside Pillow's own copies:
+17 bytes a pixel. libwebp's own decoder takes about nothing beside its result for a lossy picture, since it scales row by
 row; 4 bytes a pixel for a lossless picture, whose rows refer to those before; and 9 for a lossy picture with alpha.
 
 Source: libwebp's ``webp/decode.h``, decoder ABI 2.
@@ -148,7 +148,12 @@ class OpenedWebp(OpenedUpload):
             part = _decode(self._view, frame, (left, top, right - left, bottom - top), size)
         across, down = part.width / (right - left), part.height / (bottom - top)
         at = (left + frame.left, top + frame.top)
-        kept = tuple(round((value - at[axis % 2]) * (across, down)[axis % 2], 6) for axis, value in enumerate(box))
+        kept = (
+            round((box[0] - at[0]) * across, 6),
+            round((box[1] - at[1]) * down, 6),
+            round((box[2] - at[0]) * across, 6),
+            round((box[3] - at[1]) * down, 6),
+        )
         if min(kept[:2]) < 0 or kept[2] > part.width or kept[3] > part.height:
             part, kept = _on_canvas(part, kept)
         fitted = part.resize(fitted_size(box, edge), FILTER, box=kept, reducing_gap=GAP)
@@ -160,7 +165,7 @@ def _within(low: float, high: float, limit: int) -> tuple[int, int]:
     return max(0, math.floor(low / 2) * 2 - _MARGIN), min(limit, math.ceil(high) + _MARGIN)
 
 
-def _on_canvas(part: Image.Image, kept: tuple[float, ...]) -> tuple[Image.Image, tuple[float, ...]]:
+def _on_canvas(part: Image.Image, kept: Box) -> tuple[Image.Image, Box]:
     """Return a part of a frame on a transparent canvas that holds all of ``kept``, and ``kept`` in it."""
     left, top = math.ceil(max(0.0, -kept[0])), math.ceil(max(0.0, -kept[1]))
     right, bottom = max(part.width, math.ceil(kept[2])), max(part.height, math.ceil(kept[3]))
