@@ -13,15 +13,12 @@ from starlette.routing import Match
 
 from nightlight import logs
 from nightlight_core.errors import (
-    ImageTooComplex,
-    ImageTooLarge,
     InvalidInput,
     NightlightError,
     NotFound,
     PayloadTooLarge,
     RequestTimeout,
     TooManyRequests,
-    TruncatedImage,
     Unauthenticated,
 )
 

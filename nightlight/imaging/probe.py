@@ -74,7 +74,7 @@ def sniff(data: bytes | memoryview) -> Format:
     for name, entry in FORMATS.items():
         if entry.is_magic(head):
             return name
-    raise UnsupportedFormat(f"no format of the allow-list begins with {head[:12]!r}")
+    raise UnsupportedFormat(f"no format of the allow-list begins with {head[:12]!r}: JPEG, PNG, WebP, AVIF, HEIC or GIF")
 
 
 def decode_bytes(header: Header, *, edge: int) -> int:

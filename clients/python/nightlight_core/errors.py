@@ -103,6 +103,7 @@ class PayloadTooLarge(NightlightError):
 
     status = 413
     public = "The request body is larger than is allowed."
+    tells = True
 
 
 class RequestTimeout(NightlightError):
@@ -164,6 +165,7 @@ class TruncatedImage(CorruptImage):
     """The file ends before its picture does."""
 
     public = "The image did not arrive whole; upload it again."
+    tells = True
 
 
 class PolicyRefused(NightlightError):
