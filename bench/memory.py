@@ -3,16 +3,15 @@
 Each picture goes through the real sandbox; the figure is the child's peak resident size above that of a child that
 decodes a picture of 16 pixels.
 
-    python bench/memory.py [--megapixels N]
+    PYTHONPATH=. python bench/memory.py [--megapixels N]
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
+import math
 import threading
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -25,10 +24,15 @@ from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import Format
 from nightlight.imaging.probe import UploadCaps, decode_bytes, probe
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits
+from nightlight.imaging.upload_limits import most_pixels
 from nightlight_core.errors import NightlightError
+from tests.support.phone_pictures import heic_grid
 
 EDGE = 1024
-LARGEST_UPLOAD = 20_000_000
+TILE = 512
+# Of the smooth pictures below, for the estimate of CPU time.
+BYTES_A_PIXEL = 0.3
+Image.MAX_IMAGE_PIXELS = None
 ImageFile.MAXBLOCK = 1 << 26  # room for the encoder to write a large rough JPEG in one go
 
 
@@ -39,6 +43,8 @@ def picture(width, height):
 
 
 def kinds(image):
+    faded = image.convert("RGBA")
+    faded.putalpha(Image.linear_gradient("L").resize(image.size))
     wide = Image.fromarray(np.asarray(image.convert("L"), dtype=np.uint16) * 257)
     yield "JPEG", image, "JPEG", {"quality": 85}
     yield "JPEG 4:4:4 progressive", image, "JPEG", {"quality": 85, "progressive": True, "subsampling": 0}
@@ -54,19 +60,22 @@ def kinds(image):
     yield "PNG grey, 16 bits", wide, "PNG", {"compress_level": 1}
     yield "GIF", image.quantize(64), "GIF", {}
     yield "WebP", image, "WEBP", {"quality": 80, "method": 0}
-    yield "WebP with alpha", image.convert("RGBA"), "WEBP", {"quality": 80, "method": 0}
+    yield "WebP with alpha", faded, "WEBP", {"quality": 80, "method": 0}
     yield "WebP lossless", image, "WEBP", {"lossless": True, "quality": 0, "method": 0}
     yield "AVIF 4:2:0", image, "AVIF", {"quality": 60, "speed": 10}
-    yield "AVIF 4:4:4 with alpha", image.convert("RGBA"), "AVIF", {"quality": 60, "speed": 10, "subsampling": "4:4:4"}
+    yield "AVIF 4:4:4 with alpha", faded, "AVIF", {"quality": 60, "speed": 10, "subsampling": "4:4:4"}
     if Format.HEIC in available_formats():
-        yield "HEIC", image, "HEIF", {"quality": 60}
+        preset = {"quality": 60, "enc_params": {"preset": "ultrafast"}}
+        yield "HEIC in tiles", image, "tiles", {}
+        yield "HEIC", image, "HEIF", preset
+        yield "HEIC 4:4:4", image, "HEIF", {**preset, "chroma": 444}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=6.0)
     options = parser.parse_args()
-    side = int((options.megapixels * 1e6) ** 0.5)
+    side = int((options.megapixels * 1e6) ** 0.5) // TILE * TILE
     image = picture(side, side)
     anything = UploadCaps(max_decode_bytes=10**12, formats=frozenset(Format))
     table = Table(title=f"{side} x {side} pixels")
@@ -78,9 +87,7 @@ def main():
         sandbox.frame(buffer.getvalue(), probe(buffer.getvalue(), anything), edge=EDGE)
         idle = sandbox.peak_kb
         for name, frame, format_, how in kinds(image):
-            buffer = BytesIO()
-            frame.save(buffer, format_, **how)
-            data = buffer.getvalue()
+            data = file_of(frame, format_, how)
             header = probe(data, anything, edge=EDGE)
             try:
                 sandbox.frame(data, header, edge=EDGE)
@@ -101,30 +108,35 @@ def dearest(console):
     """For each kind the largest picture that the usual caps allow: helper and decoder together, at their most."""
     caps = UploadCaps(formats=frozenset(Format))
     table = Table(title="the largest square that is allowed, shared pages counted once (PSS)")
-    for title in ("kind", "pixels", "helper and decoder, MB", "what rendering it added here, MB"):
+    for title in ("kind", "pixels", "helper and decoder, MB", "CPU, s", "estimated, s"):
         table.add_column(title, justify="left" if title == "kind" else "right")
-    names = [name for name, *_ in kinds(picture(64, 64))]
     with Sandbox() as sandbox:
-        for name in names:
+        for name in [name for name, *_ in kinds(picture(64, 64))]:
             side = largest(name, caps)
             data = encoded(name, side)
-            if len(data) > LARGEST_UPLOAD:
-                data = encoded(name, side, smooth=True)
-            before = pss(os.getpid())
+            header = probe(data, UploadCaps(formats=frozenset(Format), max_decode_bytes=10**12), edge=EDGE)
             with Watch(sandbox) as watch:
                 try:
                     sandbox.frame(data, probe(data, caps, edge=EDGE), edge=EDGE)
                 except NightlightError as error:
                     console.print(f"{name}, {side} x {side}, {len(data)} bytes: {error}")
-            table.add_row(
-                name, f"{side * side / 1e6:.1f} M", f"{watch.most:.0f}", f"{max(0.0, watch.here - before):.0f}"
-            )
+            cpu, estimate = f"{sandbox.cpu_s:.1f}", f"{header.decode_s:.1f}"
+            table.add_row(name, f"{side * side / 1e6:.1f} M", f"{watch.most:.0f}", cpu, estimate)
     console.print(table)
 
 
-def encoded(name, side, *, smooth=False):
-    image = Image.radial_gradient("L").resize((side, side)).convert("RGB") if smooth else picture(side, side)
-    frame, format_, how = next(rest for kind, *rest in kinds(image) if kind == name)
+def encoded(name, side):
+    """A large picture that is smooth but for a grain of eight pixels."""
+    grain = np.asarray(picture(side // 8 + 1, side // 8 + 1), dtype=np.int16) // 8
+    ramp = np.asarray(Image.radial_gradient("L").resize((side // 8 + 1, side // 8 + 1)), dtype=np.int16)
+    small = Image.fromarray(np.clip(ramp[..., None] + grain - 16, 0, 255).astype(np.uint8))
+    image = small.resize((side, side), Image.Resampling.BILINEAR)
+    return file_of(*next(rest for kind, *rest in kinds(image) if kind == name))
+
+
+def file_of(frame, format_, how):
+    if format_ == "tiles":
+        return heic_grid(frame, tile=TILE)
     buffer = BytesIO()
     frame.save(buffer, format_, **how)
     return buffer.getvalue()
@@ -132,13 +144,9 @@ def encoded(name, side, *, smooth=False):
 
 def largest(name, caps):
     """Return the largest side whose header passes: from what a small picture of the kind says of itself."""
-    sample = probe(encoded(name, 256), caps, edge=EDGE)
-    low, high = 256, 7071
-    while high - low > 8:
-        middle = (low + high) // 2
-        asked = replace(sample, width=middle, height=middle)
-        low, high = (middle, high) if decode_bytes(asked, edge=EDGE) <= caps.max_decode_bytes else (low, middle)
-    return low
+    sample = probe(encoded(name, TILE * 2), caps, edge=EDGE)
+    side = math.isqrt(most_pixels(sample, BYTES_A_PIXEL, caps, edge=EDGE)) - 1
+    return side // TILE * TILE if name == "HEIC in tiles" else side
 
 
 def pss(pid):
@@ -150,7 +158,7 @@ class Watch:
     """Looks every few milliseconds how much memory the helper and its child have between them."""
 
     def __init__(self, sandbox):
-        self.sandbox, self.most, self.here = sandbox, 0.0, 0.0
+        self.sandbox, self.most = sandbox, 0.0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.look)
 
@@ -159,7 +167,6 @@ class Watch:
             with contextlib.suppress(OSError, StopIteration):
                 children = Path(f"/proc/{self.sandbox.pid}/task/{self.sandbox.pid}/children").read_text().split()
                 self.most = max(self.most, sum(pss(pid) for pid in (self.sandbox.pid, *children)))
-            self.here = max(self.here, pss(os.getpid()))
             self.stop.wait(0.003)
 
     def __enter__(self):

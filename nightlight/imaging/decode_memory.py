@@ -30,9 +30,8 @@ _PNG_ALPHA_BYTES = 9
 _PNG_DEEP_GREY_BYTES = 5
 # libwebp scales a lossy picture row by row, keeps a lossless one, and unpacks alpha whole as if it were a lossless one.
 _WEBP_BYTES, _WEBP_LOSSLESS_BYTES, _WEBP_ALPHA_BYTES, _WEBP_RESULT_BYTES = 0.1, 4, 5, 4
-# Of a picture that becomes RGB some rows at a time: the bytes of the strips; and where it is decoded tile by tile, how
-# many rows of tiles are kept.
-_RGBX_BYTES, _STRIP_BYTES, _TILE_ROWS = 4, 10_000_000, 2
+# Of a picture that is decoded tile by tile, so many rows of tiles are kept.
+_RGBX_BYTES, _TILE_ROWS = 4, 2
 # Bits a sample beyond which a picture is deep.
 _SHALLOW_BITS = 8
 # The frame, and what is between it and the decoded picture, by the pixel of the largest square.
@@ -112,10 +111,11 @@ def png_bytes(header: Header, _edge: int) -> int:
     return pixels * _PNG_BYTES[header.colour]
 
 
-def planes_bytes(factor: float) -> MemoryEstimate:
+def planes_bytes(factor: float, fixed: int) -> MemoryEstimate:
     """Return the estimate of an AVIF or HEIC, whose decoder leaves planes, which become RGB some rows at a time.
 
-    ``factor``: what the decoder takes for each byte of planes.
+    ``factor``: what the decoder takes for each byte of planes. ``fixed``: what the strips and the decoder's own tables
+    and threads take, whatever the size.
     """
 
     def estimate(header: Header, _edge: int) -> int:
@@ -125,7 +125,7 @@ def planes_bytes(factor: float) -> MemoryEstimate:
         else:
             rows, planes = 0, max(width * height, header.coded // (1 + header.alpha))
         samples = planes * (header.samples + header.alpha) * (2 if header.bits > _SHALLOW_BITS else 1)
-        return int(samples * factor) + _TILE_ROWS * rows * width * _RGBX_BYTES + _STRIP_BYTES
+        return int(samples * factor) + _TILE_ROWS * rows * width * _RGBX_BYTES + fixed
 
     return estimate
 

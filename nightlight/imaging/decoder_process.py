@@ -88,7 +88,7 @@ def write_response_head(response: mmap.mmap, head: dict[str, Any]) -> None:
 
 def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mmap) -> None:
     """Write the requested frame into the response, or the reason why there is none."""
-    header = Header(**{**request["header"], "format": Format(request["header"]["format"])})
+    header = _header(request["header"])
     region = Region(*request["region"]) if request["region"] else None
     stages = StageTimes()
     try:
@@ -103,6 +103,12 @@ def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mm
         write_response_head(response, {"refused": ImageTooLarge.code, "detail": detail})
         return
     write_response_head(response, {"width": image.width, "height": image.height, "stages": stages.ms})
+
+
+def _header(fields: dict[str, Any]) -> Header:
+    """Return the header of a request; JSON has made lists of its tuples."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return Header(**{**values, "format": Format(fields["format"])})
 
 
 def _write_pixels(image: Image.Image, response: mmap.mmap) -> None:

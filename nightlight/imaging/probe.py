@@ -33,7 +33,7 @@ class UploadCaps:
     max_decode_bytes: int = 125_000_000
     max_whole_decode_bytes: int = 200_000_000
     formats: frozenset[Format] = USUAL
-    max_decode_s: float = 4.0
+    max_decode_s: float = 5.0
     bounds: HeaderBounds = field(default_factory=HeaderBounds)
 
 
@@ -74,7 +74,8 @@ def sniff(data: bytes | memoryview) -> Format:
     for name, entry in FORMATS.items():
         if entry.is_magic(head):
             return name
-    raise UnsupportedFormat(f"no format of the allow-list begins with {head[:12]!r}: JPEG, PNG, WebP, AVIF, HEIC or GIF")
+    accepted = "JPEG, PNG, WebP, AVIF, HEIC or GIF"
+    raise UnsupportedFormat(f"no format of the allow-list begins with {head[:12]!r}: {accepted}")
 
 
 def decode_bytes(header: Header, *, edge: int) -> int:

@@ -29,7 +29,7 @@ class UploadSettings(BaseSettings):
     # 48 megapixels of 4:2:0, not in tiles, take 190 MB.
     max_whole_decode_bytes: int = Field(default=200_000_000, ge=1_000_000, le=1_000_000_000)
     """The same for HEIC: its decoder holds a picture whole that is not made of tiles."""
-    max_decode_cpu_s: float = Field(default=4.0, gt=0, le=60)
+    max_decode_cpu_s: float = Field(default=5.0, gt=0, le=60)
     """Most CPU seconds that an upload's header lets its decoding take, by estimate."""
     slow_decode_cpu_s: float = Field(default=0.25, gt=0, le=60)
     """CPU seconds of decoding, by estimate, from which a picture is slow: it waits behind others, and they do not wait

@@ -61,7 +61,7 @@ def avif(image, *, depth=8, format_=planes.YUV420, matrix="bt601", full_range=Tr
     return written
 
 
-def heic_grid(image, *, tile=256, quality=90):
+def heic_grid(image, *, tile=256, quality=75):
     """A HEIC of an RGB picture in square tiles, as phones write it; its sides are multiples of a tile's."""
     library = linked_library(_pillow_heif)
     assert heic.libheif()

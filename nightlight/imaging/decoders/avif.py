@@ -76,4 +76,6 @@ class OpenedAvif(OpenedItem):
         """Return the part ``box`` as small as ``edge`` allows (RGB or RGBA), and the whole of it as the box."""
         with refusing(self._header), self._held:
             check(self._library, self._library.avifDecoderNextImage(self._decoder))
-            return self._fitted(PlaneRows(self._planes), box, edge, alpha=bool(self._planes.contents.alpha))
+            image = self._planes.contents
+            self.cicp = self.cicp or (image.primaries, image.transfer, image.matrix)
+            return self._fitted(PlaneRows(self._planes), box, edge, alpha=bool(image.alpha))

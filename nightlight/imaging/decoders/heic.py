@@ -1,8 +1,8 @@
 """A HEIC, decoded by libheif to planes, which become RGB some rows at a time.
 
 Phones write a grid of tiles, and libheif decodes them one by one: no more than two rows of tiles lie in memory. A
-picture that is not made of tiles lies there whole, as planes. pillow-heif, which brings libheif, would make RGB of it in
-another buffer, and copy that into an image of Pillow's.
+picture that is not made of tiles lies there whole, as planes. pillow-heif, which brings libheif, would make RGB of it
+in another buffer, and copy that into an image of Pillow's.
 
 Source: libheif's ``heif.h``, ``heif_tiling.h`` and ``heif_security.h``.
 """
@@ -198,8 +198,9 @@ class OpenedHeic(OpenedItem):
             _check(library.heif_decode_image(self._handle, ctypes.byref(image), _UNDEFINED, _UNDEFINED, self._options))
             self._held.callback(library.heif_image_release, image)
             planes = self.planes(image)
-            self._take(self._header, (planes.width, planes.height))
             rows = PlaneRows(ctypes.pointer(planes))
+            if rows.size != self._coded:
+                raise ValueError(f"the decoder sees {rows.size}, the header {self._coded}")
             return self._fitted(rows, box, edge, alpha=bool(planes.alpha))
 
     def tile(self, column: int, row: int) -> Image.Image:
@@ -254,6 +255,7 @@ class OpenedHeic(OpenedItem):
             nclx = ctypes.POINTER(_Nclx)()
             if not function(of, ctypes.byref(nclx)).code and bool(nclx):  # a null pointer is false
                 matrix, full_range = nclx.contents.matrix, nclx.contents.full_range
+                self.cicp = self.cicp or (nclx.contents.primaries, nclx.contents.transfer, matrix)
                 library.heif_nclx_color_profile_free(nclx)
                 return (_BT601 if matrix == _UNSPECIFIED else matrix), full_range
         return _BT601, 1

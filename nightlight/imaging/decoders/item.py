@@ -30,7 +30,7 @@ class OpenedItem(OpenedUpload):
         stated = coded_size(header)
         if coded != stated:
             raise ValueError(f"the decoder sees {coded[0]} x {coded[1]} pixels, the header {stated[0]} x {stated[1]}")
-        self._header, self._coded = header, coded
+        self._header, self._coded, self.cicp = header, coded, header.cicp
         self._corner = header.aperture[:2] if header.aperture else (0, 0)
         self.size = (header.width, header.height)
         self.orientation = header.orientation

@@ -1,8 +1,8 @@
 """What calls into a C library need: the library that a Python module is linked to, and the address of bytes.
 
 Pillow and pillow-heif decode a picture whole, and copy it. The libraries under them can scale, crop, or hand out a
-part. So the decoders of this package call those libraries themselves: the very files that the modules have loaded already. No
-other library is ever opened, and none is searched for by name.
+part. So the decoders of this package call those libraries themselves: the very files that the modules have loaded
+already. No other library is ever opened, and none is searched for by name.
 """
 
 from __future__ import annotations

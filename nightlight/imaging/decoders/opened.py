@@ -61,12 +61,14 @@ class OpenedUpload:
     """The first frame of an upload.
 
     ``size``: (width, height) in pixels as stored. ``orientation``: EXIF's, 1 to 8. ``icc_profile``: the file's own, or
-    None.
+    None. ``cicp``: as the header states it, or, once the pixels are loaded, as they themselves do; else None.
     """
+
+    cicp: tuple[int, int, int] | None = None
 
     def __init__(self, data: Readable, header: Header) -> None:
         """Open ``data``, whose header ``probe`` has read. Raises CorruptImage."""
-        self._header = header
+        self._header, self.cicp = header, header.cicp
         with refusing(header):
             self._image = Image.open(cast("IO[bytes]", data), formats=FORMATS[header.format].pillow)
             if not _fits(self._image.size, header):

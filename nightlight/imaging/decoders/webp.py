@@ -1,8 +1,9 @@
 """A WebP, cropped and scaled by libwebp while it is decoded.
 
 Pillow reads every WebP through libwebp's animation decoder, which keeps two whole canvases beside Pillow's own copies:
-17 bytes a pixel. libwebp's own decoder takes about nothing beside its result for a lossy picture, since it scales row by
-row; 4 bytes a pixel for a lossless picture, whose rows refer to those before; and 9 for a lossy picture with alpha.
+17 bytes a pixel. libwebp's own decoder takes about nothing beside its result for a lossy picture, since it scales row
+by row; 4 bytes a pixel for a lossless picture, whose rows refer to those before; and 9 for a lossy picture with alpha,
+which is not scaled, since libwebp would average colours that nobody sees into those beside them.
 
 Source: libwebp's ``webp/decode.h``, decoder ABI 2.
 """
