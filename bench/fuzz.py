@@ -63,19 +63,19 @@ def seeds():
     ]
     if Format.HEIC in available_formats():
         cases += [("heic", picture, "HEIF", {}), ("heic alpha", alpha, "HEIF", {})]
-    made = []
+    files = []
     for name, image, format_, options in cases:
         buffer = BytesIO()
         image.save(buffer, format_, **options)
-        made.append((name, buffer.getvalue()))
+        files.append((name, buffer.getvalue()))
     if Format.HEIC in available_formats():
         from tests.support.phone_pictures import heic_grid
 
-        made.append(("heic in tiles", heic_grid(picture.resize((128, 128)), tile=64)))
+        files.append(("heic in tiles", heic_grid(picture.resize((128, 128)), tile=64)))
     if CORPUS.is_dir():
-        files = (path for path in sorted(CORPUS.iterdir()) if path.suffix != ".csv")
-        made += [(path.name, path.read_bytes()) for path in files if 0 < path.stat().st_size <= LARGEST_SEED]
-    return made
+        corpus = (path for path in sorted(CORPUS.iterdir()) if path.suffix != ".csv")
+        files += [(path.name, path.read_bytes()) for path in corpus if 0 < path.stat().st_size <= LARGEST_SEED]
+    return files
 
 
 def mutate(data, others, dice):

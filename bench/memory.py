@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import math
 import threading
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nightlight.imaging.decoders import available_formats
-from nightlight.imaging.formats import Format
+from nightlight.imaging.formats import FORMATS, Format
 from nightlight.imaging.probe import UploadCaps, decode_bytes, probe
 from nightlight.imaging.sandbox import Sandbox, SandboxLimits
 from nightlight.imaging.upload_limits import most_pixels
@@ -146,6 +147,9 @@ def largest(name, caps):
     """Return the largest side whose header passes: from what a small picture of the kind says of itself."""
     sample = probe(encoded(name, TILE * 2), caps, edge=EDGE)
     side = math.isqrt(most_pixels(sample, BYTES_A_PIXEL, caps, edge=EDGE)) - 1
+    most = max(caps.max_decode_bytes, caps.max_whole_decode_bytes if FORMATS[sample.format].held_whole else 0)
+    while decode_bytes(replace(sample, width=side, height=side, coded=side * side), edge=EDGE) > most:
+        side -= 16  # a square may be reduced where a picture of 4 by 3 is not
     return side // TILE * TILE if name == "HEIC in tiles" else side
 
 

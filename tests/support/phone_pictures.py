@@ -35,29 +35,29 @@ def avif(image, *, depth=8, format_=planes.YUV420, matrix="bt601", full_range=Tr
     library.avifEncoderWrite.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(_Data))
     library.avifEncoderDestroy.argtypes = (ctypes.c_void_p,)
     alpha = image.mode == "RGBA"
-    made = library.avifImageCreate(image.width, image.height, depth, format_)
-    fields = made.contents
+    picture = library.avifImageCreate(image.width, image.height, depth, format_)
+    fields = picture.contents
     fields.full_range, fields.matrix = int(full_range), _MATRIX[matrix]
     fields.primaries, fields.transfer = cicp
     fields.premultiplied = int(premultiplied)
     rgb = planes._Rgb()
-    library.avifRGBImageSetDefaults(ctypes.byref(rgb), made)
+    library.avifRGBImageSetDefaults(ctypes.byref(rgb), picture)
     samples = np.asarray(image.convert("RGBA")).astype(np.uint16)
     samples = np.ascontiguousarray((samples * ((1 << depth) - 1) + 127) // 255)
     data = samples.astype(np.uint8) if depth == 8 else samples
     rgb.depth, rgb.format, rgb.ignore_alpha = depth, 1, int(not alpha)
     rgb.pixels, rgb.row_bytes = data.ctypes.data, image.width * 4 * data.itemsize
-    assert library.avifImageRGBToYUV(made, ctypes.byref(rgb)) == 0
+    assert library.avifImageRGBToYUV(picture, ctypes.byref(rgb)) == 0
     encoder, output = library.avifEncoderCreate(), _Data()
     # codec, threads, speed, keyframes, timescale (64 bits), repetitions, layers, quality, quality of alpha
     head = ctypes.cast(encoder, ctypes.POINTER(ctypes.c_int))
     head[2] = 8
     quality = 8
     head[quality] = head[quality + 1] = 95
-    planes.check(library, library.avifEncoderWrite(encoder, made, ctypes.byref(output)))
+    planes.check(library, library.avifEncoderWrite(encoder, picture, ctypes.byref(output)))
     written = ctypes.string_at(output.data, output.size)
     library.avifEncoderDestroy(encoder)
-    library.avifImageDestroy(made)
+    library.avifImageDestroy(picture)
     return written
 
 

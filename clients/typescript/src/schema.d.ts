@@ -110,7 +110,11 @@ export interface paths {
         put?: never;
         /**
          * Upload
-         * @description Upload a profile's image (JPEG, PNG, WebP, AVIF or GIF, at most 20 MB and 50 megapixels).
+         * @description Upload a profile's image: one picture, or the first frame of an animation.
+         *
+         *     By default it has at most 64 MB, and at most so many megapixels: JPEG 202, WebP 65, HEIC 65, AVIF 51, PNG 22, GIF 11.
+         *     A kind that takes more memory or more of a processor to decode, such as a progressive JPEG, may have fewer. A refusal
+         *     (413 or 422) says in `detail` what was too much, and the limit.
          *
          *     An optional field `crop` is the owner's own: `left,top,width,height` in pixels of the upright picture.
          *     202 means that it is safely stored and will be rendered; ask `GET /v1/images/{image_id}` how it goes.

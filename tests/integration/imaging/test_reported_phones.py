@@ -115,8 +115,8 @@ def test_colours_that_nobody_sees_do_not_bleed_into_those_beside_them():
     image = Image.new("RGBA", (400, 400), (0, 255, 0, 0))
     image.paste((255, 0, 0, 255), (0, 0, 203, 400))
     for options in ({"lossless": True, "exact": True}, {"quality": 100, "exact": True}):
-        made = frame(pictures.encoded(image, "WEBP", **options), edge=40)
-        red, green, blue = made.split()
+        shown = frame(pictures.encoded(image, "WEBP", **options), edge=40)
+        red, green, blue = shown.split()
         assert np.asarray(green, dtype=int).max() <= 255
         assert (np.asarray(green, dtype=int) <= np.asarray(blue, dtype=int) + 24).all()
         assert np.asarray(red, dtype=int).min() > 230
@@ -127,8 +127,8 @@ def test_a_webp_of_a_phone_passes_and_keeps_its_memory(size):
     data = pictures.encoded(smooth(*size), "WEBP", quality=75, method=0)
     header = probe(data, CAPS, edge=1024)
     with Sandbox() as sandbox:
-        made = sandbox.frame(data, header, edge=1024)
-        assert min(made.size) == 1024
+        shown = sandbox.frame(data, header, edge=1024)
+        assert min(shown.size) == 1024
         assert sandbox.peak_kb < 160_000
     assert header.decode_s < CAPS.max_decode_s
 
@@ -182,15 +182,15 @@ def test_the_first_frame_lies_in_its_place_and_the_rest_of_the_canvas_is_transpa
 def test_a_crop_of_a_large_webp_is_as_sharp_as_the_picture():
     image = smooth(4032, 3024)
     data = pictures.encoded(image, "WEBP", quality=90, method=0)
-    made = frame(data, edge=256, region=Region(1001, 777, 300, 256))
+    shown = frame(data, edge=256, region=Region(1001, 777, 300, 256))
     decoded = Image.open(BytesIO(data)).convert("RGB").crop((1001, 777, 1301, 1033))
-    assert difference(made, decoded) < 2
+    assert difference(shown, decoded) < 2
 
 
 def test_a_crop_beside_the_first_frame_is_white():
     data = animation(500, 400, [(SMALL, 0, 0, {"quality": 90})])
-    made = frame(data, edge=50, region=Region(400, 300, 60, 60))
-    assert made.getextrema() == ((255, 255),) * 3
+    shown = frame(data, edge=50, region=Region(400, 300, 60, 60))
+    assert shown.getextrema() == ((255, 255),) * 3
 
 
 def test_without_a_library_to_call_pillow_decodes(monkeypatch):
@@ -335,8 +335,8 @@ def test_a_heic_in_tiles_has_no_seams(edge):
     assert header.tile == (128, 128)
     assert header.coded == 1024 * 512
     expected = image.resize((edge * 2, edge), Image.Resampling.HAMMING)
-    made = frame(data, edge=edge)
-    assert difference(made, expected) < 2
+    shown = frame(data, edge=edge)
+    assert difference(shown, expected) < 2
     region = Region(100, 60, 300, 130)
     assert difference(frame(data, edge=130, region=region), image.crop((100, 60, 360, 190)).resize((260, 130))) < 60
 
@@ -430,8 +430,8 @@ def test_a_clean_aperture_is_what_is_kept(format_, sandbox):
     header = probe(data, CAPS)
     assert (header.width, header.height) == (200, 120)
     left, top = (320 - 200) // 2 - 20, (256 - 120) // 2 + 10
-    for made in (frame(data, edge=120), sandbox.frame(data, header, edge=120)):
-        assert difference(made, image.crop((left, top, left + 200, top + 120))) < 3
+    for shown in (frame(data, edge=120), sandbox.frame(data, header, edge=120)):
+        assert difference(shown, image.crop((left, top, left + 200, top + 120))) < 3
 
 
 @pytest.mark.parametrize("size", [(301, 203), (1, 1), (65, 63)])
@@ -439,9 +439,9 @@ def test_a_clean_aperture_is_what_is_kept(format_, sandbox):
 def test_odd_sizes_pass_through_the_sandbox(format_, size, sandbox):
     image = pictures.gradient(*size)
     data = pictures.encoded(image, format_, quality=95)
-    made = sandbox.frame(data, probe(data, CAPS, edge=320), edge=320)
-    assert difference(made, image) < 6
-    assert made.tobytes() == frame(data, edge=320).tobytes()
+    shown = sandbox.frame(data, probe(data, CAPS, edge=320), edge=320)
+    assert difference(shown, image) < 6
+    assert shown.tobytes() == frame(data, edge=320).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -464,11 +464,11 @@ def test_a_size_that_is_not_that_of_the_coded_picture_costs_no_more_than_it_says
         pictures.encoded(Image.new("RGB", (4032, 3024), (90, 120, 60)), format_, quality=40, **preset), *stated
     )
     try:
-        made = sandbox.frame(data, probe(data, CAPS, edge=64), edge=64)
+        shown = sandbox.frame(data, probe(data, CAPS, edge=64), edge=64)
     except ImageRefused:
         pass
     else:
-        assert min(made.size) <= 64
+        assert min(shown.size) <= 64
     assert sandbox.alive
     assert sandbox.peak_kb < 160_000
 
