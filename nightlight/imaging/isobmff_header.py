@@ -42,7 +42,7 @@ class _Meta:
     references: dict[bytes, dict[int, list[int]]] = field(default_factory=dict)
     tracks: list[tuple[int, int]] = field(default_factory=list)
 
-    def of(self, item: int) -> list[tuple[bytes, int, int]]:
+    def properties_of(self, item: int) -> list[tuple[bytes, int, int]]:
         """Return the properties of an item: their kind, where they begin and end."""
         indices = self.associations.get(item, ())
         return [self.properties[index - 1] for index in indices if 1 <= index <= len(self.properties)]
@@ -78,7 +78,7 @@ def read_isobmff_header(view: memoryview, tally: HeaderTally, format_: Format) -
     alpha = _alpha(view, meta, meta.primary)
     for item in alpha:
         _count(view, meta, item, coding, 0)
-    own = meta.of(meta.primary)
+    own = meta.properties_of(meta.primary)
     transform = Transform.read(view, own, (width, height))
     return Header(
         format_,
@@ -169,7 +169,7 @@ def _count(view: memoryview, meta: _Meta, item: int, coding: _Coding, depth: int
     if size is None:
         raise ValueError(item)
     coding.pixels += size[0] * size[1]
-    _read_coding(view, meta.of(item), coding)
+    _read_coding(view, meta.properties_of(item), coding)
     return size
 
 
@@ -190,7 +190,7 @@ def _read_coding(view: memoryview, properties: list[tuple[bytes, int, int]], cod
 
 
 def _extent(view: memoryview, meta: _Meta, item: int) -> tuple[int, int] | None:
-    for name, at, _ in meta.of(item):
+    for name, at, _ in meta.properties_of(item):
         if name == b"ispe":
             return u32(view, at + 4), u32(view, at + 8)
     return None
@@ -200,18 +200,18 @@ def _alpha(view: memoryview, meta: _Meta, primary: int) -> list[int]:
     """Return the items that hold the alpha of the primary item, or of the cells that it is made of."""
     shown = {primary, *meta.references.get(b"dimg", {}).get(primary, [])}
     auxiliary = meta.references.get(b"auxl", {})
-    return [item for item, of in auxiliary.items() if shown.intersection(of) and _is_alpha(view, meta, item)]
+    return [item for item, targets in auxiliary.items() if shown.intersection(targets) and _is_alpha(view, meta, item)]
 
 
 def _is_alpha(view: memoryview, meta: _Meta, item: int) -> bool:
-    kinds = [bytes(view[at + 4 : end]).split(b"\0")[0] for name, at, end in meta.of(item) if name == b"auxC"]
+    kinds = [bytes(view[at + 4 : end]).split(b"\0")[0] for name, at, end in meta.properties_of(item) if name == b"auxC"]
     return any(kind.endswith((b":alpha", b":auxid:1")) for kind in kinds)
 
 
 def _cicp(view: memoryview, meta: _Meta, primary: int) -> tuple[int, int, int] | None:
     """Return primaries, transfer and matrix of the primary item, or of the first cell that it is made of."""
     for item in (primary, *meta.references.get(b"dimg", {}).get(primary, [])[:1]):
-        for name, at, end in meta.of(item):
+        for name, at, end in meta.properties_of(item):
             if name == b"colr" and bytes(view[at : at + 4]) == b"nclx" and end - at >= 10:
                 return u16(view, at + 4), u16(view, at + 6), u16(view, at + 8)
     return None

@@ -12,7 +12,8 @@ import _pillow_heif
 import numpy as np
 from PIL import Image
 
-from nightlight.imaging.decoders import heic, planes
+from nightlight.imaging.decoders import heic
+from nightlight.imaging.decoders import plane_rows as planes
 from nightlight.imaging.decoders.native import linked_library
 
 _LEAST_HEIC_SIDE = 64

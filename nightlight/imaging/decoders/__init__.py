@@ -13,7 +13,7 @@ from nightlight.imaging.decoders.avif import OpenedAvif
 from nightlight.imaging.decoders.heic import OpenedHeic, libheif
 from nightlight.imaging.decoders.jpeg import OpenedJpeg
 from nightlight.imaging.decoders.opened import OpenedUpload
-from nightlight.imaging.decoders.planes import libavif
+from nightlight.imaging.decoders.plane_rows import libavif
 from nightlight.imaging.decoders.webp import OpenedWebp, libwebp
 from nightlight.imaging.formats import FORMATS, Format
 

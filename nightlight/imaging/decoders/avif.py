@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nightlight.imaging.decoders.item import OpenedItem, coded_size
 from nightlight.imaging.decoders.native import address, upload_view
 from nightlight.imaging.decoders.opened import refusing
-from nightlight.imaging.decoders.planes import PlaneRows, Planes, check, libavif
+from nightlight.imaging.decoders.plane_rows import PlaneRows, Planes, check, libavif
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -19,7 +19,7 @@ from PIL import Image
 from nightlight.imaging.decoders.item import OpenedItem, coded_size
 from nightlight.imaging.decoders.native import address, linked_library, upload_view
 from nightlight.imaging.decoders.opened import refusing
-from nightlight.imaging.decoders.planes import YUV400, YUV420, YUV422, YUV444, PlaneRows, Planes, libavif
+from nightlight.imaging.decoders.plane_rows import YUV400, YUV420, YUV422, YUV444, PlaneRows, Planes, libavif
 from nightlight_core.errors import TruncatedImage
 
 if TYPE_CHECKING:
@@ -251,9 +251,9 @@ class OpenedHeic(OpenedItem):
             (library.heif_image_handle_get_nclx_color_profile, self._handle),
             (library.heif_image_get_nclx_color_profile, image),
         )
-        for function, of in sources:
+        for function, source in sources:
             nclx = ctypes.POINTER(_Nclx)()
-            if not function(of, ctypes.byref(nclx)).code and bool(nclx):  # a null pointer is false
+            if not function(source, ctypes.byref(nclx)).code and bool(nclx):  # a null pointer is false
                 matrix, full_range = nclx.contents.matrix, nclx.contents.full_range
                 self.cicp = self.cicp or (nclx.contents.primaries, nclx.contents.transfer, matrix)
                 library.heif_nclx_color_profile_free(nclx)

@@ -119,11 +119,11 @@ class OpenedWebp(OpenedUpload):
         self._view = upload_view(data)
         with refusing(header):
             self._frame = first_frame(self._view)
-            found = canvas(self._view)
-            self.size = found[:2] if found else (self._frame.width, self._frame.height)
+            extended = canvas(self._view)
+            self.size = extended[:2] if extended else (self._frame.width, self._frame.height)
             if self.size != (header.width, header.height):
                 raise CorruptImage(f"{header.format}: {self.size} pixels, the header said otherwise")
-            self.orientation = exif_orientation(self._metadata(b"EXIF")) if found else UPRIGHT
+            self.orientation = exif_orientation(self._metadata(b"EXIF")) if extended else UPRIGHT
 
     @property
     def icc_profile(self) -> bytes | None:

@@ -15,7 +15,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from nightlight.imaging import decoders
 from nightlight.imaging.crop import Region
-from nightlight.imaging.decoders import available_formats, planes
+from nightlight.imaging.decoders import available_formats
+from nightlight.imaging.decoders import plane_rows as planes
 from nightlight.imaging.header_limits import HeaderBounds
 from nightlight.imaging.probe import UploadCaps, probe, upload_caps
 from nightlight.imaging.sandbox import Sandbox
