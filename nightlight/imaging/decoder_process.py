@@ -107,7 +107,9 @@ def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mm
 
 def _header(fields: dict[str, Any]) -> Header:
     """Return the header of a request; JSON has made lists of its tuples."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
     return Header(**{**values, "format": Format(fields["format"])})
 
 

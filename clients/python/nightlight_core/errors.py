@@ -5,7 +5,8 @@
     NightlightError                                                                         HTTP  retryable
     ├── PolicyRefused, SettingsRefused, IndexBroken, StoreDenied                            500
     ├── PolicyRejected, ReceiptRefused, InvalidInput ── IdempotencyMismatch                 422
-    ├── ImageRefused ── ImageTooLarge, ImageTooComplex, CorruptImage ── TruncatedImage      422
+    ├── ImageRefused ── ImageTooLarge, ImageTooComplex                                      422
+    │   ├── CorruptImage ── TruncatedImage                                                  422
     │   └── UnsupportedFormat                                                               415
     ├── Unauthenticated                                                                     401
     ├── Forbidden                                                                           403
