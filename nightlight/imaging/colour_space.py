@@ -57,22 +57,25 @@ class ColourSpace:
         return self.transfer in (PQ, HLG)
 
 
-def colours(header: Header, icc_profile: bytes | None) -> tuple[bytes | None, ColourSpace | None]:
+def colours(
+    header: Header, cicp: tuple[int, int, int] | None, icc_profile: bytes | None
+) -> tuple[bytes | None, ColourSpace | None]:
     """Return the ICC profile or the space that counts; neither where a picture is sRGB.
 
+    ``cicp``: the numbers of the header, or those of the coded picture where the header has none.
     In a PNG the numbers of H.273 go before a profile, and that before the rest; elsewhere a profile goes first.
     """
-    numbered = _by_numbers(header)
+    numbered = _by_numbers(cicp)
     if icc_profile and (numbered is None or header.format != "png"):
         return icc_profile, None
     space = numbered or _by_gamma(header) or _SRGB_SPACE
     return None, None if space == _SRGB_SPACE else space
 
 
-def _by_numbers(header: Header) -> ColourSpace | None:
-    if header.cicp is None:
+def _by_numbers(cicp: tuple[int, int, int] | None) -> ColourSpace | None:
+    if cicp is None:
         return None
-    primaries, transfer = header.cicp[:2]
+    primaries, transfer = cicp[:2]
     if primaries not in PRIMARIES or transfer not in {*_TRANSFERS, PQ, HLG}:
         return None
     return ColourSpace(PRIMARIES[primaries], float(transfer))

@@ -72,7 +72,7 @@ def make_frame(
             image = image.resize(crop.fitted_size(box, edge), FILTER, box=box, reducing_gap=GAP)
         with stages.stage("normalise"):
             image = normalise.upright(image, upload.orientation)
-            image = normalise.to_srgb(image, *colours(header, upload.icc_profile))
+            image = normalise.to_srgb(image, *colours(header, upload.cicp, upload.icc_profile))
             return normalise.flatten(image)
     except DECODER_ERRORS as error:
         raise CorruptImage(f"{header.format}: {type(error).__name__}: {error}") from error

@@ -106,11 +106,11 @@ def test_a_profile_goes_before_gamma_and_numbers_before_a_profile_in_a_png(forma
     from dataclasses import replace
 
     p3 = ColourSpace(PRIMARIES[12], 13.0)
-    assert colour_space.colours(replace(header, cicp=None, gamma=100_000), profile) == (profile, None)
-    numbered = colour_space.colours(replace(header, cicp=(12, 13, 0)), profile)
+    assert colour_space.colours(replace(header, gamma=100_000), None, profile) == (profile, None)
+    numbered = colour_space.colours(header, (12, 13, 0), profile)
     assert numbered == ((None, p3) if format_ == "PNG" else (profile, None))
-    assert colour_space.colours(replace(header, cicp=(12, 13, 0)), None) == (None, p3)
-    assert colour_space.colours(replace(header, cicp=(1, 13, 0)), None) == (None, None)
+    assert colour_space.colours(header, (12, 13, 0), None) == (None, p3)
+    assert colour_space.colours(header, (1, 13, 0), None) == (None, None)
 
 
 def test_the_matrix_of_srgb_is_that_of_its_standard():
