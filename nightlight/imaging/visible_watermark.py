@@ -123,9 +123,13 @@ def _adapted(image: Image.Image, share: float) -> Image.Image:
     mean = fine.reduce(factor)
     even = mean.resize(fine.size, Image.Resampling.BILINEAR)
     spread = ImageChops.difference(fine, even).reduce(factor)
-    return spread.point([min(255, round(255 * share * min(1 + value * _GAIN, _MOST))) for value in range(256)]).resize(
-        image.size, Image.Resampling.BILINEAR
-    )
+    return spread.point(_strengths(share)).resize(image.size, Image.Resampling.BILINEAR)
+
+
+@lru_cache(maxsize=len(STRENGTHS))
+def _strengths(share: float) -> list[int]:
+    """Return how strongly the watermark is drawn at each local contrast, 256 numbers up to 255."""
+    return [min(255, round(255 * share * min(1 + value * _GAIN, _MOST))) for value in range(256)]
 
 
 def _crescent() -> Image.Image:
