@@ -29,10 +29,11 @@ from rich.table import Table
 from skimage.metrics import structural_similarity
 from watermark_peers import PEERS, Ours
 
-from nightlight.watermark.detect import PRESENCE_THRESHOLD, Detector, agreement
+from nightlight.watermark.detect import PRESENCE_THRESHOLD, Detector
 from nightlight.watermark.embed import embed
 from nightlight.watermark.layout import build_layout
 from nightlight.watermark.payload import Payload
+from nightlight.watermark.read_back import agreement
 
 cv2.setNumThreads(1)
 FOLDER = Path("var/photographs")
@@ -133,7 +134,7 @@ def _costs(console, debian):
             begin = time.process_time()
             embedded = embed(pixels, Payload(7, 1), marks)
             middle = time.process_time()
-            agreement(embedded.pixels, embedded.payload, key)
+            agreement(embedded.pixels, embedded.payload, marks)
             late = time.process_time()
             detector.detect(embedded.pixels)
             for what, seconds in zip(spent, (middle - begin, late - middle, time.process_time() - late), strict=True):

@@ -11,14 +11,15 @@ from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from nightlight.imaging.decoded_frame import StageTimes
-from nightlight.watermark.detect import agreement
 from nightlight.watermark.embed import LEAST_SIDE, SSIM, embed
 from nightlight.watermark.layout import Layout, build_layout
 from nightlight.watermark.payload import Payload
+from nightlight.watermark.read_back import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +48,18 @@ class EncodedPicture:
 
 
 def decode_rendition(data: bytes) -> Image.Image:
-    """Return the picture (RGB) in bytes of our own encoder."""
-    return Image.open(BytesIO(data)).convert("RGB")
+    """Return the picture (RGB) in bytes of our own encoder, as every decoder gives it."""
+    return Image.fromarray(decoded_pixels(data))
+
+
+def decoded_pixels(data: bytes) -> np.ndarray:
+    """Return the pixels, uint8 (h, w, 3), RGB, in bytes of our own encoder.
+
+    OpenCV decodes a WebP as libwebp does; Pillow takes twice the time, since it reads each as an animation.
+    """
+    if data.startswith(b"RIFF"):
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(Image.open(BytesIO(data)).convert("RGB"))
 
 
 @dataclass(frozen=True)
@@ -86,10 +97,10 @@ class InvisibleWatermarkWriter:
                 watermarked = Image.fromarray(embedded.pixels)
             data = encode(watermarked)
             with stages.stage("invisible_watermark"):
-                decoded = decode_rendition(data)
-                score = agreement(np.asarray(decoded), embedded.payload, self.key)
+                decoded = decoded_pixels(data)
+                score = agreement(decoded, embedded.payload, self._layout)
             readable = score if score >= LEAST_AGREEMENT else None
-            encoded = EncodedPicture(watermarked, data, decoded, readable, embedded.psnr)
+            encoded = EncodedPicture(watermarked, data, Image.fromarray(decoded), readable, embedded.psnr)
             if readable is not None:
                 break
         return encoded

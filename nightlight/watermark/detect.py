@@ -1,4 +1,4 @@
-"""Reads the watermark of a found copy, and reads back a watermark that was just written."""
+"""Reads the watermark of a found copy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nightlight.watermark import error_correction
-from nightlight.watermark.carriers import luma, read_carriers, stretch_to_square
+from nightlight.watermark.carriers import luma, read_carriers
+from nightlight.watermark.codeword import codeword
 from nightlight.watermark.copy_grid import CopyLuma, Placement
-from nightlight.watermark.lattice import Stretch, gather_bits, likely_stretches, soft_bits
+from nightlight.watermark.lattice import Stretch, correlation, gather_bits, likely_stretches, soft_bits
 from nightlight.watermark.layout import CELLS, Layout, build_layout
 from nightlight.watermark.payload import (
     CHANCE,
@@ -19,7 +20,6 @@ from nightlight.watermark.payload import (
     Payload,
     bits_to_payload,
     payload_size,
-    payload_to_bits,
 )
 from nightlight.watermark.synchronise import ANGLES, TURNED_SIDES, UPRIGHT_SIDES, cropped_placements, scaled_placements
 
@@ -90,20 +90,6 @@ class Detector:
             if detection := search.thorough(self._sides):
                 return DetectionResult(detection, search.present)
         return DetectionResult(None, max((search.present for search in searches), default=0.0))
-
-
-def agreement(pixels: np.ndarray, payload: Payload, key: bytes) -> float:
-    """Return how well ``payload`` reads back from a rendition's pixels, uint8 (side, side, 3); 0 where it does not.
-
-    It is decoded as a detector would, without knowing the payload. At 0.5 half of all readings fail.
-    """
-    layout = build_layout(key)
-    values = read_carriers(stretch_to_square(luma(pixels)), layout)
-    for stretch in likely_stretches(values, layout, _EVERYWHERE, 1):
-        reading = _read(values, layout, stretch, _EVERYWHERE, short=payload.short)
-        if reading is not None and reading[0] == payload:
-            return reading[1]
-    return 0.0
 
 
 class _Tries:
@@ -180,7 +166,4 @@ def _read(
     bits = payload_size(short=short)
     ratios = gather_bits(soft_bits(values, layout, stretch, covered), layout, bits, short=short)
     payload = bits_to_payload(error_correction.decode(ratios), layout.key, short=short)
-    if payload is None:
-        return None
-    codeword = 1 - 2 * error_correction.encode(payload_to_bits(payload, layout.key)).astype(np.float32)
-    return payload, float(ratios @ codeword / np.sqrt(float(ratios @ ratios) * len(ratios) + 1e-12))
+    return None if payload is None else (payload, correlation(ratios, codeword(payload, layout)))

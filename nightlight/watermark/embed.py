@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nightlight.watermark import error_correction
-from nightlight.watermark.carriers import LUMA, luma, read_carriers, stretch_to_square, write_carriers
+from nightlight.watermark.carriers import LUMA, read_carriers, reduced_luma, stretch_to_square, write_carriers
+from nightlight.watermark.codeword import codeword
 from nightlight.watermark.layout import CANONICAL, COARSE_WAVES, NARROW, WAVES, WIDE, WIDE_FROM, Layout
-from nightlight.watermark.payload import Payload, payload_to_bits
+from nightlight.watermark.payload import Payload
 from nightlight.watermark.pilot import FOLLOWS, local_contrast, pilot_strength
 
 # A smaller rendition carries the short payload; one smaller than LEAST_SIDE carries none.
@@ -41,6 +41,7 @@ _YIELDS = np.array([0.0, 0.3, 0.8, 1.5, 1.5, 1.5, 1.5], np.float32)
 # The strength of the carriers under which the pilot is made weaker too.
 _PILOT_YIELDS = 0.8
 _CHANNELS = (LUMA / float(LUMA @ LUMA)).astype(np.float32)
+_STRIP = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,10 @@ def embed(
         raise ValueError(f"the watermark takes square RGB pixels, uint8, not {pixels.dtype} {pixels.shape}")
     payload = fit_payload(payload, side)
     small = min(side, _COMPUTED_SIDE)
-    picture = luma(pixels)
-    scaled = picture if small == side else cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-    carriers = _CarrierChange(scaled, payload, layout)
+    picture = reduced_luma(pixels, small)
+    if picture.shape[0] != small:
+        picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+    carriers = _CarrierChange(picture, payload, layout)
     allowed = 255**2 / 10 ** ((psnr + _HEADROOM_DB) / 10) / float(np.mean(_CHANNELS**2))
     pilot = carriers.pilot(allowed)
     judge = _Similarity(pixels) if ssim is not None and side <= _COMPUTED_SIDE else None
@@ -90,9 +92,9 @@ def embed(
         change = carriers.change(strengths[_ENERGY].at, strengths[_LIKENESS].at, pilot)
         binds = _ENERGY
         over = np.sqrt(float(np.mean(change * change)) / allowed)
-        if small != side:
-            change = cv2.resize(change, (side, side), interpolation=cv2.INTER_CUBIC)
         if over <= 1:
+            if small != side:
+                change = cv2.resize(change, (side, side), interpolation=cv2.INTER_CUBIC)
             watermarked = _added(pixels, change)
             if judge is None or ssim is None:
                 break
@@ -130,12 +132,15 @@ class _CarrierChange:
         self._side = picture.shape[0]
         self._wide = self._side >= WIDE_FROM
         self._waves = WAVES if self._wide else COARSE_WAVES
-        coded = error_correction.encode(payload_to_bits(payload, layout.key))[layout.bits(short=payload.short)]
+        coded = codeword(payload, layout)[layout.bits(short=payload.short)]
         steps = layout.step[WIDE if self._wide else NARROW]
         self._used = steps > 0
         self._steps = np.where(self._used, steps, np.float32(1))
         self._target = layout.dither + coded.astype(np.float32) / 2
-        _, spread = local_contrast(picture, self._side)
+        # Contrast is smooth: it is computed on CANONICAL pixels at the most, and enlarged.
+        coarse = picture if self._side <= CANONICAL else stretch_to_square(picture)
+        _, spread = local_contrast(coarse, coarse.shape[0])
+        spread = cv2.resize(spread, (self._side, self._side), interpolation=cv2.INTER_LINEAR)
         pattern = layout.pilot
         if self._side != CANONICAL:
             pattern = cv2.resize(pattern, (self._side, self._side), interpolation=cv2.INTER_CUBIC)
@@ -197,4 +202,10 @@ class _Similarity:
 
 def _added(pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
     """Return ``pixels`` with a change of luma, float32 (side, side), given to their three channels and rounded."""
-    return cv2.add(pixels, cv2.transform(change, _CHANNELS[:, None]), dtype=cv2.CV_8U)
+    added = np.empty_like(pixels)
+    # In strips that stay in the processor's cache. Three planes put together take a third of the time of a transform.
+    for top in range(0, len(pixels), _STRIP):
+        rows = slice(top, top + _STRIP)
+        channels = cv2.merge([change[rows] * factor for factor in _CHANNELS])
+        cv2.add(pixels[rows], channels, dst=added[rows], dtype=cv2.CV_8U)
+    return added

@@ -54,11 +54,14 @@ def likely_stretches(values: np.ndarray, layout: Layout, covered: np.ndarray, mo
     dither, frequency = layout.dither[inside] * 2, layout.frequency[inside]
     inverse = (1 / _GAINS)[:, None]
     table = np.empty((len(layout.step), len(_SLOPES), len(_GAINS)), np.float32)
+    away, whole = np.empty((2, len(_GAINS), count), np.float32)
     for kind, step in enumerate(layout.step):
         doubled = values[inside] / step[inside] * 2
         for row, slope in enumerate(_SLOPES):
-            away = (doubled * np.exp(-slope * frequency))[None] * inverse - dither
-            away -= np.rint(away)
+            np.multiply(doubled * np.exp(-slope * frequency), inverse, out=away)
+            away -= dither
+            np.rint(away, out=whole)
+            away -= whole
             np.abs(away, out=away)
             table[kind, row] = (
                 (1 - 4 * away.mean(1)) * np.sqrt(np.float32(count)) * _NORM - 1.2 * abs(slope) - _UNLIKELY
@@ -123,6 +126,12 @@ def gather_bits(ratios: np.ndarray, layout: Layout, bits: int, *, short: bool) -
     return np.bincount(layout.bits(short=short), weights=ratios, minlength=error_correction.RATE * bits).astype(
         np.float32
     )
+
+
+def correlation(ratios: np.ndarray, coded: np.ndarray) -> float:
+    """Return how well log-likelihood ratios, float32 (n,), agree with a codeword, uint8 (n,): -1 to 1."""
+    signs = 1 - 2 * coded.astype(np.float32)
+    return float(ratios @ signs / np.sqrt(float(ratios @ ratios) * len(ratios) + 1e-12))
 
 
 def _bands(values: np.ndarray, layout: Layout, stretch: Stretch, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
