@@ -13,6 +13,10 @@ import sys
 import time
 from pathlib import Path
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 from rich.console import Console
 from rich.table import Table
 

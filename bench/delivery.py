@@ -23,6 +23,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 import boto3
 from botocore.client import Config
 from rich.console import Console

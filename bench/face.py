@@ -26,6 +26,10 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 import dlib
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter

@@ -20,6 +20,10 @@ from collections import Counter
 from io import BytesIO
 from pathlib import Path
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 import numpy as np
 from PIL import Image
 from rich.console import Console

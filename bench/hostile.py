@@ -18,6 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import Format
 from nightlight.imaging.header import Header

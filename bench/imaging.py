@@ -21,6 +21,10 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 import numpy as np
 import peers
 import simplejpeg

@@ -6,14 +6,15 @@ python bench/matching.py [--hashes N]
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as a worker has it
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
 
 import numpy as np
 import peers

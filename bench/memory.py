@@ -16,6 +16,10 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 import numpy as np
 from PIL import Image, ImageFile
 from rich.console import Console

@@ -23,6 +23,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 from engines import ENGINES, MISTAKES, RETURNS_A_TIER, SHAPED, Rules
 from rich.console import Console
 from rich.table import Table

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import statistics
 import sys
 import tempfile
@@ -18,7 +17,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as a worker has it
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
 
 import numpy as np
 import structlog

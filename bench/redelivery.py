@@ -20,6 +20,10 @@ from pathlib import Path
 
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 from celery import shared_task
 from celery.signals import worker_process_init
 

@@ -15,8 +15,9 @@ import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as a worker has it
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
 
 import cv2
 import numpy as np

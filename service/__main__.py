@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-# numpy reads it when it is imported: its threads would only wait for each other.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
 
 import uvicorn
 

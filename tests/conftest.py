@@ -2,8 +2,9 @@ import functools
 import os
 from pathlib import Path
 
-# As every entry point of the product has it; numpy reads it when it is imported.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
 
 import httpx
 import pytest

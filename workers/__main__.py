@@ -17,12 +17,13 @@ from functools import partial
 # These are read when billiard, numpy and prometheus_client are imported, so they are set before anything else:
 # SIGTERM, which service managers send, begins a soft shutdown; children's metrics are added up in a folder.
 os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-# One worker child has one core: numpy's own threads would only wait for each other.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 _METRICS_DIR = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="nightlight-metrics-"))
 
 from typing import TYPE_CHECKING  # noqa: E402
 
+from nightlight import one_thread  # noqa: E402, F401 - before numpy is imported
+
+# isort: split
 from celery.signals import worker_ready  # noqa: E402
 
 from nightlight import logs  # noqa: E402

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from nightlight import one_thread  # noqa: F401 - before numpy is imported
+
+# isort: split
+
 from nightlight.policy.compile import compile_folder
 from nightlight.policy.explain import explain
 

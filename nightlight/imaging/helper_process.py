@@ -17,7 +17,7 @@ def helper_environment() -> dict[str, str]:
     ``PATH`` is for ldconfig, by which libseccomp is found.
     """
     path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
-    return {"PATH": path, "LANG": "C.UTF-8", "GLIBC_TUNABLES": _MALLOC}
+    return {"PATH": path, "LANG": "C.UTF-8", "GLIBC_TUNABLES": _MALLOC, "OPENBLAS_NUM_THREADS": "1"}
 
 
 def children_cpu_s(pid: int) -> float:
