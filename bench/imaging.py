@@ -31,6 +31,7 @@ import simplejpeg
 from PIL import Image, features
 from rich.console import Console
 from rich.table import Table
+from whole_render import numbers, whole
 
 from nightlight.imaging.face import FaceDetector
 from nightlight.imaging.invisible_watermark import InvisibleWatermarkWriter
@@ -157,19 +158,11 @@ def sandboxed(console, title, data, pixels, runs):
     return {"sandbox_adds_wall_ms": added, "face_ms": face, "cpu_ms": everything}
 
 
-def whole(console, data, wanted, runs):
-    """A render by the active policy, stage by stage, in the sandbox."""
+def whole_by_policy(console, title, data, path, runs):
+    """A render by the default policy, in the sandbox, beside others that make and encode the same sizes."""
     with Sandbox() as sandbox:
         pipeline = Pipeline(UploadCaps(), sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(KEY))
-        stages = medians(pipeline, data, wanted, runs)
-    inside = ("decode", "shrink", "normalise", "transfer")
-    order = ("probe", *inside, "sandbox", "face", "resize", "visible_watermark", "invisible_watermark", "encode")
-    total = stages["call"] + sum(stages[stage] for stage in inside)
-    text = ", ".join(f"{stage} {stages[stage]:.1f}" for stage in order)
-    console.print(
-        f"  by the policy ({', '.join(f'{r.tier} {r.edge}' for r in wanted)}): {total:.1f} ms of CPU: {text}\n"
-    )
-    return {**stages, "all": total}
+        return whole(console, title, data, path, runs, policy_recipes(), pipeline, sandbox)
 
 
 CHILD = "--child"
@@ -186,12 +179,13 @@ def child(path, seconds, core):
     wanted = policy_recipes()
     with Sandbox() as sandbox:
         pipeline = Pipeline(UploadCaps(), sandbox, FaceDetector(), VisibleWatermark(), InvisibleWatermarkWriter(KEY))
-        pipeline.render(data, wanted)
+        marks = numbers(wanted)
+        pipeline.render(data, wanted, watermark_ids=marks)
         print("ready", flush=True)
         sys.stdin.readline()
         end, count, peak = time.monotonic() + float(seconds), 0, 0
         while time.monotonic() < end:
-            pipeline.render(data, wanted)
+            pipeline.render(data, wanted, watermark_ids=marks)
             count, peak = count + 1, max(peak, sandbox.peak_kb)
         helper = _status(sandbox.pid, "VmRSS")
     print(json.dumps({"count": count, "own": _status("self", "VmHWM"), "helper": helper, "decoder": peak / 1024}))
@@ -249,7 +243,7 @@ def main():
     console = Console(width=118, highlight=False)
     console.print(
         f"Python {platform.python_version()}, Pillow {Image.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}, "
-        f"WebP {features.version('webp')}; medians of {options.runs}"
+        f"WebP {features.version('webp')}; medians of {options.runs}; one BLAS thread"
     )
     report = {}
     for title, size in PICTURES.items():
@@ -261,7 +255,7 @@ def main():
             report[title] = {
                 "pixels": pixels,
                 "sandboxed": sandboxed(console, title, data, pixels, options.runs),
-                "whole": whole(console, data, policy_recipes(), options.runs),
+                "whole": whole_by_policy(console, title, data, file.name, options.runs),
             }
             if size[0] == size[1]:
                 report["throughput"] = throughput(console, file.name)

@@ -115,10 +115,53 @@ HERE_TOO = {
 }
 
 
+def vips_separate_encoded(data, wanted):
+    import pyvips
+
+    for size in wanted:
+        image = pyvips.Image.thumbnail_buffer(data, size["edge"], height=size["edge"], crop="centre")
+        image.webpsave_buffer(Q=size["quality"], effort=size["effort"])
+
+
+def vips_cascade_encoded(data, wanted):
+    import pyvips
+
+    image = pyvips.Image.thumbnail_buffer(
+        data, wanted[0]["edge"], height=wanted[0]["edge"], crop="centre"
+    ).copy_memory()
+    for size in wanted:
+        image = image.thumbnail_image(size["edge"]).copy_memory() if size is not wanted[0] else image
+        image.webpsave_buffer(Q=size["quality"], effort=size["effort"])
+
+
+def thumbor_encoded(data, wanted):
+    """As its handlers do it; the effort is its own."""
+    from thumbor.config import Config
+    from thumbor.context import Context, RequestParameters
+    from thumbor.engines.pil import Engine
+
+    for size in wanted:
+        context = Context(config=Config())
+        context.request = RequestParameters(width=size["edge"], height=size["edge"])
+        engine = Engine(context)
+        engine.load(data, ".jpg")
+        side = min(engine.size)
+        engine.crop(0, 0, side, side)
+        engine.resize(size["edge"], size["edge"])
+        engine.read(".webp", size["quality"])
+
+
+ENCODING = {
+    "pyvips, a size at a time, encoded": vips_separate_encoded,
+    "pyvips, cascade, encoded": vips_cascade_encoded,
+    "thumbor's engine, encoded": thumbor_encoded,
+}
+
+
 def ask(name, path, runs, wanted):
-    """Run one of HERE_TOO in a process of its own; return its milliseconds and peak megabytes, or why not."""
+    """Run one of HERE_TOO or ENCODING in a process of its own; return its milliseconds and peak megabytes, or why not."""
     python = sys.executable
-    if name == "thumbor's engine":
+    if name.startswith("thumbor"):
         python, why = _own_environment("thumbor", "bench-thumbor.txt")
         if why:
             return None, why
@@ -166,7 +209,7 @@ def sharp(path, runs, asked):
 def main():
     name, path, runs, wanted = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
     data = path.read_bytes()
-    cpu_ms = median_ms(lambda: HERE_TOO[name](data, wanted), runs)
+    cpu_ms = median_ms(lambda: (HERE_TOO | ENCODING)[name](data, wanted), runs)
     status = Path("/proc/self/status")
     peak = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")] if status.exists() else []
     print(json.dumps({"cpu_ms": cpu_ms, "peak_mb": int(peak[0].split()[1]) / 1024 if peak else None}))

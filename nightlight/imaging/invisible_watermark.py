@@ -20,6 +20,7 @@ from nightlight.watermark.embed import LEAST_SIDE, SSIM, embed
 from nightlight.watermark.layout import Layout, build_layout
 from nightlight.watermark.payload import Payload
 from nightlight.watermark.read_back import agreement
+from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,10 @@ def decoded_pixels(data: bytes) -> np.ndarray:
     OpenCV decodes a WebP as libwebp does; Pillow takes twice the time, since it reads each as an animation.
     """
     if data.startswith(b"RIFF"):
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if pixels is None:
+            raise CorruptImage("the encoder's own bytes do not decode; refusing to publish them")
+        return pixels
     return np.asarray(Image.open(BytesIO(data)).convert("RGB"))
 
 

@@ -19,7 +19,7 @@ from nightlight.watermark.lattice import correlation, gather_bits, likely_stretc
 from nightlight.watermark.layout import CANONICAL, CELLS, Layout
 from nightlight.watermark.payload import Payload, bits_to_payload, payload_size
 
-# Of 3,796 copies of photographs, encoded and damaged, 2,268 did not decode, and those agreed by 0.560 at the most.
+# Of 7,592 copies of photographs, encoded and damaged, 4,734 did not decode, and those agreed by 0.593 at the most.
 CERTAIN = 0.7
 # One rendition of so many is decoded whatever it agrees by, chosen by its payload.
 SAMPLE = 64
