@@ -33,6 +33,7 @@ from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
     from nightlight.imaging.crop import Region
+    from nightlight.imaging.decode_notes import DecodeNote
     from nightlight.imaging.decoders.opened import Readable
     from nightlight.imaging.header import Header
 
@@ -54,18 +55,27 @@ class StageTimes:
 
 
 def make_frame(
-    data: Readable, header: Header, *, edge: int, region: Region | None = None, stages: StageTimes | None = None
+    data: Readable,
+    header: Header,
+    *,
+    edge: int,
+    region: Region | None = None,
+    stages: StageTimes | None = None,
+    notes: list[DecodeNote] | None = None,
 ) -> Image.Image:
     """Return the frame (mode RGB, sRGB, upright) of the picture in ``data``.
 
     Its shorter side has ``edge`` pixels, or as many as the picture has; its longer side at most crop.MAX_ASPECT times
-    that. ``region`` is the owner's crop. Raises CorruptImage, or MemoryError where memory is limited.
+    that. ``region`` is the owner's crop. ``notes`` gets what the decoder has to say. Raises CorruptImage or
+    TruncatedImage, or MemoryError where memory is limited.
     """
     stages = stages or StageTimes()
     with stages.stage("decode"):
         upload = open_upload(data, header)
         box = crop.frame_window(upload.size, upload.orientation, region)
         image, box = upload.load(box, edge=edge)
+        if notes is not None:
+            notes += upload.notes
     try:
         with stages.stage("shrink"):
             image = normalise.to_continuous(image)

@@ -27,6 +27,7 @@ from PIL import Image, ImageCms
 
 from nightlight.imaging import seccomp
 from nightlight.imaging.crop import Region
+from nightlight.imaging.decode_notes import MAX_NOTES, DecodeNote
 from nightlight.imaging.decoded_frame import StageTimes, make_frame
 from nightlight.imaging.decoders import available_formats
 from nightlight.imaging.formats import FORMATS, Format
@@ -91,8 +92,9 @@ def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mm
     header = _header(request["header"])
     region = Region(*request["region"]) if request["region"] else None
     stages = StageTimes()
+    notes: list[DecodeNote] = []
     try:
-        image = make_frame(upload, header, edge=request["edge"], region=region, stages=stages)
+        image = make_frame(upload, header, edge=request["edge"], region=region, stages=stages, notes=notes)
         with stages.stage("transfer"):
             _write_pixels(image, response)
     except ImageRefused as error:
@@ -102,7 +104,8 @@ def handle_request(request: dict[str, Any], upload: mmap.mmap, response: mmap.mm
         detail = f"{header.format}: more memory than is allowed"
         write_response_head(response, {"refused": ImageTooLarge.code, "detail": detail})
         return
-    write_response_head(response, {"width": image.width, "height": image.height, "stages": stages.ms})
+    head = {"width": image.width, "height": image.height, "stages": stages.ms}
+    write_response_head(response, {**head, "notes": [note.as_list() for note in notes[:MAX_NOTES]]})
 
 
 def _header(fields: dict[str, Any]) -> Header:

@@ -36,11 +36,15 @@ class Header:
     for all of it. ``orientation``: how it is turned, as EXIF's, 1 to 8. ``track``: there is no primary item, and the
     first frame of a sequence is shown.
 
+    What the decoders of some formats go by: ``end``: where the coded data of a JPEG ends; what follows is not decoded.
+    ``closed``: the mark that ends the picture stands there; without it an upload may have been cut off.
+    ``frame_pixels``: pixels of the frame that is decoded, where the picture around it may be larger; 0 for the whole.
+
     The other fields are for ``decode_cost``. Of a JPEG: ``blocks`` and ``means`` count the visits of its scans to 8 x 8
-    blocks, for more than the mean and for the mean alone; ``coded_bytes``: the bytes of its scans; ``arithmetic``: it
-    is coded so. ``pieces``: chunks, sub-blocks and single bytes that a reader takes one by one. ``aside_bytes``: bytes
-    that a reader unpacks or joins beside the pixels. ``decode_s``: the estimate in CPU seconds of one core, which
-    ``probe`` fills in.
+    blocks, for more than the mean and for the mean alone; ``arithmetic``: it is coded so. ``coded_bytes``: the bytes of
+    its scans, or of a PNG's pixels. ``pieces``: chunks, sub-blocks and single bytes that a reader takes one by one.
+    ``aside_bytes``: bytes that a reader unpacks or joins beside the pixels. ``decode_s``: the estimate in CPU seconds
+    of one core, which ``probe`` fills in.
     """
 
     format: Format
@@ -62,6 +66,9 @@ class Header:
     srgb: bool = False
     gamma: int | None = None
     chromaticities: tuple[int, ...] | None = None
+    end: int = 0
+    closed: bool = True
+    frame_pixels: int = 0
     blocks: int = 0
     means: int = 0
     coded_bytes: int = 0

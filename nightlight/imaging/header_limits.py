@@ -27,6 +27,10 @@ class HeaderBounds:
     scans: int = 100
 
 
+# For decoders, which read again what the bounds have let pass.
+UNBOUNDED = HeaderBounds(fill_bytes=1 << 32, segments=1 << 32, scans=1 << 32)
+
+
 class HeaderTally:
     """Counts the parts of one file. Each method raises ImageTooComplex once the count exceeds its bound."""
 

@@ -3,44 +3,61 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from nightlight import logs
+from nightlight.imaging.decode_notes import MAX_NOTES, DecodeNote
 from nightlight.imaging.decoder_process import MAX_DETAIL_CHARACTERS, RESPONSE_HEAD_BYTES, SANDBOXED_STAGES
 from nightlight_core.errors import CorruptImage, DecoderDied, ImageTooLarge, TruncatedImage
 
 if TYPE_CHECKING:
     from nightlight.imaging.decoded_frame import StageTimes
     from nightlight.imaging.header import Header
+    from nightlight_core.errors import ImageRefused
 
 _REFUSALS = {error.code: error for error in (CorruptImage, ImageTooLarge, TruncatedImage)}
+# What a decoder may tell the owner of a picture.
+_PUBLIC_DETAIL = re.compile(r"[a-z]{1,8}: (more memory than is allowed|\d{1,3} % of the rows arrived)", re.ASCII)
 _MAX_STAGE_MS = 1e6
 
 
 def read_frame(response: memoryview, header: Header, edge: int, stages: StageTimes) -> Image.Image:
-    """Return the frame (RGB) that a response holds, and add its stages' times to ``stages``.
+    """Return the frame (RGB) that a response holds, and add its stages' times to ``stages``; log its notes.
 
-    Raises CorruptImage or ImageTooLarge as the decoder did, and DecoderDied for a response that makes no sense.
+    Raises CorruptImage, ImageTooLarge or TruncatedImage as the decoder did, and DecoderDied for a response that makes
+    no sense.
     """
     try:
         head = json.loads(bytes(response[:RESPONSE_HEAD_BYTES]))
         if refused := head.get("refused"):
-            raise _REFUSALS[refused](str(head.get("detail", ""))[:MAX_DETAIL_CHARACTERS])
+            raise _refusal(_REFUSALS[refused], str(head.get("detail", ""))[:MAX_DETAIL_CHARACTERS])
         width, height = head["width"], head["height"]
         if not (type(width) is int and type(height) is int and width >= 1 and height >= 1):
             raise ValueError(head)
         if min(width, height) > edge or RESPONSE_HEAD_BYTES + width * height * 3 > len(response):
             raise ValueError(head)
+        notes = [DecodeNote.parse(note) for note in head.get("notes", [])[:MAX_NOTES]]
         for stage in SANDBOXED_STAGES:
             ms = head["stages"].get(stage, 0.0)
             if isinstance(ms, float) and 0 <= ms < _MAX_STAGE_MS:
                 stages.ms[stage] = stages.ms.get(stage, 0.0) + ms
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DecoderDied(f"{header.format}: the decoder's response makes no sense", how="nonsense") from error
+    for note in notes:
+        logs.get("imaging").info("image.noted", code=note.kind.value, format=header.format, detail=note.text)
     pixels = response[RESPONSE_HEAD_BYTES : RESPONSE_HEAD_BYTES + width * height * 3]
     return Image.frombytes("RGB", (width, height), pixels)
+
+
+def _refusal(kind: type[ImageRefused], detail: str) -> ImageRefused:
+    """Return a decoder's refusal. Of what is told to the picture's owner, no word is the decoder's own."""
+    if kind.tells and not _PUBLIC_DETAIL.fullmatch(detail):
+        return kind()
+    return kind(detail)
 
 
 def failure_text(response: memoryview) -> str:

@@ -6,22 +6,23 @@ own in a file of this package, which ``nightlight.imaging.decoders`` names.
 
 from __future__ import annotations
 
+import mmap
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, cast
 
 from PIL import AvifImagePlugin, Image, ImageFile
 
-from nightlight.imaging.crop import SIDEWAYS, UPRIGHT
+from nightlight.imaging.crop import SIDEWAYS
+from nightlight.imaging.exif import exif_orientation
 from nightlight.imaging.formats import FORMATS, JPEG_PIXELS
 from nightlight_core.errors import CorruptImage
 
 if TYPE_CHECKING:
-    import mmap
-
     from nightlight.imaging.crop import Box
+    from nightlight.imaging.decode_notes import DecodeNote
     from nightlight.imaging.header import Header
 
     # A memory map reads like a file, though its type does not say so.
@@ -54,17 +55,18 @@ DECODER_ERRORS = (
     Image.DecompressionBombWarning,
 )
 
-_ORIENTATION = 0x0112
-
 
 class OpenedUpload:
     """The first frame of an upload.
 
     ``size``: (width, height) in pixels as stored. ``orientation``: EXIF's, 1 to 8. ``icc_profile``: the file's own, or
     None. ``cicp``: as the header states it, or, once the pixels are loaded, as they themselves do; else None.
+    ``notes``: what the operator's log is to say of it.
     """
 
     cicp: tuple[int, int, int] | None = None
+    notes: Sequence[DecodeNote] = ()
+    _image: Image.Image
 
     def __init__(self, data: Readable, header: Header) -> None:
         """Open ``data``, whose header ``probe`` has read. Raises CorruptImage."""
@@ -75,7 +77,8 @@ class OpenedUpload:
                 raise CorruptImage(f"{header.format}: the decoder sees {self._image.size}, the header said otherwise")
             self._open()
             self.size = self._image.size
-            self.orientation = _orientation(self._image)
+            exif = self._image.info.get("exif")
+            self.orientation = exif_orientation(exif if isinstance(exif, bytes) else b"")
 
     def _open(self) -> None:
         """Read as much as the orientation needs: the whole, since a PNG's may come after its pixels."""
@@ -102,6 +105,14 @@ class OpenedUpload:
         """Load the pixels that are not loaded yet."""
 
 
+def view_of(data: Readable) -> memoryview:
+    """Return the bytes of an upload; of a memory map without copying them."""
+    if isinstance(data, mmap.mmap):
+        return memoryview(data)
+    data.seek(0)
+    return memoryview(data.read())
+
+
 @contextmanager
 def refusing(header: Header) -> Iterator[None]:
     """Turn whatever a decoder raises on bytes that it cannot read into CorruptImage."""
@@ -126,25 +137,3 @@ def _fits(size: tuple[int, int], header: Header) -> bool:
         abs(size[0] - width) < CODED_BLOCK and abs(size[1] - height) < CODED_BLOCK
         for width, height in (promised, promised[::-1])
     )
-
-
-def exif_orientation(data: bytes | None) -> int:
-    """Return the orientation that EXIF bytes state; anything unreadable or out of range is upright."""
-    if not data:
-        return UPRIGHT
-    exif = Image.Exif()
-    try:
-        exif.load(data)
-        value = exif.get(_ORIENTATION, UPRIGHT)
-    except DECODER_ERRORS:
-        return UPRIGHT
-    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF's range
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return EXIF's (or, without it, XMP's) orientation; anything unreadable or out of range is upright."""
-    try:
-        value = image.getexif().get(_ORIENTATION, UPRIGHT)
-    except DECODER_ERRORS:
-        return UPRIGHT
-    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF's range

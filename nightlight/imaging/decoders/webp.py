@@ -20,8 +20,9 @@ from PIL import Image
 from nightlight.imaging.crop import UPRIGHT, fitted_size
 from nightlight.imaging.decode_memory import webp_scale
 from nightlight.imaging.decoders.native import address, linked_library, upload_view
-from nightlight.imaging.decoders.opened import OpenedUpload, exif_orientation, refusing
+from nightlight.imaging.decoders.opened import OpenedUpload, refusing
 from nightlight.imaging.decoders.shrink import FILTER, GAP, plain
+from nightlight.imaging.exif import exif_orientation
 from nightlight.imaging.webp_header import Frame, canvas, chunks, first_frame
 from nightlight_core.errors import CorruptImage
 
