@@ -1,18 +1,21 @@
-"""The header of a JPEG: its markers, from the first to the end of the file.
+"""The header of a JPEG: its markers, from the first to the end of the last scan.
 
-Pillow reads the markers up to the first scan, byte by byte where they mean nothing to it; libjpeg reads all of them.
-This reader follows both, so that neither meets more than was counted. It searches between markers in windows, at the
-speed of C: a Python loop a byte would itself be as slow as what it is to prevent.
+libjpeg decodes every JPEG here, and this reader passes over what libjpeg passes over: bytes without meaning between
+segments, and segments whose stated length is none. The decoder gets the file up to ``Header.end`` and nothing of what
+follows. The reader searches between markers in windows, at the speed of C: a Python loop a byte would itself be as slow
+as what it is to prevent.
 
 Source: ITU-T T.81, B.1 and B.2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.header import Header, u16
+from nightlight_core.errors import TruncatedImage
 
 if TYPE_CHECKING:
     from nightlight.imaging.formats import Format
@@ -21,58 +24,102 @@ if TYPE_CHECKING:
 # Each step holds the interpreter for some 50 microseconds.
 _WINDOW = 1 << 16
 _FILL = b"\xff"
-_TEM, _SOI, _EOI, _SOS, _APP1 = 0x01, 0xD8, 0xD9, 0xDA, 0xE1
-# Copying takes so much less than unpacking.
-_COPIES = 8
-_EXIF = b"Exif\0\0"
+_TEM, _SOI, EOI, SOS, APP1, APP2 = 0x01, 0xD8, 0xD9, 0xDA, 0xE1, 0xE2
 _RESTARTS = frozenset(range(0xD0, 0xD8))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _ARITHMETIC = frozenset({0xC2, 0xC6, 0xCA, 0xCE}), frozenset(range(0xC9, 0xD0)) - {0xCC}
-# Markers whose payload Pillow does not skip: it goes through it byte by byte, up to the next marker.
-_NOT_SKIPPED = frozenset({0xC8, *range(0xF0, 0xFE)})
-# Markers between scans that have a length and are passed over.
-_TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+# Markers without a length, as far as their bytes are counted here. libjpeg refuses those that are reserved.
+_BARE = frozenset({_TEM, _SOI, 0xC8, *range(0xF0, 0xFE)}) | _RESTARTS
+# Segments that libjpeg passes over by their length; it takes a length of less than its own two bytes for two.
+_SKIPPED = frozenset({0xDC, 0xFE, *range(0xE0, 0xF0)})
+# Segments between scans that have a length.
+_TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD}) | _SKIPPED
 # In data a byte of all ones is followed by a zero or is a restart: whatever else follows it is a marker.
 _MARK = b"\xff\x01"
 _CLASSES = bytes(0xFF if byte == 0xFF else 0 if byte == 0 or byte in _RESTARTS else 1 for byte in range(256))
 _BLOCK = 8
 _COLOURS = {1: "grey", 3: "rgb", 4: "cmyk"}
+# The most components of a scan, the last coefficient of a block, and the most bits by which values may be shifted.
+_MOST_COMPONENTS, _LAST, _MOST_SHIFT = 4, 63, 13
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A scan: its components' ids, the first and last coefficient it codes, and the bits before and after it.
+
+    ``before`` is 0 in the first scan of its coefficients, and ``after`` in the last.
+    """
+
+    components: tuple[int, ...]
+    first: int
+    last: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """The scans of a JPEG, in order; ``blocks``: the number of 8 x 8 blocks of each component by its id."""
+
+    blocks: dict[int, int]
+    scans: list[Scan] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The frame header, with the number of 8 x 8 blocks of each component by its id."""
+    """The frame header, and the number of blocks of each component by its id."""
 
     header: Header
     blocks: dict[int, int]
 
 
 def read_jpeg_header(view: memoryview, tally: HeaderTally, format_: Format) -> Header:
-    """Return what the frame header states and what the scans cost. Raises IndexError, ValueError or ImageTooComplex."""
-    at, frame, exif, joined = 2, None, 0, 0
+    """Return what the frame header states and what the scans cost.
+
+    Raises IndexError, ValueError, ImageTooComplex, or TruncatedImage for a file that ends before its first scan.
+    """
+    return _read(view, tally, format_)[0]
+
+
+def read_scans(view: memoryview, tally: HeaderTally, format_: Format) -> Scans:
+    """Return the scans of a JPEG that the header reader takes. Raises as that does."""
+    return _read(view, tally, format_)[1]
+
+
+def header_segments(view: memoryview, tally: HeaderTally) -> Iterator[tuple[int, int]]:
+    """Yield each marker and where its segment begins, with its length, up to and with the first scan's.
+
+    Raises IndexError at the end of the file.
+    """
+    at = 2
+    while True:
+        marker, at = _next(view, at, tally)
+        tally.segment()
+        yield marker, at
+        if marker == SOS:
+            return
+        if marker not in _BARE:
+            at += _length(view, at, marker)
+
+
+def _read(view: memoryview, tally: HeaderTally, format_: Format) -> tuple[Header, Scans]:
+    frame, at = None, 0
     try:
-        while True:
-            marker, at = _next(view, at, tally)
-            tally.segment()
+        for marker, at in header_segments(view, tally):
             if marker in _FRAMES:
+                if frame is not None:
+                    raise ValueError(at)
                 frame = _frame(view, at, marker, format_)
-            elif marker == _EOI or (marker == _SOS and frame is None):
+            elif marker == EOI or (marker == SOS and frame is None):
                 raise ValueError(at)
-            elif marker == _SOS and frame is not None:
-                break
-            elif marker in _NOT_SKIPPED or marker in _RESTARTS or marker in (_TEM, _SOI):
-                continue
-            length = _length(view, at)
-            if marker == _APP1 and bytes(view[at + 2 : at + 8]) == _EXIF:
-                exif += length
-                joined += exif // _COPIES  # Pillow adds part to part, and copies what it has each time
-            at += length
-    except IndexError:
+        if frame is None:  # the first scan ends the loop, and comes behind a frame header
+            raise ValueError(at)
+        header, scans = _scanned(view, at, frame, tally)
+    except IndexError as error:
         if frame is None:
             raise
-        return frame.header  # cut off behind its size: for the decoder to refuse
-    header = replace(frame.header, aside_bytes=joined, pieces=tally.segments + tally.fill_bytes)
-    return _scanned(view, at, replace(frame, header=header), tally)
+        raise TruncatedImage(f"{format_}: 0 % of the rows arrived; it ends before its first scan") from error
+    return replace(header, pieces=tally.segments + tally.fill_bytes), scans
 
 
 def _next(view: memoryview, at: int, tally: HeaderTally) -> tuple[int, int]:
@@ -100,34 +147,63 @@ def _next(view: memoryview, at: int, tally: HeaderTally) -> tuple[int, int]:
         return marker, at
 
 
-def _scanned(view: memoryview, at: int, frame: _Frame, tally: HeaderTally) -> Header:
+def _scanned(view: memoryview, at: int, frame: _Frame, tally: HeaderTally) -> tuple[Header, Scans]:
     """Return the header with what its scans, the first of which begins at ``at``, make a decoder do."""
-    header, begin = frame.header, at
-    visits = plain = 0
-    marker = _SOS
+    scans = Scans(frame.blocks)
+    progressive, staged = frame.header.staged, frame.header.staged
+    begin, end, closed, marker = at, len(view), False, SOS
     try:
-        while marker != _EOI:
-            if marker == _SOS:
+        while True:
+            if marker == SOS:
                 tally.scan()
-                parts = view[at + 2]
-                visited = [frame.blocks[view[at + 3 + 2 * index]] for index in range(parts)]
-                if view[at + 4 + 2 * parts]:  # beyond the mean of each block
-                    visits += sum(visited)
-                else:
-                    plain += sum(visited)
-                if parts < len(frame.blocks):  # the whole picture's coefficients are kept
-                    header = replace(header, staged=True)
-            elif marker not in _TABLES and marker != _TEM:
-                break  # an error for the decoder
-            if marker != _TEM:
-                at += _length(view, at)
-            at = _marker(view, at, tally)
-            marker = view[at]
+                scans.scans.append(_scan(view, at, frame, progressive=progressive))
+                # Components apart: the whole picture's coefficients are kept.
+                staged |= len(scans.scans[-1].components) < len(frame.blocks)
+                end = len(view)
+            at = _marker(view, at if marker == _TEM else at + _length(view, at, marker), tally)
             tally.segment()
+            if marker == SOS:
+                end = at - 1
+            marker = view[at]
             at += 1
-    except (IndexError, KeyError, ValueError):
-        pass  # cut off, or no scan of this frame: the decoder gets no further either
-    return replace(header, blocks=visits, means=plain, coded_bytes=min(at, len(view)) - begin)
+            if marker == EOI:
+                end, closed = at, True
+            if not staged or not (marker in _TABLES or marker in {SOS, _TEM}):
+                break  # the picture has its one scan; or what follows is none of it
+    except (IndexError, ValueError):
+        # Cut off, or no scan of this frame: the decoder gets what came before.
+        if not scans.scans:
+            raise
+    visits = [(scan.last > 0, sum(frame.blocks[part] for part in scan.components)) for scan in scans.scans]
+    header = replace(
+        frame.header,
+        staged=staged,
+        end=end,
+        closed=closed,
+        coded_bytes=end - begin,
+        blocks=sum(count for beyond, count in visits if beyond),
+        means=sum(count for beyond, count in visits if not beyond),
+    )
+    return header, scans
+
+
+def _scan(view: memoryview, at: int, frame: _Frame, *, progressive: bool) -> Scan:
+    """Return the scan whose header begins at a place; raise ValueError for what libjpeg refuses."""
+    count = view[at + 2]
+    components = tuple(view[at + 3 + 2 * index] for index in range(count))
+    first, last, bits = view[at + 3 + 2 * count], view[at + 4 + 2 * count], view[at + 5 + 2 * count]
+    before, after = bits >> 4, bits & 15
+    if not 1 <= count <= _MOST_COMPONENTS or u16(view, at) != 6 + 2 * count:
+        raise ValueError(at)
+    if any(component not in frame.blocks for component in components):
+        raise ValueError(at)
+    if progressive:
+        one_kind = last == 0 if first == 0 else count == 1
+        refines = before in (0, after + 1)
+        if not (one_kind and first <= last <= _LAST and after <= _MOST_SHIFT and refines):
+            raise ValueError(at)
+        return Scan(components, first, last, before, after)
+    return Scan(components, 0, _LAST, 0, 0)
 
 
 def _marker(view: memoryview, at: int, tally: HeaderTally) -> int:
@@ -144,11 +220,11 @@ def _marker(view: memoryview, at: int, tally: HeaderTally) -> int:
         at += _WINDOW - 1
 
 
-def _length(view: memoryview, at: int) -> int:
+def _length(view: memoryview, at: int, marker: int) -> int:
     length = u16(view, at)
-    if length < 2:
+    if length < 2 and marker not in _SKIPPED:
         raise ValueError(at)
-    return length
+    return max(2, length)
 
 
 def _frame(view: memoryview, at: int, marker: int, format_: Format) -> _Frame:
