@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nightlight.imaging.decode_memory import is_read_at_once
+
 if TYPE_CHECKING:
     from nightlight.imaging.header import Header
 
@@ -26,6 +28,10 @@ _ARITHMETIC_FACTOR = 20
 # Of PNG for each byte of a pixel, and for each pixel once, and once more where it may be transparent.
 _PNG_BYTE_S, _PNG_PIXEL_S = 9e-9, 10e-9
 _PNG_CHANNELS = {"grey": 1, "palette": 1, "rgb": 3}
+# Of GIF: for each pixel of the frame, of the screen, and each byte.
+_GIF_FRAME_S, _GIF_SCREEN_S, _GIF_BYTE_S = 20e-9, 10e-9, 10e-9
+# A JPEG without its end may have been cut off, and is decoded twice to know.
+_OPEN_FACTOR = 2
 # Of every format: for each chunk, sub-block or byte that a reader takes by itself, and each byte beside the pixels.
 _PIECE_S, _ASIDE_BYTE_S = 3e-6, 1e-9
 
@@ -37,20 +43,29 @@ def overhead_s(header: Header) -> float:
 
 def jpeg_s(header: Header, _size: int) -> float:
     """Return the estimate of a JPEG, by its pixels, its coded bytes and the visits of its scans to blocks."""
+    times = 1 if header.closed else _OPEN_FACTOR
     pixels_s = header.width * header.height * _JPEG_PIXEL_S
     if not header.staged and not header.arithmetic:
-        return pixels_s + header.coded_bytes * _JPEG_BASELINE_BYTE_S
+        return times * (pixels_s + header.coded_bytes * _JPEG_BASELINE_BYTE_S)
     visits_s = header.means * _JPEG_MEAN_S + header.blocks * _JPEG_BLOCK_S
     if header.arithmetic:
         visits_s *= _ARITHMETIC_FACTOR
-    return visits_s + pixels_s + header.coded_bytes * _JPEG_BYTE_S
+    return times * (visits_s + pixels_s + header.coded_bytes * _JPEG_BYTE_S)
 
 
 def png_s(header: Header, _size: int) -> float:
     """Return the estimate of a PNG, by the bytes of its pixels."""
     pixel_bytes = (_PNG_CHANNELS[header.colour] + header.alpha) * max(1, header.bits // 8)
+    if header.colour == "rgb" and header.bits > 8 and not is_read_at_once(header, keyed=False):  # noqa: PLR2004 - a byte
+        pixel_bytes *= 2  # upper and lower bytes are decoded apart
     pixel_s = pixel_bytes * _PNG_BYTE_S + (1 + header.alpha) * _PNG_PIXEL_S
     return header.width * header.height * pixel_s
+
+
+def gif_s(header: Header, size: int) -> float:
+    """Return the estimate of a GIF, by the pixels of its frame and of its screen, and its bytes."""
+    pixels_s = header.frame_pixels * _GIF_FRAME_S + header.width * header.height * _GIF_SCREEN_S
+    return pixels_s + size * _GIF_BYTE_S
 
 
 def per_pixel_and_byte(pixel_s: float, byte_s: float) -> TimeEstimate:

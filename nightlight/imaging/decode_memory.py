@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nightlight.imaging.crop import MAX_ASPECT
+
 if TYPE_CHECKING:
     from nightlight.imaging.header import Header
 
@@ -23,15 +25,19 @@ _JPEG_BYTES = {"grey": 1, "rgb": 4, "cmyk": 5}
 _COEFFICIENT_BYTES = 2
 # The most that a JPEG's pixels may take at the scale that is chosen for a small crop: 16 megapixels in RGB.
 SCALED_BYTES = 64_000_000
-# A palette is looked up into RGB. Transparent pixels are multiplied by their alpha before they are averaged, in another
-# copy. 16 bits of grey become 8 in another copy.
-_PNG_BYTES = {"grey": 1, "rgb": 4, "palette": 5}
-_PNG_ALPHA_BYTES = 9
-_PNG_DEEP_GREY_BYTES = 5
 # libwebp scales a lossy picture row by row, keeps a lossless one, and unpacks alpha whole as if it were a lossless one.
 _WEBP_BYTES, _WEBP_LOSSLESS_BYTES, _WEBP_ALPHA_BYTES, _WEBP_RESULT_BYTES = 0.1, 4, 5, 4
 # Of a picture that is decoded tile by tile, so many rows of tiles are kept.
 _RGBX_BYTES, _TILE_ROWS = 4, 2
+# What is decoded strip by strip: the strips and what is made of them on their way.
+_STRIPS_BYTES = 12_000_000
+# A PNG that is decoded at once keeps its samples: grey in one byte, all else in four.
+_PNG_BYTES = {"grey": 1, "rgb": 4, "palette": 1}
+_PNG_WIDE_BYTES = 4
+# Colours of 16 bits up to so many pixels are decoded at once: twice as fast as by strips.
+MOST_AT_ONCE = 12_000_000
+# Indices of a GIF.
+_GIF_BYTES = 1
 # Bits a sample beyond which a picture is deep.
 _SHALLOW_BITS = 8
 # The frame, and what is between it and the decoded picture, by the pixel of the largest square.
@@ -56,7 +62,8 @@ def reduced_bytes(header: Header, edge: int) -> int:
 def jpeg_bytes(header: Header, edge: int) -> int:
     """Return the bytes of a JPEG's pixels at their DCT scale, and of its coefficients if they are kept."""
     kept = int(header.width * header.height * header.samples * _COEFFICIENT_BYTES) if header.staged else 0
-    return _scaled_bytes(header, dct_scale(header, edge=edge)) + kept
+    copied = 0 if header.closed else header.end  # with an ending of ours
+    return _scaled_bytes(header, dct_scale(header, edge=edge)) + kept + copied
 
 
 def dct_scale(header: Header, *, edge: int, side: float | None = None) -> int:
@@ -101,14 +108,38 @@ def webp_scale(header: Header, part: tuple[int, int], *, edge: int, side: float)
     return max(1, round(part[0] * factor)), max(1, round(part[1] * factor))
 
 
-def png_bytes(header: Header, _edge: int) -> int:
-    """Return the bytes of a PNG's pixels, by its colour type."""
-    pixels = header.width * header.height
-    if header.alpha:
-        return pixels * _PNG_ALPHA_BYTES
-    if header.colour == "grey" and header.bits > _SHALLOW_BITS:
-        return pixels * _PNG_DEEP_GREY_BYTES
-    return pixels * _PNG_BYTES[header.colour]
+def strips_bytes(header: Header, edge: int) -> int:
+    """Return the bytes of a picture that is made smaller strip by strip, beyond those of its reduced copy.
+
+    A part of which the shorter side has up to twice ``edge`` times the gap is resized across alone, strip by strip. It
+    is at most crop.MAX_ASPECT times as long.
+    """
+    short = min(header.width, header.height, 2 * _REDUCED_GAP * edge)
+    long = min(max(header.width, header.height), MAX_ASPECT * short)
+    return _STRIPS_BYTES + max(0, min(edge, short) * long * 4 - reduced_bytes(header, edge))
+
+
+def is_read_at_once(header: Header, *, keyed: bool) -> bool:
+    """Say whether a PNG is decoded at once although it is not interlaced; ``keyed``: it has a transparent colour."""
+    deep_colour = header.colour == "rgb" and header.bits > _SHALLOW_BITS
+    return deep_colour and not keyed and header.width * header.height <= MOST_AT_ONCE
+
+
+def png_bytes(header: Header, edge: int) -> int:
+    """Return the bytes of a PNG's strips, or of all its samples and its data where it is decoded at once."""
+    strips = strips_bytes(header, edge)
+    if not header.staged and not is_read_at_once(header, keyed=False):
+        return strips
+    wide = header.alpha or (header.colour == "grey" and header.bits > _SHALLOW_BITS)
+    pixel = _PNG_WIDE_BYTES if wide else _PNG_BYTES[header.colour]
+    if header.staged and header.colour == "rgb" and header.bits > _SHALLOW_BITS and header.alpha:
+        pixel *= 2  # a transparent colour is compared with both bytes
+    return strips + header.width * header.height * pixel + header.coded_bytes
+
+
+def gif_bytes(header: Header, edge: int) -> int:
+    """Return the bytes of a GIF's first frame, and of the strips of its screen."""
+    return strips_bytes(header, edge) + header.frame_pixels * _GIF_BYTES
 
 
 def planes_bytes(factor: float, fixed: int) -> MemoryEstimate:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nightlight.imaging.decode_cost import TimeEstimate, coded_s, jpeg_s, per_pixel_and_byte, png_s
+from nightlight.imaging.decode_cost import TimeEstimate, coded_s, gif_s, jpeg_s, per_pixel_and_byte, png_s
 from nightlight.imaging.decode_memory import (
     MemoryEstimate,
+    gif_bytes,
     jpeg_bytes,
-    pixel_bytes,
     planes_bytes,
     png_bytes,
     webp_bytes,
@@ -174,8 +174,8 @@ FORMATS: dict[Format, UploadFormat] = {
         is_magic=_starts_with(b"GIF87a", b"GIF89a"),
         read_header=read_gif_header,
         pillow=("GIF",),
-        memory=pixel_bytes(10),
-        time=per_pixel_and_byte(30e-9, 10e-9),
+        memory=gif_bytes,
+        time=gif_s,
         warm_up=(WarmUp("RGB"),),
     ),
     Format.AVIF: UploadFormat(

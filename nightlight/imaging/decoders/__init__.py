@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nightlight.imaging.decoders.avif import OpenedAvif
+from nightlight.imaging.decoders.gif import OpenedGif
 from nightlight.imaging.decoders.heic import OpenedHeic, libheif
 from nightlight.imaging.decoders.jpeg import OpenedJpeg
 from nightlight.imaging.decoders.opened import OpenedUpload
 from nightlight.imaging.decoders.plane_rows import libavif
+from nightlight.imaging.decoders.png import OpenedPng
 from nightlight.imaging.decoders.webp import OpenedWebp, libwebp
 from nightlight.imaging.formats import FORMATS, Format
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 # Formats whose decoder is a library that may not be callable here: then Pillow decodes, in its own memory.
 _CLASSES: dict[Format, Callable[[], type[OpenedUpload]]] = {
     Format.JPEG: lambda: OpenedJpeg,
+    Format.PNG: lambda: OpenedPng,
+    Format.GIF: lambda: OpenedGif,
     Format.WEBP: lambda: OpenedWebp if libwebp() else OpenedUpload,
     Format.AVIF: lambda: OpenedAvif if libavif() else OpenedUpload,
     Format.HEIC: lambda: OpenedHeic if libheif() else OpenedUpload,
