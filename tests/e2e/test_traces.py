@@ -102,7 +102,7 @@ def test_damaged_and_empty_pictures_end_in_bounded_time(client):
     ended = {name: client.wait_trace(trace_job.trace_id) for name, trace_job in asked.items()}
     for name in ("noise", "blank", "tiny"):
         assert (ended[name].state, ended[name].result["origins"], ended[name].result["watermark"]) == ("done", [], None)
-    assert (ended["cut short"].state, ended["cut short"].reason) == ("rejected", "corrupt_image")
+    assert (ended["cut short"].state, ended["cut short"].reason) == ("rejected", "truncated_image")
 
 
 @pytest.mark.parametrize(("keep", "status"), [("yes", 422), ("", 422), ("TRUE", 422), ("true", 202), ("false", 202)])

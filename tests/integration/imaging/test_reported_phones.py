@@ -30,7 +30,7 @@ from nightlight_core.errors import (
     UnsupportedFormat,
 )
 from tests.conftest import ROOT
-from tests.support import hostile, phone_pictures, pictures
+from tests.support import hostile, odd, phone_pictures, pictures
 from tests.support.in_process import InProcessDecoder
 
 pytestmark = pytest.mark.integration
@@ -530,10 +530,18 @@ def test_a_jpeg_as_wide_as_libjpeg_reads_passes():
     assert frame(data, edge=64).size == (128, 64)
 
 
+def interlaced_png_header(width, height):
+    return odd.png_of([(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1))])
+
+
 REFUSALS = [
     (lambda: hostile.png_header(20_000, 20_000), ImageTooLarge, "PNG of 20000 x 20000 pixels; at most 16,384 pixels a"),
     (lambda: hostile.png_header(10_000, 10_000), ImageTooLarge, "100.0 megapixels; at most 65"),
-    (lambda: hostile.png_header(6_000, 8_000), ImageTooLarge, r"would take \d+ MB of memory to decode; at most 125 MB"),
+    (
+        lambda: interlaced_png_header(6_000, 8_000),
+        ImageTooLarge,
+        r"would take \d+ MB of memory to decode; at most 125 MB",
+    ),
     (lambda: hostile.jpeg_scans(101, 64, 48), ImageTooComplex, "more than 100 scans"),
     (lambda: hostile.jpeg_scans(85, 7_000, 4_800), ImageTooComplex, r"progressive .* seconds of a processor to decode"),
 ]

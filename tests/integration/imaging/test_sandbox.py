@@ -170,21 +170,18 @@ def test_pixels_are_the_same_inside_and_outside(sandbox, format_, size):
 
 
 def test_a_corrupt_picture_is_refused_with_the_decoders_word(sandbox):
-    data = pictures.jpeg(320, 240)
-    with pytest.raises(CorruptImage, match="jpeg: OSError"):
-        sandbox.frame(data[: len(data) // 2], probe(data, UploadCaps()), edge=64)
+    data = hostile.jpeg_before(b"\xff\xf0", pictures.jpeg(320, 240))  # a marker that libjpeg does not know
+    with pytest.raises(CorruptImage, match="jpeg: ValueError"):
+        sandbox.frame(data, probe(data, UploadCaps()), edge=64)
 
 
-def test_a_picture_over_which_the_decoder_warns_is_dealt_with_like_any_other(sandbox):
-    """An animated PNG whose frame control is cut short: Pillow warns, and reads what is left of it."""
+def test_an_animation_without_frames_is_a_picture_inside_and_outside(sandbox):
     frames = [pictures.gradient(64, 48, seed=seed) for seed in range(2)]
     data = pictures.encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
     at = data.index(b"acTL") + 4
     broken = data[:at] + bytes(4) + data[at + 4 :]  # no frames at all
     before = sandbox.pid
-    with pytest.warns(UserWarning, match="Invalid APNG"):
-        outside = outcome(InProcessDecoder(), broken)
-    assert outcome(sandbox, broken) == outside
+    assert outcome(sandbox, broken) == outcome(InProcessDecoder(), broken) == frames[0].tobytes()
     assert sandbox.alive
     assert sandbox.pid == before
 
@@ -198,9 +195,9 @@ def outcome(frames, data):
 
 
 def test_more_memory_than_is_let_is_a_picture_too_large():
-    data = pictures.encoded(pictures.gradient(3000, 3000), "PNG")
+    data = pictures.png(pictures.gradient(3000, 3000), interlaced=True)
     with Sandbox(SandboxLimits(memory_bytes=20_000_000)) as sandbox, pytest.raises(ImageTooLarge, match="more memory"):
-        sandbox.frame(data, probe(data, UploadCaps()), edge=64)
+        sandbox.frame(data, probe(data, UploadCaps(), edge=64), edge=64)
 
 
 def test_a_helper_that_never_says_that_it_is_ready_is_not_waited_for_and_not_left_running():
@@ -276,9 +273,9 @@ def test_growing_and_shrinking_pictures_share_the_memory_without_harm(sandbox):
 
 
 def test_a_picture_is_given_the_seconds_that_its_header_lets_expect_and_is_not_asked_for_again():
-    """The escaped bytes of the header were not counted, say: what is known of a picture may be too little."""
-    data = hostile.jpeg_fill(8_000_000)
-    header = Header(Format.JPEG, 64, 48, decode_s=0.01)
+    """Its scans were not counted, say: what is known of a picture may be too little."""
+    data = hostile.jpeg_scans(1_000)
+    header = Header(Format.JPEG, 4_000, 3_000, staged=True, decode_s=0.01)
     with Sandbox(SandboxLimits(cpu_s=20, wall_s=HANG_S)) as sandbox, pytest.raises(DecoderTooSlow) as died:
         sandbox.frame(data, header, edge=64)
     assert died.value.how == "SIGXCPU"

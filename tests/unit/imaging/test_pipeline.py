@@ -15,7 +15,7 @@ from nightlight.imaging.probe import UploadCaps
 from nightlight.imaging.recipe import Recipe, build_recipes, with_visible_watermark
 from nightlight.imaging.visible_watermark import VisibleWatermark
 from nightlight_core.decisions.placeholder import PLACEHOLDER_BLURHASH, placeholder_bytes
-from nightlight_core.errors import CorruptImage, ImageTooLarge
+from nightlight_core.errors import CorruptImage, ImageTooLarge, TruncatedImage
 from nightlight_core.policy.tier import TierRecipe
 from tests.support import pictures, silhouette
 from tests.support.in_process import InProcessDecoder
@@ -169,12 +169,19 @@ def test_caps_hold_in_the_pipeline_too(all_recipes, in_process):
         replace(in_process, caps=UploadCaps(max_pixels=640 * 480 - 1)).render(pictures.jpeg(640, 480), all_recipes)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.88])
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
-def test_a_truncated_file_is_corrupt(all_recipes, format_, share, render):
+def test_a_truncated_file_is_refused(all_recipes, format_, share, render):
     data = pictures.encoded(pictures.gradient(300, 200), format_)
-    with pytest.raises(CorruptImage):
+    refusal = TruncatedImage if format_ in {"JPEG", "PNG", "GIF"} else CorruptImage
+    with pytest.raises(refusal):
         render(data[: int(len(data) * share)], all_recipes)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF"])
+def test_a_file_of_which_nearly_all_rows_arrived_is_rendered(all_recipes, format_, render):
+    data = pictures.encoded(pictures.gradient(300, 200), format_)
+    assert len(render(data[: int(len(data) * 0.97)], all_recipes)) == len(all_recipes)
 
 
 def test_the_placeholder_that_is_shipped_is_the_one_that_is_drawn():

@@ -182,7 +182,8 @@ def test_a_small_crop_of_a_very_large_jpeg_does_not_cost_the_whole_at_full_size(
         (Header(Format.JPEG, 4000, 3000, staged=True, samples=1.5), False),
         (Header(Format.JPEG, 8000, 6000, staged=True, samples=3.0), True),
         (Header(Format.PNG, 4600, 4600), False),
-        (Header(Format.PNG, 6000, 6000), True),
+        (Header(Format.PNG, 7000, 7000, bits=16, alpha=True), False),  # by rows
+        (Header(Format.PNG, 6000, 6000, staged=True), True),
         (Header(Format.AVIF, 8064, 6048, samples=1.5), False),
         (Header(Format.AVIF, 8064, 6048, samples=3.0), True),
         (Header(Format.AVIF, 6000, 4000, samples=1.5), False),
