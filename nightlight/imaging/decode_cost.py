@@ -26,7 +26,7 @@ _JPEG_BASELINE_BYTE_S = 15e-9
 # An arithmetic decoder goes through every coefficient bit by bit, data or not.
 _ARITHMETIC_FACTOR = 20
 # Of PNG for each byte of a pixel, and for each pixel once, and once more where it may be transparent.
-_PNG_BYTE_S, _PNG_PIXEL_S = 9e-9, 10e-9
+_PNG_BYTE_S, _PNG_PIXEL_S = 18e-9, 10e-9
 _PNG_CHANNELS = {"grey": 1, "palette": 1, "rgb": 3}
 # Of GIF: for each pixel of the frame, of the screen, and each byte.
 _GIF_FRAME_S, _GIF_SCREEN_S, _GIF_BYTE_S = 20e-9, 10e-9, 10e-9
@@ -55,9 +55,9 @@ def jpeg_s(header: Header, _size: int) -> float:
 
 def png_s(header: Header, _size: int) -> float:
     """Return the estimate of a PNG, by the bytes of its pixels."""
-    pixel_bytes = (_PNG_CHANNELS[header.colour] + header.alpha) * max(1, header.bits // 8)
+    pixel_bytes = float((_PNG_CHANNELS[header.colour] + header.alpha) * max(1, header.bits // 8))
     if header.colour == "rgb" and header.bits > 8 and not is_read_at_once(header, keyed=False):  # noqa: PLR2004 - a byte
-        pixel_bytes *= 2  # upper and lower bytes are decoded apart
+        pixel_bytes *= 1.5  # upper and lower bytes are decoded apart
     pixel_s = pixel_bytes * _PNG_BYTE_S + (1 + header.alpha) * _PNG_PIXEL_S
     return header.width * header.height * pixel_s
 

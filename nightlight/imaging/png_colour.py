@@ -24,7 +24,9 @@ def read_png_colours(view: memoryview, chunks: Iterable[tuple[bytes, int, int]])
     for chunk, at, length in chunks:
         if chunk == b"IDAT":
             break
-        if _LENGTHS.get(chunk) != length or zlib.crc32(view[at - 4 : at + length]) != u32(view, at + length):
+        if _LENGTHS.get(chunk) != length or at + length + 4 > len(view):
+            continue
+        if zlib.crc32(view[at - 4 : at + length]) != u32(view, at + length):
             continue
         if chunk == b"sRGB":
             fields.setdefault("srgb", True)

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 # `NIGHTLIGHT_TEST_PICTURES=2000 make ...` shows it for more.
 PICTURES = int(os.environ.get("NIGHTLIGHT_TEST_PICTURES", "30"))
-# The most profiles of one request for decisions.
-BATCH = 500
+# Profiles that one viewer asks for: fewer than a stranger is shown in an hour.
+BATCH = 100
 BANDS = ("unknown", "under_13", "age_13_15", "age_16_17", "adult")
 
 
@@ -61,8 +61,12 @@ def decide_all(client, profiles):
     time.sleep(len(profiles) / 400)  # of thousands, looking takes as long as rendering
     logging.getLogger("tests").info("pictures: %s", client.policy_progress()[:1])  # what a failure is explained by
     asked = [(profile, "stranger") for profile in profiles]
-    batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
-    return [decision for batch in batches for decision in client.decide("peer", "profile", batch)]
+    batches = {f"viewer-{start}": asked[start : start + BATCH] for start in range(0, len(asked), BATCH)}
+    return [
+        decision
+        for viewer, batch in batches.items()
+        for decision in client.decide("peer", "profile", batch, viewer_id=viewer)
+    ]
 
 
 def test_pictures_follow_the_policy_though_workers_are_killed_and_nobody_is_shown_more_meanwhile(own, tmp_path):
